@@ -1,0 +1,52 @@
+"""Locks on Consul, for threads.  `consul_lock.aio` has the same names for asyncio.
+
+A lock is backed by a Consul session: it ends with us.  First come, first served; a fencing
+token for whoever writes with it; a loss is noticed even without the network.
+
+    from consul_lock import Lock
+
+    with Lock("deploy/web") as lock:
+        print("mine", lock.token)
+
+What is promised, and what is not, is on the first page of the README.
+"""
+
+from consul_lock._blocking import Client, Lock, Session
+from consul_lock._protocol.guard import Op
+from consul_lock._protocol.holder import Holder
+from consul_lock._protocol.records import Pair
+from consul_lock._version import __version__
+from consul_lock.errors import (
+    AlreadyHeld,
+    ConfigError,
+    Conflict,
+    ConsulLockError,
+    LockLost,
+    LockTimeout,
+    LossReason,
+    NotHeld,
+    PermissionDenied,
+    Refused,
+    Unavailable,
+)
+
+__all__ = [
+    "AlreadyHeld",
+    "Client",
+    "ConfigError",
+    "Conflict",
+    "ConsulLockError",
+    "Holder",
+    "Lock",
+    "LockLost",
+    "LockTimeout",
+    "LossReason",
+    "NotHeld",
+    "Op",
+    "Pair",
+    "PermissionDenied",
+    "Refused",
+    "Session",
+    "Unavailable",
+    "__version__",
+]

@@ -1,0 +1,129 @@
+"""What both faces share: everything of a lock that neither waits nor talks to Consul."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from consul_lock._clock import clock
+from consul_lock._protocol.client import ClientCore
+from consul_lock._protocol.lock import LockCore, Settings
+from consul_lock._protocol.names import LockKeys
+from consul_lock._protocol.shared import SharedSession
+from consul_lock._protocol.state import State
+from consul_lock._protocol.terms import terms
+from consul_lock.errors import ConfigError, LossReason
+
+
+def lock_core(
+    client: ClientCore,
+    keys: LockKeys,
+    shared: SharedSession | None,
+    *,
+    ttl: float,
+    lock_delay: float,
+    checks: Iterable[str],
+    service_checks: Iterable[str],
+    fair: bool,
+    watch: bool,
+    meta: Mapping[str, str] | None,
+    command: str | None,
+    on_lost: Callable[[LossReason], Any] | None,
+) -> LockCore:
+    """A lock's flows, with checked settings."""
+    asked = terms(ttl, lock_delay, checks, service_checks)
+    if shared is not None:
+        if not shared.belongs_to(client):
+            raise ConfigError("session= is of another client than client=; give both the same")
+        if asked != terms():
+            raise ConfigError(
+                "session= and ttl, lock_delay or checks contradict each other: those belong to"
+                " the session, so give them to Session(...)"
+            )
+    if on_lost is not None and not callable(on_lost):
+        raise ConfigError(f"on_lost={on_lost!r} is not callable")
+    return LockCore(client, keys, Settings(asked, shared, fair, watch, meta, command, on_lost))
+
+
+class LockFace:
+    """The part of a lock that answers at once."""
+
+    _core: LockCore
+
+    @property
+    def name(self) -> str:
+        """The name it was made with."""
+        return self._core.name
+
+    @property
+    def key(self) -> str:
+        """The key in Consul that is the lock."""
+        return self._core.key
+
+    @property
+    def held(self) -> bool:
+        """Whether it is held, as far as anybody can know without asking Consul.
+
+        True only until the hold deadline: the sending of the last good renewal plus the
+        lock-delay (Consul lets nobody in sooner), less a margin of max(0.2 s, 5 %).  No I/O.
+        """
+        hold = self._core.hold
+        return hold is not None and hold.counts(clock())
+
+    @property
+    def token(self) -> int | None:
+        """The fencing token: higher for each later holder of any lock in the datacenter.
+
+        The ModifyIndex of the write that gave us the lock.  None before the first acquire; it
+        keeps its value after the end, to see what was written with it.
+        """
+        hold = self._core.hold
+        return hold.token if hold else None
+
+    @property
+    def session_id(self) -> str | None:
+        """Id of the Consul session that holds it; None if it is not held."""
+        hold = self._core.hold
+        return hold.session.id if hold and hold.state is State.HELD else None
+
+    def remaining(self) -> float:
+        """Seconds until it no longer counts as held if no more renewals succeed; 0.0 if not held.
+
+        Renewals move this away again and again: a job does not have to be shorter.
+        """
+        hold = self._core.hold
+        return hold.remaining(clock()) if hold else 0.0
+
+    @property
+    def lost_reason(self) -> LossReason | None:
+        """Why it was lost; None if it was not."""
+        hold = self._core.hold
+        if hold is None:
+            return None
+        if hold.state is State.HELD and not hold.counts(clock()):
+            return LossReason.DEADLINE
+        return hold.reason
+
+    def ensure_held(self) -> None:
+        """Raise `LockLost` if it was lost, `NotHeld` if it is not held.  No I/O."""
+        self._core.ensure(clock())
+
+    def __bool__(self) -> bool:
+        raise TypeError("a lock is neither true nor false: use .held, or the result of acquire()")
+
+    def __repr__(self) -> str:
+        hold = self._core.hold
+        state = hold.state.value if hold else "never held"
+        return f"<{type(self).__module__}.{type(self).__name__} {self.name!r}: {state}>"
+
+    def __del__(self) -> None:
+        core = getattr(self, "_core", None)
+        if core is not None and core.hold is not None and core.hold.state is State.HELD:
+            warnings.warn(
+                f"the lock {core.name!r} was dropped while it is held; it stays held until the"
+                " client is closed: release it, or use 'with'",
+                ResourceWarning,
+                stacklevel=2,
+                source=self,
+            )

@@ -1,0 +1,1 @@
+"""The algorithms, pure: see `consul_lock._protocol.flow` for the one idea and its two laws."""

@@ -1,0 +1,157 @@
+"""What an answer of Consul means: a value, a refusal, or an error of the right class.
+
+Texts and statuses were read off Consul 1.8.7 and the sources up to 1.22; newer servers put
+prefixes before them, so they are matched as parts.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from consul_lock._protocol.flow import Reply
+from consul_lock.errors import ConfigError, PermissionDenied, Refused, Unavailable
+
+# Answers of status 500 that say for certain that nothing was carried out.
+_NOT_APPLIED = ("No cluster leader", "rpc error getting client", "node is not the leader")
+
+# Answers of status 500 (or 400) that blame what was asked for.
+_BAD_SETTING = (
+    "Invalid Session TTL",
+    "Missing check",
+    "is in critical state",
+    "Missing node registration",
+    "missing unit",
+    "invalid key name",
+    "Invalid behavior",
+    "Conflicting flags",
+    "exceeds",
+    "too large",
+)
+
+# One answer's text in an error message: enough to recognise it, not a page of HTML.
+_EXCERPT = 200
+
+
+class Outcome(NamedTuple):
+    """The answer to a transaction."""
+
+    sent: float
+    raft_index: int
+    """The highest ModifyIndex among the results: of a write, its own Raft index."""
+    pairs: tuple[Any, ...]
+    errors: tuple[tuple[int, str], ...]
+    """``(operation, text)`` of everything that was refused; empty: all was carried out."""
+
+    @property
+    def done(self) -> bool:
+        return not self.errors
+
+    def says(self, text: str, operation: int | None = None) -> bool:
+        """Whether a refusal, of this operation if one is given, contains the text."""
+        return any(text in what for op, what in self.errors if operation in (None, op))
+
+    @property
+    def no_session(self) -> bool:
+        return self.says("invalid session")
+
+    @property
+    def delayed(self) -> bool:
+        """The key is in lock-delay: its last holder vanished a short time ago."""
+        return self.says("due to lock delay")
+
+    @property
+    def reasons(self) -> str:
+        return "; ".join(what for _, what in self.errors)
+
+
+def excerpt(body: bytes) -> str:
+    """The beginning of a body, fit for an error message."""
+    text = " ".join(body.decode("utf-8", "replace").split())
+    return text if len(text) <= _EXCERPT else text[:_EXCERPT] + "..."
+
+
+def check(reply: Reply, doing: str, rule: str) -> None:
+    """Raise the error that the answer stands for, if it is one.
+
+    ``doing`` says what was tried, ``rule`` is the ACL rule that it needs.
+    """
+    status, text = reply.status, excerpt(reply.body)
+    if status == 200:
+        return
+    if status in (401, 403) or "Permission denied" in text or "ACL not found" in text:
+        raise denied(text, doing, rule)
+    if status in (301, 302, 303, 307, 308):
+        target = reply.headers.get("location", "elsewhere")
+        raise ConfigError(
+            f"{doing}: the server redirects to {target!r} instead of answering; is the address"
+            " that of a Consul agent, and is the name clean (no '//', no '..')?"
+        )
+    if status == 413:
+        raise Refused(f"{doing}: the value is too large for this server ({text}); store less")
+    if status == 429 or status >= 500:
+        _unavailable(status, text, doing)
+    if status == 404 or text.startswith("<"):
+        raise ConfigError(
+            f"{doing}: the server answered {status} {text!r}, which no Consul agent would;"
+            " does the address point to Consul?"
+        )
+    raise Refused(f"{doing}: Consul refused it with status {status}: {text}")
+
+
+def _unavailable(status: int, text: str, doing: str) -> None:
+    if any(part in text for part in _BAD_SETTING):
+        raise Refused(f"{doing}: Consul refused it: {text}")
+    if status == 429:
+        raise Unavailable(
+            f"{doing}: Consul limits the rate of our requests (429: {text}); it is tried again"
+            " more slowly, and fewer clients on this address would help",
+            uncertain=False,
+            status=status,
+        )
+    hint = "; 'consul operator raft list-peers' shows the servers" if "leader" in text else ""
+    raise Unavailable(
+        f"{doing}: Consul answered {status}: {text}{hint}",
+        uncertain=not any(part in text for part in _NOT_APPLIED),
+        status=status,
+    )
+
+
+def denied(text: str, doing: str, rule: str) -> PermissionDenied:
+    """The error for an ACL that says no, with the rule that would say yes."""
+    if "ACL not found" in text:
+        why = "the token is unknown to the cluster: expired, deleted, or of another cluster"
+    else:
+        why = "the token may not do this"
+    return PermissionDenied(f"{doing}: {why} ({text}); it needs the rule  {rule}")
+
+
+def decode(reply: Reply, doing: str) -> Any:
+    """The JSON of an answer of status 200."""
+    try:
+        return json.loads(reply.body)
+    except ValueError as error:
+        raise ConfigError(
+            f"{doing}: the answer is not JSON but {excerpt(reply.body)!r}; does the address"
+            " point to a Consul agent, or to something in front of it that wants a login?"
+        ) from error
+
+
+def transaction(
+    reply: Reply, doing: str, rule: str, to_pair: Callable[[dict[str, Any]], Any]
+) -> Outcome:
+    """The outcome of a transaction: carried out, or refused with reasons (status 409)."""
+    if reply.status == 409:
+        found = decode(reply, doing).get("Errors") or ()
+        errors = tuple((e["OpIndex"], e["What"]) for e in found)
+        for _, what in errors:
+            if "Permission denied" in what or "ACL not found" in what:
+                raise denied(what, doing, rule)
+        return Outcome(reply.sent, 0, (), errors or ((0, excerpt(reply.body)),))
+    check(reply, doing, rule)
+    document = decode(reply, doing)
+    if not isinstance(document, dict) or "Results" not in document:
+        raise ConfigError(f"{doing}: the answer is not that of a Consul transaction")
+    pairs = tuple(to_pair(r["KV"]) for r in document["Results"] or () if "KV" in r)
+    return Outcome(reply.sent, max((p.modify_index for p in pairs), default=0), pairs, ())

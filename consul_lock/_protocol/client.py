@@ -1,0 +1,202 @@
+"""What the locks of one client share: sessions, the keeper, the queue inside the process."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
+from typing import Any, NamedTuple, Protocol
+
+from consul_lock._protocol import records
+from consul_lock._protocol.answer import Outcome
+from consul_lock._protocol.attempt import Turns
+from consul_lock._protocol.flow import Call, Flow, Now, Signal, Spawn
+from consul_lock._protocol.hold import Hold
+from consul_lock._protocol.records import Pair, Terms
+from consul_lock._protocol.session import Pool, Session
+from consul_lock._protocol.state import Event
+from consul_lock._protocol.wire import Wire
+from consul_lock.errors import ConsulLockError, LossReason, PermissionDenied, Refused, Unavailable
+
+# Keys that were found taken of late, whose next acquire reads before it writes.
+_CROWDED_MOST = 1024
+
+
+class Surroundings(Protocol):
+    """What a driver supplies beside performing effects."""
+
+    def mutex(self) -> AbstractContextManager[Any]:
+        """A new lock of the process; one that does nothing where there is one thread."""
+
+    def signal(self) -> Signal:
+        """A new signal to wait for."""
+
+    def random(self) -> float:
+        """A number between 0 and 1."""
+
+
+class Identity(NamedTuple):
+    """Who this process is, for the values of locks."""
+
+    about: Mapping[str, Any]
+    label: str
+    """Beginning of the names of our sessions."""
+
+
+class ClientCore:
+    """Everything of a client that is not I/O."""
+
+    def __init__(
+        self,
+        surroundings: Surroundings,
+        identity: Identity,
+        *,
+        query: tuple[tuple[str, str], ...] = (),
+        retry_for: float = 20.0,
+    ) -> None:
+        self.wire = Wire(query)
+        self.retry_for = retry_for
+        self.holds: dict[Hold, None] = {}
+        self._begin(surroundings, identity)
+
+    def _begin(self, surroundings: Surroundings, identity: Identity) -> None:
+        self.mutex = surroundings.mutex()
+        self.new_signal = surroundings.signal
+        self.random = surroundings.random
+        self.identity = identity
+        self.pool = Pool(self.wire, self.mutex, self.random, identity.label)
+        self.turns = Turns(self.mutex, self.new_signal)
+        self.wake = self.new_signal()
+        """Set when the keeper has something to do before it planned to."""
+        self.kept = False
+        self.closed = False
+        self._crowded: dict[str, None] = {}
+        self._signs = 0
+
+    def forked(self, surroundings: Surroundings, identity: Identity) -> None:
+        """In a forked child: nothing is shared with the parent, least of all its locks.
+
+        Locks and signals of the process may have been held by threads that do not exist here,
+        so all are made anew.
+        """
+        for hold in self.holds:
+            hold.lost = surroundings.signal()
+            hold.lost.set()
+            hold.advance(Event.LOSE)
+            hold.reason = LossReason.FORKED
+        self.holds = {}
+        self._begin(surroundings, identity)
+
+    # -- sessions ------------------------------------------------------------------------
+
+    def borrow(self, terms: Terms, borrower: Any) -> Flow[Session]:
+        """A session of our own, kept alive from now on."""
+        if not self.kept:
+            yield from self._start_keeper()
+        session = yield from self.pool.borrow(terms, borrower)
+        return session
+
+    def _start_keeper(self) -> Flow[None]:
+        from consul_lock._protocol.keeper import Keeper
+
+        with self.mutex:
+            first, self.kept = not self.kept, True
+        if first:
+            yield Spawn(Keeper(self).run(), "consul-lock-keeper")
+
+    def write(
+        self, session: Session, operations: list[dict[str, Any]], doing: str, rule: str
+    ) -> Flow[Outcome]:
+        """A transaction that our session takes part in; until it is answered, it is in doubt."""
+        with self.mutex:
+            session.writing += 1
+        try:
+            outcome = yield from self.wire.transact(operations, doing, rule)
+        except (PermissionDenied, Refused):
+            self._answered(session)
+            raise
+        except Unavailable as error:
+            session.uncertain = session.uncertain or error.uncertain
+            self._answered(session)
+            raise
+        self._answered(session)
+        if outcome.done:
+            session.proved(outcome.sent, outcome.raft_index)
+        elif outcome.no_session:
+            yield from self.lose_session(session)
+        return outcome
+
+    def _answered(self, session: Session) -> None:
+        # Not in a ``finally``: a write that is cut off by anything else stays in doubt.
+        with self.mutex:
+            session.writing -= 1
+
+    def lose_session(self, session: Session) -> Flow[None]:
+        """Consul says that the session is dead: everything held with it is lost."""
+        self.pool.bury(session)
+        for hold in [h for h in self.holds if h.session is session]:
+            yield from self.lose(hold, LossReason.SESSION_INVALID)
+
+    def clean_up(self, borrower: Any) -> Flow[None]:
+        """Destroy what somebody borrowed and was never told of."""
+        for session in self.pool.borrowed_by(borrower):
+            if not session.shared:
+                yield from self.pool.destroy(session)
+        if self.pool.orphans:
+            now = yield Now()
+            yield from self.pool.sweep(now)
+            self.wake.set()
+
+    # -- holds ---------------------------------------------------------------------------
+
+    def lose(self, hold: Hold, reason: LossReason) -> Flow[None]:
+        """The one way to lose a lock.  Whoever comes first tells the reason; the rest is void."""
+        with self.mutex:
+            if not hold.advance(Event.LOSE):
+                return
+            hold.reason = reason
+            self.holds.pop(hold, None)
+        if not hold.session.shared:
+            self.pool.condemn(hold.session)
+        self.turns.leave(hold.attempt)
+        hold.lost.set()
+        self.wake.set()
+        if hold.on_lost is not None:
+            yield Call(hold.on_lost, (reason,))
+
+    def diagnose(
+        self, hold: Hold, pair: Pair | None, timeout: float | None = None
+    ) -> Flow[LossReason]:
+        """Why a key is not held by our session, given what was read of it.
+
+        The end of a session takes its keys with it, so the session is asked about first.
+        """
+        try:
+            if (yield from self.wire.renew(hold.session.id, timeout)) is None:
+                return LossReason.SESSION_INVALID
+        except ConsulLockError:
+            pass  # not known: judge by the key alone
+        if pair is None:
+            return LossReason.KEY_DELETED
+        return LossReason.STOLEN if pair.session else LossReason.REVOKED
+
+    # -- what was learnt of keys -----------------------------------------------------------
+
+    def crowded(self, key: str) -> bool:
+        """Whether the key was taken when we last wanted it: then a read before a write saves a
+        Raft entry, which a refused transaction costs as well."""
+        return key in self._crowded
+
+    def note(self, key: str, *, crowded: bool) -> None:
+        """Remember whether the key was taken."""
+        if not crowded:
+            self._crowded.pop(key, None)
+            return
+        if len(self._crowded) >= _CROWDED_MOST:
+            self._crowded.pop(next(iter(self._crowded)), None)
+        self._crowded[key] = None
+
+    def sign(self, session: Session) -> str:
+        """A value for the sign of a line that was never there before."""
+        with self.mutex:
+            self._signs += 1
+            return records.encode(f"{session.id} {self._signs}".encode())

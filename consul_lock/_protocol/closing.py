@@ -1,0 +1,44 @@
+"""The end of a client: everything is given back, nothing is left in Consul."""
+
+from __future__ import annotations
+
+from consul_lock._protocol.client import ClientCore
+from consul_lock._protocol.flow import Call, Flow, Job
+from consul_lock._protocol.handover import let_go
+from consul_lock._protocol.hold import Hold
+from consul_lock._protocol.state import Event
+from consul_lock.errors import ConsulLockError, LossReason
+
+
+def close(client: ClientCore) -> Job:
+    """Let go of what is still held, destroy all sessions, end the keeper."""
+    return Job(_close(client))
+
+
+def _close(client: ClientCore) -> Flow[None]:
+    client.closed = True
+    client.wake.set()
+    for hold in list(client.holds):
+        yield from _revoke(client, hold)
+    for session in [*client.pool.live.values(), *client.pool.condemned.values()]:
+        yield from client.pool.destroy(session)
+    yield from client.clean_up(None)
+
+
+def _revoke(client: ClientCore, hold: Hold) -> Flow[None]:
+    """A lock is still held: let go of it in order, but tell its holder that it is lost."""
+    with client.mutex:
+        if not hold.advance(Event.RELEASE):
+            return
+        client.holds.pop(hold, None)
+    try:
+        yield from let_go(client, hold, patient=False)
+    except ConsulLockError:
+        pass  # its session is destroyed next
+    with client.mutex:
+        hold.advance(Event.TOO_LATE)
+        hold.reason = LossReason.REVOKED
+    client.turns.leave(hold.attempt)
+    hold.lost.set()
+    if hold.on_lost is not None:
+        yield Call(hold.on_lost, (LossReason.REVOKED,))

@@ -1,0 +1,153 @@
+"""From having the turn inside the process to holding the key in Consul.
+
+Look, judge, act, again: every turn of the loop in `contend` decides by what was read last and
+does one thing.  First come, first served: whoever finds the lock taken enters the line, the
+first in line watches the lock, everybody else only the entry before their own.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from consul_lock._protocol import line as lines
+from consul_lock._protocol.answer import Outcome
+from consul_lock._protocol.attempt import Attempt
+from consul_lock._protocol.flow import Flow, Now, Sleep, Wall
+from consul_lock._protocol.hold import Grant
+from consul_lock._protocol.queue import accept, give_up, join, look, wait_for_turn
+from consul_lock._protocol.records import Found, encode
+from consul_lock._protocol.session import Session
+from consul_lock._protocol.verdict import Verdict, judge, lock_operation
+from consul_lock.errors import Conflict, Unavailable
+
+if TYPE_CHECKING:
+    from consul_lock._protocol.lock import LockCore
+
+# Seconds between tries while Consul imposes the lock-delay, whose end nothing announces.
+_DELAY_RETRY = (0.25, 1.0)
+
+# Seconds between tries after an error: the first, doubled each time, and the most.
+_TROUBLE_FIRST, _TROUBLE_MOST = 0.1, 2.0
+
+
+def contend(lock: LockCore, attempt: Attempt) -> Flow[Grant | None]:
+    """Get the lock.  None: it was not to be had in time.  Rides out errors of the server."""
+    while True:
+        try:
+            return (yield from _contend(lock, attempt))
+        except Unavailable as error:
+            yield from _ride_out(lock, attempt, error)
+            attempt.seen = None
+
+
+def _ride_out(lock: LockCore, attempt: Attempt, error: Unavailable) -> Flow[None]:
+    """Pause before trying again, or raise the error if there has been enough of it."""
+    now = yield Now()
+    since, times = attempt.trouble or (now, 0)
+    attempt.trouble = since, times + 1
+    end = since + lock.client.retry_for
+    if attempt.deadline is not None:
+        end = min(end, attempt.deadline)
+    if not attempt.blocking or now >= end:
+        raise error
+    most = min(_TROUBLE_FIRST * 2.0**times, _TROUBLE_MOST, end - now)
+    yield Sleep(most / 2, most)
+
+
+def _contend(lock: LockCore, attempt: Attempt) -> Flow[Grant | None]:
+    while True:
+        session = attempt.session
+        if session is None or session.gone:
+            session = yield from _new_session(lock, attempt)
+        known = attempt.queued or session.doubtful or lock.client.crowded(lock.key)
+        if attempt.seen is None and known:
+            yield from look(lock, attempt)
+        verdict = judge(attempt.seen, session, certain=attempt.certain)
+        if verdict is Verdict.FOREIGN:
+            raise _conflict(lock, attempt.seen)
+        if verdict is Verdict.STALE:
+            yield from look(lock, attempt, certain=True)
+        elif verdict is Verdict.OURS:
+            grant = yield from accept(lock, attempt)
+            if grant is not None:
+                return grant
+        elif verdict is Verdict.FREE and (yield from _may_take(attempt)):
+            outcome = yield from _take(lock, attempt)
+            if outcome.done:
+                return Grant(session, outcome.raft_index, attempt.queued, None)
+            yield from _refused(lock, attempt, outcome)
+        elif not (yield from _may_wait(attempt)):
+            return (yield from give_up(lock, attempt))
+        else:
+            yield from wait_for_turn(lock, attempt)
+
+
+def _new_session(lock: LockCore, attempt: Attempt) -> Flow[Session]:
+    attempt.queued = False
+    attempt.forget_place()
+    attempt.session = yield from lock.session_for(attempt)
+    attempt.trouble = None
+    return attempt.session
+
+
+def _take(lock: LockCore, attempt: Attempt) -> Flow[Outcome]:
+    """Lock the key, if it still is as it was read: nothing foreign is ever overwritten."""
+    session, pair = attempt.session, attempt.seen.pair if attempt.seen else None
+    assert session is not None
+    operations: list[dict[str, Any]] = [{"Verb": "check-not-exists", "Key": lock.key}]
+    if pair is not None:
+        operations = [{"Verb": "check-index", "Key": lock.key, "Index": pair.modify_index}]
+    if lock.fair and not attempt.queued:
+        operations.append({"Verb": "check-not-exists", "Key": lock.base})
+    since = yield Wall()
+    value = encode(lock.about.value(since))
+    operations.append(lock_operation(lock.key, session.id, value))
+    if attempt.queued:
+        operations.append({"Verb": "delete", "Key": lines.entry_key(lock.base, session.id)})
+    outcome = yield from lock.client.write(
+        session, operations, f"locking {lock.key!r}", lock.write_rule
+    )
+    attempt.trouble = None
+    return outcome
+
+
+def _refused(lock: LockCore, attempt: Attempt, outcome: Outcome) -> Flow[None]:
+    """The lock could not be taken: find out where we stand."""
+    attempt.refused = True
+    attempt.seen = None
+    lock.client.note(lock.key, crowded=True)
+    overtaking = lock.fair and not attempt.queued and outcome.says("exists", 1)
+    if outcome.no_session or not (outcome.delayed or overtaking):
+        return
+    # Free, but in lock-delay, or others are in line and we are fair: line up.
+    if not (yield from _may_wait(attempt)):
+        return
+    if not attempt.queued:
+        yield from join(lock, attempt)
+    elif attempt.first:
+        yield Sleep(*_DELAY_RETRY)
+
+
+def _may_take(attempt: Attempt) -> Flow[bool]:
+    """A free lock is for the first in line, or for a newcomer; one who may not wait tries once."""
+    if attempt.queued and not attempt.first:
+        return False
+    return not attempt.refused or (yield from _may_wait(attempt))
+
+
+def _may_wait(attempt: Attempt) -> Flow[bool]:
+    if not attempt.blocking:
+        return False
+    now = yield Now()
+    return attempt.deadline is None or now < attempt.deadline
+
+
+def _conflict(lock: LockCore, seen: Found | None) -> Conflict:
+    pair = seen.pair if seen else None
+    flags = pair.flags if pair else 0
+    return Conflict(
+        f"{lock.key!r} holds something that is not a lock (flags {flags}, {len(pair.value) if pair else 0}"
+        " bytes); it is left alone: use another name, or delete it if nobody needs it",
+        key=lock.key,
+        flags=flags,
+    )

@@ -1,0 +1,111 @@
+"""A flow describes, a driver performs.
+
+A *flow* is a generator.  It yields effects and is sent their results; it does no I/O, reads
+no clock, draws no random number and starts no thread.  A *driver* performs the effects: on
+the calling thread (``_threads``), on an asyncio loop (``_asyncio``), or in virtual time (the
+simulator of the tests).  So every algorithm is written once and tested without a network.
+
+Two laws:
+
+* a flow never yields while it unwinds (in ``except``-and-reraise or ``finally``): the driver
+  may have stopped listening;
+* clean-up is a flow of its own, the ``undo`` of a `Job`, which the driver runs, shielded, on
+  any BaseException.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Mapping
+from typing import Any, NamedTuple, Protocol, TypeVar
+
+T = TypeVar("T")
+
+
+class Reply(NamedTuple):
+    """An HTTP answer."""
+
+    status: int
+    headers: Mapping[str, str]
+    """Names in lower case."""
+    body: bytes
+    sent: float
+    """The driver's clock just before the request was sent.  What the answer says about a
+    session was true at this time or later, which is all that a deadline may be built on."""
+
+
+class Request(NamedTuple):
+    """Send this to Consul.  The result is what ``parse`` returns; an error is raised."""
+
+    method: str
+    path: str
+    """Percent-encoded, without the query."""
+    params: tuple[tuple[str, str], ...]
+    body: bytes | None
+    parse: Callable[[Reply], Any]
+    timeout: float | None = None
+    """Seconds for the whole exchange; None: the client's own."""
+    wait: float = 0.0
+    """Seconds that the server may hold the answer back (a blocking query), else 0.  The driver
+    adds them to the timeout, and counts such a request against the poll budget."""
+    urgent: bool = False
+    """Never queue behind other requests (renewals)."""
+
+    def immediate(self) -> Request:
+        """The same question, but to be answered at once: for when the poll budget is used up."""
+        params = tuple(p for p in self.params if p[0] not in ("index", "wait"))
+        return self._replace(params=params, wait=0.0)
+
+
+class Sleep(NamedTuple):
+    """Do nothing for a random time between ``low`` and ``high`` seconds."""
+
+    low: float
+    high: float
+
+
+class Now(NamedTuple):
+    """The driver's clock in seconds.  It never steps, and it counts the time a machine sleeps."""
+
+
+class Wall(NamedTuple):
+    """Seconds since the epoch by the machine's calendar clock: for people to read, never to decide."""
+
+
+class Signal(Protocol):
+    """Something to wait for inside the process: `threading.Event`, or asyncio's."""
+
+    def set(self) -> None: ...
+    def clear(self) -> None: ...
+    def is_set(self) -> bool: ...
+
+
+class Wait(NamedTuple):
+    """Wait for ``signal``, at most ``timeout`` seconds (None: for ever).  True if it is set."""
+
+    signal: Signal
+    timeout: float | None
+
+
+class Spawn(NamedTuple):
+    """Run another flow beside this one.  It lives as long as the client, at most."""
+
+    flow: Generator[Any, Any, Any]
+    name: str
+
+
+class Call(NamedTuple):
+    """Call the user's function.  What it raises is logged, and goes no further."""
+
+    function: Callable[..., Any]
+    args: tuple[Any, ...]
+
+
+Effect = Request | Sleep | Now | Wall | Wait | Spawn | Call
+Flow = Generator[Effect, Any, T]
+
+
+class Job(NamedTuple):
+    """A flow, and how to clean up after it if it ends in any exception."""
+
+    flow: Flow[Any]
+    undo: Callable[[], Flow[None]] | None = None

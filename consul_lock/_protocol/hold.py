@@ -1,0 +1,78 @@
+"""A lock that is held: what was granted, and how its loss is found out and told, once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from consul_lock._protocol import state
+from consul_lock._protocol.flow import Signal
+from consul_lock._protocol.state import Event, State
+from consul_lock.errors import LossReason
+
+if TYPE_CHECKING:
+    from consul_lock._protocol.attempt import Attempt
+    from consul_lock._protocol.line import Line
+    from consul_lock._protocol.session import Session
+
+
+class Grant(NamedTuple):
+    """What an attempt won."""
+
+    session: Session
+    token: int
+    """ModifyIndex of the write that gave it to us."""
+    crowded: bool
+    """Somebody may wait in Consul: look at the line before letting go."""
+    line: Line | None
+    """Who waits, as far as we were told."""
+
+
+class Hold:
+    """One acquisition of one key, from the grant to its end."""
+
+    def __init__(
+        self,
+        where: tuple[str, str, str],
+        grant: Grant,
+        attempt: Attempt,
+        lost: Signal,
+        on_lost: Any,
+    ) -> None:
+        self.key, self.base, self.rule = where
+        """The lock's key, the sign of its line, and the ACL rule to write both."""
+        self.session = grant.session
+        self.token = grant.token
+        self.crowded = grant.crowded
+        self.line = grant.line
+        self.attempt = attempt
+        self.owner = attempt.owner
+        self.state = State.HELD
+        self.reason: LossReason | None = None
+        self.lost = lost
+        self.told = False
+        self.on_lost: Callable[[LossReason], Any] | None = on_lost
+
+    @property
+    def over(self) -> bool:
+        """It was released, or its loss has been told to whoever tried to release it."""
+        return self.told or self.state in (State.RELEASING, State.RELEASED)
+
+    def advance(self, event: Event) -> bool:
+        """Change state by the table; False if the event means nothing in this state.
+
+        Call it under the client's mutex: several detectors race for the one transition.
+        """
+        after = state.advance(self.state, event)
+        if after is None:
+            return False
+        self.state = after
+        return True
+
+    def counts(self, now: float) -> bool:
+        """Whether it is held at this time, as far as anybody can know without asking Consul."""
+        return self.state is State.HELD and not self.session.gone and now < self.session.deadline()
+
+    def remaining(self, now: float) -> float:
+        """Seconds until it no longer counts if no more renewals succeed; 0.0 if not held."""
+        return max(0.0, self.session.deadline() - now) if self.counts(now) else 0.0

@@ -1,0 +1,133 @@
+"""Who holds a lock: what is written into its value, for people and for the next holder."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from consul_lock._protocol.line import Entry, Line
+from consul_lock._protocol.records import Pair, Terms
+from consul_lock.errors import ConfigError
+
+VALUE_MOST = 4096
+"""Bytes of a lock's value at most, so that watching and listing locks stays cheap."""
+
+# What one waiter may say of itself: ten and more of them fit into a lock's value.
+_ABOUT_MOST = 2048
+
+
+@dataclass(frozen=True)
+class Holder:
+    """Who holds a lock, or waits for it, by its own account."""
+
+    session: str
+    """Id of the Consul session: the only true identity."""
+    host: str = ""
+    pid: int = 0
+    user: str = ""
+    command: str = ""
+    since: float = 0.0
+    """Seconds since the epoch, by the clock of whoever wrote it."""
+    meta: Mapping[str, str] = field(default_factory=dict)
+    token: int | None = None
+    """The fencing token; None for a waiter."""
+    foreign: bool = False
+    """True if the value is not ours: `consul lock`, or another tool, holds it."""
+
+    def __str__(self) -> str:
+        if self.foreign:
+            return f"session {self.session} (a client that says nothing of itself)"
+        who = f"{self.host} pid {self.pid}"
+        return f"{who} ({self.user})" if self.user else who
+
+
+def parse(session: str, value: bytes, token: int | None = None) -> Holder:
+    """The holder, or waiter, in a value; whatever is in it, nothing is raised."""
+    about = _object(value)
+    meta = about.get("meta")
+    try:
+        return Holder(
+            session,
+            str(about["host"]),
+            int(about["pid"]),
+            str(about.get("user", "")),
+            str(about.get("command", "")),
+            float(about.get("since", 0.0)),
+            {str(k): str(v) for k, v in meta.items()} if isinstance(meta, dict) else {},
+            token,
+        )
+    except (KeyError, TypeError, ValueError):
+        return Holder(session, token=token, foreign=True)
+
+
+def _object(value: bytes) -> dict[str, Any]:
+    try:
+        found = json.loads(value)
+    except ValueError:
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+class About:
+    """What we say of ourselves, serialised once."""
+
+    def __init__(
+        self,
+        identity: Mapping[str, Any],
+        terms: Terms,
+        meta: Mapping[str, str] | None,
+        command: str | None,
+    ) -> None:
+        words = {str(k): str(v) for k, v in (meta or {}).items()}
+        if meta is not None and words != dict(meta):
+            raise ConfigError(f"meta={dict(meta)!r} must map strings to strings")
+        fixed = {
+            **identity,
+            "command": identity.get("command", "") if command is None else command,
+            "ttl": terms.ttl,
+            "lock_delay": terms.lock_delay,
+            "meta": words,
+        }
+        self._tail = json.dumps(fixed)[1:]
+        if len(self._tail) > _ABOUT_MOST:
+            raise ConfigError(
+                f"meta and command take {len(self._tail)} bytes; at most {_ABOUT_MOST} are kept"
+                " with a lock, so store less there"
+            )
+
+    def value(self, since: float) -> bytes:
+        """The value of the lock, or of a waiter's entry."""
+        return f'{{"v": 1, "since": {since:.3f}, {self._tail}'.encode()
+
+
+def inherit(entry: Entry, rest: Line, since: float) -> bytes:
+    """The value of a lock that is handed to a waiter: about it, and who comes next.
+
+    As many of the next waiters as fit are told, so that the new holder can hand over in its
+    turn without reading the line.
+    """
+    about = _object(entry.about)
+    about["since"] = round(since, 3)
+    room = VALUE_MOST - len(json.dumps(about)) - len(', "next": []')
+    following: list[list[Any]] = []
+    for waiter in rest.entries:
+        item = [waiter.session, _object(waiter.about)]
+        room -= len(json.dumps(item)) + 2
+        if room < 0:
+            break
+        following.append(item)
+    return json.dumps({**about, "next": following}).encode()
+
+
+def inherited(pair: Pair) -> Line:
+    """The next waiters, as the one who handed the lock to us knew them."""
+    entries = []
+    for item in _object(pair.value).get("next") or ():
+        try:
+            session, about = item
+            entries.append(Entry(str(session), json.dumps(about).encode(), 0, 0))
+        except (TypeError, ValueError):
+            break
+    return Line(tuple(entries), 0)

@@ -1,0 +1,88 @@
+"""The waiting line of a lock: who waits, in which order, kept in Consul.
+
+``BASE/<session>`` is the entry of a waiter, locked by its session, so that it goes when the
+waiter dies; its value is about the waiter.  ``BASE`` itself is the sign that somebody waits:
+whoever joins writes it anew, so its index tells a releaser whether it has seen everybody.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, NamedTuple
+
+from consul_lock._protocol.records import Pair
+
+
+class Entry(NamedTuple):
+    """A waiter."""
+
+    session: str
+    about: bytes
+    """JSON about the waiter, for the value of the lock once it is handed over."""
+    create_index: int
+    """Raft index of its joining: the order of the line.  0 where it was handed down."""
+    modify_index: int
+
+
+class Line(NamedTuple):
+    """The line as it was read, or as the holder before us knew it."""
+
+    entries: tuple[Entry, ...]
+    """In order.  Nobody can come in front of them, but any of them may have left."""
+    sign: int
+    """ModifyIndex of the sign, 0 if there is none or it is not known."""
+
+    def behind(self, session: str) -> Line:
+        """What is left after this waiter."""
+        return self._replace(entries=tuple(e for e in self.entries if e.session != session))
+
+    def before(self, session: str) -> Entry | None:
+        """The waiter directly before this one; None if it is first.  KeyError: not in line."""
+        for place, entry in enumerate(self.entries):
+            if entry.session == session:
+                return self.entries[place - 1] if place else None
+        raise KeyError(session)
+
+
+def entry_key(base: str, session: str) -> str:
+    """The key of a waiter's entry."""
+    return f"{base}/{session}"
+
+
+def read(base: str, pairs: Iterable[Pair]) -> Line:
+    """The line in what was read below ``base``.  What is not an entry is passed over."""
+    sign, entries = 0, {}
+    for pair in pairs:
+        if pair.key == base:
+            sign = max(sign, pair.modify_index)
+        elif pair.session and pair.key == entry_key(base, pair.session):
+            # A transaction answers with what it wrote, without the value, and then with what
+            # it read, with the value: the later one of the two counts.
+            entry = Entry(pair.session, pair.value, pair.create_index, pair.modify_index)
+            entries[pair.session] = entry
+    ordered = sorted(entries.values(), key=lambda entry: entry.create_index)
+    return Line(tuple(ordered), sign)
+
+
+def join(base: str, session: str, flags: int, about: str, sign: str) -> list[dict[str, Any]]:
+    """The operations that enter the line and read it."""
+    return [
+        {
+            "Verb": "lock",
+            "Key": entry_key(base, session),
+            "Session": session,
+            "Flags": flags,
+            "Value": about,
+        },
+        {"Verb": "set", "Key": base, "Flags": flags, "Value": sign},
+        {"Verb": "get-tree", "Key": base},
+    ]
+
+
+def leave(base: str, session: str) -> list[dict[str, Any]]:
+    """The operations that leave the line: refused if the entry is not there any more."""
+    key = entry_key(base, session)
+    return [
+        {"Verb": "check-session", "Key": key, "Session": session},
+        {"Verb": "delete", "Key": key},
+    ]

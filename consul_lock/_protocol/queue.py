@@ -1,0 +1,179 @@
+"""Waiting in Consul's line: join, find the place, watch, leave.
+
+The first in line watches the lock, everybody else only the entry before their own, so that a
+hand-over wakes two waiters however many there are.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from consul_lock._protocol import line as lines
+from consul_lock._protocol import terms as rules
+from consul_lock._protocol.attempt import Attempt
+from consul_lock._protocol.flow import Flow, Now, Wall
+from consul_lock._protocol.hold import Grant
+from consul_lock._protocol.holder import inherited
+from consul_lock._protocol.records import encode
+from consul_lock._protocol.verdict import LOCK_FLAG, Verdict, judge
+from consul_lock.errors import Conflict
+
+if TYPE_CHECKING:
+    from consul_lock._protocol.lock import LockCore
+
+# Seconds of one blocking read.  Long enough to be cheap; short enough for proxies that cut
+# long polls, and for seeing soon that our own entry has gone.
+_POLL = 10.0
+
+
+def wait_for_turn(lock: LockCore, attempt: Attempt) -> Flow[None]:
+    """Do the one thing that brings us nearer to our turn."""
+    if not attempt.queued:
+        yield from join(lock, attempt)
+    elif attempt.first:
+        yield from _watch_lock(lock, attempt)
+    elif attempt.ahead is None:
+        yield from _find_place(lock, attempt)
+    else:
+        yield from _watch_ahead(lock, attempt, attempt.ahead)
+
+
+def look(lock: LockCore, attempt: Attempt, *, certain: bool = False) -> Flow[None]:
+    """Read the lock's key, now; ``certain``: by a read that no deposed leader can answer."""
+    attempt.seen = yield from lock.client.wire.get(lock.key, consistent=certain)
+    attempt.certain = certain
+    attempt.trouble = None
+
+
+def accept(lock: LockCore, attempt: Attempt) -> Flow[Grant | None]:
+    """The key shows our session: it was handed to us, or an earlier try of ours came through.
+
+    It counts only with a session renewed of late: a process that was paused while it waited
+    must not wake up believing.
+    """
+    session, seen = attempt.session, attempt.seen
+    assert session is not None and seen is not None and seen.pair is not None
+    now = yield Now()
+    if now - session.renewed > 1.5 * rules.period(session.terms):
+        info = yield from lock.client.wire.renew(session.id)
+        if info is None:
+            yield from lock.client.lose_session(session)
+            return None
+        session.proved(info.sent)
+        session.renewed = max(session.renewed, info.sent)
+    line = inherited(seen.pair)
+    return Grant(session, seen.pair.modify_index, True, line if line.entries else None)
+
+
+def join(lock: LockCore, attempt: Attempt) -> Flow[None]:
+    """Enter the waiting line, and see who is before us."""
+    session = attempt.session
+    assert session is not None
+    since = yield Wall()
+    about = encode(lock.about.value(since))
+    sign = lock.client.sign(session)
+    operations = lines.join(lock.base, session.id, LOCK_FLAG, about, sign)
+    outcome = yield from lock.client.write(
+        session, operations, f"joining the line of {lock.key!r}", lock.write_rule
+    )
+    attempt.trouble = None
+    if outcome.done:
+        attempt.queued = True
+        _place(attempt, lines.read(lock.base, outcome.pairs))
+        # What was read before we were in line may be old: a release in between saw nobody.
+        attempt.seen = None if attempt.first else attempt.seen
+    elif not outcome.no_session:
+        raise Conflict(
+            f"cannot join the waiting line below {lock.base!r}: {outcome.reasons}", key=lock.base
+        )
+
+
+def _place(attempt: Attempt, line: lines.Line) -> None:
+    session = attempt.session
+    assert session is not None
+    try:
+        attempt.ahead = line.before(session.id)
+    except KeyError:
+        # Handed the lock, or our entry was deleted: the lock's key tells which.
+        attempt.queued = False
+        attempt.forget_place()
+    else:
+        attempt.first = attempt.ahead is None
+
+
+def _find_place(lock: LockCore, attempt: Attempt) -> Flow[None]:
+    """Read the whole line to see who is before us."""
+    found = yield from lock.client.wire.tree(lock.base)
+    attempt.trouble = None
+    _place(attempt, lines.read(lock.base, found.pairs))
+    yield from look(lock, attempt)
+
+
+def _watch_lock(lock: LockCore, attempt: Attempt) -> Flow[None]:
+    """We are first: wait for the lock itself to change."""
+    wait = yield from _poll_time(attempt)
+    index = attempt.seen.raft_index if attempt.seen else 0
+    found = yield from lock.client.wire.get(lock.key, index, wait)
+    attempt.trouble = None
+    # An index that went backwards (a restored snapshot) must not be waited for.
+    attempt.seen = found if found.raft_index >= index else None
+    attempt.certain = False
+
+
+def _watch_ahead(lock: LockCore, attempt: Attempt, ahead: lines.Entry) -> Flow[None]:
+    """Wait for the one before us to leave; then we are first if it got the lock."""
+    session = attempt.session
+    assert session is not None
+    wait = yield from _poll_time(attempt)
+    key = lines.entry_key(lock.base, ahead.session)
+    found = yield from lock.client.wire.get(key, ahead.modify_index, wait)
+    attempt.trouble = None
+    if found.pair is not None and found.pair.session == ahead.session:
+        own = yield from lock.client.wire.get(lines.entry_key(lock.base, session.id))
+        if own.pair is None:
+            attempt.forget_place()
+        return
+    attempt.forget_place()
+    yield from look(lock, attempt)
+    pair = attempt.seen.pair if attempt.seen else None
+    # Hand-overs go to the first: if it got the lock, nobody is left before us.
+    attempt.first = pair is not None and pair.session == ahead.session
+
+
+def _poll_time(attempt: Attempt) -> Flow[float]:
+    if attempt.deadline is None:
+        return _POLL
+    now = yield Now()
+    remaining: float = attempt.deadline - now
+    return max(0.001, min(_POLL, remaining))
+
+
+def give_up(lock: LockCore, attempt: Attempt) -> Flow[Grant | None]:
+    """Leave the line.  If the lock was handed to us at that very moment, we hold it: keep it."""
+    session = attempt.session
+    if not attempt.queued or session is None:
+        return None
+    outcome = yield from lock.client.write(
+        session,
+        lines.leave(lock.base, session.id),
+        f"leaving the line of {lock.key!r}",
+        lock.write_rule,
+    )
+    attempt.queued = False
+    attempt.forget_place()
+    if outcome.done:
+        yield from tidy(lock)
+        return None
+    yield from look(lock, attempt, certain=True)
+    if not session.gone and judge(attempt.seen, session, certain=True) is Verdict.OURS:
+        return (yield from accept(lock, attempt))
+    return None
+
+
+def tidy(lock: LockCore) -> Flow[None]:
+    """Take the sign away if nobody is in line any more."""
+    found = yield from lock.client.wire.tree(lock.base)
+    line = lines.read(lock.base, found.pairs)
+    if line.sign and not line.entries:
+        operation = {"Verb": "delete-cas", "Key": lock.base, "Index": line.sign}
+        yield from lock.client.wire.transact([operation], f"tidying {lock.base!r}", lock.write_rule)

@@ -1,0 +1,132 @@
+"""What Consul answers, as records: keys, sessions, and how they are decoded."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Iterable
+from typing import Any, NamedTuple
+
+from consul_lock._protocol import answer
+from consul_lock._protocol.flow import Reply
+
+SESSION_RULE = 'session_prefix "" { policy = "write" }'
+
+
+def key_rule(prefix: str, policy: str = "write") -> str:
+    """The ACL rule that allows what is done below a prefix."""
+    return f'key_prefix "{prefix}" {{ policy = "{policy}" }}'
+
+
+def duration(seconds: float) -> str:
+    """Consul's way to write a duration; always with a unit, as bare numbers are a trap."""
+    return f"{seconds:.0f}s" if seconds == int(seconds) else f"{round(seconds * 1000)}ms"
+
+
+class Pair(NamedTuple):
+    """A key and what Consul says of it."""
+
+    key: str
+    value: bytes
+    flags: int
+    session: str
+    """Id of the session that holds it, or an empty string."""
+    create_index: int
+    modify_index: int
+
+
+class Found(NamedTuple):
+    """The answer to a read of keys."""
+
+    sent: float
+    raft_index: int
+    """To wait for a change from, in the next read."""
+    pairs: tuple[Pair, ...]
+
+    @property
+    def pair(self) -> Pair | None:
+        """The one pair of a read of one key; None: there is no such key."""
+        return self.pairs[0] if self.pairs else None
+
+
+class Terms(NamedTuple):
+    """What a session is asked to be; see `consul_lock._protocol.session` for the rules."""
+
+    ttl: float
+    lock_delay: float
+    checks: tuple[str, ...]
+    service_checks: tuple[str, ...]
+    name: str | None
+
+
+class SessionInfo(NamedTuple):
+    """What the server says that a session is."""
+
+    sent: float
+    id: str
+    name: str
+    node: str
+    ttl: str
+    lock_delay: float
+    behavior: str
+    checks: tuple[str, ...]
+    service_checks: tuple[str, ...]
+
+
+def checked(reply: Reply, doing: str, rule: str) -> Any:
+    answer.check(reply, doing, rule)
+    return answer.decode(reply, doing)
+
+
+def pair(entry: dict[str, Any]) -> Pair:
+    value = entry.get("Value")
+    return Pair(
+        entry["Key"],
+        base64.b64decode(value) if value else b"",
+        entry["Flags"],
+        entry.get("Session", ""),
+        entry["CreateIndex"],
+        entry["ModifyIndex"],
+    )
+
+
+def found(reply: Reply, doing: str, rule: str) -> Found:
+    index = reply.headers.get("x-consul-index")
+    if reply.status == 404 and index is not None:
+        return Found(reply.sent, int(index), ())
+    pairs = tuple(map(pair, checked(reply, doing, rule)))
+    # An index below 1 would make the next read return at once, for ever.
+    return Found(reply.sent, max(1, int(index or 1)), pairs)
+
+
+def session_info(entry: dict[str, Any], sent: float) -> SessionInfo:
+    checks: Iterable[str] = entry.get("NodeChecks") or entry.get("Checks") or ()
+    services = entry.get("ServiceChecks") or ()
+    return SessionInfo(
+        sent,
+        entry["ID"],
+        entry.get("Name", ""),
+        entry.get("Node", ""),
+        entry.get("TTL", ""),
+        entry.get("LockDelay", 0) / 1e9,
+        entry.get("Behavior", ""),
+        tuple(checks),
+        tuple(check["ID"] for check in services),
+    )
+
+
+def renewed(reply: Reply) -> SessionInfo | None:
+    # A 404 of something in front of Consul is no proof of death; Consul's own names it.
+    if reply.status == 404 and b"not found" in reply.body and b"ession id" in reply.body:
+        return None
+    entries = checked(reply, "renewing a session", SESSION_RULE)
+    return session_info(entries[0], reply.sent)
+
+
+def session_list(reply: Reply) -> tuple[SessionInfo, ...]:
+    entries = checked(reply, "listing sessions", 'session_prefix "" { policy = "read" }')
+    return tuple(session_info(entry, reply.sent) for entry in entries)
+
+
+def encode(value: bytes) -> str:
+    """A value as a transaction wants it."""
+    return base64.b64encode(value).decode()

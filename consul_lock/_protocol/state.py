@@ -1,0 +1,52 @@
+"""The life of one acquisition, as a table.
+
+Legality is presence in ``TRANSITIONS``: a missing entry *is* the illegal transition.  Nothing
+else in the package changes a state.  ``ARCHITECTURE.md`` shows the table, and a test compares.
+"""
+
+from __future__ import annotations
+
+import enum
+
+
+class State(enum.Enum):
+    """Where an acquisition is."""
+
+    WAITING = "waiting"
+    """Contending: in the process, or in the waiting line of Consul."""
+    HELD = "held"
+    """Consul gave it to us.  It counts as held while the deadline has not passed, too."""
+    RELEASING = "releasing"
+    """We are giving it back; for us it is over already."""
+    RELEASED = "released"
+    """Given back, or given up before it was had."""
+    LOST = "lost"
+    """Taken from us, or no longer certain to be ours."""
+
+
+class Event(enum.Enum):
+    """What happens to an acquisition."""
+
+    GRANT = "grant"
+    GIVE_UP = "give up"
+    RELEASE = "release"
+    CONFIRM = "confirm"
+    LOSE = "lose"
+    """A detector found the loss while it was held."""
+    TOO_LATE = "too late"
+    """The release found that it was lost before."""
+
+
+TRANSITIONS: dict[tuple[State, Event], State] = {
+    (State.WAITING, Event.GRANT): State.HELD,
+    (State.WAITING, Event.GIVE_UP): State.RELEASED,
+    (State.HELD, Event.RELEASE): State.RELEASING,
+    (State.HELD, Event.LOSE): State.LOST,
+    (State.RELEASING, Event.CONFIRM): State.RELEASED,
+    (State.RELEASING, Event.TOO_LATE): State.LOST,
+}
+
+
+def advance(state: State, event: Event) -> State | None:
+    """The state that follows, or None if the event means nothing (any more) in this state."""
+    return TRANSITIONS.get((state, event))

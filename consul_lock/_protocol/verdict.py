@@ -1,0 +1,53 @@
+"""What a read of a lock's key means for one session: a pure predicate."""
+
+from __future__ import annotations
+
+import enum
+from typing import Any
+
+from consul_lock._protocol.records import Found
+from consul_lock._protocol.session import Session
+
+LOCK_FLAG = 3304740253564472344
+"""The flags of a key that is a lock: what HashiCorp's Go client writes and expects."""
+
+
+class Verdict(enum.Enum):
+    """What a read of the lock's key means for one attempt."""
+
+    OURS = "our session holds it"
+    STALE = "an old picture, from before our last release"
+    FREE = "nobody holds it"
+    TAKEN = "somebody else holds it"
+    FOREIGN = "the key is used for something else"
+
+
+def judge(seen: Found | None, session: Session, *, certain: bool = False) -> Verdict:
+    """What the lock's key, as it was read, means for us; ``certain``: by a consistent read.
+
+    A deposed leader answers ordinary reads for a moment: it may show our session on a key
+    that we have released.  The index tells, as it is no higher than that of our own writes.
+    """
+    pair = seen.pair if seen else None
+    if pair is None:
+        return Verdict.FREE
+    if pair.flags != LOCK_FLAG:
+        return Verdict.FOREIGN
+    if pair.session == session.id:
+        fresh = certain or pair.modify_index > session.floor
+        return Verdict.OURS if fresh else Verdict.STALE
+    return Verdict.TAKEN if pair.session else Verdict.FREE
+
+
+def lock_operation(key: str, session: str, value: str) -> dict[str, Any]:
+    """The operation that gives a key to a session."""
+    return {"Verb": "lock", "Key": key, "Session": session, "Flags": LOCK_FLAG, "Value": value}
+
+
+def unlock_operation(key: str, session: str) -> dict[str, Any]:
+    """The operation that frees a key, if this session holds it.
+
+    It keeps the flags: without them Consul would write 0, and every other client would take
+    the key for a foreign one.
+    """
+    return {"Verb": "unlock", "Key": key, "Session": session, "Flags": LOCK_FLAG}

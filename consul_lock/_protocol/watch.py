@@ -1,0 +1,34 @@
+"""A long poll on a lock that is held, for a loss to be seen within milliseconds."""
+
+from __future__ import annotations
+
+from consul_lock._protocol.client import ClientCore
+from consul_lock._protocol.flow import Flow, Sleep
+from consul_lock._protocol.hold import Hold
+from consul_lock._protocol.state import State
+from consul_lock.errors import ConsulLockError
+
+# Seconds of one blocking read; a change ends it at once.
+_POLL = 10.0
+
+# Seconds between tries after an error, which is no loss.
+_RETRY = (0.25, 1.0)
+
+
+def watch(core: ClientCore, hold: Hold) -> Flow[None]:
+    """Until the hold ends, whoever ends it."""
+    index = 0
+    while hold.state is State.HELD and not core.closed:
+        try:
+            found = yield from core.wire.get(hold.key, index, _POLL, consistent=True)
+        except ConsulLockError:
+            index = 0
+            yield Sleep(*_RETRY)
+            continue
+        pair = found.pair
+        if pair is None or pair.session != hold.session.id:
+            if hold.state is State.HELD:
+                reason = yield from core.diagnose(hold, pair)
+                yield from core.lose(hold, reason)
+            return
+        index = found.raft_index if found.raft_index >= index else 0

@@ -1,0 +1,191 @@
+"""Consul's endpoints as typed flows: the only module that knows python-consul2.
+
+python-consul2 builds the requests and decodes most answers.  Its transports are not used:
+its endpoint objects are given a client that *returns* the request instead of sending it.
+They are made without their `consul.Consul`, whose constructor reads the environment.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any
+from urllib.parse import quote
+
+from consul import base
+
+from consul_lock._protocol import answer, records
+from consul_lock._protocol.answer import Outcome
+from consul_lock._protocol.flow import Flow, Request
+from consul_lock._protocol.records import (
+    SESSION_RULE,
+    Found,
+    SessionInfo,
+    Terms,
+    duration,
+    key_rule,
+)
+
+
+class _Describe(base.HTTPClient):  # type: ignore[misc] # python-consul2 has no types
+    """A transport that does not transport: it returns the request, with its decoder."""
+
+    def __init__(self, query: tuple[tuple[str, str], ...]) -> None:
+        self._query = query
+
+    def _request(self, method: str, callback: Any, path: str, params: Any, data: Any) -> Request:
+        body = data.encode() if isinstance(data, str) else data
+        asked = tuple((key, str(value)) for key, value in params or ())
+        return Request(method, quote(path), (*asked, *self._query), body or None, callback)
+
+    def get(self, callback: Any, path: str, params: Any = None, headers: Any = None) -> Request:
+        return self._request("GET", callback, path, params, None)
+
+    def put(
+        self, callback: Any, path: str, params: Any = None, data: Any = "", headers: Any = None
+    ) -> Request:
+        return self._request("PUT", callback, path, params, data)
+
+    def delete(
+        self, callback: Any, path: str, params: Any = None, data: Any = "", headers: Any = None
+    ) -> Request:
+        return self._request("DELETE", callback, path, params, data)
+
+    def post(
+        self, callback: Any, path: str, params: Any = None, data: Any = "", headers: Any = None
+    ) -> Request:
+        return self._request("POST", callback, path, params, data)
+
+
+class _Endpoints:
+    """What python-consul2's endpoint objects want of their `consul.Consul`."""
+
+    token = None
+    dc = None
+    consistency = "default"
+
+    def __init__(self, query: tuple[tuple[str, str], ...]) -> None:
+        self.http = _Describe(query)
+
+
+class Wire:
+    """The requests of one client.  ``query`` goes with each: datacenter, namespace, partition."""
+
+    def __init__(self, query: tuple[tuple[str, str], ...] = ()) -> None:
+        endpoints = _Endpoints(query)
+        self._kv = base.Consul.KV(endpoints)
+        self._session = base.Consul.Session(endpoints)
+        self._txn = base.Consul.Txn(endpoints)
+        self._http = endpoints.http
+
+    # -- keys ----------------------------------------------------------------------------
+
+    def get(
+        self, key: str, index: int = 0, wait: float = 0.0, *, consistent: bool = False
+    ) -> Flow[Found]:
+        """Read one key; with ``index`` and ``wait``, once it has changed or the wait is over."""
+        return self._read(key, index, wait, consistent, recurse=False)
+
+    def tree(self, prefix: str, timeout: float | None = None) -> Flow[Found]:
+        """Read all keys that begin with a prefix, as one moment's picture."""
+        return self._read(prefix, 0, 0.0, False, recurse=True, timeout=timeout)
+
+    def _read(
+        self,
+        key: str,
+        index: int,
+        wait: float,
+        consistent: bool,
+        *,
+        recurse: bool,
+        timeout: float | None = None,
+    ) -> Flow[Found]:
+        request = self._kv.get(
+            key,
+            index=index or None,
+            wait=f"{max(1, round(wait * 1000))}ms",
+            recurse=recurse,
+            consistency="consistent" if consistent else "default",
+        )
+        doing, needs = f"reading {key!r}", key_rule(key, "read")
+        found: Found = yield request._replace(
+            parse=lambda reply: records.found(reply, doing, needs),
+            timeout=timeout,
+            wait=wait if index else 0.0,
+        )
+        return found
+
+    def transact(
+        self,
+        operations: Sequence[dict[str, Any]],
+        doing: str,
+        rule: str,
+        *,
+        timeout: float | None = None,
+        urgent: bool = False,
+    ) -> Flow[Outcome]:
+        """Carry out all operations or none, in one Raft write (none, if they only look)."""
+        request = self._txn.put([{"KV": operation} for operation in operations])
+        params = request.params
+        if all(op["Verb"].startswith(("check", "get")) for op in operations):
+            # Served as a read: ask for one that a deposed leader cannot answer.
+            params = (*params, ("consistent", ""))
+        outcome: Outcome = yield request._replace(
+            params=params,
+            parse=lambda reply: answer.transaction(reply, doing, rule, records.pair),
+            timeout=timeout,
+            urgent=urgent,
+        )
+        return outcome
+
+    # -- sessions ------------------------------------------------------------------------
+
+    def create_session(self, terms: Terms, name: str) -> Flow[tuple[str, float]]:
+        """Create a session; its id, and the time before sending.
+
+        Built here, as python-consul2 knows neither ``NodeChecks`` nor ``ServiceChecks``.
+        """
+        body = {
+            "Name": name,
+            "TTL": duration(terms.ttl),
+            "LockDelay": duration(terms.lock_delay),
+            # Keys of a dead session are deleted: a waiter leaves the line by dying.
+            "Behavior": "delete",
+            "NodeChecks": list(terms.checks),
+            "ServiceChecks": [{"ID": check} for check in terms.service_checks],
+        }
+        doing, rule = "creating a session", SESSION_RULE
+        created: tuple[str, float] = yield self._http.put(
+            lambda reply: (records.checked(reply, doing, rule)["ID"], reply.sent),
+            "/v1/session/create",
+            data=json.dumps(body),
+        )
+        return created
+
+    def renew(self, session: str, timeout: float | None = None) -> Flow[SessionInfo | None]:
+        """Renew a session.  None: Consul says for certain that it is dead."""
+        request = self._session.renew(session)
+        info: SessionInfo | None = yield request._replace(
+            parse=records.renewed,
+            timeout=timeout,
+            urgent=True,
+        )
+        return info
+
+    def destroy(self, session: str, timeout: float | None = None) -> Flow[None]:
+        """Destroy a session.  Destroying one that is dead already is no error."""
+        request = self._session.destroy(session)
+        doing = f"destroying session {session}"
+        yield request._replace(
+            parse=lambda reply: answer.check(reply, doing, SESSION_RULE),
+            timeout=timeout,
+            urgent=True,
+        )
+
+    def sessions(self, timeout: float | None = None) -> Flow[tuple[SessionInfo, ...]]:
+        """All sessions of the datacenter that the token may see."""
+        request = self._session.list()
+        sessions: tuple[SessionInfo, ...] = yield request._replace(
+            parse=records.session_list, urgent=True
+        )
+        return sessions

@@ -1,0 +1,166 @@
+"""The driver for threads: performs a flow on the calling thread.
+
+Beside the callers' own threads there is one keeper a client, and one for each lock that is
+held with ``watch=True``.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import random
+import threading
+import time
+import weakref
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from typing import Any
+
+from consul_lock._clock import clock
+from consul_lock._protocol.flow import Call, Effect, Flow, Job, Now, Request, Sleep, Spawn, Wait, Wall
+from consul_lock._transport import Transport
+from consul_lock.config import Config
+
+log = logging.getLogger("consul_lock")
+
+# Seconds that a caller waits for the clean-up after its own exception; it goes on without.
+_CLEAN_UP = 5.0
+
+_drivers: weakref.WeakSet[ThreadDriver] = weakref.WeakSet()
+
+
+class ThreadDriver:
+    """Performs flows, and supplies what else the flows of threads need."""
+
+    def __init__(self, config: Config) -> None:
+        self._config = config
+        self._transport = Transport(config, clock)
+        self._helpers: dict[threading.Thread, None] = {}
+        self._on_fork: Callable[[], None] = lambda: None
+        _drivers.add(self)
+
+    # -- what flows need beside effects ----------------------------------------------------
+
+    def mutex(self) -> AbstractContextManager[Any]:
+        return threading.RLock()
+
+    def signal(self) -> threading.Event:
+        return threading.Event()
+
+    def random(self) -> float:
+        return random.random()
+
+    # -- running -------------------------------------------------------------------------
+
+    def run(self, job: Job) -> Any:
+        """Run a flow to its end; after any exception run its clean-up, and raise."""
+        try:
+            return self._drive(job.flow)
+        except BaseException:
+            if job.undo is not None:
+                self._clean_up(job.undo)
+            raise
+
+    def _drive(self, flow: Flow[Any]) -> Any:
+        step, value = flow.send, None
+        perform = self._perform
+        while True:
+            try:
+                effect = step(value)  # type: ignore[arg-type] # None starts it, as generators have it
+            except StopIteration as stop:
+                return stop.value
+            try:
+                value = perform(effect)
+                step = flow.send
+            except BaseException as error:
+                value, step = error, flow.throw  # type: ignore[assignment] # sends or throws
+
+    def _perform(self, effect: Effect) -> Any:
+        kind = type(effect)
+        if kind is Request:
+            return self._transport.send(effect)  # type: ignore[arg-type] # told by its kind
+        if kind is Now:
+            return clock()
+        if kind is Wall:
+            return time.time()
+        return self._perform_rare(effect)
+
+    def _perform_rare(self, effect: Effect) -> Any:
+        match effect:
+            case Sleep(low, high):
+                time.sleep(random.uniform(low, high))
+            case Wait(signal, timeout):
+                if threading.current_thread().name.startswith("consul-lock-keeper"):
+                    self._transport.rest()
+                return signal.wait(timeout)  # type: ignore[attr-defined] # ours is an Event
+            case Spawn(flow, name):
+                self._start(lambda: self._drive(flow), name)
+            case Call(function, args):
+                self._call(function, args)
+            case _:
+                raise TypeError(f"{effect!r} is no effect")
+        return None
+
+    def _call(self, function: Callable[..., Any], args: tuple[Any, ...]) -> None:
+        try:
+            function(*args)
+        except Exception:
+            log.exception("%r raised an exception, which changes nothing", function)
+
+    def _start(self, run: Callable[[], Any], name: str) -> threading.Thread:
+        def body() -> None:
+            try:
+                run()
+            except BaseException:
+                if not self._transport.closed:
+                    log.exception("%s ended with an error; please report it", name)
+            finally:
+                self._helpers.pop(threading.current_thread(), None)
+
+        # A daemon: it must not keep a program alive that has ended.  `Client.close`, also run
+        # at the interpreter's exit, ends it in order.
+        thread = threading.Thread(target=body, name=name, daemon=True)
+        self._helpers[thread] = None
+        thread.start()
+        return thread
+
+    def _clean_up(self, undo: Callable[[], Flow[None]]) -> None:
+        """On a thread of its own, as no signal handler raises its exception there."""
+        try:
+            thread = self._start(lambda: self._drive(undo()), "consul-lock-undo")
+        except RuntimeError:
+            # The interpreter is ending and starts no more threads.
+            self._drive(undo())
+            return
+        thread.join(_CLEAN_UP)
+
+    def close(self) -> None:
+        """End what runs beside the callers, and close all connections."""
+        me = threading.current_thread()
+        end = time.monotonic() + _CLEAN_UP
+        for thread in [t for t in list(self._helpers) if t is not me and "undo" in t.name]:
+            thread.join(max(0.0, end - time.monotonic()))
+        self._transport.close()
+        for thread in [t for t in list(self._helpers) if t is not me]:
+            thread.join(max(0.0, end - time.monotonic()))
+
+    # -- forks ---------------------------------------------------------------------------
+
+    def on_fork(self, forget: Callable[[], None]) -> None:
+        """Call this in a forked child, which has none of our threads."""
+        self._on_fork = forget
+
+    def forked(self) -> None:
+        """In the child: the parent's connections are not ours to use."""
+        self._transport = Transport(self._config, clock)
+        self._helpers = {}
+        self._on_fork()
+
+
+def _after_fork() -> None:
+    random.seed()
+    for driver in list(_drivers):
+        driver.forked()
+
+
+os.register_at_fork(after_in_child=_after_fork)

@@ -1,0 +1,179 @@
+"""The connections of one client of threads: few, kept alive, and shared.
+
+Consul serves 200 connections per address and hangs up on older ones, so a client has at most
+64 long polls and 32 other requests under way; renewals never wait behind either.
+"""
+
+from __future__ import annotations
+
+import random
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from typing import Any
+
+from consul_lock._connection import Connection, Encoder, blame_plain_http
+from consul_lock._protocol.flow import Reply, Request
+from consul_lock._reader import Answer, ClosedBeforeAnswer
+from consul_lock.config import Config
+from consul_lock.errors import Unavailable
+
+POLLS = 64
+"""Long polls under way at once, at most."""
+
+REQUESTS = 32
+"""Other requests under way at once, at most."""
+
+# Seconds for which an unused connection is kept.
+_IDLE = 15.0
+
+# Seconds between reads while there is no place for a long poll, and their spread.
+_NO_PLACE = (0.75, 1.25)
+
+
+class Transport:
+    """Sends requests from any thread."""
+
+    def __init__(self, config: Config, clock: Callable[[], float]) -> None:
+        self.config = config
+        self._clock = clock
+        self._context = config.ssl_context()
+        self._encode = Encoder(config).encode
+        self._idle: deque[tuple[Connection, float]] = deque()
+        self._places = deque(range(REQUESTS))
+        self._polls = deque(range(POLLS))
+        self._hungry = 0
+        self._freed = threading.Condition()
+        self._open: dict[Connection, None] = {}
+        self.closed = False
+
+    def send(self, request: Request) -> Any:
+        """Perform one request."""
+        if request.wait:
+            return self._send_poll(request)
+        if request.urgent:
+            return self._exchange(request)
+        self._take_place()
+        try:
+            return self._exchange(request)
+        finally:
+            self._places.append(0)
+            if self._hungry:
+                with self._freed:
+                    self._freed.notify()
+
+    def _send_poll(self, request: Request) -> Any:
+        try:
+            self._polls.pop()
+        except IndexError:
+            time.sleep(min(random.uniform(*_NO_PLACE), request.wait))
+            return self.send(request.immediate())
+        try:
+            return self._exchange(request)
+        finally:
+            self._polls.append(0)
+
+    def _take_place(self) -> None:
+        try:
+            self._places.pop()
+            return
+        except IndexError:
+            pass  # all taken: wait below
+        with self._freed:
+            self._hungry += 1
+            try:
+                while not self._places_left():
+                    # The bound covers a place that was freed just before we counted as hungry.
+                    self._freed.wait(0.1)
+            finally:
+                self._hungry -= 1
+
+    def _places_left(self) -> bool:
+        try:
+            self._places.pop()
+        except IndexError:
+            return False
+        return True
+
+    def _exchange(self, request: Request) -> Any:
+        data = self._encode(request)
+        timeout = request.timeout or self.config.request_timeout
+        if request.wait:
+            # Consul adds up to a sixteenth, and a leaderless one holds a request 7.4 s more.
+            timeout += request.wait * 17 / 16
+        while True:
+            idle = self._borrow()
+            connection = idle or self._connect()
+            sent = self._clock()
+            try:
+                answer = connection.exchange(data, timeout)
+            except ClosedBeforeAnswer as error:
+                self._open.pop(connection, None)
+                if idle is not None and request.method == "GET":
+                    continue  # it was closed just now, and a read may be sent again
+                raise Unavailable(
+                    f"{self.config.origin} hung up without an answer; it does so when there are"
+                    " too many connections from one address (Consul allows 200)"
+                ) from error
+            except BaseException:
+                self._open.pop(connection, None)
+                raise
+            self._give_back(connection)
+            return self._parse(request, answer, sent)
+
+    def _parse(self, request: Request, answer: Answer, sent: float) -> Any:
+        if answer.status == 400:
+            blame_plain_http(self.config, answer.body)
+        return request.parse(Reply(answer.status, answer.headers, answer.body, sent))
+
+    def _borrow(self) -> Connection | None:
+        while True:
+            try:
+                connection, _ = self._idle.pop()
+            except IndexError:
+                return None
+            if not connection.stale():
+                return connection
+            self._discard(connection)
+
+    def _connect(self) -> Connection:
+        if self.closed:
+            raise Unavailable("the client is closed", uncertain=False)
+        connection = Connection(self.config, self._context)
+        self._open[connection] = None
+        return connection
+
+    def _give_back(self, connection: Connection) -> None:
+        if connection.closed or self.closed:
+            self._discard(connection)
+            return
+        now = self._clock()
+        self._idle.append((connection, now))
+        # The ones at this end have been idle for longest.
+        while len(self._idle) > 1 and now - self._idle[0][1] > _IDLE:
+            self._drop_oldest()
+
+    def _drop_oldest(self) -> None:
+        try:
+            connection, _ = self._idle.popleft()
+        except IndexError:
+            return
+        self._discard(connection)
+
+    def _discard(self, connection: Connection) -> None:
+        self._open.pop(connection, None)
+        connection.close()
+
+    def rest(self) -> None:
+        """Close what is idle: called by the keeper before it waits, so that a client which
+        only holds or waits has no connection open beside its long poll."""
+        while self._idle:
+            self._drop_oldest()
+
+    def close(self) -> None:
+        """End every request under way and close all connections."""
+        self.closed = True
+        for connection in list(self._open):
+            connection.abort()
+        self.rest()
