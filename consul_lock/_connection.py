@@ -136,7 +136,9 @@ def handshake_failed(config: Config, error: Exception) -> Unavailable | ConfigEr
     if isinstance(error, ssl.SSLError) and error.reason in ("WRONG_VERSION_NUMBER", "HTTP_REQUEST"):
         return ConfigError(f"{config.origin} does not speak TLS: use http:// instead of https://")
     if isinstance(error, ssl.SSLError) and "alert" in str(error).lower():
-        return ConfigError(f"TLS: {config.origin} refused us ({error.reason}): client_cert= needed?")
+        return ConfigError(
+            f"TLS: {config.origin} refused us ({error.reason}): client_cert= needed?"
+        )
     return Unavailable(f"TLS with {config.origin} failed: {error}", uncertain=False)
 
 
@@ -152,6 +154,8 @@ class Encoder:
             "Content-Type": "application/json",
             **config.headers(),
         }
+        self.headers = fixed
+        """Sent with every request."""
         self._fixed = "".join(f"{name}: {value}\r\n" for name, value in fixed.items())
         if any(ord(c) < 32 for value in fixed.values() for c in value):
             raise ConfigError("a token or password has a control character in it")

@@ -7,17 +7,27 @@ held with ``watch=True``.
 from __future__ import annotations
 
 import logging
-import os
 import random
 import threading
 import time
-import weakref
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from typing import Any
 
 from consul_lock._clock import clock
-from consul_lock._protocol.flow import Call, Effect, Flow, Job, Now, Request, Sleep, Spawn, Wait, Wall
+from consul_lock._fork import forget_after_fork
+from consul_lock._protocol.flow import (
+    Call,
+    Effect,
+    Flow,
+    Job,
+    Now,
+    Request,
+    Sleep,
+    Spawn,
+    Wait,
+    Wall,
+)
 from consul_lock._transport import Transport
 from consul_lock.config import Config
 
@@ -25,8 +35,6 @@ log = logging.getLogger("consul_lock")
 
 # Seconds that a caller waits for the clean-up after its own exception; it goes on without.
 _CLEAN_UP = 5.0
-
-_drivers: weakref.WeakSet[ThreadDriver] = weakref.WeakSet()
 
 
 class ThreadDriver:
@@ -37,7 +45,7 @@ class ThreadDriver:
         self._transport = Transport(config, clock)
         self._helpers: dict[threading.Thread, None] = {}
         self._on_fork: Callable[[], None] = lambda: None
-        _drivers.add(self)
+        forget_after_fork(self)
 
     # -- what flows need beside effects ----------------------------------------------------
 
@@ -66,14 +74,14 @@ class ThreadDriver:
         perform = self._perform
         while True:
             try:
-                effect = step(value)  # type: ignore[arg-type] # None starts it, as generators have it
+                effect = step(value)
             except StopIteration as stop:
                 return stop.value
             try:
                 value = perform(effect)
                 step = flow.send
             except BaseException as error:
-                value, step = error, flow.throw  # type: ignore[assignment] # sends or throws
+                value, step = error, flow.throw
 
     def _perform(self, effect: Effect) -> Any:
         kind = type(effect)
@@ -144,8 +152,6 @@ class ThreadDriver:
         for thread in [t for t in list(self._helpers) if t is not me]:
             thread.join(max(0.0, end - time.monotonic()))
 
-    # -- forks ---------------------------------------------------------------------------
-
     def on_fork(self, forget: Callable[[], None]) -> None:
         """Call this in a forked child, which has none of our threads."""
         self._on_fork = forget
@@ -155,12 +161,3 @@ class ThreadDriver:
         self._transport = Transport(self._config, clock)
         self._helpers = {}
         self._on_fork()
-
-
-def _after_fork() -> None:
-    random.seed()
-    for driver in list(_drivers):
-        driver.forked()
-
-
-os.register_at_fork(after_in_child=_after_fork)

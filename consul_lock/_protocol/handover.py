@@ -71,6 +71,7 @@ def _let_go(client: ClientCore, letting: Letting) -> Flow[LossReason | None]:
         doubtful = hold.session.doubtful
         line = yield from _known_line(client, letting)
         if line is not None and line.entries:
+            letting.heir = None
             outcome = yield from _hand_over(client, hold, line)
             unlock = 1
         else:

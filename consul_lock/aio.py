@@ -1,0 +1,58 @@
+"""Locks on Consul, for asyncio: the names of `consul_lock`, awaited.
+
+    from consul_lock.aio import Lock
+
+    async with Lock("deploy/web") as lock:
+        print("mine", lock.token)
+
+Needs the extra ``asyncio`` (aiohttp).
+"""
+
+try:
+    import aiohttp as _aiohttp  # noqa: F401 - looked for here, to say what is missing
+except ImportError as error:  # pragma: no cover - the tests are run with it
+    raise ImportError(
+        "consul_lock.aio needs aiohttp: pip install 'consul-lock-toolkit[asyncio]'"
+    ) from error
+
+from consul_lock._async import Client, Lock, Session
+from consul_lock._async_decorator import locked
+from consul_lock._protocol.guard import Op
+from consul_lock._protocol.holder import Holder
+from consul_lock._protocol.records import Pair
+from consul_lock._version import __version__
+from consul_lock.errors import (
+    AlreadyHeld,
+    ConfigError,
+    Conflict,
+    ConsulLockError,
+    LockLost,
+    LockTimeout,
+    LossReason,
+    NotHeld,
+    PermissionDenied,
+    Refused,
+    Unavailable,
+)
+
+__all__ = [
+    "AlreadyHeld",
+    "Client",
+    "ConfigError",
+    "Conflict",
+    "ConsulLockError",
+    "Holder",
+    "Lock",
+    "LockLost",
+    "LockTimeout",
+    "LossReason",
+    "NotHeld",
+    "Op",
+    "Pair",
+    "PermissionDenied",
+    "Refused",
+    "Session",
+    "Unavailable",
+    "__version__",
+    "locked",
+]
