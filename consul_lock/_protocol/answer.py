@@ -77,9 +77,10 @@ def check(reply: Reply, doing: str, rule: str) -> None:
 
     ``doing`` says what was tried, ``rule`` is the ACL rule that it needs.
     """
-    status, text = reply.status, excerpt(reply.body)
+    status = reply.status
     if status == 200:
         return
+    text = excerpt(reply.body)
     if status in (401, 403) or "Permission denied" in text or "ACL not found" in text:
         raise denied(text, doing, rule)
     if status in (301, 302, 303, 307, 308):

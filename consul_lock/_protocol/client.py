@@ -9,7 +9,7 @@ from typing import Any, NamedTuple, Protocol
 from consul_lock._protocol import records
 from consul_lock._protocol.answer import Outcome
 from consul_lock._protocol.attempt import Turns
-from consul_lock._protocol.flow import Call, Flow, Now, Signal, Spawn
+from consul_lock._protocol.flow import Call, Flow, Now, Request, Signal, Spawn
 from consul_lock._protocol.hold import Hold
 from consul_lock._protocol.records import Pair, Terms
 from consul_lock._protocol.session import Pool, Session
@@ -79,10 +79,7 @@ class ClientCore:
         so all are made anew.
         """
         for hold in self.holds:
-            hold.lost = surroundings.signal()
-            hold.lost.set()
-            hold.advance(Event.LOSE)
-            hold.reason = LossReason.FORKED
+            hold.forked(surroundings.signal)
         self.holds = {}
         self._begin(surroundings, identity)
 
@@ -103,14 +100,12 @@ class ClientCore:
         if first:
             yield Spawn(Keeper(self).run(), "consul-lock-keeper")
 
-    def write(
-        self, session: Session, operations: list[dict[str, Any]], doing: str, rule: str
-    ) -> Flow[Outcome]:
+    def write(self, session: Session, request: Request) -> Flow[Outcome]:
         """A transaction that our session takes part in; until it is answered, it is in doubt."""
         with self.mutex:
             session.writing += 1
         try:
-            outcome = yield from self.wire.transact(operations, doing, rule)
+            outcome: Outcome = yield request
         except (PermissionDenied, Refused):
             self._answered(session)
             raise

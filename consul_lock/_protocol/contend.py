@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from consul_lock._protocol import line as lines
 from consul_lock._protocol.answer import Outcome
 from consul_lock._protocol.attempt import Attempt
-from consul_lock._protocol.flow import Flow, Now, Sleep, Wall
+from consul_lock._protocol.flow import Flow, Now, Request, Sleep, Wall
 from consul_lock._protocol.hold import Grant
 from consul_lock._protocol.queue import accept, give_up, join, look, wait_for_turn
 from consul_lock._protocol.records import Found, encode
@@ -94,21 +94,32 @@ def _take(lock: LockCore, attempt: Attempt) -> Flow[Outcome]:
     """Lock the key, if it still is as it was read: nothing foreign is ever overwritten."""
     session, pair = attempt.session, attempt.seen.pair if attempt.seen else None
     assert session is not None
+    since = yield Wall()
+    if pair is None and not attempt.queued:
+        # Whole seconds will do for people, and let the same request be sent again.
+        since = float(int(since))
+        request = session.prepared(
+            (lock.about, since), lambda: _taking(lock, attempt, session, since)
+        )
+    else:
+        request = _taking(lock, attempt, session, since)
+    outcome = yield from lock.client.write(session, request)
+    attempt.trouble = None
+    return outcome
+
+
+def _taking(lock: LockCore, attempt: Attempt, session: Session, since: float) -> Request:
+    pair = attempt.seen.pair if attempt.seen else None
     operations: list[dict[str, Any]] = [{"Verb": "check-not-exists", "Key": lock.key}]
     if pair is not None:
         operations = [{"Verb": "check-index", "Key": lock.key, "Index": pair.modify_index}]
     if lock.fair and not attempt.queued:
         operations.append({"Verb": "check-not-exists", "Key": lock.base})
-    since = yield Wall()
     value = encode(lock.about.value(since))
     operations.append(lock_operation(lock.key, session.id, value))
     if attempt.queued:
         operations.append({"Verb": "delete", "Key": lines.entry_key(lock.base, session.id)})
-    outcome = yield from lock.client.write(
-        session, operations, f"locking {lock.key!r}", lock.write_rule
-    )
-    attempt.trouble = None
-    return outcome
+    return lock.client.wire.transaction(operations, f"locking {lock.key!r}", lock.write_rule)
 
 
 def _refused(lock: LockCore, attempt: Attempt, outcome: Outcome) -> Flow[None]:

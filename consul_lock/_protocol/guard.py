@@ -83,12 +83,12 @@ def guard(lock: LockCore, hold: Hold, operations: tuple[Op, ...]) -> Flow[list[P
             f"{len(operations)} operations in one guard; Consul takes {OPERATIONS_MOST} at most"
         )
     check = {"Verb": "check-session", "Key": hold.key, "Session": hold.session.id}
-    outcome = yield from lock.client.write(
-        hold.session,
+    request = lock.client.wire.transaction(
         [check, *(operation.wire() for operation in operations)],
         f"writing under the guard of {hold.key!r}",
         key_rule(operations[0].key if operations else ""),
     )
+    outcome = yield from lock.client.write(hold.session, request)
     if outcome.done:
         return list(outcome.pairs[1:])
     if any(operation == 0 for operation, _ in outcome.errors):

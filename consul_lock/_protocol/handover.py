@@ -12,7 +12,7 @@ from consul_lock._protocol import line as lines
 from consul_lock._protocol.answer import Outcome
 from consul_lock._protocol.attempt import Attempt
 from consul_lock._protocol.client import ClientCore
-from consul_lock._protocol.flow import Flow, Now, Sleep, Wall
+from consul_lock._protocol.flow import Flow, Now, Request, Sleep, Wall
 from consul_lock._protocol.hold import Grant, Hold
 from consul_lock._protocol.holder import inherit
 from consul_lock._protocol.line import Entry, Line
@@ -119,9 +119,8 @@ def _hand_over(client: ClientCore, hold: Hold, line: Line) -> Flow[Outcome]:
     operations = _hand_over_operations(hold, heir, encode(inherit(heir, rest, since)))
     if not rest.entries and line.sign:
         operations.append({"Verb": "delete-cas", "Key": hold.base, "Index": line.sign})
-    return (
-        yield from client.write(hold.session, operations, f"handing over {hold.key!r}", hold.rule)
-    )
+    request = client.wire.transaction(operations, f"handing over {hold.key!r}", hold.rule)
+    return (yield from client.write(hold.session, request))
 
 
 def _hand_over_operations(hold: Hold, heir: Entry, value: str) -> list[dict[str, Any]]:
@@ -136,6 +135,19 @@ def _hand_over_operations(hold: Hold, heir: Entry, value: str) -> list[dict[str,
 
 def _plain(client: ClientCore, letting: Letting, line: Line | None) -> Flow[Outcome]:
     """Nobody waits in Consul: pass the lock on inside the process, or leave no key behind."""
+    hold, since = letting.hold, 0.0
+    if letting.heir is not None:
+        since = yield Wall()
+    elif not letting.blind and (line is None or not line.sign):
+        request = hold.session.prepared(
+            (hold.key,), lambda: _releasing(client, letting, line, since)
+        )
+        return (yield from client.write(hold.session, request))
+    request = _releasing(client, letting, line, since)
+    return (yield from client.write(hold.session, request))
+
+
+def _releasing(client: ClientCore, letting: Letting, line: Line | None, since: float) -> Request:
     hold, operations = letting.hold, list[dict[str, Any]]()
     if line is not None and line.sign:
         operations.append({"Verb": "delete-cas", "Key": hold.base, "Index": line.sign})
@@ -143,12 +155,11 @@ def _plain(client: ClientCore, letting: Letting, line: Line | None) -> Flow[Outc
         operations.append({"Verb": "check-not-exists", "Key": hold.base})
     operations.append(unlock_operation(hold.key, hold.session.id))
     if letting.heir is not None:
-        since = yield Wall()
         value = encode(letting.heir.about.value(since))
         operations.append(lock_operation(hold.key, hold.session.id, value))
     else:
         operations.append({"Verb": "delete", "Key": hold.key})
-    return (yield from client.write(hold.session, operations, f"releasing {hold.key!r}", hold.rule))
+    return client.wire.transaction(operations, f"releasing {hold.key!r}", hold.rule)
 
 
 def _pass_on(client: ClientCore, letting: Letting, outcome: Outcome) -> bool:

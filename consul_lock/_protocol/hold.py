@@ -36,7 +36,7 @@ class Hold:
         where: tuple[str, str, str],
         grant: Grant,
         attempt: Attempt,
-        lost: Signal,
+        new_signal: Callable[[], Signal],
         on_lost: Any,
     ) -> None:
         self.key, self.base, self.rule = where
@@ -49,14 +49,30 @@ class Hold:
         self.owner = attempt.owner
         self.state = State.HELD
         self.reason: LossReason | None = None
-        self.lost = lost
+        self._new_signal = new_signal
+        self._lost: Signal | None = None
         self.told = False
         self.on_lost: Callable[[LossReason], Any] | None = on_lost
+
+    @property
+    def lost(self) -> Signal:
+        """Set when it is lost; made when somebody asks for it, as most never do."""
+        if self._lost is None:
+            self._lost = self._new_signal()
+            if self.state is State.LOST:
+                self._lost.set()
+        return self._lost
 
     @property
     def over(self) -> bool:
         """It was released, or its loss has been told to whoever tried to release it."""
         return self.told or self.state in (State.RELEASING, State.RELEASED)
+
+    def forked(self, new_signal: Callable[[], Signal]) -> None:
+        """In a forked child it is lost; its old signal may be in use by a thread of the parent."""
+        self.advance(Event.LOSE)
+        self.reason = LossReason.FORKED
+        self._new_signal, self._lost = new_signal, None
 
     def advance(self, event: Event) -> bool:
         """Change state by the table; False if the event means nothing in this state.

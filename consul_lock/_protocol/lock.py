@@ -145,7 +145,7 @@ class LockCore:
 
     def begin(self, attempt: Attempt, grant: Grant) -> Flow[bool]:
         """It is granted: from now on it counts.  False if its time is over already."""
-        hold = Hold(self.where, grant, attempt, self.client.new_signal(), self._on_lost)
+        hold = Hold(self.where, grant, attempt, self.client.new_signal, self._on_lost)
         now = yield Now()
         if not hold.counts(now):
             # We were paused for so long that somebody else may hold it by now.

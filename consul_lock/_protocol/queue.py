@@ -73,9 +73,10 @@ def join(lock: LockCore, attempt: Attempt) -> Flow[None]:
     about = encode(lock.about.value(since))
     sign = lock.client.sign(session)
     operations = lines.join(lock.base, session.id, LOCK_FLAG, about, sign)
-    outcome = yield from lock.client.write(
-        session, operations, f"joining the line of {lock.key!r}", lock.write_rule
+    request = lock.client.wire.transaction(
+        operations, f"joining the line of {lock.key!r}", lock.write_rule
     )
+    outcome = yield from lock.client.write(session, request)
     attempt.trouble = None
     if outcome.done:
         attempt.queued = True
@@ -153,12 +154,10 @@ def give_up(lock: LockCore, attempt: Attempt) -> Flow[Grant | None]:
     session = attempt.session
     if not attempt.queued or session is None:
         return None
-    outcome = yield from lock.client.write(
-        session,
-        lines.leave(lock.base, session.id),
-        f"leaving the line of {lock.key!r}",
-        lock.write_rule,
+    request = lock.client.wire.transaction(
+        lines.leave(lock.base, session.id), f"leaving the line of {lock.key!r}", lock.write_rule
     )
+    outcome = yield from lock.client.write(session, request)
     attempt.queued = False
     attempt.forget_place()
     if outcome.done:

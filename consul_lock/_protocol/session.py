@@ -12,7 +12,7 @@ from contextlib import AbstractContextManager
 from typing import Any
 
 from consul_lock._protocol import terms as rules
-from consul_lock._protocol.flow import Flow, Now
+from consul_lock._protocol.flow import Flow, Now, Request
 from consul_lock._protocol.records import SessionInfo, Terms, duration
 from consul_lock._protocol.wire import Wire
 from consul_lock.errors import ConsulLockError, Refused, Unavailable
@@ -23,6 +23,9 @@ _DESTROY_TIMEOUT = 3.0
 # Seconds after which a request that was cut off can no longer be carried out: an agent holds
 # one for up to 7.4 s while there is no leader (measured); doubled.
 _GHOST = 15.0
+
+# Requests kept ready by one session: a few locks' worth.
+_PREPARED_MOST = 16
 
 
 class Session:
@@ -47,9 +50,19 @@ class Session:
         """A write with it ended without an answer."""
         self.gone = False
         """Consul says that it is dead, or we have condemned it."""
+        self._prepared: dict[tuple[Any, ...], Request] = {}
         self.floor = 0
         """The highest Raft index that we saw a write of ours get.  What a read shows at or
         below it is older than what we know: no proof that we hold anything now."""
+
+    def prepared(self, what: tuple[Any, ...], build: Callable[[], Request]) -> Request:
+        """A request that is the same again and again while nobody else wants a lock."""
+        found = self._prepared.get(what)
+        if found is None:
+            if len(self._prepared) >= _PREPARED_MOST:
+                self._prepared.clear()
+            found = self._prepared[what] = build()
+        return found
 
     @property
     def doubtful(self) -> bool:

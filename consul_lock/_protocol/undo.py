@@ -71,7 +71,7 @@ def _let_go_of_all(lock: LockCore, attempt: Attempt, session: Session) -> Flow[b
             if pair and judge(attempt.seen, session, certain=True) is Verdict.OURS:
                 grant = Grant(session, pair.modify_index, True, None)
         if grant is not None:
-            hold = Hold(lock.where, grant, attempt, lock.client.new_signal(), None)
+            hold = Hold(lock.where, grant, attempt, lock.client.new_signal, None)
             hold.advance(Event.RELEASE)
             yield from let_go(lock.client, hold, patient=False)
     except ConsulLockError:

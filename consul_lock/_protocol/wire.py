@@ -115,6 +115,29 @@ class Wire:
         )
         return found
 
+    def transaction(
+        self,
+        operations: Sequence[dict[str, Any]],
+        doing: str,
+        rule: str,
+        *,
+        timeout: float | None = None,
+        urgent: bool = False,
+    ) -> Request:
+        """To carry out all operations or none, in one Raft write (none, if they only look)."""
+        request = self._txn.put([{"KV": operation} for operation in operations])
+        params = request.params
+        if all(op["Verb"].startswith(("check", "get")) for op in operations):
+            # Served as a read: ask for one that a deposed leader cannot answer.
+            params = (*params, ("consistent", ""))
+        transaction: Request = request._replace(
+            params=params,
+            parse=lambda reply: answer.transaction(reply, doing, rule, records.pair),
+            timeout=timeout,
+            urgent=urgent,
+        )
+        return transaction
+
     def transact(
         self,
         operations: Sequence[dict[str, Any]],
@@ -124,17 +147,9 @@ class Wire:
         timeout: float | None = None,
         urgent: bool = False,
     ) -> Flow[Outcome]:
-        """Carry out all operations or none, in one Raft write (none, if they only look)."""
-        request = self._txn.put([{"KV": operation} for operation in operations])
-        params = request.params
-        if all(op["Verb"].startswith(("check", "get")) for op in operations):
-            # Served as a read: ask for one that a deposed leader cannot answer.
-            params = (*params, ("consistent", ""))
-        outcome: Outcome = yield request._replace(
-            params=params,
-            parse=lambda reply: answer.transaction(reply, doing, rule, records.pair),
-            timeout=timeout,
-            urgent=urgent,
+        """Carry out a transaction."""
+        outcome: Outcome = yield self.transaction(
+            operations, doing, rule, timeout=timeout, urgent=urgent
         )
         return outcome
 
