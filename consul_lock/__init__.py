@@ -11,7 +11,10 @@ token for whoever writes with it; a loss is noticed even without the network.
 What is promised, and what is not, is on the first page of the README.
 """
 
-from consul_lock._blocking import Client, Lock, Session
+from consul_lock._blocking.client import Client
+from consul_lock._blocking.decorator import locked
+from consul_lock._blocking.lock import Lock
+from consul_lock._blocking.session import Session
 from consul_lock._protocol.guard import Op
 from consul_lock._protocol.holder import Holder
 from consul_lock._protocol.records import Pair
@@ -49,4 +52,5 @@ __all__ = [
     "Session",
     "Unavailable",
     "__version__",
+    "locked",
 ]

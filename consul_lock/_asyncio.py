@@ -15,6 +15,7 @@ import time
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
+from consul_lock._aiohttp import POLLS, REQUESTS, HttpSession
 from consul_lock._clock import clock
 from consul_lock._fork import forget_after_fork
 from consul_lock._protocol.flow import (
@@ -29,7 +30,6 @@ from consul_lock._protocol.flow import (
     Wait,
     Wall,
 )
-from consul_lock._session import POLLS, REQUESTS, HttpSession
 from consul_lock.config import Config
 
 log = logging.getLogger("consul_lock")
@@ -89,7 +89,7 @@ class AsyncioDriver:
             try:
                 value = await perform(effect)
                 step = flow.send
-            except BaseException as error:
+            except BaseException as error:  # noqa: BLE001 - the flow is told of every exception
                 value, step = error, flow.throw
 
     async def _perform(self, effect: Effect) -> Any:

@@ -6,6 +6,7 @@ import getpass
 import os
 import socket
 import sys
+from pathlib import Path
 
 from consul_lock._protocol.client import Identity
 from consul_lock._version import __version__
@@ -18,7 +19,7 @@ def identity() -> Identity:
     except (OSError, KeyError):
         user = str(os.getuid())  # a container without an entry for it
     host = socket.gethostname()
-    program = os.path.basename(sys.argv[0]) if sys.argv and sys.argv[0] else "python"
+    program = Path(sys.argv[0]).name if sys.argv and sys.argv[0] else "python"
     about = {
         "host": host,
         "pid": os.getpid(),

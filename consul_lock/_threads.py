@@ -80,7 +80,7 @@ class ThreadDriver:
             try:
                 value = perform(effect)
                 step = flow.send
-            except BaseException as error:
+            except BaseException as error:  # noqa: BLE001 - the flow is told of every exception
                 value, step = error, flow.throw
 
     def _perform(self, effect: Effect) -> Any:

@@ -15,8 +15,10 @@ except ImportError as error:  # pragma: no cover - the tests are run with it
         "consul_lock.aio needs aiohttp: pip install 'consul-lock-toolkit[asyncio]'"
     ) from error
 
-from consul_lock._async import Client, Lock, Session
-from consul_lock._async_decorator import locked
+from consul_lock._async.client import Client
+from consul_lock._async.decorator import locked
+from consul_lock._async.lock import Lock
+from consul_lock._async.session import Session
 from consul_lock._protocol.guard import Op
 from consul_lock._protocol.holder import Holder
 from consul_lock._protocol.records import Pair

@@ -42,6 +42,8 @@ class Attempt:
         self.given: Grant | None = None
         """The lock, passed on by the one before us in this process."""
         self.session: Session | None = None
+        self.exposed = False
+        """We have asked for the lock with this session: it may be ours, or become ours."""
         self.queued = False
         """Our entry is in the waiting line of Consul, as far as we know."""
         self.first = False
@@ -100,6 +102,14 @@ class Turns:
                 waiting.remove(attempt)
                 if not waiting:
                     del self._waiting[attempt.key]
+
+    def withdraw(self, attempt: Attempt) -> bool:
+        """Leave the place behind.  False: it has just become our turn, perhaps with the lock."""
+        with self._mutex:
+            if self._occupants.get(attempt.key) is attempt:
+                return False
+            self.leave(attempt)
+            return True
 
     def heir(self, attempt: Attempt) -> Attempt | None:
         """Who waits next behind the occupant and could take over its session."""

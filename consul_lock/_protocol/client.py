@@ -11,8 +11,9 @@ from consul_lock._protocol.answer import Outcome
 from consul_lock._protocol.attempt import Turns
 from consul_lock._protocol.flow import Call, Flow, Now, Request, Signal, Spawn
 from consul_lock._protocol.hold import Hold
+from consul_lock._protocol.pool import Pool
 from consul_lock._protocol.records import Pair, Terms
-from consul_lock._protocol.session import Pool, Session
+from consul_lock._protocol.session import Session
 from consul_lock._protocol.state import Event
 from consul_lock._protocol.wire import Wire
 from consul_lock.errors import ConsulLockError, LossReason, PermissionDenied, Refused, Unavailable

@@ -56,13 +56,7 @@ def _ride_out(lock: LockCore, attempt: Attempt, error: Unavailable) -> Flow[None
 
 def _contend(lock: LockCore, attempt: Attempt) -> Flow[Grant | None]:
     while True:
-        session = attempt.session
-        if session is None or session.gone:
-            session = yield from _new_session(lock, attempt)
-        known = attempt.queued or session.doubtful or lock.client.crowded(lock.key)
-        if attempt.seen is None and known:
-            yield from look(lock, attempt)
-        verdict = judge(attempt.seen, session, certain=attempt.certain)
+        session, verdict = yield from _where_we_stand(lock, attempt)
         if verdict is Verdict.FOREIGN:
             raise _conflict(lock, attempt.seen)
         if verdict is Verdict.STALE:
@@ -82,8 +76,18 @@ def _contend(lock: LockCore, attempt: Attempt) -> Flow[Grant | None]:
             yield from wait_for_turn(lock, attempt)
 
 
+def _where_we_stand(lock: LockCore, attempt: Attempt) -> Flow[tuple[Session, Verdict]]:
+    session = attempt.session
+    if session is None or session.gone:
+        session = yield from _new_session(lock, attempt)
+    known = attempt.queued or session.doubtful or lock.client.crowded(lock.key)
+    if attempt.seen is None and known:
+        yield from look(lock, attempt)
+    return session, judge(attempt.seen, session, certain=attempt.certain)
+
+
 def _new_session(lock: LockCore, attempt: Attempt) -> Flow[Session]:
-    attempt.queued = False
+    attempt.queued = attempt.exposed = False
     attempt.forget_place()
     attempt.session = yield from lock.session_for(attempt)
     attempt.trouble = None
@@ -103,6 +107,7 @@ def _take(lock: LockCore, attempt: Attempt) -> Flow[Outcome]:
         )
     else:
         request = _taking(lock, attempt, session, since)
+    attempt.exposed = True
     outcome = yield from lock.client.write(session, request)
     attempt.trouble = None
     return outcome
@@ -155,10 +160,10 @@ def _may_wait(attempt: Attempt) -> Flow[bool]:
 
 def _conflict(lock: LockCore, seen: Found | None) -> Conflict:
     pair = seen.pair if seen else None
-    flags = pair.flags if pair else 0
+    flags, size = (pair.flags, len(pair.value)) if pair else (0, 0)
     return Conflict(
-        f"{lock.key!r} holds something that is not a lock (flags {flags}, {len(pair.value) if pair else 0}"
-        " bytes); it is left alone: use another name, or delete it if nobody needs it",
+        f"{lock.key!r} holds something that is not a lock (flags {flags}, {size} bytes); it is"
+        " left alone: use another name, or delete it if nobody needs it",
         key=lock.key,
         flags=flags,
     )

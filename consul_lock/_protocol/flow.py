@@ -68,7 +68,7 @@ class Now(NamedTuple):
 
 
 class Wall(NamedTuple):
-    """Seconds since the epoch by the machine's calendar clock: for people to read, never to decide."""
+    """Seconds since the epoch, by the calendar clock: for people to read, never to decide."""
 
 
 class Signal(Protocol):

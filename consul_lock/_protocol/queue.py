@@ -52,7 +52,9 @@ def accept(lock: LockCore, attempt: Attempt) -> Flow[Grant | None]:
     must not wake up believing.
     """
     session, seen = attempt.session, attempt.seen
-    assert session is not None and seen is not None and seen.pair is not None
+    assert session is not None
+    assert seen is not None
+    assert seen.pair is not None
     now = yield Now()
     if now - session.renewed > 1.5 * rules.period(session.terms):
         info = yield from lock.client.wire.renew(session.id)
@@ -76,6 +78,7 @@ def join(lock: LockCore, attempt: Attempt) -> Flow[None]:
     request = lock.client.wire.transaction(
         operations, f"joining the line of {lock.key!r}", lock.write_rule
     )
+    attempt.exposed = True
     outcome = yield from lock.client.write(session, request)
     attempt.trouble = None
     if outcome.done:

@@ -14,6 +14,7 @@ from consul_lock._protocol.flow import Flow, Now
 from consul_lock._protocol.handover import let_go
 from consul_lock._protocol.hold import Grant, Hold
 from consul_lock._protocol.queue import give_up, look, tidy
+from consul_lock._protocol.release import finish
 from consul_lock._protocol.session import Session
 from consul_lock._protocol.state import Event, State
 from consul_lock._protocol.verdict import Verdict, judge
@@ -45,8 +46,7 @@ def undo_acquire(lock: LockCore, attempt: Attempt) -> Flow[None]:
 
 def _withdraw(lock: LockCore, attempt: Attempt, session: Session) -> Flow[None]:
     pool, attempt.session = lock.client.pool, session
-    wrote = attempt.queued or attempt.given is not None or session.doubtful
-    if not wrote:
+    if not (attempt.exposed or attempt.given or session.doubtful):
         now = yield Now()
         pool.give_back(session, now)
         return
@@ -79,11 +79,11 @@ def _let_go_of_all(lock: LockCore, attempt: Attempt, session: Session) -> Flow[b
     return not session.doubtful
 
 
-def undo_release(lock: LockCore, hold: Hold) -> Flow[None]:
+def undo_release(lock: LockCore, hold: Hold | None) -> Flow[None]:
     """Finish a release that was cut off."""
-    client, session = lock.client, hold.session
-    if hold.state is not State.RELEASING:
+    if hold is None or hold.state is not State.RELEASING:
         return
+    client, session = lock.client, hold.session
     if session.borrower is hold.attempt or session.shared:
         try:
             yield from let_go(lock.client, hold, patient=False)
@@ -97,7 +97,7 @@ def undo_release(lock: LockCore, hold: Hold) -> Flow[None]:
     with client.mutex:
         hold.advance(Event.CONFIRM)
     now = yield Now()
-    lock.finish(hold, now)
+    finish(lock, hold, now)
 
 
 def _tidy(lock: LockCore) -> Flow[None]:

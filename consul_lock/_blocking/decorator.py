@@ -1,12 +1,12 @@
-"""``@locked("name")``: a coroutine function that runs under a lock."""
+"""``@locked("name")``: a function that runs under a lock."""
 
 from __future__ import annotations
 
 import functools
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from typing import Any, Literal, ParamSpec, TypeVar, overload
 
-from consul_lock._async import Lock
+from consul_lock._blocking.lock import Lock
 from consul_lock._decorated import OnBusy, waiting
 from consul_lock.errors import LockTimeout
 
@@ -21,7 +21,7 @@ def locked(
     on_busy: Literal["skip"],
     timeout: float | None = None,
     **options: Any,
-) -> Callable[[Callable[P, Awaitable[R]]], Callable[P, Awaitable[R | None]]]: ...
+) -> Callable[[Callable[P, R]], Callable[P, R | None]]: ...
 
 
 @overload
@@ -31,12 +31,12 @@ def locked(
     on_busy: Literal["wait", "raise"] = "wait",
     timeout: float | None = None,
     **options: Any,
-) -> Callable[[Callable[P, Awaitable[R]]], Callable[P, Awaitable[R]]]: ...
+) -> Callable[[Callable[P, R]], Callable[P, R]]: ...
 
 
 def locked(
     name: str, *, on_busy: OnBusy = "wait", timeout: float | None = None, **options: Any
-) -> Callable[[Callable[P, Awaitable[R]]], Callable[P, Awaitable[R | None]]]:
+) -> Callable[[Callable[P, R]], Callable[P, R | None]]:
     """Run the function under the lock ``name``; ``options`` are those of `Lock`.
 
     While the lock is taken, ``on_busy="wait"`` waits for ever, ``"raise"`` raises `LockTimeout`
@@ -46,15 +46,15 @@ def locked(
     """
     wait = waiting(on_busy, timeout)
 
-    def decorate(function: Callable[P, Awaitable[R]]) -> Callable[P, Awaitable[R | None]]:
+    def decorate(function: Callable[P, R]) -> Callable[P, R | None]:
         @functools.wraps(function)
-        async def run(*args: P.args, **kwargs: P.kwargs) -> R | None:
+        def run(*args: P.args, **kwargs: P.kwargs) -> R | None:
             lock = Lock(name, **options)
             began = False
             try:
-                async with lock(timeout=wait):
+                with lock(timeout=wait):
                     began = True
-                    return await function(*args, **kwargs)
+                    return function(*args, **kwargs)
             except LockTimeout:
                 # The function's own time-outs are its caller's business.
                 if began or on_busy != "skip":

@@ -1,201 +1,21 @@
-"""The classes for threads.  They decide nothing: a method runs a flow."""
+"""The lock for threads.  It decides nothing: a method runs a flow."""
 
 from __future__ import annotations
 
-import atexit
 import threading
-import weakref
 from collections.abc import Callable, Iterable, Mapping
 from types import TracebackType
 from typing import Any, Self
 
+from consul_lock._blocking.client import Client, default_client
+from consul_lock._blocking.session import Session
 from consul_lock._clock import clock
 from consul_lock._face import LockFace, lock_core
-from consul_lock._identity import identity
-from consul_lock._protocol import closing
-from consul_lock._protocol.client import ClientCore
-from consul_lock._protocol.flow import Job
 from consul_lock._protocol.guard import Op
 from consul_lock._protocol.holder import Holder
 from consul_lock._protocol.names import LockKeys, for_key, for_name
 from consul_lock._protocol.records import Pair
-from consul_lock._protocol.shared import SharedSession
-from consul_lock._protocol.terms import terms
-from consul_lock._threads import ThreadDriver
-from consul_lock.config import Config
 from consul_lock.errors import LossReason
-
-_open_clients: weakref.WeakSet[Client] = weakref.WeakSet()
-
-
-class Client:
-    """Where Consul is and who we are, with the connections and sessions of all our locks.
-
-    Arguments that are None come from the environment of the Consul tools (CONSUL_HTTP_ADDR,
-    CONSUL_HTTP_TOKEN, CONSUL_CACERT and so on; see `consul_lock.config`), then from defaults.
-    Times are seconds: ``connect_timeout`` to connect, ``request_timeout`` for one request (10,
-    as a Consul without a leader holds one for 7.4 s and then answers well), ``retry_for`` to
-    keep trying while Consul gives errors (20: a cluster is without a leader for 15 to 19 s).
-
-    Raises `ConfigError` for settings that cannot work.  Nothing is sent before the first use.
-    """
-
-    def __init__(
-        self,
-        address: str | None = None,
-        *,
-        token: str | None = None,
-        token_file: str | None = None,
-        http_auth: str | tuple[str, str] | None = None,
-        ca_cert: str | None = None,
-        ca_path: str | None = None,
-        client_cert: str | None = None,
-        client_key: str | None = None,
-        verify: bool | None = None,
-        tls_server_name: str | None = None,
-        datacenter: str | None = None,
-        namespace: str | None = None,
-        partition: str | None = None,
-        connect_timeout: float = 3.0,
-        request_timeout: float = 10.0,
-        retry_for: float = 20.0,
-    ) -> None:
-        self._set_up(
-            Config.resolve(
-                address,
-                token=token,
-                token_file=token_file,
-                http_auth=http_auth,
-                ca_cert=ca_cert,
-                ca_path=ca_path,
-                client_cert=client_cert,
-                client_key=client_key,
-                verify=verify,
-                tls_server_name=tls_server_name,
-                datacenter=datacenter,
-                namespace=namespace,
-                partition=partition,
-                connect_timeout=connect_timeout,
-                request_timeout=request_timeout,
-                retry_for=retry_for,
-            )
-        )
-
-    @classmethod
-    def from_consul(cls, consul: Any) -> Self:
-        """A client with the settings of a python-consul2 ``consul.Consul``."""
-        client = cls.__new__(cls)
-        client._set_up(Config.from_consul(consul))
-        return client
-
-    def _set_up(self, config: Config) -> None:
-        self.config = config
-        self._driver = ThreadDriver(config)
-        self._core = ClientCore(
-            self._driver, identity(), query=config.query(), retry_for=config.retry_for
-        )
-        self._driver.on_fork(lambda: self._core.forked(self._driver, identity()))
-        _open_clients.add(self)
-
-    def _run(self, job: Job) -> Any:
-        return self._driver.run(job)
-
-    def close(self) -> None:
-        """Let go of what is still held, destroy all sessions, close all connections.
-
-        A lock that is held is told of its loss (`LossReason.REVOKED`).  Can be repeated; also
-        done for every client when the interpreter ends.
-        """
-        if not self._core.closed:
-            self._run(closing.close(self._core))
-            self._driver.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
-
-    def __repr__(self) -> str:
-        return f"<{type(self).__module__}.Client {self.config.origin}>"
-
-
-@atexit.register
-def _close_clients() -> None:
-    for client in list(_open_clients):
-        client.close()
-
-
-_default_client: Client | None = None
-_default_mutex = threading.Lock()
-
-
-def default_client() -> Client:
-    """The client of locks that were given none: made from the environment at the first use."""
-    global _default_client  # noqa: PLW0603 - the one default of the process
-    with _default_mutex:
-        if _default_client is None or _default_client._core.closed:
-            _default_client = Client()
-        return _default_client
-
-
-class Session:
-    """A session that several locks share on purpose: they live and die together.
-
-    Without one, every lock has a session of its own.  Sharing has a price: if one lock's
-    request ends without an answer, the session is destroyed, and the other locks are lost.
-
-    Seconds: ``ttl`` 10 to 86400 (10: Consul frees at twice that, so it is the quickest),
-    ``lock_delay`` 0 to 60 (30: a killed leader leaves a cluster for 15 to 19 s without one).
-    ``checks`` are node checks such as "serfHealth", ``service_checks`` ids of service checks;
-    none by default, as a flap of a node's health should end no job.
-    """
-
-    def __init__(
-        self,
-        client: Client | None = None,
-        *,
-        ttl: float = 10.0,
-        lock_delay: float = 30.0,
-        checks: Iterable[str] = (),
-        service_checks: Iterable[str] = (),
-        name: str | None = None,
-    ) -> None:
-        self._client = client or default_client()
-        asked = terms(ttl, lock_delay, checks, service_checks, name)
-        self._core = SharedSession(self._client._core, asked)
-
-    @property
-    def id(self) -> str | None:
-        """Id in Consul; None before its first use, and after its end."""
-        current = self._core.current
-        return current.id if current and not current.gone else None
-
-    def open(self) -> str:
-        """Create it now; else that is done at its first use.  Returns the id."""
-        session = self._client._run(self._core.opened())
-        return str(session.id)
-
-    def close(self) -> None:
-        """Destroy it.  Locks that are held with it are lost."""
-        self._client._run(self._core.close())
-
-    def __enter__(self) -> Self:
-        self.open()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
 
 
 class Lock(LockFace):

@@ -1,0 +1,133 @@
+"""The client for asyncio: connections, sessions, and a default one for locks that have none."""
+
+from __future__ import annotations
+
+import asyncio
+import weakref
+from types import TracebackType
+from typing import Any, Self
+
+from consul_lock._asyncio import AsyncioDriver
+from consul_lock._identity import identity
+from consul_lock._protocol import closing
+from consul_lock._protocol.client import ClientCore
+from consul_lock._protocol.flow import Job
+from consul_lock.config import Config
+from consul_lock.errors import ConfigError
+
+
+class Client:
+    """Where Consul is and who we are, with the connections and sessions of all our locks.
+
+    Arguments that are None come from the environment of the Consul tools (CONSUL_HTTP_ADDR,
+    CONSUL_HTTP_TOKEN, CONSUL_CACERT and so on; see `consul_lock.config`), then from defaults.
+    Times are seconds: ``connect_timeout`` to connect, ``request_timeout`` for one request (10,
+    as a Consul without a leader holds one for 7.4 s and then answers well), ``retry_for`` to
+    keep trying while Consul gives errors (20: a cluster is without a leader for 15 to 19 s).
+
+    Raises `ConfigError` for settings that cannot work.  Nothing is sent before the first use.
+    """
+
+    def __init__(
+        self,
+        address: str | None = None,
+        *,
+        token: str | None = None,
+        token_file: str | None = None,
+        http_auth: str | tuple[str, str] | None = None,
+        ca_cert: str | None = None,
+        ca_path: str | None = None,
+        client_cert: str | None = None,
+        client_key: str | None = None,
+        verify: bool | None = None,
+        tls_server_name: str | None = None,
+        datacenter: str | None = None,
+        namespace: str | None = None,
+        partition: str | None = None,
+        connect_timeout: float = 3.0,
+        request_timeout: float = 10.0,
+        retry_for: float = 20.0,
+    ) -> None:
+        self._set_up(
+            Config.resolve(
+                address,
+                token=token,
+                token_file=token_file,
+                http_auth=http_auth,
+                ca_cert=ca_cert,
+                ca_path=ca_path,
+                client_cert=client_cert,
+                client_key=client_key,
+                verify=verify,
+                tls_server_name=tls_server_name,
+                datacenter=datacenter,
+                namespace=namespace,
+                partition=partition,
+                connect_timeout=connect_timeout,
+                request_timeout=request_timeout,
+                retry_for=retry_for,
+            )
+        )
+
+    @classmethod
+    def from_consul(cls, consul: Any) -> Self:
+        """A client with the settings of a python-consul2 ``consul.Consul``."""
+        client = cls.__new__(cls)
+        client._set_up(Config.from_consul(consul))
+        return client
+
+    def _set_up(self, config: Config) -> None:
+        self.config = config
+        self._driver = AsyncioDriver(config)
+        self._core = ClientCore(
+            self._driver, identity(), query=config.query(), retry_for=config.retry_for
+        )
+        self._driver.on_fork(lambda: self._core.forked(self._driver, identity()))
+        self._driver.on_end(lambda: closing.close(self._core))
+
+    async def _run(self, job: Job) -> Any:
+        return await self._driver.run(job)
+
+    async def close(self) -> None:
+        """Let go of what is still held, destroy all sessions, close all connections.
+
+        A lock that is held is told of its loss (`LossReason.REVOKED`).  Can be repeated; also
+        done for every client when its loop ends as `asyncio.run` ends it.
+        """
+        if not self._core.closed:
+            await self._run(closing.close(self._core))
+            await self._driver.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self.close()
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__module__}.Client {self.config.origin}>"
+
+
+_default_clients: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, Client] = (
+    weakref.WeakKeyDictionary()
+)
+
+
+def default_client() -> Client:
+    """The client of locks that were given none: one for each loop, from the environment."""
+    try:
+        loop = asyncio.get_running_loop()
+    except RuntimeError as error:
+        raise ConfigError(
+            "a lock without client= belongs to the running event loop, and none is running: make"
+            " the lock inside a coroutine, or give it a Client"
+        ) from error
+    client = _default_clients.get(loop)
+    if client is None or client._core.closed:
+        client = _default_clients[loop] = Client()
+    return client

@@ -1,0 +1,89 @@
+"""Acquiring a lock: the turn inside the process, then the key in Consul, then it counts."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from consul_lock._protocol.attempt import Attempt
+from consul_lock._protocol.contend import contend
+from consul_lock._protocol.flow import Flow, Now, Spawn, Wait
+from consul_lock._protocol.hold import Grant, Hold
+from consul_lock._protocol.watch import watch
+from consul_lock.errors import AlreadyHeld
+
+if TYPE_CHECKING:
+    from consul_lock._protocol.lock import LockCore
+
+
+def acquire(lock: LockCore, attempt: Attempt, wait: float | None) -> Flow[bool]:
+    """Whether the lock was had within so many seconds; None: wait for ever."""
+    if wait:
+        now = yield Now()
+        attempt.deadline = now + wait
+    if not (yield from _turn(lock, attempt)):
+        return False
+    while True:
+        if attempt.given is None or attempt.given.session.gone:
+            attempt.given = yield from contend(lock, attempt)
+        if attempt.given is None:
+            yield from _abandon(lock, attempt)
+            return False
+        if (yield from _begin(lock, attempt, attempt.given)):
+            return True
+        attempt.given = None
+
+
+def _turn(lock: LockCore, attempt: Attempt) -> Flow[bool]:
+    """Wait until nobody of this process is before us."""
+    turns = lock.client.turns
+    occupant = turns.enter(attempt)
+    if occupant is None:
+        return True
+    if not attempt.blocking:
+        return False
+    if occupant.owner == attempt.owner:
+        raise AlreadyHeld(
+            f"{lock.name!r} is held by this very thread or task, which would wait for itself"
+            " for ever; release it first, or use blocking=False",
+            key=lock.key,
+        )
+    while not turns.has(attempt):
+        remaining = None
+        if attempt.deadline is not None:
+            now = yield Now()
+            remaining = attempt.deadline - now
+            if remaining <= 0 and turns.withdraw(attempt):
+                return False
+        assert attempt.signal is not None
+        yield Wait(attempt.signal, remaining)
+    return True
+
+
+def _begin(lock: LockCore, attempt: Attempt, grant: Grant) -> Flow[bool]:
+    """It is granted: from now on it counts.  False if its time is over already."""
+    client = lock.client
+    hold = Hold(lock.where, grant, attempt, client.new_signal, lock.on_lost)
+    now = yield Now()
+    if not hold.counts(now):
+        # We were paused for so long that somebody else may hold it by now.
+        yield from client.pool.destroy(grant.session)
+        return False
+    with client.mutex:
+        attempt.hold = hold
+        lock.supersede(hold)
+        client.holds[hold] = None
+    client.note(lock.key, crowded=grant.crowded)
+    if lock.watched:
+        yield Spawn(watch(client, hold), "consul-lock-watch")
+    return True
+
+
+def _abandon(lock: LockCore, attempt: Attempt) -> Flow[None]:
+    """It was not to be had: give back what was borrowed for it."""
+    session = attempt.session
+    if session is not None:
+        if session.doubtful and not session.shared:
+            yield from lock.client.pool.destroy(session)
+        now = yield Now()
+        lock.client.pool.give_back(session, now)
+    lock.client.turns.leave(attempt)

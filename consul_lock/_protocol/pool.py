@@ -1,0 +1,213 @@
+"""The sessions of one client: borrowed, kept alive, reused, destroyed.
+
+After a clean end (the server said yes) a session goes back to the pool.  After anything
+uncertain it is destroyed: a late write of ours is then refused by Consul, as its session is
+invalid.  That is what makes ghost writes harmless.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from typing import Any
+
+from consul_lock._protocol import terms as rules
+from consul_lock._protocol.flow import Flow, Now
+from consul_lock._protocol.records import SessionInfo, Terms, duration
+from consul_lock._protocol.session import Session
+from consul_lock._protocol.wire import Wire
+from consul_lock.errors import ConsulLockError, Refused, Unavailable
+
+# Seconds for one try to destroy a session while somebody waits for the clean-up.
+_DESTROY_TIMEOUT = 3.0
+
+# Seconds after which a request that was cut off can no longer be carried out: an agent holds
+# one for up to 7.4 s while there is no leader (measured); doubled.
+_GHOST = 15.0
+
+
+class Pool:
+    """The sessions of one client."""
+
+    def __init__(
+        self,
+        wire: Wire,
+        mutex: AbstractContextManager[Any],
+        random: Callable[[], float],
+        label: str,
+    ) -> None:
+        self._wire = wire
+        self._mutex = mutex
+        self.random = random
+        self._label = f"{label} {int(random() * 2**48):012x}"
+        self._made = 0
+        self.live: dict[str, Session] = {}
+        """Those to be renewed, by id: in use, or idle."""
+        self._idle: dict[Terms, list[Session]] = {}
+        self.condemned: dict[str, Session] = {}
+        """Those to be destroyed, as soon as Consul can be reached."""
+        self.orphans: dict[str, float] = {}
+        """Names of sessions whose creation was sent and not answered, with the time."""
+
+    def borrow(self, terms: Terms, borrower: Any) -> Flow[Session]:
+        """A session nobody else uses: an idle one, or a new one."""
+        with self._mutex:
+            idle = self._idle.get(terms)
+            session = idle.pop() if idle else None
+            if session is not None:
+                session.borrower = borrower
+        if session is None:
+            session = yield from self._create(terms, borrower)
+        return session
+
+    def give_back(self, session: Session, now: float) -> None:
+        """Return a session after a clean end; a doubtful one is condemned instead."""
+        with self._mutex:
+            if session.shared or session.gone:
+                return
+            if session.doubtful:
+                self._condemn(session)
+                return
+            session.borrower = None
+            session.idle_since = now
+            self._idle.setdefault(session.terms, []).append(session)
+
+    def condemn(self, session: Session) -> None:
+        """Never renew it again; the keeper destroys it."""
+        with self._mutex:
+            self._condemn(session)
+
+    def _condemn(self, session: Session) -> None:
+        session.gone = True
+        if self.live.pop(session.id, None) is not None:
+            self.condemned[session.id] = session
+        self._forget_idle(session)
+
+    def bury(self, session: Session) -> None:
+        """Consul says that it is dead: nothing is left to destroy."""
+        with self._mutex:
+            session.gone = True
+            self.live.pop(session.id, None)
+            self.condemned.pop(session.id, None)
+            self._forget_idle(session)
+
+    def _forget_idle(self, session: Session) -> None:
+        idle = self._idle.get(session.terms, [])
+        if session in idle:
+            idle.remove(session)
+        if not idle:
+            self._idle.pop(session.terms, None)
+
+    def retire(self, now: float) -> None:
+        """Condemn the sessions that have been idle for one TTL."""
+        with self._mutex:
+            for session in [s for idle in self._idle.values() for s in idle]:
+                if now - session.idle_since > session.terms.ttl:
+                    self._condemn(session)
+
+    def borrowed_by(self, borrower: Any) -> list[Session]:
+        """What somebody has borrowed, even if it was cut off before it was told."""
+        with self._mutex:
+            return [s for s in self.live.values() if s.borrower is borrower]
+
+    def _create(self, terms: Terms, borrower: Any) -> Flow[Session]:
+        now = yield Now()
+        with self._mutex:
+            self._made += 1
+            name = terms.name or f"{self._label}-{self._made}"
+        try:
+            made, sent = yield from self._wire.create_session(terms, name)
+        except BaseException as error:
+            unknown = not isinstance(error, ConsulLockError) or getattr(error, "uncertain", False)
+            if unknown and terms.name is None:
+                # It may exist, or come to exist: its name is ours alone, so it can be found.
+                self.orphans[name] = now
+            raise
+        session = Session(made, terms, borrower)
+        session.proved(sent)
+        session.renewed = sent
+        session.next_renewal = sent + rules.period(terms)
+        with self._mutex:
+            self.live[made] = session
+        yield from self._verify(session)
+        return session
+
+    def _verify(self, session: Session) -> Flow[None]:
+        """See that the server took what was asked: a proxy that drops the body, or an older
+        server, would make a session that never expires or protects nothing."""
+        info = yield from self._wire.renew(session.id)
+        if info is None:
+            self.bury(session)
+            raise Unavailable(
+                "the new session was dead at once: is its node leaving, or one of its"
+                " checks failing?",
+                uncertain=False,
+                session=session.id,
+            )
+        if difference := _difference(session.terms, info):
+            self.condemn(session)
+            raise Refused(
+                f"the server made a session with {difference}; it was destroyed."
+                " Is there a proxy that drops bodies in front of Consul?",
+                session=session.id,
+            )
+        session.proved(info.sent)
+        session.renewed = info.sent
+
+    def destroy(self, session: Session) -> Flow[None]:
+        """Destroy it now, if Consul can be reached; else the keeper goes on trying."""
+        self.condemn(session)
+        for _ in range(2):
+            try:
+                yield from self._wire.destroy(session.id, _DESTROY_TIMEOUT)
+            except ConsulLockError:
+                continue
+            self.bury(session)
+            return
+
+    def sweep(self, now: float, timeout: float = _DESTROY_TIMEOUT) -> Flow[None]:
+        """Destroy what is condemned, and sessions of ours that nobody was told of."""
+        for session in list(self.condemned.values()):
+            expired = now - session.alive > 2 * session.terms.ttl + _GHOST
+            try:
+                if not expired:
+                    yield from self._wire.destroy(session.id, timeout)
+            except ConsulLockError:
+                continue
+            self.bury(session)
+        if self.orphans:
+            yield from self._sweep_orphans(now, timeout)
+
+    def _sweep_orphans(self, now: float, timeout: float) -> Flow[None]:
+        try:
+            sessions = yield from self._wire.sessions(timeout)
+            for info in sessions:
+                if info.name in self.orphans:
+                    yield from self._wire.destroy(info.id, timeout)
+                    self.orphans.pop(info.name, None)
+        except ConsulLockError:
+            return
+        # What has not come by now never comes: a request waits no longer inside Consul.
+        for name, since in list(self.orphans.items()):
+            if now - since > _GHOST:
+                self.orphans.pop(name, None)
+
+
+def _difference(asked: Terms, got: SessionInfo) -> str:
+    """How the server's session differs from what was asked; empty if it does not."""
+    wanted = {
+        "TTL": duration(asked.ttl),
+        "LockDelay": asked.lock_delay,
+        "Behavior": "delete",
+        "NodeChecks": set(asked.checks),
+        "ServiceChecks": set(asked.service_checks),
+    }
+    found = {
+        "TTL": got.ttl,
+        "LockDelay": got.lock_delay,
+        "Behavior": got.behavior,
+        "NodeChecks": set(got.checks),
+        "ServiceChecks": set(got.service_checks),
+    }
+    wrong = [f"{k} {found[k]!r} instead of {wanted[k]!r}" for k in wanted if found[k] != wanted[k]]
+    return ", ".join(wrong)

@@ -1,0 +1,74 @@
+"""Releasing a lock, or finding that it was lost."""
+
+from __future__ import annotations
+
+import warnings
+from typing import TYPE_CHECKING, Any
+
+from consul_lock._protocol.flow import Flow, Now
+from consul_lock._protocol.handover import let_go
+from consul_lock._protocol.hold import Hold
+from consul_lock._protocol.state import Event, State
+from consul_lock.errors import LossReason, NotHeld
+
+if TYPE_CHECKING:
+    from consul_lock._protocol.lock import LockCore
+
+
+class Release:
+    """One call of release: all that its undo has to know."""
+
+    def __init__(self, owner: Any) -> None:
+        self.owner = owner
+        self.hold: Hold | None = None
+
+
+def release(lock: LockCore, call: Release) -> Flow[None]:
+    """Let go of what the caller holds."""
+    if not _claim(lock, call):
+        return
+    hold = call.hold
+    assert hold is not None
+    reason = yield from let_go(lock.client, hold)
+    with lock.client.mutex:
+        hold.advance(Event.CONFIRM if reason is None else Event.TOO_LATE)
+        hold.reason = reason
+        hold.told = True
+    if reason is not None:
+        yield from lock.client.pool.destroy(hold.session)
+        lock.client.turns.leave(hold.attempt)
+        raise lock.lost_error(hold)
+    now = yield Now()
+    finish(lock, hold, now)
+
+
+def _claim(lock: LockCore, call: Release) -> bool:
+    """Find the hold that is to be released; False if there is nothing to do."""
+    with lock.client.mutex:
+        call.hold = hold = lock.hold_of(call.owner)
+        if hold is None or hold.over:
+            raise NotHeld(f"{lock.name!r} is not held, so it cannot be released", key=lock.key)
+        if hold.reason is LossReason.FORKED:
+            warnings.warn(
+                f"{lock.name!r} is held by the parent of this process; releasing it here does"
+                " nothing",
+                RuntimeWarning,
+                stacklevel=2,
+            )
+            return False
+        if hold.state is State.LOST:
+            hold.told = True
+        elif hold.advance(Event.RELEASE):
+            lock.client.holds.pop(hold, None)
+            return True
+    raise lock.lost_error(hold)
+
+
+def finish(lock: LockCore, hold: Hold, now: float) -> None:
+    """The server said yes: session and turn go to whoever wants them next."""
+    if hold.session.borrower is hold.attempt:
+        lock.client.pool.give_back(hold.session, now)
+        if hold.session.gone:
+            lock.client.wake.set()
+    lock.client.turns.leave(hold.attempt)
+    lock.client.note(lock.key, crowded=hold.crowded)
