@@ -28,6 +28,9 @@ REQUESTS = 32
 # Seconds for which an unused connection is kept.
 _IDLE = 15.0
 
+# Seconds for which a connection is trusted to be alive without a look at it.
+_WARM = 0.02
+
 # Seconds between reads while there is no place for a long poll, and their spread.
 _NO_PLACE = (0.75, 1.25)
 
@@ -130,10 +133,10 @@ class Transport:
     def _borrow(self) -> Connection | None:
         while True:
             try:
-                connection, _ = self._idle.pop()
+                connection, since = self._idle.pop()
             except IndexError:
                 return None
-            if not connection.stale():
+            if self._clock() - since < _WARM or not connection.stale():
                 return connection
             self._discard(connection)
 

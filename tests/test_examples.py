@@ -1,0 +1,51 @@
+"""Every example runs, and does what it says."""
+
+from __future__ import annotations
+
+import os
+import pathlib
+import subprocess
+import sys
+
+import pytest
+
+EXAMPLES = pathlib.Path(__file__).parent.parent / "examples"
+
+EXPECTED = {
+    "lock.py": ["mine, with the token", "others see:"],
+    "asyncio_lock.py": [f"task {number} has the lock" for number in range(10)],
+    "guarded_write.py": ["the counter is 2"],
+    "loss.py": ["told at once: session-invalid", "held: False", "ended with: session-invalid"],
+    "deploy.sh": ["deploying with fencing token"],
+    "demo.py": ["first: the lock is mine", "second: the lock is mine", "one after the other"],
+}
+
+
+def test_every_example_has_a_test():
+    """An example that is not run is a claim that nobody checks."""
+    found = {path.name for path in EXAMPLES.iterdir() if path.suffix in (".py", ".sh")}
+    assert found == set(EXPECTED)
+
+
+@pytest.mark.parametrize("name", sorted(EXPECTED))
+def test_an_example_says_what_it_should(name, agent, tmp_path):
+    """It ends well, and its words come in the order that they should."""
+    wrapper = tmp_path / "consul-lock"
+    wrapper.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m consul_lock_cli "$@"\n')
+    wrapper.chmod(0o755)
+    program = [] if name.endswith(".sh") else [sys.executable, "-W", "error::ResourceWarning"]
+    done = subprocess.run(
+        [*program, str(EXAMPLES / name)],
+        env={
+            **os.environ,
+            "CONSUL_HTTP_ADDR": agent.address,
+            "PATH": f"{tmp_path}{os.pathsep}{os.environ['PATH']}",
+        },
+        capture_output=True,
+        text=True,
+        timeout=180,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    for words in EXPECTED[name]:
+        assert words in done.stdout, done.stdout + done.stderr

@@ -1,0 +1,95 @@
+"""The blocks of README.md are run, and what it says of files and commands is true."""
+
+from __future__ import annotations
+
+import os
+import pathlib
+import re
+import subprocess
+import sys
+
+import pytest
+
+ROOT = pathlib.Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text()
+BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
+
+
+def blocks(language: str) -> list[str]:
+    """The blocks of the README in one language."""
+    return [text for found, text in BLOCKS if found == language]
+
+
+def environment(address: str, tmp_path: pathlib.Path) -> dict[str, str]:
+    """The agent of the tests, and a `consul-lock` on PATH."""
+    wrapper = tmp_path / "consul-lock"
+    wrapper.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m consul_lock_cli "$@"\n')
+    wrapper.chmod(0o755)
+    for name in ("deploy.sh", "report"):
+        (tmp_path / name).write_text("#!/bin/sh\necho ran $CONSUL_LOCK_KEY\n")
+        (tmp_path / name).chmod(0o755)
+    path = f"{tmp_path}{os.pathsep}{os.environ['PATH']}"
+    return {**os.environ, "PATH": path, "CONSUL_HTTP_ADDR": address}
+
+
+@pytest.mark.parametrize("text", blocks("python"))
+def test_python_blocks_run(text, agent, tmp_path):
+    """Each Python block runs by itself against a real agent, and warns of nothing."""
+    done = subprocess.run(
+        [sys.executable, "-W", "error::ResourceWarning", "-c", text],
+        env=environment(agent.address, tmp_path),
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout
+
+
+def test_shell_blocks_run(agent, tmp_path):
+    """The shell block runs line by line, with scripts of our own in place of the user's."""
+    (text,) = (t for t in blocks("bash"))
+    lines = text.splitlines()
+    done = subprocess.run(
+        ["sh", "-e", "-c", text],
+        env=environment(agent.address, tmp_path),
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines() == ["ran deploy/web"] * len(lines)
+
+
+def test_crontab_block_runs(agent, tmp_path):
+    """The command of the crontab line works, also when somebody else holds the lock."""
+    (text,) = blocks("crontab")
+    command = text.split("root ", 1)[1].replace("/usr/local/bin/report", "report")
+    env = environment(agent.address, tmp_path)
+    free = subprocess.run(
+        ["sh", "-c", command], env=env, capture_output=True, text=True, timeout=60, check=False
+    )
+    assert (free.returncode, free.stdout) == (0, "ran jobs/report\n"), free.stderr
+    held = ["consul-lock", "run", "--key", "jobs/report", "--", "sh", "-c", command]
+    # Not the same as nesting: the inner one must not know of the outer one.
+    held[5:5] = ["env", "-u", "CONSUL_LOCK_HELD", "-u", "CONSUL_LOCK_KEY"]
+    taken = subprocess.run(held, env=env, capture_output=True, text=True, timeout=60, check=False)
+    assert (taken.returncode, taken.stdout) == (0, ""), taken.stderr
+
+
+def test_what_it_links_to_is_there():
+    """Every link to a file of the repository leads somewhere."""
+    targets = re.findall(r"\]\((?!http)([^)#]+)\)", README)
+    assert targets
+    assert not [target for target in targets if not (ROOT / target).exists()]
+
+
+def test_make_knows_what_it_names():
+    """Every `make` target that the README names is in the Makefile."""
+    named = set(re.findall(r"^    make (\w+)$", README, re.MULTILINE))
+    assert named == {"demo", "test"}
+    makefile = (ROOT / "Makefile").read_text()
+    assert all(re.search(rf"^{target}:", makefile, re.MULTILINE) for target in named)
