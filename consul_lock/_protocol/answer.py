@@ -131,7 +131,7 @@ def denied(text: str, doing: str, rule: str) -> PermissionDenied:
 def decode(reply: Reply, doing: str) -> Any:
     """The JSON of an answer of status 200."""
     try:
-        return json.loads(reply.body)
+        return json.loads(str(reply.body, "utf-8"))
     except ValueError as error:
         raise ConfigError(
             f"{doing}: the answer is not JSON but {excerpt(reply.body)!r}; does the address"

@@ -72,7 +72,7 @@ def _let_go(client: ClientCore, letting: Letting) -> Flow[LossReason | None]:
         line = yield from _known_line(client, letting)
         if line is not None and line.entries:
             letting.heir = None
-            outcome = yield from _hand_over(client, hold, line)
+            outcome = yield from _hand_over(client, hold, line, letting.fresh)
             unlock = 1
         else:
             # A session in doubt is passed on to nobody: its late writes would be, too.
@@ -95,8 +95,7 @@ def _known_line(client: ClientCore, letting: Letting) -> Flow[Line | None]:
     if letting.blind or not hold.crowded:
         return None
     known = hold.line
-    # With a single waiter left the sign must go too, so we have to know its index of today.
-    if not letting.fresh and (known is None or len(known.entries) <= 1):
+    if not letting.fresh and (known is None or not known.entries):
         found = yield from client.wire.tree(hold.base)
         known = hold.line = lines.read(hold.base, found.pairs)
         letting.fresh = True
@@ -111,13 +110,15 @@ def _refused(letting: Letting) -> None:
         letting.blind = True
 
 
-def _hand_over(client: ClientCore, hold: Hold, line: Line) -> Flow[Outcome]:
+def _hand_over(client: ClientCore, hold: Hold, line: Line, fresh: bool) -> Flow[Outcome]:
     """Give the lock to the first in line, if it is alive and still there."""
     heir = line.entries[0]
     rest = line.behind(heir.session)
     since = yield Wall()
     operations = _hand_over_operations(hold, heir, encode(inherit(heir, rest, since)))
-    if not rest.entries and line.sign:
+    if not rest.entries and line.sign and fresh:
+        # Of an older reading the index of the sign would be wrong too often, and a refusal
+        # costs a Raft write.  Then the sign is left to the next release, which finds nobody.
         operations.append({"Verb": "delete-cas", "Key": hold.base, "Index": line.sign})
     request = client.wire.transaction(operations, f"handing over {hold.key!r}", hold.rule)
     return (yield from client.write(hold.session, request))

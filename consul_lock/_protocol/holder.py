@@ -14,6 +14,9 @@ from consul_lock.errors import ConfigError
 VALUE_MOST = 4096
 """Bytes of a lock's value at most, so that watching and listing locks stays cheap."""
 
+# Waiters told to the next holder: about as many as fit.
+_HINTS_MOST = 10
+
 # What one waiter may say of itself: ten and more of them fit into a lock's value.
 _ABOUT_MOST = 2048
 
@@ -43,7 +46,7 @@ class Holder:
         return f"{who} ({self.user})" if self.user else who
 
 
-def parse(session: str, value: bytes, token: int | None = None) -> Holder:
+def parse(session: str, value: str | bytes, token: int | None = None) -> Holder:
     """The holder, or waiter, in a value; whatever is in it, nothing is raised."""
     about = _object(value)
     meta = about.get("meta")
@@ -62,7 +65,7 @@ def parse(session: str, value: bytes, token: int | None = None) -> Holder:
         return Holder(session, token=token, foreign=True)
 
 
-def _object(value: bytes) -> dict[str, Any]:
+def _object(value: str | bytes) -> dict[str, Any]:
     try:
         found = json.loads(value)
     except ValueError:
@@ -106,28 +109,24 @@ def inherit(entry: Entry, rest: Line, since: float) -> bytes:
     """The value of a lock that is handed to a waiter: about it, and who comes next.
 
     As many of the next waiters as fit are told, so that the new holder can hand over in its
-    turn without reading the line.
+    turn without reading the line.  What they say of themselves goes as text, not taken apart.
     """
     about = _object(entry.about)
     about["since"] = round(since, 3)
-    room = VALUE_MOST - len(json.dumps(about)) - len(', "next": []')
-    following: list[list[Any]] = []
-    for waiter in rest.entries:
-        item = [waiter.session, _object(waiter.about)]
-        room -= len(json.dumps(item)) + 2
-        if room < 0:
-            break
-        following.append(item)
-    return json.dumps({**about, "next": following}).encode()
+    following = [[waiter.session, waiter.about] for waiter in rest.entries[:_HINTS_MOST]]
+    while True:
+        value = json.dumps({**about, "next": following}).encode()
+        if len(value) <= VALUE_MOST or not following:
+            return value
+        following.pop()
 
 
 def inherited(pair: Pair) -> Line:
     """The next waiters, as the one who handed the lock to us knew them."""
-    entries = []
-    for item in _object(pair.value).get("next") or ():
-        try:
-            session, about = item
-            entries.append(Entry(str(session), json.dumps(about).encode(), 0, 0))
-        except (TypeError, ValueError):
-            break
+    told = _object(pair.value).get("next")
+    entries = [
+        Entry(item[0], item[1], 0, 0)
+        for item in (told if isinstance(told, list) else ())
+        if isinstance(item, list) and len(item) == 2 and all(isinstance(i, str) for i in item)
+    ]
     return Line(tuple(entries), 0)

@@ -17,7 +17,7 @@ class Entry(NamedTuple):
     """A waiter."""
 
     session: str
-    about: bytes
+    about: str
     """JSON about the waiter, for the value of the lock once it is handed over."""
     create_index: int
     """Raft index of its joining: the order of the line.  0 where it was handed down."""
@@ -58,10 +58,14 @@ def read(base: str, pairs: Iterable[Pair]) -> Line:
         elif pair.session and pair.key == entry_key(base, pair.session):
             # A transaction answers with what it wrote, without the value, and then with what
             # it read, with the value: the later one of the two counts.
-            entry = Entry(pair.session, pair.value, pair.create_index, pair.modify_index)
+            entry = Entry(pair.session, _text(pair.value), pair.create_index, pair.modify_index)
             entries[pair.session] = entry
     ordered = sorted(entries.values(), key=lambda entry: entry.create_index)
     return Line(tuple(ordered), sign)
+
+
+def _text(value: bytes) -> str:
+    return value.decode("utf-8", "replace")
 
 
 def join(base: str, session: str, flags: int, about: str, sign: str) -> list[dict[str, Any]]:

@@ -1,0 +1,35 @@
+PYTHON ?= python3
+BIN := .venv/bin
+
+# One shell line: CONSUL_BIN is exported if there is a real Consul, else it is unset and we go on.
+REAL_CONSUL = CONSUL_BIN="$$(scripts/get-consul || true)"; \
+	if [ -n "$$CONSUL_BIN" ]; then export CONSUL_BIN; else unset CONSUL_BIN; fi
+
+.PHONY: help demo test lint clean
+
+help:
+	@echo "make demo    one job runs under a lock while a second one waits, then runs"
+	@echo "make test    everything the project checks: ruff, mypy, all tests (with a real Consul if one can be had)"
+	@echo "make lint    ruff and mypy only"
+	@echo "make clean   remove .venv and everything that was built"
+	@echo "All of it needs Python 3.11 or later; say PYTHON=... if that is not python3."
+
+# The stamp is as new as the pyproject.toml it was made from, so installing is done once.
+.venv/installed: pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or later is needed; this is " + sys.version.split()[0])'
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[asyncio,dev]'
+	@touch $@
+
+demo: .venv/installed
+	@$(REAL_CONSUL); $(BIN)/python examples/demo.py
+
+lint: .venv/installed
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+test: lint
+	@$(REAL_CONSUL); $(BIN)/pytest
+
+clean:
+	rm -rf .venv .nox build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage htmlcov

@@ -1,0 +1,47 @@
+"""What the server says: an HTTP answer before it is put on the wire."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import NamedTuple
+
+
+class Answer(NamedTuple):
+    """Status, headers (names in lower case) and body."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+
+class Write(NamedTuple):
+    """Work that only a leader can do, checked as far as an agent checks it by itself."""
+
+    run: Callable[[], Answer]
+
+
+class Refusal(Exception):
+    """The request is answered with an error."""
+
+    def __init__(self, answer: Answer) -> None:
+        super().__init__(answer)
+        self.answer = answer
+
+
+JSON: Mapping[str, str] = {"content-type": "application/json"}
+TEXT: Mapping[str, str] = {"content-type": "text/plain; charset=utf-8"}
+NOTHING: Mapping[str, str] = {}
+
+TRUE = Answer(200, JSON, b"true")
+FALSE = Answer(200, JSON, b"false")
+EMPTY = Answer(200, NOTHING, b"")
+
+
+def document(text: str) -> Answer:
+    """A JSON answer.  Compact, as agents outside of development mode write it."""
+    return Answer(200, JSON, text.encode("utf-8", "surrogateescape"))
+
+
+def refusal(status: int, text: str) -> Refusal:
+    """An error in plain text, as Consul words almost all of them."""
+    return Refusal(Answer(status, TEXT, text.encode("utf-8", "surrogateescape")))

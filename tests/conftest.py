@@ -1,0 +1,120 @@
+"""What every test may stand on: a real Consul, a name of its own, a check that nothing is left."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import uuid
+from collections.abc import Generator, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.stage.agent import Agent, version_of
+from tests.stage.cluster import Cluster
+from tests.waiting import eventually
+
+_ROOT = Path(__file__).resolve().parent.parent
+_NONE = "no real consul: scripts/get-consul fetches one, or set CONSUL_BIN"
+_binary = pytest.StashKey[Path | None]()
+
+# Seconds for what a test leaves to be gone: a client closes its sessions at once.
+_GONE_WITHIN = 15.0
+
+
+def _find_consul() -> Path | None:
+    """CONSUL_BIN, the PATH or the cache; looks only."""
+    command = [str(_ROOT / "scripts" / "get-consul"), "--check"]
+    looked = subprocess.run(command, capture_output=True, text=True, check=False)
+    return Path(looked.stdout.strip()) if looked.returncode == 0 else None
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.stash[_binary] = _find_consul()
+
+
+def pytest_report_header(config: pytest.Config) -> str:
+    binary = config.stash[_binary]
+    if binary is None:
+        what = "fail (CI=true)" if _promised() else "are skipped"
+        return f"consul: none, tests marked real {what}; {_NONE}"
+    return f"consul: {version_of(binary)}, {binary}"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    # Who takes a real Consul is marked by that, so that -m "not real" needs no discipline.
+    for item in items:
+        names = getattr(item, "fixturenames", ())
+        if "consul_binary" in names:
+            item.add_marker("real")
+        if "cluster" in names:
+            item.add_marker("cluster")
+            item.add_marker("slow")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    report = yield
+    if report.failed:
+        for name, value in getattr(item, "funcargs", {}).items():
+            for agent in _agents(value):
+                report.sections.append((f"log of {name} {agent.name}", agent.log[-6000:]))
+    return report
+
+
+def _agents(value: object) -> list[Agent]:
+    if isinstance(value, Agent):
+        return [value]
+    return value.agents if isinstance(value, Cluster) else []
+
+
+def _promised() -> bool:
+    return os.environ.get("CI") == "true"
+
+
+@pytest.fixture(scope="session")
+def consul_binary(pytestconfig: pytest.Config) -> Path:
+    """A real consul.  Without one, the test is skipped on a desk and fails where CI=true."""
+    binary = pytestconfig.stash[_binary]
+    if binary is not None:
+        return binary
+    if _promised():
+        pytest.fail(_NONE, pytrace=False)
+    pytest.skip(_NONE)
+
+
+@pytest.fixture(scope="session")
+def agent(consul_binary: Path) -> Iterator[Agent]:
+    """One real agent in memory for all tests, with Consul's own limits.
+
+    Leave it running and as it is; a test that freezes, kills or configures makes its own
+    with ``Agent(consul_binary, ...)``.
+    """
+    with Agent(consul_binary) as started:
+        yield started
+
+
+@pytest.fixture
+def fresh_name(request: pytest.FixtureRequest) -> str:
+    """The name of a lock that nobody else uses."""
+    readable = re.sub(r"[^A-Za-z0-9]+", "-", request.node.name).strip("-")[:60]
+    return f"test/{readable}-{uuid.uuid4().hex[:8]}"
+
+
+@pytest.fixture
+def nothing_left(agent: Agent, fresh_name: str) -> Iterator[None]:
+    """Afterwards, no key is left under ``fresh_name`` and no session that was not there before."""
+    before = {session["ID"] for session in agent.sessions()}
+    yield
+
+    def gone() -> bool:
+        left = [session for session in agent.sessions() if session["ID"] not in before]
+        keys = agent.keys(fresh_name)
+        assert not keys, f"keys left: {keys}"
+        assert not left, f"sessions left: {left}"
+        return True
+
+    eventually(gone, _GONE_WITHIN, message="nothing is left in Consul")
