@@ -26,6 +26,26 @@ REQUESTS = 32
 _IDLE = 2.0
 
 
+class _Broken(aiohttp.ClientError):
+    """The connection broke before the answer: nobody knows what became of the request."""
+
+
+class _SentOnce(aiohttp.ClientResponse):
+    """Keeps aiohttp from sending a write again by itself, as it does for any PUT.
+
+    The second answer would hide that the first request was carried out: a session more that
+    nobody knows of, or a release that says that the lock was lost.
+    """
+
+    async def start(self, connection: Any) -> aiohttp.ClientResponse:
+        try:
+            return await super().start(connection)
+        except aiohttp.ClientConnectionError as error:
+            if self.method == "GET":
+                raise
+            raise _Broken(str(error) or "it was closed before the answer") from error
+
+
 class HttpSession:
     """Sends requests on the running loop; made at the first use, as aiohttp wants it."""
 
@@ -49,6 +69,7 @@ class HttpSession:
                 skip_auto_headers=("Accept-Encoding", "User-Agent"),
                 auto_decompress=False,
                 cookie_jar=aiohttp.DummyCookieJar(),
+                response_class=_SentOnce,
             )
         elif self._loop is not loop:
             raise ConfigError(

@@ -14,6 +14,10 @@ from consul_lock.errors import AlreadyHeld
 if TYPE_CHECKING:
     from consul_lock._protocol.lock import LockCore
 
+# Seconds after which the keeper reads a line that we were told nothing of: those who have just
+# let go have had time to line up again, and a job that is shorter is not disturbed.
+_LOOK_AFTER = 0.005
+
 
 def acquire(lock: LockCore, attempt: Attempt, wait: float | None) -> Flow[bool]:
     """Whether the lock was had within so many seconds; None: wait for ever."""
@@ -68,11 +72,15 @@ def _begin(lock: LockCore, attempt: Attempt, grant: Grant) -> Flow[bool]:
         # We were paused for so long that somebody else may hold it by now.
         yield from client.pool.destroy(grant.session)
         return False
+    if grant.crowded and grant.line is None:
+        hold.look_at = now + _LOOK_AFTER
     with client.mutex:
         attempt.hold = hold
         lock.supersede(hold)
         client.holds[hold] = None
     client.note(lock.key, crowded=grant.crowded)
+    if hold.look_at is not None and hold.look_at < client.planned:
+        client.wake.set()
     if lock.watched:
         yield Spawn(watch(client, hold), "consul-lock-watch")
     return True

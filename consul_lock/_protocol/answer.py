@@ -52,9 +52,9 @@ class Outcome(NamedTuple):
         """Whether a refusal, of this operation if one is given, contains the text."""
         return any(text in what for op, what in self.errors if operation in (None, op))
 
-    @property
-    def no_session(self) -> bool:
-        return self.says("invalid session")
+    def invalid(self, session: str) -> bool:
+        """Whether it was refused because this session is dead: a waiter's may be, not ours."""
+        return any("invalid session" in what and session in what for _, what in self.errors)
 
     @property
     def delayed(self) -> bool:

@@ -68,6 +68,8 @@ class ClientCore:
         self.turns = Turns(self.mutex, self.new_signal)
         self.wake = self.new_signal()
         """Set when the keeper has something to do before it planned to."""
+        self.planned = float("inf")
+        """When the keeper looks next by itself (driver's clock)."""
         self.kept = False
         self.closed = False
         self._crowded: dict[str, None] = {}
@@ -88,9 +90,12 @@ class ClientCore:
 
     def borrow(self, terms: Terms, borrower: Any) -> Flow[Session]:
         """A session of our own, kept alive from now on."""
-        if not self.kept:
-            yield from self._start_keeper()
         session = yield from self.pool.borrow(terms, borrower)
+        if not self.kept:
+            # Not before it has something to do: its first pause would be without end.
+            yield from self._start_keeper()
+        elif session.next_renewal < self.planned:
+            self.wake.set()
         return session
 
     def _start_keeper(self) -> Flow[None]:
@@ -117,7 +122,7 @@ class ClientCore:
         self._answered(session)
         if outcome.done:
             session.proved(outcome.sent, outcome.raft_index)
-        elif outcome.no_session:
+        elif outcome.invalid(session.id):
             yield from self.lose_session(session)
         return outcome
 
@@ -129,7 +134,7 @@ class ClientCore:
     def lose_session(self, session: Session) -> Flow[None]:
         """Consul says that the session is dead: everything held with it is lost."""
         self.pool.bury(session)
-        for hold in [h for h in self.holds if h.session is session]:
+        for hold in [h for h in list(self.holds) if h.session is session]:
             yield from self.lose(hold, LossReason.SESSION_INVALID)
 
     def clean_up(self, borrower: Any) -> Flow[None]:
@@ -140,6 +145,9 @@ class ClientCore:
         if self.pool.orphans:
             now = yield Now()
             yield from self.pool.sweep(now)
+        if self.pool.orphans or self.pool.condemned:
+            if not self.kept and not self.closed:
+                yield from self._start_keeper()
             self.wake.set()
 
     # -- holds ---------------------------------------------------------------------------

@@ -133,7 +133,7 @@ def _refused(lock: LockCore, attempt: Attempt, outcome: Outcome) -> Flow[None]:
     attempt.seen = None
     lock.client.note(lock.key, crowded=True)
     overtaking = lock.fair and not attempt.queued and outcome.says("exists", 1)
-    if outcome.no_session or not (outcome.delayed or overtaking):
+    if outcome.says("invalid session") or not (outcome.delayed or overtaking):
         return
     # Free, but in lock-delay, or others are in line and we are fair: line up.
     if not (yield from _may_wait(attempt)):

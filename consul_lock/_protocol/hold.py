@@ -45,6 +45,8 @@ class Hold:
         self.token = grant.token
         self.crowded = grant.crowded
         self.line = grant.line
+        self.look_at: float | None = None
+        """When the keeper reads the line, so that the release need not (driver's clock)."""
         self.attempt = attempt
         self.owner = attempt.owner
         self.state = State.HELD

@@ -39,24 +39,29 @@ class Keeper:
         """Until the client is closed."""
         core = self._core
         while not core.closed:
+            core.planned = float("inf")  # until we know: whoever has news meanwhile wakes us
             core.wake.clear()
             now = yield Now()
             yield from self._expire(now)
             core.pool.retire(now)
-            due = {s for s in list(core.pool.live.values()) if s.next_renewal <= now}
+            due = [s for s in list(core.pool.live.values()) if s.next_renewal <= now]
             for session in sorted(due, key=Session.deadline):
                 yield from self._renew(session)
             yield from self._look_after([h for h in list(core.holds) if h.session in due])
+            yield from self._read_lines(now)
             yield from self._sweep()
             now = yield Now()
-            pause = self._next_event() - now
+            core.planned = self._next_event()
+            pause = core.planned - now
             if pause > 0 and not core.closed:
                 yield Wait(core.wake, min(pause, 3600.0))
 
     def _next_event(self) -> float:
         core, times = self._core, [float("inf")]
         times += [s.next_renewal for s in list(core.pool.live.values())]
-        times += [h.session.deadline() for h in list(core.holds)]
+        holds = list(core.holds)
+        times += [h.session.deadline() for h in holds]
+        times += [h.look_at for h in holds if h.look_at is not None]
         if core.pool.condemned or core.pool.orphans:
             times.append(self._next_sweep)
         return min(times)
@@ -127,10 +132,24 @@ class Keeper:
             return
         hold.session.proved(outcome.sent)
         if outcome.says("exists", 2 * place + 1) and not hold.crowded:
-            # Read the line now, so that the release itself needs one request only.
-            found = yield from self._core.wire.tree(hold.base, timeout)
-            hold.line = lines.read(hold.base, found.pairs)
-            hold.crowded = True
+            yield from self._read_line(hold, timeout)
+
+    def _read_lines(self, now: float) -> Flow[None]:
+        for hold in list(self._core.holds):
+            if hold.look_at is not None and hold.look_at <= now:
+                hold.look_at = None
+                timeout = self._timeout(rules.patience(hold.session.terms), now)
+                try:
+                    yield from self._read_line(hold, timeout)
+                except ConsulLockError:
+                    continue  # then the release reads it
+
+    def _read_line(self, hold: Hold, timeout: float) -> Flow[None]:
+        """Read the line while holding, so that the release itself needs one request only."""
+        found = yield from self._core.wire.tree(hold.base, timeout)
+        line = lines.read(hold.base, found.pairs)
+        if hold.state is State.HELD:
+            hold.line, hold.crowded = line, hold.crowded or bool(line.sign)
 
     def _sweep(self) -> Flow[None]:
         pool = self._core.pool

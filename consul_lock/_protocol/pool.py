@@ -129,7 +129,12 @@ class Pool:
         session.next_renewal = sent + rules.period(terms)
         with self._mutex:
             self.live[made] = session
-        yield from self._verify(session)
+        try:
+            yield from self._verify(session)
+        except Unavailable:
+            # Whoever asked for it will ask for another one: nobody would give this one back.
+            self.condemn(session)
+            raise
         return session
 
     def _verify(self, session: Session) -> Flow[None]:

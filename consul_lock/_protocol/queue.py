@@ -86,7 +86,10 @@ def join(lock: LockCore, attempt: Attempt) -> Flow[None]:
         _place(attempt, lines.read(lock.base, outcome.pairs))
         # What was read before we were in line may be old: a release in between saw nobody.
         attempt.seen = None if attempt.first else attempt.seen
-    elif not outcome.no_session:
+    elif outcome.delayed:
+        # Nobody but our session ever locks our entry: it has died, which Consul says later.
+        yield from lock.client.lose_session(session)
+    elif not session.gone:
         raise Conflict(
             f"cannot join the waiting line below {lock.base!r}: {outcome.reasons}", key=lock.base
         )

@@ -45,7 +45,7 @@ def release(lock: LockCore, call: Release) -> Flow[None]:
 def _claim(lock: LockCore, call: Release) -> bool:
     """Find the hold that is to be released; False if there is nothing to do."""
     with lock.client.mutex:
-        call.hold = hold = lock.hold_of(call.owner)
+        hold = lock.hold_of(call.owner)
         if hold is None or hold.over:
             raise NotHeld(f"{lock.name!r} is not held, so it cannot be released", key=lock.key)
         if hold.reason is LossReason.FORKED:
@@ -58,7 +58,10 @@ def _claim(lock: LockCore, call: Release) -> bool:
             return False
         if hold.state is State.LOST:
             hold.told = True
-        elif hold.advance(Event.RELEASE):
+        else:
+            # From here on it is ours to undo: not before, as another thread may be at it.
+            call.hold = hold
+            hold.advance(Event.RELEASE)
             lock.client.holds.pop(hold, None)
             return True
     raise lock.lost_error(hold)

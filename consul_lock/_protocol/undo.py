@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 def undo_acquire(lock: LockCore, attempt: Attempt) -> Flow[None]:
     """As if the attempt had never been made."""
     client, hold = lock.client, attempt.hold
+    # Whoever asked has gone on: should it want the lock again, it waits for us, not for itself.
+    attempt.owner = attempt
     if hold is not None:
         # It was ours, and the caller was cut off before being told.
         with client.mutex:
@@ -81,23 +83,37 @@ def _let_go_of_all(lock: LockCore, attempt: Attempt, session: Session) -> Flow[b
 
 def undo_release(lock: LockCore, hold: Hold | None) -> Flow[None]:
     """Finish a release that was cut off."""
-    if hold is None or hold.state is not State.RELEASING:
+    if hold is None:
         return
     client, session = lock.client, hold.session
-    if session.borrower is hold.attempt or session.shared:
-        try:
-            yield from let_go(lock.client, hold, patient=False)
-            clean = not session.doubtful
-        except ConsulLockError:
-            clean = False
-        if not clean:
-            yield from client.pool.destroy(session)
-            yield from _tidy(lock)
-            client.wake.set()
+    hold.attempt.owner = hold.attempt
     with client.mutex:
-        hold.advance(Event.CONFIRM)
+        if hold.advance(Event.RELEASE):
+            client.holds.pop(hold, None)
+    if hold.state is State.RELEASING:
+        yield from _let_go_or_destroy(lock, hold)
+        with client.mutex:
+            hold.advance(Event.CONFIRM)
+    elif hold.state is State.LOST and not (session.shared or session.gone):
+        yield from client.pool.destroy(session)
+    # Also if all was said and done: it may have been cut off in these last steps.
     now = yield Now()
     finish(lock, hold, now)
+
+
+def _let_go_or_destroy(lock: LockCore, hold: Hold) -> Flow[None]:
+    client, session = lock.client, hold.session
+    if session.borrower is not hold.attempt and not session.shared:
+        return
+    try:
+        yield from let_go(client, hold, patient=False)
+        clean = not session.doubtful
+    except ConsulLockError:
+        clean = False
+    if not clean:
+        yield from client.pool.destroy(session)
+        yield from _tidy(lock)
+        client.wake.set()
 
 
 def _tidy(lock: LockCore) -> Flow[None]:

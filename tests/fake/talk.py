@@ -26,6 +26,7 @@ _HEADERS = (
     "location",
     "content-security-policy",
 )
+_PATIENCE = 60.0
 _UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 _INDEX_TEXT = re.compile(r"(?<=current modify index )(\d+) != (\d+)")
 _INDEX_FIELDS = {"CreateIndex", "ModifyIndex"}
@@ -145,7 +146,9 @@ class Talk:
         return self.line.now() - start
 
     def _wait(self, condition: Callable[[], Said | None]) -> Said:
+        start = self.line.now()
         while (found := condition()) is None:
+            assert self.line.now() - start < _PATIENCE, "the answer never came"
             self.line.pause()
         return found
 

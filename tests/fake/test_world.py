@@ -9,7 +9,14 @@ from uuid import uuid4
 import pytest
 
 from consul_lock.testing import World, serve
-from tests.fake import scripts_agent, scripts_kv, scripts_session, scripts_txn, scripts_watch
+from tests.fake import (
+    scripts_agent,
+    scripts_kv,
+    scripts_lock,
+    scripts_session,
+    scripts_txn,
+    scripts_watch,
+)
 from tests.fake.lines import HttpLine, WorldLine
 from tests.fake.talk import Line, Record, Talk
 
@@ -18,6 +25,7 @@ Script = Callable[[Talk], None]
 SCRIPTS: list[Script] = [
     *scripts_kv.SCRIPTS,
     *scripts_session.SCRIPTS,
+    *scripts_lock.SCRIPTS,
     *scripts_txn.SCRIPTS,
     *scripts_watch.SCRIPTS,
     *scripts_agent.SCRIPTS,

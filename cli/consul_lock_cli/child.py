@@ -1,0 +1,120 @@
+"""The command's process: forked before any thread exists, held back until it is told to go.
+
+A process that has threads cannot fork safely, and the library has threads.  So the fork comes
+first; the child then waits at a pipe for its environment, and if the pipe ends without one
+(we gave up, or were killed) it ends too: the command never runs without the lock.
+"""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import signal
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import NoReturn
+
+from consul_lock_cli import libc
+from consul_lock_cli.exits import ExitCode
+from consul_lock_cli.signals import Signals, give_back
+
+
+class Child:
+    """A process that will become ``command``, as the leader of a group of its own.
+
+    ``output`` is a file descriptor for its stdout and stderr; None: ours.  Raises OSError if
+    the system refuses the process.
+    """
+
+    def __init__(
+        self, command: Sequence[str], signals: Signals, *, output: int | None = None
+    ) -> None:
+        go_read, self._go = os.pipe()
+        self._report, report_write = os.pipe()
+        us = os.getpid()
+        self.pid = os.fork()
+        if self.pid == 0:
+            os.close(self._go)
+            os.close(self._report)
+            _become(command, signals, us, go_read, report_write, output)
+        os.close(go_read)
+        os.close(report_write)
+        try:
+            # The child does the same: whoever is first, the group exists from here on.
+            os.setpgid(self.pid, self.pid)
+        except OSError:
+            pass  # it has done so already
+
+    def go(self, changes: Mapping[str, str | None]) -> None:
+        """Run the command, with these changes of our environment; None takes a variable out."""
+        try:
+            os.write(self._go, json.dumps(changes).encode())
+        except BrokenPipeError:
+            pass  # it has been killed: its status will say so
+        os.close(self._go)
+        self._go = -1
+
+    def abandon(self) -> None:
+        """Never run the command, if it does not run yet."""
+        if self._go >= 0:
+            os.close(self._go)
+            self._go = -1
+            os.waitpid(self.pid, 0)
+
+    def failure(self) -> OSError | None:
+        """Why the command could not be run; None if it was.  To be asked when it has ended."""
+        found = os.read(self._report, 16)
+        return OSError(int(found), os.strerror(int(found))) if found else None
+
+
+def _become(
+    command: Sequence[str],
+    signals: Signals,
+    parent: int,
+    go: int,
+    report: int,
+    output: int | None,
+) -> NoReturn:
+    try:
+        os.setpgid(0, 0)
+        libc.die_with_parent(signal.SIGTERM)
+        changes = _wait(go)
+        if changes is None or os.getppid() != parent:
+            os._exit(ExitCode.UNAVAILABLE)  # nobody is there to see it
+        if output is not None:
+            os.dup2(output, 1)
+            os.dup2(output, 2)
+        environment = {k: v for k, v in {**_our_own(), **changes}.items() if v is not None}
+        # From here on a signal takes effect, one that came while we waited too.
+        give_back(signals)
+        os.execvpe(command[0], tuple(command), environment)
+    except OSError as error:
+        os.write(report, str(error.errno or errno.EIO).encode())
+    except BaseException:  # noqa: BLE001 - a forked child must not unwind into its parent's code
+        os.write(report, str(errno.EINVAL).encode())
+    os._exit(ExitCode.NOT_EXECUTABLE)
+
+
+def _our_own() -> dict[str, str]:
+    """The environment that we were started with.
+
+    Where no locale is set, as under cron, Python puts an LC_CTYPE into it at its start.
+    """
+    ours = dict(os.environ)
+    try:
+        before = b"\0" + Path("/proc/self/environ").read_bytes()
+    except OSError:
+        return ours
+    if b"\0LC_CTYPE=" not in before:
+        ours.pop("LC_CTYPE", None)
+    return ours
+
+
+def _wait(go: int) -> dict[str, str | None] | None:
+    message = b""
+    while part := os.read(go, 65536):
+        message += part
+    # One that was cut off is no JSON, and raises: neither is taken for an order to run.
+    changes: dict[str, str | None] | None = json.loads(message) if message else None
+    return changes

@@ -1,0 +1,33 @@
+"""How the command ended, passed on to whoever waits for us."""
+
+from __future__ import annotations
+
+import errno
+
+from consul_lock_cli.exits import ExitCode
+from consul_lock_cli.names import shown
+from consul_lock_cli.signals import die_by
+from consul_lock_cli.supervise import Ended
+from consul_lock_cli.talk import Talk
+
+
+def pass_on(ended: Ended, program: str, talk: Talk) -> int:
+    """The exit code.  Dies of the signal that killed the command, so clean up before."""
+    if ended.failure is not None:
+        return _cannot_run(program, ended.failure, talk)
+    if ended.code < 0:
+        die_by(-ended.code, group=ended.typed)
+    return ended.code
+
+
+def _cannot_run(program: str, error: OSError, talk: Talk) -> int:
+    """As the shell has it: 127 if there is no such command, 126 if there is but cannot be run."""
+    missing = error.errno in (errno.ENOENT, errno.ENOTDIR)
+    code = ExitCode.NOT_FOUND if missing else ExitCode.NOT_EXECUTABLE
+    hint = ""
+    if error.errno == errno.ENOEXEC:
+        hint = "a script begins with a line like #!/bin/sh"
+    elif " " in program:
+        hint = "use sh -c for a shell command"
+    talk.error(f"cannot run '{shown(program)}': {error.strerror} ({code:d})", hint)
+    return code

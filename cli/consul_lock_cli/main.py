@@ -1,0 +1,70 @@
+"""`consul-lock`: the group of commands, and what becomes of their errors."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import sys
+from collections.abc import Sequence
+from typing import NoReturn
+
+import click
+
+from consul_lock_cli.dev import dev
+from consul_lock_cli.exits import ExitCode, failure
+from consul_lock_cli.interruption import Interrupted
+from consul_lock_cli.run import run
+from consul_lock_cli.signals import die_by
+from consul_lock_cli.talk import Misuse, Talk
+from consul_lock_cli.version import version
+
+
+@click.group(no_args_is_help=False, context_settings={"help_option_names": ["-h", "--help"]})
+def cli() -> None:
+    """Distributed locks on Consul, for shell scripts and cron jobs."""
+
+
+for _command in (run, dev, version):
+    cli.add_command(_command)
+
+
+def main(arguments: Sequence[str] | None = None) -> NoReturn:
+    """Run the command line and exit; a traceback is shown with -vv only."""
+    talk = Talk()
+    try:
+        code = cli.main(arguments, prog_name="consul-lock", standalone_mode=False, obj=talk) or 0
+    except Interrupted as stop:
+        die_by(stop.signum)
+    except (click.Abort, KeyboardInterrupt):
+        die_by(signal.SIGINT)
+    except click.ClickException as error:
+        code = _misuse(error, talk)
+    except BaseException as error:  # noqa: BLE001 - whatever it is, the user gets one line
+        code = _failed(error, talk)
+    leave(code)
+
+
+def _misuse(error: click.ClickException, talk: Talk) -> ExitCode:
+    context = error.ctx if isinstance(error, click.UsageError) else None
+    path = context.command_path if context else "consul-lock"
+    hint = error.hint if isinstance(error, Misuse) else ""
+    talk.error(error.format_message(), hint or f"'{path} --help' lists the options")
+    talk.trace(error)
+    return ExitCode.USAGE
+
+
+def _failed(error: BaseException, talk: Talk) -> ExitCode:
+    code, hint = failure(error)
+    kind = "" if code is not ExitCode.SOFTWARE else f"{type(error).__name__}: "
+    talk.error(f"{kind}{error} ({code:d})", hint)
+    talk.trace(error)
+    return code
+
+
+def leave(code: int) -> NoReturn:
+    """End the process now: nothing that a thread still waits for may hold it up."""
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(OSError, ValueError, AttributeError):
+            stream.flush()
+    os._exit(code)

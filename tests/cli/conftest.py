@@ -1,0 +1,83 @@
+"""What the tests of the command share."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+
+from tests.cli.wrapper import COMMAND, PATIENCE, Running, consul, environment
+from tests.stage.agent import Agent
+
+Result = subprocess.CompletedProcess[str]
+
+
+@pytest.fixture
+def key() -> str:
+    """A name that no other test uses, as lock-delay outlives a test."""
+    return f"cli/{uuid4().hex[:12]}"
+
+
+@pytest.fixture
+def address(agent: Agent) -> str:
+    """Where Consul is."""
+    return agent.address
+
+
+@pytest.fixture
+def locked_run(address: str, key: str) -> Callable[..., Result]:
+    """``locked_run("-n", "--", "true", env={...})``: `consul-lock run` of this test's key."""
+
+    def run(*arguments: str, **more: str) -> Result:
+        return subprocess.run(
+            [*COMMAND, "run", "--key", key, *arguments],
+            env=environment(address, **more),
+            capture_output=True,
+            text=True,
+            timeout=PATIENCE,
+            check=False,
+        )
+
+    return run
+
+
+@pytest.fixture
+def start(address: str, key: str) -> Iterator[Callable[..., Running]]:
+    """The same in the background; it ends with the test."""
+    with ExitStack() as stack:
+
+        def run(*arguments: str, **more: str) -> Running:
+            everything = ["run", "--key", key, *arguments]
+            return stack.enter_context(Running(everything, environment(address, **more)))
+
+        yield run
+
+
+@pytest.fixture
+def holder(start: Callable[..., Running], key: str) -> Running:
+    """Somebody who holds this test's key until TERM."""
+    running = start("--", "sh", "-c", "echo ready; exec sleep 60")
+    assert running.line() == "ready"
+    return running
+
+
+@pytest.fixture
+def sessions(address: str) -> Callable[[int], list[str]]:
+    """Ids of the sessions that a wrapper of this pid has in Consul."""
+
+    def find(pid: int) -> list[str]:
+        everything = consul(address, "GET", "/v1/session/list")
+        return [each["ID"] for each in everything if each["Name"].endswith(f":{pid}")]
+
+    return find
+
+
+@pytest.fixture
+def own_agent(consul_binary: Path) -> Iterator[Agent]:
+    """An agent of this test alone."""
+    with Agent(consul_binary) as agent:
+        yield agent

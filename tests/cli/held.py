@@ -1,0 +1,79 @@
+"""A program: `consul-lock run` with a lock that is made up, and TERM at a chosen moment.
+
+`python held.py MOMENT COMMAND...`: TERM comes while the lock is being ACQUIRED, or when it was
+GRANTED and the command does not run yet.  What is done with the lock goes to stdout.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from typing import Any
+
+from consul_lock_cli.child import Child
+from consul_lock_cli.hold import Hold, Wanted
+from consul_lock_cli.interruption import Interrupted
+from consul_lock_cli.signals import die_by, take_over
+from consul_lock_cli.talk import Talk
+
+
+class MadeUp:
+    """A lock and its client in one."""
+
+    token = 1
+    lost_reason = None
+
+    def __init__(self, moment: str) -> None:
+        self.held = False
+        self._moment = moment
+
+    def client(self, *_: Any, **__: Any) -> MadeUp:
+        return self
+
+    def acquire(self, **_: Any) -> bool:
+        self._reached("ACQUIRED")
+        self.held = True
+        return True
+
+    @property
+    def session_id(self) -> str:
+        self._reached("GRANTED")
+        return "a-session"
+
+    def release(self) -> None:
+        self.held = False
+        self._reached("RELEASED")
+
+    def close(self) -> None:
+        self._reached("CLOSED")
+
+    def _reached(self, moment: str) -> None:
+        os.write(1, f"{moment}\n".encode())
+        if moment == self._moment:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+
+class HoldMadeUp(Hold):
+    """Not even the library is needed."""
+
+    def _lock(self, client: Any, lease: Any) -> Any:
+        lease.watch(client)
+        return client
+
+
+def main(moment: str, *command: str) -> None:
+    """As `consul_lock_cli.run` and `main` do it."""
+    wanted = Wanted("k", None, 75, ttl=10, lock_delay=30, kill_after=5, retry_for=15)
+    ours = take_over()
+    child = Child(command, ours)
+    made_up: Any = MadeUp(moment)
+    try:
+        HoldMadeUp(wanted, command, made_up, Talk(), ours).around(child)
+    except Interrupted as stop:
+        child.abandon()
+        die_by(stop.signum)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

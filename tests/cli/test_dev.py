@@ -1,0 +1,106 @@
+"""`consul-lock dev`: a private Consul that ends with the command."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.cli.wrapper import COMMAND, Running, alive, children, consul, environment
+from tests.waiting import eventually
+
+_RUN = [*COMMAND, "run", "-k", "k", "--"]
+
+
+@pytest.fixture(params=["real", "model"])
+def surroundings(
+    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[dict[str, str]]:
+    """An environment in which the real binary is found, and one in which none is."""
+    # Whatever dev leaves behind is seen here.
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    if request.param == "real":
+        binary = request.getfixturevalue("consul_binary")
+        yield environment(CONSUL_BIN=str(binary), TMPDIR=str(tmp_path))
+        return
+    empty = environment(TMPDIR=str(tmp_path), XDG_CACHE_HOME=str(tmp_path / "cache"))
+    empty.pop("CONSUL_BIN", None)
+    folders = empty["PATH"].split(os.pathsep)
+    empty["PATH"] = os.pathsep.join(each for each in folders if not Path(each, "consul").exists())
+    yield empty
+
+
+def test_the_command_has_a_consul_of_its_own(surroundings: dict[str, str], tmp_path: Path) -> None:
+    """Its exit code is ours, stderr says what runs, and nothing is left behind."""
+    surroundings |= {"CONSUL_HTTP_SSL": "true", "CONSUL_HTTP_ADDR": "nowhere"}
+    script = 'env | grep CONSUL_HTTP; "$@"'
+    inner = [*_RUN, "sh", "-c", "exit 5"]
+    with Running(["dev", "--", "sh", "-c", script, "sh", *inner], surroundings) as dev:
+        address = dev.line().removeprefix("CONSUL_HTTP_ADDR=")
+        assert dev.wait() == 5
+        assert dev.line() == ""
+        kind = "a real Consul agent" if "CONSUL_BIN" in surroundings else "a model of Consul"
+        (said,) = dev.said()
+        assert kind in said
+        assert said.endswith(f"runs at {address}")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_without_a_command_it_runs_until_a_signal(
+    surroundings: dict[str, str], tmp_path: Path
+) -> None:
+    """And prints the line for a shell."""
+    with Running(["dev"], surroundings) as dev:
+        address = dev.line().removeprefix("export CONSUL_HTTP_ADDR=")
+        assert consul(address, "GET", "/v1/status/leader")
+        agents = children(dev.pid)
+        assert len(agents) == ("CONSUL_BIN" in surroundings)
+        dev.send(signal.SIGINT)
+        assert dev.wait() == 0
+        assert not any(alive(agent) for agent in agents)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_ends_the_command_and_then_the_agent(
+    surroundings: dict[str, str], tmp_path: Path, signum: int
+) -> None:
+    """The command gets it first; we die as it does."""
+    with Running(["dev", "--", "sh", "-c", "echo ready; exec sleep 60"], surroundings) as dev:
+        assert dev.line() == "ready"
+        everybody = children(dev.pid)
+        dev.send(signum)
+        assert dev.wait() == -signum
+        assert not any(alive(each) for each in everybody)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_if_we_are_killed_the_agent_ends(surroundings: dict[str, str]) -> None:
+    """The kernel tells it."""
+    with Running(["dev", "--", "sh", "-c", "echo ready; exec sleep 60"], surroundings) as dev:
+        assert dev.line() == "ready"
+        everybody = children(dev.pid)
+        dev.send(signal.SIGKILL)
+        dev.wait()
+        eventually(lambda: not any(alive(each) for each in everybody))
+
+
+def test_a_binary_that_is_no_consul_is_told(tmp_path: Path) -> None:
+    """With the end of its output, and the command is not started."""
+    result = subprocess.run(
+        [*COMMAND, "dev", "--", "echo", "started"],
+        env=environment(CONSUL_BIN=sys.executable, TMPDIR=str(tmp_path)),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert result.returncode == 69
+    assert result.stdout == ""
+    assert "agent did not start" in result.stderr
+    assert list(tmp_path.iterdir()) == []

@@ -1,0 +1,26 @@
+"""A signal that comes between the lock and the command."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.cli.wrapper import Running, environment
+
+_PROGRAM = (sys.executable, str(Path(__file__).with_name("held.py")))
+
+
+@pytest.mark.parametrize("moment", ["ACQUIRED", "GRANTED"])
+def test_a_stop_before_the_command_runs_keeps_it_from_running(moment: str) -> None:
+    """The lock is given back, and we die of the signal."""
+    with Running([moment, "echo", "started"], environment(), prefix=_PROGRAM) as running:
+        assert running.wait() == -signal.SIGTERM
+        seen = list(iter(running.line, ""))
+    assert "started" not in seen
+    assert seen[0] == "ACQUIRED"
+    # Whether the signal struck within the acquire, where nothing is held yet, is chance.
+    assert "RELEASED" in seen or "GRANTED" not in seen
+    assert seen[-1] == "CLOSED"

@@ -1,0 +1,110 @@
+"""Losing the lock while the command runs: it is stopped, and the code is 76."""
+
+from __future__ import annotations
+
+import signal
+import time
+from collections.abc import Callable
+
+import pytest
+
+from tests.cli.wrapper import Running, alive, consul, environment
+from tests.stage.agent import Agent
+from tests.waiting import eventually
+
+Start = Callable[..., Running]
+
+_STUBBORN = "trap 'echo term' TERM; echo $$; while :; do sleep 0.05; done"
+
+# The quickest that is allowed: stops 1 s before the end of a lock-delay of 4 s.
+_QUICK = ("--lock-delay", "4s", "--kill-after", "1s")
+
+
+def _destroy_session(address: str, key: str) -> None:
+    held = consul(address, "GET", f"/v1/kv/{key}/.lock")
+    assert consul(address, "PUT", f"/v1/session/destroy/{held[0]['Session']}")
+
+
+def _delete_key(address: str, key: str) -> None:
+    assert consul(address, "DELETE", f"/v1/kv/{key}/.lock")
+
+
+def _release_by_hand(address: str, key: str) -> None:
+    held = consul(address, "GET", f"/v1/kv/{key}/.lock")
+    assert consul(address, "PUT", f"/v1/kv/{key}/.lock?release={held[0]['Session']}")
+
+
+@pytest.mark.parametrize("take_away", [_destroy_session, _delete_key, _release_by_hand])
+def test_a_lock_that_is_taken_away_stops_the_command(
+    start: Start,
+    address: str,
+    key: str,
+    sessions: Callable[[int], list[str]],
+    take_away: Callable[[str, str], None],
+) -> None:
+    """TERM within moments, KILL after the grace, 76, and no session is left."""
+    running = start("--kill-after", "1s", "--", "sh", "-c", _STUBBORN)
+    command = int(running.line())
+    take_away(address, key)
+    gone = time.monotonic()
+    assert running.line() == "term"
+    assert time.monotonic() - gone < 3
+    assert running.wait() == 76
+    assert not alive(command)
+    assert sessions(running.pid) == []
+    (line,) = running.said()
+    assert line.startswith(f"consul-lock: LOST {key} after ")
+    assert f"sent TERM to group {command}; KILL in 1s (76)" in line
+
+
+def test_a_loss_beats_the_code_of_the_command(start: Start, address: str, key: str) -> None:
+    """Its success was not under the lock."""
+    script = "trap 'exit 0' TERM; echo ready; while :; do sleep 0.05; done"
+    running = start("--", "sh", "-c", script)
+    assert running.line() == "ready"
+    _destroy_session(address, key)
+    assert running.wait() == 76
+
+
+def test_a_foreign_value_under_our_session_is_no_loss(start: Start, address: str, key: str) -> None:
+    """Rude, but the lock is still ours."""
+    script = "trap 'exit 5' USR1; echo ready; while :; do sleep 0.05; done"
+    running = start("--", "sh", "-c", script)
+    assert running.line() == "ready"
+    flags = consul(address, "GET", f"/v1/kv/{key}/.lock")[0]["Flags"]
+    assert consul(address, "PUT", f"/v1/kv/{key}/.lock?flags={flags}", "graffiti")
+    running.send(signal.SIGUSR1)
+    assert running.wait() == 5
+
+
+def test_a_frozen_agent_costs_the_lock_in_time(own_agent: Agent) -> None:
+    """Nothing answers, and the command is dead before anybody else could have the lock."""
+    arguments = ["run", "-k", "k", *_QUICK, "--", "sh", "-c", _STUBBORN]
+    with Running(arguments, environment(own_agent.address)) as running:
+        command = int(running.line())
+        frozen = time.monotonic()
+        own_agent.freeze()
+        try:
+            assert running.line() == "term"
+            eventually(lambda: not alive(command))
+            assert time.monotonic() - frozen < 4
+            assert running.wait() == 76
+            assert "LOST k after" in running.errors()
+        finally:
+            own_agent.thaw()
+
+
+def test_an_outage_shorter_than_the_lock_delay_is_nothing(own_agent: Agent) -> None:
+    """An agent that hangs for a moment costs no job."""
+    script = "trap 'exit 5' USR1; echo ready; while :; do sleep 0.05; done"
+    with Running(
+        ["run", "-k", "k", "--", "sh", "-c", script], environment(own_agent.address)
+    ) as running:
+        assert running.line() == "ready"
+        own_agent.freeze()
+        frozen = time.monotonic()
+        eventually(lambda: time.monotonic() > frozen + 5)
+        own_agent.thaw()
+        running.send(signal.SIGUSR1)
+        assert running.wait() == 5
+        assert running.said() == []

@@ -1,0 +1,122 @@
+"""What is refused before anything is sent: exit code 64, one line, and a hint."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+from tests.cli.wrapper import COMMAND, PATIENCE, environment
+
+# Nobody listens there: whoever asks Consul gets 69 and not 64.
+_NOWHERE = "127.0.0.1:1"
+
+
+def consul_lock(*arguments: str, **more: str) -> subprocess.CompletedProcess[str]:
+    """Run it to its end."""
+    return subprocess.run(
+        [*COMMAND, *arguments],
+        env=environment(_NOWHERE, **more),
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+        check=False,
+    )
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        [], ["nonsense"], ["run"], ["run", "-k", "k"], ["run", "true"],
+        ["run", "-k", "k", "--nonsense", "true"],
+        ["run", "-k", "k", "-w", "-1", "true"],
+        ["run", "-k", "k", "-w", "nan", "true"],
+        ["run", "-k", "k", "-w", "1e400", "true"],
+        ["run", "-k", "k", "-E", "256", "true"],
+        ["run", "-k", "k", "-E", "-1", "true"],
+        ["run", "-k", "k", "--ttl", "5s", "true"],
+        ["run", "-k", "k", "--ttl", "25h", "true"],
+        ["run", "-k", "k", "--lock-delay", "61s", "true"],
+        ["run", "-k", "", "true"],
+        ["run", "-k", "a//b", "true"],
+        ["run", "-k", "/a", "true"],
+        ["run", "-k", "a/", "true"],
+        ["run", "-k", "..", "true"],
+        ["run", "-k", "a\nb", "true"],
+        ["run", "-k", "x" * 600, "true"],
+        ["version", "--nonsense"],
+    ],
+    ids=lambda arguments: " ".join(arguments)[:40] or "nothing",
+)  # fmt: skip
+def test_misuse_is_64_with_one_line_and_a_hint(arguments: list[str]) -> None:
+    """Nothing is asked of Consul, nothing is run, and there is no traceback."""
+    result = consul_lock(*arguments)
+    assert result.returncode == 64
+    assert result.stdout == ""
+    what, hint = result.stderr.splitlines()
+    assert what.startswith("consul-lock: ")
+    assert hint.startswith("hint: ")
+
+
+def test_quiet_leaves_the_hint_out() -> None:
+    """-q holds wherever it stands before the command."""
+    result = consul_lock("run", "-k", "a//b", "-q", "true")
+    assert result.stderr == 'consul-lock: bad key "a//b": empty path element ("//")\n'
+
+
+def test_times_that_contradict_each_other_are_named() -> None:
+    """With these the command could still run when somebody else has the lock."""
+    result = consul_lock("run", "-k", "k", "--kill-after", "60s", "--lock-delay", "15s", "true")
+    assert result.returncode == 64
+    assert "--kill-after 1m00s" in result.stderr
+    assert "--lock-delay 15s" in result.stderr
+
+
+def test_a_lock_delay_of_zero_is_measured_by_the_ttl() -> None:
+    """And it is warned of, as it does not cover a destroyed session."""
+    arguments = ["run", "-k", "k", "--lock-delay", "0", "--ttl", "30s", "--retry-for", "0", "true"]
+    result = consul_lock(*arguments)
+    assert result.returncode == 69
+    assert "warning: --lock-delay 0" in result.stderr
+    arguments[5:7] = ["--kill-after", "20s"]
+    assert consul_lock(*arguments).returncode == 64
+
+
+@pytest.mark.parametrize("arguments", [["run", "-n", "3", "k", "true"], ["run", "-kk", "-n", "3"]])
+def test_the_n_of_consul_lock_is_no_silent_lock_of_one(arguments: list[str]) -> None:
+    """`consul lock -n 3 KEY` is a semaphore; here -n is --nonblock."""
+    result = consul_lock(*arguments)
+    assert result.returncode == 64
+    assert "for a semaphore use --limit 3" in result.stderr
+
+
+def test_waiting_for_our_own_ancestor_is_refused() -> None:
+    """It could only end when we end; -n, which does not wait, goes on to Consul."""
+    held = {"CONSUL_LOCK_HELD": "true", "CONSUL_LOCK_KEY": "k", "CONSUL_LOCK_SESSION": "s1"}
+    result = consul_lock("run", "-k", "k", "true", **held)
+    assert result.returncode == 64
+    assert "would deadlock with our own ancestor (session s1)" in result.stderr
+    assert consul_lock("run", "-k", "other", "--retry-for", "0", "true", **held).returncode == 69
+    assert consul_lock("run", "-nk", "k", "--retry-for", "0", "true", **held).returncode == 69
+
+
+@pytest.mark.parametrize(
+    "arguments", [["--help"], ["run", "-h"], ["run", "-k", "a//b", "x"], ["version"]]
+)
+def test_nothing_is_imported_before_consul_is_asked(arguments: list[str]) -> None:
+    """Help, completion and misuse must be quick; python-consul2 alone costs 85 ms."""
+    program = (
+        "import os, sys; import consul_lock_cli.main as m; leave = os._exit\n"
+        "os._exit = lambda code: leave(200 + bool({'consul', 'consul_lock'} & set(sys.modules)))\n"
+        f"m.main({arguments!r})"
+    )
+    command = [sys.executable, "-c", program]
+    result = subprocess.run(command, env=environment(), capture_output=True, check=False)
+    assert result.returncode == 200
+
+
+def test_version_is_data() -> None:
+    """On stdout, with --json as one object."""
+    assert consul_lock("version").stdout.startswith("consul-lock ")
+    assert consul_lock("version", "--json").stdout.startswith('{"v": 1, "version": "')

@@ -1,0 +1,148 @@
+"""Waiting for a lock that somebody holds, or not waiting."""
+
+from __future__ import annotations
+
+import re
+import signal
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
+
+import pytest
+
+from tests.cli.conftest import Result
+from tests.cli.wrapper import COMMAND, Running, alive, children, consul, environment
+from tests.stage.agent import Agent
+from tests.waiting import eventually
+
+LockedRun = Callable[..., Result]
+Start = Callable[..., Running]
+
+
+@pytest.mark.parametrize("option", [["-n"], ["-w", "0"], ["-w", "300ms"]])
+def test_a_held_lock_is_75_and_says_whose(
+    holder: Running, locked_run: LockedRun, key: str, option: list[str]
+) -> None:
+    """Host, pid and since when, in one line; the command is not started."""
+    result = locked_run(*option, "--", "echo", "started")
+    assert result.returncode == 75
+    assert result.stdout == ""
+    line, hint = result.stderr.splitlines()
+    who = rf"consul-lock: {key} is held by \S+ pid {holder.pid} \(\S+, since \S+ \S+Z, \S+s\)"
+    assert re.match(who + r": not started \(75\)$", line)
+    assert hint.startswith("hint: -w 10m waits")
+
+
+def test_giving_up_leaves_no_session(
+    holder: Running, locked_run: LockedRun, address: str, key: str
+) -> None:
+    """The list of sessions is as before."""
+    before = {each["ID"] for each in consul(address, "GET", "/v1/session/list")}
+    locked_run("-n", "--", "true")
+    locked_run("-w", "200ms", "--", "true")
+    after = {each["ID"] for each in consul(address, "GET", "/v1/session/list")}
+    assert after <= before
+    assert consul(address, "GET", f"/v1/kv/{key}/.queue?recurse") is None
+
+
+@pytest.mark.parametrize("code", [0, 1, 200])
+def test_the_conflict_code_can_be_chosen(holder: Running, locked_run: LockedRun, code: int) -> None:
+    """As flock -E."""
+    assert locked_run("-n", "-E", str(code), "--", "true").returncode == code
+
+
+def test_waiting_has_an_end(holder: Running, locked_run: LockedRun) -> None:
+    """-w is about as long as it says."""
+    started = time.monotonic()
+    assert locked_run("-w", "1s", "--", "true").returncode == 75
+    assert time.monotonic() - started >= 1
+
+
+def test_a_waiter_starts_when_the_holder_ends(holder: Running, start: Start) -> None:
+    """Soon: it need not poll."""
+    waiter = start("-v", "--", "echo", "mine")
+    eventually(lambda: "waiting for" in waiter.errors())
+    assert f"pid {holder.pid}" in waiter.errors()
+    released = time.monotonic()
+    holder.send(signal.SIGTERM)
+    assert waiter.line() == "mine"
+    assert time.monotonic() - released < 5
+    assert waiter.wait() == 0
+
+
+@pytest.mark.parametrize("name", ["TERM", "INT", "HUP", "QUIT"])
+def test_a_waiter_dies_of_a_signal_at_once(
+    holder: Running,
+    start: Start,
+    address: str,
+    key: str,
+    sessions: Callable[[int], list[str]],
+    name: str,
+) -> None:
+    """A real death by it; the command never ran; nothing of it is left in Consul."""
+    waiter = start("-v", "--", "echo", "started")
+    _in_line(address, key)
+    launcher = children(waiter.pid)
+    sent = time.monotonic()
+    waiter.send(signal.Signals[f"SIG{name}"])
+    assert waiter.wait() == -signal.Signals[f"SIG{name}"]
+    assert time.monotonic() - sent < 2
+    assert waiter.line() == ""
+    assert sessions(waiter.pid) == []
+    assert consul(address, "GET", f"/v1/kv/{key}/.queue/?keys") is None
+    assert len(launcher) == 1
+
+
+def test_a_waiter_dies_in_time_even_if_consul_is_frozen(own_agent: Agent) -> None:
+    """Cleaning up has a second; what it leaves ends by its TTL."""
+    env = environment(own_agent.address)
+    script = "echo ready; exec sleep 60"
+    with ExitStack() as stack:
+        holder = stack.enter_context(Running(["run", "-k", "k", "sh", "-c", script], env))
+        assert holder.line() == "ready"
+        waiter = stack.enter_context(Running(["run", "-k", "k", "echo", "started"], env))
+        _in_line(own_agent.address, "k")
+        own_agent.freeze()
+        sent = time.monotonic()
+        waiter.send(signal.SIGTERM)
+        assert waiter.wait() == -signal.SIGTERM
+        assert time.monotonic() - sent < 4
+        own_agent.thaw()
+
+
+def test_other_signals_do_not_end_the_waiting(
+    holder: Running, start: Start, address: str, key: str
+) -> None:
+    """They are meant for the command, which does not run yet."""
+    waiter = start("--", "echo", "mine")
+    _in_line(address, key)
+    for signum in (signal.SIGUSR1, signal.SIGUSR2, signal.SIGWINCH, signal.SIGALRM):
+        waiter.send(signum)
+    holder.send(signal.SIGTERM)
+    assert waiter.line() == "mine"
+    assert waiter.wait() == 0
+
+
+def test_a_waiter_that_is_killed_never_runs_the_command(
+    holder: Running, start: Start, address: str, key: str
+) -> None:
+    """The forked child sees the end of the pipe."""
+    waiter = start("--", "echo", "started")
+    _in_line(address, key)
+    (launcher,) = children(waiter.pid)
+    waiter.send(signal.SIGKILL)
+    waiter.wait()
+    assert waiter.line() == ""  # the end: the launcher had this pipe, too
+    eventually(lambda: not alive(launcher))
+
+
+def test_a_nested_run_of_another_key_is_fine(locked_run: LockedRun, key: str) -> None:
+    """Only the same key would wait for ourselves."""
+    inner = [*COMMAND, "run", "--key"]
+    assert locked_run("--", *inner, f"{key}/inner", "--", "echo", "in").stdout == "in\n"
+    assert locked_run("--", *inner, key, "--", "true").returncode == 64
+
+
+def _in_line(address: str, key: str) -> None:
+    """Wait until somebody waits for the key."""
+    eventually(lambda: consul(address, "GET", f"/v1/kv/{key}/.queue/?keys"))
