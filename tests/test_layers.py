@@ -1,0 +1,245 @@
+"""The arrows of ARCHITECTURE.md point down, and its sizes hold: read from the source itself."""
+
+from __future__ import annotations
+
+import ast
+import re
+import tokenize
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+
+_ROOT = Path(__file__).resolve().parent.parent
+_LIBRARY = sorted((_ROOT / "consul_lock").rglob("*.py"))
+_COMMAND = sorted((_ROOT / "cli").rglob("*.py"))
+_TESTS = sorted((_ROOT / "tests").rglob("*.py"))
+_OTHERS = [p for f in ("examples", "benchmarks") for p in sorted((_ROOT / f).rglob("*.py"))]
+
+# A flow does no I/O, reads no clock, draws no number, starts no thread.
+_IMPURE = {
+    "aiohttp", "asyncio", "concurrent", "http", "logging", "multiprocessing", "os", "random",
+    "requests", "secrets", "select", "selectors", "socket", "ssl", "subprocess", "threading",
+    "time", "urllib3", "uuid",
+}  # fmt: skip
+
+# What the command line may know of the library.
+_PUBLIC = {"consul_lock", "consul_lock.aio", "consul_lock.errors", "consul_lock.testing"}
+
+# Faces above drivers above flows.  What is not named is a part of a driver.
+_FACES = {"_blocking", "_async", "_face", "_decorated"}
+_FLOOR = {"errors": 0, "_version": 0, "_protocol": 1, "_world": 2, "aio": 4, "testing": 4, "": 4}
+_DRIVERS_FLOOR, _FACES_FLOOR = 2, 3
+
+# Two colours that never meet.
+_THREADS = {"_blocking", "_threads", "_transport"}
+_ASYNCIO = {"_async", "_asyncio", "_aiohttp"}
+
+_MODULE_LINES, _FUNCTION_LINES = 250, 40
+
+
+def _module(path: Path) -> str:
+    """The dotted name of a file of the library or the command."""
+    base = _ROOT / "cli" if _ROOT / "cli" in path.parents else _ROOT
+    parts = path.relative_to(base).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def _imports(path: Path) -> Iterator[str]:
+    """Everything imported anywhere in the file: modules, and ``module.name`` for names."""
+    package = _module(path) if path.name == "__init__.py" else _module(path).rpartition(".")[0]
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            above = package.split(".")[: len(package.split(".")) - node.level + 1]
+            start = ".".join([*above, *([node.module] if node.module else [])])
+            source = start if node.level else node.module or ""
+            yield from (f"{source}.{alias.name}" for alias in node.names)
+
+
+def _part(name: str) -> str:
+    """The part of the library that an import reaches: "_protocol", "errors", "" for the root."""
+    first = name.split(".")[1] if "." in name else ""
+    folder = _ROOT / "consul_lock"
+    return first if (folder / first).is_dir() or (folder / f"{first}.py").exists() else ""
+
+
+def _floor(part: str) -> int:
+    return _FACES_FLOOR if part in _FACES else _FLOOR.get(part, _DRIVERS_FLOOR)
+
+
+def _shown(path: Path) -> str:
+    return str(path.relative_to(_ROOT))
+
+
+def _is_protocol(path: Path) -> bool:
+    return _ROOT / "consul_lock" / "_protocol" in path.parents
+
+
+_FLOWS = [path for path in _LIBRARY if _is_protocol(path)]
+
+
+def _ours(path: Path) -> set[str]:
+    """The parts of the library that a file imports."""
+    return {_part(name) for name in _imports(path) if _root(name) == "consul_lock"}
+
+
+def _roots(path: Path) -> set[str]:
+    return {_root(name) for name in _imports(path)}
+
+
+def _root(name: str) -> str:
+    return name.split(".", 1)[0]
+
+
+def _offenders(paths: list[Path], wrong: Callable[[Path], Iterable[str]]) -> dict[str, list[str]]:
+    found = {_shown(path): sorted(wrong(path)) for path in paths}
+    return {path: names for path, names in found.items() if names}
+
+
+def test_a_flow_imports_nothing_that_acts() -> None:
+    """No sockets, threads, clocks, chance or logging under _protocol."""
+    assert _FLOWS
+    assert not _offenders(_FLOWS, lambda path: _roots(path) & _IMPURE)
+
+
+def test_a_flow_knows_only_flows_and_errors() -> None:
+    """It is at the bottom."""
+    assert not _offenders(_FLOWS, lambda path: _ours(path) - {"_protocol", "errors"})
+
+
+def test_only_the_wire_knows_python_consul2() -> None:
+    """So that another way of building requests is a change to one file."""
+    users = [path for path in [*_LIBRARY, *_COMMAND] if "consul" in _roots(path)]
+    assert [_shown(path) for path in users] == ["consul_lock/_protocol/wire.py"]
+
+
+def test_arrows_in_the_library_point_down() -> None:
+    """Public names, faces, drivers, flows, errors: nobody imports from a higher floor."""
+
+    def upward(path: Path) -> set[str]:
+        mine = _floor(_part(_module(path)))
+        return {part or "consul_lock" for part in _ours(path) if _floor(part) > mine}
+
+    assert not _offenders(_LIBRARY, upward)
+    assert not _offenders(_LIBRARY, lambda path: _roots(path) & {"consul_lock_cli", "click"})
+
+
+def test_threads_and_asyncio_do_not_know_each_other() -> None:
+    """So that importing one does not load the other."""
+    threads = [path for path in _LIBRARY if _part(_module(path)) in _THREADS]
+    tasks = [path for path in _LIBRARY if _part(_module(path)) in _ASYNCIO]
+    assert threads
+    assert tasks
+    assert not _offenders(threads, lambda path: _ours(path) & _ASYNCIO)
+    assert not _offenders(threads, lambda path: _roots(path) & {"asyncio", "aiohttp"})
+    assert not _offenders(tasks, lambda path: _ours(path) & _THREADS)
+
+
+def test_the_command_uses_public_names_only() -> None:
+    """What it can do, a user of the library can do."""
+
+    def private(path: Path) -> Iterator[str]:
+        for name in _imports(path):
+            module, _, last = name.rpartition(".")
+            public = name in _PUBLIC or (module in _PUBLIC and not last.startswith("_"))
+            if _root(name) == "consul_lock" and not public and last != "__version__":
+                yield name
+
+    assert not _offenders(_COMMAND, private)
+
+
+def _functions(tree: ast.AST, within: str = "") -> Iterator[tuple[str, int]]:
+    """Each function's qualified name and number of lines."""
+    for node in ast.iter_child_nodes(tree):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            name = f"{within}.{node.name}" if within else node.name
+            if not isinstance(node, ast.ClassDef):
+                yield name, (node.end_lineno or node.lineno) - node.lineno + 1
+            yield from _functions(node, name)
+        else:
+            yield from _functions(node, within)
+
+
+def _too_large() -> set[str]:
+    found = set()
+    for path in [*_LIBRARY, *_COMMAND]:
+        text = path.read_text()
+        if len(text.splitlines()) > _MODULE_LINES:
+            found.add(_shown(path))
+        for name, lines in _functions(ast.parse(text)):
+            if lines > _FUNCTION_LINES:
+                found.add(f"{_shown(path)}:{name}")
+    return found
+
+
+def _exceptions() -> dict[str, str]:
+    """The block "size exceptions" of ARCHITECTURE.md: ``path[:function] - reason`` a line."""
+    page = _ROOT / "ARCHITECTURE.md"
+    text = page.read_text() if page.exists() else ""
+    block = re.search(r"^```size exceptions\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
+    lines = block.group(1).splitlines() if block else []
+    return {what: why for what, _, why in (line.partition(" - ") for line in lines if line)}
+
+
+def test_modules_and_functions_are_small() -> None:
+    """250 lines a module, 40 a function, but for what ARCHITECTURE.md excuses with a reason."""
+    assert _too_large() <= set(_exceptions())
+
+
+def test_no_excuse_outlives_its_cause() -> None:
+    """What is small again leaves the list, and every excuse has a reason."""
+    assert set(_exceptions()) <= _too_large()
+    assert all(_exceptions().values())
+
+
+_IGNORES = re.compile(r"#\s*(?:type:\s*ignore|noqa|pragma:)", re.IGNORECASE)
+_WITH_REASON = re.compile(
+    r"# (?:type: ignore\[[\w, -]+\] # \S"
+    r"|noqa: [A-Z]+\d+(?:, ?[A-Z]+\d+)* - \S"
+    r"|pragma: no (?:cover|branch) - \S)"
+)
+# `asyncio.sleep(0)` only lets others run.
+_NAP = re.compile(r"time\.sleep\(|asyncio\.sleep\((?!0[,)])")
+
+
+def _comments(path: Path) -> Iterator[tokenize.TokenInfo]:
+    with tokenize.open(path) as file:
+        for token in tokenize.generate_tokens(file.readline):
+            if token.type == tokenize.COMMENT:
+                yield token
+
+
+def test_every_ignore_says_what_and_why() -> None:
+    """``# type: ignore[code] # reason``, ``# noqa: CODE - reason``."""
+
+    def bare(path: Path) -> Iterator[str]:
+        for comment in _comments(path):
+            for found in _IGNORES.finditer(comment.string):
+                if not _WITH_REASON.match(comment.string, found.start()):
+                    yield f"line {comment.start[0]}: {comment.string}"
+
+    assert not _offenders([*_LIBRARY, *_COMMAND, *_TESTS, *_OTHERS], bare)
+
+
+def test_every_test_says_what_it_shows() -> None:
+    """In a docstring, because a name alone seldom says why."""
+
+    def silent(path: Path) -> Iterator[str]:
+        for node in ast.walk(ast.parse(path.read_text())):
+            if not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+                continue
+            if node.name.startswith("test_") and not ast.get_docstring(node):
+                yield node.name
+
+    assert not _offenders(_TESTS, silent)
+
+
+def test_tests_wait_for_a_condition_instead_of_sleeping() -> None:
+    """Only tests/waiting.py sleeps, between two looks at a condition."""
+
+    def naps(path: Path) -> Iterator[str]:
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Call) and _NAP.match(ast.unparse(node)):
+                yield f"line {node.lineno}: {ast.unparse(node)}"
+
+    assert not _offenders([path for path in _TESTS if path.name != "waiting.py"], naps)

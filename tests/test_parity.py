@@ -1,0 +1,149 @@
+"""`consul_lock` and `consul_lock.aio` are one API: same names, parameters and docs."""
+
+from __future__ import annotations
+
+import difflib
+import inspect
+import types
+from typing import Any, NamedTuple
+
+import pytest
+
+import consul_lock
+import consul_lock.aio
+
+# What must be awaited in `consul_lock.aio`.  Everything else is the same call in both.
+AWAITED = {
+    "Client.close",
+    "Session.open",
+    "Session.close",
+    "Lock.acquire",
+    "Lock.release",
+    "Lock.locked",
+    "Lock.holder",
+    "Lock.waiters",
+    "Lock.guard",
+}
+
+# The words that differ between the docs, and nothing else: threads' words to tasks'.
+WORDS = {
+    "Client.close": {
+        "when the interpreter ends": "when its loop ends as `asyncio.run` ends it",
+    },
+    "Lock": {
+        "``with``;": "``async with``;",
+        "shared by threads; any of them": "shared by tasks; any of them",
+        "on the keeper's thread": "on the loop; an ``async`` one runs as a task",
+    },
+    "Lock.__call__": {"``with": "``async with"},
+    "Lock.acquire": {"Ctrl-C included": "a cancelled task included"},
+    "Lock.lost": {
+        "``lost.wait(timeout)`` waits for it": "``await lost.wait()`` waits for it",
+    },
+    "locked": {"Run the function": "Run the coroutine function"},
+}
+
+
+class Member(NamedTuple):
+    """The same public thing of both faces."""
+
+    name: str
+    blocking: Any
+    awaited: Any
+
+
+def _public(face: types.ModuleType) -> dict[str, Any]:
+    """What is public, by dotted name: functions, classes and the members of those."""
+    found: dict[str, Any] = {}
+    for name in face.__all__:
+        thing = found[name] = getattr(face, name)
+        if inspect.isclass(thing) and thing.__module__.startswith("consul_lock._"):
+            members = inspect.classify_class_attrs(thing)
+            found |= {
+                f"{name}.{member.name}": member.object
+                for member in members
+                if not member.name.startswith("_") and member.defining_class is not object
+            }
+    for name in ("Client", "Session", "Lock"):
+        for special in ("__init__", "__call__", "__bool__"):
+            found[f"{name}.{special}"] = inspect.getattr_static(found[name], special, None)
+    return found
+
+
+def _members() -> list[Any]:
+    blocking, awaited, members = _public(consul_lock), _public(consul_lock.aio), list[Any]()
+    for name in sorted(blocking.keys() | awaited.keys()):
+        member = Member(name, blocking.get(name), awaited.get(name))
+        members.append(pytest.param(member, id=name))
+    return members
+
+
+def _function(thing: Any) -> Any:
+    if isinstance(thing, property):
+        return thing.fget
+    return getattr(thing, "__func__", thing)
+
+
+def _parameters(thing: Any) -> list[tuple[str, Any, Any]]:
+    signature = inspect.signature(_function(thing))
+    return [(p.name, p.kind, p.default) for p in signature.parameters.values()]
+
+
+def test_both_faces_export_the_same_names() -> None:
+    """`import consul_lock` can be changed to `consul_lock.aio` without a missing name."""
+    assert sorted(consul_lock.__all__) == sorted(consul_lock.aio.__all__)
+
+
+@pytest.mark.parametrize("face", [consul_lock, consul_lock.aio], ids=["threads", "asyncio"])
+def test_every_exported_name_is_there(face: types.ModuleType) -> None:
+    """`__all__` promises nothing that does not exist, and says it in order."""
+    assert [name for name in face.__all__ if not hasattr(face, name)] == []
+    assert list(face.__all__) == sorted(face.__all__)
+
+
+@pytest.mark.parametrize("member", _members())
+def test_a_member_of_one_face_is_one_of_the_other(member: Member) -> None:
+    """No method or property exists in one face only, and it is of the same sort in both."""
+    assert type(member.blocking) is type(member.awaited)
+
+
+@pytest.mark.parametrize("member", _members())
+def test_parameters_are_the_same(member: Member) -> None:
+    """Names, kinds and defaults of all parameters agree."""
+    if callable(_function(member.blocking)) and not inspect.isclass(member.blocking):
+        assert _parameters(member.blocking) == _parameters(member.awaited)
+
+
+@pytest.mark.parametrize("member", _members())
+def test_what_blocks_in_threads_is_awaited_in_asyncio(member: Member) -> None:
+    """Whatever talks to Consul is a coroutine function there, and nothing else is."""
+    if not inspect.isclass(member.blocking):
+        assert not inspect.iscoroutinefunction(_function(member.blocking))
+        expected = member.name in AWAITED
+        assert inspect.iscoroutinefunction(_function(member.awaited)) is expected
+
+
+@pytest.mark.parametrize("name", ["Client", "Session", "Lock"])
+def test_with_is_async_with_in_asyncio(name: str) -> None:
+    """Each face has its own kind of context manager, and not the other's."""
+    blocking, awaited = getattr(consul_lock, name), getattr(consul_lock.aio, name)
+    assert hasattr(blocking, "__enter__")
+    assert not hasattr(blocking, "__aenter__")
+    assert hasattr(awaited, "__aenter__")
+    assert not hasattr(awaited, "__enter__")
+
+
+@pytest.mark.parametrize("member", _members())
+def test_the_docs_are_the_same_but_for_the_words_of_the_face(member: Member) -> None:
+    """The docs differ in the listed words only, and every listed difference is there."""
+    blocking, awaited = inspect.getdoc(member.blocking), inspect.getdoc(member.awaited)
+    if member.name == "__version__" or member.blocking is member.awaited:
+        return
+    assert blocking
+    assert awaited
+    expected = " ".join(blocking.split())
+    for ours, theirs in WORDS.get(member.name, {}).items():
+        assert ours in expected, f"{ours!r} is not in the docs any more"
+        expected = expected.replace(ours, theirs)
+    said = " ".join(awaited.split())
+    assert said == expected, "\n".join(difflib.ndiff([expected], [said]))
