@@ -10,7 +10,13 @@ import aiohttp
 import yarl
 
 from consul_lock._clock import clock
-from consul_lock._connection import Encoder, blame_plain_http, handshake_failed, unreachable
+from consul_lock._connection import (
+    Encoder,
+    blame_plain_http,
+    broken,
+    handshake_failed,
+    unreachable,
+)
 from consul_lock._protocol.flow import Reply, Request
 from consul_lock.config import Config
 from consul_lock.errors import ConfigError, ConsulLockError, Unavailable
@@ -136,7 +142,7 @@ class HttpSession:
                 f"{config.origin} gave no answer within {seconds:.1f} s; it may be overloaded,"
                 " frozen, or cut off"
             )
-        return Unavailable(f"the connection to {config.origin} broke: {error}")
+        return broken(config, error)
 
     async def close(self) -> None:
         """Close all connections; can be repeated."""

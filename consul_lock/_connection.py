@@ -7,6 +7,7 @@ reach (measured).  So `_reader` reads the answers, and this module connects and 
 
 from __future__ import annotations
 
+import os
 import select
 import socket
 import ssl
@@ -24,6 +25,7 @@ class Connection:
     """A socket and its reader.  Raises `Unavailable` or `ConfigError`, nothing else."""
 
     def __init__(self, config: Config, context: ssl.SSLContext | None) -> None:
+        self._config = config
         self._origin = config.origin
         self._timeout = 0.0
         self._socket = _connect(config, context)
@@ -51,7 +53,7 @@ class Connection:
             ) from error
         except (CutShort, OSError) as error:
             self.close()
-            raise Unavailable(f"the connection to {self._origin} broke: {error}") from error
+            raise broken(self._config, error) from error
         except BaseException:
             self.close()
             raise
@@ -122,7 +124,10 @@ def unreachable(config: Config, error: OSError) -> Unavailable:
             f"cannot resolve {config.host!r}: {error.strerror}; is the name spelt right?",
             uncertain=False,
         )
-    why = "no answer in time" if isinstance(error, TimeoutError) else error.strerror or str(error)
+    # By its number, as asyncio puts a text of its own in place of the system's.
+    why = os.strerror(error.errno) if error.errno else str(error)
+    if isinstance(error, TimeoutError):
+        why = "no answer in time"
     return Unavailable(f"cannot reach Consul at {config.origin}: {why}; {hint}", uncertain=False)
 
 
@@ -140,6 +145,17 @@ def handshake_failed(config: Config, error: Exception) -> Unavailable | ConfigEr
             f"TLS: {config.origin} refused us ({error.reason}): client_cert= needed?"
         )
     return Unavailable(f"TLS with {config.origin} failed: {error}", uncertain=False)
+
+
+def broken(config: Config, error: BaseException) -> Unavailable | ConfigError:
+    """The error for a connection that ended in the middle of an exchange."""
+    cause: BaseException | None = error
+    while cause is not None and not isinstance(cause, ssl.SSLError):
+        cause = cause.__cause__
+    # TLS 1.3 refuses a client for its certificate, or for want of one, after the handshake.
+    if cause is not None and "CERTIFICATE" in (cause.reason or ""):
+        return handshake_failed(config, cause)
+    return Unavailable(f"the connection to {config.origin} broke: {error}")
 
 
 class Encoder:

@@ -44,6 +44,8 @@ class ThreadDriver:
         self._config = config
         self._transport = Transport(config, clock)
         self._helpers: dict[threading.Thread, None] = {}
+        # So that `close` sees no thread between being noted and being started.
+        self._starting = threading.RLock()
         self._on_fork: Callable[[], None] = lambda: None
         forget_after_fork(self)
 
@@ -128,8 +130,13 @@ class ThreadDriver:
         # A daemon: it must not keep a program alive that has ended.  `Client.close`, also run
         # at the interpreter's exit, ends it in order.
         thread = threading.Thread(target=body, name=name, daemon=True)
-        self._helpers[thread] = None
-        thread.start()
+        with self._starting:
+            self._helpers[thread] = None
+            try:
+                thread.start()
+            except RuntimeError:
+                del self._helpers[thread]  # the interpreter is ending, see `_clean_up`
+                raise
         return thread
 
     def _clean_up(self, undo: Callable[[], Flow[None]]) -> None:
@@ -144,13 +151,18 @@ class ThreadDriver:
 
     def close(self) -> None:
         """End what runs beside the callers, and close all connections."""
-        me = threading.current_thread()
         end = time.monotonic() + _CLEAN_UP
-        for thread in [t for t in list(self._helpers) if t is not me and "undo" in t.name]:
+        for thread in [t for t in self._others() if "undo" in t.name]:
             thread.join(max(0.0, end - time.monotonic()))
         self._transport.close()
-        for thread in [t for t in list(self._helpers) if t is not me]:
+        for thread in self._others():
             thread.join(max(0.0, end - time.monotonic()))
+
+    def _others(self) -> list[threading.Thread]:
+        me = threading.current_thread()
+        with self._starting:
+            # One without an ident was cut off by a signal before it began.
+            return [t for t in list(self._helpers) if t is not me and t.ident is not None]
 
     def on_fork(self, forget: Callable[[], None]) -> None:
         """Call this in a forked child, which has none of our threads."""
@@ -159,5 +171,5 @@ class ThreadDriver:
     def forked(self) -> None:
         """In the child: the parent's connections are not ours to use."""
         self._transport = Transport(self._config, clock)
-        self._helpers = {}
+        self._helpers, self._starting = {}, threading.RLock()
         self._on_fork()

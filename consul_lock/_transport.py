@@ -28,6 +28,9 @@ REQUESTS = 32
 # Seconds for which an unused connection is kept.
 _IDLE = 15.0
 
+# Seconds after which a connection that a caller used may be closed by `Transport.rest`.
+_RESTLESS = 1.0
+
 # Seconds for which a connection is trusted to be alive without a look at it.
 _WARM = 0.02
 
@@ -43,7 +46,7 @@ class Transport:
         self._clock = clock
         self._context = config.ssl_context()
         self._encode = Encoder(config).encode
-        self._idle: deque[tuple[Connection, float]] = deque()
+        self._idle: deque[tuple[Connection, float, int]] = deque()
         self._places = deque(range(REQUESTS))
         self._polls = deque(range(POLLS))
         self._hungry = 0
@@ -133,7 +136,7 @@ class Transport:
     def _borrow(self) -> Connection | None:
         while True:
             try:
-                connection, since = self._idle.pop()
+                connection, since, _ = self._idle.pop()
             except IndexError:
                 return None
             if self._clock() - since < _WARM or not connection.stale():
@@ -152,14 +155,14 @@ class Transport:
             self._discard(connection)
             return
         now = self._clock()
-        self._idle.append((connection, now))
+        self._idle.append((connection, now, threading.get_ident()))
         # The ones at this end have been idle for longest.
         while len(self._idle) > 1 and now - self._idle[0][1] > _IDLE:
             self._drop_oldest()
 
     def _drop_oldest(self) -> None:
         try:
-            connection, _ = self._idle.popleft()
+            connection, _, _ = self._idle.popleft()
         except IndexError:
             return
         self._discard(connection)
@@ -170,13 +173,25 @@ class Transport:
 
     def rest(self) -> None:
         """Close what is idle: called by the keeper before it waits, so that a client which
-        only holds or waits has no connection open beside its long poll."""
-        while self._idle:
-            self._drop_oldest()
+        only holds or waits has no connection open beside its long poll.
+
+        What a caller has used just now is spared: its next request may be under way.
+        """
+        now, me = self._clock(), threading.get_ident()
+        for entry in list(self._idle):
+            connection, since, user = entry
+            if user != me and now - since < _RESTLESS:
+                continue
+            try:
+                self._idle.remove(entry)
+            except ValueError:
+                continue  # somebody is using it
+            self._discard(connection)
 
     def close(self) -> None:
         """End every request under way and close all connections."""
         self.closed = True
         for connection in list(self._open):
             connection.abort()
-        self.rest()
+        while self._idle:
+            self._drop_oldest()

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 import re
+import signal
 import subprocess
 import uuid
 from collections.abc import Generator, Iterator
 from pathlib import Path
+from types import FrameType
 
 import pytest
 
@@ -32,6 +34,15 @@ def _find_consul() -> Path | None:
 
 def pytest_configure(config: pytest.Config) -> None:
     config.stash[_binary] = _find_consul()
+    main = os.getpid()
+
+    def end(number: int, frame: FrameType | None) -> None:
+        # Like Ctrl-C, so that the agents of this run are stopped and not left behind.
+        if os.getpid() == main:
+            raise KeyboardInterrupt
+        os._exit(128 + number)  # a child that a test has forked
+
+    signal.signal(signal.SIGTERM, end)
 
 
 def pytest_report_header(config: pytest.Config) -> str:

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from consul_lock._protocol.flow import Reply
 from consul_lock.errors import ConfigError, PermissionDenied, Refused, Unavailable
+
+T = TypeVar("T")
 
 # Answers of status 500 that say for certain that nothing was carried out.
 _NOT_APPLIED = ("No cluster leader", "rpc error getting client", "node is not the leader")
@@ -139,20 +141,35 @@ def decode(reply: Reply, doing: str) -> Any:
         ) from error
 
 
+def understood(doing: str, build: Callable[[Any], T], document: Any) -> T:
+    """What is built of a document, or the error for one that no Consul would send."""
+    try:
+        return build(document)
+    except (AttributeError, LookupError, TypeError, ValueError) as error:
+        raise ConfigError(
+            f"{doing}: the answer is JSON, but not that of a Consul agent"
+            f" ({excerpt(json.dumps(document).encode())}); does the address point to Consul?"
+        ) from error
+
+
+def _refusals(document: dict[str, Any]) -> tuple[tuple[int, str], ...]:
+    return tuple((e["OpIndex"], e["What"]) for e in document.get("Errors") or ())
+
+
 def transaction(
     reply: Reply, doing: str, rule: str, to_pair: Callable[[dict[str, Any]], Any]
 ) -> Outcome:
     """The outcome of a transaction: carried out, or refused with reasons (status 409)."""
     if reply.status == 409:
-        found = decode(reply, doing).get("Errors") or ()
-        errors = tuple((e["OpIndex"], e["What"]) for e in found)
+        errors = understood(doing, _refusals, decode(reply, doing))
         for _, what in errors:
             if "Permission denied" in what or "ACL not found" in what:
                 raise denied(what, doing, rule)
         return Outcome(reply.sent, 0, (), errors or ((0, excerpt(reply.body)),))
     check(reply, doing, rule)
-    document = decode(reply, doing)
-    if not isinstance(document, dict) or "Results" not in document:
-        raise ConfigError(f"{doing}: the answer is not that of a Consul transaction")
-    pairs = tuple(to_pair(r["KV"]) for r in document["Results"] or () if "KV" in r)
+    pairs: tuple[Any, ...] = understood(
+        doing,
+        lambda found: tuple(to_pair(r["KV"]) for r in found["Results"] or () if "KV" in r),
+        decode(reply, doing),
+    )
     return Outcome(reply.sent, max((p.modify_index for p in pairs), default=0), pairs, ())

@@ -44,6 +44,8 @@ class Attempt:
         self.session: Session | None = None
         self.exposed = False
         """We have asked for the lock with this session: it may be ours, or become ours."""
+        self.joined = False
+        """We have asked to enter Consul's line with this session, whatever came of it."""
         self.queued = False
         """Our entry is in the waiting line of Consul, as far as we know."""
         self.first = False

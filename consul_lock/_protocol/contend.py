@@ -7,7 +7,7 @@ first in line watches the lock, everybody else only the entry before their own.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from consul_lock._protocol import line as lines
 from consul_lock._protocol.answer import Outcome
@@ -17,7 +17,7 @@ from consul_lock._protocol.hold import Grant
 from consul_lock._protocol.queue import accept, give_up, join, look, wait_for_turn
 from consul_lock._protocol.records import Found, encode
 from consul_lock._protocol.session import Session
-from consul_lock._protocol.verdict import Verdict, judge, lock_operation
+from consul_lock._protocol.verdict import Verdict, judge, lock_operation, unchanged_operation
 from consul_lock.errors import Conflict, Unavailable
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ def _ride_out(lock: LockCore, attempt: Attempt, error: Unavailable) -> Flow[None
     end = since + lock.client.retry_for
     if attempt.deadline is not None:
         end = min(end, attempt.deadline)
-    if not attempt.blocking or now >= end:
+    if not attempt.blocking or lock.client.closed or now >= end:
         raise error
     most = min(_TROUBLE_FIRST * 2.0**times, _TROUBLE_MOST, end - now)
     yield Sleep(most / 2, most)
@@ -87,7 +87,7 @@ def _where_we_stand(lock: LockCore, attempt: Attempt) -> Flow[tuple[Session, Ver
 
 
 def _new_session(lock: LockCore, attempt: Attempt) -> Flow[Session]:
-    attempt.queued = attempt.exposed = False
+    attempt.queued = attempt.joined = attempt.exposed = False
     attempt.forget_place()
     attempt.session = yield from lock.session_for(attempt)
     attempt.trouble = None
@@ -99,7 +99,7 @@ def _take(lock: LockCore, attempt: Attempt) -> Flow[Outcome]:
     session, pair = attempt.session, attempt.seen.pair if attempt.seen else None
     assert session is not None
     since = yield Wall()
-    if pair is None and not attempt.queued:
+    if pair is None and not attempt.joined:
         # Whole seconds will do for people, and let the same request be sent again.
         since = float(int(since))
         request = session.prepared(
@@ -115,14 +115,12 @@ def _take(lock: LockCore, attempt: Attempt) -> Flow[Outcome]:
 
 def _taking(lock: LockCore, attempt: Attempt, session: Session, since: float) -> Request:
     pair = attempt.seen.pair if attempt.seen else None
-    operations: list[dict[str, Any]] = [{"Verb": "check-not-exists", "Key": lock.key}]
-    if pair is not None:
-        operations = [{"Verb": "check-index", "Key": lock.key, "Index": pair.modify_index}]
+    operations = [unchanged_operation(lock.key, pair)]
     if lock.fair and not attempt.queued:
         operations.append({"Verb": "check-not-exists", "Key": lock.base})
     value = encode(lock.about.value(since))
     operations.append(lock_operation(lock.key, session.id, value))
-    if attempt.queued:
+    if attempt.joined:
         operations.append({"Verb": "delete", "Key": lines.entry_key(lock.base, session.id)})
     return lock.client.wire.transaction(operations, f"locking {lock.key!r}", lock.write_rule)
 

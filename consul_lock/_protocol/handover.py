@@ -57,7 +57,7 @@ def let_go(client: ClientCore, hold: Hold, *, patient: bool = True) -> Flow[Loss
             now = yield Now()
             since = since or now
             end = min(hold.session.deadline(), since + client.retry_for)
-            if not patient or now >= end:
+            if not patient or client.closed or now >= end:
                 raise
             letting.fresh = False
             yield Sleep(0.1, 0.4)
@@ -97,7 +97,7 @@ def _known_line(client: ClientCore, letting: Letting) -> Flow[Line | None]:
     known = hold.line
     if not letting.fresh and (known is None or not known.entries):
         found = yield from client.wire.tree(hold.base)
-        known = hold.line = lines.read(hold.base, found.pairs)
+        known = hold.line = lines.read(hold.base, found.pairs).behind(hold.session.id)
         letting.fresh = True
     return known
 

@@ -147,7 +147,7 @@ class Keeper:
     def _read_line(self, hold: Hold, timeout: float) -> Flow[None]:
         """Read the line while holding, so that the release itself needs one request only."""
         found = yield from self._core.wire.tree(hold.base, timeout)
-        line = lines.read(hold.base, found.pairs)
+        line = lines.read(hold.base, found.pairs).behind(hold.session.id)
         if hold.state is State.HELD:
             hold.line, hold.crowded = line, hold.crowded or bool(line.sign)
 

@@ -33,7 +33,11 @@ class Line(NamedTuple):
     """ModifyIndex of the sign, 0 if there is none or it is not known."""
 
     def behind(self, session: str) -> Line:
-        """What is left after this waiter."""
+        """What is left without this waiter.
+
+        The holder itself can be in line still, if it was not told that it had joined: to hand
+        the lock over to itself would leave it locked, and nobody would know.
+        """
         return self._replace(entries=tuple(e for e in self.entries if e.session != session))
 
     def before(self, session: str) -> Entry | None:

@@ -15,7 +15,8 @@ from consul_lock._protocol.flow import Flow, Now, Wall
 from consul_lock._protocol.hold import Grant
 from consul_lock._protocol.holder import inherited
 from consul_lock._protocol.records import encode
-from consul_lock._protocol.verdict import LOCK_FLAG, Verdict, judge
+from consul_lock._protocol.session import Session
+from consul_lock._protocol.verdict import LOCK_FLAG, Verdict, judge, unchanged_operation
 from consul_lock.errors import Conflict
 
 if TYPE_CHECKING:
@@ -75,10 +76,16 @@ def join(lock: LockCore, attempt: Attempt) -> Flow[None]:
     about = encode(lock.about.value(since))
     sign = lock.client.sign(session)
     operations = lines.join(lock.base, session.id, LOCK_FLAG, about, sign)
+    again = attempt.joined or session.doubtful
+    if again:
+        if (yield from _holds(lock, attempt, session)):
+            return
+        pair = attempt.seen.pair if attempt.seen else None
+        operations.append(unchanged_operation(lock.key, pair))
     request = lock.client.wire.transaction(
         operations, f"joining the line of {lock.key!r}", lock.write_rule
     )
-    attempt.exposed = True
+    attempt.joined = attempt.exposed = True
     outcome = yield from lock.client.write(session, request)
     attempt.trouble = None
     if outcome.done:
@@ -89,10 +96,21 @@ def join(lock: LockCore, attempt: Attempt) -> Flow[None]:
     elif outcome.delayed:
         # Nobody but our session ever locks our entry: it has died, which Consul says later.
         yield from lock.client.lose_session(session)
+    elif again and not session.gone:
+        attempt.seen = None  # the lock has changed hands just now
     elif not session.gone:
         raise Conflict(
             f"cannot join the waiting line below {lock.base!r}: {outcome.reasons}", key=lock.base
         )
+
+
+def _holds(lock: LockCore, attempt: Attempt, session: Session) -> Flow[bool]:
+    """Whether we, who may have been in line before, have been handed the lock since.
+
+    Its holder must not join: nobody would ever answer to that entry.
+    """
+    yield from look(lock, attempt, certain=True)
+    return judge(attempt.seen, session, certain=True) is Verdict.OURS
 
 
 def _place(attempt: Attempt, line: lines.Line) -> None:
@@ -128,14 +146,19 @@ def _watch_lock(lock: LockCore, attempt: Attempt) -> Flow[None]:
 
 
 def _watch_ahead(lock: LockCore, attempt: Attempt, ahead: lines.Entry) -> Flow[None]:
-    """Wait for the one before us to leave; then we are first if it got the lock."""
+    """Wait for the one before us to leave; then we are first if it got the lock.
+
+    It may come back at once with the same session, behind us: its entry is another one then.
+    """
     session = attempt.session
     assert session is not None
     wait = yield from _poll_time(attempt)
     key = lines.entry_key(lock.base, ahead.session)
     found = yield from lock.client.wire.get(key, ahead.modify_index, wait)
     attempt.trouble = None
-    if found.pair is not None and found.pair.session == ahead.session:
+    if found.pair is not None and found.pair.create_index == ahead.create_index:
+        # Written anew by its waiter, perhaps: with the old index we would never block again.
+        attempt.ahead = ahead._replace(modify_index=found.pair.modify_index)
         own = yield from lock.client.wire.get(lines.entry_key(lock.base, session.id))
         if own.pair is None:
             attempt.forget_place()

@@ -89,11 +89,15 @@ def pair(entry: dict[str, Any]) -> Pair:
     )
 
 
+def _pairs(entries: list[dict[str, Any]]) -> tuple[Pair, ...]:
+    return tuple(map(pair, entries))
+
+
 def found(reply: Reply, doing: str, rule: str) -> Found:
     index = reply.headers.get("x-consul-index")
     if reply.status == 404 and index is not None:
         return Found(reply.sent, int(index), ())
-    pairs = tuple(map(pair, checked(reply, doing, rule)))
+    pairs = answer.understood(doing, _pairs, checked(reply, doing, rule))
     # An index below 1 would make the next read return at once, for ever.
     return Found(reply.sent, max(1, int(index or 1)), pairs)
 
@@ -118,13 +122,23 @@ def renewed(reply: Reply) -> SessionInfo | None:
     # A 404 of something in front of Consul is no proof of death; Consul's own names it.
     if reply.status == 404 and b"not found" in reply.body and b"ession id" in reply.body:
         return None
-    entries = checked(reply, "renewing a session", SESSION_RULE)
-    return session_info(entries[0], reply.sent)
+    doing = "renewing a session"
+    entries = checked(reply, doing, SESSION_RULE)
+    return answer.understood(doing, lambda found: session_info(found[0], reply.sent), entries)
 
 
 def session_list(reply: Reply) -> tuple[SessionInfo, ...]:
-    entries = checked(reply, "listing sessions", 'session_prefix "" { policy = "read" }')
-    return tuple(session_info(entry, reply.sent) for entry in entries)
+    doing = "listing sessions"
+    entries = checked(reply, doing, 'session_prefix "" { policy = "read" }')
+    return answer.understood(
+        doing, lambda found: tuple(session_info(entry, reply.sent) for entry in found), entries
+    )
+
+
+def created(reply: Reply, doing: str) -> tuple[str, float]:
+    """The id of a new session, and the time before sending."""
+    document = checked(reply, doing, SESSION_RULE)
+    return answer.understood(doing, lambda found: str(found["ID"]), document), reply.sent
 
 
 def encode(value: bytes) -> str:

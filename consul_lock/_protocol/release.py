@@ -53,7 +53,7 @@ def _claim(lock: LockCore, call: Release) -> bool:
                 f"{lock.name!r} is held by the parent of this process; releasing it here does"
                 " nothing",
                 RuntimeWarning,
-                stacklevel=2,
+                stacklevel=7,  # the caller's line: between are this flow, the driver, the face
             )
             return False
         if hold.state is State.LOST:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import enum
 from typing import Any
 
-from consul_lock._protocol.records import Found
+from consul_lock._protocol.records import Found, Pair
 from consul_lock._protocol.session import Session
 
 LOCK_FLAG = 3304740253564472344
@@ -37,6 +37,13 @@ def judge(seen: Found | None, session: Session, *, certain: bool = False) -> Ver
         fresh = certain or pair.modify_index > session.floor
         return Verdict.OURS if fresh else Verdict.STALE
     return Verdict.TAKEN if pair.session else Verdict.FREE
+
+
+def unchanged_operation(key: str, pair: Pair | None) -> dict[str, Any]:
+    """The operation that refuses everything, unless the key is as it was read."""
+    if pair is None:
+        return {"Verb": "check-not-exists", "Key": key}
+    return {"Verb": "check-index", "Key": key, "Index": pair.modify_index}
 
 
 def lock_operation(key: str, session: str, value: str) -> dict[str, Any]:

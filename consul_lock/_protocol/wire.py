@@ -169,9 +169,8 @@ class Wire:
             "NodeChecks": list(terms.checks),
             "ServiceChecks": [{"ID": check} for check in terms.service_checks],
         }
-        doing, rule = "creating a session", SESSION_RULE
         created: tuple[str, float] = yield self._http.put(
-            lambda reply: (records.checked(reply, doing, rule)["ID"], reply.sent),
+            lambda reply: records.created(reply, "creating a session"),
             "/v1/session/create",
             data=json.dumps(body),
         )
@@ -201,6 +200,6 @@ class Wire:
         """All sessions of the datacenter that the token may see."""
         request = self._session.list()
         sessions: tuple[SessionInfo, ...] = yield request._replace(
-            parse=records.session_list, urgent=True
+            parse=records.session_list, timeout=timeout, urgent=True
         )
         return sessions

@@ -52,6 +52,8 @@ def build(
         "bind_addr": "127.0.0.1",
         "addresses": {"http": " ".join(addresses), "https": https},
         "ports": _ports(ports, tls=doors.certificates is not None, version=version),
+        # A client agent would take seconds to say goodbye to agents that end as well.
+        "leave_on_terminate": False,
         "disable_update_check": True,
         "disable_host_node_id": True,
         "log_level": "INFO",

@@ -1,0 +1,58 @@
+"""The contract of a lock: every test runs over faces, servers and kinds of locks."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from consul_lock.testing import serve
+from tests.contract.faces import Asyncio, Face, Threads
+from tests.contract.lock_kinds import KINDS, Kind
+from tests.contract.operator import Operator
+from tests.contract.room import Room
+
+
+@pytest.fixture(scope="session", params=[Threads, Asyncio], ids=["threads", "asyncio"])
+def face(request: pytest.FixtureRequest) -> Iterator[Face]:
+    """Each of the two faces in turn."""
+    made: Face = request.param()
+    yield made
+    made.close()
+
+
+@pytest.fixture(scope="session")
+def world_operator() -> Iterator[Operator]:
+    """Our own model of Consul, on loopback HTTP."""
+    with serve() as served:
+        yield Operator(served.address)
+
+
+@pytest.fixture(
+    scope="session",
+    params=["world", pytest.param("agent", marks=pytest.mark.real)],
+)
+def operator(request: pytest.FixtureRequest) -> Operator:
+    """Whoever runs the server: the model, and a real agent."""
+    if request.param == "world":
+        found: Operator = request.getfixturevalue("world_operator")
+        return found
+    agent: Any = request.getfixturevalue("agent")
+    return Operator(agent.address)
+
+
+@pytest.fixture(params=[KINDS[0]], ids=lambda kind: kind.name)
+def kind(request: pytest.FixtureRequest) -> Kind:
+    """The plain lock; the mark `each_kind` gives every kind in turn."""
+    found: Kind = request.param
+    return found
+
+
+@pytest.fixture
+def room(face: Face, operator: Operator, kind: Kind) -> Iterator[Room]:
+    """Where a test makes its clients and locks; it must be left as it was found."""
+    made = Room(face, operator, kind, f"contract/{uuid.uuid4().hex[:12]}")
+    yield made
+    made.close()

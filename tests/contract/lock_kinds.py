@@ -1,0 +1,62 @@
+"""Everything that is a lock, and must therefore behave like one.
+
+A further lock-like class becomes one more entry of `KINDS`, and all of the contract holds for it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from types import ModuleType
+from typing import Any, NamedTuple
+
+import pytest
+
+Options = Mapping[str, Any]
+
+
+class Kind(NamedTuple):
+    """One way to have a lock: ``make(api, name, client, options)`` makes it."""
+
+    name: str
+    make: Callable[[ModuleType, str, Any, Options], Any]
+    key: str = "{name}/.lock"
+    own_session: bool = True
+    """Nobody else uses its session, so that is destroyed after a loss."""
+
+    def key_of(self, name: str) -> str:
+        """The key in Consul of the lock with this name."""
+        return self.key.format(name=name)
+
+
+def _plain(api: ModuleType, name: str, client: Any, options: Options) -> Any:
+    return api.Lock(name, client=client, **options)
+
+
+def _on_key(api: ModuleType, name: str, client: Any, options: Options) -> Any:
+    return api.Lock.on_key(f"{name}/exactly", client=client, **options)
+
+
+def _shared(api: ModuleType, name: str, client: Any, options: Options) -> Any:
+    of_session = {o: options[o] for o in ("ttl", "lock_delay") if o in options}
+    of_lock = {o: value for o, value in options.items() if o not in of_session}
+    return api.Lock(name, session=api.Session(client, **of_session), **of_lock)
+
+
+def _fair(api: ModuleType, name: str, client: Any, options: Options) -> Any:
+    return api.Lock(name, client=client, fair=True, **options)
+
+
+def _watch(api: ModuleType, name: str, client: Any, options: Options) -> Any:
+    return api.Lock(name, client=client, **{**options, "watch": True})
+
+
+KINDS = [
+    Kind("lock", _plain),
+    Kind("on-key", _on_key, "{name}/exactly"),
+    Kind("shared-session", _shared, own_session=False),
+    Kind("fair", _fair),
+    Kind("watch", _watch),
+]
+
+each_kind = pytest.mark.parametrize("kind", KINDS, indirect=True, ids=lambda kind: kind.name)
+"""For a test, or as ``pytestmark`` of a module: run it for every kind."""

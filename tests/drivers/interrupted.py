@@ -1,0 +1,46 @@
+"""A process that waits for a lock until Ctrl-C; run with ``-m``, an address and a way to wait.
+
+"line" waits in Consul's line; "process" behind another thread of this very process.
+"""
+
+from __future__ import annotations
+
+import sys
+import threading
+
+from consul_lock import Client, Lock
+
+NAME = "drivers/interrupted"
+
+
+def hold(lock: Lock, held: threading.Event, enough: threading.Event) -> None:
+    """Another thread of this process that has the lock."""
+    with lock:
+        held.set()
+        enough.wait()
+
+
+def main(address: str, way: str) -> None:
+    """Wait, be interrupted, and say what is left."""
+    held, enough = threading.Event(), threading.Event()
+    with Client(address) as client:
+        lock = Lock(NAME, client=client)
+        holder = threading.Thread(target=hold, args=(lock, held, enough))
+        if way == "process":
+            holder.start()
+            held.wait()
+        try:
+            sys.stdout.write("waiting\n")
+            sys.stdout.flush()
+            lock.acquire()
+        except KeyboardInterrupt:
+            sys.stdout.write(f"interrupted held={lock.held and way != 'process'}\n")
+            sys.stdout.flush()
+        sys.stdin.readline()
+        enough.set()
+        if way == "process":
+            holder.join()
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -1,0 +1,172 @@
+"""The asyncio driver: cancelled tasks, ending loops, second loops."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+import pytest
+
+from consul_lock import ConfigError, LossReason
+from consul_lock.aio import Client, Lock
+from consul_lock.testing import ServedWorld
+from tests.contract.operator import Operator
+from tests.waiting import eventually, eventually_async
+
+NAME = "drivers/asyncio"
+
+
+async def _waiting(operator: Operator, lock: Lock) -> asyncio.Task[bool]:
+    """A task in the line, behind somebody who holds the lock."""
+    task = asyncio.create_task(lock.acquire())
+    await eventually_async(lambda: operator.keys(f"{NAME}/.queue/"))
+    return task
+
+
+async def _cancel(task: asyncio.Task[bool]) -> None:
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+
+
+async def _cancel_twice(task: asyncio.Task[bool]) -> None:
+    task.cancel()
+    asyncio.get_running_loop().call_soon(lambda: asyncio.get_running_loop().call_soon(task.cancel))
+    with pytest.raises(asyncio.CancelledError):
+        await task
+
+
+async def _time_out(task: asyncio.Task[bool]) -> None:
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.05):
+            await task
+
+
+@pytest.mark.parametrize("cut", [_cancel, _cancel_twice, _time_out])
+def test_a_waiting_task_that_is_cut_off_leaves_nothing(
+    served: ServedWorld, operator: Operator, cut: Callable[[asyncio.Task[bool]], Awaitable[None]]
+) -> None:
+    """Not in the line, no sign that somebody waits, and the next one gets the lock."""
+
+    async def main() -> None:
+        async with Client(served.address) as holder, Client(served.address) as client:
+            lock, waiter = Lock(NAME, client=holder), Lock(NAME, client=client)
+            await lock.acquire()
+            task = await _waiting(operator, waiter)
+            await cut(task)
+            await eventually_async(lambda: set(operator.keys(NAME)) == {lock.key})
+            await lock.release()
+            assert not await waiter.locked()
+            assert await waiter.acquire(timeout=0)
+            await waiter.release()
+
+    asyncio.run(main())
+    assert operator.keys(NAME) == {}
+    assert operator.sessions() == set()
+
+
+def test_a_task_cut_off_behind_another_of_its_client_leaves_nothing(
+    served: ServedWorld, operator: Operator
+) -> None:
+    """It waited inside the process: its place there is free again."""
+
+    async def main() -> None:
+        async with Client(served.address) as client:
+            lock = Lock(NAME, client=client)
+            await lock.acquire()
+            tasks = [asyncio.create_task(lock.acquire()) for _ in range(3)]
+            await asyncio.sleep(0)
+            await _cancel(tasks[1])
+            await lock.release()
+            assert await tasks[0]
+            assert not tasks[2].done()
+            await lock.release()
+            assert await tasks[2]
+            await lock.release()
+
+    asyncio.run(main())
+    assert operator.sessions() == set()
+
+
+def test_no_task_is_left_after_close(served: ServedWorld, operator: Operator) -> None:
+    """Keeper and watches end; what was held is released, and its holder told."""
+
+    async def main() -> None:
+        client = Client(served.address)
+        lock = Lock(NAME, client=client, watch=True)
+        await lock.acquire()
+        assert len(asyncio.all_tasks()) > 1
+        await client.close()
+        assert asyncio.all_tasks() == {asyncio.current_task()}
+        assert lock.lost_reason is LossReason.REVOKED
+        await client.close()
+
+    asyncio.run(main())
+    assert operator.keys(NAME) == {}
+    assert operator.sessions() == set()
+
+
+@pytest.mark.parametrize("held", [True, False], ids=["held", "released"])
+def test_a_loop_that_ends_without_close_leaves_nothing(
+    served: ServedWorld, operator: Operator, held: bool
+) -> None:
+    """`asyncio.run` cancels what is left: the keeper ends in order, and destroys sessions."""
+    told: list[LossReason] = []
+
+    async def main() -> Lock:
+        client = Client(served.address)
+        lock = Lock(NAME, client=client, on_lost=told.append)
+        await lock.acquire()
+        if not held:
+            await lock.release()
+        return lock
+
+    lock = asyncio.run(main())
+    assert not lock.held
+    eventually(lambda: operator.sessions() == set())
+    assert operator.keys(NAME) == {}
+    assert told == ([LossReason.REVOKED] if held else [])
+
+
+def test_a_client_belongs_to_the_loop_of_its_first_use(served: ServedWorld) -> None:
+    """On a second loop it would wait for ever on things of the first: ConfigError."""
+    client = Client(served.address)
+    lock = Lock(NAME, client=client)
+
+    async def use() -> bool:
+        return await lock.locked()
+
+    async def main() -> None:
+        assert not await use()
+        with pytest.raises(ConfigError, match="loop"):
+            await asyncio.to_thread(asyncio.run, use())
+        await client.close()
+
+    asyncio.run(main())
+
+
+def test_a_lock_without_client_needs_a_running_loop() -> None:
+    """At the top of a module there is none yet: the error says what to do."""
+    with pytest.raises(ConfigError, match="client="):
+        Lock(NAME)
+
+
+def test_an_async_on_lost_runs_on_the_loop(served: ServedWorld, operator: Operator) -> None:
+    """It is awaited in a task of its own."""
+
+    async def main() -> None:
+        told: list[tuple[LossReason, asyncio.AbstractEventLoop]] = []
+
+        async def on_lost(reason: LossReason) -> None:
+            await asyncio.sleep(0)
+            told.append((reason, asyncio.get_running_loop()))
+
+        async with Client(served.address) as client:
+            lock = Lock(NAME, client=client, watch=True, on_lost=on_lost)
+            await lock.acquire()
+            await asyncio.to_thread(operator.destroy, lock.session_id)
+            await asyncio.wait_for(lock.lost.wait(), 30)
+            await eventually_async(lambda: told)
+            assert told == [(LossReason.SESSION_INVALID, asyncio.get_running_loop())]
+
+    asyncio.run(main())

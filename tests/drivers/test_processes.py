@@ -1,0 +1,91 @@
+"""What a process does to its locks: forks, and Ctrl-C."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from consul_lock import Client, Lock
+from consul_lock.testing import ServedWorld
+from tests.contract.operator import Operator
+from tests.drivers import forking, interrupted
+from tests.waiting import eventually
+
+ROOT = Path(__file__).parents[2]
+
+
+@contextmanager
+def _process(module: Any, *arguments: str) -> Iterator[subprocess.Popen[str]]:
+    """A process that runs a module, ended in any case."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", module.__name__, *arguments],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=ROOT,
+    )
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def test_a_forked_child_has_none_of_its_parents_locks(
+    served: ServedWorld, operator: Operator
+) -> None:
+    """There it reads as lost (FORKED), releasing it does nothing, and its own locks work."""
+    with _process(forking, served.address) as process:
+        out, err = process.communicate(timeout=60)
+    assert err == ""
+    said = json.loads(out)
+    child = said["child"]
+    assert (child["held"], child["remaining"], child["lost"]) == (False, 0.0, True)
+    assert (child["reason"], child["ensure_held"]) == ("FORKED", "LockLost")
+    assert child["threads"] == 1
+    [(category, file, text)] = child["warnings"]
+    assert category == "RuntimeWarning"
+    assert file.endswith("forking.py")
+    assert forking.NAME in text
+    assert child["own"] is True
+    assert child["parents"] is False
+    assert said["parent"] == {"held": True, "holder": True, "locked": False}
+    assert operator.keys(forking.NAME) == {}
+    assert operator.sessions() == set()
+
+
+@pytest.mark.parametrize("way", ["line", "process"])
+def test_ctrl_c_while_waiting_leaves_nothing(
+    served: ServedWorld, operator: Operator, way: str
+) -> None:
+    """It ends the wait at once, in Consul's line and behind another thread of the process."""
+    with Client(served.address) as client, _process(interrupted, served.address, way) as process:
+        lock = Lock(interrupted.NAME, client=client)
+        if way == "line":
+            assert lock.acquire(timeout=0)
+        assert process.stdout is not None
+        assert process.stdout.readline() == "waiting\n"
+        if way == "line":
+            eventually(lock.waiters)
+        else:
+            threading.Event().wait(0.2)  # nobody can see from outside that it waits inside
+        process.send_signal(signal.SIGINT)
+        assert process.stdout.readline() == "interrupted held=False\n"
+        assert lock.waiters() == []
+        if way == "line":
+            assert set(operator.keys(interrupted.NAME)) == {lock.key}
+            lock.release()
+        _, err = process.communicate("go on\n", timeout=30)
+        assert (process.returncode, err) == (0, "")
+    assert operator.keys(interrupted.NAME) == {}
+    assert operator.sessions() == set()

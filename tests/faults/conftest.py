@@ -1,0 +1,16 @@
+"""Fixtures of the faults."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.faults.faces import Face, open_face
+
+
+@pytest.fixture(params=["threads", "asyncio"])
+def face(request: pytest.FixtureRequest) -> Iterator[Face]:
+    """Each face in its turn."""
+    with open_face(request.param) as opened:
+        yield opened

@@ -1,0 +1,43 @@
+"""A process that takes and releases a lock until Ctrl-C; for each line of its input once more.
+
+Run with ``-m``, an address and a name.
+"""
+
+from __future__ import annotations
+
+import sys
+
+from consul_lock import Client, Lock
+
+
+def say(word: str) -> None:
+    """Tell the test."""
+    sys.stdout.write(f"{word}\n")
+    sys.stdout.flush()
+
+
+def interrupted(lock: Lock) -> None:
+    """Until a KeyboardInterrupt, wherever it strikes."""
+    try:
+        say("begun")
+        while True:
+            lock.acquire()
+            lock.release()
+    except KeyboardInterrupt:
+        pass  # what this process is for
+    if lock.held:
+        # It struck after acquire had done its work, on its way back to us.
+        lock.release()
+
+
+def main(address: str, name: str) -> None:
+    """One round for each line."""
+    with Client(address) as client:
+        say("ready")
+        while sys.stdin.readline():
+            interrupted(Lock(name, client=client, lock_delay=1))
+            say("cut")
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

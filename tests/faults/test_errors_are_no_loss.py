@@ -1,0 +1,159 @@
+"""Errors of the server are ridden out: only the deadline, or Consul's own word, ends a hold."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+
+from consul_lock import LossReason
+from consul_lock._clock import clock
+from tests.faults.deadlines import last_deadline, pass_by
+from tests.faults.faces import Face
+from tests.stage.actions import DROP_AFTER, DROP_BEFORE, PASS, Action
+from tests.stage.agent import Agent
+from tests.stage.http_messages import Answer
+from tests.stage.proxy import Proxy
+from tests.waiting import eventually
+
+# Seconds for which Consul gives nothing but errors; with a lock-delay of 6 s a renewal is due
+# every second, and a hold would end after 5.7.
+TROUBLE = 3.0
+
+NO_LEADER = Answer(500, {}, b"No cluster leader")
+CLOSED = Answer(500, {}, b"rpc error making call: stream closed")
+TOO_MANY = Answer(429, {}, b"Your IP is issuing too many concurrent connections")
+OVERLOADED = Answer(503, {}, b"rate limit exceeded, try again later")
+GATEWAY = Answer(502, {"Content-Type": "text/html"}, b"<html>Bad Gateway</html>")
+NOT_FOUND = Answer(404, {"Content-Type": "text/html"}, b"<html>no such page</html>")
+DENIED = Answer(403, {}, b"Permission denied")
+
+ERRORS = [NO_LEADER, CLOSED, TOO_MANY, OVERLOADED, GATEWAY, DROP_BEFORE, DROP_AFTER]
+NAMES = ["500 no leader", "500", "429", "503", "502", "reset", "answer lost"]
+
+
+@pytest.fixture
+def proxy(agent: Agent) -> Iterator[Proxy]:
+    """A proxy before the agent."""
+    with Proxy(agent.address) as started:
+        yield started
+
+
+@pytest.fixture
+def client(face: Face, proxy: Proxy) -> Iterator[Any]:
+    """A client behind that proxy."""
+    opened = face.client(proxy.address)
+    yield opened
+    proxy.rule = None
+    opened.close()
+
+
+def always(action: Action) -> Callable[..., Action]:
+    """A rule."""
+    return lambda method, path, body, n: action
+
+
+def test_errors_while_holding_lose_nothing(face: Face, agent: Agent) -> None:
+    """Each sort of error for several seconds, each on a client of its own, all at a time."""
+    proxies = [Proxy(agent.address) for _ in ERRORS]
+    clients = [face.client(proxy.address) for proxy in proxies]
+    locks = []
+    for name, client in zip(NAMES, clients, strict=True):
+        lock = face.lock(f"trouble/{name}", client, lock_delay=6, watch=True)
+        assert lock.acquire()
+        locks.append(lock)
+    for proxy, error in zip(proxies, ERRORS, strict=True):
+        proxy.reset()
+        proxy.rule = always(error)
+    pass_by(TROUBLE)
+    for proxy in proxies:
+        assert proxy.count("PUT", "session/renew") >= 1
+        proxy.rule = None
+    for name, lock, client in zip(NAMES, locks, clients, strict=True):
+        assert lock.held, name
+        # Renewed again: the deadline moves on, beyond what was left in the trouble.
+        eventually(lambda lock=lock: lock.remaining() > 5.0, message=name)
+        assert not lock.lost.is_set()
+        lock.release()
+        client.close()
+    for proxy in proxies:
+        proxy.stop()
+
+
+@pytest.mark.parametrize("error", ERRORS, ids=NAMES)
+def test_errors_while_waiting_cost_no_place(
+    face: Face, agent: Agent, proxy: Proxy, client: Any, error: Action
+) -> None:
+    """The waiter is handed the lock although Consul failed it for a while."""
+    well = face.client(agent.address)
+    holder, waiter = face.lock("trouble/wait", well), face.lock("trouble/wait", client)
+    assert holder.acquire()
+    with ThreadPoolExecutor(1) as threads:
+        waiting = threads.submit(waiter.acquire, timeout=30)
+        eventually(lambda: agent.keys("trouble/wait/.queue/"))
+        proxy.reset()
+        proxy.rule = always(error)
+        proxy.cut()
+        eventually(lambda: proxy.count() >= 3)
+        holder.release()
+        proxy.rule = None
+        assert waiting.result(30) is True
+    waiter.ensure_held()
+    waiter.release()
+    assert agent.keys("trouble/wait") == []
+    well.close()
+
+
+def test_errors_at_the_beginning_are_ridden_out(face: Face, proxy: Proxy, client: Any) -> None:
+    """An acquire that begins without a leader ends well when there is one."""
+    proxy.rule = always(NO_LEADER)
+    lock = face.lock("trouble/begin", client)
+    with ThreadPoolExecutor(1) as threads:
+        acquiring = threads.submit(lock.acquire, timeout=20)
+        eventually(lambda: proxy.count() >= 3)
+        proxy.rule = None
+        assert acquiring.result(20) is True
+    lock.release()
+
+
+def test_errors_on_the_watch_are_no_loss(face: Face, proxy: Proxy, client: Any) -> None:
+    """Ten failures of the long poll lose Go's lock (its test L8); not ours."""
+
+    def rule(method: str, path: str, body: bytes, n: int) -> Action:
+        return NO_LEADER if method == "GET" else PASS
+
+    lock = face.lock("trouble/watch", client, watch=True)
+    proxy.rule = rule
+    assert lock.acquire()
+    eventually(lambda: proxy.count("GET") >= 10)
+    assert lock.held
+    assert not lock.lost.is_set()
+    lock.release()
+
+
+@pytest.mark.parametrize("answer", [DENIED, NOT_FOUND], ids=["403", "404 of a proxy"])
+def test_a_renewal_refused_by_something_else_than_consul_ends_with_the_deadline(
+    face: Face, proxy: Proxy, client: Any, answer: Answer
+) -> None:
+    """A token that was revoked, a proxy with a page of its own: no proof that the session died."""
+
+    def rule(method: str, path: str, body: bytes, n: int) -> Action:
+        return answer
+
+    told: list[tuple[LossReason, float]] = []
+    lock = face.lock(
+        f"trouble/{face.name}-{answer.status}",
+        client,
+        lock_delay=3,
+        on_lost=lambda reason: told.append((reason, clock())),
+    )
+    assert lock.acquire()
+    proxy.rule = rule
+    deadline = last_deadline(lock)
+    eventually(lambda: told)
+    assert told[0][0] is LossReason.DEADLINE
+    assert deadline - 0.05 <= told[0][1] <= deadline + 1.0
+    assert proxy.count("PUT", "session/renew") >= 3
+    proxy.rule = None

@@ -1,0 +1,81 @@
+"""The agent is frozen: no answer and no error comes.  The deadline needs neither."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from consul_lock import LockLost, LossReason
+from consul_lock._clock import clock
+from tests.faults.deadlines import last_deadline
+from tests.faults.faces import Face
+from tests.stage.agent import Agent
+from tests.waiting import eventually
+
+# Seconds by which a thread of this machine may be late.
+LATE = 1.0
+
+
+@pytest.fixture
+def own_agent(consul_binary: Path) -> Iterator[Agent]:
+    """An agent that may be frozen."""
+    with Agent(consul_binary) as started:
+        yield started
+
+
+@pytest.mark.parametrize("watch", [False, True])
+def test_a_hold_ends_at_its_deadline_without_the_network(
+    face: Face, own_agent: Agent, watch: bool
+) -> None:
+    """`held` turns false and `on_lost` is called at the deadline: not before, and not late."""
+    told: list[tuple[LossReason, float]] = []
+    client = face.client(own_agent.address)
+    lock = face.lock(
+        "frozen",
+        client,
+        lock_delay=2,
+        watch=watch,
+        on_lost=lambda reason: told.append((reason, clock())),
+    )
+    assert lock.acquire()
+    own_agent.freeze()
+    frozen = clock()
+    deadline = last_deadline(lock)
+    assert not lock.held
+    # Lock-delay less margin since the last renewal, of which there are three a second.
+    assert 1.0 < deadline - frozen <= 2.0
+    eventually(lambda: told, LATE)
+    [(reason, at)] = told
+    assert reason is lock.lost_reason is LossReason.DEADLINE
+    assert deadline <= at <= deadline + LATE
+    assert lock.lost.is_set()
+    with pytest.raises(LockLost, match="deadline"):
+        lock.ensure_held()
+    own_agent.thaw()
+    with pytest.raises(LockLost):
+        lock.release()
+    assert lock.acquire(timeout=30)
+    assert lock.held
+    lock.release()
+    eventually(lambda: own_agent.keys() == [])
+    client.close()
+    eventually(lambda: own_agent.sessions() == [], 10.0)
+    assert len(told) == 1
+
+
+def test_an_acquire_of_a_frozen_agent_gives_up_in_time(face: Face, own_agent: Agent) -> None:
+    """The limit of the caller holds although no request is ever answered."""
+    client = face.client(own_agent.address, request_timeout=1.0, retry_for=2.0)
+    lock = face.lock("frozen", client)
+    own_agent.freeze()
+    begin = clock()
+    with pytest.raises(ConnectionError, match=r"gave no answer within 1\.0 s"):
+        lock.acquire()
+    assert clock() - begin < 8.0
+    own_agent.thaw()
+    assert lock.acquire(timeout=10)
+    lock.release()
+    client.close()
+    eventually(lambda: own_agent.sessions() == [], 10.0)

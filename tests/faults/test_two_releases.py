@@ -1,0 +1,35 @@
+"""Two releases of one hold at a time: one does it, the other one is told, and does no harm."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from consul_lock import NotHeld
+from tests.faults.faces import Face
+from tests.stage.actions import HOLD, PASS
+from tests.stage.agent import Agent
+from tests.stage.proxy import Proxy
+from tests.waiting import eventually
+
+
+def test_a_second_release_does_not_meddle_with_the_first(face: Face, agent: Agent) -> None:
+    """It raises `NotHeld` while the request of the first is under way, and sends nothing."""
+    with Proxy(agent.address) as proxy, ThreadPoolExecutor(1) as threads:
+        client = face.client(proxy.address)
+        lock = face.lock("two-releases", client)
+        assert lock.acquire()
+        proxy.reset()
+        proxy.rule = lambda method, path, body, n: HOLD if path.startswith("/v1/txn") else PASS
+        first = threads.submit(lock.release)
+        eventually(lambda: proxy.count("PUT", "txn") == 1)
+        with pytest.raises(NotHeld):
+            lock.release()
+        proxy.rule = None
+        proxy.release()
+        first.result(10)
+        assert proxy.count("PUT", "txn") == 1
+        assert lock.lost_reason is None
+        assert agent.keys("two-releases") == []
+        client.close()

@@ -1,0 +1,57 @@
+"""Fixtures of the interoperation with `consul lock`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack
+from pathlib import Path
+from time import monotonic
+from typing import Any
+
+import pytest
+
+from tests.faults.faces import Face, open_face
+from tests.interop.peer import Peer
+from tests.stage.agent import Agent
+
+
+@pytest.fixture(params=["threads", "asyncio"])
+def face(request: pytest.FixtureRequest) -> Iterator[Face]:
+    """Each face in its turn."""
+    with open_face(request.param) as opened:
+        yield opened
+
+
+@pytest.fixture
+def client(face: Face, agent: Agent) -> Iterator[Any]:
+    """A client of this face."""
+    opened = face.client(agent.address)
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def go(agent: Agent, tmp_path: Path) -> Iterator[Callable[..., Peer]]:
+    """Start a `consul lock NAME`, with options; it is ended with the test."""
+    with ExitStack() as started:
+
+        def start(name: str, *options: str) -> Peer:
+            folder = tmp_path / f"go-{len(list(tmp_path.iterdir()))}"
+            peer = Peer(str(agent.binary), agent, folder, name, options=options)
+            started.callback(peer.close)
+            return peer
+
+        yield start
+
+
+@pytest.fixture
+def acquiring() -> Iterator[Callable[[Any], Future[float]]]:
+    """Acquire a lock in a thread; the future has the time at which it was had."""
+    with ThreadPoolExecutor(8) as threads:
+
+        def acquire(lock: Any) -> float:
+            assert lock.acquire(timeout=60)
+            return monotonic()
+
+        yield lambda lock: threads.submit(acquire, lock)

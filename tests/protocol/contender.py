@@ -1,0 +1,210 @@
+"""A client of the library inside the simulation, and what its threads do with the lock."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator
+from typing import TYPE_CHECKING, Any
+
+from consul_lock._protocol import names, terms
+from consul_lock._protocol.client import ClientCore, Identity
+from consul_lock._protocol.closing import close
+from consul_lock._protocol.flow import Flow, Job, Sleep, Wait
+from consul_lock._protocol.lock import LockCore, Settings
+from consul_lock.errors import Conflict, ConsulLockError
+from tests.protocol.plan import TIMEOUTS, Client
+from tests.protocol.process import Cancelled, Process
+from tests.protocol.simulator import Host, Simulator, Violation
+
+if TYPE_CHECKING:
+    from consul_lock._protocol.hold import Hold
+    from consul_lock._protocol.session import Session
+
+NAME = "jobs/nightly"
+
+# Seconds that a caller waits for the clean-up after its own exception, as the drivers do.
+_CLEAN_UP = 5.0
+
+# Tries to get the lock once all is well again.
+_TRIES = 3
+
+
+class Contender(Host):
+    """One client with its keeper, and the threads that use it."""
+
+    def __init__(
+        self,
+        simulator: Simulator,
+        number: int,
+        asked: Client,
+        rounds: int,
+        granted: Callable[[Thread, Hold], None],
+    ) -> None:
+        super().__init__(simulator, number, asked.drift)
+        self.asked = asked
+        self.closed = False
+        self.granted = granted
+        self.core = ClientCore(self, Identity({"host": f"h{number}", "pid": number}, f"c{number}"))
+        self.keys = names.for_name(NAME)
+        self.settings = Settings(
+            terms.terms(lock_delay=asked.lock_delay),
+            fair=asked.fair,
+            watch=asked.watch,
+            on_lost=self._lost,
+        )
+        shared = LockCore(self.core, self.keys, self.settings)
+        self.threads = [Thread(self, shared, place, rounds) for place in range(asked.threads)]
+        for thread in self.threads:
+            thread.begin()
+
+    def _lost(self, reason: Any) -> None:
+        self.simulator.counts[f"lost: {reason.value}"] += 1
+
+    @property
+    def done(self) -> bool:
+        return self.crashed or all(thread.done for thread in self.threads)
+
+    def sessions(self) -> list[str]:
+        """Ids of the sessions that the client knows of."""
+        return [*self.core.pool.live, *self.core.pool.condemned]
+
+    def idle_sessions(self) -> list[Session]:
+        """Sessions that wait in the pool for somebody to use them."""
+        return [session for idle in self.core.pool._idle.values() for session in idle]
+
+    def crash(self) -> None:
+        """Nothing of it ever moves again; what it has sent may still arrive."""
+        self.crashed = True
+
+    def close(self) -> None:
+        """Give everything back."""
+        self.closed = True
+        for thread in self.threads:
+            thread.weather.set()
+        self.start(close(self.core).flow, f"close {self.number}", lambda *_: self._shut())
+
+    def _shut(self) -> None:
+        # As drivers do: no connection is left, and none is made any more.
+        self.reset_connections(ghosts=True)
+        self.cut_off_until = float("inf")
+
+
+class Thread:
+    """Wants the lock a few times, holds it for a moment each time."""
+
+    def __init__(self, host: Contender, lock: LockCore, place: int, rounds: int) -> None:
+        self.host = host
+        self.lock = lock
+        self.place = place
+        self.rounds = rounds
+        self.job: Process | None = None
+        self.done = False
+        self.wants = False
+        """It is acquiring, and willing to wait for as long as it takes."""
+        self.weather = host.signal()
+        """Set when all is well again: from now on it must be served."""
+
+    def begin(self) -> None:
+        self._script = self._life()
+        self._go_on(None, None)
+
+    def cancel(self, *, quietly: bool) -> None:
+        """Cut off what it is doing with the lock, if it is doing anything."""
+        if self.job is not None and self.job in self.host.processes:
+            self.host.simulator.counts["cancelled"] += 1
+            self.job.cancel(quietly=quietly)
+
+    # -- what it does
+
+    def _life(self) -> Generator[Any, Any, None]:
+        random, timeouts = self.host.simulator.random, self.host.asked.timeouts
+        for turn in range(self.rounds):
+            yield Sleep(0.0, random.choice((0.0, 0.1, 2.0)))
+            if self.weather.is_set() or self.host.closed:
+                break
+            yield from self._try_once(TIMEOUTS[timeouts[turn % len(timeouts)]])
+        while not self.weather.is_set() and not self.host.closed:
+            yield Wait(self.weather, None)
+        for _ in range(_TRIES):
+            if self.host.closed or (yield from self._try_once(None)):
+                break
+        else:
+            raise Violation(f"contender {self.host.number} was refused in good weather")
+        self.done = True
+
+    def _try_once(self, timeout: float | None) -> Generator[Any, Any, bool]:
+        counts = self.host.simulator.counts
+        self.wants = timeout is None
+        try:
+            had = yield self.lock.acquire(timeout != 0, timeout or None, self)
+        except (ConsulLockError, Cancelled) as error:
+            counts[f"acquire: {type(error).__name__}"] += 1
+            if isinstance(error, Conflict) and not counts["trouble: foreign key"]:
+                raise Violation(f"a conflict with whom? {error}") from error
+            return False
+        finally:
+            self.wants = False
+        if not had:
+            counts["gave up"] += 1
+            return False
+        hold = self.lock.hold
+        assert hold is not None
+        self.host.granted(self, hold)
+        yield Sleep(0.0, self.host.simulator.random.choice((0.0, 0.05, 1.0, 6.0)))
+        yield from self._release()
+        return True
+
+    def _release(self) -> Generator[Any, Any, None]:
+        counts = self.host.simulator.counts
+        try:
+            yield self.lock.release(self)
+            counts["released"] += 1
+        except (ConsulLockError, Cancelled) as error:
+            counts[f"release: {type(error).__name__}"] += 1
+
+    # -- how a driver runs it
+
+    def _go_on(self, value: Any, error: BaseException | None) -> None:
+        self.host.simulator.tell(f"[{self.host.number}.{self.place}] goes on:", value, repr(error))
+        try:
+            step = self._script.send(value) if error is None else self._script.throw(error)
+        except StopIteration:
+            return
+        if isinstance(step, Job):
+            self._run(step)
+        else:
+            self.host.start(_pause(step), f"thread {self.host.number}", self._go_on)
+
+    def _run(self, job: Job) -> None:
+        def ended(value: Any, error: BaseException | None) -> None:
+            self.job = None
+            if error is None or job.undo is None:
+                self._go_on(value, error)
+            else:
+                self._clean_up(job.undo(), error)
+
+        self.job = Process(self.host, job.flow, f"job of {self.host.number}", ended)
+        self.host.processes[self.job] = None
+        # At once: a call that is cut off before its first step has not been made.
+        self.job.begin()
+
+    def _clean_up(self, undo: Flow[None], error: BaseException) -> None:
+        """Go on when it is done, or when it has taken too long."""
+        told = False
+
+        def tell() -> None:
+            nonlocal told
+            if not told:
+                told = True
+                self._go_on(None, error)
+
+        def undone(_value: Any, problem: BaseException | None) -> None:
+            if problem is not None and not self.host.closed:
+                raise Violation(f"the clean-up of {self.host.number} failed") from problem
+            tell()
+
+        self.host.start(undo, f"undo of {self.host.number}", undone)
+        self.host.after(_CLEAN_UP, tell)
+
+
+def _pause(effect: Any) -> Flow[None]:
+    yield effect

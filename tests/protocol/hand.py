@@ -1,0 +1,188 @@
+"""Performs flows one after the other against a World: for tests that are played by hand."""
+
+from __future__ import annotations
+
+import json
+from collections import deque
+from collections.abc import Callable
+from contextlib import nullcontext
+from typing import Any
+
+from consul_lock._protocol import names, terms
+from consul_lock._protocol.client import ClientCore, Identity
+from consul_lock._protocol.flow import Call, Flow, Job, Now, Request, Sleep, Spawn, Wait, Wall
+from consul_lock._protocol.lock import LockCore, Settings
+from consul_lock.testing import World
+
+NAME = "jobs/nightly"
+
+# An effect that a hand can be told to stop before: no test takes so many.
+NEVER = 10_000
+
+
+def verbs(request: Request) -> list[str]:
+    """The operations of a transaction; none if it is none."""
+    if request.path != "/v1/txn":
+        return []
+    return [operation["KV"]["Verb"] for operation in json.loads(request.body or b"[]")]
+
+
+class Signal:
+    """Something to wait for, where nobody waits at the same time."""
+
+    def __init__(self) -> None:
+        self._set = False
+
+    def set(self) -> None:
+        self._set = True
+
+    def clear(self) -> None:
+        self._set = False
+
+    def is_set(self) -> bool:
+        return self._set
+
+
+class Hand:
+    """A driver without any concurrency: what a flow waits for is done before, or by a hook."""
+
+    def __init__(self) -> None:
+        self.world = World(seed=3)
+        self.sent: list[Request] = []
+        self.spawned: list[Flow[Any]] = []
+        self.failures: deque[Exception | None] = deque()
+        """What happens to the next requests: an error instead of being sent; None: nothing."""
+        self.when_blocked: Callable[[], object] = lambda: None
+        """Called when a blocking read finds nothing new, once."""
+
+    # -- what a ClientCore wants of its surroundings
+
+    def mutex(self) -> Any:
+        return nullcontext()
+
+    def signal(self) -> Signal:
+        return Signal()
+
+    def random(self) -> float:
+        return 0.5
+
+    # -- performing
+
+    def client(self, label: str = "a") -> ClientCore:
+        return ClientCore(self, Identity({"host": label, "pid": 1}, label))
+
+    def lock(self, client: ClientCore | None = None, **settings: Any) -> LockCore:
+        asked = Settings(terms.terms(), **settings)
+        return LockCore(client or self.client(), names.for_name(NAME), asked)
+
+    def acquire(self, lock: LockCore, timeout: float | None = None, owner: str = "me") -> Any:
+        return self.run(lock.acquire(timeout != 0, timeout or None, owner))
+
+    def release(self, lock: LockCore, owner: str = "me") -> None:
+        self.run(lock.release(owner))
+
+    def run(self, job: Job | Flow[Any]) -> Any:
+        """A flow to its end.  Its undo is not run, as no test here means an accident."""
+        flow = job.flow if isinstance(job, Job) else job
+        return self.drive(flow, NEVER)[1]
+
+    def run_from(self, flow: Flow[Any], error: Exception) -> Any:
+        """An effect of the flow has failed: go on to its end."""
+        return self.run_after(flow, flow.throw(error))
+
+    def run_after(self, flow: Flow[Any], effect: Any) -> Any:
+        """From an effect that the flow has just yielded, to its end."""
+        return self._drive(flow, lambda effect: False, effect)[1]
+
+    def drive(self, flow: Flow[Any], stop: int) -> tuple[Any, Any]:
+        """Perform so many effects.  Returns the next one, or None and the result."""
+        performed = iter(range(stop))
+        return self._drive(flow, lambda effect: next(performed, None) is None)
+
+    def until(
+        self, flow: Flow[Any], wanted: Callable[[Request], bool], *, after: Any = None
+    ) -> Request:
+        """Perform effects, from the one ``after`` which it stopped, up to a request that is
+        wanted, which is not sent yet."""
+        effect, _ = self._drive(flow, lambda e: isinstance(e, Request) and wanted(e), after)
+        assert isinstance(effect, Request), "it has ended before"
+        return effect
+
+    def queue_up(self, lock: LockCore) -> tuple[Flow[Any], Request]:
+        """Enter the waiting line, up to the first blocking read, which is not sent yet."""
+        flow = lock.acquire(True, None, "me").flow
+        return flow, self.until(flow, lambda request: request.wait > 0)
+
+    def go_on(self, flow: Flow[Any], effect: Any) -> Any:
+        """Perform an effect, and return the next one."""
+        return flow.send(self.perform(effect))
+
+    def _drive(
+        self, flow: Flow[Any], enough: Callable[[Any], bool], begin: Any = None
+    ) -> tuple[Any, Any]:
+        step: Callable[[Any], Any] = flow.send
+        value: Any = None if begin is None else self.perform(begin)
+        for _ in range(NEVER):
+            try:
+                effect = step(value)
+            except StopIteration as end:
+                return None, end.value
+            if enough(effect):
+                return effect, None
+            try:
+                step, value = flow.send, self.perform(effect)
+            except Exception as error:  # noqa: BLE001 - the flow is told of every error
+                step, value = flow.throw, error
+        raise AssertionError("the flow does not end")
+
+    def perform(self, effect: Any) -> Any:
+        """Do what an effect says."""
+        match effect:
+            case Request():
+                return self._send(effect)
+            case Now():
+                return self.world.now
+            case Wall():
+                return 1_600_000_000.0 + self.world.now
+            case Sleep(low, high):
+                self.world.advance((low + high) / 2)
+            case Wait(signal, timeout):
+                assert signal.is_set() or timeout is not None, "it waits for ever"
+                if timeout is not None and not signal.is_set():
+                    self.world.advance(timeout)
+                return signal.is_set()
+            case Spawn(flow, _):
+                self.spawned.append(flow)
+            case Call(function, args):
+                function(*args)
+        return None
+
+    def _send(self, request: Request) -> Any:
+        self.sent.append(request)
+        if self.failures and (failure := self.failures.popleft()) is not None:
+            raise failure
+        exchange = self.world.submit(request)
+        if exchange.reply is None:
+            hook, self.when_blocked = self.when_blocked, lambda: None
+            hook()
+        while exchange.reply is None:
+            due = self.world.next_event()
+            assert due is not None
+            self.world.advance_to(due)
+        return request.parse(exchange.reply)
+
+    # -- what there is in the world
+
+    def requests(self) -> list[str]:
+        """What was sent since the last time, in short."""
+        said = [f"{r.method} {r.path.removeprefix('/v1/')}" for r in self.sent]
+        self.sent.clear()
+        return [s.rpartition("/")[0] if "session/" in s and "-" in s else s for s in said]
+
+    def held(self) -> dict[str, str]:
+        """Each key, and the session that holds it."""
+        return {key: entry.session for key, entry in self.world._server.kv.entries.items()}
+
+    def sessions(self) -> set[str]:
+        """All sessions there are."""
+        return {session.id for session in self.world._server.sessions.all()}

@@ -1,0 +1,142 @@
+"""One flow, performed in virtual time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from consul_lock._protocol.flow import Call, Flow, Now, Request, Sleep, Spawn, Wait, Wall
+
+if TYPE_CHECKING:
+    from tests.protocol.letter import Letter
+    from tests.protocol.simulator import Host
+
+# What the calendar shows at the beginning of a world.
+_EPOCH = 1_600_000_000.0
+
+
+class Cancelled(BaseException):
+    """Thrown into a flow from outside, like KeyboardInterrupt or asyncio's CancelledError."""
+
+
+class Process:
+    """A thread or task of a host.  Between two effects anything may happen to it."""
+
+    def __init__(
+        self,
+        host: Host,
+        flow: Flow[Any],
+        name: str,
+        done: Callable[[Any, BaseException | None], None] | None,
+    ) -> None:
+        self.name = name
+        self._host = host
+        self._flow = flow
+        self._done = done
+        self._turn = 0
+        """Raised at every step, so that what was meant for an earlier one is void."""
+        self._letter: Letter | None = None
+
+    def begin(self) -> None:
+        if self in self._host.processes:
+            self._step(self._flow.send, None)
+
+    def cancel(self, *, quietly: bool) -> None:
+        """Cut the flow off where it is.  It must end at once: it may yield nothing more."""
+        self._turn += 1
+        if self._letter is not None:
+            self._letter.stop_listening()
+        error = GeneratorExit() if quietly else Cancelled()
+        try:
+            effect = self._flow.throw(error)
+        except StopIteration as stop:
+            raise AssertionError(f"{self.name} went on after it was cut off") from stop
+        except (Cancelled, GeneratorExit):
+            self._end(None, Cancelled())
+        else:
+            raise AssertionError(f"{self.name} yielded {effect!r} while it unwound")
+
+    def _step(self, step: Callable[[Any], Any], value: Any) -> None:
+        self._letter = None
+        self._turn += 1
+        while True:
+            try:
+                effect = step(value)
+            except StopIteration as stop:
+                self._end(stop.value, None)
+                return
+            except Exception as error:  # noqa: BLE001 - whoever waits for the flow is told
+                self._end(None, error)
+                return
+            if self._takes_time(effect):
+                return
+            step, value = self._flow.send, self._at_once(effect)
+
+    def _end(self, value: Any, error: BaseException | None) -> None:
+        self._host.processes.pop(self, None)
+        if self._done is not None:
+            self._done(value, error)
+        elif error is not None and not isinstance(error, Cancelled):
+            raise AssertionError(f"{self.name} ended with {error!r}") from error
+
+    def _at_once(self, effect: Any) -> Any:
+        match effect:
+            case Now():
+                return self._host.clock()
+            case Wall():
+                return _EPOCH + self._host.simulator.now
+            case Wait(_, _):
+                return True
+            case Spawn(flow, name):
+                self._host.start(flow, name)
+            case Call(function, args):
+                function(*args)
+            case _:
+                raise AssertionError(f"{effect!r} is no effect")
+        return None
+
+    def _takes_time(self, effect: Any) -> bool:
+        """Begin an effect that ends later.  False: it can be performed at once."""
+        host = self._host
+        match effect:
+            case Request():
+                self._letter = host.post(effect, self._resumption())
+            case Sleep(low, high):
+                resume = self._resumption()
+                seconds = host.simulator.random.uniform(low, high)
+                host.after(seconds, lambda: resume(None, None))
+            case Wait(signal, timeout) if not signal.is_set():
+                self._wait(signal, timeout)
+            case Now() if host.simulator.random.random() < 0.2:
+                # Other threads of the process may come in between.
+                resume = self._resumption()
+                host.after(0.0, lambda: resume(host.clock(), None))
+            case _:
+                return False
+        return True
+
+    def _wait(self, signal: Any, timeout: float | None) -> None:
+        resume = self._resumption()
+
+        def wake() -> None:
+            resume(True, None)
+
+        def time_out() -> None:
+            signal.waiting.pop(wake, None)
+            resume(signal.is_set(), None)
+
+        signal.waiting[wake] = None
+        if timeout is not None:
+            self._host.after(timeout, time_out)
+
+    def _resumption(self) -> Callable[[Any, BaseException | None], None]:
+        turn = self._turn
+
+        def resume(value: Any, error: BaseException | None) -> None:
+            if turn == self._turn:
+                if error is None:
+                    self._step(self._flow.send, value)
+                else:
+                    self._step(self._flow.throw, error)
+
+        return resume

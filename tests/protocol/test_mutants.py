@@ -1,0 +1,64 @@
+"""Tests of the tests: wrong versions of the flows are found out, the right one is not."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+
+import pytest
+
+from consul_lock._protocol.verdict import Verdict
+from tests.protocol.mutants import MUTANTS
+from tests.protocol.mutation import Mutant, applied
+from tests.protocol.plan import from_seed
+from tests.protocol.run import play
+from tests.protocol.test_doubt import found
+
+# Runs among which one has to find out each of the mutants that is left to the simulation.  The
+# right flows go through the same runs in test_simulation.py.
+SEEDS = range(200)
+
+ARGUMENTS = {"seen": found("mine", 5), "certain": False, "verdict": Verdict.STALE}
+
+
+def play_by_hand(test: str) -> None:
+    """Call a test of another module."""
+    module, _, name = test.partition(":")
+    function = getattr(importlib.import_module(f"tests.protocol.{module}"), name)
+    wanted = inspect.signature(function).parameters
+    function(**{name: value for name, value in ARGUMENTS.items() if name in wanted})
+
+
+def is_found_out(mutant: Mutant) -> bool:
+    """Whether any test sees the difference."""
+    if mutant.found_by:
+        try:
+            play_by_hand(mutant.found_by)
+        except (Exception, pytest.fail.Exception):  # noqa: BLE001 - a wrong flow fails anyhow
+            return True
+        return False
+    for seed in SEEDS:
+        try:
+            play(from_seed(seed))
+        except Exception:  # noqa: BLE001 - a wrong flow fails anyhow
+            return True
+    return False
+
+
+@pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.story)
+def test_a_wrong_version_is_found_out(mutant: Mutant) -> None:
+    """By a simulation, or by the test that pins it."""
+    with applied(mutant):
+        assert is_found_out(mutant)
+
+
+@pytest.mark.parametrize("test", sorted({m.found_by for m in MUTANTS if m.found_by}))
+def test_the_right_version_passes_what_finds_the_wrong_ones(test: str) -> None:
+    """Else they would prove nothing."""
+    play_by_hand(test)
+
+
+def test_half_of_the_wrong_versions_are_found_by_the_simulation() -> None:
+    """It is worth its time."""
+    simulated = [mutant for mutant in MUTANTS if not mutant.found_by]
+    assert len(simulated) >= 10

@@ -1,0 +1,91 @@
+"""The lock among contenders, in a world where everything goes wrong.
+
+``HYPOTHESIS_PROFILE=search pytest tests/protocol/test_simulation.py`` looks for new trouble.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import pytest
+from hypothesis import given, settings
+
+from tests.protocol.plan import Plan, Trouble, from_seed, plans
+from tests.protocol.run import play
+
+SEEDS = range(500)
+
+# What has to happen in these runs, and how often at least: else they would prove nothing.
+HAPPENS = {
+    "granted": 3000,
+    "handed over": 1500,
+    "passed on inside a client": 200,
+    "taken by a newcomer": 500,
+    "taken by the first in line": 100,
+    "taken by a stranger": 50,
+    "gave up": 500,
+    "cancelled": 100,
+    "answer lost": 50,
+    "cut after": 50,
+    "refused": 100,
+    "late": 50,
+    "timed out": 500,
+    "ghosts carried out": 100,
+    "old pictures shown": 30,
+    "lost: deadline": 3,
+    "lost: session-invalid": 5,
+    "lost: revoked": 3,
+    "release: LockLost": 30,
+    "acquire: Unavailable": 100,
+    "trouble: crash": 30,
+    "trouble: pause": 100,
+    "trouble: freeze": 30,
+    "trouble: leaderless": 30,
+    "trouble: elect": 30,
+    "trouble: leave": 30,
+    "trouble: close": 30,
+    "trouble: partition": 30,
+}
+
+
+@pytest.mark.slow
+@given(plans())
+@settings(max_examples=300)
+def test_the_lock_keeps_its_promises(plan: Plan) -> None:
+    """Whatever happens: one holder, growing tokens, everybody served, nothing left behind."""
+    play(plan)
+
+
+@pytest.mark.slow
+def test_many_troubles_really_happen_and_none_breaks_a_promise() -> None:
+    """Fixed runs, in which every kind of trouble is counted; the counts are printed."""
+    total: Counter[str] = Counter()
+    for seed in SEEDS:
+        try:
+            total += play(from_seed(seed))
+        except Exception as error:
+            error.add_note(f"in the run of from_seed({seed})")
+            raise
+    for what in sorted(total):
+        print(f"{total[what]:8} {what}")  # noqa: T201 - shown with -s, and if the test fails
+    rare = {what: total[what] for what, least in HAPPENS.items() if total[what] < least}
+    assert not rare
+
+
+@pytest.mark.parametrize("seed", range(0, 100, 10))
+def test_in_good_weather_the_order_is_first_come_first_served(seed: int) -> None:
+    """Without faults and time-outs, every grant goes to the first in line."""
+    total: Counter[str] = Counter()
+    for each in range(seed, seed + 10):
+        total += play(from_seed(each, orderly=True))
+    assert total["handed over"] > 10
+
+
+def test_who_loses_a_deleted_key_releases_nothing_and_everybody_is_served() -> None:
+    """A key deleted by hand costs exclusion, as Consul imposes no lock-delay; nothing else."""
+    total: Counter[str] = Counter()
+    for seed in range(100):
+        total += play(from_seed(seed, more=(Trouble.DELETE,)))
+    assert total["lost: key-deleted"] > 0
+    assert total["lost: stolen"] > 0
+    assert total["trouble: delete"] > 50

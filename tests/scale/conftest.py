@@ -1,0 +1,58 @@
+"""The stage of these tests: one agent with Consul's own limits, and crowds of callers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.scale.callers import Callers, Tasks, Threads
+from tests.scale.counter import Requests
+from tests.stage.agent import Agent
+from tests.waiting import eventually
+
+
+@pytest.fixture(scope="module")
+def quiet(consul_binary: Path) -> Iterator[Agent]:
+    """An agent with the default limits that writes nothing into Raft by itself."""
+    with Agent(consul_binary, config={"disable_coordinates": True}) as agent:
+        eventually(lambda: _registered(agent), message="the agent has told the catalog of itself")
+        yield agent
+
+
+def _registered(agent: Agent) -> bool:
+    """Whether the last thing is written that an agent writes when it starts: its addresses."""
+    found = agent.request("GET", f"/v1/catalog/node/{agent.name}").json()
+    return bool(found and found["Node"]["TaggedAddresses"])
+
+
+@pytest.fixture
+def requests(monkeypatch: pytest.MonkeyPatch) -> Requests:
+    """Counts all requests of this process from here on."""
+    return Requests(monkeypatch)
+
+
+@pytest.fixture
+def threads() -> Threads:
+    """Callers with a thread each."""
+    return Threads()
+
+
+@pytest.fixture
+def tasks() -> Iterator[Tasks]:
+    """Callers with a task each."""
+    made = Tasks()
+    yield made
+    made.close()
+
+
+@pytest.fixture(params=["threads", "asyncio"])
+def callers(request: pytest.FixtureRequest) -> Iterator[Callers]:
+    """Either of the two."""
+    if request.param == "threads":
+        yield Threads()
+        return
+    made = Tasks()
+    yield made
+    made.close()

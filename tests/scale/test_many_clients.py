@@ -1,0 +1,114 @@
+"""Clients of their own, as if each were a process on another machine, want one lock."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from concurrent.futures import Future
+from typing import Any, NamedTuple
+
+from tests.scale.callers import Callers, Tasks, close_all, reached
+from tests.scale.counter import Requests
+from tests.scale.recorder import Recorder
+from tests.stage.agent import Agent
+from tests.waiting import eventually
+
+log = logging.getLogger(__name__)
+
+# Seconds: ends a test that has failed, and nothing else.
+PATIENCE = 120.0
+
+# Long, so that few renewals fall between the hand-overs.
+_TERMS = {"ttl": 60.0, "lock_delay": 60.0}
+
+
+class Queue(NamedTuple):
+    """What was seen of one queue being served."""
+
+    arrived: list[str]
+    recorder: Recorder
+    requests: int
+    """From the first release to the last, without renewals and the questions of the test."""
+    seconds: float
+
+
+async def _once(lock: Any, who: str, recorder: Recorder) -> None:
+    assert await reached(lock.acquire(timeout=PATIENCE))
+    recorder.begin(who, lock.token)
+    # Time for others to come in wrongly, and Consul's own word on who is inside.
+    holder = await reached(lock.holder())
+    assert (holder.session, holder.token) == (lock.session_id, lock.token)
+    recorder.end(who)
+    await reached(lock.release())
+
+
+def _serve(callers: Callers, agent: Agent, requests: Requests, name: str, count: int) -> Queue:
+    """Let ``count`` clients line up behind a holder, then let it go."""
+    recorder, before = Recorder(), threading.active_count()
+    clients = [callers.client(agent.address) for _ in range(count + 1)]
+    gate, *locks = [
+        callers.lock(name, client, meta={"number": str(n)}, **_TERMS)
+        for n, client in enumerate(clients)
+    ]
+    assert callers.start(reached(gate.acquire())).result(PATIENCE)
+    futures: list[Future[Any]] = [
+        callers.start(_once(lock, str(n), recorder)) for n, lock in enumerate(locks, 1)
+    ]
+    eventually(lambda: _in_line(agent, name) == count, PATIENCE, message="all are in line")
+    arrived = callers.start(_numbers(gate)).result(PATIENCE)
+    assert callers.helpers() == ["consul-lock-keeper"] * (count + 1)
+    ours = 0 if isinstance(callers, Tasks) else 2 * count + 1
+    assert threading.active_count() == before + ours
+
+    requests.clear()
+    start = time.monotonic()
+    callers.start(reached(gate.release())).result(PATIENCE)
+    for future in futures:
+        future.result(PATIENCE)
+    seconds, sent = time.monotonic() - start, requests.of_locking() - count
+    queue = Queue(arrived, recorder, sent, seconds)
+    log.info(
+        "%s, %d clients: %.2f requests and %.2f ms a hand-over; %s",
+        callers.name, count, queue.requests / count, 1000 * queue.seconds / count,
+        dict(requests.kinds),
+    )  # fmt: skip
+    close_all(callers, clients)
+    return queue
+
+
+async def _numbers(lock: Any) -> list[str]:
+    return [waiter.meta["number"] for waiter in await reached(lock.waiters())]
+
+
+def _in_line(agent: Agent, name: str) -> int:
+    return sum("/.queue/" in key for key in agent.keys(name))
+
+
+def test_100_clients_are_served_in_order_of_arrival(
+    quiet: Agent, callers: Callers, requests: Requests, fresh_name: str
+) -> None:
+    """Alone, each once, and with one Raft write a hand-over: each token is the one before + 1."""
+    queue = _serve(callers, quiet, requests, fresh_name, 100)
+    queue.recorder.check(100)
+    assert [grant.who for grant in queue.recorder.grants] == queue.arrived
+    # The gate's: it was alone when it acquired, and knew of no line.
+    assert len(requests.refused) <= 1
+    first = queue.recorder.tokens[0]
+    assert queue.recorder.tokens == list(range(first, first + 100))
+    assert requests.failures == []
+    assert quiet.sessions() == []
+    assert quiet.keys(fresh_name) == []
+
+
+def test_a_hand_over_costs_as_much_with_100_waiting_as_with_10(
+    quiet: Agent, callers: Callers, requests: Requests, fresh_name: str
+) -> None:
+    """A constant number of requests each, however many wait."""
+    costs = []
+    for count in (10, 50, 100):
+        queue = _serve(callers, quiet, requests, f"{fresh_name}/{count}", count)
+        queue.recorder.check(count)
+        costs.append(queue.requests / count)
+    assert max(costs) / min(costs) < 1.5
+    assert max(costs) < 8

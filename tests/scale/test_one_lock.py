@@ -1,0 +1,72 @@
+"""Hundreds of callers of two clients want one lock."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from concurrent.futures import Future
+from typing import Any
+
+from tests.scale.callers import Tasks, Threads, close_all, reached
+from tests.scale.counter import Requests
+from tests.scale.recorder import Recorder
+from tests.stage.agent import Agent
+from tests.waiting import eventually
+
+log = logging.getLogger(__name__)
+
+THREADS, TASKS = 200, 500
+
+# Seconds: ends a test that has failed, and nothing else.
+PATIENCE = 300.0
+
+
+async def _once(lock: Any, who: str, recorder: Recorder) -> None:
+    assert await reached(lock.acquire(timeout=PATIENCE))
+    recorder.begin(who, lock.token)
+    # Time for others to come in wrongly, and Consul's own word on who is inside.
+    holder = await reached(lock.holder())
+    assert (holder.session, holder.token) == (lock.session_id, lock.token)
+    recorder.end(who)
+    await reached(lock.release())
+
+
+def test_200_threads_and_500_tasks_get_one_lock_one_after_the_other(
+    quiet: Agent, threads: Threads, tasks: Tasks, requests: Requests, fresh_name: str
+) -> None:
+    """Each once, never two at a time, tokens growing; waiting needs one helper a client."""
+    before = threading.active_count()
+    recorder = Recorder()
+    thread_client, task_client = threads.client(quiet.address), tasks.client(quiet.address)
+    stranger = threads.client(quiet.address)
+    gate = threads.lock(fresh_name, stranger)
+    gate.acquire()
+    shared = tasks.lock(fresh_name, task_client)
+    futures: list[Future[Any]] = []
+    for n in range(THREADS):
+        own = threads.lock(fresh_name, thread_client)
+        futures.append(threads.start(_once(own, f"thread {n}", recorder)))
+    futures += [tasks.start(_once(shared, f"task {n}", recorder)) for n in range(TASKS)]
+
+    eventually(lambda: len(gate.waiters()) == 2, message="both clients are in Consul's line")
+    # Two keepers of threads: the gate's client has one as well.
+    assert threads.helpers() == ["consul-lock-keeper"] * 2
+    assert tasks.helpers() == ["consul-lock-keeper"]
+    assert threading.active_count() == before + THREADS + 2
+    assert recorder.grants == []
+
+    requests.clear()
+    start = time.monotonic()
+    gate.release()
+    for future in futures:
+        future.result(PATIENCE)
+    log.info("700 turns: %.2f s, %s", time.monotonic() - start, dict(requests.kinds))
+    recorder.check(THREADS + TASKS)
+    assert requests.failures == []
+    # Two clients in Consul's line cost as much as two, however many callers they have.
+    assert requests.of_locking() < 8 * (THREADS + TASKS)
+    close_all(threads, [thread_client, stranger])
+    close_all(tasks, [task_client])
+    assert quiet.sessions() == []
+    assert quiet.keys(fresh_name) == []

@@ -1,0 +1,198 @@
+"""The public API as a type checker sees it.  Never run: mypy --strict reads it."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Awaitable, Callable
+from typing import assert_type
+
+import consul_lock
+from consul_lock import aio
+from consul_lock.errors import ConsulLockError, LossReason
+
+
+def clients() -> None:
+    client = consul_lock.Client()
+    assert_type(client, consul_lock.Client)
+    consul_lock.Client(
+        "https://consul.example:8501",
+        token="secret",
+        token_file=None,
+        http_auth=("user", "password"),
+        ca_cert="ca.pem",
+        ca_path=None,
+        client_cert="cert.pem",
+        client_key="key.pem",
+        verify=True,
+        tls_server_name="server.dc1.consul",
+        datacenter="dc1",
+        namespace=None,
+        partition=None,
+        connect_timeout=1,
+        request_timeout=5.0,
+        retry_for=0,
+    )
+    with consul_lock.Client() as opened:
+        assert_type(opened, consul_lock.Client)
+    assert_type(consul_lock.Client.from_consul(object()), consul_lock.Client)
+    client.close()
+
+
+def sessions(client: consul_lock.Client) -> None:
+    with consul_lock.Session(client, ttl=15, lock_delay=5, checks=["serfHealth"]) as session:
+        assert_type(session, consul_lock.Session)
+        assert_type(session.id, str | None)
+        assert_type(session.open(), str)
+        consul_lock.Lock("a", session=session)
+    consul_lock.Session(service_checks=("service:web",), name="web")
+
+
+def locks(client: consul_lock.Client, note: Callable[[LossReason], int]) -> None:
+    lock = consul_lock.Lock(
+        "deploy/web",
+        client=client,
+        ttl=10,
+        lock_delay=30.0,
+        checks=["serfHealth"],
+        service_checks=(),
+        fair=True,
+        watch=True,
+        meta={"build": "7"},
+        command="make deploy",
+        on_lost=note,
+    )
+    assert_type(consul_lock.Lock.on_key("some/key", client=client), consul_lock.Lock)
+    assert_type(lock.acquire(), bool)
+    assert_type(lock.acquire(blocking=False), bool)
+    assert_type(lock.acquire(timeout=5), bool)
+    assert_type(lock.held, bool)
+    assert_type(lock.name, str)
+    assert_type(lock.key, str)
+    assert_type(lock.token, int | None)
+    assert_type(lock.session_id, str | None)
+    assert_type(lock.remaining(), float)
+    assert_type(lock.lost, threading.Event)
+    assert_type(lock.lost_reason, LossReason | None)
+    assert_type(lock.locked(), bool)
+    assert_type(lock.holder(), consul_lock.Holder | None)
+    assert_type(lock.waiters(), list[consul_lock.Holder])
+    lock.ensure_held()
+    lock.release()
+    with lock as held:
+        assert_type(held, consul_lock.Lock)
+    with lock(timeout=5) as held:
+        assert_type(held, consul_lock.Lock)
+
+
+def guards(lock: consul_lock.Lock) -> None:
+    pairs = lock.guard(
+        [
+            consul_lock.Op.set("a", "text"),
+            consul_lock.Op.set("b", b"bytes", flags=1),
+            consul_lock.Op.cas("c", "text", 7),
+            consul_lock.Op.delete("d"),
+            consul_lock.Op.delete_cas("e", 7),
+            consul_lock.Op.get("f"),
+            consul_lock.Op.check_index("g", 7),
+            consul_lock.Op.check_not_exists("h"),
+        ]
+    )
+    assert_type(pairs, list[consul_lock.Pair])
+    assert_type(pairs[0].key, str)
+    assert_type(pairs[0].value, bytes)
+    assert_type(pairs[0].modify_index, int)
+
+
+def holders(holder: consul_lock.Holder) -> None:
+    assert_type(holder.host, str)
+    assert_type(holder.pid, int)
+    assert_type(holder.user, str)
+    assert_type(holder.command, str)
+    assert_type(holder.since, float)
+    assert_type(holder.session, str)
+    assert_type(holder.meta["build"], str)
+    assert_type(holder.token, int | None)
+
+
+@consul_lock.locked("nightly")
+def waits(size: int) -> str:
+    return "x" * size
+
+
+@consul_lock.locked("nightly", on_busy="raise", timeout=5, ttl=15)
+def raises(size: int) -> str:
+    return "x" * size
+
+
+@consul_lock.locked("nightly", on_busy="skip")
+def skips(size: int) -> str:
+    return "x" * size
+
+
+def decorated() -> None:
+    assert_type(waits(size=1), str)
+    assert_type(raises(1), str)
+    assert_type(skips(1), str | None)
+    waits("one")  # type: ignore[arg-type] # parameters are those of the function
+
+
+def errors(error: ConsulLockError, lost: consul_lock.LockLost) -> None:
+    assert_type(error.key, str | None)
+    assert_type(error.session, str | None)
+    assert_type(lost.reason, LossReason)
+    assert_type(consul_lock.Conflict().flags, int | None)
+    assert_type(consul_lock.Conflict().limit, int | None)
+    assert_type(consul_lock.Unavailable().uncertain, bool)
+    assert_type(consul_lock.Unavailable().status, int | None)
+    os_error: OSError = consul_lock.PermissionDenied()
+    timeout: TimeoutError = consul_lock.LockTimeout()
+    value: ValueError = consul_lock.ConfigError()
+    runtime: RuntimeError = consul_lock.NotHeld()
+
+
+async def awaited(client: aio.Client, note: Callable[[LossReason], Awaitable[None]]) -> None:
+    async with aio.Client() as opened:
+        assert_type(opened, aio.Client)
+    async with aio.Session(client) as session:
+        assert_type(session, aio.Session)
+        assert_type(await session.open(), str)
+    lock = aio.Lock("deploy/web", client=client, fair=True, watch=True, on_lost=note)
+    assert_type(aio.Lock.on_key("some/key"), aio.Lock)
+    assert_type(await lock.acquire(), bool)
+    assert_type(await lock.acquire(timeout=5), bool)
+    assert_type(lock.held, bool)
+    assert_type(lock.token, int | None)
+    assert_type(lock.lost, asyncio.Event)
+    assert_type(await lock.locked(), bool)
+    assert_type(await lock.holder(), aio.Holder | None)
+    assert_type(await lock.waiters(), list[aio.Holder])
+    assert_type(await lock.guard([aio.Op.set("a", "text")]), list[aio.Pair])
+    await lock.release()
+    async with lock as held:
+        assert_type(held, aio.Lock)
+    async with lock(timeout=5) as held:
+        assert_type(held, aio.Lock)
+    await client.close()
+
+
+@aio.locked("nightly")
+async def waits_async(size: int) -> str:
+    return "x" * size
+
+
+@aio.locked("nightly", on_busy="skip")
+async def skips_async(size: int) -> str:
+    return "x" * size
+
+
+async def decorated_async() -> None:
+    assert_type(await waits_async(size=1), str)
+    assert_type(await skips_async(1), str | None)
+    lock = aio.Lock("forgotten")
+    lock.acquire()  # type: ignore[unused-coroutine] # a forgotten await is found
+
+
+def faces_do_not_mix(client: consul_lock.Client, aio_client: aio.Client) -> None:
+    consul_lock.Lock("a", client=aio_client)  # type: ignore[arg-type] # of the other face
+    aio.Lock("a", client=client)  # type: ignore[arg-type] # of the other face
