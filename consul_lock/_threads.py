@@ -114,7 +114,7 @@ class ThreadDriver:
     def _call(self, function: Callable[..., Any], args: tuple[Any, ...]) -> None:
         try:
             function(*args)
-        except Exception:
+        except (Exception, SystemExit):
             log.exception("%r raised an exception, which changes nothing", function)
 
     def _start(self, run: Callable[[], Any], name: str) -> threading.Thread:

@@ -99,7 +99,8 @@ class Lock(LockFace):
         `Unavailable` if Consul fails for longer than ``retry_for``; `PermissionDenied`.
         Whatever is raised, Ctrl-C included, nothing of it is left behind in Consul.
         """
-        return bool(self._client._run(self._core.acquire(blocking, timeout, threading.get_ident())))
+        me = threading.current_thread()
+        return bool(self._client._run(self._core.acquire(blocking, timeout, me)))
 
     def release(self) -> None:
         """Release it, to the next in line if there is one.
@@ -107,7 +108,7 @@ class Lock(LockFace):
         Raises `NotHeld`, `LockLost` if it was lost before, `Unavailable` if Consul cannot be
         reached: then it frees itself after twice the TTL and the lock-delay.
         """
-        self._client._run(self._core.release(threading.get_ident()))
+        self._client._run(self._core.release(threading.current_thread()))
 
     def locked(self) -> bool:
         """Whether anybody holds it, by Consul's word."""
@@ -138,7 +139,7 @@ class Lock(LockFace):
         return Timed(self, timeout)
 
     def __enter__(self) -> Self:
-        self._client._run(self._core.enter(None, threading.get_ident()))
+        self._client._run(self._core.enter(None, threading.current_thread()))
         return self
 
     def __exit__(
@@ -147,7 +148,7 @@ class Lock(LockFace):
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        self._client._run(self._core.leave(threading.get_ident(), kind is not None))
+        self._client._run(self._core.leave(threading.current_thread(), kind is not None))
 
 
 class Timed:
@@ -159,7 +160,7 @@ class Timed:
 
     def __enter__(self) -> Lock:
         lock = self._lock
-        lock._client._run(lock._core.enter(self._timeout, threading.get_ident()))
+        lock._client._run(lock._core.enter(self._timeout, threading.current_thread()))
         return lock
 
     def __exit__(

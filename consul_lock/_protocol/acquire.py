@@ -92,6 +92,10 @@ def _abandon(lock: LockCore, attempt: Attempt) -> Flow[None]:
     if session is not None:
         if session.doubtful and not session.shared:
             yield from lock.client.pool.destroy(session)
+        if session.shared and session.uncertain:
+            yield from lock.client.end_shared(session)
         now = yield Now()
         lock.client.pool.give_back(session, now)
+        # Nothing of it is ours any more, should the caller be cut off from here on.
+        attempt.session, attempt.exposed = None, False
     lock.client.turns.leave(attempt)

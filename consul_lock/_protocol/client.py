@@ -81,6 +81,8 @@ class ClientCore:
         Locks and signals of the process may have been held by threads that do not exist here,
         so all are made anew.
         """
+        for session in self.pool.live.values():
+            session.gone = True
         for hold in self.holds:
             hold.forked(surroundings.signal)
         self.holds = {}
@@ -104,7 +106,12 @@ class ClientCore:
         with self.mutex:
             first, self.kept = not self.kept, True
         if first:
-            yield Spawn(Keeper(self).run(), "consul-lock-keeper")
+            try:
+                yield Spawn(Keeper(self).run(), "consul-lock-keeper")
+            except BaseException:
+                # No thread was to be had: the next session tries again.
+                self.kept = False
+                raise
 
     def write(self, session: Session, request: Request) -> Flow[Outcome]:
         """A transaction that our session takes part in; until it is answered, it is in doubt."""
@@ -137,6 +144,15 @@ class ClientCore:
         for hold in [h for h in list(self.holds) if h.session is session]:
             yield from self.lose(hold, LossReason.SESSION_INVALID)
 
+    def end_shared(self, session: Session) -> Flow[None]:
+        """End a shared session that a late write could still give a lock to, or take one from.
+
+        The other locks of the session are lost, which is the price of sharing.
+        """
+        yield from self.pool.destroy(session)
+        for hold in [h for h in list(self.holds) if h.session is session]:
+            yield from self.lose(hold, LossReason.SESSION_INVALID)
+
     def clean_up(self, borrower: Any) -> Flow[None]:
         """Destroy what somebody borrowed and was never told of."""
         for session in self.pool.borrowed_by(borrower):
@@ -159,7 +175,7 @@ class ClientCore:
                 return
             hold.reason = reason
             self.holds.pop(hold, None)
-        if not hold.session.shared:
+        if reason is LossReason.DEADLINE or not hold.session.shared:
             self.pool.condemn(hold.session)
         self.turns.leave(hold.attempt)
         hold.lost.set()

@@ -178,7 +178,7 @@ class Pool:
                 if not expired:
                     yield from self._wire.destroy(session.id, timeout)
             except ConsulLockError:
-                continue
+                return  # Consul is away: the keeper has deadlines to watch meanwhile
             self.bury(session)
         if self.orphans:
             yield from self._sweep_orphans(now, timeout)

@@ -38,6 +38,8 @@ def release(lock: LockCore, call: Release) -> Flow[None]:
         yield from lock.client.pool.destroy(hold.session)
         lock.client.turns.leave(hold.attempt)
         raise lock.lost_error(hold)
+    if hold.session.shared and hold.session.uncertain:
+        yield from lock.client.end_shared(hold.session)
     now = yield Now()
     finish(lock, hold, now)
 

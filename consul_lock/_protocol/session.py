@@ -62,5 +62,8 @@ class Session:
 
     def proved(self, sent: float, index: int = 0) -> None:
         """A request that needed the session, sent at that time, was answered well."""
-        self.alive = max(self.alive, sent)
-        self.floor = max(self.floor, index)
+        # Compared first: another thread must not write an older value over a newer one.
+        if sent > self.alive:
+            self.alive = sent
+        if index > self.floor:
+            self.floor = index

@@ -14,8 +14,8 @@ from typing import Any
 
 import pytest
 
-from consul_lock import Client, Lock
-from consul_lock.testing import ServedWorld
+from consul_lock import Client, Lock, Session
+from consul_lock.testing import ServedWorld, serve
 from tests.contract.operator import Operator
 from tests.drivers import forking, interrupted
 from tests.waiting import eventually
@@ -89,3 +89,12 @@ def test_ctrl_c_while_waiting_leaves_nothing(
         assert (process.returncode, err) == (0, "")
     assert operator.keys(interrupted.NAME) == {}
     assert operator.sessions() == set()
+
+
+def test_a_forked_child_does_not_use_a_shared_session_of_its_parent() -> None:
+    """Both would find the session on the key, and both would believe that they hold the lock."""
+    with serve() as served, Client(served.address) as client:
+        shared = Session(client)
+        shared.open()
+        client._core.forked(client._driver, client._core.identity)
+        assert shared.id is None

@@ -94,7 +94,8 @@ class Tasks:
         return [name for name in names if name.startswith("consul-lock")]
 
     def close(self) -> None:
-        """End the loop."""
+        """End the loop, and what a test that failed has left on it."""
+        asyncio.run_coroutine_threadsafe(_cancel_others(), self.loop).result(60)
         self.loop.call_soon_threadsafe(self.loop.stop)
         self._thread.join()
         self.loop.close()
@@ -105,6 +106,13 @@ async def _named(body: Body) -> Any:
     assert task is not None
     task.set_name("caller")
     return await body
+
+
+async def _cancel_others() -> None:
+    left = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in left:
+        task.cancel()
+    await asyncio.gather(*left, return_exceptions=True)
 
 
 def close_all(callers: Callers, clients: list[Any]) -> None:
