@@ -40,6 +40,9 @@ _CLEAN_UP = 5.0
 # Seconds between reads while there is no place for a long poll, and their spread.
 _NO_PLACE = (0.75, 1.25)
 
+# What forked children keep of their parents, untouched.
+_parents: list[HttpSession] = []
+
 
 class AsyncioDriver:
     """Performs flows, and supplies what else the flows of tasks need."""
@@ -73,9 +76,9 @@ class AsyncioDriver:
         """Run a flow to its end; after any exception run its clean-up, and raise."""
         try:
             return await self._drive(job.flow)
-        except BaseException:
+        except BaseException as error:
             if job.undo is not None:
-                await self._clean_up(job.undo)
+                await self._clean_up(job.undo, error)
             raise
 
     async def _drive(self, flow: Flow[Any]) -> Any:
@@ -179,14 +182,19 @@ class AsyncioDriver:
                 await self.close()
             raise
 
-    async def _clean_up(self, undo: Callable[[], Flow[None]]) -> None:
-        """In a task of its own: cancelling the caller once more does not reach it."""
+    async def _clean_up(self, undo: Callable[[], Flow[None]], error: BaseException) -> None:
+        """In a task of its own: cancelling the caller does not reach it, and is not forgotten."""
         task = asyncio.get_running_loop().create_task(self._drive(undo()), name="consul-lock-undo")
         self._track(task)
         end = clock() + _CLEAN_UP
+        cancelled = None
         while not task.done() and clock() < end:
-            with contextlib.suppress(asyncio.CancelledError, TimeoutError):
+            try:
                 await asyncio.wait({task}, timeout=end - clock())
+            except asyncio.CancelledError as again:
+                cancelled = again
+        if cancelled is not None and not isinstance(error, asyncio.CancelledError):
+            raise cancelled from error
 
     def on_fork(self, forget: Callable[[], None]) -> None:
         """Call this in a forked child, which has none of our tasks."""
@@ -194,6 +202,8 @@ class AsyncioDriver:
 
     def forked(self) -> None:
         """In the child: the parent's connections are not ours to use."""
+        # Collecting it here would close its sockets in the epoll that we share with the parent.
+        _parents.append(self._http)
         self._http = HttpSession(self._config)
         self._helpers, self._polls, self._places = set(), POLLS, None
         self._on_fork()

@@ -90,10 +90,9 @@ def _abandon(lock: LockCore, attempt: Attempt) -> Flow[None]:
     """It was not to be had: give back what was borrowed for it."""
     session = attempt.session
     if session is not None:
-        if session.doubtful and not session.shared:
-            yield from lock.client.pool.destroy(session)
-        if session.shared and session.uncertain:
-            yield from lock.client.end_shared(session)
+        # Of a shared one, another thread may be writing just now: that is no doubt of ours.
+        if session.uncertain or (session.doubtful and not session.shared):
+            yield from lock.client.end(session)
         now = yield Now()
         lock.client.pool.give_back(session, now)
         # Nothing of it is ours any more, should the caller be cut off from here on.

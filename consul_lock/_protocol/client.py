@@ -144,10 +144,10 @@ class ClientCore:
         for hold in [h for h in list(self.holds) if h.session is session]:
             yield from self.lose(hold, LossReason.SESSION_INVALID)
 
-    def end_shared(self, session: Session) -> Flow[None]:
-        """End a shared session that a late write could still give a lock to, or take one from.
+    def end(self, session: Session) -> Flow[None]:
+        """End a session that a late write could still give a lock to, or take one from.
 
-        The other locks of the session are lost, which is the price of sharing.
+        Other locks of a shared one are lost and told so, which is the price of sharing.
         """
         yield from self.pool.destroy(session)
         for hold in [h for h in list(self.holds) if h.session is session]:

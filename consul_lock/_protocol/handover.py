@@ -18,7 +18,7 @@ from consul_lock._protocol.holder import inherit
 from consul_lock._protocol.line import Entry, Line
 from consul_lock._protocol.records import encode
 from consul_lock._protocol.verdict import lock_operation, unlock_operation
-from consul_lock.errors import LossReason, PermissionDenied, Unavailable
+from consul_lock.errors import LossReason, PermissionDenied, Refused, Unavailable
 
 # Refusals of a hand-over that we cannot explain, before we let go without one.
 _REFUSALS_MOST = 5
@@ -85,6 +85,8 @@ def _let_go(client: ClientCore, letting: Letting) -> Flow[LossReason | None]:
         elif outcome.says("isn't held", unlock) or outcome.says("doesn't exist", unlock):
             # An earlier try of this release may have come through without our being told.
             return None if doubtful else (yield from _why_lost(client, hold))
+        elif letting.blind:
+            raise Refused(f"cannot release {hold.key!r}: {outcome.reasons}", key=hold.key)
         else:
             _refused(letting)
 

@@ -43,7 +43,9 @@ def look(lock: LockCore, attempt: Attempt, *, certain: bool = False) -> Flow[Non
     """Read the lock's key, now; ``certain``: by a read that no deposed leader can answer."""
     attempt.seen = yield from lock.client.wire.get(lock.key, consistent=certain)
     attempt.certain = certain
-    attempt.trouble = None
+    if attempt.session is None or not attempt.session.uncertain:
+        # After a write without an answer only a write with one shows that all is well again.
+        attempt.trouble = None
 
 
 def accept(lock: LockCore, attempt: Attempt) -> Flow[Grant | None]:

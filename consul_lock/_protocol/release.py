@@ -39,7 +39,7 @@ def release(lock: LockCore, call: Release) -> Flow[None]:
         lock.client.turns.leave(hold.attempt)
         raise lock.lost_error(hold)
     if hold.session.shared and hold.session.uncertain:
-        yield from lock.client.end_shared(hold.session)
+        yield from lock.client.end(hold.session)
     now = yield Now()
     finish(lock, hold, now)
 

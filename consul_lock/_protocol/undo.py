@@ -38,7 +38,8 @@ def undo_acquire(lock: LockCore, attempt: Attempt) -> Flow[None]:
             yield from undo_release(lock, hold)
         return
     sessions = client.pool.borrowed_by(attempt)
-    if attempt.session is not None and attempt.session.shared:
+    if attempt.session is not None and attempt.session.shared and client.turns.has(attempt):
+        # Without the turn it may be another thread's lock that the session holds by now.
         sessions.append(attempt.session)
     for session in sessions:
         yield from _withdraw(lock, attempt, session)
@@ -54,7 +55,7 @@ def _withdraw(lock: LockCore, attempt: Attempt, session: Session) -> Flow[None]:
         return
     clean = yield from _let_go_of_all(lock, attempt, session)
     if not clean:
-        yield from pool.destroy(session)
+        yield from lock.client.end(session)
         yield from _tidy(lock)
     elif session.borrower is attempt:
         now = yield Now()
@@ -103,15 +104,15 @@ def undo_release(lock: LockCore, hold: Hold | None) -> Flow[None]:
 
 def _let_go_or_destroy(lock: LockCore, hold: Hold) -> Flow[None]:
     client, session = lock.client, hold.session
-    if session.borrower is not hold.attempt and not session.shared:
-        return
+    if not client.turns.has(hold.attempt):
+        return  # passed on to the next of this process, with the session
     try:
         yield from let_go(client, hold, patient=False)
         clean = not session.doubtful
     except ConsulLockError:
         clean = False
     if not clean:
-        yield from client.pool.destroy(session)
+        yield from client.end(session)
         yield from _tidy(lock)
         client.wake.set()
 
