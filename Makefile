@@ -5,6 +5,9 @@ BIN := .venv/bin
 REAL_CONSUL = CONSUL_BIN="$$(scripts/get-consul || true)"; \
 	if [ -n "$$CONSUL_BIN" ]; then export CONSUL_BIN; else unset CONSUL_BIN; fi
 
+# The tests mostly wait, for time-outs and expiries: more processes than cores, an agent for each.
+WORKERS ?= 4
+
 .PHONY: help demo test lint clean
 
 help:
@@ -29,7 +32,7 @@ lint: .venv/installed
 	$(BIN)/mypy
 
 test: lint
-	@$(REAL_CONSUL); $(BIN)/pytest
+	@$(REAL_CONSUL); $(BIN)/pytest -n $(WORKERS) --dist worksteal
 
 clean:
 	rm -rf .venv .nox build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage htmlcov

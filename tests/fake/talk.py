@@ -181,7 +181,7 @@ class Talk:
                 for name, item in value.items()
             }
         if isinstance(value, list):
-            return [self._normal(item) for item in value]
+            return sorted((self._normal(item) for item in value), key=_by_age)
         if isinstance(value, str):
             value = _UUID.sub(self._number, value)
             return _INDEX_TEXT.sub(self._compared, value)
@@ -193,6 +193,11 @@ class Talk:
 
     def _number(self, found: re.Match[str]) -> str:
         return self._ids.setdefault(found[0], f"<session {len(self._ids) + 1}>")
+
+
+def _by_age(item: Any) -> int:
+    """A list of sessions comes in the order of their ids, which are random; others stay."""
+    return int(item["CreateIndex"]) if isinstance(item, dict) and "LockDelay" in item else 0
 
 
 def op(verb: str, key: str, **fields: Any) -> dict[str, Any]:
