@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
+import queue
 import urllib.request
 
-from consul_lock import Client, Lock, LockLost
+from consul_lock import Client, Lock, LockLost, LossReason
+
+# A thread of the client calls on_lost: it hands the news over, and the main thread prints them.
+told: queue.Queue[LossReason] = queue.Queue()
 
 with Client() as client:
-    lock = Lock(
-        "examples/loss",
-        client=client,
-        watch=True,
-        on_lost=lambda reason: print("told at once:", reason.value),
-    )
+    lock = Lock("examples/loss", client=client, watch=True, on_lost=told.put)
     try:
         with lock:
             url = f"{client.config.origin}/v1/session/destroy/{lock.session_id}"
             urllib.request.urlopen(urllib.request.Request(url, method="PUT"), timeout=10).close()
-            lock.lost.wait(timeout=10)
+            print("told at once:", told.get(timeout=10).value)
             print("held:", lock.held)
     except LockLost as error:
         print("the block ended with:", error.reason.value)

@@ -101,7 +101,9 @@ def test_closing_cuts_connections(served: ServedWorld) -> None:
 def test_a_body_without_length_is_refused(served: ServedWorld) -> None:
     """Not modelled, so it is not done quietly."""
     connection = http.client.HTTPConnection(served.address.removeprefix("http://"), timeout=30)
-    connection.request("PUT", "/v1/session/create", iter([b"{}"]), encode_chunked=True)
+    connection.putrequest("PUT", "/v1/session/create")
+    connection.putheader("Transfer-Encoding", "chunked")
+    connection.endheaders()  # no body: the refusal does not wait for one
     assert connection.getresponse().status == 411
     connection.close()
 
