@@ -28,6 +28,7 @@ from consul_lock._protocol.flow import (
     Wait,
     Wall,
 )
+from consul_lock._signal import Signal
 from consul_lock._transport import Transport
 from consul_lock.config import Config
 
@@ -54,8 +55,8 @@ class ThreadDriver:
     def mutex(self) -> AbstractContextManager[Any]:
         return threading.RLock()
 
-    def signal(self) -> threading.Event:
-        return threading.Event()
+    def signal(self) -> Signal:
+        return Signal()
 
     def random(self) -> float:
         return random.random()
@@ -67,6 +68,8 @@ class ThreadDriver:
         try:
             return self._drive(job.flow)
         except BaseException:
+            # A signal handler's exception may have struck between the steps of the flow.
+            job.flow.close()
             if job.undo is not None:
                 self._clean_up(job.undo)
             raise
@@ -102,7 +105,7 @@ class ThreadDriver:
             case Wait(signal, timeout):
                 if threading.current_thread().name.startswith("consul-lock-keeper"):
                     self._transport.rest()
-                return signal.wait(timeout)  # type: ignore[attr-defined] # ours is an Event
+                return signal.wait(timeout)  # type: ignore[attr-defined] # ours can wait
             case Spawn(flow, name):
                 self._start(lambda: self._drive(flow), name)
             case Call(function, args):

@@ -6,6 +6,7 @@ Consul serves 200 connections per address and hangs up on older ones, so a clien
 
 from __future__ import annotations
 
+import queue
 import random
 import threading
 import time
@@ -47,10 +48,11 @@ class Transport:
         self._context = config.ssl_context()
         self._encode = Encoder(config).encode
         self._idle: deque[tuple[Connection, float, int]] = deque()
-        self._places = deque(range(REQUESTS))
+        # Not a semaphore: this one is in C, and no exception of a signal handler breaks it.
+        self._places: queue.SimpleQueue[int] = queue.SimpleQueue()
+        for place in range(REQUESTS):
+            self._places.put(place)
         self._polls = deque(range(POLLS))
-        self._hungry = 0
-        self._freed = threading.Condition()
         self._open: dict[Connection, None] = {}
         self.closed = False
 
@@ -60,14 +62,11 @@ class Transport:
             return self._send_poll(request)
         if request.urgent:
             return self._exchange(request)
-        self._take_place()
+        place = self._places.get()
         try:
             return self._exchange(request)
         finally:
-            self._places.append(0)
-            if self._hungry:
-                with self._freed:
-                    self._freed.notify()
+            self._places.put(place)
 
     def _send_poll(self, request: Request) -> Any:
         try:
@@ -79,28 +78,6 @@ class Transport:
             return self._exchange(request)
         finally:
             self._polls.append(0)
-
-    def _take_place(self) -> None:
-        try:
-            self._places.pop()
-            return
-        except IndexError:
-            pass  # all taken: wait below
-        with self._freed:
-            self._hungry += 1
-            try:
-                while not self._places_left():
-                    # The bound covers a place that was freed just before we counted as hungry.
-                    self._freed.wait(0.1)
-            finally:
-                self._hungry -= 1
-
-    def _places_left(self) -> bool:
-        try:
-            self._places.pop()
-        except IndexError:
-            return False
-        return True
 
     def _exchange(self, request: Request) -> Any:
         data = self._encode(request)

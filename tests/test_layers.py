@@ -30,7 +30,7 @@ _FLOOR = {"errors": 0, "_version": 0, "_protocol": 1, "_world": 2, "aio": 4, "te
 _DRIVERS_FLOOR, _FACES_FLOOR = 2, 3
 
 # Two colours that never meet.
-_THREADS = {"_blocking", "_threads", "_transport"}
+_THREADS = {"_blocking", "_signal", "_threads", "_transport"}
 _ASYNCIO = {"_async", "_asyncio", "_aiohttp"}
 
 _MODULE_LINES, _FUNCTION_LINES = 250, 40

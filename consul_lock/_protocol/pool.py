@@ -53,9 +53,11 @@ class Pool:
         """A session nobody else uses: an idle one, or a new one."""
         with self._mutex:
             idle = self._idle.get(terms)
-            session = idle.pop() if idle else None
+            session = idle[-1] if idle else None
             if session is not None:
+                # In this order: an exception of a signal handler between the two loses nothing.
                 session.borrower = borrower
+                self._forget_idle(session)
         if session is None:
             session = yield from self._create(terms, borrower)
         return session
@@ -68,9 +70,11 @@ class Pool:
             if session.doubtful:
                 self._condemn(session)
                 return
-            session.borrower = None
             session.idle_since = now
-            self._idle.setdefault(session.terms, []).append(session)
+            idle = self._idle.setdefault(session.terms, [])
+            if session not in idle:
+                idle.append(session)
+            session.borrower = None
 
     def condemn(self, session: Session) -> None:
         """Never renew it again; the keeper destroys it."""
@@ -117,18 +121,18 @@ class Pool:
             name = terms.name or f"{self._label}-{self._made}"
         try:
             made, sent = yield from self._wire.create_session(terms, name)
+            session = Session(made, terms, borrower)
+            session.proved(sent)
+            session.renewed = sent
+            session.next_renewal = sent + rules.period(terms)
+            with self._mutex:
+                self.live[made] = session
         except BaseException as error:
             unknown = not isinstance(error, ConsulLockError) or getattr(error, "uncertain", False)
-            if unknown and terms.name is None:
+            if unknown and terms.name is None and not self.borrowed_by(borrower):
                 # It may exist, or come to exist: its name is ours alone, so it can be found.
                 self.orphans[name] = now
             raise
-        session = Session(made, terms, borrower)
-        session.proved(sent)
-        session.renewed = sent
-        session.next_renewal = sent + rules.period(terms)
-        with self._mutex:
-            self.live[made] = session
         try:
             yield from self._verify(session)
         except Unavailable:

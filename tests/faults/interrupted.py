@@ -5,6 +5,7 @@ Run with ``-m``, an address and a name.
 
 from __future__ import annotations
 
+import signal
 import sys
 
 from consul_lock import Client, Lock
@@ -32,10 +33,14 @@ def interrupted(lock: Lock) -> None:
 
 def main(address: str, name: str) -> None:
     """One round for each line."""
+    # Whoever is started in the background by a shell ignores it.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     with Client(address) as client:
+        # One for all rounds: an exception that strikes in a __del__ is swallowed by Python.
+        lock = Lock(name, client=client, lock_delay=1)
         say("ready")
         while sys.stdin.readline():
-            interrupted(Lock(name, client=client, lock_delay=1))
+            interrupted(lock)
             say("cut")
 
 
