@@ -103,11 +103,14 @@ class ThreadDriver:
             case Sleep(low, high):
                 time.sleep(random.uniform(low, high))
             case Wait(signal, timeout):
-                if threading.current_thread().name.startswith("consul-lock-keeper"):
+                if _in_keeper():
                     self._transport.rest()
                 return signal.wait(timeout)  # type: ignore[attr-defined] # ours can wait
             case Spawn(flow, name):
                 self._start(lambda: self._drive(flow), name)
+            case Call(function, args) if _in_keeper():
+                # One that takes its time must not keep the keeper from renewing.
+                self._start(lambda: self._call(function, args), "consul-lock-on-lost")
             case Call(function, args):
                 self._call(function, args)
             case _:
@@ -152,6 +155,11 @@ class ThreadDriver:
             return
         thread.join(_CLEAN_UP)
 
+    @property
+    def closed(self) -> bool:
+        """Whether it has ended: nothing is performed any more."""
+        return self._transport.closed
+
     def close(self) -> None:
         """End what runs beside the callers, and close all connections."""
         end = time.monotonic() + _CLEAN_UP
@@ -176,3 +184,7 @@ class ThreadDriver:
         self._transport = Transport(self._config, clock)
         self._helpers, self._starting = {}, threading.RLock()
         self._on_fork()
+
+
+def _in_keeper() -> bool:
+    return threading.current_thread().name.startswith("consul-lock-keeper")

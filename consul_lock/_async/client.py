@@ -94,9 +94,11 @@ class Client:
         A lock that is held is told of its loss (`LossReason.REVOKED`).  Can be repeated; also
         done for every client when its loop ends as `asyncio.run` ends it.
         """
-        if not self._core.closed:
-            await self._run(closing.close(self._core))
-            await self._driver.close()
+        if not self._driver.closed:
+            try:
+                await self._run(closing.close(self._core))
+            finally:
+                await self._driver.close()
 
     async def __aenter__(self) -> Self:
         return self

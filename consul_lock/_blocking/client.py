@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import logging
 import threading
 import weakref
 from types import TracebackType
@@ -14,6 +15,8 @@ from consul_lock._protocol.client import ClientCore
 from consul_lock._protocol.flow import Job
 from consul_lock._threads import ThreadDriver
 from consul_lock.config import Config
+
+log = logging.getLogger("consul_lock")
 
 _open_clients: weakref.WeakSet[Client] = weakref.WeakSet()
 
@@ -96,9 +99,11 @@ class Client:
         A lock that is held is told of its loss (`LossReason.REVOKED`).  Can be repeated; also
         done for every client when the interpreter ends.
         """
-        if not self._core.closed:
-            self._run(closing.close(self._core))
-            self._driver.close()
+        if not self._driver.closed:
+            try:
+                self._run(closing.close(self._core))
+            finally:
+                self._driver.close()
 
     def __enter__(self) -> Self:
         return self
@@ -118,7 +123,10 @@ class Client:
 @atexit.register
 def _close_clients() -> None:
     for client in list(_open_clients):
-        client.close()
+        try:
+            client.close()
+        except Exception:
+            log.exception("%r could not be closed", client)  # the others still can
 
 
 _default_client: Client | None = None

@@ -141,15 +141,19 @@ class ClientCore:
     def lose_session(self, session: Session) -> Flow[None]:
         """Consul says that the session is dead: everything held with it is lost."""
         self.pool.bury(session)
-        for hold in [h for h in list(self.holds) if h.session is session]:
-            yield from self.lose(hold, LossReason.SESSION_INVALID)
+        yield from self._lose_all_of(session)
 
     def end(self, session: Session) -> Flow[None]:
         """End a session that a late write could still give a lock to, or take one from.
 
         Other locks of a shared one are lost and told so, which is the price of sharing.
         """
+        self.pool.condemn(session)
+        # Told first: destroying waits for Consul, which may be away.
+        yield from self._lose_all_of(session)
         yield from self.pool.destroy(session)
+
+    def _lose_all_of(self, session: Session) -> Flow[None]:
         for hold in [h for h in list(self.holds) if h.session is session]:
             yield from self.lose(hold, LossReason.SESSION_INVALID)
 

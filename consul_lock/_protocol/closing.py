@@ -3,36 +3,51 @@
 from __future__ import annotations
 
 from consul_lock._protocol.client import ClientCore
-from consul_lock._protocol.flow import Call, Flow, Job
+from consul_lock._protocol.flow import Call, Flow, Job, Now
 from consul_lock._protocol.handover import let_go
 from consul_lock._protocol.hold import Hold
 from consul_lock._protocol.state import Event
 from consul_lock.errors import ConsulLockError, LossReason
 
+# Seconds after which closing begins nothing more: with a frozen agent each request ends in a
+# time-out, and what is left then dies with its TTL.
+_CLOSE_WITHIN = 10.0
+
 
 def close(client: ClientCore) -> Job:
-    """Let go of what is still held, destroy all sessions, end the keeper."""
-    return Job(_close(client))
+    """Let go of what is still held, destroy all sessions, end the keeper.
+
+    Cut off in the middle, it is done again from the start: what was done is not there any more.
+    """
+    return Job(_close(client), lambda: _close(client))
 
 
 def _close(client: ClientCore) -> Flow[None]:
     client.closed = True
     client.wake.set()
+    now = yield Now()
+    end = now + _CLOSE_WITHIN
     for hold in list(client.holds):
-        yield from _revoke(client, hold)
+        yield from _revoke(client, hold, end)
     for session in [*client.pool.live.values(), *client.pool.condemned.values()]:
-        yield from client.pool.destroy(session)
-    yield from client.clean_up(None)
+        client.pool.condemn(session)
+        now = yield Now()
+        if now < end:
+            yield from client.pool.destroy(session)
+    if now < end:
+        yield from client.clean_up(None)
 
 
-def _revoke(client: ClientCore, hold: Hold) -> Flow[None]:
+def _revoke(client: ClientCore, hold: Hold, end: float) -> Flow[None]:
     """A lock is still held: let go of it in order, but tell its holder that it is lost."""
     with client.mutex:
         if not hold.advance(Event.RELEASE):
             return
         client.holds.pop(hold, None)
+    now = yield Now()
     try:
-        yield from let_go(client, hold, patient=False)
+        if now < end:
+            yield from let_go(client, hold, patient=False)
     except ConsulLockError:
         pass  # its session is destroyed next
     with client.mutex:

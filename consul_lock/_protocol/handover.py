@@ -75,8 +75,10 @@ def _let_go(client: ClientCore, letting: Letting) -> Flow[LossReason | None]:
             outcome = yield from _hand_over(client, hold, line, letting.fresh)
             unlock = 1
         else:
-            # A session in doubt is passed on to nobody: its late writes would be, too.
-            letting.heir = None if doubtful else client.turns.heir(hold.attempt)
+            # A session in doubt is passed on to nobody: its late writes would be, too.  Nor is
+            # one that the end of its client destroys.
+            alone = doubtful or client.closed
+            letting.heir = None if alone else client.turns.heir(hold.attempt)
             outcome = yield from _plain(client, letting, line)
             unlock = 0 if letting.blind else 1
         if outcome.done:

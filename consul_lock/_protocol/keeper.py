@@ -119,10 +119,13 @@ class Keeper:
                 timeout=timeout,
                 urgent=True,
             )
-            for place, hold in enumerate(holds):
-                yield from self._judge(hold, outcome, place, timeout)
         except ConsulLockError:
             return  # no news is no loss; the next turn asks again
+        for place, hold in enumerate(holds):
+            try:
+                yield from self._judge(hold, outcome, place, timeout)
+            except ConsulLockError:
+                continue  # the line could not be read: the others are judged all the same
 
     def _judge(self, hold: Hold, outcome: Outcome, place: int, timeout: float) -> Flow[None]:
         refusal = next((text for op, text in outcome.errors if op == 2 * place), None)

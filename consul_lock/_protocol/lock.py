@@ -93,7 +93,7 @@ class LockCore:
     def session_for(self, attempt: Attempt) -> Flow[Session]:
         """The session to contend with: the shared one, or one of our own."""
         if self.shared is not None:
-            return self.shared.open()
+            return self.shared.open(attempt)
         return self.client.borrow(self.terms, attempt)
 
     def supersede(self, hold: Hold) -> None:

@@ -18,14 +18,15 @@ class SharedSession:
         self.terms = terms
         self.current: Session | None = None
 
-    def open(self) -> Flow[Session]:
-        """The session, alive as far as we know."""
+    def open(self, borrower: Any = None) -> Flow[Session]:
+        """The session, alive as far as we know; ``borrower``: for whose call it is opened."""
         if self.current is not None and not self.current.gone:
             return self.current
-        made = yield from self.client.borrow(self.terms, self)
+        # Until it is the shared one it is borrowed for this call alone, whose undo ends it.
+        made = yield from self.client.borrow(self.terms, borrower or self)
         with self.client.mutex:
             if self.current is None or self.current.gone:
-                made.shared, self.current = True, made
+                made.shared, self.current, made.borrower = True, made, self
                 return made
             kept = self.current
         # Two threads opened it at the same time: the second one's is not needed.
@@ -39,8 +40,7 @@ class SharedSession:
     def _close(self) -> Flow[None]:
         session, self.current = self.current, None
         if session is not None and not session.gone:
-            yield from self.client.pool.destroy(session)
-            yield from self.client.lose_session(session)
+            yield from self.client.end(session)
 
     def opened(self) -> Job:
         """Open it now, to see early that it can be had."""

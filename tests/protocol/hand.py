@@ -12,6 +12,7 @@ from consul_lock._protocol import names, terms
 from consul_lock._protocol.client import ClientCore, Identity
 from consul_lock._protocol.flow import Call, Flow, Job, Now, Request, Sleep, Spawn, Wait, Wall
 from consul_lock._protocol.lock import LockCore, Settings
+from consul_lock.errors import Unavailable
 from consul_lock.testing import World
 
 NAME = "jobs/nightly"
@@ -52,6 +53,8 @@ class Hand:
         self.spawned: list[Flow[Any]] = []
         self.failures: deque[Exception | None] = deque()
         """What happens to the next requests: an error instead of being sent; None: nothing."""
+        self.frozen_for = 0.0
+        """So many seconds each request takes to end in a time-out; 0: Consul answers."""
         self.when_blocked: Callable[[], object] = lambda: None
         """Called when a blocking read finds nothing new, once."""
 
@@ -71,9 +74,9 @@ class Hand:
     def client(self, label: str = "a") -> ClientCore:
         return ClientCore(self, Identity({"host": label, "pid": 1}, label))
 
-    def lock(self, client: ClientCore | None = None, **settings: Any) -> LockCore:
+    def lock(self, client: ClientCore | None = None, name: str = NAME, **settings: Any) -> LockCore:
         asked = Settings(terms.terms(), **settings)
-        return LockCore(client or self.client(), names.for_name(NAME), asked)
+        return LockCore(client or self.client(), names.for_name(name), asked)
 
     def acquire(self, lock: LockCore, timeout: float | None = None, owner: str = "me") -> Any:
         return self.run(lock.acquire(timeout != 0, timeout or None, owner))
@@ -161,6 +164,9 @@ class Hand:
         self.sent.append(request)
         if self.failures and (failure := self.failures.popleft()) is not None:
             raise failure
+        if self.frozen_for:
+            self.world.advance(self.frozen_for)
+            raise Unavailable("no answer came")
         exchange = self.world.submit(request)
         if exchange.reply is None:
             hook, self.when_blocked = self.when_blocked, lambda: None

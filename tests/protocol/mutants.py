@@ -138,7 +138,7 @@ MUTANTS = (
     Mutant(
         "a lock in doubt is passed on inside the process",
         "handover:_let_go",
-        "None if doubtful else client.turns.heir(hold.attempt)",
+        "None if alone else client.turns.heir(hold.attempt)",
         "client.turns.heir(hold.attempt)",
         "test_doubt:test_a_session_in_doubt_is_not_passed_on_inside_the_process",
     ),

@@ -1,0 +1,98 @@
+"""The ends of clients and of shared sessions, and what must not depend on them."""
+
+from __future__ import annotations
+
+from consul_lock._protocol import closing, terms
+from consul_lock._protocol.keeper import Keeper
+from consul_lock._protocol.shared import SharedSession
+from consul_lock.errors import Unavailable
+from tests.protocol.hand import NAME, Hand
+from tests.protocol.stranger import operator
+
+KEY, BASE = f"{NAME}/.lock", f"{NAME}/.queue"
+
+
+def test_a_client_that_is_closed_passes_its_lock_to_nobody_of_its_own() -> None:
+    """The heir's session would be destroyed with the client: others would sit out a lock-delay."""
+    hand = Hand()
+    client = hand.client()
+    hand.acquire(hand.lock(client))
+    waiting = hand.lock(client).acquire(True, None, "another thread").flow
+    hand.drive(waiting, 0)
+    hand.run(closing.close(client))
+    assert hand.held() == {}
+    assert hand.acquire(hand.lock(hand.client("b")), timeout=0)
+
+
+def test_closing_while_an_agent_answers_nothing_ends_in_time() -> None:
+    """Each request ends in a time-out of seconds; with many locks that would be minutes."""
+    hand = Hand()
+    client = hand.client()
+    for number in range(20):
+        hand.acquire(hand.lock(client, f"{NAME}/{number}"))
+    begun, hand.frozen_for = hand.world.now, 3.0
+    hand.run(closing.close(client))
+    assert hand.world.now - begun < 20.0
+    assert client.pool.live == {}
+    assert client.holds == {}
+
+
+def test_closing_can_be_cut_off_and_done_again() -> None:
+    """The clean-up of a close is a close."""
+    hand = Hand()
+    client = hand.client()
+    hand.acquire(hand.lock(client))
+    job = closing.close(client)
+    hand.until(job.flow, lambda request: request.path == "/v1/txn")
+    job.flow.close()
+    assert job.undo is not None
+    hand.run(job.undo())
+    assert hand.sessions() == set()
+
+
+def test_a_shared_session_that_cannot_be_destroyed_now_is_destroyed_later() -> None:
+    """Its locks are told at once."""
+    hand = Hand()
+    client = hand.client()
+    shared = SharedSession(client, terms.terms())
+    lock = hand.lock(client, shared=shared)
+    hand.acquire(lock)
+    assert lock.hold is not None
+    hand.failures.extend([Unavailable("reset")] * 2)
+    hand.run(shared.close())
+    assert lock.hold.lost.is_set()
+    assert hand.sessions() == client.pool.condemned.keys()
+    hand.run(client.pool.sweep(hand.world.now))
+    assert hand.sessions() == set()
+
+
+def test_a_shared_session_whose_opening_was_cut_off_is_nobodys() -> None:
+    """So it ends as an idle one does, instead of living as long as the client."""
+    hand = Hand()
+    client = hand.client()
+    lock = hand.lock(client, shared=SharedSession(client, terms.terms()))
+    job = lock.acquire(True, None, "me")
+    hand.until(job.flow, lambda request: "/session/renew/" in request.path)
+    job.flow.close()
+    assert job.undo is not None
+    hand.run(job.undo())
+    (session,) = client.pool.live.values()
+    assert session.borrower is None
+
+
+def test_a_line_that_cannot_be_read_leaves_no_other_lock_unjudged() -> None:
+    """The keeper looks at many locks in one request, and reads their lines one by one."""
+    hand = Hand()
+    client = hand.client()
+    first, second = hand.lock(client), hand.lock(client, "jobs/other")
+    hand.acquire(first)
+    hand.acquire(second)
+    operator(hand.world, f"/v1/kv/{BASE}", body=b"somebody waits")
+    hand.world.advance(5.0)
+    operator(hand.world, "/v1/kv/jobs/other/.lock", "DELETE")
+    keeper = Keeper(client).run()
+    hand.until(keeper, lambda request: request.path == f"/v1/kv/{BASE}")
+    client.closed = True  # so that this is its last turn
+    hand.run_from(keeper, Unavailable("reset"))
+    assert second.hold is not None
+    assert second.hold.lost.is_set()
