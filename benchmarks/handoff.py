@@ -15,9 +15,11 @@ from typing import Any
 
 import rounds
 from bare import Pair
-from dev_agent import Agent
 from naive import NaiveLock
 from ours import TaskLock, ThreadLock
+from real import real_agent
+
+from tests.stage.agent import Agent
 
 OURS, NAIVE, BARE = "our Lock, 1 waiting", "python-consul2, 1 waiting", "bare sockets, 1 waiting"
 OURS_ASYNCIO = "our Lock, asyncio, 1 waiting"
@@ -103,8 +105,8 @@ def rings(agent: Agent, given: Any, stack: ExitStack) -> dict[str, Ring]:
     found = {OURS: ours(2)}
     if given.waiters > 1:
         found[f"our Lock, {given.waiters} waiting"] = ours(given.waiters + 1)
-    found[NAIVE] = ring([NaiveLock(agent.port, "bench/naive") for _ in range(2)])
-    found[BARE] = ring(Pair(agent.port, "bench/bare").members)
+    found[NAIVE] = ring([NaiveLock(agent.http_port, "bench/naive") for _ in range(2)])
+    found[BARE] = ring(Pair(agent.http_port, "bench/bare").members)
     return found
 
 
@@ -134,7 +136,7 @@ def main() -> None:
         "--waiters", type=int, default=4, help="of the longer line (default: %(default)s)"
     )
     given = parser.parse_args()
-    with Agent() as agent, ExitStack() as stack:
+    with real_agent() as agent, ExitStack() as stack:
         found = rings(agent, given, stack)
         turns = {name: ring.run for name, ring in found.items()}
         if given.asyncio:

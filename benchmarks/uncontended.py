@@ -14,9 +14,11 @@ from typing import Any
 
 import rounds
 from bare import Uncontended
-from dev_agent import Agent
 from naive import NaiveLock
 from ours import TaskLock, ThreadLock
+from real import real_agent
+
+from tests.stage.agent import Agent
 
 OURS, OURS_ASYNCIO, NAIVE, BARE = "our Lock", "our Lock, asyncio", "python-consul2", "bare socket"
 AIMS = {NAIVE: 4.0, BARE: 0.5}
@@ -58,10 +60,10 @@ def contenders(agent: Agent, given: Any, stack: ExitStack) -> dict[str, Callable
         lock = runner.run(make())
         stack.callback(lambda: runner.run(lock.close()))
         found[OURS_ASYNCIO] = lambda: runner.run(per_second_asyncio(lock, given.seconds))
-    naive = NaiveLock(agent.port, "bench/naive")
+    naive = NaiveLock(agent.http_port, "bench/naive")
     naive.acquire = naive.try_acquire  # type: ignore[assignment, method-assign] # nobody waits
     found[NAIVE] = of_threads(naive)
-    found[BARE] = of_threads(Uncontended(agent.port, "bench/bare"))
+    found[BARE] = of_threads(Uncontended(agent.http_port, "bench/bare"))
     return found
 
 
@@ -69,7 +71,7 @@ def main() -> None:
     parser = rounds.options("Acquire and release a lock that nobody else wants.")
     parser.add_argument("--seconds", type=float, default=0.5, help="a turn (default: %(default)s)")
     given = parser.parse_args()
-    with Agent() as agent, ExitStack() as stack:
+    with real_agent() as agent, ExitStack() as stack:
         figures = rounds.interleave(contenders(agent, given, stack), given.rounds)
     print(f"acquire and release, pairs a second, medians of {given.rounds} rounds")
     rounds.print_table(

@@ -31,6 +31,7 @@ from consul_lock._protocol.flow import (
     Wall,
 )
 from consul_lock.config import Config
+from consul_lock.errors import Unavailable
 
 log = logging.getLogger("consul_lock")
 
@@ -128,7 +129,7 @@ class AsyncioDriver:
         if request.urgent:
             return await self._http.exchange(request)
         if not request.wait:
-            async with self._place():
+            async with self._place(request.timeout or self._config.request_timeout):
                 return await self._http.exchange(request)
         if self._polls <= 0:
             await asyncio.sleep(min(random.uniform(*_NO_PLACE), request.wait))
@@ -140,11 +141,21 @@ class AsyncioDriver:
             self._polls += 1
 
     @contextlib.asynccontextmanager
-    async def _place(self) -> AsyncIterator[None]:
-        if self._places is None:
-            self._places = asyncio.Semaphore(REQUESTS)
-        async with self._places:
+    async def _place(self, timeout: float) -> AsyncIterator[None]:
+        places = self._places = self._places or asyncio.Semaphore(REQUESTS)
+        try:
+            async with asyncio.timeout(timeout):
+                await places.acquire()
+        except TimeoutError:
+            raise Unavailable(
+                f"{self._config.origin} has left {REQUESTS} requests of this client without an"
+                f" answer for {timeout:.1f} s, so no further one was sent",
+                uncertain=False,
+            ) from None
+        try:
             yield
+        finally:
+            places.release()
 
     # -- beside the callers ----------------------------------------------------------------
 
@@ -204,7 +215,7 @@ class AsyncioDriver:
         """In the child: the parent's connections are not ours to use."""
         # Collecting it here would close its sockets in the epoll that we share with the parent.
         _parents.append(self._http)
-        self._http = HttpSession(self._config)
+        self._http, self.closed = HttpSession(self._config), False
         self._helpers, self._polls, self._places = set(), POLLS, None
         self._on_fork()
 
@@ -217,11 +228,13 @@ class AsyncioDriver:
         self.closed = True
         me = asyncio.current_task()
         undoing = {t for t in self._helpers if t is not me and t.get_name() == "consul-lock-undo"}
-        if undoing:
-            await asyncio.wait(undoing, timeout=_CLEAN_UP)
-        others = {t for t in self._helpers if t is not me}
-        for task in others:
-            task.cancel()
-        if others:
-            await asyncio.wait(others, timeout=_CLEAN_UP)
-        await self._http.close()
+        try:
+            if undoing:
+                await asyncio.wait(undoing, timeout=_CLEAN_UP)
+            others = {t for t in self._helpers if t is not me}
+            for task in others:
+                task.cancel()
+            if others:
+                await asyncio.wait(others, timeout=_CLEAN_UP)
+        finally:
+            await self._http.close()

@@ -109,8 +109,7 @@ class ThreadDriver:
             case Spawn(flow, name):
                 self._start(lambda: self._drive(flow), name)
             case Call(function, args) if _in_keeper():
-                # One that takes its time must not keep the keeper from renewing.
-                self._start(lambda: self._call(function, args), "consul-lock-on-lost")
+                self._call_beside(function, args)
             case Call(function, args):
                 self._call(function, args)
             case _:
@@ -122,6 +121,13 @@ class ThreadDriver:
             function(*args)
         except (Exception, SystemExit):
             log.exception("%r raised an exception, which changes nothing", function)
+
+    def _call_beside(self, function: Callable[..., Any], args: tuple[Any, ...]) -> None:
+        """One that takes its time must not keep the keeper from renewing."""
+        try:
+            self._start(lambda: self._call(function, args), "consul-lock-on-lost")
+        except RuntimeError:
+            self._call(function, args)  # no thread is to be had: better late than not at all
 
     def _start(self, run: Callable[[], Any], name: str) -> threading.Thread:
         def body() -> None:

@@ -62,11 +62,21 @@ class Transport:
             return self._send_poll(request)
         if request.urgent:
             return self._exchange(request)
-        place = self._places.get()
+        place = self._place(request.timeout or self.config.request_timeout)
         try:
             return self._exchange(request)
         finally:
             self._places.put(place)
+
+    def _place(self, timeout: float) -> int:
+        try:
+            return self._places.get(timeout=timeout)
+        except queue.Empty:
+            raise Unavailable(
+                f"{self.config.origin} has left {REQUESTS} requests of this client without an"
+                f" answer for {timeout:.1f} s, so no further one was sent",
+                uncertain=False,
+            ) from None
 
     def _send_poll(self, request: Request) -> Any:
         try:

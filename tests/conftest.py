@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 import signal
-import subprocess
 import uuid
 from collections.abc import Generator, Iterator
 from pathlib import Path
@@ -14,26 +13,18 @@ from types import FrameType
 import pytest
 
 from tests.stage.agent import Agent, version_of
+from tests.stage.binary import NONE, find_consul
 from tests.stage.cluster import Cluster
 from tests.waiting import eventually
 
-_ROOT = Path(__file__).resolve().parent.parent
-_NONE = "no real consul: scripts/get-consul fetches one, or set CONSUL_BIN"
 _binary = pytest.StashKey[Path | None]()
 
 # Seconds for what a test leaves to be gone: a client closes its sessions at once.
 _GONE_WITHIN = 15.0
 
 
-def _find_consul() -> Path | None:
-    """CONSUL_BIN, the PATH or the cache; looks only."""
-    command = [str(_ROOT / "scripts" / "get-consul"), "--check"]
-    looked = subprocess.run(command, capture_output=True, text=True, check=False)
-    return Path(looked.stdout.strip()) if looked.returncode == 0 else None
-
-
 def pytest_configure(config: pytest.Config) -> None:
-    config.stash[_binary] = _find_consul()
+    config.stash[_binary] = find_consul()
     main = os.getpid()
 
     def end(number: int, frame: FrameType | None) -> None:
@@ -49,7 +40,7 @@ def pytest_report_header(config: pytest.Config) -> str:
     binary = config.stash[_binary]
     if binary is None:
         what = "fail (CI=true)" if _promised() else "are skipped"
-        return f"consul: none, tests marked real {what}; {_NONE}"
+        return f"consul: none, tests marked real {what}; {NONE}"
     return f"consul: {version_of(binary)}, {binary}"
 
 
@@ -93,8 +84,8 @@ def consul_binary(pytestconfig: pytest.Config) -> Path:
     if binary is not None:
         return binary
     if _promised():
-        pytest.fail(_NONE, pytrace=False)
-    pytest.skip(_NONE)
+        pytest.fail(NONE, pytrace=False)
+    pytest.skip(NONE)
 
 
 @pytest.fixture(scope="session")

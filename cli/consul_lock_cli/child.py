@@ -60,6 +60,8 @@ class Child:
         if self._go >= 0:
             os.close(self._go)
             self._go = -1
+            # It has nothing to lose yet, and might be stopped: then it would not see the pipe.
+            os.kill(self.pid, signal.SIGKILL)
             os.waitpid(self.pid, 0)
 
     def failure(self) -> OSError | None:

@@ -129,6 +129,9 @@ def default_client() -> Client:
             "a lock without client= belongs to the running event loop, and none is running: make"
             " the lock inside a coroutine, or give it a Client"
         ) from error
+    # A client knows its loop, which keeps the loop from being collected.
+    for ended in [known for known in _default_clients if known.is_closed()]:
+        del _default_clients[ended]
     client = _default_clients.get(loop)
     if client is None or client._core.closed:
         client = _default_clients[loop] = Client()

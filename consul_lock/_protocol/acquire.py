@@ -68,16 +68,19 @@ def _begin(lock: LockCore, attempt: Attempt, grant: Grant) -> Flow[bool]:
     client = lock.client
     hold = Hold(lock.where, grant, attempt, client.new_signal, lock.on_lost)
     now = yield Now()
-    if not hold.counts(now):
-        # We were paused for so long that somebody else may hold it by now.
-        yield from client.pool.destroy(grant.session)
-        return False
     if grant.crowded and grant.line is None:
         hold.look_at = now + _LOOK_AFTER
     with client.mutex:
-        attempt.hold = hold
-        lock.supersede(hold)
-        client.holds[hold] = None
+        # Whoever ends the session from here on finds the hold, and tells its loss.
+        counts = hold.counts(now)
+        if counts:
+            attempt.hold = hold
+            lock.supersede(hold)
+            client.holds[hold] = None
+    if not counts:
+        # We were paused for so long that somebody else may hold it by now.
+        yield from client.end(grant.session)
+        return False
     client.note(lock.key, crowded=grant.crowded)
     if hold.look_at is not None and hold.look_at < client.planned:
         client.wake.set()

@@ -16,7 +16,7 @@ from consul_lock._protocol.hold import Hold
 from consul_lock._protocol.records import Pair, key_rule
 from consul_lock._protocol.session import Session
 from consul_lock._protocol.state import State
-from consul_lock.errors import ConsulLockError, LossReason
+from consul_lock.errors import ConsulLockError, LossReason, PermissionDenied
 
 # Keys looked after in one request: two operations each, and Consul takes 64 up to 1.13.
 _HOLDS_AT_ONCE = 32
@@ -99,43 +99,42 @@ class Keeper:
 
     def _look_after(self, holds: list[Hold]) -> Flow[None]:
         holds = [h for h in holds if h.state is State.HELD]
-        for start in range(0, len(holds), _HOLDS_AT_ONCE):
-            yield from self._verify(holds[start : start + _HOLDS_AT_ONCE])
+        try:
+            for start in range(0, len(holds), _HOLDS_AT_ONCE):
+                yield from self._verify(holds[start : start + _HOLDS_AT_ONCE])
+        except ConsulLockError:
+            return  # no news is no loss; renewals come first, and the next turn asks again
 
     def _verify(self, holds: list[Hold]) -> Flow[None]:
         """See that the keys are ours, and whether anybody waits for them."""
-        operations = []
-        for hold in holds:
-            session = hold.session.id
-            operations.append({"Verb": "check-session", "Key": hold.key, "Session": session})
-            operations.append({"Verb": "check-not-exists", "Key": hold.base})
         now = yield Now()
         timeout = self._timeout(min(rules.patience(h.session.terms) for h in holds), now)
-        try:
-            outcome = yield from self._core.wire.transact(
-                operations,
-                "verifying the locks held",
-                key_rule("", "read"),
-                timeout=timeout,
-                urgent=True,
-            )
-        except ConsulLockError:
-            return  # no news is no loss; the next turn asks again
+        outcome = yield from self._ask(holds, timeout)
         for place, hold in enumerate(holds):
-            try:
-                yield from self._judge(hold, outcome, place, timeout)
-            except ConsulLockError:
-                continue  # the line could not be read: the others are judged all the same
+            yield from self._judge(hold, outcome, place, timeout)
+        for place, hold in enumerate(holds, len(holds)):
+            if hold.state is State.HELD and not hold.crowded and outcome.says("exists", place):
+                yield from self._read_line_if_we_may(hold, timeout)
+
+    def _ask(self, holds: list[Hold], timeout: float) -> Flow[Outcome]:
+        """First an operation for each key, then one for each sign of a line."""
+        keys = [{"Verb": "check-session", "Key": h.key, "Session": h.session.id} for h in holds]
+        signs = [{"Verb": "check-not-exists", "Key": h.base} for h in holds]
+        what, rule = "verifying the locks held", key_rule("", "read")
+        transact = self._core.wire.transact
+        try:
+            return (yield from transact(keys + signs, what, rule, timeout=timeout, urgent=True))
+        except PermissionDenied:
+            # A token for the locks' keys alone, as `consul lock` needs it, may read no signs.
+            return (yield from transact(keys, what, rule, timeout=timeout, urgent=True))
 
     def _judge(self, hold: Hold, outcome: Outcome, place: int, timeout: float) -> Flow[None]:
-        refusal = next((text for op, text in outcome.errors if op == 2 * place), None)
-        if refusal is not None:
-            reason = yield from self._core.diagnose(hold, _seen(hold, refusal), timeout)
-            yield from self._core.lose(hold, reason)
+        refusal = next((text for op, text in outcome.errors if op == place), None)
+        if refusal is None:
+            hold.session.proved(outcome.sent)
             return
-        hold.session.proved(outcome.sent)
-        if outcome.says("exists", 2 * place + 1) and not hold.crowded:
-            yield from self._read_line(hold, timeout)
+        reason = yield from self._core.diagnose(hold, _seen(hold, refusal), timeout)
+        yield from self._core.lose(hold, reason)
 
     def _read_lines(self, now: float) -> Flow[None]:
         for hold in list(self._core.holds):
@@ -143,9 +142,15 @@ class Keeper:
                 hold.look_at = None
                 timeout = self._timeout(rules.patience(hold.session.terms), now)
                 try:
-                    yield from self._read_line(hold, timeout)
+                    yield from self._read_line_if_we_may(hold, timeout)
                 except ConsulLockError:
-                    continue  # then the release reads it
+                    return  # the others in the next turn: before them come renewals and deadlines
+
+    def _read_line_if_we_may(self, hold: Hold, timeout: float) -> Flow[None]:
+        try:
+            yield from self._read_line(hold, timeout)
+        except PermissionDenied:
+            return  # the release does without, too
 
     def _read_line(self, hold: Hold, timeout: float) -> Flow[None]:
         """Read the line while holding, so that the release itself needs one request only."""

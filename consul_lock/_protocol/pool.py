@@ -119,6 +119,7 @@ class Pool:
         with self._mutex:
             self._made += 1
             name = terms.name or f"{self._label}-{self._made}"
+        made = ""
         try:
             made, sent = yield from self._wire.create_session(terms, name)
             session = Session(made, terms, borrower)
@@ -129,7 +130,7 @@ class Pool:
                 self.live[made] = session
         except BaseException as error:
             unknown = not isinstance(error, ConsulLockError) or getattr(error, "uncertain", False)
-            if unknown and terms.name is None and not self.borrowed_by(borrower):
+            if unknown and terms.name is None and made not in self.live:
                 # It may exist, or come to exist: its name is ours alone, so it can be found.
                 self.orphans[name] = now
             raise

@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable
 import pytest
 
 from consul_lock import ConfigError, LossReason
+from consul_lock._async import client as default
 from consul_lock.aio import Client, Lock
 from consul_lock.testing import ServedWorld
 from tests.contract.operator import Operator
@@ -170,3 +171,18 @@ def test_an_async_on_lost_runs_on_the_loop(served: ServedWorld, operator: Operat
             assert told == [(LossReason.SESSION_INVALID, asyncio.get_running_loop())]
 
     asyncio.run(main())
+
+
+def test_clients_of_ended_loops_are_forgotten(
+    served: ServedWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A program may run many loops, one after the other, with locks that have no client."""
+    monkeypatch.setenv("CONSUL_HTTP_ADDR", served.address)
+
+    async def main() -> None:
+        async with Lock("loops"):
+            pass
+
+    for _ in range(4):
+        asyncio.run(main())
+    assert len(default._default_clients) == 1

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from consul_lock._protocol import closing, terms
 from consul_lock._protocol.keeper import Keeper
+from consul_lock._protocol.lock import LockCore
 from consul_lock._protocol.shared import SharedSession
-from consul_lock.errors import Unavailable
-from tests.protocol.hand import NAME, Hand
+from consul_lock._protocol.state import State
+from consul_lock.errors import PermissionDenied, Unavailable
+from tests.protocol.hand import NAME, Hand, verbs
 from tests.protocol.stranger import operator
 
 KEY, BASE = f"{NAME}/.lock", f"{NAME}/.queue"
@@ -80,19 +82,73 @@ def test_a_shared_session_whose_opening_was_cut_off_is_nobodys() -> None:
     assert session.borrower is None
 
 
-def test_a_line_that_cannot_be_read_leaves_no_other_lock_unjudged() -> None:
-    """The keeper looks at many locks in one request, and reads their lines one by one."""
-    hand = Hand()
+def two_crowded(hand: Hand) -> tuple[LockCore, LockCore]:
+    """Two locks of one client; somebody waits for the first, and the second has been deleted."""
     client = hand.client()
     first, second = hand.lock(client), hand.lock(client, "jobs/other")
     hand.acquire(first)
     hand.acquire(second)
     operator(hand.world, f"/v1/kv/{BASE}", body=b"somebody waits")
-    hand.world.advance(5.0)
     operator(hand.world, "/v1/kv/jobs/other/.lock", "DELETE")
-    keeper = Keeper(client).run()
+    hand.world.advance(5.0)
+    return first, second
+
+
+def last_turn(hand: Hand, lock: LockCore) -> None:
+    """One turn of the keeper."""
+    keeper = Keeper(lock.client).run()
     hand.until(keeper, lambda request: request.path == f"/v1/kv/{BASE}")
-    client.closed = True  # so that this is its last turn
+    lock.client.closed = True
     hand.run_from(keeper, Unavailable("reset"))
+
+
+def test_a_line_that_cannot_be_read_leaves_no_other_lock_unjudged() -> None:
+    """The keeper looks at many locks in one request, and reads their lines one by one."""
+    hand = Hand()
+    first, second = two_crowded(hand)
+    last_turn(hand, first)
+    assert first.hold is not None
+    assert first.hold.state is State.HELD
     assert second.hold is not None
     assert second.hold.lost.is_set()
+
+
+def test_one_time_out_is_all_that_reading_lines_costs_a_turn() -> None:
+    """With many locks the renewals would come too late: each waits for its time-out."""
+    hand = Hand()
+    client = hand.client()
+    locks = [hand.lock(client, f"{NAME}/{number}") for number in range(10)]
+    for lock in locks:
+        hand.acquire(lock)
+        operator(hand.world, f"/v1/kv/{NAME}/{locks.index(lock)}/.queue", body=b"waits")
+    hand.world.advance(5.0)
+    keeper = Keeper(client).run()
+    hand.until(keeper, lambda request: request.path.endswith("/.queue"))
+    hand.sent.clear()
+    hand.frozen_for, client.closed = 3.0, True
+    hand.run_from(keeper, Unavailable("no answer came"))
+    assert [request.path for request in hand.sent] == []
+
+
+def test_a_token_for_the_keys_alone_is_enough_to_verify_them() -> None:
+    """It may not read who waits; the loss of a key is seen all the same."""
+    hand = Hand()
+    first, second = two_crowded(hand)
+    keeper = Keeper(first.client).run()
+    hand.until(keeper, lambda request: "check-session" in verbs(request))
+    first.client.closed = True
+    hand.run_from(keeper, PermissionDenied("no"))
+    assert second.hold is not None
+    assert second.hold.lost.is_set()
+
+
+def test_a_session_cut_off_while_created_is_found_though_the_borrower_has_another() -> None:
+    """Two openings of a shared session at once: the second one's is known by its name alone."""
+    hand = Hand()
+    client = hand.client()
+    shared = SharedSession(client, terms.terms())
+    late = shared.opened()
+    hand.until(late.flow, lambda request: request.path == "/v1/session/create")
+    hand.run(shared.opened())
+    late.flow.close()
+    assert len(client.pool.orphans) == 1
