@@ -9,8 +9,8 @@ from consul_lock._protocol.hold import Hold
 from consul_lock._protocol.state import Event
 from consul_lock.errors import ConsulLockError, LossReason
 
-# Seconds after which closing begins nothing more: with a frozen agent each request ends in a
-# time-out, and what is left then dies with its TTL.
+# Seconds from the first failure, after which closing begins nothing more: with a frozen agent
+# each request ends in a time-out, and what is left then dies with its TTL.
 _CLOSE_WITHIN = 10.0
 
 
@@ -25,31 +25,38 @@ def close(client: ClientCore) -> Job:
 def _close(client: ClientCore) -> Flow[None]:
     client.closed = True
     client.wake.set()
-    now = yield Now()
-    end = now + _CLOSE_WITHIN
+    end = float("inf")
     for hold in list(client.holds):
-        yield from _revoke(client, hold, end)
+        now = yield Now()
+        if not (yield from _revoke(client, hold, reachable=now < end)):
+            end = min(end, now + _CLOSE_WITHIN)
     for session in [*client.pool.live.values(), *client.pool.condemned.values()]:
         client.pool.condemn(session)
         now = yield Now()
         if now < end:
             yield from client.pool.destroy(session)
+        if session.id in client.pool.condemned:
+            end = min(end, now + _CLOSE_WITHIN)
+    now = yield Now()
     if now < end:
         yield from client.clean_up(None)
 
 
-def _revoke(client: ClientCore, hold: Hold, end: float) -> Flow[None]:
-    """A lock is still held: let go of it in order, but tell its holder that it is lost."""
+def _revoke(client: ClientCore, hold: Hold, *, reachable: bool) -> Flow[bool]:
+    """A lock is still held: let go of it in order, but tell its holder that it is lost.
+
+    False: it could not be let go of, and ends with its session.
+    """
     with client.mutex:
         if not hold.advance(Event.RELEASE):
-            return
+            return True
         client.holds.pop(hold, None)
-    now = yield Now()
+    clean = reachable
     try:
-        if now < end:
+        if reachable:
             yield from let_go(client, hold, patient=False)
     except ConsulLockError:
-        pass  # its session is destroyed next
+        clean = False
     with client.mutex:
         hold.advance(Event.TOO_LATE)
         hold.reason = LossReason.REVOKED
@@ -57,3 +64,4 @@ def _revoke(client: ClientCore, hold: Hold, end: float) -> Flow[None]:
     hold.lost.set()
     if hold.on_lost is not None:
         yield Call(hold.on_lost, (LossReason.REVOKED,))
+    return clean

@@ -55,6 +55,8 @@ class Hand:
         """What happens to the next requests: an error instead of being sent; None: nothing."""
         self.frozen_for = 0.0
         """So many seconds each request takes to end in a time-out; 0: Consul answers."""
+        self.slow_by = 0.0
+        """So many seconds each answer takes."""
         self.when_blocked: Callable[[], object] = lambda: None
         """Called when a blocking read finds nothing new, once."""
 
@@ -167,6 +169,7 @@ class Hand:
         if self.frozen_for:
             self.world.advance(self.frozen_for)
             raise Unavailable("no answer came")
+        self.world.advance(self.slow_by)
         exchange = self.world.submit(request)
         if exchange.reply is None:
             hook, self.when_blocked = self.when_blocked, lambda: None

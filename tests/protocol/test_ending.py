@@ -39,6 +39,18 @@ def test_closing_while_an_agent_answers_nothing_ends_in_time() -> None:
     assert client.holds == {}
 
 
+def test_closing_with_an_agent_that_is_only_slow_lets_go_of_everything() -> None:
+    """Others would wait for the TTL and the lock-delay of each lock that is left."""
+    hand = Hand()
+    client = hand.client()
+    for number in range(20):
+        hand.acquire(hand.lock(client, f"{NAME}/{number}"))
+    begun, hand.slow_by = hand.world.now, 0.5
+    hand.run(closing.close(client))
+    assert hand.world.now - begun > 15.0
+    assert hand.sessions() == set()
+
+
 def test_closing_can_be_cut_off_and_done_again() -> None:
     """The clean-up of a close is a close."""
     hand = Hand()
