@@ -4,35 +4,52 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+from typing import Any, TypedDict
 
 from consul_lock._clock import clock
 from consul_lock._protocol.client import ClientCore
-from consul_lock._protocol.lock import LockCore, Settings
-from consul_lock._protocol.names import LockKeys
+from consul_lock._protocol.primitive import Primitive, Settings
 from consul_lock._protocol.shared import SharedSession
 from consul_lock._protocol.state import State
-from consul_lock._protocol.terms import terms
+from consul_lock._protocol.terms import number, terms
 from consul_lock.errors import ConfigError, LossReason
 
 
-def lock_core(
+class Options(TypedDict, total=False):
+    """What everything that can be held has in common, by keyword.
+
+    Seconds.  See `Session` for ``ttl`` to ``heartbeat``, `Lock` for the others.
+    """
+
+    ttl: float
+    lock_delay: float
+    checks: Iterable[str]
+    service_checks: Iterable[str]
+    heartbeat: float | None
+    watch: bool
+    meta: Mapping[str, str] | None
+    command: str | None
+    on_lost: Callable[[LossReason], Any] | None
+
+
+HOLD_OFF_MOST = 86400.0
+"""Seconds: a day, as much as a session may live without being renewed."""
+
+
+def settings(
     client: ClientCore,
-    keys: LockKeys,
     shared: SharedSession | None,
     *,
-    ttl: float,
-    lock_delay: float,
-    checks: Iterable[str],
-    service_checks: Iterable[str],
-    fair: bool,
-    watch: bool,
-    meta: Mapping[str, str] | None,
-    command: str | None,
-    on_lost: Callable[[LossReason], Any] | None,
-) -> LockCore:
-    """A lock's flows, with checked settings."""
-    asked = terms(ttl, lock_delay, checks, service_checks)
+    fair: bool = False,
+    hold_off: float | None = None,
+    watch: bool = False,
+    meta: Mapping[str, str] | None = None,
+    command: str | None = None,
+    on_lost: Callable[[LossReason], Any] | None = None,
+    **of_session: Any,
+) -> Settings:
+    """Checked settings.  Raises `ConfigError`."""
+    asked = terms(**of_session)
     if shared is not None:
         if not shared.belongs_to(client):
             raise ConfigError("session= is of another client than client=; give both the same")
@@ -43,13 +60,20 @@ def lock_core(
             )
     if on_lost is not None and not callable(on_lost):
         raise ConfigError(f"on_lost={on_lost!r} is not callable")
-    return LockCore(client, keys, Settings(asked, shared, fair, watch, meta, command, on_lost))
+    if hold_off is not None and not 0 <= number("hold_off", hold_off) <= HOLD_OFF_MOST:
+        raise ConfigError(f"hold_off={hold_off!r} is out of range: 0 to {HOLD_OFF_MOST:g} s")
+    return Settings(asked, shared, fair, watch, meta, command, on_lost, hold_off)
 
 
 class LockFace:
     """The part of a lock that answers at once."""
 
-    _core: LockCore
+    _core: Primitive
+
+    @staticmethod
+    def _me() -> Any:
+        """The thread or task that asks."""
+        raise NotImplementedError
 
     @property
     def name(self) -> str:
@@ -68,7 +92,7 @@ class LockFace:
         True only until the hold deadline: the sending of the last good renewal plus the
         lock-delay (Consul lets nobody in sooner), less a margin of max(0.2 s, 5 %).  No I/O.
         """
-        hold = self._core.hold
+        hold = self._core.current(self._me())
         return hold is not None and hold.counts(clock())
 
     @property
@@ -78,13 +102,13 @@ class LockFace:
         The ModifyIndex of the write that gave us the lock.  None before the first acquire; it
         keeps its value after the end, to see what was written with it.
         """
-        hold = self._core.hold
+        hold = self._core.current(self._me())
         return hold.token if hold else None
 
     @property
     def session_id(self) -> str | None:
         """Id of the Consul session that holds it; None if it is not held."""
-        hold = self._core.hold
+        hold = self._core.current(self._me())
         return hold.session.id if hold and hold.state is State.HELD else None
 
     def remaining(self) -> float:
@@ -92,13 +116,13 @@ class LockFace:
 
         Renewals move this away again and again: a job does not have to be shorter.
         """
-        hold = self._core.hold
+        hold = self._core.current(self._me())
         return hold.remaining(clock()) if hold else 0.0
 
     @property
     def lost_reason(self) -> LossReason | None:
         """Why it was lost; None if it was not."""
-        hold = self._core.hold
+        hold = self._core.current(self._me())
         if hold is None:
             return None
         if hold.state is State.HELD and not hold.counts(clock()):
@@ -107,13 +131,13 @@ class LockFace:
 
     def ensure_held(self) -> None:
         """Raise `LockLost` if it was lost, `NotHeld` if it is not held.  No I/O."""
-        self._core.ensure(clock())
+        self._core.ensure(clock(), self._me())
 
     def __bool__(self) -> bool:
         raise TypeError("a lock is neither true nor false: use .held, or the result of acquire()")
 
     def __repr__(self) -> str:
-        hold = self._core.hold
+        hold = self._core.current(self._me())
         state = hold.state.value if hold else "never held"
         return f"<{type(self).__module__}.{type(self).__name__} {self.name!r}: {state}>"
 

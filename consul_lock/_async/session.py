@@ -20,7 +20,10 @@ class Session:
     Seconds: ``ttl`` 10 to 86400 (10: Consul frees at twice that, so it is the quickest),
     ``lock_delay`` 0 to 60 (30: a killed leader leaves a cluster for 15 to 19 s without one).
     ``checks`` are node checks such as "serfHealth", ``service_checks`` ids of service checks;
-    none by default, as a flap of a node's health should end no job.
+    none by default, as a flap of a node's health should end no job.  ``heartbeat`` (seconds, off
+    by default) registers a service with a check of that length at the local agent and keeps
+    passing it: a crashed process is noticed within two heartbeats instead of twice the TTL, a
+    paused one just as quickly.
     """
 
     def __init__(
@@ -31,10 +34,11 @@ class Session:
         lock_delay: float = 30.0,
         checks: Iterable[str] = (),
         service_checks: Iterable[str] = (),
+        heartbeat: float | None = None,
         name: str | None = None,
     ) -> None:
         self._client = client or default_client()
-        asked = terms(ttl, lock_delay, checks, service_checks, name)
+        asked = terms(ttl, lock_delay, checks, service_checks, name, heartbeat)
         self._core = SharedSession(self._client._core, asked)
 
     @property

@@ -5,21 +5,20 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from consul_lock._protocol.attempt import Attempt
-from consul_lock._protocol.contend import contend
 from consul_lock._protocol.flow import Flow, Now, Spawn, Wait
 from consul_lock._protocol.hold import Grant, Hold
+from consul_lock._protocol.persist import not_for_oneself, persist
 from consul_lock._protocol.watch import watch
-from consul_lock.errors import AlreadyHeld
 
 if TYPE_CHECKING:
-    from consul_lock._protocol.lock import LockCore
+    from consul_lock._protocol.primitive import Primitive
 
 # Seconds after which the keeper reads a line that we were told nothing of: those who have just
 # let go have had time to line up again, and a job that is shorter is not disturbed.
 _LOOK_AFTER = 0.005
 
 
-def acquire(lock: LockCore, attempt: Attempt, wait: float | None) -> Flow[bool]:
+def acquire(lock: Primitive, attempt: Attempt, wait: float | None) -> Flow[bool]:
     """Whether the lock was had within so many seconds; None: wait for ever."""
     if wait:
         now = yield Now()
@@ -28,7 +27,7 @@ def acquire(lock: LockCore, attempt: Attempt, wait: float | None) -> Flow[bool]:
         return False
     while True:
         if attempt.given is None or attempt.given.session.gone:
-            attempt.given = yield from contend(lock, attempt)
+            attempt.given = yield from persist(lock, attempt)
         if attempt.given is None:
             yield from _abandon(lock, attempt)
             return False
@@ -37,21 +36,15 @@ def acquire(lock: LockCore, attempt: Attempt, wait: float | None) -> Flow[bool]:
         attempt.given = None
 
 
-def _turn(lock: LockCore, attempt: Attempt) -> Flow[bool]:
+def _turn(lock: Primitive, attempt: Attempt) -> Flow[bool]:
     """Wait until nobody of this process is before us."""
     turns = lock.client.turns
-    occupant = turns.enter(attempt)
-    if occupant is None:
+    if turns.enter(attempt):
         return True
     if not attempt.blocking:
         return False
-    if occupant.owner == attempt.owner:
-        raise AlreadyHeld(
-            f"{lock.name!r} is held by this very thread or task, which would wait for itself"
-            " for ever; release it first, or use blocking=False",
-            key=lock.key,
-        )
-    while not turns.has(attempt):
+    not_for_oneself(lock, attempt)
+    while not attempt.admitted:
         remaining = None
         if attempt.deadline is not None:
             now = yield Now()
@@ -63,10 +56,10 @@ def _turn(lock: LockCore, attempt: Attempt) -> Flow[bool]:
     return True
 
 
-def _begin(lock: LockCore, attempt: Attempt, grant: Grant) -> Flow[bool]:
+def _begin(lock: Primitive, attempt: Attempt, grant: Grant) -> Flow[bool]:
     """It is granted: from now on it counts.  False if its time is over already."""
     client = lock.client
-    hold = Hold(lock.where, grant, attempt, client.new_signal, lock.on_lost)
+    hold = Hold(lock, grant, attempt)
     now = yield Now()
     if grant.crowded and grant.line is None:
         hold.look_at = now + _LOOK_AFTER
@@ -79,7 +72,8 @@ def _begin(lock: LockCore, attempt: Attempt, grant: Grant) -> Flow[bool]:
             client.holds[hold] = None
     if not counts:
         # We were paused for so long that somebody else may hold it by now.
-        yield from client.end(grant.session)
+        for session in hold.sessions:
+            yield from client.end(session)
         return False
     client.note(lock.key, crowded=grant.crowded)
     if hold.look_at is not None and hold.look_at < client.planned:
@@ -89,7 +83,7 @@ def _begin(lock: LockCore, attempt: Attempt, grant: Grant) -> Flow[bool]:
     return True
 
 
-def _abandon(lock: LockCore, attempt: Attempt) -> Flow[None]:
+def _abandon(lock: Primitive, attempt: Attempt) -> Flow[None]:
     """It was not to be had: give back what was borrowed for it."""
     session = attempt.session
     if session is not None:

@@ -32,6 +32,9 @@ _BAD_SETTING = (
     "too large",
 )
 
+TRANSACTION_MOST = 64
+"""Operations of one transaction at most: Consul up to 1.13 takes no more, later ones 128."""
+
 # One answer's text in an error message: enough to recognise it, not a page of HTML.
 _EXCERPT = 200
 
@@ -53,6 +56,10 @@ class Outcome(NamedTuple):
     def says(self, text: str, operation: int | None = None) -> bool:
         """Whether a refusal, of this operation if one is given, contains the text."""
         return any(text in what for op, what in self.errors if operation in (None, op))
+
+    def refusals(self, first: int, count: int) -> list[str]:
+        """The texts that refuse so many operations, from the ``first`` on."""
+        return [what for op, what in self.errors if first <= op < first + count]
 
     def invalid(self, session: str) -> bool:
         """Whether it was refused because this session is dead: a waiter's may be, not ours."""

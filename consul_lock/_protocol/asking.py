@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from consul_lock._protocol import line as lines
 from consul_lock._protocol.client import ClientCore
 from consul_lock._protocol.flow import Flow
+from consul_lock._protocol.hold import Hold
 from consul_lock._protocol.holder import Holder, parse
+from consul_lock._protocol.state import State
+
+if TYPE_CHECKING:
+    from consul_lock._protocol.lock import LockCore
 
 
 def holder(client: ClientCore, key: str) -> Flow[Holder | None]:
@@ -22,3 +29,11 @@ def waiters(client: ClientCore, base: str) -> Flow[list[Holder]]:
     found = yield from client.wire.tree(base)
     entries = lines.read(base, found.pairs).entries
     return [parse(entry.session, entry.about) for entry in entries]
+
+
+def read_line(lock: LockCore, hold: Hold, timeout: float) -> Flow[None]:
+    """Read the line while holding, so that the release itself needs one request only."""
+    found = yield from lock.client.wire.tree(lock.base, timeout)
+    line = lines.read(lock.base, found.pairs).behind(hold.session.id)
+    if hold.state is State.HELD:
+        hold.line, hold.crowded = line, hold.crowded or bool(line.sign)

@@ -8,13 +8,13 @@ from typing import Any, NamedTuple, Protocol
 
 from consul_lock._protocol import records
 from consul_lock._protocol.answer import Outcome
-from consul_lock._protocol.attempt import Turns
 from consul_lock._protocol.flow import Call, Flow, Now, Request, Signal, Spawn
 from consul_lock._protocol.hold import Hold
 from consul_lock._protocol.pool import Pool
 from consul_lock._protocol.records import Pair, Terms
 from consul_lock._protocol.session import Session
 from consul_lock._protocol.state import Event
+from consul_lock._protocol.turns import Turns
 from consul_lock._protocol.wire import Wire
 from consul_lock.errors import ConsulLockError, LossReason, PermissionDenied, Refused, Unavailable
 
@@ -64,7 +64,7 @@ class ClientCore:
         self.new_signal = surroundings.signal
         self.random = surroundings.random
         self.identity = identity
-        self.pool = Pool(self.wire, self.mutex, self.random, identity.label)
+        self.pool = Pool(self.wire, self.mutex, self.random, identity.label, self.new_signal)
         self.turns = Turns(self.mutex, self.new_signal)
         self.wake = self.new_signal()
         """Set when the keeper has something to do before it planned to."""
@@ -154,7 +154,7 @@ class ClientCore:
         yield from self.pool.destroy(session)
 
     def _lose_all_of(self, session: Session) -> Flow[None]:
-        for hold in [h for h in list(self.holds) if h.session is session]:
+        for hold in [h for h in list(self.holds) if session in h.sessions]:
             yield from self.lose(hold, LossReason.SESSION_INVALID)
 
     def clean_up(self, borrower: Any) -> Flow[None]:
@@ -179,8 +179,9 @@ class ClientCore:
                 return
             hold.reason = reason
             self.holds.pop(hold, None)
-        if reason is LossReason.DEADLINE or not hold.session.shared:
-            self.pool.condemn(hold.session)
+        for session in hold.sessions:
+            if reason is LossReason.DEADLINE or not session.shared:
+                self.pool.condemn(session)
         self.turns.leave(hold.attempt)
         hold.lost.set()
         self.wake.set()
@@ -195,8 +196,9 @@ class ClientCore:
         The end of a session takes its keys with it, so the session is asked about first.
         """
         try:
-            if (yield from self.wire.renew(hold.session.id, timeout)) is None:
-                return LossReason.SESSION_INVALID
+            for session in hold.sessions:
+                if (yield from self.wire.renew(session.id, timeout)) is None:
+                    return LossReason.SESSION_INVALID
         except ConsulLockError:
             pass  # not known: judge by the key alone
         if pair is None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from consul_lock._protocol.client import ClientCore
 from consul_lock._protocol.flow import Call, Flow, Job, Now
-from consul_lock._protocol.handover import let_go
 from consul_lock._protocol.hold import Hold
 from consul_lock._protocol.state import Event
 from consul_lock.errors import ConsulLockError, LossReason
@@ -40,6 +39,7 @@ def _close(client: ClientCore) -> Flow[None]:
     now = yield Now()
     if now < end:
         yield from client.clean_up(None)
+    yield from client.pool.pulses.close()
 
 
 def _revoke(client: ClientCore, hold: Hold, *, reachable: bool) -> Flow[bool]:
@@ -54,7 +54,7 @@ def _revoke(client: ClientCore, hold: Hold, *, reachable: bool) -> Flow[bool]:
     clean = reachable
     try:
         if reachable:
-            yield from let_go(client, hold, patient=False)
+            yield from hold.lock.let_go(hold, patient=False)
     except ConsulLockError:
         clean = False
     with client.mutex:

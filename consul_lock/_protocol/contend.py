@@ -11,14 +11,15 @@ from typing import TYPE_CHECKING
 
 from consul_lock._protocol import line as lines
 from consul_lock._protocol.answer import Outcome
-from consul_lock._protocol.attempt import Attempt
-from consul_lock._protocol.flow import Flow, Now, Request, Sleep, Wall
+from consul_lock._protocol.attempt import LockAttempt
+from consul_lock._protocol.flow import Flow, Request, Sleep, Wall
 from consul_lock._protocol.hold import Grant
+from consul_lock._protocol.persist import may_wait, not_for_oneself
 from consul_lock._protocol.queue import accept, give_up, join, look, wait_for_turn
 from consul_lock._protocol.records import Found, encode
 from consul_lock._protocol.session import Session
 from consul_lock._protocol.verdict import Verdict, judge, lock_operation, unchanged_operation
-from consul_lock.errors import Conflict, Unavailable
+from consul_lock.errors import Conflict
 
 if TYPE_CHECKING:
     from consul_lock._protocol.lock import LockCore
@@ -26,35 +27,9 @@ if TYPE_CHECKING:
 # Seconds between tries while Consul imposes the lock-delay, whose end nothing announces.
 _DELAY_RETRY = (0.25, 1.0)
 
-# Seconds between tries after an error: the first, doubled each time, and the most.
-_TROUBLE_FIRST, _TROUBLE_MOST = 0.1, 2.0
 
-
-def contend(lock: LockCore, attempt: Attempt) -> Flow[Grant | None]:
-    """Get the lock.  None: it was not to be had in time.  Rides out errors of the server."""
-    while True:
-        try:
-            return (yield from _contend(lock, attempt))
-        except Unavailable as error:
-            yield from _ride_out(lock, attempt, error)
-            attempt.seen = None
-
-
-def _ride_out(lock: LockCore, attempt: Attempt, error: Unavailable) -> Flow[None]:
-    """Pause before trying again, or raise the error if there has been enough of it."""
-    now = yield Now()
-    since, times = attempt.trouble or (now, 0)
-    attempt.trouble = since, times + 1
-    end = since + lock.client.retry_for
-    if attempt.deadline is not None:
-        end = min(end, attempt.deadline)
-    if not attempt.blocking or lock.client.closed or now >= end:
-        raise error
-    most = min(_TROUBLE_FIRST * 2.0**times, _TROUBLE_MOST, end - now)
-    yield Sleep(most / 2, most)
-
-
-def _contend(lock: LockCore, attempt: Attempt) -> Flow[Grant | None]:
+def contend(lock: LockCore, attempt: LockAttempt) -> Flow[Grant | None]:
+    """Get the lock.  None: it was not to be had in time."""
     while True:
         session, verdict = yield from _where_we_stand(lock, attempt)
         if verdict is Verdict.FOREIGN:
@@ -70,13 +45,14 @@ def _contend(lock: LockCore, attempt: Attempt) -> Flow[Grant | None]:
             if outcome.done:
                 return Grant(session, outcome.raft_index, attempt.queued, None)
             yield from _refused(lock, attempt, outcome)
-        elif not (yield from _may_wait(attempt)):
+        elif not (yield from may_wait(attempt)):
             return (yield from give_up(lock, attempt))
         else:
+            not_for_oneself(lock, attempt)
             yield from wait_for_turn(lock, attempt)
 
 
-def _where_we_stand(lock: LockCore, attempt: Attempt) -> Flow[tuple[Session, Verdict]]:
+def _where_we_stand(lock: LockCore, attempt: LockAttempt) -> Flow[tuple[Session, Verdict]]:
     session = attempt.session
     if session is None or session.gone:
         session = yield from _new_session(lock, attempt)
@@ -86,7 +62,7 @@ def _where_we_stand(lock: LockCore, attempt: Attempt) -> Flow[tuple[Session, Ver
     return session, judge(attempt.seen, session, certain=attempt.certain)
 
 
-def _new_session(lock: LockCore, attempt: Attempt) -> Flow[Session]:
+def _new_session(lock: LockCore, attempt: LockAttempt) -> Flow[Session]:
     attempt.queued = attempt.joined = attempt.exposed = False
     attempt.forget_place()
     attempt.session = yield from lock.session_for(attempt)
@@ -94,7 +70,7 @@ def _new_session(lock: LockCore, attempt: Attempt) -> Flow[Session]:
     return attempt.session
 
 
-def _take(lock: LockCore, attempt: Attempt) -> Flow[Outcome]:
+def _take(lock: LockCore, attempt: LockAttempt) -> Flow[Outcome]:
     """Lock the key, if it still is as it was read: nothing foreign is ever overwritten."""
     session, pair = attempt.session, attempt.seen.pair if attempt.seen else None
     assert session is not None
@@ -113,7 +89,7 @@ def _take(lock: LockCore, attempt: Attempt) -> Flow[Outcome]:
     return outcome
 
 
-def _taking(lock: LockCore, attempt: Attempt, session: Session, since: float) -> Request:
+def _taking(lock: LockCore, attempt: LockAttempt, session: Session, since: float) -> Request:
     pair = attempt.seen.pair if attempt.seen else None
     operations = [unchanged_operation(lock.key, pair)]
     if lock.fair and not attempt.queued:
@@ -122,10 +98,10 @@ def _taking(lock: LockCore, attempt: Attempt, session: Session, since: float) ->
     operations.append(lock_operation(lock.key, session.id, value))
     if attempt.joined:
         operations.append({"Verb": "delete", "Key": lines.entry_key(lock.base, session.id)})
-    return lock.client.wire.transaction(operations, f"locking {lock.key!r}", lock.write_rule)
+    return lock.client.wire.transaction(operations, f"locking {lock.key!r}", lock.rule)
 
 
-def _refused(lock: LockCore, attempt: Attempt, outcome: Outcome) -> Flow[None]:
+def _refused(lock: LockCore, attempt: LockAttempt, outcome: Outcome) -> Flow[None]:
     """The lock could not be taken: find out where we stand."""
     attempt.refused = True
     attempt.seen = None
@@ -134,7 +110,7 @@ def _refused(lock: LockCore, attempt: Attempt, outcome: Outcome) -> Flow[None]:
     if outcome.says("invalid session") or not (outcome.delayed or overtaking):
         return
     # Free, but in lock-delay, or others are in line and we are fair: line up.
-    if not (yield from _may_wait(attempt)):
+    if not (yield from may_wait(attempt)):
         return
     if not attempt.queued:
         yield from join(lock, attempt)
@@ -142,18 +118,11 @@ def _refused(lock: LockCore, attempt: Attempt, outcome: Outcome) -> Flow[None]:
         yield Sleep(*_DELAY_RETRY)
 
 
-def _may_take(attempt: Attempt) -> Flow[bool]:
+def _may_take(attempt: LockAttempt) -> Flow[bool]:
     """A free lock is for the first in line, or for a newcomer; one who may not wait tries once."""
     if attempt.queued and not attempt.first:
         return False
-    return not attempt.refused or (yield from _may_wait(attempt))
-
-
-def _may_wait(attempt: Attempt) -> Flow[bool]:
-    if not attempt.blocking:
-        return False
-    now = yield Now()
-    return attempt.deadline is None or now < attempt.deadline
+    return not attempt.refused or (yield from may_wait(attempt))
 
 
 def _conflict(lock: LockCore, seen: Found | None) -> Conflict:

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from consul_lock._protocol.answer import TRANSACTION_MOST, Outcome
 from consul_lock._protocol.flow import Flow
 from consul_lock._protocol.hold import Hold
 from consul_lock._protocol.records import Pair, encode, key_rule
 from consul_lock.errors import ConfigError, Conflict
 
 if TYPE_CHECKING:
-    from consul_lock._protocol.lock import LockCore
+    from consul_lock._protocol.primitive import Primitive
 
-OPERATIONS_MOST = 63
-"""Operations of one guard: Consul up to 1.13 takes 64, and one of them is the guard itself."""
+# Tries, as what the guard itself compares can change while the lock goes on being held.
+_TRIES = 10
 
 
 class Op(NamedTuple):
@@ -76,26 +77,36 @@ def _bytes(value: str | bytes) -> bytes:
     return value.encode() if isinstance(value, str) else bytes(value)
 
 
-def guard(lock: LockCore, hold: Hold, operations: tuple[Op, ...]) -> Flow[list[Pair]]:
+def guard(lock: Primitive, hold: Hold, operations: tuple[Op, ...]) -> Flow[list[Pair]]:
     """Carry out all operations or none, and none if the lock is not ours."""
-    if len(operations) > OPERATIONS_MOST:
-        raise ConfigError(
-            f"{len(operations)} operations in one guard; Consul takes {OPERATIONS_MOST} at most"
-        )
-    check = {"Verb": "check-session", "Key": hold.key, "Session": hold.session.id}
-    request = lock.client.wire.transaction(
-        [check, *(operation.wire() for operation in operations)],
-        f"writing under the guard of {hold.key!r}",
-        key_rule(operations[0].key if operations else ""),
-    )
-    outcome = yield from lock.client.write(hold.session, request)
-    if outcome.done:
-        return list(outcome.pairs[1:])
-    if any(operation == 0 for operation, _ in outcome.errors):
-        found = yield from lock.client.wire.get(hold.key, consistent=True)
-        reason = yield from lock.client.diagnose(hold, found.pair)
-        yield from lock.client.lose(hold, reason)
-        raise lock.lost_error(hold)
+    for _ in range(_TRIES):
+        checks = yield from lock.guarded(hold)
+        outcome = yield from _write(lock, hold, checks, operations)
+        if outcome.done:
+            return list(outcome.pairs[len(checks) :])
+        if not any(operation < len(checks) for operation, _ in outcome.errors):
+            break
+        reason = yield from lock.examine(hold, None, None)
+        if reason is not None:
+            yield from lock.client.lose(hold, reason)
+            raise lock.lost_error(hold)
     raise Conflict(
         f"nothing was written under the guard of {hold.key!r}: {outcome.reasons}", key=hold.key
     )
+
+
+def _write(
+    lock: Primitive, hold: Hold, checks: list[dict[str, Any]], operations: tuple[Op, ...]
+) -> Flow[Outcome]:
+    if len(checks) + len(operations) > TRANSACTION_MOST:
+        most = TRANSACTION_MOST - len(checks)
+        raise ConfigError(
+            f"{len(operations)} operations in one guard; Consul takes {most} at most beside the"
+            f" {len(checks)} that are the guard itself"
+        )
+    request = lock.client.wire.transaction(
+        [*checks, *(operation.wire() for operation in operations)],
+        f"writing under the guard of {hold.key!r}",
+        key_rule(operations[0].key if operations else ""),
+    )
+    return (yield from lock.client.write(hold.session, request))

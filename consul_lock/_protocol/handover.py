@@ -6,19 +6,22 @@ so it is never free while somebody waits: first come, first served, one Raft wri
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from consul_lock._protocol import line as lines
 from consul_lock._protocol.answer import Outcome
 from consul_lock._protocol.attempt import Attempt
-from consul_lock._protocol.client import ClientCore
-from consul_lock._protocol.flow import Flow, Now, Request, Sleep, Wall
+from consul_lock._protocol.flow import Flow, Request, Wall
 from consul_lock._protocol.hold import Grant, Hold
 from consul_lock._protocol.holder import inherit
 from consul_lock._protocol.line import Entry, Line
+from consul_lock._protocol.persist import until_let_go
 from consul_lock._protocol.records import encode
-from consul_lock._protocol.verdict import lock_operation, unlock_operation
-from consul_lock.errors import LossReason, PermissionDenied, Refused, Unavailable
+from consul_lock._protocol.verdict import check_session, lock_operation, unlock_operation
+from consul_lock.errors import LossReason, PermissionDenied, Refused
+
+if TYPE_CHECKING:
+    from consul_lock._protocol.lock import LockCore
 
 # Refusals of a hand-over that we cannot explain, before we let go without one.
 _REFUSALS_MOST = 5
@@ -27,7 +30,8 @@ _REFUSALS_MOST = 5
 class Letting:
     """One release under way."""
 
-    def __init__(self, hold: Hold) -> None:
+    def __init__(self, lock: LockCore, hold: Hold) -> None:
+        self.lock = lock
         self.hold = hold
         self.fresh = False
         """The line was read since the last refusal: what it says is as new as it gets."""
@@ -38,70 +42,63 @@ class Letting:
         """Who of this process got it."""
 
 
-def let_go(client: ClientCore, hold: Hold, *, patient: bool = True) -> Flow[LossReason | None]:
-    """Release a lock that we hold.  Returns why it was lost, if it turns out that it was.
-
-    Errors of the server are ridden out while the lock counts as held (``patient``), then
-    raised.
-    """
-    letting, since = Letting(hold), 0.0
-    while True:
-        try:
-            reason = yield from _let_go(client, letting)
-        except PermissionDenied:
-            if letting.blind:
-                raise
-            # A token for the lock's key alone, as `consul lock` needs it: do as that does.
-            letting.blind = True
-        except Unavailable:
-            now = yield Now()
-            since = since or now
-            end = min(hold.session.deadline(), since + client.retry_for)
-            if not patient or client.closed or now >= end:
-                raise
-            letting.fresh = False
-            yield Sleep(0.1, 0.4)
-        else:
-            return reason
+def let_go(lock: LockCore, hold: Hold, *, patient: bool = True) -> Flow[LossReason | None]:
+    """Release a lock that we hold.  Returns why it was lost, if it turns out that it was."""
+    letting = Letting(lock, hold)
+    return until_let_go(lock.client, hold, lambda: _allowed(letting), patient=patient)
 
 
-def _let_go(client: ClientCore, letting: Letting) -> Flow[LossReason | None]:
+def _allowed(letting: Letting) -> Flow[LossReason | None]:
+    letting.fresh = False
+    try:
+        return (yield from _let_go(letting))
+    except PermissionDenied:
+        if letting.blind:
+            raise
+    # A token for the lock's key alone, as `consul lock` needs it: do as that does.
+    letting.blind = True
+    return (yield from _let_go(letting))
+
+
+def _let_go(letting: Letting) -> Flow[LossReason | None]:
+    lock = letting.lock
+    client = lock.client
     hold = letting.hold
     while True:
         doubtful = hold.session.doubtful
-        line = yield from _known_line(client, letting)
+        line = yield from _known_line(letting)
         if line is not None and line.entries:
             letting.heir = None
-            outcome = yield from _hand_over(client, hold, line, letting.fresh)
+            outcome = yield from _hand_over(lock, hold, line, letting.fresh)
             unlock = 1
         else:
             # A session in doubt is passed on to nobody: its late writes would be, too.  Nor is
             # one that the end of its client destroys.
             alone = doubtful or client.closed
             letting.heir = None if alone else client.turns.heir(hold.attempt)
-            outcome = yield from _plain(client, letting, line)
+            outcome = yield from _plain(letting, line)
             unlock = 0 if letting.blind else 1
         if outcome.done:
-            if letting.heir is None or _pass_on(client, letting, outcome):
+            if letting.heir is None or _pass_on(letting, outcome):
                 return None
         elif outcome.says("isn't held", unlock) or outcome.says("doesn't exist", unlock):
             # An earlier try of this release may have come through without our being told.
-            return None if doubtful else (yield from _why_lost(client, hold))
+            return None if doubtful else (yield from lock.why_lost(hold))
         elif letting.blind:
             raise Refused(f"cannot release {hold.key!r}: {outcome.reasons}", key=hold.key)
         else:
             _refused(letting)
 
 
-def _known_line(client: ClientCore, letting: Letting) -> Flow[Line | None]:
+def _known_line(letting: Letting) -> Flow[Line | None]:
     """Who waits in Consul; None: nobody, as far as we know."""
-    hold = letting.hold
+    lock, hold = letting.lock, letting.hold
     if letting.blind or not hold.crowded:
         return None
     known = hold.line
     if not letting.fresh and (known is None or not known.entries):
-        found = yield from client.wire.tree(hold.base)
-        known = hold.line = lines.read(hold.base, found.pairs).behind(hold.session.id)
+        found = yield from lock.client.wire.tree(lock.base)
+        known = hold.line = lines.read(lock.base, found.pairs).behind(hold.session.id)
         letting.fresh = True
     return known
 
@@ -114,70 +111,65 @@ def _refused(letting: Letting) -> None:
         letting.blind = True
 
 
-def _hand_over(client: ClientCore, hold: Hold, line: Line, fresh: bool) -> Flow[Outcome]:
+def _hand_over(lock: LockCore, hold: Hold, line: Line, fresh: bool) -> Flow[Outcome]:
     """Give the lock to the first in line, if it is alive and still there."""
     heir = line.entries[0]
     rest = line.behind(heir.session)
     since = yield Wall()
-    operations = _hand_over_operations(hold, heir, encode(inherit(heir, rest, since)))
+    operations = _hand_over_operations(lock, hold, heir, encode(inherit(heir, rest, since)))
     if not rest.entries and line.sign and fresh:
         # Of an older reading the index of the sign would be wrong too often, and a refusal
         # costs a Raft write.  Then the sign is left to the next release, which finds nobody.
-        operations.append({"Verb": "delete-cas", "Key": hold.base, "Index": line.sign})
-    request = client.wire.transaction(operations, f"handing over {hold.key!r}", hold.rule)
-    return (yield from client.write(hold.session, request))
+        operations.append({"Verb": "delete-cas", "Key": lock.base, "Index": line.sign})
+    request = lock.client.wire.transaction(operations, f"handing over {hold.key!r}", lock.rule)
+    return (yield from lock.client.write(hold.session, request))
 
 
-def _hand_over_operations(hold: Hold, heir: Entry, value: str) -> list[dict[str, Any]]:
-    entry = lines.entry_key(hold.base, heir.session)
+def _hand_over_operations(
+    lock: LockCore, hold: Hold, heir: Entry, value: str
+) -> list[dict[str, Any]]:
+    entry = lines.entry_key(lock.base, heir.session)
     return [
-        {"Verb": "check-session", "Key": entry, "Session": heir.session},
+        check_session(entry, heir.session),
         unlock_operation(hold.key, hold.session.id),
         lock_operation(hold.key, heir.session, value),
         {"Verb": "delete", "Key": entry},
     ]
 
 
-def _plain(client: ClientCore, letting: Letting, line: Line | None) -> Flow[Outcome]:
+def _plain(letting: Letting, line: Line | None) -> Flow[Outcome]:
     """Nobody waits in Consul: pass the lock on inside the process, or leave no key behind."""
     hold, since = letting.hold, 0.0
     if letting.heir is not None:
         since = yield Wall()
     elif not letting.blind and (line is None or not line.sign):
-        request = hold.session.prepared(
-            (hold.key,), lambda: _releasing(client, letting, line, since)
-        )
-        return (yield from client.write(hold.session, request))
-    request = _releasing(client, letting, line, since)
-    return (yield from client.write(hold.session, request))
+        request = hold.session.prepared((hold.key,), lambda: _releasing(letting, line, since))
+        return (yield from letting.lock.client.write(hold.session, request))
+    request = _releasing(letting, line, since)
+    return (yield from letting.lock.client.write(hold.session, request))
 
 
-def _releasing(client: ClientCore, letting: Letting, line: Line | None, since: float) -> Request:
-    hold, operations = letting.hold, list[dict[str, Any]]()
+def _releasing(letting: Letting, line: Line | None, since: float) -> Request:
+    lock, hold, operations = letting.lock, letting.hold, list[dict[str, Any]]()
     if line is not None and line.sign:
-        operations.append({"Verb": "delete-cas", "Key": hold.base, "Index": line.sign})
+        operations.append({"Verb": "delete-cas", "Key": lock.base, "Index": line.sign})
     elif not letting.blind:
-        operations.append({"Verb": "check-not-exists", "Key": hold.base})
+        operations.append({"Verb": "check-not-exists", "Key": lock.base})
     operations.append(unlock_operation(hold.key, hold.session.id))
     if letting.heir is not None:
         value = encode(letting.heir.about.value(since))
         operations.append(lock_operation(hold.key, hold.session.id, value))
     else:
         operations.append({"Verb": "delete", "Key": hold.key})
-    return client.wire.transaction(operations, f"releasing {hold.key!r}", hold.rule)
+    return lock.client.wire.transaction(operations, f"releasing {hold.key!r}", lock.rule)
 
 
-def _pass_on(client: ClientCore, letting: Letting, outcome: Outcome) -> bool:
+def _pass_on(letting: Letting, outcome: Outcome) -> bool:
     """Tell the next of this process.  False if it has left: then we still have to let go."""
     hold, heir, letting.heir = letting.hold, letting.heir, None
     assert heir is not None
     grant = Grant(hold.session, outcome.raft_index, False, None)
-    if client.turns.give(hold.attempt, heir, grant):
+    if letting.lock.client.turns.give(hold.attempt, heir, grant):
         return True
     hold.crowded, hold.line = False, None
     return False
-
-
-def _why_lost(client: ClientCore, hold: Hold) -> Flow[LossReason]:
-    found = yield from client.wire.get(hold.key, consistent=True)
-    return (yield from client.diagnose(hold, found.pair))

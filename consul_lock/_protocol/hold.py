@@ -13,6 +13,7 @@ from consul_lock.errors import LossReason
 if TYPE_CHECKING:
     from consul_lock._protocol.attempt import Attempt
     from consul_lock._protocol.line import Line
+    from consul_lock._protocol.primitive import Primitive
     from consul_lock._protocol.session import Session
 
 
@@ -26,22 +27,19 @@ class Grant(NamedTuple):
     """Somebody may wait in Consul: look at the line before letting go."""
     line: Line | None
     """Who waits, as far as we were told."""
+    others: tuple[Session, ...] = ()
+    """More sessions that it is held with."""
 
 
 class Hold:
-    """One acquisition of one key, from the grant to its end."""
+    """One acquisition, from the grant to its end."""
 
-    def __init__(
-        self,
-        where: tuple[str, str, str],
-        grant: Grant,
-        attempt: Attempt,
-        new_signal: Callable[[], Signal],
-        on_lost: Any,
-    ) -> None:
-        self.key, self.base, self.rule = where
-        """The lock's key, the sign of its line, and the ACL rule to write both."""
+    def __init__(self, lock: Primitive, grant: Grant, attempt: Attempt) -> None:
+        self.lock = lock
+        self.key = lock.key
         self.session = grant.session
+        self.sessions = (grant.session, *grant.others)
+        """All that it is held with: if one of them ends, so does it."""
         self.token = grant.token
         self.crowded = grant.crowded
         self.line = grant.line
@@ -51,10 +49,10 @@ class Hold:
         self.owner = attempt.owner
         self.state = State.HELD
         self.reason: LossReason | None = None
-        self._new_signal = new_signal
+        self._new_signal = lock.client.new_signal
         self._lost: Signal | None = None
         self.told = False
-        self.on_lost: Callable[[LossReason], Any] | None = on_lost
+        self.on_lost: Callable[[LossReason], Any] | None = lock.on_lost
 
     @property
     def lost(self) -> Signal:
@@ -87,10 +85,23 @@ class Hold:
         self.state = after
         return True
 
+    def deadline(self) -> float:
+        """Until when (driver's clock) it counts as held, if no more renewals succeed."""
+        if len(self.sessions) == 1:
+            return self.session.deadline()
+        return min(session.deadline() for session in self.sessions)
+
     def counts(self, now: float) -> bool:
         """Whether it is held at this time, as far as anybody can know without asking Consul."""
-        return self.state is State.HELD and not self.session.gone and now < self.session.deadline()
+        if self.state is not State.HELD or any(session.gone for session in self.sessions):
+            return False
+        return now < self.deadline()
+
+    def proved(self, sent: float, index: int = 0) -> None:
+        """A request that needed all of its sessions was answered well."""
+        for session in self.sessions:
+            session.proved(sent, index)
 
     def remaining(self, now: float) -> float:
         """Seconds until it no longer counts if no more renewals succeed; 0.0 if not held."""
-        return max(0.0, self.session.deadline() - now) if self.counts(now) else 0.0
+        return max(0.0, self.deadline() - now) if self.counts(now) else 0.0

@@ -7,25 +7,32 @@ key; the deadline passes without a renewal.  An error is not a loss.
 
 from __future__ import annotations
 
-from consul_lock._protocol import line as lines
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
 from consul_lock._protocol import terms as rules
-from consul_lock._protocol.answer import Outcome
+from consul_lock._protocol.answer import TRANSACTION_MOST, Outcome
 from consul_lock._protocol.client import ClientCore
 from consul_lock._protocol.flow import Flow, Now, Wait
 from consul_lock._protocol.hold import Hold
-from consul_lock._protocol.records import Pair, key_rule
+from consul_lock._protocol.records import key_rule
 from consul_lock._protocol.session import Session
 from consul_lock._protocol.state import State
 from consul_lock.errors import ConsulLockError, LossReason, PermissionDenied
-
-# Keys looked after in one request: two operations each, and Consul takes 64 up to 1.13.
-_HOLDS_AT_ONCE = 32
 
 # Seconds between tries to clean up what could not be destroyed at once.
 _SWEEP_PAUSE = 2.0
 
 # Seconds before the next try after a renewal that failed, and their spread.
 _RETRY = (0.25, 0.5)
+
+
+class Look(NamedTuple):
+    """What to ask about one hold."""
+
+    hold: Hold
+    proof: list[dict[str, Any]]
+    hints: list[dict[str, Any]]
 
 
 class Keeper:
@@ -44,10 +51,11 @@ class Keeper:
             now = yield Now()
             yield from self._expire(now)
             core.pool.retire(now)
-            due = [s for s in list(core.pool.live.values()) if s.next_renewal <= now]
+            due = {s for s in list(core.pool.live.values()) if s.next_renewal <= now}
             for session in sorted(due, key=Session.deadline):
                 yield from self._renew(session)
-            yield from self._look_after([h for h in list(core.holds) if h.session in due])
+            touched = [h for h in list(core.holds) if not due.isdisjoint(h.sessions)]
+            yield from self._look_after(touched)
             yield from self._read_lines(now)
             yield from self._sweep()
             now = yield Now()
@@ -60,7 +68,7 @@ class Keeper:
         core, times = self._core, [float("inf")]
         times += [s.next_renewal for s in list(core.pool.live.values())]
         holds = list(core.holds)
-        times += [h.session.deadline() for h in holds]
+        times += [h.deadline() for h in holds]
         times += [h.look_at for h in holds if h.look_at is not None]
         if core.pool.condemned or core.pool.orphans:
             times.append(self._next_sweep)
@@ -68,7 +76,7 @@ class Keeper:
 
     def _expire(self, now: float) -> Flow[None]:
         for hold in list(self._core.holds):
-            if now >= hold.session.deadline():
+            if now >= hold.deadline():
                 yield from self._core.lose(hold, LossReason.DEADLINE)
 
     def _renew(self, session: Session) -> Flow[None]:
@@ -94,47 +102,56 @@ class Keeper:
 
     def _timeout(self, most: float, now: float) -> float:
         """Never wait through a deadline: its loss is told at the time, not when an answer comes."""
-        ends = [h.session.deadline() - now for h in list(self._core.holds)]
+        ends = [h.deadline() - now for h in list(self._core.holds)]
         return max(0.05, min([most, *ends]))
 
     def _look_after(self, holds: list[Hold]) -> Flow[None]:
-        holds = [h for h in holds if h.state is State.HELD]
         try:
-            for start in range(0, len(holds), _HOLDS_AT_ONCE):
-                yield from self._verify(holds[start : start + _HOLDS_AT_ONCE])
+            for batch in _batches([h for h in holds if h.state is State.HELD]):
+                yield from self._verify(batch)
         except ConsulLockError:
             return  # no news is no loss; renewals come first, and the next turn asks again
 
-    def _verify(self, holds: list[Hold]) -> Flow[None]:
-        """See that the keys are ours, and whether anybody waits for them."""
+    def _verify(self, looks: list[Look]) -> Flow[None]:
+        """See that they are ours, and whether there is anything else to be learnt."""
         now = yield Now()
-        timeout = self._timeout(min(rules.patience(h.session.terms) for h in holds), now)
-        outcome = yield from self._ask(holds, timeout)
-        for place, hold in enumerate(holds):
-            yield from self._judge(hold, outcome, place, timeout)
-        for place, hold in enumerate(holds, len(holds)):
-            if hold.state is State.HELD and not hold.crowded and outcome.says("exists", place):
-                yield from self._read_line_if_we_may(hold, timeout)
+        least = min(rules.patience(look.hold.session.terms) for look in looks)
+        timeout = self._timeout(least, now)
+        outcome = yield from self._ask(looks, timeout)
+        first = 0
+        for look in looks:
+            refusals = outcome.refusals(first, len(look.proof))
+            yield from self._judge(look.hold, outcome, refusals, timeout)
+            first += len(look.proof)
+        for look in looks:
+            refused = outcome.refusals(first, len(look.hints))
+            if look.hold.state is State.HELD and any("exists" in text for text in refused):
+                yield from self._learn(look.hold, timeout)
+            first += len(look.hints)
 
-    def _ask(self, holds: list[Hold], timeout: float) -> Flow[Outcome]:
-        """First an operation for each key, then one for each sign of a line."""
-        keys = [{"Verb": "check-session", "Key": h.key, "Session": h.session.id} for h in holds]
-        signs = [{"Verb": "check-not-exists", "Key": h.base} for h in holds]
+    def _ask(self, looks: list[Look], timeout: float) -> Flow[Outcome]:
+        """First the proofs, then the hints."""
+        proofs = [operation for look in looks for operation in look.proof]
+        hints = [operation for look in looks for operation in look.hints]
         what, rule = "verifying the locks held", key_rule("", "read")
         transact = self._core.wire.transact
         try:
-            return (yield from transact(keys + signs, what, rule, timeout=timeout, urgent=True))
+            return (yield from transact(proofs + hints, what, rule, timeout=timeout, urgent=True))
         except PermissionDenied:
             # A token for the locks' keys alone, as `consul lock` needs it, may read no signs.
-            return (yield from transact(keys, what, rule, timeout=timeout, urgent=True))
+            return (yield from transact(proofs, what, rule, timeout=timeout, urgent=True))
 
-    def _judge(self, hold: Hold, outcome: Outcome, place: int, timeout: float) -> Flow[None]:
-        refusal = next((text for op, text in outcome.errors if op == place), None)
-        if refusal is None:
-            hold.session.proved(outcome.sent)
-            return
-        reason = yield from self._core.diagnose(hold, _seen(hold, refusal), timeout)
-        yield from self._core.lose(hold, reason)
+    def _judge(
+        self, hold: Hold, outcome: Outcome, refusals: list[str], timeout: float
+    ) -> Flow[None]:
+        if refusals:
+            reason = yield from hold.lock.refuted(hold, refusals[0], timeout)
+        else:
+            reason = hold.lock.disproved(hold, outcome.pairs) if outcome.done else None
+        if reason is not None:
+            yield from self._core.lose(hold, reason)
+        elif not refusals:
+            hold.proved(outcome.sent)
 
     def _read_lines(self, now: float) -> Flow[None]:
         for hold in list(self._core.holds):
@@ -142,22 +159,15 @@ class Keeper:
                 hold.look_at = None
                 timeout = self._timeout(rules.patience(hold.session.terms), now)
                 try:
-                    yield from self._read_line_if_we_may(hold, timeout)
+                    yield from self._learn(hold, timeout)
                 except ConsulLockError:
                     return  # the others in the next turn: before them come renewals and deadlines
 
-    def _read_line_if_we_may(self, hold: Hold, timeout: float) -> Flow[None]:
+    def _learn(self, hold: Hold, timeout: float) -> Flow[None]:
         try:
-            yield from self._read_line(hold, timeout)
+            yield from hold.lock.learn(hold, timeout)
         except PermissionDenied:
             return  # the release does without, too
-
-    def _read_line(self, hold: Hold, timeout: float) -> Flow[None]:
-        """Read the line while holding, so that the release itself needs one request only."""
-        found = yield from self._core.wire.tree(hold.base, timeout)
-        line = lines.read(hold.base, found.pairs).behind(hold.session.id)
-        if hold.state is State.HELD:
-            hold.line, hold.crowded = line, hold.crowded or bool(line.sign)
 
     def _sweep(self) -> Flow[None]:
         pool = self._core.pool
@@ -168,9 +178,18 @@ class Keeper:
             self._next_sweep = now + _SWEEP_PAUSE
 
 
-def _seen(hold: Hold, refusal: str) -> Pair | None:
-    """The key as the text of a refused ``check-session`` describes it."""
-    if "doesn't exist" in refusal:
-        return None
-    other = "" if 'current session ""' in refusal else "another"
-    return Pair(hold.key, b"", 0, other, 0, 0)
+def _batches(holds: list[Hold]) -> Iterator[list[Look]]:
+    """As many in one request as Consul takes.  Those without hints by themselves, as a hint that
+    is refused, which is nothing bad, keeps Consul from showing what it read."""
+    looks = [Look(hold, hold.lock.proof(hold), hold.lock.hints(hold)) for hold in holds]
+    for hinted in (True, False):
+        batch, size = list[Look](), 0
+        for look in (look for look in looks if bool(look.hints) is hinted):
+            needed = len(look.proof) + len(look.hints)
+            if batch and size + needed > TRANSACTION_MOST:
+                yield batch
+                batch, size = [], 0
+            batch.append(look)
+            size += needed
+        if batch:
+            yield batch

@@ -2,175 +2,96 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
-from typing import Any, NamedTuple
+from collections.abc import Sequence
+from typing import Any
 
-from consul_lock._protocol.acquire import acquire
-from consul_lock._protocol.asking import holder, waiters
-from consul_lock._protocol.attempt import Attempt
+from consul_lock._protocol import asking, withdrawal
+from consul_lock._protocol.attempt import LockAttempt
+from consul_lock._protocol.claim import Claim
 from consul_lock._protocol.client import ClientCore
-from consul_lock._protocol.flow import Flow, Job, Signal
-from consul_lock._protocol.guard import Op, guard
-from consul_lock._protocol.hold import Hold
-from consul_lock._protocol.holder import About
+from consul_lock._protocol.contend import contend
+from consul_lock._protocol.flow import Flow
+from consul_lock._protocol.handover import let_go
+from consul_lock._protocol.hold import Grant, Hold
+from consul_lock._protocol.holder import Holder
 from consul_lock._protocol.names import LockKeys
-from consul_lock._protocol.records import Terms, key_rule
-from consul_lock._protocol.release import Release, release
+from consul_lock._protocol.primitive import Primitive, Settings
+from consul_lock._protocol.queue import tidy
+from consul_lock._protocol.records import Found, Pair, key_rule
 from consul_lock._protocol.session import Session
-from consul_lock._protocol.shared import SharedSession
-from consul_lock._protocol.state import State
-from consul_lock._protocol.undo import undo_acquire, undo_release
-from consul_lock._protocol.waiting import waiting_time
-from consul_lock.errors import (
-    ConsulLockError,
-    LockLost,
-    LockTimeout,
-    LossReason,
-    NotHeld,
-)
+from consul_lock._protocol.verdict import check_session
+from consul_lock.errors import LossReason
 
 
-class Settings(NamedTuple):
-    """What a lock is asked to be."""
-
-    terms: Terms
-    shared: SharedSession | None = None
-    fair: bool = False
-    watch: bool = False
-    meta: Mapping[str, str] | None = None
-    command: str | None = None
-    on_lost: Callable[[LossReason], Any] | None = None
-
-
-class LockCore:
-    """A lock without its I/O: the flows behind both faces.
-
-    One object may be shared by threads or tasks; at most one of them holds it at a time.
-    """
+class LockCore(Primitive):
+    """A lock, on one key, with a line behind it."""
 
     def __init__(self, client: ClientCore, keys: LockKeys, settings: Settings) -> None:
-        self.client = client
-        self.name, self.key, self.base = keys
+        super().__init__(client, keys.name, keys.key, settings)
+        self.base = keys.base
         self.fair = settings.fair
-        self.shared = settings.shared
-        self.terms = settings.shared.terms if settings.shared else settings.terms
-        self.about = About(client.identity.about, self.terms, settings.meta, settings.command)
-        self.write_rule = key_rule(self.key.removesuffix(".lock"))
-        self.where = (self.key, self.base, self.write_rule)
-        self.hold: Hold | None = None
-        """The latest acquisition, whatever became of it."""
-        self.watched = settings.watch
-        self.on_lost = settings.on_lost
-        self._no_hold = client.new_signal()
-        self._untold: dict[Any, Hold] = {}
-        """Holds that were lost, by owners who have not been told, as others came after them."""
+        self.rule = key_rule(self.key.removesuffix(".lock"))
+        self._claims = (Claim(self.key),)
 
-    # -- acquiring -----------------------------------------------------------------------
+    def attempt(self, owner: Any, blocking: bool, n: int = 1) -> LockAttempt:
+        return LockAttempt(self._claims, self.about, (self.terms, self.shared), owner, blocking)
 
-    def acquire(self, blocking: bool, timeout: float | None, owner: Any) -> Job:
-        """Acquire.  The result is whether it was had."""
-        wait = waiting_time(blocking, timeout)
-        attempt = Attempt(self.key, self.about, (self.terms, self.shared), owner, wait != 0)
-        return Job(acquire(self, attempt, wait), lambda: undo_acquire(self, attempt))
+    def contend(self, attempt: LockAttempt) -> Flow[Grant | None]:
+        return contend(self, attempt)
 
-    def enter(self, timeout: float | None, owner: Any) -> Job:
-        """Acquire, or raise `LockTimeout`."""
-        job = self.acquire(True, timeout, owner)
-        return Job(self._enter(job.flow, timeout), job.undo)
+    def let_go(self, hold: Hold, *, patient: bool = True) -> Flow[LossReason | None]:
+        return let_go(self, hold, patient=patient)
 
-    def _enter(self, acquiring: Flow[bool], timeout: float | None) -> Flow[None]:
-        if (yield from acquiring):
-            return
-        found = yield from holder(self.client, self.key)
-        held = f"it is held by {found}" if found else "it is free just now, or in lock-delay"
-        raise LockTimeout(
-            f"{self.name!r} was not to be had in {timeout:g} s: {held}; wait longer, or see who"
-            " waits with waiters()",
-            key=self.key,
-            holder=found,
-        )
+    def withdraw(self, attempt: LockAttempt, sessions: Sequence[Session]) -> Flow[list[Session]]:
+        return withdrawal.withdraw(self, attempt, sessions)
 
-    def session_for(self, attempt: Attempt) -> Flow[Session]:
-        """The session to contend with: the shared one, or one of our own."""
-        if self.shared is not None:
-            return self.shared.open(attempt)
-        return self.client.borrow(self.terms, attempt)
+    def tidy(self) -> Flow[None]:
+        return tidy(self)
 
-    def supersede(self, hold: Hold) -> None:
-        """Remember the new hold, and the old one too if its loss was not told to its owner."""
-        before = self.hold
-        if before is not None and before.state is State.LOST and not before.told:
-            self._untold[before.owner] = before
-        self._untold.pop(hold.owner, None)
-        self.hold = hold
+    # -- looking after it ----------------------------------------------------------------------
 
-    def hold_of(self, owner: Any) -> Hold | None:
-        """What this caller releases: its own lost hold, else whatever is held.
+    def proof(self, hold: Hold) -> list[dict[str, Any]]:
+        return [check_session(self.key, hold.session.id)]
 
-        Any thread may release a lock, as it is a handle; but one whose lock was lost must not
-        release the lock of whoever of this process came after it.
-        """
-        return self._untold.pop(owner, None) or self.hold
+    def hints(self, hold: Hold) -> list[dict[str, Any]]:
+        return [] if hold.crowded else [{"Verb": "check-not-exists", "Key": self.base}]
 
-    # -- releasing -----------------------------------------------------------------------
+    def learn(self, hold: Hold, timeout: float) -> Flow[None]:
+        return asking.read_line(self, hold, timeout)
 
-    def release(self, owner: Any) -> Job:
-        """Release.  Raises `NotHeld`, or `LockLost` if it was lost before."""
-        call = Release(owner)
-        return Job(release(self, call), lambda: undo_release(self, call.hold))
+    def refuted(self, hold: Hold, refusal: str, timeout: float) -> Flow[LossReason | None]:
+        return self.client.diagnose(hold, _seen(hold, refusal), timeout)
 
-    def leave(self, owner: Any, failed: bool) -> Job:
-        """The end of a ``with`` block; if that failed, its own exception is the story."""
-        job = self.release(owner)
-        return Job(_quietly(job), job.undo) if failed else job
+    def why_lost(self, hold: Hold) -> Flow[LossReason]:
+        """A release was refused, as it is not ours: since when?"""
+        found = yield from self.client.wire.get(self.key, consistent=True)
+        return (yield from self.client.diagnose(hold, found.pair))
 
-    def lost_error(self, hold: Hold) -> LockLost:
-        """The error that says why a hold was lost."""
-        reason = hold.reason or LossReason.DEADLINE
-        return LockLost(
-            f"{self.name!r} was lost while it was held ({reason.value}): somebody else may have"
-            f" held it since; check with the fencing token {hold.token} what was written",
-            reason=reason,
-            key=self.key,
-            session=hold.session.id,
-        )
+    def examine(self, hold: Hold, found: Found | None, timeout: float | None) -> Flow[Any]:
+        if found is None:
+            found = yield from self.client.wire.get(self.key, consistent=True)
+        pair = found.pair
+        if pair is not None and pair.session == hold.session.id:
+            return None
+        return (yield from self.client.diagnose(hold, pair, timeout))
 
-    # -- questions -----------------------------------------------------------------------
+    def look(self, hold: Hold, index: int, wait: float) -> Flow[Found]:
+        return self.client.wire.get(self.key, index, wait, consistent=True)
 
-    @property
-    def lost(self) -> Signal:
-        """Set when the latest hold is lost."""
-        return self.hold.lost if self.hold else self._no_hold
+    def guarded(self, hold: Hold) -> Flow[list[dict[str, Any]]]:
+        yield from ()
+        return self.proof(hold)
 
-    def ensure(self, now: float) -> Hold:
-        """The hold, if it counts at this time; else `LockLost` or `NotHeld`."""
-        hold = self.hold
-        if hold is None or hold.over:
-            raise NotHeld(f"{self.name!r} is not held", key=self.key)
-        if not hold.counts(now):
-            raise self.lost_error(hold)
-        return hold
+    def who(self) -> Flow[Holder | None]:
+        return asking.holder(self.client, self.key)
 
-    def guard(self, operations: Iterable[Op], now: float) -> Job:
-        """Write to Consul in a transaction that is refused without the lock."""
-        return Job(guard(self, self.ensure(now), tuple(operations)))
-
-    def holder(self) -> Job:
-        """Who holds it by Consul's word; None: nobody."""
-        return Job(holder(self.client, self.key))
-
-    def waiters(self) -> Job:
-        """Who is in line, in order."""
-        return Job(waiters(self.client, self.base))
+    def line(self) -> Flow[list[Holder]]:
+        return asking.waiters(self.client, self.base)
 
 
-def _quietly(job: Job) -> Flow[None]:
-    """Run a job whose errors would hide a better exception."""
-    try:
-        yield from job.flow
-    except ConsulLockError:
-        failed = True
-    else:
-        failed = False
-    if failed and job.undo is not None:
-        yield from job.undo()
+def _seen(hold: Hold, refusal: str) -> Pair | None:
+    """The key as the text of a refused ``check-session`` describes it."""
+    if "doesn't exist" in refusal:
+        return None
+    other = "" if 'current session ""' in refusal else "another"
+    return Pair(hold.key, b"", 0, other, 0, 0)

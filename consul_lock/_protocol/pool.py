@@ -12,7 +12,8 @@ from contextlib import AbstractContextManager
 from typing import Any
 
 from consul_lock._protocol import terms as rules
-from consul_lock._protocol.flow import Flow, Now
+from consul_lock._protocol.flow import Flow, Now, Signal
+from consul_lock._protocol.pulse import Pulses
 from consul_lock._protocol.records import SessionInfo, Terms, duration
 from consul_lock._protocol.session import Session
 from consul_lock._protocol.wire import Wire
@@ -35,6 +36,7 @@ class Pool:
         mutex: AbstractContextManager[Any],
         random: Callable[[], float],
         label: str,
+        new_signal: Callable[[], Signal],
     ) -> None:
         self._wire = wire
         self._mutex = mutex
@@ -48,6 +50,7 @@ class Pool:
         """Those to be destroyed, as soon as Consul can be reached."""
         self.orphans: dict[str, float] = {}
         """Names of sessions whose creation was sent and not answered, with the time."""
+        self.pulses = Pulses(wire, mutex, new_signal, self._label, self._beats_for)
 
     def borrow(self, terms: Terms, borrower: Any) -> Flow[Session]:
         """A session nobody else uses: an idle one, or a new one."""
@@ -114,14 +117,19 @@ class Pool:
         with self._mutex:
             return [s for s in self.live.values() if s.borrower is borrower]
 
+    def _beats_for(self, heartbeat: float) -> bool:
+        return any(s.terms.heartbeat == heartbeat for s in list(self.live.values()))
+
     def _create(self, terms: Terms, borrower: Any) -> Flow[Session]:
+        pulse = yield from self.pulses.of(terms)
+        asked = pulse.bind(terms) if pulse else terms
         now = yield Now()
         with self._mutex:
             self._made += 1
             name = terms.name or f"{self._label}-{self._made}"
         made = ""
         try:
-            made, sent = yield from self._wire.create_session(terms, name)
+            made, sent = yield from (pulse or self._wire).create_session(asked, name)
             session = Session(made, terms, borrower)
             session.proved(sent)
             session.renewed = sent
@@ -135,14 +143,14 @@ class Pool:
                 self.orphans[name] = now
             raise
         try:
-            yield from self._verify(session)
+            yield from self._verify(session, asked)
         except Unavailable:
             # Whoever asked for it will ask for another one: nobody would give this one back.
             self.condemn(session)
             raise
         return session
 
-    def _verify(self, session: Session) -> Flow[None]:
+    def _verify(self, session: Session, asked: Terms) -> Flow[None]:
         """See that the server took what was asked: a proxy that drops the body, or an older
         server, would make a session that never expires or protects nothing."""
         info = yield from self._wire.renew(session.id)
@@ -154,7 +162,7 @@ class Pool:
                 uncertain=False,
                 session=session.id,
             )
-        if difference := _difference(session.terms, info):
+        if difference := _difference(asked, info):
             self.condemn(session)
             raise Refused(
                 f"the server made a session with {difference}; it was destroyed."

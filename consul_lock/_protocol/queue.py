@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from consul_lock._protocol import line as lines
 from consul_lock._protocol import terms as rules
-from consul_lock._protocol.attempt import Attempt
+from consul_lock._protocol.attempt import LockAttempt
 from consul_lock._protocol.flow import Flow, Now, Wall
 from consul_lock._protocol.hold import Grant
 from consul_lock._protocol.holder import inherited
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 _POLL = 10.0
 
 
-def wait_for_turn(lock: LockCore, attempt: Attempt) -> Flow[None]:
+def wait_for_turn(lock: LockCore, attempt: LockAttempt) -> Flow[None]:
     """Do the one thing that brings us nearer to our turn."""
     if not attempt.queued:
         yield from join(lock, attempt)
@@ -39,7 +39,7 @@ def wait_for_turn(lock: LockCore, attempt: Attempt) -> Flow[None]:
         yield from _watch_ahead(lock, attempt, attempt.ahead)
 
 
-def look(lock: LockCore, attempt: Attempt, *, certain: bool = False) -> Flow[None]:
+def look(lock: LockCore, attempt: LockAttempt, *, certain: bool = False) -> Flow[None]:
     """Read the lock's key, now; ``certain``: by a read that no deposed leader can answer."""
     attempt.seen = yield from lock.client.wire.get(lock.key, consistent=certain)
     attempt.certain = certain
@@ -48,7 +48,7 @@ def look(lock: LockCore, attempt: Attempt, *, certain: bool = False) -> Flow[Non
         attempt.trouble = None
 
 
-def accept(lock: LockCore, attempt: Attempt) -> Flow[Grant | None]:
+def accept(lock: LockCore, attempt: LockAttempt) -> Flow[Grant | None]:
     """The key shows our session: it was handed to us, or an earlier try of ours came through.
 
     It counts only with a session renewed of late: a process that was paused while it waited
@@ -70,7 +70,7 @@ def accept(lock: LockCore, attempt: Attempt) -> Flow[Grant | None]:
     return Grant(session, seen.pair.modify_index, True, line if line.entries else None)
 
 
-def join(lock: LockCore, attempt: Attempt) -> Flow[None]:
+def join(lock: LockCore, attempt: LockAttempt) -> Flow[None]:
     """Enter the waiting line, and see who is before us."""
     session = attempt.session
     assert session is not None
@@ -85,7 +85,7 @@ def join(lock: LockCore, attempt: Attempt) -> Flow[None]:
         pair = attempt.seen.pair if attempt.seen else None
         operations.append(unchanged_operation(lock.key, pair))
     request = lock.client.wire.transaction(
-        operations, f"joining the line of {lock.key!r}", lock.write_rule
+        operations, f"joining the line of {lock.key!r}", lock.rule
     )
     attempt.joined = attempt.exposed = True
     outcome = yield from lock.client.write(session, request)
@@ -106,7 +106,7 @@ def join(lock: LockCore, attempt: Attempt) -> Flow[None]:
         )
 
 
-def _holds(lock: LockCore, attempt: Attempt, session: Session) -> Flow[bool]:
+def _holds(lock: LockCore, attempt: LockAttempt, session: Session) -> Flow[bool]:
     """Whether we, who may have been in line before, have been handed the lock since.
 
     Its holder must not join: nobody would ever answer to that entry.
@@ -115,7 +115,7 @@ def _holds(lock: LockCore, attempt: Attempt, session: Session) -> Flow[bool]:
     return judge(attempt.seen, session, certain=True) is Verdict.OURS
 
 
-def _place(attempt: Attempt, line: lines.Line) -> None:
+def _place(attempt: LockAttempt, line: lines.Line) -> None:
     session = attempt.session
     assert session is not None
     try:
@@ -128,7 +128,7 @@ def _place(attempt: Attempt, line: lines.Line) -> None:
         attempt.first = attempt.ahead is None
 
 
-def _find_place(lock: LockCore, attempt: Attempt) -> Flow[None]:
+def _find_place(lock: LockCore, attempt: LockAttempt) -> Flow[None]:
     """Read the whole line to see who is before us."""
     found = yield from lock.client.wire.tree(lock.base)
     attempt.trouble = None
@@ -136,7 +136,7 @@ def _find_place(lock: LockCore, attempt: Attempt) -> Flow[None]:
     yield from look(lock, attempt)
 
 
-def _watch_lock(lock: LockCore, attempt: Attempt) -> Flow[None]:
+def _watch_lock(lock: LockCore, attempt: LockAttempt) -> Flow[None]:
     """We are first: wait for the lock itself to change."""
     wait = yield from _poll_time(attempt)
     index = attempt.seen.raft_index if attempt.seen else 0
@@ -147,7 +147,7 @@ def _watch_lock(lock: LockCore, attempt: Attempt) -> Flow[None]:
     attempt.certain = False
 
 
-def _watch_ahead(lock: LockCore, attempt: Attempt, ahead: lines.Entry) -> Flow[None]:
+def _watch_ahead(lock: LockCore, attempt: LockAttempt, ahead: lines.Entry) -> Flow[None]:
     """Wait for the one before us to leave; then we are first if it got the lock.
 
     It may come back at once with the same session, behind us: its entry is another one then.
@@ -172,7 +172,7 @@ def _watch_ahead(lock: LockCore, attempt: Attempt, ahead: lines.Entry) -> Flow[N
     attempt.first = pair is not None and pair.session == ahead.session
 
 
-def _poll_time(attempt: Attempt) -> Flow[float]:
+def _poll_time(attempt: LockAttempt) -> Flow[float]:
     if attempt.deadline is None:
         return _POLL
     now = yield Now()
@@ -180,13 +180,13 @@ def _poll_time(attempt: Attempt) -> Flow[float]:
     return max(0.001, min(_POLL, remaining))
 
 
-def give_up(lock: LockCore, attempt: Attempt) -> Flow[Grant | None]:
+def give_up(lock: LockCore, attempt: LockAttempt) -> Flow[Grant | None]:
     """Leave the line.  If the lock was handed to us at that very moment, we hold it: keep it."""
     session = attempt.session
     if not attempt.queued or session is None:
         return None
     request = lock.client.wire.transaction(
-        lines.leave(lock.base, session.id), f"leaving the line of {lock.key!r}", lock.write_rule
+        lines.leave(lock.base, session.id), f"leaving the line of {lock.key!r}", lock.rule
     )
     outcome = yield from lock.client.write(session, request)
     attempt.queued = False
@@ -206,4 +206,4 @@ def tidy(lock: LockCore) -> Flow[None]:
     line = lines.read(lock.base, found.pairs)
     if line.sign and not line.entries:
         operation = {"Verb": "delete-cas", "Key": lock.base, "Index": line.sign}
-        yield from lock.client.wire.transact([operation], f"tidying {lock.base!r}", lock.write_rule)
+        yield from lock.client.wire.transact([operation], f"tidying {lock.base!r}", lock.rule)

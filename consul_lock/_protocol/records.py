@@ -11,6 +11,15 @@ from consul_lock._protocol.flow import Reply
 
 SESSION_RULE = 'session_prefix "" { policy = "write" }'
 
+SERVICE = "consul-lock"
+"""The name of the services that are our heartbeats.  It is always the same, so that one ACL
+rule covers them; what tells them apart is their ID."""
+
+SERVICE_RULE = f'service "{SERVICE}" {{ policy = "write" }}'
+
+# How an agent says that it knows no such check; the second one without ACLs, up to 1.9.
+_NO_SUCH_CHECK = (b"Unknown check", b"does not have associated TTL")
+
 
 def key_rule(prefix: str, policy: str = "write") -> str:
     """The ACL rule that allows what is done below a prefix."""
@@ -56,6 +65,8 @@ class Terms(NamedTuple):
     checks: tuple[str, ...]
     service_checks: tuple[str, ...]
     name: str | None
+    heartbeat: float | None = None
+    """Seconds in which a dead process is noticed; None: when the TTL runs out."""
 
 
 class SessionInfo(NamedTuple):
@@ -139,6 +150,14 @@ def created(reply: Reply, doing: str) -> tuple[str, float]:
     """The id of a new session, and the time before sending."""
     document = checked(reply, doing, SESSION_RULE)
     return answer.understood(doing, lambda found: str(found["ID"]), document), reply.sent
+
+
+def passed(reply: Reply) -> bool:
+    """Whether a check was passed; False: the agent has none of that name (any more)."""
+    if reply.status in (404, 500) and any(text in reply.body for text in _NO_SUCH_CHECK):
+        return False
+    answer.check(reply, "passing a heartbeat's check", SERVICE_RULE)
+    return True
 
 
 def encode(value: bytes) -> str:

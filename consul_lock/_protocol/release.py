@@ -5,14 +5,13 @@ from __future__ import annotations
 import warnings
 from typing import TYPE_CHECKING, Any
 
-from consul_lock._protocol.flow import Flow, Now
-from consul_lock._protocol.handover import let_go
+from consul_lock._protocol.flow import Flow, Job, Now
 from consul_lock._protocol.hold import Hold
 from consul_lock._protocol.state import Event, State
-from consul_lock.errors import LossReason, NotHeld
+from consul_lock.errors import ConsulLockError, LossReason, NotHeld
 
 if TYPE_CHECKING:
-    from consul_lock._protocol.lock import LockCore
+    from consul_lock._protocol.primitive import Primitive
 
 
 class Release:
@@ -23,19 +22,20 @@ class Release:
         self.hold: Hold | None = None
 
 
-def release(lock: LockCore, call: Release) -> Flow[None]:
+def release(lock: Primitive, call: Release) -> Flow[None]:
     """Let go of what the caller holds."""
     if not _claim(lock, call):
         return
     hold = call.hold
     assert hold is not None
-    reason = yield from let_go(lock.client, hold)
+    reason = yield from lock.let_go(hold)
     with lock.client.mutex:
         hold.advance(Event.CONFIRM if reason is None else Event.TOO_LATE)
         hold.reason = reason
         hold.told = True
     if reason is not None:
-        yield from lock.client.pool.destroy(hold.session)
+        for session in hold.sessions:
+            yield from lock.client.pool.destroy(session)
         lock.client.turns.leave(hold.attempt)
         raise lock.lost_error(hold)
     if hold.session.shared and hold.session.uncertain:
@@ -44,7 +44,7 @@ def release(lock: LockCore, call: Release) -> Flow[None]:
     finish(lock, hold, now)
 
 
-def _claim(lock: LockCore, call: Release) -> bool:
+def _claim(lock: Primitive, call: Release) -> bool:
     """Find the hold that is to be released; False if there is nothing to do."""
     with lock.client.mutex:
         hold = lock.hold_of(call.owner)
@@ -69,11 +69,24 @@ def _claim(lock: LockCore, call: Release) -> bool:
     raise lock.lost_error(hold)
 
 
-def finish(lock: LockCore, hold: Hold, now: float) -> None:
+def finish(lock: Primitive, hold: Hold, now: float) -> None:
     """The server said yes: session and turn go to whoever wants them next."""
-    if hold.session.borrower is hold.attempt:
-        lock.client.pool.give_back(hold.session, now)
-        if hold.session.gone:
-            lock.client.wake.set()
+    for session in hold.sessions:
+        if session.borrower is hold.attempt:
+            lock.client.pool.give_back(session, now)
+            if session.gone:
+                lock.client.wake.set()
     lock.client.turns.leave(hold.attempt)
     lock.client.note(lock.key, crowded=hold.crowded)
+
+
+def quietly(job: Job) -> Flow[None]:
+    """Run a job whose errors would hide a better exception."""
+    try:
+        yield from job.flow
+    except ConsulLockError:
+        failed = True
+    else:
+        failed = False
+    if failed and job.undo is not None:
+        yield from job.undo()

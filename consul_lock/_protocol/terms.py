@@ -15,6 +15,11 @@ TTL_LEAST, TTL_MOST = 10.0, 86400.0
 LOCK_DELAY_MOST = 60.0
 """Seconds: Consul stores a longer lock-delay but enforces no more (measured)."""
 
+HEARTBEAT_LEAST, HEARTBEAT_MOST = 0.5, 60.0
+"""Seconds.  An agent takes any length of a check (measured: 1 ns to 1000 h), so the bounds are
+ours: below, a process that the scheduler or a garbage collector stops for a moment loses its
+locks; above, a crash is noticed no sooner than by a TTL."""
+
 
 def terms(
     ttl: float = 10.0,
@@ -22,6 +27,7 @@ def terms(
     checks: Iterable[str] = (),
     service_checks: Iterable[str] = (),
     name: str | None = None,
+    heartbeat: float | None = None,
 ) -> Terms:
     """Checked terms.  Raises `ConfigError` naming both values of a contradiction."""
     ttl, lock_delay = number("ttl", ttl), number("lock_delay", lock_delay)
@@ -35,7 +41,12 @@ def terms(
             " enforces no more than that"
         )
     asked = Terms(
-        ttl, lock_delay, names("checks", checks), names("service_checks", service_checks), name
+        ttl,
+        lock_delay,
+        names("checks", checks),
+        names("service_checks", service_checks),
+        name,
+        None if heartbeat is None else _heartbeat(heartbeat),
     )
     needed = 2 * period(asked) + margin(asked)
     if needed > span(asked):
@@ -45,6 +56,17 @@ def terms(
             " use a longer lock_delay"
         )
     return asked
+
+
+def _heartbeat(value: Any) -> float:
+    seconds = number("heartbeat", value)
+    if not HEARTBEAT_LEAST <= seconds <= HEARTBEAT_MOST:
+        raise ConfigError(
+            f"heartbeat={seconds:g} s is out of range: {HEARTBEAT_LEAST:g} to {HEARTBEAT_MOST:g} s;"
+            " with less, a process that pauses for a moment loses its locks, and more is no"
+            " quicker than a ttl"
+        )
+    return seconds
 
 
 def number(what: str, value: Any) -> float:

@@ -11,24 +11,19 @@ from typing import TYPE_CHECKING
 
 from consul_lock._protocol.attempt import Attempt
 from consul_lock._protocol.flow import Flow, Now
-from consul_lock._protocol.handover import let_go
-from consul_lock._protocol.hold import Grant, Hold
-from consul_lock._protocol.queue import give_up, look, tidy
+from consul_lock._protocol.hold import Hold
 from consul_lock._protocol.release import finish
 from consul_lock._protocol.session import Session
 from consul_lock._protocol.state import Event, State
-from consul_lock._protocol.verdict import Verdict, judge
 from consul_lock.errors import ConsulLockError
 
 if TYPE_CHECKING:
-    from consul_lock._protocol.lock import LockCore
+    from consul_lock._protocol.primitive import Primitive
 
 
-def undo_acquire(lock: LockCore, attempt: Attempt) -> Flow[None]:
+def undo_acquire(lock: Primitive, attempt: Attempt) -> Flow[None]:
     """As if the attempt had never been made."""
     client, hold = lock.client, attempt.hold
-    # Whoever asked has gone on: should it want the lock again, it waits for us, not for itself.
-    attempt.owner = attempt
     if hold is not None:
         # It was ours, and the caller was cut off before being told.
         with client.mutex:
@@ -38,56 +33,33 @@ def undo_acquire(lock: LockCore, attempt: Attempt) -> Flow[None]:
             yield from undo_release(lock, hold)
         return
     sessions = client.pool.borrowed_by(attempt)
-    if attempt.session is not None and attempt.session.shared and client.turns.has(attempt):
+    if attempt.session is not None and attempt.session.shared and attempt.admitted:
         # Without the turn it may be another thread's lock that the session holds by now.
         sessions.append(attempt.session)
-    for session in sessions:
-        yield from _withdraw(lock, attempt, session)
+    yield from _withdraw(lock, attempt, sessions)
     client.turns.leave(attempt)
     yield from client.clean_up(attempt)
 
 
-def _withdraw(lock: LockCore, attempt: Attempt, session: Session) -> Flow[None]:
-    pool, attempt.session = lock.client.pool, session
-    if not (attempt.exposed or attempt.given or session.doubtful):
-        now = yield Now()
-        pool.give_back(session, now)
-        return
-    clean = yield from _let_go_of_all(lock, attempt, session)
-    if not clean:
-        yield from lock.client.end(session)
+def _withdraw(lock: Primitive, attempt: Attempt, sessions: list[Session]) -> Flow[None]:
+    client, doubtful = lock.client, list[Session]()
+    if attempt.exposed or attempt.given or any(session.doubtful for session in sessions):
+        doubtful = yield from lock.withdraw(attempt, sessions)
+    for session in doubtful:
+        yield from client.end(session)
+    if doubtful:
         yield from _tidy(lock)
-    elif session.borrower is attempt:
-        now = yield Now()
-        pool.give_back(session, now)
+    now = yield Now()
+    for session in sessions:
+        if session.borrower is attempt and session not in doubtful:
+            client.pool.give_back(session, now)
 
 
-def _let_go_of_all(lock: LockCore, attempt: Attempt, session: Session) -> Flow[bool]:
-    """Leave the line, and the lock if it is ours.  False: the session must be destroyed."""
-    grant = attempt.given
-    try:
-        if attempt.queued:
-            grant = yield from give_up(lock, attempt)
-        elif grant is None:
-            yield from look(lock, attempt, certain=True)
-            pair = attempt.seen.pair if attempt.seen else None
-            if pair and judge(attempt.seen, session, certain=True) is Verdict.OURS:
-                grant = Grant(session, pair.modify_index, True, None)
-        if grant is not None:
-            hold = Hold(lock.where, grant, attempt, lock.client.new_signal, None)
-            hold.advance(Event.RELEASE)
-            yield from let_go(lock.client, hold, patient=False)
-    except ConsulLockError:
-        return False
-    return not session.doubtful
-
-
-def undo_release(lock: LockCore, hold: Hold | None) -> Flow[None]:
+def undo_release(lock: Primitive, hold: Hold | None) -> Flow[None]:
     """Finish a release that was cut off."""
     if hold is None:
         return
-    client, session = lock.client, hold.session
-    hold.attempt.owner = hold.attempt
+    client = lock.client
     with client.mutex:
         if hold.advance(Event.RELEASE):
             client.holds.pop(hold, None)
@@ -95,30 +67,33 @@ def undo_release(lock: LockCore, hold: Hold | None) -> Flow[None]:
         yield from _let_go_or_destroy(lock, hold)
         with client.mutex:
             hold.advance(Event.CONFIRM)
-    elif hold.state is State.LOST and not (session.shared or session.gone):
-        yield from client.pool.destroy(session)
+    elif hold.state is State.LOST:
+        for session in hold.sessions:
+            if not (session.shared or session.gone):
+                yield from client.pool.destroy(session)
     # Also if all was said and done: it may have been cut off in these last steps.
     now = yield Now()
     finish(lock, hold, now)
 
 
-def _let_go_or_destroy(lock: LockCore, hold: Hold) -> Flow[None]:
-    client, session = lock.client, hold.session
-    if not client.turns.has(hold.attempt):
+def _let_go_or_destroy(lock: Primitive, hold: Hold) -> Flow[None]:
+    client = lock.client
+    if not hold.attempt.admitted:
         return  # passed on to the next of this process, with the session
     try:
-        yield from let_go(client, hold, patient=False)
-        clean = not session.doubtful
+        yield from lock.let_go(hold, patient=False)
+        clean = not any(session.doubtful for session in hold.sessions)
     except ConsulLockError:
         clean = False
     if not clean:
-        yield from client.end(session)
+        for session in hold.sessions:
+            yield from client.end(session)
         yield from _tidy(lock)
         client.wake.set()
 
 
-def _tidy(lock: LockCore) -> Flow[None]:
+def _tidy(lock: Primitive) -> Flow[None]:
     try:
-        yield from tidy(lock)
+        yield from lock.tidy()
     except ConsulLockError:
-        return  # a sign that is left over misleads nobody: the next release takes it away
+        return  # what is left over misleads nobody: the next release takes it away

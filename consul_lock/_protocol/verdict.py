@@ -46,6 +46,11 @@ def unchanged_operation(key: str, pair: Pair | None) -> dict[str, Any]:
     return {"Verb": "check-index", "Key": key, "Index": pair.modify_index}
 
 
+def check_session(key: str, session: str) -> dict[str, Any]:
+    """The operation that refuses everything, unless this session holds the key."""
+    return {"Verb": "check-session", "Key": key, "Session": session}
+
+
 def lock_operation(key: str, session: str, value: str) -> dict[str, Any]:
     """The operation that gives a key to a session."""
     return {"Verb": "lock", "Key": key, "Session": session, "Flags": LOCK_FLAG, "Value": value}

@@ -1,4 +1,4 @@
-"""A long poll on a lock that is held, for a loss to be seen within milliseconds."""
+"""A long poll on something that is held, for a loss to be seen within milliseconds."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ def watch(core: ClientCore, hold: Hold) -> Flow[None]:
     index = 0
     while hold.state is State.HELD and not core.closed:
         try:
-            found = yield from core.wire.get(hold.key, index, _POLL, consistent=True)
+            found = yield from hold.lock.look(hold, index, _POLL)
+            if hold.state is not State.HELD:
+                return
+            reason = yield from hold.lock.examine(hold, found, None)
         except ConsulLockError:
             index = 0
             yield Sleep(*_RETRY)
             continue
-        pair = found.pair
-        if pair is None or pair.session != hold.session.id:
-            if hold.state is State.HELD:
-                reason = yield from core.diagnose(hold, pair)
-                yield from core.lose(hold, reason)
+        if reason is not None:
+            yield from core.lose(hold, reason)
             return
         index = found.raft_index if found.raft_index >= index else 0

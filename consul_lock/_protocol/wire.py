@@ -18,6 +18,8 @@ from consul_lock._protocol import answer, records
 from consul_lock._protocol.answer import Outcome
 from consul_lock._protocol.flow import Flow, Request
 from consul_lock._protocol.records import (
+    SERVICE,
+    SERVICE_RULE,
     SESSION_RULE,
     Found,
     SessionInfo,
@@ -76,6 +78,8 @@ class Wire:
         self._kv = base.Consul.KV(endpoints)
         self._session = base.Consul.Session(endpoints)
         self._txn = base.Consul.Txn(endpoints)
+        self._service = base.Consul.Agent.Service(endpoints)
+        self._check = base.Consul.Agent.Check(endpoints)
         self._http = endpoints.http
 
     # -- keys ----------------------------------------------------------------------------
@@ -203,3 +207,37 @@ class Wire:
             parse=records.session_list, timeout=timeout, urgent=True
         )
         return sessions
+
+    # -- the local agent -----------------------------------------------------------------
+
+    def register(self, service: str, heartbeat: float, timeout: float) -> Flow[None]:
+        """Register a service that is healthy as long as its check is passed in time.
+
+        Once more does no harm.  After a crash the agent removes it; in less than a minute no
+        agent does.
+        """
+        check = {
+            "TTL": duration(heartbeat),
+            "Status": "passing",
+            "DeregisterCriticalServiceAfter": "1m",
+        }
+        request = self._service.register(SERVICE, service_id=service, check=check)
+        yield self._of_agent(request, "registering the service of a heartbeat", timeout)
+
+    def pass_check(self, check: str, timeout: float) -> Flow[bool]:
+        """Pass a check.  False: the agent knows of none."""
+        request = self._check.ttl_pass(check)
+        known: bool = yield request._replace(parse=records.passed, timeout=timeout, urgent=True)
+        return known
+
+    def deregister(self, service: str, timeout: float) -> Flow[None]:
+        """Remove a service with its check: the sessions that are bound to it die."""
+        request = self._service.deregister(service)
+        yield self._of_agent(request, "removing the service of a heartbeat", timeout)
+
+    def _of_agent(self, request: Request, doing: str, timeout: float) -> Request:
+        return request._replace(
+            parse=lambda reply: answer.check(reply, doing, SERVICE_RULE),
+            timeout=timeout,
+            urgent=True,
+        )

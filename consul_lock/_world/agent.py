@@ -1,6 +1,6 @@
-"""``/v1/agent/`` and ``/v1/status/``: as much as heartbeats and a first look at Consul need.
+"""``/v1/status/`` and ``/v1/agent/``: a first look at Consul, and what an agent is told of checks.
 
-The real agent keeps services for itself and tells the servers a moment later; here the servers
+The real agent keeps checks for itself and tells the servers a moment later; here the servers
 know at once.
 """
 
@@ -8,16 +8,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from typing import Any
 
 from .answer import EMPTY, Answer, document, refusal
-from .checks import CRITICAL, PASSING, STATUSES, TtlCheck
-from .duration import SECOND, parse_duration
+from .checks import CRITICAL, PASSING, WARNING, TtlCheck
 from .server import Server
 
 VERSION = "1.8.7"
 _REAP_MIN = 60.0  # A shorter DeregisterCriticalServiceAfter is raised to this.
 _REAP_EVERY = 30.0
+_EXPIRED = "TTL expired"
 
 
 def leader(
@@ -43,54 +42,37 @@ def about(server: Server, method: str, rest: str, params: Mapping[str, str], bod
     return document(json.dumps({"Config": config, "Member": member}))
 
 
-def register(
-    server: Server, method: str, rest: str, params: Mapping[str, str], body: bytes
-) -> Answer:
-    """Register a service and its TTL checks."""
-    del method, rest, params
-    asked = _read_service(body)
-    name = asked.get("name")
-    if not name:
-        raise refusal(400, "Missing service name")
-    service = str(asked.get("id") or name)
-    given = [asked["check"]] if asked.get("check") else []
-    given += asked.get("checks") or []
-    checks = [_read_check(service, at, check, len(given)) for at, check in enumerate(given, 1)]
-    for old in server.checks.of(service):
-        if old.id not in [check.id for check, _ in checks]:
-            remove_check(server, old.id)
-    server.apply()
-    for check, status in checks:
-        before = server.checks.ttl.get(check.id)
-        if before is not None:
-            before.stop()
-        server.checks.ttl[check.id] = check
-        _restart(server, check)
-        set_check(server, check.id, status)
-    return EMPTY
-
-
-def deregister(
-    server: Server, method: str, rest: str, params: Mapping[str, str], body: bytes
-) -> Answer:
-    """Remove a service with its checks; an unknown one is fine."""
-    del method, params, body
-    if not rest:
-        raise refusal(500, "ServiceID missing")
-    _forget(server, rest)
-    return EMPTY
-
-
 def check_pass(
     server: Server, method: str, rest: str, params: Mapping[str, str], body: bytes
 ) -> Answer:
     """A TTL check is passed."""
-    del method, params, body
+    del method, body
+    return _update(server, rest, PASSING, params)
+
+
+def check_warn(
+    server: Server, method: str, rest: str, params: Mapping[str, str], body: bytes
+) -> Answer:
+    """A TTL check is not well, which kills nothing."""
+    del method, body
+    return _update(server, rest, WARNING, params)
+
+
+def check_fail(
+    server: Server, method: str, rest: str, params: Mapping[str, str], body: bytes
+) -> Answer:
+    """A TTL check is failed."""
+    del method, body
+    return _update(server, rest, CRITICAL, params)
+
+
+def _update(server: Server, rest: str, status: str, params: Mapping[str, str]) -> Answer:
     check = server.checks.ttl.get(rest)
     if check is None:
         raise refusal(500, f'CheckID "{rest}" does not have associated TTL')
-    _restart(server, check)
-    set_check(server, check.id, PASSING)
+    check.output = check.said = params.get("note", "")
+    restart(server, check)
+    set_check(server, check.id, status)
     return EMPTY
 
 
@@ -121,64 +103,30 @@ def remove_check(server: Server, check: str) -> None:
     server.invalidate_bound(check)
 
 
-def _forget(server: Server, service: str) -> None:
+def remove_service(server: Server, service: str) -> None:
+    """A service is gone with its checks; an unknown one is fine."""
+    server.checks.services.pop(service, None)
     for check in server.checks.of(service):
         remove_check(server, check.id)
 
 
-def _reap(server: Server, check: TtlCheck) -> None:
-    _forget(server, check.service)
-
-
-def _restart(server: Server, check: TtlCheck) -> None:
+def restart(server: Server, check: TtlCheck) -> None:
+    """A check has its whole time again."""
     if check.timer is not None:
         check.timer.cancel()
-    due = server.time.now + check.ttl
-    check.timer = server.time.at(due, lambda: set_check(server, check.id, CRITICAL))
+    check.timer = server.time.at(server.time.now + check.ttl, lambda: _expire(server, check))
+
+
+def _expire(server: Server, check: TtlCheck) -> None:
+    said = f" (last output before timeout follows): {check.said}" if check.said else ""
+    check.output = _EXPIRED + said
+    set_check(server, check.id, CRITICAL)
+
+
+def _reap(server: Server, check: TtlCheck) -> None:
+    remove_service(server, check.service)
 
 
 def _reap_time(server: Server, check: TtlCheck) -> float:
     due = server.time.now + max(check.reap_after, _REAP_MIN)
     return -(-due // _REAP_EVERY) * _REAP_EVERY
-
-
-def _read_service(body: bytes) -> dict[str, Any]:
-    try:
-        asked = _folded(json.loads(body))
-    except json.JSONDecodeError as error:
-        cause = "EOF" if not body.strip() else f"invalid character at offset {error.pos}"
-        raise refusal(400, f"Request decode failed: {cause}") from error
-    if not isinstance(asked, dict):
-        raise refusal(400, "Request decode failed: json: cannot unmarshal")
-    return asked
-
-
-def _folded(value: Any) -> Any:
-    """The same with all names in lower case and without underscores, as Consul reads them."""
-    if isinstance(value, dict):
-        return {name.lower().replace("_", ""): _folded(item) for name, item in value.items()}
-    if isinstance(value, list):
-        return [_folded(item) for item in value]
-    return value
-
-
-def _read_check(service: str, at: int, asked: dict[str, Any], of: int) -> tuple[TtlCheck, str]:
-    """The check and its first status."""
-    status = asked.get("status") or CRITICAL
-    if status not in STATUSES:
-        raise refusal(400, "Status for checks must 'passing', 'warning', 'critical'")
-    ttl = _seconds(asked.get("ttl"))
-    if ttl <= 0:
-        raise refusal(400, "Invalid check: TTL must be > 0 for TTL checks")
-    default = f"service:{service}" if of == 1 else f"service:{service}:{at}"
-    reap_after = _seconds(asked.get("deregistercriticalserviceafter"))
-    return TtlCheck(str(asked.get("checkid") or default), service, ttl, reap_after), status
-
-
-def _seconds(value: Any) -> float:
-    if isinstance(value, int | float):
-        return value / SECOND
-    try:
-        return parse_duration(value) / SECOND if value else 0.0
-    except ValueError as error:
-        raise refusal(400, f"Request decode failed: {error}") from error

@@ -9,7 +9,7 @@ from urllib.parse import quote, unquote, urlencode
 
 from consul_lock._protocol.flow import Request
 
-from . import agent, session_api
+from . import agent, service, session_api
 from .answer import NOTHING, TEXT, Answer, Refusal, Write, refusal
 from .kv import kv
 from .server import Server
@@ -39,15 +39,21 @@ _EXACT = {
     "/v1/session/list": Endpoint(session_api.everything, _GET),
     "/v1/status/leader": Endpoint(agent.leader, _GET),
     "/v1/agent/self": Endpoint(agent.about, _GET),
-    "/v1/agent/service/register": Endpoint(agent.register, _PUT),
+    "/v1/agent/services": Endpoint(service.services, _GET),
+    "/v1/agent/service/register": Endpoint(service.register, _PUT),
+    "/v1/agent/checks": Endpoint(service.checks, _GET),
+    "/v1/agent/check/register": Endpoint(service.register_check, _PUT),
 }
 _FOLDERS = {
     "/v1/session/destroy/": Endpoint(session_api.destroy, _PUT),
     "/v1/session/renew/": Endpoint(session_api.renew, _PUT),
     "/v1/session/info/": Endpoint(session_api.info, _GET),
     "/v1/session/node/": Endpoint(session_api.of_node, _GET),
-    "/v1/agent/service/deregister/": Endpoint(agent.deregister, _PUT),
+    "/v1/agent/service/deregister/": Endpoint(service.deregister, _PUT),
+    "/v1/agent/check/deregister/": Endpoint(service.deregister_check, _PUT),
     "/v1/agent/check/pass/": Endpoint(agent.check_pass, _PUT),
+    "/v1/agent/check/warn/": Endpoint(agent.check_warn, _PUT),
+    "/v1/agent/check/fail/": Endpoint(agent.check_fail, _PUT),
 }
 
 

@@ -9,7 +9,8 @@ from .timeline import Event
 
 CRITICAL = "critical"
 PASSING = "passing"
-STATUSES = (PASSING, "warning", CRITICAL)
+WARNING = "warning"
+STATUSES = (PASSING, WARNING, CRITICAL)
 
 
 @dataclass(slots=True)
@@ -17,10 +18,16 @@ class TtlCheck:
     """A check that turns critical ``ttl`` seconds after it was last passed."""
 
     id: str
+    name: str
     service: str
+    """Id of the service that it is of; empty: it is of the node."""
     ttl: float
     reap_after: float
     """Seconds in critical state after which its service is deregistered; 0.0: never."""
+    notes: str = ""
+    output: str = ""
+    said: str = ""
+    """With the last update: repeated in the output when it expires."""
     timer: Event | None = None
     reaper: Event | None = None
 
@@ -38,6 +45,8 @@ class Checks:
     def __init__(self) -> None:
         self.status = {SERF_HEALTH: PASSING}
         self.ttl: dict[str, TtlCheck] = {}
+        self.services: dict[str, str] = {}
+        """The name of each service, by its id."""
 
     def of(self, service: str) -> list[TtlCheck]:
         """The checks of a service."""

@@ -9,7 +9,8 @@ from consul_lock._protocol import names, terms
 from consul_lock._protocol.client import ClientCore, Identity
 from consul_lock._protocol.closing import close
 from consul_lock._protocol.flow import Flow, Job, Sleep, Wait
-from consul_lock._protocol.lock import LockCore, Settings
+from consul_lock._protocol.lock import LockCore
+from consul_lock._protocol.primitive import Settings
 from consul_lock.errors import Conflict, ConsulLockError
 from tests.protocol.plan import TIMEOUTS, Client
 from tests.protocol.process import Cancelled, Process

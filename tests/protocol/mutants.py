@@ -8,7 +8,7 @@ MUTANTS = (
     Mutant(
         "the heir of a hand-over is not checked to be in line still",
         "handover:_hand_over_operations",
-        '{"Verb": "check-session", "Key": entry, "Session": heir.session},',
+        "check_session(entry, heir.session),",
         '{"Verb": "get-tree", "Key": entry},',
     ),
     Mutant(
@@ -60,7 +60,7 @@ MUTANTS = (
     ),
     Mutant(
         "the token is the index of the session's last write but one",
-        "contend:_contend",
+        "contend:contend",
         "Grant(session, outcome.raft_index,",
         "Grant(session, 1,",
     ),
@@ -119,13 +119,13 @@ MUTANTS = (
     Mutant(
         "whoever waits for its own clean-up is told that it holds the lock",
         "undo:undo_acquire",
-        "    attempt.owner = attempt\n",
-        "",
+        "            client.holds.pop(hold, None)\n",
+        "            pass\n",
         "test_found:test_whoever_wants_the_lock_during_its_own_clean_up_waits_for_that",
     ),
     Mutant(
         "the undo of an acquire forgets the lock that was just given",
-        "undo:_let_go_of_all",
+        "withdrawal:_let_go_of_all",
         "grant = yield from give_up(lock, attempt)",
         "yield from give_up(lock, attempt)",
     ),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from consul_lock.errors import Unavailable
 from tests.protocol.hand import NAME, Hand, verbs
 from tests.protocol.stranger import operator
@@ -114,12 +116,14 @@ def test_a_release_cut_off_while_it_tells_a_loss_gives_the_turn_back() -> None:
     assert hand.acquire(lock) is True
 
 
-def test_whoever_wants_the_lock_during_its_own_clean_up_waits_for_that() -> None:
+@pytest.mark.parametrize("place", [5, 6, 7])
+def test_whoever_wants_the_lock_during_its_own_clean_up_waits_for_that(place: int) -> None:
     """It was told that it holds the lock already."""
     hand = Hand()
-    lock = hand.lock()
+    lock = hand.lock(watch=True)
     job = lock.acquire(True, None, "me")
-    hand.drive(job.flow, 5)
+    effect, _ = hand.drive(job.flow, place)
+    assert effect is not None
     job.flow.close()
     assert job.undo is not None
     undo = job.undo()

@@ -115,7 +115,7 @@ def closing() -> Scene:
 
 def guarding() -> Scene:
     scene = release()
-    return scene._replace(job=scene.lock.guard([Op.set("x", "1")], scene.hand.world.now))
+    return scene._replace(job=scene.lock.guard([Op.set("x", "1")], scene.hand.world.now, "me"))
 
 
 def cuts(build: Callable[[], Scene], most: int = 60) -> Iterator[tuple[Scene, Any]]:
@@ -170,4 +170,4 @@ def test_after_the_undo_the_lock_can_be_had_again_at_once(build: Callable[[], Sc
         scene.hand.run(scene.job.undo())
         sessions = {s.id for s in scene.lock.client.pool.live.values() if s.borrower is not None}
         assert not sessions, f"cut off at {effect}"
-        assert not scene.lock.client.turns._occupants, f"cut off at {effect}"
+        assert not scene.lock.client.turns._rooms, f"cut off at {effect}"

@@ -1,0 +1,118 @@
+"""What everything that can be held offers.  A method runs a flow, and decides nothing."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable
+from types import TracebackType
+from typing import Any, Generic, Self, TypeVar
+
+from consul_lock._async.client import Client
+from consul_lock._clock import clock
+from consul_lock._face import LockFace
+from consul_lock._protocol.guard import Op
+from consul_lock._protocol.holder import Holder
+from consul_lock._protocol.records import Pair
+
+L = TypeVar("L", bound="LockLike")
+
+
+class LockLike(LockFace):
+    """Something that is acquired, held and released: see `Lock`."""
+
+    _client: Client
+
+    @staticmethod
+    def _me() -> Any:
+        try:
+            return asyncio.current_task()
+        except RuntimeError:
+            return None  # asked from outside the loop
+
+    @property
+    def lost(self) -> asyncio.Event:
+        """Set when the present, or last, hold was lost; ``await lost.wait()`` waits for it."""
+        lost: asyncio.Event = self._core.lost(self._me())  # type: ignore[assignment] # made by our driver
+        return lost
+
+    async def acquire(self, blocking: bool = True, timeout: float | None = None) -> bool:
+        """Acquire it; False if it was not to be had within ``timeout`` seconds.
+
+        None and -1 wait for ever, 0 and ``blocking=False`` try once.  Raises `AlreadyHeld`
+        rather than wait for oneself; `Conflict` if the key is used for something else;
+        `Unavailable` if Consul fails for longer than ``retry_for``; `PermissionDenied`.
+        Whatever is raised, a cancelled task included, nothing of it is left behind in Consul.
+        """
+        return bool(await self._client._run(self._core.acquire(blocking, timeout, self._me())))
+
+    async def release(self) -> None:
+        """Release it, to the next in line if there is one.
+
+        Raises `NotHeld`, `LockLost` if it was lost before, `Unavailable` if Consul cannot be
+        reached: then it frees itself after twice the TTL and the lock-delay.
+        """
+        await self._client._run(self._core.release(self._me()))
+
+    async def locked(self) -> bool:
+        """Whether anybody holds it, by Consul's word."""
+        return await self.holder() is not None
+
+    async def holder(self) -> Holder | None:
+        """Who holds it, by Consul's word; None: nobody."""
+        found: Holder | None = await self._client._run(self._core.holder())
+        return found
+
+    async def waiters(self) -> list[Holder]:
+        """Who waits for it, in order.  Clients of `consul lock` wait in no line."""
+        found: list[Holder] = await self._client._run(self._core.waiters())
+        return found
+
+    async def guard(self, operations: Iterable[Op]) -> list[Pair]:
+        """Carry out operations on keys, all or none, and none without the lock.
+
+        One transaction that Consul refuses if our session does not hold the lock: a write that
+        cannot happen late.  Returns the keys that were written or read.  Raises `LockLost`,
+        `NotHeld`, `Conflict` if an operation was refused.
+        """
+        found: list[Pair] = await self._client._run(
+            self._core.guard(operations, clock(), self._me())
+        )
+        return found
+
+    def __call__(self, timeout: float | None = None) -> Timed[Self]:
+        """For ``async with lock(timeout=5):``, which raises `LockTimeout` after that."""
+        return Timed(self, timeout)
+
+    async def __aenter__(self) -> Self:
+        await self._client._run(self._core.enter(None, self._me()))
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self._client._run(self._core.leave(self._me(), kind is not None))
+
+
+class Timed(Generic[L]):
+    """Something to hold, and how long to wait for it on entering the block."""
+
+    def __init__(self, lock: L, timeout: float | None, n: int = 1) -> None:
+        self._lock = lock
+        self._timeout = timeout
+        self._n = n
+
+    async def __aenter__(self) -> L:
+        lock = self._lock
+        await lock._client._run(lock._core.enter(self._timeout, lock._me(), self._n))
+        return lock
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self._lock.__aexit__(kind, error, traceback)

@@ -1,0 +1,86 @@
+"""Contending with patience: errors of the server are ridden out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, TypeVar
+
+from consul_lock._protocol.attempt import Attempt
+from consul_lock._protocol.flow import Flow, Now, Sleep
+from consul_lock._protocol.hold import Grant, Hold
+from consul_lock.errors import AlreadyHeld, Unavailable
+
+if TYPE_CHECKING:
+    from consul_lock._protocol.client import ClientCore
+    from consul_lock._protocol.primitive import Primitive
+
+T = TypeVar("T")
+
+# Seconds between tries after an error: the first, doubled each time, and the most.
+_TROUBLE_FIRST, _TROUBLE_MOST = 0.1, 2.0
+
+
+def persist(lock: Primitive, attempt: Attempt) -> Flow[Grant | None]:
+    """Get it from Consul.  None: it was not to be had in time."""
+    while True:
+        try:
+            return (yield from lock.contend(attempt))
+        except Unavailable as error:
+            yield from _ride_out(lock, attempt, error)
+            attempt.forget_what_was_seen()
+
+
+def _ride_out(lock: Primitive, attempt: Attempt, error: Unavailable) -> Flow[None]:
+    """Pause before trying again, or raise the error if there has been enough of it."""
+    now = yield Now()
+    since, times = attempt.trouble or (now, 0)
+    attempt.trouble = since, times + 1
+    end = since + lock.client.retry_for
+    if attempt.deadline is not None:
+        end = min(end, attempt.deadline)
+    if not attempt.blocking or lock.client.closed or now >= end:
+        raise error
+    most = min(_TROUBLE_FIRST * 2.0**times, _TROUBLE_MOST, end - now)
+    yield Sleep(most / 2, most)
+
+
+def until_let_go(
+    client: ClientCore, hold: Hold, once: Callable[[], Flow[T]], *, patient: bool
+) -> Flow[T]:
+    """Give something back.  Errors of the server are ridden out while it counts as held
+    (``patient``), then raised."""
+    since = 0.0
+    while True:
+        try:
+            return (yield from once())
+        except Unavailable:
+            now = yield Now()
+            since = since or now
+            end = min(hold.deadline(), since + client.retry_for)
+            if not patient or client.closed or now >= end:
+                raise
+            yield Sleep(0.1, 0.4)
+
+
+def may_wait(attempt: Attempt) -> Flow[bool]:
+    """Whether the caller is willing to wait any longer."""
+    if not attempt.blocking:
+        return False
+    now = yield Now()
+    return attempt.deadline is None or now < attempt.deadline
+
+
+def not_for_oneself(lock: Primitive, attempt: Attempt) -> None:
+    """Raise `AlreadyHeld` for whoever is about to wait for what it holds itself.
+
+    Even if everybody else let go, there would be no room: it would wait for ever.
+    """
+    own = [c for h in list(lock.client.holds) if h.owner is attempt.owner for c in h.attempt.claims]
+    for claim in attempt.claims:
+        weight = sum(c.weight for c in own if c.resource == claim.resource)
+        if weight and weight + claim.weight > claim.limit:
+            raise AlreadyHeld(
+                f"{lock.name!r} is held by this very thread or task, which would wait for itself"
+                " for ever; release it first, or use blocking=False",
+                key=lock.key,
+            )

@@ -1,0 +1,246 @@
+"""What was read of one semaphore or read/write lock, and what follows from it.
+
+Pure: who is in, who waits and in which order, who may enter, who gets what becomes free.  One
+rule decides it all: the weights of those in and of those who wait before me, and mine, fit into
+the limit.  So the first who does not fit holds up everybody behind: nobody is overtaken for ever.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from typing import Any, NamedTuple, TypeGuard
+
+from consul_lock._protocol.document import (
+    READ_WRITE,
+    Document,
+    Kind,
+    Share,
+    decode,
+    seconds,
+    weight_of,
+)
+from consul_lock._protocol.records import Pair
+
+
+class Contender(NamedTuple):
+    """A session that waits, or is in."""
+
+    session: str
+    create_index: int
+    """Raft index of its coming: the order in which they wait."""
+    modify_index: int
+    ours: bool
+    """It is of this library: it sees when it is put into the document.  A Go client does not."""
+    leader: str
+    """Who of its group speaks for it: the sessions of a group enter together, or none."""
+    n: int
+    """How many the group are."""
+    weight: int
+    """Of this one session."""
+    places: int
+    """In how many documents it has to enter at once: a tree lock is in several."""
+    lock_delay: float
+    about: str
+    """The value of its key: JSON about it."""
+
+
+class Place(NamedTuple):
+    """All that was read of one name, at one moment."""
+
+    kind: Kind
+    name: str
+    document: Document
+    contenders: tuple[Contender, ...]
+    """In the order of their coming."""
+    raft_index: int
+    """To wait for a change from, in the next read."""
+    filtered: bool
+    """Consul has left out keys that our token may not see."""
+    sessions: frozenset[str]
+    """Of all keys that were listed, whatever they are."""
+
+    def holds(self, session: str) -> bool:
+        """Whether a session is in."""
+        return session in self.document.holders
+
+    def contends(self, session: str) -> bool:
+        """Whether the key of a session is there: it waits, or is in."""
+        return any(contender.session == session for contender in self.contenders)
+
+    def vanished(self) -> frozenset[str]:
+        """Who is in without any key of its session: dead, by the rule of Go's client.
+
+        Nobody, if keys were left out of the list: everybody hidden would look dead.
+        """
+        return frozenset() if self.filtered else frozenset(self.document.holders) - self.sessions
+
+    def waiting(self) -> tuple[Contender, ...]:
+        """Who of ours is not in, in order.  Where others stand nobody knows: they just try."""
+        return tuple(c for c in self.contenders if c.ours and not self.holds(c.session))
+
+    def ahead(self, leader: str) -> Contender | None:
+        """The last who waits before this leader's group.  None: the group is first."""
+        before = _before(self, leader, self.document.limit)
+        return before[-1] if before else None
+
+
+def read(
+    kind: Kind,
+    name: str,
+    pairs: Iterable[Pair],
+    limit: int,
+    raft_index: int,
+    filtered: bool = False,
+) -> Place:
+    """Make sense of what was listed; `Conflict` if the name is used for something else.
+
+    What is neither the document nor a contender is passed over: keys of names below this one,
+    the waiting line of a lock, anything of others.
+    """
+    prefix = kind.prefix(name)
+    # A transaction answers with what it wrote, without the value, and then with what it read,
+    # with the value: the later one of the two counts.
+    found = {pair.key: pair for pair in pairs if pair.key.startswith(prefix)}
+    contenders = [
+        _contender(kind, pair)
+        for pair in found.values()
+        if pair.flags == kind.flags
+        and pair.session
+        and pair.key == kind.contender_key(name, pair.session)
+    ]
+    return Place(
+        kind,
+        name,
+        decode(kind, name, found.get(kind.document_key(name)), limit),
+        tuple(sorted(contenders, key=lambda c: (c.create_index, c.session))),
+        raft_index,
+        filtered,
+        frozenset(pair.session for pair in found.values() if pair.session),
+    )
+
+
+def _contender(kind: Kind, pair: Pair) -> Contender:
+    """What a contender says of itself; whatever is in it, nothing is raised."""
+    text = pair.value.decode("utf-8", "replace")
+    told = _object(text)
+    foreign = Contender(
+        pair.session,
+        pair.create_index,
+        pair.modify_index,
+        ours=False,
+        leader=pair.session,
+        n=1,
+        weight=1,
+        places=1,
+        lock_delay=seconds(told.get("lock_delay")) or 0.0,
+        about=text,
+    )
+    claim = told.get("claim")
+    claim = claim if isinstance(claim, dict) else {}
+    leader, n, places = claim.get("of"), claim.get("n"), claim.get("places")
+    weight = weight_of(claim.get("mode")) if kind is READ_WRITE else 1
+    if not (weight and leader and isinstance(leader, str) and _count(n) and _count(places)):
+        return foreign
+    return foreign._replace(ours=True, leader=leader, n=n, weight=weight, places=places)
+
+
+def _object(text: str) -> dict[str, Any]:
+    try:
+        found = json.loads(text)
+    except (ValueError, RecursionError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _count(value: Any) -> TypeGuard[int]:
+    return type(value) is int and value >= 1
+
+
+def _groups(contenders: Iterable[Contender]) -> dict[str, list[Contender]]:
+    """By leader, in the order of the first of each."""
+    groups: dict[str, list[Contender]] = {}
+    for contender in contenders:
+        groups.setdefault(contender.leader, []).append(contender)
+    return groups
+
+
+def _hopeless(group: Iterable[Contender], limit: int) -> bool:
+    """It wants more than there is.
+
+    It may have joined with another limit in mind, and leaves as soon as it sees this one; or the
+    limit was lowered, and may be raised again.  Until then it must not hold up everybody behind.
+    """
+    return any(contender.n * contender.weight > limit for contender in group)
+
+
+def _before(place: Place, leader: str, limit: int) -> list[Contender]:
+    """Who waits before a group and is to be let in before it; all, if it has not joined yet."""
+    before: list[Contender] = []
+    for other, group in _groups(c for c in place.contenders if c.ours).items():
+        if other == leader:
+            break
+        if not _hopeless(group, limit):
+            before.extend(c for c in group if not place.holds(c.session))
+    return before
+
+
+def admits(
+    place: Place, leader: str, n: int, weight: int, limit: int, pruned: frozenset[str]
+) -> bool:
+    """Whether a group may enter: the one rule of all that is here.
+
+    ``weight`` is that of one of the ``n``; ``pruned`` are holders that do not count any more.
+    """
+    holders = place.document.holders.items()
+    inside = sum(share.weight for session, share in holders if session not in pruned)
+    before = sum(contender.weight for contender in _before(place, leader, limit))
+    return inside + before + n * weight <= limit
+
+
+def leave(place: Place, sessions: Iterable[str]) -> Document:
+    """The document without these holders."""
+    gone = frozenset(sessions)
+    holders = place.document.holders.items()
+    return place.document._replace(
+        holders={session: share for session, share in holders if session not in gone}
+    )
+
+
+def enter(document: Document, sessions: Iterable[str], share: Share) -> Document:
+    """The document with these holders; who is in already has this share from now on."""
+    return document._replace(holders={**document.holders, **dict.fromkeys(sessions, share)})
+
+
+def grants(
+    place: Place, document: Document, leaving: frozenset[str], most: int
+) -> tuple[Document, tuple[Contender, ...]]:
+    """Let in who waits, in order, for as long as the rule admits: the document then, and who.
+
+    ``document`` is where to start from: those who leave, or are pruned, are not in it any more.
+    A group that cannot be let in here (one that is not complete, or has to enter in other
+    documents too) keeps room for itself.  At most ``most`` sessions are let in.
+    """
+    reserved = 0
+    granted: list[Contender] = []
+    out = leaving | document.holders.keys()
+    for group in _groups(c for c in place.waiting() if c.session not in out).values():
+        weight = sum(contender.weight for contender in group)
+        if _hopeless(group, document.limit):
+            continue
+        if document.used + reserved + weight > document.limit:
+            break  # and nobody behind it fits beside it
+        if not all(c.n == len(group) and c.places == 1 for c in group):
+            reserved += weight
+        elif len(granted) + len(group) > most:
+            break
+        else:
+            granted += group
+            for contender in group:
+                document = enter(document, [contender.session], _share(place.kind, contender))
+    return document, tuple(granted)
+
+
+def _share(kind: Kind, contender: Contender) -> Share:
+    # A semaphore's document has no room for a lock-delay: Go would drop it.
+    return Share(contender.weight, contender.lock_delay if kind is READ_WRITE else None)

@@ -1,0 +1,229 @@
+"""What everything that can be held has in common: its life, its questions, its errors.
+
+A primitive says in a few flows how it is got from Consul, let go of, and looked after; the
+rest (the queue inside the process, deadlines, losses, clean-up) is the same for all of them.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from consul_lock._protocol.acquire import acquire
+from consul_lock._protocol.attempt import Attempt
+from consul_lock._protocol.client import ClientCore
+from consul_lock._protocol.flow import Flow, Job, Signal
+from consul_lock._protocol.guard import Op, guard
+from consul_lock._protocol.hold import Grant, Hold
+from consul_lock._protocol.holder import About, Holder
+from consul_lock._protocol.records import Found, Pair, Terms
+from consul_lock._protocol.release import Release, quietly, release
+from consul_lock._protocol.session import Session
+from consul_lock._protocol.shared import SharedSession
+from consul_lock._protocol.state import State
+from consul_lock._protocol.undo import undo_acquire, undo_release
+from consul_lock._protocol.waiting import waiting_time
+from consul_lock.errors import LockLost, LockTimeout, LossReason, NotHeld
+
+
+class Settings(NamedTuple):
+    """What something that can be held is asked to be."""
+
+    terms: Terms
+    shared: SharedSession | None = None
+    fair: bool = False
+    watch: bool = False
+    meta: Mapping[str, str] | None = None
+    command: str | None = None
+    on_lost: Callable[[LossReason], Any] | None = None
+    hold_off: float | None = None
+
+
+class Primitive(ABC):
+    """Something that can be held, without its I/O: the flows behind both faces.
+
+    One object may be shared by threads or tasks.
+    """
+
+    rule: str
+    """The ACL rule that is needed to write its keys."""
+
+    def __init__(self, client: ClientCore, name: str, key: str, settings: Settings) -> None:
+        self.client = client
+        self.name, self.key = name, key
+        self.shared = settings.shared
+        self.terms = settings.shared.terms if settings.shared else settings.terms
+        self.about = About(client.identity.about, self.terms, settings.meta, settings.command)
+        self.hold: Hold | None = None
+        """The latest acquisition, whatever became of it."""
+        self.watched = settings.watch
+        self.on_lost = settings.on_lost
+        self._no_hold = client.new_signal()
+        self._untold: dict[Any, Hold] = {}
+        """Holds that were lost, by owners who have not been told, as others came after them."""
+
+    # -- what each kind does in its own way ----------------------------------------------------
+
+    @abstractmethod
+    def attempt(self, owner: Any, blocking: bool, n: int = 1) -> Attempt:
+        """A new attempt, for so much of it."""
+
+    @abstractmethod
+    def contend(self, attempt: Any) -> Flow[Grant | None]:
+        """Get it from Consul.  None: it was not to be had in time."""
+
+    @abstractmethod
+    def let_go(self, hold: Hold, *, patient: bool = True) -> Flow[LossReason | None]:
+        """Give it back.  Returns why it was lost, if it turns out that it was."""
+
+    @abstractmethod
+    def withdraw(self, attempt: Any, sessions: Sequence[Session]) -> Flow[list[Session]]:
+        """Leave the line, and let go of what was had.  Returns the sessions that must be ended."""
+
+    @abstractmethod
+    def tidy(self) -> Flow[None]:
+        """Take away what nobody needs any more, after sessions were ended."""
+
+    @abstractmethod
+    def proof(self, hold: Hold) -> list[dict[str, Any]]:
+        """Operations that Consul refuses if it is not held any more."""
+
+    def hints(self, hold: Hold) -> list[dict[str, Any]]:
+        """Operations that are refused if there is something to be learnt beside that."""
+        return []
+
+    def learn(self, hold: Hold, timeout: float) -> Flow[None]:
+        """A hint was refused: see what there is to be learnt."""
+        yield from ()
+
+    def disproved(self, hold: Hold, pairs: Sequence[Pair]) -> LossReason | None:
+        """Why it is lost, by what Consul answered to a proof that it did not refuse."""
+        return None
+
+    def refuted(self, hold: Hold, refusal: str, timeout: float) -> Flow[LossReason | None]:
+        """Why it is lost, now that Consul has refused a proof with this text."""
+        return self.examine(hold, None, timeout)
+
+    @abstractmethod
+    def examine(self, hold: Hold, found: Found | None, timeout: float | None) -> Flow[Any]:
+        """Why it is lost (a `LossReason`); None: it is held.  By a read that its ``look`` gave,
+        else by one of its own."""
+
+    @abstractmethod
+    def look(self, hold: Hold, index: int, wait: float) -> Flow[Found]:
+        """A blocking read that sees the loss."""
+
+    @abstractmethod
+    def guarded(self, hold: Hold) -> Flow[list[dict[str, Any]]]:
+        """Operations that refuse a transaction if it is not held."""
+
+    @abstractmethod
+    def who(self) -> Flow[Holder | None]:
+        """Who holds it by Consul's word; None: nobody."""
+
+    @abstractmethod
+    def line(self) -> Flow[list[Holder]]:
+        """Who is in line, in order."""
+
+    # -- acquiring -----------------------------------------------------------------------
+
+    def acquire(self, blocking: bool, timeout: float | None, owner: Any, n: int = 1) -> Job:
+        """Acquire.  The result is whether it was had."""
+        wait = waiting_time(blocking, timeout)
+        attempt = self.attempt(owner, wait != 0, n)
+        return Job(acquire(self, attempt, wait), lambda: undo_acquire(self, attempt))
+
+    def enter(self, timeout: float | None, owner: Any, n: int = 1) -> Job:
+        """Acquire, or raise `LockTimeout`."""
+        job = self.acquire(True, timeout, owner, n)
+        return Job(self._enter(job.flow, timeout), job.undo)
+
+    def _enter(self, acquiring: Flow[bool], timeout: float | None) -> Flow[None]:
+        if (yield from acquiring):
+            return
+        found = yield from self.who()
+        held = f"it is held by {found}" if found else "it is free just now, or in lock-delay"
+        raise LockTimeout(
+            f"{self.name!r} was not to be had in {timeout:g} s: {held}; wait longer, or see who"
+            " waits with waiters()",
+            key=self.key,
+            holder=found,
+        )
+
+    def session_for(self, attempt: Attempt) -> Flow[Session]:
+        """The session to contend with: the shared one, or one of our own."""
+        if self.shared is not None:
+            return self.shared.open(attempt)
+        return self.client.borrow(self.terms, attempt)
+
+    def supersede(self, hold: Hold) -> None:
+        """Remember the new hold, and the old one too if its loss was not told to its owner."""
+        before = self.hold
+        if before is not None and before.state is State.LOST and not before.told:
+            self._untold[before.owner] = before
+        self._untold.pop(hold.owner, None)
+        self.hold = hold
+
+    def current(self, owner: Any) -> Hold | None:
+        """The hold that a caller's questions are about."""
+        return self.hold
+
+    def hold_of(self, owner: Any) -> Hold | None:
+        """What this caller releases: its own lost hold, else whatever is held.
+
+        Any thread may release a lock, as it is a handle; but one whose lock was lost must not
+        release the lock of whoever of this process came after it.
+        """
+        return self._untold.pop(owner, None) or self.hold
+
+    # -- releasing -----------------------------------------------------------------------
+
+    def release(self, owner: Any) -> Job:
+        """Release.  Raises `NotHeld`, or `LockLost` if it was lost before."""
+        call = Release(owner)
+        return Job(release(self, call), lambda: undo_release(self, call.hold))
+
+    def leave(self, owner: Any, failed: bool) -> Job:
+        """The end of a ``with`` block; if that failed, its own exception is the story."""
+        job = self.release(owner)
+        return Job(quietly(job), job.undo) if failed else job
+
+    def lost_error(self, hold: Hold) -> LockLost:
+        """The error that says why a hold was lost."""
+        reason = hold.reason or LossReason.DEADLINE
+        return LockLost(
+            f"{self.name!r} was lost while it was held ({reason.value}): somebody else may have"
+            f" held it since; check with the fencing token {hold.token} what was written",
+            reason=reason,
+            key=self.key,
+            session=hold.session.id,
+        )
+
+    # -- questions -----------------------------------------------------------------------
+
+    def lost(self, owner: Any) -> Signal:
+        """Set when the caller's latest hold is lost."""
+        hold = self.current(owner)
+        return hold.lost if hold else self._no_hold
+
+    def ensure(self, now: float, owner: Any) -> Hold:
+        """The hold, if it counts at this time; else `LockLost` or `NotHeld`."""
+        hold = self.current(owner)
+        if hold is None or hold.over:
+            raise NotHeld(f"{self.name!r} is not held", key=self.key)
+        if not hold.counts(now):
+            raise self.lost_error(hold)
+        return hold
+
+    def guard(self, operations: Iterable[Op], now: float, owner: Any) -> Job:
+        """Write to Consul in a transaction that is refused without the lock."""
+        return Job(guard(self, self.ensure(now, owner), tuple(operations)))
+
+    def holder(self) -> Job:
+        """Who holds it by Consul's word; None: nobody."""
+        return Job(self.who())
+
+    def waiters(self) -> Job:
+        """Who is in line, in order."""
+        return Job(self.line())

@@ -1,0 +1,50 @@
+"""Withdrawing from a lock: leave its line, and let go of it if it has been given to us."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from consul_lock._protocol.attempt import LockAttempt
+from consul_lock._protocol.flow import Flow
+from consul_lock._protocol.hold import Grant, Hold
+from consul_lock._protocol.queue import give_up, look
+from consul_lock._protocol.session import Session
+from consul_lock._protocol.state import Event
+from consul_lock._protocol.verdict import Verdict, judge
+from consul_lock.errors import ConsulLockError
+
+if TYPE_CHECKING:
+    from consul_lock._protocol.lock import LockCore
+
+
+def withdraw(
+    lock: LockCore, attempt: LockAttempt, sessions: Sequence[Session]
+) -> Flow[list[Session]]:
+    """Returns the sessions that stay in doubt, and must be ended."""
+    doubtful = []
+    for session in sessions:
+        attempt.session = session
+        if not (yield from _let_go_of_all(lock, attempt, session)):
+            doubtful.append(session)
+    return doubtful
+
+
+def _let_go_of_all(lock: LockCore, attempt: LockAttempt, session: Session) -> Flow[bool]:
+    """Leave the line, and the lock if it is ours.  False: the session must be destroyed."""
+    grant = attempt.given
+    try:
+        if attempt.queued:
+            grant = yield from give_up(lock, attempt)
+        elif grant is None:
+            yield from look(lock, attempt, certain=True)
+            pair = attempt.seen.pair if attempt.seen else None
+            if pair and judge(attempt.seen, session, certain=True) is Verdict.OURS:
+                grant = Grant(session, pair.modify_index, True, None)
+        if grant is not None:
+            hold = Hold(lock, grant, attempt)
+            hold.advance(Event.RELEASE)
+            yield from lock.let_go(hold, patient=False)
+    except ConsulLockError:
+        return False
+    return not session.doubtful
