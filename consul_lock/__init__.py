@@ -14,6 +14,8 @@ What is promised, and what is not, is on the first page of the README.
 from consul_lock._blocking.client import Client
 from consul_lock._blocking.decorator import locked
 from consul_lock._blocking.lock import Lock
+from consul_lock._blocking.rwlock import ReadLock, ReadWriteLock, WriteLock
+from consul_lock._blocking.semaphore import Semaphore
 from consul_lock._blocking.session import Session
 from consul_lock._protocol.guard import Op
 from consul_lock._protocol.holder import Holder
@@ -48,9 +50,13 @@ __all__ = [
     "Op",
     "Pair",
     "PermissionDenied",
+    "ReadLock",
+    "ReadWriteLock",
     "Refused",
+    "Semaphore",
     "Session",
     "Unavailable",
+    "WriteLock",
     "__version__",
     "locked",
 ]

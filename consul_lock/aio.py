@@ -18,6 +18,8 @@ except ImportError as error:  # pragma: no cover - the tests are run with it
 from consul_lock._async.client import Client
 from consul_lock._async.decorator import locked
 from consul_lock._async.lock import Lock
+from consul_lock._async.rwlock import ReadLock, ReadWriteLock, WriteLock
+from consul_lock._async.semaphore import Semaphore
 from consul_lock._async.session import Session
 from consul_lock._protocol.guard import Op
 from consul_lock._protocol.holder import Holder
@@ -52,9 +54,13 @@ __all__ = [
     "Op",
     "Pair",
     "PermissionDenied",
+    "ReadLock",
+    "ReadWriteLock",
     "Refused",
+    "Semaphore",
     "Session",
     "Unavailable",
+    "WriteLock",
     "__version__",
     "locked",
 ]

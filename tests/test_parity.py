@@ -14,15 +14,10 @@ import consul_lock.aio
 
 # What must be awaited in `consul_lock.aio`.  Everything else is the same call in both.
 AWAITED = {
-    "Client.close",
-    "Session.open",
-    "Session.close",
-    "Lock.acquire",
-    "Lock.release",
-    "Lock.locked",
-    "Lock.holder",
-    "Lock.waiters",
-    "Lock.guard",
+    *("Client.close", "Session.open", "Session.close"),
+    *(".acquire", ".release", ".locked", ".holder", ".holders", ".waiters", ".guard"),
+    *(".resize", ".downgrade"),
+    *(".campaign", ".proclaim", ".resign", ".leader", ".run"),
 }
 
 # The words that differ between the docs, and nothing else: threads' words to tasks'.
@@ -37,11 +32,20 @@ WORDS = {
     },
     "Lock.__call__": {"``with": "``async with"},
     "Lock.acquire": {"Ctrl-C included": "a cancelled task included"},
+    "ReadWriteLock": {"``with ": "``async with "},
+    "Semaphore.acquire": {},
+    "Semaphore": {"several threads,": "several tasks,", "the calling thread": "the calling task"},
     "Lock.lost": {
         "``lost.wait(timeout)`` waits for it": "``await lost.wait()`` waits for it",
     },
     "locked": {"Run the function": "Run the coroutine function"},
 }
+
+
+def _words(name: str) -> dict[str, str]:
+    """Those of a member, or of what it inherits: what it says beside that, it says in both."""
+    of_lock = "Lock." + name.rpartition(".")[2] if "." in name else name
+    return WORDS[name] if name in WORDS else WORDS.get(of_lock, {})
 
 
 class Member(NamedTuple):
@@ -64,7 +68,7 @@ def _public(face: types.ModuleType) -> dict[str, Any]:
                 for member in members
                 if not member.name.startswith("_") and member.defining_class is not object
             }
-    for name in ("Client", "Session", "Lock"):
+    for name in ("Client", "Session", "Lock", "Semaphore"):
         for special in ("__init__", "__call__", "__bool__"):
             found[f"{name}.{special}"] = inspect.getattr_static(found[name], special, None)
     return found
@@ -119,7 +123,8 @@ def test_what_blocks_in_threads_is_awaited_in_asyncio(member: Member) -> None:
     """Whatever talks to Consul is a coroutine function there, and nothing else is."""
     if not inspect.isclass(member.blocking):
         assert not inspect.iscoroutinefunction(_function(member.blocking))
-        expected = member.name in AWAITED
+        method = member.name[member.name.find(".") :]
+        expected = not AWAITED.isdisjoint((member.name, method))
         assert inspect.iscoroutinefunction(_function(member.awaited)) is expected
 
 
@@ -142,7 +147,7 @@ def test_the_docs_are_the_same_but_for_the_words_of_the_face(member: Member) -> 
     assert blocking
     assert awaited
     expected = " ".join(blocking.split())
-    for ours, theirs in WORDS.get(member.name, {}).items():
+    for ours, theirs in _words(member.name).items():
         assert ours in expected, f"{ours!r} is not in the docs any more"
         expected = expected.replace(ours, theirs)
     said = " ".join(awaited.split())

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Self
 
-from consul_lock._blocking.client import Client, default_client
-from consul_lock._blocking.locklike import LockLike
+from consul_lock._blocking.client import Client
+from consul_lock._blocking.locklike import LockLike, begin
 from consul_lock._blocking.session import Session
-from consul_lock._face import settings
 from consul_lock._protocol.lock import LockCore
 from consul_lock._protocol.names import LockKeys, for_key, for_name
+from consul_lock._protocol.tree import TreeCore
 from consul_lock.errors import LossReason
 
 
@@ -25,6 +25,9 @@ class Lock(LockLike):
     session (see `Session`); ``session`` shares one instead.  ``fair=True`` lines up even when the
     lock looks free.  ``watch=True`` notices a loss within milliseconds, by a long poll, instead
     of at the next renewal (3.3 s with the defaults).  ``meta`` and ``command`` are shown to others.
+    ``tree=True`` makes it a lock on a node of a tree: it excludes every tree lock above and below
+    it in the path ("user/42" those of "user" and "user/42/cart", not of "user/43"), and what
+    `ReadWriteLock` does with its name.  Plain locks with such names are something else.
     ``on_lost(reason)`` is called once if it is lost, on the keeper's thread.
 
     What is not promised: that a process which is paused stops in time.  Whoever writes to a
@@ -45,6 +48,7 @@ class Lock(LockLike):
         service_checks: Iterable[str] = (),
         heartbeat: float | None = None,
         fair: bool = False,
+        tree: bool = False,
         watch: bool = False,
         meta: Mapping[str, str] | None = None,
         command: str | None = None,
@@ -54,6 +58,7 @@ class Lock(LockLike):
             for_name(name),
             client,
             session,
+            tree,
             ttl=ttl,
             lock_delay=lock_delay,
             checks=checks,
@@ -74,9 +79,13 @@ class Lock(LockLike):
         return lock
 
     def _set_up(
-        self, keys: LockKeys, client: Client | None, session: Session | None, **options: Any
+        self,
+        keys: LockKeys,
+        client: Client | None,
+        session: Session | None,
+        tree: bool,
+        **options: Any,
     ) -> None:
-        self._client = client or (session._client if session else default_client())
-        self._shared = session._core if session else None
-        self._settings = settings(self._client._core, self._shared, **options)
-        self._core = LockCore(self._client._core, keys, self._settings)
+        self._client, self._settings = begin(client, session, **options)
+        core = TreeCore if tree else LockCore
+        self._core = core(self._client._core, keys, self._settings)

@@ -7,14 +7,25 @@ from collections.abc import Iterable
 from types import TracebackType
 from typing import Any, Generic, Self, TypeVar
 
-from consul_lock._blocking.client import Client
+from consul_lock._blocking.client import Client, default_client
+from consul_lock._blocking.session import Session
 from consul_lock._clock import clock
-from consul_lock._face import LockFace
+from consul_lock._face import LockFace, settings
 from consul_lock._protocol.guard import Op
 from consul_lock._protocol.holder import Holder
+from consul_lock._protocol.primitive import Settings
 from consul_lock._protocol.records import Pair
 
 L = TypeVar("L", bound="LockLike")
+
+
+def begin(
+    client: Client | None, session: Session | None, **options: Any
+) -> tuple[Client, Settings]:
+    """The client to use, and checked settings."""
+    client = client or (session._client if session else default_client())
+    shared = session._core if session else None
+    return client, settings(client._core, shared, **options)
 
 
 class LockLike(LockFace):

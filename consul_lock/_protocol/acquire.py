@@ -85,13 +85,13 @@ def _begin(lock: Primitive, attempt: Attempt, grant: Grant) -> Flow[bool]:
 
 def _abandon(lock: Primitive, attempt: Attempt) -> Flow[None]:
     """It was not to be had: give back what was borrowed for it."""
-    session = attempt.session
-    if session is not None:
+    for session in list(attempt.sessions):
         # Of a shared one, another thread may be writing just now: that is no doubt of ours.
         if session.uncertain or (session.doubtful and not session.shared):
             yield from lock.client.end(session)
-        now = yield Now()
+    now = yield Now()
+    for session in attempt.sessions:
         lock.client.pool.give_back(session, now)
-        # Nothing of it is ours any more, should the caller be cut off from here on.
-        attempt.session, attempt.exposed = None, False
+    # Nothing of it is ours any more, should the caller be cut off from here on.
+    attempt.forget_sessions()
     lock.client.turns.leave(attempt)

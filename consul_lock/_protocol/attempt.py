@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -51,6 +52,15 @@ class Attempt:
         """What came of it."""
         self.trouble: tuple[float, int] | None = None
         """Since when, and how many times in a row, Consul has failed us."""
+
+    @property
+    def sessions(self) -> Sequence[Session]:
+        """What was borrowed for it."""
+        return [] if self.session is None else [self.session]
+
+    def forget_sessions(self) -> None:
+        """What was borrowed is given back."""
+        self.session, self.exposed = None, False
 
     def forget_what_was_seen(self) -> None:
         """What was read may not be true any more."""

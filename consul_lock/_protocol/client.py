@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, NamedTuple, Protocol
 
 from consul_lock._protocol import records
+from consul_lock._protocol import terms as rules
 from consul_lock._protocol.answer import Outcome
 from consul_lock._protocol.flow import Call, Flow, Now, Request, Signal, Spawn
 from consul_lock._protocol.hold import Hold
 from consul_lock._protocol.pool import Pool
 from consul_lock._protocol.records import Pair, Terms
+from consul_lock._protocol.remains import Remainder, Remains
 from consul_lock._protocol.session import Session
 from consul_lock._protocol.state import Event
 from consul_lock._protocol.turns import Turns
@@ -72,6 +74,7 @@ class ClientCore:
         """When the keeper looks next by itself (driver's clock)."""
         self.kept = False
         self.closed = False
+        self.remains = Remains(self.wake.set)
         self._crowded: dict[str, None] = {}
         self._signs = 0
 
@@ -113,30 +116,38 @@ class ClientCore:
                 self.kept = False
                 raise
 
-    def write(self, session: Session, request: Request) -> Flow[Outcome]:
-        """A transaction that our session takes part in; until it is answered, it is in doubt."""
+    def write(
+        self, session: Session, request: Request, others: Sequence[Session] = ()
+    ) -> Flow[Outcome]:
+        """A transaction that sessions of ours take part in; until it is answered, they are in
+        doubt."""
+        sessions = (session, *others)
         with self.mutex:
-            session.writing += 1
+            for each in sessions:
+                each.writing += 1
         try:
             outcome: Outcome = yield request
         except (PermissionDenied, Refused):
-            self._answered(session)
+            self._answered(sessions)
             raise
         except Unavailable as error:
-            session.uncertain = session.uncertain or error.uncertain
-            self._answered(session)
+            for each in sessions:
+                each.uncertain = each.uncertain or error.uncertain
+            self._answered(sessions)
             raise
-        self._answered(session)
-        if outcome.done:
-            session.proved(outcome.sent, outcome.raft_index)
-        elif outcome.invalid(session.id):
-            yield from self.lose_session(session)
+        self._answered(sessions)
+        for each in sessions:
+            if outcome.done:
+                each.proved(outcome.sent, outcome.raft_index)
+            elif outcome.invalid(each.id):
+                yield from self.lose_session(each)
         return outcome
 
-    def _answered(self, session: Session) -> None:
+    def _answered(self, sessions: Sequence[Session]) -> None:
         # Not in a ``finally``: a write that is cut off by anything else stays in doubt.
         with self.mutex:
-            session.writing -= 1
+            for session in sessions:
+                session.writing -= 1
 
     def lose_session(self, session: Session) -> Flow[None]:
         """Consul says that the session is dead: everything held with it is lost."""
@@ -185,6 +196,11 @@ class ClientCore:
         self.turns.leave(hold.attempt)
         hold.lost.set()
         self.wake.set()
+        if hold.lock.leaves_traces:
+            now = yield Now()
+            # Not at once: whoever works under it needs time to stop, as after any loss.
+            later = now + rules.span(hold.session.terms)
+            self.remains.leave(hold.attempt, Remainder(later, hold.lock, hold.sessions))
         if hold.on_lost is not None:
             yield Call(hold.on_lost, (reason,))
 

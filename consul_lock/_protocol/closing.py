@@ -36,6 +36,10 @@ def _close(client: ClientCore) -> Flow[None]:
             yield from client.pool.destroy(session)
         if session.id in client.pool.condemned:
             end = min(end, now + _CLOSE_WITHIN)
+    for attempt in client.remains.due(float("inf")):
+        now = yield Now()
+        if now < end:
+            yield from client.remains.clear(attempt)
     now = yield Now()
     if now < end:
         yield from client.clean_up(None)

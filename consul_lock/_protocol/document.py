@@ -12,6 +12,7 @@ import json
 from collections.abc import Mapping
 from typing import Any, NamedTuple, NoReturn
 
+from consul_lock._protocol.claim import ALL
 from consul_lock._protocol.records import Pair
 from consul_lock._protocol.verdict import LOCK_FLAG
 from consul_lock.errors import Conflict
@@ -21,10 +22,6 @@ SEMAPHORE_FLAG = 16210313421097356768
 
 READ_WRITE_FLAG = 4377101031871790599
 """The flags of a read/write lock's keys: drawn at random, to be nobody else's."""
-
-ALL = 2**31 - 1
-"""What a writer weighs, and the limit of a read/write lock: beside a writer nobody fits in, and
-of readers, which weigh 1, there are never so many."""
 
 _MODES = {"read": 1, "write": ALL}
 """What the holders of a read/write lock weigh."""

@@ -79,20 +79,21 @@ def _bytes(value: str | bytes) -> bytes:
 
 def guard(lock: Primitive, hold: Hold, operations: tuple[Op, ...]) -> Flow[list[Pair]]:
     """Carry out all operations or none, and none if the lock is not ours."""
+    refused = "it changed too often"
     for _ in range(_TRIES):
         checks = yield from lock.guarded(hold)
-        outcome = yield from _write(lock, hold, checks, operations)
-        if outcome.done:
-            return list(outcome.pairs[len(checks) :])
-        if not any(operation < len(checks) for operation, _ in outcome.errors):
-            break
+        if checks is not None:
+            outcome = yield from _write(lock, hold, checks, operations)
+            if outcome.done:
+                return list(outcome.pairs[len(checks) :])
+            refused = outcome.reasons
+            if not any(operation < len(checks) for operation, _ in outcome.errors):
+                break
         reason = yield from lock.examine(hold, None, None)
         if reason is not None:
             yield from lock.client.lose(hold, reason)
             raise lock.lost_error(hold)
-    raise Conflict(
-        f"nothing was written under the guard of {hold.key!r}: {outcome.reasons}", key=hold.key
-    )
+    raise Conflict(f"nothing was written under the guard of {hold.key!r}: {refused}", key=hold.key)
 
 
 def _write(

@@ -38,6 +38,8 @@ class Holder:
     """The fencing token; None for a waiter."""
     foreign: bool = False
     """True if the value is not ours: `consul lock`, or another tool, holds it."""
+    value: str = ""
+    """What a leader or candidate of an election says; all of the value, if it is not ours."""
 
     def __str__(self) -> str:
         if self.foreign:
@@ -47,7 +49,11 @@ class Holder:
 
 
 def parse(session: str, value: str | bytes, token: int | None = None) -> Holder:
-    """The holder, or waiter, in a value; whatever is in it, nothing is raised."""
+    """The holder, or waiter, in a value; whatever is in it, nothing is raised.
+
+    ``token`` is the key's ModifyIndex.  A leader that has written a new value since it was
+    elected says itself what its token was.
+    """
     about = _object(value)
     meta = about.get("meta")
     try:
@@ -59,16 +65,22 @@ def parse(session: str, value: str | bytes, token: int | None = None) -> Holder:
             str(about.get("command", "")),
             float(about.get("since", 0.0)),
             {str(k): str(v) for k, v in meta.items()} if isinstance(meta, dict) else {},
-            token,
+            _token(token, about.get("token")),
+            value=str(about.get("value", "")),
         )
-    except (KeyError, TypeError, ValueError):
-        return Holder(session, token=token, foreign=True)
+    except (KeyError, TypeError, ValueError, OverflowError):
+        text = value if isinstance(value, str) else value.decode("utf-8", "replace")
+        return Holder(session, token=token, foreign=True, value=text)
+
+
+def _token(index: int | None, told: Any) -> int | None:
+    return told if index is not None and type(told) is int and 0 < told < index else index
 
 
 def _object(value: str | bytes) -> dict[str, Any]:
     try:
         found = json.loads(value)
-    except ValueError:
+    except (ValueError, RecursionError):
         return {}
     return found if isinstance(found, dict) else {}
 
@@ -82,6 +94,7 @@ class About:
         terms: Terms,
         meta: Mapping[str, str] | None,
         command: str | None,
+        value: str | None = None,
     ) -> None:
         words = {str(k): str(v) for k, v in (meta or {}).items()}
         if meta is not None and words != dict(meta):
@@ -92,17 +105,20 @@ class About:
             "ttl": terms.ttl,
             "lock_delay": terms.lock_delay,
             "meta": words,
+            **({} if value is None else {"value": value}),
         }
         self._tail = json.dumps(fixed)[1:]
         if len(self._tail) > _ABOUT_MOST:
+            what = "meta and command" if value is None else "meta, command and value"
             raise ConfigError(
-                f"meta and command take {len(self._tail)} bytes; at most {_ABOUT_MOST} are kept"
+                f"{what} take {len(self._tail)} bytes; at most {_ABOUT_MOST} are kept"
                 " with a lock, so store less there"
             )
 
-    def value(self, since: float) -> bytes:
-        """The value of the lock, or of a waiter's entry."""
-        return f'{{"v": 1, "since": {since:.3f}, {self._tail}'.encode()
+    def value(self, since: float, token: int = 0) -> bytes:
+        """The value of the lock, or of a waiter's entry; with a ``token`` other than its index."""
+        other = f'"token": {token}, ' if token else ""
+        return f'{{"v": 1, "since": {since:.3f}, {other}{self._tail}'.encode()
 
 
 def inherit(entry: Entry, rest: Line, since: float) -> bytes:

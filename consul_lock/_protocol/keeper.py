@@ -58,6 +58,8 @@ class Keeper:
             yield from self._look_after(touched)
             yield from self._read_lines(now)
             yield from self._sweep()
+            for attempt in core.remains.due(now):
+                yield from core.remains.clear(attempt)
             now = yield Now()
             core.planned = self._next_event()
             pause = core.planned - now
@@ -70,6 +72,7 @@ class Keeper:
         holds = list(core.holds)
         times += [h.deadline() for h in holds]
         times += [h.look_at for h in holds if h.look_at is not None]
+        times += core.remains.times()
         if core.pool.condemned or core.pool.orphans:
             times.append(self._next_sweep)
         return min(times)
@@ -147,7 +150,9 @@ class Keeper:
         if refusals:
             reason = yield from hold.lock.refuted(hold, refusals[0], timeout)
         else:
-            reason = hold.lock.disproved(hold, outcome.pairs) if outcome.done else None
+            reason = None
+            if outcome.done and hold.lock.disproved(hold, outcome.pairs):
+                reason = yield from hold.lock.examine(hold, None, timeout)
         if reason is not None:
             yield from self._core.lose(hold, reason)
         elif not refusals:

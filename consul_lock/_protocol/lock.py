@@ -45,7 +45,7 @@ class LockCore(Primitive):
     def withdraw(self, attempt: LockAttempt, sessions: Sequence[Session]) -> Flow[list[Session]]:
         return withdrawal.withdraw(self, attempt, sessions)
 
-    def tidy(self) -> Flow[None]:
+    def tidy(self, attempt: LockAttempt, sessions: Sequence[Session]) -> Flow[None]:
         return tidy(self)
 
     # -- looking after it ----------------------------------------------------------------------
@@ -78,7 +78,7 @@ class LockCore(Primitive):
     def look(self, hold: Hold, index: int, wait: float) -> Flow[Found]:
         return self.client.wire.get(self.key, index, wait, consistent=True)
 
-    def guarded(self, hold: Hold) -> Flow[list[dict[str, Any]]]:
+    def guarded(self, hold: Hold) -> Flow[list[dict[str, Any]] | None]:
         yield from ()
         return self.proof(hold)
 

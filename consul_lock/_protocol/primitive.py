@@ -82,8 +82,11 @@ class Primitive(ABC):
         """Leave the line, and let go of what was had.  Returns the sessions that must be ended."""
 
     @abstractmethod
-    def tidy(self) -> Flow[None]:
-        """Take away what nobody needs any more, after sessions were ended."""
+    def tidy(self, attempt: Any, sessions: Sequence[Session]) -> Flow[None]:
+        """Take away what an attempt or its hold left in Consul, now that its sessions ended."""
+
+    leaves_traces = False
+    """A hold that was lost leaves something in Consul, which `tidy` takes away."""
 
     @abstractmethod
     def proof(self, hold: Hold) -> list[dict[str, Any]]:
@@ -97,9 +100,9 @@ class Primitive(ABC):
         """A hint was refused: see what there is to be learnt."""
         yield from ()
 
-    def disproved(self, hold: Hold, pairs: Sequence[Pair]) -> LossReason | None:
-        """Why it is lost, by what Consul answered to a proof that it did not refuse."""
-        return None
+    def disproved(self, hold: Hold, pairs: Sequence[Pair]) -> bool:
+        """Whether what Consul answered to a proof that it did not refuse shows it lost."""
+        return False
 
     def refuted(self, hold: Hold, refusal: str, timeout: float) -> Flow[LossReason | None]:
         """Why it is lost, now that Consul has refused a proof with this text."""
@@ -115,8 +118,8 @@ class Primitive(ABC):
         """A blocking read that sees the loss."""
 
     @abstractmethod
-    def guarded(self, hold: Hold) -> Flow[list[dict[str, Any]]]:
-        """Operations that refuse a transaction if it is not held."""
+    def guarded(self, hold: Hold) -> Flow[list[dict[str, Any]] | None]:
+        """Operations that refuse a transaction if it is not held.  None: it is not held."""
 
     @abstractmethod
     def who(self) -> Flow[Holder | None]:

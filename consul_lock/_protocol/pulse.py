@@ -18,7 +18,8 @@ from consul_lock._protocol.records import Terms
 from consul_lock._protocol.wire import Wire
 from consul_lock.errors import ConsulLockError, Refused, Unavailable
 
-# Times that a check is passed within its length: two of them may fail.
+# Times that a check is passed within its length.  After a failure the next try comes twice as
+# soon: else the third would come just when the check turns critical.
 _BEATS = 3
 
 # Seconds for one answer of the agent: half of the length, so that there is time for another
@@ -97,24 +98,25 @@ class Pulse:
         """Begin, or begin anew, with a check that is passed."""
         yield from self._wire.register(self.service, self.heartbeat, _ANSWER_MOST)
 
-    def beat(self) -> Flow[None]:
-        """Say that we live.  Errors are ridden out: the next beat is the next try."""
+    def beat(self) -> Flow[bool]:
+        """Say that we live; False: nobody has heard it, and the next beat is the next try."""
         try:
             known = yield from self._wire.pass_check(self.check, self._patience())
             if not known:
                 # The agent was started anew, or we were paused for so long that it gave us up.
                 yield from self.register()
         except ConsulLockError:
-            return
+            return False
+        return True
 
     def _patience(self) -> float:
         return min(max(_ANSWER_LEAST, self.heartbeat / 2), _ANSWER_MOST)
 
-    def pause(self, took: float) -> float:
+    def pause(self, took: float, *, heard: bool) -> float:
         """Seconds until the next beat, if this one took so many."""
         period = self.heartbeat / _BEATS
-        # Never none at all, should the clock and the waiting disagree.
-        return max(period / 4, period - took)
+        # Never none at all: an agent that is slow is not asked without end.
+        return max(period / 4, (period if heard else period / 2) - took)
 
     def remove(self) -> Flow[bool]:
         """Take the service away; False: it is left, and the agent removes it within minutes."""
@@ -188,10 +190,10 @@ class Pulses:
         try:
             while not pulse.stop.is_set():
                 began = yield Now()
-                yield from pulse.beat()
+                heard = yield from pulse.beat()
                 now = yield Now()
                 if not self._retired(pulse, now):
-                    yield Wait(pulse.stop, pulse.pause(now - began))
+                    yield Wait(pulse.stop, pulse.pause(now - began, heard=heard))
             yield from self._remove(pulse)
         finally:
             pulse.beating = False

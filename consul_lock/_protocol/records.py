@@ -17,7 +17,8 @@ rule covers them; what tells them apart is their ID."""
 
 SERVICE_RULE = f'service "{SERVICE}" {{ policy = "write" }}'
 
-# How an agent says that it knows no such check; the second one without ACLs, up to 1.9.
+# How an agent says that it knows no such check: newer ones, with 404, and 1.8 where there are
+# ACLs; 1.8 where there are none.
 _NO_SUCH_CHECK = (b"Unknown check", b"does not have associated TTL")
 
 
@@ -50,6 +51,8 @@ class Found(NamedTuple):
     raft_index: int
     """To wait for a change from, in the next read."""
     pairs: tuple[Pair, ...]
+    filtered: bool = False
+    """Consul has left out what our token may not see.  (Up to 1.10 it does not say so.)"""
 
     @property
     def pair(self) -> Pair | None:
@@ -110,7 +113,8 @@ def found(reply: Reply, doing: str, rule: str) -> Found:
         return Found(reply.sent, int(index), ())
     pairs = answer.understood(doing, _pairs, checked(reply, doing, rule))
     # An index below 1 would make the next read return at once, for ever.
-    return Found(reply.sent, max(1, int(index or 1)), pairs)
+    filtered = reply.headers.get("x-consul-results-filtered-by-acls") == "true"
+    return Found(reply.sent, max(1, int(index or 1)), pairs, filtered)
 
 
 def session_info(entry: dict[str, Any], sent: float) -> SessionInfo:

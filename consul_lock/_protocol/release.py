@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from consul_lock._protocol.attempt import Attempt
 from consul_lock._protocol.flow import Flow, Job, Now
 from consul_lock._protocol.hold import Hold
+from consul_lock._protocol.remains import Remainder
+from consul_lock._protocol.session import Session
 from consul_lock._protocol.state import Event, State
 from consul_lock.errors import ConsulLockError, LossReason, NotHeld
 
@@ -24,10 +28,13 @@ class Release:
 
 def release(lock: Primitive, call: Release) -> Flow[None]:
     """Let go of what the caller holds."""
-    if not _claim(lock, call):
-        return
+    lost = _claim(lock, call)
+    if lost is not None:
+        yield from lock.client.remains.clear(lost.attempt)
+        raise lock.lost_error(lost)
     hold = call.hold
-    assert hold is not None
+    if hold is None:
+        return
     reason = yield from lock.let_go(hold)
     with lock.client.mutex:
         hold.advance(Event.CONFIRM if reason is None else Event.TOO_LATE)
@@ -37,6 +44,7 @@ def release(lock: Primitive, call: Release) -> Flow[None]:
         for session in hold.sessions:
             yield from lock.client.pool.destroy(session)
         lock.client.turns.leave(hold.attempt)
+        yield from clean(lock, hold.attempt, hold.sessions)
         raise lock.lost_error(hold)
     if hold.session.shared and hold.session.uncertain:
         yield from lock.client.end(hold.session)
@@ -44,8 +52,8 @@ def release(lock: Primitive, call: Release) -> Flow[None]:
     finish(lock, hold, now)
 
 
-def _claim(lock: Primitive, call: Release) -> bool:
-    """Find the hold that is to be released; False if there is nothing to do."""
+def _claim(lock: Primitive, call: Release) -> Hold | None:
+    """Find the hold that is to be released.  Returns it if it was lost."""
     with lock.client.mutex:
         hold = lock.hold_of(call.owner)
         if hold is None or hold.over:
@@ -57,16 +65,21 @@ def _claim(lock: Primitive, call: Release) -> bool:
                 RuntimeWarning,
                 stacklevel=7,  # the caller's line: between are this flow, the driver, the face
             )
-            return False
+            return None
         if hold.state is State.LOST:
             hold.told = True
-        else:
-            # From here on it is ours to undo: not before, as another thread may be at it.
-            call.hold = hold
-            hold.advance(Event.RELEASE)
-            lock.client.holds.pop(hold, None)
-            return True
-    raise lock.lost_error(hold)
+            return hold
+        # From here on it is ours to undo: not before, as another thread may be at it.
+        call.hold = hold
+        hold.advance(Event.RELEASE)
+        lock.client.holds.pop(hold, None)
+    return None
+
+
+def clean(lock: Primitive, attempt: Attempt, sessions: Sequence[Session]) -> Flow[None]:
+    """Take away what is left in Consul, now or as soon as it can be reached."""
+    lock.client.remains.leave(attempt, Remainder(0.0, lock, sessions))
+    yield from lock.client.remains.clear(attempt)
 
 
 def finish(lock: Primitive, hold: Hold, now: float) -> None:

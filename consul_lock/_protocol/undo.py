@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from consul_lock._protocol.attempt import Attempt
 from consul_lock._protocol.flow import Flow, Now
 from consul_lock._protocol.hold import Hold
-from consul_lock._protocol.release import finish
+from consul_lock._protocol.release import clean, finish
 from consul_lock._protocol.session import Session
 from consul_lock._protocol.state import Event, State
 from consul_lock.errors import ConsulLockError
@@ -48,7 +48,7 @@ def _withdraw(lock: Primitive, attempt: Attempt, sessions: list[Session]) -> Flo
     for session in doubtful:
         yield from client.end(session)
     if doubtful:
-        yield from _tidy(lock)
+        yield from clean(lock, attempt, doubtful)
     now = yield Now()
     for session in sessions:
         if session.borrower is attempt and session not in doubtful:
@@ -82,18 +82,11 @@ def _let_go_or_destroy(lock: Primitive, hold: Hold) -> Flow[None]:
         return  # passed on to the next of this process, with the session
     try:
         yield from lock.let_go(hold, patient=False)
-        clean = not any(session.doubtful for session in hold.sessions)
+        done = not any(session.doubtful for session in hold.sessions)
     except ConsulLockError:
-        clean = False
-    if not clean:
+        done = False
+    if not done:
         for session in hold.sessions:
             yield from client.end(session)
-        yield from _tidy(lock)
+        yield from clean(lock, hold.attempt, hold.sessions)
         client.wake.set()
-
-
-def _tidy(lock: Primitive) -> Flow[None]:
-    try:
-        yield from lock.tidy()
-    except ConsulLockError:
-        return  # what is left over misleads nobody: the next release takes it away

@@ -90,9 +90,17 @@ class Wire:
         """Read one key; with ``index`` and ``wait``, once it has changed or the wait is over."""
         return self._read(key, index, wait, consistent, recurse=False)
 
-    def tree(self, prefix: str, timeout: float | None = None) -> Flow[Found]:
+    def tree(
+        self,
+        prefix: str,
+        timeout: float | None = None,
+        *,
+        index: int = 0,
+        wait: float = 0.0,
+        consistent: bool = False,
+    ) -> Flow[Found]:
         """Read all keys that begin with a prefix, as one moment's picture."""
-        return self._read(prefix, 0, 0.0, False, recurse=True, timeout=timeout)
+        return self._read(prefix, index, wait, consistent, recurse=True, timeout=timeout)
 
     def _read(
         self,
@@ -216,11 +224,8 @@ class Wire:
         Once more does no harm.  After a crash the agent removes it; in less than a minute no
         agent does.
         """
-        check = {
-            "TTL": duration(heartbeat),
-            "Status": "passing",
-            "DeregisterCriticalServiceAfter": "1m",
-        }
+        check = {"TTL": duration(heartbeat), "Status": "passing"}
+        check["DeregisterCriticalServiceAfter"] = "1m"
         request = self._service.register(SERVICE, service_id=service, check=check)
         yield self._of_agent(request, "registering the service of a heartbeat", timeout)
 

@@ -11,6 +11,8 @@ from typing import Any, NamedTuple
 
 import pytest
 
+from tests.contract.layouts import SEMAPHORE_OF_ONE, WRITE_LOCK, KeyLayout, Layout
+
 Options = Mapping[str, Any]
 
 
@@ -19,13 +21,9 @@ class Kind(NamedTuple):
 
     name: str
     make: Callable[[ModuleType, str, Any, Options], Any]
-    key: str = "{name}/.lock"
+    layout: Layout = KeyLayout()
     own_session: bool = True
     """Nobody else uses its session, so that is destroyed after a loss."""
-
-    def key_of(self, name: str) -> str:
-        """The key in Consul of the lock with this name."""
-        return self.key.format(name=name)
 
 
 def _plain(api: ModuleType, name: str, client: Any, options: Options) -> Any:
@@ -50,12 +48,27 @@ def _watch(api: ModuleType, name: str, client: Any, options: Options) -> Any:
     return api.Lock(name, client=client, **{**options, "watch": True})
 
 
+def _semaphore(api: ModuleType, name: str, client: Any, options: Options) -> Any:
+    return api.Semaphore(name, 1, client=client, **options)
+
+
+def _write_lock(api: ModuleType, name: str, client: Any, options: Options) -> Any:
+    return api.ReadWriteLock(name, client=client, **options).write()
+
+
+def _tree(api: ModuleType, name: str, client: Any, options: Options) -> Any:
+    return api.Lock(name, client=client, tree=True, **options)
+
+
 KINDS = [
     Kind("lock", _plain),
-    Kind("on-key", _on_key, "{name}/exactly"),
+    Kind("on-key", _on_key, KeyLayout("{name}/exactly")),
     Kind("shared-session", _shared, own_session=False),
     Kind("fair", _fair),
     Kind("watch", _watch),
+    Kind("semaphore", _semaphore, SEMAPHORE_OF_ONE),
+    Kind("write-lock", _write_lock, WRITE_LOCK),
+    Kind("tree", _tree, WRITE_LOCK),
 ]
 
 each_kind = pytest.mark.parametrize("kind", KINDS, indirect=True, ids=lambda kind: kind.name)

@@ -25,7 +25,7 @@ class Room:
         self.operator = operator
         self.kind = kind
         self.name = name
-        self.key = kind.key_of(name)
+        self.key = kind.layout.key(name)
         self.left: set[str] = set()
         """Keys that the test leaves on purpose."""
         self._ends: list[Callable[[], Any]] = []
@@ -70,8 +70,26 @@ class Room:
 
     def in_line(self, count: int) -> None:
         """Wait until so many are in the waiting line."""
-        base = f"{self.key.removesuffix('/.lock')}/.queue/"
-        eventually(lambda: len(self.operator.keys(base)) == count, message=f"{count} in line")
+        layout = self.kind.layout
+        eventually(
+            lambda: layout.waiting(self.operator, self.name) == count, message=f"{count} in line"
+        )
+
+    def owner(self) -> str | None:
+        """The session that holds the test's own lock, by Consul's word."""
+        return self.kind.layout.owner(self.operator, self.name)
+
+    def take(self) -> str:
+        """An operator holds the lock from now on, whatever it was before."""
+        return self.kind.layout.take(self.operator, self.name)
+
+    def clear(self, thief: str) -> None:
+        """The operator does not hold it any more."""
+        self.kind.layout.clear(self.operator, self.name, thief)
+
+    def revoke(self) -> None:
+        """An operator releases the lock for whoever holds it."""
+        self.kind.layout.revoke(self.operator, self.name)
 
     def close(self) -> None:
         """Close all clients, and see that nothing is left of them."""

@@ -36,7 +36,7 @@ def test_an_acquired_lock_is_held_and_says_so(room: Room) -> None:
     assert lock.acquire() is True
     assert lock.held
     assert lock.remaining() > 1
-    assert room.operator.owner(room.key) == lock.session_id
+    assert room.owner() == lock.session_id
     assert room.operator.index(room.key) == lock.token
     assert (lock.key, lock.lost_reason, lock.lost.is_set()) == (room.key, None, False)
     lock.ensure_held()

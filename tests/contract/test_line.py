@@ -115,10 +115,10 @@ def test_the_holder_says_who_it_is(room: Room) -> None:
 
 def test_a_holder_that_says_nothing_is_foreign(room: Room) -> None:
     """Another tool holds the key: its session is known, and nothing is invented."""
-    session = room.operator.take(room.key)
+    session = room.take()
     holder = room.lock().holder()
     assert (holder.session, holder.foreign, holder.host) == (session, True, "")
-    room.operator.destroy(session)
+    room.clear(session)
     assert room.lock().holder() is None
 
 

@@ -30,7 +30,7 @@ class Work:
 
     def _body(self, *args: Any) -> Any:
         self.calls.append(args)
-        assert self._room.operator.owner(self._room.key)
+        assert self._room.owner()
         for arg in args:
             if isinstance(arg, BaseException):
                 raise arg

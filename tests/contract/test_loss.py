@@ -22,13 +22,13 @@ def _delete_key(room: Room, lock: Sync) -> None:
 
 
 def _steal(room: Room, lock: Sync) -> None:
-    thief = room.operator.take(room.key)
-    room.at_end(lambda: room.operator.destroy(thief))
+    thief = room.take()
+    room.at_end(lambda: room.clear(thief))
 
 
 def _release_by_operator(room: Room, lock: Sync) -> None:
-    room.operator.revoke(room.key)
-    room.left.add(room.key)
+    room.revoke()
+    room.at_end(lambda: room.operator.delete(room.key))
 
 
 CAUSES = {
@@ -117,13 +117,13 @@ def test_a_stolen_key_is_not_released_by_us(room: Room) -> None:
     client = room.client()
     lock = room.lock(client)
     assert lock.acquire()
-    thief = room.operator.take(room.key)
+    thief = room.take()
     with pytest.raises(LockLost):
         lock.release()
-    assert room.operator.owner(room.key) == thief
+    assert room.owner() == thief
     client.close()
-    assert room.operator.owner(room.key) == thief
-    room.operator.destroy(thief)
+    assert room.owner() == thief
+    room.clear(thief)
 
 
 @each_kind
@@ -202,7 +202,7 @@ def test_a_released_lock_is_not_lost(room: Room) -> None:
     told = Told()
     lock = room.holding(on_lost=told, watch=True)
     lock.release()
-    room.operator.destroy(room.operator.take(room.key))
+    room.clear(room.take())
     other = room.others_lock()
     assert other.acquire()
     other.release()

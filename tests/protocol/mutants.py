@@ -26,8 +26,8 @@ MUTANTS = (
     Mutant(
         "an acquire without an answer is taken for a refusal, and its session is used again",
         "client:ClientCore.write",
-        "session.uncertain or error.uncertain",
-        "session.uncertain",
+        "each.uncertain or error.uncertain",
+        "each.uncertain",
         "test_doubt:test_a_try_without_an_answer_costs_the_session",
     ),
     Mutant(

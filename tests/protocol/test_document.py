@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from consul_lock._protocol.claim import ALL
 from consul_lock._protocol.document import (
-    ALL,
     READ_WRITE,
     READ_WRITE_FLAG,
     SEMAPHORE,
@@ -119,7 +119,7 @@ def test_what_is_written_is_read_back(kind: Kind, data: st.DataObject) -> None:
 
 @kinds
 def test_no_key_and_an_empty_key_are_a_document_without_holders(kind: Kind) -> None:
-    """The limit is ours then, for a read/write lock has but one; a key that is there is changed by its index."""
+    """The limit is ours then, but a read/write lock has only one; the index is that of the key."""
     limit = ALL if kind is READ_WRITE else 3
     assert decode(kind, NAME, None, 3) == empty(kind, 3) == Document(limit, {}, 0)
     assert read(kind, b"", 3) == Document(limit, {}, 17)

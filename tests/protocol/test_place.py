@@ -9,8 +9,8 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
+from consul_lock._protocol.claim import ALL
 from consul_lock._protocol.document import (
-    ALL,
     READ_WRITE,
     SEMAPHORE,
     Document,
@@ -398,6 +398,9 @@ def test_a_group_that_is_not_of_one_mind_is_not_let_in(change: dict[str, int], o
     contenders = list(place.contenders)
     contenders[odd] = contenders[odd]._replace(**change)
     assert granted(place._replace(contenders=tuple(contenders))) == "c"
+    if change == {"n": 9}:  # more than there is, ever: no room is kept for it
+        full = enter(place.document, ["h"], Share(1, None))
+        assert granted(place._replace(contenders=tuple(contenders), document=full)) == "c"
 
 
 def test_a_tree_lock_that_waits_to_write_keeps_readers_behind_it() -> None:
@@ -502,7 +505,7 @@ def rivals(scene: Scene) -> list[tuple[list[str], int, bool, bool]]:
     return found
 
 
-@settings(max_examples=400)
+@settings(max_examples=200)
 @given(scene=scenes(), most=st.integers(0, 8))
 def test_the_limit_is_never_exceeded_by_letting_in(scene: Scene, most: int) -> None:
     """Nor the number of sessions; nobody who is in loses its share, nobody comes in twice."""
@@ -518,7 +521,7 @@ def test_the_limit_is_never_exceeded_by_letting_in(scene: Scene, most: int) -> N
     assert (after.limit, after.modify_index) == (scene.start.limit, scene.start.modify_index)
 
 
-@settings(max_examples=400)
+@settings(max_examples=200)
 @given(scene=scenes(), most=st.just(EVERYBODY) | st.integers(0, 8))
 def test_nobody_is_let_in_past_one_who_would_fit(scene: Scene, most: int) -> None:
     """Told anew from the rule: each in turn, and what it was not given is kept for it."""
@@ -537,7 +540,7 @@ def test_nobody_is_let_in_past_one_who_would_fit(scene: Scene, most: int) -> Non
     assert [contender.session for contender in who] == expected
 
 
-@settings(max_examples=400)
+@settings(max_examples=200)
 @given(scene=scenes(), vanished=st.booleans())
 def test_to_be_let_in_and_to_let_oneself_in_are_one_rule(scene: Scene, vanished: bool) -> None:
     """What a releaser would give is just what a waiter would take."""
@@ -554,7 +557,7 @@ def test_to_be_let_in_and_to_let_oneself_in_are_one_rule(scene: Scene, vanished:
             assert mine is (rest[0] in given_to)
 
 
-@settings(max_examples=400)
+@settings(max_examples=200)
 @given(scene=scenes((READ_WRITE,)), newcomer=st.sampled_from([1, ALL]))
 def test_a_writer_is_alone_and_no_reader_passes_a_waiting_one(scene: Scene, newcomer: int) -> None:
     """Whoever lets in, and whoever lets itself in."""
@@ -574,7 +577,7 @@ def test_a_writer_is_alone_and_no_reader_passes_a_waiting_one(scene: Scene, newc
         assert not admits(place, "new", 1, newcomer, ALL, NOBODY)
 
 
-@settings(max_examples=400)
+@settings(max_examples=200)
 @given(scene=scenes())
 def test_letting_in_again_lets_nobody_in(scene: Scene) -> None:
     """All that fits has been given; and ten turns of one are as good as one turn of ten."""
@@ -588,7 +591,7 @@ def test_letting_in_again_lets_nobody_in(scene: Scene) -> None:
     assert document == after
 
 
-@settings(max_examples=400)
+@settings(max_examples=200)
 @given(scene=scenes())
 def test_pruning_is_for_those_without_a_key(scene: Scene) -> None:
     """Who has vanished is in and does not contend; without the vanished all that is in contends."""

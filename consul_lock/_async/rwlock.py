@@ -1,0 +1,87 @@
+"""The read/write lock for asyncio."""
+
+from __future__ import annotations
+
+from typing import Unpack
+
+from consul_lock._async.client import Client
+from consul_lock._async.locklike import LockLike, begin
+from consul_lock._async.session import Session
+from consul_lock._clock import clock
+from consul_lock._face import Options
+from consul_lock._protocol.flow import Job
+from consul_lock._protocol.holder import Holder
+from consul_lock._protocol.names import check
+from consul_lock._protocol.rwlock import ReadWriteCore, SideCore
+
+
+class ReadWriteLock:
+    """Many readers, or one writer beside nobody: first come, first served.
+
+    ``async with rw.read():`` and ``async with rw.write():``; both are held like a `Lock`.  A
+    reader that comes after a waiting writer waits behind it, so no writer waits for ever.
+
+    ``hold_off`` as for `Semaphore`, other options as for `Lock`; they hold for both sides.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        client: Client | None = None,
+        session: Session | None = None,
+        hold_off: float | None = None,
+        **options: Unpack[Options],
+    ) -> None:
+        check(name)
+        client, settings = begin(client, session, hold_off=hold_off, **options)
+        sides = ReadWriteCore(client._core, name, settings)
+        self._read, self._write = ReadLock(client, sides.reader), WriteLock(client, sides.writer)
+
+    @property
+    def name(self) -> str:
+        """The name it was made with."""
+        return self._read.name
+
+    def read(self) -> ReadLock:
+        """The readers' side: always the same object."""
+        return self._read
+
+    def write(self) -> WriteLock:
+        """The writers' side: always the same object."""
+        return self._write
+
+
+class SideLock(LockLike):
+    """One side of a read/write lock.
+
+    It may be held by several tasks at once, each with a hold of its own; ``held``, ``token``
+    and so on are about that of the calling task.
+    """
+
+    _core: SideCore
+
+    def __init__(self, client: Client, core: SideCore) -> None:
+        self._client = client
+        self._core = core
+
+    async def holders(self) -> list[Holder]:
+        """Who holds the read/write lock, whichever side of it, by Consul's word."""
+        found: list[Holder] = await self._client._run(Job(self._core.everybody()))
+        return found
+
+
+class ReadLock(SideLock):
+    """What `ReadWriteLock.read` gives: it is shared with other readers."""
+
+
+class WriteLock(SideLock):
+    """What `ReadWriteLock.write` gives: it is held beside nobody."""
+
+    async def downgrade(self) -> None:
+        """Let readers in, and go on as one of them: nobody writes in between.
+
+        It is released as before, here or by leaving the block.  There is no way back: two
+        readers that both wait to become the writer would wait for ever.
+        """
+        await self._client._run(self._core.downgrade(clock(), self._me()))

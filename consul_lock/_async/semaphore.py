@@ -1,0 +1,84 @@
+"""The semaphore for asyncio."""
+
+from __future__ import annotations
+
+from typing import Self, Unpack
+
+from consul_lock._async.client import Client
+from consul_lock._async.locklike import LockLike, Timed, begin
+from consul_lock._async.session import Session
+from consul_lock._face import Options
+from consul_lock._protocol.flow import Job
+from consul_lock._protocol.holder import Holder
+from consul_lock._protocol.names import check
+from consul_lock._protocol.semaphore import SemaphoreCore
+
+
+class Semaphore(LockLike):
+    """At most ``limit`` holders at once, in the whole datacenter: first come, first served.
+
+    All who use a name have to agree on the limit; `Conflict` tells whoever does not, and
+    `resize` changes it for all.  The keys are those of ``consul lock -n LIMIT NAME``, so each
+    keeps to the limit of the other.
+
+    One object may be held several times, by several tasks, as with `threading.Semaphore`.
+    ``held``, ``token``, ``lost`` and so on are about the hold that the calling task got last;
+    if it has none, about the one that anybody got last.
+
+    A slot has no lock-delay in Consul.  So a slot whose holder vanished is given to nobody of
+    ours before ``hold_off`` seconds have passed (default: the lock-delay, as the holder counts
+    its slot as held for no longer than that).  Clients of ``consul lock`` do not wait.
+
+    Other options as for `Lock`.  Raises `ConfigError` for a limit below 1.
+    """
+
+    _core: SemaphoreCore
+
+    def __init__(
+        self,
+        name: str,
+        limit: int,
+        *,
+        client: Client | None = None,
+        session: Session | None = None,
+        hold_off: float | None = None,
+        **options: Unpack[Options],
+    ) -> None:
+        check(name)
+        self._client, settings = begin(client, session, hold_off=hold_off, **options)
+        self._core = SemaphoreCore(self._client._core, name, limit, settings)
+
+    @property
+    def limit(self) -> int:
+        """How many can hold it at once, as far as this object knows."""
+        return self._core.limit
+
+    async def acquire(
+        self, blocking: bool = True, timeout: float | None = None, n: int = 1
+    ) -> bool:
+        """Acquire ``n`` slots or none; False if they were not to be had within ``timeout``
+        seconds.  They are one hold: released together, and lost together.
+
+        Whoever wants more waits no longer for it: nobody who came later gets in before.  Raises
+        as `Lock.acquire` does; `ConfigError` for more slots than there are, or more than 30;
+        `Conflict` if others use another limit.
+        """
+        return bool(await self._client._run(self._core.acquire(blocking, timeout, self._me(), n)))
+
+    def __call__(self, timeout: float | None = None, n: int = 1) -> Timed[Self]:
+        """For ``async with semaphore(timeout=5, n=2):``, which raises `LockTimeout` after that."""
+        return Timed(self, timeout, n)
+
+    async def holders(self) -> list[Holder]:
+        """Who holds it, by Consul's word, in the order of their coming."""
+        found: list[Holder] = await self._client._run(Job(self._core.everybody()))
+        return found
+
+    async def resize(self, limit: int) -> None:
+        """Change the limit for everybody, and let in who fits in then.
+
+        With a lower one nobody is thrown out: others get in when enough have left.  Whoever
+        waits goes along with the change; whoever comes later with the old limit gets a
+        `Conflict`.  While nobody uses the semaphore there is nothing to change but this object.
+        """
+        await self._client._run(self._core.resize(limit))

@@ -1,0 +1,122 @@
+"""One try to get into the documents of a semaphore, a read/write lock or a tree lock."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from consul_lock._protocol.attempt import Attempt
+from consul_lock._protocol.claim import Claim
+from consul_lock._protocol.document import READ_WRITE, Kind, Share, weight_of
+from consul_lock._protocol.records import encode
+
+if TYPE_CHECKING:
+    from consul_lock._protocol.holder import About
+    from consul_lock._protocol.place import Place
+    from consul_lock._protocol.records import Terms
+    from consul_lock._protocol.session import Session
+
+
+class Spot(NamedTuple):
+    """A document to enter, and how."""
+
+    kind: Kind
+    name: str
+    mode: str
+    limit: int
+
+    @property
+    def weight(self) -> int:
+        """What one session weighs there."""
+        return weight_of(self.mode) or 1
+
+    @property
+    def prefix(self) -> str:
+        """What is listed, to see the document and its contenders."""
+        return self.kind.prefix(self.name)
+
+    @property
+    def document_key(self) -> str:
+        """The key of the document."""
+        return self.kind.document_key(self.name)
+
+    def contender_key(self, session: str) -> str:
+        """The key of one contender."""
+        return self.kind.contender_key(self.name, session)
+
+    def claim(self, n: int) -> Claim:
+        """The same, for the queue inside the process."""
+        return Claim(f"{self.document_key} {self.kind.name}", n * self.weight, self.limit)
+
+
+class Bid(Attempt):
+    """What one call of acquire has done so far."""
+
+    def __init__(
+        self,
+        spots: tuple[Spot, ...],
+        n: int,
+        about: About,
+        bond: tuple[Terms, Any],
+        owner: Any,
+        blocking: bool,
+    ) -> None:
+        claims = tuple(spot.claim(n) for spot in spots)
+        shared = bond[1]
+        if shared is not None:
+            # One session is in a document once: whoever shares it waits for it.
+            claims += (Claim(f"{claims[-1].resource} by {id(shared)}"),)
+        super().__init__(claims, about, bond, owner, blocking)
+        self.spots = spots
+        self.n = n
+        self.group: list[Session] = []
+        """The sessions, as a document has one slot for each; the first speaks for all."""
+        self.asked = False
+        """We have asked to contend with these sessions, whatever came of it."""
+        self.joined = False
+        """Our contender keys are there, as far as we know."""
+        self.joined_at = 0
+        """Raft index of their making: what shows less is an old picture."""
+        self.places: tuple[Place, ...] | None = None
+        """What was read last, a place for each spot; None: nothing that still counts."""
+        self.certain = False
+        """That read cannot have been an old picture."""
+        self.refusals = 0
+        """Times in a row that others were quicker."""
+        self.vanished: dict[str, float] = {}
+        """Holders whose contender key was gone, and since when we have seen it so."""
+        self.promised: dict[str, float] = {}
+        """The lock-delays of holders, as they said themselves."""
+
+    @property
+    def sessions(self) -> list[Session]:
+        return self.group
+
+    @property
+    def leader(self) -> str:
+        """The session that speaks for the group."""
+        return self.group[0].id
+
+    def ids(self) -> list[str]:
+        """The ids of the group."""
+        return [session.id for session in self.group]
+
+    def forget_what_was_seen(self) -> None:
+        self.places = None
+
+    def forget_sessions(self) -> None:
+        super().forget_sessions()
+        self.group = []
+        self.asked = self.joined = False
+        self.places = None
+
+    def value(self, spot: Spot, since: float) -> str:
+        """The value of our contender key: what we want, and about us."""
+        claim = {"mode": spot.mode, "places": len(self.spots), "of": self.leader, "n": self.n}
+        about = self.about.value(since)
+        return encode(f'{{"claim": {json.dumps(claim)}, '.encode() + about[1:])
+
+    def share(self, spot: Spot) -> Share:
+        """What each of our sessions has in a document."""
+        # A semaphore's document has no room for a lock-delay: Go would drop it.
+        return Share(spot.weight, self.bond[0].lock_delay if spot.kind is READ_WRITE else None)

@@ -1,0 +1,203 @@
+"""The engine of semaphores, read/write locks and tree locks: documents that list their holders.
+
+Whoever wants something makes a contender key, locked by its session, and enters a document by
+check-and-set, in a transaction in which Consul checks the contender key too.  The kinds differ
+in what they claim (see `consul_lock._protocol.claim`), and in nothing else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from consul_lock._protocol import entering, leaving
+from consul_lock._protocol import terms as rules
+from consul_lock._protocol.answer import TRANSACTION_MOST
+from consul_lock._protocol.bid import Bid, Spot
+from consul_lock._protocol.client import ClientCore
+from consul_lock._protocol.document import decode
+from consul_lock._protocol.flow import Flow
+from consul_lock._protocol.hold import Grant, Hold
+from consul_lock._protocol.holder import Holder, parse
+from consul_lock._protocol.place import Place
+from consul_lock._protocol.primitive import Primitive, Settings
+from consul_lock._protocol.records import Found, Pair, key_rule
+from consul_lock._protocol.session import Session
+from consul_lock._protocol.sight import read, understood
+from consul_lock._protocol.state import State
+from consul_lock._protocol.verdict import check_session
+from consul_lock.errors import Conflict, ConsulLockError, LossReason
+
+
+class HoldersCore(Primitive):
+    """Something with a document of its holders.
+
+    It can be held several times over by one object; the questions of a thread or task are about
+    the hold it got last.
+    """
+
+    operations_most = TRANSACTION_MOST
+
+    def __init__(self, client: ClientCore, name: str, settings: Settings) -> None:
+        super().__init__(client, name, f"{name}/.lock", settings)
+        self.rule = key_rule(f"{name}/")
+        self.hold_off = settings.hold_off
+        self.patience = rules.span(self.terms)
+        """Seconds that a holder that vanished may go on believing that it holds."""
+        self.limit = 1
+        self._holds: list[Hold] = []
+
+    def spots(self) -> tuple[Spot, ...]:
+        """The documents to enter."""
+        raise NotImplementedError
+
+    # -- several holds of one object -------------------------------------------------------------
+
+    def supersede(self, hold: Hold) -> None:
+        self._holds = [each for each in self._holds if not each.over]
+        self._holds.append(hold)
+        self.hold = hold
+
+    def current(self, owner: Any) -> Hold | None:
+        return self._mine(owner) or self.hold
+
+    def hold_of(self, owner: Any) -> Hold | None:
+        held = (each for each in self._holds if each.state is State.HELD)
+        return self._mine(owner) or next(held, self.hold)
+
+    def _mine(self, owner: Any) -> Hold | None:
+        mine = [hold for hold in self._holds if hold.owner is owner and not hold.over]
+        return mine[-1] if mine else None
+
+    # -- getting and letting go ------------------------------------------------------------------
+
+    def attempt(self, owner: Any, blocking: bool, n: int = 1) -> Bid:
+        return Bid(self.spots(), n, self.about, (self.terms, self.shared), owner, blocking)
+
+    def contend(self, attempt: Bid) -> Flow[Grant | None]:
+        return entering.contend(self, attempt)
+
+    def accept(self, bid: Bid, seen: tuple[Place, ...]) -> Flow[Grant | None]:
+        """We were let in: from now on we hold it, if our sessions live."""
+        return entering.accept(self, bid, seen)
+
+    def let_go(self, hold: Hold, *, patient: bool = True) -> Flow[LossReason | None]:
+        return leaving.let_go(self, hold, patient=patient)
+
+    def withdraw(self, attempt: Bid, sessions: Sequence[Session]) -> Flow[list[Session]]:
+        return leaving.withdraw(self, attempt, sessions)
+
+    leaves_traces = True
+
+    def tidy(self, attempt: Bid, sessions: Sequence[Session]) -> Flow[None]:
+        return leaving.settle(self, attempt.spots, sessions)
+
+    # -- looking after it ------------------------------------------------------------------------
+
+    def proof(self, hold: Hold) -> list[dict[str, Any]]:
+        return [*_alive(hold), *({"Verb": "get", "Key": s.document_key} for s in _spots(hold))]
+
+    def disproved(self, hold: Hold, pairs: Sequence[Pair]) -> bool:
+        for spot in _spots(hold):
+            pair = next((p for p in reversed(pairs) if p.key == spot.document_key), None)
+            try:
+                document = decode(spot.kind, spot.name, pair, spot.limit)
+            except Conflict:
+                return True
+            if any(session.id not in document.holders for session in hold.sessions):
+                return True
+        return False
+
+    def examine(self, hold: Hold, found: Found | None, timeout: float | None) -> Flow[Any]:
+        spots = _spots(hold)
+        if found is not None:
+            spots = spots[-1:]
+        else:
+            found = yield from read(self, spots, certain=True)
+        try:
+            seen = tuple(understood(spot, found) for spot in spots)
+        except Conflict:
+            return LossReason.STOLEN
+        ids = [session.id for session in hold.sessions]
+        if all(place.holds(s) and place.contends(s) for place in seen for s in ids):
+            return None
+        return (yield from self.why(hold, seen, timeout))
+
+    def why(
+        self, hold: Hold, seen: tuple[Place, ...], timeout: float | None = None
+    ) -> Flow[LossReason]:
+        """Why it is lost, given what was read."""
+        try:
+            for session in hold.sessions:
+                if (yield from self.client.wire.renew(session.id, timeout)) is None:
+                    return LossReason.SESSION_INVALID
+        except ConsulLockError:
+            pass  # not known: judge by the keys alone
+        ids = [session.id for session in hold.sessions]
+        there = all(place.contends(session) for place in seen for session in ids)
+        if not there or any(not place.document.modify_index for place in seen):
+            return LossReason.KEY_DELETED
+        weights = [(spot, len(ids) * spot.weight) for spot in _spots(hold)]
+        full = [
+            place.document.used + weight > place.document.limit
+            for spot, weight in weights
+            for place in seen
+            if place.name == spot.name and not all(place.holds(session) for session in ids)
+        ]
+        return LossReason.STOLEN if any(full) else LossReason.REVOKED
+
+    def look(self, hold: Hold, index: int, wait: float) -> Flow[Found]:
+        prefix = _spots(hold)[-1].prefix
+        return self.client.wire.tree(prefix, index=index, wait=wait, consistent=True)
+
+    def guarded(self, hold: Hold) -> Flow[list[dict[str, Any]] | None]:
+        spots = _spots(hold)
+        found = yield from read(self, spots, certain=True)
+        if self.disproved(hold, found.pairs):
+            return None
+        indexes = [
+            {"Verb": "check-index", "Key": s.document_key, "Index": _index(found, s.document_key)}
+            for s in spots
+        ]
+        return [*_alive(hold), *indexes]
+
+    # -- questions -------------------------------------------------------------------------------
+
+    def who(self) -> Flow[Holder | None]:
+        holders = yield from self.everybody()
+        return holders[0] if holders else None
+
+    def everybody(self) -> Flow[list[Holder]]:
+        """Who is in, in the order of their coming; those who vanished last."""
+        (place,) = yield from self._place()
+        inside = [c for c in place.contenders if place.holds(c.session)]
+        there = [parse(c.session, c.about, c.modify_index) for c in inside]
+        return there + [Holder(s, foreign=True) for s in sorted(place.vanished())]
+
+    def line(self) -> Flow[list[Holder]]:
+        (place,) = yield from self._place()
+        waiting = [c for c in place.contenders if not place.holds(c.session)]
+        return [parse(c.session, c.about) for c in waiting if c.session == c.leader]
+
+    def _place(self) -> Flow[tuple[Place]]:
+        spot = self.spots()[-1]
+        found = yield from read(self, (spot,))
+        return (understood(spot, found),)
+
+
+def _spots(hold: Hold) -> tuple[Spot, ...]:
+    bid = hold.attempt
+    assert isinstance(bid, Bid)
+    return bid.spots
+
+
+def _alive(hold: Hold) -> list[dict[str, Any]]:
+    return [
+        check_session(spot.contender_key(session.id), session.id)
+        for spot in _spots(hold)
+        for session in hold.sessions
+    ]
+
+
+def _index(found: Found, key: str) -> int:
+    return next((pair.modify_index for pair in found.pairs if pair.key == key), 0)

@@ -1,0 +1,181 @@
+"""Leaving the documents of a semaphore, a read/write lock or a tree lock.
+
+Whoever leaves lets in who comes next, in the same write, as far as they are ours: a Go client
+does not look whether it was let in, so it is left to enter by itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from consul_lock._protocol import place as places
+from consul_lock._protocol.bid import Bid, Spot
+from consul_lock._protocol.document import Document
+from consul_lock._protocol.flow import Flow, Sleep, Wall
+from consul_lock._protocol.hold import Grant, Hold
+from consul_lock._protocol.minutes import change, remove, touch
+from consul_lock._protocol.persist import until_let_go
+from consul_lock._protocol.place import Contender, Place
+from consul_lock._protocol.session import Session
+from consul_lock._protocol.sight import look, read, understood
+from consul_lock._protocol.verdict import check_session
+from consul_lock.errors import ConsulLockError, LossReason, Refused
+
+if TYPE_CHECKING:
+    from consul_lock._protocol.holders import HoldersCore
+
+# Seconds before the next try after somebody else changed a document before us.
+_QUICKER = (0.0, 0.02)
+
+# Refusals in a row that we cannot explain, before we say so.
+_REFUSALS_MOST = 1000
+
+
+def let_go(core: HoldersCore, hold: Hold, *, patient: bool = True) -> Flow[LossReason | None]:
+    """Give back what we hold.  Returns why it was lost, if it turns out that it was."""
+    return until_let_go(core.client, hold, lambda: _let_go(core, hold), patient=patient)
+
+
+def _let_go(core: HoldersCore, hold: Hold) -> Flow[LossReason | None]:
+    bid = hold.attempt
+    assert isinstance(bid, Bid)
+    ids, refusals = [session.id for session in hold.sessions], 0
+    while True:
+        doubtful = any(session.doubtful for session in hold.sessions)
+        if not (hold.crowded or doubtful or refusals):
+            # Nobody was there when we entered: then the documents are as we wrote them.
+            seen = tuple(_as_entered(spot, hold) for spot in bid.spots)
+        else:
+            seen = yield from _seen(core, bid.spots, hold.token, certain=doubtful or refusals > 3)
+        if not all(p.holds(s) and p.contends(s) for p in seen for s in ids):
+            if doubtful and not any(p.holds(s) for p in seen for s in ids):
+                return None  # an earlier try came through without our being told
+            return (yield from core.why(hold, seen))
+        outcome = yield from _depart(core, bid.spots, hold.sessions, seen)
+        if outcome.done:
+            return None
+        refusals += 1
+        if refusals > _REFUSALS_MOST:
+            raise Refused(f"cannot release {core.key!r}: {outcome.reasons}", key=core.key)
+        if refusals > 1:
+            yield Sleep(*_QUICKER)
+
+
+def _as_entered(spot: Spot, hold: Hold) -> Place:
+    """A document that holds nobody but us, as our own write left it."""
+    bid = hold.attempt
+    assert isinstance(bid, Bid)
+    nothing = places.read(spot.kind, spot.name, (), spot.limit, hold.token)
+    ids = [session.id for session in hold.sessions]
+    document = places.enter(nothing.document, ids, bid.share(spot))
+    return nothing._replace(
+        document=document._replace(modify_index=hold.token),
+        contenders=tuple(_contender(bid, spot, session, hold.token) for session in ids),
+    )
+
+
+def _contender(bid: Bid, spot: Spot, session: str, index: int) -> Contender:
+    asked = (bid.leader, bid.n, spot.weight, len(bid.spots), bid.share(spot).lock_delay or 0.0)
+    return Contender(session, index, index, True, *asked, "")
+
+
+def _seen(
+    core: HoldersCore, spots: tuple[Spot, ...], since: int, *, certain: bool
+) -> Flow[tuple[Place, ...]]:
+    found = yield from read(core, spots, certain=certain)
+    if found.raft_index < since:
+        found = yield from read(core, spots, certain=True)  # an old picture, from before we came
+    return tuple(understood(spot, found) for spot in spots)
+
+
+def _depart(
+    core: HoldersCore, spots: tuple[Spot, ...], sessions: Sequence[Session], seen: tuple[Place, ...]
+) -> Flow[Any]:
+    """Take sessions out of the documents and out of the line, and let in who comes next."""
+    since = yield Wall()
+    leaving = frozenset(session.id for session in sessions)
+    operations = list[dict[str, Any]]()
+    room = core.operations_most - len(spots) * (2 * len(leaving) + 1)
+    for spot, place in zip(spots, seen, strict=True):
+        for session in sorted(leaving):
+            key = spot.contender_key(session)
+            if place.contends(session):
+                operations.append(check_session(key, session))
+            operations.append({"Verb": "delete", "Key": key})
+        document = places.leave(place, leaving)
+        if len(spots) == 1:
+            document, entering = places.grants(place, document, leaving, room // 2)
+            for each in entering:
+                operations += touch(spot, each, since)
+        operations += _rewrite(spot, place, document, leaving)
+    request = core.client.wire.transaction(operations, f"leaving {core.key!r}", core.rule)
+    first, *others = sessions
+    return (yield from core.client.write(first, request, others))
+
+
+def _rewrite(
+    spot: Spot, place: Place, document: Document, leaving: frozenset[str]
+) -> list[dict[str, Any]]:
+    """The change of a document; it goes with the last who cares for it."""
+    if not place.document.modify_index:
+        return []
+    others = any(contender.session not in leaving for contender in place.contenders)
+    if not document.holders and not others:
+        return remove(spot, place)
+    return [change(spot, place, document)] if document != place.document else []
+
+
+def settle(core: HoldersCore, spots: tuple[Spot, ...], sessions: Sequence[Session]) -> Flow[None]:
+    """Take sessions that have lost what they held out of the documents."""
+    while True:
+        seen = yield from _seen(core, spots, 0, certain=True)
+        if not any(p.holds(s.id) or p.contends(s.id) for p in seen for s in sessions):
+            return
+        outcome = yield from _depart(core, spots, sessions, seen)
+        if outcome.done:
+            return
+        yield Sleep(*_QUICKER)
+
+
+def give_up(core: HoldersCore, bid: Bid) -> Flow[Grant | None]:
+    """Leave the line.  If we were let in at that very moment, we hold it: keep it."""
+    if not bid.joined:
+        return None
+    while True:
+        if bid.places is None:
+            yield from look(core, bid, certain=True)
+        seen = bid.places
+        assert seen is not None
+        ids = bid.ids()
+        if any(place.holds(session) for place in seen for session in ids):
+            return (yield from core.accept(bid, seen))
+        operations = [
+            {"Verb": "delete-cas", "Key": spot.contender_key(c.session), "Index": c.modify_index}
+            for spot, place in zip(bid.spots, seen, strict=True)
+            for c in place.contenders
+            if c.session in ids
+        ]
+        for spot, place in zip(bid.spots, seen, strict=True):
+            if not place.document.holders:
+                operations += _rewrite(spot, place, place.document, frozenset(ids))
+        if not operations:
+            break
+        doing = f"leaving the line of {core.key!r}"
+        request = core.client.wire.transaction(operations, doing, core.rule)
+        outcome = yield from core.client.write(bid.group[0], request, bid.group[1:])
+        if outcome.done:
+            break
+        bid.places = None
+    bid.joined, bid.places = False, None
+    return None
+
+
+def withdraw(core: HoldersCore, bid: Bid, sessions: Sequence[Session]) -> Flow[list[Session]]:
+    """Leave the line, or what was entered.  Returns the sessions that stay in doubt."""
+    try:
+        if sessions:
+            yield from settle(core, bid.spots, sessions)
+    except ConsulLockError:
+        return list(sessions)
+    return [session for session in sessions if session.doubtful]

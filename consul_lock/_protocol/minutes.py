@@ -1,0 +1,65 @@
+"""The operations that change documents and contender keys, as parts of transactions."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from consul_lock._protocol import place as places
+from consul_lock._protocol.document import Document
+from consul_lock._protocol.document import encode as written
+from consul_lock._protocol.records import encode
+from consul_lock._protocol.verdict import check_session
+
+if TYPE_CHECKING:
+    from consul_lock._protocol.bid import Bid, Spot
+    from consul_lock._protocol.place import Contender, Place
+
+
+def contend_operation(spot: Spot, session: str, value: str) -> dict[str, Any]:
+    """Make, or write anew, a contender key."""
+    return {
+        "Verb": "lock",
+        "Key": spot.contender_key(session),
+        "Session": session,
+        "Flags": spot.kind.flags,
+        "Value": value,
+    }
+
+
+def touch(spot: Spot, contender: Contender, since: float) -> list[dict[str, Any]]:
+    """Show a contender, and whoever watches it, that it was let in; refused if it is not there."""
+    try:
+        about = json.loads(contender.about)
+    except ValueError:
+        about = {}
+    value = encode(json.dumps({**about, "since": round(since, 3)}).encode())
+    return [
+        check_session(spot.contender_key(contender.session), contender.session),
+        contend_operation(spot, contender.session, value),
+    ]
+
+
+def admit(document: Document, bid: Bid, spot: Spot) -> Document:
+    """The document with our sessions in it."""
+    return places.enter(document, bid.ids(), bid.share(spot))
+
+
+def change(spot: Spot, place: Place, document: Document) -> dict[str, Any]:
+    """Write a document, if it still is as it was read."""
+    return {
+        "Verb": "cas",
+        "Key": spot.document_key,
+        "Index": place.document.modify_index,
+        "Flags": spot.kind.flags,
+        "Value": encode(written(spot.kind, document)),
+    }
+
+
+def remove(spot: Spot, place: Place) -> list[dict[str, Any]]:
+    """Delete a document; refused unless it is as it was read.
+
+    That needs a check of its own: to delete what is not there is no failure to Consul.
+    """
+    where = {"Key": spot.document_key, "Index": place.document.modify_index}
+    return [{"Verb": "check-index", **where}, {"Verb": "delete-cas", **where}]

@@ -1,0 +1,63 @@
+"""What is left in Consul of holds that were lost, until it is taken away.
+
+A slot in a document does not go with its session, as the key of a lock does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, NamedTuple
+
+from consul_lock._protocol.flow import Flow, Now
+from consul_lock.errors import ConsulLockError, Unavailable
+
+if TYPE_CHECKING:
+    from consul_lock._protocol.attempt import Attempt
+    from consul_lock._protocol.primitive import Primitive
+    from consul_lock._protocol.session import Session
+
+# Seconds between tries, while Consul cannot be reached.
+_PAUSE = 2.0
+
+
+class Remainder(NamedTuple):
+    """What one attempt, or the hold that it became, has left."""
+
+    when: float
+    """To take it away at this time (driver's clock)."""
+    lock: Primitive
+    sessions: Sequence[Session]
+
+
+class Remains:
+    """The remainders of one client."""
+
+    def __init__(self, wake: Callable[[], None]) -> None:
+        self._wake = wake
+        self._left: dict[Attempt, Remainder] = {}
+
+    def leave(self, attempt: Attempt, remainder: Remainder) -> None:
+        """Note something to take away."""
+        self._left[attempt] = remainder
+        self._wake()
+
+    def due(self, now: float) -> list[Attempt]:
+        """What is to be taken away by now."""
+        return [attempt for attempt, left in list(self._left.items()) if left.when <= now]
+
+    def times(self) -> list[float]:
+        """When there will be something to do."""
+        return [left.when for left in list(self._left.values())]
+
+    def clear(self, attempt: Attempt) -> Flow[None]:
+        """Nobody works under it any more: nothing is to be left of it."""
+        left = self._left.pop(attempt, None)
+        if left is None:
+            return
+        try:
+            yield from left.lock.tidy(attempt, left.sessions)
+        except Unavailable:
+            now = yield Now()
+            self.leave(attempt, left._replace(when=now + _PAUSE))
+        except ConsulLockError:
+            return  # those who wait will see that it is gone, a hold-off later

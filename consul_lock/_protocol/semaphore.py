@@ -1,0 +1,75 @@
+"""The semaphore: at most so many at once, in the layout of HashiCorp's Go client."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from consul_lock._protocol import place as places
+from consul_lock._protocol.bid import Bid, Spot
+from consul_lock._protocol.client import ClientCore
+from consul_lock._protocol.document import SEMAPHORE
+from consul_lock._protocol.flow import Flow, Job, Wall
+from consul_lock._protocol.holders import HoldersCore
+from consul_lock._protocol.minutes import change, touch
+from consul_lock._protocol.primitive import Settings
+from consul_lock._protocol.sight import read, understood
+from consul_lock.errors import ConfigError
+
+AT_ONCE_MOST = 30
+"""Slots that one acquire can take: each is a session, and takes two of the 64 operations that
+Consul carries out together."""
+
+LIMIT_MOST = 2**31 - 1
+"""The highest limit: what a Go client of 32 bits can read."""
+
+
+class SemaphoreCore(HoldersCore):
+    """At most ``limit`` holders."""
+
+    def __init__(self, client: ClientCore, name: str, limit: int, settings: Settings) -> None:
+        super().__init__(client, name, settings)
+        self.limit = checked("limit", limit, LIMIT_MOST)
+
+    def spots(self) -> tuple[Spot, ...]:
+        return (Spot(SEMAPHORE, self.name, "slot", self.limit),)
+
+    def attempt(self, owner: Any, blocking: bool, n: int = 1) -> Bid:
+        if checked("n", n, AT_ONCE_MOST) > self.limit:
+            raise ConfigError(
+                f"n={n} is more than the limit of {self.name!r}, which is {self.limit}"
+            )
+        if n > 1 and self.shared is not None:
+            raise ConfigError(
+                f"n={n} and session= contradict each other: a slot belongs to a session, so"
+                " several slots need several sessions"
+            )
+        return super().attempt(owner, blocking, n)
+
+    def resize(self, limit: int) -> Job:
+        """Change the limit, and let in who fits in then.  Whoever is in stays in."""
+        return Job(self._resize(checked("limit", limit, LIMIT_MOST)))
+
+    def _resize(self, limit: int) -> Flow[None]:
+        (spot,) = self.spots()
+        while True:
+            found = yield from read(self, (spot,), certain=True)
+            place = understood(spot, found)
+            if not place.document.modify_index or place.document.limit == limit:
+                break  # a semaphore that nobody uses has no limit yet
+            since = yield Wall()
+            document = place.document._replace(limit=limit)
+            document, entering = places.grants(place, document, frozenset(), AT_ONCE_MOST)
+            operations = [op for each in entering for op in touch(spot, each, since)]
+            operations.append(change(spot, place, document))
+            doing = f"resizing {self.key!r}"
+            outcome = yield from self.client.wire.transact(operations, doing, self.rule)
+            if outcome.done:
+                break
+        self.limit = limit
+
+
+def checked(what: str, value: Any, most: int) -> int:
+    """A whole number from 1 to ``most``, or `ConfigError`."""
+    if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= most:
+        raise ConfigError(f"{what}={value!r} is not a whole number from 1 to {most}")
+    return value
