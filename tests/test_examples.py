@@ -16,6 +16,26 @@ EXPECTED = {
     "asyncio_lock.py": [f"task {number} has the lock" for number in range(10)],
     "guarded_write.py": ["the counter is 2"],
     "loss.py": ["told at once: session-invalid", "held: False", "ended with: session-invalid"],
+    "semaphore.py": [
+        *(f"download {number} ran" for number in range(3)),
+        "the big job has two slots",
+        "a small one fits in beside it: True",
+        "and no more than one: False",
+        "with a limit of 4: True",
+        "holders: 3",
+    ],
+    "hold_off.py": [
+        "its slot is free at once: False",
+        "and when the hold-off is over: True",
+        "the one that vanished was told: session-invalid",
+        "without a hold-off it is there within half of it: True",
+    ],
+    "read_write.py": [
+        "the writer is alone",
+        "a reader got in beside it: False",
+        "after the downgrade it did: True",
+        "and the former writer reads on: True",
+    ],
     "deploy.sh": ["deploying with fencing token"],
     "demo.py": ["first: the lock is mine", "second: the lock is mine", "one after the other"],
 }

@@ -91,9 +91,9 @@ def _agree(core: HoldersCore, bid: Bid, seen: tuple[Place, ...]) -> Flow[None]:
     """See that the limit is ours.  Whoever is in line already goes along with a change of it."""
     visible(bid, seen, core.rule)
     found = seen[-1].document
-    if bid.spots[-1].kind is not SEMAPHORE or not found.modify_index or found.limit == core.limit:
+    if bid.spots[-1].kind is not SEMAPHORE or not found.modify_index:
         return
-    if not bid.joined or bid.n > found.limit:
+    if bid.n > found.limit or (found.limit != core.limit and not bid.joined):
         local = core.limit
         yield from give_up(core, bid)
         raise limit_conflict(core.name, found.limit, local)

@@ -98,11 +98,7 @@ def _depart(
     operations = list[dict[str, Any]]()
     room = core.operations_most - len(spots) * (2 * len(leaving) + 1)
     for spot, place in zip(spots, seen, strict=True):
-        for session in sorted(leaving):
-            key = spot.contender_key(session)
-            if place.contends(session):
-                operations.append(check_session(key, session))
-            operations.append({"Verb": "delete", "Key": key})
+        operations += [op for session in sorted(leaving) for op in _withdrawn(spot, place, session)]
         document = places.leave(place, leaving)
         if len(spots) == 1:
             document, entering = places.grants(place, document, leaving, room // 2)
@@ -112,6 +108,21 @@ def _depart(
     request = core.client.wire.transaction(operations, f"leaving {core.key!r}", core.rule)
     first, *others = sessions
     return (yield from core.client.write(first, request, others))
+
+
+def _withdrawn(spot: Spot, place: Place, session: str) -> list[dict[str, Any]]:
+    """Delete a contender key.
+
+    Of one who waits it has to be as it was read: if it was let in meanwhile, the document needs
+    another change.
+    """
+    key = spot.contender_key(session)
+    mine = next((c for c in place.contenders if c.session == session), None)
+    if mine is None:
+        return []
+    if not place.holds(session):
+        return [{"Verb": "delete-cas", "Key": key, "Index": mine.modify_index}]
+    return [check_session(key, session), {"Verb": "delete", "Key": key}]
 
 
 def _rewrite(
@@ -151,10 +162,10 @@ def give_up(core: HoldersCore, bid: Bid) -> Flow[Grant | None]:
         if any(place.holds(session) for place in seen for session in ids):
             return (yield from core.accept(bid, seen))
         operations = [
-            {"Verb": "delete-cas", "Key": spot.contender_key(c.session), "Index": c.modify_index}
+            operation
             for spot, place in zip(bid.spots, seen, strict=True)
-            for c in place.contenders
-            if c.session in ids
+            for session in ids
+            for operation in _withdrawn(spot, place, session)
         ]
         for spot, place in zip(bid.spots, seen, strict=True):
             if not place.document.holders:

@@ -9,7 +9,6 @@ from consul_lock._protocol import place as places
 from consul_lock._protocol.document import Document
 from consul_lock._protocol.document import encode as written
 from consul_lock._protocol.records import encode
-from consul_lock._protocol.verdict import check_session
 
 if TYPE_CHECKING:
     from consul_lock._protocol.bid import Bid, Spot
@@ -28,14 +27,22 @@ def contend_operation(spot: Spot, session: str, value: str) -> dict[str, Any]:
 
 
 def touch(spot: Spot, contender: Contender, since: float) -> list[dict[str, Any]]:
-    """Show a contender, and whoever watches it, that it was let in; refused if it is not there."""
+    """Show a contender, and whoever watches it, that it was let in.
+
+    Refused if it is not the one that was read: it may have left, and have come back with the
+    same session for something else.
+    """
     try:
         about = json.loads(contender.about)
     except ValueError:
         about = {}
     value = encode(json.dumps({**about, "since": round(since, 3)}).encode())
     return [
-        check_session(spot.contender_key(contender.session), contender.session),
+        {
+            "Verb": "check-index",
+            "Key": spot.contender_key(contender.session),
+            "Index": contender.modify_index,
+        },
         contend_operation(spot, contender.session, value),
     ]
 
