@@ -57,8 +57,6 @@ def refused(core: HoldersCore, bid: Bid, outcome: Outcome) -> Flow[None]:
     """Others were quicker, or our sessions have died: look again."""
     bid.places = None
     core.client.note(core.key, crowded=True)
-    if not bid.joined and not any(session.doubtful for session in bid.group):
-        bid.asked = False
     yield from _buried(core, bid, outcome)
     if bid.refusals:
         pause = min(_QUICKER * 2.0 ** min(bid.refusals, 8), 0.3)
@@ -76,11 +74,14 @@ def _buried(core: HoldersCore, bid: Bid, outcome: Outcome) -> Flow[None]:
 def _join(core: HoldersCore, bid: Bid) -> Flow[None]:
     """Line up, and see who is there."""
     since = yield Wall()
-    operations = [
-        contend_operation(spot, session, bid.value(spot, since))
-        for spot in bid.spots
-        for session in bid.ids()
-    ]
+    operations = list[dict[str, Any]]()
+    for spot in bid.spots:
+        for session in bid.ids():
+            if bid.asked:
+                # What is left of our keys is from an earlier coming: our place has to be the
+                # same in all lines, or two could each be behind the other.
+                operations.append({"Verb": "delete", "Key": spot.contender_key(session)})
+            operations.append(contend_operation(spot, session, bid.value(spot, since)))
     operations += [{"Verb": "get-tree", "Key": spot.prefix} for spot in bid.spots]
     outcome = yield from write(core, bid, operations, f"lining up for {core.key!r}")
     if not outcome.done:

@@ -41,10 +41,8 @@ def release(lock: Primitive, call: Release) -> Flow[None]:
         hold.reason = reason
         hold.told = True
     if reason is not None:
-        for session in hold.sessions:
-            yield from lock.client.pool.destroy(session)
+        yield from end_lost(lock, hold)
         lock.client.turns.leave(hold.attempt)
-        yield from clean(lock, hold.attempt, hold.sessions)
         raise lock.lost_error(hold)
     if hold.session.shared and hold.session.uncertain:
         yield from lock.client.end(hold.session)
@@ -74,6 +72,15 @@ def _claim(lock: Primitive, call: Release) -> Hold | None:
         hold.advance(Event.RELEASE)
         lock.client.holds.pop(hold, None)
     return None
+
+
+def end_lost(lock: Primitive, hold: Hold) -> Flow[None]:
+    """It was lost, as its release found: end its sessions, unless other locks share them."""
+    for session in hold.sessions:
+        if not session.shared:
+            yield from lock.client.pool.destroy(session)
+    if lock.leaves_traces:
+        yield from clean(lock, hold.attempt, hold.sessions)
 
 
 def clean(lock: Primitive, attempt: Attempt, sessions: Sequence[Session]) -> Flow[None]:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from consul_lock._protocol.attempt import Attempt
 from consul_lock._protocol.flow import Flow, Now
 from consul_lock._protocol.hold import Hold
-from consul_lock._protocol.release import clean, finish
+from consul_lock._protocol.release import clean, end_lost, finish
 from consul_lock._protocol.session import Session
 from consul_lock._protocol.state import Event, State
 from consul_lock.errors import ConsulLockError
@@ -81,11 +81,13 @@ def _let_go_or_destroy(lock: Primitive, hold: Hold) -> Flow[None]:
     if not hold.attempt.admitted:
         return  # passed on to the next of this process, with the session
     try:
-        yield from lock.let_go(hold, patient=False)
+        reason = yield from lock.let_go(hold, patient=False)
         done = not any(session.doubtful for session in hold.sessions)
     except ConsulLockError:
-        done = False
-    if not done:
+        reason, done = None, False
+    if reason is not None:
+        yield from end_lost(lock, hold)
+    elif not done:
         for session in hold.sessions:
             yield from client.end(session)
         yield from clean(lock, hold.attempt, hold.sessions)
