@@ -13,12 +13,16 @@ What is promised, and what is not, is on the first page of the README.
 
 from consul_lock._blocking.client import Client
 from consul_lock._blocking.decorator import locked
+from consul_lock._blocking.election import Election
 from consul_lock._blocking.lock import Lock
+from consul_lock._blocking.multilock import MultiLock
+from consul_lock._blocking.rlock import RLock
 from consul_lock._blocking.rwlock import ReadLock, ReadWriteLock, WriteLock
 from consul_lock._blocking.semaphore import Semaphore
 from consul_lock._blocking.session import Session
 from consul_lock._protocol.guard import Op
 from consul_lock._protocol.holder import Holder
+from consul_lock._protocol.observer import Leader
 from consul_lock._protocol.records import Pair
 from consul_lock._version import __version__
 from consul_lock.errors import (
@@ -41,15 +45,19 @@ __all__ = [
     "ConfigError",
     "Conflict",
     "ConsulLockError",
+    "Election",
     "Holder",
+    "Leader",
     "Lock",
     "LockLost",
     "LockTimeout",
     "LossReason",
+    "MultiLock",
     "NotHeld",
     "Op",
     "Pair",
     "PermissionDenied",
+    "RLock",
     "ReadLock",
     "ReadWriteLock",
     "Refused",

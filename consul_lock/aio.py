@@ -17,12 +17,16 @@ except ImportError as error:  # pragma: no cover - the tests are run with it
 
 from consul_lock._async.client import Client
 from consul_lock._async.decorator import locked
+from consul_lock._async.election import Election
 from consul_lock._async.lock import Lock
+from consul_lock._async.multilock import MultiLock
+from consul_lock._async.rlock import RLock
 from consul_lock._async.rwlock import ReadLock, ReadWriteLock, WriteLock
 from consul_lock._async.semaphore import Semaphore
 from consul_lock._async.session import Session
 from consul_lock._protocol.guard import Op
 from consul_lock._protocol.holder import Holder
+from consul_lock._protocol.observer import Leader
 from consul_lock._protocol.records import Pair
 from consul_lock._version import __version__
 from consul_lock.errors import (
@@ -45,15 +49,19 @@ __all__ = [
     "ConfigError",
     "Conflict",
     "ConsulLockError",
+    "Election",
     "Holder",
+    "Leader",
     "Lock",
     "LockLost",
     "LockTimeout",
     "LossReason",
+    "MultiLock",
     "NotHeld",
     "Op",
     "Pair",
     "PermissionDenied",
+    "RLock",
     "ReadLock",
     "ReadWriteLock",
     "Refused",

@@ -36,6 +36,24 @@ EXPECTED = {
         "after the downgrade it did: True",
         "and the former writer reads on: True",
     ],
+    "related.py": [
+        "pears are free: False",
+        "the cart is free: False",
+        "the neighbour is free: True",
+    ],
+    "election.py": [
+        "leads, with the token",
+        "it is lost: its session is destroyed",
+        "nobody leads",
+        "both have led: node-1 node-2",
+    ],
+    "asyncio_election.py": [
+        "term 1 begins",
+        "others see: node-1 in its term 1",
+        "the lead is lost, so the task is cancelled",
+        "term 2 begins",
+        "done",
+    ],
     "deploy.sh": ["deploying with fencing token"],
     "demo.py": ["first: the lock is mine", "second: the lock is mine", "one after the other"],
 }

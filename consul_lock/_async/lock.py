@@ -11,7 +11,7 @@ from consul_lock._async.session import Session
 from consul_lock._protocol.lock import LockCore
 from consul_lock._protocol.names import LockKeys, for_key, for_name
 from consul_lock._protocol.tree import TreeCore
-from consul_lock.errors import LossReason
+from consul_lock.errors import ConfigError, LossReason
 
 
 class Lock(LockLike):
@@ -75,6 +75,8 @@ class Lock(LockLike):
     @classmethod
     def on_key(cls, key: str, **options: Any) -> Self:
         """A lock on exactly this key, as Go's ``api.LockKey`` has it; options as for `Lock`."""
+        if options.get("tree"):
+            raise ConfigError("tree=True needs a name with a path: one key has none")
         lock = cls("on-key", **options)
         lock._core = LockCore(lock._client._core, for_key(key), lock._settings)
         return lock

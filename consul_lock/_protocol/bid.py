@@ -81,6 +81,10 @@ class Bid(Attempt):
         """What was read last, a place for each spot; None: nothing that still counts."""
         self.certain = False
         """That read cannot have been an old picture."""
+        self.waited: dict[str, int] = {}
+        """The index that the last blocking read of a prefix answered with."""
+        self.overtaking = False
+        """The caller holds some of it already, so those who wait may wait for the caller."""
         self.refusals = 0
         """Times in a row that others were quicker."""
         self.vanished: dict[str, float] = {}

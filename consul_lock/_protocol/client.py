@@ -159,6 +159,8 @@ class ClientCore:
 
         Other locks of a shared one are lost and told so, which is the price of sharing.
         """
+        if session.gone and session.id not in self.pool.condemned:
+            return  # it has ended already
         self.pool.condemn(session)
         # Told first: destroying waits for Consul, which may be away.
         yield from self._lose_all_of(session)

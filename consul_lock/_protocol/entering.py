@@ -12,14 +12,15 @@ from typing import TYPE_CHECKING, Any
 from consul_lock._protocol import place as places
 from consul_lock._protocol import terms as rules
 from consul_lock._protocol.bid import Bid, Spot
+from consul_lock._protocol.contender import Contender
 from consul_lock._protocol.document import SEMAPHORE, limit_conflict
 from consul_lock._protocol.flow import Flow, Now, Wall
 from consul_lock._protocol.hold import Grant
 from consul_lock._protocol.leaving import give_up
 from consul_lock._protocol.lineup import refused, wait_for_turn, write
 from consul_lock._protocol.minutes import admit, change, contend_operation, touch
-from consul_lock._protocol.persist import may_wait, not_for_oneself
-from consul_lock._protocol.place import Contender, Place
+from consul_lock._protocol.persist import has_part, may_wait, not_for_oneself
+from consul_lock._protocol.place import Place
 from consul_lock._protocol.sight import (
     Standing,
     look,
@@ -45,6 +46,7 @@ def contend(core: HoldersCore, bid: Bid) -> Flow[Grant | None]:
         seen = bid.places
         assert seen is not None
         yield from _agree(core, bid, seen)
+        bid.overtaking = has_part(core, bid)
         pruned = yield from prunable(core, bid, seen)
         where = standing(bid, seen, pruned)
         grant = None

@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING, Any
 
 from consul_lock._protocol import place as places
 from consul_lock._protocol.bid import Bid, Spot
+from consul_lock._protocol.contender import Contender
 from consul_lock._protocol.document import Document
 from consul_lock._protocol.flow import Flow, Sleep, Wall
 from consul_lock._protocol.hold import Grant, Hold
 from consul_lock._protocol.minutes import change, remove, touch
 from consul_lock._protocol.persist import until_let_go
-from consul_lock._protocol.place import Contender, Place
+from consul_lock._protocol.place import Place
 from consul_lock._protocol.session import Session
 from consul_lock._protocol.sight import look, read, understood
 from consul_lock._protocol.verdict import check_session
@@ -151,7 +152,7 @@ def settle(core: HoldersCore, spots: tuple[Spot, ...], sessions: Sequence[Sessio
 
 def give_up(core: HoldersCore, bid: Bid) -> Flow[Grant | None]:
     """Leave the line.  If we were let in at that very moment, we hold it: keep it."""
-    if not bid.joined:
+    if not bid.asked:
         return None
     while True:
         if bid.places is None:
@@ -178,7 +179,7 @@ def give_up(core: HoldersCore, bid: Bid) -> Flow[Grant | None]:
         if outcome.done:
             break
         bid.places = None
-    bid.joined, bid.places = False, None
+    bid.asked, bid.joined, bid.places = False, False, None
     return None
 
 

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from consul_lock._protocol import place as places
 from consul_lock._protocol.answer import Outcome
 from consul_lock._protocol.bid import Bid, Spot
+from consul_lock._protocol.contender import Contender
 from consul_lock._protocol.flow import Flow, Now, Sleep, Wall
 from consul_lock._protocol.minutes import contend_operation
-from consul_lock._protocol.place import Contender, Place
+from consul_lock._protocol.place import Place
 from consul_lock._protocol.records import Found
-from consul_lock._protocol.sight import prune_at, see
+from consul_lock._protocol.sight import admitted, prune_at, see
 
 if TYPE_CHECKING:
     from consul_lock._protocol.holders import HoldersCore
@@ -33,10 +33,10 @@ def wait_for_turn(
     full = [
         (spot, place)
         for spot, place in zip(bid.spots, seen, strict=True)
-        if not places.admits(place, bid.leader, bid.n, spot.weight, place.document.limit, pruned)
+        if not admitted(bid, spot, place, pruned)
     ]
     spot, place = full[0] if full else (bid.spots[-1], seen[-1])
-    ahead = place.ahead(bid.leader)
+    ahead = None if bid.overtaking else place.ahead(bid.leader)
     if ahead is not None:
         yield from _watch_ahead(core, bid, spot, ahead)
     else:
@@ -114,8 +114,11 @@ def _undisturbed(core: HoldersCore, bid: Bid, spot: Spot) -> Flow[bool]:
 def _watch_all(core: HoldersCore, bid: Bid, spot: Spot, place: Place) -> Flow[None]:
     """We are first: see everything that happens to it."""
     wait = yield from _poll_time(core, bid)
-    found = yield from core.client.wire.tree(spot.prefix, index=place.raft_index, wait=wait)
+    index = max(place.raft_index, bid.waited.get(spot.prefix, 0))
+    found = yield from core.client.wire.tree(spot.prefix, index=index, wait=wait)
     bid.trouble = None
+    # The index of a prefix is higher than that of all its keys once one was deleted.
+    bid.waited[spot.prefix] = found.raft_index if found.raft_index >= index else 0
     if len(bid.spots) == 1:
         see(core, bid, found)
     else:

@@ -12,7 +12,8 @@ from consul_lock._protocol.records import encode
 
 if TYPE_CHECKING:
     from consul_lock._protocol.bid import Bid, Spot
-    from consul_lock._protocol.place import Contender, Place
+    from consul_lock._protocol.contender import Contender
+from consul_lock._protocol.place import Place
 
 
 def contend_operation(spot: Spot, session: str, value: str) -> dict[str, Any]:

@@ -70,6 +70,17 @@ def may_wait(attempt: Attempt) -> Flow[bool]:
     return attempt.deadline is None or now < attempt.deadline
 
 
+def has_part(lock: Primitive, attempt: Attempt) -> bool:
+    """Whether the caller holds some of what it asks for.
+
+    Then those in line may be waiting for that: behind them it would wait for itself.  So it may
+    overtake them.
+    """
+    wanted = {claim.resource for claim in attempt.claims}
+    own = (hold for hold in list(lock.client.holds) if hold.owner is attempt.owner)
+    return any(claim.resource in wanted for hold in own for claim in hold.attempt.claims)
+
+
 def not_for_oneself(lock: Primitive, attempt: Attempt) -> None:
     """Raise `AlreadyHeld` for whoever is about to wait for what it holds itself.
 

@@ -1,48 +1,17 @@
-"""What was read of one semaphore or read/write lock, and what follows from it.
+"""What was read of one semaphore or read/write lock, and what follows from it: pure.
 
-Pure: who is in, who waits and in which order, who may enter, who gets what becomes free.  One
-rule decides it all: the weights of those in and of those who wait before me, and mine, fit into
-the limit.  So the first who does not fit holds up everybody behind: nobody is overtaken for ever.
+One rule decides it all: the weights of those in and of those who wait before me, and mine, fit
+into the limit.  So the first who does not fit holds up everybody behind it.
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
-from typing import Any, NamedTuple, TypeGuard
+from typing import NamedTuple
 
-from consul_lock._protocol.document import (
-    READ_WRITE,
-    Document,
-    Kind,
-    Share,
-    decode,
-    seconds,
-    weight_of,
-)
+from consul_lock._protocol.contender import Contender, parse
+from consul_lock._protocol.document import READ_WRITE, Document, Kind, Share, decode
 from consul_lock._protocol.records import Pair
-
-
-class Contender(NamedTuple):
-    """A session that waits, or is in."""
-
-    session: str
-    create_index: int
-    """Raft index of its coming: the order in which they wait."""
-    modify_index: int
-    ours: bool
-    """It is of this library: it sees when it is put into the document.  A Go client does not."""
-    leader: str
-    """Who of its group speaks for it: the sessions of a group enter together, or none."""
-    n: int
-    """How many the group are."""
-    weight: int
-    """Of this one session."""
-    places: int
-    """In how many documents it has to enter at once: a tree lock is in several."""
-    lock_delay: float
-    about: str
-    """The value of its key: JSON about it."""
 
 
 class Place(NamedTuple):
@@ -103,7 +72,7 @@ def read(
     # with the value: the later one of the two counts.
     found = {pair.key: pair for pair in pairs if pair.key.startswith(prefix)}
     contenders = [
-        _contender(kind, pair)
+        parse(kind, pair)
         for pair in found.values()
         if pair.flags == kind.flags
         and pair.session
@@ -118,43 +87,6 @@ def read(
         filtered,
         frozenset(pair.session for pair in found.values() if pair.session),
     )
-
-
-def _contender(kind: Kind, pair: Pair) -> Contender:
-    """What a contender says of itself; whatever is in it, nothing is raised."""
-    text = pair.value.decode("utf-8", "replace")
-    told = _object(text)
-    foreign = Contender(
-        pair.session,
-        pair.create_index,
-        pair.modify_index,
-        ours=False,
-        leader=pair.session,
-        n=1,
-        weight=1,
-        places=1,
-        lock_delay=seconds(told.get("lock_delay")) or 0.0,
-        about=text,
-    )
-    claim = told.get("claim")
-    claim = claim if isinstance(claim, dict) else {}
-    leader, n, places = claim.get("of"), claim.get("n"), claim.get("places")
-    weight = weight_of(claim.get("mode")) if kind is READ_WRITE else 1
-    if not (weight and leader and isinstance(leader, str) and _count(n) and _count(places)):
-        return foreign
-    return foreign._replace(ours=True, leader=leader, n=n, weight=weight, places=places)
-
-
-def _object(text: str) -> dict[str, Any]:
-    try:
-        found = json.loads(text)
-    except (ValueError, RecursionError):
-        return {}
-    return found if isinstance(found, dict) else {}
-
-
-def _count(value: Any) -> TypeGuard[int]:
-    return type(value) is int and value >= 1
 
 
 def _groups(contenders: Iterable[Contender]) -> dict[str, list[Contender]]:
@@ -186,15 +118,24 @@ def _before(place: Place, leader: str, limit: int) -> list[Contender]:
 
 
 def admits(
-    place: Place, leader: str, n: int, weight: int, limit: int, pruned: frozenset[str]
+    place: Place,
+    leader: str,
+    n: int,
+    weight: int,
+    limit: int,
+    pruned: frozenset[str],
+    *,
+    overtaking: bool = False,
 ) -> bool:
     """Whether a group may enter: the one rule of all that is here.
 
-    ``weight`` is that of one of the ``n``; ``pruned`` are holders that do not count any more.
+    ``weight`` is that of one of the ``n``; ``pruned`` are holders that do not count any more;
+    ``overtaking``: those who wait do not count either.
     """
     holders = place.document.holders.items()
     inside = sum(share.weight for session, share in holders if session not in pruned)
-    before = sum(contender.weight for contender in _before(place, leader, limit))
+    waiting = () if overtaking else _before(place, leader, limit)
+    before = sum(contender.weight for contender in waiting)
     return inside + before + n * weight <= limit
 
 

@@ -80,10 +80,17 @@ def standing(bid: Bid, seen: tuple[Place, ...], pruned: frozenset[str]) -> Stand
             return Standing.GONE
         return Standing.IN if all(inside) and all(there) else Standing.TORN
     room = all(
-        places.admits(place, bid.leader, bid.n, spot.weight, place.document.limit, pruned)
-        for place, spot in zip(seen, bid.spots, strict=True)
+        admitted(bid, spot, place, pruned) for place, spot in zip(seen, bid.spots, strict=True)
     )
     return Standing.ADMITTED if room else Standing.FULL
+
+
+def admitted(bid: Bid, spot: Spot, place: Place, pruned: frozenset[str]) -> bool:
+    """Whether there is room for us in one document."""
+    limit = place.document.limit
+    return places.admits(
+        place, bid.leader, bid.n, spot.weight, limit, pruned, overtaking=bid.overtaking
+    )
 
 
 def prunable(core: HoldersCore, bid: Bid, seen: tuple[Place, ...]) -> Flow[frozenset[str]]:

@@ -39,6 +39,9 @@ class Room:
         before = self.before(attempt)
         if not before:
             return True
+        if any(each.owner is attempt.owner for each in self.occupants):
+            # Those who wait may be waiting for it: behind them it would wait for itself.
+            before = self.occupants
         theirs = chain.from_iterable(each.rooms for each in before)
         weights = (t.weight for t in theirs if t.resource == claim.resource)
         return fits(weights, claim.weight, claim.limit)

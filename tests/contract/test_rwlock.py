@@ -149,7 +149,7 @@ def test_nobody_waits_for_itself(side: Make, room: Room) -> None:
     rw = client.actor.do(room.api.ReadWriteLock, room.name, client=client.thing)
     read, write = Sync(rw.read(), client.actor), Sync(rw.write(), client.actor)
     assert read.acquire()
-    assert read.acquire()  # readers are let in together, so once more is no danger
+    assert read.acquire()  # readers are let in together
     with pytest.raises(AlreadyHeld):
         write.acquire()
     assert not write.acquire(timeout=0)
@@ -159,6 +159,52 @@ def test_nobody_waits_for_itself(side: Make, room: Room) -> None:
     with pytest.raises(AlreadyHeld):
         read.acquire()
     write.release()
+
+
+@pytest.mark.parametrize("same_client", [True, False], ids=["in the process", "in Consul"])
+def test_who_is_in_does_not_wait_behind_those_who_wait_for_it(
+    room: Room, side: Make, same_client: bool
+) -> None:
+    """A reader that reads once more overtakes a waiting writer: both would wait for ever."""
+    client = room.client()
+    rw = client.actor.do(room.api.ReadWriteLock, room.name, client=client.thing)
+    read = Sync(rw.read(), client.actor)
+    write = Sync(rw.write(), room.actor()) if same_client else side("write")
+    assert read.acquire()
+    writing = write.start("acquire")
+    if same_client:
+        eventually(lambda: any(t.waiting for t in client.thing._core.turns._rooms.values()))
+    else:
+        in_line(read, 1)
+    assert read.start("acquire").result(30) is True
+    read.release()
+    assert not writing.done()
+    read.release()
+    assert writing.result(30) is True
+    write.release()
+
+
+def test_who_is_in_a_tree_does_not_wait_behind_those_who_wait_for_it(
+    room: Room, node: Make
+) -> None:
+    """A second branch, while somebody waits for the trunk."""
+    client = room.client()
+    first, second = (
+        Sync(
+            client.actor.do(room.api.Lock, f"{room.name}/{path}", client=client.thing, tree=True),
+            client.actor,
+        )
+        for path in ("a", "b")
+    )
+    trunk = node("")
+    assert first.acquire()
+    waiting = trunk.start("acquire")
+    in_line(node(""), 1)
+    assert second.start("acquire").result(30) is True
+    first.release()
+    second.release()
+    assert waiting.result(30) is True
+    trunk.release()
 
 
 def test_both_sides_are_always_the_same_objects(room: Room) -> None:
@@ -232,3 +278,5 @@ def test_a_path_that_is_too_deep_is_refused(room: Room, node: Make) -> None:
     """Each of its nodes takes part in one transaction, which has an end."""
     with pytest.raises(ConfigError, match="deep"):
         node("/".join("abcdefghijklmnopq"))
+    with pytest.raises(ConfigError, match="tree=True"):
+        room.api.Lock.on_key(room.name, tree=True, client=room.client().thing)

@@ -10,6 +10,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from consul_lock._protocol.claim import ALL
+from consul_lock._protocol.contender import Contender
 from consul_lock._protocol.document import (
     READ_WRITE,
     SEMAPHORE,
@@ -18,7 +19,7 @@ from consul_lock._protocol.document import (
     Share,
     encode,
 )
-from consul_lock._protocol.place import Contender, Place, admits, enter, grants, leave, read
+from consul_lock._protocol.place import Place, admits, enter, grants, leave, read
 from consul_lock._protocol.records import Pair
 from consul_lock._protocol.verdict import LOCK_FLAG
 from consul_lock.errors import Conflict

@@ -48,6 +48,34 @@ def sessions(client: consul_lock.Client) -> None:
     consul_lock.Session(service_checks=("service:web",), name="web")
 
 
+def others(client: consul_lock.Client) -> None:
+    semaphore = consul_lock.Semaphore("a", 3, client=client, hold_off=5, heartbeat=1.0, ttl=20)
+    with semaphore(timeout=5, n=2) as entered:
+        assert_type(entered, consul_lock.Semaphore)
+    assert_type(semaphore.acquire(n=2), bool)
+    assert_type(semaphore.holders(), list[consul_lock.Holder])
+    assert_type(semaphore.limit, int)
+    semaphore.resize(4)
+    rw = consul_lock.ReadWriteLock("a", client=client, meta={"a": "b"})
+    assert_type(rw.read(), consul_lock.ReadLock)
+    with rw.write() as writer:
+        assert_type(writer, consul_lock.WriteLock)
+        writer.downgrade()
+    with rw.read()(timeout=1) as reader:
+        assert_type(reader, consul_lock.ReadLock)
+    consul_lock.Lock("a/b", tree=True, heartbeat=None)
+
+
+async def awaited_others(client: aio.Client) -> None:
+    semaphore = aio.Semaphore("a", 3, client=client)
+    async with semaphore(timeout=5, n=2) as entered:
+        assert_type(entered, aio.Semaphore)
+    assert_type(await semaphore.acquire(n=2), bool)
+    rw = aio.ReadWriteLock("a", client=client)
+    async with rw.write() as writer:
+        await writer.downgrade()
+
+
 def locks(client: consul_lock.Client, note: Callable[[LossReason], int]) -> None:
     lock = consul_lock.Lock(
         "deploy/web",

@@ -1,0 +1,51 @@
+"""A process that holds a lock until it is killed; run with ``-m``.
+
+It is given an address, a name, the face, and the seconds of its heartbeat and lock-delay; it
+says its session when it holds the lock, and the reason when it has lost it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+
+import consul_lock
+from consul_lock import aio
+
+
+def say(what: str | None) -> None:
+    """A line for the test."""
+    sys.stdout.write(f"{what}\n")
+    sys.stdout.flush()
+
+
+def in_a_thread(address: str, name: str, heartbeat: float, lock_delay: float) -> None:
+    """Hold it with the blocking face, and leave the client to the end of the interpreter."""
+    client = consul_lock.Client(address)
+    lock = consul_lock.Lock(name, client=client, heartbeat=heartbeat, lock_delay=lock_delay)
+    lock.acquire()
+    say(lock.session_id)
+    lock.lost.wait()
+    say(lock.lost_reason and lock.lost_reason.name)
+
+
+async def in_a_task(address: str, name: str, heartbeat: float, lock_delay: float) -> None:
+    """Hold it with the face for asyncio, and leave the client to the end of the loop."""
+    client = aio.Client(address)
+    lock = aio.Lock(name, client=client, heartbeat=heartbeat, lock_delay=lock_delay)
+    await lock.acquire()
+    say(lock.session_id)
+    await lock.lost.wait()
+    say(lock.lost_reason and lock.lost_reason.name)
+
+
+def main(address: str, name: str, face: str, heartbeat: str, lock_delay: str) -> None:
+    """Hold it."""
+    if face == "asyncio":
+        asyncio.run(in_a_task(address, name, float(heartbeat), float(lock_delay)))
+    else:
+        in_a_thread(address, name, float(heartbeat), float(lock_delay))
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
