@@ -16,10 +16,15 @@ from consul_lock._protocol.flow import Flow, Request, Sleep, Wall
 from consul_lock._protocol.hold import Grant
 from consul_lock._protocol.persist import may_wait, not_for_oneself
 from consul_lock._protocol.queue import accept, give_up, join, look, wait_for_turn
-from consul_lock._protocol.records import Found, encode
+from consul_lock._protocol.records import encode
 from consul_lock._protocol.session import Session
-from consul_lock._protocol.verdict import Verdict, judge, lock_operation, unchanged_operation
-from consul_lock.errors import Conflict
+from consul_lock._protocol.verdict import (
+    Verdict,
+    foreign,
+    judge,
+    lock_operation,
+    unchanged_operation,
+)
 
 if TYPE_CHECKING:
     from consul_lock._protocol.lock import LockCore
@@ -33,7 +38,7 @@ def contend(lock: LockCore, attempt: LockAttempt) -> Flow[Grant | None]:
     while True:
         session, verdict = yield from _where_we_stand(lock, attempt)
         if verdict is Verdict.FOREIGN:
-            raise _conflict(lock, attempt.seen)
+            raise foreign(attempt.seen.pair if attempt.seen else None)
         if verdict is Verdict.STALE:
             yield from look(lock, attempt, certain=True)
         elif verdict is Verdict.OURS:
@@ -79,7 +84,7 @@ def _take(lock: LockCore, attempt: LockAttempt) -> Flow[Outcome]:
         # Whole seconds will do for people, and let the same request be sent again.
         since = float(int(since))
         request = session.prepared(
-            (lock.about, since), lambda: _taking(lock, attempt, session, since)
+            (attempt.about, since), lambda: _taking(lock, attempt, session, since)
         )
     else:
         request = _taking(lock, attempt, session, since)
@@ -94,7 +99,7 @@ def _taking(lock: LockCore, attempt: LockAttempt, session: Session, since: float
     operations = [unchanged_operation(lock.key, pair)]
     if lock.fair and not attempt.queued:
         operations.append({"Verb": "check-not-exists", "Key": lock.base})
-    value = encode(lock.about.value(since))
+    value = encode(attempt.about.value(since))
     operations.append(lock_operation(lock.key, session.id, value))
     if attempt.joined:
         operations.append({"Verb": "delete", "Key": lines.entry_key(lock.base, session.id)})
@@ -123,14 +128,3 @@ def _may_take(attempt: LockAttempt) -> Flow[bool]:
     if attempt.queued and not attempt.first:
         return False
     return not attempt.refused or (yield from may_wait(attempt))
-
-
-def _conflict(lock: LockCore, seen: Found | None) -> Conflict:
-    pair = seen.pair if seen else None
-    flags, size = (pair.flags, len(pair.value)) if pair else (0, 0)
-    return Conflict(
-        f"{lock.key!r} holds something that is not a lock (flags {flags}, {size} bytes); it is"
-        " left alone: use another name, or delete it if nobody needs it",
-        key=lock.key,
-        flags=flags,
-    )

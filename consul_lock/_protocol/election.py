@@ -12,9 +12,8 @@ from typing import Any, NamedTuple
 from consul_lock._protocol.acquire import acquire
 from consul_lock._protocol.attempt import LockAttempt
 from consul_lock._protocol.client import ClientCore
-from consul_lock._protocol.contend import contend
 from consul_lock._protocol.flow import Flow, Job, Now
-from consul_lock._protocol.hold import Grant, Hold
+from consul_lock._protocol.hold import Hold
 from consul_lock._protocol.holder import About, parse
 from consul_lock._protocol.lock import LockCore
 from consul_lock._protocol.names import LockKeys
@@ -70,11 +69,6 @@ class ElectionCore(LockCore):
         made = super().attempt(owner, blocking, n)
         made.about = self._silent
         return made
-
-    def contend(self, attempt: LockAttempt) -> Flow[Grant | None]:
-        # Only one attempt at a time has the turn, so this is what is said until it has ended.
-        self.about = attempt.about
-        return contend(self, attempt)
 
     def campaign(self, value: str, timeout: float | None, owner: Any) -> Job:
         """Lead, with this value, or raise `LockTimeout`."""

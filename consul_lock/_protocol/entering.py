@@ -10,16 +10,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from consul_lock._protocol import place as places
-from consul_lock._protocol import terms as rules
 from consul_lock._protocol.bid import Bid, Spot
 from consul_lock._protocol.contender import Contender
 from consul_lock._protocol.document import SEMAPHORE, limit_conflict
-from consul_lock._protocol.flow import Flow, Now, Wall
+from consul_lock._protocol.flow import Flow, Wall
 from consul_lock._protocol.hold import Grant
 from consul_lock._protocol.leaving import give_up
 from consul_lock._protocol.lineup import refused, wait_for_turn, write
 from consul_lock._protocol.minutes import admit, change, contend_operation, touch
-from consul_lock._protocol.persist import has_part, may_wait, not_for_oneself
+from consul_lock._protocol.persist import believe, has_part, may_wait, not_for_oneself
 from consul_lock._protocol.place import Place
 from consul_lock._protocol.sight import (
     Standing,
@@ -113,15 +112,9 @@ def accept(core: HoldersCore, bid: Bid, seen: tuple[Place, ...]) -> Flow[Grant |
     It counts only with sessions renewed of late: a process that was paused while it waited must
     not wake up believing.
     """
-    now = yield Now()
     for session in bid.group:
-        if now - session.renewed > 1.5 * rules.period(session.terms):
-            info = yield from core.client.wire.renew(session.id)
-            if info is None:
-                yield from core.client.lose_session(session)
-                return None
-            session.proved(info.sent)
-            session.renewed = max(session.renewed, info.sent)
+        if not (yield from believe(core.client, session)):
+            return None
     # Whoever let us in wrote our own key anew, and nobody has since.
     token = max(c.modify_index for p in seen for c in p.contenders if c.session == bid.leader)
     return _grant(bid, token, crowded=True)

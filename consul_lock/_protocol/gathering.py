@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from consul_lock._protocol import terms as rules
 from consul_lock._protocol.answer import Outcome
 from consul_lock._protocol.bundle import (
     BundleAttempt,
@@ -25,11 +24,10 @@ from consul_lock._protocol.bundle import (
 )
 from consul_lock._protocol.flow import Flow, Now, Sleep, Wall
 from consul_lock._protocol.hold import Grant
-from consul_lock._protocol.persist import may_wait, not_for_oneself
+from consul_lock._protocol.persist import believe, may_wait, not_for_oneself
 from consul_lock._protocol.records import Pair, encode
 from consul_lock._protocol.session import Session
-from consul_lock._protocol.verdict import Verdict
-from consul_lock.errors import Conflict
+from consul_lock._protocol.verdict import Verdict, foreign
 
 if TYPE_CHECKING:
     from consul_lock._protocol.multilock import MultiLockCore
@@ -51,7 +49,7 @@ def contend(lock: MultiLockCore, attempt: BundleAttempt) -> Flow[Grant | None]:
     while True:
         session, where = yield from _where_we_stand(lock, attempt)
         if where.verdict is Verdict.FOREIGN:
-            raise _conflict(where.pair)
+            raise foreign(where.pair)
         if where.verdict is Verdict.OURS:
             grant = yield from _accept(lock, attempt, session)
             if grant is not None:
@@ -174,15 +172,8 @@ def _accept(lock: MultiLockCore, attempt: BundleAttempt, session: Session) -> Fl
         # worth nothing, and nobody would ever give them back.
         yield from lock.client.end(session)
         return None
-    now = yield Now()
-    if now - session.renewed > 1.5 * rules.period(session.terms):
-        # A process that was paused while it waited must not wake up believing.
-        info = yield from lock.client.wire.renew(session.id)
-        if info is None:
-            yield from lock.client.lose_session(session)
-            return None
-        session.proved(info.sent)
-        session.renewed = max(session.renewed, info.sent)
+    if not (yield from believe(lock.client, session)):
+        return None
     return _grant(lock, session, max(pair.modify_index for pair in pairs))
 
 
@@ -190,14 +181,3 @@ def _grant(lock: MultiLockCore, session: Session, token: int) -> Grant:
     for key in lock.keys:
         lock.client.note(key, crowded=False)
     return Grant(session, token, False, None)
-
-
-def _conflict(pair: Pair | None) -> Conflict:
-    assert pair is not None
-    return Conflict(
-        f"{pair.key!r} holds something that is not a lock (flags {pair.flags},"
-        f" {len(pair.value)} bytes); it is left alone: use another name, or delete it if nobody"
-        " needs it",
-        key=pair.key,
-        flags=pair.flags,
-    )

@@ -17,9 +17,9 @@ from consul_lock._protocol.holder import Holder
 from consul_lock._protocol.names import LockKeys
 from consul_lock._protocol.primitive import Primitive, Settings
 from consul_lock._protocol.queue import tidy
-from consul_lock._protocol.records import Found, Pair, key_rule
+from consul_lock._protocol.records import Found, key_rule
 from consul_lock._protocol.session import Session
-from consul_lock._protocol.verdict import check_session
+from consul_lock._protocol.verdict import as_refused, check_session
 from consul_lock.errors import LossReason
 
 
@@ -60,7 +60,7 @@ class LockCore(Primitive):
         return asking.read_line(self, hold, timeout)
 
     def refuted(self, hold: Hold, refusal: str, timeout: float) -> Flow[LossReason | None]:
-        return self.client.diagnose(hold, _seen(hold, refusal), timeout)
+        return self.client.diagnose(hold, as_refused(hold.key, refusal), timeout)
 
     def why_lost(self, hold: Hold) -> Flow[LossReason]:
         """A release was refused, as it is not ours: since when?"""
@@ -87,11 +87,3 @@ class LockCore(Primitive):
 
     def line(self) -> Flow[list[Holder]]:
         return asking.waiters(self.client, self.base)
-
-
-def _seen(hold: Hold, refusal: str) -> Pair | None:
-    """The key as the text of a refused ``check-session`` describes it."""
-    if "doesn't exist" in refusal:
-        return None
-    other = "" if 'current session ""' in refusal else "another"
-    return Pair(hold.key, b"", 0, other, 0, 0)

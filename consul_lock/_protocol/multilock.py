@@ -16,7 +16,7 @@ from consul_lock._protocol.names import LockKeys, for_name
 from consul_lock._protocol.primitive import Primitive, Settings
 from consul_lock._protocol.records import Found, Pair, key_rule
 from consul_lock._protocol.session import Session
-from consul_lock._protocol.verdict import check_session
+from consul_lock._protocol.verdict import as_refused, check_session
 from consul_lock.errors import ConfigError, LockTimeout, LossReason
 
 NAMES_MOST = TRANSACTION_MOST
@@ -56,7 +56,7 @@ class MultiLockCore(Primitive):
         return [check_session(key, hold.session.id) for key in self.keys]
 
     def refuted(self, hold: Hold, refusal: str, timeout: float | None) -> Flow[LossReason | None]:
-        return self._why(hold, _seen(hold, refusal), timeout)
+        return self._why(hold, as_refused(hold.key, refusal), timeout)
 
     def examine(self, hold: Hold, found: Found | None, timeout: float | None) -> Flow[Any]:
         if found is not None:
@@ -168,11 +168,3 @@ def _shown(locks: Sequence[LockKeys]) -> str:
     if len(together) <= _SHOWN_MOST:
         return together
     return f"{together[: _SHOWN_MOST - 20]}... ({len(locks)} names)"
-
-
-def _seen(hold: Hold, refusal: str) -> Pair | None:
-    """A key as the text of a refused ``check-session`` describes it."""
-    if "doesn't exist" in refusal:
-        return None
-    other = "" if 'current session ""' in refusal else "another"
-    return Pair(hold.key, b"", 0, other, 0, 0)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, TypeVar
 
+from consul_lock._protocol import terms as rules
 from consul_lock._protocol.attempt import Attempt
 from consul_lock._protocol.flow import Flow, Now, Sleep
 from consul_lock._protocol.hold import Grant, Hold
@@ -13,6 +14,7 @@ from consul_lock.errors import AlreadyHeld, Unavailable
 if TYPE_CHECKING:
     from consul_lock._protocol.client import ClientCore
     from consul_lock._protocol.primitive import Primitive
+    from consul_lock._protocol.session import Session
 
 T = TypeVar("T")
 
@@ -60,6 +62,22 @@ def until_let_go(
             if not patient or client.closed or now >= end:
                 raise
             yield Sleep(0.1, 0.4)
+
+
+def believe(client: ClientCore, session: Session) -> Flow[bool]:
+    """Whether a session that Consul shows as the holder's is alive, by a renewal of late.
+
+    A process that was paused while it waited must not wake up believing.
+    """
+    now = yield Now()
+    if now - session.renewed > 1.5 * rules.period(session.terms):
+        info = yield from client.wire.renew(session.id)
+        if info is None:
+            yield from client.lose_session(session)
+            return False
+        session.proved(info.sent)
+        session.renewed = max(session.renewed, info.sent)
+    return True
 
 
 def may_wait(attempt: Attempt) -> Flow[bool]:

@@ -9,11 +9,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from consul_lock._protocol import line as lines
-from consul_lock._protocol import terms as rules
 from consul_lock._protocol.attempt import LockAttempt
 from consul_lock._protocol.flow import Flow, Now, Wall
 from consul_lock._protocol.hold import Grant
 from consul_lock._protocol.holder import inherited
+from consul_lock._protocol.persist import believe
 from consul_lock._protocol.records import encode
 from consul_lock._protocol.session import Session
 from consul_lock._protocol.verdict import LOCK_FLAG, Verdict, judge, unchanged_operation
@@ -58,14 +58,8 @@ def accept(lock: LockCore, attempt: LockAttempt) -> Flow[Grant | None]:
     assert session is not None
     assert seen is not None
     assert seen.pair is not None
-    now = yield Now()
-    if now - session.renewed > 1.5 * rules.period(session.terms):
-        info = yield from lock.client.wire.renew(session.id)
-        if info is None:
-            yield from lock.client.lose_session(session)
-            return None
-        session.proved(info.sent)
-        session.renewed = max(session.renewed, info.sent)
+    if not (yield from believe(lock.client, session)):
+        return None
     line = inherited(seen.pair)
     return Grant(session, seen.pair.modify_index, True, line if line.entries else None)
 
@@ -75,7 +69,7 @@ def join(lock: LockCore, attempt: LockAttempt) -> Flow[None]:
     session = attempt.session
     assert session is not None
     since = yield Wall()
-    about = encode(lock.about.value(since))
+    about = encode(attempt.about.value(since))
     sign = lock.client.sign(session)
     operations = lines.join(lock.base, session.id, LOCK_FLAG, about, sign)
     again = attempt.joined or session.doubtful

@@ -7,6 +7,7 @@ from typing import Any
 
 from consul_lock._protocol.records import Found, Pair
 from consul_lock._protocol.session import Session
+from consul_lock.errors import Conflict
 
 LOCK_FLAG = 3304740253564472344
 """The flags of a key that is a lock: what HashiCorp's Go client writes and expects."""
@@ -37,6 +38,25 @@ def judge(seen: Found | None, session: Session, *, certain: bool = False) -> Ver
         fresh = certain or pair.modify_index > session.floor
         return Verdict.OURS if fresh else Verdict.STALE
     return Verdict.TAKEN if pair.session else Verdict.FREE
+
+
+def foreign(pair: Pair | None) -> Conflict:
+    """The error for a key that is used for something else."""
+    key, flags, size = (pair.key, pair.flags, len(pair.value)) if pair else ("", 0, 0)
+    return Conflict(
+        f"{key!r} holds something that is not a lock (flags {flags}, {size} bytes); it is left"
+        " alone: use another name, or delete it if nobody needs it",
+        key=key,
+        flags=flags,
+    )
+
+
+def as_refused(key: str, refusal: str) -> Pair | None:
+    """The key as the text of a refused ``check-session`` describes it."""
+    if "doesn't exist" in refusal:
+        return None
+    other = "" if 'current session ""' in refusal else "another"
+    return Pair(key, b"", 0, other, 0, 0)
 
 
 def unchanged_operation(key: str, pair: Pair | None) -> dict[str, Any]:

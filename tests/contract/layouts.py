@@ -15,6 +15,10 @@ READ_WRITE_FLAG = 4377101031871790599
 class Layout(Protocol):
     """One way to keep a lock in Consul."""
 
+    @property
+    def has_line(self) -> bool:
+        """Those who wait have a place."""
+
     def key(self, name: str) -> str:
         """The key that is the lock."""
 
@@ -38,6 +42,7 @@ class KeyLayout(NamedTuple):
     """The key of the lock is locked by its holder."""
 
     form: str = "{name}/.lock"
+    has_line: bool = True
 
     def key(self, name: str) -> str:
         return self.form.format(name=name)
@@ -65,6 +70,7 @@ class DocumentLayout(NamedTuple):
     contender: str
     limit: int | None
     share: Any
+    has_line: bool = True
 
     def key(self, name: str) -> str:
         return f"{name}/.lock"

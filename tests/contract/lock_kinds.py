@@ -24,6 +24,8 @@ class Kind(NamedTuple):
     layout: Layout = KeyLayout()
     own_session: bool = True
     """Nobody else uses its session, so that is destroyed after a loss."""
+    reentrant: bool = False
+    """Whoever holds it may enter again, and nobody else may release it."""
 
 
 def _plain(api: ModuleType, name: str, client: Any, options: Options) -> Any:
@@ -60,6 +62,18 @@ def _tree(api: ModuleType, name: str, client: Any, options: Options) -> Any:
     return api.Lock(name, client=client, tree=True, **options)
 
 
+def _multi(api: ModuleType, name: str, client: Any, options: Options) -> Any:
+    return api.MultiLock([name, f"{name}-too"], client=client, **options)
+
+
+def _rlock(api: ModuleType, name: str, client: Any, options: Options) -> Any:
+    return api.RLock(name, client=client, **options)
+
+
+def _election(api: ModuleType, name: str, client: Any, options: Options) -> Any:
+    return api.Election(name, client=client, **{**options, "watch": True})
+
+
 KINDS = [
     Kind("lock", _plain),
     Kind("on-key", _on_key, KeyLayout("{name}/exactly")),
@@ -69,7 +83,18 @@ KINDS = [
     Kind("semaphore", _semaphore, SEMAPHORE_OF_ONE),
     Kind("write-lock", _write_lock, WRITE_LOCK),
     Kind("tree", _tree, WRITE_LOCK),
+    Kind("multi", _multi, KeyLayout(has_line=False)),
+    Kind("rlock", _rlock, reentrant=True),
+    Kind("election", _election),
 ]
+
+each_kind_with_a_line = pytest.mark.parametrize(
+    "kind",
+    [kind for kind in KINDS if kind.layout.has_line],
+    indirect=True,
+    ids=lambda kind: kind.name,
+)
+"""Whoever waits for one of these has a place, and is not overtaken."""
 
 each_kind = pytest.mark.parametrize("kind", KINDS, indirect=True, ids=lambda kind: kind.name)
 """For a test, or as ``pytestmark`` of a module: run it for every kind."""

@@ -69,8 +69,10 @@ class Room:
         self._ends.append(undo)
 
     def in_line(self, count: int) -> None:
-        """Wait until so many are in the waiting line."""
+        """Wait until so many are in the waiting line, if there is one."""
         layout = self.kind.layout
+        if not layout.has_line:
+            return
         eventually(
             lambda: layout.waiting(self.operator, self.name) == count, message=f"{count} in line"
         )

@@ -7,10 +7,10 @@ import time
 from concurrent.futures import Future, ThreadPoolExecutor
 
 from tests.contract.faces import Sync
-from tests.contract.lock_kinds import each_kind
+from tests.contract.lock_kinds import each_kind_with_a_line
 from tests.contract.room import Room
 
-pytestmark = each_kind
+pytestmark = each_kind_with_a_line
 
 
 def _line_up(room: Room, locks: list[Sync]) -> list[Future[bool]]:

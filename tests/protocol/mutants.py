@@ -46,7 +46,7 @@ MUTANTS = (
     ),
     Mutant(
         "whoever wakes up as the holder does not renew its session first",
-        "queue:accept",
+        "persist:believe",
         "if now - session.renewed > 1.5 * rules.period(session.terms):",
         "session.proved(now)\n    if False:",
         "test_doubt:test_who_wakes_up_as_the_holder_renews_before_it_believes",
