@@ -49,12 +49,22 @@ def check(name: str) -> None:
     if name != name.strip():
         raise ConfigError(f"bad name {name!r}: newer servers refuse a space at either end")
     parts = name.split("/")
+    clean = _cleaned(parts)
+    use = f"; use {clean!r}" if clean else ""
     if not parts[0] or not parts[-1]:
-        raise ConfigError(
-            f"bad name {name!r}: it begins or ends with a slash; use {name.strip('/')!r}"
-        )
+        raise ConfigError(f"bad name {name!r}: it begins or ends with a slash{use}")
     if "" in parts:
-        clean = "/".join(filter(None, parts))
-        raise ConfigError(f"bad name {name!r}: empty path element; use {clean!r}")
+        raise ConfigError(f"bad name {name!r}: empty path element{use}")
     if "." in parts or ".." in parts:
-        raise ConfigError(f"bad name {name!r}: '.' and '..' mean something else in a path")
+        raise ConfigError(f"bad name {name!r}: '.' and '..' mean something else in a path{use}")
+
+
+def _cleaned(parts: list[str]) -> str:
+    """What Go's client makes of it, as of any path."""
+    kept: list[str] = []
+    for part in parts:
+        if part == "..":
+            kept = kept[:-1]
+        elif part not in ("", "."):
+            kept.append(part)
+    return "/".join(kept)

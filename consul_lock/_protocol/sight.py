@@ -6,6 +6,7 @@ import enum
 from typing import TYPE_CHECKING
 
 from consul_lock._protocol import place as places
+from consul_lock._protocol.answer import TRANSACTION_MOST
 from consul_lock._protocol.bid import Bid, Spot
 from consul_lock._protocol.flow import Flow, Now
 from consul_lock._protocol.place import Place
@@ -111,7 +112,25 @@ def prunable(core: HoldersCore, bid: Bid, seen: tuple[Place, ...]) -> Flow[froze
             return frozenset()
     for session in gone:
         bid.vanished.setdefault(session, now)
-    return frozenset(s for s in gone if now >= bid.vanished[s] + _hold_off(core, bid, seen, s))
+    due = frozenset(s for s in gone if now >= bid.vanished[s] + _hold_off(core, bid, seen, s))
+    return (yield from _really_gone(core, bid, due)) if due else due
+
+
+def _really_gone(core: HoldersCore, bid: Bid, sessions: frozenset[str]) -> Flow[frozenset[str]]:
+    """Those whose keys are not there.  Raises `PermissionDenied` if our token may not know.
+
+    Servers up to 1.10 leave keys that it may not see out of a list without a word.  To ask for
+    one by its name is refused, though, by every server.
+    """
+    keys = [(spot.contender_key(s), s) for spot in bid.spots for s in sorted(sessions)]
+    there = set[str]()
+    for start in range(0, len(keys), TRANSACTION_MOST):
+        part = keys[start : start + TRANSACTION_MOST]
+        operations = [{"Verb": "check-not-exists", "Key": key} for key, _ in part]
+        doing = f"looking for dead holders of {core.key!r}"
+        outcome = yield from core.client.wire.transact(operations, doing, core.rule)
+        there |= {part[operation][1] for operation, _ in outcome.errors}
+    return sessions - there
 
 
 def prune_at(core: HoldersCore, bid: Bid, seen: tuple[Place, ...], now: float) -> float | None:

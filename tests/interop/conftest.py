@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from tests.cli.wrapper import Running, environment
 from tests.faults.faces import Face, open_face
 from tests.interop.peer import Peer
 from tests.stage.agent import Agent
@@ -36,11 +37,23 @@ def go(agent: Agent, tmp_path: Path) -> Iterator[Callable[..., Peer]]:
     """Start a `consul lock NAME`, with options; it is ended with the test."""
     with ExitStack() as started:
 
-        def start(name: str, *options: str) -> Peer:
+        def start(name: str, *options: str, address: str | None = None) -> Peer:
             folder = tmp_path / f"go-{len(list(tmp_path.iterdir()))}"
-            peer = Peer(str(agent.binary), agent, folder, name, options=options)
+            peer = Peer(agent, folder, name, options=options, address=address)
             started.callback(peer.close)
             return peer
+
+        yield start
+
+
+@pytest.fixture
+def ours(agent: Agent) -> Iterator[Callable[..., Running]]:
+    """Start a `consul-lock run`, with arguments; it is ended with the test."""
+    with ExitStack() as started:
+
+        def start(*arguments: str, address: str | None = None) -> Running:
+            env = environment(address or agent.address)
+            return started.enter_context(Running(["run", *arguments], env))
 
         yield start
 

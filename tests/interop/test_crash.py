@@ -1,46 +1,71 @@
-"""Our crash frees the lock for `consul lock`, in the time that is promised."""
+"""Our crash frees lock and slots for `consul lock` and for us, in the time that is promised."""
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from collections.abc import Callable
-from pathlib import Path
+from concurrent.futures import Future
 from time import monotonic
+from typing import Any
 
 import pytest
 
+from tests.faults.faces import Face
+from tests.interop.holder import LOCK_DELAY, TTL
 from tests.interop.peer import Peer
+from tests.interop.process import Holding
+from tests.interop.semaphores import Slots, semaphore
 from tests.stage.agent import Agent
+from tests.waiting import eventually
 
 pytestmark = pytest.mark.slow
 
-TTL, LOCK_DELAY = 10.0, 1.0
+Go = Callable[..., Peer]
+Acquiring = Callable[[Any], "Future[float]"]
 
 # Go sleeps so long when it finds the lock in its lock-delay, whatever that is.
 GO_RETRY = 5.0
 
+# Seconds that everything may come later on a machine that is busy.
+LATE = 4.0
 
-def test_a_killed_holder_frees_the_lock_for_go(agent: Agent, go: Callable[..., Peer]) -> None:
+
+def test_a_killed_holder_frees_the_lock_for_go(agent: Agent, go: Go) -> None:
     """Not before the TTL, and at the latest after twice that, the lock-delay and Go's own pause."""
-    holder = subprocess.Popen(
-        [sys.executable, "-m", "tests.interop.holder", agent.address, "crash"],
-        stdout=subprocess.PIPE,
-        text=True,
-        cwd=Path(__file__).parents[2],
-    )
-    try:
-        assert holder.stdout is not None
-        session = holder.stdout.readline().strip()
+    with Holding(agent, "crash") as holding:
+        session = holding.session()
         assert any(found["ID"] == session for found in agent.sessions())
         peer = go("crash")
         peer.waits()
-    finally:
-        holder.kill()
-        holder.wait()
-        if holder.stdout is not None:
-            holder.stdout.close()
+        holding.kill()
     killed = monotonic()
     took = peer.holds() - killed
-    assert TTL < took < 2 * TTL + LOCK_DELAY + GO_RETRY + 2.0
+    assert TTL < took < 2 * TTL + LOCK_DELAY + GO_RETRY + LATE
     assert all(found["ID"] != session for found in agent.sessions())
+
+
+def test_a_killed_holder_frees_its_slots(
+    face: Face, client: Any, agent: Agent, go: Go, acquiring: Acquiring
+) -> None:
+    """For Go after twice the TTL: no lock-delay guards them.  For us after the hold-off besides."""
+    hold_off = 3.0
+    for_go, for_us = Slots(agent, f"crash-go-{face.name}"), Slots(agent, f"crash-us-{face.name}")
+    with (
+        Holding(agent, for_go.name, 2, 2) as one,
+        Holding(agent, for_us.name, 2, 2, "asyncio") as other,
+    ):
+        one.session()
+        other.session()
+        peer = go(for_go.name, "-n", "2")
+        peer.waits_for_a_slot()
+        slot = semaphore(face, for_us.name, 2, client, hold_off=hold_off)
+        had = acquiring(slot)
+        eventually(lambda: len(for_us.contenders) == 3)
+        one.kill()
+        killed = monotonic()
+        other.kill()
+    took = peer.holds() - killed
+    assert TTL < took < 2 * TTL + LATE
+    took = had.result(60) - killed
+    assert TTL + hold_off < took < 2 * TTL + hold_off + LATE
+    assert for_us.holders == for_us.contenders == {slot.session_id}
+    slot.release()

@@ -1,0 +1,20 @@
+"""Our own command, run to its end."""
+
+from __future__ import annotations
+
+import subprocess
+
+from tests.cli.wrapper import COMMAND, PATIENCE, environment
+
+
+def run_ours(address: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """A ``consul-lock run`` with these arguments."""
+    return subprocess.run(
+        [*COMMAND, "run", *arguments],
+        env=environment(address),
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+        check=False,
+    )

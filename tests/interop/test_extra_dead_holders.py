@@ -1,0 +1,107 @@
+"""Holders that are in the document and dead: counted, and pruned when it is safe."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import Future
+from time import monotonic
+from typing import Any
+
+from tests.faults.faces import Face
+from tests.interop.peer import Peer, run_go
+from tests.interop.semaphores import Slots, document, semaphore
+from tests.stage.agent import Agent
+from tests.waiting import eventually
+
+Go = Callable[..., Peer]
+Acquiring = Callable[[Any], "Future[float]"]
+
+HOLD_OFF = 2.0
+
+# A session that there never was.
+NOBODY = "0b4ac7b1-3a4c-4d7e-9bb5-6c9f3d1f1a11"
+
+
+def said_false(limit: int, sessions: list[str]) -> bytes:
+    """A document whose holders all have ``false``."""
+    return document(limit, sessions).replace(b":true", b":false")
+
+
+def test_a_holder_with_false_counts_while_it_lives(
+    face: Face, client: Any, agent: Agent, go: Go
+) -> None:
+    """To be in the document is to hold, for both; when it dies, Go takes its slot at once."""
+    slots = Slots(agent, f"false/{face.name}")
+    alive, dying = slots.stranger(), slots.stranger()
+    slots.write(said_false(2, [alive, dying]))
+    slot = semaphore(face, slots.name, 2, client, hold_off=HOLD_OFF)
+    assert slot.acquire(timeout=0.3) is False
+    assert run_go(agent, "-n=2", "-timeout=300ms", slots.name, "true").returncode == 1
+    assert slots.document == said_false(2, [alive, dying])
+    peer = go(slots.name, "-n", "2")
+    peer.waits_for_a_slot()
+    slots.destroy(dying)
+    peer.holds()
+    assert slots.holders == {alive, peer.session}
+    slots.destroy(alive)
+    slots.clear()
+
+
+def test_a_holder_that_dies_keeps_its_slot_for_the_hold_off(
+    face: Face, client: Any, agent: Agent, acquiring: Acquiring
+) -> None:
+    """Ours waits, in case it still works; then the document is without it, and as Go writes it."""
+    slots = Slots(agent, f"dying/{face.name}")
+    alive, dying = slots.stranger(), slots.stranger()
+    slots.write(said_false(2, [alive, dying]))
+    slot = semaphore(face, slots.name, 2, client, hold_off=HOLD_OFF)
+    had = acquiring(slot)
+    eventually(lambda: len(slots.contenders) == 3)
+    destroyed = monotonic()
+    slots.destroy(dying)
+    assert had.result(60) - destroyed >= HOLD_OFF
+    assert slots.document == document(2, [alive, slot.session_id])
+    slot.release()
+    slots.destroy(alive)
+    slots.clear()
+
+
+def test_the_lock_delay_is_the_hold_off_unless_told(
+    face: Face, client: Any, agent: Agent, acquiring: Acquiring
+) -> None:
+    """Seen from when we see it first: somebody who is dead already is waited for, too."""
+    slots = Slots(agent, f"dead/{face.name}")
+    slots.write(said_false(1, [NOBODY]))
+    slot = semaphore(face, slots.name, 1, client, lock_delay=HOLD_OFF)
+    begin = monotonic()
+    had = acquiring(slot)
+    assert had.result(60) - begin >= HOLD_OFF
+    assert slots.document == document(1, [slot.session_id])
+    slot.release()
+    slots.clear()
+
+
+def test_go_prunes_at_once(agent: Agent) -> None:
+    """It knows of no hold-off: beside Go clients, ours protects from ours only."""
+    slots = Slots(agent, "pruned")
+    slots.write(document(2, [NOBODY, NOBODY[::-1]]))
+    assert run_go(agent, "-n=2", "-timeout=1s", slots.name, "true").returncode == 0
+    slots.clear()
+
+
+def test_a_free_slot_beside_a_dead_holder_is_had_at_once(
+    face: Face, client: Any, agent: Agent
+) -> None:
+    """The hold-off keeps the dead one's slot, and no other."""
+    slots = Slots(agent, f"beside/{face.name}")
+    slots.write(document(3, [NOBODY]))
+    slot = semaphore(face, slots.name, 3, client, hold_off=60.0)
+    assert slot.acquire(blocking=False) is True
+    assert slot.acquire(timeout=0.3, n=2) is False
+    assert slot.acquire(blocking=False) is True
+    assert slot.acquire(timeout=0.3) is False
+    assert NOBODY in slots.holders
+    slot.release()
+    slot.release()
+    assert NOBODY in slots.holders
+    slots.clear()
