@@ -65,7 +65,7 @@ class Bid(Attempt):
         shared = bond[1]
         if shared is not None:
             # One session is in a document once: whoever shares it waits for it.
-            claims += (Claim(f"{claims[-1].resource} by {id(shared)}"),)
+            claims += tuple(Claim(f"{claim.resource} by {id(shared)}") for claim in claims)
         super().__init__(claims, about, bond, owner, blocking)
         self.spots = spots
         self.n = n
@@ -83,12 +83,18 @@ class Bid(Attempt):
         """That read cannot have been an old picture."""
         self.waited: dict[str, int] = {}
         """The index that the last blocking read of a prefix answered with."""
+        self.downgraded = False
+        """It was a writer's, and is a reader's now."""
         self.overtaking = False
         """The caller holds some of it already, so those who wait may wait for the caller."""
         self.refusals = 0
         """Times in a row that others were quicker."""
         self.vanished: dict[str, float] = {}
         """Holders whose contender key was gone, and since when we have seen it so."""
+        self.timed: frozenset[str] = frozenset()
+        """Holders that were marked, and can be pruned if the clocks of their marks have run out."""
+        self.unripe: frozenset[str] = frozenset()
+        """Those whose clocks have not."""
         self.promised: dict[str, float] = {}
         """The lock-delays of holders, as they said themselves."""
 
@@ -114,11 +120,15 @@ class Bid(Attempt):
         self.asked = self.joined = False
         self.places = None
 
-    def value(self, spot: Spot, since: float) -> str:
-        """The value of our contender key: what we want, and about us."""
+    def value(self, spot: Spot, since: float, *, inside: bool = False) -> str:
+        """The value of our contender key: what we want, and about us.
+
+        It differs when we are in, for the index of the key to move: same content moves none.
+        """
         claim = {"mode": spot.mode, "places": len(self.spots), "of": self.leader, "n": self.n}
         about = self.about.value(since)
-        return encode(f'{{"claim": {json.dumps(claim)}, '.encode() + about[1:])
+        there = '"in": true, ' if inside else ""
+        return encode(f'{{"claim": {json.dumps(claim)}, {there}'.encode() + about[1:])
 
     def share(self, spot: Spot) -> Share:
         """What each of our sessions has in a document."""

@@ -7,7 +7,6 @@ those before us weigh, and what we weigh, may not exceed the limit.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import NamedTuple
 
 ALL = 2**31 - 1
@@ -20,8 +19,3 @@ class Claim(NamedTuple):
     resource: str
     weight: int = 1
     limit: int = 1
-
-
-def fits(before: Iterable[int], weight: int, limit: int) -> bool:
-    """Whether there is room for so much beside those who were before us."""
-    return sum(before) + weight <= limit

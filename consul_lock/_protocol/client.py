@@ -95,7 +95,14 @@ class ClientCore:
 
     def borrow(self, terms: Terms, borrower: Any) -> Flow[Session]:
         """A session of our own, kept alive from now on."""
-        session = yield from self.pool.borrow(terms, borrower)
+        session = None
+        if not self.closed:
+            session = yield from self.pool.borrow(terms, borrower)
+        if session is None or self.closed:
+            # One that is made while the client closes might be overlooked there.
+            if session is not None:
+                yield from self.pool.destroy(session)
+            raise Unavailable("the client is closed", uncertain=False)
         if not self.kept:
             # Not before it has something to do: its first pause would be without end.
             yield from self._start_keeper()
@@ -159,12 +166,13 @@ class ClientCore:
 
         Other locks of a shared one are lost and told so, which is the price of sharing.
         """
-        if session.gone and session.id not in self.pool.condemned:
-            return  # it has ended already
-        self.pool.condemn(session)
+        ended = session.gone and session.id not in self.pool.condemned
+        if not ended:
+            self.pool.condemn(session)
         # Told first: destroying waits for Consul, which may be away.
         yield from self._lose_all_of(session)
-        yield from self.pool.destroy(session)
+        if not ended:
+            yield from self.pool.destroy(session)
 
     def _lose_all_of(self, session: Session) -> Flow[None]:
         for hold in [h for h in list(self.holds) if session in h.sessions]:
@@ -192,8 +200,9 @@ class ClientCore:
                 return
             hold.reason = reason
             self.holds.pop(hold, None)
+        ended = reason is LossReason.DEADLINE or hold.lock.ends_session
         for session in hold.sessions:
-            if reason is LossReason.DEADLINE or not session.shared:
+            if ended or not session.shared:
                 self.pool.condemn(session)
         self.turns.leave(hold.attempt)
         hold.lost.set()
@@ -205,6 +214,8 @@ class ClientCore:
             self.remains.leave(hold.attempt, Remainder(later, hold.lock, hold.sessions))
         if hold.on_lost is not None:
             yield Call(hold.on_lost, (reason,))
+        for session in hold.sessions if ended else ():
+            yield from self._lose_all_of(session)
 
     def diagnose(
         self, hold: Hold, pair: Pair | None, timeout: float | None = None

@@ -5,7 +5,8 @@ from __future__ import annotations
 from consul_lock._protocol.client import ClientCore
 from consul_lock._protocol.flow import Call, Flow, Job, Now
 from consul_lock._protocol.hold import Hold
-from consul_lock._protocol.state import Event
+from consul_lock._protocol.remains import Remainder
+from consul_lock._protocol.state import Event, State
 from consul_lock.errors import ConsulLockError, LossReason
 
 # Seconds from the first failure, after which closing begins nothing more: with a frozen agent
@@ -52,18 +53,23 @@ def _revoke(client: ClientCore, hold: Hold, *, reachable: bool) -> Flow[bool]:
     False: it could not be let go of, and ends with its session.
     """
     with client.mutex:
-        if not hold.advance(Event.RELEASE):
+        # Ours to release, or begun by an earlier close that was cut off.
+        begun = hold.advance(Event.RELEASE) or hold.state is State.RELEASING
+        if not begun:
+            client.holds.pop(hold, None)
             return True
-        client.holds.pop(hold, None)
-    clean = reachable
+    clean, reason = reachable, None
     try:
         if reachable:
-            yield from hold.lock.let_go(hold, patient=False)
+            reason = yield from hold.lock.let_go(hold, patient=False)
     except ConsulLockError:
         clean = False
+    if hold.lock.leaves_traces and (reason is not None or not clean):
+        client.remains.leave(hold.attempt, Remainder(0.0, hold.lock, hold.sessions))
     with client.mutex:
         hold.advance(Event.TOO_LATE)
         hold.reason = LossReason.REVOKED
+        client.holds.pop(hold, None)
     client.turns.leave(hold.attempt)
     hold.lost.set()
     if hold.on_lost is not None:

@@ -65,6 +65,11 @@ _KNOWN = {
 }
 
 
+def mark_key(kind: Kind, name: str, session: str = "") -> str:
+    """The mark of a holder that vanished; see `consul_lock._protocol.grave`."""
+    return f"{name}/{kind.folder}/.gone/{session}" if kind.folder else f"{name}/.gone/{session}"
+
+
 class Share(NamedTuple):
     """What one session has in a document."""
 

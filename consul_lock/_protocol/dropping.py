@@ -28,12 +28,11 @@ def let_go(lock: MultiLockCore, hold: Hold, *, patient: bool = True) -> Flow[Los
 
 def _let_go(lock: MultiLockCore, hold: Hold) -> Flow[LossReason | None]:
     for _ in range(_TRIES):
-        doubtful = hold.session.doubtful
         outcome, checks = yield from _delete(lock, hold)
         if outcome.done:
             return None
         refusals = [text for operation, text in outcome.errors if operation in checks]
-        if len(refusals) == len(lock.keys) and doubtful:
+        if len(refusals) == len(lock.keys) and hold.unanswered:
             # None of them is ours: an earlier try may have come through without our being told.
             return None
         if refusals:
@@ -56,7 +55,8 @@ def _delete(lock: MultiLockCore, hold: Hold) -> Flow[tuple[Outcome, range]]:
         deletions = [{"Verb": "delete", "Key": key} for key in lock.keys]
         pairwise = [op for both in zip(proof, deletions, strict=True) for op in both]
         request = client.wire.transaction(pairwise, doing, lock.rule)
-        return (yield from client.write(hold.session, request)), range(0, len(pairwise), 2)
+        outcome = yield from hold.leave(client.write(hold.session, request))
+        return outcome, range(0, len(pairwise), 2)
     # Consul takes no more operations at once.  A ``delete-cas`` of a key that is gone is no
     # refusal, so it is asked first; what happens after that look happens after the release.
     looked = yield from client.wire.transact(proof, doing, lock.rule)
@@ -66,7 +66,7 @@ def _delete(lock: MultiLockCore, hold: Hold) -> Flow[tuple[Outcome, range]]:
         {"Verb": "delete-cas", "Key": pair.key, "Index": pair.modify_index} for pair in looked.pairs
     ]
     request = client.wire.transaction(deletions, doing, lock.rule)
-    return (yield from client.write(hold.session, request)), range(0)
+    return (yield from hold.leave(client.write(hold.session, request))), range(0)
 
 
 def withdraw(

@@ -14,14 +14,17 @@ from consul_lock._protocol.bid import Bid, Spot
 from consul_lock._protocol.contender import Contender
 from consul_lock._protocol.document import SEMAPHORE, limit_conflict
 from consul_lock._protocol.flow import Flow, Wall
+from consul_lock._protocol.grave import mark, ripe, still_runs
 from consul_lock._protocol.hold import Grant
 from consul_lock._protocol.leaving import give_up
 from consul_lock._protocol.lineup import refused, wait_for_turn, write
 from consul_lock._protocol.minutes import admit, change, contend_operation, touch
 from consul_lock._protocol.persist import believe, has_part, may_wait, not_for_oneself
 from consul_lock._protocol.place import Place
+from consul_lock._protocol.release import clean
 from consul_lock._protocol.sight import (
     Standing,
+    hold_off,
     look,
     prunable,
     standing,
@@ -40,6 +43,8 @@ def contend(core: HoldersCore, bid: Bid) -> Flow[Grant | None]:
     """Get in.  None: it was not to be had in time."""
     while True:
         yield from _gather(core, bid)
+        if not bid.joined:
+            bid.spots = core.spots()  # of a semaphore, the limit may be another one by now
         if bid.places is None:
             yield from look(core, bid, certain=any(s.doubtful for s in bid.group))
         seen = bid.places
@@ -56,6 +61,7 @@ def contend(core: HoldersCore, bid: Bid) -> Flow[Grant | None]:
         elif where in (Standing.OLD, Standing.GONE, Standing.TORN):
             yield from _start_over(core, bid, where)
         elif not (yield from may_wait(bid)):
+            yield from _mark(core, bid, seen)
             return (yield from give_up(core, bid))
         else:
             not_for_oneself(core, bid)
@@ -71,16 +77,24 @@ def _start_over(core: HoldersCore, bid: Bid, where: Standing) -> Flow[None]:
     elif where is Standing.GONE:
         bid.joined, bid.places = False, None
     else:
-        for session in bid.group:
-            yield from core.client.end(session)
+        yield from _start_anew(core, bid)
+
+
+def _start_anew(core: HoldersCore, bid: Bid) -> Flow[None]:
+    """Not with these sessions: nobody has worked under what they have got, so it goes at once."""
+    group = list(bid.group)
+    for session in group:
+        yield from core.client.end(session)
+    exposed = bid.exposed
+    bid.forget_sessions()
+    if exposed:
+        yield from clean(core, bid, group)
 
 
 def _gather(core: HoldersCore, bid: Bid) -> Flow[None]:
     """A session for each slot; if one has died, all are given up, as they enter together."""
     if bid.group and any(session.gone for session in bid.group):
-        for session in bid.group:
-            yield from core.client.end(session)
-        bid.forget_sessions()
+        yield from _start_anew(core, bid)
     while len(bid.group) < bid.n:
         session = yield from core.session_for(bid)
         bid.group.append(session)
@@ -92,13 +106,14 @@ def _agree(core: HoldersCore, bid: Bid, seen: tuple[Place, ...]) -> Flow[None]:
     """See that the limit is ours.  Whoever is in line already goes along with a change of it."""
     visible(bid, seen, core.rule)
     found = seen[-1].document
-    if bid.spots[-1].kind is not SEMAPHORE or not found.modify_index:
+    if bid.spots[-1].kind is not SEMAPHORE:
         return
-    if bid.n > found.limit or (found.limit != core.limit and not bid.joined):
+    limit = found.limit if found.modify_index else core.limit
+    if bid.n > limit or (limit != core.limit and not bid.joined):
         local = core.limit
         yield from give_up(core, bid)
-        raise limit_conflict(core.name, found.limit, local)
-    core.limit = found.limit
+        raise limit_conflict(core.name, limit, local)
+    core.adopt(limit)
 
 
 def _may_take(bid: Bid) -> Flow[bool]:
@@ -131,13 +146,15 @@ def _take(
     """Enter, and let in with us whoever of those behind fits in, too."""
     since = yield Wall()
     operations, crowded = list[dict[str, Any]](), bool(pruned) or bid.joined
-    room = core.operations_most - len(bid.spots) * (2 * bid.n + 1)
     for spot, place in zip(bid.spots, seen, strict=True):
         operations += _own(bid, spot, since)
+        for session in sorted(bid.timed & place.document.holders.keys()):
+            operations += ripe(spot, session, bid.leader)
         document = admit(places.leave(place, pruned), bid, spot)
         beside: tuple[Contender, ...] = ()
         if len(bid.spots) == 1:
             out = pruned | frozenset(bid.ids())
+            room = core.operations_most - len(operations) - 1
             document, beside = places.grants(place, document, out, room // 2)
         operations += [operation for each in beside for operation in touch(spot, each, since)]
         operations.append(change(spot, place, document))
@@ -145,8 +162,20 @@ def _take(
     outcome = yield from write(core, bid, operations, f"entering {core.key!r}")
     if outcome.done:
         return _grant(bid, outcome.raft_index, crowded=crowded)
+    if bid.timed and still_runs(outcome):
+        bid.unripe, bid.places = bid.unripe | bid.timed, None
+        return None
     yield from refused(core, bid, outcome)
     return None
+
+
+def _mark(core: HoldersCore, bid: Bid, seen: tuple[Place, ...]) -> Flow[None]:
+    """Before giving up: see to it that the slots of dead holders are to be had some day."""
+    for spot, place in zip(bid.spots, seen, strict=True):
+        gone = place.vanished() - place.marks
+        if gone and core.hold_off != 0:
+            seconds = max(hold_off(core, bid, seen, session) for session in gone)
+            yield from mark(core, bid, spot, gone, seconds)
 
 
 def _own(bid: Bid, spot: Spot, since: float) -> list[dict[str, Any]]:
@@ -157,5 +186,5 @@ def _own(bid: Bid, spot: Spot, since: float) -> list[dict[str, Any]]:
         key = spot.contender_key(session)
         if bid.joined:
             operations.append(check_session(key, session))
-        operations.append(contend_operation(spot, session, bid.value(spot, since)))
+        operations.append(contend_operation(spot, session, bid.value(spot, since, inside=True)))
     return operations

@@ -69,21 +69,21 @@ def _let_go(letting: Letting) -> Flow[LossReason | None]:
         line = yield from _known_line(letting)
         if line is not None and line.entries:
             letting.heir = None
-            outcome = yield from _hand_over(lock, hold, line, letting.fresh)
+            outcome = yield from hold.leave(_hand_over(lock, hold, line, letting.fresh))
             unlock = 1
         else:
             # A session in doubt is passed on to nobody: its late writes would be, too.  Nor is
             # one that the end of its client destroys.
             alone = doubtful or client.closed
             letting.heir = None if alone else client.turns.heir(hold.attempt)
-            outcome = yield from _plain(letting, line)
+            outcome = yield from hold.leave(_plain(letting, line))
             unlock = 0 if letting.blind else 1
         if outcome.done:
             if letting.heir is None or _pass_on(letting, outcome):
                 return None
         elif outcome.says("isn't held", unlock) or outcome.says("doesn't exist", unlock):
             # An earlier try of this release may have come through without our being told.
-            return None if doubtful else (yield from lock.why_lost(hold))
+            return None if hold.unanswered else (yield from lock.why_lost(hold))
         elif letting.blind:
             raise Refused(f"cannot release {hold.key!r}: {outcome.reasons}", key=hold.key)
         else:

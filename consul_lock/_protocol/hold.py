@@ -6,7 +6,8 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from consul_lock._protocol import state
-from consul_lock._protocol.flow import Signal
+from consul_lock._protocol.answer import Outcome
+from consul_lock._protocol.flow import Flow, Signal
 from consul_lock._protocol.state import Event, State
 from consul_lock.errors import LossReason
 
@@ -52,6 +53,8 @@ class Hold:
         self._new_signal = lock.client.new_signal
         self._lost: Signal | None = None
         self.told = False
+        self.unanswered = False
+        """A release of it was sent and not answered: it may have been carried out."""
         self.on_lost: Callable[[LossReason], Any] | None = lock.on_lost
 
     @property
@@ -96,6 +99,13 @@ class Hold:
         if self.state is not State.HELD or any(session.gone for session in self.sessions):
             return False
         return now < self.deadline()
+
+    def leave(self, write: Flow[Outcome]) -> Flow[Outcome]:
+        """Send a release of it.  What was sent before without an answer stays in doubt."""
+        before, self.unanswered = self.unanswered, True
+        outcome = yield from write
+        self.unanswered = before
+        return outcome
 
     def proved(self, sent: float, index: int = 0) -> None:
         """A request that needed all of its sessions was answered well."""

@@ -51,6 +51,9 @@ class HoldersCore(Primitive):
         """The documents to enter."""
         raise NotImplementedError
 
+    def adopt(self, limit: int) -> None:
+        """Others have changed the limit."""
+
     # -- several holds of one object -------------------------------------------------------------
 
     def supersede(self, hold: Hold) -> None:
@@ -87,7 +90,7 @@ class HoldersCore(Primitive):
     def withdraw(self, attempt: Bid, sessions: Sequence[Session]) -> Flow[list[Session]]:
         return leaving.withdraw(self, attempt, sessions)
 
-    leaves_traces = True
+    ends_session = leaves_traces = True
 
     def tidy(self, attempt: Bid, sessions: Sequence[Session]) -> Flow[None]:
         return leaving.settle(self, attempt.spots, sessions)
@@ -113,7 +116,7 @@ class HoldersCore(Primitive):
         if found is not None:
             spots = spots[-1:]
         else:
-            found = yield from read(self, spots, certain=True)
+            found = yield from read(self, spots, certain=True, timeout=timeout)
         try:
             seen = tuple(understood(spot, found) for spot in spots)
         except Conflict:
@@ -155,11 +158,9 @@ class HoldersCore(Primitive):
         found = yield from read(self, spots, certain=True)
         if self.disproved(hold, found.pairs):
             return None
-        indexes = [
-            {"Verb": "check-index", "Key": s.document_key, "Index": _index(found, s.document_key)}
-            for s in spots
-        ]
-        return [*_alive(hold), *indexes]
+        # Our contender keys and our entries go together, unless somebody writes by hand; and
+        # the index of a document moves with everybody who comes and goes.
+        return _alive(hold)
 
     # -- questions -------------------------------------------------------------------------------
 
@@ -197,7 +198,3 @@ def _alive(hold: Hold) -> list[dict[str, Any]]:
         for spot in _spots(hold)
         for session in hold.sessions
     ]
-
-
-def _index(found: Found, key: str) -> int:
-    return next((pair.modify_index for pair in found.pairs if pair.key == key), 0)

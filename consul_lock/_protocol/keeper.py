@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 from consul_lock._protocol import terms as rules
 from consul_lock._protocol.answer import TRANSACTION_MOST, Outcome
 from consul_lock._protocol.client import ClientCore
-from consul_lock._protocol.flow import Flow, Now, Wait
+from consul_lock._protocol.flow import Flow, Now, Spawn, Wait
 from consul_lock._protocol.hold import Hold
 from consul_lock._protocol.records import key_rule
 from consul_lock._protocol.session import Session
@@ -59,7 +59,9 @@ class Keeper:
             yield from self._read_lines(now)
             yield from self._sweep()
             for attempt in core.remains.due(now):
-                yield from core.remains.clear(attempt)
+                # Beside us: renewals do not wait for it.
+                core.remains.put_off(attempt)
+                yield Spawn(core.remains.clear(attempt), "consul-lock-tidy")
             now = yield Now()
             core.planned = self._next_event()
             pause = core.planned - now

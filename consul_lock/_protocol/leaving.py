@@ -14,6 +14,7 @@ from consul_lock._protocol.bid import Bid, Spot
 from consul_lock._protocol.contender import Contender
 from consul_lock._protocol.document import Document
 from consul_lock._protocol.flow import Flow, Sleep, Wall
+from consul_lock._protocol.grave import erase
 from consul_lock._protocol.hold import Grant, Hold
 from consul_lock._protocol.minutes import change, remove, touch
 from consul_lock._protocol.persist import until_let_go
@@ -21,7 +22,7 @@ from consul_lock._protocol.place import Place
 from consul_lock._protocol.session import Session
 from consul_lock._protocol.sight import look, read, understood
 from consul_lock._protocol.verdict import check_session
-from consul_lock.errors import ConsulLockError, LossReason, Refused
+from consul_lock.errors import Conflict, ConsulLockError, LossReason, Refused
 
 if TYPE_CHECKING:
     from consul_lock._protocol.holders import HoldersCore
@@ -48,12 +49,16 @@ def _let_go(core: HoldersCore, hold: Hold) -> Flow[LossReason | None]:
             # Nobody was there when we entered: then the documents are as we wrote them.
             seen = tuple(_as_entered(spot, hold) for spot in bid.spots)
         else:
-            seen = yield from _seen(core, bid.spots, hold.token, certain=doubtful or refusals > 3)
+            try:
+                certain = doubtful or refusals > 3
+                seen = yield from _seen(core, bid.spots, hold.token, certain=certain)
+            except Conflict:
+                return LossReason.STOLEN
         if not all(p.holds(s) and p.contends(s) for p in seen for s in ids):
-            if doubtful and not any(p.holds(s) for p in seen for s in ids):
+            if hold.unanswered and not any(p.holds(s) for p in seen for s in ids):
                 return None  # an earlier try came through without our being told
             return (yield from core.why(hold, seen))
-        outcome = yield from _depart(core, bid.spots, hold.sessions, seen)
+        outcome = yield from hold.leave(_depart(core, bid.spots, hold.sessions, seen))
         if outcome.done:
             return None
         refusals += 1
@@ -129,13 +134,16 @@ def _withdrawn(spot: Spot, place: Place, session: str) -> list[dict[str, Any]]:
 def _rewrite(
     spot: Spot, place: Place, document: Document, leaving: frozenset[str]
 ) -> list[dict[str, Any]]:
-    """The change of a document; it goes with the last who cares for it."""
+    """The change of a document; it goes with the last who cares for it, and so do marks."""
+    operations = erase(spot, place.marks - document.holders.keys())
     if not place.document.modify_index:
-        return []
+        return operations
     others = any(contender.session not in leaving for contender in place.contenders)
     if not document.holders and not others:
-        return remove(spot, place)
-    return [change(spot, place, document)] if document != place.document else []
+        return operations + remove(spot, place)
+    if document != place.document:
+        operations.append(change(spot, place, document))
+    return operations
 
 
 def settle(core: HoldersCore, spots: tuple[Spot, ...], sessions: Sequence[Session]) -> Flow[None]:
@@ -177,10 +185,22 @@ def give_up(core: HoldersCore, bid: Bid) -> Flow[Grant | None]:
         request = core.client.wire.transaction(operations, doing, core.rule)
         outcome = yield from core.client.write(bid.group[0], request, bid.group[1:])
         if outcome.done:
+            yield from _sweep(core, bid.spots)
             break
         bid.places = None
     bid.asked, bid.joined, bid.places = False, False, None
     return None
+
+
+def _sweep(core: HoldersCore, spots: tuple[Spot, ...]) -> Flow[None]:
+    """Take away documents that nobody is left in: whoever left last may have left it to us."""
+    found = yield from read(core, spots)
+    for spot in spots:
+        place = understood(spot, found)
+        operations = _rewrite(spot, place, place.document, frozenset())
+        if operations:
+            doing = f"tidying {core.key!r}"
+            yield from core.client.wire.transact(operations, doing, core.rule)
 
 
 def withdraw(core: HoldersCore, bid: Bid, sessions: Sequence[Session]) -> Flow[list[Session]]:

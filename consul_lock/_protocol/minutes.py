@@ -37,7 +37,7 @@ def touch(spot: Spot, contender: Contender, since: float) -> list[dict[str, Any]
         about = json.loads(contender.about)
     except ValueError:
         about = {}
-    value = encode(json.dumps({**about, "since": round(since, 3)}).encode())
+    value = encode(json.dumps({**about, "in": True, "since": round(since, 3)}).encode())
     return [
         {
             "Verb": "check-index",

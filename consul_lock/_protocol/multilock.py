@@ -14,7 +14,7 @@ from consul_lock._protocol.hold import Grant, Hold
 from consul_lock._protocol.holder import Holder, parse
 from consul_lock._protocol.names import LockKeys, for_name
 from consul_lock._protocol.primitive import Primitive, Settings
-from consul_lock._protocol.records import Found, Pair, key_rule
+from consul_lock._protocol.records import Found, key_rule
 from consul_lock._protocol.session import Session
 from consul_lock._protocol.verdict import as_refused, check_session
 from consul_lock.errors import ConfigError, LockTimeout, LossReason
@@ -34,6 +34,8 @@ class MultiLockCore(Primitive):
         self.names = tuple(lock.name for lock in locks)
         self.keys = tuple(lock.key for lock in locks)
         self.rule = " ".join(key_rule(key.removesuffix(".lock")) for key in self.keys)
+
+    ends_session = True
 
     def attempt(self, owner: Any, blocking: bool, n: int = 1) -> BundleAttempt:
         return BundleAttempt(self.keys, self.about, (self.terms, self.shared), owner, blocking)
@@ -56,34 +58,19 @@ class MultiLockCore(Primitive):
         return [check_session(key, hold.session.id) for key in self.keys]
 
     def refuted(self, hold: Hold, refusal: str, timeout: float | None) -> Flow[LossReason | None]:
-        return self._why(hold, as_refused(hold.key, refusal), timeout)
+        return self.client.diagnose(hold, as_refused(hold.key, refusal), timeout)
 
     def examine(self, hold: Hold, found: Found | None, timeout: float | None) -> Flow[Any]:
         if found is not None:
             if found.pair is not None and found.pair.session == hold.session.id:
                 return None
-            return (yield from self._why(hold, found.pair, timeout))
+            return (yield from self.client.diagnose(hold, found.pair, timeout))
         doing = f"verifying {self.name!r}"
         proof = self.proof(hold)
         outcome = yield from self.client.wire.transact(proof, doing, self.rule, timeout=timeout)
         if outcome.done:
             return None
         return (yield from self.refuted(hold, outcome.errors[0][1], timeout))
-
-    def _why(self, hold: Hold, pair: Pair | None, timeout: float | None) -> Flow[LossReason]:
-        reason = yield from self.client.diagnose(hold, pair, timeout)
-        if hold.session.shared:
-            yield from self._end_with_session(hold, reason)
-        return reason
-
-    def _end_with_session(self, hold: Hold, reason: LossReason) -> Flow[None]:
-        """A shared session outlives the loss of a lock, and would go on holding the other keys
-        of ours for nobody: it ends, as all that share it live and die together."""
-        client = self.client
-        yield from client.lose(hold, reason)
-        client.pool.condemn(hold.session)
-        for other in [h for h in list(client.holds) if hold.session in h.sessions]:
-            yield from client.lose(other, LossReason.SESSION_INVALID)
 
     def look(self, hold: Hold, index: int, wait: float) -> Flow[Found]:
         """Of the first key only: one long poll sees one key, and each costs a connection.  The

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from consul_lock._protocol.contender import Contender, parse
-from consul_lock._protocol.document import READ_WRITE, Document, Kind, Share, decode
+from consul_lock._protocol.document import READ_WRITE, Document, Kind, Share, decode, mark_key
 from consul_lock._protocol.records import Pair
 
 
@@ -28,6 +28,8 @@ class Place(NamedTuple):
     """Consul has left out keys that our token may not see."""
     sessions: frozenset[str]
     """Of all keys that were listed, whatever they are."""
+    marks: frozenset[str] = frozenset()
+    """Sessions whose vanishing was marked."""
 
     def holds(self, session: str) -> bool:
         """Whether a session is in."""
@@ -68,6 +70,7 @@ def read(
     the waiting line of a lock, anything of others.
     """
     prefix = kind.prefix(name)
+    marks = mark_key(kind, name)
     # A transaction answers with what it wrote, without the value, and then with what it read,
     # with the value: the later one of the two counts.
     found = {pair.key: pair for pair in pairs if pair.key.startswith(prefix)}
@@ -86,7 +89,13 @@ def read(
         raft_index,
         filtered,
         frozenset(pair.session for pair in found.values() if pair.session),
+        frozenset(key.removeprefix(marks) for key in found if _under(marks, key)),
     )
+
+
+def _under(folder: str, key: str) -> bool:
+    """Directly in it."""
+    return key.startswith(folder) and "/" not in key[len(folder) :]
 
 
 def _groups(contenders: Iterable[Contender]) -> dict[str, list[Contender]]:

@@ -85,6 +85,10 @@ class Primitive(ABC):
     def tidy(self, attempt: Any, sessions: Sequence[Session]) -> Flow[None]:
         """Take away what an attempt or its hold left in Consul, now that its sessions ended."""
 
+    ends_session = False
+    """Its loss is the end of a session shared with others, too: that would go on holding what
+    is left of it, for nobody."""
+
     leaves_traces = False
     """A hold that was lost leaves something in Consul, which `tidy` takes away."""
 

@@ -77,8 +77,8 @@ def _claim(lock: Primitive, call: Release) -> Hold | None:
 def end_lost(lock: Primitive, hold: Hold) -> Flow[None]:
     """It was lost, as its release found: end its sessions, unless other locks share them."""
     for session in hold.sessions:
-        if not session.shared:
-            yield from lock.client.pool.destroy(session)
+        if lock.ends_session or not session.shared:
+            yield from lock.client.end(session)
     if lock.leaves_traces:
         yield from clean(lock, hold.attempt, hold.sessions)
 

@@ -51,7 +51,7 @@ class Remains:
 
     def clear(self, attempt: Attempt) -> Flow[None]:
         """Nobody works under it any more: nothing is to be left of it."""
-        left = self._left.pop(attempt, None)
+        left = self._left.get(attempt)
         if left is None:
             return
         try:
@@ -59,5 +59,11 @@ class Remains:
         except Unavailable:
             now = yield Now()
             self.leave(attempt, left._replace(when=now + _PAUSE))
+            return
         except ConsulLockError:
-            return  # those who wait will see that it is gone, a hold-off later
+            pass  # those who wait will see that it is gone, a hold-off later
+        self._left.pop(attempt, None)
+
+    def put_off(self, attempt: Attempt) -> None:
+        """Somebody is about to clear it."""
+        self._left[attempt] = self._left[attempt]._replace(when=float("inf"))

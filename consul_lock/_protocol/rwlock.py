@@ -13,6 +13,7 @@ from consul_lock._protocol.flow import Flow, Job, Wall
 from consul_lock._protocol.hold import Hold
 from consul_lock._protocol.holders import HoldersCore
 from consul_lock._protocol.minutes import admit, change, contend_operation, touch
+from consul_lock._protocol.persist import until_let_go
 from consul_lock._protocol.primitive import Settings
 from consul_lock._protocol.sight import read, understood
 
@@ -35,23 +36,30 @@ class SideCore(HoldersCore):
     def _downgrade(self, hold: Hold) -> Flow[None]:
         bid = hold.attempt
         assert isinstance(bid, Bid)
-        spots = tuple(spot._replace(mode="read") for spot in bid.spots)
-        if spots == bid.spots:
+        if bid.downgraded:
             return
-        while True:
-            outcome = yield from self._demote(hold, bid, spots[0])
-            if outcome.done:
-                break
+        demoted = yield from until_let_go(
+            self.client, hold, lambda: self._demote(hold, bid), patient=True
+        )
+        if not demoted:
+            raise self.lost_error(hold)
+        bid.downgraded = True
+        with self.client.mutex:
+            bid.claims = bid.rooms = tuple(claim._replace(weight=1) for claim in bid.claims)
+        self.client.turns.call_in(bid)
+
+    def _demote(self, hold: Hold, bid: Bid) -> Flow[bool]:
+        """False: it is lost."""
+        # From the first try on: if it is not answered, the weaker of the two is always true.
+        bid.spots = tuple(spot._replace(mode="read") for spot in bid.spots)
+        while not (yield from self._rewrite(hold, bid, bid.spots[0])).done:
             reason = yield from self.examine(hold, None, None)
             if reason is not None:
                 yield from self.client.lose(hold, reason)
-                raise self.lost_error(hold)
-        with self.client.mutex:
-            bid.spots = spots
-            bid.claims = bid.rooms = tuple(c._replace(weight=1) for c in bid.claims)
-        self.client.turns.call_in(bid)
+                return False
+        return True
 
-    def _demote(self, hold: Hold, bid: Bid, spot: Spot) -> Flow[Any]:
+    def _rewrite(self, hold: Hold, bid: Bid, spot: Spot) -> Flow[Any]:
         """Write the document with us as a reader, and let in the readers that wait."""
         found = yield from read(self, (spot,), certain=True)
         place = understood(spot, found)
@@ -59,7 +67,7 @@ class SideCore(HoldersCore):
         document = admit(place.document, bid, spot)
         document, entering = places.grants(place, document, frozenset(), 30)
         operations = self.proof(hold)[:1]
-        value = bid.value(spot, since)
+        value = bid.value(spot, since, inside=True)
         operations.append(contend_operation(spot, bid.leader, value))
         operations += [operation for each in entering for operation in touch(spot, each, since)]
         operations.append(change(spot, place, document))

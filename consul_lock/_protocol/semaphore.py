@@ -65,7 +65,13 @@ class SemaphoreCore(HoldersCore):
             outcome = yield from self.client.wire.transact(operations, doing, self.rule)
             if outcome.done:
                 break
-        self.limit = limit
+        self.adopt(limit)
+
+    def adopt(self, limit: int) -> None:
+        if limit != self.limit:
+            self.limit = limit
+            (spot,) = self.spots()
+            self.client.turns.relimit(spot.claim(1).resource, limit)
 
 
 def checked(what: str, value: Any, most: int) -> int:

@@ -9,6 +9,7 @@ from consul_lock._protocol import place as places
 from consul_lock._protocol.answer import TRANSACTION_MOST
 from consul_lock._protocol.bid import Bid, Spot
 from consul_lock._protocol.flow import Flow, Now
+from consul_lock._protocol.grave import AT_ONCE_MOST
 from consul_lock._protocol.place import Place
 from consul_lock._protocol.records import Found
 from consul_lock.errors import PermissionDenied
@@ -35,13 +36,20 @@ def understood(spot: Spot, found: Found) -> Place:
     )
 
 
-def read(core: HoldersCore, spots: tuple[Spot, ...], *, certain: bool = False) -> Flow[Found]:
+def read(
+    core: HoldersCore,
+    spots: tuple[Spot, ...],
+    *,
+    certain: bool = False,
+    timeout: float | None = None,
+) -> Flow[Found]:
     """Read the names, as one moment's picture; ``certain``: which cannot be an old one."""
     wire = core.client.wire
     if len(spots) == 1:
-        return (yield from wire.tree(spots[0].prefix, consistent=certain))
+        return (yield from wire.tree(spots[0].prefix, timeout, consistent=certain))
     operations = [{"Verb": "get-tree", "Key": spot.prefix} for spot in spots]
-    outcome = yield from wire.transact(operations, f"reading {core.key!r}", core.rule)
+    doing = f"reading {core.key!r}"
+    outcome = yield from wire.transact(operations, doing, core.rule, timeout=timeout)
     # Its pairs are the whole picture: no change that is not in it has a lower index.
     return Found(outcome.sent, max(1, outcome.raft_index), outcome.pairs)
 
@@ -59,9 +67,9 @@ def see(core: HoldersCore, bid: Bid, found: Found, *, certain: bool = False) -> 
     """Take in what was read of all names."""
     bid.places = tuple(understood(spot, found) for spot in bid.spots)
     bid.certain = certain
-    for place in bid.places:
-        for contender in place.contenders:
-            bid.promised[contender.session] = contender.lock_delay
+    listed = {c.session: c.lock_delay for place in bid.places for c in place.contenders}
+    inside = frozenset[str]().union(*(place.document.holders for place in bid.places))
+    bid.promised = {s: delay for s, delay in bid.promised.items() if s in inside} | listed
     if bid.asked and any(s.doubtful for s in bid.group) and certain:
         # What we asked for without being answered is there, or not.
         bid.joined = all(p.contends(s) for p in bid.places for s in bid.ids())
@@ -105,15 +113,32 @@ def prunable(core: HoldersCore, bid: Bid, seen: tuple[Place, ...]) -> Flow[froze
     for session in list(bid.vanished):
         if session not in gone:
             del bid.vanished[session]
-    if not bid.joined:
-        return frozenset()  # it takes a list with ourselves in it to believe that others are gone
-    for place in seen:
-        if not all(place.contends(session) for session in bid.ids()):
-            return frozenset()
-    for session in gone:
-        bid.vanished.setdefault(session, now)
-    due = frozenset(s for s in gone if now >= bid.vanished[s] + _hold_off(core, bid, seen, s))
-    return (yield from _really_gone(core, bid, due)) if due else due
+    bid.timed = frozenset()
+    if bid.joined and all(place.contends(s) for place in seen for s in bid.ids()):
+        # It takes a list with ourselves in it to believe that others are gone.
+        for session in gone:
+            bid.vanished.setdefault(session, now)
+    due = frozenset(
+        s for s in bid.vanished if now >= bid.vanished[s] + hold_off(core, bid, seen, s)
+    )
+    if core.hold_off == 0:
+        due = gone
+    timed = _timed(core, bid, seen, gone - due - bid.unripe)
+    if not (due or timed):
+        return frozenset()
+    found = yield from _really_gone(core, bid, due | timed)
+    bid.timed = found - due
+    return found
+
+
+def _timed(
+    core: HoldersCore, bid: Bid, seen: tuple[Place, ...], gone: frozenset[str]
+) -> frozenset[str]:
+    """Those that are marked wherever they are in, as many as one transaction has room for."""
+    marked = [s for s in gone if all(s in p.marks for p in seen if p.holds(s))]
+    room = core.operations_most - len(seen) * (2 * bid.n + 1)
+    most = min(AT_ONCE_MOST, room // (3 * len(seen)))
+    return frozenset(sorted(marked)[: max(0, most)])
 
 
 def _really_gone(core: HoldersCore, bid: Bid, sessions: frozenset[str]) -> Flow[frozenset[str]]:
@@ -135,11 +160,11 @@ def _really_gone(core: HoldersCore, bid: Bid, sessions: frozenset[str]) -> Flow[
 
 def prune_at(core: HoldersCore, bid: Bid, seen: tuple[Place, ...], now: float) -> float | None:
     """When the next holder that vanished can be pruned; None: there is none."""
-    times = [since + _hold_off(core, bid, seen, s) for s, since in bid.vanished.items()]
+    times = [since + hold_off(core, bid, seen, s) for s, since in bid.vanished.items()]
     return min((time for time in times if time > now), default=None)
 
 
-def _hold_off(core: HoldersCore, bid: Bid, seen: tuple[Place, ...], session: str) -> float:
+def hold_off(core: HoldersCore, bid: Bid, seen: tuple[Place, ...], session: str) -> float:
     if core.hold_off is not None:
         return core.hold_off
     shares = [place.document.holders.get(session) for place in seen]

@@ -21,6 +21,10 @@ ours: below, a process that the scheduler or a garbage collector stops for a mom
 locks; above, a crash is noticed no sooner than by a TTL."""
 
 
+LOCK_DELAY_LEAST = 0.3
+"""Seconds: what leaves room for a renewal and the margin."""
+
+
 def terms(
     ttl: float = 10.0,
     lock_delay: float = 30.0,

@@ -8,10 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from itertools import chain
 from typing import TYPE_CHECKING, Any
 
-from consul_lock._protocol.claim import Claim, fits
+from consul_lock._protocol.claim import Claim
 
 if TYPE_CHECKING:
     from consul_lock._protocol.attempt import Attempt
@@ -26,25 +25,35 @@ class Room:
         self.occupants: list[Attempt] = []
         self.waiting: list[Attempt] = []
 
-    def before(self, attempt: Attempt) -> list[Attempt]:
-        """Everybody who is before an attempt, which is waiting or has just come."""
-        if not self.waiting:
-            return self.occupants
-        there = self.waiting
-        behind = there.index(attempt) if attempt in there else len(there)
-        return self.occupants + there[:behind]
+    def admits(self, attempt: Attempt, claim: Claim, *, has_part: bool) -> bool:
+        """Whether there is room for an attempt that claims so much.
 
-    def admits(self, attempt: Attempt, claim: Claim) -> bool:
-        """Whether there is room for an attempt that claims so much."""
-        before = self.before(attempt)
-        if not before:
-            return True
-        if any(each.owner is attempt.owner for each in self.occupants):
-            # Those who wait may be waiting for it: behind them it would wait for itself.
-            before = self.occupants
-        theirs = chain.from_iterable(each.rooms for each in before)
-        weights = (t.weight for t in theirs if t.resource == claim.resource)
-        return fits(weights, claim.weight, claim.limit)
+        Those who wait may be waiting for what the same owner holds (``has_part``), and so may
+        those who contend in Consul: behind them it would wait for itself.
+        """
+        left = claim.limit - claim.weight
+        if left < 0:
+            return True  # Consul will say that it wants more than there is
+        for each in self.occupants:
+            if each.hold is not None or not has_part:
+                left -= _weight(each, claim.resource)
+        if left < 0 or has_part:
+            return left >= 0
+        for each in self.waiting:
+            if each is attempt:
+                break
+            left -= _weight(each, claim.resource)
+            if left < 0:
+                return False
+        return True
+
+    def holds(self, owner: Any) -> bool:
+        """Whether a thread or task holds some of it."""
+        return any(each.owner is owner and each.hold is not None for each in self.occupants)
+
+
+def _weight(attempt: Attempt, resource: str) -> int:
+    return sum(claim.weight for claim in attempt.rooms if claim.resource == resource)
 
 
 class Turns:
@@ -60,7 +69,7 @@ class Turns:
     def enter(self, attempt: Attempt) -> bool:
         """Take the turn.  False: others are before us; whoever may wait is in the queue now."""
         with self._mutex:
-            if self._admits(attempt):
+            if self._admits(attempt, self._has_part(attempt)):
                 self._admit(attempt)
                 return True
             if attempt.blocking:
@@ -93,6 +102,19 @@ class Turns:
                     if not room.occupants and not room.waiting:
                         del self._rooms[claim.resource]
 
+    def relimit(self, resource: str, limit: int) -> None:
+        """There is more or less of something now, for those who are in or wait, too."""
+        with self._mutex:
+            room = self._rooms.get(resource)
+            if room is None:
+                return
+            for attempt in [*room.occupants, *room.waiting]:
+                attempt.rooms = attempt.claims = tuple(
+                    claim._replace(limit=limit) if claim.resource == resource else claim
+                    for claim in attempt.rooms
+                )
+            self._fill(room, resource)
+
     def withdraw(self, attempt: Attempt) -> bool:
         """Leave the place behind.  False: it has just become our turn, perhaps with the lock."""
         with self._mutex:
@@ -124,15 +146,24 @@ class Turns:
 
     def _fill(self, room: Room, resource: str) -> None:
         for each in list(room.waiting):
-            if self._admits(each):
+            has_part = self._has_part(each)
+            if self._admits(each, has_part):
                 self._admit(each)
-            elif not all(room.admits(each, c) for c in each.rooms if c.resource == resource):
+            elif not all(
+                room.admits(each, claim, has_part=has_part)
+                for claim in each.rooms
+                if claim.resource == resource
+            ):
                 return  # nobody behind it can be let in, either
 
-    def _admits(self, attempt: Attempt) -> bool:
+    def _has_part(self, attempt: Attempt) -> bool:
+        rooms = (self._rooms.get(claim.resource) for claim in attempt.rooms)
+        return any(room.holds(attempt.owner) for room in rooms if room is not None)
+
+    def _admits(self, attempt: Attempt, has_part: bool) -> bool:
         for claim in attempt.rooms:
             room = self._rooms.get(claim.resource)
-            if room is not None and not room.admits(attempt, claim):
+            if room is not None and not room.admits(attempt, claim, has_part=has_part):
                 return False
         return True
 

@@ -39,6 +39,7 @@ def undo_acquire(lock: Primitive, attempt: Attempt) -> Flow[None]:
     yield from _withdraw(lock, attempt, sessions)
     client.turns.leave(attempt)
     yield from client.clean_up(attempt)
+    yield from client.remains.clear(attempt)
 
 
 def _withdraw(lock: Primitive, attempt: Attempt, sessions: list[Session]) -> Flow[None]:
@@ -68,12 +69,11 @@ def undo_release(lock: Primitive, hold: Hold | None) -> Flow[None]:
         with client.mutex:
             hold.advance(Event.CONFIRM)
     elif hold.state is State.LOST:
-        for session in hold.sessions:
-            if not (session.shared or session.gone):
-                yield from client.pool.destroy(session)
+        yield from end_lost(lock, hold)
     # Also if all was said and done: it may have been cut off in these last steps.
     now = yield Now()
     finish(lock, hold, now)
+    yield from client.remains.clear(hold.attempt)
 
 
 def _let_go_or_destroy(lock: Primitive, hold: Hold) -> Flow[None]:

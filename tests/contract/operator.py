@@ -59,6 +59,10 @@ class Operator:
         """``consul kv put``."""
         assert self.ask("PUT", f"/v1/kv/{quote(key)}", value.encode())
 
+    def put_flags(self, key: str, flags: int, value: bytes) -> None:
+        """``consul kv put -flags``."""
+        assert self.ask("PUT", f"/v1/kv/{quote(key)}?flags={flags}", value)
+
     def delete(self, key: str) -> None:
         """``consul kv delete -recurse``."""
         self.ask("DELETE", f"/v1/kv/{quote(key)}?recurse")

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from consul_lock import AlreadyHeld, ConfigError, Conflict, NotHeld
+from consul_lock import AlreadyHeld, ConfigError, Conflict, LockLost, NotHeld
 from tests.contract.faces import Sync
 from tests.contract.layouts import SEMAPHORE_FLAG
 from tests.contract.room import LOCK_DELAY, Room
@@ -118,6 +118,34 @@ def test_the_end_of_one_of_several_sessions_is_the_loss_of_all(room: Room, semap
     eventually(lock.lost.is_set)
     assert not lock.held
     eventually(lambda: not set(_holders(room)) & room.operator.sessions())
+
+
+def test_who_tries_only_once_gets_the_slot_of_a_dead_holder_in_the_end(
+    room: Room, semaphore: Make
+) -> None:
+    """As a job in a crontab does: nobody is there all the time to see the hold-off pass."""
+    dead = semaphore(1)
+    assert dead.acquire()
+    # By a client that is gone: nobody is told, and nobody tidies up after it.
+    room.operator.destroy(dead.session_id)
+    room.operator.put_flags(f"{room.name}/.lock", SEMAPHORE_FLAG, _document_of_a_dead_one())
+    assert not semaphore(1).acquire(timeout=0)
+    mark = f"{room.name}/.gone/{DEAD}"
+    assert mark in room.operator.keys(room.name)
+    assert not semaphore(1).acquire(timeout=0)  # not at once
+    late = semaphore(1)
+    eventually(lambda: late.acquire(timeout=0), message="the slot")
+    assert mark not in room.operator.keys(room.name)
+    late.release()
+    with pytest.raises(LockLost):
+        dead.release()
+
+
+DEAD = "00000000-0000-0000-0000-00000000dead"
+
+
+def _document_of_a_dead_one() -> bytes:
+    return f'{{"Limit":1,"Holders":{{"{DEAD}":true}}}}'.encode()
 
 
 def test_one_object_can_be_held_several_times(room: Room, semaphore: Make) -> None:

@@ -67,8 +67,8 @@ MUTANTS = (
     Mutant(
         "the heir inside the process is remembered after a hand-over to a stranger",
         "handover:_let_go",
-        "            letting.heir = None\n            outcome = yield from _hand_over",
-        "            outcome = yield from _hand_over",
+        "            letting.heir = None\n            outcome = yield from hold.leave(_hand_over",
+        "            outcome = yield from hold.leave(_hand_over",
     ),
     Mutant(
         "an error of a renewal is taken for a loss",

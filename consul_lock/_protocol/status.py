@@ -1,0 +1,208 @@
+"""What keys say of the names they belong to, seen from outside: pure.
+
+Every kind has its own way to be kept in Consul; here they are all one record.  What is none of
+them is shown as it is, and never makes sense of by force.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from consul_lock._protocol import line as lines
+from consul_lock._protocol import place as places
+from consul_lock._protocol.claim import ALL
+from consul_lock._protocol.document import READ_WRITE, READ_WRITE_FLAG, SEMAPHORE, SEMAPHORE_FLAG
+from consul_lock._protocol.holder import Holder, parse
+from consul_lock._protocol.place import Place
+from consul_lock._protocol.records import Pair
+from consul_lock._protocol.verdict import LOCK_FLAG
+from consul_lock.errors import Conflict
+
+_DOCUMENT, _LINE = "/.lock", "/.queue"
+
+_OF_FLAGS = {SEMAPHORE_FLAG: SEMAPHORE, READ_WRITE_FLAG: READ_WRITE}
+
+
+@dataclass(frozen=True)
+class Status:
+    """One name as Consul has it: who holds it, and who waits for it."""
+
+    name: str
+    key: str
+    """The key that is the lock, or holds the document of a semaphore or read/write lock."""
+    kind: str
+    """"lock" (an election and a part of a MultiLock are locks, too), "semaphore", "read-write"
+    (a tree lock as well), "foreign" (something else is there), "none" (nothing is)."""
+    state: str
+    """"held", "free", "vanished" (all who hold it are dead, and whoever comes next gets in, in
+    time) or "unknown" (of what is foreign).  That a lock which looks free is in lock-delay cannot
+    be seen by reading."""
+    mode: str = ""
+    """How it is held: "exclusive", "slot", "read" or "write"; empty if it is not."""
+    limit: int | None = None
+    """How many can hold it at once.  None: a read/write lock, which has no number, or not known."""
+    holders: tuple[Holder, ...] = ()
+    """In the order of their coming; those who vanished last."""
+    waiters: tuple[Holder, ...] = ()
+    """In the order in which they are served.  Clients that do not line up are not among them."""
+    vanished: tuple[str, ...] = ()
+    """The sessions among the holders' that have no key any more: their owners are dead."""
+    flags: int = 0
+    """Consul's mark of who uses the key."""
+    value: bytes = b""
+    """What is there, if it is foreign."""
+    problem: str = ""
+    """Why nothing can be made of it, if it is foreign."""
+    index: int = field(default=0, compare=False)
+    """ModifyIndex of the key; 0 if there is no such key."""
+
+    @property
+    def held(self) -> bool:
+        """Whether somebody who is alive holds it."""
+        return self.state == "held"
+
+
+class _Keys(NamedTuple):
+    """All keys of one name."""
+
+    documents: list[Pair]
+    """The lock's key, or the document: one at most."""
+    line: list[Pair]
+    contenders: list[Pair]
+
+
+def of_key(pair: Pair) -> tuple[str, str]:
+    """The key that it belongs to, as the lock's or document's, and what it is there."""
+    key, session = pair.key, pair.session
+    if key.endswith(_DOCUMENT) and key != _DOCUMENT:
+        return key, "document"
+    parent, _, last = key.rpartition("/")
+    if pair.flags == LOCK_FLAG:
+        if key.endswith(_LINE) and not session:
+            return f"{parent}{_DOCUMENT}", "line"
+        if parent.endswith(_LINE) and last == session:
+            return f"{parent.removesuffix(_LINE)}{_DOCUMENT}", "line"
+    elif session and last == session:
+        if pair.flags == READ_WRITE_FLAG and parent.endswith(_DOCUMENT):
+            return parent, "contender"
+        if pair.flags == SEMAPHORE_FLAG and parent:
+            return f"{parent}{_DOCUMENT}", "contender"
+    return key, "document"
+
+
+def read(pairs: Iterable[Pair], filtered: bool = False) -> list[Status]:
+    """Make sense of all keys below a prefix, by name; nothing is raised, whatever they are.
+
+    The prefix must not cut a name's keys apart.
+    """
+    found: dict[str, _Keys] = {}
+    for pair in pairs:
+        key, role = of_key(pair)
+        keys = found.setdefault(key, _Keys([], [], []))
+        {"document": keys.documents, "line": keys.line, "contender": keys.contenders}[role].append(
+            pair
+        )
+    for key, keys in list(found.items()):
+        _move_line(key, keys, found)
+    return [_status(key, keys, filtered) for key, keys in sorted(found.items())]
+
+
+def _move_line(key: str, keys: _Keys, found: dict[str, _Keys]) -> None:
+    """A lock on exactly one key has its line below that key, which then has no ``.lock``."""
+    if keys.line and not keys.documents and not keys.contenders:
+        exact = found.get(key.removesuffix(_DOCUMENT))
+        if exact is not None and exact.documents[0].flags == LOCK_FLAG:
+            exact.line.extend(keys.line)
+            del found[key]
+
+
+def of_name(name: str, pairs: Iterable[Pair], filtered: bool = False) -> Status:
+    """One name, in whatever was read of it."""
+    known = {status.key: status for status in read(pairs, filtered)}
+    key = f"{name}{_DOCUMENT}"
+    return known.get(key) or known.get(name) or Status(name, key, "none", "free")
+
+
+def _status(key: str, keys: _Keys, filtered: bool) -> Status:
+    pair = keys.documents[0] if keys.documents else None
+    name = key.removesuffix(_DOCUMENT)
+    flags = pair.flags if pair else (keys.contenders[0].flags if keys.contenders else LOCK_FLAG)
+    try:
+        if flags == LOCK_FLAG:
+            return _lock(key, name, pair, keys.line)
+        kind = _OF_FLAGS.get(flags) if key.endswith(_DOCUMENT) else None
+        if kind is None:
+            why = f"{key!r} was not written by a lock tool (flags {flags})"
+            raise Conflict(why)
+        everything = [*keys.documents, *keys.contenders]
+        # A limit of 0 stays where none is written.
+        place = places.read(kind, name, everything, 0, 0, filtered)
+        return _document(key, place, flags)
+    except Conflict as error:
+        assert pair is not None
+        return Status(
+            name if pair.key.endswith(_DOCUMENT) else key,
+            key,
+            "foreign",
+            "unknown",
+            flags=flags,
+            value=pair.value,
+            problem=str(error),
+            index=pair.modify_index,
+        )
+
+
+def _lock(key: str, name: str, pair: Pair | None, line: list[Pair]) -> Status:
+    holder = parse(pair.session, pair.value, pair.modify_index) if pair and pair.session else None
+    entries = lines.read(f"{name}{_LINE}", line).entries
+    waiting = tuple(
+        parse(entry.session, entry.about)
+        for entry in entries
+        # It can be in line still, if it was handed the lock and did not know that it had joined.
+        if holder is None or entry.session != holder.session
+    )
+    return Status(
+        name,
+        key,
+        "lock",
+        "held" if holder else "free",
+        "exclusive" if holder else "",
+        1,
+        (holder,) if holder else (),
+        waiting,
+        flags=LOCK_FLAG,
+        index=pair.modify_index if pair else 0,
+    )
+
+
+def _document(key: str, place: Place, flags: int) -> Status:
+    document = place.document
+    gone = sorted(place.vanished())
+    inside = [c for c in place.contenders if place.holds(c.session)]
+    hidden = sorted(document.holders.keys() - {c.session for c in inside} - set(gone))
+    holders = [parse(c.session, c.about, c.modify_index) for c in inside]
+    holders += [Holder(session, foreign=True) for session in (*hidden, *gone)]
+    semaphore = place.kind is SEMAPHORE
+    waiting = [c for c in place.contenders if not place.holds(c.session) and c.session == c.leader]
+    return Status(
+        place.name,
+        key,
+        "semaphore" if semaphore else "read-write",
+        "held" if len(holders) > len(gone) else "vanished" if gone else "free",
+        _mode(place) if holders else "",
+        document.limit or None if semaphore else None,
+        tuple(holders),
+        tuple(parse(c.session, c.about) for c in waiting),
+        tuple(gone),
+        flags=flags,
+        index=document.modify_index,
+    )
+
+
+def _mode(place: Place) -> str:
+    if place.kind is SEMAPHORE:
+        return "slot"
+    writes = any(share.weight == ALL for share in place.document.holders.values())
+    return "write" if writes else "read"

@@ -1,0 +1,95 @@
+"""Looking at what is held, and putting it right: no session is made and no lock is taken."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from consul_lock._protocol import health, names
+from consul_lock._protocol.client import ClientCore
+from consul_lock._protocol.flow import Flow, Job
+from consul_lock._protocol.glance import below, one
+from consul_lock._protocol.lookout import Lookout
+from consul_lock._protocol.records import key_rule
+from consul_lock._protocol.status import Status
+from consul_lock._protocol.waiting import waiting_time
+from consul_lock.errors import ConfigError, Conflict
+
+
+class SurveyCore:
+    """What an operator asks and does."""
+
+    def __init__(self, client: ClientCore) -> None:
+        self._client = client
+
+    def below(self, prefix: str) -> Job:
+        """All names that begin with a prefix."""
+        return Job(below(self._client, checked_prefix(prefix)))
+
+    def status(self, name: str) -> Job:
+        """One name."""
+        return Job(one(self._client, checked_name(name)))
+
+    def lookout(self, name: str, timeout: float | None) -> Lookout:
+        """Somebody who watches one name."""
+        return Lookout(self._client, checked_name(name), waiting_time(True, timeout))
+
+    def lookout_below(self, prefix: str, timeout: float | None) -> Lookout:
+        """Somebody who watches one name; all that begin so, if it ends with a slash or is empty."""
+        if prefix and not prefix.endswith("/"):
+            return self.lookout(prefix, timeout)
+        return Lookout(self._client, checked_prefix(prefix), waiting_time(True, timeout))
+
+    def sessions(self, ids: Iterable[str]) -> Job:
+        """What Consul says of sessions."""
+        if isinstance(ids, str):
+            raise ConfigError(f"sessions({ids!r}): one string; give a list of ids: [{ids!r}]")
+        return Job(health.sessions(self._client.wire, tuple(ids)))
+
+    def destroy(self, session: str) -> Job:
+        """End a session."""
+        return Job(self._client.wire.destroy(health.session_id(session)))
+
+    def remove(self, seen: Status, force: bool) -> Job:
+        """Delete a key if it still is as it was seen."""
+        if seen.kind == "foreign":
+            raise Conflict(
+                f"{seen.key!r} is no lock, and not ours to delete: {seen.problem}",
+                key=seen.key,
+                flags=seen.flags,
+            )
+        if seen.state != "free" and not force:
+            raise Conflict(
+                f"{seen.name!r} is {seen.state}: destroy the sessions of its holders instead; to"
+                " delete its key lets the next in at once, and the old ones may still be at work",
+                key=seen.key,
+                flags=seen.flags,
+            )
+        return Job(remove(self._client, seen))
+
+
+def checked_name(name: str) -> str:
+    """The name, also of somebody who gives the key of a lock; raises `ConfigError`."""
+    names.check(name)
+    return name.removesuffix("/.lock") or name
+
+
+def checked_prefix(prefix: str) -> str:
+    """The prefix; raises `ConfigError` for one that an HTTP server would change."""
+    if not isinstance(prefix, str):
+        raise ConfigError(f"bad prefix {prefix!r}: it is not a string")
+    if prefix:
+        names.check(prefix.removesuffix("/"))
+    return prefix
+
+
+def remove(client: ClientCore, seen: Status) -> Flow[bool]:
+    """Delete a key.  False: it is not there, or not any more as it was seen."""
+    if not seen.index:
+        return False
+    where = {"Key": seen.key, "Index": seen.index}
+    # To delete what is not there is no failure to Consul: that takes a check of its own.
+    operations = [{"Verb": "check-index", **where}, {"Verb": "delete-cas", **where}]
+    outcome = yield from client.wire.transact(
+        operations, f"deleting {seen.key!r}", key_rule(seen.key)
+    )
+    return bool(outcome.done)
