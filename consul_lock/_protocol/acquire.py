@@ -40,6 +40,7 @@ def acquire(lock: Primitive, attempt: Attempt, wait: float | None) -> Flow[bool]
 def _turn(lock: Primitive, attempt: Attempt) -> Flow[bool]:
     """Wait until nobody of this process is before us."""
     turns = lock.client.turns
+    lock.refresh(attempt)
     if turns.enter(attempt):
         return True
     if not attempt.blocking:

@@ -61,14 +61,9 @@ class Bid(Attempt):
         owner: Any,
         blocking: bool,
     ) -> None:
-        claims = tuple(spot.claim(n) for spot in spots)
-        shared = bond[1]
-        if shared is not None:
-            # One session is in a document once: whoever shares it waits for it.
-            claims += tuple(Claim(f"{claim.resource} by {id(shared)}") for claim in claims)
-        super().__init__(claims, about, bond, owner, blocking)
-        self.spots = spots
+        super().__init__((), about, bond, owner, blocking)
         self.n = n
+        self.want(spots)
         self.group: list[Session] = []
         """The sessions, as a document has one slot for each; the first speaks for all."""
         self.asked = False
@@ -92,11 +87,20 @@ class Bid(Attempt):
         self.vanished: dict[str, float] = {}
         """Holders whose contender key was gone, and since when we have seen it so."""
         self.timed: frozenset[str] = frozenset()
-        """Holders that were marked, and can be pruned if the clocks of their marks have run out."""
+        """Holders that were marked, and are to be pruned if the clocks of their marks allow it."""
         self.unripe: frozenset[str] = frozenset()
         """Those whose clocks have not."""
         self.promised: dict[str, float] = {}
         """The lock-delays of holders, as they said themselves."""
+
+    def want(self, spots: tuple[Spot, ...]) -> None:
+        """The documents to enter; to be changed before it queues for them only."""
+        claims = tuple(spot.claim(self.n) for spot in spots)
+        shared = self.bond[1]
+        if shared is not None:
+            # One session is in a document once: whoever shares it waits for it.
+            claims += tuple(Claim(f"{claim.resource} by {id(shared)}") for claim in claims)
+        self.spots, self.claims, self.rooms = spots, claims, claims
 
     @property
     def sessions(self) -> list[Session]:

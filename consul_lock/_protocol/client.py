@@ -2,47 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager
-from typing import Any, NamedTuple, Protocol
+from collections.abc import Sequence
+from typing import Any
 
 from consul_lock._protocol import records
 from consul_lock._protocol import terms as rules
 from consul_lock._protocol.answer import Outcome
-from consul_lock._protocol.flow import Call, Flow, Now, Request, Signal, Spawn
+from consul_lock._protocol.flow import Call, Flow, Now, Request, Spawn
 from consul_lock._protocol.hold import Hold
 from consul_lock._protocol.pool import Pool
 from consul_lock._protocol.records import Pair, Terms
 from consul_lock._protocol.remains import Remainder, Remains
 from consul_lock._protocol.session import Session
 from consul_lock._protocol.state import Event
+from consul_lock._protocol.surroundings import Identity, Surroundings
 from consul_lock._protocol.turns import Turns
 from consul_lock._protocol.wire import Wire
 from consul_lock.errors import ConsulLockError, LossReason, PermissionDenied, Refused, Unavailable
 
 # Keys that were found taken of late, whose next acquire reads before it writes.
 _CROWDED_MOST = 1024
-
-
-class Surroundings(Protocol):
-    """What a driver supplies beside performing effects."""
-
-    def mutex(self) -> AbstractContextManager[Any]:
-        """A new lock of the process; one that does nothing where there is one thread."""
-
-    def signal(self) -> Signal:
-        """A new signal to wait for."""
-
-    def random(self) -> float:
-        """A number between 0 and 1."""
-
-
-class Identity(NamedTuple):
-    """Who this process is, for the values of locks."""
-
-    about: Mapping[str, Any]
-    label: str
-    """Beginning of the names of our sessions."""
 
 
 class ClientCore:

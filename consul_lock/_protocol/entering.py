@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 from consul_lock._protocol import place as places
 from consul_lock._protocol.bid import Bid, Spot
+from consul_lock._protocol.burial import bury, mark_the_dead
 from consul_lock._protocol.contender import Contender
 from consul_lock._protocol.document import SEMAPHORE, limit_conflict
 from consul_lock._protocol.flow import Flow, Wall
-from consul_lock._protocol.grave import mark, ripe, still_runs
 from consul_lock._protocol.hold import Grant
 from consul_lock._protocol.leaving import give_up
 from consul_lock._protocol.lineup import refused, wait_for_turn, write
@@ -24,7 +24,6 @@ from consul_lock._protocol.place import Place
 from consul_lock._protocol.release import clean
 from consul_lock._protocol.sight import (
     Standing,
-    hold_off,
     look,
     prunable,
     standing,
@@ -58,10 +57,12 @@ def contend(core: HoldersCore, bid: Bid) -> Flow[Grant | None]:
             grant = yield from accept(core, bid, seen)
         elif where is Standing.ADMITTED and (yield from _may_take(bid)):
             grant = yield from _take(core, bid, seen, pruned)
+        elif where is Standing.FULL and bid.timed:
+            yield from bury(core, bid, seen)
         elif where in (Standing.OLD, Standing.GONE, Standing.TORN):
             yield from _start_over(core, bid, where)
         elif not (yield from may_wait(bid)):
-            yield from _mark(core, bid, seen)
+            yield from mark_the_dead(core, bid, seen)
             return (yield from give_up(core, bid))
         else:
             not_for_oneself(core, bid)
@@ -148,8 +149,6 @@ def _take(
     operations, crowded = list[dict[str, Any]](), bool(pruned) or bid.joined
     for spot, place in zip(bid.spots, seen, strict=True):
         operations += _own(bid, spot, since)
-        for session in sorted(bid.timed & place.document.holders.keys()):
-            operations += ripe(spot, session, bid.leader)
         document = admit(places.leave(place, pruned), bid, spot)
         beside: tuple[Contender, ...] = ()
         if len(bid.spots) == 1:
@@ -162,20 +161,8 @@ def _take(
     outcome = yield from write(core, bid, operations, f"entering {core.key!r}")
     if outcome.done:
         return _grant(bid, outcome.raft_index, crowded=crowded)
-    if bid.timed and still_runs(outcome):
-        bid.unripe, bid.places = bid.unripe | bid.timed, None
-        return None
     yield from refused(core, bid, outcome)
     return None
-
-
-def _mark(core: HoldersCore, bid: Bid, seen: tuple[Place, ...]) -> Flow[None]:
-    """Before giving up: see to it that the slots of dead holders are to be had some day."""
-    for spot, place in zip(bid.spots, seen, strict=True):
-        gone = place.vanished() - place.marks
-        if gone and core.hold_off != 0:
-            seconds = max(hold_off(core, bid, seen, session) for session in gone)
-            yield from mark(core, bid, spot, gone, seconds)
 
 
 def _own(bid: Bid, spot: Spot, since: float) -> list[dict[str, Any]]:

@@ -10,16 +10,16 @@ So a job that only ever tries once gets its slot in the end.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from consul_lock._protocol import terms as rules
 from consul_lock._protocol.answer import Outcome
-from consul_lock._protocol.bid import Bid, Spot
 from consul_lock._protocol.document import mark_key
 from consul_lock._protocol.flow import Flow
 from consul_lock.errors import ConsulLockError
 
 if TYPE_CHECKING:
+    from consul_lock._protocol.bid import Bid, Spot
     from consul_lock._protocol.holders import HoldersCore
 
 _CLOCK = "clock"
@@ -28,8 +28,28 @@ AT_ONCE_MOST = 6
 """Holders that are marked, or whose marks are taken away, in one transaction."""
 
 
-def _clock(spot: Spot, session: str) -> str:
-    return f"{mark_key(spot.kind, spot.name, session)}/{_CLOCK}"
+class Mark(NamedTuple):
+    """A holder that vanished, and for how long it is left alone from then on."""
+
+    session: str
+    seconds: float
+
+    def key(self, spot: Spot) -> str:
+        """Where it is kept."""
+        return mark_key(spot.kind, spot.name, f"{self.session},{self.seconds:g}")
+
+    def clock(self, spot: Spot) -> str:
+        """The key that is in lock-delay for so long."""
+        return f"{self.key(spot)}/{_CLOCK}"
+
+
+def parse(word: str) -> Mark | None:
+    """The mark with this name; None: it is none."""
+    session, _, seconds = word.partition(",")
+    try:
+        return Mark(session, float(seconds)) if "/" not in word else None
+    except ValueError:
+        return None
 
 
 def mark(
@@ -39,26 +59,30 @@ def mark(
     if not rules.LOCK_DELAY_LEAST <= seconds <= rules.LOCK_DELAY_MOST:
         return  # no lock-delay is as long as that
     client = core.client
+    timer = None
     try:
         timer = yield from client.borrow(rules.terms(lock_delay=seconds), bid)
+        # From here on it ends whatever happens to us, and with its end the clock starts.
+        client.pool.condemn(timer)
         for session in sorted(sessions)[:AT_ONCE_MOST]:
-            key = mark_key(spot.kind, spot.name, session)
+            made = Mark(session, seconds)
             operations: list[dict[str, Any]] = [
-                {"Verb": "check-not-exists", "Key": key},
-                {"Verb": "set", "Key": key, "Flags": spot.kind.flags, "Value": ""},
-                _lock(spot, session, timer.id),
+                {"Verb": "check-not-exists", "Key": made.key(spot)},
+                {"Verb": "set", "Key": made.key(spot), "Flags": spot.kind.flags, "Value": ""},
+                _lock(spot, made, timer.id),
             ]
             doing = f"marking a dead holder of {core.key!r}"
             request = client.wire.transaction(operations, doing, core.rule)
             yield from client.write(timer, request)
-        yield from client.pool.destroy(timer)
     except ConsulLockError:
-        return  # the next one will
+        pass  # the next one who comes will
+    if timer is not None:
+        yield from client.pool.destroy(timer)
 
 
-def ripe(spot: Spot, session: str, ours: str) -> list[dict[str, Any]]:
-    """Operations that are refused while the clock of a marked holder runs; they take it away."""
-    return [_lock(spot, session, ours), *erase(spot, [session])]
+def ripe(spot: Spot, made: Mark, ours: str) -> list[dict[str, Any]]:
+    """Operations that are refused while the clock of a mark runs, and take it away."""
+    return [_lock(spot, made, ours), *erase(spot, [made])]
 
 
 def still_runs(outcome: Outcome) -> bool:
@@ -66,15 +90,15 @@ def still_runs(outcome: Outcome) -> bool:
     return outcome.says(f"/{_CLOCK}")
 
 
-def erase(spot: Spot, sessions: Iterable[str]) -> list[dict[str, Any]]:
+def erase(spot: Spot, marks: Iterable[Mark]) -> list[dict[str, Any]]:
     """Operations that take marks away."""
     return [
         {"Verb": "delete", "Key": key}
-        for session in sorted(sessions)[:AT_ONCE_MOST]
-        for key in (_clock(spot, session), mark_key(spot.kind, spot.name, session))
+        for made in sorted(marks)[:AT_ONCE_MOST]
+        for key in (made.clock(spot), made.key(spot))
     ]
 
 
-def _lock(spot: Spot, session: str, by: str) -> dict[str, Any]:
-    key = _clock(spot, session)
-    return {"Verb": "lock", "Key": key, "Session": by, "Flags": spot.kind.flags, "Value": ""}
+def _lock(spot: Spot, made: Mark, by: str) -> dict[str, Any]:
+    key, flags = made.clock(spot), spot.kind.flags
+    return {"Verb": "lock", "Key": key, "Session": by, "Flags": flags, "Value": ""}

@@ -64,7 +64,9 @@ class HoldersCore(Primitive):
     def current(self, owner: Any) -> Hold | None:
         return self._mine(owner) or self.hold
 
-    def hold_of(self, owner: Any) -> Hold | None:
+    def hold_of(self, owner: Any, *, inside: bool = False) -> Hold | None:
+        if inside:
+            return self._mine(owner)
         held = (each for each in self._holds if each.state is State.HELD)
         return self._mine(owner) or next(held, self.hold)
 
@@ -76,6 +78,9 @@ class HoldersCore(Primitive):
 
     def attempt(self, owner: Any, blocking: bool, n: int = 1) -> Bid:
         return Bid(self.spots(), n, self.about, (self.terms, self.shared), owner, blocking)
+
+    def refresh(self, attempt: Bid) -> None:
+        attempt.want(self.spots())
 
     def contend(self, attempt: Bid) -> Flow[Grant | None]:
         return entering.contend(self, attempt)

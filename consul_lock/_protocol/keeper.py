@@ -23,6 +23,9 @@ from consul_lock.errors import ConsulLockError, LossReason, PermissionDenied
 # Seconds between tries to clean up what could not be destroyed at once.
 _SWEEP_PAUSE = 2.0
 
+# Seconds for taking away what a lost hold left, before it is tried once more.
+_TIDY = 30.0
+
 # Seconds before the next try after a renewal that failed, and their spread.
 _RETRY = (0.25, 0.5)
 
@@ -58,10 +61,7 @@ class Keeper:
             yield from self._look_after(touched)
             yield from self._read_lines(now)
             yield from self._sweep()
-            for attempt in core.remains.due(now):
-                # Beside us: renewals do not wait for it.
-                core.remains.put_off(attempt)
-                yield Spawn(core.remains.clear(attempt), "consul-lock-tidy")
+            yield from self._tidy(now)
             now = yield Now()
             core.planned = self._next_event()
             pause = core.planned - now
@@ -175,6 +175,17 @@ class Keeper:
             yield from hold.lock.learn(hold, timeout)
         except PermissionDenied:
             return  # the release does without, too
+
+    def _tidy(self, now: float) -> Flow[None]:
+        """Take away what lost holds left; beside us, as renewals do not wait for it."""
+        remains = self._core.remains
+        for attempt in remains.due(now):
+            # Should it not be done by then, it is done again.
+            if remains.put_off(attempt, now + _TIDY):
+                try:
+                    yield Spawn(remains.clear(attempt), "consul-lock-tidy")
+                except RuntimeError:
+                    return  # no thread is to be had: later
 
     def _sweep(self) -> Flow[None]:
         pool = self._core.pool

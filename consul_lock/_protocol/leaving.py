@@ -135,7 +135,7 @@ def _rewrite(
     spot: Spot, place: Place, document: Document, leaving: frozenset[str]
 ) -> list[dict[str, Any]]:
     """The change of a document; it goes with the last who cares for it, and so do marks."""
-    operations = erase(spot, place.marks - document.holders.keys())
+    operations = erase(spot, [m for m in place.marks if m.session not in document.holders])
     if not place.document.modify_index:
         return operations
     others = any(contender.session not in leaving for contender in place.contenders)

@@ -11,6 +11,8 @@ from typing import NamedTuple
 
 from consul_lock._protocol.contender import Contender, parse
 from consul_lock._protocol.document import READ_WRITE, Document, Kind, Share, decode, mark_key
+from consul_lock._protocol.grave import Mark
+from consul_lock._protocol.grave import parse as mark_in
 from consul_lock._protocol.records import Pair
 
 
@@ -28,8 +30,8 @@ class Place(NamedTuple):
     """Consul has left out keys that our token may not see."""
     sessions: frozenset[str]
     """Of all keys that were listed, whatever they are."""
-    marks: frozenset[str] = frozenset()
-    """Sessions whose vanishing was marked."""
+    marks: frozenset[Mark] = frozenset()
+    """Of holders that vanished."""
 
     def holds(self, session: str) -> bool:
         """Whether a session is in."""
@@ -45,6 +47,11 @@ class Place(NamedTuple):
         Nobody, if keys were left out of the list: everybody hidden would look dead.
         """
         return frozenset() if self.filtered else frozenset(self.document.holders) - self.sessions
+
+    def mark_of(self, session: str, seconds: float) -> Mark | None:
+        """The mark of a holder that was to be left alone for so long, at least."""
+        long = [m for m in self.marks if m.session == session and m.seconds >= seconds]
+        return min(long, default=None)
 
     def waiting(self) -> tuple[Contender, ...]:
         """Who of ours is not in, in order.  Where others stand nobody knows: they just try."""
@@ -70,7 +77,6 @@ def read(
     the waiting line of a lock, anything of others.
     """
     prefix = kind.prefix(name)
-    marks = mark_key(kind, name)
     # A transaction answers with what it wrote, without the value, and then with what it read,
     # with the value: the later one of the two counts.
     found = {pair.key: pair for pair in pairs if pair.key.startswith(prefix)}
@@ -81,6 +87,8 @@ def read(
         and pair.session
         and pair.key == kind.contender_key(name, pair.session)
     ]
+    marks = mark_key(kind, name)
+    words = [key[len(marks) :] for key in found if key.startswith(marks)]
     return Place(
         kind,
         name,
@@ -89,13 +97,8 @@ def read(
         raft_index,
         filtered,
         frozenset(pair.session for pair in found.values() if pair.session),
-        frozenset(key.removeprefix(marks) for key in found if _under(marks, key)),
+        frozenset(made for made in map(mark_in, words) if made is not None),
     )
-
-
-def _under(folder: str, key: str) -> bool:
-    """Directly in it."""
-    return key.startswith(folder) and "/" not in key[len(folder) :]
 
 
 def _groups(contenders: Iterable[Contender]) -> dict[str, list[Contender]]:

@@ -69,6 +69,9 @@ class Primitive(ABC):
     def attempt(self, owner: Any, blocking: bool, n: int = 1) -> Attempt:
         """A new attempt, for so much of it."""
 
+    def refresh(self, attempt: Any) -> None:  # noqa: B027 - most have nothing that changes
+        """What there is to be had may have changed since the attempt was made."""
+
     @abstractmethod
     def contend(self, attempt: Any) -> Flow[Grant | None]:
         """Get it from Consul.  None: it was not to be had in time."""
@@ -176,8 +179,9 @@ class Primitive(ABC):
         """The hold that a caller's questions are about."""
         return self.hold
 
-    def hold_of(self, owner: Any) -> Hold | None:
-        """What this caller releases: its own lost hold, else whatever is held.
+    def hold_of(self, owner: Any, *, inside: bool = False) -> Hold | None:
+        """What this caller releases: its own lost hold, else whatever is held.  At the end of
+        its block (``inside``) that is its own.
 
         Any thread may release a lock, as it is a handle; but one whose lock was lost must not
         release the lock of whoever of this process came after it.
@@ -186,14 +190,15 @@ class Primitive(ABC):
 
     # -- releasing -----------------------------------------------------------------------
 
-    def release(self, owner: Any) -> Job:
-        """Release.  Raises `NotHeld`, or `LockLost` if it was lost before."""
-        call = Release(owner)
+    def release(self, owner: Any, *, inside: bool = False) -> Job:
+        """Release.  Raises `NotHeld`, or `LockLost` if it was lost before.  ``inside``: at the
+        end of the block that the caller entered."""
+        call = Release(owner, inside=inside)
         return Job(release(self, call), lambda: undo_release(self, call.hold))
 
     def leave(self, owner: Any, failed: bool) -> Job:
         """The end of a ``with`` block; if that failed, its own exception is the story."""
-        job = self.release(owner)
+        job = self.release(owner, inside=True)
         return Job(quietly(job), job.undo) if failed else job
 
     def lost_error(self, hold: Hold) -> LockLost:

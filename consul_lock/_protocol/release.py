@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from consul_lock._protocol.attempt import Attempt
 from consul_lock._protocol.flow import Flow, Job, Now
 from consul_lock._protocol.hold import Hold
-from consul_lock._protocol.remains import Remainder
+from consul_lock._protocol.remains import PAUSE, Remainder
 from consul_lock._protocol.session import Session
 from consul_lock._protocol.state import Event, State
 from consul_lock.errors import ConsulLockError, LossReason, NotHeld
@@ -21,8 +21,10 @@ if TYPE_CHECKING:
 class Release:
     """One call of release: all that its undo has to know."""
 
-    def __init__(self, owner: Any) -> None:
+    def __init__(self, owner: Any, *, inside: bool = False) -> None:
         self.owner = owner
+        self.inside = inside
+        """It is the end of the block that the caller entered."""
         self.hold: Hold | None = None
 
 
@@ -53,7 +55,7 @@ def release(lock: Primitive, call: Release) -> Flow[None]:
 def _claim(lock: Primitive, call: Release) -> Hold | None:
     """Find the hold that is to be released.  Returns it if it was lost."""
     with lock.client.mutex:
-        hold = lock.hold_of(call.owner)
+        hold = lock.hold_of(call.owner, inside=call.inside)
         if hold is None or hold.over:
             raise NotHeld(f"{lock.name!r} is not held, so it cannot be released", key=lock.key)
         if hold.reason is LossReason.FORKED:
@@ -85,7 +87,9 @@ def end_lost(lock: Primitive, hold: Hold) -> Flow[None]:
 
 def clean(lock: Primitive, attempt: Attempt, sessions: Sequence[Session]) -> Flow[None]:
     """Take away what is left in Consul, now or as soon as it can be reached."""
-    lock.client.remains.leave(attempt, Remainder(0.0, lock, sessions))
+    now = yield Now()
+    # The keeper does it only if we are cut off.
+    lock.client.remains.leave(attempt, Remainder(now + PAUSE, lock, sessions))
     yield from lock.client.remains.clear(attempt)
 
 

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from consul_lock._protocol.primitive import Primitive
     from consul_lock._protocol.session import Session
 
-# Seconds between tries, while Consul cannot be reached.
-_PAUSE = 2.0
+PAUSE = 2.0
+"""Seconds between tries, while Consul cannot be reached."""
 
 
 class Remainder(NamedTuple):
@@ -37,7 +37,11 @@ class Remains:
         self._left: dict[Attempt, Remainder] = {}
 
     def leave(self, attempt: Attempt, remainder: Remainder) -> None:
-        """Note something to take away."""
+        """Note something to take away, beside what is noted already."""
+        before = self._left.get(attempt)
+        if before is not None:
+            more = [each for each in before.sessions if each not in remainder.sessions]
+            remainder = remainder._replace(sessions=(*remainder.sessions, *more))
         self._left[attempt] = remainder
         self._wake()
 
@@ -58,12 +62,21 @@ class Remains:
             yield from left.lock.tidy(attempt, left.sessions)
         except Unavailable:
             now = yield Now()
-            self.leave(attempt, left._replace(when=now + _PAUSE))
+            self.put_off(attempt, now + PAUSE)
+            self._wake()
             return
         except ConsulLockError:
             pass  # those who wait will see that it is gone, a hold-off later
-        self._left.pop(attempt, None)
+        if self._same(attempt, left):
+            self._left.pop(attempt, None)
 
-    def put_off(self, attempt: Attempt) -> None:
-        """Somebody is about to clear it."""
-        self._left[attempt] = self._left[attempt]._replace(when=float("inf"))
+    def _same(self, attempt: Attempt, left: Remainder) -> bool:
+        now = self._left.get(attempt)
+        return now is not None and list(now.sessions) == list(left.sessions)
+
+    def put_off(self, attempt: Attempt, when: float) -> bool:
+        """Somebody is about to clear it.  False: that has been done."""
+        left = self._left.get(attempt)
+        if left is not None:
+            self._left[attempt] = left._replace(when=when)
+        return left is not None

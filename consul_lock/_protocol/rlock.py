@@ -59,11 +59,11 @@ class RLockCore(LockCore):
         self._levels.setdefault(hold, []).append(level)
         return True
 
-    def release(self, owner: Any) -> Job:
+    def release(self, owner: Any, *, inside: bool = False) -> Job:
         hold = self._own(owner)
         levels = self._levels.get(hold) if hold else None
         if hold is None or not levels:
-            return super().release(owner)
+            return super().release(owner, inside=inside)
         level = levels[-1]
         return Job(self._one_less(hold, level), lambda: self._back(hold, level))
 
@@ -82,7 +82,7 @@ class RLockCore(LockCore):
         if not levels:
             self._levels.pop(hold, None)
 
-    def hold_of(self, owner: Any) -> Hold | None:
+    def hold_of(self, owner: Any, *, inside: bool = False) -> Hold | None:
         hold = self._own(owner)
         if hold is not None:
             self._untold.pop(owner, None)

@@ -126,22 +126,29 @@ def prunable(core: HoldersCore, bid: Bid, seen: tuple[Place, ...]) -> Flow[froze
     timed = _timed(core, bid, seen, gone - due - bid.unripe)
     if not (due or timed):
         return frozenset()
-    found = yield from _really_gone(core, bid, due | timed)
+    found = yield from really_gone(core, bid, due | timed)
     bid.timed = found - due
-    return found
+    return found & due
 
 
 def _timed(
     core: HoldersCore, bid: Bid, seen: tuple[Place, ...], gone: frozenset[str]
 ) -> frozenset[str]:
-    """Those that are marked wherever they are in, as many as one transaction has room for."""
-    marked = [s for s in gone if all(s in p.marks for p in seen if p.holds(s))]
-    room = core.operations_most - len(seen) * (2 * bid.n + 1)
-    most = min(AT_ONCE_MOST, room // (3 * len(seen)))
-    return frozenset(sorted(marked)[: max(0, most)])
+    """Those that were marked for long enough wherever they are in, a few at a time."""
+    marked = [
+        session
+        for session in gone
+        if all(
+            place.mark_of(session, hold_off(core, bid, seen, session))
+            for place in seen
+            if place.holds(session)
+        )
+    ]
+    most = core.operations_most // (4 * len(seen))
+    return frozenset(sorted(marked)[: min(AT_ONCE_MOST, most)])
 
 
-def _really_gone(core: HoldersCore, bid: Bid, sessions: frozenset[str]) -> Flow[frozenset[str]]:
+def really_gone(core: HoldersCore, bid: Bid, sessions: frozenset[str]) -> Flow[frozenset[str]]:
     """Those whose keys are not there.  Raises `PermissionDenied` if our token may not know.
 
     Servers up to 1.10 leave keys that it may not see out of a list without a word.  To ask for

@@ -130,7 +130,7 @@ def test_who_tries_only_once_gets_the_slot_of_a_dead_holder_in_the_end(
     room.operator.destroy(dead.session_id)
     room.operator.put_flags(f"{room.name}/.lock", SEMAPHORE_FLAG, _document_of_a_dead_one())
     assert not semaphore(1).acquire(timeout=0)
-    mark = f"{room.name}/.gone/{DEAD}"
+    mark = f"{room.name}/.gone/{DEAD},{LOCK_DELAY:g}"
     assert mark in room.operator.keys(room.name)
     assert not semaphore(1).acquire(timeout=0)  # not at once
     late = semaphore(1)

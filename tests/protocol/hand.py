@@ -9,10 +9,11 @@ from contextlib import nullcontext
 from typing import Any
 
 from consul_lock._protocol import names, terms
-from consul_lock._protocol.client import ClientCore, Identity
+from consul_lock._protocol.client import ClientCore
 from consul_lock._protocol.flow import Call, Flow, Job, Now, Request, Sleep, Spawn, Wait, Wall
 from consul_lock._protocol.lock import LockCore
 from consul_lock._protocol.primitive import Settings
+from consul_lock._protocol.surroundings import Identity
 from consul_lock.errors import Unavailable
 from consul_lock.testing import World
 

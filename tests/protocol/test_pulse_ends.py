@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from consul_lock._protocol import closing
-from consul_lock._protocol.client import Identity
 from consul_lock._protocol.flow import Flow, Spawn, Wait
+from consul_lock._protocol.surroundings import Identity
 from consul_lock.errors import Unavailable
 from tests.protocol.hand import Hand
 from tests.protocol.heart import (
