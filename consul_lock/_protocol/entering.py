@@ -16,12 +16,11 @@ from consul_lock._protocol.contender import Contender
 from consul_lock._protocol.document import SEMAPHORE, limit_conflict
 from consul_lock._protocol.flow import Flow, Wall
 from consul_lock._protocol.hold import Grant
-from consul_lock._protocol.leaving import give_up
+from consul_lock._protocol.leaving import give_up, start_anew
 from consul_lock._protocol.lineup import refused, wait_for_turn, write
 from consul_lock._protocol.minutes import admit, change, contend_operation, touch
 from consul_lock._protocol.persist import believe, has_part, may_wait, not_for_oneself
 from consul_lock._protocol.place import Place
-from consul_lock._protocol.release import clean
 from consul_lock._protocol.sight import (
     Standing,
     look,
@@ -78,24 +77,13 @@ def _start_over(core: HoldersCore, bid: Bid, where: Standing) -> Flow[None]:
     elif where is Standing.GONE:
         bid.joined, bid.places = False, None
     else:
-        yield from _start_anew(core, bid)
-
-
-def _start_anew(core: HoldersCore, bid: Bid) -> Flow[None]:
-    """Not with these sessions: nobody has worked under what they have got, so it goes at once."""
-    group = list(bid.group)
-    for session in group:
-        yield from core.client.end(session)
-    exposed = bid.exposed
-    bid.forget_sessions()
-    if exposed:
-        yield from clean(core, bid, group)
+        yield from start_anew(core, bid)
 
 
 def _gather(core: HoldersCore, bid: Bid) -> Flow[None]:
     """A session for each slot; if one has died, all are given up, as they enter together."""
     if bid.group and any(session.gone for session in bid.group):
-        yield from _start_anew(core, bid)
+        yield from start_anew(core, bid)
     while len(bid.group) < bid.n:
         session = yield from core.session_for(bid)
         bid.group.append(session)

@@ -19,6 +19,7 @@ from consul_lock._protocol.hold import Grant, Hold
 from consul_lock._protocol.minutes import change, remove, touch
 from consul_lock._protocol.persist import until_let_go
 from consul_lock._protocol.place import Place
+from consul_lock._protocol.release import clean
 from consul_lock._protocol.session import Session
 from consul_lock._protocol.sight import look, read, understood
 from consul_lock._protocol.verdict import check_session
@@ -169,7 +170,10 @@ def give_up(core: HoldersCore, bid: Bid) -> Flow[Grant | None]:
         assert seen is not None
         ids = bid.ids()
         if any(place.holds(session) for place in seen for session in ids):
-            return (yield from core.accept(bid, seen))
+            grant = yield from core.accept(bid, seen)
+            if grant is None:
+                yield from start_anew(core, bid)
+            return grant
         operations = [
             operation
             for spot, place in zip(bid.spots, seen, strict=True)
@@ -190,6 +194,17 @@ def give_up(core: HoldersCore, bid: Bid) -> Flow[Grant | None]:
         bid.places = None
     bid.asked, bid.joined, bid.places = False, False, None
     return None
+
+
+def start_anew(core: HoldersCore, bid: Bid) -> Flow[None]:
+    """Not with these sessions: nobody has worked under what they have got, so it goes at once."""
+    group = list(bid.group)
+    for session in group:
+        yield from core.client.end(session)
+    exposed = bid.exposed
+    bid.forget_sessions()
+    if exposed:
+        yield from clean(core, bid, group)
 
 
 def _sweep(core: HoldersCore, spots: tuple[Spot, ...]) -> Flow[None]:
