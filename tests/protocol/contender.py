@@ -1,16 +1,17 @@
-"""A client of the library inside the simulation, and what its threads do with the lock."""
+"""A client of the library inside the simulation, and what its threads do with it."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Generator, Mapping
+from functools import partial
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from consul_lock._protocol import names, terms
-from consul_lock._protocol.client import ClientCore, Identity
+from consul_lock._protocol import terms
+from consul_lock._protocol.client import ClientCore
 from consul_lock._protocol.closing import close
 from consul_lock._protocol.flow import Flow, Job, Sleep, Wait
-from consul_lock._protocol.lock import LockCore
-from consul_lock._protocol.primitive import Settings
+from consul_lock._protocol.primitive import Primitive, Settings
+from consul_lock._protocol.surroundings import Identity
 from consul_lock.errors import Conflict, ConsulLockError
 from tests.protocol.plan import TIMEOUTS, Client
 from tests.protocol.process import Cancelled, Process
@@ -20,40 +21,67 @@ if TYPE_CHECKING:
     from consul_lock._protocol.hold import Hold
     from consul_lock._protocol.session import Session
 
-NAME = "jobs/nightly"
-
 # Seconds that a caller waits for the clean-up after its own exception, as the drivers do.
 _CLEAN_UP = 5.0
 
-# Tries to get the lock once all is well again.
-_TRIES = 3
+
+class Wish(NamedTuple):
+    """What a thread wants to have for a while."""
+
+    lock: Primitive
+    n: int = 1
+    weights: Mapping[str, int] = {}
+    """So much of each of these resources it has then, for whoever looks at several."""
+    first: Callable[[], Job] | None = None
+    """Done before it is acquired."""
+    then: Callable[[Any], Job] | None = None
+    """Done while it is held, by this owner; afterwards it has less:"""
+    less: Mapping[str, int] = {}
+    inner: Wish | None = None
+    """Wanted too while this is held, by the same thread."""
+    patience: float | None = None
+    """How long to wait for that; None: for as long as it takes."""
+    refused: Callable[[Conflict], bool] = lambda error: False
+    """Whether a conflict was to be expected."""
+
+
+Wishes = Callable[["Thread", int], Wish]
+"""What a thread wants in its so-many-th turn."""
 
 
 class Contender(Host):
     """One client with its keeper, and the threads that use it."""
+
+    tries = 3
+    """Once all is well again."""
 
     def __init__(
         self,
         simulator: Simulator,
         number: int,
         asked: Client,
-        rounds: int,
         granted: Callable[[Thread, Hold], None],
     ) -> None:
         super().__init__(simulator, number, asked.drift)
         self.asked = asked
         self.closed = False
         self.granted = granted
+        self.reduced: Callable[[Thread, Hold], None] = lambda thread, hold: None
+        """Told of whoever has less now than it was granted."""
         self.core = ClientCore(self, Identity({"host": f"h{number}", "pid": number}, f"c{number}"))
-        self.keys = names.for_name(NAME)
         self.settings = Settings(
             terms.terms(lock_delay=asked.lock_delay),
             fair=asked.fair,
             watch=asked.watch,
             on_lost=self._lost,
         )
-        shared = LockCore(self.core, self.keys, self.settings)
-        self.threads = [Thread(self, shared, place, rounds) for place in range(asked.threads)]
+        self.threads: list[Thread] = []
+
+    def begin(self, wishes: Callable[[Contender], Wishes], rounds: int) -> None:
+        """Let its threads want something, so many times each."""
+        wish = wishes(self)
+        for place in range(self.asked.threads):
+            self.threads.append(Thread(self, wish, place, rounds))
         for thread in self.threads:
             thread.begin()
 
@@ -90,23 +118,33 @@ class Contender(Host):
 
 
 class Thread:
-    """Wants the lock a few times, holds it for a moment each time."""
+    """Wants something a few times, holds it for a moment each time."""
 
-    def __init__(self, host: Contender, lock: LockCore, place: int, rounds: int) -> None:
+    def __init__(self, host: Contender, wishes: Wishes, place: int, rounds: int) -> None:
         self.host = host
-        self.lock = lock
+        self.wishes = wishes
         self.place = place
         self.rounds = rounds
         self.job: Process | None = None
         self.done = False
         self.wants = False
         """It is acquiring, and willing to wait for as long as it takes."""
+        self.weights: Mapping[str, int] = {}
+        """What it has of which resource, when it has what it asks for just now."""
+        self.has: dict[Hold, Mapping[str, int]] = {}
+        """The same of what it was told that it holds."""
+        self.rested = False
+        """It has had its turns, and waits for good weather."""
         self.weather = host.signal()
         """Set when all is well again: from now on it must be served."""
 
     def begin(self) -> None:
         self._script = self._life()
         self._go_on(None, None)
+
+    def weights_of(self, hold: Hold) -> Mapping[str, int]:
+        """What it has of which resource by this hold."""
+        return self.has.get(hold, self.weights)
 
     def cancel(self, *, quietly: bool) -> None:
         """Cut off what it is doing with the lock, if it is doing anything."""
@@ -122,45 +160,78 @@ class Thread:
             yield Sleep(0.0, random.choice((0.0, 0.1, 2.0)))
             if self.weather.is_set() or self.host.closed:
                 break
-            yield from self._try_once(TIMEOUTS[timeouts[turn % len(timeouts)]])
+            yield from self._try_once(turn, TIMEOUTS[timeouts[turn % len(timeouts)]])
+        self.rested = True
         while not self.weather.is_set() and not self.host.closed:
             yield Wait(self.weather, None)
-        for _ in range(_TRIES):
-            if self.host.closed or (yield from self._try_once(None)):
+        for turn in range(self.host.tries):
+            if self.host.closed or (yield from self._try_once(self.rounds + turn, None)):
                 break
         else:
             raise Violation(f"contender {self.host.number} was refused in good weather")
         self.done = True
 
-    def _try_once(self, timeout: float | None) -> Generator[Any, Any, bool]:
+    def _try_once(self, turn: int, timeout: float | None) -> Generator[Any, Any, bool]:
+        wish = self.wishes(self, turn)
+        if wish.first is not None:
+            yield from self._do("first", wish.first)
+            wish = self.wishes(self, turn)
+        had = yield from self._acquire(wish, timeout)
+        if had:
+            yield from self._hold(wish)
+        self.has.clear()
+        return had
+
+    def _hold(self, wish: Wish) -> Generator[Any, Any, None]:
+        """Have it for a while, and perhaps more beside it, or less of it."""
+        hold = wish.lock.current(self)
+        assert hold is not None
+        self.has[hold] = wish.weights
+        self.host.granted(self, hold)
+        yield self._moment()
+        if wish.inner is not None:
+            yield from self._have_too(wish.inner._replace(refused=wish.refused))
+        if wish.then is not None:
+            # Others may come in as soon as Consul has been told, so from now on it has less.
+            self.has[hold] = wish.less
+            if (yield from self._do("then", partial(wish.then, self))):
+                self.host.reduced(self, hold)
+            yield self._moment()
+        if (yield from self._do("release", partial(wish.lock.release, self))):
+            self.host.simulator.counts["released"] += 1
+
+    def _have_too(self, wish: Wish) -> Generator[Any, Any, None]:
+        if (yield from self._acquire(wish, wish.patience)):
+            self.host.simulator.counts["granted beside another"] += 1
+            yield from self._hold(wish)
+
+    def _moment(self) -> Sleep:
+        return Sleep(0.0, self.host.simulator.random.choice((0.0, 0.05, 1.0, 6.0)))
+
+    def _acquire(self, wish: Wish, timeout: float | None) -> Generator[Any, Any, bool]:
         counts = self.host.simulator.counts
-        self.wants = timeout is None
+        self.wants, self.weights = timeout is None, wish.weights
         try:
-            had = yield self.lock.acquire(timeout != 0, timeout or None, self)
+            had = yield wish.lock.acquire(timeout != 0, timeout or None, self, wish.n)
         except (ConsulLockError, Cancelled) as error:
             counts[f"acquire: {type(error).__name__}"] += 1
-            if isinstance(error, Conflict) and not counts["trouble: foreign key"]:
+            if isinstance(error, Conflict) and not wish.refused(error):
                 raise Violation(f"a conflict with whom? {error}") from error
             return False
         finally:
             self.wants = False
         if not had:
             counts["gave up"] += 1
-            return False
-        hold = self.lock.hold
-        assert hold is not None
-        self.host.granted(self, hold)
-        yield Sleep(0.0, self.host.simulator.random.choice((0.0, 0.05, 1.0, 6.0)))
-        yield from self._release()
-        return True
+        return bool(had)
 
-    def _release(self) -> Generator[Any, Any, None]:
-        counts = self.host.simulator.counts
+    def _do(self, what: str, job: Callable[[], Job]) -> Generator[Any, Any, bool]:
+        """False: it has failed, which may happen to anybody."""
         try:
-            yield self.lock.release(self)
-            counts["released"] += 1
+            yield job()
         except (ConsulLockError, Cancelled) as error:
-            counts[f"release: {type(error).__name__}"] += 1
+            self.host.simulator.counts[f"{what}: {type(error).__name__}"] += 1
+            return False
+        return True
 
     # -- how a driver runs it
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from consul_lock._protocol.flow import Reply, Request
@@ -12,11 +13,11 @@ _LEASE = 0.5
 
 
 class Pictures:
-    """Answers to reads of the lock and of its line, as they were before the last change."""
+    """Answers to reads of some keys and trees of keys, as they were before the last change."""
 
-    def __init__(self, world: World, key: str, base: str) -> None:
+    def __init__(self, world: World, asked: Iterable[tuple[str, bool]]) -> None:
         self._world = world
-        self._asked = ((key, False), (base, True))
+        self._asked = tuple(asked)
         self._now: dict[tuple[str, bool], Reply] = {}
         self._before: dict[tuple[str, bool], Reply] = {}
         self._changed = -_LEASE

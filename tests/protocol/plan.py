@@ -103,6 +103,8 @@ class Client(NamedTuple):
     """Places in ``TIMEOUTS``: of the first attempt, the second, ..."""
     drift: float = 1.0
     """Seconds of its clock in one second."""
+    wishes: tuple[int, ...] = (0,)
+    """What its threads want, where there is a choice: the first time, the second, ..."""
 
 
 class Plan(NamedTuple):

@@ -42,6 +42,7 @@ def acquire_as_its_session_dies(kind: Callable[[Rooms], HoldersCore], n: int = 1
     hand.get(hand.rival(scene.lock))
 
     def when_blocked() -> None:
+        hand.world.advance(6.0)  # its last renewal is too long ago to believe in
         hand.rivals_leave()
         for session in hand.sessions_of(scene.lock.client):
             operator(hand.world, f"/v1/session/destroy/{session}")

@@ -1,0 +1,282 @@
+"""Wrong versions of what semaphores, read/write locks, tree locks and multi-locks do."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from tests.protocol.mutation import Mutant
+
+
+class CrowdMutant(NamedTuple):
+    """A wrong version, and which runs have to find it out."""
+
+    mutant: Mutant
+    kind: str
+    """One of `KINDS`."""
+    weather: str = "bad"
+    """Of the runs, see ``WEATHER`` of the test; in good weather order and speed are checked."""
+
+
+MUTANTS = (
+    CrowdMutant(
+        Mutant(
+            "whoever enters does not show that its sessions live",
+            "entering:_own",
+            "    return operations\n",
+            "    return [] if bid.joined else operations\n",
+        ),
+        "read/write",
+        "hands",
+    ),
+    CrowdMutant(
+        Mutant(
+            "the hold-off is ignored",
+            "sight:hold_off",
+            "return max(core.patience,",
+            "return min(0.5,",
+        ),
+        "semaphore",
+    ),
+    CrowdMutant(
+        Mutant(
+            "the hold-off is ours, not that of whoever has vanished",
+            "sight:hold_off",
+            "told = [share.lock_delay for share in shares if share is not None]",
+            "return core.patience",
+        ),
+        "read/write",
+        "dead",
+    ),
+    CrowdMutant(
+        Mutant(
+            "readers overtake the writer that waits",
+            "place:admits",
+            "before = sum(",
+            "before = 0 and sum(",
+        ),
+        "read/write",
+        "good",
+    ),
+    CrowdMutant(
+        Mutant(
+            "those who are let in by a release are not told",
+            "leaving:_depart",
+            "operations += touch(spot, each, since)",
+            "pass",
+        ),
+        "semaphore",
+        "good",
+    ),
+    CrowdMutant(
+        Mutant(
+            "who leaves the line does not see that it was let in",
+            "leaving:give_up",
+            "grant = yield from core.accept(bid, seen)",
+            "break",
+        ),
+        "semaphore",
+        "cancelled",
+    ),
+    CrowdMutant(
+        Mutant(
+            "of several slots only one is taken",
+            "minutes:admit",
+            "bid.ids()",
+            "bid.ids()[:1]",
+        ),
+        "semaphore",
+        "good",
+    ),
+    CrowdMutant(
+        Mutant(
+            "several locks are released one after the other",
+            "dropping:_delete",
+            "request = client.wire.transaction(pairwise, doing, lock.rule)\n",
+            "request = client.wire.transaction(pairwise[:2], doing, lock.rule)\n"
+            "        yield from client.write(hold.session, request)\n"
+            "        rest = pairwise[2:] or pairwise\n"
+            "        request = client.wire.transaction(rest, doing, lock.rule)\n",
+        ),
+        "multi",
+        "good",
+    ),
+    CrowdMutant(
+        Mutant(
+            "of several locks all but the last are taken",
+            "bundle:locking",
+            "    for key in keys:\n",
+            "    for key in keys[:-1] or keys:\n",
+        ),
+        "multi",
+        "good",
+    ),
+    CrowdMutant(
+        Mutant(
+            "an old picture is believed",
+            "sight:standing",
+            "fresh = bid.certain or",
+            "fresh = True or",
+        ),
+        "semaphore",
+        "old pictures",
+    ),
+    CrowdMutant(
+        Mutant(
+            "the token is the index of the lining up",
+            "entering:accept",
+            "max(c.modify_index for",
+            "max(c.create_index for",
+        ),
+        "read/write",
+        "good",
+    ),
+    CrowdMutant(
+        Mutant(
+            "a document is overwritten, whatever has become of it",
+            "minutes:change",
+            '"Verb": "cas"',
+            '"Verb": "set"',
+        ),
+        "read/write",
+        "good",
+    ),
+    CrowdMutant(
+        Mutant(
+            "one who left and came back is let in at its old place",
+            "minutes:touch",
+            '"Verb": "check-index"',
+            '"Verb": "get"',
+        ),
+        "semaphore",
+        "hurried",
+    ),
+    CrowdMutant(
+        Mutant(
+            "who withdraws forgets that it may have been let in just now",
+            "leaving:_withdrawn",
+            '[{"Verb": "delete-cas", "Key": key, "Index": mine.modify_index}]',
+            '[{"Verb": "delete", "Key": key}]',
+        ),
+        "read/write",
+    ),
+    CrowdMutant(
+        Mutant(
+            "a tree lock is let in to one document of several",
+            "place:grants",
+            " and c.places == 1",
+            "",
+        ),
+        "tree",
+        "good",
+    ),
+    CrowdMutant(
+        Mutant(
+            "who waits for more than there is now is not told",
+            "entering:_agree",
+            "if bid.n > limit or",
+            "if",
+        ),
+        "semaphore",
+        "good",
+    ),
+    CrowdMutant(
+        Mutant(
+            "the document is never taken away",
+            "leaving:_rewrite",
+            "if not document.holders and not others:",
+            "if False:",
+        ),
+        "tree",
+        "good",
+    ),
+    CrowdMutant(
+        Mutant(
+            "the place in the process is given up, and nobody is called in",
+            "turns:Turns.leave",
+            "            self.call_in(attempt)\n",
+            "            pass\n",
+        ),
+        "read/write",
+        "good",
+    ),
+    CrowdMutant(
+        Mutant(
+            "who lines up again keeps its old place in some lines",
+            "lineup:_join",
+            "            if bid.asked:\n",
+            "            if False:\n",
+        ),
+        "tree",
+        "hands",
+    ),
+    CrowdMutant(
+        Mutant(
+            "a downgrade changes nothing in Consul",
+            "rwlock:SideCore._rewrite",
+            "document = admit(place.document, bid, spot)",
+            "document = admit(place.document, bid, spot._replace(mode='write'))",
+        ),
+        "read/write",
+        "good",
+    ),
+    CrowdMutant(
+        Mutant(
+            "of several slots only one is given back",
+            "leaving:_let_go",
+            "_depart(core, bid.spots, hold.sessions, seen)",
+            "_depart(core, bid.spots, hold.sessions[:1], seen)",
+        ),
+        "semaphore",
+        "good",
+    ),
+    CrowdMutant(
+        Mutant(
+            "several locks are given back without a look whose they are",
+            "dropping:_delete",
+            "request = client.wire.transaction(pairwise, doing, lock.rule)",
+            "request = client.wire.transaction(deletions, doing, lock.rule)",
+        ),
+        "multi",
+        "ghosts",
+    ),
+    CrowdMutant(
+        Mutant(
+            "another limit throws out those who are in",
+            "semaphore:SemaphoreCore._resize",
+            "place.document._replace(limit=limit)",
+            "place.document._replace(limit=limit, holders={})",
+        ),
+        "semaphore",
+        "good",
+    ),
+    CrowdMutant(
+        Mutant(
+            "room is given away that a group in line has waited for",
+            "place:grants",
+            "            break  # and nobody behind it fits beside it\n",
+            "            continue\n",
+        ),
+        "semaphore",
+        "good",
+    ),
+    CrowdMutant(
+        Mutant(
+            "who reads already waits behind the writer that waits for it",
+            "persist:has_part",
+            "return any(",
+            "return False and any(",
+        ),
+        "read/write",
+        "good",
+    ),
+    CrowdMutant(
+        Mutant(
+            "everybody may overtake, not only who has a part",
+            "persist:has_part",
+            "return any(",
+            "return True or any(",
+        ),
+        "semaphore",
+        "good",
+    ),
+)

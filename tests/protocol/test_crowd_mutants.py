@@ -1,0 +1,54 @@
+"""Tests of the tests: wrong versions of the flows are found out by the simulation."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests.protocol.crowd import play
+from tests.protocol.crowd_mutants import MUTANTS, CrowdMutant
+from tests.protocol.crowd_plan import CrowdPlan, crowd
+from tests.protocol.mutation import applied
+from tests.protocol.plan import Trouble
+
+# Runs among which one has to find out each of the mutants.
+SEEDS = range(60)
+
+_T = Trouble
+WEATHER: dict[str, dict[str, Any]] = {
+    "good": {"orderly": True},
+    "bad": {},
+    "hands": {"only": (_T.DELETE,)},
+    "old pictures": {"only": (_T.OLD, _T.CANCEL)},
+    "hurried": {"hurried": True},
+    "cancelled": {"only": (_T.CANCEL, _T.CANCEL_QUIETLY)},
+    "ghosts": {"only": (_T.GHOST,)},
+    "dead": {"only": (_T.CRASH, _T.PAUSE, _T.PARTITION)},
+}
+
+
+def finds_out(wrong: CrowdMutant) -> CrowdPlan | None:
+    """The first plan that fails with the wrong version."""
+    for seed in SEEDS:
+        plan = crowd(wrong.kind, seed, **WEATHER[wrong.weather])
+        try:
+            play(plan)
+        except Exception:  # noqa: BLE001 - a wrong flow fails anyhow
+            return plan
+    return None
+
+
+@pytest.mark.parametrize("wrong", MUTANTS, ids=lambda wrong: wrong.mutant.story)
+def test_a_wrong_version_is_found_out(wrong: CrowdMutant) -> None:
+    """By one of the runs, in which the right version does not fail."""
+    with applied(wrong.mutant):
+        plan = finds_out(wrong)
+    assert plan is not None
+    play(plan)
+
+
+def test_there_are_enough_of_each_kind() -> None:
+    """A kind without wrong versions would be a kind whose runs prove nothing."""
+    assert {wrong.kind for wrong in MUTANTS} == {"semaphore", "read/write", "tree", "multi"}
+    assert len(MUTANTS) >= 15
