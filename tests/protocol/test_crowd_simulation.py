@@ -65,7 +65,7 @@ def total_of(seeds: range, kinds: tuple[str, ...] = tuple(KINDS), **chosen: obje
     for kind in kinds:
         for seed in seeds:
             try:
-                total += play(crowd(kind, seed, **chosen))  # type: ignore[arg-type]
+                total += play(crowd(kind, seed, **chosen))  # type: ignore[arg-type] # any of its options
             except Exception as error:
                 error.add_note(f"in the run of crowd({kind!r}, {seed}, **{chosen})")
                 raise
