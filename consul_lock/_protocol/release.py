@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from consul_lock._protocol.attempt import Attempt
 from consul_lock._protocol.flow import Flow, Job, Now
 from consul_lock._protocol.hold import Hold
-from consul_lock._protocol.remains import PAUSE, Remainder
+from consul_lock._protocol.remains import Remainder
 from consul_lock._protocol.session import Session
 from consul_lock._protocol.state import Event, State
 from consul_lock.errors import ConsulLockError, LossReason, NotHeld
@@ -87,9 +87,8 @@ def end_lost(lock: Primitive, hold: Hold) -> Flow[None]:
 
 def clean(lock: Primitive, attempt: Attempt, sessions: Sequence[Session]) -> Flow[None]:
     """Take away what is left in Consul, now or as soon as it can be reached."""
-    now = yield Now()
-    # The keeper does it only if we are cut off.
-    lock.client.remains.leave(attempt, Remainder(now + PAUSE, lock, sessions))
+    # The keeper is not woken: it does it only if we are cut off.
+    lock.client.remains.leave(attempt, Remainder(0.0, lock, sessions), wake=False)
     yield from lock.client.remains.clear(attempt)
 
 

@@ -36,14 +36,15 @@ class Remains:
         self._wake = wake
         self._left: dict[Attempt, Remainder] = {}
 
-    def leave(self, attempt: Attempt, remainder: Remainder) -> None:
+    def leave(self, attempt: Attempt, remainder: Remainder, *, wake: bool = True) -> None:
         """Note something to take away, beside what is noted already."""
         before = self._left.get(attempt)
         if before is not None:
             more = [each for each in before.sessions if each not in remainder.sessions]
             remainder = remainder._replace(sessions=(*remainder.sessions, *more))
         self._left[attempt] = remainder
-        self._wake()
+        if wake:
+            self._wake()
 
     def due(self, now: float) -> list[Attempt]:
         """What is to be taken away by now."""
