@@ -8,7 +8,7 @@ from consul_lock._protocol.attempt import Attempt
 from consul_lock._protocol.flow import Flow, Now, Spawn, Wait
 from consul_lock._protocol.hold import Grant, Hold
 from consul_lock._protocol.persist import not_for_oneself, persist
-from consul_lock._protocol.release import clean
+from consul_lock._protocol.release import end_all
 from consul_lock._protocol.watch import watch
 
 if TYPE_CHECKING:
@@ -74,10 +74,7 @@ def _begin(lock: Primitive, attempt: Attempt, grant: Grant) -> Flow[bool]:
             client.holds[hold] = None
     if not counts:
         # We were paused for so long that somebody else may hold it by now.
-        for session in hold.sessions:
-            yield from client.end(session)
-        if lock.leaves_traces:
-            yield from clean(lock, attempt, hold.sessions)
+        yield from end_all(lock, attempt, hold.sessions, tidy=lock.leaves_traces)
         return False
     client.note(lock.key, crowded=grant.crowded)
     if hold.look_at is not None and hold.look_at < client.planned:

@@ -19,7 +19,7 @@ from consul_lock._protocol.hold import Grant, Hold
 from consul_lock._protocol.minutes import change, remove, touch
 from consul_lock._protocol.persist import until_let_go
 from consul_lock._protocol.place import Place
-from consul_lock._protocol.release import clean
+from consul_lock._protocol.release import end_all
 from consul_lock._protocol.session import Session
 from consul_lock._protocol.sight import look, read, understood
 from consul_lock._protocol.verdict import check_session
@@ -198,13 +198,8 @@ def give_up(core: HoldersCore, bid: Bid) -> Flow[Grant | None]:
 
 def start_anew(core: HoldersCore, bid: Bid) -> Flow[None]:
     """Not with these sessions: nobody has worked under what they have got, so it goes at once."""
-    group = list(bid.group)
-    for session in group:
-        yield from core.client.end(session)
-    exposed = bid.exposed
+    yield from end_all(core, bid, list(bid.group), tidy=bid.exposed)
     bid.forget_sessions()
-    if exposed:
-        yield from clean(core, bid, group)
 
 
 def _sweep(core: HoldersCore, spots: tuple[Spot, ...]) -> Flow[None]:

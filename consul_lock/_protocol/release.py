@@ -78,18 +78,22 @@ def _claim(lock: Primitive, call: Release) -> Hold | None:
 
 def end_lost(lock: Primitive, hold: Hold) -> Flow[None]:
     """It was lost, as its release found: end its sessions, unless other locks share them."""
-    for session in hold.sessions:
-        if lock.ends_session or not session.shared:
-            yield from lock.client.end(session)
-    if lock.leaves_traces:
-        yield from clean(lock, hold.attempt, hold.sessions)
+    ended = [s for s in hold.sessions if lock.ends_session or not s.shared]
+    yield from end_all(lock, hold.attempt, ended, tidy=lock.leaves_traces)
 
 
-def clean(lock: Primitive, attempt: Attempt, sessions: Sequence[Session]) -> Flow[None]:
-    """Take away what is left in Consul, now or as soon as it can be reached."""
-    # The keeper is not woken: it does it only if we are cut off.
-    lock.client.remains.leave(attempt, Remainder(0.0, lock, sessions), wake=False)
-    yield from lock.client.remains.clear(attempt)
+def end_all(
+    lock: Primitive, attempt: Attempt, sessions: Sequence[Session], *, tidy: bool
+) -> Flow[None]:
+    """End sessions, and (``tidy``) take away what they leave, as soon as Consul can be reached."""
+    remains = lock.client.remains
+    if tidy:
+        # Before anything can cut us off.  The keeper is not woken: we are at it.
+        remains.leave(attempt, Remainder(0.0, lock, sessions), wake=False)
+    for session in sessions:
+        yield from lock.client.end(session)
+    if tidy:
+        yield from remains.clear(attempt)
 
 
 def finish(lock: Primitive, hold: Hold, now: float) -> None:

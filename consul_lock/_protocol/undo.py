@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from consul_lock._protocol.attempt import Attempt
 from consul_lock._protocol.flow import Flow, Now
 from consul_lock._protocol.hold import Hold
-from consul_lock._protocol.release import clean, end_lost, finish
+from consul_lock._protocol.release import end_all, end_lost, finish
 from consul_lock._protocol.session import Session
 from consul_lock._protocol.state import Event, State
 from consul_lock.errors import ConsulLockError
@@ -46,10 +46,8 @@ def _withdraw(lock: Primitive, attempt: Attempt, sessions: list[Session]) -> Flo
     client, doubtful = lock.client, list[Session]()
     if attempt.exposed or attempt.given or any(session.doubtful for session in sessions):
         doubtful = yield from lock.withdraw(attempt, sessions)
-    for session in doubtful:
-        yield from client.end(session)
     if doubtful:
-        yield from clean(lock, attempt, doubtful)
+        yield from end_all(lock, attempt, doubtful, tidy=True)
     now = yield Now()
     for session in sessions:
         if session.borrower is attempt and session not in doubtful:
@@ -88,7 +86,5 @@ def _let_go_or_destroy(lock: Primitive, hold: Hold) -> Flow[None]:
     if reason is not None:
         yield from end_lost(lock, hold)
     elif not done:
-        for session in hold.sessions:
-            yield from client.end(session)
-        yield from clean(lock, hold.attempt, hold.sessions)
+        yield from end_all(lock, hold.attempt, hold.sessions, tidy=True)
         client.wake.set()
