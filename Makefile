@@ -8,12 +8,14 @@ REAL_CONSUL = CONSUL_BIN="$$(scripts/get-consul || true)"; \
 # The tests mostly wait, for time-outs and expiries: more processes than cores, an agent for each.
 WORKERS ?= 4
 
-.PHONY: help demo test lint clean
+.PHONY: help demo test lint man docs clean
 
 help:
 	@echo "make demo    one job runs under a lock while a second one waits, then runs"
 	@echo "make test    everything the project checks: ruff, mypy, all tests (with a real Consul if one can be had)"
 	@echo "make lint    ruff and mypy only"
+	@echo "make man     the man page and the completion of shells, below build/share"
+	@echo "make docs    bring docs/cli.md up to date, after a change to a command"
 	@echo "make clean   remove .venv and everything that was built"
 	@echo "All of it needs Python 3.11 or later; say PYTHON=... if that is not python3."
 
@@ -33,6 +35,13 @@ lint: .venv/installed
 
 test: lint
 	@$(REAL_CONSUL); $(BIN)/pytest -n $(WORKERS) --dist worksteal
+
+man: .venv/installed
+	@$(BIN)/python -m scripts.manual share build/share
+	@echo "man -l build/share/man/man1/consul-lock.1"
+
+docs: .venv/installed
+	@$(BIN)/python -m scripts.manual reference docs/cli.md
 
 clean:
 	rm -rf .venv .nox build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage htmlcov

@@ -24,10 +24,14 @@ from consul_lock._async.rlock import RLock
 from consul_lock._async.rwlock import ReadLock, ReadWriteLock, WriteLock
 from consul_lock._async.semaphore import Semaphore
 from consul_lock._async.session import Session
+from consul_lock._async.survey import Survey
 from consul_lock._protocol.guard import Op
+from consul_lock._protocol.health import SessionStatus
 from consul_lock._protocol.holder import Holder
+from consul_lock._protocol.lookout import Change
 from consul_lock._protocol.observer import Leader
 from consul_lock._protocol.records import Pair
+from consul_lock._protocol.status import Status
 from consul_lock._version import __version__
 from consul_lock.errors import (
     AlreadyHeld,
@@ -45,6 +49,7 @@ from consul_lock.errors import (
 
 __all__ = [
     "AlreadyHeld",
+    "Change",
     "Client",
     "ConfigError",
     "Conflict",
@@ -67,6 +72,9 @@ __all__ = [
     "Refused",
     "Semaphore",
     "Session",
+    "SessionStatus",
+    "Status",
+    "Survey",
     "Unavailable",
     "WriteLock",
     "__version__",

@@ -66,8 +66,16 @@ def test_the_wheel_has_our_two_packages_and_nothing_else(wheel: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
         names = archive.namelist()
     info = f"consul_lock_toolkit-{_version()}.dist-info"
-    assert {name.split("/")[0] for name in names} == {"consul_lock", "consul_lock_cli", info}
+    data = info.replace(".dist-info", ".data")
+    assert {name.split("/")[0] for name in names} == {"consul_lock", "consul_lock_cli", info, data}
     assert not [name for name in names if "__pycache__" in name]
+    shared = {name.removeprefix(f"{data}/data/") for name in names if name.startswith(data)}
+    assert shared == {
+        "share/man/man1/consul-lock.1",
+        "share/bash-completion/completions/consul-lock",
+        "share/zsh/site-functions/_consul-lock",
+        "share/fish/vendor_completions.d/consul-lock.fish",
+    }
 
 
 def test_the_wheel_has_every_module_of_the_tree(wheel: Path) -> None:

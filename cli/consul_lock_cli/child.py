@@ -17,19 +17,29 @@ from typing import NoReturn
 
 from consul_lock_cli import libc
 from consul_lock_cli.exits import ExitCode
+from consul_lock_cli.guardian import Guardian
+from consul_lock_cli.manner import Manner
 from consul_lock_cli.signals import Signals, give_back
 
 
 class Child:
     """A process that will become ``command``, as the leader of a group of its own.
 
-    ``output`` is a file descriptor for its stdout and stderr; None: ours.  Raises OSError if
-    the system refuses the process.
+    ``output`` is a file descriptor for its stdout and stderr; None: ours.  ``manner`` says how
+    it is run, and None that it does without a guardian.  Raises OSError if the system refuses
+    a process.
     """
 
     def __init__(
-        self, command: Sequence[str], signals: Signals, *, output: int | None = None
+        self,
+        command: Sequence[str],
+        signals: Signals,
+        *,
+        output: int | None = None,
+        manner: Manner | None = None,
     ) -> None:
+        self.guardian: Guardian | None = None
+        unguarded = Manner(guardian=False)
         go_read, self._go = os.pipe()
         self._report, report_write = os.pipe()
         us = os.getpid()
@@ -37,14 +47,24 @@ class Child:
         if self.pid == 0:
             os.close(self._go)
             os.close(self._report)
-            _become(command, signals, us, go_read, report_write, output)
+            _become(command, signals, us, go_read, report_write, output, manner or unguarded)
         os.close(go_read)
         os.close(report_write)
-        try:
-            # The child does the same: whoever is first, the group exists from here on.
-            os.setpgid(self.pid, self.pid)
-        except OSError:
-            pass  # it has done so already
+        if manner is None or not manner.foreground:
+            try:
+                # The child does the same: whoever is first, the group exists from here on.
+                os.setpgid(self.pid, self.pid)
+            except OSError:
+                pass  # it has done so already
+        self._guard(manner or unguarded)
+
+    def _guard(self, manner: Manner) -> None:
+        if manner.guardian:
+            try:
+                self.guardian = Guardian(self.pid, manner)
+            except OSError:
+                self.abandon()
+                raise
 
     def go(self, changes: Mapping[str, str | None]) -> None:
         """Run the command, with these changes of our environment; None takes a variable out."""
@@ -58,6 +78,8 @@ class Child:
     def abandon(self) -> None:
         """Never run the command, if it does not run yet."""
         if self._go >= 0:
+            if self.guardian is not None:
+                self.guardian.dismiss()
             os.close(self._go)
             self._go = -1
             # It has nothing to lose yet, and might be stopped: then it would not see the pipe.
@@ -77,13 +99,17 @@ def _become(
     go: int,
     report: int,
     output: int | None,
+    manner: Manner,
 ) -> NoReturn:
     try:
-        os.setpgid(0, 0)
-        libc.die_with_parent(signal.SIGTERM)
+        if not manner.foreground:
+            os.setpgid(0, 0)
+        libc.die_with_parent(manner.stop_signal)
         changes = _wait(go)
         if changes is None or os.getppid() != parent:
             os._exit(ExitCode.UNAVAILABLE)  # nobody is there to see it
+        if manner.stdin_null:
+            _read_nothing()
         if output is not None:
             os.dup2(output, 1)
             os.dup2(output, 2)
@@ -96,6 +122,13 @@ def _become(
     except BaseException:  # noqa: BLE001 - a forked child must not unwind into its parent's code
         os.write(report, str(errno.EINVAL).encode())
     os._exit(ExitCode.NOT_EXECUTABLE)
+
+
+def _read_nothing() -> None:
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(nothing, 0)
+    # dup2 leaves it as it was if it was 0 already.
+    os.set_inheritable(0, True)
 
 
 def _our_own() -> dict[str, str]:

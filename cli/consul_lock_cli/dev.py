@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import math
 import signal
 from collections.abc import Iterator
 
@@ -14,9 +13,9 @@ from consul_lock_cli.agent import Agent, AgentFailed, find_consul
 from consul_lock_cli.child import Child
 from consul_lock_cli.ending import pass_on
 from consul_lock_cli.exits import ExitCode
-from consul_lock_cli.options import talk_options
+from consul_lock_cli.lease import NoLease
 from consul_lock_cli.supervise import Ended, Supervisor
-from consul_lock_cli.talk import Talk
+from consul_lock_cli.talk import Talk, talk_options
 
 # Seconds between TERM and KILL for the command, as in `run`.
 _KILL_AFTER = 5.0
@@ -27,16 +26,6 @@ _ELSEWHERE = (
     "CONSUL_HTTP_AUTH", "CONSUL_CACERT", "CONSUL_CAPATH", "CONSUL_CLIENT_CERT",
     "CONSUL_CLIENT_KEY", "CONSUL_TLS_SERVER_NAME", "CONSUL_NAMESPACE", "CONSUL_PARTITION",
 )  # fmt: skip
-
-
-class _Always:
-    """Nothing is held, so nothing can be lost."""
-
-    def remaining(self) -> float:
-        return math.inf
-
-    def lost(self) -> bool:
-        return False
 
 
 @click.command(
@@ -97,5 +86,5 @@ def _until_a_signal(ours: signals.Signals, address: str) -> int:
 
 def _run(child: Child, ours: signals.Signals, address: str) -> Ended:
     away: dict[str, str | None] = dict.fromkeys(_ELSEWHERE)
-    supervisor = Supervisor(child, _Always(), ours, kill_after=_KILL_AFTER)
-    return supervisor.run({**away, "CONSUL_HTTP_ADDR": address})
+    supervisor = Supervisor(child, NoLease(), ours, kill_after=_KILL_AFTER)
+    return supervisor.run({**away, "CONSULLOCK_CONFIG": "", "CONSUL_HTTP_ADDR": address})

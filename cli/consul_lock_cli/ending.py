@@ -7,7 +7,7 @@ import errno
 from consul_lock_cli.exits import ExitCode
 from consul_lock_cli.names import shown
 from consul_lock_cli.signals import die_by
-from consul_lock_cli.supervise import Ended
+from consul_lock_cli.supervise import Ended, Why
 from consul_lock_cli.talk import Talk
 
 
@@ -15,6 +15,8 @@ def pass_on(ended: Ended, program: str, talk: Talk) -> int:
     """The exit code.  Dies of the signal that killed the command, so clean up before."""
     if ended.failure is not None:
         return _cannot_run(program, ended.failure, talk)
+    if ended.stopped is not None:
+        return ExitCode.LOST if ended.stopped is Why.LOST else ExitCode.OVERTIME
     if ended.code < 0:
         die_by(-ended.code, group=ended.typed)
     return ended.code

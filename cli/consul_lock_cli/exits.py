@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+import re
 from typing import NamedTuple
 
 
@@ -31,7 +32,7 @@ class ExitCode(enum.IntEnum):
     LOST = 76, "the lock was lost while the command ran, which was stopped"
     PERMISSION = 77, "the ACL token may not do this; not started"
     CONFIG = 78, "a setting, a variable of the environment or a TLS file is wrong; not started"
-    OVERTIME = 124, "the command ran for too long and was stopped"
+    OVERTIME = 124, "the command ran for longer than --max-runtime and was stopped"
     NOT_EXECUTABLE = 126, "the command was found but cannot be run"
     NOT_FOUND = 127, "the command was not found"
 
@@ -43,40 +44,138 @@ class Failure(NamedTuple):
     hint: str
 
 
-# By full name, as importing the classes would cost every start the time of the library.  The
-# first class of an error's own order of inheritance that is found here decides.
-_FAILURES = {
-    "consul_lock.errors.Unavailable": Failure(
-        ExitCode.UNAVAILABLE,
-        "--http-addr says where Consul is, --retry-for how long to try; nothing was started",
+class _Case(NamedTuple):
+    """A line of the table: what the library says, and what we say instead."""
+
+    kind: str
+    """The class of the error."""
+    told: str
+    """What its message looks like; empty: whatever it is."""
+    code: ExitCode
+    text: str
+    """What failed, with the groups of ``told``; empty: the message itself."""
+    hint: str
+
+
+# Names of classes, as importing them would cost every start the time of the library.
+_LIBRARY = "consul_lock.errors."
+_SOURCES = "the token comes from --token-file, --token, CONSUL_HTTP_TOKEN_FILE or CONSUL_HTTP_TOKEN"
+
+# The library advises programs, which have arguments; we advise people, who have options.  So
+# what it says is cut off where its advice begins.  The first class of an error's own order of
+# inheritance that is found here decides, and of its lines the first that matches.
+_CASES = [
+    _Case(
+        "Unavailable", r"(cannot reach Consul at .*?); is the agent", ExitCode.UNAVAILABLE,
+        r"\1",
+        "is the agent running? --http-addr or CONSUL_HTTP_ADDR says where it is;"
+        " 'consul-lock doctor' checks more",
     ),
-    "consul_lock.errors.PermissionDenied": Failure(
-        ExitCode.PERMISSION,
-        "the token comes from --token-file, --token, CONSUL_HTTP_TOKEN_FILE or CONSUL_HTTP_TOKEN",
+    _Case(
+        "Unavailable", r"(cannot resolve .*?);", ExitCode.UNAVAILABLE, r"\1",
+        "is the name spelt right, and in the search domain of this host? --http-addr or"
+        " CONSUL_HTTP_ADDR has it",
     ),
-    "consul_lock.errors.Conflict": Failure(ExitCode.DATA, "use another --key"),
-    "consul_lock.errors.Refused": Failure(
-        ExitCode.REFUSED, "the servers may be configured for other limits; see their log"
+    _Case(
+        "Unavailable", r"(.*leader.*?)(?:; 'consul operator.*)?$", ExitCode.UNAVAILABLE, r"\1",
+        "'consul operator raft list-peers' shows the servers; a longer --retry-for rides out a"
+        " longer election",
     ),
-    "consul_lock.errors.ConfigError": Failure(
-        ExitCode.CONFIG, "an option beats the environment; 'consul-lock run --help' lists both"
+    _Case(
+        "Unavailable", r"(.* limits the rate of our requests .*?); it is tried",
+        ExitCode.UNAVAILABLE, r"\1",
+        "fewer clients at this address, or higher limits of the agent, would help",
     ),
-    "consul_lock.errors.LockTimeout": Failure(ExitCode.HELD, "-w waits longer"),
-    "consul_lock.errors.LockLost": Failure(
-        ExitCode.LOST, "a longer --lock-delay rides out a longer outage"
+    _Case(
+        "Unavailable", "", ExitCode.UNAVAILABLE, "",
+        "--http-addr says where Consul is, --retry-for how long to try",
     ),
-    "builtins.MemoryError": Failure(ExitCode.OS, "free some memory, or raise the limit"),
-    "builtins.OSError": Failure(ExitCode.OS, "see the limits of this user: ulimit -a"),
-    "builtins.BaseException": Failure(
-        ExitCode.SOFTWARE, "this is a bug of consul-lock; -vv shows where"
+    _Case(
+        "PermissionDenied", r"(.*): the token is unknown .* rule  ", ExitCode.PERMISSION,
+        r'the token is unknown to the cluster ("ACL not found"; \1)',
+        f"it has expired, was deleted, or is of another cluster; {_SOURCES}",
     ),
-}
+    _Case(
+        "PermissionDenied", r"(.*): the token may not do this \((.*)\); it needs the rule +(.*)",
+        ExitCode.PERMISSION, r"permission denied: \1 (\2)",
+        rf"the token needs  \3  ; {_SOURCES}",
+    ),
+    _Case(
+        "PermissionDenied", r"(.*?); it needs the rule +(.*)", ExitCode.PERMISSION,
+        r"permission denied: \1", rf"the token needs  \2  ; {_SOURCES}",
+    ),
+    _Case("PermissionDenied", "", ExitCode.PERMISSION, "", _SOURCES),
+    _Case(
+        "Conflict", r"semaphore limit conflict \(lock: (\d+), local: (\d+)\): (.*?) has",
+        ExitCode.DATA, r"\3 is a semaphore with limit \1, wanted \2",
+        "all users of a semaphore must agree on --limit",
+    ),
+    _Case(
+        "Conflict", r"(.*?); it is left alone", ExitCode.DATA, r"\1",
+        "use another --key; or delete what is there, if nobody needs it",
+    ),
+    _Case("Conflict", "", ExitCode.DATA, "", "use another --key"),
+    _Case(
+        "Refused", "", ExitCode.REFUSED, "",
+        "the servers may be configured for other limits; see their log",
+    ),
+    _Case(
+        "ConfigError", r"(.* speaks TLS):", ExitCode.CONFIG, r"\1, and the address says http",
+        "use https:// in the address, or CONSUL_HTTP_SSL=true",
+    ),
+    _Case(
+        "ConfigError", r"(.* does not speak TLS)", ExitCode.CONFIG, r"\1",
+        "use http:// in the address, and no CONSUL_HTTP_SSL=true",
+    ),
+    _Case(
+        "ConfigError", r"(TLS: the certificate of .* is not trusted .*?);", ExitCode.CONFIG, r"\1",
+        "--ca-file or CONSUL_CACERT has the certificate of its CA; if only the name is wrong:"
+        " --tls-server-name server.dc1.consul",
+    ),
+    _Case(
+        "ConfigError", r"(TLS: .* refused us .*?):", ExitCode.CONFIG, r"\1",
+        "it may want a certificate of ours: --client-cert and --client-key",
+    ),
+    _Case(
+        "ConfigError", "", ExitCode.CONFIG, "",
+        "an option beats the environment; 'consul-lock run --help' lists both",
+    ),
+    _Case(
+        "consul_lock_cli.config_file.BadSetting", "", ExitCode.CONFIG, "",
+        "'consul-lock config' shows the settings, and where each comes from",
+    ),
+    _Case("LockTimeout", "", ExitCode.HELD, "", "-w waits longer"),
+    _Case("LockLost", "", ExitCode.LOST, "", "a longer --lock-delay rides out a longer outage"),
+    _Case(
+        "builtins.MemoryError", "", ExitCode.OS, "", "free some memory, or raise the limit"
+    ),
+    _Case("builtins.OSError", "", ExitCode.OS, "", "see the limits of this user: ulimit -a"),
+    _Case(
+        "builtins.BaseException", "", ExitCode.SOFTWARE, "",
+        "this is a bug of consul-lock; -vv shows where",
+    ),
+]  # fmt: skip
 
 
 def failure(error: BaseException) -> Failure:
     """The one place that says which error ends in which exit code."""
+    case, found = _case(error)
+    return Failure(case.code, found.expand(case.hint) if found.re.groups else case.hint)
+
+
+def complaint(error: BaseException) -> str:
+    """What failed, in words for whoever typed the command."""
+    case, found = _case(error)
+    return found.expand(case.text) if case.text else str(error)
+
+
+def _case(error: BaseException) -> tuple[_Case, re.Match[str]]:
+    text = str(error)
     for kind in type(error).__mro__:
-        found = _FAILURES.get(f"{kind.__module__}.{kind.__qualname__}")
-        if found is not None:
-            return found
+        name = f"{kind.__module__}.{kind.__qualname__}"
+        for case in _CASES:
+            if case.kind == name or f"{_LIBRARY}{case.kind}" == name:
+                found = re.match(case.told, text, re.DOTALL)
+                if found:
+                    return case, found
     raise error

@@ -2,45 +2,66 @@
 
 from __future__ import annotations
 
+import signal
 import time
-from collections.abc import Sequence
-from datetime import UTC, datetime
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from consul_lock_cli import signals
 from consul_lock_cli.child import Child
+from consul_lock_cli.contest import Contest
 from consul_lock_cli.durations import show_duration
-from consul_lock_cli.ending import pass_on
-from consul_lock_cli.exits import ExitCode, failure
+from consul_lock_cli.environment import all_keys, locked, unlocked
+from consul_lock_cli.exits import ExitCode, complaint, failure
 from consul_lock_cli.interruption import Interrupted, OutOfTime, interruptible
-from consul_lock_cli.lease import LockLease
+from consul_lock_cli.keeping import keep
+from consul_lock_cli.lease import LockLease, NoLease
+from consul_lock_cli.manner import Manner, show_signal
 from consul_lock_cli.names import shown
 from consul_lock_cli.options import Connection
-from consul_lock_cli.supervise import Ended, Supervisor
+from consul_lock_cli.patience import Patience
+from consul_lock_cli.report import Report
+from consul_lock_cli.supervise import Ended, Lease, Supervisor
 from consul_lock_cli.talk import Talk
+from consul_lock_cli.what import What
 
 if TYPE_CHECKING:
-    from consul_lock import Client, Holder, Lock
+    from consul_lock import Client
+    from consul_lock_cli.what import Lockable
 
 # Seconds for goodbyes to a Consul that may be out of order: the session ends without us too.
 _GOODBYE = 1.0
 
 
 class Wanted(NamedTuple):
-    """What the user asked for.  Times are seconds."""
+    """What the user asked for."""
 
-    key: str
-    wait: float | None
-    """None: for ever."""
-    conflict_code: int
-    ttl: float
-    lock_delay: float
-    kill_after: float
-    retry_for: float
+    what: What
+    patience: Patience = Patience()
+    manner: Manner = Manner()
+
+
+class Done(NamedTuple):
+    """What is to be passed on: an exit code of ours, else how the command ended."""
+
+    code: int | None
+    ended: Ended | None = None
+    asked: bool = False
+    """While it ran, TERM asked us to end."""
+
+
+class _Attentive(Supervisor):
+    """Remembers whether we were asked to end: how the command ended does not tell."""
+
+    asked = False
+
+    def _handle(self, signum: int, by_kernel: bool) -> None:
+        self.asked = self.asked or signum == signal.SIGTERM
+        super()._handle(signum, by_kernel)
 
 
 class Hold:
-    """One lock around one command."""
+    """One lock around one command; without a command it is just held, until a signal comes."""
 
     def __init__(
         self,
@@ -49,131 +70,152 @@ class Hold:
         connection: Connection,
         talk: Talk,
         ours: signals.Signals,
+        report: Report,
     ) -> None:
-        self._wanted = wanted
-        self._program = command[0]
+        self._what, self._patience, self._manner = wanted
+        self._program = command[0] if command else ""
         self._connection = connection
         self._talk = talk
         self._ours = ours
-        self._started = time.monotonic()
+        self._report = report
+        self._contest = Contest(self._what, self._patience, talk, report)
+        talk.about["key"] = all_keys(self._what)
+        report.know(key=all_keys(self._what), keys=self._what.keys, mode=self._what.mode)
 
-    def around(self, child: Child) -> int:
-        """Exit code.  Dies of the command's signal if one killed it.  Raises what fails."""
-        wanted = self._wanted
-        client = self._connection.client(self._talk, retry_for=wanted.retry_for)
+    def around(self, child: Child | None) -> Done:
+        """How it went.  Raises what fails."""
+        contest = self._contest
+        if self._patience.splay:
+            interruptible(self._ours, contest.splay)
+        client = self._connection.client(self._talk)
         lease = LockLease()
         try:
             lock = self._lock(client, lease)
-            if not self._acquire(lock):
-                return interruptible(self._ours, lambda: self._busy(lock))
-            ended = self._supervise(child, lock, lease)
-            lost = self._release(lock, ended.lost)
+            from consul_lock import Unavailable
+
+            try:
+                if not self._acquire(lock):
+                    return Done(interruptible(self._ours, lambda: contest.busy(lock)))
+            except Unavailable as error:
+                if child is None or not self._patience.fail_open:
+                    return Done(contest.unavailable(error))
+                contest.unlocked(error)
+                return self._run(child, None, NoLease(), unlocked(self._what))
+            return self._under(lock, lease, child)
         finally:
             self._close(client)
-        return ExitCode.LOST if lost else pass_on(ended, self._program, self._talk)
 
-    def _lock(self, client: Client, lease: LockLease) -> Lock:
-        from consul_lock import Lock
-
-        lock = Lock(
-            self._wanted.key,
-            client=client,
-            ttl=self._wanted.ttl,
-            lock_delay=self._wanted.lock_delay,
-            watch=True,
-            command=shown(self._program, 200),
-            on_lost=lease.wake,
-        )
+    def _lock(self, client: Client, lease: LockLease) -> Lockable:
+        lock = self._what.make(client, program=self._program, on_lost=lease.wake)
         lease.watch(lock)
         return lock
 
-    # -- before ---------------------------------------------------------------------------
-
-    def _acquire(self, lock: Lock) -> bool:
+    def _acquire(self, lock: Lockable) -> bool:
         try:
-            return interruptible(self._ours, lambda: self._contend(lock))
+            return interruptible(self._ours, lambda: self._contest.contend(lock))
         except Interrupted:
             # It may have come when the lock was ours already.
             self._release(lock, lost=not lock.held, budget=_GOODBYE)
             raise
-
-    def _contend(self, lock: Lock) -> bool:
-        from consul_lock import Unavailable
-
-        wait = self._wanted.wait
-        if wait == 0 or not self._talk.verbosity:
-            return lock.acquire(timeout=wait)
-        try:
-            if lock.acquire(blocking=False):
-                return True
-            self._talk.note(f"waiting for {self._wanted.key}, {_held_by(lock.holder())}")
-        except Unavailable as error:
-            # One try says nothing yet: the next acquire rides errors out.
-            self._talk.note(f"trying again: {error}")
-        return lock.acquire(timeout=wait)
-
-    def _busy(self, lock: Lock) -> int:
-        from consul_lock import ConsulLockError
-
-        key, code = self._wanted.key, self._wanted.conflict_code
-        try:
-            who = _held_by(lock.holder())
-        except ConsulLockError:
-            who = "held by somebody"
-        frees = 2 * self._wanted.ttl + self._wanted.lock_delay
-        self._talk.error(
-            f"{key} is {who}: not started ({code})",
-            f"-w 10m waits; if that host is dead, it frees itself in about {show_duration(frees)}",
-        )
-        return code
+        finally:
+            self._report.know(waited_s=round(self._contest.waited, 3))
 
     # -- under the lock -------------------------------------------------------------------
 
-    def _supervise(self, child: Child, lock: Lock, lease: LockLease) -> Ended:
-        wanted, talk = self._wanted, self._talk
-        session = lock.session_id
-        waited = show_duration(time.monotonic() - self._started)
-        talk.note(f"acquired after {waited} session={session} token={lock.token}")
+    def _under(self, lock: Lockable, lease: LockLease, child: Child | None) -> Done:
+        session, token, acquired = lock.session_id, lock.token, time.time()
+        self._talk.note(
+            f"acquired after {show_duration(self._contest.waited)} session={session} token={token}",
+            event="acquired",
+            session=session,
+            token=token,
+        )
         stop = signals.asked_to_end(self._ours)
         if stop is not None:
             # It came between the acquire and here: the command is never started.
             self._release(lock, lost=False, budget=_GOODBYE)
             raise Interrupted(stop)
-        acquired = time.time()
+        self._report.know(acquired=True, session=session, token=token)
+        if child is None:
+            lost = keep(self._what, lock, acquired, self._talk, self._ours)
+            return Done(ExitCode.LOST if self._release(lock, lost) else 0)
+        done = self._run(child, lock, lease, locked(self._what, lock, acquired))
+        ended = done.ended
+        assert ended is not None
+        late = ended.failure is None and not ended.lost and self._hold_on(lock, acquired)
+        lost = self._release(lock, ended.lost or late)
+        if not lost or ended.lost or late or ended.failure is not None:
+            return done
+        self._report.lost()
+        return Done(ExitCode.LOST)
 
-        def on_lost(grace: float) -> None:
-            reason = lock.lost_reason
-            why = reason.value if reason else "no renewal succeeded for too long"
-            kill = f"KILL in {show_duration(grace)}" if grace else "and KILL"
-            after = show_duration(time.time() - acquired)
-            talk.error(
-                f"LOST {wanted.key} after {after}: {why}; sent TERM to group {child.pid};"
-                f" {kill} ({ExitCode.LOST:d})"
-            )
-
-        supervisor = Supervisor(
-            child, lease, self._ours, kill_after=wanted.kill_after, on_lost=on_lost
+    def _run(
+        self,
+        child: Child,
+        lock: Lockable | None,
+        lease: Lease,
+        environment: Mapping[str, str | None],
+    ) -> Done:
+        begun = time.time()
+        supervisor = _Attentive(
+            child,
+            lease,
+            self._ours,
+            manner=self._manner,
+            on_lost=lambda grace: self._lost(lock, child.pid, begun, grace),
+            on_overtime=lambda grace: self._overtime(child.pid, grace),
+            on_kill=lambda: self._talk.note(f"sent KILL to {child.pid}", event="killed"),
         )
-        ended = supervisor.run(self._environment(lock, session))
-        talk.note(f"command ended after {show_duration(time.time() - acquired)}: {ended.code}")
-        return ended
+        if self._talk.json:
+            # Of no use to people, who see what it does.
+            self._talk.note(f"starting {shown(self._program)}", event="started", pid=child.pid)
+        ended = supervisor.run(dict(environment))
+        after = time.time() - begun
+        how = f"exited {ended.code}" if ended.code >= 0 else f"died of {show_signal(-ended.code)}"
+        self._talk.note(
+            f"command {how} after {show_duration(after)}",
+            event="exited",
+            after_s=round(after, 3),
+            code=ended.code,
+        )
+        self._report.ended(ended)
+        return Done(None, ended, supervisor.asked)
 
-    def _environment(self, lock: Lock, session: str | None) -> dict[str, str | None]:
-        now = datetime.now(UTC)
-        return {
-            "CONSUL_LOCK_HELD": "true",
-            "CONSUL_LOCK_KEY": self._wanted.key,
-            "CONSUL_LOCK_SESSION": session,
-            "CONSUL_LOCK_TOKEN": str(lock.token),
-            "CONSUL_LOCK_MODE": "lock",
-            "CONSUL_LOCK_LIMIT": "1",
-            "CONSUL_LOCK_ACQUIRED_AT": now.isoformat(timespec="milliseconds")[:-6] + "Z",
-            "CONSUL_LOCK_TTL": f"{self._wanted.ttl:g}",
-        }
+    def _lost(self, lock: Lockable | None, pid: int, begun: float, grace: float) -> None:
+        reason = lock.lost_reason if lock is not None else None
+        why = reason.value if reason else "no renewal succeeded for too long"
+        after = show_duration(time.time() - begun)
+        code = f" ({ExitCode.LOST:d})" if self._manner.on_lost.stops else ""
+        self._talk.error(
+            f"LOST {self._what.title} after {after}: {why};"
+            f" {self._manner.after_loss(pid, grace)}{code}",
+            event="lost",
+            reason=why,
+        )
+
+    def _overtime(self, pid: int, grace: float) -> None:
+        most = show_duration(self._manner.max_runtime or 0.0)
+        self._talk.error(
+            f"{shown(self._program)} ran for {most}, which is its --max-runtime;"
+            f" {self._manner.stopping(pid, grace)} ({ExitCode.OVERTIME:d})",
+            event="stopping",
+        )
+
+    def _hold_on(self, lock: Lockable, acquired: float) -> bool:
+        """Keep the lock for --min-hold.  Whether it was lost then, which does no harm any more."""
+        left = acquired + self._patience.min_hold - time.time()
+        if left <= 0:
+            return False
+        self._talk.note(f"holding on for {show_duration(left)}", event="holding")
+        try:
+            return interruptible(self._ours, lambda: lock.lost.wait(left))
+        except Interrupted:
+            self._release(lock, lost=False, budget=_GOODBYE)
+            raise
 
     # -- after ----------------------------------------------------------------------------
 
-    def _release(self, lock: Lock, lost: bool, budget: float | None = None) -> bool:
+    def _release(self, lock: Lockable, lost: bool, budget: float | None = None) -> bool:
         """Whether it was lost before it could be released; trouble is told, and passed over."""
         from consul_lock import ConsulLockError, LockLost, NotHeld
 
@@ -181,10 +223,10 @@ class Hold:
             return True
         try:
             interruptible(self._ours, lock.release, budget)
-            self._talk.note("released")
+            self._talk.note("released", event="released")
         except (LockLost, NotHeld) as error:
             code, hint = failure(error)
-            self._talk.error(f"{error} ({code:d})", hint)
+            self._talk.error(f"{complaint(error)} ({code:d})", hint, event="lost")
             return True
         except (ConsulLockError, Interrupted, OutOfTime) as error:
             self._talk.warn(f"not released, it frees itself later: {error}")
@@ -197,14 +239,3 @@ class Hold:
             pass
         except Exception as error:  # noqa: BLE001 - all is done; the session ends without us too
             self._talk.note(f"while closing: {error}")
-
-
-def _held_by(holder: Holder | None) -> str:
-    if holder is None:
-        return "free but in lock-delay, or was freed just now"
-    if holder.foreign:
-        return f"held by session {shown(holder.session)}"
-    age = show_duration(time.time() - holder.since)
-    since = datetime.fromtimestamp(holder.since, UTC).strftime("%Y-%m-%d %H:%M:%SZ")
-    user = f"{shown(holder.user)}, " if holder.user else ""
-    return f"held by {shown(holder.host)} pid {holder.pid} ({user}since {since}, {age})"

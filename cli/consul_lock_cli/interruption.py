@@ -16,7 +16,7 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 from consul_lock_cli import libc
-from consul_lock_cli.signals import ENDING, STOPPING, WAKE, Signals, die_by
+from consul_lock_cli.signals import ENDING, STOPPING, WAKE, Signals, die_by, swallow_echo
 
 T = TypeVar("T")
 
@@ -101,6 +101,7 @@ class _Watch(threading.Thread):
     def _asked_to_end(self, signum: int) -> None:
         if self.signum is not None:
             die_by(self.signum)
+        swallow_echo(signum)
         self.signum = signum
         self._end = time.monotonic() + CLEAN_UP
         self._fire()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import signal
 import threading
 import time
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from consul_lock_cli.signals import WAKE
 
 if TYPE_CHECKING:
-    from consul_lock import Lock
+    from consul_lock_cli.what import Lockable
 
 
 class LockLease:
@@ -21,11 +22,11 @@ class LockLease:
     """
 
     def __init__(self) -> None:
-        self._lock: Lock | None = None
+        self._lock: Lockable | None = None
         self._deadline = 0.0
         self._main = threading.get_ident()
 
-    def watch(self, lock: Lock) -> None:
+    def watch(self, lock: Lockable) -> None:
         """Say which lock."""
         self._lock = lock
 
@@ -45,3 +46,15 @@ class LockLease:
         """On a loss, from the keeper's thread: wake the supervisor."""
         # To the main thread, not to the process: other threads do not block WAKE.
         signal.pthread_kill(self._main, WAKE)
+
+
+class NoLease:
+    """Nothing is held, so nothing can be lost."""
+
+    def remaining(self) -> float:
+        """For ever."""
+        return math.inf
+
+    def lost(self) -> bool:
+        """Never."""
+        return False

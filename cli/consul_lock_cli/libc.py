@@ -7,14 +7,20 @@ import errno
 import os
 import sys
 from collections.abc import Iterable
+from typing import NamedTuple
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
-# Large enough for the sigset_t of every C library (glibc: 128 bytes).
-_SIGSET = 256
+# Large enough for the sigset_t and the siginfo_t of every C library (glibc: 128 bytes each).
+_SIGSET = _SIGINFO = 256
+
+# A siginfo_t begins with the number, an errno and the origin.  The kernel's own signals, such
+# as those of a terminal, have this origin; those of kill(2) have 0.
+_KERNEL = 0x80
 
 _SET_PDEATHSIG = 1
 _SET_DUMPABLE = 4
+_SET_NAME = 15
 _SET_CHILD_SUBREAPER = 36
 
 
@@ -22,12 +28,28 @@ class _Timespec(ctypes.Structure):
     _fields_ = (("seconds", ctypes.c_long), ("nanoseconds", ctypes.c_long))
 
 
+class Fetched(NamedTuple):
+    """A signal that came."""
+
+    signum: int
+    by_kernel: bool
+    """The kernel sent it, such as for a key at the terminal; nobody's kill did."""
+
+
 def fetch(signals: Iterable[int], timeout: float) -> int | None:
     """A signal of these, which must be blocked; None if none came within ``timeout`` seconds.
 
-    None may also come early.  `signal.sigtimedwait` would do, but when we were stopped and
-    continued beyond the time-out, it returns whatever was in memory as a signal (seen with
-    Python 3.11).
+    None may also come early.
+    """
+    fetched = receive(signals, timeout)
+    return None if fetched is None else fetched.signum
+
+
+def receive(signals: Iterable[int], timeout: float) -> Fetched | None:
+    """Do the same, and say where it came from.
+
+    `signal.sigtimedwait` would do, but when we were stopped and continued beyond the time-out,
+    it returns whatever was in memory as a signal (seen with Python 3.11).
     """
     wanted = ctypes.create_string_buffer(_SIGSET)
     _libc.sigemptyset(wanted)
@@ -35,9 +57,10 @@ def fetch(signals: Iterable[int], timeout: float) -> int | None:
         _libc.sigaddset(wanted, signum)
     whole, part = divmod(max(0.0, timeout), 1.0)
     limit = _Timespec(int(whole), int(part * 1e9))
-    got: int = _libc.sigtimedwait(wanted, None, ctypes.byref(limit))
+    origin = (ctypes.c_int * (_SIGINFO // ctypes.sizeof(ctypes.c_int)))()
+    got: int = _libc.sigtimedwait(wanted, ctypes.byref(origin), ctypes.byref(limit))
     if got > 0:
-        return got
+        return Fetched(got, _KERNEL in origin[1:3])
     code = ctypes.get_errno()
     if code not in (errno.EAGAIN, errno.EINTR):
         raise OSError(code, os.strerror(code))
@@ -57,6 +80,12 @@ def no_core() -> None:
 def adopt_orphans() -> None:
     """Become the parent of descendants whose own parent ends, so that we can reap them."""
     _prctl(_SET_CHILD_SUBREAPER, 1)
+
+
+def name_process(name: str) -> None:
+    """What top and pstree call us, at most 15 bytes."""
+    text = ctypes.create_string_buffer(name.encode()[:15])
+    _prctl(_SET_NAME, ctypes.addressof(text))
 
 
 def _prctl(option: int, argument: int) -> None:

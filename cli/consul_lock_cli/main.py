@@ -3,30 +3,64 @@
 from __future__ import annotations
 
 import contextlib
+import importlib
+import keyword
 import os
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, MutableMapping, Sequence
 from typing import NoReturn
 
 import click
 
-from consul_lock_cli.dev import dev
-from consul_lock_cli.exits import ExitCode, failure
+from consul_lock_cli.commands import Commands
+from consul_lock_cli.exits import ExitCode, complaint, failure
 from consul_lock_cli.interruption import Interrupted
-from consul_lock_cli.run import run
 from consul_lock_cli.signals import die_by
 from consul_lock_cli.talk import Misuse, Talk
-from consul_lock_cli.version import version
+
+_COMMANDS = (
+    "run", "leader", "ls", "status", "holders", "watch", "wait", "break", "doctor", "config",
+    "completion", "dev", "version",
+)  # fmt: skip
+"""Each is in the module of its name; that of a keyword of Python has a _ behind it."""
 
 
-@click.group(no_args_is_help=False, context_settings={"help_option_names": ["-h", "--help"]})
+class _Lazy(MutableMapping[str, click.Command]):
+    """The commands by name.  The module of one is imported when that one is asked for: whoever
+    runs one command does not pay for the others."""
+
+    def __init__(self) -> None:
+        self._loaded: dict[str, click.Command] = {}
+
+    def __getitem__(self, name: str) -> click.Command:
+        if name in _COMMANDS and name not in self._loaded:
+            python = f"{name}_" if keyword.iskeyword(name) else name
+            module = importlib.import_module(f"consul_lock_cli.{python}")
+            cli.add_command(getattr(module, python), name)
+        return self._loaded[name]
+
+    def __setitem__(self, name: str, command: click.Command) -> None:
+        self._loaded[name] = command
+
+    def __delitem__(self, name: str) -> None:
+        del self._loaded[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(_COMMANDS)
+
+    def __len__(self) -> int:
+        return len(_COMMANDS)
+
+
+@click.group(
+    cls=Commands,
+    commands=_Lazy(),
+    no_args_is_help=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
 def cli() -> None:
     """Distributed locks on Consul, for shell scripts and cron jobs."""
-
-
-for _command in (run, dev, version):
-    cli.add_command(_command)
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
@@ -49,7 +83,9 @@ def _misuse(error: click.ClickException, talk: Talk) -> ExitCode:
     context = error.ctx if isinstance(error, click.UsageError) else None
     path = context.command_path if context else "consul-lock"
     hint = error.hint if isinstance(error, Misuse) else ""
-    talk.error(error.format_message(), hint or f"'{path} --help' lists the options")
+    talk.error(
+        error.format_message(), hint or f"'{path} --help' lists the options", code=ExitCode.USAGE
+    )
     talk.trace(error)
     return ExitCode.USAGE
 
@@ -57,7 +93,7 @@ def _misuse(error: click.ClickException, talk: Talk) -> ExitCode:
 def _failed(error: BaseException, talk: Talk) -> ExitCode:
     code, hint = failure(error)
     kind = "" if code is not ExitCode.SOFTWARE else f"{type(error).__name__}: "
-    talk.error(f"{kind}{error} ({code:d})", hint)
+    talk.error(f"{kind}{complaint(error)} ({code:d})", hint, code=code)
     talk.trace(error)
     return code
 

@@ -4,31 +4,54 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from consul_lock_cli.catalogue import CONFIG_VARIABLE
+from consul_lock_cli.commands import SettingsContext
+from consul_lock_cli.connection import PARAMETERS, Connection
 from consul_lock_cli.durations import parse_duration
 from consul_lock_cli.names import check_name
-from consul_lock_cli.talk import Misuse, Talk
+from consul_lock_cli.settings import Origin
+from consul_lock_cli.talk import Misuse, Talk, talk_options
 
 if TYPE_CHECKING:
-    from consul_lock import Client
+    from click.shell_completion import CompletionItem
+
+__all__ = [
+    "DURATION",
+    "NAME",
+    "POSITIVE",
+    "Connection",
+    "Duration",
+    "connection_of",
+    "connection_options",
+    "talk_options",
+]
 
 
-class _Duration(click.ParamType):  # type: ignore[type-arg] # not generic in older clicks
+class Duration(click.ParamType):  # type: ignore[type-arg] # not generic in older clicks
+    """Seconds, as people write them."""
+
     name = "DUR"
+
+    def __init__(self, *, zero: bool = True) -> None:
+        self._zero = zero
 
     def convert(
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None
     ) -> float:
+        """Refuse what is no duration, saying which option it is."""
         if not isinstance(value, str):
             return float(value)
         try:
-            return parse_duration(value)
+            seconds = parse_duration(value)
         except ValueError as error:
             raise Misuse(f"{_flag(param)}{error}") from None
+        if not seconds and not self._zero:
+            raise Misuse(f'{_flag(param)}bad duration "{value}": more than 0 is needed')
+        return seconds
 
 
 class _Name(click.ParamType):  # type: ignore[type-arg] # the same
@@ -40,43 +63,64 @@ class _Name(click.ParamType):  # type: ignore[type-arg] # the same
         except ValueError as error:
             raise Misuse(str(error), 'use names like "backup" or "jobs/nightly"') from None
 
+    def shell_complete(
+        self, ctx: click.Context, param: click.Parameter, incomplete: str
+    ) -> list[CompletionItem]:
+        from click.shell_completion import CompletionItem
+
+        from consul_lock_cli.completion import names
+
+        return [CompletionItem(name) for name in names(connection_of(ctx), incomplete)]
+
 
 def _flag(param: click.Parameter | None) -> str:
     return f"{param.opts[-1]}: " if param else ""
 
 
-DURATION = _Duration()
+DURATION = Duration()
+POSITIVE = Duration(zero=False)
+"""A duration that cannot be 0."""
 NAME = _Name()
 
-# Option, what it is for the Client, and what --help says.
+# Option, metavar and what --help says; those without a metavar are pairs of flags.
 _TEXTS = [
-    ("--http-addr", "address", "ADDR", "Where Consul is [CONSUL_HTTP_ADDR; 127.0.0.1:8500]."),
-    ("--token", "token", "TOKEN", "ACL token; others can see it in ps [CONSUL_HTTP_TOKEN]."),
-    ("--token-file", "token_file", "FILE", "File with the token [CONSUL_HTTP_TOKEN_FILE]."),
-    ("--http-auth", "http_auth", "USER:PASS", "Basic authentication [CONSUL_HTTP_AUTH]."),
-    ("--ca-file", "ca_cert", "FILE", "Certificates of the CA [CONSUL_CACERT]."),
-    ("--ca-path", "ca_path", "DIR", "Folder of CA certificates [CONSUL_CAPATH]."),
-    ("--client-cert", "client_cert", "FILE", "Our own certificate [CONSUL_CLIENT_CERT]."),
-    ("--client-key", "client_key", "FILE", "Its key [CONSUL_CLIENT_KEY]."),
-    ("--tls-server-name", "tls_server_name", "HOST", "The server's name [CONSUL_TLS_SERVER_NAME]."),
-    ("--datacenter", "datacenter", "DC", "Datacenter; locks belong to one [the agent's]."),
-    ("--namespace", "namespace", "NS", "Enterprise namespace [CONSUL_NAMESPACE]."),
-    ("--partition", "partition", "NAME", "Enterprise partition [CONSUL_PARTITION]."),
+    ("--http-addr", "ADDR", "Where Consul is [CONSUL_HTTP_ADDR; 127.0.0.1:8500]."),
+    ("--token", "TOKEN", "ACL token; others can see it in ps [CONSUL_HTTP_TOKEN]."),
+    ("--token-file", "FILE", "File with the token [CONSUL_HTTP_TOKEN_FILE]."),
+    ("--http-auth", "USER:PASS", "Basic authentication [CONSUL_HTTP_AUTH]."),
+    ("--ssl/--no-ssl", None, "Whether to use https:// [CONSUL_HTTP_SSL; as the address says]."),
+    ("--ssl-verify/--no-ssl-verify", None,
+     "Whether to check the server's certificate [CONSUL_HTTP_SSL_VERIFY]."),
+    ("--ca-file", "FILE", "Certificates of the CA [CONSUL_CACERT]."),
+    ("--ca-path", "DIR", "Folder of CA certificates [CONSUL_CAPATH]."),
+    ("--client-cert", "FILE", "Our own certificate [CONSUL_CLIENT_CERT]."),
+    ("--client-key", "FILE", "Its key [CONSUL_CLIENT_KEY]."),
+    ("--tls-server-name", "HOST", "The server's name [CONSUL_TLS_SERVER_NAME]."),
+    ("--datacenter", "DC", "Datacenter; locks belong to one [the agent's]."),
+    ("--namespace", "NS", "Enterprise namespace [CONSUL_NAMESPACE]."),
+    ("--partition", "NAME", "Enterprise partition [CONSUL_PARTITION]."),
+]  # fmt: skip
+
+# Option, default, and what --help says.
+_TIMES = [
+    ("--connect-timeout", 3.0, POSITIVE, "How long connecting may take [3s]."),
+    ("--request-timeout", 10.0, POSITIVE, "How long one request may take [10s]."),
+    ("--retry-for", 15.0, DURATION,
+     "How long to ride out errors of Consul [15s], as in an election."),
 ]  # fmt: skip
 
 
-@dataclass(frozen=True)
-class Connection:
-    """Where Consul is and who we are; None leaves it to the environment."""
+# What `ps` shows, and what to use instead.
+_BETTER = {"token": "--token-file", "http-auth": "CONSUL_HTTP_AUTH"}
 
-    settings: dict[str, Any]
 
-    def client(self, talk: Talk, **more: Any) -> Client:
-        """A client.  The library is imported here, and not before somebody talks to Consul."""
-        from consul_lock import Client
-
-        talk.listen()
-        return Client(**self.settings, **more)
+def connection_of(ctx: click.Context) -> Connection:
+    """The connection that the options of a command ask for."""
+    settings = {name: ctx.params.get(name) for name in PARAMETERS.values()}
+    origins: dict[str, Origin] = {}
+    if isinstance(ctx, SettingsContext):
+        origins = {setting: ctx.origin(setting) for setting in PARAMETERS}
+    return Connection(settings, origins)
 
 
 def connection_options(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -84,46 +128,30 @@ def connection_options(command: Callable[..., Any]) -> Callable[..., Any]:
 
     @functools.wraps(command)
     def with_connection(**values: Any) -> Any:
-        names = [name for _, name, _, _ in _TEXTS] + ["verify"]
-        connection = Connection({name: values.pop(name) for name in names})
-        if connection.settings["token"] is not None:
-            talk = click.get_current_context().ensure_object(Talk)
-            talk.warn("--token can be seen by every user of this machine; --token-file cannot")
-        return command(connection=connection, **values)
+        ctx = click.get_current_context()
+        connection = connection_of(ctx)
+        for name, better in _BETTER.items():
+            if connection.origins.get(name, Origin("default")).source == "flag":
+                ctx.ensure_object(Talk).warn(
+                    f"--{name} can be seen by every user of this machine; {better} cannot"
+                )
+        others = {k: v for k, v in values.items() if k not in PARAMETERS.values()}
+        return command(connection=connection, **others)
 
+    decorated: Callable[..., Any] = with_connection
+    for flag, seconds, kind, text in reversed(_TIMES):
+        decorated = click.option(flag, type=kind, default=seconds, help=text)(decorated)
     decorated = click.option(
-        "--ssl-verify/--no-ssl-verify",
-        "verify",
-        default=None,
-        help="Whether to check the server's certificate [CONSUL_HTTP_SSL_VERIFY].",
-    )(with_connection)
-    for flag, name, metavar, text in reversed(_TEXTS):
-        decorated = click.option(flag, name, metavar=metavar, help=text)(decorated)
+        "--config", metavar="FILE", expose_value=False, is_eager=True, callback=_set_config,
+        help=f"File with settings [{CONFIG_VARIABLE}; the user's and the system's].",
+    )(decorated)  # fmt: skip
+    for flag, metavar, text in reversed(_TEXTS):
+        name = PARAMETERS[flag.removeprefix("--").partition("/")[0]]
+        # A flag without a default is None as long as nobody says anything.
+        decorated = click.option(flag, name, metavar=metavar, default=None, help=text)(decorated)
     return decorated
 
 
-def talk_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Add -v and -q; the command gets its `Talk` as ``talk``."""
-
-    @functools.wraps(command)
-    def with_talk(**values: Any) -> Any:
-        return command(talk=click.get_current_context().ensure_object(Talk), **values)
-
-    # Eager: they hold for the error in another option too.
-    verbose = click.option(
-        "-v", "--verbose", count=True, expose_value=False, is_eager=True, callback=_set_verbosity,
-        help="Tell what happens; -vv also shows the traceback of an error.",
-    )  # fmt: skip
-    quiet = click.option(
-        "-q", "--quiet", is_flag=True, expose_value=False, is_eager=True, callback=_set_quiet,
-        help="No hints and no warnings.",
-    )  # fmt: skip
-    return verbose(quiet(with_talk))
-
-
-def _set_verbosity(ctx: click.Context, param: click.Parameter, value: int) -> None:
-    ctx.ensure_object(Talk).verbosity = value
-
-
-def _set_quiet(ctx: click.Context, param: click.Parameter, value: bool) -> None:
-    ctx.ensure_object(Talk).quiet = value
+def _set_config(ctx: click.Context, param: click.Parameter, value: str | None) -> None:
+    if isinstance(ctx, SettingsContext):
+        ctx.config_path = value

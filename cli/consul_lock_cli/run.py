@@ -2,87 +2,57 @@
 
 from __future__ import annotations
 
-import os
 import shutil
+import sys
 
 import click
 
 from consul_lock_cli import signals
+from consul_lock_cli.ancestors import refuse_ours
 from consul_lock_cli.child import Child
-from consul_lock_cli.exits import ExitCode
-from consul_lock_cli.hold import Hold, Wanted
-from consul_lock_cli.options import (
-    DURATION,
-    NAME,
-    Connection,
-    connection_options,
-    talk_options,
-)
-from consul_lock_cli.talk import Misuse, Talk
+from consul_lock_cli.dry import rehearse
+from consul_lock_cli.ending import pass_on
+from consul_lock_cli.exits import ExitCode, failure
+from consul_lock_cli.hold import Done, Hold, Wanted
+from consul_lock_cli.interruption import Interrupted
+from consul_lock_cli.locking import locking_options
+from consul_lock_cli.manner import Manner, command_options
+from consul_lock_cli.options import Connection, connection_options
+from consul_lock_cli.patience import Patience, patience_options
+from consul_lock_cli.report import Report, report_options
+from consul_lock_cli.talk import Misuse, Talk, talk_options
 from consul_lock_cli.timing import check_timing
+from consul_lock_cli.what import What
 
-_EPILOG = (
+EPILOG = (
     "\b\nExit codes, beside those of COMMAND itself (128+n if signal n killed it):\n"
-    + "\n".join(
-        f"  {code:d}  {code.sentence}" for code in ExitCode if code is not ExitCode.OVERTIME
-    )
+    + "\n".join(f"  {code:d}  {code.sentence}" for code in ExitCode)
 )
 
 
 @click.command(
-    epilog=_EPILOG,
+    epilog=EPILOG,
     context_settings={"allow_interspersed_args": False},
     options_metavar="[OPTIONS] --key KEY [--]",
 )
-@click.option("-k", "--key", type=NAME, help="Name of the lock, as in 'consul lock KEY'.")
-@click.option("-n", "--nonblock", is_flag=True, help="Give up at once if it is held.")
-@click.option("-w", "--wait", type=DURATION, help="Give up after DUR [for ever].")
-@click.option(
-    "-E",
-    "--conflict-exit-code",
-    type=click.IntRange(0, 255),
-    default=int(ExitCode.HELD),
-    metavar="N",
-    help="Exit code if we give up [75].",
-)
-@click.option(
-    "--ttl",
-    type=DURATION,
-    default=10.0,
-    help="TTL of the session, 10s to 24h [10s]; after a crash Consul frees at twice that.",
-)
-@click.option(
-    "--lock-delay",
-    type=DURATION,
-    default=30.0,
-    help="How long Consul keeps a lost lock from others, up to 60s [30s]: our time to stop.",
-)
-@click.option(
-    "--kill-after",
-    type=DURATION,
-    default=5.0,
-    help="KILL so long after TERM [5s].",
-)
-@click.option(
-    "--retry-for",
-    type=DURATION,
-    default=15.0,
-    help="How long to ride out errors of Consul [15s], as in an election.",
-)
+@locking_options
+@patience_options
+@click.option("--hold", is_flag=True, help="Run nothing: print a JSON line, hold till a signal.")
+@command_options
+@report_options
+@click.option("--dry-run", is_flag=True, help="Say what would happen now, and do nothing.")
 @talk_options
 @connection_options
 @click.argument("command", nargs=-1, type=click.UNPROCESSED)
 def run(
     connection: Connection,
     talk: Talk,
-    key: str | None,
-    nonblock: bool,
-    wait: float | None,
-    conflict_exit_code: int,
-    ttl: float,
-    lock_delay: float,
-    kill_after: float,
-    retry_for: float,
+    what: What,
+    patience: Patience,
+    manner: Manner,
+    report: Report,
+    hold: bool,
+    dry_run: bool,
     command: tuple[str, ...],
 ) -> int:
     """Hold the lock KEY while COMMAND runs.
@@ -93,40 +63,91 @@ def run(
 
     Example: consul-lock run --key backup -w 10m -- /usr/local/bin/backup --all
     """
-    _refuse_a_limit(nonblock, command)
-    if key is None or not command:
-        what = "no --key: which lock?" if key is None else "no command to run"
-        raise Misuse(what, "consul-lock run --key NAME -- COMMAND")
-    patience = 0.0 if nonblock else wait
-    _refuse_our_ancestor(key, patience)
-    check_timing(ttl, lock_delay, kill_after)
-    if not lock_delay:
+    _refuse_a_limit(patience, command)
+    what.check()
+    if hold and command:
+        raise Misuse(f'--hold runs no command, but there is "{command[0]}"', "leave one out")
+    if hold and sys.stdout is None:
+        raise Misuse("--hold prints to stdout, which is closed", "leave it open, if to /dev/null")
+    if not hold and not command:
+        raise Misuse("no command to run", "consul-lock run --key NAME -- COMMAND")
+    refuse_ours(what, patience.wait)
+    check_timing(
+        what.ttl,
+        what.lock_delay,
+        0.0 if hold else manner.kill_after,
+        unsafe=manner.unsafe_timing,
+    )
+    if not what.lock_delay:
         talk.warn("--lock-delay 0: a session that is destroyed lets others in at once")
-    wanted = Wanted(key, patience, conflict_exit_code, ttl, lock_delay, kill_after, retry_for)
+    wanted = Wanted(what, patience, manner)
+    if dry_run:
+        return rehearse(wanted, command, connection, talk)
+    return under(wanted, command, connection, talk, report)
+
+
+def under(
+    wanted: Wanted,
+    command: tuple[str, ...],
+    connection: Connection,
+    talk: Talk,
+    report: Report,
+) -> int:
+    """Run the command under the lock; without a command, just hold it.  Returns the exit code.
+
+    Dies of the signal that killed the command, if one did.
+    """
+    done = hold_around(wanted, command, connection, talk, report)
+    return conclude(done, command, talk, report)
+
+
+def hold_around(
+    wanted: Wanted,
+    command: tuple[str, ...],
+    connection: Connection,
+    talk: Talk,
+    report: Report,
+) -> Done:
+    """How it went; if it raises, the report has been written."""
     ours = signals.take_over()
-    # Before the library is imported, as it starts threads.
-    child = Child(command, ours)
+    child = None
     try:
-        return Hold(wanted, command, connection, talk, ours).around(child)
+        # Before the library is imported, as it starts threads.
+        child = Child(command, ours, manner=wanted.manner) if command else None
+        return Hold(wanted, command, connection, talk, ours, report).around(child)
+    except Interrupted as stop:
+        report.write_interrupted(stop.signum, talk)
+        raise
+    except click.UsageError:
+        report.write(ExitCode.USAGE, talk)
+        raise
+    except BaseException as error:
+        report.write(failure(error).code, talk)
+        raise
     finally:
-        child.abandon()
+        if child is not None:
+            child.abandon()
 
 
-def _refuse_a_limit(nonblock: bool, command: tuple[str, ...]) -> None:
+def conclude(done: Done, command: tuple[str, ...], talk: Talk, report: Report) -> int:
+    """Write the report, and pass on how it ended."""
+    ended = done.ended
+    if done.code is not None or ended is None:
+        code = done.code or 0
+    else:
+        if ended.code < 0 and ended.stopped is None:
+            # We are about to die of the same signal.
+            report.write(128 - ended.code, talk)
+        code = pass_on(ended, command[0], talk)
+    report.write(code, talk)
+    return code
+
+
+def _refuse_a_limit(patience: Patience, command: tuple[str, ...]) -> None:
     """`consul lock -n 3 KEY COMMAND` is a semaphore; our -n is that of flock."""
-    if nonblock and command and command[0].isdecimal() and shutil.which(command[0]) is None:
+    number = command[0] if patience.wait == 0 and command else ""
+    if number.isdecimal() and shutil.which(number) is None:
         raise Misuse(
-            f'-n takes no number, so "{command[0]}" would be the command',
-            f"for a semaphore use --limit {command[0]}; -n is --nonblock, as with flock",
-        )
-
-
-def _refuse_our_ancestor(key: str, wait: float | None) -> None:
-    """Waiting for a lock that ends when we end would never end."""
-    held = os.environ.get("CONSUL_LOCK_HELD") == "true"
-    if held and os.environ.get("CONSUL_LOCK_KEY") == key and wait != 0:
-        session = os.environ.get("CONSUL_LOCK_SESSION", "unknown")
-        raise Misuse(
-            f"{key} would deadlock with our own ancestor (session {session}), which holds it",
-            "use another --key, or -n to give up at once",
+            f'-n takes no number, so "{number}" would be the command',
+            f"for a semaphore use --limit {number}; -n is --nonblock, as with flock",
         )

@@ -24,6 +24,10 @@ ENDING = frozenset({signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT
 STOPPING = frozenset({signal.SIGTSTP, signal.SIGTTIN, signal.SIGTTOU})
 """Job control: the terminal asks a program to stop for a while."""
 
+# Seconds.  timeout(1) sends its signal to us and then to our group, and service managers do the
+# like: what comes twice within this time was meant once.
+_ECHO = 0.05
+
 # Never blocked: the kernel's answer to a fault of our own, and what cannot be blocked.
 _FAULTS = frozenset(
     {
@@ -65,6 +69,11 @@ def give_back(signals: Signals) -> None:
     for theirs in signals.ignored:
         signal.signal(theirs, signal.SIG_IGN)
     signal.pthread_sigmask(signal.SIG_SETMASK, ())
+
+
+def swallow_echo(signum: int) -> None:
+    """Drop a repetition of a signal that was fetched just now, before it is acted upon."""
+    libc.fetch({signum}, _ECHO)
 
 
 def asked_to_end(signals: Signals) -> int | None:

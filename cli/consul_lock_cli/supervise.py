@@ -6,17 +6,21 @@ One loop in the main thread fetches signals, reaps children and looks at the lea
 
 from __future__ import annotations
 
+import enum
+import math
 import os
 import signal
-import time
 from collections.abc import Callable
 from typing import NamedTuple, Protocol
 
 from consul_lock_cli import libc
 from consul_lock_cli.child import Child
-from consul_lock_cli.group import Group
-from consul_lock_cli.signals import STOPPING, WAKE, Signals
+from consul_lock_cli.group import target
+from consul_lock_cli.manner import Manner
+from consul_lock_cli.signals import ENDING, STOPPING, WAKE, Signals, swallow_echo
+from consul_lock_cli.stopping import Stopping
 from consul_lock_cli.terminal import Terminal
+from consul_lock_cli.timing import now
 
 # How often we look whether the rest of the group is gone: the end of somebody else's child
 # sends us no signal.
@@ -36,24 +40,37 @@ class Lease(Protocol):
         """True if it is known already not to be held any more."""
 
 
+class Why(enum.Enum):
+    """Why we have stopped a command, where nobody else wanted it."""
+
+    LOST = "lost"
+    OVERTIME = "timeout"
+
+
 class Ended(NamedTuple):
     """How it ended."""
 
     code: int
     """The command's exit code, or minus the signal that killed it."""
     lost: bool
-    """The lease was lost while something still ran."""
+    """The lease was lost while something still ran, whatever became of that."""
     typed: bool
     """A signal that killed it was typed at the terminal, so it is meant for us too."""
     failure: OSError | None
     """Why it could not be run; None if it was."""
+    stopped: Why | None = None
+    """Why we have stopped it; None: we have not."""
+
+
+def _nothing(grace: float) -> None:
+    """Nobody wants to know."""
 
 
 class Supervisor:
     """Runs one child to its end, and its whole group.
 
-    ``kill_after``: seconds between the first signal and SIGKILL.  ``on_lost`` is told once,
-    with the seconds until SIGKILL.
+    ``on_lost`` and ``on_overtime`` are told once, with the seconds until SIGKILL; ``on_kill``
+    when it comes to that.  ``kill_after`` stands for a manner with nothing else in it.
     """
 
     def __init__(
@@ -62,41 +79,60 @@ class Supervisor:
         lease: Lease,
         signals: Signals,
         *,
-        kill_after: float,
-        on_lost: Callable[[float], None] = lambda grace: None,
+        manner: Manner | None = None,
+        kill_after: float = Manner().kill_after,
+        on_lost: Callable[[float], None] = _nothing,
+        on_overtime: Callable[[float], None] = _nothing,
+        on_kill: Callable[[], None] = lambda: None,
     ) -> None:
         self.terminal = Terminal()
         self._child = child
-        self._group = Group(child.pid)
+        self._manner = manner or Manner(kill_after=kill_after)
+        self._group = target(child.pid, foreground=self._manner.foreground)
+        self._stopping = Stopping(self._group, child.guardian, on_kill)
         self._lease = lease
         self._caught = signals.caught
-        self._kill_after = kill_after
         self._on_lost = on_lost
+        self._on_overtime = on_overtime
         self._status: int | None = None
         self._lost = False
-        self._terminated = False
-        self._kill_at: float | None = None
+        self._stopped: Why | None = None
+        self._needed = 0.0
+        self._overtime_at = math.inf
 
     def run(self, environment: dict[str, str | None]) -> Ended:
         """Let the child go; return when nothing of its group is left."""
         libc.adopt_orphans()
-        self.terminal.lend(self._child.pid)
+        self._lend()
+        self._needed = self._manner.needed(self._lease.remaining())
+        if self._manner.max_runtime is not None:
+            self._overtime_at = now() + self._manner.max_runtime
         self._child.go(environment)
-        while not self._over():
-            self._look_at_lease()
-            self._kill_if_due()
-            signum = libc.fetch(self._caught, self._patience())
-            if signum is not None:
-                self._handle(signum)
+        try:
+            self._watch()
+        except BaseException:
+            # A fault of ours: what is held will be let go of now.
+            self._group.signal(signal.SIGKILL)
+            raise
+        if self._child.guardian is not None:
+            self._child.guardian.dismiss()
         assert self._status is not None
         return self._ended(os.waitstatus_to_exitcode(self._status))
+
+    def _watch(self) -> None:
+        while not self._over():
+            self._look_at_lease()
+            self._look_at_clock()
+            fetched = libc.receive(self._caught, self._patience())
+            if fetched is not None:
+                self._handle(*fetched)
 
     def _ended(self, code: int) -> Ended:
         typed = self.terminal.lent and -code in (signal.SIGINT, signal.SIGQUIT)
         self.terminal.take_back()
         if code < 0:
             self.terminal.mend()
-        return Ended(code, self._lost, typed, self._child.failure())
+        return Ended(code, self._lost, typed, self._child.failure(), self._stopped)
 
     # -- the end --------------------------------------------------------------------------
 
@@ -104,11 +140,13 @@ class Supervisor:
         self._reap()
         if self._status is None:
             return False
-        if self._group.empty():
+        # What we stop, we stop altogether.
+        kept = self._manner.keep_leftovers and self._stopped is None
+        if kept or self._group.empty():
             return True
-        if self._kill_at is None and not self._terminated:
+        if not self._stopping.begun:
             # The command has ended and left processes behind.
-            self._stop(self._kill_after)
+            self._stopping.begin(self._manner.kill_after, signal.SIGTERM)
         return False
 
     def _reap(self) -> None:
@@ -125,6 +163,8 @@ class Supervisor:
     def _leader(self, status: int) -> None:
         if not os.WIFSTOPPED(status):
             self._status = status
+        elif os.WSTOPSIG(status) in (signal.SIGTTIN, signal.SIGTTOU) and self._lend(asked=True):
+            self._group.signal(signal.SIGCONT)
         elif os.WSTOPSIG(status) in STOPPING:
             self._suspend()
 
@@ -134,58 +174,66 @@ class Supervisor:
         if self._lost:
             return
         left = self._lease.remaining()
-        if self._lease.lost() or left <= self._kill_after:
-            self._lost = True
-            grace = max(0.0, min(self._kill_after, left))
-            self._stop(grace)
-            self._on_lost(grace)
+        if not self._lease.lost() and left > self._needed:
+            return
+        self._lost = True
+        then, kill_after = self._manner.on_lost, self._manner.kill_after
+        # Whoever asked for unsafe times wants them.
+        grace = kill_after if self._manner.unsafe_timing else max(0.0, min(kill_after, left))
+        if then.stops:
+            self._stopped = Why.LOST
+            self._stopping.begin(grace, self._manner.stop_signal)
+        elif then.signum is not None:
+            self._group.signal(then.signum)
+        self._on_lost(grace)
 
-    def _stop(self, grace: float) -> None:
-        """First signal now, SIGKILL after ``grace`` seconds, or earlier if that was planned."""
-        kill_at = _now() + grace
-        self._kill_at = kill_at if self._kill_at is None else min(self._kill_at, kill_at)
-        self._terminated = True
-        self._group.signal(signal.SIGTERM)
-        if grace > 0:
-            # What is stopped must run to see the signal; but not if its time is over.
-            self._group.signal(signal.SIGCONT)
-
-    def _kill_if_due(self) -> None:
-        if self._kill_at is not None and _now() >= self._kill_at:
-            self._group.signal(signal.SIGKILL)
-            # Again soon: a member may have forked at that moment.
-            self._kill_at = _now() + _POLL
+    def _look_at_clock(self) -> None:
+        if now() >= self._overtime_at:
+            self._overtime_at = math.inf
+            if self._status is None and not self._stopping.begun:
+                self._stopped = Why.OVERTIME
+                self._stopping.begin(self._manner.kill_after, self._manner.stop_signal)
+                self._on_overtime(self._manner.kill_after)
+        self._stopping.look()
 
     # -- signals --------------------------------------------------------------------------
 
     def _patience(self) -> float:
-        ends = [_IDLE]
-        if self._kill_at is not None:
-            ends.append(self._kill_at - _now())
+        ends = [_IDLE, self._stopping.kill_at - now(), self._overtime_at - now()]
         if not self._lost:
-            ends.append(self._lease.remaining() - self._kill_after)
+            ends.append(self._lease.remaining() - self._needed)
         if self._status is not None:
             ends.append(_POLL)
         return max(0.0, min(ends))
 
-    def _handle(self, signum: int) -> None:
+    def _handle(self, signum: int, by_kernel: bool) -> None:
         if signum in (signal.SIGCHLD, WAKE):
             return
+        if by_kernel and self._manner.foreground:
+            return  # a key at the terminal is for our whole group, so the command has it
+        if signum in ENDING:
+            swallow_echo(signum)
         if signum == signal.SIGTERM:
             self._terminate()
         elif signum in STOPPING:
             # We stop when the command has: it may refuse to.
             self._group.signal(signal.SIGTSTP)
         else:
+            if signum == signal.SIGCONT:
+                # A shell may have put us into the foreground.
+                self._lend()
             self._group.signal(signum)
             if signum in (signal.SIGINT, signal.SIGQUIT, signal.SIGHUP):
                 self._group.signal(signal.SIGCONT)
 
     def _terminate(self) -> None:
-        if self._terminated:
-            self._kill_at = _now()
+        if self._stopping.begun:
+            self._stopping.hurry()
         else:
-            self._stop(self._kill_after)
+            self._stopping.begin(self._manner.kill_after, signal.SIGTERM)
+
+    def _lend(self, asked: bool = False) -> bool:
+        return not self._manner.foreground and self.terminal.lend(self._child.pid, asked)
 
     def _suspend(self) -> None:
         """The command was stopped from the terminal: stop too, so that the shell sees it."""
@@ -194,11 +242,6 @@ class Supervisor:
         os.kill(os.getpid(), signal.SIGSTOP)
         # Here we go on; nothing was renewed meanwhile, so the lease is looked at first.
         self._look_at_lease()
-        self._kill_if_due()
-        self.terminal.lend(self._child.pid)
+        self._look_at_clock()
+        self._lend()
         self._group.signal(signal.SIGCONT)
-
-
-def _now() -> float:
-    # Counts the time a machine sleeps, as leases do.
-    return time.clock_gettime(time.CLOCK_BOOTTIME)

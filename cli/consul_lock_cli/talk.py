@@ -3,45 +3,73 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import sys
-import traceback
+from collections.abc import Callable
+from typing import Any
 
 import click
 
 
 class Talk:
-    """Our voice: errors always, hints and warnings unless quiet, the rest if asked for."""
+    """Our voice: errors always, hints and warnings unless quiet, the rest if asked for.
+
+    What is said is an event, too: with ``--log-format json`` each is one JSON object, with the
+    ``event`` and whatever else is known of it by name.
+    """
 
     def __init__(self) -> None:
         self.verbosity = 0
         """0: silent on success.  1: the story.  2: and the traceback of an error."""
         self.quiet = False
+        self.json = False
+        self.about: dict[str, Any] = {}
+        """What every event is about, such as the key."""
 
-    def error(self, text: str, hint: str = "") -> None:
+    def error(self, text: str, hint: str = "", *, event: str = "error", **more: Any) -> None:
         """Say what failed; ``hint`` is what to do about it."""
+        hint = "" if self.quiet else hint
+        if self.json:
+            self._log("error", event, text, {**({"hint": hint} if hint else {}), **more})
+            return
         self._say(f"consul-lock: {text}")
-        if hint and not self.quiet:
+        if hint:
             self._say(f"hint: {hint}")
 
     def warn(self, text: str) -> None:
         """Say what will not stop us."""
-        if not self.quiet:
+        if self.quiet:
+            return
+        if self.json:
+            self._log("warning", "warning", text, {})
+        else:
             self._say(f"consul-lock: warning: {text}")
 
-    def tell(self, text: str) -> None:
+    def tell(self, text: str, *, event: str = "note", **more: Any) -> None:
         """Say what everybody should know."""
-        if not self.quiet:
+        if self.quiet:
+            return
+        if self.json:
+            self._log("info", event, text, more)
+        else:
             self._say(f"consul-lock: {text}")
 
-    def note(self, text: str) -> None:
+    def note(self, text: str, *, event: str = "note", **more: Any) -> None:
         """Tell the story, to those who asked for it."""
-        if self.verbosity and not self.quiet:
-            self._say(f"consul-lock: {text}")
+        if self.verbosity:
+            self.tell(text, event=event, **more)
 
     def trace(self, error: BaseException) -> None:
         """Show where an error comes from, with -vv."""
-        if self.verbosity > 1:
-            self._say("".join(traceback.format_exception(error)).rstrip())
+        if self.verbosity < 2:
+            return
+        import traceback
+
+        text = "".join(traceback.format_exception(error)).rstrip()
+        if self.json:
+            self._log("debug", "traceback", text, {})
+        else:
+            self._say(text)
 
     def listen(self) -> None:
         """Say the library's warnings and log in our own words' form, not in Python's."""
@@ -55,6 +83,14 @@ class Talk:
 
         logging.getLogger("consul_lock").addHandler(Log())
         warnings.showwarning = lambda message, *_, **__: self.warn(str(message))
+
+    def _log(self, level: str, event: str, text: str, more: dict[str, Any]) -> None:
+        import json
+        from datetime import UTC, datetime
+
+        when = datetime.now(UTC).isoformat(timespec="milliseconds")[:-6] + "Z"
+        line = {"ts": when, "level": level, "event": event, **self.about, "message": text, **more}
+        self._say(json.dumps(line))
 
     def _say(self, text: str) -> None:
         # stderr may be closed, or a pipe that nobody reads: no reason to fail.
@@ -70,3 +106,37 @@ class Misuse(click.UsageError):
     def __init__(self, message: str, hint: str = "") -> None:
         super().__init__(message)
         self.hint = hint
+
+
+def talk_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add -v, -q and --log-format; the command gets its `Talk` as ``talk``."""
+
+    @functools.wraps(command)
+    def with_talk(**values: Any) -> Any:
+        return command(talk=click.get_current_context().ensure_object(Talk), **values)
+
+    # Eager: they hold for the error in another option too.
+    verbose = click.option(
+        "-v", "--verbose", count=True, expose_value=False, is_eager=True,
+        callback=_setting("verbosity"),
+        help="Tell what happens; -vv also shows the traceback of an error.",
+    )  # fmt: skip
+    quiet = click.option(
+        "-q", "--quiet", is_flag=True, expose_value=False, is_eager=True,
+        callback=_setting("quiet"),
+        help="No hints and no warnings.",
+    )  # fmt: skip
+    form = click.option(
+        "--log-format", type=click.Choice(["text", "json"]), default="text", expose_value=False,
+        is_eager=True,
+        callback=lambda ctx, param, value: _setting("json")(ctx, param, value == "json"),
+        help="What we say on stderr: lines of text, or a JSON object a line [text].",
+    )  # fmt: skip
+    return verbose(quiet(form(with_talk)))
+
+
+def _setting(name: str) -> Callable[[click.Context, click.Parameter, Any], None]:
+    def set_it(ctx: click.Context, param: click.Parameter, value: Any) -> None:
+        setattr(ctx.ensure_object(Talk), name, value)
+
+    return set_it

@@ -14,6 +14,9 @@ from consul_lock.errors import ConfigError
 VALUE_MOST = 4096
 """Bytes of a lock's value at most, so that watching and listing locks stays cheap."""
 
+# Seconds since the epoch: the last year that Python's calendar has.
+_YEAR_9999 = 253370764800
+
 # Waiters told to the next holder: about as many as fit.
 _HINTS_MOST = 10
 
@@ -63,7 +66,7 @@ def parse(session: str, value: str | bytes, token: int | None = None) -> Holder:
             int(about["pid"]),
             str(about.get("user", "")),
             str(about.get("command", "")),
-            float(about.get("since", 0.0)),
+            _moment(about.get("since", 0.0)),
             {str(k): str(v) for k, v in meta.items()} if isinstance(meta, dict) else {},
             _token(token, about.get("token")),
             value=str(about.get("value", "")),
@@ -83,6 +86,12 @@ def _object(value: str | bytes) -> dict[str, Any]:
     except (ValueError, RecursionError):
         return {}
     return found if isinstance(found, dict) else {}
+
+
+def _moment(value: Any) -> float:
+    """Seconds since the epoch that a calendar has; else 0.0, whatever somebody wrote there."""
+    seconds = float(value)
+    return seconds if 0 <= seconds < _YEAR_9999 else 0.0
 
 
 class About:

@@ -1,0 +1,94 @@
+"""The tests of the installed command, and which of them shows which promise.
+
+A promise is a line; what shows it is indented below it, as ``file: test``, and test_cases.py
+looks whether that is there.
+
+Exit codes and arguments
+  Success is silent and leaves no session and no key
+    test_run: test_success_is_silent_and_leaves_nothing
+  The command's code is ours, and the report tells its 75 from ours
+    test_run: test_the_exit_code_is_the_commands_and_the_lock_is_free
+    test_report: test_the_end_of_the_command_is_told_as_it_was
+  It dies of a signal: so do we, without a core
+    test_run: test_the_exit_code_is_the_commands_and_the_lock_is_free
+    test_supervise: test_a_command_that_dies_of_segv_leaves_no_core_of_us
+  126 and 127 in one line, with a hint, and the lock is free at once
+    test_run: test_the_exit_code_is_the_commands_and_the_lock_is_free
+    test_run: test_who_cannot_be_run_is_told_in_one_line
+  Options end at the command
+    test_run: test_options_end_at_the_command
+  Misuse, bad names and bad durations are 64 before any traffic
+    test_misuse: test_misuse_is_64_with_one_line_and_a_hint
+    test_misuse: test_nothing_is_imported_before_consul_is_asked
+    test_names: test_a_bad_name_is_refused
+    test_durations: test_what_is_no_finite_time_is_refused
+  Times that contradict each other are 64, naming both
+    test_misuse: test_times_that_contradict_each_other_are_named
+  Odd names and odd bytes arrive as they are
+    test_run: test_odd_names_are_kept_as_they_are
+    test_run: test_arguments_reach_the_command_byte_by_byte
+  A closed stdout does not keep the command from running
+    test_run: test_closed_streams_do_not_matter
+
+Waiting
+  A held lock with -n is 75, names the holder, and leaves no session; -w 0 is -n
+    test_waiting: test_a_held_lock_is_75_and_says_whose
+    test_waiting: test_giving_up_leaves_no_session
+  -E is obeyed
+    test_waiting: test_the_conflict_code_can_be_chosen
+  A waiter dies of a signal at once; its session is gone, and the command never ran
+    test_waiting: test_a_waiter_dies_of_a_signal_at_once
+    test_waiting: test_a_waiter_that_is_killed_never_runs_the_command
+  A release lets the waiter start; a destroyed session does after the lock-delay, and -v says so
+    test_waiting: test_a_waiter_starts_when_the_holder_ends
+    test_live: test_the_story_tells_of_a_lock_delay
+  Errors of the server are ridden out while waiting
+    test_trouble: test_errors_are_ridden_out_while_waiting
+  Waiting for our own ancestor is 64; other keys and free slots are fine
+    test_waiting: test_a_nested_run_of_another_key_is_fine
+    test_kinds: test_waiting_for_ourselves_is_refused_for_every_kind
+    test_kinds: test_an_ancestor_of_an_ancestor_counts_too
+    test_kinds: test_all_slots_in_the_hands_of_ancestors_is_a_deadlock
+  A plain value, another limit or another kind is 65, and nothing is left behind
+    test_run: test_a_plain_value_at_the_key_is_never_overwritten
+    test_kinds: test_who_disagrees_on_the_kind_is_65_and_leaves_nothing
+
+Losing the lock
+  A destroyed session, or a deleted key: TERM, 76, and no session is left
+    test_loss: test_a_lock_that_is_taken_away_stops_the_command
+    test_loss: test_a_loss_beats_the_code_of_the_command
+  A value that somebody writes over ours is no loss
+    test_loss: test_a_foreign_value_under_our_session_is_no_loss
+  An agent that dies and is back within five seconds is no loss
+    test_loss: test_an_agent_that_dies_and_is_back_soon_costs_nothing
+  Eight seconds without a leader are no loss
+    test_trouble: test_errors_under_the_lock_are_no_loss
+  --on-lost warn: the command's code, and a warning
+    test_loss: test_a_loss_can_be_a_warning_only
+  A frozen agent: the command is dead before the lock-delay could end
+    test_loss: test_a_frozen_agent_costs_the_lock_in_time
+
+Server, TLS, ACL
+  Refused is 69 after --retry-for, and nothing is started
+    test_trouble: test_nobody_there_is_69_after_the_time_for_retries
+    test_run: test_without_consul_the_command_never_starts
+  --fail-open runs it with CONSUL_LOCK_HELD=false and a warning
+    test_trouble: test_fail_open_runs_it_without_the_lock_and_says_so
+    test_trouble: test_fail_open_is_for_a_consul_out_of_reach_only
+  A token without the rights is 77 with the rule; one without agent:read will do
+    test_trouble: test_a_token_without_rights_is_77_with_the_rule_that_it_needs
+    test_trouble: test_the_rights_for_sessions_and_keys_are_enough
+  http to https, https to http, and a wrong CA are 78 with a hint
+    test_trouble: test_http_to_a_server_of_https_is_78
+    test_trouble: test_https_to_a_server_of_http_is_78
+    test_trouble: test_a_certificate_that_is_not_trusted_is_78
+  No token in ps, in what we say, in the report, or (unless it came from there) the environment
+    test_trouble: test_the_rights_for_sessions_and_keys_are_enough
+    test_run: test_a_token_that_came_as_an_option_is_not_passed_on
+  A flag beats the environment, and a bad variable is 78 and named
+    test_run: test_an_option_beats_the_environment
+    test_settings: test_a_bad_variable_is_78_and_is_named
+
+By construction, and shown by no test: a clock that is stepped changes nothing, as no deadline is
+taken from it (CLOCK_BOOTTIME); a name cannot have a NUL, as no argument can.
+"""

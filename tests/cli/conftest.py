@@ -10,6 +10,7 @@ from uuid import uuid4
 
 import pytest
 
+from tests.cli.supervised import PROGRAM
 from tests.cli.wrapper import COMMAND, PATIENCE, Running, consul, environment
 from tests.stage.agent import Agent
 
@@ -66,12 +67,30 @@ def holder(start: Callable[..., Running], key: str) -> Running:
 
 
 @pytest.fixture
+def supervise() -> Iterator[Callable[..., Running]]:
+    """``supervise("sh", "-c", ..., left=..., kill_after=...)``: a command under a made-up lease.
+
+    What is named is an option, and ``True`` one without a value.
+    """
+    with ExitStack() as stack:
+
+        def start(*command: str, **options: str | bool) -> Running:
+            given: list[str] = []
+            for name, value in options.items():
+                given += [f"--{name.replace('_', '-')}", *([] if value is True else [str(value)])]
+            separated = [*given, "--", *command] if command else given
+            return stack.enter_context(Running(separated, environment(), prefix=PROGRAM))
+
+        yield start
+
+
+@pytest.fixture
 def sessions(address: str) -> Callable[[int], list[str]]:
     """Ids of the sessions that a wrapper of this pid has in Consul."""
 
     def find(pid: int) -> list[str]:
         everything = consul(address, "GET", "/v1/session/list")
-        return [each["ID"] for each in everything if each["Name"].endswith(f":{pid}")]
+        return [each["ID"] for each in everything if f":{pid} " in f"{each['Name']} "]
 
     return find
 

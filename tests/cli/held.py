@@ -14,8 +14,10 @@ from typing import Any
 from consul_lock_cli.child import Child
 from consul_lock_cli.hold import Hold, Wanted
 from consul_lock_cli.interruption import Interrupted
+from consul_lock_cli.report import Report
 from consul_lock_cli.signals import die_by, take_over
 from consul_lock_cli.talk import Talk
+from consul_lock_cli.what import What
 
 
 class MadeUp:
@@ -64,12 +66,12 @@ class HoldMadeUp(Hold):
 
 def main(moment: str, *command: str) -> None:
     """As `consul_lock_cli.run` and `main` do it."""
-    wanted = Wanted("k", None, 75, ttl=10, lock_delay=30, kill_after=5, retry_for=15)
+    wanted = Wanted(What(("k",)))
     ours = take_over()
     child = Child(command, ours)
     made_up: Any = MadeUp(moment)
     try:
-        HoldMadeUp(wanted, command, made_up, Talk(), ours).around(child)
+        HoldMadeUp(wanted, command, made_up, Talk(), ours, Report()).around(child)
     except Interrupted as stop:
         child.abandon()
         die_by(stop.signum)

@@ -1,8 +1,8 @@
 """A program: supervise a command under a lease that is made up.
 
-`python supervised.py LEFT LOST_AFTER KILL_AFTER COMMAND...`: the lease has LEFT seconds, is
-never renewed, and is known to be lost after LOST_AFTER seconds.  The last line of stderr says
-how it ended.
+`python supervised.py --left S --lost-when FILE [OPTIONS] -- COMMAND...`: the lease has so many
+seconds, is never renewed, and is known to be lost once there is that file.  The other options
+are those of `consul-lock run` for the command.  The last line of stderr says how it ended.
 """
 
 from __future__ import annotations
@@ -11,43 +11,80 @@ import signal
 import sys
 import threading
 import time
+from pathlib import Path
+
+import click
 
 from consul_lock_cli.child import Child
 from consul_lock_cli.ending import pass_on
+from consul_lock_cli.manner import Manner, command_options
 from consul_lock_cli.signals import WAKE, take_over
 from consul_lock_cli.supervise import Supervisor
 from consul_lock_cli.talk import Talk
+
+PROGRAM = (sys.executable, str(Path(__file__).resolve()))
+"""How to run it."""
 
 
 class MadeUp:
     """A lease that ends when it is told to."""
 
-    def __init__(self, left: float, lost_after: float) -> None:
-        start = time.monotonic()
-        self._end, self._lost = start + left, start + lost_after
-        if lost_after < left:
+    def __init__(self, left: float, lost_when: Path | None) -> None:
+        self._end = time.monotonic() + left
+        self._lost = False
+        if lost_when is not None:
             main = threading.get_ident()
-            wake = threading.Timer(lost_after, lambda: signal.pthread_kill(main, WAKE))
-            wake.daemon = True
-            wake.start()
+            threading.Thread(target=self._lose, args=(lost_when, main), daemon=True).start()
 
     def remaining(self) -> float:
         return max(0.0, self._end - time.monotonic())
 
     def lost(self) -> bool:
-        return time.monotonic() >= self._lost
+        return self._lost
+
+    def _lose(self, when: Path, main: int) -> None:
+        while not when.exists():
+            threading.Event().wait(0.01)
+        self._lost = True
+        signal.pthread_kill(main, WAKE)
 
 
-def main(left: str, lost_after: str, kill_after: str, *command: str) -> int:
+@click.command(context_settings={"allow_interspersed_args": False})
+@click.option("--left", type=float, default=1000.0)
+@click.option("--lost-when", type=click.Path(path_type=Path))
+@click.option("--never-go", is_flag=True, help="Hold the command back until we are killed.")
+@command_options
+@click.argument("command", nargs=-1, type=click.UNPROCESSED)
+def main(
+    left: float, lost_when: Path | None, never_go: bool, manner: Manner, command: tuple[str, ...]
+) -> int:
     """Supervise, tell, and pass on."""
     ours = take_over()
-    child = Child(command, ours)
-    lease = MadeUp(float(left), float(lost_after))
-    supervisor = Supervisor(child, lease, ours, kill_after=float(kill_after))
+    child = Child(command, ours, manner=manner)
+    if never_go:
+        print("held back", flush=True)  # noqa: T201 - a program
+        signal.pause()
+    supervisor = Supervisor(
+        child,
+        MadeUp(left, lost_when),
+        ours,
+        manner=manner,
+        on_lost=lambda grace: _say(f"lost: {manner.after_loss(child.pid, grace)}"),
+        on_overtime=lambda grace: _say(f"overtime: {manner.stopping(child.pid, grace)}"),
+        on_kill=lambda: _say("killed"),
+    )
     ended = supervisor.run({"SUPERVISED": "yes"})
-    print(f"{ended.code} lost={ended.lost}", file=sys.stderr, flush=True)  # noqa: T201 - a program
+    _say(f"{ended.code} lost={ended.lost}")
     return pass_on(ended, command[0], Talk())
 
 
+def _say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)  # noqa: T201 - a program
+
+
 if __name__ == "__main__":
-    sys.exit(main(*sys.argv[1:]))
+    try:
+        sys.exit(main(standalone_mode=False))
+    except click.ClickException as error:
+        _say(error.format_message())
+        sys.exit(64)

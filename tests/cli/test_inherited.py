@@ -8,10 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.cli.supervised import PROGRAM
 from tests.cli.wrapper import Running, environment
-
-_PROGRAM = (sys.executable, str(Path(__file__).with_name("supervised.py")))
-_LEASE = ("1000", "1000", "5")
 
 _IGNORING = (
     "import os, signal as s, sys\n"
@@ -38,9 +36,9 @@ def test_what_was_ignored_at_our_start_stays_so(ignored: str, stays: bool) -> No
     # Whoever runs the tests may have us ignore more, such as a signal of its C library.
     given = _ignored_here() & ~_mask(signal.SIGPIPE) & ~_mask(signal.SIGXFSZ)
     signum = signal.Signals[f"SIG{ignored}"]
-    prefix = (sys.executable, "-c", _IGNORING, str(int(signum)), *_PROGRAM)
+    prefix = (sys.executable, "-c", _IGNORING, str(int(signum)), *PROGRAM)
     command = ["grep", "SigIgn", "/proc/self/status"]
-    with Running([*_LEASE, *command], environment(), prefix=prefix) as running:
+    with Running(command, environment(), prefix=prefix) as running:
         mask = int(running.line().split()[1], 16)
         assert running.wait() == 0
     assert mask == given | (_mask(signum) if stays else 0)
@@ -48,10 +46,10 @@ def test_what_was_ignored_at_our_start_stays_so(ignored: str, stays: bool) -> No
 
 def test_under_nohup_a_hangup_passes_us_by() -> None:
     """It neither reaches the command, nor ends us."""
-    prefix = (sys.executable, "-c", _IGNORING, str(int(signal.SIGHUP)), *_PROGRAM)
+    prefix = (sys.executable, "-c", _IGNORING, str(int(signal.SIGHUP)), *PROGRAM)
     script = "trap 'echo usr1; exit 0' USR1; echo ready; while :; do sleep 0.05; done"
     command = ["sh", "-c", script]
-    with Running([*_LEASE, *command], environment(), prefix=prefix) as running:
+    with Running(command, environment(), prefix=prefix) as running:
         assert running.line() == "ready"
         running.send(signal.SIGHUP)
         running.send(signal.SIGUSR1)
@@ -63,7 +61,7 @@ def test_under_nohup_a_hangup_passes_us_by() -> None:
 def test_the_environment_is_passed_on_unchanged(locale: dict[str, str]) -> None:
     """Python adds LC_CTYPE to an environment without a locale; the command does not see it."""
     given = {name: value for name, value in environment().items() if name[:3] not in ("LC_", "LAN")}
-    with Running([*_LEASE, "env"], {**given, **locale}, prefix=_PROGRAM) as running:
+    with Running(["env"], {**given, **locale}, prefix=PROGRAM) as running:
         seen = dict(line.split("=", 1) for line in iter(running.line, "") if "=" in line)
         assert running.wait() == 0
     assert seen.pop("SUPERVISED") == "yes"

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import signal
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
 from tests.cli.wrapper import Running, alive, consul, environment
 from tests.stage.agent import Agent
+from tests.stage.proxy import Proxy
 from tests.waiting import eventually
 
 Start = Callable[..., Running]
@@ -66,6 +69,47 @@ def test_a_loss_beats_the_code_of_the_command(start: Start, address: str, key: s
     assert running.line() == "ready"
     _destroy_session(address, key)
     assert running.wait() == 76
+
+
+def test_a_loss_can_be_a_warning_only(start: Start, address: str, key: str, tmp_path: Path) -> None:
+    """--on-lost warn: the command goes on, and its code stands; the report has the loss."""
+    script = "trap 'exit 5' USR1; echo ready; while :; do sleep 0.05; done"
+    status = tmp_path / "status"
+    running = start("--on-lost", "warn", "--status-file", str(status), "--", "sh", "-c", script)
+    assert running.line() == "ready"
+    _destroy_session(address, key)
+    eventually(lambda: f"LOST {key} after" in running.errors())
+    running.send(signal.SIGUSR1)
+    assert running.wait() == 5
+    (line,) = running.said()
+    assert line.endswith("; the command goes on")
+    told = json.loads(status.read_text())
+    assert (told["lost"], told["exit"]["kind"], told["exit"]["code"]) == (True, "exit", 5)
+
+
+@pytest.mark.slow
+def test_an_agent_that_dies_and_is_back_soon_costs_nothing(consul_binary: Path) -> None:
+    """A client agent of a living cluster: the servers have the session, and wait for its TTL."""
+    script = "trap 'exit 5' USR1; echo ready; while :; do sleep 0.05; done"
+    with Agent(consul_binary, name="server") as server:
+        join = {"retry_join": [f"127.0.0.1:{server.ports.serf}"], "retry_interval": "1s"}
+        with (
+            Agent(consul_binary, name="local", dev=False, config=join) as local,
+            Proxy(local.address) as proxy,
+        ):
+            arguments = ["run", "-k", "k", "--", "sh", "-c", script]
+            with Running(arguments, environment(proxy.address)) as running:
+                assert running.line() == "ready"
+                local.kill()
+                down = time.monotonic()
+                # Longer than from one renewal to the next, so that some fail.
+                eventually(lambda: time.monotonic() > down + 4)
+                local.start()
+                before = proxy.count("PUT", "session/renew")
+                eventually(lambda: proxy.count("PUT", "session/renew") >= before + 2)
+                running.send(signal.SIGUSR1)
+                assert running.wait() == 5
+                assert running.said() == []
 
 
 def test_a_foreign_value_under_our_session_is_no_loss(start: Start, address: str, key: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import signal
 import subprocess
 import sys
@@ -75,7 +76,10 @@ def test_the_command_knows_its_lock(locked_run: LockedRun, address: str, key: st
         for line in locked_run("--", "env").stdout.splitlines()
         if line.startswith("CONSUL_LOCK_")
     )
-    assert seen.pop("CONSUL_LOCK_SESSION").count("-") == 4
+    session = seen.pop("CONSUL_LOCK_SESSION")
+    assert session.count("-") == 4
+    (held,) = json.loads(seen.pop("CONSUL_LOCK_CHAIN"))
+    assert (held["keys"], held["mode"], held["session"]) == ([key], "lock", session)
     token = int(seen.pop("CONSUL_LOCK_TOKEN"))
     assert seen.pop("CONSUL_LOCK_ACQUIRED_AT").endswith("Z")
     assert seen == {
@@ -119,10 +123,12 @@ def test_arguments_reach_the_command_byte_by_byte(address: str, key: str, locale
 
 
 @pytest.mark.parametrize("name", ["a b", "a%2Fb", "a?b#c", "é"])
-def test_odd_names_are_kept_as_they_are(locked_run: LockedRun, key: str, name: str) -> None:
+def test_odd_names_are_kept_as_they_are(address: str, key: str, name: str) -> None:
     """Whatever an URL makes of their characters."""
-    result = locked_run("--key", f"{key}/{name}", "--", "sh", "-c", "echo $CONSUL_LOCK_KEY")
-    assert result.stdout == f"{key}/{name}\n"
+    arguments = ["run", "--key", f"{key}/{name}", "--", "sh", "-c", "echo $CONSUL_LOCK_KEY"]
+    with Running(arguments, environment(address)) as running:
+        assert running.line() == f"{key}/{name}"
+        assert running.wait() == 0
 
 
 @pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])

@@ -6,33 +6,16 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from tests.cli.supervised import PROGRAM
 from tests.cli.wrapper import Running, alive, environment
 from tests.waiting import eventually
 
-_PROGRAM = (sys.executable, str(Path(__file__).with_name("supervised.py")))
-_EVER = "1000"
-
 Supervise = Callable[..., Running]
-
-
-@pytest.fixture
-def supervise() -> Iterator[Supervise]:
-    """``supervise("sh", "-c", ..., left=..., lost_after=..., kill_after=...)``."""
-    with ExitStack() as stack:
-
-        def start(
-            *command: str, left: str = _EVER, lost_after: str = _EVER, kill_after: str = "5"
-        ) -> Running:
-            arguments = [left, lost_after, kill_after, *command]
-            return stack.enter_context(Running(arguments, environment(), prefix=_PROGRAM))
-
-        yield start
 
 
 def _told(script: str) -> list[str]:
@@ -66,8 +49,8 @@ def test_a_command_that_dies_of_segv_leaves_no_core_of_us(
     """The core would be that of the wrapper: useless, and it may hold a token."""
     monkeypatch.chdir(tmp_path)
     limited = ("sh", "-c", 'ulimit -S -c unlimited 2>/dev/null; exec "$@"', "sh")
-    everything = [_EVER, _EVER, "5", "sh", "-c", "ulimit -c 0; kill -SEGV $$"]
-    with Running(everything, environment(), prefix=(*limited, *_PROGRAM)) as running:
+    everything = ["sh", "-c", "ulimit -c 0; kill -SEGV $$"]
+    with Running(everything, environment(), prefix=(*limited, *PROGRAM)) as running:
         assert running.wait() == -signal.SIGSEGV
     assert list(tmp_path.iterdir()) == []
 
@@ -114,6 +97,35 @@ def test_a_second_term_kills_at_once(supervise: Supervise) -> None:
     assert running.wait() == -signal.SIGKILL
 
 
+@pytest.mark.parametrize("name", ["TERM", "INT"])
+def test_a_signal_and_its_echo_are_one(supervise: Supervise, name: str) -> None:
+    """timeout(1) sends it to us and to our group; a second TERM would kill."""
+    script = f"trap 'echo {name}' {name}; trap 'exit 7' USR1"
+    while True:
+        running = supervise(*_told(script), kill_after="600")
+        assert running.line() == "ready"
+        sent = time.monotonic()
+        running.send(signal.Signals[f"SIG{name}"])
+        eventually(lambda sent=sent: time.monotonic() > sent + 0.002)
+        running.send(signal.Signals[f"SIG{name}"])
+        if time.monotonic() < sent + 0.04:
+            break  # else it was no echo: this machine is busy
+    assert running.line() == name
+    running.send(signal.SIGUSR1)
+    assert running.wait() == 7
+    assert running.line() == ""
+
+
+def test_under_timeout_the_command_is_gone_in_time() -> None:
+    """It gets the TERM that is sent to us, once."""
+    everything = [*PROGRAM, "--", *_told("trap 'echo term; exit 3' TERM")]
+    with Running(everything, environment(), prefix=("timeout", "3")) as running:
+        assert running.line() == "ready"
+        assert running.line() == "term"
+        assert running.line() == ""
+        assert running.wait() == 124
+
+
 def test_grandchildren_are_gone_before_we_end(supervise: Supervise) -> None:
     """Also one that ignores TERM, and is nobody's child any more."""
     script = (
@@ -150,10 +162,11 @@ def test_a_zombie_that_nobody_reaps_does_not_hold_us_up(supervise: Supervise) ->
     """It stays in the group, but cannot do anything any more."""
     program = (
         "import os, time\n"
-        "if os.fork(): os._exit(0)\n"  # the leader ends
-        "group = os.getpgrp(); child = os.fork()\n"
-        "if child == 0: os._exit(0)\n"  # stays in the group, as a zombie
-        "os.setsid(); print(os.getpid(), flush=True); time.sleep(60)\n"  # its parent left
+        "ready, go = os.pipe()\n"
+        "if os.fork(): os.close(go); os.read(ready, 1); os._exit(0)\n"  # the leader ends
+        "if os.fork() == 0: os._exit(0)\n"  # stays in the group, as a zombie
+        "os.setsid(); print(os.getpid(), flush=True); os.close(go)\n"  # its parent left
+        "time.sleep(60)\n"
     )
     running = supervise(sys.executable, "-c", program, kill_after="0.3")
     pid = int(running.line())
@@ -163,12 +176,14 @@ def test_a_zombie_that_nobody_reaps_does_not_hold_us_up(supervise: Supervise) ->
         os.kill(pid, signal.SIGKILL)
 
 
-def test_a_known_loss_stops_the_command_at_once(supervise: Supervise) -> None:
+def test_a_known_loss_stops_the_command_at_once(supervise: Supervise, tmp_path: Path) -> None:
     """TERM comes within moments, KILL after the grace."""
-    running = supervise(*_told("trap 'echo term; exit 5' TERM"), lost_after="0.3")
+    lost = tmp_path / "lost"
+    running = supervise(*_told("trap 'echo term; exit 5' TERM"), lost_when=str(lost))
     assert running.line() == "ready"
+    lost.touch()
     assert running.line() == "term"
-    assert running.wait() == 5
+    assert running.wait() == 76
     assert "5 lost=True" in running.errors()
 
 
@@ -176,18 +191,19 @@ def test_without_renewals_the_command_is_dead_by_the_deadline(supervise: Supervi
     """TERM comes `kill_after` before the end of the lease, and KILL not later than that end."""
     script = f"exec {sys.executable} -c '{_CLOCK}'"
     started = time.monotonic()
-    running = supervise("sh", "-c", script, left="2", kill_after="0.8")
+    running = supervise("sh", "-c", script, left="3", kill_after="0.8")
     assert running.line() == "ready"
     assert running.line() == "term"
-    assert time.monotonic() - started >= 1.2
-    assert running.wait() == -signal.SIGKILL
+    assert time.monotonic() - started >= 2.2
+    assert running.wait() == 76
     assert time.monotonic() - started < 30
-    assert "lost=True" in running.errors()
+    assert "-9 lost=True" in running.errors()
 
 
 _CLOCK = (
-    "import signal, time; signal.signal(signal.SIGTERM, lambda *_: print(\"term\", flush=True)); "
-    "print(\"ready\", flush=True); time.sleep(60)"
+    "import os, signal, time; "
+    "signal.signal(signal.SIGTERM, lambda *_: os.write(1, b\"term\\n\")); "
+    "os.write(1, b\"ready\\n\"); time.sleep(60)"
 )  # fmt: skip
 
 
@@ -199,7 +215,8 @@ def test_a_lease_that_ended_while_we_were_frozen_leaves_no_grace(supervise: Supe
     frozen = time.monotonic()
     eventually(lambda: time.monotonic() > frozen + 2.5)
     running.send(signal.SIGCONT)
-    assert running.wait() == -signal.SIGKILL
+    assert running.wait() == 76
+    assert "-9 lost=True" in running.errors()
     assert running.line() == ""
 
 

@@ -82,7 +82,7 @@ def test_a_waiter_dies_of_a_signal_at_once(
     """A real death by it; the command never ran; nothing of it is left in Consul."""
     waiter = start("-v", "--", "echo", "started")
     _in_line(address, key)
-    launcher = children(waiter.pid)
+    launcher, *guardian = children(waiter.pid)
     sent = time.monotonic()
     waiter.send(signal.Signals[f"SIG{name}"])
     assert waiter.wait() == -signal.Signals[f"SIG{name}"]
@@ -90,7 +90,8 @@ def test_a_waiter_dies_of_a_signal_at_once(
     assert waiter.line() == ""
     assert sessions(waiter.pid) == []
     assert consul(address, "GET", f"/v1/kv/{key}/.queue/?keys") is None
-    assert len(launcher) == 1
+    assert len(guardian) == 1
+    eventually(lambda: not any(map(alive, [launcher, *guardian])))
 
 
 def test_a_waiter_dies_in_time_even_if_consul_is_frozen(own_agent: Agent) -> None:
@@ -129,7 +130,7 @@ def test_a_waiter_that_is_killed_never_runs_the_command(
     """The forked child sees the end of the pipe."""
     waiter = start("--", "echo", "started")
     _in_line(address, key)
-    (launcher,) = children(waiter.pid)
+    launcher, _ = children(waiter.pid)
     waiter.send(signal.SIGKILL)
     waiter.wait()
     assert waiter.line() == ""  # the end: the launcher had this pipe, too

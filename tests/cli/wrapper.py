@@ -24,7 +24,11 @@ PATIENCE = 30.0
 
 def environment(address: str | None = None, **more: str) -> dict[str, str]:
     """Ours, without what concerns Consul, and with the address of one."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("CONSUL_")}
+    kept = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(("CONSUL_", "CONSULLOCK_"))
+    }
     if "CONSUL_BIN" in os.environ:
         kept["CONSUL_BIN"] = os.environ["CONSUL_BIN"]
     if address is not None:

@@ -1,0 +1,131 @@
+"""What `consul-lock run` costs: time to start, processes and memory while the command runs.
+
+python benchmarks/cli.py [--rounds N] [--json FILE] [--imports]
+"""
+
+from __future__ import annotations
+
+import re
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from uuid import uuid4
+
+import rounds
+from real import real_agent
+
+from tests.cli.helpers import Helper, helpers_of, text_of
+from tests.cli.wrapper import Running, environment
+from tests.waiting import eventually
+
+OURS, IMPORTS, PYTHON = "consul-lock run -- true", "import click, consul.base", "python -c pass"
+AIM = 2.0
+MOST_HELPERS, MOST_MEMORY = 2, 40.0
+
+Times = dict[str, tuple[int, int]]
+
+# The installed command, as a crontab has it.
+_COMMAND = str(Path(sys.executable).with_name("consul-lock"))
+
+
+def timed(command: list[str], env: dict[str, str]) -> Callable[[], float]:
+    """Milliseconds from the start of a process to its end."""
+
+    def turn() -> float:
+        started = time.perf_counter()
+        subprocess.run(command, env=env, stdin=subprocess.DEVNULL, check=True)
+        return (time.perf_counter() - started) * 1000
+
+    return turn
+
+
+def helpers(env: dict[str, str]) -> list[Helper]:
+    """Who is there while a command runs, beside it."""
+    mark = uuid4().hex
+    with tempfile.TemporaryDirectory() as folder:
+        told = Path(folder, "pid")
+        script = f"echo $$ >{told}; exec sleep 60"
+        marked = {**env, "CONSUL_LOCK_BENCH": mark}
+        with Running(["run", "--key", "bench/helpers", "--", "sh", "-c", script], marked):
+            pid = int(eventually(lambda: text_of(told).strip()))
+            return helpers_of(mark, pid)
+
+
+def imported(command: list[str], env: dict[str, str]) -> Times:
+    """Microseconds (its own, with what it imports) of each module, by ``-X importtime``."""
+    result = subprocess.run(
+        [sys.executable, "-X", "importtime", *command],
+        env=env, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    found = re.findall(r"import time: +(\d+) \| +(\d+) \| +(\S+)", result.stderr)
+    return {name: (int(own), int(total)) for own, total, name in found}
+
+
+def print_imports(env: dict[str, str]) -> None:
+    """What we import and the measure does not, dearest first."""
+    ours = imported([_COMMAND, "run", "--key", "bench/imports", "--", "true"], env)
+    theirs = imported(["-c", IMPORTS], env)
+    more = {name: cost for name, cost in ours.items() if name not in theirs}
+    own = sum(cost for cost, _ in more.values()) / 1000
+    less = sum(cost for name, (cost, _) in theirs.items() if name not in ours) / 1000
+    print(f"imported beyond `{IMPORTS}`: {len(more)} modules, {own:.1f} ms; not: {less:.1f} ms")
+    rows = sorted(more.items(), key=lambda item: -item[1][0])[:25]
+    rounds.print_table(
+        ("module", "own ms", "in all"),
+        [(name, f"{cost / 1000:.2f}", f"{total / 1000:.2f}") for name, (cost, total) in rows],
+    )
+
+
+def main() -> None:
+    parser = rounds.options("The costs of the shell wrapper.")
+    parser.add_argument("--imports", action="store_true", help="say what the imports cost")
+    given = parser.parse_args()
+    with real_agent() as agent, tempfile.TemporaryDirectory() as compiled:
+        # As installed: with compiled modules, which the first, unmeasured round leaves there.
+        env = environment(agent.address, PYTHONPYCACHEPREFIX=compiled)
+        env.pop("PYTHONDONTWRITEBYTECODE", None)
+        run = [_COMMAND, "run", "--key", "bench/start", "--", "true"]
+        turns = {
+            OURS: timed(run, env),
+            IMPORTS: timed([sys.executable, "-c", IMPORTS], env),
+            PYTHON: timed([sys.executable, "-c", "pass"], env),
+        }
+        figures = rounds.interleave(turns, given.rounds)
+        beside = helpers(env)
+        if given.imports:
+            print_imports(env)
+    print(f"from start to end, milliseconds, {given.rounds} rounds")
+    rounds.print_table(
+        ("", "least", "median", "most"),
+        [
+            (name, *(f"{point(times):.1f}" for point in (min, statistics.median, max)))
+            for name, times in figures.items()
+        ],
+    )
+    resident = sum(helper.resident for helper in beside)
+    proportional = sum(helper.proportional for helper in beside)
+    print(
+        f"beside the command: {len(beside)} processes (aim: at most {MOST_HELPERS}),"
+        f" {resident:.1f} MB resident (aim: at most {MOST_MEMORY:g}),"
+        f" {proportional:.1f} MB if shared pages are counted once"
+    )
+    ratio = rounds.ratio(figures, OURS, IMPORTS)
+    rounds.print_ratios({f"{OURS} / {IMPORTS}": (ratio, f"at most {AIM:g}")})
+    rounds.write(
+        given.json,
+        {
+            "benchmark": "cli",
+            "unit": "milliseconds",
+            "figures": figures,
+            "ratios": {f"{OURS} / {IMPORTS}": ratio},
+            "helpers": [helper._asdict() for helper in beside],
+        },
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,206 @@
+"""How settings reach the commands: a group whose commands look up what was not given to them.
+
+A command declares its options and knows nothing of this.  Click asks `lookup_default` for an
+option that is not on the command line, and only then is a file read: `--help` reads none.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import click
+from click.core import ParameterSource
+
+from consul_lock_cli.catalogue import CONFIG_VARIABLE, SETTINGS, rivals
+from consul_lock_cli.config_file import BadSetting, find_files
+from consul_lock_cli.settings import Found, Origin, Settings, as_boolean
+from consul_lock_cli.talk import Misuse, Talk
+
+COMPLETION_VARIABLE = "_CONSUL_LOCK_COMPLETE"
+"""What the scripts that click writes for shells set."""
+
+_ALIASES = {"list": "ls", "force-release": "break"}
+
+# Where a command may have the names of the locks that it is about.
+_KEYS = ("key", "keys", "name", "names")
+
+
+def setting_of(command: click.Command, param: click.Parameter) -> str | None:
+    """The name of the setting that an option is; None if it comes from the command line only."""
+    if not isinstance(param, click.Option):
+        return None
+    names = {option.removeprefix("--") for option in param.opts if option.startswith("--")}
+    if command.name == "wait":
+        # It does not acquire, and that is what the setting is for.
+        names.discard("wait")
+    return next((name for name in names if name in SETTINGS), None)
+
+
+class SettingsContext(click.Context):
+    """The context of one command."""
+
+    def __init__(self, *args: Any, **more: Any) -> None:
+        super().__init__(*args, **more)
+        self.config_path: str | None = None
+        """The file of --config."""
+        self.looked_up: dict[str, Origin] = {}
+        """Where the settings come from that are neither flags nor defaults, by their names."""
+        self._settings: Settings | None = None
+        self._fault: BadSetting | None = None
+
+    @property
+    def settings(self) -> Settings:
+        """The environment and the files; raises `BadSetting`."""
+        if self._settings is None:
+            named = self.config_path
+            if named is None:
+                named = os.environ.get(CONFIG_VARIABLE)
+            # A shell that completes a line is told nothing.
+            warn = _nobody if self.resilient_parsing else self.ensure_object(Talk).warn
+            self._settings = Settings(os.environ, find_files(named, os.environ, warn))
+        return self._settings
+
+    def lookup_default(self, name: str, call: bool = True) -> Any:
+        """What click takes for an option that was not given; nothing for --help."""
+        param = next((param for param in self.command.params if param.name == name), None)
+        setting = setting_of(self.command, param) if param and call else None
+        if self._fault is not None and param is not None and call and not param.is_eager:
+            raise self._fault
+        if param is not None and setting is not None:
+            try:
+                value = self._value(param, setting)
+                if value is not None:
+                    return value
+            except BadSetting as error:
+                self._put_off(error, param)
+        return super().lookup_default(name) if call else super().lookup_default(name, call=False)
+
+    def _put_off(self, error: BadSetting, param: click.Parameter) -> None:
+        if self.resilient_parsing:
+            return
+        if not param.is_eager:
+            raise error
+        # Older clicks look at eager options before they come to a --help that was given.
+        self._fault = error
+
+    def find(self, setting: str) -> Found | None:
+        """The strongest source of a setting beside the command line."""
+        return self.settings.find(setting, self._keys())
+
+    def origin(self, setting: str) -> Origin:
+        """Where the value of an option comes from."""
+        for param in self.command.params:
+            if setting_of(self.command, param) == setting and self._given(param):
+                return Origin("flag", f"--{setting}")
+        return self.looked_up.get(setting, Origin("default"))
+
+    def _value(self, param: click.Parameter, setting: str) -> Any:
+        given = {setting_of(self.command, p) for p in self.command.params if self._given(p)}
+        found = None if given & rivals(setting) else self.find(setting)
+        if found is None:
+            return None
+        self.looked_up[setting] = found.origin
+        variable = SETTINGS[setting].variable or ""
+        if found.origin.source == "environment" and not variable.startswith("CONSULLOCK_"):
+            # The library reads those of Consul itself, and knows best what they mean.
+            return None
+        checked(self, param, found)
+        return written(param, found)
+
+    def _given(self, param: click.Parameter) -> bool:
+        return self.get_parameter_source(param.name or "") is ParameterSource.COMMANDLINE
+
+    def _keys(self) -> Iterator[str]:
+        for name in _KEYS:
+            # What was not given may still be a mark of click's own.
+            value = self.params.get(name)
+            values = value if isinstance(value, tuple) else (value,)
+            yield from (each for each in values if isinstance(each, str))
+
+
+def checked(ctx: click.Context, param: click.Parameter, found: Found) -> Any:
+    """The value as the command gets it; raises `BadSetting` if the option does not take it."""
+    value = written(param, found)
+    try:
+        return param.type_cast_value(ctx, value)
+    except click.UsageError as error:
+        text = error.message.removeprefix(f"{param.opts[-1]}: ")
+        raise BadSetting(f"{found.origin.where}: {text}") from None
+
+
+def written(param: click.Parameter, found: Found) -> Any:
+    """What was found, as it would stand on a command line."""
+    value, where = found.value, found.origin.where
+    if isinstance(param, click.Option) and param.is_flag:
+        return as_boolean(found)
+    if isinstance(value, bool):
+        raise BadSetting(f"{where}: write a value, not true or false")
+    if param.multiple:
+        if found.origin.source == "environment":
+            return tuple(str(value).split())
+        return value if isinstance(value, tuple) else (str(value),)
+    if isinstance(value, tuple):
+        raise BadSetting(f"{where}: write one value, not a list")
+    return str(value)
+
+
+def _nobody(text: str) -> None:
+    pass
+
+
+class Commands(click.Group):
+    """A group whose commands, whoever made them, take settings from everywhere."""
+
+    def add_command(self, cmd: click.Command, name: str | None = None) -> None:
+        """Add it, with our context."""
+        _adopt(cmd)
+        super().add_command(cmd, name)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """The command of that name; some have a second one."""
+        return super().get_command(ctx, _ALIASES.get(cmd_name, cmd_name))
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command.  If its options are wrong, say where the wrong one comes from."""
+        try:
+            return super().invoke(ctx)
+        except click.UsageError as error:
+            if isinstance(error.ctx, SettingsContext):
+                _blame(error, error.ctx)
+            raise
+
+    def main(self, *args: Any, **more: Any) -> Any:
+        """Run the command line, or answer a shell that wants to complete one."""
+        if instruction := os.environ.get(COMPLETION_VARIABLE):
+            from consul_lock_cli.completion import answer
+
+            return answer(self, instruction)
+        return super().main(*args, **more)
+
+
+def _adopt(command: click.Command) -> None:
+    command.context_class = SettingsContext
+    if isinstance(command, click.Group):
+        for each in command.commands.values():
+            _adopt(each)
+
+
+def _blame(error: click.UsageError, ctx: SettingsContext) -> None:
+    """A value of a file or a variable that a check of the command refuses is no misuse of it."""
+    message = error.format_message()
+    named = set(re.findall(r"--([a-z][a-z-]*[a-z])", message)) & set(SETTINGS)
+    param = error.param if isinstance(error, click.BadParameter) else None
+    if param is not None:
+        named.add(setting_of(ctx.command, param) or "")
+    guilty = {name: ctx.looked_up[name] for name in named if name in ctx.looked_up}
+    if not guilty:
+        return
+    text = "; ".join(f"--{name} comes from {origin.where}" for name, origin in guilty.items())
+    if any(ctx.origin(name).source == "flag" for name in named if name in SETTINGS):
+        # Both are to blame: what was typed can be typed in another way.
+        hint = getattr(error, "hint", "")
+        raise Misuse(message, f"{hint}; {text}" if hint else text) from error
+    raise BadSetting(f"{message} ({text})") from error

@@ -1,0 +1,109 @@
+"""`consul-lock completion`, and the answers to a shell that completes a line.
+
+Nobody wants to read errors in the middle of a line that they are typing, or to wait for them:
+whatever goes wrong, the answer is that there is nothing to complete.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import threading
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Literal, get_args
+
+import click
+
+from consul_lock_cli.commands import COMPLETION_VARIABLE
+from consul_lock_cli.talk import Talk
+
+if TYPE_CHECKING:
+    from click.shell_completion import ShellComplete
+
+    from consul_lock_cli.connection import Connection
+
+
+# Seconds in which Consul has to have answered.
+_PATIENCE = 1.0
+
+_HARMLESS = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_./@%+=,-]*")
+
+Shell = Literal["bash", "zsh", "fish"]
+SHELLS: tuple[Shell, ...] = get_args(Shell)
+
+
+@click.command(name="completion")
+@click.argument("shell", type=click.Choice(SHELLS))
+def completion(shell: Shell) -> None:
+    """Print the script that makes SHELL complete our command lines, names of locks too.
+
+    \b
+    bash:  consul-lock completion bash > ~/.local/share/bash-completion/completions/consul-lock
+    zsh:   consul-lock completion zsh  > a file _consul-lock in a folder of $fpath
+    fish:  consul-lock completion fish > ~/.config/fish/completions/consul-lock.fish
+    """
+    click.echo(script(shell, click.get_current_context().find_root().command))
+
+
+def script(shell: Shell, cli: click.Command) -> str:
+    """The script itself."""
+    from click.shell_completion import ShellComplete
+
+    # Not the source() of its class: that of bash starts a bash to ask it for its version.
+    return ShellComplete.source(_completer(cli, shell))
+
+
+def _completer(cli: click.Command, shell: str) -> ShellComplete:
+    from click.shell_completion import get_completion_class
+
+    kind = get_completion_class(shell)
+    if kind is None:
+        raise ValueError(f"no shell that is known: {shell}")
+    return kind(cli, {"obj": Talk()}, "consul-lock", COMPLETION_VARIABLE)
+
+
+def answer(cli: click.Command, instruction: str) -> int:
+    """What the script asks for: "bash_complete" and the like.  Silent whatever happens."""
+    shell, _, action = instruction.partition("_")
+    if shell in SHELLS and action == "complete":
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
+        try:
+            if found := _completer(cli, shell).complete():
+                click.echo(found)
+        except Exception:  # noqa: BLE001 - see above
+            pass
+    return 0
+
+
+def in_time(act: Callable[[], Any], seconds: float) -> None:
+    """Do something for so long at most; what fails or lasts longer is as if it were not done.
+
+    In a thread, as nothing else ends the resolution of a name.  The process ends without it.
+    """
+
+    def try_it() -> None:
+        try:
+            act()
+        except BaseException:  # noqa: BLE001 - see above
+            pass
+
+    thread = threading.Thread(target=try_it, daemon=True)
+    thread.start()
+    thread.join(seconds)
+
+
+def names(connection: Connection, incomplete: str) -> list[str]:
+    """Names of locks that begin so; none if Consul does not say so in time."""
+    found: list[str] = []
+    in_time(lambda: found.extend(_names(connection, incomplete)), _PATIENCE)
+    return found
+
+
+def _names(connection: Connection, incomplete: str) -> list[str]:
+    from consul_lock import Survey
+
+    impatient = dict.fromkeys(("connect_timeout", "request_timeout"), _PATIENCE)
+    with connection.client(Talk(), **impatient, retry_for=0.0) as client:
+        found = [status for status in Survey(client).below(incomplete) if status.kind != "foreign"]
+    # Others chose these names, and a shell reads what is put into its line.
+    return [status.name for status in found if _HARMLESS.fullmatch(status.name)]

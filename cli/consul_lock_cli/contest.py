@@ -1,0 +1,140 @@
+"""Getting the lock, or giving up: what `run` says and does until it has it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from consul_lock_cli import live
+from consul_lock_cli.durations import show_duration
+from consul_lock_cli.exits import ExitCode, complaint, failure
+from consul_lock_cli.patience import Patience
+from consul_lock_cli.report import Report
+from consul_lock_cli.talk import Talk
+from consul_lock_cli.what import What, who_holds
+from consul_lock_cli.whose import ahead_of_us, briefly, held_by
+
+if TYPE_CHECKING:
+    from consul_lock import Holder
+    from consul_lock_cli.what import Lockable
+
+
+class Contest:
+    """One attempt.  Its methods block, so they are called where a signal can end them."""
+
+    def __init__(self, what: What, patience: Patience, talk: Talk, report: Report) -> None:
+        self._what = what
+        self._patience = patience
+        self._talk = talk
+        self._report = report
+        self._started = time.monotonic()
+        self._told: list[str] = []
+
+    @property
+    def waited(self) -> float:
+        """Seconds since it began."""
+        return time.monotonic() - self._started
+
+    def splay(self) -> None:
+        """Sleep first, so that hosts whose clocks agree do not all come at once."""
+        import random
+
+        seconds = random.uniform(0.0, self._patience.splay)
+        self._talk.note(f"sleeping for {show_duration(seconds)}", event="splay")
+        time.sleep(seconds)
+
+    def contend(self, lock: Lockable) -> bool:
+        """Whether the lock was had."""
+        self._started = time.monotonic()
+        wait = self._patience.wait
+        if wait == 0:
+            return self._what.acquire(lock, 0)
+        if self._talk.verbosity:
+            return self._at_once(lock) or self._telling(lock)
+        if live.somebody_looks(self._talk):
+            return self._showing(lock)
+        return self._what.acquire(lock, wait)
+
+    def _at_once(self, lock: Lockable) -> bool:
+        """Try once, and tell who holds it if it is not to be had."""
+        from consul_lock import Unavailable
+
+        try:
+            if self._what.acquire(lock, 0):
+                return True
+            self._tell(who_holds(lock))
+        except Unavailable as error:
+            # One try says nothing yet: the next acquire rides errors out.
+            self._talk.note(f"trying again: {complaint(error)}", event="retrying")
+        return False
+
+    def _tell(self, holders: list[Holder]) -> None:
+        self._told = [holder.session for holder in holders]
+        who = held_by(holders)
+        self._talk.note(f"waiting for {self._what.title}, {who}", event="waiting")
+
+    def _telling(self, lock: Lockable) -> bool:
+        """Wait, and tell whenever others hold it, or nobody does and we must wait all the same."""
+
+        def look() -> Callable[[], None]:
+            holders = who_holds(lock)
+            changed = [holder.session for holder in holders] != self._told
+            return lambda: self._tell(holders) if changed else None
+
+        with live.Looking(look):
+            return self._what.acquire(lock, self._patience.wait)
+
+    def _showing(self, lock: Lockable) -> bool:
+        """Wait, and let a person see for what."""
+        line = live.Line()
+
+        def look() -> Callable[[], None]:
+            ahead = ahead_of_us(lock.waiters())
+            place = "" if ahead is None else f"; {ahead} ahead of us" if ahead else "; we are next"
+            holders = briefly(who_holds(lock))
+            return lambda: line.show(
+                f"consul-lock: waiting for {self._what.title}, {holders}{place}"
+            )
+
+        try:
+            with live.Looking(look):
+                return self._what.acquire(lock, self._patience.wait)
+        finally:
+            line.erase()
+
+    def busy(self, lock: Lockable) -> int:
+        """Say who holds it, and that nothing was started.  Returns the exit code."""
+        from consul_lock import ConsulLockError
+
+        code = self._patience.conflict_code
+        try:
+            who = held_by(who_holds(lock))
+        except ConsulLockError:
+            who = "held by somebody"
+        frees = show_duration(self._what.frees_after)
+        self._talk.error(
+            f"{self._what.title} is {who}: not started ({code})",
+            f"-w 10m waits; if that host is dead, it frees itself in about {frees}",
+            event="skipped",
+            code=code,
+        )
+        self._report.refused(ExitCode.HELD, code)
+        return code
+
+    def unavailable(self, error: BaseException) -> int:
+        """Say that Consul cannot be reached, and nothing was started.  Returns the exit code."""
+        code = self._patience.unavailable_code
+        self._talk.error(
+            f"{self._tried(error)}: not started ({code})", failure(error).hint, code=code
+        )
+        self._talk.trace(error)
+        self._report.refused(ExitCode.UNAVAILABLE, code)
+        return code
+
+    def unlocked(self, error: BaseException) -> None:
+        """Warn that the command runs all the same."""
+        self._talk.warn(f"{self._tried(error)}: running WITHOUT the lock")
+
+    def _tried(self, error: BaseException) -> str:
+        return f"{complaint(error)} (tried for {show_duration(self.waited)})"

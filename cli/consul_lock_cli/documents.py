@@ -1,0 +1,155 @@
+"""What --json prints: the documented fields of docs/json.md, and nothing else.
+
+A field is never renamed, removed or given another meaning within one version ``v``; new ones may
+come.  Times are RFC 3339 in UTC, and once more as seconds since the epoch; durations are seconds;
+what is not known is null.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from consul_lock import Change, Holder, SessionStatus, Status
+
+VERSION = 1
+
+HOLDER = (
+    "session", "host", "pid", "user", "command", "since", "since_epoch", "meta", "token",
+    "foreign", "vanished", "value",
+)  # fmt: skip
+"""Fields of whoever holds a lock, or waits for it."""
+
+STATUS = (
+    "name", "key", "kind", "state", "mode", "limit", "holders", "waiters", "flags", "index",
+    "value", "size", "problem",
+)  # fmt: skip
+"""Fields of a lock, or of anything else that is there."""
+
+SESSION = (
+    "alive", "session_name", "node", "node_health", "node_checks", "ttl", "lock_delay", "behavior",
+    "checks", "service_checks",
+)  # fmt: skip
+"""What `holders` says besides `HOLDER`: the session behind it."""
+
+EVENT = ("event", "at", "at_epoch", "name", "key", "kind", "state", "mode", "holder")
+"""Fields of something that has happened."""
+
+BROKEN = (*HOLDER, "name", "key")
+"""Fields of a holder whose session was destroyed."""
+
+# Characters of a foreign value: to recognise it.  Some are half a megabyte.
+_VALUE_MOST = 256
+
+
+def dumps(value: Any) -> str:
+    """JSON in ASCII: no escape sequence of anybody's gets through."""
+    import json  # every start of ours would pay for it
+
+    return json.dumps(value)
+
+
+def document(items: Iterable[Mapping[str, Any]], **more: Any) -> str:
+    """All items, as one document of one line."""
+    return dumps({"v": VERSION, "items": list(items), **more})
+
+
+def line(item: Mapping[str, Any]) -> str:
+    """One item of a stream."""
+    return dumps({"v": VERSION, **item})
+
+
+def error(code: int, message: str) -> str:
+    """What is printed instead if it fails."""
+    return document((), error={"code": int(code), "message": message})
+
+
+def status_item(status: Status) -> dict[str, Any]:
+    """A lock, a semaphore, or what else is there."""
+    foreign = status.kind == "foreign"
+    return {
+        "name": status.name,
+        "key": status.key,
+        "kind": status.kind,
+        "state": status.state,
+        "mode": status.mode or None,
+        "limit": status.limit,
+        "holders": [holder_item(h, h.session in status.vanished) for h in status.holders],
+        "waiters": [holder_item(waiter) for waiter in status.waiters],
+        "flags": status.flags,
+        "index": status.index or None,
+        "value": _text(status.value) if foreign else None,
+        "size": len(status.value) if foreign else None,
+        "problem": status.problem or None,
+    }
+
+
+def _text(value: bytes) -> str:
+    # A character may take four bytes.
+    return value[: 4 * _VALUE_MOST].decode("utf-8", "replace")[:_VALUE_MOST]
+
+
+def holder_item(holder: Holder, vanished: bool = False) -> dict[str, Any]:
+    """Who holds it, or waits for it."""
+    since = moment(holder.since)
+    return {
+        "session": holder.session,
+        "host": holder.host or None,
+        "pid": holder.pid or None,
+        "user": holder.user or None,
+        "command": holder.command or None,
+        "since": since,
+        "since_epoch": holder.since if since else None,
+        "meta": dict(holder.meta),
+        "token": holder.token,
+        "foreign": holder.foreign,
+        "vanished": vanished,
+        "value": holder.value or None,
+    }
+
+
+def session_item(session: SessionStatus | None, vanished: bool) -> dict[str, Any]:
+    """The session behind a holder; None: it is not alive, or hidden from us."""
+    if session is None:
+        return {**dict.fromkeys(SESSION), "alive": False if vanished else None}
+    return {
+        "alive": True,
+        "session_name": session.name,
+        "node": session.node,
+        "node_health": session.node_health or None,
+        "node_checks": dict(session.node_checks),
+        "ttl": session.ttl or None,
+        "lock_delay": session.lock_delay,
+        "behavior": session.behavior,
+        "checks": list(session.checks),
+        "service_checks": list(session.service_checks),
+    }
+
+
+def event_item(change: Change, at: float) -> dict[str, Any]:
+    """Something that has happened, as it was seen."""
+    status = change.status
+    return {
+        "event": change.what,
+        "at": moment(at),
+        "at_epoch": at,
+        "name": status.name,
+        "key": status.key,
+        "kind": status.kind,
+        "state": status.state,
+        "mode": status.mode or None,
+        "holder": holder_item(change.holder, change.holder.session in status.vanished),
+    }
+
+
+def moment(epoch: float) -> str | None:
+    """A time in RFC 3339.  None: there is none, or none that a calendar has."""
+    if not epoch:
+        return None
+    try:
+        when = datetime.fromtimestamp(epoch, UTC)
+    except (OverflowError, OSError, ValueError):
+        return None
+    return when.isoformat(timespec="milliseconds")[:-6] + "Z"

@@ -1,0 +1,46 @@
+"""What a command is told of the lock that it runs under."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from consul_lock_cli.ancestors import CHAIN, chain_with
+from consul_lock_cli.what import What
+from consul_lock_cli.whose import when
+
+if TYPE_CHECKING:
+    from consul_lock_cli.what import Lockable
+
+# What only a command under a lock is told.
+_OF_A_LOCK = (
+    "CONSUL_LOCK_SESSION", "CONSUL_LOCK_TOKEN", "CONSUL_LOCK_MODE", "CONSUL_LOCK_LIMIT",
+    "CONSUL_LOCK_ACQUIRED_AT", "CONSUL_LOCK_TTL",
+)  # fmt: skip
+
+
+def locked(what: What, lock: Lockable, acquired: float) -> dict[str, str | None]:
+    """Changes of the environment; None takes a variable out.  ``acquired``: since the epoch."""
+    session = lock.session_id
+    return {
+        "CONSUL_LOCK_HELD": "true",
+        "CONSUL_LOCK_KEY": all_keys(what),
+        "CONSUL_LOCK_SESSION": session,
+        "CONSUL_LOCK_TOKEN": str(lock.token),
+        "CONSUL_LOCK_MODE": what.mode,
+        "CONSUL_LOCK_LIMIT": None if what.limit is None else str(what.limit),
+        "CONSUL_LOCK_ACQUIRED_AT": when(acquired),
+        "CONSUL_LOCK_TTL": f"{what.ttl:g}",
+        CHAIN: chain_with(what, session),
+    }
+
+
+def unlocked(what: What) -> Mapping[str, str | None]:
+    """The same for a command that runs though there is no lock to be had."""
+    nothing: dict[str, str | None] = dict.fromkeys(_OF_A_LOCK)
+    return nothing | {"CONSUL_LOCK_HELD": "false", "CONSUL_LOCK_KEY": all_keys(what)}
+
+
+def all_keys(what: What) -> str:
+    """The names, one a line: they have no control characters."""
+    return "\n".join(what.keys)

@@ -1,0 +1,43 @@
+"""`run --hold`: hold the lock with no command, until a signal comes."""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import TYPE_CHECKING
+
+from consul_lock_cli import signals
+from consul_lock_cli.environment import all_keys
+from consul_lock_cli.exits import ExitCode
+from consul_lock_cli.interruption import Interrupted, interruptible
+from consul_lock_cli.talk import Talk
+from consul_lock_cli.what import What
+from consul_lock_cli.whose import when
+
+if TYPE_CHECKING:
+    from consul_lock_cli.what import Lockable
+
+
+def keep(what: What, lock: Lockable, acquired: float, talk: Talk, ours: signals.Signals) -> bool:
+    """Tell on stdout what is held, and wait.  Whether it was lost; a signal is no loss."""
+    about = {
+        "v": 1, "event": "acquired", "key": all_keys(what), "keys": list(what.keys),
+        "mode": what.mode, "limit": what.limit, "session": lock.session_id, "token": lock.token,
+        "acquired_at": when(acquired), "acquired_at_epoch": round(acquired, 3), "ttl": what.ttl,
+    }  # fmt: skip
+    sys.stdout.write(json.dumps(about) + "\n")
+    sys.stdout.flush()
+    try:
+        interruptible(ours, lambda: _wait_for_loss(lock))
+    except Interrupted:
+        return False
+    reason = lock.lost_reason
+    why = reason.value if reason else "no renewal succeeded for too long"
+    talk.error(f"LOST {what.title}: {why} ({ExitCode.LOST:d})", event="lost", reason=why)
+    return True
+
+
+def _wait_for_loss(lock: Lockable) -> None:
+    # At its deadline it is over, whether the loss has been told or not.
+    while lock.held:
+        lock.lost.wait(lock.remaining())

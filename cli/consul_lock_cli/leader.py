@@ -1,0 +1,85 @@
+"""`consul-lock leader`: run a command while leading an election, again and again."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import Any
+
+import click
+
+from consul_lock_cli.ancestors import refuse_ours
+from consul_lock_cli.hold import Wanted
+from consul_lock_cli.locking import session_options
+from consul_lock_cli.manner import Manner, command_options
+from consul_lock_cli.options import DURATION, NAME, Connection, connection_options
+from consul_lock_cli.patience import Patience
+from consul_lock_cli.report import Report, report_options
+from consul_lock_cli.run import EPILOG, conclude, hold_around
+from consul_lock_cli.supervise import Why
+from consul_lock_cli.talk import Misuse, Talk, talk_options
+from consul_lock_cli.timing import check_timing
+from consul_lock_cli.what import Mode, What
+
+# Bytes of the value: with the rest that is said of a holder it has to fit into its record.
+_VALUE_MOST = 1024
+
+
+@click.command(
+    epilog=EPILOG,
+    context_settings={"allow_interspersed_args": False},
+    options_metavar="[OPTIONS] --key KEY [--]",
+)
+@click.option("-k", "--key", "keys", type=NAME, multiple=True, help="Name of the election.")
+@click.option("--value", default="", metavar="TEXT", help="What the leader says, for all to see.")
+@click.option("-w", "--wait", type=DURATION, help="Give up after DUR without leading [for ever].")
+@session_options
+@command_options
+@report_options
+@talk_options
+@connection_options
+@click.argument("command", nargs=-1, type=click.UNPROCESSED)
+def leader(
+    connection: Connection,
+    talk: Talk,
+    session: dict[str, Any],
+    manner: Manner,
+    report: Report,
+    keys: tuple[str, ...],
+    value: str,
+    wait: float | None,
+    command: tuple[str, ...],
+) -> int:
+    """Run COMMAND while we are the leader of KEY.
+
+    It campaigns until it leads, and starts COMMAND.  If the lead is lost, COMMAND is stopped
+    before anybody else can lead, and it campaigns again.  When COMMAND ends by itself, so do we,
+    with its exit code, and the next candidate leads at once.
+
+    Example: consul-lock leader --key scheduler -- /usr/local/bin/scheduler
+    """
+    if len(keys) > 1:
+        raise Misuse("an election has one --key", "run one 'consul-lock leader' for each")
+    if len(value.encode("utf-8", "surrogateescape")) > _VALUE_MOST:
+        raise Misuse(f"--value is longer than {_VALUE_MOST} bytes", "publish where to find it")
+    what = What(keys, Mode.LEADER, **session, value=value)
+    what.check()
+    if not command:
+        raise Misuse("no command to run", "consul-lock leader --key NAME -- COMMAND")
+    refuse_ours(what, wait)
+    check_timing(what.ttl, what.lock_delay, manner.kill_after, unsafe=manner.unsafe_timing)
+    wanted = Wanted(what, Patience(wait), manner)
+    done = hold_around(wanted, command, connection, talk, report)
+    if not done.asked and done.ended is not None and done.ended.stopped is Why.LOST:
+        talk.tell(f"campaigning for {what.title} again", event="campaigning")
+        _once_more(report)
+    return conclude(done, command, talk, report)
+
+
+def _once_more(report: Report) -> None:
+    """Begin anew, as the same process: the library has started threads by now, and what has
+    threads cannot fork a command safely."""
+    report.survive()
+    # Signals stay blocked, so none is lost.  Nothing of ours is open but what Python opened,
+    # which closes itself.
+    os.execv(sys.executable, sys.orig_argv)

@@ -1,0 +1,184 @@
+"""What people read: tables and lines, with nothing in them that could move their cursor."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import click
+
+from consul_lock_cli.documents import moment
+from consul_lock_cli.durations import show_duration
+from consul_lock_cli.names import shown
+
+if TYPE_CHECKING:
+    from consul_lock import Holder, SessionStatus, Status
+
+# Holders named in one cell.
+_NAMED_MOST = 4
+
+_COLORS = {"held": "yellow", "free": "green", "vanished": "red", "foreign": "magenta"}
+_HEALTH = {"passing": "green", "warning": "yellow", "critical": "red"}
+_KINDS = {"none": "nothing is there", "read-write": "read/write lock", "foreign": "no lock"}
+
+Row = Sequence[str]
+
+
+def wants_color(choice: str) -> bool:
+    """Whether what goes to stdout may have colours."""
+    if choice != "auto":
+        return choice == "always"
+    if os.environ.get("NO_COLOR") or os.environ.get("TERM") in (None, "", "dumb"):
+        return False
+    return sys.stdout is not None and sys.stdout.isatty()
+
+
+def table(head: Row, rows: Sequence[Row], styled: int | None = None) -> str:
+    """Columns under their names; the column ``styled`` has colours, by what it says."""
+    every = [head, *rows]
+    widths = [max(len(row[column]) for row in every) for column in range(len(head))]
+    lines = []
+    for number, row in enumerate(every):
+        cells = [text.ljust(width) for text, width in zip(row, widths, strict=True)]
+        cells[-1] = row[-1]
+        if number and styled is not None:
+            cells[styled] = _styled(cells[styled])
+        text = "  ".join(cells).rstrip()
+        lines.append(text if number else click.style(text, bold=True))
+    return "\n".join(lines)
+
+
+def _styled(cell: str) -> str:
+    return click.style(cell, fg={**_COLORS, **_HEALTH}.get(cell.strip()))
+
+
+def state(status: Status) -> str:
+    """In one word."""
+    return "foreign" if status.kind == "foreign" else status.state
+
+
+def mode(status: Status) -> str:
+    """How it is held, in one or two words."""
+    if status.kind == "semaphore":
+        limit = "?" if status.limit is None else status.limit
+        return f"sem {len(status.holders)}/{limit}"
+    if status.kind == "read-write":
+        readers = len(status.holders)
+        return f"read {readers}" if status.mode == "read" and readers > 1 else status.mode or "rw"
+    return "lock" if status.kind == "lock" else "-"
+
+
+def status_table(statuses: Sequence[Status], now: float) -> str:
+    """A line for each."""
+    rows = [
+        (
+            shown(each.name, 512),
+            state(each),
+            mode(each),
+            _holders(each),
+            age(each.holders[0], now) if each.holders else "-",
+            str(len(each.waiters)),
+        )
+        for each in statuses
+    ]
+    return table(("KEY", "STATE", "MODE", "HOLDER", "SINCE", "WAITERS"), rows, 1)
+
+
+def _holders(status: Status) -> str:
+    if status.kind == "foreign":
+        text = shown(status.value.decode("utf-8", "replace"), 30)
+        return f'value "{text}", flags {status.flags}'
+    if len(status.holders) == 1:
+        (holder,) = status.holders
+        command = f' "{shown(holder.command, 30)}"' if holder.command else ""
+        user = f" {shown(holder.user, 20)}" if holder.user else ""
+        return f"{_short(holder)}{user}{command}"
+    named = [_short(holder) for holder in status.holders[:_NAMED_MOST]]
+    more = len(status.holders) - _NAMED_MOST
+    return " ".join([*named, *([f"and {more} more"] if more > 0 else [])]) or "-"
+
+
+def _short(holder: Holder) -> str:
+    return f"session {shown(holder.session, 13)}" if holder.foreign else _process(holder)
+
+
+def _process(holder: Holder) -> str:
+    return f"{shown(holder.host)}:{holder.pid}"
+
+
+def age(holder: Holder, now: float) -> str:
+    """For how long, by our clock and its own."""
+    since = moment(holder.since)
+    return "-" if since is None else show_duration(round(max(0.0, now - holder.since)))
+
+
+def describe(status: Status, now: float) -> str:
+    """All that is known of one, on several lines."""
+    what = _KINDS.get(status.kind, status.kind)
+    if status.kind == "semaphore":
+        limit = "no limit yet" if status.limit is None else f"{status.limit}"
+        what = f"semaphore, {len(status.holders)} of {limit}"
+    elif status.mode in ("read", "write"):
+        what = f"{what}, {status.mode}"
+    word = click.style(state(status), fg=_COLORS.get(state(status)))
+    lines = [f"{shown(status.name, 512)}: {word} ({what})"]
+    if status.problem:
+        text = shown(status.value.decode("utf-8", "replace"))
+        lines.append(f'  value      "{text}" ({len(status.value)} bytes), flags {status.flags}')
+        lines.append(f"  problem    {shown(status.problem, 500)}")
+    for holder in status.holders:
+        dead = "; VANISHED: its session is gone" if holder.session in status.vanished else ""
+        lines.append(f"  holder     {who(holder, now)}{dead}")
+        lines += [f"             {text}" for text in _details(holder)]
+    for place, waiter in enumerate(status.waiters, 1):
+        lines.append(f"  waiter {place:<3} {who(waiter, now)}")
+    return "\n".join(lines)
+
+
+def who(holder: Holder, now: float) -> str:
+    """In one line, for people."""
+    if holder.foreign:
+        return f"session {shown(holder.session)} (a client that says nothing of itself)"
+    user = f" ({shown(holder.user)})" if holder.user else ""
+    since = moment(holder.since)
+    day, _, time_of_day = (since or "T").partition("T")
+    when = f", since {day} {time_of_day[:8]}Z, {age(holder, now)}" if since else ""
+    return f"{shown(holder.host)} pid {holder.pid}{user}{when}"
+
+
+def _details(holder: Holder) -> list[str]:
+    token = "" if holder.token is None else f" token {holder.token}"
+    lines = [] if holder.foreign and not token else [f"session {shown(holder.session)}{token}"]
+    if holder.command:
+        lines.append(f"command {shown(holder.command, 200)}")
+    if holder.meta:
+        pairs = " ".join(f"{k}={v}" for k, v in sorted(holder.meta.items()))
+        lines.append(f"meta {shown(pairs, 500)}")
+    if holder.value:
+        lines.append(f"value {shown(holder.value, 200)}")
+    return lines
+
+
+def holder_table(status: Status, sessions: dict[str, SessionStatus]) -> str:
+    """A line for each holder, with what is behind it."""
+    now, rows = time.time(), []
+    for holder in status.holders:
+        known = sessions.get(holder.session)
+        gone = "session gone" if holder.session in status.vanished else ""
+        rows.append(
+            (
+                "-" if holder.foreign else _process(holder),
+                shown(holder.user, 20) or "-",
+                age(holder, now),
+                "-" if holder.token is None else str(holder.token),
+                shown(holder.session),
+                shown(known.node) if known else "-",
+                (known.node_health if known else gone) or "unknown",
+                f"{show_duration(known.ttl)} + {show_duration(known.lock_delay)}" if known else "-",
+            )
+        )
+    head = ("HOLDER", "USER", "SINCE", "TOKEN", "SESSION", "NODE", "HEALTH", "TTL + DELAY")
+    return table(head, rows, 6)

@@ -1,0 +1,94 @@
+"""The survey for asyncio.  It decides nothing: a method runs a flow."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Iterable
+
+from consul_lock._async.client import Client, default_client
+from consul_lock._protocol.health import SessionStatus
+from consul_lock._protocol.lookout import Change
+from consul_lock._protocol.status import Status
+from consul_lock._protocol.survey import SurveyCore
+
+
+class Survey:
+    """What is held, by whom, and who waits: seen from outside, by an operator or a tool.
+
+    To look costs no session and takes no lock.  It sees all kinds, also locks and semaphores of
+    `consul lock` and of HashiCorp's Go client, and shows what is no lock at all as "foreign".
+    What others say of themselves is text of theirs: escape it before it goes to a terminal.
+
+    What is not promised: a status is a picture of the moment in which it was read.  A lock that
+    looks free may be in lock-delay.  A token that may not see all keys sees less: holders whose
+    keys are hidden by ACLs look vanished to it where Consul does not say so (up to 1.10).
+    """
+
+    def __init__(self, client: Client | None = None) -> None:
+        self._client = client or default_client()
+        self._core = SurveyCore(self._client._core)
+
+    async def below(self, prefix: str = "") -> list[Status]:
+        """All names that begin with a prefix, as one moment's picture; all there are without one.
+
+        It is Consul's kind of prefix: "job" finds "job", "jobs" and "jobs/a", "jobs/" finds
+        "jobs" and what is below it.  One read, of everything that is there.
+        """
+        found: list[Status] = await self._client._run(self._core.below(prefix))
+        return found
+
+    async def status(self, name: str) -> Status:
+        """One name.  A lock on exactly one key is found by that key."""
+        found: Status = await self._client._run(self._core.status(name))
+        return found
+
+    async def watch(self, name: str, timeout: float | None = None) -> AsyncGenerator[Status, None]:
+        """Yield the status of a name, and then each change of it, for ``timeout`` seconds.
+
+        Never the same twice in a row; of changes that follow each other quickly the last one is
+        seen for certain.  Who waits for a plain lock is seen when something else of it changes, or
+        within ten seconds.  Errors of Consul are ridden out for ``retry_for`` seconds, then
+        `Unavailable` is raised.
+        """
+        lookout = self._core.lookout(name, timeout)
+        while (seen := await self._client._run(lookout.next())) is not None:
+            yield seen
+
+    async def changes(
+        self, name: str = "", timeout: float | None = None
+    ) -> AsyncGenerator[Change, None]:
+        """Yield who holds a name now, and then who acquires, releases or loses it.
+
+        A name that ends with a slash stands for all below it, an empty one for all there are.  A
+        hold that begins and ends within a tenth of a second may not be seen at all.  Otherwise as
+        `watch`.
+        """
+        lookout = self._core.lookout_below(name, timeout)
+        while (news := await self._client._run(lookout.news())) is not None:
+            for change in news:
+                yield change
+
+    async def sessions(self, ids: Iterable[str]) -> dict[str, SessionStatus]:
+        """What Consul says of sessions and the health of their nodes, by id; the dead are left out.
+
+        One request, and one for each node.
+        """
+        found: dict[str, SessionStatus] = await self._client._run(self._core.sessions(ids))
+        return found
+
+    async def destroy(self, session: str) -> None:
+        """End a session, and so take away all that is held with it: how to break a lock.
+
+        The id belongs to one holder for ever, so nobody else can be hit.  The old holder is told
+        of its loss, and its lock-delay gives it the time to stop before somebody else gets in.
+        To destroy what is dead already is no error.
+        """
+        await self._client._run(self._core.destroy(session))
+
+    async def remove(self, status: Status, *, force: bool = False) -> bool:
+        """Delete the key of a name, if it still is as it was seen; False: it is not.
+
+        For what is idle, such as a semaphore whose limit is to be forgotten.  Raises `Conflict`
+        for what is held or foreign.  ``force=True`` deletes it under a holder, too: its session
+        stays alive, there is no lock-delay, and the next one enters at once.
+        """
+        return bool(await self._client._run(self._core.remove(status, force)))

@@ -1,0 +1,166 @@
+"""Every command in an environment that is broken: a documented exit code, a line, no traceback.
+
+It walks all commands there are.  A new one needs arguments to try it with, in `_EXAMPLES`.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+import pytest
+
+from consul_lock_cli.exits import ExitCode
+from consul_lock_cli.main import cli
+from tests.cli.wrapper import PATIENCE, environment
+
+# What a user would type, with as little patience as the command has.  Nothing of it may need an
+# answer of Consul to be correct.
+_EXAMPLES: dict[str, list[str]] = {
+    "break": ["k", "--yes"],
+    "completion": ["bash"],
+    "config": [],
+    "dev": ["--", "true"],
+    "doctor": [],
+    "force-release": ["k", "--yes"],
+    "holders": ["k"],
+    "leader": ["--key", "k", "--retry-for", "0", "--", "true"],
+    "list": [],
+    "ls": [],
+    "run": ["--key", "k", "--retry-for", "0", "--", "true"],
+    "status": ["k"],
+    "version": [],
+    "wait": ["k", "--free", "-w", "1s"],
+    "watch": ["k", "--once"],
+}
+
+# These say nothing to the Consul of the environment, so they may well succeed.
+_AT_HOME = {"completion", "config", "dev", "version"}
+
+_DOCUMENTED = {0, 1} | {int(code) for code in ExitCode}
+
+# Nobody listens there.
+_DEAD = "127.0.0.1:1"
+
+# What is broken, the variables that do it, and what a command that talks to Consul says to that.
+_BROKEN: dict[str, tuple[dict[str, str], set[int]]] = {
+    "dead address": ({"CONSUL_HTTP_ADDR": _DEAD}, {69}),
+    "unknown host name": ({"CONSUL_HTTP_ADDR": "no-such-host.invalid"}, {69}),
+    "no address": ({"CONSUL_HTTP_ADDR": "http://["}, {78}),
+    "a socket that is none": ({"CONSUL_HTTP_ADDR": "unix:///etc/passwd"}, {69}),
+    "junk for a boolean": ({"CONSUL_HTTP_ADDR": _DEAD, "CONSUL_HTTP_SSL": "perhaps"}, {78}),
+    "token file that is missing": ({"CONSUL_HTTP_TOKEN_FILE": "/no/such/file"}, {78}),
+    "token file that is a folder": ({"CONSUL_HTTP_TOKEN_FILE": "/tmp"}, {78}),
+    "token with a line break": ({"CONSUL_HTTP_TOKEN": "a\nb"}, {78}),
+    "no such CA file": ({"CONSUL_HTTP_ADDR": f"https://{_DEAD}", "CONSUL_CACERT": "/no"}, {78}),
+    "CA file that is none": (
+        {"CONSUL_HTTP_ADDR": f"https://{_DEAD}", "CONSUL_CACERT": __file__},
+        {78},
+    ),
+    "certificate without a key": ({"CONSUL_CLIENT_CERT": __file__}, {78}),
+    "config file that is none": (
+        {"CONSUL_HTTP_ADDR": _DEAD, "CONSULLOCK_CONFIG": __file__},
+        {64, 69, 78},
+    ),
+    "config file that is missing": (
+        {"CONSUL_HTTP_ADDR": _DEAD, "CONSULLOCK_CONFIG": "/no/such/file"},
+        {64, 69, 78},
+    ),
+    "junk for a duration": (
+        {"CONSUL_HTTP_ADDR": _DEAD, "CONSULLOCK_TTL": "soon", "CONSULLOCK_RETRY_FOR": "later"},
+        {64, 69, 78},
+    ),
+}
+
+
+def _commands(group: click.Group, path: str = "") -> Iterator[str]:
+    """The names of all commands, those of groups with their path."""
+    for name, command in sorted(group.commands.items()):
+        full = f"{path}{name}"
+        if isinstance(command, click.Group):
+            yield from _commands(command, f"{full} ")
+        else:
+            yield full
+
+
+_ALL = list(_commands(cli))
+
+
+@pytest.mark.parametrize("name", _ALL)
+def test_every_command_can_be_tried_here(name: str) -> None:
+    """A new command is walked through the broken environments, too."""
+    assert name in _EXAMPLES, (
+        f"`consul-lock {name}` has no example arguments in {__file__}: add a line to _EXAMPLES,"
+        " with which it would work if Consul did"
+    )
+
+
+@pytest.mark.parametrize("broken", _BROKEN)
+def test_a_broken_environment_gives_a_line_and_a_documented_code(
+    broken: str, tmp_path: Path
+) -> None:
+    """One line that says what is wrong, perhaps a hint, and never a traceback."""
+    variables, expected = _BROKEN[broken]
+    outcomes = _walk(tmp_path, variables)
+    assert set(outcomes) == set(_ALL) & set(_EXAMPLES)
+    faults = {
+        name: (fault, code, said)
+        for name, (code, out, said) in outcomes.items()
+        if (fault := _fault(name, code, out, said, expected))
+    }
+    assert not faults
+
+
+def _walk(folder: Path, variables: dict[str, str]) -> dict[str, tuple[int, str, str]]:
+    """Exit code, stdout and stderr of every command in that environment."""
+    commands = {name: [*name.split(), *_EXAMPLES[name]] for name in _ALL if name in _EXAMPLES}
+    # No settings of whoever runs the tests, and no patience.
+    home = {"HOME": str(folder), "XDG_CONFIG_HOME": str(folder), "CONSUL_BIN": "/bin/false"}
+    patience = {"CONSULLOCK_RETRY_FOR": "0"}
+    result = subprocess.run(
+        [sys.executable, str(Path(__file__).with_name("walk.py")), str(folder)],
+        env=environment(**home, **{**patience, **variables}),
+        input=json.dumps(commands),
+        stdout=subprocess.PIPE,
+        text=True,
+        cwd=folder,
+        timeout=4 * PATIENCE,
+        check=True,
+    )
+    found: dict[str, tuple[int, str, str]] = json.loads(result.stdout)
+    return found
+
+
+def _fault(name: str, code: int, out: str, said: str, expected: set[int]) -> str:
+    """What is wrong with how a command ended; empty if nothing is."""
+    if "Traceback" in out + said:
+        return "a traceback"
+    if code not in _DOCUMENTED or code == ExitCode.SOFTWARE:
+        return "no documented exit code"
+    if name not in _AT_HOME and code not in expected:
+        return f"not one of {sorted(expected)}"
+    lines = said.splitlines()
+    if not code or name == "dev":  # which shows the log of the agent that did not start
+        return ""
+    if not 1 <= len(lines) <= 2:
+        return "not one or two lines"
+    hints = all(line.startswith("hint: ") for line in lines[1:])
+    return "" if lines[0].startswith("consul-lock: ") and hints else "an unknown form"
+
+
+def test_the_walk_sees_what_it_is_there_for() -> None:
+    """Each of the faults, on outcomes that are made up."""
+    good = ("run", 69, "", "consul-lock: cannot reach Consul\nhint: is it running?\n", {69})
+    assert _fault(*good) == ""
+    assert _fault("run", 69, "", "Traceback (most recent call last):\n", {69}) == "a traceback"
+    assert "documented" in _fault("run", 2, "", good[3], {69})
+    assert "documented" in _fault("run", -9, "", good[3], {69})
+    assert "documented" in _fault("version", 70, "", good[3], {69})
+    assert "not one of" in _fault("run", 0, "", "", {69})
+    assert "lines" in _fault("run", 69, "", good[3] * 2, {69})
+    assert "lines" in _fault("run", 69, "", "", {69})
+    assert "form" in _fault("run", 69, "", "error\n", {69})

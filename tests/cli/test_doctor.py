@@ -1,0 +1,364 @@
+"""`consul-lock doctor`: each check sees what it is there for, and nothing is left behind."""
+
+from __future__ import annotations
+
+import json
+import resource
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from email.utils import formatdate
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+
+from consul_lock_cli.doctor_checks import CHECKS
+from tests.cli.wrapper import COMMAND, PATIENCE, Running, environment
+from tests.stage.actions import PASS, Action, kind_of
+from tests.stage.agent import Agent
+from tests.stage.http_messages import Answer
+from tests.stage.ports import free_port
+from tests.stage.proxy import Proxy
+from tests.waiting import eventually
+
+# The host of the tests may well have a clock that nobody keeps, and be no client agent.
+_USUAL = {"clock", "client-agent", "open-files"}
+
+
+class Report(NamedTuple):
+    """What the doctor found."""
+
+    code: int
+    items: dict[str, dict[str, Any]]
+    stderr: str
+
+    def bad(self) -> dict[str, str]:
+        """The checks that failed or warned, but for those that do so on many a machine."""
+        found = {name: item["verdict"] for name, item in self.items.items()}
+        return {
+            name: verdict
+            for name, verdict in found.items()
+            if verdict == "fail" or (verdict == "warn" and name not in _USUAL)
+        }
+
+
+def doctor(address: str | None, *options: str, **more: str) -> Report:
+    """Run it with --json."""
+    result = subprocess.run(
+        [*COMMAND, "doctor", "--json", "--long-poll", "200ms", *options],
+        # No settings of whoever runs the tests.
+        env=environment(address, **{"XDG_CONFIG_HOME": "/no/such/folder", **more}),
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+        check=False,
+    )
+    assert "Traceback" not in result.stderr
+    said = json.loads(result.stdout)
+    assert said["v"] == 1
+    assert said["exit"] == result.returncode
+    items = {item["check"]: item for item in said["items"]}
+    assert list(items) == [check.name for check in CHECKS]
+    return Report(result.returncode, items, result.stderr)
+
+
+@pytest.fixture(scope="module")
+def guarded(consul_binary: Path) -> Iterator[Agent]:
+    """An agent with access control and TLS, for all tests here."""
+    with Agent(consul_binary, acl=True, tls=True) as agent:
+        yield agent
+
+
+@pytest.fixture
+def altered(address: str) -> Iterator[Callable[[str, Answer], str]]:
+    """``altered(kind, answer)``: the address of an agent that gives ``answer`` to that kind."""
+    with ExitStack() as stack:
+
+        def start(kind: str, answer: Answer) -> str:
+            def rule(method: str, path: str, body: bytes, n: int) -> Action:
+                return answer if kind_of(path) == kind else PASS
+
+            return stack.enter_context(Proxy(address, rule)).address
+
+        yield start
+
+
+def test_a_good_agent_has_no_complaint_and_keeps_nothing(agent: Agent, fresh_name: str) -> None:
+    """Every check is made; neither a key nor a session is left."""
+    before = {session["ID"] for session in agent.sessions()}
+    report = doctor(agent.address, "--key", fresh_name)
+    assert report.bad() == {}
+    assert report.code == 0
+    assert report.stderr == ""
+    verdicts = {name: item["verdict"] for name, item in report.items.items()}
+    assert {name for name, verdict in verdicts.items() if verdict == "skip"} == {
+        "config-files",
+        "tls",
+    }
+    assert agent.keys(fresh_name) == []
+    names = {s["Name"] for s in agent.sessions() if s["ID"] not in before}
+    assert "consul-lock doctor" not in names
+
+
+def test_people_get_a_line_for_each_check(agent: Agent) -> None:
+    """With a hint below what is not well."""
+    result = subprocess.run(
+        [*COMMAND, "doctor", "--long-poll", "100ms"],
+        env=environment(agent.address),
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+        check=True,
+    )
+    lines = [line.split(maxsplit=2) for line in result.stdout.splitlines()]
+    assert [line[1] for line in lines if line[0] != "hint:"] == [check.name for check in CHECKS]
+    assert {line[0] for line in lines} <= {"OK", "SKIP", "WARN", "FAIL", "hint:"}
+    assert ["WARN", "client-agent"] in [line[:2] for line in lines]
+
+
+def test_strict_makes_one_of_a_warning(agent: Agent) -> None:
+    """The tests' agent is a server, of which the doctor warns."""
+    report = doctor(agent.address, "--strict")
+    assert report.items["client-agent"]["verdict"] == "warn"
+    assert report.code == 1
+    assert "--strict" in report.stderr
+
+
+def test_a_client_agent_is_what_it_should_be(consul_binary: Path, own_agent: Agent) -> None:
+    """No warning for it, and the trial works through it."""
+    join = [f"127.0.0.1:{own_agent.ports.serf}"]
+    config = {"server": False, "retry_join": join, "retry_interval": "200ms"}
+    with Agent(consul_binary, config=config, name="client", dev=False) as client:
+        report = doctor(client.address)
+    assert report.items["client-agent"]["verdict"] == "ok"
+    assert report.bad() == {}
+
+
+def test_nobody_listens() -> None:
+    """69 of the connection; what needs it is not tried."""
+    report = doctor(f"127.0.0.1:{free_port()}")
+    assert report.code == 69
+    assert report.bad() == {"connect": "fail"}
+    assert "Connection refused" in report.items["connect"]["text"]
+    assert report.items["trial"]["verdict"] == "skip"
+    first, hint = report.stderr.splitlines()
+    assert first.startswith("consul-lock: connect: cannot reach Consul at")
+    assert hint.startswith("hint: ")
+
+
+def test_an_unknown_host_name() -> None:
+    """69 of the name."""
+    report = doctor("no-such-host.invalid:8500")
+    assert (report.code, report.bad()) == (69, {"name": "fail"})
+    assert "no-such-host.invalid" in report.items["name"]["text"]
+
+
+def test_tls_with_its_own_authority_is_good(guarded: Agent) -> None:
+    """Version and end of the certificate are told."""
+    assert guarded.certificates is not None
+    report = doctor(
+        guarded.https_address,
+        CONSUL_CACERT=str(guarded.certificates.ca),
+        CONSUL_HTTP_TOKEN=guarded.master_token or "",
+    )
+    assert report.bad() == {}
+    assert report.items["tls"]["text"].startswith("TLSv1.")
+    assert "accessor" in report.items["token"]["text"]
+
+
+def test_an_authority_that_signed_nothing_here(guarded: Agent) -> None:
+    """78 of TLS, with the option that mends it."""
+    assert guarded.certificates is not None
+    report = doctor(guarded.https_address, CONSUL_CACERT=str(guarded.certificates.other_ca))
+    assert (report.code, report.bad()) == (78, {"tls": "fail"})
+    assert "not trusted" in report.items["tls"]["text"]
+    assert "--ca-file" in report.items["tls"]["hint"]
+
+
+def test_http_to_https_and_the_reverse(guarded: Agent) -> None:
+    """Both are 78, and say which scheme is right."""
+    report = doctor(f"http://localhost:{guarded.ports.https}")
+    assert (report.code, report.bad()) == (78, {"agent": "fail"})
+    assert "https://" in report.items["agent"]["hint"]
+    report = doctor(f"https://127.0.0.1:{guarded.http_port}")
+    assert (report.code, report.bad()) == (78, {"tls": "fail"})
+    assert "http://" in report.items["tls"]["hint"]
+
+
+_SESSIONS = 'session_prefix "" { policy = "write" }'
+_KEYS = 'key_prefix "jobs" { policy = "write" }'
+
+
+@pytest.mark.parametrize(
+    "rules, needed", [(_KEYS, "session_prefix"), (_SESSIONS, 'key_prefix "jobs/x"')]
+)
+def test_a_poor_token_is_told_what_it_needs(guarded: Agent, rules: str, needed: str) -> None:
+    """77, with the rule that is missing; and nothing is left of the half that worked."""
+    report = doctor(guarded.address, "--key", "jobs/x", CONSUL_HTTP_TOKEN=guarded.token_for(rules))
+    assert report.code == 77
+    assert "permission denied" in report.items["trial"]["text"]
+    assert needed in report.items["trial"]["hint"]
+    assert guarded.keys("jobs") == []
+    assert not [s for s in guarded.sessions() if s["Name"] == "consul-lock doctor"]
+
+
+def test_a_token_for_sessions_and_keys_is_enough(guarded: Agent) -> None:
+    """agent:read is only missed, and the secret is not shown."""
+    secret = guarded.token_for(f"{_SESSIONS} {_KEYS}")
+    report = doctor(guarded.address, "--key", "jobs/x", CONSUL_HTTP_TOKEN=secret)
+    assert (report.code, report.bad()) == (0, {"agent": "warn"})
+    assert "agent_prefix" in report.items["agent"]["hint"]
+    assert secret not in json.dumps(report.items) + report.stderr
+
+
+def test_no_token_and_a_token_of_another_cluster(guarded: Agent) -> None:
+    """Both are 77, but not for the same reason."""
+    report = doctor(guarded.address)
+    assert report.code == 77
+    assert "there is no token" in report.items["token"]["text"]
+    other = "3d6f0e8c-0000-0000-0000-000000000000"
+    report = doctor(guarded.address, CONSUL_HTTP_TOKEN=other)
+    assert report.code == 77
+    assert "unknown to the cluster" in report.items["agent"]["text"]
+    assert other not in json.dumps(report.items) + report.stderr
+
+
+def test_a_frozen_agent(own_agent: Agent) -> None:
+    """It takes the connection and says nothing: 69, and soon."""
+    own_agent.freeze()
+    report = doctor(own_agent.address)
+    own_agent.thaw()
+    assert (report.code, report.bad()) == (69, {"agent": "fail"})
+    assert report.items["connect"]["verdict"] == "ok"
+    assert "no answer within" in report.items["agent"]["text"]
+
+
+def test_a_server_with_other_limits(consul_binary: Path) -> None:
+    """A TTL that it does not take is 78, with its own words."""
+    agent = Agent(consul_binary, config={"session_ttl_min": "30s"}, unix_socket=True)
+    try:
+        agent.launch()
+        eventually(lambda: doctor(agent.unix_address, "--ttl", "30s").code == 0)
+        report = doctor(agent.unix_address)
+    finally:
+        agent.stop()
+    assert (report.code, report.bad()) == (78, {"trial": "fail"})
+    assert "Invalid Session TTL" in report.items["trial"]["text"]
+
+
+@pytest.mark.parametrize(
+    "kind, answer, check, verdict, code",
+    [
+        ("status/leader", Answer(200, {}, b'""'), "leader", "fail", 69),
+        ("session/create", Answer(500, {}, b"No cluster leader"), "trial", "fail", 69),
+        ("session/create", Answer(429, {}, b"Too many requests"), "trial", "fail", 69),
+        ("session/renew", Answer(404, {}, b"Session not found"), "trial", "fail", 69),
+        ("kv?wait", Answer(200, {}, b"[]"), "long-poll", "warn", 0),
+        ("kv?wait", Answer(504, {}, b"Gateway Time-out"), "long-poll", "fail", 69),
+        ("agent/self", Answer(200, {}, b"<html>Welcome</html>"), "agent", "fail", 78),
+        ("agent/self", Answer(200, {}, b'{"Config": {"Version": "1.2.3"}}'), "agent", "warn", 0),
+        ("acl/token", Answer(403, {}, b"ACL not found"), "token", "warn", 0),
+    ],
+    ids=lambda value: str(value)[:30],
+)
+def test_what_is_wrong_on_the_way(
+    altered: Callable[[str, Answer], str],
+    kind: str,
+    answer: Answer,
+    check: str,
+    verdict: str,
+    code: int,
+) -> None:
+    """One answer is another's than Consul's; the check that it concerns sees it."""
+    report = doctor(altered(kind, answer))
+    assert report.bad() == {check: verdict}
+    assert report.code == code
+
+
+def test_a_clock_that_differs_from_the_agents(altered: Callable[[str, Answer], str]) -> None:
+    """By the Date of an answer, an hour before."""
+    date = formatdate(time.time() - 3630, usegmt=True)
+    answer = Answer(200, {"Date": date}, b'"127.0.0.1:8300"')
+    report = doctor(altered("status/leader", answer))
+    assert report.bad() == {"agent-clock": "warn"}
+    assert "1h00m" in report.items["agent-clock"]["text"]
+
+
+def test_times_that_leave_no_time_to_stop(agent: Agent) -> None:
+    """78, and no trial with them."""
+    report = doctor(agent.address, "--kill-after", "60s", "--lock-delay", "15s")
+    assert (report.code, report.bad()) == (78, {"timing": "fail"})
+    assert report.items["trial"]["verdict"] == "skip"
+    assert doctor(agent.address, "--lock-delay", "0", "--ttl", "30s").bad() == {"timing": "warn"}
+
+
+def test_files_that_others_can_read_or_change(agent: Agent, tmp_path: Path) -> None:
+    """The token file, and the configuration with a token in it."""
+    token, config = tmp_path / "token", tmp_path / "consul-lock" / "config.toml"
+    config.parent.mkdir()
+    token.write_text("3d6f0e8c\n")
+    config.write_text('[consul]\ntoken = "3d6f0e8c"\n')
+    token.chmod(0o644)
+    config.chmod(0o666)
+    surroundings = {"XDG_CONFIG_HOME": str(tmp_path), "CONSUL_HTTP_TOKEN_FILE": str(token)}
+    items = doctor(agent.address, "--long-poll", "0", **surroundings).items
+    assert "every user" in items["settings"]["text"]
+    assert f"others can change {config}" in items["config-files"]["text"]
+    token.chmod(0o600)
+    config.chmod(0o644)
+    report = doctor(agent.address, "--long-poll", "0", **surroundings)
+    assert report.bad() == {"config-files": "warn"}
+    assert f"others can read the secret in {config}" in report.items["config-files"]["text"]
+    config.chmod(0o600)
+    items = doctor(agent.address, "--long-poll", "0", **surroundings).items
+    assert items["config-files"]["verdict"] == "ok"
+    assert "from CONSUL_HTTP_ADDR" in items["settings"]["text"]
+    assert "from CONSUL_HTTP_TOKEN_FILE" in items["settings"]["text"]
+
+
+def test_few_open_files_are_warned_of(agent: Agent) -> None:
+    """As under a service with a small limit."""
+
+    def few() -> None:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (100, 100))
+
+    result = subprocess.run(
+        [*COMMAND, "doctor", "--json", "--long-poll", "0"],
+        env=environment(agent.address),
+        capture_output=True,
+        preexec_fn=few,
+        timeout=PATIENCE,
+        check=False,
+    )
+    items = {item["check"]: item for item in json.loads(result.stdout)["items"]}
+    assert items["open-files"]["verdict"] == "warn"
+    assert "ulimit -n" in items["open-files"]["hint"]
+
+
+def test_a_kernel_that_does_not_end_children_is_seen() -> None:
+    """As some sandboxes do: here PR_SET_PDEATHSIG is never asked for."""
+    program = (
+        "import sys, consul_lock_cli.doctor_host as host\n"
+        "host.libc.die_with_parent = lambda signum: None\n"
+        "host._DEATH = 0.3\n"
+        "sys.exit({'ok': 0, 'warn': 9}[host.processes(None).verdict])"
+    )
+    command = [sys.executable, "-c", program]
+    result = subprocess.run(command, capture_output=True, timeout=PATIENCE, check=False)
+    assert (result.returncode, result.stderr) == (9, b"")
+
+
+def test_whoever_interrupts_it_leaves_no_key(agent: Agent, fresh_name: str) -> None:
+    """Ctrl-C in the long poll: a death by INT, and the session is gone."""
+    arguments = ["doctor", "--key", fresh_name, "--long-poll", "30s"]
+    with Running(arguments, environment(agent.address)) as running:
+        eventually(lambda: agent.keys(fresh_name))
+        while not running.line().startswith("OK    trial"):
+            pass
+        eventually(lambda: agent.keys(fresh_name))
+        running.send(2)
+        assert running.wait() == -2
+    assert agent.keys(fresh_name) == []

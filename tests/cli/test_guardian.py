@@ -1,0 +1,243 @@
+"""The guardian: what becomes of a command whose wrapper is killed."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.cli.wrapper import Running, alive
+from tests.waiting import eventually
+
+Supervise = Callable[..., Running]
+
+# Not for ever: if a test fails, nobody may be left to end it.
+_WORK = "i=0; while [ $((i += 1)) -lt 600 ]; do sleep 0.05; done"
+
+
+def _told(before: str) -> list[str]:
+    """A script that says its pid when it is ready, and then works."""
+    return ["sh", "-c", f"{before}\necho $$; {_WORK}"]
+
+
+def _name(pid: int) -> str:
+    return Path(f"/proc/{pid}/comm").read_text().strip()
+
+
+def _guardian(running: Running) -> int:
+    """The pid of the only helper beside the command."""
+
+    def find() -> list[int]:
+        return [pid for pid in running.children() if _name(pid) == "lock-guardian"]
+
+    # It gives itself that name, after it was made.
+    (found,) = eventually(find)
+    return found
+
+
+def _kill(running: Running) -> None:
+    running.send(signal.SIGKILL)
+    assert running.wait() == -signal.SIGKILL
+
+
+# Says each TERM it gets, however soon one follows the other.
+_COUNTING = (
+    "import os, signal, sys, time\n"
+    "name, *others = sys.argv[1:]\n"
+    "signal.signal(signal.SIGTERM, lambda *_: os.write(1, f'{name} term\\n'.encode()))\n"
+    "if others and not os.fork(): name = others[0]\n"
+    "os.write(1, f'{os.getpid()}\\n'.encode())\n"
+    "for _ in range(600): time.sleep(0.05)\n"
+)
+
+
+def test_if_we_are_killed_the_whole_group_gets_one_term(supervise: Supervise) -> None:
+    """The kernel tells the command itself; to many a program a second TERM means: at once."""
+    running = supervise(sys.executable, "-c", _COUNTING, "command", "grandchild", kill_after="1s")
+    pids = [int(running.line()), int(running.line())]
+    guardian = _guardian(running)
+    _kill(running)
+    assert {running.line(), running.line()} == {"command term", "grandchild term"}
+    # The end of the pipe: nothing was said twice, and the guardian does not hold it open.
+    assert running.line() == ""
+    eventually(lambda: not any(map(alive, [*pids, guardian])))
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
+def test_a_command_that_took_on_other_rights_is_told_too(supervise: Supervise) -> None:
+    """As with runuser: the kernel has forgotten then that it should tell it."""
+    program = (
+        "import os, signal, time\n"
+        "os.setgid(65534); os.setuid(65534)\n"
+        "signal.signal(signal.SIGTERM, lambda *_: print('term', flush=True))\n"
+        "print(os.getpid(), flush=True)\n"
+        "for _ in range(600): time.sleep(0.05)\n"
+    )
+    running = supervise(sys.executable, "-c", program, kill_after="1")
+    command = int(running.line())
+    _kill(running)
+    assert running.line() == "term"
+    assert running.line() == ""
+    eventually(lambda: not alive(command))
+
+
+def test_who_ignores_the_first_signal_is_killed_after_the_grace(supervise: Supervise) -> None:
+    """The command and what it started."""
+    script = f"trap '' TERM; sh -c 'echo $$; {_WORK}' &"
+    running = supervise(*_told(script), kill_after="1s")
+    pids = [int(running.line()), int(running.line())]
+    guardian = _guardian(running)
+    killed = time.monotonic()
+    _kill(running)
+    eventually(lambda: not any(alive(pid) for pid in pids))
+    assert time.monotonic() - killed >= 1
+    eventually(lambda: not alive(guardian))
+
+
+def test_the_stop_signal_is_the_first_one_here_too(supervise: Supervise) -> None:
+    """A program that tidies up on INT gets INT."""
+    running = supervise(*_told("trap 'echo int; exit' INT"), stop_signal="INT")
+    running.line()
+    _kill(running)
+    assert running.line() == "int"
+    assert running.line() == ""
+
+
+def test_a_command_that_was_put_aside_sees_the_signal(supervise: Supervise) -> None:
+    """It is stopped, and so are we, when we are killed."""
+    # The kernel hangs up on a stopped group that nobody can wake any more.
+    running = supervise(*_told("trap '' HUP; trap 'echo term; exit' TERM"))
+    command = int(running.line())
+    os.kill(command, signal.SIGTSTP)
+    stat = Path(f"/proc/{running.pid}/stat")
+    eventually(lambda: stat.read_text().rpartition(")")[2].split()[0] == "T")
+    _kill(running)
+    assert running.line() == "term"
+    assert running.line() == ""
+
+
+def test_a_grace_that_has_begun_does_not_begin_again(supervise: Supervise) -> None:
+    """If the lock is lost, somebody else may have it when that time is over."""
+    grandchild = f"sh -c 'trap \"echo term\" TERM; echo ready; {_WORK}' &"
+    running = supervise(*_told(f"{grandchild} trap '' TERM"), kill_after="3s")
+    pids = {running.line(), running.line()}
+    command = int((pids - {"ready"}).pop())
+    running.send(signal.SIGTERM)
+    assert running.line() == "term"
+    begun = time.monotonic()
+    eventually(lambda: time.monotonic() > begun + 1.5)
+    _kill(running)
+    killed = time.monotonic()
+    eventually(lambda: not alive(command))
+    assert time.monotonic() - begun >= 2
+    assert time.monotonic() - killed < 3
+    assert running.line() == ""  # no second term
+
+
+def test_the_command_is_killed_in_time_though_we_hang(supervise: Supervise) -> None:
+    """Whatever it is that holds us up, such as a stderr that nobody reads."""
+    running = supervise(*_told("trap 'echo term' TERM"), kill_after="1s")
+    command = int(running.line())
+    running.send(signal.SIGTERM)
+    assert running.line() == "term"
+    running.send(signal.SIGSTOP)
+    eventually(lambda: not alive(command))
+    running.send(signal.SIGCONT)
+    assert running.wait() == -signal.SIGKILL
+
+
+def test_the_command_dies_though_the_guardian_is_killed_too(supervise: Supervise) -> None:
+    """By the kernel: the last line of defence."""
+    running = supervise("sh", "-c", "echo $$; exec sleep 100")
+    command = int(running.line())
+    guardian = _guardian(running)
+    running.send(signal.SIGSTOP)
+    os.kill(guardian, signal.SIGKILL)
+    _kill(running)
+    eventually(lambda: not alive(command))
+    eventually(lambda: not alive(guardian))
+
+
+def test_without_its_guardian_the_command_goes_on(supervise: Supervise) -> None:
+    """A helper that was killed is no reason to stop anything."""
+    running = supervise(*_told("trap 'exit 7' USR1"))
+    running.line()
+    guardian = _guardian(running)
+    os.kill(guardian, signal.SIGKILL)
+    eventually(lambda: guardian not in running.children())
+    running.send(signal.SIGUSR1)
+    assert running.wait() == 7
+
+
+def test_a_normal_end_leaves_no_guardian(supervise: Supervise) -> None:
+    """Nor a reader of our stdout that waits for it."""
+    running = supervise(*_told("trap 'exit 0' USR1"))
+    running.line()
+    guardian = _guardian(running)
+    running.send(signal.SIGUSR1)
+    assert running.wait() == 0
+    assert running.line() == ""
+    eventually(lambda: not alive(guardian))
+
+
+def test_the_guardian_is_the_only_helper_and_costs_nothing(supervise: Supervise) -> None:
+    """It sleeps at its pipe, has nothing else open, and no signal of others ends it."""
+    running = supervise(*_told("trap 'echo usr1' USR1"))
+    command = int(running.line())
+    guardian = _guardian(running)
+    assert sorted(running.children()) == sorted([command, guardian])
+    assert os.getpgid(guardian) == guardian
+    eventually(lambda: len(list(Path(f"/proc/{guardian}/fd").iterdir())) == 1)
+    status = Path(f"/proc/{guardian}/status")
+
+    def woken() -> list[str]:
+        return [line for line in status.read_text().splitlines() if "ctxt_switches" in line]
+
+    asleep = eventually(lambda: "S (sleeping)" in status.read_text() and woken())
+    for _ in range(5):
+        running.send(signal.SIGUSR1)
+        assert running.line() == "usr1"
+    for signum in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGTSTP):
+        os.kill(guardian, signum)
+    assert alive(guardian)
+    assert woken() == asleep
+
+
+def test_no_guardian_is_none(supervise: Supervise) -> None:
+    """The kernel still tells the command itself."""
+    running = supervise(*_told("trap 'echo term; exit' TERM"), no_guardian=True)
+    command = int(running.line())
+    assert running.children() == [command]
+    _kill(running)
+    assert running.line() == "term"
+
+
+def test_in_the_foreground_only_the_command_itself_is_stopped(supervise: Supervise) -> None:
+    """Its group is that of whoever started us."""
+    grandchild = f"sh -c 'echo $$; {_WORK}' &"
+    running = supervise(*_told(f"trap '' TERM; {grandchild}"), foreground=True, kill_after="0.5")
+    pids = {int(running.line()), int(running.line())}
+    (command,) = pids & set(running.children())
+    (left,) = pids - {command}
+    try:
+        _kill(running)
+        eventually(lambda: not alive(command))
+        assert alive(left)
+    finally:
+        os.kill(left, signal.SIGKILL)
+
+
+def test_a_command_that_was_never_started_never_is(supervise: Supervise) -> None:
+    """We are killed while we wait for the lock: nothing of us is left."""
+    running = supervise("echo", "started", never_go=True)
+    assert running.line() == "held back"
+    helpers = running.children()
+    assert len(helpers) == 2
+    _kill(running)
+    eventually(lambda: not any(alive(pid) for pid in helpers))
+    assert running.line() == ""

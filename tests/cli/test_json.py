@@ -1,0 +1,115 @@
+"""docs/json.md says what --json prints: no more and no less."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+from consul_lock_cli import documents
+from tests.cli.inspecting import (
+    Hand,
+    ask,
+    hand_fixture,  # noqa: F401 - a fixture, used by its name
+    items,
+)
+from tests.cli.wrapper import Running, consul, environment
+from tests.waiting import eventually
+
+Start = Callable[..., Running]
+
+PAGE = Path(__file__).parents[2] / "docs" / "json.md"
+
+
+def documented() -> dict[str, set[str]]:
+    """The fields of each section of the page."""
+    found: dict[str, set[str]] = {}
+    section = ""
+    for line in PAGE.read_text().splitlines():
+        if line.startswith("## "):
+            section = line.removeprefix("## ")
+            found[section] = set()
+        elif line.startswith("| `"):
+            found[section].update(re.findall(r"`(\w+)`", line.split("|")[1]))
+    return found
+
+
+FIELDS = documented()
+HOLDER, LOCK = FIELDS["holder"], FIELDS["lock"]
+DOCUMENT = FIELDS["document"]
+
+
+def test_the_page_has_the_fields_that_templates_know() -> None:
+    """One list of names for --json, for --format and for people."""
+    assert set(documents.STATUS) == LOCK
+    assert set(documents.HOLDER) == HOLDER
+    assert set(documents.SESSION) == FIELDS["session"]
+    assert set(documents.BROKEN) == FIELDS["broken"] | HOLDER
+    assert {"v", *documents.EVENT} == FIELDS["event"]
+
+
+def _is_a_lock(item: dict[str, Any]) -> None:
+    assert set(item) == LOCK
+    for holder in [*item["holders"], *item["waiters"]]:
+        _is_a_holder(holder)
+
+
+def _is_a_holder(holder: dict[str, Any]) -> None:
+    assert set(holder) == HOLDER
+
+
+def test_real_outputs_have_the_documented_fields(
+    holder: Running,
+    start: Start,
+    hand: Hand,
+    address: str,
+    key: str,
+) -> None:
+    """Of all kinds there are, with holders, waiters and the dead."""
+    start("--", "true")
+    eventually(lambda: consul(address, "GET", f"/v1/kv/{key}/.queue/?keys"))
+    dead, _ = hand.slots(f"{key}/slots", 3, 2)
+    hand.destroy(dead)
+    hand.put(f"{key}/plain", "x" * 300)
+    listed = ask(address, "ls", f"{key}/", "--json")
+    assert set(json.loads(listed.stdout)) == DOCUMENT
+    kinds = {item["kind"]: item for item in items(listed)}
+    assert kinds.keys() == {"lock", "semaphore", "foreign"}
+    assert kinds["lock"]["waiters"]
+    assert (len(kinds["foreign"]["value"]), kinds["foreign"]["size"]) == (256, 300)
+    for item in items(listed):
+        _is_a_lock(item)
+    (free,) = items(ask(address, "status", f"{key}/free", "--json"))
+    _is_a_lock(free)
+    (waited,) = items(ask(address, "wait", key, "--held", "--json"))
+    _is_a_lock(waited)
+    behind = items(ask(address, "holders", f"{key}/slots", "--json"))
+    assert [item["alive"] for item in behind] == [True, False]
+    for item in behind:
+        assert set(item) == HOLDER | FIELDS["session"]
+    failed = json.loads(ask("127.0.0.1:1", "ls", "--json").stdout)
+    assert set(failed) == DOCUMENT | {"error"}
+    assert set(failed["error"]) == FIELDS["error"]
+
+
+def test_events_and_breaking_have_the_documented_fields(
+    hand: Hand,
+    address: str,
+    key: str,
+) -> None:
+    """With --initial, and without."""
+    session = hand.hold(key, {"host": "web", "pid": 1})
+    with ExitStack() as stack:
+        watch = stack.enter_context(Running(["watch", key, "--initial"], environment(address)))
+        first = json.loads(watch.line())
+        (broken,) = items(ask(address, "break", key, "--yes", "--json"))
+        second = json.loads(watch.line())
+    assert set(broken) == FIELDS["broken"] | HOLDER
+    assert broken["session"] == session
+    for event in (first, second):
+        assert set(event) == FIELDS["event"]
+        _is_a_holder(event["holder"])
+    assert [first["event"], second["event"]] == ["held", "lost"]

@@ -1,0 +1,137 @@
+"""`consul-lock leader`: the command runs while we lead, and only then."""
+
+from __future__ import annotations
+
+import json
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from tests.cli.wrapper import COMMAND, Running, alive, consul, environment
+from tests.waiting import eventually
+
+Lead = Callable[..., Running]
+
+# The quickest that is allowed, so that a lost lead is had again soon.
+_QUICK = ("--lock-delay", "2s", "--kill-after", "500ms")
+_WORK = "trap 'echo stopped; exit 0' TERM; echo $$; while :; do sleep 0.05; done"
+
+
+@pytest.fixture
+def lead(address: str, key: str) -> Iterator[Lead]:
+    """``lead(...)``: a candidate, in the background."""
+    with ExitStack() as stack:
+
+        def start(*arguments: str) -> Running:
+            everything = ["leader", "--key", key, *arguments]
+            return stack.enter_context(Running(everything, environment(address)))
+
+        yield start
+
+
+def test_it_ends_with_the_command_and_the_next_one_leads(
+    lead: Lead, address: str, key: str
+) -> None:
+    """The exit code is the command's; what the leader says is there for all to see."""
+    first = lead("--value", "http://10.0.0.7", "--", "sh", "-c", "trap 'exit 3' TERM; echo ready;"
+                 " while :; do sleep 0.05; done")  # fmt: skip
+    assert first.line() == "ready"
+    assert consul(address, "GET", f"/v1/kv/{key}/.lock?raw")["value"] == "http://10.0.0.7"
+    second = lead("--", "sh", "-c", "echo $CONSUL_LOCK_MODE $CONSUL_LOCK_KEY")
+    eventually(lambda: consul(address, "GET", f"/v1/kv/{key}/.queue/?keys"))
+    first.send(signal.SIGTERM)
+    assert first.wait() == 3
+    assert second.line() == f"leader {key}"
+    assert second.wait() == 0
+    assert consul(address, "GET", f"/v1/kv/{key}?recurse") is None
+
+
+def test_a_lost_lead_stops_the_command_and_it_campaigns_again(
+    lead: Lead, address: str, key: str, sessions: Callable[[int], list[str]], tmp_path: Path
+) -> None:
+    """As the same process, with the same options; nothing of the first term is left."""
+    status = tmp_path / "status"
+    leader = lead(*_QUICK, "--status-file", str(status), "--", "sh", "-c", _WORK)
+    first = int(leader.line())
+    (session,) = sessions(leader.pid)
+    assert consul(address, "PUT", f"/v1/session/destroy/{session}")
+    assert leader.line() == "stopped"
+    second = int(leader.line())
+    assert not alive(first)
+    assert alive(second)
+    assert leader.running()
+    assert not status.exists()
+    assert "campaigning for" in leader.errors()
+    (other,) = sessions(leader.pid)
+    assert other != session
+    leader.send(signal.SIGTERM)
+    assert leader.line() == "stopped"
+    assert leader.wait() == 0
+    assert json.loads(status.read_text())["session"] == other
+    assert sessions(leader.pid) == []
+
+
+def test_who_is_asked_to_end_while_the_lead_is_lost_ends(
+    lead: Lead, address: str, sessions: Callable[[int], list[str]]
+) -> None:
+    """It does not campaign again, and the loss is told."""
+    script = "trap 'echo stopping' TERM; echo ready; while :; do sleep 0.05; done"
+    leader = lead("--kill-after", "20s", "--lock-delay", "60s", "--", "sh", "-c", script)
+    assert leader.line() == "ready"
+    (session,) = sessions(leader.pid)
+    assert consul(address, "PUT", f"/v1/session/destroy/{session}")
+    assert leader.line() == "stopping"
+    leader.send(signal.SIGTERM)
+    assert leader.wait() == 76
+    assert "campaigning" not in leader.errors()
+
+
+def test_a_descriptor_for_the_report_survives_a_lost_lead(
+    address: str, key: str, tmp_path: Path
+) -> None:
+    """The report is written once, when all is over."""
+    status = tmp_path / "status"
+    script = "trap 'exit 0' TERM; echo ready; while :; do sleep 0.05; done"
+    options = ["--key", key, *_QUICK, "--status-fd", "9", "--", "sh", "-c", script]
+    opening = ("sh", "-c", f'exec "$@" 9>{status}', "sh", *COMMAND)
+    with Running(["leader", *options], environment(address), prefix=opening) as leader:
+        assert leader.line() == "ready"
+        (entry,) = consul(address, "GET", f"/v1/kv/{key}/.lock")
+        assert consul(address, "PUT", f"/v1/session/destroy/{entry['Session']}")
+        assert leader.line() == "ready"
+        leader.send(signal.SIGTERM)
+        assert leader.wait() == 0
+    assert json.loads(status.read_text())["exit"]["kind"] == "exit"
+
+
+def test_a_candidate_dies_of_a_signal(lead: Lead, address: str, key: str) -> None:
+    """It never led, and the command never ran."""
+    leader = lead("--", "sh", "-c", _WORK)
+    leader.line()
+    candidate = lead("--", "echo", "started")
+    eventually(lambda: consul(address, "GET", f"/v1/kv/{key}/.queue/?keys"))
+    candidate.send(signal.SIGTERM)
+    assert candidate.wait() == -signal.SIGTERM
+    assert candidate.line() == ""
+
+
+def test_a_candidate_can_give_up(lead: Lead) -> None:
+    """75, as with a lock, and the leader is named."""
+    leader = lead("--", "sh", "-c", _WORK)
+    leader.line()
+    candidate = lead("-w", "200ms", "--", "echo", "started")
+    assert candidate.wait() == 75
+    assert f"pid {leader.pid}" in candidate.errors()
+
+
+@pytest.mark.parametrize(
+    "arguments", [["-k", "other", "true"], [], ["--value", "x" * 2000, "true"]]
+)
+def test_misuse_is_64(lead: Lead, arguments: list[str]) -> None:
+    """One election, one command, and no novel for a value."""
+    candidate = lead(*arguments)
+    assert candidate.wait() == 64
+    assert len(candidate.errors().splitlines()) == 2

@@ -1,0 +1,76 @@
+"""What a start costs: modules, processes and memory.  benchmarks/cli.py measures the time."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+from uuid import uuid4
+
+from tests.cli.helpers import Helper, helpers_of, text_of
+from tests.cli.wrapper import PATIENCE, Running, environment
+from tests.waiting import eventually
+
+# `--help` and a usage error of each command there is, in one process: what was imported by one
+# would still be there for the next, so the first offender is named.
+_PROGRAM = """
+import contextlib, io, sys
+import click
+from consul_lock_cli.main import cli
+from consul_lock_cli.talk import Talk
+
+def paths(group):
+    for name, command in group.commands.items():
+        yield [name]
+        if isinstance(command, click.Group):
+            yield from ([name, *rest] for rest in paths(command))
+
+for arguments in [[], *paths(cli)]:
+    for last in ("--help", "--nonsense"):
+        with contextlib.redirect_stdout(io.StringIO()), contextlib.suppress(click.UsageError):
+            cli.main([*arguments, last], standalone_mode=False, obj=Talk())
+        found = {"consul", "consul_lock", "requests", "aiohttp"} & set(sys.modules)
+        assert not found, (arguments, last, found)
+"""
+
+# Megabytes.  The aim is 40; what a Python needs varies from build to build.
+_MEMORY = 80.0
+
+
+def test_help_and_misuse_import_no_library() -> None:
+    """Of any command: they must be quick, and work without the library's own dependencies."""
+    command = [sys.executable, "-c", _PROGRAM]
+    result = subprocess.run(
+        command, env=environment(), capture_output=True, text=True, timeout=PATIENCE, check=False
+    )
+    assert (result.returncode, result.stderr) == (0, "")
+
+
+def test_a_running_command_costs_two_processes_and_little_memory(
+    address: str, key: str, tmp_path: Path
+) -> None:
+    """The wrapper, and one that guards it: counted by a variable that all of them inherit."""
+    mark = uuid4().hex
+    script = f"echo $$ >{tmp_path}/pid; exec sleep 60"
+    env = environment(address, CONSUL_LOCK_TEST=mark)
+    with Running(["run", "--key", key, "--", "sh", "-c", script], env) as running:
+        pid = int(eventually(lambda: text_of(tmp_path / "pid").strip()))
+        helpers = _settled(mark, pid)
+        assert running.pid in [helper.pid for helper in helpers]
+        assert len(helpers) <= 2, helpers
+        assert sum(helper.proportional for helper in helpers) < _MEMORY, helpers
+
+
+def _settled(mark: str, command: int) -> list[Helper]:
+    """The helpers, when nothing that only lives for the start is left."""
+    found: list[Helper] = []
+
+    def few() -> bool:
+        found[:] = helpers_of(mark, command)
+        return len(found) <= 2
+
+    try:
+        eventually(few, 10.0)
+    except AssertionError:
+        pass  # the caller says what is wrong
+    return found
