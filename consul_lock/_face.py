@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypedDict
 
@@ -65,15 +66,15 @@ def settings(
     return Settings(asked, shared, fair, watch, meta, command, on_lost, hold_off)
 
 
-class LockFace:
+class LockFace(ABC):
     """The part of a lock that answers at once."""
 
     _core: Primitive
 
     @staticmethod
+    @abstractmethod
     def _me() -> Any:
         """The thread or task that asks."""
-        raise NotImplementedError
 
     @property
     def name(self) -> str:

@@ -8,7 +8,7 @@ from consul_lock._protocol import place as places
 from consul_lock._protocol.bid import Bid
 from consul_lock._protocol.flow import Flow
 from consul_lock._protocol.grave import mark, ripe, still_runs
-from consul_lock._protocol.lineup import write
+from consul_lock._protocol.lineup import refused, write
 from consul_lock._protocol.minutes import change
 from consul_lock._protocol.place import Place
 from consul_lock._protocol.sight import hold_off, really_gone
@@ -38,5 +38,7 @@ def bury(core: HoldersCore, bid: Bid, seen: tuple[Place, ...]) -> Flow[None]:
             operations.append(change(spot, place, places.leave(place, dead)))
     outcome = yield from write(core, bid, operations, f"burying dead holders of {core.key!r}")
     bid.places = None
-    if not outcome.done:
-        bid.unripe |= bid.timed if still_runs(outcome) else frozenset()
+    if still_runs(outcome):
+        bid.unripe |= bid.timed
+    elif not outcome.done:
+        yield from refused(core, bid, outcome)

@@ -56,7 +56,7 @@ def contend(core: HoldersCore, bid: Bid) -> Flow[Grant | None]:
             grant = yield from accept(core, bid, seen)
         elif where is Standing.ADMITTED and (yield from _may_take(bid)):
             grant = yield from _take(core, bid, seen, pruned)
-        elif where is Standing.FULL and bid.timed:
+        elif where is Standing.FULL and bid.timed and (yield from _may_take(bid)):
             yield from bury(core, bid, seen)
         elif where in (Standing.OLD, Standing.GONE, Standing.TORN):
             yield from _start_over(core, bid, where)

@@ -7,6 +7,7 @@ in what they claim (see `consul_lock._protocol.claim`), and in nothing else.
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Sequence
 from typing import Any
 
@@ -47,9 +48,9 @@ class HoldersCore(Primitive):
         self.limit = 1
         self._holds: list[Hold] = []
 
+    @abstractmethod
     def spots(self) -> tuple[Spot, ...]:
         """The documents to enter."""
-        raise NotImplementedError
 
     def adopt(self, limit: int) -> None:
         """Others have changed the limit."""

@@ -17,22 +17,16 @@ from consul_lock._protocol.flow import Flow, Sleep, Wall
 from consul_lock._protocol.grave import erase
 from consul_lock._protocol.hold import Grant, Hold
 from consul_lock._protocol.minutes import change, remove, touch
-from consul_lock._protocol.persist import until_let_go
+from consul_lock._protocol.persist import QUICKER, TRIES_MOST, too_busy, until_let_go
 from consul_lock._protocol.place import Place
 from consul_lock._protocol.release import end_all
 from consul_lock._protocol.session import Session
 from consul_lock._protocol.sight import look, read, understood
 from consul_lock._protocol.verdict import check_session
-from consul_lock.errors import Conflict, ConsulLockError, LossReason, Refused
+from consul_lock.errors import Conflict, ConsulLockError, LossReason
 
 if TYPE_CHECKING:
     from consul_lock._protocol.holders import HoldersCore
-
-# Seconds before the next try after somebody else changed a document before us.
-_QUICKER = (0.0, 0.02)
-
-# Refusals in a row that we cannot explain, before we say so.
-_REFUSALS_MOST = 1000
 
 
 def let_go(core: HoldersCore, hold: Hold, *, patient: bool = True) -> Flow[LossReason | None]:
@@ -63,10 +57,10 @@ def _let_go(core: HoldersCore, hold: Hold) -> Flow[LossReason | None]:
         if outcome.done:
             return None
         refusals += 1
-        if refusals > _REFUSALS_MOST:
-            raise Refused(f"cannot release {core.key!r}: {outcome.reasons}", key=core.key)
+        if refusals >= TRIES_MOST:
+            raise too_busy(core, "releasing")
         if refusals > 1:
-            yield Sleep(*_QUICKER)
+            yield Sleep(*QUICKER)
 
 
 def _as_entered(spot: Spot, hold: Hold) -> Place:
@@ -149,21 +143,22 @@ def _rewrite(
 
 def settle(core: HoldersCore, spots: tuple[Spot, ...], sessions: Sequence[Session]) -> Flow[None]:
     """Take sessions that have lost what they held out of the documents."""
-    while True:
+    for _ in range(TRIES_MOST):
         seen = yield from _seen(core, spots, 0, certain=True)
         if not any(p.holds(s.id) or p.contends(s.id) for p in seen for s in sessions):
             return
         outcome = yield from _depart(core, spots, sessions, seen)
         if outcome.done:
             return
-        yield Sleep(*_QUICKER)
+        yield Sleep(*QUICKER)
+    raise too_busy(core, "leaving")
 
 
 def give_up(core: HoldersCore, bid: Bid) -> Flow[Grant | None]:
     """Leave the line.  If we were let in at that very moment, we hold it: keep it."""
     if not bid.asked:
         return None
-    while True:
+    for tries in range(TRIES_MOST):
         if bid.places is None:
             yield from look(core, bid, certain=True)
         seen = bid.places
@@ -174,15 +169,7 @@ def give_up(core: HoldersCore, bid: Bid) -> Flow[Grant | None]:
             if grant is None:
                 yield from start_anew(core, bid)
             return grant
-        operations = [
-            operation
-            for spot, place in zip(bid.spots, seen, strict=True)
-            for session in ids
-            for operation in _withdrawn(spot, place, session)
-        ]
-        for spot, place in zip(bid.spots, seen, strict=True):
-            if not place.document.holders:
-                operations += _rewrite(spot, place, place.document, frozenset(ids))
+        operations = _going(bid, seen)
         if not operations:
             break
         doing = f"leaving the line of {core.key!r}"
@@ -192,8 +179,22 @@ def give_up(core: HoldersCore, bid: Bid) -> Flow[Grant | None]:
             yield from _sweep(core, bid.spots)
             break
         bid.places = None
+        if tries:
+            yield Sleep(*QUICKER)
+    else:
+        raise too_busy(core, "leaving the line of")
     bid.asked, bid.joined, bid.places = False, False, None
     return None
+
+
+def _going(bid: Bid, seen: tuple[Place, ...]) -> list[dict[str, Any]]:
+    """Delete our contender keys, and documents that nobody else cares for."""
+    ids, operations = bid.ids(), list[dict[str, Any]]()
+    for spot, place in zip(bid.spots, seen, strict=True):
+        operations += [op for session in ids for op in _withdrawn(spot, place, session)]
+        if not place.document.holders:
+            operations += _rewrite(spot, place, place.document, frozenset(ids))
+    return operations
 
 
 def start_anew(core: HoldersCore, bid: Bid) -> Flow[None]:

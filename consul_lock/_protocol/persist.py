@@ -22,6 +22,23 @@ T = TypeVar("T")
 _TROUBLE_FIRST, _TROUBLE_MOST = 0.1, 2.0
 
 
+# Seconds before the next try, when others were quicker to change what we had read.
+QUICKER = (0.0, 0.02)
+
+# Such tries in a row: whoever is still not served then has met something else than others.
+TRIES_MOST = 200
+
+
+def too_busy(lock: Primitive, doing: str) -> Unavailable:
+    """The error for a change that others, or something unknown, kept us from again and again."""
+    return Unavailable(
+        f"{doing} {lock.key!r}: {TRIES_MOST} tries were refused, as it changed each time; is"
+        " something else writing there?",
+        uncertain=False,
+        key=lock.key,
+    )
+
+
 def persist(lock: Primitive, attempt: Attempt) -> Flow[Grant | None]:
     """Get it from Consul.  None: it was not to be had in time."""
     while True:

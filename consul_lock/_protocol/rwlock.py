@@ -9,11 +9,11 @@ from consul_lock._protocol.bid import Bid, Spot
 from consul_lock._protocol.claim import ALL
 from consul_lock._protocol.client import ClientCore
 from consul_lock._protocol.document import READ_WRITE
-from consul_lock._protocol.flow import Flow, Job, Wall
+from consul_lock._protocol.flow import Flow, Job, Sleep, Wall
 from consul_lock._protocol.hold import Hold
 from consul_lock._protocol.holders import HoldersCore
 from consul_lock._protocol.minutes import admit, change, contend_operation, touch
-from consul_lock._protocol.persist import until_let_go
+from consul_lock._protocol.persist import QUICKER, TRIES_MOST, too_busy, until_let_go
 from consul_lock._protocol.primitive import Settings
 from consul_lock._protocol.sight import read, understood
 
@@ -52,12 +52,15 @@ class SideCore(HoldersCore):
         """False: it is lost."""
         # From the first try on: if it is not answered, the weaker of the two is always true.
         bid.spots = tuple(spot._replace(mode="read") for spot in bid.spots)
-        while not (yield from self._rewrite(hold, bid, bid.spots[0])).done:
+        for _ in range(TRIES_MOST):
+            if (yield from self._rewrite(hold, bid, bid.spots[0])).done:
+                return True
             reason = yield from self.examine(hold, None, None)
             if reason is not None:
                 yield from self.client.lose(hold, reason)
                 return False
-        return True
+            yield Sleep(*QUICKER)
+        raise too_busy(self, "downgrading")
 
     def _rewrite(self, hold: Hold, bid: Bid, spot: Spot) -> Flow[Any]:
         """Write the document with us as a reader, and let in the readers that wait."""

@@ -8,9 +8,10 @@ from consul_lock._protocol import place as places
 from consul_lock._protocol.bid import Bid, Spot
 from consul_lock._protocol.client import ClientCore
 from consul_lock._protocol.document import SEMAPHORE
-from consul_lock._protocol.flow import Flow, Job, Wall
+from consul_lock._protocol.flow import Flow, Job, Sleep, Wall
 from consul_lock._protocol.holders import HoldersCore
 from consul_lock._protocol.minutes import change, touch
+from consul_lock._protocol.persist import QUICKER, TRIES_MOST, too_busy
 from consul_lock._protocol.primitive import Settings
 from consul_lock._protocol.sight import read, understood
 from consul_lock.errors import ConfigError
@@ -51,7 +52,7 @@ class SemaphoreCore(HoldersCore):
 
     def _resize(self, limit: int) -> Flow[None]:
         (spot,) = self.spots()
-        while True:
+        for _ in range(TRIES_MOST):
             found = yield from read(self, (spot,), certain=True)
             place = understood(spot, found)
             if not place.document.modify_index or place.document.limit == limit:
@@ -65,6 +66,9 @@ class SemaphoreCore(HoldersCore):
             outcome = yield from self.client.wire.transact(operations, doing, self.rule)
             if outcome.done:
                 break
+            yield Sleep(*QUICKER)
+        else:
+            raise too_busy(self, "resizing")
         self.adopt(limit)
 
     def adopt(self, limit: int) -> None:
