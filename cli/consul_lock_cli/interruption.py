@@ -16,7 +16,7 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 from consul_lock_cli import libc
-from consul_lock_cli.signals import ENDING, STOPPING, WAKE, Signals, die_by, swallow_echo
+from consul_lock_cli.signals import ENDING, STOPPING, WAKE, Signals, die_by, stop_by, swallow_echo
 
 T = TypeVar("T")
 
@@ -86,11 +86,15 @@ class _Watch(threading.Thread):
     def run(self) -> None:
         """Turn the first signal into an exception of the main thread; then its time runs."""
         while not self._over:
-            signum = libc.fetch(self._caught, self._patience())
-            if signum is None:
+            fetched = libc.receive(self._caught, self._patience())
+            if fetched is None:
                 self._look_at_the_clock()
-            elif signum in STOPPING:
-                os.kill(os.getpid(), signal.SIGSTOP)
+                continue
+            signum, typed = fetched
+            if signum in STOPPING:
+                if not stop_by(signum) and not typed:
+                    # Who sent it from elsewhere can continue us, though no shell can.
+                    os.kill(os.getpid(), signal.SIGSTOP)
             elif signum in ENDING:
                 self._asked_to_end(signum)
             # Anything else is meant for the command, which does not run: it is dropped.

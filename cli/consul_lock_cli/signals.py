@@ -81,6 +81,19 @@ def asked_to_end(signals: Signals) -> int | None:
     return libc.fetch(ENDING & signals.caught, 0)
 
 
+def stop_by(signum: int) -> bool:
+    """Stop of a signal of job control, until somebody continues us; whether we did.
+
+    Whoever waits for us, such as another of us, sees which it was, as with any program.  Where
+    no shell is above that could continue us, the kernel does not let it stop us.
+    """
+    os.kill(os.getpid(), signum)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signum})
+    # Here we stop.  What continues us is blocked, so it is there to be fetched.
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signum})
+    return libc.fetch({signal.SIGCONT}, 0) is not None
+
+
 def die_by(signum: int, group: bool = False) -> NoReturn:
     """Die of a signal, so that whoever waits for us sees a real death by it, without a core.
 

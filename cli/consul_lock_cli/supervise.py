@@ -17,7 +17,7 @@ from consul_lock_cli import libc
 from consul_lock_cli.child import Child
 from consul_lock_cli.group import target
 from consul_lock_cli.manner import Manner
-from consul_lock_cli.signals import ENDING, STOPPING, WAKE, Signals, swallow_echo
+from consul_lock_cli.signals import ENDING, STOPPING, WAKE, Signals, stop_by, swallow_echo
 from consul_lock_cli.stopping import Stopping
 from consul_lock_cli.terminal import Terminal
 from consul_lock_cli.timing import now
@@ -62,10 +62,6 @@ class Ended(NamedTuple):
     """Why we have stopped it; None: we have not."""
 
 
-def _nothing(grace: float) -> None:
-    """Nobody wants to know."""
-
-
 class Supervisor:
     """Runs one child to its end, and its whole group.
 
@@ -81,8 +77,8 @@ class Supervisor:
         *,
         manner: Manner | None = None,
         kill_after: float = Manner().kill_after,
-        on_lost: Callable[[float], None] = _nothing,
-        on_overtime: Callable[[float], None] = _nothing,
+        on_lost: Callable[[float], None] = lambda grace: None,
+        on_overtime: Callable[[float], None] = lambda grace: None,
         on_kill: Callable[[], None] = lambda: None,
     ) -> None:
         self.terminal = Terminal()
@@ -166,7 +162,7 @@ class Supervisor:
         elif os.WSTOPSIG(status) in (signal.SIGTTIN, signal.SIGTTOU) and self._lend(asked=True):
             self._group.signal(signal.SIGCONT)
         elif os.WSTOPSIG(status) in STOPPING:
-            self._suspend()
+            self._suspend(os.WSTOPSIG(status))
 
     # -- stopping it ----------------------------------------------------------------------
 
@@ -235,11 +231,14 @@ class Supervisor:
     def _lend(self, asked: bool = False) -> bool:
         return not self._manner.foreground and self.terminal.lend(self._child.pid, asked)
 
-    def _suspend(self) -> None:
+    def _suspend(self, signum: int) -> None:
         """The command was stopped from the terminal: stop too, so that the shell sees it."""
         self._group.signal(signal.SIGSTOP)
+        typed = self.terminal.lent
         self.terminal.take_back()
-        os.kill(os.getpid(), signal.SIGSTOP)
+        if not stop_by(signum) and not typed:
+            # Who sent it from elsewhere can continue us, though no shell can.
+            os.kill(os.getpid(), signal.SIGSTOP)
         # Here we go on; nothing was renewed meanwhile, so the lease is looked at first.
         self._look_at_lease()
         self._look_at_clock()

@@ -133,14 +133,10 @@ def test_a_program_may_handle_the_interrupt_itself(terminals: list[AtTerminal]) 
     assert terminal.wait() == 6
 
 
-def test_the_command_can_be_put_aside_and_go_on(terminals: list[AtTerminal]) -> None:
-    """Ctrl-Z stops us, too, or the shell would wait for us for ever."""
+def test_without_a_shell_above_a_key_puts_nothing_aside(terminals: list[AtTerminal]) -> None:
+    """As over `ssh -t HOST consul-lock run`: nobody could fetch it again."""
     terminal = _open(terminals, "echo ready; read x; echo got-$x")
     terminal.type("\x1a")
-    eventually(terminal.stopped)
-    assert os.tcgetpgrp(terminal.keyboard) == terminal.pid
-    os.kill(terminal.pid, signal.SIGCONT)
-    eventually(lambda: os.tcgetpgrp(terminal.keyboard) != terminal.pid)
     terminal.type("again\n")
     terminal.read_until("got-again")
     assert terminal.wait() == 0
@@ -160,6 +156,21 @@ def test_the_modes_of_the_terminal_survive_a_killed_command(terminals: list[AtTe
 
 # -- the command under a shell ----------------------------------------------------------------
 # What is typed is echoed, so words to be waited for are typed with quotes in them.
+
+
+@pytest.mark.parametrize("program", ["$u --", "$u -- $u --"], ids=["one", "nested"])
+def test_the_command_can_be_put_aside_and_go_on(shell: AtTerminal, program: str) -> None:
+    """Ctrl-Z stops us, too, or the shell would wait for us for ever; and so one of us that runs
+    another."""
+    shell.type(f"{program} sh -c 'echo re''ady; read x; echo got-$x'; echo co''de-$?\n")
+    shell.read_until("ready")
+    shell.type("\x1a")
+    shell.read_until("Stopped")
+    shell.type("echo sh''ell; fg; echo do''ne-$?\n")
+    shell.read_until("shell")
+    shell.type("again\n")
+    shell.read_until("got-again")
+    shell.read_until("done-0")
 
 
 def test_a_full_screen_program_is_usable(shell: AtTerminal) -> None:
