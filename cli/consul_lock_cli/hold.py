@@ -104,6 +104,7 @@ class Hold:
             return self._under(lock, lease, child)
         finally:
             self._close(client)
+            self._talk.hurried = False
 
     def _lock(self, client: Client, lease: LockLease) -> Lockable:
         lock = self._what.make(client, program=self._program, on_lost=lease.wake)
@@ -124,6 +125,7 @@ class Hold:
 
     def _under(self, lock: Lockable, lease: LockLease, child: Child | None) -> Done:
         session, token, acquired = lock.session_id, lock.token, time.time()
+        self._talk.hurried = True
         self._talk.note(
             f"acquired after {show_duration(self._contest.waited)} session={session} token={token}",
             event="acquired",

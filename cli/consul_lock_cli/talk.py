@@ -4,11 +4,17 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import select
 import sys
 from collections.abc import Callable
 from typing import Any
 
 import click
+
+# Characters: in any encoding they fit into the room that a pipe has if it has any.
+_PART = 1000
+# Seconds that a reader gets to make room: less than the least margin before a lock's deadline.
+_READER = 0.1
 
 
 class Talk:
@@ -25,6 +31,9 @@ class Talk:
         self.json = False
         self.about: dict[str, Any] = {}
         """What every event is about, such as the key."""
+        self.hurried = False
+        """Something is held that must not wait for a reader of stderr: what he does not take at
+        once is not said."""
 
     def error(self, text: str, hint: str = "", *, event: str = "error", **more: Any) -> None:
         """Say what failed; ``hint`` is what to do about it."""
@@ -95,9 +104,19 @@ class Talk:
     def _say(self, text: str) -> None:
         # stderr may be closed, or a pipe that nobody reads: no reason to fail.
         with contextlib.suppress(OSError, ValueError):
-            if sys.stderr is not None:
-                sys.stderr.write(text + "\n")
+            text += "\n"
+            for start in range(0, len(text) if sys.stderr is not None else 0, _PART):
+                if self.hurried and not _taken(sys.stderr.fileno()):
+                    return
+                sys.stderr.write(text[start : start + _PART])
                 sys.stderr.flush()
+
+
+def _taken(descriptor: int) -> bool:
+    """Whether a part can be written now, without waiting for a reader."""
+    room = select.poll()
+    room.register(descriptor, select.POLLOUT)
+    return bool(room.poll(1000 * _READER))
 
 
 class Misuse(click.UsageError):

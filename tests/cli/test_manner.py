@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -18,7 +19,7 @@ from consul_lock_cli.talk import Misuse
 from consul_lock_cli.timing import check_timing
 from tests.cli.conftest import Result
 from tests.cli.supervised import PROGRAM
-from tests.cli.wrapper import Running, alive, consul, environment
+from tests.cli.wrapper import COMMAND, PATIENCE, Running, alive, consul, environment
 from tests.waiting import eventually
 
 LockedRun = Callable[..., Result]
@@ -413,6 +414,29 @@ def test_overtime_frees_the_lock_at_once(locked_run: LockedRun, key: str) -> Non
     assert "--max-runtime; sent TERM to group " in line
     assert line.endswith("(124)")
     assert locked_run("-n", "--", "true").returncode == 0
+
+
+@pytest.mark.parametrize("guard", [[], ["--no-guardian"]], ids=["guarded", "alone"])
+def test_nobody_waits_for_a_reader_of_stderr(
+    address: str, key: str, locked_run: LockedRun, guard: list[str]
+) -> None:
+    """While it is held: the command is killed, and others get the lock, though nobody hears."""
+    deaf, full = os.pipe()
+    os.set_blocking(full, False)
+    with contextlib.suppress(BlockingIOError):
+        while os.write(full, b"x" * 4096):
+            pass
+    os.set_blocking(full, True)
+    command = [*COMMAND, "run", "-v", "-k", key, "--max-runtime", "200ms", "--kill-after", "200ms"]
+    stubborn = ["-c", f"trap '' TERM; {_WORK}"]
+    process = subprocess.Popen([*command, *guard, *stubborn], env=environment(address), stderr=full)
+    os.close(full)
+    try:
+        eventually(lambda: consul(address, "GET", f"/v1/kv/{key}/.lock"))
+        assert locked_run("-w", "20s", "--", "true").returncode == 0
+    finally:
+        os.close(deaf)
+        assert process.wait(PATIENCE) == 124
 
 
 def test_a_lost_lock_can_be_only_warned_of(start: Start, address: str, key: str) -> None:
