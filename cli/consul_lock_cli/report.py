@@ -108,9 +108,38 @@ class Report:
             if self._descriptor is not None:
                 os.write(self._descriptor, text.encode())
             if self._path is not None:
-                _replace(self._path, text)
+                _put(self._path, text)
         except OSError as error:
             talk.warn(f"the status could not be written: {error}")
+
+
+def _put(path: Path, text: str) -> None:
+    """Write a file as a whole, where a link leads to; what is no file is only written to."""
+    stream = _stream(path)
+    if stream is not None:
+        os.write(stream, text.encode())
+    elif path.exists() and not path.is_file():
+        # Whoever reads a pipe is there already: we do not wait for him.
+        device = os.open(path, os.O_WRONLY | os.O_NONBLOCK | os.O_NOCTTY)
+        try:
+            os.write(device, text.encode())
+        finally:
+            os.close(device)
+    else:
+        _replace(_target(path), text)
+
+
+def _stream(path: Path) -> int | None:
+    """Which stream of ours it is, such as /dev/stderr: the command has written there, too."""
+    for descriptor in (1, 2):
+        with contextlib.suppress(OSError):
+            if os.path.samestat(os.fstat(descriptor), path.stat()):
+                return descriptor
+    return None
+
+
+def _target(path: Path) -> Path:
+    return path.resolve() if path.is_symlink() and path.exists() else path
 
 
 def _replace(path: Path, text: str) -> None:
@@ -154,10 +183,12 @@ def report_options(command: Callable[..., Any]) -> Callable[..., Any]:
 def _checked(path: str | None, descriptor: int | None) -> Report:
     """Refuse what could only fail when the command has run already."""
     if path is not None:
-        folder = Path(path).parent
-        if not folder.is_dir() or not os.access(folder, os.W_OK):
+        file = Path(path)
+        folder = _target(file).parent
+        made = file.is_file() or not file.exists()
+        if made and not (folder.is_dir() and os.access(folder, os.W_OK)):
             raise Misuse(f"--status-file: no file can be made in '{folder}'")
-        if Path(path).is_dir():
+        if file.is_dir():
             raise Misuse(f"--status-file: '{path}' is a folder")
     if descriptor is not None:
         try:

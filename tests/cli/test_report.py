@@ -136,6 +136,36 @@ def test_an_old_report_is_replaced_as_a_whole(locked_run: LockedRun, status: Pat
     assert status.stat().st_mode & 0o777 == 0o666 & ~umask
 
 
+def test_what_is_no_file_of_its_own_is_written_to_and_stays(
+    locked_run: LockedRun, tmp_path: Path, status: Path
+) -> None:
+    """Root would have no /dev/null any more, nor anybody the command's stderr."""
+    link, pipe = tmp_path / "link", tmp_path / "pipe"
+    link.symlink_to(status)
+    status.write_text("old")
+    locked_run("--status-file", str(link), "--", "true")
+    assert link.is_symlink()
+    assert ending(status) == ("exit", 0, None, 0)
+    os.mkfifo(pipe)
+    with os.fdopen(os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)) as reader:
+        locked_run("--status-file", str(pipe), "--", "true")
+        assert json.loads(reader.read())["exit_code"] == 0
+    assert pipe.is_fifo()
+    result = locked_run("-c", "echo mine >&2", "--status-file", "/dev/stderr")
+    assert [line[:4] for line in result.stderr.splitlines()] == ["mine", '{"v"']
+
+
+def test_streams_that_go_to_a_file_keep_what_the_command_wrote(
+    address: str, key: str, tmp_path: Path
+) -> None:
+    """--status-file /dev/stdout is at its end."""
+    file = tmp_path / "out"
+    arguments = [*COMMAND, "run", "-k", key, "--status-file", "/dev/stdout", "--", "echo", "mine"]
+    with file.open("w") as out:
+        subprocess.run(arguments, env=environment(address), stdout=out, check=True)
+    assert [line[:4] for line in file.read_text().splitlines()] == ["mine", '{"v"']
+
+
 def test_a_report_that_cannot_be_written_does_not_change_the_code(
     locked_run: LockedRun, tmp_path: Path
 ) -> None:
