@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import signal
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from consul_lock_cli import signals
@@ -13,7 +13,7 @@ from consul_lock_cli.contest import Contest
 from consul_lock_cli.durations import show_duration
 from consul_lock_cli.environment import all_keys, locked, unlocked
 from consul_lock_cli.exits import ExitCode, complaint, failure
-from consul_lock_cli.interruption import Interrupted, OutOfTime, interruptible
+from consul_lock_cli.interruption import Interrupted, OutOfTime, T, interruptible
 from consul_lock_cli.keeping import keep
 from consul_lock_cli.lease import LockLease, NoLease
 from consul_lock_cli.manner import Manner, show_signal
@@ -86,7 +86,7 @@ class Hold:
         """How it went.  Raises what fails."""
         contest = self._contest
         if self._patience.splay:
-            interruptible(self._ours, contest.splay)
+            self._attentively(contest.splay)
         client = self._connection.client(self._talk)
         lease = LockLease()
         try:
@@ -95,7 +95,7 @@ class Hold:
 
             try:
                 if not self._acquire(lock):
-                    return Done(interruptible(self._ours, lambda: contest.busy(lock)))
+                    return Done(self._attentively(lambda: contest.busy(lock)))
             except Unavailable as error:
                 if child is None or not self._patience.fail_open:
                     return Done(contest.unavailable(error))
@@ -113,13 +113,19 @@ class Hold:
 
     def _acquire(self, lock: Lockable) -> bool:
         try:
-            return interruptible(self._ours, lambda: self._contest.contend(lock))
+            return self._attentively(lambda: self._contest.contend(lock))
         except Interrupted:
             # It may have come when the lock was ours already.
             self._release(lock, lost=not lock.held, budget=_GOODBYE)
             raise
         finally:
             self._report.know(waited_s=round(self._contest.waited, 3))
+
+    def _attentively(self, act: Callable[[], T], budget: float | None = None) -> T:
+        """Whatever else a signal cuts off, the report is written."""
+        return interruptible(
+            self._ours, act, budget, lambda s: self._report.write_interrupted(s, self._talk)
+        )
 
     # -- under the lock -------------------------------------------------------------------
 
@@ -210,7 +216,7 @@ class Hold:
             return False
         self._talk.note(f"holding on for {show_duration(left)}", event="holding")
         try:
-            return interruptible(self._ours, lambda: lock.lost.wait(left))
+            return self._attentively(lambda: lock.lost.wait(left))
         except Interrupted:
             self._release(lock, lost=False, budget=_GOODBYE)
             raise
@@ -224,7 +230,7 @@ class Hold:
         if lost:
             return True
         try:
-            interruptible(self._ours, lock.release, budget)
+            self._attentively(lock.release, budget)
             self._talk.note("released", event="released")
         except (LockLost, NotHeld) as error:
             code, hint = failure(error)
@@ -236,7 +242,7 @@ class Hold:
 
     def _close(self, client: Client) -> None:
         try:
-            interruptible(self._ours, client.close, budget=_GOODBYE)
+            self._attentively(client.close, budget=_GOODBYE)
         except (Interrupted, OutOfTime):
             pass
         except Exception as error:  # noqa: BLE001 - all is done; the session ends without us too

@@ -37,20 +37,28 @@ class OutOfTime(BaseException):
     """The time for it is over."""
 
 
-def interruptible(signals: Signals, act: Callable[[], T], budget: float | None = None) -> T:
+def interruptible(
+    signals: Signals,
+    act: Callable[[], T],
+    budget: float | None = None,
+    last_words: Callable[[int], object] = lambda signum: None,
+) -> T:
     """Return ``act()``; raise `Interrupted` in it on a signal, `OutOfTime` after ``budget``.
 
     What ``act`` does while `Interrupted` passes through it must be done within `CLEAN_UP`
-    seconds.  A signal that comes too late for ``act`` raises all the same: none is lost.
+    seconds; if not, we die of the signal, and before that ``last_words`` is called with it.  A
+    signal that comes too late for ``act`` raises all the same: none is lost.
     """
-    watch = _Watch(signals, budget)
+    watch = _Watch(signals, budget, last_words)
     signal.signal(WAKE, watch.strike)
     watch.start()
     try:
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, {WAKE})
-        return act()
+        try:
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, {WAKE})
+            return act()
+        finally:
+            watch.armed = False  # here it may strike for the last time
     finally:
-        watch.armed = False
         signal.pthread_sigmask(signal.SIG_BLOCK, {WAKE})
         watch.stop()
         if watch.signum is not None:
@@ -60,7 +68,9 @@ def interruptible(signals: Signals, act: Callable[[], T], budget: float | None =
 class _Watch(threading.Thread):
     """Fetches signals while the main thread is busy."""
 
-    def __init__(self, signals: Signals, budget: float | None) -> None:
+    def __init__(
+        self, signals: Signals, budget: float | None, last_words: Callable[[int], object]
+    ) -> None:
         super().__init__(name="consul-lock-signals", daemon=True)
         self.armed = True
         self.signum: int | None = None
@@ -68,6 +78,7 @@ class _Watch(threading.Thread):
         self._end = None if budget is None else time.monotonic() + budget
         self._fired = False
         self._over = False
+        self._last_words = last_words
         self._main = threading.get_ident()
 
     def strike(self, *_: Any) -> None:
@@ -104,7 +115,7 @@ class _Watch(threading.Thread):
 
     def _asked_to_end(self, signum: int) -> None:
         if self.signum is not None:
-            die_by(self.signum)
+            self._die()
         swallow_echo(signum)
         self.signum = signum
         self._end = time.monotonic() + CLEAN_UP
@@ -114,9 +125,14 @@ class _Watch(threading.Thread):
         if self._end is None or time.monotonic() < self._end:
             return
         if self.signum is not None:
-            die_by(self.signum)
+            self._die()
         self._end = None
         self._fire()
+
+    def _die(self) -> None:
+        assert self.signum is not None
+        self._last_words(self.signum)
+        die_by(self.signum)
 
     def _fire(self) -> None:
         self._fired = True

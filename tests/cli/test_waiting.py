@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import re
 import signal
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
+from pathlib import Path
 
 import pytest
 
@@ -94,20 +96,32 @@ def test_a_waiter_dies_of_a_signal_at_once(
     eventually(lambda: not any(map(alive, [launcher, *guardian])))
 
 
-def test_a_waiter_dies_in_time_even_if_consul_is_frozen(own_agent: Agent) -> None:
-    """Cleaning up has a second; what it leaves ends by its TTL."""
+def test_a_waiter_dies_in_time_even_if_consul_is_frozen(own_agent: Agent, tmp_path: Path) -> None:
+    """Cleaning up has a second; what it leaves ends by its TTL.  The status is written."""
     env = environment(own_agent.address)
+    status, go, done = tmp_path / "status", tmp_path / "go", tmp_path / "done"
+    work = f"until [ -e {go} ]; do sleep 0.05; done"
     script = "echo ready; exec sleep 60"
     with ExitStack() as stack:
         holder = stack.enter_context(Running(["run", "-k", "k", "sh", "-c", script], env))
         assert holder.line() == "ready"
-        waiter = stack.enter_context(Running(["run", "-k", "k", "echo", "started"], env))
+        options = ["run", "-k", "k", "--status-file", str(status)]
+        waiter = stack.enter_context(Running([*options, "echo", "started"], env))
+        options = ["run", "-k", "l", "--status-file", str(done)]
+        releasing = stack.enter_context(Running([*options, "sh", "-c", f"echo up; {work}"], env))
+        assert releasing.line() == "up"
         _in_line(own_agent.address, "k")
         own_agent.freeze()
         sent = time.monotonic()
         waiter.send(signal.SIGTERM)
         assert waiter.wait() == -signal.SIGTERM
         assert time.monotonic() - sent < 8
+        assert json.loads(status.read_text())["exit"]["kind"] == "interrupted"
+        go.touch()
+        eventually(lambda: not any(map(alive, releasing.children())))
+        releasing.send(signal.SIGTERM)
+        releasing.wait()
+        assert json.loads(done.read_text())["exit"] == {"kind": "exit", "code": 0, "signal": None}
         own_agent.thaw()
 
 
