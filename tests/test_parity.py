@@ -16,7 +16,7 @@ import consul_lock.aio
 AWAITED = {
     *("Client.close", "Session.open", "Session.close"),
     *(".acquire", ".release", ".locked", ".holder", ".holders", ".waiters", ".guard"),
-    *(".resize", ".downgrade"),
+    *(".resize", ".slots", ".downgrade"),
     *(".campaign", ".proclaim", ".resign", ".leader", ".run"),
     *(".below", ".sessions", ".destroy", ".remove", "Survey.status"),
 }

@@ -7,6 +7,7 @@ from typing import Self, Unpack
 from consul_lock._async.client import Client
 from consul_lock._async.locklike import LockLike, Timed, begin
 from consul_lock._async.session import Session
+from consul_lock._clock import clock
 from consul_lock._face import Options
 from consul_lock._protocol.flow import Job
 from consul_lock._protocol.holder import Holder
@@ -72,6 +73,22 @@ class Semaphore(LockLike):
     async def holders(self) -> list[Holder]:
         """Who holds it, by Consul's word, in the order of their coming."""
         found: list[Holder] = await self._client._run(Job(self._core.everybody()))
+        return found
+
+    async def slots(self) -> tuple[int, ...]:
+        """The numbers of our slots, from 0 to ``limit`` - 1: to pick one of so many devices or
+        ports.  ``(number,) = semaphore.slots()``; of a hold of ``n`` slots there are ``n``.
+
+        No two who hold it have the same number.  Not even after a crash: Consul keeps a dead
+        holder's number for the lock-delay, so a call may have to wait for that long.  Clients of
+        ``consul lock`` have no numbers, and the number of a slot may be above a limit that was
+        lowered since.  If somebody deletes its key, ``NAME/.slot/NUMBER``, the hold is lost.
+
+        The first call of a hold costs one request, more if others ask at the same moment; who
+        never asks pays nothing.  Raises `NotHeld`, `LockLost`, `Unavailable`; `ConfigError` for
+        a hold of more than 15 slots; `Conflict` if keys that nobody holds are in the way.
+        """
+        found: tuple[int, ...] = await self._client._run(self._core.slots(clock(), self._me()))
         return found
 
     async def resize(self, limit: int) -> None:

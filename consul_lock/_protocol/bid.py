@@ -11,6 +11,7 @@ from consul_lock._protocol.document import READ_WRITE, Kind, Share, weight_of
 from consul_lock._protocol.records import encode
 
 if TYPE_CHECKING:
+    from consul_lock._protocol.flow import Signal
     from consul_lock._protocol.holder import About
     from consul_lock._protocol.place import Place
     from consul_lock._protocol.records import Terms
@@ -49,6 +50,18 @@ class Spot(NamedTuple):
         return Claim(f"{self.document_key} {self.kind.name}", n * self.weight, self.limit)
 
 
+class Numbering:
+    """The numbers of the slots that a bid has got."""
+
+    def __init__(self) -> None:
+        self.numbers: tuple[int, ...] = ()
+        """One for each session; none: nobody has asked for them."""
+        self.raft_index = 0
+        """At which we had them: what shows less is an old picture."""
+        self.asking: Signal | None = None
+        """Set when whoever is asking for them has been told."""
+
+
 class Bid(Attempt):
     """What one call of acquire has done so far."""
 
@@ -62,7 +75,7 @@ class Bid(Attempt):
         blocking: bool,
     ) -> None:
         super().__init__((), about, bond, owner, blocking)
-        self.n = n
+        self.n, self.slots = n, Numbering()
         self.want(spots)
         self.group: list[Session] = []
         """The sessions, as a document has one slot for each; the first speaks for all."""

@@ -20,7 +20,7 @@ from consul_lock._protocol.document import decode
 from consul_lock._protocol.flow import Flow
 from consul_lock._protocol.hold import Grant, Hold
 from consul_lock._protocol.holder import Holder, parse
-from consul_lock._protocol.place import Place
+from consul_lock._protocol.place import Place, slot_key
 from consul_lock._protocol.primitive import Primitive, Settings
 from consul_lock._protocol.records import Found, Pair, key_rule
 from consul_lock._protocol.session import Session
@@ -118,7 +118,7 @@ class HoldersCore(Primitive):
         return False
 
     def examine(self, hold: Hold, found: Found | None, timeout: float | None) -> Flow[Any]:
-        spots = _spots(hold)
+        spots, given = _spots(hold), found is not None
         if found is not None:
             spots = spots[-1:]
         else:
@@ -128,7 +128,10 @@ class HoldersCore(Primitive):
         except Conflict:
             return LossReason.STOLEN
         ids = [session.id for session in hold.sessions]
-        if all(place.holds(s) and place.contends(s) for place in seen for s in ids):
+        # An answer to a question from before our slots had numbers does not show those.
+        old = [place.raft_index < _bid(hold).slots.raft_index for place in seen] if given else []
+        numbered = any(old) or all(_numbered(hold, place) for place in seen)
+        if numbered and all(place.holds(s) and place.contends(s) for place in seen for s in ids):
             return None
         return (yield from self.why(hold, seen, timeout))
 
@@ -144,6 +147,7 @@ class HoldersCore(Primitive):
             pass  # not known: judge by the keys alone
         ids = [session.id for session in hold.sessions]
         there = all(place.contends(session) for place in seen for session in ids)
+        there = there and all(_numbered(hold, place) for place in seen)
         if not there or any(not place.document.modify_index for place in seen):
             return LossReason.KEY_DELETED
         weights = [(spot, len(ids) * spot.weight) for spot in _spots(hold)]
@@ -192,15 +196,30 @@ class HoldersCore(Primitive):
         return (understood(spot, found),)
 
 
+def _bid(hold: Hold) -> Bid:
+    assert isinstance(hold.attempt, Bid)
+    return hold.attempt
+
+
 def _spots(hold: Hold) -> tuple[Spot, ...]:
-    bid = hold.attempt
-    assert isinstance(bid, Bid)
-    return bid.spots
+    return _bid(hold).spots
+
+
+def _numbered(hold: Hold, place: Place) -> bool:
+    """Whether the numbers of its slots are its own."""
+    return all(place.slots.get(number) == session for number, session in _numbers(hold))
+
+
+def _numbers(hold: Hold) -> list[tuple[int, str]]:
+    ids = [session.id for session in hold.sessions]
+    return list(zip(_bid(hold).slots.numbers, ids, strict=False))
 
 
 def _alive(hold: Hold) -> list[dict[str, Any]]:
-    return [
+    contending = [
         check_session(spot.contender_key(session.id), session.id)
         for spot in _spots(hold)
         for session in hold.sessions
     ]
+    slots = [(slot_key(hold.lock.name, number), session) for number, session in _numbers(hold)]
+    return contending + [check_session(key, session) for key, session in slots]

@@ -46,7 +46,8 @@ def _let_go(core: HoldersCore, hold: Hold) -> Flow[LossReason | None]:
         else:
             try:
                 certain = doubtful or refusals > 3
-                seen = yield from _seen(core, bid.spots, hold.token, certain=certain)
+                since = max(hold.token, bid.slots.raft_index)
+                seen = yield from _seen(core, bid.spots, since, certain=certain)
             except Conflict:
                 return LossReason.STOLEN
         if not all(p.holds(s) and p.contends(s) for p in seen for s in ids):
@@ -73,6 +74,7 @@ def _as_entered(spot: Spot, hold: Hold) -> Place:
     return nothing._replace(
         document=document._replace(modify_index=hold.token),
         contenders=tuple(_contender(bid, spot, session, hold.token) for session in ids),
+        slots=dict(zip(bid.slots.numbers, ids, strict=False)),
     )
 
 
@@ -97,15 +99,16 @@ def _depart(
     since = yield Wall()
     leaving = frozenset(session.id for session in sessions)
     operations = list[dict[str, Any]]()
-    room = core.operations_most - len(spots) * (2 * len(leaving) + 1)
     for spot, place in zip(spots, seen, strict=True):
         operations += [op for session in sorted(leaving) for op in _withdrawn(spot, place, session)]
         document = places.leave(place, leaving)
         if len(spots) == 1:
+            room = core.operations_most - len(operations) - 1
             document, entering = places.grants(place, document, leaving, room // 2)
             for each in entering:
                 operations += touch(spot, each, since)
-        operations += _rewrite(spot, place, document, leaving)
+        room = core.operations_most - len(operations) - 2 * len(spots)
+        operations += _rewrite(spot, place, document, leaving, room // 2 // len(spots))
     request = core.client.wire.transaction(operations, f"leaving {core.key!r}", core.rule)
     first, *others = sessions
     return (yield from core.client.write(first, request, others))
@@ -123,14 +126,22 @@ def _withdrawn(spot: Spot, place: Place, session: str) -> list[dict[str, Any]]:
         return []
     if not place.holds(session):
         return [{"Verb": "delete-cas", "Key": key, "Index": mine.modify_index}]
-    return [check_session(key, session), {"Verb": "delete", "Key": key}]
+    numbers = [number for number, holder in place.slots.items() if holder == session]
+    keys = [key, *(places.slot_key(spot.name, number) for number in sorted(numbers))]
+    return [
+        operation
+        for key in keys
+        for operation in (check_session(key, session), {"Verb": "delete", "Key": key})
+    ]
 
 
 def _rewrite(
-    spot: Spot, place: Place, document: Document, leaving: frozenset[str]
+    spot: Spot, place: Place, document: Document, leaving: frozenset[str], most: int = 2**31
 ) -> list[dict[str, Any]]:
-    """The change of a document; it goes with the last who cares for it, and so do marks."""
-    operations = erase(spot, [m for m in place.marks if m.session not in document.holders])
+    """The change of a document; it goes with the last who cares for it, and so do marks, of
+    which ``most`` can be taken away."""
+    marks = sorted(mark for mark in place.marks if mark.session not in document.holders)
+    operations = erase(spot, marks[:most])
     if not place.document.modify_index:
         return operations
     others = any(contender.session not in leaving for contender in place.contenders)

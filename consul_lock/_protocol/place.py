@@ -6,11 +6,19 @@ into the limit.  So the first who does not fit holds up everybody behind it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 from consul_lock._protocol.contender import Contender, parse
-from consul_lock._protocol.document import READ_WRITE, Document, Kind, Share, decode, mark_key
+from consul_lock._protocol.document import (
+    READ_WRITE,
+    SEMAPHORE,
+    Document,
+    Kind,
+    Share,
+    decode,
+    mark_key,
+)
 from consul_lock._protocol.grave import Mark
 from consul_lock._protocol.grave import parse as mark_in
 from consul_lock._protocol.records import Pair
@@ -32,6 +40,8 @@ class Place(NamedTuple):
     """Of all keys that were listed, whatever they are."""
     marks: frozenset[Mark] = frozenset()
     """Of holders that vanished."""
+    slots: Mapping[int, str] = {}
+    """The numbers of slots that are taken, and by which session (none: by something foreign)."""
 
     def holds(self, session: str) -> bool:
         """Whether a session is in."""
@@ -61,6 +71,11 @@ class Place(NamedTuple):
         """The last who waits before this leader's group.  None: the group is first."""
         before = _before(self, leader, self.document.limit)
         return before[-1] if before else None
+
+
+def slot_key(name: str, number: int) -> str:
+    """The key that a session locks to have this slot of a semaphore, and no other."""
+    return f"{name}/.slot/{number}"
 
 
 def read(
@@ -98,7 +113,15 @@ def read(
         filtered,
         frozenset(pair.session for pair in found.values() if pair.session),
         frozenset(made for made in map(mark_in, words) if made is not None),
+        _slots(f"{name}/.slot/", found) if kind is SEMAPHORE else {},
     )
+
+
+def _slots(prefix: str, found: Mapping[str, Pair]) -> dict[int, str]:
+    words = (
+        (key.removeprefix(prefix), pair) for key, pair in found.items() if key.startswith(prefix)
+    )
+    return {int(word): pair.session for word, pair in words if word.isdecimal() and word.isascii()}
 
 
 def _groups(contenders: Iterable[Contender]) -> dict[str, list[Contender]]:

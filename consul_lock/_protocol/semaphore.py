@@ -14,6 +14,7 @@ from consul_lock._protocol.minutes import change, touch
 from consul_lock._protocol.persist import QUICKER, TRIES_MOST, too_busy
 from consul_lock._protocol.primitive import Settings
 from consul_lock._protocol.sight import read, understood
+from consul_lock._protocol.slots import numbers
 from consul_lock.errors import ConfigError
 
 AT_ONCE_MOST = 30
@@ -45,6 +46,10 @@ class SemaphoreCore(HoldersCore):
                 " several slots need several sessions"
             )
         return super().attempt(owner, blocking, n)
+
+    def slots(self, now: float, owner: Any) -> Job:
+        """The numbers of the slots of the caller's hold.  Raises `NotHeld` or `LockLost`."""
+        return Job(numbers(self, self.ensure(now, owner)))
 
     def resize(self, limit: int) -> Job:
         """Change the limit, and let in who fits in then.  Whoever is in stays in."""

@@ -84,12 +84,23 @@ def of_key(pair: Pair) -> tuple[str, str]:
             return f"{parent}{_DOCUMENT}", "line"
         if parent.endswith(_LINE) and last == session:
             return f"{parent.removesuffix(_LINE)}{_DOCUMENT}", "line"
+    elif pair.flags in _OF_FLAGS and (above := _beside(key)):
+        return above if above.endswith(_DOCUMENT) else f"{above}{_DOCUMENT}", "contender"
     elif session and last == session:
         if pair.flags == READ_WRITE_FLAG and parent.endswith(_DOCUMENT):
             return parent, "contender"
         if pair.flags == SEMAPHORE_FLAG and parent:
             return f"{parent}{_DOCUMENT}", "contender"
     return key, "document"
+
+
+def _beside(key: str) -> str:
+    """The name, or document, that the number of a slot or the mark of a dead holder is for."""
+    for folder in ("/.slot/", "/.gone/"):
+        above, found, _ = key.rpartition(folder)
+        if found:
+            return above
+    return ""
 
 
 def read(pairs: Iterable[Pair], filtered: bool = False) -> list[Status]:

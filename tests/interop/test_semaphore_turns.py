@@ -155,3 +155,24 @@ def test_never_more_than_the_limit_are_inside(face: Face, agent: Agent, tmp_path
     assert len(seen) == 18
     assert max(seen + most) <= 2
     assert agent.keys("inside/") == []
+
+
+def test_numbers_of_slots_are_nothing_to_go(face: Face, client: Any, agent: Agent, go: Go) -> None:
+    """It takes the slot between two of ours that have numbers, and leaves no trace in them."""
+    slots = Slots(agent, "turns/numbers")
+    held = [semaphore(face, "turns/numbers", 3, client) for _ in range(2)]
+    for number, slot in enumerate(held):
+        assert slot.acquire()
+        assert slot.slots() == (number,)
+    peer = go("turns/numbers", "-n", "3")
+    peer.holds()
+    assert slots.document == document(3, {peer.session, *(slot.session_id for slot in held)})
+    held[0].release()
+    assert held[0].acquire()
+    assert set(held[0].slots()) < {0, 1, 2} - set(held[1].slots())
+    peer.finish()
+    assert peer.wait() == 0, peer.output
+    for slot in held:
+        slot.ensure_held()
+        slot.release()
+    assert slots.state is None

@@ -34,6 +34,8 @@ class Wish(NamedTuple):
     """So much of each of these resources it has then, for whoever looks at several."""
     first: Callable[[], Job] | None = None
     """Done before it is acquired."""
+    ask: Callable[[Any], Job] | None = None
+    """Asked while it is held, by this owner."""
     then: Callable[[Any], Job] | None = None
     """Done while it is held, by this owner; afterwards it has less:"""
     less: Mapping[str, int] = {}
@@ -189,6 +191,10 @@ class Thread:
         self.has[hold] = wish.weights
         self.host.granted(self, hold)
         yield self._moment()
+        if wish.ask is not None:
+            if (yield from self._do("ask", partial(wish.ask, self))):
+                self.host.simulator.counts["answered"] += 1
+            yield self._moment()
         if wish.inner is not None:
             yield from self._have_too(wish.inner._replace(refused=wish.refused))
         if wish.then is not None:

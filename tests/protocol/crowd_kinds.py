@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any, NamedTuple
 
 from consul_lock._protocol import names
@@ -94,7 +95,14 @@ class SemaphoreMenu(Menu):
         core = self.core
         n = min((1, 2, 2, 1, 3, 1)[number], core.limit)
         inner = Wish(core, 1, {_ROOM: 1}, patience=_HASTE) if number == 3 else None
-        return Wish(core, n, {_ROOM: n}, first=self._resize if number == 5 else None, inner=inner)
+        wish = Wish(core, n, {_ROOM: n}, first=self._resize if number == 5 else None, inner=inner)
+        if number == 4 or not self.contender.asked.numbers:
+            return wish
+        return wish._replace(ask=partial(self._number, core))
+
+    def _number(self, core: SemaphoreCore, owner: Thread) -> Job:
+        self.counts["asked for numbers"] += 1
+        return core.slots(self.contender.clock(), owner)
 
     def _resize(self) -> Job:
         self.counts["resizes"] += 1

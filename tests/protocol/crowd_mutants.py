@@ -279,4 +279,33 @@ MUTANTS = (
         "semaphore",
         "good",
     ),
+    CrowdMutant(
+        Mutant(
+            "the number of a slot is believed in before Consul has given it",
+            "slots:_number",
+            "if outcome.done:",
+            "if outcome is not None:",
+        ),
+        "semaphore",
+    ),
+    CrowdMutant(
+        Mutant(
+            "who leaves keeps the number of its slot",
+            "leaving:_withdrawn",
+            "if holder == session]",
+            "if holder == key]",
+        ),
+        "semaphore",
+        "good",
+    ),
+    CrowdMutant(
+        Mutant(
+            "the number of a slot stays when its holder dies",
+            "slots:_claim",
+            '"Verb": "lock"',
+            '"Verb": "set"',
+        ),
+        "semaphore",
+        "dead",
+    ),
 )

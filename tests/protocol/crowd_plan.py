@@ -55,6 +55,7 @@ def crowd(
             lock_delay=random.choice((5.0, 30.0, 60.0)) if mixed else client.lock_delay or least,
             wishes=tuple(random.randrange(MENU) for _ in range(3)),
             timeouts=_IMPATIENT if hurried else client.timeouts,
+            numbers=not hurried,  # these leave at once, and are about that
         )
         for client in plan.clients
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from typing import TYPE_CHECKING
 
+from consul_lock._protocol.bid import Bid
 from consul_lock._protocol.flow import Request
 from tests.protocol.crowd_dead import Dead
 from tests.protocol.crowd_judge import Judge
@@ -141,6 +142,8 @@ class CrowdReferee(Inspector):
         if not believing:
             return
         self.counts["moments of several holders"] += len(believing) > 1
+        if not self.counts["trouble: delete"]:
+            self._numbers_are_apart(believing)
         if not self.exclusive:
             return
         totals = Counter[str]()
@@ -154,6 +157,14 @@ class CrowdReferee(Inspector):
         if self.kind.documents:
             for hold in believing:
                 self._is_in(hold, seen)
+
+    def _numbers_are_apart(self, believing: list[Hold]) -> None:
+        """No two have a slot of the same number, also beside those of Go, who prune at once."""
+        bids = [hold.attempt for hold in believing if isinstance(hold.attempt, Bid)]
+        numbers = [number for bid in bids for number in bid.slots.numbers]
+        self.counts["moments of several numbers"] += len(numbers) > 1
+        if len(set(numbers)) < len(numbers):
+            raise Violation(f"two have the same number: {numbers} of {self._who(believing)}")
 
     def _believing(self) -> list[Hold]:
         """What somebody has by its own account, at this moment."""

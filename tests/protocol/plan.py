@@ -105,6 +105,8 @@ class Client(NamedTuple):
     """Seconds of its clock in one second."""
     wishes: tuple[int, ...] = (0,)
     """What its threads want, where there is a choice: the first time, the second, ..."""
+    numbers: bool = True
+    """It asks for the numbers of its slots, of a semaphore."""
 
 
 class Plan(NamedTuple):

@@ -34,6 +34,8 @@ HAPPENS = {
     "limit conflicts": 80,
     "pruned": 12,
     "moments of several holders": 6000,
+    "moments of several numbers": 3000,
+    "answered": 300,
     "gave up": 600,
     "cancelled": 40,
     "answer lost": 25,

@@ -112,6 +112,24 @@ def test_a_semaphore() -> None:
     assert status.vanished == ()
 
 
+@pytest.mark.parametrize(
+    "flags, beside",
+    [
+        (SEMAPHORE_FLAG, "a/.slot/0"),
+        (SEMAPHORE_FLAG, "a/.gone/s9,30"),
+        (SEMAPHORE_FLAG, "a/.gone/s9,30/clock"),
+        (READ_WRITE_FLAG, "a/.lock/.gone/s9,30"),
+    ],
+)
+def test_numbers_of_slots_and_marks_of_the_dead_are_no_names(flags: int, beside: str) -> None:
+    """They belong to what they are beside, and change nothing of it."""
+    document = {"Limit": 2, "Holders": {}} if flags == SEMAPHORE_FLAG else {"Holders": {}}
+    alone = read([pair("a/.lock", document, flags)])
+    assert read([pair("a/.lock", document, flags), pair(beside, b"", flags, "s1")]) == alone
+    (left,) = read([pair(beside, b"", flags)])
+    assert (left.name, left.kind, left.state) == ("a", alone[0].kind, "free")
+
+
 def test_holders_without_a_key_have_vanished() -> None:
     """One of them: it is held, and they come last.  All: it is not, and whoever comes gets in."""
     (status,) = read(semaphore_keys("s2"))

@@ -54,6 +54,7 @@ def others(client: consul_lock.Client) -> None:
         assert_type(entered, consul_lock.Semaphore)
     assert_type(semaphore.acquire(n=2), bool)
     assert_type(semaphore.holders(), list[consul_lock.Holder])
+    assert_type(semaphore.slots(), tuple[int, ...])
     assert_type(semaphore.limit, int)
     semaphore.resize(4)
     rw = consul_lock.ReadWriteLock("a", client=client, meta={"a": "b"})
@@ -71,6 +72,7 @@ async def awaited_others(client: aio.Client) -> None:
     async with semaphore(timeout=5, n=2) as entered:
         assert_type(entered, aio.Semaphore)
     assert_type(await semaphore.acquire(n=2), bool)
+    assert_type(await semaphore.slots(), tuple[int, ...])
     rw = aio.ReadWriteLock("a", client=client)
     async with rw.write() as writer:
         await writer.downgrade()
