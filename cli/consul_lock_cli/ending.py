@@ -3,12 +3,22 @@
 from __future__ import annotations
 
 import errno
+from typing import NamedTuple
 
 from consul_lock_cli.exits import ExitCode
 from consul_lock_cli.names import shown
 from consul_lock_cli.signals import die_by
 from consul_lock_cli.supervise import Ended, Why
 from consul_lock_cli.talk import Talk
+
+
+class Done(NamedTuple):
+    """What is to be passed on: an exit code of ours, else how the command ended."""
+
+    code: int | None
+    ended: Ended | None = None
+    asked: bool = False
+    """A signal asked us to end, while the command ran or afterwards."""
 
 
 def pass_on(ended: Ended, program: str, talk: Talk) -> int:

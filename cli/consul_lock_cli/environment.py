@@ -15,12 +15,15 @@ if TYPE_CHECKING:
 # What only a command under a lock is told.
 _OF_A_LOCK = (
     "CONSUL_LOCK_SESSION", "CONSUL_LOCK_TOKEN", "CONSUL_LOCK_MODE", "CONSUL_LOCK_LIMIT",
-    "CONSUL_LOCK_ACQUIRED_AT", "CONSUL_LOCK_TTL",
+    "CONSUL_LOCK_SLOT_INDEX", "CONSUL_LOCK_ACQUIRED_AT", "CONSUL_LOCK_TTL",
 )  # fmt: skip
 
 
-def locked(what: What, lock: Lockable, acquired: float) -> dict[str, str | None]:
-    """Changes of the environment; None takes a variable out.  ``acquired``: since the epoch."""
+def locked(what: What, lock: Lockable, slot: int | None, acquired: float) -> dict[str, str | None]:
+    """Changes of the environment; None takes a variable out.
+
+    ``slot`` is the number of a semaphore's slot, ``acquired`` seconds since the epoch.
+    """
     session = lock.session_id
     return {
         "CONSUL_LOCK_HELD": "true",
@@ -29,6 +32,7 @@ def locked(what: What, lock: Lockable, acquired: float) -> dict[str, str | None]
         "CONSUL_LOCK_TOKEN": str(lock.token),
         "CONSUL_LOCK_MODE": what.mode,
         "CONSUL_LOCK_LIMIT": None if what.limit is None else str(what.limit),
+        "CONSUL_LOCK_SLOT_INDEX": None if slot is None else str(slot),
         "CONSUL_LOCK_ACQUIRED_AT": when(acquired),
         "CONSUL_LOCK_TTL": f"{what.ttl:g}",
         CHAIN: chain_with(what, session),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
@@ -11,19 +10,21 @@ from consul_lock_cli import signals
 from consul_lock_cli.child import Child
 from consul_lock_cli.contest import Contest
 from consul_lock_cli.durations import show_duration
+from consul_lock_cli.ending import Done
 from consul_lock_cli.environment import all_keys, locked, unlocked
 from consul_lock_cli.exits import ExitCode, complaint, failure
 from consul_lock_cli.interruption import Interrupted, OutOfTime, T, interruptible
 from consul_lock_cli.keeping import keep
 from consul_lock_cli.lease import LockLease, NoLease
-from consul_lock_cli.manner import Manner, show_signal
-from consul_lock_cli.names import shown
+from consul_lock_cli.manner import Manner
 from consul_lock_cli.options import Connection
 from consul_lock_cli.patience import Patience
 from consul_lock_cli.report import Report
-from consul_lock_cli.supervise import Ended, Lease, Supervisor
+from consul_lock_cli.story import Story, why_lost
+from consul_lock_cli.supervise import Lease, Supervisor
 from consul_lock_cli.talk import Talk
-from consul_lock_cli.what import What
+from consul_lock_cli.timing import now
+from consul_lock_cli.what import Mode, What, slot_of
 
 if TYPE_CHECKING:
     from consul_lock import Client
@@ -32,6 +33,9 @@ if TYPE_CHECKING:
 # Seconds for goodbyes to a Consul that may be out of order: the session ends without us too.
 _GOODBYE = 1.0
 
+# Seconds to ask for the number of a slot, however impatient we are: it is one request.
+_NUMBER_LEAST = 3.0
+
 
 class Wanted(NamedTuple):
     """What the user asked for."""
@@ -39,25 +43,6 @@ class Wanted(NamedTuple):
     what: What
     patience: Patience = Patience()
     manner: Manner = Manner()
-
-
-class Done(NamedTuple):
-    """What is to be passed on: an exit code of ours, else how the command ended."""
-
-    code: int | None
-    ended: Ended | None = None
-    asked: bool = False
-    """While it ran, TERM asked us to end."""
-
-
-class _Attentive(Supervisor):
-    """Remembers whether we were asked to end: how the command ended does not tell."""
-
-    asked = False
-
-    def _handle(self, signum: int, by_kernel: bool) -> None:
-        self.asked = self.asked or signum == signal.SIGTERM
-        super()._handle(signum, by_kernel)
 
 
 class Hold:
@@ -79,6 +64,8 @@ class Hold:
         self._ours = ours
         self._report = report
         self._contest = Contest(self._what, self._patience, talk, report)
+        self.asked = False
+        """A signal asked us to end when the command had ended already."""
         talk.about["key"] = all_keys(self._what)
         report.know(key=all_keys(self._what), keys=self._what.keys, mode=self._what.mode)
 
@@ -96,12 +83,15 @@ class Hold:
             try:
                 if not self._acquire(lock):
                     return Done(self._attentively(lambda: contest.busy(lock)))
+                slot = self._number(lock)
+            except OutOfTime:
+                return Done(self._attentively(lambda: contest.busy(lock)))
             except Unavailable as error:
                 if child is None or not self._patience.fail_open:
                     return Done(contest.unavailable(error))
                 contest.unlocked(error)
                 return self._run(child, None, NoLease(), unlocked(self._what))
-            return self._under(lock, lease, child)
+            return self._under(lock, slot, lease, child)
         finally:
             self._close(client)
             self._talk.hurried = False
@@ -127,9 +117,26 @@ class Hold:
             self._ours, act, budget, lambda s: self._report.write_interrupted(s, self._talk)
         )
 
+    def _number(self, lock: Lockable) -> int | None:
+        """The number of our slot, if there are slots.
+
+        After a crash there may be one to wait for.  Raises `OutOfTime` if that takes too long.
+        """
+        if self._what.mode is not Mode.SEMAPHORE:
+            return None
+        wait = self._patience.wait
+        budget = None if wait is None else max(_NUMBER_LEAST, wait - self._contest.waited)
+        try:
+            return self._attentively(lambda: slot_of(lock), budget)
+        except BaseException:
+            self._release(lock, lost=not lock.held, budget=_GOODBYE)
+            raise
+
     # -- under the lock -------------------------------------------------------------------
 
-    def _under(self, lock: Lockable, lease: LockLease, child: Child | None) -> Done:
+    def _under(
+        self, lock: Lockable, slot: int | None, lease: LockLease, child: Child | None
+    ) -> Done:
         session, token, acquired = lock.session_id, lock.token, time.time()
         self._talk.hurried = True
         self._talk.note(
@@ -144,18 +151,32 @@ class Hold:
             self._release(lock, lost=False, budget=_GOODBYE)
             raise Interrupted(stop)
         self._report.know(acquired=True, session=session, token=token)
+        if lease.lost() or not lease.remaining():
+            return self._lost_before(lock)
         if child is None:
-            lost = keep(self._what, lock, acquired, self._talk, self._ours)
+            lost = keep(self._what, lock, slot, acquired, self._talk, self._ours)
             return Done(ExitCode.LOST if self._release(lock, lost) else 0)
-        done = self._run(child, lock, lease, locked(self._what, lock, acquired))
+        begun = now()
+        done = self._run(child, lock, lease, locked(self._what, lock, slot, acquired))
         ended = done.ended
         assert ended is not None
-        late = ended.failure is None and not ended.lost and self._hold_on(lock, acquired)
+        late = ended.failure is None and not ended.lost and self._hold_on(lock, begun)
         lost = self._release(lock, ended.lost or late)
         if not lost or ended.lost or late or ended.failure is not None:
             return done
         self._report.lost()
         return Done(ExitCode.LOST)
+
+    def _lost_before(self, lock: Lockable) -> Done:
+        """We were stopped for too long: somebody else may have it, so nothing is started."""
+        code = ExitCode.LOST
+        self._talk.error(
+            f"LOST {self._what.title} before the command was started: {why_lost(lock)} ({code:d})",
+            event="lost",
+        )
+        self._report.know(lost=True)
+        self._report.refused(code, code)
+        return Done(code)
 
     def _run(
         self,
@@ -164,62 +185,38 @@ class Hold:
         lease: Lease,
         environment: Mapping[str, str | None],
     ) -> Done:
-        begun = time.time()
-        supervisor = _Attentive(
+        story = Story(self._talk, self._what.title, self._program, child.pid, self._manner)
+        supervisor = Supervisor(
             child,
             lease,
             self._ours,
             manner=self._manner,
-            on_lost=lambda grace: self._lost(lock, child.pid, begun, grace),
-            on_overtime=lambda grace: self._overtime(child.pid, grace),
-            on_kill=lambda: self._talk.note(f"sent KILL to {child.pid}", event="killed"),
+            on_lost=lambda grace: story.lost(lock, grace),
+            on_overtime=story.overtime,
+            on_kill=story.killed,
         )
-        if self._talk.json:
-            # Of no use to people, who see what it does.
-            self._talk.note(f"starting {shown(self._program)}", event="started", pid=child.pid)
         ended = supervisor.run(dict(environment))
-        after = time.time() - begun
-        how = f"exited {ended.code}" if ended.code >= 0 else f"died of {show_signal(-ended.code)}"
-        self._talk.note(
-            f"command {how} after {show_duration(after)}",
-            event="exited",
-            after_s=round(after, 3),
-            code=ended.code,
-        )
+        story.exited(ended.code)
         self._report.ended(ended)
-        return Done(None, ended, supervisor.asked)
+        return Done(None, ended)
 
-    def _lost(self, lock: Lockable | None, pid: int, begun: float, grace: float) -> None:
-        reason = lock.lost_reason if lock is not None else None
-        why = reason.value if reason else "no renewal succeeded for too long"
-        after = show_duration(time.time() - begun)
-        code = f" ({ExitCode.LOST:d})" if self._manner.on_lost.stops else ""
-        self._talk.error(
-            f"LOST {self._what.title} after {after}: {why};"
-            f" {self._manner.after_loss(pid, grace)}{code}",
-            event="lost",
-            reason=why,
-        )
-
-    def _overtime(self, pid: int, grace: float) -> None:
-        most = show_duration(self._manner.max_runtime or 0.0)
-        self._talk.error(
-            f"{shown(self._program)} ran for {most}, which is its --max-runtime;"
-            f" {self._manner.stopping(pid, grace)} ({ExitCode.OVERTIME:d})",
-            event="stopping",
-        )
-
-    def _hold_on(self, lock: Lockable, acquired: float) -> bool:
-        """Keep the lock for --min-hold.  Whether it was lost then, which does no harm any more."""
-        left = acquired + self._patience.min_hold - time.time()
+    def _hold_on(self, lock: Lockable, begun: float) -> bool:
+        """Keep the lock for --min-hold.  Whether it was lost then, when all was done."""
+        left = begun + self._patience.min_hold - now()
         if left <= 0:
             return False
         self._talk.note(f"holding on for {show_duration(left)}", event="holding")
         try:
-            return self._attentively(lambda: lock.lost.wait(left))
+            lost = self._attentively(lambda: lock.lost.wait(left))
         except Interrupted:
             self._release(lock, lost=False, budget=_GOODBYE)
             raise
+        if lost:
+            self._talk.warn(
+                f"{self._what.title} was lost after the command had ended: others may have it"
+                " before --min-hold is over"
+            )
+        return lost
 
     # -- after ----------------------------------------------------------------------------
 
@@ -237,13 +234,16 @@ class Hold:
             self._talk.error(f"{complaint(error)} ({code:d})", hint, event="lost")
             return True
         except (ConsulLockError, Interrupted, OutOfTime) as error:
+            self.asked = self.asked or isinstance(error, Interrupted)
             self._talk.warn(f"not released, it frees itself later: {error}")
         return False
 
     def _close(self, client: Client) -> None:
         try:
             self._attentively(client.close, budget=_GOODBYE)
-        except (Interrupted, OutOfTime):
+        except Interrupted:
+            self.asked = True
+        except OutOfTime:
             pass
         except Exception as error:  # noqa: BLE001 - all is done; the session ends without us too
             self._talk.note(f"while closing: {error}")

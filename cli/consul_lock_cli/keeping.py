@@ -10,6 +10,7 @@ from consul_lock_cli import signals
 from consul_lock_cli.environment import all_keys
 from consul_lock_cli.exits import ExitCode
 from consul_lock_cli.interruption import Interrupted, interruptible
+from consul_lock_cli.story import why_lost
 from consul_lock_cli.talk import Talk
 from consul_lock_cli.what import What
 from consul_lock_cli.whose import when
@@ -18,11 +19,19 @@ if TYPE_CHECKING:
     from consul_lock_cli.what import Lockable
 
 
-def keep(what: What, lock: Lockable, acquired: float, talk: Talk, ours: signals.Signals) -> bool:
+def keep(
+    what: What,
+    lock: Lockable,
+    slot: int | None,
+    acquired: float,
+    talk: Talk,
+    ours: signals.Signals,
+) -> bool:
     """Tell on stdout what is held, and wait.  Whether it was lost; a signal is no loss."""
     about = {
         "v": 1, "event": "acquired", "key": all_keys(what), "keys": list(what.keys),
-        "mode": what.mode, "limit": what.limit, "session": lock.session_id, "token": lock.token,
+        "mode": what.mode, "limit": what.limit, "slot_index": slot,
+        "session": lock.session_id, "token": lock.token,
         "acquired_at": when(acquired), "acquired_at_epoch": round(acquired, 3), "ttl": what.ttl,
     }  # fmt: skip
     sys.stdout.write(json.dumps(about) + "\n")
@@ -31,8 +40,7 @@ def keep(what: What, lock: Lockable, acquired: float, talk: Talk, ours: signals.
         interruptible(ours, lambda: _wait_for_loss(lock))
     except Interrupted:
         return False
-    reason = lock.lost_reason
-    why = reason.value if reason else "no renewal succeeded for too long"
+    why = why_lost(lock)
     talk.error(f"LOST {what.title}: {why} ({ExitCode.LOST:d})", event="lost", reason=why)
     return True
 

@@ -42,7 +42,11 @@ class Kind(enum.StrEnum):
     """Something else; the command was not started."""
 
 
-_OF_CODES = {ExitCode.HELD: Kind.CONFLICT, ExitCode.UNAVAILABLE: Kind.UNAVAILABLE}
+_OF_CODES = {
+    ExitCode.HELD: Kind.CONFLICT,
+    ExitCode.UNAVAILABLE: Kind.UNAVAILABLE,
+    ExitCode.LOST: Kind.LOST,
+}
 
 
 class Report:

@@ -11,9 +11,9 @@ from consul_lock_cli import signals
 from consul_lock_cli.ancestors import refuse_ours
 from consul_lock_cli.child import Child
 from consul_lock_cli.dry import rehearse
-from consul_lock_cli.ending import pass_on
+from consul_lock_cli.ending import Done, pass_on
 from consul_lock_cli.exits import ExitCode, failure
-from consul_lock_cli.hold import Done, Hold, Wanted
+from consul_lock_cli.hold import Hold, Wanted
 from consul_lock_cli.interruption import Interrupted
 from consul_lock_cli.locking import locking_options
 from consul_lock_cli.manner import Manner, command_options
@@ -114,7 +114,9 @@ def hold_around(
     try:
         # Before the library is imported, as it starts threads.
         child = Child(command, ours, manner=wanted.manner) if command else None
-        return Hold(wanted, command, connection, talk, ours, report).around(child)
+        hold = Hold(wanted, command, connection, talk, ours, report)
+        done = hold.around(child)
+        return done._replace(asked=hold.asked or (done.ended is not None and done.ended.asked))
     except Interrupted as stop:
         report.write_interrupted(stop.signum, talk)
         raise

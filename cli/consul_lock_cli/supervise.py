@@ -60,6 +60,8 @@ class Ended(NamedTuple):
     """Why it could not be run; None if it was."""
     stopped: Why | None = None
     """Why we have stopped it; None: we have not."""
+    asked: bool = False
+    """We were asked to end with it: by TERM, or by another such signal while it was stopped."""
 
 
 class Supervisor:
@@ -91,7 +93,7 @@ class Supervisor:
         self._on_lost = on_lost
         self._on_overtime = on_overtime
         self._status: int | None = None
-        self._lost = False
+        self._lost = self._asked = False
         self._stopped: Why | None = None
         self._needed = 0.0
         self._overtime_at = math.inf
@@ -128,7 +130,7 @@ class Supervisor:
         self.terminal.take_back()
         if code < 0:
             self.terminal.mend()
-        return Ended(code, self._lost, typed, self._child.failure(), self._stopped)
+        return Ended(code, self._lost, typed, self._child.failure(), self._stopped, self._asked)
 
     # -- the end --------------------------------------------------------------------------
 
@@ -209,6 +211,7 @@ class Supervisor:
             return  # a key at the terminal is for our whole group, so the command has it
         if signum in ENDING:
             swallow_echo(signum)
+            self._asked = self._asked or signum == signal.SIGTERM or self._stopping.begun
         if signum == signal.SIGTERM:
             self._terminate()
         elif signum in STOPPING:

@@ -136,6 +136,13 @@ class What(NamedTuple):
         return True
 
 
+def slot_of(lock: Lockable) -> int:
+    """The number of the slot that we have of a semaphore.  Consul is asked for it."""
+    semaphore: Any = lock
+    (number,) = semaphore.slots()
+    return int(number)
+
+
 def who_holds(lock: Lockable) -> list[Holder]:
     """Everybody who holds it, or a part of it, by Consul's word."""
     everybody = getattr(lock, "holders", None)

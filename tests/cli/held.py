@@ -1,7 +1,8 @@
 """A program: `consul-lock run` with a lock that is made up, and TERM at a chosen moment.
 
 `python held.py MOMENT COMMAND...`: TERM comes while the lock is being ACQUIRED, or when it was
-GRANTED and the command does not run yet.  What is done with the lock goes to stdout.
+GRANTED and the command does not run yet; with LOST, its time is over then.  What is done with the
+lock goes to stdout, and how it ended to stderr.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+import threading
 from typing import Any
 
 from consul_lock_cli.child import Child
@@ -25,6 +27,7 @@ class MadeUp:
 
     token = 1
     lost_reason = None
+    lost = threading.Event()
 
     def __init__(self, moment: str) -> None:
         self.held = False
@@ -32,6 +35,9 @@ class MadeUp:
 
     def client(self, *_: Any, **__: Any) -> MadeUp:
         return self
+
+    def remaining(self) -> float:
+        return 0.0 if self._moment == "LOST" else 60.0
 
     def acquire(self, **_: Any) -> bool:
         self._reached("ACQUIRED")
@@ -71,7 +77,9 @@ def main(moment: str, *command: str) -> None:
     child = Child(command, ours)
     made_up: Any = MadeUp(moment)
     try:
-        HoldMadeUp(wanted, command, made_up, Talk(), ours, Report()).around(child)
+        done = HoldMadeUp(wanted, command, made_up, Talk(), ours, Report()).around(child)
+        child.abandon()
+        sys.exit(done.code)
     except Interrupted as stop:
         child.abandon()
         die_by(stop.signum)

@@ -24,3 +24,13 @@ def test_a_stop_before_the_command_runs_keeps_it_from_running(moment: str) -> No
     # Whether the signal struck within the acquire, where nothing is held yet, is chance.
     assert "RELEASED" in seen or "GRANTED" not in seen
     assert seen[-1] == "CLOSED"
+
+
+def test_a_lock_that_is_lost_before_the_command_starts_keeps_it_from_starting() -> None:
+    """A machine may be suspended between the two; somebody else may have the lock."""
+    with Running(["LOST", "echo", "started"], environment(), prefix=_PROGRAM) as running:
+        assert running.wait() == 76
+        assert "started" not in list(iter(running.line, ""))
+        (line,) = running.said()
+    assert line.startswith("consul-lock: LOST k before the command was started: ")
+    assert line.endswith(" (76)")

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
 from tests.cli.conftest import Result
 from tests.cli.wrapper import COMMAND, Running, consul, environment
+from tests.stage.proxy import Proxy
 from tests.waiting import eventually
 
 LockedRun = Callable[..., Result]
@@ -39,12 +42,21 @@ def test_the_command_knows_the_kind_of_its_lock(
     locked_run: LockedRun, key: str, options: list[str], mode: str, limit: str | None
 ) -> None:
     """And what it has of a surrounding lock is replaced, or gone."""
-    found = told(locked_run(*options, "--", "env", CONSUL_LOCK_LIMIT="9", CONSUL_LOCK_MODE="old"))
+    old = {"CONSUL_LOCK_LIMIT": "9", "CONSUL_LOCK_MODE": "old", "CONSUL_LOCK_SLOT_INDEX": "7"}
+    found = told(locked_run(*options, "--", "env", **old))
     assert found["CONSUL_LOCK_HELD"] == "true"
     assert found["CONSUL_LOCK_KEY"] == key
     assert found["CONSUL_LOCK_MODE"] == mode
     assert found.get("CONSUL_LOCK_LIMIT") == limit
+    assert found.get("CONSUL_LOCK_SLOT_INDEX") == ("0" if mode == "semaphore" else None)
     assert int(found["CONSUL_LOCK_TOKEN"]) > 0
+
+
+def test_every_variable_is_documented(locked_run: LockedRun) -> None:
+    """docs/cli.md has a table of them."""
+    page = (Path(__file__).parents[2] / "docs" / "cli.md").read_text()
+    documented = set(re.findall(r"^\| `(CONSUL_LOCK_\w+)` \|", page, re.MULTILINE))
+    assert told(locked_run("--limit", "2", "--", "env")).keys() == documented
 
 
 def test_a_semaphore_has_so_many_slots(start: Start, locked_run: LockedRun, address: str) -> None:
@@ -58,6 +70,58 @@ def test_a_semaphore_has_so_many_slots(start: Start, locked_run: LockedRun, addr
     third = start("--limit", "2", "--", "echo", "mine")
     first.send(signal.SIGTERM)
     assert third.line() == "mine"
+
+
+def test_each_slot_has_a_number(start: Start, address: str) -> None:
+    """Of those who hold at the same time no two have the same, and a free one is used again."""
+    show = ("--limit", "3", "--", "sh", "-c", "echo $CONSUL_LOCK_SLOT_INDEX; exec sleep 60")
+    holders = [start(*show) for _ in range(3)]
+    numbers = [int(holder.line()) for holder in holders]
+    assert sorted(numbers) == [0, 1, 2]
+    holders[0].send(signal.SIGTERM)
+    holders[0].wait()
+    waiting = start("--limit", "3", "--hold")
+    assert json.loads(waiting.line())["slot_index"] == numbers[0]
+
+
+def test_the_number_of_a_slot_costs_one_request(address: str, key: str) -> None:
+    """And only a semaphore asks for it."""
+    with Proxy(address) as proxy:
+        env = environment(proxy.address)
+        for limit, writes in (("1", 2), ("2", 3)):  # to acquire, for the number, to release
+            proxy.reset()
+            with Running(["run", "-k", f"{key}/{limit}", "--limit", limit, "true"], env) as run:
+                assert run.wait() == 0
+            assert proxy.count("PUT", "txn") == writes
+
+
+def test_a_slot_whose_number_is_in_lock_delay_is_waited_for_no_longer_than_asked(
+    start: Start, locked_run: LockedRun, address: str, key: str
+) -> None:
+    """A signal ends that, too; the slot is given back."""
+    taken = start("--limit", "2", "--hold", "--lock-delay", "60s")
+    session = json.loads(taken.line())["session"]
+    dead = start("--limit", "2", "--hold", "--lock-delay", "60s")
+    other = json.loads(dead.line())["session"]
+    # As a client of Go does with the slot of one who is gone.
+    assert consul(address, "PUT", f"/v1/session/destroy/{other}")
+    (entry,) = consul(address, "GET", f"/v1/kv/{key}/.lock")
+    document = json.dumps({"Limit": 2, "Holders": {session: True}})
+    assert consul(address, "PUT", f"/v1/kv/{key}/.lock?flags={entry['Flags']}", document)
+    assert dead.wait() == 76
+    assert locked_run("--limit", "2", "-n", "--", "echo", "started").returncode == 75
+    assert holders(address, key) == {session}
+    late = start("--limit", "2", "-v", "--", "echo", "started")
+    eventually(lambda: len(holders(address, key)) == 2)
+    late.send(signal.SIGTERM)
+    assert late.wait() == -signal.SIGTERM
+    assert late.line() == ""
+    assert holders(address, key) == {session}
+
+
+def holders(address: str, key: str) -> set[str]:
+    """The sessions in a semaphore's document."""
+    return set(consul(address, "GET", f"/v1/kv/{key}/.lock?raw")["Holders"])
 
 
 def test_readers_share_and_a_writer_does_not(start: Start, locked_run: LockedRun) -> None:

@@ -1,0 +1,71 @@
+"""What is told of a command that runs under a lock, while it does."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from consul_lock_cli.durations import show_duration
+from consul_lock_cli.exits import ExitCode
+from consul_lock_cli.manner import Manner, show_signal
+from consul_lock_cli.names import shown
+from consul_lock_cli.talk import Talk
+from consul_lock_cli.timing import now
+
+if TYPE_CHECKING:
+    from consul_lock_cli.what import Lockable
+
+
+class Story:
+    """Of one run of one command, from now on.  ``title`` is what the lock is called."""
+
+    def __init__(self, talk: Talk, title: str, program: str, pid: int, manner: Manner) -> None:
+        self._talk = talk
+        self._title = title
+        self._program = program
+        self._pid = pid
+        self._manner = manner
+        self._begun = now()
+        if talk.json:
+            # Of no use to people, who see what it does.
+            talk.note(f"starting {shown(program)}", event="started", pid=pid)
+
+    def lost(self, lock: Lockable | None, grace: float) -> None:
+        """The lock is lost, and SIGKILL comes in ``grace`` seconds, if at all."""
+        why = why_lost(lock)
+        code = f" ({ExitCode.LOST:d})" if self._manner.on_lost.stops else ""
+        self._talk.error(
+            f"LOST {self._title} after {show_duration(now() - self._begun)}: {why};"
+            f" {self._manner.after_loss(self._pid, grace)}{code}",
+            event="lost",
+            reason=why,
+        )
+
+    def overtime(self, grace: float) -> None:
+        """It ran for too long, and is being stopped."""
+        most = show_duration(self._manner.max_runtime or 0.0)
+        self._talk.error(
+            f"{shown(self._program)} ran for {most}, which is its --max-runtime;"
+            f" {self._manner.stopping(self._pid, grace)} ({ExitCode.OVERTIME:d})",
+            event="stopping",
+        )
+
+    def killed(self) -> None:
+        """It got SIGKILL."""
+        self._talk.note(f"sent KILL to {self._pid}", event="killed")
+
+    def exited(self, code: int) -> None:
+        """It has ended, with this code or minus the signal that killed it."""
+        after = now() - self._begun
+        how = f"exited {code}" if code >= 0 else f"died of {show_signal(-code)}"
+        self._talk.note(
+            f"command {how} after {show_duration(after)}",
+            event="exited",
+            after_s=round(after, 3),
+            code=code,
+        )
+
+
+def why_lost(lock: Lockable | None) -> str:
+    """The reason, in a word or in a few."""
+    reason = lock.lost_reason if lock is not None else None
+    return reason.value if reason else "no renewal succeeded for too long"
