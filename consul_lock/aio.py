@@ -29,6 +29,7 @@ from consul_lock._protocol.guard import Op
 from consul_lock._protocol.health import SessionStatus
 from consul_lock._protocol.holder import Holder
 from consul_lock._protocol.lookout import Change
+from consul_lock._protocol.note import Break
 from consul_lock._protocol.observer import Leader
 from consul_lock._protocol.records import Pair
 from consul_lock._protocol.status import Status
@@ -49,6 +50,7 @@ from consul_lock.errors import (
 
 __all__ = [
     "AlreadyHeld",
+    "Break",
     "Change",
     "Client",
     "ConfigError",

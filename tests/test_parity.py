@@ -18,7 +18,7 @@ AWAITED = {
     *(".acquire", ".release", ".locked", ".holder", ".holders", ".waiters", ".guard"),
     *(".resize", ".slots", ".downgrade"),
     *(".campaign", ".proclaim", ".resign", ".leader", ".run"),
-    *(".below", ".sessions", ".destroy", ".remove", "Survey.status"),
+    *(".below", ".sessions", ".destroy", ".remove", ".break_hold", ".break_of", "Survey.status"),
 }
 
 # The words that differ between the docs, and nothing else: threads' words to tasks'.

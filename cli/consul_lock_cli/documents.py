@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from consul_lock import Change, Holder, SessionStatus, Status
+    from consul_lock import Break, Change, Holder, SessionStatus, Status
 
 VERSION = 1
 
@@ -24,7 +24,7 @@ HOLDER = (
 
 STATUS = (
     "name", "key", "kind", "state", "mode", "limit", "holders", "waiters", "flags", "index",
-    "value", "size", "problem",
+    "value", "size", "problem", "last_break",
 )  # fmt: skip
 """Fields of a lock, or of anything else that is there."""
 
@@ -34,7 +34,10 @@ SESSION = (
 )  # fmt: skip
 """What `holders` says besides `HOLDER`: the session behind it."""
 
-EVENT = ("event", "at", "at_epoch", "name", "key", "kind", "state", "mode", "holder")
+BREAK = ("session", "at", "at_epoch", "host", "user", "reason")
+"""Fields of a ``last_break``."""
+
+EVENT = ("event", "at", "at_epoch", "name", "key", "kind", "state", "mode", "holder", "last_break")
 """Fields of something that has happened."""
 
 BROKEN = (*HOLDER, "name", "key")
@@ -80,15 +83,34 @@ def status_item(status: Status) -> dict[str, Any]:
         "waiters": [holder_item(waiter) for waiter in status.waiters],
         "flags": status.flags,
         "index": status.index or None,
-        "value": _text(status.value) if foreign else None,
+        "value": text(status.value)[:_VALUE_MOST] if foreign else None,
         "size": len(status.value) if foreign else None,
         "problem": status.problem or None,
+        "last_break": break_item(status.last_break),
     }
 
 
-def _text(value: bytes) -> str:
-    # A character may take four bytes.
-    return value[: 4 * _VALUE_MOST].decode("utf-8", "replace")[:_VALUE_MOST]
+def text(value: bytes) -> str:
+    r"""A value of somebody else, or its beginning; bytes that are no text are \xNN."""
+    # A character may take four bytes, and the last one may be cut in two.
+    most = 4 * _VALUE_MOST
+    shown = value[:most].decode("utf-8", "backslashreplace")
+    return shown if len(value) <= most else shown[:_VALUE_MOST]
+
+
+def break_item(last: Break | None) -> dict[str, Any] | None:
+    """Who broke a hold, and why; None: nobody that is known."""
+    if last is None:
+        return None
+    at = moment(last.at)
+    return {
+        "session": last.session,
+        "at": at,
+        "at_epoch": last.at if at else None,
+        "host": last.host,
+        "user": last.user,
+        "reason": last.reason or None,
+    }
 
 
 def holder_item(holder: Holder, vanished: bool = False) -> dict[str, Any]:
@@ -141,6 +163,7 @@ def event_item(change: Change, at: float) -> dict[str, Any]:
         "state": status.state,
         "mode": status.mode or None,
         "holder": holder_item(change.holder, change.holder.session in status.vanished),
+        "last_break": break_item(status.last_break),
     }
 
 

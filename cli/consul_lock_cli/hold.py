@@ -16,11 +16,12 @@ from consul_lock_cli.exits import ExitCode, complaint, failure
 from consul_lock_cli.interruption import Interrupted, OutOfTime, T, interruptible
 from consul_lock_cli.keeping import keep
 from consul_lock_cli.lease import LockLease, NoLease
+from consul_lock_cli.loss import Loss
 from consul_lock_cli.manner import Manner
 from consul_lock_cli.options import Connection
 from consul_lock_cli.patience import Patience
 from consul_lock_cli.report import Report
-from consul_lock_cli.story import Story, why_lost
+from consul_lock_cli.story import Story
 from consul_lock_cli.supervise import Lease, Supervisor
 from consul_lock_cli.talk import Talk
 from consul_lock_cli.timing import now
@@ -77,7 +78,8 @@ class Hold:
         client = self._connection.client(self._talk)
         lease = LockLease()
         try:
-            lock = self._lock(client, lease)
+            lock = self._what.make(client, program=self._program, on_lost=lease.wake)
+            lease.watch(lock)
             from consul_lock import Unavailable
 
             try:
@@ -90,16 +92,11 @@ class Hold:
                 if child is None or not self._patience.fail_open:
                     return Done(contest.unavailable(error))
                 contest.unlocked(error)
-                return self._run(child, None, NoLease(), unlocked(self._what))
-            return self._under(lock, slot, lease, child)
+                return self._run(child, NoLease(), unlocked(self._what))
+            return self._under(lock, slot, lease, child, Loss(client, self._what, lock))
         finally:
             self._close(client)
             self._talk.hurried = False
-
-    def _lock(self, client: Client, lease: LockLease) -> Lockable:
-        lock = self._what.make(client, program=self._program, on_lost=lease.wake)
-        lease.watch(lock)
-        return lock
 
     def _acquire(self, lock: Lockable) -> bool:
         try:
@@ -135,7 +132,7 @@ class Hold:
     # -- under the lock -------------------------------------------------------------------
 
     def _under(
-        self, lock: Lockable, slot: int | None, lease: LockLease, child: Child | None
+        self, lock: Lockable, slot: int | None, lease: LockLease, child: Child | None, loss: Loss
     ) -> Done:
         session, token, acquired = lock.session_id, lock.token, time.time()
         self._talk.hurried = True
@@ -152,12 +149,12 @@ class Hold:
             raise Interrupted(stop)
         self._report.know(acquired=True, session=session, token=token)
         if lease.lost() or not lease.remaining():
-            return self._lost_before(lock)
+            return self._lost_before(loss)
         if child is None:
-            lost = keep(self._what, lock, slot, acquired, self._talk, self._ours)
+            lost = keep(self._what, lock, slot, loss, self._talk, self._ours)
             return Done(ExitCode.LOST if self._release(lock, lost) else 0)
         begun = now()
-        done = self._run(child, lock, lease, locked(self._what, lock, slot, acquired))
+        done = self._run(child, lease, locked(self._what, lock, slot, acquired), loss)
         ended = done.ended
         assert ended is not None
         late = ended.failure is None and not ended.lost and self._hold_on(lock, begun)
@@ -167,12 +164,14 @@ class Hold:
         self._report.lost()
         return Done(ExitCode.LOST)
 
-    def _lost_before(self, lock: Lockable) -> Done:
+    def _lost_before(self, loss: Loss) -> Done:
         """We were stopped for too long: somebody else may have it, so nothing is started."""
         code = ExitCode.LOST
+        why, about = loss.cause()
         self._talk.error(
-            f"LOST {self._what.title} before the command was started: {why_lost(lock)} ({code:d})",
+            f"LOST {self._what.title} before the command was started: {why} ({code:d})",
             event="lost",
+            **about,
         )
         self._report.know(lost=True)
         self._report.refused(code, code)
@@ -181,9 +180,9 @@ class Hold:
     def _run(
         self,
         child: Child,
-        lock: Lockable | None,
         lease: Lease,
         environment: Mapping[str, str | None],
+        loss: Loss | None = None,
     ) -> Done:
         story = Story(self._talk, self._what.title, self._program, child.pid, self._manner)
         supervisor = Supervisor(
@@ -191,7 +190,7 @@ class Hold:
             lease,
             self._ours,
             manner=self._manner,
-            on_lost=lambda grace: story.lost(lock, grace),
+            on_lost=lambda grace: story.lost(loss, grace),
             on_overtime=story.overtime,
             on_kill=story.killed,
         )

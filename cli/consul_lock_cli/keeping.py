@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import sys
+import time
 from typing import TYPE_CHECKING
 
 from consul_lock_cli import signals
 from consul_lock_cli.environment import all_keys
 from consul_lock_cli.exits import ExitCode
 from consul_lock_cli.interruption import Interrupted, interruptible
-from consul_lock_cli.story import why_lost
+from consul_lock_cli.loss import Loss
 from consul_lock_cli.talk import Talk
 from consul_lock_cli.what import What
 from consul_lock_cli.whose import when
@@ -20,14 +21,10 @@ if TYPE_CHECKING:
 
 
 def keep(
-    what: What,
-    lock: Lockable,
-    slot: int | None,
-    acquired: float,
-    talk: Talk,
-    ours: signals.Signals,
+    what: What, lock: Lockable, slot: int | None, loss: Loss, talk: Talk, ours: signals.Signals
 ) -> bool:
     """Tell on stdout what is held, and wait.  Whether it was lost; a signal is no loss."""
+    acquired = time.time()
     about = {
         "v": 1, "event": "acquired", "key": all_keys(what), "keys": list(what.keys),
         "mode": what.mode, "limit": what.limit, "slot_index": slot,
@@ -40,8 +37,8 @@ def keep(
         interruptible(ours, lambda: _wait_for_loss(lock))
     except Interrupted:
         return False
-    why = why_lost(lock)
-    talk.error(f"LOST {what.title}: {why} ({ExitCode.LOST:d})", event="lost", reason=why)
+    why, about_it = loss.cause()
+    talk.error(f"LOST {what.title}: {why} ({ExitCode.LOST:d})", event="lost", **about_it)
     return True
 
 

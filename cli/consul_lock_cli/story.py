@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from consul_lock_cli.durations import show_duration
 from consul_lock_cli.exits import ExitCode
+from consul_lock_cli.loss import Loss
 from consul_lock_cli.manner import Manner, show_signal
 from consul_lock_cli.names import shown
 from consul_lock_cli.talk import Talk
 from consul_lock_cli.timing import now
-
-if TYPE_CHECKING:
-    from consul_lock_cli.what import Lockable
 
 
 class Story:
@@ -29,15 +25,17 @@ class Story:
             # Of no use to people, who see what it does.
             talk.note(f"starting {shown(program)}", event="started", pid=pid)
 
-    def lost(self, lock: Lockable | None, grace: float) -> None:
+    def lost(self, loss: Loss | None, grace: float) -> None:
         """The lock is lost, and SIGKILL comes in ``grace`` seconds, if at all."""
-        why = why_lost(lock)
+        assert loss is not None  # without a lock none can be lost
+        # By now the command has been told; when it has to be killed, we must be back.
+        why, about = loss.cause(grace / 2)
         code = f" ({ExitCode.LOST:d})" if self._manner.on_lost.stops else ""
         self._talk.error(
             f"LOST {self._title} after {show_duration(now() - self._begun)}: {why};"
             f" {self._manner.after_loss(self._pid, grace)}{code}",
             event="lost",
-            reason=why,
+            **about,
         )
 
     def overtime(self, grace: float) -> None:
@@ -63,9 +61,3 @@ class Story:
             after_s=round(after, 3),
             code=code,
         )
-
-
-def why_lost(lock: Lockable | None) -> str:
-    """The reason, in a word or in a few."""
-    reason = lock.lost_reason if lock is not None else None
-    return reason.value if reason else "no renewal succeeded for too long"

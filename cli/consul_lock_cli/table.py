@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING
 
 import click
 
-from consul_lock_cli.documents import moment
+from consul_lock_cli.cells import pad, width
+from consul_lock_cli.documents import moment, text
 from consul_lock_cli.durations import show_duration
 from consul_lock_cli.names import shown
 
 if TYPE_CHECKING:
-    from consul_lock import Holder, SessionStatus, Status
+    from consul_lock import Break, Holder, SessionStatus, Status
 
 # Holders named in one cell.
 _NAMED_MOST = 4
@@ -39,10 +40,10 @@ def wants_color(choice: str) -> bool:
 def table(head: Row, rows: Sequence[Row], styled: int | None = None) -> str:
     """Columns under their names; the column ``styled`` has colours, by what it says."""
     every = [head, *rows]
-    widths = [max(len(row[column]) for row in every) for column in range(len(head))]
+    widths = [max(width(row[column]) for row in every) for column in range(len(head))]
     lines = []
     for number, row in enumerate(every):
-        cells = [text.ljust(width) for text, width in zip(row, widths, strict=True)]
+        cells = [pad(text, columns) for text, columns in zip(row, widths, strict=True)]
         cells[-1] = row[-1]
         if number and styled is not None:
             cells[styled] = _styled(cells[styled])
@@ -89,8 +90,7 @@ def status_table(statuses: Sequence[Status], now: float) -> str:
 
 def _holders(status: Status) -> str:
     if status.kind == "foreign":
-        text = shown(status.value.decode("utf-8", "replace"), 30)
-        return f'value "{text}", flags {status.flags}'
+        return foreign(status, 30)
     if len(status.holders) == 1:
         (holder,) = status.holders
         command = f' "{shown(holder.command, 30)}"' if holder.command else ""
@@ -98,7 +98,24 @@ def _holders(status: Status) -> str:
         return f"{_short(holder)}{user}{command}"
     named = [_short(holder) for holder in status.holders[:_NAMED_MOST]]
     more = len(status.holders) - _NAMED_MOST
+    if not named and status.last_break is not None:
+        return f"(broken {broken_by(status.last_break, time.time(), 30)})"
     return " ".join([*named, *([f"and {more} more"] if more > 0 else [])]) or "-"
+
+
+def foreign(status: Status, most: int) -> str:
+    """A value that is no lock's: so many characters of it, and its size if that is not all."""
+    value = text(status.value)
+    size = f" ({len(status.value)} bytes)" if len(value) > most else ""
+    return f'value "{shown(value, most)}"{size}, flags {status.flags}'
+
+
+def broken_by(last: Break, now: float, most: int) -> str:
+    """Who broke it, and why."""
+    ago = f" {show_duration(round(max(0.0, now - last.at)))} ago" if last.at else ""
+    return f"by {shown(last.user, 20)}@{shown(last.host)}{ago}" + (
+        f": {shown(last.reason, most)}" if last.reason else ""
+    )
 
 
 def _short(holder: Holder) -> str:
@@ -126,8 +143,7 @@ def describe(status: Status, now: float) -> str:
     word = click.style(state(status), fg=_COLORS.get(state(status)))
     lines = [f"{shown(status.name, 512)}: {word} ({what})"]
     if status.problem:
-        text = shown(status.value.decode("utf-8", "replace"))
-        lines.append(f'  value      "{text}" ({len(status.value)} bytes), flags {status.flags}')
+        lines.append(f"  value      {foreign(status, 256).removeprefix('value ')}")
         lines.append(f"  problem    {shown(status.problem, 500)}")
     for holder in status.holders:
         dead = "; VANISHED: its session is gone" if holder.session in status.vanished else ""
@@ -135,6 +151,9 @@ def describe(status: Status, now: float) -> str:
         lines += [f"             {text}" for text in _details(holder)]
     for place, waiter in enumerate(status.waiters, 1):
         lines.append(f"  waiter {place:<3} {who(waiter, now)}")
+    if status.last_break is not None:
+        lines.append(f"  last break {broken_by(status.last_break, now, 600)}")
+        lines.append(f"             session {shown(status.last_break.session)}")
     return "\n".join(lines)
 
 

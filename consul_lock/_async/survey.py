@@ -7,6 +7,7 @@ from collections.abc import AsyncGenerator, Iterable
 from consul_lock._async.client import Client, default_client
 from consul_lock._protocol.health import SessionStatus
 from consul_lock._protocol.lookout import Change
+from consul_lock._protocol.note import Break
 from consul_lock._protocol.status import Status
 from consul_lock._protocol.survey import SurveyCore
 
@@ -17,6 +18,7 @@ class Survey:
     To look costs no session and takes no lock.  It sees all kinds, also locks and semaphores of
     `consul lock` and of HashiCorp's Go client, and shows what is no lock at all as "foreign".
     What others say of themselves is text of theirs: escape it before it goes to a terminal.
+    Errors of Consul are ridden out for ``retry_for`` seconds, then `Unavailable` is raised.
 
     What is not promised: a status is a picture of the moment in which it was read.  A lock that
     looks free may be in lock-delay.  A token that may not see all keys sees less: holders whose
@@ -46,8 +48,7 @@ class Survey:
 
         Never the same twice in a row; of changes that follow each other quickly the last one is
         seen for certain.  Who waits for a plain lock is seen when something else of it changes, or
-        within ten seconds.  Errors of Consul are ridden out for ``retry_for`` seconds, then
-        `Unavailable` is raised.
+        within ten seconds.
         """
         lookout = self._core.lookout(name, timeout)
         while (seen := await self._client._run(lookout.next())) is not None:
@@ -83,6 +84,25 @@ class Survey:
         To destroy what is dead already is no error.
         """
         await self._client._run(self._core.destroy(session))
+
+    async def break_hold(self, name: str, session: str, reason: str = "") -> Break | None:
+        """Break a hold as `destroy` does, and leave a note of who did it, and why.
+
+        The note is `Status.last_break` of the name, for whoever lost the lock and whoever gets
+        it; Consul forgets it after one to two hours.  ``reason`` has at most 512 characters.
+        None: the token may not write below the name, so nothing was noted, or somebody else has
+        noted this break already.  The session is destroyed all the same.
+        """
+        made: Break | None = await self._client._run(self._core.break_hold(name, session, reason))
+        return made
+
+    async def break_of(self, name: str, session: str) -> Break | None:
+        """Who took away the hold that this session had of a name; None: that is not noted.
+
+        For whoever got `LockLost`, and wants to know why.
+        """
+        found: Break | None = await self._client._run(self._core.break_of(name, session))
+        return found
 
     async def remove(self, status: Status, *, force: bool = False) -> bool:
         """Delete the key of a name, if it still is as it was seen; False: it is not.

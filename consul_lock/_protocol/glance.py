@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from consul_lock._protocol import note
 from consul_lock._protocol import status as statuses
 from consul_lock._protocol.client import ClientCore
 from consul_lock._protocol.document import SEMAPHORE_FLAG
@@ -27,10 +28,10 @@ def below(client: ClientCore, prefix: str) -> Flow[list[Status]]:
 def one(client: ClientCore, name: str) -> Flow[Status]:
     """One name, without reading the names below it.
 
-    The line and a read/write lock's contenders have folders of their own; a semaphore's are in
-    the name's, so that is read once more if it is one.
+    The line, the notes and a read/write lock's contenders have folders of their own; a
+    semaphore's contenders are in the name's, so that is read once more if it is one.
     """
-    folders = [f"{name}/.lock", f"{name}/.queue"]
+    folders = [f"{name}/.lock", f"{name}/.queue", note.folder(name)]
     operations: list[dict[str, Any]] = [{"Verb": "get-tree", "Key": key} for key in folders]
     rule = key_rule(f"{name}/", "read")
     outcome = yield from client.wire.transact(operations, f"reading {name!r}", rule)

@@ -66,7 +66,7 @@ def parse(session: str, value: str | bytes, token: int | None = None) -> Holder:
             int(about["pid"]),
             str(about.get("user", "")),
             str(about.get("command", "")),
-            _moment(about.get("since", 0.0)),
+            moment(about.get("since", 0.0)),
             {str(k): str(v) for k, v in meta.items()} if isinstance(meta, dict) else {},
             _token(token, about.get("token")),
             value=str(about.get("value", "")),
@@ -88,7 +88,7 @@ def _object(value: str | bytes) -> dict[str, Any]:
     return found if isinstance(found, dict) else {}
 
 
-def _moment(value: Any) -> float:
+def moment(value: Any) -> float:
     """Seconds since the epoch that a calendar has; else 0.0, whatever somebody wrote there."""
     seconds = float(value)
     return seconds if 0 <= seconds < _YEAR_9999 else 0.0

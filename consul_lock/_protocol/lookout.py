@@ -12,15 +12,13 @@ from consul_lock._protocol.document import SEMAPHORE_FLAG
 from consul_lock._protocol.flow import Flow, Job, Now, Sleep
 from consul_lock._protocol.glance import one, whole
 from consul_lock._protocol.holder import Holder
+from consul_lock._protocol.persist import Trouble, ride_out
 from consul_lock._protocol.records import Found
 from consul_lock._protocol.status import Status
 from consul_lock.errors import ConsulLockError, Unavailable
 
 # Seconds of one blocking read; a change ends it at once.
 _POLL = 10.0
-
-# Seconds between tries after an error, at most.
-_RETRY = 1.0
 
 # Seconds that a look without news must have taken, else we pause so long: Consul may wake us
 # for nothing, and where much happens, the last of many quick changes is enough.
@@ -86,7 +84,7 @@ class Lookout:
 
     def _following(self) -> Flow[list[Status] | None]:
         """The next picture that differs from the one that was shown last."""
-        trouble: float | None = None
+        trouble: Trouble | None = None
         while True:
             started = yield Now()
             wait = self._patience(started)
@@ -95,7 +93,8 @@ class Lookout:
             try:
                 seen = yield from self._look(wait)
             except Unavailable as error:
-                trouble = yield from self._ride_out(error, trouble)
+                self._index = 0
+                trouble = yield from ride_out(self._client, error, trouble, self._deadline)
                 continue
             trouble = None
             if seen != self._shown:
@@ -133,20 +132,6 @@ class Lookout:
     ) -> Flow[Found]:
         read = self._client.wire.tree if recurse else self._client.wire.get
         return read(key, index=index, wait=wait, consistent=consistent)
-
-    def _ride_out(self, error: Unavailable, since: float | None) -> Flow[float]:
-        """Pause before the next look, or raise the error if there has been enough of it."""
-        self._index = 0
-        now = yield Now()
-        begun = now if since is None else since
-        end = begun + self._client.retry_for
-        if self._deadline is not None:
-            end = min(end, self._deadline)
-        if self._client.closed or now >= end:
-            raise error
-        pause = min(_RETRY, end - now)
-        yield Sleep(pause / 4, pause)
-        return begun
 
     # -- what has happened ---------------------------------------------------------------------
 

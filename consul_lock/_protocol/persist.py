@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+Trouble = tuple[float, int]
+"""Since when there are errors (driver's clock), and how many there were."""
+
 # Seconds between tries after an error: the first, doubled each time, and the most.
 _TROUBLE_FIRST, _TROUBLE_MOST = 0.1, 2.0
 
@@ -51,16 +54,35 @@ def persist(lock: Primitive, attempt: Attempt) -> Flow[Grant | None]:
 
 def _ride_out(lock: Primitive, attempt: Attempt, error: Unavailable) -> Flow[None]:
     """Pause before trying again, or raise the error if there has been enough of it."""
+    if not attempt.blocking:
+        raise error
+    attempt.trouble = yield from ride_out(lock.client, error, attempt.trouble, attempt.deadline)
+
+
+def ride_out(
+    client: ClientCore, error: Unavailable, trouble: Trouble | None, deadline: float | None = None
+) -> Flow[Trouble]:
+    """Pause after an error, or raise it if there has been enough: after ``retry_for`` seconds."""
     now = yield Now()
-    since, times = attempt.trouble or (now, 0)
-    attempt.trouble = since, times + 1
-    end = since + lock.client.retry_for
-    if attempt.deadline is not None:
-        end = min(end, attempt.deadline)
-    if not attempt.blocking or lock.client.closed or now >= end:
+    since, times = trouble or (now, 0)
+    end = since + client.retry_for
+    if deadline is not None:
+        end = min(end, deadline)
+    if client.closed or now >= end:
         raise error
     most = min(_TROUBLE_FIRST * 2.0**times, _TROUBLE_MOST, end - now)
     yield Sleep(most / 2, most)
+    return since, times + 1
+
+
+def patiently(client: ClientCore, once: Callable[[], Flow[T]]) -> Flow[T]:
+    """Ask or do something that may be done twice.  Errors of the server are ridden out."""
+    trouble: Trouble | None = None
+    while True:
+        try:
+            return (yield from once())
+        except Unavailable as error:
+            trouble = yield from ride_out(client, error, trouble)
 
 
 def until_let_go(

@@ -7,14 +7,16 @@ them is shown as it is, and never makes sense of by force.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 from consul_lock._protocol import line as lines
+from consul_lock._protocol import note
 from consul_lock._protocol import place as places
 from consul_lock._protocol.claim import ALL
 from consul_lock._protocol.document import READ_WRITE, READ_WRITE_FLAG, SEMAPHORE, SEMAPHORE_FLAG
 from consul_lock._protocol.holder import Holder, parse
+from consul_lock._protocol.note import Break
 from consul_lock._protocol.place import Place
 from consul_lock._protocol.records import Pair
 from consul_lock._protocol.verdict import LOCK_FLAG
@@ -55,6 +57,9 @@ class Status:
     """What is there, if it is foreign."""
     problem: str = ""
     """Why nothing can be made of it, if it is foreign."""
+    last_break: Break | None = None
+    """Who broke a hold of it last, with `Survey.break_hold`, and why; Consul forgets it after one
+    to two hours."""
     index: int = field(default=0, compare=False)
     """ModifyIndex of the key; 0 if there is no such key."""
 
@@ -71,6 +76,8 @@ class _Keys(NamedTuple):
     """The lock's key, or the document: one at most."""
     line: list[Pair]
     contenders: list[Pair]
+    notes: list[Pair]
+    """Of holds that somebody broke."""
 
 
 def of_key(pair: Pair) -> tuple[str, str]:
@@ -78,6 +85,9 @@ def of_key(pair: Pair) -> tuple[str, str]:
     key, session = pair.key, pair.session
     if key.endswith(_DOCUMENT) and key != _DOCUMENT:
         return key, "document"
+    broken = note.name_of(pair)
+    if broken is not None:
+        return f"{broken}{_DOCUMENT}", "note"
     parent, _, last = key.rpartition("/")
     if pair.flags == LOCK_FLAG:
         if key.endswith(_LINE) and not session:
@@ -111,21 +121,29 @@ def read(pairs: Iterable[Pair], filtered: bool = False) -> list[Status]:
     found: dict[str, _Keys] = {}
     for pair in pairs:
         key, role = of_key(pair)
-        keys = found.setdefault(key, _Keys([], [], []))
-        {"document": keys.documents, "line": keys.line, "contender": keys.contenders}[role].append(
-            pair
-        )
+        keys = found.setdefault(key, _Keys([], [], [], []))
+        by_role = {
+            "document": keys.documents,
+            "line": keys.line,
+            "contender": keys.contenders,
+            "note": keys.notes,
+        }
+        by_role[role].append(pair)
     for key, keys in list(found.items()):
-        _move_line(key, keys, found)
-    return [_status(key, keys, filtered) for key, keys in sorted(found.items())]
+        _move_to_exact(key, keys, found)
+    return [
+        replace(_status(key, keys, filtered), last_break=note.latest(keys.notes))
+        for key, keys in sorted(found.items())
+    ]
 
 
-def _move_line(key: str, keys: _Keys, found: dict[str, _Keys]) -> None:
+def _move_to_exact(key: str, keys: _Keys, found: dict[str, _Keys]) -> None:
     """A lock on exactly one key has its line below that key, which then has no ``.lock``."""
-    if keys.line and not keys.documents and not keys.contenders:
+    if not keys.documents and not keys.contenders:
         exact = found.get(key.removesuffix(_DOCUMENT))
         if exact is not None and exact.documents[0].flags == LOCK_FLAG:
             exact.line.extend(keys.line)
+            exact.notes.extend(keys.notes)
             del found[key]
 
 
@@ -133,12 +151,18 @@ def of_name(name: str, pairs: Iterable[Pair], filtered: bool = False) -> Status:
     """One name, in whatever was read of it."""
     known = {status.key: status for status in read(pairs, filtered)}
     key = f"{name}{_DOCUMENT}"
-    return known.get(key) or known.get(name) or Status(name, key, "none", "free")
+    return known.get(key) or known.get(name) or _nothing(name)
+
+
+def _nothing(name: str) -> Status:
+    return Status(name, f"{name}{_DOCUMENT}", "none", "free")
 
 
 def _status(key: str, keys: _Keys, filtered: bool) -> Status:
     pair = keys.documents[0] if keys.documents else None
     name = key.removesuffix(_DOCUMENT)
+    if not keys.documents and not keys.contenders and not keys.line:
+        return _nothing(name)
     flags = pair.flags if pair else (keys.contenders[0].flags if keys.contenders else LOCK_FLAG)
     try:
         if flags == LOCK_FLAG:

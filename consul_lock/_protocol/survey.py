@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from typing import TypeVar
 
-from consul_lock._protocol import health, names
+from consul_lock._protocol import health, names, note
+from consul_lock._protocol.breaking import Breaking
 from consul_lock._protocol.client import ClientCore
 from consul_lock._protocol.flow import Flow, Job
 from consul_lock._protocol.glance import below, one
 from consul_lock._protocol.lookout import Lookout
+from consul_lock._protocol.note import Break
+from consul_lock._protocol.persist import patiently
 from consul_lock._protocol.records import key_rule
 from consul_lock._protocol.status import Status
 from consul_lock._protocol.waiting import waiting_time
-from consul_lock.errors import ConfigError, Conflict
+from consul_lock.errors import ConfigError, Conflict, Unavailable
+
+T = TypeVar("T")
 
 
 class SurveyCore:
@@ -23,11 +29,13 @@ class SurveyCore:
 
     def below(self, prefix: str) -> Job:
         """All names that begin with a prefix."""
-        return Job(below(self._client, checked_prefix(prefix)))
+        prefix = checked_prefix(prefix)
+        return self._job(lambda: below(self._client, prefix))
 
     def status(self, name: str) -> Job:
         """One name."""
-        return Job(one(self._client, checked_name(name)))
+        name = checked_name(name)
+        return self._job(lambda: one(self._client, name))
 
     def lookout(self, name: str, timeout: float | None) -> Lookout:
         """Somebody who watches one name."""
@@ -43,11 +51,22 @@ class SurveyCore:
         """What Consul says of sessions."""
         if isinstance(ids, str):
             raise ConfigError(f"sessions({ids!r}): one string; give a list of ids: [{ids!r}]")
-        return Job(health.sessions(self._client.wire, tuple(ids)))
+        wanted = tuple(ids)
+        return self._job(lambda: health.sessions(self._client.wire, wanted))
 
     def destroy(self, session: str) -> Job:
         """End a session."""
-        return Job(self._client.wire.destroy(health.session_id(session)))
+        session = health.session_id(session)
+        return self._job(lambda: self._client.wire.destroy(session))
+
+    def break_hold(self, name: str, session: str, reason: str) -> Job:
+        """End a session, having noted who did it and why."""
+        return Breaking(self._client, checked_name(name), session, reason).job()
+
+    def break_of(self, name: str, session: str) -> Job:
+        """The note of who broke a hold."""
+        key = note.key(checked_name(name), health.session_id(session))
+        return self._job(lambda: break_of(self._client, key))
 
     def remove(self, seen: Status, force: bool) -> Job:
         """Delete a key if it still is as it was seen."""
@@ -66,6 +85,9 @@ class SurveyCore:
             )
         return Job(remove(self._client, seen))
 
+    def _job(self, once: Callable[[], Flow[T]]) -> Job:
+        return Job(patiently(self._client, once))
+
 
 def checked_name(name: str) -> str:
     """The name, also of somebody who gives the key of a lock; raises `ConfigError`."""
@@ -82,6 +104,12 @@ def checked_prefix(prefix: str) -> str:
     return prefix
 
 
+def break_of(client: ClientCore, key: str) -> Flow[Break | None]:
+    """What is noted at a key."""
+    found = yield from client.wire.get(key, consistent=True)
+    return note.latest(pair for pair in found.pairs if note.name_of(pair) is not None)
+
+
 def remove(client: ClientCore, seen: Status) -> Flow[bool]:
     """Delete a key.  False: it is not there, or not any more as it was seen."""
     if not seen.index:
@@ -89,7 +117,21 @@ def remove(client: ClientCore, seen: Status) -> Flow[bool]:
     where = {"Key": seen.key, "Index": seen.index}
     # To delete what is not there is no failure to Consul: that takes a check of its own.
     operations = [{"Verb": "check-index", **where}, {"Verb": "delete-cas", **where}]
-    outcome = yield from client.wire.transact(
-        operations, f"deleting {seen.key!r}", key_rule(seen.key)
-    )
-    return bool(outcome.done)
+    in_doubt = False
+
+    def once() -> Flow[bool]:
+        nonlocal in_doubt
+        try:
+            outcome = yield from client.wire.transact(
+                operations, f"deleting {seen.key!r}", key_rule(seen.key)
+            )
+        except Unavailable as error:
+            in_doubt = in_doubt or error.uncertain
+            raise
+        if outcome.done or not in_doubt:
+            return bool(outcome.done)
+        # An earlier try, whose answer was lost, may have deleted it.
+        found = yield from client.wire.get(seen.key, consistent=True)
+        return not found.pairs
+
+    return (yield from patiently(client, once))

@@ -89,6 +89,28 @@ Server, TLS, ACL
     test_run: test_an_option_beats_the_environment
     test_settings: test_a_bad_variable_is_78_and_is_named
 
+Operator
+  break without a terminal and without --yes is 64
+    test_break: test_nobody_is_broken_without_a_word
+  break tells who and why: the one who lost it, and those who look
+    test_break: test_who_broke_it_and_why_is_told
+    test_break: test_every_holder_is_told_its_own_break
+  break hits nobody who came after the look
+    test_break: test_a_holder_that_has_changed_is_not_hit
+    test_break: test_what_changes_while_somebody_thinks_is_not_hit
+  ls of 10 000 keys takes a moment; foreign values are shown, escape sequences escaped
+    test_ls: test_ten_thousand_keys
+    test_ls: test_what_is_below_a_prefix
+    test_ls: test_escape_sequences_are_escaped
+  ls | head -1 ends without a traceback
+    test_ls: test_a_reader_that_has_enough_is_no_error
+  With --json all is JSON, errors too
+    test_ls: test_errors_are_json_too
+  NO_COLOR, TERM=dumb and a pipe: no escape sequences
+    test_ls: test_colours_are_for_terminals_that_want_them
+  Completion with a dead agent is over in a moment and says nothing
+    test_completion: test_a_dead_agent_costs_a_second_and_no_word
+
 By construction, and shown by no test: a clock that is stepped changes nothing, as no deadline is
 taken from it (CLOCK_BOOTTIME); a name cannot have a NUL, as no argument can.
 """

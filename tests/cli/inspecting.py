@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import pty
 import select
 import subprocess
-from collections.abc import Iterator
+import termios
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -126,25 +128,33 @@ def _connections() -> list[list[str]]:
     return [row.split() for row in rows]
 
 
-def on_a_terminal(address: str, *arguments: str, typed: str = "", **more: str) -> tuple[int, str]:
-    """Run a command with a terminal, on which something was typed; exit code and all output."""
+def on_a_terminal(
+    address: str, *arguments: str, typed: str | Callable[[], str] = "", **more: str
+) -> tuple[int, str]:
+    """Run a command with a terminal of its own; exit code and all output.
+
+    It is typed when it asks for that, and may depend on what is so by then.
+    """
     master, slave = pty.openpty()
     try:
         env = environment(address, **{"TERM": "xterm", **more})
         with subprocess.Popen(
-            [*COMMAND, *arguments], env=env, stdin=slave, stdout=slave, stderr=slave
-        ) as process:
+            [*COMMAND, *arguments], env=env, stdin=slave, stdout=slave, stderr=slave,
+            start_new_session=True,
+            preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),  # noqa: PLW1509 - no threads
+        ) as process:  # fmt: skip
             os.close(slave)
-            os.write(master, typed.encode())
-            output = _all_of(master)
-            return process.wait(PATIENCE), output
+            asked = _until(master, "? [y/N]: ") if typed else ""
+            os.write(master, (typed if isinstance(typed, str) else typed()).encode())
+            return process.wait(PATIENCE), asked + _until(master)
     finally:
         os.close(master)
 
 
-def _all_of(master: int) -> str:
+def _until(master: int, wanted: str | None = None) -> str:
+    """What is written, up to something that is wanted, or to the end."""
     output = b""
-    while True:
+    while wanted is None or wanted not in output.decode(errors="replace"):
         readable, _, _ = select.select([master], [], [], PATIENCE)
         assert readable, f"no end within {PATIENCE} s: {output!r}"
         try:
@@ -152,5 +162,6 @@ def _all_of(master: int) -> str:
         except OSError:  # the other end is closed
             part = b""
         if not part:
-            return output.decode()
+            break
         output += part
+    return output.decode()

@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+import json
+import re
+import signal
+from collections.abc import Callable
+from pathlib import Path
+
 import pytest
 
 from tests.cli.inspecting import (
@@ -12,14 +18,18 @@ from tests.cli.inspecting import (
     items,
     on_a_terminal,
 )
-from tests.cli.wrapper import Running, consul
+from tests.cli.wrapper import Running, consul, environment
+from tests.stage.agent import Agent
+
+Start = Callable[..., Running]
 
 IDLE = '{"Limit":3,"Holders":{}}'
 
 
 def keys(address: str, prefix: str) -> list[str]:
-    """All keys below a prefix."""
-    return consul(address, "GET", f"/v1/kv/{prefix}?keys") or []
+    """All keys below a prefix, but for the notes of who broke it, which go by themselves."""
+    found = consul(address, "GET", f"/v1/kv/{prefix}?keys") or []
+    return [key for key in found if "/.break/" not in key]
 
 
 def test_the_holder_loses_its_session(holder: Running, address: str, key: str) -> None:
@@ -33,13 +43,86 @@ def test_the_holder_loses_its_session(holder: Running, address: str, key: str) -
     assert (again.returncode, "nothing to break" in again.stderr) == (1, True)
 
 
+@pytest.mark.parametrize("options", [[], ["--limit", "2"], ["--shared"], ["-k", "MORE"]])
+def test_who_broke_it_and_why_is_told(
+    start: Start, address: str, key: str, options: list[str]
+) -> None:
+    """By the wrapper that lost it, by `status`, by `ls` and to the next holder's onlookers."""
+    options = [f"{key}-more" if option == "MORE" else option for option in options]
+    broken = start(*options, "--", "sh", "-c", "echo ready; exec sleep 60")
+    assert broken.line() == "ready"
+    (was,) = items(ask(address, "holders", key, "--json"))
+    escape = "disk full \x1b[2J"
+    assert ask(address, "break", key, "--yes", "--reason", escape).returncode == 0
+    assert broken.wait() == 76
+    by = r"session destroyed by 'consul-lock break' of \S+@\S+: disk full \\x1b\[2J; sent TERM"
+    assert re.search(rf"LOST {key}\S*.* after \S+: {by}", broken.errors())
+    (item,) = items(ask(address, "ls", key, "--json"))
+    last = item["last_break"]
+    assert (last["session"], last["reason"]) == (was["session"], escape)
+    assert re.search(
+        rf"{key} +free +- +\(broken by \S+@\S+ \S+ ago: disk full", listed(address, key)
+    )
+    shown = ask(address, "status", key).stdout
+    assert re.search(r"last break by \S+@\S+ \S+ ago: disk full \\x1b\[2J\n", shown)
+    templated = ask(address, "ls", key, "--format", "{name} {last_break.reason}").stdout
+    assert templated == f"{key} disk full \\x1b[2J\n"
+
+
+def listed(address: str, key: str) -> str:
+    """What `ls` shows to people."""
+    return ask(address, "ls", key).stdout
+
+
+def test_every_holder_is_told_its_own_break(start: Start, address: str, key: str) -> None:
+    """All slots of a semaphore at once, in the log as well."""
+    options = [
+        "--limit",
+        "2",
+        "--log-format",
+        "json",
+        "--",
+        "sh",
+        "-c",
+        "echo ready; exec sleep 60",
+    ]
+    both = [start(*options) for _ in range(2)]
+    assert [running.line() for running in both] == ["ready"] * 2
+    assert ask(address, "break", key, "--yes", "--reason", "both").returncode == 0
+    for running in both:
+        assert running.wait() == 76
+        (lost,) = [json.loads(line) for line in running.errors().splitlines()]
+        assert (lost["event"], lost["reason"]) == ("lost", "session-invalid")
+        assert lost["break"]["reason"] == "both"
+
+
+def test_a_token_that_may_not_write_the_note_breaks_with_a_warning(consul_binary: Path) -> None:
+    """It takes the right to end sessions, and no other."""
+    rules = 'key_prefix "k/" {{ policy = "{}" }} session_prefix "" {{ policy = "write" }}'
+    with Agent(consul_binary, acl=True) as agent:
+        hold, end = (
+            {"CONSUL_HTTP_TOKEN": agent.token_for(rules.format(p))} for p in ("write", "read")
+        )
+        arguments = ["run", "-k", "k/a", "--", "sh", "-c", "echo ready; exec sleep 60"]
+        with Running(arguments, environment(agent.address, **hold)) as running:
+            assert running.line() == "ready"
+            result = ask(agent.address, "break", "k/a", "--yes", "--reason", "x", **end)
+            assert (result.returncode, running.wait()) == (0, 76)
+            assert (
+                'warning: it is not noted who broke k/a: that takes key_prefix "k/a/"'
+                in result.stderr
+            )
+            assert "session-invalid" in running.errors()
+
+
 def test_nobody_is_broken_without_a_word(hand: Hand, address: str, key: str) -> None:
     """Without a terminal, --yes is wanted; nothing is even read."""
     session = hand.hold(key)
     result = ask(address, "break", key)
     assert (result.returncode, "--yes" in result.stderr) == (64, True)
     assert hand.alive(session)
-    assert ask("127.0.0.1:1", "break", key, "--force", "--yes").returncode == 64
+    for more in (["--force"], ["--session", ""], ["--reason", "x" * 513]):
+        assert ask("127.0.0.1:1", "break", key, "--yes", *more).returncode == 64
 
 
 def test_a_terminal_is_asked(hand: Hand, address: str, key: str) -> None:
@@ -49,9 +132,26 @@ def test_a_terminal_is_asked(hand: Hand, address: str, key: str) -> None:
     assert (code, hand.alive(session)) == (1, True)
     assert "web3 pid 42" in output
     assert f"{key} is left alone" in output
+    for typed, expected in (("\x04", 1), ("\x03", -signal.SIGINT), ("\n", 1)):
+        code, output = on_a_terminal(address, "break", key, typed=typed)
+        assert (code, hand.alive(session)) == (expected, True), output
     code, output = on_a_terminal(address, "break", key, typed="y\n")
     assert (code, hand.alive(session)) == (0, False)
     assert "Destroy the session? [y/N]" in output
+
+
+def test_what_changes_while_somebody_thinks_is_not_hit(hand: Hand, address: str, key: str) -> None:
+    """They were shown another holder."""
+    old = hand.hold(key, {"host": "web3", "pid": 42})
+
+    def change() -> str:
+        hand.let_go(key, old)
+        hand.hold(key)
+        return "y\n"
+
+    code, output = on_a_terminal(address, "break", key, typed=change)
+    assert (code, hand.alive(old)) == (75, True)
+    assert f"{key} has changed meanwhile: nothing is broken" in output
 
 
 def test_a_holder_that_has_changed_is_not_hit(hand: Hand, address: str, key: str) -> None:

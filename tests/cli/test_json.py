@@ -46,6 +46,7 @@ def test_the_page_has_the_fields_that_templates_know() -> None:
     """One list of names for --json, for --format and for people."""
     assert set(documents.STATUS) == LOCK
     assert set(documents.HOLDER) == HOLDER
+    assert set(documents.BREAK) == FIELDS["break"]
     assert set(documents.SESSION) == FIELDS["session"]
     assert set(documents.BROKEN) == FIELDS["broken"] | HOLDER
     assert {"v", *documents.EVENT} == FIELDS["event"]
@@ -90,7 +91,7 @@ def test_real_outputs_have_the_documented_fields(
     assert [item["alive"] for item in behind] == [True, False]
     for item in behind:
         assert set(item) == HOLDER | FIELDS["session"]
-    failed = json.loads(ask("127.0.0.1:1", "ls", "--json").stdout)
+    failed = json.loads(ask("127.0.0.1:1", "ls", "--json", CONSULLOCK_RETRY_FOR="0").stdout)
     assert set(failed) == DOCUMENT | {"error"}
     assert set(failed["error"]) == FIELDS["error"]
 
@@ -113,3 +114,5 @@ def test_events_and_breaking_have_the_documented_fields(
         assert set(event) == FIELDS["event"]
         _is_a_holder(event["holder"])
     assert [first["event"], second["event"]] == ["held", "lost"]
+    assert set(second["last_break"]) == FIELDS["break"]
+    assert (first["last_break"], second["last_break"]["session"]) == (None, session)

@@ -147,6 +147,35 @@ def test_a_holder_is_ended_by_its_session(room: Room) -> None:
         onlooker.destroy("../../kv/x")
 
 
+@each_kind
+def test_who_broke_a_hold_is_told(room: Room) -> None:
+    """To the one who lost it and to all who look; the first word stands."""
+    onlooker, lock, name = survey(room), room.holding(watch=True), name_of(room)
+    session = lock.session_id
+    assert onlooker.break_of(name, session) is onlooker.status(name).last_break is None
+    room.at_end(lambda: forget_breaks(room))
+    made = onlooker.break_hold(name, session, "disk full")
+    assert (made.session, made.reason) == (session, "disk full")
+    assert made.user
+    assert made.host
+    eventually(lock.lost.is_set)
+    assert onlooker.break_of(name, session).reason == "disk full"
+    status = onlooker.status(name)
+    assert (status.held, status.last_break.session) == (False, session)
+    assert status in onlooker.below(room.name)
+    assert onlooker.break_hold(name, session, "once more") is None
+    assert onlooker.break_of(name, session).reason == "disk full"
+    with pytest.raises(ConfigError):
+        onlooker.break_hold(name, session, "x" * 513)
+
+
+def forget_breaks(room: Room) -> None:
+    """What Consul does after an hour or two: the sessions of the notes end."""
+    for key, entry in room.operator.keys(room.name).items():
+        if "/.break/" in key:
+            room.operator.destroy(entry["Session"])
+
+
 def test_a_session_says_what_is_behind_a_holder(room: Room) -> None:
     """Its node and terms; what the real agent knows of the node's health, too."""
     onlooker, lock = survey(room), room.holding(ttl=15)

@@ -359,6 +359,104 @@ def test_force_removes_under_a_holder() -> None:
     assert hand.sessions() == before
 
 
+# -- errors, and who broke it
+
+
+def survey_of(hand: Hand) -> tuple[SurveyCore, str]:
+    """Somebody who looks on, and the session that holds the name."""
+    lock = hand.lock()
+    hand.acquire(lock)
+    assert lock.hold is not None
+    return survey(hand), lock.hold.session.id
+
+
+@pytest.mark.parametrize("question", ["below", "status", "sessions", "destroy", "break_hold"])
+def test_a_question_is_asked_again_for_a_while(question: str) -> None:
+    """Each question is asked again until ``retry_for`` seconds are over, and then no more."""
+    hand = Hand()
+    core, session = survey_of(hand)
+    ask: Callable[[], Any] = {
+        "below": lambda: core.below(""),
+        "status": lambda: core.status(NAME),
+        "sessions": lambda: core.sessions([session]),
+        "destroy": lambda: core.destroy(session),
+        "break_hold": lambda: core.break_hold(NAME, session, ""),
+    }[question]
+    hand.failures.extend([Unavailable("no leader")] * 3)
+    hand.run(ask())
+    begun = hand.world.now
+    hand.failures.extend([Unavailable("no leader")] * 1000)
+    with pytest.raises(Unavailable):
+        hand.run(ask())
+    assert 20 <= hand.world.now - begun < 21
+
+
+def test_a_removal_whose_answer_was_lost_is_no_change_by_others() -> None:
+    """Tried again it is refused, as it has been done."""
+    hand = Hand()
+    operator(hand.world, f"/v1/kv/{KEY}?flags={LOCK_FLAG}", body=b"left")
+    core = survey(hand)
+    flow = core.remove(hand.run(core.status(NAME)), False).flow
+    hand.perform(flow.send(None))
+    assert hand.run_from(flow, Unavailable("no answer", uncertain=True)) is True
+    assert KEY not in hand.held()
+
+
+def test_a_note_goes_by_itself() -> None:
+    """With its session, which nobody renews; then nothing is left of it."""
+    hand = Hand()
+    core, session = survey_of(hand)
+    made = hand.run(core.break_hold(NAME, session, "disk full"))
+    status = hand.run(core.status(NAME))
+    assert (status.kind, status.last_break) == ("none", made)
+    assert list(hand.held()) == [f"{NAME}/.break/{session}"]
+    hand.world.advance(3500)
+    assert hand.run(core.break_of(NAME, session)) == made
+    hand.world.advance(4000)
+    assert (hand.held(), hand.sessions()) == ({}, set())
+    assert hand.run(core.status(NAME)).last_break is None
+
+
+def test_who_may_not_write_a_note_breaks_all_the_same() -> None:
+    """And leaves no session for a note that is not there."""
+    hand = Hand()
+    core, session = survey_of(hand)
+    hand.failures.extend([None, PermissionDenied("no")])
+    assert hand.run(core.break_hold(NAME, session, "disk full")) is None
+    assert (hand.held(), hand.sessions()) == ({}, set())
+
+
+def test_a_breaking_that_fails_leaves_no_note() -> None:
+    """The hold is as it was, and nobody says otherwise."""
+    hand = Hand()
+    core, session = survey_of(hand)
+    job = core.break_hold(NAME, session, "disk full")
+    hand.failures.extend([None, None, PermissionDenied("no")])
+    with pytest.raises(PermissionDenied):
+        hand.run(job)
+    assert job.undo is not None
+    hand.run(job.undo())
+    assert (hand.held(), hand.sessions()) == ({KEY: session}, {session})
+
+
+@pytest.mark.parametrize("value", [b"", b"[]", b"{}", b'{"at":"x","host":1,"user":2,"reason":3}'])
+def test_a_note_that_makes_no_sense_is_passed_over(value: bytes) -> None:
+    """The one before it counts; a key that only looks like a note is a key like any other."""
+    good = {"v": 1, "at": 9.0, "host": "web3", "user": "alice", "reason": "r"}
+    (status,) = read(
+        [
+            pair("a/.break/s1", good, session="n1", at=5),
+            pair("a/.break/s2", value, session="n2", at=9),
+        ]
+    )
+    assert (status.kind, status.state, status.index) == ("none", "free", 0)
+    assert status.last_break is not None
+    assert (status.last_break.session, str(status.last_break)) == ("s1", "alice@web3: r")
+    assert [s.kind for s in read([pair("a/.break/s1", good, flags=0)])] == ["foreign"]
+    exact = [pair("a", about("web1"), session="s3"), pair("a/.break/s1", good, session="n1")]
+    assert [(s.key, bool(s.last_break), s.held) for s in read(exact)] == [("a", True, True)]
+
+
 # -- watching
 
 

@@ -1,0 +1,33 @@
+"""How much room text takes on a terminal: some characters take two columns, some none."""
+
+from __future__ import annotations
+
+
+def width(text: str) -> int:
+    """Columns."""
+    return len(text) if text.isascii() else sum(map(_width, text))
+
+
+def pad(text: str, columns: int) -> str:
+    """With spaces behind it."""
+    return text + " " * (columns - width(text))
+
+
+def cut(text: str, columns: int) -> str:
+    """As much of its beginning as fits."""
+    if text.isascii():
+        return text[: max(0, columns)]
+    left = columns
+    for place, character in enumerate(text):
+        left -= _width(character)
+        if left < 0:
+            return text[:place]
+    return text
+
+
+def _width(character: str) -> int:
+    import unicodedata  # most text is ASCII, and need not pay for it
+
+    if unicodedata.combining(character):
+        return 0
+    return 2 if unicodedata.east_asian_width(character) in "WF" else 1
