@@ -13,7 +13,6 @@ import click
 
 from consul_lock_cli import documents
 from consul_lock_cli.exits import ExitCode, complaint, failure
-from consul_lock_cli.names import check_name
 from consul_lock_cli.signals import die_by
 from consul_lock_cli.table import wants_color
 from consul_lock_cli.talk import Misuse
@@ -93,21 +92,6 @@ def _fail(error: Exception) -> None:
     else:
         code, text = failure(error).code, complaint(error)
     click.echo(documents.error(code, text))
-
-
-class _Prefix(click.ParamType):  # type: ignore[type-arg] # not generic in older clicks
-    name = "PREFIX"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
-        try:
-            if str(value):
-                check_name(str(value).removesuffix("/"))
-        except ValueError as error:
-            raise Misuse(str(error), 'use prefixes like "jobs/"') from None
-        return str(value)
-
-
-PREFIX = _Prefix()
 
 
 def data_options(*fields: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:

@@ -6,9 +6,9 @@ import time
 
 import click
 
-from consul_lock_cli.data import PREFIX, DataCommand, Output, data_options
+from consul_lock_cli.data import DataCommand, Output, data_options
 from consul_lock_cli.documents import STATUS, status_item
-from consul_lock_cli.options import Connection, connection_options, talk_options
+from consul_lock_cli.options import PREFIX, Connection, connection_options, talk_options
 from consul_lock_cli.table import status_table
 from consul_lock_cli.talk import Talk
 

@@ -23,6 +23,7 @@ __all__ = [
     "DURATION",
     "NAME",
     "POSITIVE",
+    "PREFIX",
     "Connection",
     "Duration",
     "connection_of",
@@ -55,13 +56,21 @@ class Duration(click.ParamType):  # type: ignore[type-arg] # not generic in olde
 
 
 class _Name(click.ParamType):  # type: ignore[type-arg] # the same
+    """A name of a lock, which a shell can complete."""
+
     name = "KEY"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Refuse what Consul would trip over."""
         try:
-            return check_name(str(value))
+            return self._checked(str(value))
         except ValueError as error:
-            raise Misuse(str(error), 'use names like "backup" or "jobs/nightly"') from None
+            raise Misuse(str(error), self._hint) from None
+
+    _hint = 'use names like "backup" or "jobs/nightly"'
+
+    def _checked(self, value: str) -> str:
+        return check_name(value)
 
     def shell_complete(
         self, ctx: click.Context, param: click.Parameter, incomplete: str
@@ -73,6 +82,18 @@ class _Name(click.ParamType):  # type: ignore[type-arg] # the same
         return [CompletionItem(name) for name in names(connection_of(ctx), incomplete)]
 
 
+class _Prefix(_Name):
+    """The beginning of names; empty, it is that of all."""
+
+    name = "PREFIX"
+    _hint = 'use prefixes like "jobs/"'
+
+    def _checked(self, value: str) -> str:
+        if value:
+            check_name(value.removesuffix("/"))
+        return value
+
+
 def _flag(param: click.Parameter | None) -> str:
     return f"{param.opts[-1]}: " if param else ""
 
@@ -81,6 +102,7 @@ DURATION = Duration()
 POSITIVE = Duration(zero=False)
 """A duration that cannot be 0."""
 NAME = _Name()
+PREFIX = _Prefix()
 
 # Option, metavar and what --help says; those without a metavar are pairs of flags.
 _TEXTS = [

@@ -9,9 +9,9 @@ from typing import Any
 import click
 
 from consul_lock_cli import documents
-from consul_lock_cli.data import PREFIX, DataCommand, Output, data_options
+from consul_lock_cli.data import DataCommand, Output, data_options
 from consul_lock_cli.documents import EVENT, event_item
-from consul_lock_cli.options import Connection, connection_options, talk_options
+from consul_lock_cli.options import PREFIX, Connection, connection_options, talk_options
 from consul_lock_cli.talk import Misuse, Talk
 
 

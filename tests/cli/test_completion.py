@@ -89,6 +89,8 @@ def test_names_of_locks_are_completed(
         (("run", "--key", locks), [one, two]),
         (("status", locks), [one, two]),
         (("status", two[:-1]), [two]),
+        (("ls", locks), [one, two]),
+        (("watch", two[:-1]), [two]),
     ):
         # Within a second or not at all: a machine that has other things to do is asked again.
         found = eventually(lambda words=words: offered(complete(*words, address=address)))
