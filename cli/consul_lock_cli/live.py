@@ -13,6 +13,7 @@ import sys
 import threading
 from collections.abc import Callable
 
+from consul_lock_cli.cells import cut
 from consul_lock_cli.talk import Talk
 
 # Seconds until it appears: who need not wait shall not see it flicker.
@@ -69,7 +70,8 @@ class Line:
         if terminal is None or os.tcgetpgrp(terminal) != os.getpgrp():
             return
         width = os.get_terminal_size(terminal).columns or 80
-        self._write(_ERASE + text[: width - 1])
+        # In the last column some terminals wrap already.
+        self._write(_ERASE + cut(text, width - 1))
         self._drawn = True
 
     def erase(self) -> None:
