@@ -81,12 +81,21 @@ def test_a_template_makes_a_line_for_each(
 @pytest.mark.parametrize(
     "template",
     ["{nonsense}", "{holder.nonsense}", "{", "{}", "{0}", "{name.upper}", "{name.__class__}",
-     "{holder.__class__}", "{holder.host.x}", "{holder[0]}", "{limit:d}"],
+     "{holder.__class__}", "{holder.host.x}", "{holder[0]}", "{limit:d}",
+     "{name!r}", "{name:>{limit}}", "{name:99999999999}", "{last_break.x}"],
 )  # fmt: skip
 def test_a_bad_template_is_misuse(template: str) -> None:
     """Seen before anything is asked."""
     with pytest.raises(Misuse, match=r"^--format: "):
         Template(template, STATUS)
+
+
+def test_a_template_reaches_no_python() -> None:
+    """Where names are free they are those of the item; numbers are text like all others."""
+    template = Template("{holder.meta.__class__}|{holder.meta.a.b}|{limit:.1}|{name:>3}", STATUS)
+    holder = {"meta": {"a.b": "x"}}
+    assert template.line({"name": "n", "limit": 42, "holders": [holder]}) == "|x|4|  n"
+    assert template.line({"name": "n"}) == "|||  n"
 
 
 def test_a_bad_template_is_64() -> None:
@@ -190,7 +199,7 @@ def test_errors_are_json_too(address: str, key: str) -> None:
     cases = [
         (64, ask(address, "ls", "--json", "a//b")),
         (64, ask(address, "ls", "--json", "--nonsense")),
-        (69, ask(NOWHERE, "status", key, "--json")),
+        (69, ask(NOWHERE, "status", key, "--json", CONSULLOCK_RETRY_FOR="0")),
         (64, ask(address, "break", key, "--json")),
         (78, ask(address, "ls", "--json", CONSULLOCK_RETRY_FOR="soon")),
     ]
