@@ -1,41 +1,20 @@
-"""Names of locks: refused here already, before any traffic, if Consul would trip over them."""
+"""Names of locks on a command line, and text of others on a terminal."""
 
 from __future__ import annotations
 
-NAME_MOST = 512
-"""Bytes.  Consul takes longer keys, but cannot show or repair them comfortably."""
+from consul_lock_cli.talk import Misuse
+from consul_lock_names import fault_of
+
+_EXAMPLES = 'use names like "backup" or "jobs/nightly"'
 
 
 def check_name(name: str) -> str:
-    """The name itself; raises ValueError saying what is wrong with it."""
-    fault = _fault(name)
-    if fault:
-        raise ValueError(f'bad key "{shown(name)}": {fault}')
-    return name
-
-
-def _fault(name: str) -> str:
-    if not name:
-        return "it is empty"
-    if any(ord(c) < 32 or 127 <= ord(c) < 160 for c in name):
-        return "control character"
-    try:
-        size = len(name.encode())
-    except UnicodeEncodeError:
-        return "it is not UTF-8"
-    if size > NAME_MOST:
-        return f"{size} bytes, at most {NAME_MOST} are allowed"
-    if name.startswith("/") or name.endswith("/"):
-        return "a slash at the beginning or the end"
-    return _element_fault(name.split("/"))
-
-
-def _element_fault(elements: list[str]) -> str:
-    if "" in elements:
-        return 'empty path element ("//")'
-    if "." in elements or ".." in elements:
-        return '"." or ".." as a path element'
-    return ""
+    """The name itself.  Raises `Misuse` saying what is wrong with it, and what may be meant."""
+    fault = fault_of(name)
+    if fault is None:
+        return name
+    hint = f'use "{shown(fault.instead)}"' if fault.instead else _EXAMPLES
+    raise Misuse(f'bad key "{shown(name)}": {fault.why}', hint)
 
 
 def shown(text: str, most: int = 60) -> str:

@@ -62,15 +62,7 @@ class _Name(click.ParamType):  # type: ignore[type-arg] # the same
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
         """Refuse what Consul would trip over."""
-        try:
-            return self._checked(str(value))
-        except ValueError as error:
-            raise Misuse(str(error), self._hint) from None
-
-    _hint = 'use names like "backup" or "jobs/nightly"'
-
-    def _checked(self, value: str) -> str:
-        return check_name(value)
+        return check_name(str(value))
 
     def shell_complete(
         self, ctx: click.Context, param: click.Parameter, incomplete: str
@@ -86,12 +78,13 @@ class _Prefix(_Name):
     """The beginning of names; empty, it is that of all."""
 
     name = "PREFIX"
-    _hint = 'use prefixes like "jobs/"'
 
-    def _checked(self, value: str) -> str:
-        if value:
-            check_name(value.removesuffix("/"))
-        return value
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Refuse what no name begins with."""
+        prefix = str(value)
+        if prefix:
+            check_name(prefix.removesuffix("/"))
+        return prefix
 
 
 def _flag(param: click.Parameter | None) -> str:

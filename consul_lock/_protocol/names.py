@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from consul_lock.errors import ConfigError
+from consul_lock_names import fault_of
 
-NAME_MOST = 512
-"""Bytes of a name at most; the session ids behind it have to fit into a URL, too."""
+# Characters of a bad name that an error shows.
+_SHOWN = 60
 
 
 class LockKeys(NamedTuple):
@@ -34,37 +35,10 @@ def for_key(key: str) -> LockKeys:
     return LockKeys(key, key, f"{key}/.queue")
 
 
-def check(name: str) -> None:
+def check(name: object) -> None:
     """Raise `ConfigError` for a name that Consul, or an HTTP server before it, would change."""
-    if not name or not isinstance(name, str):
-        raise ConfigError(f"bad name {name!r}: a name is a string that is not empty")
-    try:
-        size = len(name.encode())
-    except UnicodeEncodeError as error:
-        raise ConfigError(f"bad name {name!r}: it is not valid text: {error.reason}") from error
-    if size > NAME_MOST:
-        raise ConfigError(f"bad name {name[:40]!r}...: {size} bytes, at most {NAME_MOST}")
-    if any(ord(c) < 32 or 127 <= ord(c) < 160 for c in name):
-        raise ConfigError(f"bad name {name!r}: it has a control character")
-    if name != name.strip():
-        raise ConfigError(f"bad name {name!r}: newer servers refuse a space at either end")
-    parts = name.split("/")
-    clean = _cleaned(parts)
-    use = f"; use {clean!r}" if clean else ""
-    if not parts[0] or not parts[-1]:
-        raise ConfigError(f"bad name {name!r}: it begins or ends with a slash{use}")
-    if "" in parts:
-        raise ConfigError(f"bad name {name!r}: empty path element{use}")
-    if "." in parts or ".." in parts:
-        raise ConfigError(f"bad name {name!r}: '.' and '..' mean something else in a path{use}")
-
-
-def _cleaned(parts: list[str]) -> str:
-    """What Go's client makes of it, as of any path."""
-    kept: list[str] = []
-    for part in parts:
-        if part == "..":
-            kept = kept[:-1]
-        elif part not in ("", "."):
-            kept.append(part)
-    return "/".join(kept)
+    fault = fault_of(name if isinstance(name, str) else "")
+    if fault is not None:
+        shown = repr(name) if len(repr(name)) <= _SHOWN else f"{repr(name)[:_SHOWN]}..."
+        use = f"; use {fault.instead!r}" if fault.instead else ""
+        raise ConfigError(f"bad name {shown}: {fault.why}{use}")
