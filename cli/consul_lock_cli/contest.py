@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
@@ -9,15 +10,21 @@ from typing import TYPE_CHECKING
 from consul_lock_cli import live
 from consul_lock_cli.durations import show_duration
 from consul_lock_cli.exits import ExitCode, complaint, failure
+from consul_lock_cli.names import shown
 from consul_lock_cli.patience import Patience
 from consul_lock_cli.report import Report
 from consul_lock_cli.talk import Talk
+from consul_lock_cli.timing import LOCK_DELAY_MOST
 from consul_lock_cli.what import What, who_holds
 from consul_lock_cli.whose import ahead_of_us, briefly, held_by
 
 if TYPE_CHECKING:
     from consul_lock import Holder
     from consul_lock_cli.what import Lockable
+
+
+# Whoever vanishes leaves a lock that nobody can have for a while; how long, only it could tell.
+_IN_LOCK_DELAY = f"-w 1m waits: a lock-delay is over after {show_duration(LOCK_DELAY_MOST)} at most"
 
 
 class Contest:
@@ -108,19 +115,29 @@ class Contest:
         from consul_lock import ConsulLockError
 
         code = self._patience.conflict_code
+        holders: list[Holder] | None
         try:
-            who = held_by(who_holds(lock))
+            holders = who_holds(lock)
+            who = held_by(holders)
         except ConsulLockError:
-            who = "held by somebody"
-        frees = show_duration(self._what.frees_after)
+            holders, who = None, "held by somebody"
         self._talk.error(
             f"{self._what.title} is {who}: not started ({code})",
-            f"-w 10m waits; if that host is dead, it frees itself in about {frees}",
+            _IN_LOCK_DELAY if holders == [] else self._way_out(),
             event="skipped",
             code=code,
         )
         self._report.refused(ExitCode.HELD, code)
         return code
+
+    def _way_out(self) -> str:
+        keys = self._what.keys
+        key = shlex.quote(shown(keys[0])) if len(keys) == 1 else "KEY"
+        frees = show_duration(self._what.frees_after)
+        return (
+            f"-w 10m waits; 'consul-lock holders {key}' shows more; if that host is dead, it frees"
+            f" itself in about {frees}"
+        )
 
     def unavailable(self, error: BaseException) -> int:
         """Say that Consul cannot be reached, and nothing was started.  Returns the exit code."""

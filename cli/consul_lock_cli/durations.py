@@ -31,7 +31,7 @@ def parse_duration(text: str) -> float:
 def show_duration(seconds: float) -> str:
     """The other way round, for people: `0.4s`, `41s`, `3m12s`, `2h05m`, `3d4h`."""
     if seconds < 10:
-        return f"{max(seconds, 0.0):.3g}s"
+        return f"{max(round(seconds, 3), 0.0):.3g}s"
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     days, hours = divmod(hours, 24)

@@ -40,6 +40,6 @@ def _cannot_run(program: str, error: OSError, talk: Talk) -> int:
     if error.errno == errno.ENOEXEC:
         hint = "a script begins with a line like #!/bin/sh"
     elif " " in program:
-        hint = "use sh -c for a shell command"
+        hint = "use -c for a shell command"
     talk.error(f"cannot run '{shown(program)}': {error.strerror} ({code:d})", hint)
     return code

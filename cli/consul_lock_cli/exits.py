@@ -59,7 +59,10 @@ class _Case(NamedTuple):
 
 # Names of classes, as importing them would cost every start the time of the library.
 _LIBRARY = "consul_lock.errors."
-_SOURCES = "the token comes from --token-file, --token, CONSUL_HTTP_TOKEN_FILE or CONSUL_HTTP_TOKEN"
+_SOURCE = "'consul-lock config' shows where the token comes from"
+
+_DENIED = r"(.*?): the token may not do this .*?; it needs the rule +("
+_NEEDED = rf"the token needs  \2  ; {_SOURCE}"
 
 # The library advises programs, which have arguments; we advise people, who have options.  So
 # what it says is cut off where its advice begins.  The first class of an error's own order of
@@ -93,22 +96,30 @@ _CASES = [
     _Case(
         "PermissionDenied", r"(.*): the token is unknown .* rule  ", ExitCode.PERMISSION,
         r'the token is unknown to the cluster ("ACL not found"; \1)',
-        f"it has expired, was deleted, or is of another cluster; {_SOURCES}",
+        f"it has expired, was deleted, or is of another cluster; {_SOURCE}",
     ),
     _Case(
-        "PermissionDenied", r"(.*): the token may not do this \((.*)\); it needs the rule +(.*)",
-        ExitCode.PERMISSION, r"permission denied: \1 (\2)",
-        rf"the token needs  \3  ; {_SOURCES}",
+        "PermissionDenied", rf'{_DENIED}(session)_prefix "" {{ policy = "(\w+)" }})',
+        ExitCode.PERMISSION, r"permission denied: \3:\4 (\1)", _NEEDED,
+    ),
+    _Case(
+        "PermissionDenied", rf'{_DENIED}(\w+)_prefix "(.*)" {{ policy = "(\w+)" }})',
+        ExitCode.PERMISSION, r'permission denied: \3:\5 on "\4" (\1)', _NEEDED,
     ),
     _Case(
         "PermissionDenied", r"(.*?); it needs the rule +(.*)", ExitCode.PERMISSION,
-        r"permission denied: \1", rf"the token needs  \2  ; {_SOURCES}",
+        r"permission denied: \1", rf"the token needs  \2  ; {_SOURCE}",
     ),
-    _Case("PermissionDenied", "", ExitCode.PERMISSION, "", _SOURCES),
+    _Case("PermissionDenied", "", ExitCode.PERMISSION, "", _SOURCE),
     _Case(
-        "Conflict", r"semaphore limit conflict \(lock: (\d+), local: (\d+)\): (.*?) has",
+        "Conflict", r"semaphore limit conflict \(lock: (\d+), local: (\d+)\): '(.*)' has",
         ExitCode.DATA, r"\3 is a semaphore with limit \1, wanted \2",
-        "all users of a semaphore must agree on --limit",
+        r"all users of a semaphore must agree on --limit; 'consul-lock break --delete \3' removes"
+        " it when nobody holds it",
+    ),
+    _Case(
+        "Conflict", r"(.*? holds a .*?, not a .*?) \(flags", ExitCode.DATA, r"\1",
+        "all users of a name must agree on the kind of lock; or use another --key",
     ),
     _Case(
         "Conflict", r"(.*?); it is left alone", ExitCode.DATA, r"\1",

@@ -15,6 +15,17 @@ if TYPE_CHECKING:
 # Seconds in which Consul has to say who broke it: it was just there to tell us of the loss.
 _PATIENCE = 1.0
 
+_LATE = "deadline"
+
+# By the values of the library's `LossReason`, as importing that costs a start its time.
+_WORDS = {
+    _LATE: "no renewal of session {session} succeeded in time",
+    "session-invalid": "session {session} expired, or somebody destroyed it",
+    "key-deleted": "somebody deleted its key",
+    "stolen": "another session has its key",
+    "revoked": "somebody released it",
+}
+
 
 class Cause(NamedTuple):
     """Of a loss."""
@@ -36,18 +47,17 @@ class Loss:
 
     def cause(self, seconds: float = _PATIENCE) -> Cause:
         """Why it was lost.  Consul is asked for so long at most."""
-        reason = self._lock.lost_reason
-        if reason is None:
-            why = "no renewal succeeded for too long"
-            return Cause(why, {"reason": why})
-        found: list[Break] = []
-        if reason.value in ("session-invalid", "key-deleted"):  # else the session may be alive
-            in_time(lambda: found.extend(self._breaks()), min(seconds, _PATIENCE))
-        about = {"reason": reason.value}
-        if not found:
-            return Cause(reason.value, about)
-        text = f"session destroyed by 'consul-lock break' of {shown(str(found[0]), 600)}"
-        return Cause(text, {**about, "break": break_item(found[0])})
+        found = self._lock.lost_reason
+        # What has not been told yet is seen by the time that is over.
+        reason = _LATE if found is None else found.value
+        about = {"reason": reason}
+        breaks: list[Break] = []
+        if reason in ("session-invalid", "key-deleted"):  # else the session may be alive
+            in_time(lambda: breaks.extend(self._breaks()), min(seconds, _PATIENCE))
+        if not breaks:
+            return Cause(_WORDS.get(reason, reason).format(session=self._session), about)
+        text = f"session destroyed by 'consul-lock break' of {shown(str(breaks[0]), 600)}"
+        return Cause(text, {**about, "break": break_item(breaks[0])})
 
     def _breaks(self) -> list[Break]:
         from consul_lock import Survey

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import importlib
+import itertools
 import keyword
 import os
 import signal
@@ -73,13 +74,17 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     except (click.Abort, KeyboardInterrupt):
         die_by(signal.SIGINT)
     except click.ClickException as error:
-        code = _misuse(error, talk)
+        code = _misuse(error, talk, sys.argv[1:] if arguments is None else arguments)
     except BaseException as error:  # noqa: BLE001 - whatever it is, the user gets one line
         code = _failed(error, talk)
     leave(code)
 
 
-def _misuse(error: click.ClickException, talk: Talk) -> ExitCode:
+def _misuse(error: click.ClickException, talk: Talk, words: Sequence[str]) -> ExitCode:
+    if isinstance(error, click.NoSuchOption | click.BadOptionUsage):
+        # No option was read, so -q was not either.
+        options = itertools.takewhile(lambda word: word != "--", words)
+        talk.quiet = talk.quiet or not {"-q", "--quiet"}.isdisjoint(options)
     context = error.ctx if isinstance(error, click.UsageError) else None
     path = context.command_path if context else "consul-lock"
     hint = error.hint if isinstance(error, Misuse) else ""

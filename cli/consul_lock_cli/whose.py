@@ -21,7 +21,7 @@ _NAMED_MOST = 3
 def held_by(holders: Sequence[Holder]) -> str:
     """ "held by web3 pid 4242 (root, since 2026-11-21 17:00:03Z, 3m12s)"."""
     if not holders:
-        return "free but in lock-delay, or was freed just now"
+        return "free, but in lock-delay or freed just now"
     if len(holders) == 1:
         return f"held by {_one(holders[0])}"
     named = ", ".join(_one(holder) for holder in holders[:_NAMED_MOST])

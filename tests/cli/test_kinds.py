@@ -174,10 +174,15 @@ def test_who_disagrees_on_the_kind_is_65_and_leaves_nothing(
     before = {each["ID"] for each in consul(address, "GET", "/v1/session/list")}
     result = locked_run("--limit", "3", "--", "true")
     assert result.returncode == 65
-    assert f"'{key}' is a semaphore with limit 2, wanted 3 (65)" in result.stderr
+    assert f"consul-lock: {key} is a semaphore with limit 2, wanted 3 (65)" in result.stderr
     assert "hint: all users of a semaphore must agree" in result.stderr
+    assert f"'consul-lock break --delete {key}'" in result.stderr
+    for option in ("-x", "-s"):
+        result = locked_run(option, "--", "true")
+        assert result.returncode == 65
+        assert "holds a semaphore, not a read/write lock (65)\n" in result.stderr
+        assert "hint: all users of a name must agree on the kind of lock" in result.stderr
     assert locked_run("--", "true").returncode == 65
-    assert locked_run("-s", "--", "true").returncode == 65
     with Running(["run", "-k", f"{key}/x", *_STAY], environment(address)) as lock:
         assert lock.line() == "ready"
         arguments = ["run", "-k", f"{key}/x", "--limit", "2", "true"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import signal
 import time
 from collections.abc import Callable
@@ -37,13 +38,21 @@ def _release_by_hand(address: str, key: str) -> None:
     assert consul(address, "PUT", f"/v1/kv/{key}/.lock?release={held[0]['Session']}")
 
 
-@pytest.mark.parametrize("take_away", [_destroy_session, _delete_key, _release_by_hand])
+@pytest.mark.parametrize(
+    "take_away, why",
+    [
+        (_destroy_session, r"session \S+ expired, or somebody destroyed it"),
+        (_delete_key, "somebody deleted its key"),
+        (_release_by_hand, "somebody released it"),
+    ],
+)
 def test_a_lock_that_is_taken_away_stops_the_command(
     start: Start,
     address: str,
     key: str,
     sessions: Callable[[int], list[str]],
     take_away: Callable[[str, str], None],
+    why: str,
 ) -> None:
     """TERM within moments, KILL after the grace, 76, and no session is left."""
     # With these, a look at the lock every 9 s: only the watch on the key is sooner.
@@ -58,8 +67,8 @@ def test_a_lock_that_is_taken_away_stops_the_command(
     assert not alive(command)
     assert sessions(running.pid) == []
     (line,) = running.said()
-    assert line.startswith(f"consul-lock: LOST {key} after ")
-    assert f"sent TERM to group {command}; KILL in 1s (76)" in line
+    then = rf"sent TERM to group {command}; KILL in 1s \(76\)"
+    assert re.fullmatch(rf"consul-lock: LOST {key} after \S+s: {why}; {then}", line)
 
 
 def test_a_loss_beats_the_code_of_the_command(start: Start, address: str, key: str) -> None:

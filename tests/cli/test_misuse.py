@@ -80,10 +80,28 @@ def test_misuse_is_64_with_one_line_and_a_hint(arguments: list[str]) -> None:
     assert hint.startswith("hint: ")
 
 
-def test_quiet_leaves_the_hint_out() -> None:
-    """-q holds wherever it stands before the command."""
-    result = consul_lock("run", "-k", "a//b", "-q", "true")
-    assert result.stderr == 'consul-lock: bad key "a//b": empty path element\n'
+@pytest.mark.parametrize(
+    "arguments, code",
+    [
+        (["run", "-k", "a//b", "-q", "true"], 64),
+        (["run", "--nonsense", "--quiet", "true"], 64),
+        (["run", "-q"], 64),
+        (["run", "-qk", "k", "--retry-for", "0", "true"], 69),
+        (["run", "-qk", "k", "--token-file", "/no/such", "true"], 78),
+        (["run", "-qk", "k", "--config", "/no/such", "true"], 78),
+    ],
+)
+def test_quiet_leaves_the_hint_out_and_nothing_else(arguments: list[str], code: int) -> None:
+    """-q holds wherever it stands before the command; what failed is said all the same."""
+    result = consul_lock(*arguments)
+    assert (result.returncode, result.stdout) == (code, "")
+    (what,) = result.stderr.splitlines()
+    assert what.startswith("consul-lock: ")
+
+
+def test_a_quiet_command_does_not_make_us_quiet() -> None:
+    """What stands behind -- is not ours."""
+    assert "\nhint: " in consul_lock("run", "--nonsense", "--", "grep", "-q").stderr
 
 
 def test_times_that_contradict_each_other_are_named() -> None:

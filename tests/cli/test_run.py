@@ -53,7 +53,7 @@ def test_who_cannot_be_run_is_told_in_one_line(locked_run: LockedRun, tmp_path: 
     result = locked_run("--", "no such --option")
     assert result.stderr.splitlines() == [
         "consul-lock: cannot run 'no such --option': No such file or directory (127)",
-        "hint: use sh -c for a shell command",
+        "hint: use -c for a shell command",
     ]
     script = tmp_path / "script"
     script.write_text("true\n")

@@ -168,22 +168,23 @@ def guarded(consul_binary: Path) -> Iterator[Agent]:
         yield agent
 
 
+_WHICH_TOKEN = "'consul-lock config' shows where the token comes from"
 _RULES = 'session_prefix "" { policy = "write" } key_prefix "k/" { policy = "write" }'
 
 
 def test_a_token_without_rights_is_77_with_the_rule_that_it_needs(guarded: Agent) -> None:
     """Whichever of the two is missing."""
-    for rules, needed in (
-        ('key_prefix "" { policy = "write" }', 'session_prefix "" { policy = "write" }'),
-        ('session_prefix "" { policy = "write" }', 'key_prefix "k/" { policy = "write" }'),
+    session, key = 'session_prefix "" { policy = "write" }', 'key_prefix "k/" { policy = "write" }'
+    for rules, needed, denied in (
+        (key, session, "session:write (creating a session)"),
+        (session, key, """key:write on "k/" (locking 'k/.lock')"""),
     ):
         token = guarded.token_for(rules)
         result = run(guarded.address, "--", "echo", "started", CONSUL_HTTP_TOKEN=token)
         assert (result.returncode, result.stdout) == (77, "")
         what, hint = result.stderr.splitlines()
-        assert what.startswith("consul-lock: permission denied: ")
-        assert what.endswith(" (77)")
-        assert needed in hint
+        assert what == f"consul-lock: permission denied: {denied} (77)"
+        assert hint == f"hint: the token needs  {needed}  ; {_WHICH_TOKEN}"
         assert token not in result.stderr
 
 
@@ -192,7 +193,9 @@ def test_a_token_that_nobody_knows_is_77(guarded: Agent) -> None:
     token = "3d6f0e8c-0000-4000-8000-000000000000"
     result = run(guarded.address, "--", "true", CONSUL_HTTP_TOKEN=token)
     assert result.returncode == 77
-    assert 'unknown to the cluster ("ACL not found"' in result.stderr
+    what, hint = result.stderr.splitlines()
+    assert 'the token is unknown to the cluster ("ACL not found"' in what
+    assert hint.endswith(_WHICH_TOKEN)
     assert token not in result.stderr
 
 

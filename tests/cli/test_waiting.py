@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.conftest import Result
+from tests.cli.inspecting import LOCK_FLAG
 from tests.cli.wrapper import COMMAND, Running, alive, children, consul, environment
 from tests.stage.agent import Agent
 from tests.waiting import eventually
@@ -32,7 +33,26 @@ def test_a_held_lock_is_75_and_says_whose(
     line, hint = result.stderr.splitlines()
     who = rf"consul-lock: {key} is held by \S+ pid {holder.pid} \(\S+, since \S+ \S+Z, \S+s\)"
     assert re.match(who + r": not started \(75\)$", line)
-    assert hint.startswith("hint: -w 10m waits")
+    assert hint == (
+        f"hint: -w 10m waits; 'consul-lock holders {key}' shows more; if that host is dead, it"
+        " frees itself in about 50s"
+    )
+
+
+def test_a_lock_delay_is_told_from_a_lock_that_is_held(
+    locked_run: LockedRun, address: str, key: str
+) -> None:
+    """Whoever held it vanished: nobody can be named, and a wait has an end."""
+    session = consul(address, "PUT", "/v1/session/create", '{"LockDelay": "15s"}')["ID"]
+    path = f"/v1/kv/{key}/.lock?acquire={session}&flags={LOCK_FLAG}"
+    assert consul(address, "PUT", path, "")
+    consul(address, "PUT", f"/v1/session/destroy/{session}")
+    result = locked_run("-n", "--", "true")
+    assert result.returncode == 75
+    line, hint = result.stderr.splitlines()
+    why = "is free, but in lock-delay or freed just now"
+    assert line == f"consul-lock: {key} {why}: not started (75)"
+    assert hint == "hint: -w 1m waits: a lock-delay is over after 1m00s at most"
 
 
 def test_giving_up_leaves_no_session(
