@@ -10,6 +10,7 @@ from typing import Any
 import consul
 import pytest
 
+import consul_lock.aio
 import consul_lock.config
 from consul_lock.config import Config
 from tests.settings import SECRET, refusal, resolve
@@ -122,6 +123,21 @@ def test_arguments_beat_the_environment_and_tls_is_not_dropped(
 ) -> None:
     """Only an explicit argument turns a wish for TLS off."""
     assert resolve(address, ssl=ssl_argument, environ=variables).scheme == scheme
+
+
+@pytest.mark.parametrize("kind", [consul_lock.Client, consul_lock.aio.Client])
+def test_a_client_speaks_tls_if_it_is_told_to(
+    kind: type[consul_lock.Client] | type[consul_lock.aio.Client], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By CONSUL_HTTP_SSL as the Consul tools do, or by its argument, which beats that."""
+    monkeypatch.setenv("CONSUL_HTTP_ADDR", "http://h:1")
+    monkeypatch.setenv("CONSUL_HTTP_SSL", "true")
+    assert kind().config.origin == "https://h:1"
+    assert kind(ssl=False).config.origin == "http://h:1"
+    assert kind("http://other").config.origin == "http://other:8500"
+    monkeypatch.delenv("CONSUL_HTTP_SSL")
+    assert kind().config.origin == "http://h:1"
+    assert kind(ssl=True).config.origin == "https://h:1"
 
 
 def test_an_https_address_with_ssl_off_is_a_contradiction() -> None:

@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from consul_lock_cli.config_file import BadSetting
 from consul_lock_cli.settings import Found, Origin, as_boolean, rank
 from consul_lock_cli.talk import Misuse, Talk
 
@@ -43,7 +42,7 @@ class Connection:
     """What the options say; None leaves it to the environment, which the library reads."""
 
     settings: Mapping[str, Any] = field(repr=False)
-    """By the library's names, and ``ssl``."""
+    """By the library's names."""
     origins: Mapping[str, Origin] = field(default_factory=dict)
     """Where each setting comes from, by our names; those that are defaults may be missing."""
 
@@ -52,15 +51,15 @@ class Connection:
         from consul_lock import Client, ConfigError
 
         talk.listen()
-        settings = {**self.settings, "address": self.address(), **more}
-        settings.pop("ssl", None)
+        address, ssl = self._place()
+        settings = {**self.settings, "address": address, "ssl": ssl, **more}
         try:
             return Client(**{k: v for k, v in settings.items() if v is not None})
         except ConfigError as error:
             raise ConfigError(self._in_our_words(str(error))) from error
 
-    def address(self) -> str | None:
-        """The address with http:// or https:// before it; None leaves both to the library.
+    def _place(self) -> tuple[str | None, bool | None]:
+        """The library's ``address`` and ``ssl``; None leaves that to the environment.
 
         Whichever of address and ``ssl`` comes from the stronger source decides.  From the same
         source, TLS is never dropped.  So does the library with its two sources; we have more.
@@ -68,14 +67,16 @@ class Connection:
         ours = self._found("http-addr", "address", "CONSUL_HTTP_ADDR")
         ssl = self._found("ssl", "ssl", "CONSUL_HTTP_SSL")
         if ssl is None or (ssl.origin.source == "environment" and not _of_a_file(ours)):
-            return self.settings.get("address")
+            return self.settings.get("address"), None
         address = ours or Found("", _DEFAULT)
         scheme, mark, rest = str(address.value).strip().partition("://")
         stronger = rank(address.origin) < rank(ssl.origin)
         known = scheme.lower() in ("http", "https", "unix")
         if mark and (stronger or not known):
-            return str(address.value)
-        return _joined(address, scheme.lower(), rest if mark else scheme, ssl)
+            return str(address.value), None
+        if mark and scheme.lower() == "unix":
+            return str(address.value), as_boolean(ssl)
+        return _joined(address, scheme.lower(), rest if mark else scheme, ssl), None
 
     def _found(self, setting: str, name: str, variable: str) -> Found | None:
         value, origin = self.settings.get(name), self.origins.get(setting, _DEFAULT)
@@ -99,12 +100,9 @@ def _of_a_file(found: Found | None) -> bool:
 
 def _joined(address: Found, scheme: str, rest: str, ssl: Found) -> str:
     secure = as_boolean(ssl)
-    if scheme == "unix":
-        if secure:
-            raise BadSetting(f"{ssl.origin.where}: there is no TLS on a Unix socket ({rest})")
-        return f"unix://{rest}"
     if scheme == "https" and not secure and rank(address.origin) == rank(ssl.origin):
         if ssl.origin.source == "flag":
-            raise Misuse(f"--http-addr {address.value} is https, and there is --no-ssl")
+            # Not the address itself: somebody may have put a password into it.
+            raise Misuse("--http-addr says https, and there is --no-ssl", "leave one of them out")
         secure = True
     return f"{'https' if secure else 'http'}://{rest}"

@@ -160,7 +160,10 @@ _CASES = [
     _Case(
         "builtins.MemoryError", "", ExitCode.OS, "", "free some memory, or raise the limit"
     ),
-    _Case("builtins.OSError", "", ExitCode.OS, "", "see the limits of this user: ulimit -a"),
+    _Case(
+        "builtins.OSError", r"(?:\[Errno \d+\] )?(.*)", ExitCode.OS, r"\1",
+        "see the limits of this user: ulimit -a",
+    ),
     _Case(
         "builtins.BaseException", "", ExitCode.SOFTWARE, "",
         "this is a bug of consul-lock; -vv shows where",

@@ -21,6 +21,8 @@ class Client:
 
     Arguments that are None come from the environment of the Consul tools (CONSUL_HTTP_ADDR,
     CONSUL_HTTP_TOKEN, CONSUL_CACERT and so on; see `consul_lock.config`), then from defaults.
+    ``ssl`` True means https whatever the address says, False http; else the address decides, and
+    CONSUL_HTTP_SSL for one that is of the environment too or has no scheme.
     Times are seconds: ``connect_timeout`` to connect, ``request_timeout`` for one request (10,
     as a Consul without a leader holds one for 7.4 s and then answers well), ``retry_for`` to
     keep trying while Consul gives errors (20: a cluster is without a leader for 15 to 19 s).
@@ -40,6 +42,7 @@ class Client:
         client_cert: str | None = None,
         client_key: str | None = None,
         verify: bool | None = None,
+        ssl: bool | None = None,
         tls_server_name: str | None = None,
         datacenter: str | None = None,
         namespace: str | None = None,
@@ -59,6 +62,7 @@ class Client:
                 client_cert=client_cert,
                 client_key=client_key,
                 verify=verify,
+                ssl=ssl,
                 tls_server_name=tls_server_name,
                 datacenter=datacenter,
                 namespace=namespace,

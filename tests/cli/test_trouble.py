@@ -251,6 +251,40 @@ def test_http_to_a_server_of_https_is_78(guarded: Agent) -> None:
     assert "hint: use https:// in the address, or CONSUL_HTTP_SSL=true" in result.stderr
 
 
+def test_a_system_without_room_for_us_is_71() -> None:
+    """No descriptor is left for the pipe to the command, so it is not started."""
+    program = (
+        "import resource, consul_lock_cli.main as m, consul_lock_cli.run\n"
+        "resource.setrlimit(resource.RLIMIT_NOFILE, (4, 4))\n"
+        "m.main()"
+    )
+    arguments = ["run", "-k", "k", "--", "echo", "started"]
+    with Running(arguments, environment(), prefix=(sys.executable, "-c", program)) as running:
+        assert running.wait() == 71
+        assert running.line() == ""
+        what, hint = running.errors().splitlines()
+    assert what == "consul-lock: Too many open files (71)"
+    assert hint.startswith("hint: see the limits of this user")
+
+
+def test_a_session_that_the_server_does_not_accept_is_73(consul_binary: Path) -> None:
+    """As its own configuration wants other times; its words are told, and nothing is left."""
+    # `start` would wait for a session of the stage's own, with a shorter TTL.
+    agent = Agent(consul_binary, config={"session_ttl_min": "30s"})
+    try:
+        agent.launch()
+        eventually(lambda: run(agent.address, "--ttl", "30s", "true").returncode == 0)
+        result = run(agent.address, "--ttl", "10s", "--", "echo", "started")
+        assert agent.sessions() == []
+    finally:
+        agent.stop()
+    assert (result.returncode, result.stdout) == (73, "")
+    what, hint = result.stderr.splitlines()
+    assert "Invalid Session TTL" in what
+    assert what.endswith(" (73)")
+    assert hint.startswith("hint: the servers may be configured for other limits")
+
+
 def test_an_error_that_nobody_thought_of_is_70_in_one_line() -> None:
     """-vv shows where it was."""
     program = (
