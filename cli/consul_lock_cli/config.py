@@ -20,6 +20,7 @@ from consul_lock_cli.settings import Found, Origin, rank
 from consul_lock_cli.talk import Talk
 
 _HIDDEN = "(hidden)"
+_MORE = frozenset("@?#")
 
 
 class _Row(NamedTuple):
@@ -93,7 +94,9 @@ def _of_consul(ctx: SettingsContext, connection: Connection, talk: Talk) -> Iter
         values["token"], origins["token"] = None, Origin("default")
     values["token-file"] = _raw(ctx, connection, "token-file")
     if resolved.http_auth:
-        values["http-auth"] = f"{resolved.http_auth[0]}:{_HIDDEN}"
+        user, password = resolved.http_auth
+        # A lone word may well be a password whose user was forgotten.
+        values["http-auth"] = f"{user}:{_HIDDEN}" if password else _HIDDEN
     values["token"] = values["token"] and _HIDDEN
     for name in PARAMETERS:
         yield _Row(name, values[name], origins[name])
@@ -145,7 +148,13 @@ def _as_written(ctx: SettingsContext, connection: Connection) -> Iterator[_Row]:
         if ctx.origin(name).source == "flag":
             found = Found(_raw(ctx, connection, name), ctx.origin(name))
         if found is not None:
-            yield _Row(name, _HIDDEN if setting.secret else found.value, found.origin)
+            secret = setting.secret or (name == "http-addr" and _has_more(str(found.value)))
+            yield _Row(name, _HIDDEN if secret else found.value, found.origin)
+
+
+def _has_more(address: str) -> bool:
+    """Whether it is no mere place: people put passwords and tokens there, and are told not to."""
+    return not _MORE.isdisjoint(address) and not address.startswith("unix://")
 
 
 def _print(rows: list[_Row], as_json: bool, problem: Exception | None) -> None:

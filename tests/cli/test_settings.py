@@ -394,6 +394,25 @@ def test_config_shows_what_it_can_of_bad_settings(home: Home) -> None:
     assert "CONSUL_HTTP_SSL" in result.stderr
 
 
+@pytest.mark.parametrize("address", [f"http://me:{SECRET}@h", f"h/?token={SECRET}", f"h#{SECRET}"])
+def test_a_secret_in_an_address_is_never_shown(home: Home, address: str) -> None:
+    """It is refused, and repeated by nobody: wherever it comes from, however much is said."""
+    for source in ("variable", "flag", "file"):
+        home.write(f"[consul]\nhttp-addr = '{address}'\n" if source == "file" else "")
+        variables = {"CONSUL_HTTP_ADDR": address} if source == "variable" else {}
+        flag = ("--http-addr", address) if source == "flag" else ()
+        run = ("run", "-vvk", "a", *flag, "--", "true")
+        for command in (("config", "--json", *flag), ("doctor", "--json", *flag), run):
+            result = home.run(*command, **variables)
+            assert result.returncode == 78
+            assert SECRET not in result.stdout + result.stderr
+
+
+def test_a_password_without_a_user_is_not_shown_as_one(home: Home) -> None:
+    """Whoever forgot the user wrote a secret where the user should be."""
+    assert home.settings(CONSUL_HTTP_AUTH=SECRET)["http-auth"]["value"] == "(hidden)"
+
+
 def test_a_variable_that_means_nothing_is_pointed_out(home: Home) -> None:
     """By `config` alone, as others may have variables of that name."""
     typo = {"CONSULLOCK_LOCKDELAY": "1"}
