@@ -60,8 +60,22 @@ class SettingsContext(click.Context):
                 named = os.environ.get(CONFIG_VARIABLE)
             # A shell that completes a line is told nothing.
             warn = _nobody if self.resilient_parsing else self.ensure_object(Talk).warn
-            self._settings = Settings(os.environ, find_files(named, os.environ, warn))
+            files = find_files(named, os.environ, warn, self.refuse_file)
+            self._settings = Settings(os.environ, files)
         return self._settings
+
+    def refuse_file(self, error: BadSetting) -> None:
+        """What becomes of a file that is wrong."""
+        raise error
+
+    def refuse_value(self, error: BadSetting, param: click.Parameter) -> None:
+        """What becomes of a value that is wrong, and of what a wrong file may have said."""
+        if self.resilient_parsing:
+            return
+        if not param.is_eager:
+            raise error
+        # Older clicks look at eager options before they come to a --help that was given.
+        self._fault = error
 
     def lookup_default(self, name: str, call: bool = True) -> Any:
         """What click takes for an option that was not given; nothing for --help."""
@@ -75,16 +89,8 @@ class SettingsContext(click.Context):
                 if value is not None:
                     return value
             except BadSetting as error:
-                self._put_off(error, param)
+                self.refuse_value(error, param)
         return super().lookup_default(name) if call else super().lookup_default(name, call=False)
-
-    def _put_off(self, error: BadSetting, param: click.Parameter) -> None:
-        if self.resilient_parsing:
-            return
-        if not param.is_eager:
-            raise error
-        # Older clicks look at eager options before they come to a --help that was given.
-        self._fault = error
 
     def find(self, setting: str) -> Found | None:
         """The strongest source of a setting beside the command line."""
@@ -102,13 +108,13 @@ class SettingsContext(click.Context):
         found = None if given & rivals(setting) else self.find(setting)
         if found is None:
             return None
-        self.looked_up[setting] = found.origin
         variable = SETTINGS[setting].variable or ""
-        if found.origin.source == "environment" and not variable.startswith("CONSULLOCK_"):
-            # The library reads those of Consul itself, and knows best what they mean.
-            return None
-        checked(self, param, found)
-        return written(param, found)
+        # The library reads the variables of Consul itself, and knows best what they mean.
+        ours = found.origin.source != "environment" or variable.startswith("CONSULLOCK_")
+        if ours:
+            checked(self, param, found)
+        self.looked_up[setting] = found.origin
+        return written(param, found) if ours else None
 
     def _given(self, param: click.Parameter) -> bool:
         return self.get_parameter_source(param.name or "") is ParameterSource.COMMANDLINE
@@ -119,6 +125,30 @@ class SettingsContext(click.Context):
             value = self.params.get(name)
             values = value if isinstance(value, tuple) else (value,)
             yield from (each for each in values if isinstance(each, str))
+
+
+class LenientContext(SettingsContext):
+    """That of a command which tells what is wrong with settings: it goes on without those."""
+
+    def __init__(self, *args: Any, **more: Any) -> None:
+        super().__init__(*args, **more)
+        self._faults: list[str] = []
+        self.unread = False
+        """There is a file, and what it says is not known."""
+
+    @property
+    def fault(self) -> BadSetting | None:
+        """All that is wrong, in one error."""
+        return BadSetting("; ".join(dict.fromkeys(self._faults))) if self._faults else None
+
+    def refuse_file(self, error: BadSetting) -> None:
+        """Go on without it."""
+        self.unread = True
+        self._faults.append(str(error))
+
+    def refuse_value(self, error: BadSetting, param: click.Parameter) -> None:
+        """Leave it at the default."""
+        self._faults.append(str(error))
 
 
 def checked(ctx: click.Context, param: click.Parameter, found: Found) -> Any:
@@ -182,7 +212,8 @@ class Commands(click.Group):
 
 
 def _adopt(command: click.Command) -> None:
-    command.context_class = SettingsContext
+    if not issubclass(command.context_class, SettingsContext):
+        command.context_class = SettingsContext
     if isinstance(command, click.Group):
         for each in command.commands.values():
             _adopt(each)

@@ -9,9 +9,10 @@ from typing import Any, NamedTuple
 import click
 
 from consul_lock_cli.catalogue import CONFIG_VARIABLE, SETTINGS
-from consul_lock_cli.commands import SettingsContext, checked, setting_of, written
+from consul_lock_cli.commands import LenientContext, checked, setting_of, written
+from consul_lock_cli.config_file import BadSetting
 from consul_lock_cli.connection import PARAMETERS, Connection
-from consul_lock_cli.data import DataCommand
+from consul_lock_cli.data import DiagnosticCommand
 from consul_lock_cli.durations import show_duration
 from consul_lock_cli.exits import complaint, failure
 from consul_lock_cli.names import shown
@@ -29,7 +30,7 @@ class _Row(NamedTuple):
     origin: Origin
 
 
-@click.command(cls=DataCommand)
+@click.command(cls=DiagnosticCommand)
 @click.option("-k", "--key", type=NAME, help="As they are for this lock, with its own tables.")
 @click.option("--json", "as_json", is_flag=True, help="As one JSON object.")
 @talk_options
@@ -43,9 +44,9 @@ def config(connection: Connection, talk: Talk, key: str | None, as_json: bool) -
     Example: consul-lock config --key jobs/backup
     """
     ctx = click.get_current_context()
-    assert isinstance(ctx, SettingsContext)
+    assert isinstance(ctx, LenientContext)
     _point_out_typos(talk)
-    problem: Exception | None = None
+    problem: Exception | None = ctx.fault
     rows = [_files(ctx)]
     try:
         rows += _of_consul(ctx, connection, talk)
@@ -53,12 +54,14 @@ def config(connection: Connection, talk: Talk, key: str | None, as_json: bool) -
     except click.ClickException:
         raise  # misuse
     except Exception as error:  # noqa: BLE001 - whatever it is, what is known is shown
-        problem = error
+        problem = problem or error
         rows = [_files(ctx), *_as_written(ctx, connection)]
     _print(rows, as_json, problem)
     if problem is None:
         return 0
     code, hint = failure(problem)
+    # The hint of a bad setting is to run this command.
+    hint = "" if isinstance(problem, BadSetting) else hint
     talk.error(f"{complaint(problem)} ({code:d})", hint)
     talk.trace(problem)
     return code
@@ -71,7 +74,7 @@ def _point_out_typos(talk: Talk) -> None:
             talk.warn(f"{shown(name)} is no setting")
 
 
-def _files(ctx: SettingsContext) -> _Row:
+def _files(ctx: LenientContext) -> _Row:
     origin = Origin("default")
     if ctx.config_path is not None:
         origin = Origin("flag", "--config")
@@ -80,7 +83,7 @@ def _files(ctx: SettingsContext) -> _Row:
     return _Row("config", [str(file.path) for file in ctx.settings.files], origin)
 
 
-def _of_consul(ctx: SettingsContext, connection: Connection, talk: Talk) -> Iterator[_Row]:
+def _of_consul(ctx: LenientContext, connection: Connection, talk: Talk) -> Iterator[_Row]:
     """As the library understands them.  Nothing is sent; raises its error."""
     with connection.client(talk) as client:
         resolved = client.config
@@ -102,7 +105,7 @@ def _of_consul(ctx: SettingsContext, connection: Connection, talk: Talk) -> Iter
         yield _Row(name, values[name], origins[name])
 
 
-def _of_ours(ctx: SettingsContext) -> Iterator[_Row]:
+def _of_ours(ctx: LenientContext) -> Iterator[_Row]:
     """Those of the commands, with the defaults that they have there."""
     for name, param in _options(ctx).items():
         found = ctx.find(name)
@@ -115,7 +118,7 @@ def _of_ours(ctx: SettingsContext) -> Iterator[_Row]:
             yield _Row(name, _plain(param, value, default), Origin("default"))
 
 
-def _options(ctx: SettingsContext) -> dict[str, click.Parameter]:
+def _options(ctx: LenientContext) -> dict[str, click.Parameter]:
     """An option of some command for each setting that is not about Consul; `run` goes first."""
     root = ctx.find_root().command
     commands = dict(root.commands) if isinstance(root, click.Group) else {}
@@ -134,7 +137,7 @@ def _plain(param: click.Parameter, value: Any, text: Any) -> Any:
     return value if means or isinstance(value, bool) else text
 
 
-def _raw(ctx: SettingsContext, connection: Connection, name: str) -> Any:
+def _raw(ctx: LenientContext, connection: Connection, name: str) -> Any:
     value = connection.settings.get(PARAMETERS.get(name, ""))
     if value is None and ctx.origin(name).source != "default":
         found = ctx.find(name)
@@ -142,7 +145,7 @@ def _raw(ctx: SettingsContext, connection: Connection, name: str) -> Any:
     return value
 
 
-def _as_written(ctx: SettingsContext, connection: Connection) -> Iterator[_Row]:
+def _as_written(ctx: LenientContext, connection: Connection) -> Iterator[_Row]:
     for name, setting in SETTINGS.items():
         found = ctx.find(name)
         if ctx.origin(name).source == "flag":

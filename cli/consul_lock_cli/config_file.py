@@ -95,11 +95,14 @@ def _misplaced(name: str) -> str:
 
 
 def find_files(
-    named: str | None, environ: Mapping[str, str], warn: Callable[[str], None]
+    named: str | None,
+    environ: Mapping[str, str],
+    warn: Callable[[str], None],
+    refuse: Callable[[BadSetting], None],
 ) -> list[ConfigFile]:
     """The file that was named, else the user's and the system's, if they are there.
 
-    An empty name means no file at all.
+    An empty name means no file at all.  One that is wrong is given to ``refuse``, as the error.
     """
     if named is not None:
         candidates = [(Path(named), "file")] if named else []
@@ -107,8 +110,15 @@ def find_files(
         user = _user_file(environ)
         candidates = [(user, "user file")] if user else []
         candidates.append((SYSTEM_FILE, "system file"))
-    files = [_read(path, source, warn) for path, source in candidates]
-    return [file for file in files if file is not None]
+    files = []
+    for path, source in candidates:
+        try:
+            file = _read(path, source, warn)
+        except BadSetting as error:
+            refuse(error)
+        else:
+            files += [] if file is None else [file]
+    return files
 
 
 def _user_file(environ: Mapping[str, str]) -> Path | None:

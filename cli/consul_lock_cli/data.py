@@ -12,6 +12,7 @@ from typing import Any
 import click
 
 from consul_lock_cli import documents
+from consul_lock_cli.commands import LenientContext
 from consul_lock_cli.exits import ExitCode, complaint, failure
 from consul_lock_cli.signals import die_by
 from consul_lock_cli.table import wants_color
@@ -84,6 +85,12 @@ class DataCommand(click.Command):
             if ctx.params.get("as_json"):
                 _fail(error)
             raise
+
+
+class DiagnosticCommand(DataCommand):
+    """One that is asked what is wrong: bad settings do not keep it from running."""
+
+    context_class = LenientContext
 
 
 def _fail(error: Exception) -> None:

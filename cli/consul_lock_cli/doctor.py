@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 import click
 
 from consul_lock_cli import documents
-from consul_lock_cli.commands import SettingsContext
-from consul_lock_cli.data import DataCommand
+from consul_lock_cli.commands import LenientContext
+from consul_lock_cli.data import DiagnosticCommand
 from consul_lock_cli.options import DURATION, NAME, Connection, connection_options, talk_options
 from consul_lock_cli.talk import Talk
 
@@ -22,7 +22,7 @@ CHECK = ("check", "verdict", "text", "hint")
 
 
 @click.command(
-    cls=DataCommand,
+    cls=DiagnosticCommand,
     epilog="Exit codes: 0 locks work here; 1 with --strict, if there are warnings; of the first"
     " failure 69 (Consul cannot be reached or has no leader), 77 (the ACL token)"
     " or 78 (a setting).",
@@ -64,8 +64,9 @@ def doctor(
     from consul_lock_cli.doctor_patient import Patient
 
     ctx = click.get_current_context()
-    files = ctx.settings.files if isinstance(ctx, SettingsContext) else ()
-    patient = Patient(connection, key, ttl, lock_delay, kill_after, poll, files)
+    assert isinstance(ctx, LenientContext)
+    files, fault, unread = ctx.settings.files, ctx.fault, ctx.unread
+    patient = Patient(connection, key, ttl, lock_delay, kill_after, poll, files, fault, unread)
     results = []
     for result in examine(patient):
         results.append(result)

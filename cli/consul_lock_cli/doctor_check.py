@@ -6,6 +6,8 @@ import enum
 from collections.abc import Callable
 from typing import TYPE_CHECKING, NamedTuple
 
+import click
+
 from consul_lock_cli.exits import ExitCode, complaint, failure
 
 if TYPE_CHECKING:
@@ -71,6 +73,9 @@ def failed(error: Exception) -> Finding:
     """The finding for whatever a check raised."""
     if isinstance(error, Trouble):
         return error.finding
+    if isinstance(error, click.ClickException):
+        hint = getattr(error, "hint", "")
+        return Finding(Verdict.FAIL, error.format_message(), hint, ExitCode.CONFIG)
     code, hint = failure(error)
     kind = f"{type(error).__name__}: " if code is ExitCode.SOFTWARE else ""
     known = code if code in _CLASSES else ExitCode.CONFIG

@@ -12,19 +12,23 @@ from typing import NamedTuple
 from consul_lock_cli import doctor_consul as consul
 from consul_lock_cli import doctor_host as host
 from consul_lock_cli import doctor_network as network
+from consul_lock_cli import doctor_processes as processes
 from consul_lock_cli import doctor_settings as told
 from consul_lock_cli import doctor_trial as trials
 from consul_lock_cli.doctor_check import Check, Finding, Verdict, failed, skip
+from consul_lock_cli.doctor_cron import cron_clocks
 from consul_lock_cli.doctor_patient import Patient
 
 CHECKS = (
-    # First, as it forks: later there may be threads.
-    Check("processes", host.processes),
-    Check("open-files", host.open_files),
-    Check("clock", host.clock),
-    Check("timing", told.timing),
+    # First, as they fork: later there may be threads.
+    Check("processes", processes.processes),
+    Check("guardian", processes.guardian),
+    Check("sources", told.sources),
     Check("config-files", told.config_files),
     Check("settings", told.settings),
+    Check("timing", told.timing),
+    Check("open-files", host.open_files),
+    Check("clock", host.clock),
     Check("name", network.name, ("settings",)),
     Check("connect", network.connect, ("name",)),
     Check("tls", network.tls, ("connect",)),
@@ -37,6 +41,7 @@ CHECKS = (
     Check("trial", trials.trial, ("leader", "timing")),
     Check("long-poll", trials.long_poll, ("trial",)),
     Check("node-health", consul.node_health, ("leader",)),
+    Check("cron-clocks", cron_clocks, ("leader",)),
 )
 """In the order in which they are made.  A check that needs another one comes after it."""
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import socket
 import ssl
 import time
+from collections.abc import Mapping
+from typing import Any
 
 from consul_lock_cli.doctor_check import Finding, Trouble, ok, skip, warn
 from consul_lock_cli.doctor_patient import Patient
@@ -60,7 +62,15 @@ def tls(patient: Patient) -> Finding:
         return warn(
             f"the agent's certificate ends in {show_duration(left)}", "renew it on the agent"
         )
-    return ok(f"{version} ({took}); the certificate ends in {show_duration(left)}")
+    return ok(
+        f"{version} ({took}); the certificate is for {_names(certificate)} and ends in"
+        f" {show_duration(left)}"
+    )
+
+
+def _names(certificate: Mapping[str, Any]) -> str:
+    """All names in it, as --tls-server-name may be one of them."""
+    return shown(", ".join(str(name) for _, name in certificate.get("subjectAltName", ())), 160)
 
 
 def _ms(started: float) -> str:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
-from consul_lock_cli.config_file import ConfigFile
+from consul_lock_cli.config_file import BadSetting, ConfigFile
 from consul_lock_cli.doctor_agent import Agent
 from consul_lock_cli.options import Connection
 from consul_lock_cli.talk import Talk
@@ -26,6 +26,10 @@ class Patient:
     """How long the long poll is to last."""
     files: Sequence[ConfigFile] = ()
     """The configuration files that count."""
+    fault: BadSetting | None = None
+    """What is wrong with files and variables; the settings are without it."""
+    unread: bool = False
+    """What one of the files says is not known."""
     node: str | None = None
     """The node of the agent, once known."""
     remarks: list[str] = field(default_factory=list)

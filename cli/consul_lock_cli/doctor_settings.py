@@ -11,14 +11,32 @@ from consul_lock_cli.durations import show_duration
 from consul_lock_cli.exits import ExitCode
 from consul_lock_cli.names import shown
 from consul_lock_cli.settings import Origin
-from consul_lock_cli.talk import Misuse
 from consul_lock_cli.timing import check_timing
 
 _LOOPBACK = ("127.", "localhost", "::1")
 
 
+def sources(patient: Patient) -> Finding:
+    """The variables and files can be read."""
+    if patient.fault is not None:
+        raise Trouble(
+            str(patient.fault),
+            "the other checks do without it; 'consul-lock config' shows the other settings",
+            ExitCode.CONFIG,
+        )
+    files = ", ".join(str(file.path) for file in patient.files) or "no file"
+    return ok(f"the environment and {files}")
+
+
 def settings(patient: Patient) -> Finding:
-    """They can be read, and contradict neither each other nor common sense."""
+    """Where Consul is and who we are: they contradict neither each other nor common sense."""
+    origins = patient.connection.origins
+    if patient.unread and not _from(origins.get("http-addr")):
+        raise Trouble(
+            "where Consul is may stand in the file that cannot be read",
+            "mend it, or say it with --http-addr",
+            ExitCode.CONFIG,
+        )
     config = patient.config
     if patient.remarks:
         return warn("; ".join(patient.remarks), "the token in it is as good as public")
@@ -30,7 +48,6 @@ def settings(patient: Patient) -> Finding:
         )
     if config.scheme == "https" and not config.verify:
         return warn("certificates are not checked", "leave --no-ssl-verify out, and give --ca-file")
-    origins = patient.connection.origins
     where = _from(origins.get("http-addr"))
     token = _from(origins.get("token-file")) or _from(origins.get("token"))
     return ok(f"{config.origin}{where}, {f'a token{token}' if config.token else 'no token'}")
@@ -58,10 +75,7 @@ def config_files(patient: Patient) -> Finding:
 
 def timing(patient: Patient) -> Finding:
     """A lost lock leaves the time to stop the command; and how long a crash costs."""
-    try:
-        check_timing(patient.ttl, patient.lock_delay, patient.kill_after)
-    except Misuse as error:
-        raise Trouble(error.message, error.hint, ExitCode.CONFIG) from None
+    check_timing(patient.ttl, patient.lock_delay, patient.kill_after)
     if not patient.lock_delay:
         return warn(
             "with a lock-delay of 0 a session that is destroyed lets others in at once",

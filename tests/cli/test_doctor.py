@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from datetime import UTC, datetime
 from email.utils import formatdate
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -16,7 +17,7 @@ from typing import Any, NamedTuple
 import pytest
 
 from consul_lock_cli.doctor_checks import CHECKS
-from tests.cli.wrapper import COMMAND, PATIENCE, Running, environment
+from tests.cli.wrapper import COMMAND, PATIENCE, Running, consul, environment
 from tests.stage.actions import PASS, Action, kind_of
 from tests.stage.agent import Agent
 from tests.stage.http_messages import Answer
@@ -96,6 +97,7 @@ def test_a_good_agent_has_no_complaint_and_keeps_nothing(agent: Agent, fresh_nam
     verdicts = {name: item["verdict"] for name, item in report.items.items()}
     assert {name for name, verdict in verdicts.items() if verdict == "skip"} == {
         "config-files",
+        "cron-clocks",
         "tls",
     }
     assert agent.keys(fresh_name) == []
@@ -157,7 +159,7 @@ def test_an_unknown_host_name() -> None:
 
 
 def test_tls_with_its_own_authority_is_good(guarded: Agent) -> None:
-    """Version and end of the certificate are told."""
+    """Version, names and end of the certificate are told."""
     assert guarded.certificates is not None
     report = doctor(
         guarded.https_address,
@@ -166,6 +168,7 @@ def test_tls_with_its_own_authority_is_good(guarded: Agent) -> None:
     )
     assert report.bad() == {}
     assert report.items["tls"]["text"].startswith("TLSv1.")
+    assert "the certificate is for localhost, " in report.items["tls"]["text"]
     assert "accessor" in report.items["token"]["text"]
 
 
@@ -295,6 +298,62 @@ def test_times_that_leave_no_time_to_stop(agent: Agent) -> None:
     assert doctor(agent.address, "--lock-delay", "0", "--ttl", "30s").bad() == {"timing": "warn"}
 
 
+def test_a_broken_file_is_a_finding_and_not_the_end(agent: Agent, tmp_path: Path) -> None:
+    """The first that fails; all else is looked at, if where Consul is stands elsewhere."""
+    broken = tmp_path / "broken.toml"
+    broken.write_text("[defaults]\nttl = \n")
+    report = doctor(agent.address, "--config", str(broken))
+    assert (report.code, report.bad()) == (78, {"sources": "fail"})
+    assert f"{broken}: Invalid value (at line 2" in report.items["sources"]["text"]
+    assert report.items["trial"]["verdict"] == "ok"
+    assert report.stderr.startswith(f"consul-lock: sources: {broken}: ")
+    report = doctor(None, "--config", str(broken))
+    assert (report.code, report.bad()) == (78, {"sources": "fail", "settings": "fail"})
+    assert "where Consul is may stand in the file" in report.items["settings"]["text"]
+    assert report.items["open-files"]["verdict"] in ("ok", "warn")
+    assert report.items["connect"]["verdict"] == "skip"
+
+
+def test_every_value_that_is_wrong_is_told_at_once(agent: Agent, tmp_path: Path) -> None:
+    """Of files and variables; those of Consul itself are the library's to judge."""
+    file = tmp_path / "config.toml"
+    file.write_text('[defaults]\nttl = "soon"\nkill-after = 3\n')
+    report = doctor(agent.address, "--config", str(file), CONSULLOCK_RETRY_FOR="never")
+    assert (report.code, report.bad()) == (78, {"sources": "fail"})
+    text = report.items["sources"]["text"]
+    assert f'{file}: [defaults] ttl: bad duration "soon"' in text
+    assert 'CONSULLOCK_RETRY_FOR: bad duration "never"' in text
+    report = doctor(agent.address, CONSUL_HTTP_SSL_VERIFY="perhaps")
+    assert (report.code, report.bad()) == (78, {"settings": "fail"})
+    report = doctor("https://h", "--no-ssl", "--http-addr", "https://h")
+    assert (report.code, report.bad()) == (78, {"settings": "fail"})
+    assert "--http-addr says https, and there is --no-ssl" in report.items["settings"]["text"]
+
+
+def _claimed(host: str, seconds: float, **more: Any) -> dict[str, Any]:
+    moment = datetime.fromtimestamp(time.time() + seconds, UTC).isoformat()
+    return {"v": 1, "claim": "x", "host": host, "claimed_at": moment, **more}
+
+
+def test_clocks_of_hosts_that_run_jobs_are_compared(own_agent: Agent) -> None:
+    """By the order in which Consul got their claims, and by our own clock; junk says nothing."""
+
+    def write(name: str, value: object) -> None:
+        consul(own_agent.address, "PUT", f"/v1/kv/{name}/.cron", json.dumps(value))
+
+    write("junk", ["no record"])
+    write("jobs/a", _claimed("web2", -20, history=[_claimed("web1", -80)]))
+    item = doctor(own_agent.address).items["cron-clocks"]
+    assert (item["verdict"], "(2 looked at)" in item["text"]) == ("ok", True)
+    write("jobs/a", _claimed("web2", -90, history=[_claimed("web1", -30)]))
+    report = doctor(own_agent.address)
+    assert report.bad() == {"cron-clocks": "warn"}
+    text = report.items["cron-clocks"]["text"]
+    assert text == "jobs/a: the clocks of web1 and web2 are at least 1m00s apart"
+    write("jobs/a", _claimed("web2", 7230))
+    assert "jobs/a: web2 is 2h00m ahead" in doctor(own_agent.address).items["cron-clocks"]["text"]
+
+
 def test_files_that_others_can_read_or_change(agent: Agent, tmp_path: Path) -> None:
     """The token file, and the configuration with a token in it."""
     token, config = tmp_path / "token", tmp_path / "consul-lock" / "config.toml"
@@ -338,13 +397,18 @@ def test_few_open_files_are_warned_of(agent: Agent) -> None:
     assert "ulimit -n" in items["open-files"]["hint"]
 
 
-def test_a_kernel_that_does_not_end_children_is_seen() -> None:
-    """As some sandboxes do: here PR_SET_PDEATHSIG is never asked for."""
+@pytest.mark.parametrize(
+    "check, missing",
+    [("processes", "libc.die_with_parent = lambda signum: None"),
+     ("guardian", "Guardian = lambda pid, manner: None")],
+)  # fmt: skip
+def test_a_host_that_does_not_end_children_is_seen(check: str, missing: str) -> None:
+    """As some sandboxes do: here PR_SET_PDEATHSIG is never asked for, or there is no guardian."""
     program = (
-        "import sys, consul_lock_cli.doctor_host as host\n"
-        "host.libc.die_with_parent = lambda signum: None\n"
-        "host._DEATH = 0.3\n"
-        "sys.exit({'ok': 0, 'warn': 9}[host.processes(None).verdict])"
+        "import sys, consul_lock_cli.doctor_processes as processes\n"
+        f"processes.{missing}\n"
+        "processes._DEATH = 0.3\n"
+        f"sys.exit({{'ok': 0, 'warn': 9}}[processes.{check}(None).verdict])"
     )
     command = [sys.executable, "-c", program]
     result = subprocess.run(command, capture_output=True, timeout=PATIENCE, check=False)

@@ -6,6 +6,7 @@ by tests/test_config.py, as the library reads them; here it is where they come f
 
 from __future__ import annotations
 
+import json
 import sys
 from pathlib import Path
 
@@ -21,6 +22,10 @@ from tests.cli.configured import NOWHERE, Home
 from tests.cli.wrapper import Running
 
 SECRET = "s3cr3t-t0ken"
+
+
+def _raise(error: Exception) -> None:
+    raise error
 
 
 @pytest.fixture
@@ -57,7 +62,7 @@ def test_the_users_file_beats_the_systems(
     system.write_text('[consul]\ntoken-file = "/system"\n[defaults]\nttl = 60\nsplay = 3\n')
     home.write('[consul]\ntoken = "mine"\n[defaults]\nttl = 30\n')
     monkeypatch.setattr(config_file, "SYSTEM_FILE", system)
-    files = find_files(None, {"XDG_CONFIG_HOME": str(home.folder)}, pytest.fail)
+    files = find_files(None, {"XDG_CONFIG_HOME": str(home.folder)}, pytest.fail, pytest.fail)
     settings = Settings({}, files)
     found = {name: settings.find(name) for name in ("ttl", "splay", "token", "token-file", "wait")}
     assert {name: each and (each.value, each.origin.source) for name, each in found.items()} == {
@@ -99,7 +104,7 @@ def test_the_table_of_a_key_goes_before_the_defaults(home: Home) -> None:
     assert home.settings("-k", "jobs/a/c")["limit"]["value"] == 3
     assert home.settings("-k", "jobs/b")["limit"]["value"] == 1
     assert home.settings("-k", "jobs/b")["splay"]["value"] == 1.0
-    settings = Settings({}, find_files(str(home.file), {}, pytest.fail))
+    settings = Settings({}, find_files(str(home.file), {}, pytest.fail, pytest.fail))
     assert settings.find("limit", ("jobs/a/c", "jobs/b")) is None
     found = settings.find("ttl", ("jobs/a/c", "jobs/b"))
     assert found is not None
@@ -345,7 +350,7 @@ def test_a_home_of_somebody_else_is_no_error(home: Home, monkeypatch: pytest.Mon
     monkeypatch.setattr(config_file, "SYSTEM_FILE", home.folder / "none.toml")
     warnings: list[str] = []
     with pytest.raises(config_file.BadSetting, match=r"none\.toml: cannot be read"):
-        find_files(None, {"XDG_CONFIG_HOME": str(home.folder)}, warnings.append)
+        find_files(None, {"XDG_CONFIG_HOME": str(home.folder)}, warnings.append, _raise)
     assert ["is closed to this user" in warning for warning in warnings] == [True]
 
 
@@ -357,8 +362,8 @@ def test_a_home_that_is_not_absolute_is_ignored(
     monkeypatch.setattr(config_file, "SYSTEM_FILE", home.folder / "none.toml")
     monkeypatch.chdir(home.folder.parent)
     for environ in ({}, {"XDG_CONFIG_HOME": home.folder.name}, {"HOME": "."}):
-        assert find_files(None, environ, pytest.fail) == []
-    there = find_files(None, {"XDG_CONFIG_HOME": str(home.folder)}, pytest.fail)
+        assert find_files(None, environ, pytest.fail, pytest.fail) == []
+    there = find_files(None, {"XDG_CONFIG_HOME": str(home.folder)}, pytest.fail, pytest.fail)
     assert [file.source for file in there] == ["user file"]
 
 
@@ -381,6 +386,20 @@ def test_several_values_of_a_variable_have_spaces_between_them(home: Home) -> No
     seen = home.settings()
     assert seen["check"]["value"] == ["a b", "c"]
     assert seen["meta"]["value"] == ["k=v"]
+
+
+def test_config_shows_all_but_what_a_broken_file_says(home: Home) -> None:
+    """Values, sources and the fault; its hint would be to run what is running."""
+    file = home.write("broken")
+    result = home.run("config", "--json", CONSULLOCK_TTL="1m")
+    assert result.returncode == 78
+    document = json.loads(result.stdout)
+    assert {"name": "ttl", "value": 60.0, "source": "environment", "from": "CONSULLOCK_TTL"} in (
+        document["items"]
+    )
+    assert str(file) in document["error"]["message"]
+    assert str(file) in result.stderr
+    assert "hint" not in result.stderr
 
 
 def test_config_shows_what_it_can_of_bad_settings(home: Home) -> None:
