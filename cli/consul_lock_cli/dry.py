@@ -17,7 +17,7 @@ from consul_lock_cli.whose import held_by
 
 if TYPE_CHECKING:
     from consul_lock import Status
-    from consul_lock_cli.hold import Wanted
+    from consul_lock_cli.wanted import Wanted
 
 _KINDS = {
     Mode.LOCK: "lock",

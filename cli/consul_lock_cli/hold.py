@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from consul_lock_cli import signals
 from consul_lock_cli.child import Child
@@ -17,15 +17,14 @@ from consul_lock_cli.interruption import Interrupted, OutOfTime, T, interruptibl
 from consul_lock_cli.keeping import keep
 from consul_lock_cli.lease import LockLease, NoLease
 from consul_lock_cli.loss import Loss
-from consul_lock_cli.manner import Manner
 from consul_lock_cli.options import Connection
-from consul_lock_cli.patience import Patience
 from consul_lock_cli.report import Report
 from consul_lock_cli.story import Story
 from consul_lock_cli.supervise import Lease, Supervisor
 from consul_lock_cli.talk import Talk
 from consul_lock_cli.timing import now
-from consul_lock_cli.what import Mode, What, slot_of
+from consul_lock_cli.wanted import Wanted
+from consul_lock_cli.what import Mode, slot_of
 
 if TYPE_CHECKING:
     from consul_lock import Client
@@ -36,14 +35,6 @@ _GOODBYE = 1.0
 
 # Seconds to ask for the number of a slot, however impatient we are: it is one request.
 _NUMBER_LEAST = 3.0
-
-
-class Wanted(NamedTuple):
-    """What the user asked for."""
-
-    what: What
-    patience: Patience = Patience()
-    manner: Manner = Manner()
 
 
 class Hold:
@@ -78,8 +69,7 @@ class Hold:
         client = self._connection.client(self._talk)
         lease = LockLease()
         try:
-            lock = self._what.make(client, program=self._program, on_lost=lease.wake)
-            lease.watch(lock)
+            lock = self._lock(client, lease)
             from consul_lock import Unavailable
 
             try:
@@ -97,6 +87,11 @@ class Hold:
         finally:
             self._close(client)
             self._talk.hurried = False
+
+    def _lock(self, client: Client, lease: LockLease) -> Lockable:
+        lock = self._what.make(client, program=self._program, on_lost=lease.wake)
+        lease.watch(lock)
+        return lock
 
     def _acquire(self, lock: Lockable) -> bool:
         try:

@@ -9,7 +9,6 @@ from typing import Any
 import click
 
 from consul_lock_cli.ancestors import refuse_ours
-from consul_lock_cli.hold import Wanted
 from consul_lock_cli.locking import session_options
 from consul_lock_cli.manner import Manner, command_options
 from consul_lock_cli.options import DURATION, NAME, Connection, connection_options
@@ -19,6 +18,7 @@ from consul_lock_cli.run import EPILOG, conclude, hold_around
 from consul_lock_cli.supervise import Why
 from consul_lock_cli.talk import Misuse, Talk, talk_options
 from consul_lock_cli.timing import check_timing
+from consul_lock_cli.wanted import Wanted
 from consul_lock_cli.what import Mode, What
 
 # Bytes of the value: with the rest that is said of a holder it has to fit into its record.

@@ -13,7 +13,7 @@ from consul_lock_cli.child import Child
 from consul_lock_cli.dry import rehearse
 from consul_lock_cli.ending import Done, pass_on
 from consul_lock_cli.exits import ExitCode, failure
-from consul_lock_cli.hold import Hold, Wanted
+from consul_lock_cli.hold import Hold
 from consul_lock_cli.interruption import Interrupted
 from consul_lock_cli.locking import locking_options
 from consul_lock_cli.manner import Manner, command_options
@@ -22,6 +22,7 @@ from consul_lock_cli.patience import Patience, patience_options
 from consul_lock_cli.report import Report, report_options
 from consul_lock_cli.talk import Misuse, Talk, talk_options
 from consul_lock_cli.timing import check_timing
+from consul_lock_cli.wanted import Wanted
 from consul_lock_cli.what import What
 
 EPILOG = (

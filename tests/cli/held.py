@@ -14,11 +14,12 @@ import threading
 from typing import Any
 
 from consul_lock_cli.child import Child
-from consul_lock_cli.hold import Hold, Wanted
+from consul_lock_cli.hold import Hold
 from consul_lock_cli.interruption import Interrupted
 from consul_lock_cli.report import Report
 from consul_lock_cli.signals import die_by, take_over
 from consul_lock_cli.talk import Talk
+from consul_lock_cli.wanted import Wanted
 from consul_lock_cli.what import What
 
 
