@@ -105,6 +105,10 @@ class Supervisor:
         self._needed = self._manner.needed(self._lease.remaining())
         if self._manner.max_runtime is not None:
             self._overtime_at = now() + self._manner.max_runtime
+        self._look_at_lease()
+        if self._stopped is not None:
+            # It was lost since it was had, as we were frozen: the command never begins.
+            self._group.signal(signal.SIGKILL)
         self._child.go(environment)
         try:
             self._watch()

@@ -207,6 +207,13 @@ _CLOCK = (
 )  # fmt: skip
 
 
+def test_under_a_lease_that_is_over_the_command_never_begins(supervise: Supervise) -> None:
+    """We may have been frozen since it was had; a signal that it ignores is no difference."""
+    running = supervise("echo", "began", left="1", kill_after="2s", stop_signal="WINCH")
+    assert running.line() == ""
+    assert running.wait() == 76
+
+
 def test_a_lease_that_ended_while_we_were_frozen_leaves_no_grace(supervise: Supervise) -> None:
     """Somebody else may run already: KILL, not TERM and then some seconds."""
     running = supervise(*_told("trap 'echo term' TERM"), left="2", kill_after="1")
