@@ -152,7 +152,8 @@ class Hold:
         done = self._run(child, lease, locked(self._what, lock, slot, acquired), loss)
         ended = done.ended
         assert ended is not None
-        late = ended.failure is None and not ended.lost and self._hold_on(lock, begun)
+        over = ended.failure is not None or ended.lost or ended.asked or ended.typed
+        late = not over and self._hold_on(lock, begun)
         lost = self._release(lock, ended.lost or late)
         if not lost or ended.lost or late or ended.failure is not None:
             return done

@@ -75,6 +75,15 @@ def test_a_signal_ends_the_holding_on_too(start: Start, locked_run: LockedRun) -
     assert locked_run("-n", "--", "true").returncode == 0
 
 
+def test_who_ends_the_command_ends_the_holding_on_too(start: Start, locked_run: LockedRun) -> None:
+    """Whoever sends TERM wants us gone, and would send KILL next."""
+    running = start("--min-hold", "60s", "--", "sh", "-c", "echo ready; exec sleep 60")
+    assert running.line() == "ready"
+    running.send(signal.SIGTERM)
+    assert running.wait() == -signal.SIGTERM
+    assert locked_run("-n", "--", "true").returncode == 0
+
+
 def test_a_loss_while_holding_on_harms_nobody(start: Start, address: str, key: str) -> None:
     """The work was done under the lock: its code stands."""
     quick = start("-v", "--min-hold", "60s", "--", "sh", "-c", "exit 7")
