@@ -151,16 +151,19 @@ def test_what_is_no_file_of_its_own_is_written_to_and_stays(
         locked_run("--status-file", str(pipe), "--", "true")
         assert json.loads(reader.read())["exit_code"] == 0
     assert pipe.is_fifo()
-    result = locked_run("-c", "echo mine >&2", "--status-file", "/dev/stderr")
+    stream = tmp_path / "stderr"  # as /dev/stderr is, which a fault would replace
+    stream.symlink_to("/proc/self/fd/2")
+    result = locked_run("-c", "echo mine >&2", "--status-file", str(stream))
     assert [line[:4] for line in result.stderr.splitlines()] == ["mine", '{"v"']
 
 
 def test_streams_that_go_to_a_file_keep_what_the_command_wrote(
     address: str, key: str, tmp_path: Path
 ) -> None:
-    """--status-file /dev/stdout is at its end."""
-    file = tmp_path / "out"
-    arguments = [*COMMAND, "run", "-k", key, "--status-file", "/dev/stdout", "--", "echo", "mine"]
+    """What --status-file /dev/stdout writes is at its end."""
+    file, stream = tmp_path / "out", tmp_path / "stdout"
+    stream.symlink_to("/proc/self/fd/1")
+    arguments = [*COMMAND, "run", "-k", key, "--status-file", str(stream), "--", "echo", "mine"]
     with file.open("w") as out:
         subprocess.run(arguments, env=environment(address), stdout=out, check=True)
     assert [line[:4] for line in file.read_text().splitlines()] == ["mine", '{"v"']
