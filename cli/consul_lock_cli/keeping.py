@@ -12,7 +12,7 @@ from consul_lock_cli.environment import all_keys
 from consul_lock_cli.exits import ExitCode
 from consul_lock_cli.interruption import Interrupted, interruptible
 from consul_lock_cli.loss import Loss
-from consul_lock_cli.talk import Talk
+from consul_lock_cli.talk import Misuse, Talk
 from consul_lock_cli.what import What
 from consul_lock_cli.whose import when
 
@@ -23,7 +23,10 @@ if TYPE_CHECKING:
 def keep(
     what: What, lock: Lockable, slot: int | None, loss: Loss, talk: Talk, ours: signals.Signals
 ) -> bool:
-    """Tell on stdout what is held, and wait.  Whether it was lost; a signal is no loss."""
+    """Tell on stdout what is held, and wait.  Whether it was lost; a signal is no loss.
+
+    Raises `Misuse` if nobody can be told.
+    """
     acquired = time.time()
     about = {
         "v": 1, "event": "acquired", "key": all_keys(what), "keys": list(what.keys),
@@ -31,8 +34,14 @@ def keep(
         "session": lock.session_id, "token": lock.token,
         "acquired_at": when(acquired), "acquired_at_epoch": round(acquired, 3), "ttl": what.ttl,
     }  # fmt: skip
-    sys.stdout.write(json.dumps(about) + "\n")
-    sys.stdout.flush()
+    try:
+        sys.stdout.write(json.dumps(about) + "\n")
+        sys.stdout.flush()
+    except OSError as error:
+        raise Misuse(
+            f"--hold prints to stdout, which does not take it: {error.strerror}",
+            "leave it open, if to /dev/null",
+        ) from error
     try:
         interruptible(ours, lambda: _wait_for_loss(lock))
     except Interrupted:

@@ -37,12 +37,14 @@ class Kind(enum.StrEnum):
     UNAVAILABLE = "unavailable"
     """Consul could not be reached, so the command was not started."""
     INTERRUPTED = "interrupted"
-    """A signal ended us while no command ran."""
+    """A signal ended us while no command ran; with --hold, that is how it ends well."""
     FAILED = "failed"
     """Something else; the command was not started."""
 
 
+# What a code of ours means if no command has run.
 _OF_CODES = {
+    0: Kind.INTERRUPTED,
     ExitCode.HELD: Kind.CONFLICT,
     ExitCode.UNAVAILABLE: Kind.UNAVAILABLE,
     ExitCode.LOST: Kind.LOST,
@@ -93,7 +95,8 @@ class Report:
     def write(self, code: int, talk: Talk) -> None:
         """Write it: we are about to end with ``code``.  Trouble is told, and passed over."""
         if self._known["exit"] is None:
-            self._exit(Kind.FAILED, int(code), None)
+            self.know(lost=code == ExitCode.LOST)
+            self._exit(_OF_CODES.get(code, Kind.FAILED), int(code), None)
         self._finish(code, talk)
 
     def write_interrupted(self, signum: int, talk: Talk) -> None:

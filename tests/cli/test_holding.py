@@ -8,6 +8,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -21,10 +22,10 @@ Start = Callable[..., Running]
 
 @pytest.mark.parametrize("name", ["TERM", "INT"])
 def test_hold_tells_in_a_line_of_json_and_ends_well_by_a_signal(
-    start: Start, locked_run: LockedRun, address: str, key: str, name: str
+    start: Start, locked_run: LockedRun, address: str, key: str, name: str, tmp_path: Path
 ) -> None:
     """That is how it is meant to end: 0, and the lock is free at once."""
-    holder = start("--hold")
+    holder = start("--hold", "--status-file", str(tmp_path / "status"))
     told = json.loads(holder.line())
     (entry,) = consul(address, "GET", f"/v1/kv/{key}/.lock")
     assert told["event"] == "acquired"
@@ -34,24 +35,39 @@ def test_hold_tells_in_a_line_of_json_and_ends_well_by_a_signal(
     holder.send(signal.Signals[f"SIG{name}"])
     assert holder.wait() == 0
     assert (holder.line(), holder.errors()) == ("", "")
+    assert _ending(tmp_path) == ("interrupted", False, 0)
     assert locked_run("-n", "--", "true").returncode == 0
 
 
-def test_hold_ends_with_76_when_the_lock_is_lost(start: Start, address: str, key: str) -> None:
+def _ending(folder: Path) -> tuple[str, bool, int]:
+    told = json.loads((folder / "status").read_text())
+    return told["exit"]["kind"], told["lost"], told["exit_code"]
+
+
+def test_hold_ends_with_76_when_the_lock_is_lost(
+    start: Start, address: str, key: str, tmp_path: Path
+) -> None:
     """Nobody else tells whoever relies on it."""
-    holder = start("--limit", "2", "--hold")
+    holder = start("--limit", "2", "--hold", "--status-file", str(tmp_path / "status"))
     session = json.loads(holder.line())["session"]
     assert consul(address, "PUT", f"/v1/session/destroy/{session}")
     assert holder.wait() == 76
     why = f"session {session} expired, or somebody destroyed it"
     assert f"consul-lock: LOST {key}: {why} (76)" in holder.errors()
+    assert _ending(tmp_path) == ("lost", True, 76)
 
 
-def test_hold_needs_somebody_to_tell(address: str, key: str) -> None:
-    """With stdout closed nobody would learn of the lock."""
-    script = 'exec "$@" >&-'
+@pytest.mark.parametrize("stdout", [">&-", ">/dev/full", "| true"])
+def test_hold_needs_somebody_to_tell(address: str, key: str, stdout: str) -> None:
+    """Else nobody would learn of the lock, so it is let go of."""
+    script = f'{{ sleep 0.2; "$@"; echo "code $?" >&2; }} {stdout}'
     command = ["sh", "-c", script, "sh", *COMMAND, "run", "-k", key, "--hold"]
-    assert subprocess.run(command, env=environment(address), check=False).returncode == 64
+    result = subprocess.run(
+        command, env=environment(address), capture_output=True, text=True, check=False
+    )
+    assert "consul-lock: --hold prints to stdout, which " in result.stderr
+    assert result.stderr.splitlines()[2:] == ["code 64"]
+    assert consul(address, "GET", f"/v1/kv/{key}/.lock") is None
 
 
 def test_a_quick_command_can_hold_for_longer(start: Start, locked_run: LockedRun) -> None:
