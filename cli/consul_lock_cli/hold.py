@@ -213,8 +213,6 @@ class Hold:
             )
         return lost
 
-    # -- after ----------------------------------------------------------------------------
-
     def _release(self, lock: Lockable, lost: bool, budget: float | None = None) -> bool:
         """Whether it was lost before it could be released; trouble is told, and passed over."""
         from consul_lock import ConsulLockError, LockLost, NotHeld
@@ -222,7 +220,8 @@ class Hold:
         if lost:
             return True
         try:
-            self._attentively(lock.release, budget)
+            # When its deadline is over, there is nothing to be released any more.
+            self._attentively(lock.release, budget or max(_GOODBYE, lock.remaining()))
             self._talk.note("released", event="released")
         except (LockLost, NotHeld) as error:
             code, hint = failure(error)

@@ -45,9 +45,10 @@ def interruptible(
 ) -> T:
     """Return ``act()``; raise `Interrupted` in it on a signal, `OutOfTime` after ``budget``.
 
-    What ``act`` does while `Interrupted` passes through it must be done within `CLEAN_UP`
-    seconds; if not, we die of the signal, and before that ``last_words`` is called with it.  A
-    signal that comes too late for ``act`` raises all the same: none is lost.
+    What ``act`` does while one of them passes through it must be done within `CLEAN_UP` seconds;
+    if not, `OutOfTime` is raised in it again, or we die of the signal, and before that
+    ``last_words`` is called with it.  A signal that comes too late for ``act`` raises all the
+    same: none is lost.
     """
     watch = _Watch(signals, budget, last_words)
     signal.signal(WAKE, watch.strike)
@@ -59,6 +60,7 @@ def interruptible(
         finally:
             watch.armed = False  # here it may strike for the last time
     finally:
+        watch.armed = False
         signal.pthread_sigmask(signal.SIG_BLOCK, {WAKE})
         watch.stop()
         if watch.signum is not None:
@@ -82,10 +84,13 @@ class _Watch(threading.Thread):
         self._main = threading.get_ident()
 
     def strike(self, *_: Any) -> None:
-        """Handle `WAKE`, in the main thread: raise, once, and not for a `WAKE` of others."""
+        """Handle `WAKE`, in the main thread: raise, and not for a `WAKE` of others."""
         if self.armed and self._fired:
+            self._fired = False
+            if self.signum is None:
+                raise OutOfTime("Consul gave no answer in time")
             self.armed = False
-            raise OutOfTime if self.signum is None else Interrupted(self.signum)
+            raise Interrupted(self.signum)
 
     def stop(self) -> None:
         """End this thread."""
@@ -126,7 +131,8 @@ class _Watch(threading.Thread):
             return
         if self.signum is not None:
             self._die()
-        self._end = None
+        # Cleaning up has its time, too, and is then cut off in the same way.
+        self._end = time.monotonic() + CLEAN_UP
         self._fire()
 
     def _die(self) -> None:

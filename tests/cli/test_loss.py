@@ -132,19 +132,31 @@ def test_a_foreign_value_under_our_session_is_no_loss(start: Start, address: str
     assert running.wait() == 5
 
 
-def test_a_frozen_agent_costs_the_lock_in_time(own_agent: Agent) -> None:
-    """Nothing answers, and the command is dead before anybody else could have the lock."""
-    arguments = ["run", "-k", "k", *_QUICK, "--", "sh", "-c", _STUBBORN]
-    with Running(arguments, environment(own_agent.address)) as running:
+def test_a_frozen_agent_costs_the_lock_in_time(own_agent: Agent, tmp_path: Path) -> None:
+    """Nothing answers, and the command is dead before anybody else could have the lock.  We do
+    not wait for answers that are of no use any more, neither then nor when we let go of another.
+    """
+    patient = ["--request-timeout", "100s"]
+    arguments = ["run", "-k", "k", *_QUICK, *patient, "--", "sh", "-c", _STUBBORN]
+    go = tmp_path / "go"
+    work = f"echo ready; until [ -e {go} ]; do sleep 0.05; done"
+    other = Running(
+        ["run", "-k", "other", *_QUICK, *patient, "-c", work], environment(own_agent.address)
+    )
+    with Running(arguments, environment(own_agent.address)) as running, other:
         command = int(running.line())
+        assert other.line() == "ready"
         frozen = time.monotonic()
         own_agent.freeze()
+        go.touch()
         try:
             assert running.line() == "term"
             eventually(lambda: not alive(command))
             assert time.monotonic() - frozen < 15
             assert running.wait() == 76
             assert "LOST k after" in running.errors()
+            assert other.wait() == 0
+            assert "not released, it frees itself later: Consul gave no" in other.errors()
         finally:
             own_agent.thaw()
 
