@@ -26,8 +26,8 @@ from consul_lock_cli.timing import now
 # sends us no signal.
 _POLL = 0.05
 
-# Without anything else to do, we look at the lease this often at least.
-_IDLE = 60.0
+# We look at the lease this often at least: it counts the time a machine sleeps, our waits do not.
+_IDLE = 1.0
 
 
 class Lease(Protocol):
