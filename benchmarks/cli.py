@@ -43,8 +43,8 @@ def timed(command: list[str], env: dict[str, str]) -> Callable[[], float]:
     return turn
 
 
-def helpers(env: dict[str, str]) -> list[Helper]:
-    """Who is there while a command runs, beside it."""
+def helpers(env: dict[str, str]) -> list[tuple[str, Helper]]:
+    """Who is there, by name, while a command runs, beside it."""
     mark = uuid4().hex
     with tempfile.TemporaryDirectory() as folder:
         told = Path(folder, "pid")
@@ -52,7 +52,18 @@ def helpers(env: dict[str, str]) -> list[Helper]:
         marked = {**env, "CONSUL_LOCK_BENCH": mark}
         with Running(["run", "--key", "bench/helpers", "--", "sh", "-c", script], marked):
             pid = int(eventually(lambda: text_of(told).strip()))
-            return helpers_of(mark, pid)
+            found = eventually(lambda: _complete(helpers_of(mark, pid)))
+            return [(_name(helper.pid), helper) for helper in found]
+
+
+def _complete(found: list[Helper]) -> list[Helper] | None:
+    """All of them, once the guardian has become what it is."""
+    names = [_name(helper.pid) for helper in found]
+    return found if "lock-guardian" in names else None
+
+
+def _name(pid: int) -> str:
+    return text_of(Path(f"/proc/{pid}/comm")).strip()
 
 
 def imported(command: list[str], env: dict[str, str]) -> Times:
@@ -78,6 +89,26 @@ def print_imports(env: dict[str, str]) -> None:
         ("module", "own ms", "in all"),
         [(name, f"{cost / 1000:.2f}", f"{total / 1000:.2f}") for name, (cost, total) in rows],
     )
+
+
+def print_memory(beside: list[tuple[str, Helper]]) -> None:
+    """Of each process, and whether all of them together keep to the bounds."""
+    rows = [(name, helper.resident, helper.proportional) for name, helper in beside]
+    resident, proportional = (sum(row[column] for row in rows) for column in (1, 2))
+    print("beside the command while it runs, MB")
+    rounds.print_table(
+        ("", "resident", "shared pages in parts"),
+        [
+            (name, *(f"{size:.1f}" for size in sizes))
+            for name, *sizes in [*rows, ("in all", resident, proportional)]
+        ],
+    )
+    for what, value, most in (
+        ("processes", len(beside), MOST_HELPERS),
+        ("MB resident in all", resident, MOST_MEMORY),
+    ):
+        met = "met" if value <= most else "NOT met"
+        print(f"{value:.3g} {what} (aim: at most {most:g}): {met}")
 
 
 def main() -> None:
@@ -106,13 +137,7 @@ def main() -> None:
             for name, times in figures.items()
         ],
     )
-    resident = sum(helper.resident for helper in beside)
-    proportional = sum(helper.proportional for helper in beside)
-    print(
-        f"beside the command: {len(beside)} processes (aim: at most {MOST_HELPERS}),"
-        f" {resident:.1f} MB resident (aim: at most {MOST_MEMORY:g}),"
-        f" {proportional:.1f} MB if shared pages are counted once"
-    )
+    print_memory(beside)
     ratio = rounds.ratio(figures, OURS, IMPORTS)
     rounds.print_ratios({f"{OURS} / {IMPORTS}": (ratio, f"at most {AIM:g}")})
     rounds.write(
@@ -122,7 +147,7 @@ def main() -> None:
             "unit": "milliseconds",
             "figures": figures,
             "ratios": {f"{OURS} / {IMPORTS}": ratio},
-            "helpers": [helper._asdict() for helper in beside],
+            "helpers": [{"name": name, **helper._asdict()} for name, helper in beside],
         },
     )
 

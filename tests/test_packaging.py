@@ -69,6 +69,7 @@ def test_the_wheel_has_our_two_packages_and_nothing_else(wheel: Path) -> None:
     data = info.replace(".dist-info", ".data")
     assert {name.split("/")[0] for name in names} == {"consul_lock", "consul_lock_cli", info, data}
     assert not [name for name in names if "__pycache__" in name]
+    assert "consul_lock_cli/guardian.sh" in names
     shared = {name.removeprefix(f"{data}/data/") for name in names if name.startswith(data)}
     assert shared == {
         "share/man/man1/consul-lock.1",

@@ -18,6 +18,7 @@ from typing import Self
 from consul_lock_cli import libc
 from consul_lock_cli.child import Child
 from consul_lock_cli.interruption import Interrupted
+from consul_lock_cli.manner import Manner
 from consul_lock_cli.signals import ENDING, Signals
 
 # Below the range that the kernel takes for outgoing connections.
@@ -48,7 +49,7 @@ def find_consul() -> str | None:
 class Agent:
     """``with Agent(binary, signals) as agent:`` has a leader at ``agent.address``.
 
-    It ends with the block; if we are killed, the kernel ends it.  Raises `AgentFailed`, and
+    It ends with the block; if we are killed, its guardian ends it.  Raises `AgentFailed`, and
     `Interrupted` if a signal asks us to end while it starts.
     """
 
@@ -68,8 +69,14 @@ class Agent:
         ]  # fmt: skip
 
     def __enter__(self) -> Self:
-        with self._log.open("wb") as log:
-            self._child = Child(self._command, self._signals, output=log.fileno())
+        try:
+            with self._log.open("wb") as log:
+                self._child = Child(
+                    self._command, self._signals, manner=Manner(), output=log.fileno()
+                )
+        except BaseException:
+            self._tidy_up()
+            raise
         self._child.go({"CONSUL_HTTP_ADDR": None})
         try:
             self._wait_until_ready()
@@ -126,6 +133,12 @@ class Agent:
             libc.fetch({signal.SIGCHLD}, 0.05)
             if time.monotonic() > end:
                 signum = signal.SIGKILL
+        if self._child.guardian is not None:
+            self._child.guardian.dismiss()
+            self._child.guardian.reap()
+        self._tidy_up()
+
+    def _tidy_up(self) -> None:
         shutil.rmtree(self._folder, ignore_errors=True)
 
 

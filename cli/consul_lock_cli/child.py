@@ -7,11 +7,12 @@ first; the child then waits at a pipe for its environment, and if the pipe ends 
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import json
 import os
 import signal
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NoReturn
 
@@ -26,8 +27,8 @@ class Child:
     """A process that will become ``command``, as the leader of a group of its own.
 
     ``output`` is a file descriptor for its stdout and stderr; None: ours.  ``manner`` says how
-    it is run, and None that it does without a guardian.  Raises OSError if the system refuses
-    a process.
+    it is run.  Raises OSError if the system refuses a process or a pipe; then nothing of it
+    is left.
     """
 
     def __init__(
@@ -35,33 +36,34 @@ class Child:
         command: Sequence[str],
         signals: Signals,
         *,
+        manner: Manner,
         output: int | None = None,
-        manner: Manner | None = None,
     ) -> None:
         self.guardian: Guardian | None = None
-        unguarded = Manner(guardian=False)
-        go_read, self._go = os.pipe()
-        self._report, report_write = os.pipe()
         us = os.getpid()
-        self.pid = os.fork()
+        with _refusal():
+            go_read, self._go = os.pipe()
+            self._report, report_write = os.pipe()
+            self.pid = os.fork()
         if self.pid == 0:
             os.close(self._go)
             os.close(self._report)
-            _become(command, signals, us, go_read, report_write, output, manner or unguarded)
+            _become(command, signals, us, go_read, report_write, output, manner)
         os.close(go_read)
         os.close(report_write)
-        if manner is None or not manner.foreground:
+        if not manner.foreground:
             try:
                 # The child does the same: whoever is first, the group exists from here on.
                 os.setpgid(self.pid, self.pid)
             except OSError:
                 pass  # it has done so already
-        self._guard(manner or unguarded)
+        self._guard(manner)
 
     def _guard(self, manner: Manner) -> None:
         if manner.guardian:
             try:
-                self.guardian = Guardian(self.pid, manner)
+                with _refusal():
+                    self.guardian = Guardian(self.pid, manner)
             except OSError:
                 self.abandon()
                 raise
@@ -76,7 +78,7 @@ class Child:
         self._go = -1
 
     def abandon(self) -> None:
-        """Never run the command, if it does not run yet."""
+        """Never run the command, if it does not run yet; and see the guardian out."""
         if self._go >= 0:
             if self.guardian is not None:
                 self.guardian.dismiss()
@@ -85,11 +87,22 @@ class Child:
             # It has nothing to lose yet, and might be stopped: then it would not see the pipe.
             os.kill(self.pid, signal.SIGKILL)
             os.waitpid(self.pid, 0)
+        if self.guardian is not None:
+            self.guardian.reap()
 
     def failure(self) -> OSError | None:
         """Why the command could not be run; None if it was.  To be asked when it has ended."""
         found = os.read(self._report, 16)
         return OSError(int(found), os.strerror(int(found))) if found else None
+
+
+@contextlib.contextmanager
+def _refusal() -> Iterator[None]:
+    """Say in words what the system refuses; pipes that are open by then end with us."""
+    try:
+        yield
+    except OSError as error:
+        raise OSError(f"cannot start a process: {error.strerror}") from error
 
 
 def _become(

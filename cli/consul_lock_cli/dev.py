@@ -14,11 +14,12 @@ from consul_lock_cli.child import Child
 from consul_lock_cli.ending import pass_on
 from consul_lock_cli.exits import ExitCode
 from consul_lock_cli.lease import NoLease
+from consul_lock_cli.manner import Manner
 from consul_lock_cli.supervise import Ended, Supervisor
 from consul_lock_cli.talk import Talk, talk_options
 
-# Seconds between TERM and KILL for the command, as in `run`.
-_KILL_AFTER = 5.0
+# As in `run`.
+_MANNER = Manner()
 
 # What would lead a Consul client somewhere else, or make it speak TLS.
 _ELSEWHERE = (
@@ -45,7 +46,7 @@ def dev(talk: Talk, command: tuple[str, ...]) -> int:
     """
     ours = signals.take_over()
     # Before the model starts, as it has threads.
-    child = Child(command, ours) if command else None
+    child = Child(command, ours, manner=_MANNER) if command else None
     try:
         with _consul(ours, talk) as address:
             if child is None:
@@ -86,5 +87,8 @@ def _until_a_signal(ours: signals.Signals, address: str) -> int:
 
 def _run(child: Child, ours: signals.Signals, address: str) -> Ended:
     away: dict[str, str | None] = dict.fromkeys(_ELSEWHERE)
-    supervisor = Supervisor(child, NoLease(), ours, kill_after=_KILL_AFTER)
-    return supervisor.run({**away, "CONSULLOCK_CONFIG": "", "CONSUL_HTTP_ADDR": address})
+    supervisor = Supervisor(child, NoLease(), ours, manner=_MANNER)
+    try:
+        return supervisor.run({**away, "CONSULLOCK_CONFIG": "", "CONSUL_HTTP_ADDR": address})
+    finally:
+        child.abandon()

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from consul_lock_cli import signals
 from consul_lock_cli.child import Child
+from consul_lock_cli.clock import now
 from consul_lock_cli.contest import Contest
 from consul_lock_cli.durations import show_duration
 from consul_lock_cli.ending import Done
@@ -22,7 +23,6 @@ from consul_lock_cli.report import Report
 from consul_lock_cli.story import Story
 from consul_lock_cli.supervise import Lease, Supervisor
 from consul_lock_cli.talk import Talk
-from consul_lock_cli.timing import now
 from consul_lock_cli.wanted import Wanted
 from consul_lock_cli.what import Mode, slot_of
 

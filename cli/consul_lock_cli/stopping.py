@@ -6,9 +6,9 @@ import math
 import signal
 from collections.abc import Callable
 
+from consul_lock_cli.clock import now
 from consul_lock_cli.group import Target
 from consul_lock_cli.guardian import Guardian
-from consul_lock_cli.timing import now
 
 # Seconds until SIGKILL comes again: a member may have forked at the moment of the first.
 _AGAIN = 0.05

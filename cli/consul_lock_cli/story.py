@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+from consul_lock_cli.clock import now
 from consul_lock_cli.durations import show_duration
 from consul_lock_cli.exits import ExitCode
 from consul_lock_cli.loss import Loss
 from consul_lock_cli.manner import Manner, show_signal
 from consul_lock_cli.names import shown
 from consul_lock_cli.talk import Talk
-from consul_lock_cli.timing import now
 
 
 class Story:

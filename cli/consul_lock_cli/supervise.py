@@ -15,12 +15,12 @@ from typing import NamedTuple, Protocol
 
 from consul_lock_cli import libc
 from consul_lock_cli.child import Child
+from consul_lock_cli.clock import now
 from consul_lock_cli.group import target
 from consul_lock_cli.manner import Manner
 from consul_lock_cli.signals import ENDING, STOPPING, WAKE, Signals, stop_by, swallow_echo
 from consul_lock_cli.stopping import Stopping
 from consul_lock_cli.terminal import Terminal
-from consul_lock_cli.timing import now
 
 # How often we look whether the rest of the group is gone: the end of somebody else's child
 # sends us no signal.
@@ -68,7 +68,7 @@ class Supervisor:
     """Runs one child to its end, and its whole group.
 
     ``on_lost`` and ``on_overtime`` are told once, with the seconds until SIGKILL; ``on_kill``
-    when it comes to that.  ``kill_after`` stands for a manner with nothing else in it.
+    when it comes to that.
     """
 
     def __init__(
@@ -77,15 +77,14 @@ class Supervisor:
         lease: Lease,
         signals: Signals,
         *,
-        manner: Manner | None = None,
-        kill_after: float = Manner().kill_after,
+        manner: Manner,
         on_lost: Callable[[float], None] = lambda grace: None,
         on_overtime: Callable[[float], None] = lambda grace: None,
         on_kill: Callable[[], None] = lambda: None,
     ) -> None:
         self.terminal = Terminal()
         self._child = child
-        self._manner = manner or Manner(kill_after=kill_after)
+        self._manner = manner
         self._group = target(child.pid, foreground=self._manner.foreground)
         self._stopping = Stopping(self._group, child.guardian, on_kill)
         self._lease = lease

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-
 from consul_lock_cli.durations import show_duration
 from consul_lock_cli.talk import Misuse
 
@@ -12,11 +10,6 @@ TTL_LEAST, TTL_MOST = 10.0, 86400.0
 
 LOCK_DELAY_MOST = 60.0
 """Seconds: Consul stores a longer one but enforces no more."""
-
-
-def now() -> float:
-    """Seconds of a clock that counts the time a machine sleeps, as leases do."""
-    return time.clock_gettime(time.CLOCK_BOOTTIME)
 
 
 def check_timing(ttl: float, lock_delay: float, kill_after: float, *, unsafe: bool = False) -> None:

@@ -16,6 +16,7 @@ from typing import Any
 from consul_lock_cli.child import Child
 from consul_lock_cli.hold import Hold
 from consul_lock_cli.interruption import Interrupted
+from consul_lock_cli.manner import Manner
 from consul_lock_cli.report import Report
 from consul_lock_cli.signals import die_by, take_over
 from consul_lock_cli.talk import Talk
@@ -75,7 +76,7 @@ def main(moment: str, *command: str) -> None:
     """As `consul_lock_cli.run` and `main` do it."""
     wanted = Wanted(What(("k",)))
     ours = take_over()
-    child = Child(command, ours)
+    child = Child(command, ours, manner=Manner(guardian=False))
     made_up: Any = MadeUp(moment)
     try:
         done = HoldMadeUp(wanted, command, made_up, Talk(), ours, Report()).around(child)

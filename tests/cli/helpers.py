@@ -6,6 +6,8 @@ import os
 from pathlib import Path
 from typing import NamedTuple
 
+from tests.cli.wrapper import children
+
 
 class Helper(NamedTuple):
     """A process that is there because of us, and its memory in megabytes."""
@@ -18,20 +20,21 @@ class Helper(NamedTuple):
 
 
 def helpers_of(mark: str, command: int) -> list[Helper]:
-    """All processes that have ``mark`` in their environment, but for ``command``."""
-    found = []
-    for entry in Path("/proc").iterdir():
-        if not entry.name.isdigit() or int(entry.name) in (command, os.getpid()):
-            continue
-        if mark.encode() in _bytes(entry / "environ"):
-            found.append(
-                Helper(
-                    int(entry.name),
-                    _megabytes(entry / "status", "VmRSS:"),
-                    _megabytes(entry / "smaps_rollup", "Pss:"),
-                )
-            )
-    return found
+    """All processes that have ``mark`` in their environment, and their children, but ``command``.
+
+    Not every helper keeps the environment of whoever made it.
+    """
+    everybody = [int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdigit()]
+    marked = [pid for pid in everybody if mark.encode() in _bytes(Path(f"/proc/{pid}/environ"))]
+    found = {*marked, *(child for pid in marked for child in children(pid))}
+    return [
+        Helper(
+            pid,
+            _megabytes(Path(f"/proc/{pid}/status"), "VmRSS:"),
+            _megabytes(Path(f"/proc/{pid}/smaps_rollup"), "Pss:"),
+        )
+        for pid in sorted(found - {command, os.getpid()})
+    ]
 
 
 def _megabytes(file: Path, field: str) -> float:

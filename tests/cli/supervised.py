@@ -2,7 +2,8 @@
 
 `python supervised.py --left S --lost-when FILE [OPTIONS] -- COMMAND...`: the lease has so many
 seconds, is never renewed, and is known to be lost once there is that file.  The other options
-are those of `consul-lock run` for the command.  The last line of stderr says how it ended.
+are those of `consul-lock run` for the command, and what the guardian finds on this machine:
+`--guardian-python` and `--guardian-shell`.  The last line of stderr says how it ended.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from pathlib import Path
 
 import click
 
+from consul_lock_cli import guardian
 from consul_lock_cli.child import Child
 from consul_lock_cli.ending import pass_on
 from consul_lock_cli.manner import Manner, command_options
@@ -53,12 +55,21 @@ class MadeUp:
 @click.option("--left", type=float, default=1000.0)
 @click.option("--lost-when", type=click.Path(path_type=Path))
 @click.option("--never-go", is_flag=True, help="Hold the command back until we are killed.")
+@click.option("--guardian-python", default=sys.executable)
+@click.option("--guardian-shell", default=guardian.SHELL)
 @command_options
 @click.argument("command", nargs=-1, type=click.UNPROCESSED)
 def main(
-    left: float, lost_when: Path | None, never_go: bool, manner: Manner, command: tuple[str, ...]
+    left: float,
+    lost_when: Path | None,
+    never_go: bool,
+    guardian_python: str,
+    guardian_shell: str,
+    manner: Manner,
+    command: tuple[str, ...],
 ) -> int:
     """Supervise, tell, and pass on."""
+    sys.executable, guardian.SHELL = guardian_python, guardian_shell
     ours = take_over()
     child = Child(command, ours, manner=manner)
     if never_go:
@@ -73,7 +84,10 @@ def main(
         on_overtime=lambda grace: _say(f"overtime: {manner.stopping(child.pid, grace)}"),
         on_kill=lambda: _say("killed"),
     )
-    ended = supervisor.run({"SUPERVISED": "yes"})
+    try:
+        ended = supervisor.run({"SUPERVISED": "yes"})
+    finally:
+        child.abandon()
     _say(f"{ended.code} lost={ended.lost}")
     return pass_on(ended, command[0], Talk())
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.wrapper import COMMAND, Running, alive, children, consul, environment
+from tests.cli.wrapper import COMMAND, Running, alive, children, consul, environment, is_guardian
 from tests.waiting import eventually
 
 _RUN = [*COMMAND, "run", "-k", "k", "--"]
@@ -59,12 +59,26 @@ def test_without_a_command_it_runs_until_a_signal(
     with Running(["dev"], surroundings) as dev:
         address = dev.line().removeprefix("export CONSUL_HTTP_ADDR=")
         assert consul(address, "GET", "/v1/status/leader")
-        agents = children(dev.pid)
-        assert len(agents) == ("CONSUL_BIN" in surroundings)
+        real = "CONSUL_BIN" in surroundings
+        agents, guardians = _told_apart(dev, real)
+        assert len(agents) == real
         dev.send(signal.SIGINT)
         assert dev.wait() == 0
-        assert not any(alive(agent) for agent in agents)
+        assert not any(map(alive, agents))
+        eventually(lambda: not any(map(alive, guardians)))
     assert list(tmp_path.iterdir()) == []
+
+
+def _told_apart(dev: Running, count: int) -> tuple[list[int], list[int]]:
+    """Its children: those who work, and so many guardians."""
+
+    def find() -> tuple[list[int], list[int]]:
+        everybody = children(dev.pid)
+        found = [each for each in everybody if is_guardian(each)]
+        assert len(found) == count
+        return [each for each in everybody if each not in found], found
+
+    return eventually(find)
 
 
 @pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGHUP])
@@ -74,21 +88,32 @@ def test_a_signal_ends_the_command_and_then_the_agent(
     """The command gets it first; we die as it does."""
     with Running(["dev", "--", "sh", "-c", "echo ready; exec sleep 60"], surroundings) as dev:
         assert dev.line() == "ready"
-        everybody = children(dev.pid)
+        real = "CONSUL_BIN" in surroundings
+        workers, guardians = _told_apart(dev, 1 + real)
+        assert len(workers) == 1 + real
         dev.send(signum)
         assert dev.wait() == -signum
-        assert not any(alive(each) for each in everybody)
+        assert not any(map(alive, workers))
+        eventually(lambda: not any(map(alive, guardians)))
     assert list(tmp_path.iterdir()) == []
 
 
-def test_if_we_are_killed_the_agent_ends(surroundings: dict[str, str]) -> None:
-    """The kernel tells it."""
-    with Running(["dev", "--", "sh", "-c", "echo ready; exec sleep 60"], surroundings) as dev:
-        assert dev.line() == "ready"
-        everybody = children(dev.pid)
+def test_if_we_are_killed_nothing_is_left(surroundings: dict[str, str], tmp_path: Path) -> None:
+    """Neither of the command nor of the agent, be it behind a script: no kernel tells it then."""
+    pids = tmp_path / "pids"
+    pids.touch()
+    if "CONSUL_BIN" in surroundings:
+        binary = tmp_path / "consul"
+        started = f"'{surroundings['CONSUL_BIN']}' \"$@\" & echo $! >>'{pids}'; wait"
+        binary.write_text(f"#!/bin/sh\n{started}\n")
+        binary.chmod(0o755)
+        surroundings["CONSUL_BIN"] = str(binary)
+    with Running(["dev", "--", "sh", "-c", "sleep 60 & echo $!; wait"], surroundings) as dev:
+        everybody = [int(dev.line()), *map(int, pids.read_text().split()), *children(dev.pid)]
+        assert len(everybody) == (6 if "CONSUL_BIN" in surroundings else 3)
         dev.send(signal.SIGKILL)
         dev.wait()
-        eventually(lambda: not any(alive(each) for each in everybody))
+        eventually(lambda: not any(map(alive, everybody)))
 
 
 def test_a_binary_that_is_no_consul_is_told(tmp_path: Path) -> None:

@@ -133,6 +133,14 @@ def alive(pid: int) -> bool:
     return stat.rpartition(b")")[2].split()[0] not in (b"Z", b"X")
 
 
+def is_guardian(pid: int) -> bool:
+    """Whether it has said so: it names itself after it was made."""
+    try:
+        return Path(f"/proc/{pid}/comm").read_text().strip() == "lock-guardian"
+    except OSError:
+        return False
+
+
 def consul(address: str, method: str, path: str, body: str | None = None) -> Any:
     """What Consul answers; None if there is no such thing."""
     where = urlsplit(address if "//" in address else f"//{address}")

@@ -1,0 +1,10 @@
+"""The clock that everything here goes by."""
+
+from __future__ import annotations
+
+import time
+
+
+def now() -> float:
+    """Seconds of a clock that counts the time a machine sleeps, as leases do."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME)
