@@ -161,6 +161,10 @@ _CASES = [
         "builtins.MemoryError", "", ExitCode.OS, "", "free some memory, or raise the limit"
     ),
     _Case(
+        "builtins.RuntimeError", r"can't start new thread", ExitCode.OS, "cannot start a thread",
+        "see the limits of this user: ulimit -a",
+    ),
+    _Case(
         "builtins.OSError", r"(?:\[Errno \d+\] )?(.*)", ExitCode.OS, r"\1",
         "see the limits of this user: ulimit -a",
     ),
