@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import http.client
 import json
 import os
 import random
@@ -17,6 +16,7 @@ from typing import Self
 
 from consul_lock_cli import libc
 from consul_lock_cli.child import Child
+from consul_lock_cli.group import Group
 from consul_lock_cli.interruption import Interrupted
 from consul_lock_cli.manner import Manner
 from consul_lock_cli.signals import ENDING, Signals
@@ -115,6 +115,9 @@ class Agent:
 
     def _ready(self) -> bool:
         """It has a leader and has entered itself: without that there are no sessions."""
+        # Dear, and no part of `dev --help`; when it is wanted first, the agent starts anyway.
+        import http.client
+
         connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=2)
         try:
             connection.request("GET", "/v1/catalog/nodes")
@@ -128,8 +131,10 @@ class Agent:
     def _stop(self) -> None:
         end = time.monotonic() + _STOP
         signum = signal.SIGTERM
-        while self.alive():
-            os.kill(self._child.pid, signum)
+        # The binary may be a script that runs the real one.
+        group = Group(self._child.pid)
+        while self.alive() or not group.empty():
+            group.signal(signum)
             libc.fetch({signal.SIGCHLD}, 0.05)
             if time.monotonic() > end:
                 signum = signal.SIGKILL

@@ -98,16 +98,29 @@ def test_a_signal_ends_the_command_and_then_the_agent(
     assert list(tmp_path.iterdir()) == []
 
 
+def _behind_a_script(binary: str, pids: Path) -> str:
+    """A program that runs the binary, and enters its pid in that file."""
+    script = pids.with_name("consul")
+    script.write_text(f"#!/bin/sh\n'{binary}' \"$@\" & echo $! >>'{pids}'; wait\n")
+    script.chmod(0o755)
+    return str(script)
+
+
+def test_an_agent_behind_a_script_ends_with_us(consul_binary: Path, tmp_path: Path) -> None:
+    """The script does not pass on that it is to end."""
+    pids = tmp_path / "pids"
+    env = environment(CONSUL_BIN=_behind_a_script(str(consul_binary), pids), TMPDIR=str(tmp_path))
+    with Running(["dev", "--", "true"], env) as dev:
+        assert dev.wait() == 0
+    assert not alive(int(pids.read_text()))
+
+
 def test_if_we_are_killed_nothing_is_left(surroundings: dict[str, str], tmp_path: Path) -> None:
     """Neither of the command nor of the agent, be it behind a script: no kernel tells it then."""
     pids = tmp_path / "pids"
     pids.touch()
     if "CONSUL_BIN" in surroundings:
-        binary = tmp_path / "consul"
-        started = f"'{surroundings['CONSUL_BIN']}' \"$@\" & echo $! >>'{pids}'; wait"
-        binary.write_text(f"#!/bin/sh\n{started}\n")
-        binary.chmod(0o755)
-        surroundings["CONSUL_BIN"] = str(binary)
+        surroundings["CONSUL_BIN"] = _behind_a_script(surroundings["CONSUL_BIN"], pids)
     with Running(["dev", "--", "sh", "-c", "sleep 60 & echo $!; wait"], surroundings) as dev:
         everybody = [int(dev.line()), *map(int, pids.read_text().split()), *children(dev.pid)]
         assert len(everybody) == (6 if "CONSUL_BIN" in surroundings else 3)
