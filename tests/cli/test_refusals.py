@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import random
 import shutil
@@ -13,6 +14,9 @@ from uuid import uuid4
 
 import pytest
 
+from consul_lock_cli.child import Child
+from consul_lock_cli.manner import Manner
+from consul_lock_cli.signals import Signals
 from tests.cli.helpers import helpers_of
 from tests.cli.wrapper import COMMAND, PATIENCE, consul, environment
 from tests.waiting import eventually
@@ -85,3 +89,33 @@ def test_a_limit_that_is_reached_is_71_and_nothing_is_left(
         assert not consul(address, "GET", f"/v1/kv/{key}?recurse")
     assert started.exists(), result
     assert count >= least + 2
+
+
+def test_without_a_process_for_the_command_there_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the system said is told in words."""
+    monkeypatch.setattr(os, "fork", _refuse)
+    with pytest.raises(OSError, match="a process: Resource temporarily unavailable"):
+        Child(["true"], Signals(frozenset(), frozenset()), manner=Manner())
+
+
+def test_without_a_process_for_the_guardian_the_command_goes_too(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It is there by then, and waits."""
+    forked: list[int] = []
+    fork = os.fork
+
+    def noted() -> int:
+        forked.append(fork())
+        return forked[-1]
+
+    monkeypatch.setattr(os, "fork", noted)
+    monkeypatch.setattr(os, "posix_spawn", _refuse)
+    with pytest.raises(OSError, match="cannot start a process"):
+        Child(["true"], Signals(frozenset(), frozenset()), manner=Manner())
+    (pid,) = forked
+    assert not Path(f"/proc/{pid}").exists()
+
+
+def _refuse(*_: object, **__: object) -> int:
+    raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN))
