@@ -29,6 +29,7 @@ from consul_lock._protocol.flow import (
     Spawn,
     Wait,
     Wall,
+    Warn,
 )
 from consul_lock.config import Config
 from consul_lock.errors import Unavailable
@@ -119,6 +120,8 @@ class AsyncioDriver:
                 self._start(flow, name)
             case Call(function, args):
                 self._call(function, args)
+            case Warn(text, event):
+                log.warning(text, extra={"event": event})
             case _:
                 raise TypeError(f"{effect!r} is no effect")
         return None

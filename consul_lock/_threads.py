@@ -27,6 +27,7 @@ from consul_lock._protocol.flow import (
     Spawn,
     Wait,
     Wall,
+    Warn,
 )
 from consul_lock._signal import Signal
 from consul_lock._transport import Transport
@@ -112,6 +113,8 @@ class ThreadDriver:
                 self._call_beside(function, args)
             case Call(function, args):
                 self._call(function, args)
+            case Warn(text, event):
+                log.warning(text, extra={"event": event})
             case _:
                 raise TypeError(f"{effect!r} is no effect")
         return None

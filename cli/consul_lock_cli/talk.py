@@ -45,12 +45,12 @@ class Talk:
         if hint:
             self._say(f"hint: {hint}")
 
-    def warn(self, text: str) -> None:
+    def warn(self, text: str, *, event: str = "warning") -> None:
         """Say what will not stop us."""
         if self.quiet:
             return
         if self.json:
-            self._log("warning", "warning", text, {})
+            self._log("warning", event, text, {})
         else:
             self._say(f"consul-lock: warning: {text}")
 
@@ -87,8 +87,10 @@ class Talk:
 
         class Log(logging.Handler):
             def emit(_, record: logging.LogRecord) -> None:  # noqa: N805 - `self` is the Talk
-                tell = self.warn if record.levelno >= logging.WARNING else self.note
-                tell(record.getMessage())
+                if record.levelno < logging.WARNING:
+                    self.note(record.getMessage())
+                else:
+                    self.warn(record.getMessage(), event=getattr(record, "event", "warning"))
 
         logging.getLogger("consul_lock").addHandler(Log())
         warnings.showwarning = lambda message, *_, **__: self.warn(str(message))

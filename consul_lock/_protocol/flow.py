@@ -100,7 +100,14 @@ class Call(NamedTuple):
     args: tuple[Any, ...]
 
 
-Effect = Request | Sleep | Now | Wall | Wait | Spawn | Call
+class Warn(NamedTuple):
+    """Write a warning into the log; ``event`` is a word for it, for those who sort warnings."""
+
+    text: str
+    event: str
+
+
+Effect = Request | Sleep | Now | Wall | Wait | Spawn | Call | Warn
 Flow = Generator[Effect, Any, T]
 
 

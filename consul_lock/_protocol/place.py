@@ -98,7 +98,8 @@ def read(
     contenders = [
         parse(kind, pair)
         for pair in found.values()
-        if pair.flags == kind.flags
+        # A plain write over it leaves it no flags, and its session.
+        if pair.flags in (kind.flags, 0)
         and pair.session
         and pair.key == kind.contender_key(name, pair.session)
     ]

@@ -1,11 +1,20 @@
-"""A long poll on something that is held, for a loss to be seen within milliseconds."""
+"""A long poll on something that is held, for a loss to be seen within milliseconds.
+
+It sees, too, when somebody writes over our value without taking the lock: that is no loss, and is
+told as a warning.  We do not write ours back: whoever writes there, such as a job that copies
+keys, would do it again, and each write wakes all who watch.
+"""
 
 from __future__ import annotations
 
 from consul_lock._protocol.client import ClientCore
-from consul_lock._protocol.flow import Flow, Sleep
+from consul_lock._protocol.document import READ_WRITE_FLAG, SEMAPHORE_FLAG
+from consul_lock._protocol.flow import Flow, Sleep, Warn
 from consul_lock._protocol.hold import Hold
+from consul_lock._protocol.holder import parse
+from consul_lock._protocol.records import Found, Pair
 from consul_lock._protocol.state import State
+from consul_lock._protocol.verdict import LOCK_FLAG
 from consul_lock.errors import ConsulLockError
 
 # Seconds of one blocking read; a change ends it at once.
@@ -14,10 +23,15 @@ _POLL = 10.0
 # Seconds between tries after an error, which is no loss.
 _RETRY = (0.25, 1.0)
 
+_FLAGS = frozenset({LOCK_FLAG, SEMAPHORE_FLAG, READ_WRITE_FLAG})
+
+# Bytes of a foreign value that are shown.
+_SHOWN_MOST = 40
+
 
 def watch(core: ClientCore, hold: Hold) -> Flow[None]:
     """Until the hold ends, whoever ends it."""
-    index = 0
+    index, told = 0, set[tuple[str, int, bytes]]()
     while hold.state is State.HELD and not core.closed:
         try:
             found = yield from hold.lock.look(hold, index, _POLL)
@@ -31,4 +45,35 @@ def watch(core: ClientCore, hold: Hold) -> Flow[None]:
         if reason is not None:
             yield from core.lose(hold, reason)
             return
+        for pair in _overwritten(core, hold, found):
+            what = (pair.key, pair.flags, pair.value)
+            if what not in told:
+                told.add(what)
+                yield Warn(_complaint(pair), "overwritten")
         index = found.raft_index if found.raft_index >= index else 0
+
+
+def _overwritten(core: ClientCore, hold: Hold, found: Found) -> list[Pair]:
+    """The keys that our sessions hold with a value that is not of this process."""
+    ids = {session.id for session in hold.sessions}
+    return [pair for pair in found.pairs if pair.session in ids and not _ours(core, pair)]
+
+
+def _ours(core: ClientCore, pair: Pair) -> bool:
+    writer, us = parse(pair.session, pair.value), core.identity.about
+    same = (writer.host, writer.pid) == (us.get("host"), us.get("pid"))
+    return same and pair.flags in _FLAGS
+
+
+def _complaint(pair: Pair) -> str:
+    value = pair.value[:_SHOWN_MOST].decode("utf-8", "replace")
+    more = "..." if len(pair.value) > _SHOWN_MOST else ""
+    seen = (
+        "others cannot see who holds it"
+        if pair.flags in _FLAGS
+        else f"its flags are {pair.flags} now, so others take it for no lock until it is released"
+    )
+    return (
+        f"{pair.key!r} was overwritten ({value!r}{more}) while we hold it: it is ours all the"
+        f" same, but {seen}; something writes there without acquiring it"
+    )

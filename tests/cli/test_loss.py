@@ -121,15 +121,39 @@ def test_an_agent_that_dies_and_is_back_soon_costs_nothing(consul_binary: Path) 
                 assert running.said() == []
 
 
-def test_a_foreign_value_under_our_session_is_no_loss(start: Start, address: str, key: str) -> None:
-    """Rude, but the lock is still ours."""
-    script = "trap 'exit 5' USR1; echo ready; while :; do sleep 0.05; done"
-    running = start("--", "sh", "-c", script)
-    assert running.line() == "ready"
-    flags = consul(address, "GET", f"/v1/kv/{key}/.lock")[0]["Flags"]
-    assert consul(address, "PUT", f"/v1/kv/{key}/.lock?flags={flags}", "graffiti")
+@pytest.mark.parametrize(
+    "options, place", [([], "/.lock"), (["--limit", "2"], ""), (["--shared"], "/.lock")]
+)
+@pytest.mark.parametrize("keeps_flags", [True, False])
+def test_a_foreign_value_under_our_session_is_no_loss(
+    start: Start, address: str, key: str, options: list[str], place: str, keeps_flags: bool
+) -> None:
+    """Rude, but the lock is still ours: a warning for each such value, and nothing is left."""
+    script = "trap 'exit 5' USR1; echo $CONSUL_LOCK_SESSION; while :; do sleep 0.05; done"
+    running = start(*options, "--", "sh", "-c", script)
+    session = running.line()
+    path = f"{key}{place}" if not options else f"{key}{place}/{session}"
+    flags = consul(address, "GET", f"/v1/kv/{path}")[0]["Flags"] if keeps_flags else 0
+    for times, word in enumerate(("graffiti", "more of it"), 1):
+        assert consul(address, "PUT", f"/v1/kv/{path}?flags={flags}", word)
+        eventually(lambda word=word: word in running.errors())
+        assert len(running.said()) == times
     running.send(signal.SIGUSR1)
     assert running.wait() == 5
+    line, _ = running.said()
+    assert line.startswith(f"consul-lock: warning: '{path}' was overwritten ('graffiti') while")
+    assert ("no lock until it is released" in line) is not keeps_flags
+    assert consul(address, "GET", f"/v1/kv/{key}?recurse") is None
+
+
+def test_a_foreign_value_is_an_event(start: Start, address: str, key: str) -> None:
+    """Of its own, for those who read logs; a holder that writes its own value is none."""
+    running = start("--log-format", "json", "--", "sh", "-c", "echo ready; exec sleep 60")
+    assert running.line() == "ready"
+    assert consul(address, "PUT", f"/v1/kv/{key}/.lock", "graffiti")
+    eventually(lambda: "graffiti" in running.errors())
+    (event,) = map(json.loads, running.errors().splitlines())
+    assert (event["level"], event["event"], event["key"]) == ("warning", "overwritten", key)
 
 
 def test_a_frozen_agent_costs_the_lock_in_time(own_agent: Agent, tmp_path: Path) -> None:

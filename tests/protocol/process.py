@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from consul_lock._protocol.flow import Call, Flow, Now, Request, Sleep, Spawn, Wait, Wall
+from consul_lock._protocol.flow import Call, Flow, Now, Request, Sleep, Spawn, Wait, Wall, Warn
 
 if TYPE_CHECKING:
     from tests.protocol.letter import Letter
@@ -91,6 +91,9 @@ class Process:
                 self._host.start(flow, name)
             case Call(function, args):
                 function(*args)
+            case Warn(text, _):
+                # Nobody here writes over what others hold: a warning of that would be false.
+                raise AssertionError(text)
             case _:
                 raise AssertionError(f"{effect!r} is no effect")
         return None

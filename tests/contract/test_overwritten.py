@@ -1,0 +1,85 @@
+"""Somebody writes over the value of what is held, and does not take it: a warning, and no loss."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.contract.faces import Sync
+from tests.contract.lock_kinds import KINDS
+from tests.contract.room import Room
+from tests.stage.proxy import Proxy
+from tests.waiting import eventually
+
+# One of each way to be kept in Consul.
+each_kind = pytest.mark.parametrize(
+    "kind",
+    [kind for kind in KINDS if kind.name in ("lock", "semaphore", "tree", "election")],
+    indirect=True,
+    ids=lambda kind: kind.name,
+)
+
+
+def told(caplog: pytest.LogCaptureFixture) -> list[str]:
+    """What the library said of it."""
+    return [r.getMessage() for r in caplog.records if getattr(r, "event", "") == "overwritten"]
+
+
+def own_key(room: Room, lock: Sync) -> str:
+    """The key that the session of a holder has locked."""
+    found = room.operator.keys(room.name)
+    return next(key for key, e in found.items() if e.get("Session") == lock.session_id)
+
+
+@each_kind
+def test_each_foreign_value_is_a_warning_and_no_loss(
+    room: Room, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Once for each, and the release leaves nothing."""
+    lock = room.holding(watch=True)
+    key = own_key(room, lock)
+    for value in ("graffiti", "more of it", "graffiti"):
+        room.operator.put(key, value)
+        eventually(lambda value=value: value in caplog.text, 5)
+    room.operator.put(key, "the last")
+    eventually(lambda: "the last" in caplog.text, 5)
+    first, second, third = told(caplog)
+    assert f"'{key}' was overwritten ('graffiti')" in first
+    assert "('more of it')" in second
+    assert "('the last')" in third
+    lock.ensure_held()
+    lock.release()
+
+
+@each_kind
+def test_whatever_is_ours_is_no_warning(room: Room, caplog: pytest.LogCaptureFixture) -> None:
+    """Handed over twice, with a line behind it."""
+    first, second, third = (room.others_lock(watch=True) for _ in range(3))
+    assert first.acquire(timeout=5)
+    waiting = second.start("acquire")
+    room.in_line(1)
+    behind = third.start("acquire")
+    room.in_line(2)
+    first.release()
+    assert waiting.result(30)
+    second.release()
+    assert behind.result(30)
+    third.release()
+    assert told(caplog) == []
+
+
+def test_the_warning_costs_no_request(room: Room, caplog: pytest.LogCaptureFixture) -> None:
+    """The long poll that is there anyhow sees it; nothing is written back."""
+    with Proxy(room.operator.address) as proxy:
+        client = Sync(room.main.do(room.api.Client, proxy.address), room.main)
+        lock = room.lock(client, watch=True, ttl=60.0, lock_delay=60.0)
+        assert lock.acquire()
+        eventually(lambda: any("index=" in seen.path for seen in proxy.log), 5)  # it waits now
+        before = len(proxy.log)
+        room.operator.put(room.key, "graffiti")
+        eventually(lambda: told(caplog), 5)
+        eventually(lambda: len(proxy.log) > before, 5)
+        assert {seen.method for seen in proxy.log[before:]} == {"GET"}
+        assert len(proxy.log) == before + 1
+        assert room.operator.value(room.key) == b"graffiti"
+        lock.release()
+        client.close()
