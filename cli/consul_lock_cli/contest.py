@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from consul_lock_cli import live
+from consul_lock_cli.campaign import campaign
 from consul_lock_cli.durations import show_duration
 from consul_lock_cli.exits import ExitCode, complaint, failure
 from consul_lock_cli.names import shown
@@ -15,7 +16,7 @@ from consul_lock_cli.patience import Patience
 from consul_lock_cli.report import Report
 from consul_lock_cli.talk import Talk
 from consul_lock_cli.timing import LOCK_DELAY_MOST
-from consul_lock_cli.what import What, who_holds
+from consul_lock_cli.what import Mode, What, who_holds
 from consul_lock_cli.whose import ahead_of_us, briefly, held_by
 
 if TYPE_CHECKING:
@@ -56,11 +57,16 @@ class Contest:
         self._started = time.monotonic()
         wait = self._patience.wait
         if wait == 0:
-            return self._what.acquire(lock, 0)
+            return self._acquire(lock, 0)
         if self._talk.verbosity:
             return self._at_once(lock) or self._telling(lock)
         if live.somebody_looks(self._talk):
             return self._showing(lock)
+        return self._acquire(lock, wait)
+
+    def _acquire(self, lock: Lockable, wait: float | None) -> bool:
+        if self._what.mode is Mode.LEADER:
+            return campaign(self._what, lock, self._patience, wait, self._talk)
         return self._what.acquire(lock, wait)
 
     def _at_once(self, lock: Lockable) -> bool:
@@ -90,7 +96,7 @@ class Contest:
             return lambda: self._tell(holders) if changed else None
 
         with live.Looking(look):
-            return self._what.acquire(lock, self._patience.wait)
+            return self._acquire(lock, self._patience.wait)
 
     def _showing(self, lock: Lockable) -> bool:
         """Wait, and let a person see for what."""
@@ -106,7 +112,7 @@ class Contest:
 
         try:
             with live.Looking(look):
-                return self._what.acquire(lock, self._patience.wait)
+                return self._acquire(lock, self._patience.wait)
         finally:
             line.erase()
 

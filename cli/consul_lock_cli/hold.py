@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from consul_lock_cli import signals
+from consul_lock_cli.campaign import FOR_EVER
 from consul_lock_cli.child import Child
 from consul_lock_cli.clock import now
 from consul_lock_cli.contest import Contest
@@ -66,7 +67,8 @@ class Hold:
         contest = self._contest
         if self._patience.splay:
             self._attentively(contest.splay)
-        client = self._connection.client(self._talk)
+        more = {"retry_for": FOR_EVER} if self._what.mode is Mode.LEADER else {}
+        client = self._connection.client(self._talk, **more)
         lease = LockLease()
         try:
             lock = self._lock(client, lease)
@@ -235,9 +237,7 @@ class Hold:
     def _close(self, client: Client) -> None:
         try:
             self._attentively(client.close, budget=_GOODBYE)
-        except Interrupted:
-            self.asked = True
-        except OutOfTime:
-            pass
+        except (Interrupted, OutOfTime) as error:
+            self.asked = self.asked or isinstance(error, Interrupted)
         except Exception as error:  # noqa: BLE001 - all is done; the session ends without us too
             self._talk.note(f"while closing: {error}")

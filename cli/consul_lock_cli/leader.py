@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from consul_lock_cli.ancestors import refuse_ours
+from consul_lock_cli.campaign import AGAIN
 from consul_lock_cli.locking import session_options
 from consul_lock_cli.manner import Manner, command_options
 from consul_lock_cli.options import DURATION, NAME, Connection, connection_options
@@ -54,7 +55,8 @@ def leader(
 
     It campaigns until it leads, and starts COMMAND.  If the lead is lost, COMMAND is stopped
     before anybody else can lead, and it campaigns again.  When COMMAND ends by itself, so do we,
-    with its exit code, and the next candidate leads at once.
+    with its exit code, and the next candidate leads at once.  --retry-for is for the first
+    contact with Consul; later it goes on campaigning however long Consul is away.
 
     Example: consul-lock leader --key scheduler -- /usr/local/bin/scheduler
     """
@@ -68,7 +70,8 @@ def leader(
         raise Misuse("no command to run", "consul-lock leader --key NAME -- COMMAND")
     refuse_ours(what, wait)
     check_timing(what.ttl, what.lock_delay, manner.kill_after, unsafe=manner.unsafe_timing)
-    wanted = Wanted(what, Patience(wait), manner)
+    retry_for = connection.settings["retry_for"]
+    wanted = Wanted(what, Patience(wait, retry_for=retry_for), manner)
     done = hold_around(wanted, command, connection, talk, report)
     if not done.asked and done.ended is not None and done.ended.stopped is Why.LOST:
         talk.tell(f"campaigning for {what.title} again", event="campaigning")
@@ -80,6 +83,7 @@ def _once_more(report: Report) -> None:
     """Begin anew, as the same process: the library has started threads by now, and what has
     threads cannot fork a command safely."""
     report.survive()
+    os.environ[AGAIN] = "1"
     # Signals stay blocked, so none is lost.  Nothing of ours is open but what Python opened,
     # which closes itself.
     os.execv(sys.executable, sys.orig_argv)

@@ -23,6 +23,8 @@ class Patience(NamedTuple):
     """Run the command without the lock if Consul cannot be reached."""
     splay: float = 0.0
     min_hold: float = 0.0
+    retry_for: float = 15.0
+    """Of a leader: for how long to try to reach Consul, before it has been reached once."""
 
 
 _OPTIONS = [
@@ -66,7 +68,7 @@ def patience_options(command: Callable[..., Any]) -> Callable[..., Any]:
 
     @functools.wraps(command)
     def with_patience(nonblock: bool, wait: float | None, **values: Any) -> Any:
-        names = Patience._fields[1:]
+        names = Patience._fields[1:-1]
         given = {name: values.pop(name) for name in names}
         return command(patience=Patience(0.0 if nonblock else wait, **given), **values)
 

@@ -11,6 +11,9 @@ from pathlib import Path
 import pytest
 
 from tests.cli.wrapper import COMMAND, Running, alive, consul, environment
+from tests.stage.actions import DROP_BEFORE
+from tests.stage.agent import Agent
+from tests.stage.proxy import Proxy
 from tests.waiting import eventually
 
 Lead = Callable[..., Running]
@@ -74,21 +77,6 @@ def test_a_lost_lead_stops_the_command_and_it_campaigns_again(
     assert sessions(leader.pid) == []
 
 
-def test_who_is_asked_to_end_while_the_lead_is_lost_ends(
-    lead: Lead, address: str, sessions: Callable[[int], list[str]]
-) -> None:
-    """It does not campaign again, and the loss is told."""
-    script = "trap 'echo stopping' TERM; echo ready; while :; do sleep 0.05; done"
-    leader = lead("--kill-after", "20s", "--lock-delay", "60s", "--", "sh", "-c", script)
-    assert leader.line() == "ready"
-    (session,) = sessions(leader.pid)
-    assert consul(address, "PUT", f"/v1/session/destroy/{session}")
-    assert leader.line() == "stopping"
-    leader.send(signal.SIGTERM)
-    assert leader.wait() == 76
-    assert "campaigning" not in leader.errors()
-
-
 def test_a_descriptor_for_the_report_survives_a_lost_lead(
     address: str, key: str, tmp_path: Path
 ) -> None:
@@ -125,6 +113,72 @@ def test_a_candidate_can_give_up(lead: Lead) -> None:
     candidate = lead("-w", "200ms", "--", "echo", "started")
     assert candidate.wait() == 75
     assert f"pid {leader.pid}" in candidate.errors()
+
+
+@pytest.mark.slow
+def test_consul_may_be_away_for_longer_than_the_time_for_retries(own_agent: Agent) -> None:
+    """The lead is lost in time, and had again: a line for each end of the outage."""
+    options = ["-k", "k", *_QUICK, "--retry-for", "1s", "--connect-timeout", "1s"]
+    arguments = ["leader", *options, "--", "sh", "-c", _WORK]
+    with Running(arguments, environment(own_agent.address)) as leader:
+        first = int(leader.line())
+        own_agent.kill()
+        assert leader.line() == "stopped"
+        eventually(lambda: "campaigning goes on" in leader.errors())
+        assert not alive(first)
+        assert leader.running()
+        own_agent.start()
+        assert int(leader.line()) != first
+        assert sum("campaigning goes on" in line for line in leader.said()) == 1
+        assert leader.said().count("consul-lock: Consul answers again") == 1
+        leader.send(signal.SIGTERM)
+        assert leader.line() == "stopped"
+        assert leader.wait() == 0
+
+
+def test_a_candidate_outlives_an_outage_too(own_agent: Agent) -> None:
+    """It keeps its place in the line."""
+    options = ["-k", "k", "--retry-for", "500ms", "--request-timeout", "1s"]
+    with (
+        Proxy(own_agent.address) as proxy,
+        Running(["run", "-k", "k", "--hold"], environment(own_agent.address)) as holder,
+        Running(["leader", *options, "--", "env"], environment(proxy.address)) as candidate,
+    ):
+        assert holder.line()
+        eventually(lambda: consul(own_agent.address, "GET", "/v1/kv/k/.queue/?keys"))
+        proxy.rule = lambda *_: DROP_BEFORE
+        proxy.cut()
+        eventually(lambda: "campaigning goes on" in candidate.errors())
+        proxy.rule = None
+        eventually(lambda: "Consul answers again" in candidate.errors())
+        holder.send(signal.SIGTERM)
+        assert candidate.wait() == 0
+
+
+@pytest.mark.parametrize("more", [[], ["-w", "300ms"]])
+def test_a_wrong_address_is_told_soon(more: list[str]) -> None:
+    """The first contact has --retry-for, and no longer than --wait."""
+    arguments = ["leader", "-k", "k", "--retry-for", "500ms", *more, "--", "echo", "started"]
+    with Running(arguments, environment("127.0.0.1:9")) as candidate:
+        assert candidate.wait() == 69
+        assert candidate.line() == ""
+
+
+@pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
+def test_a_signal_ends_it_while_the_command_is_stopped(
+    lead: Lead, address: str, sessions: Callable[[int], list[str]], signum: int
+) -> None:
+    """Whoever asks then means us, and not the command alone."""
+    script = "trap 'echo stopping' TERM; trap '' INT HUP; echo ready; while :; do sleep 0.05; done"
+    leader = lead("--kill-after", "2s", "--lock-delay", "20s", "--", "sh", "-c", script)
+    assert leader.line() == "ready"
+    leader.send(signal.SIGHUP)  # to a command that goes on: reload
+    (session,) = sessions(leader.pid)
+    assert consul(address, "PUT", f"/v1/session/destroy/{session}")
+    assert leader.line() == "stopping"
+    leader.send(signum)
+    assert leader.wait() == 76
+    assert "campaigning" not in leader.errors()
 
 
 @pytest.mark.parametrize(
