@@ -17,7 +17,7 @@ from consul_lock_cli.report import Report
 from consul_lock_cli.talk import Talk
 from consul_lock_cli.timing import LOCK_DELAY_MOST
 from consul_lock_cli.what import Mode, What, who_holds
-from consul_lock_cli.whose import ahead_of_us, briefly, held_by
+from consul_lock_cli.whose import ahead_of_us, briefly, held_by, shortly
 
 if TYPE_CHECKING:
     from consul_lock import Holder
@@ -105,10 +105,11 @@ class Contest:
         def look() -> Callable[[], None]:
             ahead = ahead_of_us(lock.waiters())
             place = "" if ahead is None else f"; {ahead} ahead of us" if ahead else "; we are next"
-            holders = briefly(who_holds(lock))
-            return lambda: line.show(
-                f"consul-lock: waiting for {self._what.title}, {holders}{place}"
-            )
+            holders = who_holds(lock)
+            text = f"{self._what.title}, {briefly(holders)}{place}"
+            # Whoever has typed the command knows what it waits for.
+            short = f"{shortly(holders)}{'' if ahead is None else f' +{ahead}'}"
+            return lambda: line.show(f"consul-lock: waiting for {text}", text, short)
 
         try:
             with live.Looking(look):

@@ -91,11 +91,11 @@ def status_item(status: Status) -> dict[str, Any]:
 
 
 def text(value: bytes) -> str:
-    r"""A value of somebody else, or its beginning; bytes that are no text are \xNN."""
-    # A character may take four bytes, and the last one may be cut in two.
-    most = 4 * _VALUE_MOST
-    shown = value[:most].decode("utf-8", "backslashreplace")
-    return shown if len(value) <= most else shown[:_VALUE_MOST]
+    r"""A value of somebody else; of bytes that are no text, all that is not ASCII is \xNN."""
+    try:
+        return value.decode()
+    except UnicodeDecodeError:
+        return value.decode("ascii", "backslashreplace")
 
 
 def break_item(last: Break | None) -> dict[str, Any] | None:

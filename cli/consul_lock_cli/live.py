@@ -13,7 +13,7 @@ import sys
 import threading
 from collections.abc import Callable
 
-from consul_lock_cli.cells import cut
+from consul_lock_cli.cells import cut, width
 from consul_lock_cli.talk import Talk
 
 # Seconds until it appears: who need not wait shall not see it flicker.
@@ -63,15 +63,16 @@ class Line:
     def __init__(self) -> None:
         self._drawn = False
 
-    def show(self, text: str) -> None:
-        """Put it in the place of what was shown before."""
+    def show(self, *texts: str) -> None:
+        """Put the first text that fits, or what fits of the last one, in the place of the old."""
         terminal = _terminal()
         # In the background, somebody else's output would be torn by it.
         if terminal is None or os.tcgetpgrp(terminal) != os.getpgrp():
             return
-        width = os.get_terminal_size(terminal).columns or 80
         # In the last column some terminals wrap already.
-        self._write(_ERASE + cut(text, width - 1))
+        room = (os.get_terminal_size(terminal).columns or 80) - 1
+        fits = next((text for text in texts if width(text) <= room), texts[-1])
+        self._write(_ERASE + cut(fits, room))
         self._drawn = True
 
     def erase(self) -> None:

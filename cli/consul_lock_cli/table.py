@@ -169,8 +169,9 @@ def who(holder: Holder, now: float) -> str:
 
 
 def _details(holder: Holder) -> list[str]:
-    token = "" if holder.token is None else f" token {holder.token}"
-    lines = [] if holder.foreign and not token else [f"session {shown(holder.session)}{token}"]
+    token = "" if holder.token is None else f"token {holder.token}"
+    lines = [token] if holder.foreign else [f"session {shown(holder.session)} {token}".rstrip()]
+    lines = [line for line in lines if line]
     if holder.command:
         lines.append(f"command {shown(holder.command, 200)}")
     if holder.meta:

@@ -59,6 +59,17 @@ def briefly(holders: Sequence[Holder]) -> str:
     return f"held by {who}" + (f" and {len(holders) - 1} more" if len(holders) > 1 else "")
 
 
+def shortly(holders: Sequence[Holder]) -> str:
+    """For a line that is very short: "3m12s web3:4242"."""
+    if not holders:
+        return "in lock-delay"
+    first = holders[0]
+    if first.foreign:
+        return shown(first.session)
+    age = show_duration(round(max(0.0, time.time() - first.since)))
+    return f"{age} {shown(first.host, 20)}:{first.pid}"
+
+
 def ahead_of_us(waiters: Sequence[Holder]) -> int | None:
     """How many wait before us; None: we are in no line."""
     us = (os.uname().nodename, os.getpid())

@@ -10,6 +10,7 @@ import pty
 import re
 import select
 import signal
+import struct
 import subprocess
 import termios
 import time
@@ -17,6 +18,10 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
+from tests.cli.inspecting import (
+    Hand,
+    hand_fixture,  # noqa: F401 - a fixture, used by its name
+)
 from tests.cli.wrapper import COMMAND, PATIENCE, Running, consul, environment
 from tests.waiting import eventually
 
@@ -26,9 +31,9 @@ Start = Callable[..., Running]
 class Screen:
     """`consul-lock run` with its stderr on a terminal of its own."""
 
-    def __init__(self, arguments: list[str], env: dict[str, str]) -> None:
+    def __init__(self, arguments: list[str], env: dict[str, str], columns: int = 160) -> None:
         self._screen, device = pty.openpty()
-        fcntl.ioctl(device, termios.TIOCSWINSZ, b"\x18\x00\xa0\x00\x00\x00\x00\x00")
+        self.resize(columns)
         self._process = subprocess.Popen(
             [*COMMAND, "run", *arguments],
             env=env,
@@ -41,9 +46,20 @@ class Screen:
         os.close(device)
         self.seen = ""
 
+    def resize(self, columns: int) -> None:
+        """To so many columns."""
+        size = struct.pack("HHHH", 24, columns, 0, 0)
+        fcntl.ioctl(self._screen, termios.TIOCSWINSZ, size)
+
+    def frames(self) -> list[str]:
+        """The lines that were shown up to now, one in the place of the other."""
+        return [frame for frame in self.seen.split("\r\x1b[K") if frame]
+
     def read_until(self, wanted: str) -> str:
         """What was written up to now, once it has ``wanted`` in it."""
+        end = time.monotonic() + PATIENCE
         while not re.search(wanted, self.seen):
+            assert time.monotonic() < end, self.seen
             readable, _, _ = select.select([self._screen], [], [], PATIENCE)
             assert readable, self.seen
             self.seen += os.read(self._screen, 4096).decode()
@@ -91,6 +107,27 @@ def test_a_person_sees_who_holds_it_and_how_many_are_ahead(
     seen = screen.rest()
     assert seen.endswith("\r\x1b[K")
     assert "\n" not in seen
+
+
+def test_the_line_fits_a_narrow_terminal(
+    hand: Hand, screens: list[Screen], address: str, key: str
+) -> None:
+    """With wide characters and escapes in what others say, and when the terminal is resized."""
+    name = f"{key}/\u30ed\u30c3\u30af"
+    host = "\u30db\u30b9\u30c8\x1b[2J\u30db\u30b9\u30c8"
+    hand.hold(name, {"host": host, "pid": 4242, "user": "root", "since": time.time() - 192})
+    screen = Screen(["-k", name, "--", "true"], environment(address, TERM="xterm"), 20)
+    screens.append(screen)
+    screen.read_until("3m1")
+    screen.resize(100)
+    screen.read_until("held by")
+    screen.resize(160)
+    screen.read_until("waiting for")
+    narrow, *_, wide = screen.frames()
+    assert narrow.startswith("3m1")
+    assert sum(1 + (ord(c) > 0x3000) for c in narrow) <= 19
+    assert wide.startswith(f"consul-lock: waiting for {name}, held by \u30db\u30b9\u30c8\\x1b[2J")
+    assert all("\x1b" not in frame for frame in screen.frames())
 
 
 @pytest.mark.parametrize(
