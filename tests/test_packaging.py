@@ -12,6 +12,9 @@ import pytest
 
 _ROOT = Path(__file__).resolve().parent.parent
 
+_SOURCES = (".py", "py.typed", ".bash", ".zsh", ".fish")
+"""What the names of the files end with that a wheel has to have."""
+
 
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -61,13 +64,14 @@ def _version() -> str:
     return scope["__version__"]
 
 
-def test_the_wheel_has_our_two_packages_and_nothing_else(wheel: Path) -> None:
+def test_the_wheel_has_our_packages_and_nothing_else(wheel: Path) -> None:
     """No `cli`, no `tests`: names that would be everybody's."""
     with zipfile.ZipFile(wheel) as archive:
         names = archive.namelist()
     info = f"consul_lock_toolkit-{_version()}.dist-info"
     data = info.replace(".dist-info", ".data")
-    assert {name.split("/")[0] for name in names} == {"consul_lock", "consul_lock_cli", info, data}
+    packages = {name.split("/")[0] for name in names} - {info, data}
+    assert packages == {"consul_lock", "consul_lock_cli", "consul_lock_names"}
     assert not [name for name in names if "__pycache__" in name]
     assert "consul_lock_cli/guardian.sh" in names
     shared = {name.removeprefix(f"{data}/data/") for name in names if name.startswith(data)}
@@ -79,20 +83,21 @@ def test_the_wheel_has_our_two_packages_and_nothing_else(wheel: Path) -> None:
     }
 
 
-def test_the_wheel_has_every_module_of_the_tree(wheel: Path) -> None:
+def test_the_wheel_has_every_file_of_the_tree(wheel: Path) -> None:
     """Also those in folders."""
     with zipfile.ZipFile(wheel) as archive:
-        packed = {name for name in archive.namelist() if name.endswith(".py")}
-    bases = ((_ROOT, "consul_lock"), (_ROOT / "cli", "consul_lock_cli"))
-    tree = {str(p.relative_to(base)) for base, name in bases for p in (base / name).rglob("*.py")}
+        names = [name for name in archive.namelist() if ".data/" not in name]
+    packed = {name for name in names if name.endswith(_SOURCES)}
+    bases = (
+        (_ROOT, "consul_lock"), (_ROOT, "consul_lock_names"), (_ROOT / "cli", "consul_lock_cli"),
+    )  # fmt: skip
+    tree = {
+        str(path.relative_to(base))
+        for base, name in bases
+        for path in (base / name).rglob("*")
+        if path.name.endswith(_SOURCES)
+    }
     assert packed == tree
-
-
-def test_both_packages_are_marked_as_typed(wheel: Path) -> None:
-    """Without py.typed a type checker would not read them."""
-    with zipfile.ZipFile(wheel) as archive:
-        names = archive.namelist()
-    assert {"consul_lock/py.typed", "consul_lock_cli/py.typed"} <= set(names)
 
 
 def test_what_is_installed_can_be_imported_and_cli_can_not(installed: Path) -> None:

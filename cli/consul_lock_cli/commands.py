@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import re
+import sys
 from collections.abc import Iterator
 from typing import Any
 
@@ -20,7 +21,7 @@ from consul_lock_cli.settings import Found, Origin, Settings, as_boolean
 from consul_lock_cli.talk import Misuse, Talk
 
 COMPLETION_VARIABLE = "_CONSUL_LOCK_COMPLETE"
-"""What the scripts that click writes for shells set."""
+"""What our scripts for shells set; the words of the line are then our arguments."""
 
 _ALIASES = {"list": "ls", "force-release": "break"}
 
@@ -204,10 +205,10 @@ class Commands(click.Group):
 
     def main(self, *args: Any, **more: Any) -> Any:
         """Run the command line, or answer a shell that wants to complete one."""
-        if instruction := os.environ.get(COMPLETION_VARIABLE):
+        if os.environ.get(COMPLETION_VARIABLE):
             from consul_lock_cli.completion import answer
 
-            return answer(self, instruction)
+            return answer(self, sys.argv[1:])
         return super().main(*args, **more)
 
 

@@ -9,7 +9,8 @@ from __future__ import annotations
 import os
 import re
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import click
@@ -18,8 +19,6 @@ from consul_lock_cli.commands import COMPLETION_VARIABLE
 from consul_lock_cli.talk import Talk
 
 if TYPE_CHECKING:
-    from click.shell_completion import ShellComplete
-
     from consul_lock_cli.connection import Connection
 
 
@@ -42,36 +41,28 @@ def completion(shell: Shell) -> None:
     zsh:   consul-lock completion zsh  > a file _consul-lock in a folder of $fpath
     fish:  consul-lock completion fish > ~/.config/fish/completions/consul-lock.fish
     """
-    click.echo(script(shell, click.get_current_context().find_root().command))
+    click.echo(script(shell), nl=False)
 
 
-def script(shell: Shell, cli: click.Command) -> str:
+def script(shell: Shell) -> str:
     """The script itself."""
+    # Not those that click writes: they know nothing of the command that follows ours, and each
+    # version of click has its own format for what they are told.
+    return Path(__file__).with_name("shells").joinpath(f"consul-lock.{shell}").read_text()
+
+
+def answer(cli: click.Command, words: Sequence[str]) -> int:
+    """Tell a script how the last of these words may go on.  Silent whatever happens."""
     from click.shell_completion import ShellComplete
 
-    # Not the source() of its class: that of bash starts a bash to ask it for its version.
-    return ShellComplete.source(_completer(cli, shell))
-
-
-def _completer(cli: click.Command, shell: str) -> ShellComplete:
-    from click.shell_completion import get_completion_class
-
-    kind = get_completion_class(shell)
-    if kind is None:
-        raise ValueError(f"no shell that is known: {shell}")
-    return kind(cli, {"obj": Talk()}, "consul-lock", COMPLETION_VARIABLE)
-
-
-def answer(cli: click.Command, instruction: str) -> int:
-    """What the script asks for: "bash_complete" and the like.  Silent whatever happens."""
-    shell, _, action = instruction.partition("_")
-    if shell in SHELLS and action == "complete":
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
-        try:
-            if found := _completer(cli, shell).complete():
-                click.echo(found)
-        except Exception:  # noqa: BLE001 - see above
-            pass
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
+    try:
+        *before, last = words
+        completer = ShellComplete(cli, {"obj": Talk()}, "consul-lock", COMPLETION_VARIABLE)
+        for item in completer.get_completions(before, last):
+            click.echo("\t".join((item.type, item.value, " ".join((item.help or "").split()))))
+    except Exception:  # noqa: BLE001 - see above
+        pass
     return 0
 
 

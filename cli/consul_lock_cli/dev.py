@@ -15,6 +15,7 @@ from consul_lock_cli.ending import pass_on
 from consul_lock_cli.exits import ExitCode
 from consul_lock_cli.lease import NoLease
 from consul_lock_cli.manner import Manner
+from consul_lock_cli.options import COMMAND, Runner
 from consul_lock_cli.supervise import Ended, Supervisor
 from consul_lock_cli.talk import Talk, talk_options
 
@@ -29,11 +30,9 @@ _ELSEWHERE = (
 )  # fmt: skip
 
 
-@click.command(
-    context_settings={"allow_interspersed_args": False}, options_metavar="[OPTIONS] [--]"
-)
+@click.command(cls=Runner, options_metavar="[OPTIONS] [--]")
 @talk_options
-@click.argument("command", nargs=-1, type=click.UNPROCESSED)
+@click.argument("command", nargs=-1, type=COMMAND)
 def dev(talk: Talk, command: tuple[str, ...]) -> int:
     """Run COMMAND beside a private Consul, which ends with it.
 

@@ -12,7 +12,7 @@ from consul_lock_cli.ancestors import refuse_ours
 from consul_lock_cli.campaign import AGAIN
 from consul_lock_cli.locking import session_options
 from consul_lock_cli.manner import Manner, command_options
-from consul_lock_cli.options import DURATION, NAME, Connection, connection_options
+from consul_lock_cli.options import COMMAND, DURATION, NAME, Connection, Runner, connection_options
 from consul_lock_cli.patience import Patience
 from consul_lock_cli.report import Report, report_options
 from consul_lock_cli.run import EPILOG, conclude, hold_around
@@ -27,8 +27,8 @@ _VALUE_MOST = 1024
 
 
 @click.command(
+    cls=Runner,
     epilog=EPILOG,
-    context_settings={"allow_interspersed_args": False},
     options_metavar="[OPTIONS] --key KEY [--]",
 )
 @click.option("-k", "--key", "keys", type=NAME, multiple=True, help="Name of the election.")
@@ -39,7 +39,7 @@ _VALUE_MOST = 1024
 @report_options
 @talk_options
 @connection_options
-@click.argument("command", nargs=-1, type=click.UNPROCESSED)
+@click.argument("command", nargs=-1, type=COMMAND)
 def leader(
     connection: Connection,
     talk: Talk,

@@ -20,12 +20,15 @@ if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
 
 __all__ = [
+    "COMMAND",
     "DURATION",
+    "FILE",
     "NAME",
     "POSITIVE",
     "PREFIX",
     "Connection",
     "Duration",
+    "Runner",
     "connection_of",
     "connection_options",
     "talk_options",
@@ -67,6 +70,7 @@ class _Name(click.ParamType):  # type: ignore[type-arg] # the same
     def shell_complete(
         self, ctx: click.Context, param: click.Parameter, incomplete: str
     ) -> list[CompletionItem]:
+        """The locks that there are."""
         from click.shell_completion import CompletionItem
 
         from consul_lock_cli.completion import names
@@ -87,6 +91,23 @@ class _Prefix(_Name):
         return prefix
 
 
+class _Shells(click.ParamType):  # type: ignore[type-arg] # the same
+    """A text that is taken as it is, and that a shell knows better how to complete than we do."""
+
+    def __init__(self, name: str, kind: str) -> None:
+        self.name = name
+        self._kind = kind
+
+    def shell_complete(
+        self, ctx: click.Context, param: click.Parameter, incomplete: str
+    ) -> list[CompletionItem]:
+        """Say what it is; of a command, also how many words of it there are before this one."""
+        from click.shell_completion import CompletionItem
+
+        before = ctx.params.get(param.name or "") or () if param.nargs == -1 else ()
+        return [CompletionItem(str(len(before)), type=self._kind)]
+
+
 def _flag(param: click.Parameter | None) -> str:
     return f"{param.opts[-1]}: " if param else ""
 
@@ -96,6 +117,23 @@ POSITIVE = Duration(zero=False)
 """A duration that cannot be 0."""
 NAME = _Name()
 PREFIX = _Prefix()
+FILE = _Shells("FILE", "file")
+FOLDER = _Shells("DIR", "dir")
+COMMAND = _Shells("COMMAND", "command")
+
+
+class Runner(click.Command):
+    """One with a COMMAND to run: what looks like an option behind its first word is not ours."""
+
+    allow_interspersed_args = False
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """Complete a word that is not the value of an option."""
+        for param in self.params:
+            if param.type is COMMAND and ctx.params.get(param.name or ""):
+                return param.type.shell_complete(ctx, param, incomplete)
+        return super().shell_complete(ctx, incomplete)
+
 
 # Option, metavar and what --help says; those without a metavar are pairs of flags.
 _TEXTS = [
@@ -115,6 +153,8 @@ _TEXTS = [
     ("--namespace", "NS", "Enterprise namespace [CONSUL_NAMESPACE]."),
     ("--partition", "NAME", "Enterprise partition [CONSUL_PARTITION]."),
 ]  # fmt: skip
+
+_COMPLETED = {"FILE": FILE, "DIR": FOLDER}
 
 # Option, default, and what --help says.
 _TIMES = [
@@ -157,13 +197,15 @@ def connection_options(command: Callable[..., Any]) -> Callable[..., Any]:
     for flag, seconds, kind, text in reversed(_TIMES):
         decorated = click.option(flag, type=kind, default=seconds, help=text)(decorated)
     decorated = click.option(
-        "--config", metavar="FILE", expose_value=False, is_eager=True, callback=_set_config,
+        "--config", type=FILE, metavar="FILE",
+        expose_value=False, is_eager=True, callback=_set_config,
         help=f"File with settings [{CONFIG_VARIABLE}; the user's and the system's].",
     )(decorated)  # fmt: skip
     for flag, metavar, text in reversed(_TEXTS):
         name = PARAMETERS[flag.removeprefix("--").partition("/")[0]]
         # A flag without a default is None as long as nobody says anything.
-        decorated = click.option(flag, name, metavar=metavar, default=None, help=text)(decorated)
+        more: dict[str, Any] = {"metavar": metavar, "type": _COMPLETED.get(metavar or "")}
+        decorated = click.option(flag, name, default=None, help=text, **more)(decorated)
     return decorated
 
 

@@ -17,6 +17,7 @@ from typing import Any
 import click
 
 from consul_lock_cli.exits import ExitCode
+from consul_lock_cli.options import FILE
 from consul_lock_cli.supervise import Ended
 from consul_lock_cli.talk import Misuse, Talk
 
@@ -176,7 +177,10 @@ def report_options(command: Callable[..., Any]) -> Callable[..., Any]:
         return command(report=_checked(status_file, status_fd), **values)
 
     file = click.option(
-        "--status-file", metavar="PATH", help="Write how it ended there, as one JSON object."
+        "--status-file",
+        type=FILE,
+        metavar="PATH",
+        help="Write how it ended there, as one JSON object.",
     )
     descriptor = click.option(
         "--status-fd",

@@ -17,7 +17,7 @@ from consul_lock_cli.hold import Hold
 from consul_lock_cli.interruption import Interrupted
 from consul_lock_cli.locking import locking_options
 from consul_lock_cli.manner import Manner, command_options
-from consul_lock_cli.options import Connection, connection_options
+from consul_lock_cli.options import COMMAND, Connection, Runner, connection_options
 from consul_lock_cli.patience import Patience, patience_options
 from consul_lock_cli.report import Report, report_options
 from consul_lock_cli.talk import Misuse, Talk, talk_options
@@ -32,8 +32,8 @@ EPILOG = (
 
 
 @click.command(
+    cls=Runner,
     epilog=EPILOG,
-    context_settings={"allow_interspersed_args": False},
     options_metavar="[OPTIONS] --key KEY [--]",
 )
 @locking_options
@@ -44,7 +44,7 @@ EPILOG = (
 @click.option("--dry-run", is_flag=True, help="Say what would happen now, and do nothing.")
 @talk_options
 @connection_options
-@click.argument("command", nargs=-1, type=click.UNPROCESSED)
+@click.argument("command", nargs=-1, type=COMMAND)
 def run(
     connection: Connection,
     talk: Talk,

@@ -13,7 +13,6 @@ import sys
 from pathlib import Path
 
 from consul_lock_cli.completion import SHELLS, script
-from consul_lock_cli.main import cli
 from scripts.manual.markdown import bring_up_to_date
 from scripts.manual.roff import man_page
 
@@ -29,7 +28,7 @@ MAN_PAGE = "man/man1/consul-lock.1"
 def write_all(share: Path) -> list[Path]:
     """Write the man page and the scripts to their places below a folder "share"."""
     texts = {MAN_PAGE: man_page()}
-    texts |= {COMPLETIONS[shell]: script(shell, cli) + "\n" for shell in SHELLS}
+    texts |= {COMPLETIONS[shell]: script(shell) for shell in SHELLS}
     for name, text in texts.items():
         path = share / name
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import pty
+import select
 import shutil
 import signal
 import socket
@@ -12,6 +14,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import Self
 
 import pytest
 
@@ -34,12 +37,10 @@ def home(tmp_path: Path) -> Home:
 
 @pytest.fixture
 def complete(home: Home) -> Callable[..., Result]:
-    """``complete("run", "--k")``: what bash is told when TAB is pressed after the last word."""
+    """``complete("run", "--k")``: what a shell is told when TAB is pressed after the last word."""
 
     def ask(*words: str, address: str = NOWHERE, **variables: str) -> Result:
-        variables.setdefault("_CONSUL_LOCK_COMPLETE", "bash_complete")
-        line = {"COMP_WORDS": " ".join(["consul-lock", *words]), "COMP_CWORD": str(len(words))}
-        return home.run(address=address, **variables, **line)
+        return home.run(*words, address=address, _CONSUL_LOCK_COMPLETE="1", **variables)
 
     return ask
 
@@ -69,9 +70,9 @@ def locks(hold: Callable[[str], None], address: str, key: str) -> Iterator[str]:
 
 
 def offered(result: Result) -> list[str]:
-    """The words that bash would show."""
+    """The words that it would show."""
     assert (result.returncode, result.stderr) == (0, "")
-    return [line.partition(",")[2] for line in result.stdout.splitlines()]
+    return [line.split("\t")[1] for line in result.stdout.splitlines()]
 
 
 def test_commands_and_options_are_completed(complete: Callable[..., Result]) -> None:
@@ -105,6 +106,50 @@ def test_a_name_that_a_shell_would_run_is_not_offered(
     hold(f"{locks}x$(touch x)")
     found = eventually(lambda: offered(complete("status", locks, address=address)))
     assert found == [f"{locks}one", f"{locks}two"]
+
+
+class Typist:
+    """Types into a shell on a terminal, and reads what it shows."""
+
+    def __init__(self, command: list[str], env: dict[str, str], folder: Path) -> None:
+        self._master, slave = pty.openpty()
+        self._process = subprocess.Popen(
+            command, env=env, cwd=folder, stdin=slave, stdout=slave, stderr=slave,
+            start_new_session=True,
+        )  # fmt: skip
+        os.close(slave)
+        self._turn = 0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._process.kill()
+        self._process.wait()
+        os.close(self._master)
+
+    def say(self, line: str) -> None:
+        """Run a line to its end."""
+        self._turn += 1
+        # Split, so that the line itself is not taken for what it prints.
+        os.write(self._master, f'{line}; echo "said-""{self._turn}"\r'.encode())
+        self._until(f"said-{self._turn}")
+
+    def completed(self, line: str) -> str:
+        """What a line is after TAB; it is not run but echoed."""
+        self._turn += 1
+        os.write(self._master, f"{line}\t".encode())
+        # Ctrl-A and Ctrl-E: to the beginning of the line, and to its end.
+        os.write(self._master, f'\x01echo \x05 "end-""{self._turn}"\r'.encode())
+        return self._until(f"end-{self._turn}").rpartition("consul-lock")[2]
+
+    def _until(self, mark: str) -> str:
+        seen = ""
+        while mark not in seen:
+            readable, _, _ = select.select([self._master], [], [], PATIENCE)
+            assert readable, f"no {mark} within {PATIENCE} s: {seen}"
+            seen += os.read(self._master, 65536).decode(errors="replace")
+        return seen
 
 
 @contextmanager
@@ -142,16 +187,45 @@ def test_a_frozen_agent_is_not_waited_for(
         {"CONSUL_HTTP_TOKEN_FILE": "/no/such"},
         {"CONSULLOCK_CONFIG": "/no/such"},
         {"CONSULLOCK_TTL": "junk"},
-        {"_CONSUL_LOCK_COMPLETE": "tcsh_complete"},
-        {"_CONSUL_LOCK_COMPLETE": "nonsense"},
-        {"COMP_CWORD": "many"},
     ],
 )
-def test_nothing_is_said_of_what_is_wrong(home: Home, variables: dict[str, str]) -> None:
+def test_nothing_is_said_of_what_is_wrong(
+    complete: Callable[..., Result], variables: dict[str, str]
+) -> None:
     """Not in the middle of a line that somebody is typing."""
-    line = {"_CONSUL_LOCK_COMPLETE": "bash_complete", "COMP_WORDS": "consul-lock run --key "}
-    result = home.run(address=NOWHERE, **{**line, "COMP_CWORD": "3", **variables})
-    assert (result.returncode, result.stdout.strip(), result.stderr) == (0, "", "")
+    # More than once in `variables` is the address.
+    result = complete("run", "--key", "", **{"address": NOWHERE, **variables})
+    assert (result.returncode, result.stdout, result.stderr) == (0, "", "")
+
+
+@pytest.mark.parametrize("words", [(), ("nonsense", ""), ("run", "--nonsense", "x", "--")])
+def test_a_line_that_makes_no_sense_is_left_alone(
+    complete: Callable[..., Result], words: tuple[str, ...]
+) -> None:
+    """Whoever types it may know better, or see in time."""
+    result = complete(*words)
+    assert (result.returncode, result.stderr) == (0, "")
+
+
+@pytest.mark.parametrize(
+    "words, told",
+    [
+        (("run", "-k", "k", "--", ""), "command\t0\t\n"),
+        (("run", "-k", "k", "--", "git", "add", "x"), "command\t2\t\n"),
+        (("run", "-k", "k", "git", "-"), "command\t1\t\n"),
+        (("leader", "-k", "k", "--", "g"), "command\t0\t\n"),
+        (("dev", "--", "g"), "command\t0\t\n"),
+        (("run", "--token-file", "x"), "file\t0\t\n"),
+        (("run", "--status-file", "x"), "file\t0\t\n"),
+        (("doctor", "--config", "x"), "file\t0\t\n"),
+        (("ls", "--ca-path", "x"), "dir\t0\t\n"),
+    ],
+)
+def test_files_and_commands_are_left_to_the_shell(
+    complete: Callable[..., Result], words: tuple[str, ...], told: str
+) -> None:
+    """With the number of words of the command that come before this one."""
+    assert complete(*words).stdout == told
 
 
 def test_what_lasts_too_long_is_left() -> None:
@@ -192,8 +266,7 @@ def test_the_script_is_one_of_that_shell(home: Home, shell: str) -> None:
     """It asks this command; where the shell is installed, it also reads the script."""
     result = home.run("completion", shell, PATH=os.environ["PATH"])
     assert (result.returncode, result.stderr) == (0, "")
-    assert "_CONSUL_LOCK_COMPLETE" in result.stdout
-    assert f"{shell}_complete" in result.stdout
+    assert "_CONSUL_LOCK_COMPLETE=1" in result.stdout
     program = shutil.which(shell)
     if program is not None:
         subprocess.run(
@@ -212,23 +285,68 @@ def test_another_shell_is_misuse(home: Home) -> None:
     assert home.run("completion", "tcsh").returncode == 64
 
 
-def test_bash_completes_a_line(home: Home, locks: str, address: str, tmp_path: Path) -> None:
-    """With the script as it is printed, and a command of that name on the PATH."""
-    bash = shutil.which("bash")
-    assert bash is not None
-    program = tmp_path / "consul-lock"
-    program.write_text(f'#!/bin/sh\nexec {" ".join(COMMAND)} "$@"\n')
-    program.chmod(0o755)
-    script = home.run("completion", "bash").stdout
-    line = f"COMP_WORDS=(consul-lock run --key {locks}o); COMP_CWORD=3"
-    asked = f"{line}\n_consul_lock_completion consul-lock"
+@pytest.fixture
+def shelf(tmp_path: Path) -> Path:
+    """A folder with our command, another one and a file, all with names that nobody else has."""
+    texts = {"consul-lock": f'exec {" ".join(COMMAND)} "$@"', "zz-backup-tool": ":"}
+    for name, text in texts.items():
+        (tmp_path / name).write_text(f"#!/bin/sh\n{text}\n")
+        (tmp_path / name).chmod(0o755)
+    (tmp_path / "zz-data-file").touch()
+    return tmp_path
 
-    def completed() -> list[str]:
+
+# What is typed before TAB, and what the last word becomes.
+_LINES = {
+    "consul-lock compl": "completion",
+    "consul-lock run -k k -- zz-ba": "zz-backup-tool",
+    "consul-lock run -k k zz-ba": "zz-backup-tool",
+    "consul-lock run -k k -- zz-backup-tool zz-da": "zz-data-file",
+    "consul-lock run --token-file zz-da": "zz-data-file",
+}
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh"])
+def test_a_shell_completes_a_line(
+    home: Home, shelf: Path, locks: str, address: str, shell: str
+) -> None:
+    """A real one, with the script as it is printed: our words, names of locks, and the command."""
+    program = shutil.which(shell)
+    if program is None:
+        assert shell != "bash"
+        pytest.skip(f"there is no {shell}")
+    script = shelf / "script"
+    script.write_text(home.run("completion", shell).stdout)
+    lines = {**_LINES, f"consul-lock run --key {locks}o": f"{locks}one"}
+    start = {"bash": ["--norc", "-i"], "zsh": ["-f", "-i"]}[shell]
+    env = home.environment(
+        address, PATH=f"{shelf}:{os.environ['PATH']}", TERM="dumb", HOME=str(shelf)
+    )
+    with Typist([program, *start], env, shelf) as typist:
+        if shell == "zsh":
+            typist.say("autoload -Uz compinit && compinit -u -D")
+        typist.say(f". {script}")
+        for line, word in lines.items():
+            # A name of a lock has a second to come: a busy machine is asked again.
+            eventually(lambda line=line, word=word: word in typist.completed(line))
+
+
+def test_fish_completes_a_line(home: Home, shelf: Path, locks: str, address: str) -> None:
+    """The same; it can be asked what it would offer."""
+    fish = shutil.which("fish")
+    if fish is None:
+        pytest.skip("there is no fish")
+    script = shelf / "script"
+    script.write_text(home.run("completion", "fish").stdout)
+    env = home.environment(address, PATH=f"{shelf}:{os.environ['PATH']}", HOME=str(shelf))
+
+    def completed(line: str) -> list[str]:
+        asked = f"source {script}; complete --do-complete='{line}'"
         done = subprocess.run(
-            [bash, "--norc", "-c", f'{script}\n{asked}\necho "${{COMPREPLY[@]}}"'],
-            env=home.environment(address, PATH=f"{tmp_path}:{os.environ['PATH']}"),
+            [fish, "--no-config", "-c", asked], env=env, cwd=shelf,
             capture_output=True, text=True, check=True, timeout=PATIENCE,
         )  # fmt: skip
-        return done.stdout.split()
+        return [each.partition("\t")[0] for each in done.stdout.splitlines()]
 
-    assert eventually(completed) == [f"{locks}one"]
+    for line, word in {**_LINES, f"consul-lock run --key {locks}o": f"{locks}one"}.items():
+        assert eventually(lambda line=line: completed(line)) == [word]
