@@ -20,7 +20,7 @@ Exit codes and arguments
   Misuse, bad names and bad durations are 64 before any traffic
     test_misuse: test_misuse_is_64_with_one_line_and_a_hint
     test_misuse: test_nothing_is_imported_before_consul_is_asked
-    test_names: test_a_bad_name_is_refused
+    test_names: test_a_bad_name_is_refused_with_a_better_one
     test_durations: test_what_is_no_finite_time_is_refused
   Times that contradict each other are 64, naming both
     test_misuse: test_times_that_contradict_each_other_are_named
@@ -29,6 +29,12 @@ Exit codes and arguments
     test_run: test_arguments_reach_the_command_byte_by_byte
   A closed stdout does not keep the command from running
     test_run: test_closed_streams_do_not_matter
+  A bug is 70 in one line, a system without room 71, a session that the server refuses 73
+    test_trouble: test_an_error_that_nobody_thought_of_is_70_in_one_line
+    test_trouble: test_a_system_without_room_for_us_is_71
+    test_trouble: test_a_session_that_the_server_does_not_accept_is_73
+  -q leaves out hints, and nothing else
+    test_misuse: test_quiet_leaves_the_hint_out_and_nothing_else
 
 Waiting
   A held lock with -n is 75, names the holder, and leaves no session; -w 0 is -n
@@ -88,6 +94,18 @@ Server, TLS, ACL
   A flag beats the environment, and a bad variable is 78 and named
     test_run: test_an_option_beats_the_environment
     test_settings: test_a_bad_variable_is_78_and_is_named
+  A password in an address is refused and never shown
+    test_settings: test_a_secret_in_an_address_is_never_shown
+  A configuration file that is wrong does not end the doctor
+    test_doctor: test_a_broken_file_is_a_finding_and_not_the_end
+
+Completion
+  With a dead agent it is quick and silent
+    test_completion: test_a_dead_agent_costs_a_second_and_no_word
+    test_completion: test_a_frozen_agent_is_not_waited_for
+  Files and the command are completed, by shells as they are installed
+    test_completion: test_a_shell_completes_a_line
+    test_completion: test_fish_completes_a_line
 
 Operator
   break without a terminal and without --yes is 64
