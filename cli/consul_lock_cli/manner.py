@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import click
 
 from consul_lock_cli.durations import show_duration
-from consul_lock_cli.options import DURATION
+from consul_lock_cli.options import DURATION, flagged
 from consul_lock_cli.talk import Misuse
 
 
@@ -117,7 +117,8 @@ class _Signal(click.ParamType):  # type: ignore[type-arg] # not generic in older
         signum = _signal(str(value), param)
         if signum in _NO_END:
             raise Misuse(
-                f"{_flag(param)}{show_signal(signum)} cannot end a command", "use TERM, INT or HUP"
+                f"{flagged(param)}{show_signal(signum)} cannot end a command",
+                "use TERM, INT or HUP",
             )
         return signum
 
@@ -134,7 +135,7 @@ class _OnLost(click.ParamType):  # type: ignore[type-arg] # the same
         if kind == "signal" and colon:
             return OnLost(stops=False, signum=_signal(name, param))
         if colon or kind not in ("stop", "warn"):
-            raise Misuse(f'{_flag(param)}bad value "{value}"', "use stop, warn or signal:SIG")
+            raise Misuse(f'{flagged(param)}bad value "{value}"', "use stop, warn or signal:SIG")
         return STOP if kind == "stop" else WARN
 
 
@@ -142,11 +143,7 @@ def _signal(text: str, param: click.Parameter | None) -> int:
     try:
         return parse_signal(text)
     except ValueError as error:
-        raise Misuse(f"{_flag(param)}{error}", "kill -l lists the signals") from None
-
-
-def _flag(param: click.Parameter | None) -> str:
-    return f"{param.opts[-1]}: " if param else ""
+        raise Misuse(f"{flagged(param)}{error}", "kill -l lists the signals") from None
 
 
 _OPTIONS = (

@@ -31,6 +31,7 @@ __all__ = [
     "Runner",
     "connection_of",
     "connection_options",
+    "flagged",
     "talk_options",
 ]
 
@@ -52,9 +53,9 @@ class Duration(click.ParamType):  # type: ignore[type-arg] # not generic in olde
         try:
             seconds = parse_duration(value)
         except ValueError as error:
-            raise Misuse(f"{_flag(param)}{error}") from None
+            raise Misuse(f"{flagged(param)}{error}") from None
         if not seconds and not self._zero:
-            raise Misuse(f'{_flag(param)}bad duration "{value}": more than 0 is needed')
+            raise Misuse(f'{flagged(param)}bad duration "{value}": more than 0 is needed')
         return seconds
 
 
@@ -108,7 +109,8 @@ class _Shells(click.ParamType):  # type: ignore[type-arg] # the same
         return [CompletionItem(str(len(before)), type=self._kind)]
 
 
-def _flag(param: click.Parameter | None) -> str:
+def flagged(param: click.Parameter | None) -> str:
+    """The option that a message is about, to begin it with."""
     return f"{param.opts[-1]}: " if param else ""
 
 
