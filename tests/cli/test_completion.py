@@ -306,29 +306,35 @@ _LINES = {
 }
 
 
-@pytest.mark.parametrize("shell", ["bash", "zsh"])
+_ZSH = "autoload -Uz compinit && compinit -u -D"
+
+
+@pytest.mark.parametrize(
+    "shell, beginning",
+    [
+        (("bash", "--norc", "-i"), ". ./_consul-lock"),
+        (("zsh", "-f", "-i"), f"{_ZSH}; . ./_consul-lock"),
+        (("zsh", "-f", "-i"), f"fpath=($PWD $fpath); {_ZSH}"),
+    ],
+    ids=["bash", "zsh", "zsh, installed"],
+)
 def test_a_shell_completes_a_line(
-    home: Home, shelf: Path, locks: str, address: str, shell: str
+    home: Home, shelf: Path, locks: str, address: str, shell: tuple[str, ...], beginning: str
 ) -> None:
     """A real one, with the script as it is printed: our words, names of locks, and the command."""
-    program = shutil.which(shell)
+    program = shutil.which(shell[0])
     if program is None:
-        assert shell != "bash"
-        pytest.skip(f"there is no {shell}")
-    script = shelf / "script"
-    script.write_text(home.run("completion", shell).stdout)
-    lines = {**_LINES, f"consul-lock run --key {locks}o": f"{locks}one"}
-    start = {"bash": ["--norc", "-i"], "zsh": ["-f", "-i"]}[shell]
-    env = home.environment(
-        address, PATH=f"{shelf}:{os.environ['PATH']}", TERM="dumb", HOME=str(shelf)
-    )
-    with Typist([program, *start], env, shelf) as typist:
-        if shell == "zsh":
-            typist.say("autoload -Uz compinit && compinit -u -D")
-        typist.say(f". {script}")
-        for line, word in lines.items():
-            # A name of a lock has a second to come: a busy machine is asked again.
-            eventually(lambda line=line, word=word: word in typist.completed(line))
+        assert shell[0] != "bash"
+        pytest.skip(f"there is no {shell[0]}")
+    (shelf / "_consul-lock").write_text(home.run("completion", shell[0]).stdout)
+    path = f"{shelf}:{os.environ['PATH']}"
+    env = home.environment(address, PATH=path, TERM="dumb", HOME=str(shelf))
+    with Typist([program, *shell[1:]], env, shelf) as typist:
+        typist.say(beginning)
+        for line, word in _LINES.items():
+            assert word in typist.completed(line)
+        # A name of a lock has a second to come: a busy machine is asked again.
+        eventually(lambda: f"{locks}one" in typist.completed(f"consul-lock run --key {locks}o"))
 
 
 def test_fish_completes_a_line(home: Home, shelf: Path, locks: str, address: str) -> None:

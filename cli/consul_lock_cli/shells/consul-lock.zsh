@@ -27,7 +27,8 @@ _consul_lock_completion() {
     (( $#plain )) && compadd -a plain
 }
 
-if [[ $zsh_eval_context[-1] == loadautofunc ]]; then
+# As a file in $fpath this is the body of a function of that name; otherwise it is sourced once.
+if [[ $funcstack[1] == _consul-lock ]]; then
     _consul_lock_completion "$@"
 else
     compdef _consul_lock_completion consul-lock
