@@ -162,7 +162,7 @@ def test_the_story_tells_of_a_lock_delay(start: Start, address: str, key: str) -
     assert waiter.line() == "mine"
     # Of Consul's timer, which begins when it has the request.
     assert time.monotonic() - destroyed >= 5.5
-    assert f"waiting for {key}, free but in lock-delay" in waiter.errors()
+    assert f"waiting for {key}, free, but in lock-delay" in waiter.errors()
     assert holder.wait() == 76
 
 
