@@ -11,12 +11,12 @@ import click
 from consul_lock_cli import signals
 from consul_lock_cli.agent import Agent, AgentFailed, find_consul
 from consul_lock_cli.child import Child
-from consul_lock_cli.ending import pass_on
+from consul_lock_cli.ending import Ended, pass_on
 from consul_lock_cli.exits import ExitCode
 from consul_lock_cli.lease import NoLease
 from consul_lock_cli.manner import Manner
 from consul_lock_cli.options import COMMAND, Runner
-from consul_lock_cli.supervise import Ended, Supervisor
+from consul_lock_cli.supervise import Supervisor
 from consul_lock_cli.talk import Talk, talk_options
 
 # As in `run`.

@@ -2,14 +2,38 @@
 
 from __future__ import annotations
 
+import enum
 import errno
 from typing import NamedTuple
 
 from consul_lock_cli.exits import ExitCode
 from consul_lock_cli.names import shown
 from consul_lock_cli.signals import die_by
-from consul_lock_cli.supervise import Ended, Why
 from consul_lock_cli.talk import Talk
+
+
+class Why(enum.Enum):
+    """Why we have stopped a command, where nobody else wanted it."""
+
+    LOST = "lost"
+    OVERTIME = "timeout"
+
+
+class Ended(NamedTuple):
+    """How it ended."""
+
+    code: int
+    """The command's exit code, or minus the signal that killed it."""
+    lost: bool
+    """The lease was lost while something still ran, whatever became of that."""
+    typed: bool
+    """A signal that killed it was typed at the terminal, so it is meant for us too."""
+    failure: OSError | None
+    """Why it could not be run; None if it was."""
+    stopped: Why | None = None
+    """Why we have stopped it; None: we have not."""
+    asked: bool = False
+    """We were asked to end with it: by TERM, or by another such signal while it was stopped."""
 
 
 class Done(NamedTuple):

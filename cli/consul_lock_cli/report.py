@@ -16,9 +16,9 @@ from typing import Any
 
 import click
 
+from consul_lock_cli.ending import Ended
 from consul_lock_cli.exits import ExitCode
 from consul_lock_cli.options import FILE
-from consul_lock_cli.supervise import Ended
 from consul_lock_cli.talk import Misuse, Talk
 
 

@@ -6,16 +6,16 @@ One loop in the main thread fetches signals, reaps children and looks at the lea
 
 from __future__ import annotations
 
-import enum
 import math
 import os
 import signal
 from collections.abc import Callable
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
 from consul_lock_cli import libc
 from consul_lock_cli.child import Child
 from consul_lock_cli.clock import now
+from consul_lock_cli.ending import Ended, Why
 from consul_lock_cli.group import target
 from consul_lock_cli.manner import Manner
 from consul_lock_cli.signals import ENDING, STOPPING, WAKE, Signals, stop_by, swallow_echo
@@ -38,30 +38,6 @@ class Lease(Protocol):
 
     def lost(self) -> bool:
         """True if it is known already not to be held any more."""
-
-
-class Why(enum.Enum):
-    """Why we have stopped a command, where nobody else wanted it."""
-
-    LOST = "lost"
-    OVERTIME = "timeout"
-
-
-class Ended(NamedTuple):
-    """How it ended."""
-
-    code: int
-    """The command's exit code, or minus the signal that killed it."""
-    lost: bool
-    """The lease was lost while something still ran, whatever became of that."""
-    typed: bool
-    """A signal that killed it was typed at the terminal, so it is meant for us too."""
-    failure: OSError | None
-    """Why it could not be run; None if it was."""
-    stopped: Why | None = None
-    """Why we have stopped it; None: we have not."""
-    asked: bool = False
-    """We were asked to end with it: by TERM, or by another such signal while it was stopped."""
 
 
 class Supervisor:
