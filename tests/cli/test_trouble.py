@@ -263,7 +263,7 @@ def test_a_system_without_room_for_us_is_71() -> None:
         assert running.wait() == 71
         assert running.line() == ""
         what, hint = running.errors().splitlines()
-    assert what == "consul-lock: Too many open files (71)"
+    assert what == "consul-lock: cannot start a process: Too many open files (71)"
     assert hint.startswith("hint: see the limits of this user")
 
 
