@@ -21,9 +21,15 @@ from consul_lock_cli import libc
 from consul_lock_cli.clock import now
 from consul_lock_cli.group import Group, Target, runs, target
 
+# The lines of the pipe.  Moments are `hundredths` of a second of `clock.now`; a line that is
+# only one is that at which SIGKILL is due.
 GOODBYE = "goodbye"
-"""A line of the pipe: there is nothing left to do.  Any other one is the moment, in `hundredths`
-of a second of `clock.now`, at which SIGKILL is due."""
+"""There is nothing left to do."""
+LEASE = "lease"
+"""Two moments follow: up to the first the command may run unless we are told more, and at the
+second it must be dead.  Then consul-lock hangs, or somebody has stopped it."""
+SUSPENDED = "suspended"
+"""consul-lock stops itself, and the command with it: no lease matters before the next one."""
 
 _NAME = "lock-guardian"
 # Read from the pipe at once: more than it can hold.
@@ -51,12 +57,18 @@ def main(arguments: Sequence[str]) -> None:
     """Return when nothing of the command is left, or was never to be stopped."""
     pid, kind, started, signum, kill_after, parent, *said = arguments
     libc.name_process(_NAME)
+    # The timer is for a shell; we know when to look.
+    signal.signal(signal.SIGALRM, signal.SIG_IGN)
     known = None if started == "-" else started
     command = target(int(pid), foreground=kind == "alone", started=known)
     last = _listen(0, said[0] if said else "")
     if last == GOODBYE:
         return
-    if last:
+    if last.startswith(LEASE):
+        kill_at = _moment(last.split()[2])
+        command.signal(int(signum))
+        command.signal(signal.SIGCONT)
+    elif last:
         kill_at = _moment(last)
     else:
         kill_at = now() + int(kill_after) / 100
@@ -66,17 +78,24 @@ def main(arguments: Sequence[str]) -> None:
 
 
 def _listen(pipe: int, last: str) -> str:
-    """The last line before the pipe ended, or its moment was over; empty: there was none."""
+    """The last line when it is time to act; empty: consul-lock has ended without a plan."""
     heard = select.poll()
     heard.register(pipe, select.POLLIN)
-    while last != GOODBYE and (not last or now() < _moment(last) + _THEIRS):
-        if heard.poll(1000 * (_moment(last) + _THEIRS - now()) if last else None):
+    while last != GOODBYE and now() < (due := _due(last)):
+        if heard.poll(None if due == math.inf else 1000 * (due - now())):
             # Lines are written as a whole, so none is read in part.
-            lines = os.read(pipe, _ALL).decode().split()
+            lines = os.read(pipe, _ALL).decode().splitlines()
             if not lines:
-                break
+                return last if last.isdecimal() else ""
             last = lines[-1]
     return last
+
+
+def _due(said: str) -> float:
+    """When that line makes us act, if none follows."""
+    if said.startswith(LEASE):
+        return _moment(said.split()[1])
+    return _moment(said) + _THEIRS if said.isdecimal() else math.inf
 
 
 def _moment(said: str) -> float:

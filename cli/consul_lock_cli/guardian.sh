@@ -12,33 +12,59 @@
 
 guard() {
     # They are blocked, but dash unblocks everything when it runs a program.
-    trap '' HUP INT QUIT PIPE ALRM TERM USR1 USR2 TSTP TTIN TTOU
+    trap '' HUP INT QUIT PIPE TERM USR1 USR2 TSTP TTIN TTOU
+    # A timer that we were started with; it cuts `read` off, so that we can look at the clock.
+    trap 'tick=1' ALRM
     # What ps -o comm and top call us.
     printf lock-guardian >"/proc/$$/comm"
-    IFS= read -r said
-    case $said in goodbye) return ;; esac
+    lease='' tick=''
+    while :; do
+        if IFS= read -r said; then
+            case $said in
+                goodbye) return ;;
+                suspended) lease= ;;
+                lease*) lease=$said ;;
+                *) break ;;
+            esac
+        elif [ "$tick" ]; then
+            tick=
+            if over; then said=$lease; break; fi
+        else
+            said=
+            break
+        fi
+    done
+    trap '' ALRM
     "$7" -P -S -m consul_lock_cli.aftermath "$1" "$2" "$3" "$4" "$5" "$6" "$said" && return
     pid=$1 started=$3 left=$5
     case $2 in group) target=-$pid ;; *) target=$pid ;; esac
     stop "$4"
 }
 
+# The command may run till ACT of "lease ACT KILL": consul-lock should have stopped it before.
+over() {
+    # shellcheck disable=SC2086 # it is split on purpose
+    [ "$lease" ] && set -- $lease && clock && [ "$up" -ge "$2" ]
+}
+
+# The clock of consul-lock.  In its first second the digits would look like an octal number.
+clock() {
+    read -r up _ </proc/uptime && case $up in 0.*) false ;; *) up=${up%.*}${up#*.} ;; esac
+}
+
 stop() {
+    kill_at='' told=$said
+    case $said in lease*) kill_at=${said##* } told='' said='' ;; esac
     # If it has been told already, consul-lock does the rest, as long as it lives.
-    kill_at=
     while [ "$said" ]; do
         case $said in goodbye) return ;; esac
         kill_at=$said
         IFS= read -r said
     done
-    if [ "$kill_at" ]; then
-        # The same clock; in its first second the digits would look like an octal number.
-        read -r up _ </proc/uptime && case $up in
-            0.*) ;;
-            *) due=$((kill_at - ${up%.*}${up#*.})) ;;
-        esac
-        [ "${due:-$left}" -lt "$left" ] && left=$due
-    else
+    if [ "$kill_at" ] && clock && [ $((kill_at - up)) -lt "$left" ]; then
+        left=$((kill_at - up))
+    fi
+    if [ -z "$told" ]; then
         strike "$1"
         # What is stopped must run to see it.
         strike CONT

@@ -117,6 +117,8 @@ class Supervisor:
         self._reap()
         if self._status is None:
             return False
+        # If it ended while we were stopped, it was the guardian who killed.
+        self._look_at_lease()
         # What we stop, we stop altogether.
         kept = self._manner.keep_leftovers and self._stopped is None
         if kept or self._group.empty():
@@ -152,6 +154,7 @@ class Supervisor:
             return
         left = self._lease.remaining()
         if not self._lease.lost() and left > self._needed:
+            self._be_watched(left)
             return
         self._lost = True
         then, kill_after = self._manner.on_lost, self._manner.kill_after
@@ -163,6 +166,12 @@ class Supervisor:
         elif then.signum is not None:
             self._group.signal(then.signum)
         self._on_lost(grace)
+
+    def _be_watched(self, left: float) -> None:
+        """Should we hang, or be stopped, the guardian stops the command: after we should have."""
+        guardian = self._child.guardian
+        if guardian is not None and self._manner.on_lost.stops and left < math.inf:
+            guardian.watch(now() + left - self._needed / 2, now() + left)
 
     def _look_at_clock(self) -> None:
         if now() >= self._overtime_at:
@@ -218,6 +227,8 @@ class Supervisor:
         self._group.signal(signal.SIGSTOP)
         typed = self.terminal.lent
         self.terminal.take_back()
+        if self._child.guardian is not None:
+            self._child.guardian.suspend()
         if not stop_by(signum) and not typed:
             # Who sent it from elsewhere can continue us, though no shell can.
             os.kill(os.getpid(), signal.SIGSTOP)

@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 
 import consul_lock_cli
+from consul_lock_cli.exits import ExitCode
 from tests.cli.supervised import PROGRAM
 from tests.cli.wrapper import Running, alive, children, environment, is_guardian
 from tests.waiting import eventually
@@ -136,10 +137,51 @@ def test_a_command_that_was_put_aside_sees_the_signal(
     running = supervise(*_told("trap '' HUP; trap 'echo term; exit' TERM"), **machine)
     command = int(running.line())
     os.kill(command, signal.SIGTSTP)
-    stat = Path(f"/proc/{running.pid}/stat")
-    eventually(lambda: stat.read_text().rpartition(")")[2].split()[0] == "T")
+    eventually(lambda: _stopped(running.pid))
     _kill(running)
     _expect("term", running, machine)
+
+
+def _stopped(pid: int) -> bool:
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "T"
+
+
+def test_while_we_are_stopped_the_command_does_not_outlive_the_lease(
+    supervise: Supervise, machine: dict[str, str]
+) -> None:
+    """Nothing is renewed then, and nobody but the guardian sees the end of the lease."""
+    stubborn = f"sh -c 'trap \"\" TERM; echo $$; {_WORK}' &"
+    running = supervise(
+        *_told(f"{stubborn} trap 'echo term' TERM"), left="5", kill_after="2s", **machine
+    )
+    pids = [int(running.line()), int(running.line())]
+    running.send(signal.SIGSTOP)
+    assert running.line() == "term"
+    # Whoever does not end by it is killed, though we still do nothing.
+    eventually(lambda: not any(map(alive, pids)))
+    assert _stopped(running.pid)
+    running.send(signal.SIGCONT)
+    assert running.wait() == ExitCode.LOST
+
+
+def test_a_command_that_is_put_aside_with_us_is_left_alone(
+    supervise: Supervise, machine: dict[str, str]
+) -> None:
+    """It can do no harm before we go on, and then the lease is looked at first."""
+    lease = 3.0
+    begun = time.monotonic()
+    script = "trap '' HUP; trap 'echo term; exit' TERM"
+    running = supervise(*_told(script), left=str(lease), kill_after="2s", **machine)
+    command = int(running.line())
+    os.kill(command, signal.SIGTSTP)
+    eventually(lambda: _stopped(running.pid))
+    # A second later than the guardian would have acted, and killed.
+    eventually(lambda: time.monotonic() > begun + lease + 1)
+    assert _stopped(command)
+    running.send(signal.SIGCONT)
+    # There is no time left to be asked in.
+    assert running.line() == ""
+    assert running.wait() == ExitCode.LOST
 
 
 def test_a_grace_that_has_begun_does_not_begin_again(

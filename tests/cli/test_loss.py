@@ -185,6 +185,22 @@ def test_a_frozen_agent_costs_the_lock_in_time(own_agent: Agent, tmp_path: Path)
             own_agent.thaw()
 
 
+def test_while_we_are_stopped_nobody_else_begins_beside_the_command(
+    start: Start, address: str, key: str
+) -> None:
+    """SIGSTOP, or a host that gives us no time: the session ends, and the command has to before."""
+    holder = start(*_QUICK, "--heartbeat", "1s", "--", "sh", "-c", _STUBBORN)
+    command = int(holder.line())
+    holder.send(signal.SIGSTOP)
+    # Who is dead stays a zombie as long as we do nothing.
+    script = f"grep -q '^State:.Z' /proc/{command}/status && echo dead || echo alive"
+    other = start(*_QUICK, "--", "sh", "-c", script)
+    assert holder.line() == "term"
+    assert other.line() == "dead"
+    holder.send(signal.SIGCONT)
+    assert holder.wait() == 76
+
+
 def test_an_outage_shorter_than_the_lock_delay_is_nothing(own_agent: Agent) -> None:
     """An agent that hangs for a moment costs no job."""
     script = "trap 'exit 5' USR1; echo ready; while :; do sleep 0.05; done"
