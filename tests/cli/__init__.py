@@ -40,6 +40,7 @@ Waiting
   A held lock with -n is 75, names the holder, and leaves no session; -w 0 is -n
     test_waiting: test_a_held_lock_is_75_and_says_whose
     test_waiting: test_giving_up_leaves_no_session
+    test_waiting: test_giving_up_costs_about_as_much_as_a_quick_job
   -E is obeyed
     test_waiting: test_the_conflict_code_can_be_chosen
   A waiter dies of a signal at once; its session is gone, and the command never ran
@@ -47,6 +48,7 @@ Waiting
     test_waiting: test_a_waiter_that_is_killed_never_runs_the_command
   A release lets the waiter start; a destroyed session does after the lock-delay, and -v says so
     test_waiting: test_a_waiter_starts_when_the_holder_ends
+    test_waiting: test_a_waiter_is_handed_the_lock
     test_live: test_the_story_tells_of_a_lock_delay
   Errors of the server are ridden out while waiting
     test_trouble: test_errors_are_ridden_out_while_waiting
@@ -63,8 +65,10 @@ Losing the lock
   A destroyed session, or a deleted key: TERM, 76, and no session is left
     test_loss: test_a_lock_that_is_taken_away_stops_the_command
     test_loss: test_a_loss_beats_the_code_of_the_command
-  A value that somebody writes over ours is no loss
+  A value that somebody writes over ours is no loss, and a warning
     test_loss: test_a_foreign_value_under_our_session_is_no_loss
+  A clock that is stepped by a day changes nothing
+    test_loss: test_a_clock_that_is_stepped_by_a_day_is_nothing
   An agent that dies and is back within five seconds is no loss
     test_loss: test_an_agent_that_dies_and_is_back_soon_costs_nothing
   Eight seconds without a leader are no loss
@@ -129,6 +133,5 @@ Operator
   Completion with a dead agent is over in a moment and says nothing
     test_completion: test_a_dead_agent_costs_a_second_and_no_word
 
-By construction, and shown by no test: a clock that is stepped changes nothing, as no deadline is
-taken from it (CLOCK_BOOTTIME); a name cannot have a NUL, as no argument can.
+By construction, and shown by no test: a name cannot have a NUL, as no argument can.
 """

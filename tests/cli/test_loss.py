@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import signal
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -154,6 +155,30 @@ def test_a_foreign_value_is_an_event(start: Start, address: str, key: str) -> No
     eventually(lambda: "graffiti" in running.errors())
     (event,) = map(json.loads, running.errors().splitlines())
     assert (event["level"], event["event"], event["key"]) == ("warning", "overwritten", key)
+
+
+def test_a_clock_that_is_stepped_by_a_day_is_nothing(
+    address: str, key: str, tmp_path: Path
+) -> None:
+    """Forwards, and far back: renewed as before, nothing told, and the end is told in seconds."""
+    script = "trap 'exit 5' USR1; echo ready; while :; do sleep 0.05; done"
+    clock = tmp_path / "clock"
+    stepped = (sys.executable, str(Path(__file__).with_name("stepped.py")), str(clock))
+    quick = ("--lock-delay", "6s", "--kill-after", "1s")
+    with Proxy(address) as proxy:
+        env = environment(proxy.address)
+        arguments = ["run", "-k", key, "-v", *quick, "--min-hold", "1s", "--", "sh", "-c", script]
+        with Running(arguments, env, prefix=stepped) as running:
+            assert running.line() == "ready"
+            for step in ("86400", "-86400"):
+                clock.write_text(step)
+                before = proxy.count("PUT", "session/renew")
+                eventually(lambda before=before: proxy.count("PUT", "session/renew") >= before + 2)
+            running.send(signal.SIGUSR1)
+            assert running.wait() == 5
+            told = re.findall(r"(acquired|exited 5|released|LOST|warning)", running.errors())
+            assert told == ["acquired", "exited 5", "released"]
+            assert re.search(r"exited 5 after \d{1,2}(\.\d+)?s$", running.errors(), re.MULTILINE)
 
 
 def test_a_frozen_agent_costs_the_lock_in_time(own_agent: Agent, tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ from tests.cli.conftest import Result
 from tests.cli.inspecting import LOCK_FLAG
 from tests.cli.wrapper import COMMAND, Running, alive, children, consul, environment
 from tests.stage.agent import Agent
+from tests.stage.proxy import Proxy
 from tests.waiting import eventually
 
 LockedRun = Callable[..., Result]
@@ -78,6 +79,36 @@ def test_waiting_has_an_end(holder: Running, locked_run: LockedRun) -> None:
     started = time.monotonic()
     assert locked_run("-w", "1s", "--", "true").returncode == 75
     assert time.monotonic() - started >= 1
+
+
+def test_giving_up_costs_about_as_much_as_a_quick_job(
+    holder: Running, locked_run: LockedRun, address: str, key: str
+) -> None:
+    """-n does not wait for anything: measured beside a job of no length, one after the other."""
+    quick, hasty = list[float](), list[float]()
+    for turn in range(5):
+        started = time.monotonic()
+        with Running(["run", "-k", f"{key}/{turn}", "true"], environment(address)) as job:
+            assert job.wait() == 0
+        between = time.monotonic()
+        assert locked_run("-n", "--", "true").returncode == 75
+        quick.append(between - started)
+        hasty.append(time.monotonic() - between)
+    assert min(hasty) < 2 * min(quick)
+
+
+def test_a_waiter_is_handed_the_lock(holder: Running, address: str, key: str) -> None:
+    """It starts after no write of its own, and hardly a read: so within moments."""
+    with Proxy(address) as proxy:
+        arguments = ["run", "-k", key, "--", "sh", "-c", "echo mine; exec sleep 60"]
+        with Running(arguments, environment(proxy.address)) as waiter:
+            _in_line(address, key)
+            eventually(lambda: any("index=" in seen.path for seen in proxy.log))
+            writes, reads = proxy.count("PUT", "txn"), proxy.count("GET")
+            holder.send(signal.SIGTERM)
+            assert waiter.line() == "mine"
+            assert proxy.count("PUT", "txn") == writes
+            assert proxy.count("GET") <= reads + 3
 
 
 def test_a_waiter_starts_when_the_holder_ends(holder: Running, start: Start) -> None:
