@@ -30,6 +30,8 @@ class Held(NamedTuple):
     session: str = "unknown"
     host: str = ""
     pid: int = 0
+    place: str | None = None
+    """Where its cluster keeps it, see `Connection.place`; None: it does not say."""
 
     def gone(self) -> bool:
         """Whether it is known to have ended: a daemon keeps the environment of its start."""
@@ -44,15 +46,18 @@ class Held(NamedTuple):
         return False
 
 
-def refuse_ours(what: What, wait: float | None, environ: Mapping[str, str] = os.environ) -> None:
+def refuse_ours(
+    what: What, wait: float | None, place: str, environ: Mapping[str, str] = os.environ
+) -> None:
     """Raise `Misuse` if we would wait for what ends only when we end.
 
     Where others could come in between, as a writer between two readers, it may go well, and
-    is not refused.
+    is not refused; nor is the same name in another datacenter, namespace or partition.
     """
     if wait == 0:
         return
-    for key, session in _clashes(what, _ancestors(environ)):
+    here = [held for held in _ancestors(environ) if held.place in (None, place)]
+    for key, session in _clashes(what, here):
         raise Misuse(
             f"{shown(key)} would deadlock with our own ancestor (session {shown(session)}),"
             " which holds it",
@@ -60,9 +65,12 @@ def refuse_ours(what: What, wait: float | None, environ: Mapping[str, str] = os.
         )
 
 
-def chain_with(what: What, session: str | None, environ: Mapping[str, str] = os.environ) -> str:
+def chain_with(
+    what: What, session: str | None, place: str, environ: Mapping[str, str] = os.environ
+) -> str:
     """The variable for a command that runs under this lock."""
-    ours = Held(what.keys, what.mode, what.limit, session or "", os.uname().nodename, os.getpid())
+    us = (os.uname().nodename, os.getpid())
+    ours = Held(what.keys, what.mode, what.limit, session or "", *us, place)
     chain = [held for held in _ancestors(environ) if not held.gone()]
     return json.dumps([held._asdict() for held in [*chain, ours]], separators=(",", ":"))
 
@@ -93,7 +101,7 @@ def _parsed(text: str) -> Iterator[Held]:
         fields = each if isinstance(each, dict) else {}
         keys = fields.get("keys")
         if isinstance(keys, list) and keys and all(isinstance(key, str) for key in keys):
-            limit, pid = fields.get("limit"), fields.get("pid")
+            limit, pid, place = (fields.get(name) for name in ("limit", "pid", "place"))
             yield Held(
                 tuple(keys),
                 str(fields.get("mode")),
@@ -101,6 +109,7 @@ def _parsed(text: str) -> Iterator[Held]:
                 str(fields.get("session")),
                 str(fields.get("host")),
                 pid if isinstance(pid, int) and 0 < pid < 2**31 else 0,
+                place if isinstance(place, str) else None,
             )
 
 

@@ -78,6 +78,14 @@ class Connection:
             return str(address.value), as_boolean(ssl)
         return _joined(address, scheme.lower(), rest if mark else scheme, ssl), None
 
+    def place(self) -> str:
+        """Datacenter, namespace and partition, as far as we were told: elsewhere a name is
+        another lock.  Not the address, as one cluster has many."""
+        names = ("datacenter", "namespace", "partition")
+        variables = {"namespace": "CONSUL_NAMESPACE", "partition": "CONSUL_PARTITION"}
+        told = (self.settings.get(n) or os.environ.get(variables.get(n, "")) or "" for n in names)
+        return "/".join(told)
+
     def _found(self, setting: str, name: str, variable: str) -> Found | None:
         value, origin = self.settings.get(name), self.origins.get(setting, _DEFAULT)
         if value is not None:

@@ -19,10 +19,13 @@ _OF_A_LOCK = (
 )  # fmt: skip
 
 
-def locked(what: What, lock: Lockable, slot: int | None, acquired: float) -> dict[str, str | None]:
+def locked(
+    what: What, lock: Lockable, slot: int | None, acquired: float, place: str
+) -> dict[str, str | None]:
     """Changes of the environment; None takes a variable out.
 
-    ``slot`` is the number of a semaphore's slot, ``acquired`` seconds since the epoch.
+    ``slot`` is the number of a semaphore's slot, ``acquired`` seconds since the epoch,
+    ``place`` that of the connection.
     """
     session = lock.session_id
     return {
@@ -35,7 +38,7 @@ def locked(what: What, lock: Lockable, slot: int | None, acquired: float) -> dic
         "CONSUL_LOCK_SLOT_INDEX": None if slot is None else str(slot),
         "CONSUL_LOCK_ACQUIRED_AT": when(acquired),
         "CONSUL_LOCK_TTL": f"{what.ttl:g}",
-        CHAIN: chain_with(what, session),
+        CHAIN: chain_with(what, session, place),
     }
 
 

@@ -151,7 +151,8 @@ class Hold:
             lost = keep(self._what, lock, slot, loss, self._talk, self._ours)
             return Done(ExitCode.LOST if self._release(lock, lost) else 0)
         begun = now()
-        done = self._run(child, lease, locked(self._what, lock, slot, acquired), loss)
+        told = locked(self._what, lock, slot, acquired, self._connection.place())
+        done = self._run(child, lease, told, loss)
         ended = done.ended
         assert ended is not None
         over = ended.failure is not None or ended.lost or ended.asked or ended.typed
@@ -164,16 +165,15 @@ class Hold:
 
     def _lost_before(self, loss: Loss) -> Done:
         """We were stopped for too long: somebody else may have it, so nothing is started."""
-        code = ExitCode.LOST
         why, about = loss.cause()
         self._talk.error(
-            f"LOST {self._what.title} before the command was started: {why} ({code:d})",
+            f"LOST {self._what.title} before the command was started: {why} ({ExitCode.LOST:d})",
             event="lost",
             **about,
         )
         self._report.know(lost=True)
-        self._report.refused(code, code)
-        return Done(code)
+        self._report.refused(ExitCode.LOST, ExitCode.LOST)
+        return Done(ExitCode.LOST)
 
     def _run(
         self,

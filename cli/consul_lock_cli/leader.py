@@ -68,7 +68,7 @@ def leader(
     what.check()
     if not command:
         raise Misuse("no command to run", "consul-lock leader --key NAME -- COMMAND")
-    refuse_ours(what, wait)
+    refuse_ours(what, wait, connection.place())
     check_timing(what.ttl, what.lock_delay, manner.kill_after, unsafe=manner.unsafe_timing)
     retry_for = connection.settings["retry_for"]
     wanted = Wanted(what, Patience(wait, retry_for=retry_for), manner)

@@ -72,7 +72,7 @@ def run(
         raise Misuse("--hold prints to stdout, which is closed", "leave it open, if to /dev/null")
     if not hold and not command:
         raise Misuse("no command to run", "consul-lock run --key NAME -- COMMAND")
-    refuse_ours(what, patience.wait)
+    refuse_ours(what, patience.wait, connection.place())
     check_timing(
         what.ttl,
         what.lock_delay,

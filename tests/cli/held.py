@@ -35,6 +35,9 @@ class MadeUp:
         self.held = False
         self._moment = moment
 
+    def place(self) -> str:
+        return ""
+
     def client(self, *_: Any, **__: Any) -> MadeUp:
         return self
 

@@ -226,6 +226,18 @@ def test_an_ancestor_of_an_ancestor_counts_too(locked_run: LockedRun, key: str) 
     assert locked_run("--", *between, *several).returncode == 64
 
 
+def test_the_same_name_in_another_datacenter_is_another_lock(
+    locked_run: LockedRun, key: str
+) -> None:
+    """It is not refused: what becomes of it is up to Consul, which has no such datacenter here."""
+    inner = [*_NESTED, key, "--datacenter", "elsewhere", "--retry-for", "0s", "--", "true"]
+    result = locked_run("--", *inner)
+    assert result.returncode not in (0, 64)
+    assert "deadlock" not in result.stderr
+    inner = [*_NESTED, key, "--datacenter", "dc1", "--", "true"]
+    assert locked_run("--datacenter", "dc1", "--", *inner).returncode == 64
+
+
 def test_all_slots_in_the_hands_of_ancestors_is_a_deadlock(locked_run: LockedRun, key: str) -> None:
     """Nobody but they could let us in."""
     slot = [*_NESTED, key, "--limit", "2", "--"]
