@@ -1,0 +1,143 @@
+"""The record of a cron job: which slot was last, who ran it, and what came of it.  Pure.
+
+``NAME/.cron`` holds it, as JSON.  It changes by check-and-set only, and it is never deleted: its
+memory is the guarantee.  What is found under the key and is none of this is never overwritten.
+"""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass
+from typing import NamedTuple
+
+CRON_FLAG = 6231955483607814123
+"""The flags of a cron record: drawn at random, to be nobody else's."""
+
+SUFFIX = "/.cron"
+
+
+class CronState(enum.Enum):
+    """What became of a slot."""
+
+    IDLE = "idle"
+    """No slot was run yet, or the record was reset."""
+    CLAIMED = "claimed"
+    """Somebody has claimed it, and is about to begin."""
+    RUNNING = "running"
+    DONE = "done"
+    FAILED = "failed"
+    LOST = "lost"
+    """The run lock was lost while it ran, or whoever ran it is dead."""
+    TIMEOUT = "timeout"
+    """It was stopped, as it took too long."""
+
+
+UNDER_WAY = (CronState.CLAIMED, CronState.RUNNING)
+
+
+class CronPause(NamedTuple):
+    """Why nothing is run."""
+
+    by: str
+    at: float
+    """Seconds since the epoch, by the clock of whoever wrote it; so is ``until``."""
+    until: float | None
+    """None: until it is resumed."""
+    reason: str
+
+
+class CronPast(NamedTuple):
+    """An earlier run."""
+
+    slot: str
+    epoch: float | None
+    attempt: int
+    state: CronState
+    host: str
+    claim: str
+    """Who claimed it; empty: it was reset, and does not count any more."""
+    claimed_at: float
+    runtime: float | None
+    exit: int | None
+
+
+@dataclass(frozen=True)
+class CronRecord:
+    """What Consul knows of a cron job.  Times are seconds since the epoch, by the clock of the
+    host that wrote them."""
+
+    name: str
+    slot: str = ""
+    """The last slot that was claimed: a time in UTC, or an ID; empty: none."""
+    epoch: float | None = None
+    """The time of the slot; None for an ID."""
+    claim: str = ""
+    """Who claimed it: an id that no other attempt has."""
+    attempt: int = 0
+    state: CronState = CronState.IDLE
+    host: str = ""
+    pid: int = 0
+    session: str = ""
+    """The session of its run lock; empty if it had none."""
+    token: int = 0
+    """The fencing token of its run lock."""
+    every: float | None = None
+    offset: float = 0.0
+    schedule: str = ""
+    claimed_at: float = 0.0
+    started_at: float | None = None
+    finished_at: float | None = None
+    exit: int | None = None
+    runtime: float | None = None
+    overlaps: int = 0
+    """Slots that were skipped, as the run before was still under way."""
+    overlapped: str = ""
+    """The last of those."""
+    paused: CronPause | None = None
+    history: tuple[CronPast, ...] = ()
+    """Earlier runs, the latest first."""
+    index: int = 0
+    """ModifyIndex of the key; 0: there is none."""
+    crashed: bool = False
+    """It says that a run is under way, but its session does not hold the run lock: whoever ran it
+    is dead."""
+
+    @property
+    def key(self) -> str:
+        """The key that holds it."""
+        return f"{self.name}{SUFFIX}"
+
+    @property
+    def shown(self) -> CronState:
+        """The state; `CronState.LOST` if it cannot be true any more."""
+        return CronState.LOST if self.crashed else self.state
+
+    def is_paused(self, now: float) -> bool:
+        """Whether it is paused at this time."""
+        return self.paused is not None and (self.paused.until is None or now < self.paused.until)
+
+    def past(self, *, dead: bool) -> tuple[CronPast, ...]:
+        """The history with this run in it; ``dead``: if it was under way, it is not any more."""
+        if not self.slot:
+            return self.history
+        state = CronState.LOST if dead and self.state in UNDER_WAY else self.state
+        this = CronPast(
+            self.slot,
+            self.epoch,
+            self.attempt,
+            state,
+            self.host,
+            self.claim,
+            self.claimed_at,
+            self.runtime,
+            self.exit,
+        )
+        return (this, *self.history)
+
+
+class CronProblem(NamedTuple):
+    """A key where a record should be, of which nothing can be made."""
+
+    name: str
+    key: str
+    problem: str
