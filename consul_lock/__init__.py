@@ -12,6 +12,8 @@ What is promised, and what is not, is on the first page of the README.
 """
 
 from consul_lock._blocking.client import Client
+from consul_lock._blocking.cron import CronGuard, once_per
+from consul_lock._blocking.cron_records import CronRecords
 from consul_lock._blocking.decorator import locked
 from consul_lock._blocking.election import Election
 from consul_lock._blocking.lock import Lock
@@ -21,6 +23,15 @@ from consul_lock._blocking.rwlock import ReadLock, ReadWriteLock, WriteLock
 from consul_lock._blocking.semaphore import Semaphore
 from consul_lock._blocking.session import Session
 from consul_lock._blocking.survey import Survey
+from consul_lock._protocol.cron_record import (
+    CronPast,
+    CronPause,
+    CronProblem,
+    CronRecord,
+    CronState,
+)
+from consul_lock._protocol.cron_run import CronRun
+from consul_lock._protocol.cron_verdict import CronOutcome
 from consul_lock._protocol.guard import Op
 from consul_lock._protocol.health import SessionStatus
 from consul_lock._protocol.holder import Holder
@@ -32,6 +43,7 @@ from consul_lock._protocol.status import Status
 from consul_lock._version import __version__
 from consul_lock.errors import (
     AlreadyHeld,
+    ClockSkew,
     ConfigError,
     Conflict,
     ConsulLockError,
@@ -49,9 +61,19 @@ __all__ = [
     "Break",
     "Change",
     "Client",
+    "ClockSkew",
     "ConfigError",
     "Conflict",
     "ConsulLockError",
+    "CronGuard",
+    "CronOutcome",
+    "CronPast",
+    "CronPause",
+    "CronProblem",
+    "CronRecord",
+    "CronRecords",
+    "CronRun",
+    "CronState",
     "Election",
     "Holder",
     "Leader",
@@ -77,4 +99,5 @@ __all__ = [
     "WriteLock",
     "__version__",
     "locked",
+    "once_per",
 ]

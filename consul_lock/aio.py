@@ -16,6 +16,8 @@ except ImportError as error:  # pragma: no cover - the tests are run with it
     ) from error
 
 from consul_lock._async.client import Client
+from consul_lock._async.cron import CronGuard, once_per
+from consul_lock._async.cron_records import CronRecords
 from consul_lock._async.decorator import locked
 from consul_lock._async.election import Election
 from consul_lock._async.lock import Lock
@@ -25,6 +27,15 @@ from consul_lock._async.rwlock import ReadLock, ReadWriteLock, WriteLock
 from consul_lock._async.semaphore import Semaphore
 from consul_lock._async.session import Session
 from consul_lock._async.survey import Survey
+from consul_lock._protocol.cron_record import (
+    CronPast,
+    CronPause,
+    CronProblem,
+    CronRecord,
+    CronState,
+)
+from consul_lock._protocol.cron_run import CronRun
+from consul_lock._protocol.cron_verdict import CronOutcome
 from consul_lock._protocol.guard import Op
 from consul_lock._protocol.health import SessionStatus
 from consul_lock._protocol.holder import Holder
@@ -36,6 +47,7 @@ from consul_lock._protocol.status import Status
 from consul_lock._version import __version__
 from consul_lock.errors import (
     AlreadyHeld,
+    ClockSkew,
     ConfigError,
     Conflict,
     ConsulLockError,
@@ -53,9 +65,19 @@ __all__ = [
     "Break",
     "Change",
     "Client",
+    "ClockSkew",
     "ConfigError",
     "Conflict",
     "ConsulLockError",
+    "CronGuard",
+    "CronOutcome",
+    "CronPast",
+    "CronPause",
+    "CronProblem",
+    "CronRecord",
+    "CronRecords",
+    "CronRun",
+    "CronState",
     "Election",
     "Holder",
     "Leader",
@@ -81,4 +103,5 @@ __all__ = [
     "WriteLock",
     "__version__",
     "locked",
+    "once_per",
 ]

@@ -11,6 +11,7 @@
      +-- Conflict                          the key is used for something else
      +-- Unavailable (ConnectionError)     Consul cannot be reached, or cannot serve
      +-- PermissionDenied (PermissionError)  the token may not do this
+     +-- ClockSkew                         a host of a cron job has a wrong clock
      +-- ConfigError (ValueError)          a setting is wrong or contradicts another
           |
           +-- Refused                      this server does not accept a setting or a value
@@ -144,3 +145,18 @@ class ConfigError(ConsulLockError, ValueError):
 class Refused(ConfigError):
     """The server does not accept a setting or a value: a TTL out of its range, too large a
     value, a health check that does not exist."""
+
+
+class ClockSkew(ConsulLockError):
+    """The record of a cron job is so far ahead of this host's slot that a clock must be wrong.
+
+    ``slot`` is ours, ``found`` the record's, ``host`` who wrote that.
+    """
+
+    def __init__(
+        self, message: str = "", *, slot: str = "", found: str = "", host: str = "", **about: Any
+    ) -> None:
+        super().__init__(message, **about)
+        self.slot = slot
+        self.found = found
+        self.host = host

@@ -26,7 +26,7 @@ _IMPURE = {
 _PUBLIC = {"consul_lock", "consul_lock.aio", "consul_lock.errors", "consul_lock.testing"}
 
 # Faces above drivers above flows.  What is not named is a part of a driver.
-_FACES = {"_blocking", "_async", "_face", "_decorated"}
+_FACES = {"_blocking", "_async", "_face", "_decorated", "_cron"}
 _FLOOR = {"errors": 0, "_version": 0, "_protocol": 1, "_world": 2, "aio": 4, "testing": 4, "": 4}
 _DRIVERS_FLOOR, _FACES_FLOOR = 2, 3
 

@@ -18,6 +18,7 @@ AWAITED = {
     *(".acquire", ".release", ".locked", ".holder", ".holders", ".waiters", ".guard"),
     *(".resize", ".slots", ".downgrade"),
     *(".campaign", ".proclaim", ".resign", ".leader", ".run"),
+    *(".record", ".pause", ".resume", ".reset"),
     *(".below", ".sessions", ".destroy", ".remove", ".break_hold", ".break_of", "Survey.status"),
 }
 
@@ -40,6 +41,9 @@ WORDS = {
         "``lost.wait(timeout)`` waits for it": "``await lost.wait()`` waits for it",
     },
     "locked": {"Run the function": "Run the coroutine function"},
+    "once_per": {"Run the function": "Run the coroutine function"},
+    "CronGuard": {"with CronGuard(": "async with CronGuard(", "back_up()": "await back_up()"},
+    "CronGuard.claim": {"``with guard": "``async with guard"},
 }
 
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from typing import Self, TypeVar, Unpack
 
 from consul_lock._async.client import Client, default_client
 from consul_lock._async.locklike import LockLike
 from consul_lock._async.session import Session
+from consul_lock._async.work import while_held
 from consul_lock._clock import clock
 from consul_lock._face import Options, settings
 from consul_lock._protocol.election import ElectionCore
@@ -114,23 +114,10 @@ class Election(LockLike):
 
     async def _work(self, fn: Callable[[Self], Awaitable[R]]) -> R:
         """Await ``fn`` as a task that is cancelled by a loss, which is raised then."""
-        me = asyncio.current_task()
-        assert me is not None
-        asked = me.cancelling()
-        hold, lost = self._core.hold, self.lost
+        hold = self._core.hold
         assert hold is not None
-        work = asyncio.ensure_future(fn(self))
-        watcher = asyncio.ensure_future(_cancel_when(lost, work))
-        try:
-            return await work
-        except asyncio.CancelledError:
-            if me.cancelling() > asked or not lost.is_set():
-                raise  # somebody else has cancelled it, or us
+
+        def raise_loss() -> None:
             raise self._core.lost_error(hold) from None
-        finally:
-            watcher.cancel()
 
-
-async def _cancel_when(lost: asyncio.Event, work: asyncio.Future[R]) -> None:
-    await lost.wait()
-    work.cancel()
+        return await while_held(self.lost, fn(self), raise_loss)

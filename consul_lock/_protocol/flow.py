@@ -68,7 +68,8 @@ class Now(NamedTuple):
 
 
 class Wall(NamedTuple):
-    """Seconds since the epoch, by the calendar clock: for people to read, never to decide."""
+    """Seconds since the epoch, by the calendar clock: for people to read, and to tell which slot
+    of a cron job it is; it decides nothing else."""
 
 
 class Signal(Protocol):

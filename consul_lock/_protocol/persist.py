@@ -52,6 +52,11 @@ def persist(lock: Primitive, attempt: Attempt) -> Flow[Grant | None]:
             attempt.forget_what_was_seen()
 
 
+def pause(times: int) -> float:
+    """Seconds to pause at most, after so many errors in a row."""
+    return float(min(_TROUBLE_FIRST * 2.0 ** min(times, 20), _TROUBLE_MOST))
+
+
 def _ride_out(lock: Primitive, attempt: Attempt, error: Unavailable) -> Flow[None]:
     """Pause before trying again, or raise the error if there has been enough of it."""
     if not attempt.blocking:
@@ -70,7 +75,7 @@ def ride_out(
         end = min(end, deadline)
     if client.closed or now >= end:
         raise error
-    most = min(_TROUBLE_FIRST * 2.0**times, _TROUBLE_MOST, end - now)
+    most = min(pause(times), end - now)
     yield Sleep(most / 2, most)
     return since, times + 1
 

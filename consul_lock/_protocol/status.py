@@ -14,6 +14,7 @@ from consul_lock._protocol import line as lines
 from consul_lock._protocol import note
 from consul_lock._protocol import place as places
 from consul_lock._protocol.claim import ALL
+from consul_lock._protocol.cron_record import CRON_FLAG, SUFFIX
 from consul_lock._protocol.document import READ_WRITE, READ_WRITE_FLAG, SEMAPHORE, SEMAPHORE_FLAG
 from consul_lock._protocol.holder import Holder, parse
 from consul_lock._protocol.note import Break
@@ -120,6 +121,8 @@ def read(pairs: Iterable[Pair], filtered: bool = False) -> list[Status]:
     """
     found: dict[str, _Keys] = {}
     for pair in pairs:
+        if pair.flags == CRON_FLAG and pair.key.endswith(SUFFIX):
+            continue  # the record of a cron job, which is no lock: see `cron_book`
         key, role = of_key(pair)
         keys = found.setdefault(key, _Keys([], [], [], []))
         by_role = {

@@ -1,0 +1,59 @@
+"""The records of cron guards for asyncio.  It decides nothing: a method runs a flow."""
+
+from __future__ import annotations
+
+from consul_lock._async.client import Client, default_client
+from consul_lock._protocol.cron_book import CronBook
+from consul_lock._protocol.cron_record import CronProblem, CronRecord
+
+
+class CronRecords:
+    """The records of cron guards, seen from outside, by an operator or a tool.
+
+    To look costs no session and takes no lock.  What others wrote there is text of theirs: escape
+    it before it goes to a terminal.
+    """
+
+    def __init__(self, client: Client | None = None) -> None:
+        self._client = client or default_client()
+        self._core = CronBook(self._client._core)
+
+    async def below(self, prefix: str = "") -> list[CronRecord | CronProblem]:
+        """All records of names that begin with a prefix, in one read of everything below it.
+
+        What is no record, or one of a newer version, is a `CronProblem`.
+        """
+        found: list[CronRecord | CronProblem] = await self._client._run(self._core.below(prefix))
+        return found
+
+    async def record(self, name: str) -> CronRecord | None:
+        """The record of a name, with its history; None: there is none.
+
+        Raises `Conflict` for what is no record, or one of a newer version.
+        """
+        found: CronRecord | None = await self._client._run(self._core.record(name))
+        return found
+
+    async def pause(
+        self, name: str, duration: float | None = None, *, reason: str = "", by: str | None = None
+    ) -> CronRecord:
+        """Let no host run the job, for ``duration`` seconds (None: until it is resumed).
+
+        A run that is under way goes on.  ``by`` is who did it (None: user and host).
+        """
+        written: CronRecord = await self._client._run(self._core.pause(name, duration, reason, by))
+        return written
+
+    async def resume(self, name: str) -> bool:
+        """End a pause; False: there was none.  What was missed is not made up for."""
+        return bool(await self._client._run(self._core.resume(name)))
+
+    async def reset(self, name: str, slot: str | float | None = None) -> CronRecord | None:
+        """Forget which slot was last: then any slot may be claimed, the same one again included.
+
+        With ``slot`` (a time as in "2026-11-21T17:00:00Z", seconds since the epoch, or an ID) it is
+        as if that one had been the last: later ones may be claimed.  Wanted after a wrong clock has
+        written a slot that is far ahead.  None: there is no record.
+        """
+        written: CronRecord | None = await self._client._run(self._core.reset(name, slot))
+        return written

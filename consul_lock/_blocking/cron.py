@@ -1,0 +1,151 @@
+"""The cron guard for threads.  It decides nothing: a method runs a flow."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from types import TracebackType
+from typing import Any, ParamSpec, TypeVar, Unpack
+
+from consul_lock._blocking.client import Client, default_client
+from consul_lock._blocking.lock import Lock
+from consul_lock._cron import CronOptions, split
+from consul_lock._protocol.cron import CronCore
+from consul_lock._protocol.cron_claim import Claim
+from consul_lock._protocol.cron_run import CronRun
+from consul_lock._protocol.names import for_name
+from consul_lock._protocol.run_lock import RunLock
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+class CronGuard:
+    """Runs a job once for each slot, however many hosts have it in their crontab.
+
+    For each name and slot at most one host starts the job, whatever the hosts' clocks say, as long
+    as nobody deletes or resets the record; if the winner dies the slot is lost, unless
+    ``retry_crashed`` is given.
+
+        with CronGuard("backup", every="1h").claim() as run:
+            if run:
+                back_up()
+
+    One of these says what a slot is: ``every`` (seconds, or "10m"), counted from the epoch and
+    ``offset``; ``schedule``, a cron expression in ``timezone`` (extra ``cron``); ``slot``, an ID
+    that is run once.  ``early`` seconds before a slot begins it counts already (a quarter of a
+    slot, 30 s at most), in case a clock was stepped back.  ``splay`` waits up to so long first, so
+    that it is not always the fastest clock that wins.  ``max_lateness`` skips a slot that began
+    longer ago.
+
+    While an earlier run is alive, ``overlap="skip"`` skips, ``"wait"`` waits for ``wait`` seconds
+    (None: until the next slot begins) and ``"allow"`` needs no run lock at all.  ``retry_failed``
+    and ``retry_crashed`` allow so many further attempts at a slot, by whoever comes late, or is
+    still there as it stands by for ``standby`` seconds; the latter only once the run lock proves
+    the earlier attempt dead, and an end that could not be recorded counts as a crash.
+
+    A record that is further ahead than ``max_skew`` (the length of a slot, 300 s at least) means a
+    wrong clock: `ClockSkew`.  ``history`` runs are remembered, and as many IDs.  The other options
+    are those of `Lock`, for the run lock, which has the same name.
+
+    Raises `ConfigError` for settings that contradict each other.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        client: Client | None = None,
+        **options: Unpack[CronOptions],
+    ) -> None:
+        asked, self._options = split(options)
+        self._client = client or default_client()
+        self._core = CronCore(self._client._core, name, asked)
+        self._lock()  # to refuse bad options before anything is run
+
+    def claim(self, at: float | None = None) -> Claiming:
+        """For ``with guard.claim() as run:``; the job is to be run only ``if run``.
+
+        Entering claims the slot of the time ``at`` (seconds since the epoch; now), and looks that
+        the run lock is held.  Leaving records how the run has ended and releases that lock; it
+        raises `LockLost` if the lock was lost meanwhile.
+
+        Entering raises `Unavailable` if Consul fails for longer than ``retry_for``, also if what
+        became of the claim is not known: then the job is not run.  `Conflict` if the record is
+        none, or of a newer version, or the name is used otherwise; `ClockSkew`; `PermissionDenied`.
+        """
+        return Claiming(self, at)
+
+    def run(self, fn: Callable[[CronRun[Lock]], R]) -> R | None:
+        """Claim, and call ``fn(run)`` if the slot is ours; returns what that returned, else None.
+
+        A thread cannot be stopped from outside: there ``fn`` must look at ``run.lock.lost``, or
+        call ``run.lock.ensure_held()`` often.  In asyncio ``fn`` is awaited as a task, which is
+        cancelled when the lock is lost.
+        """
+        with self.claim() as run:
+            return fn(run) if run else None
+
+    @property
+    def name(self) -> str:
+        """The name it was made with."""
+        return self._core.name
+
+    def _lock(self) -> Lock | None:
+        """A new run lock, if there is to be one."""
+        keys = for_name(self._core.name)
+        if self._core.plan.overlap == "allow":
+            return None
+        lock = Lock(self._core.name, client=self._client, **self._options)
+        lock._core = RunLock(self._client._core, keys, lock._settings)
+        return lock
+
+
+class Claiming:
+    """A claim that is made when the block is entered."""
+
+    def __init__(self, guard: CronGuard, at: float | None) -> None:
+        self._guard = guard
+        self._at = at
+        self._claim: Claim | None = None
+        self._run: CronRun[Lock] | None = None
+
+    def __enter__(self) -> CronRun[Lock]:
+        guard, lock = self._guard, self._guard._lock()
+        core: Any = None if lock is None else lock._core
+        self._claim, job = guard._core.claim(core, self._at, Lock._me())
+        run: CronRun[Lock] = guard._client._run(job)
+        run.lock = lock if run else None
+        self._run = run
+        return run
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        assert self._claim is not None
+        assert self._run is not None
+        self._guard._client._run(self._guard._core.leave(self._claim, self._run, error))
+
+
+def once_per(
+    name: str, *, client: Client | None = None, **options: Unpack[CronOptions]
+) -> Callable[[Callable[P, R]], Callable[P, R | None]]:
+    """Run the function once for each slot, on one of all hosts that call it.
+
+    ``options`` are those of `CronGuard`; where it is not run the result is None.  Raises what
+    `CronGuard.claim` raises, and `LockLost` after the function if the run lock was lost meanwhile.
+    """
+    split(options)  # to refuse bad ones here, and not in the night
+
+    def decorate(function: Callable[P, R]) -> Callable[P, R | None]:
+        @functools.wraps(function)
+        def run(*args: P.args, **kwargs: P.kwargs) -> R | None:
+            guard = CronGuard(name, client=client, **options)
+            return guard.run(lambda run: function(*args, **kwargs))
+
+        return run
+
+    return decorate

@@ -1,0 +1,134 @@
+"""The records of cron jobs, for an operator: read, paused, resumed, reset.  No lock is taken."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from consul_lock._protocol import cron_change, names
+from consul_lock._protocol import slot as slots
+from consul_lock._protocol.client import ClientCore
+from consul_lock._protocol.cron_record import (
+    SUFFIX,
+    CronPause,
+    CronProblem,
+    CronRecord,
+    CronState,
+)
+from consul_lock._protocol.flow import Flow, Job, Wall
+from consul_lock._protocol.records import Found
+from consul_lock._protocol.slot import Slot
+from consul_lock._protocol.survey import checked_prefix
+from consul_lock._protocol.terms import number
+from consul_lock.errors import ConfigError, Conflict
+
+PAUSE_MOST = 366 * 86400.0
+
+# Bytes of a reason at most: it is read with each look at the record.
+_REASON_MOST = 500
+
+
+class CronBook:
+    """What an operator asks and does."""
+
+    def __init__(self, client: ClientCore) -> None:
+        self._client = client
+
+    def below(self, prefix: str) -> Job:
+        """All records of names that begin with a prefix."""
+        return Job(self._below(checked_prefix(prefix)))
+
+    def _below(self, prefix: str) -> Flow[list[CronRecord | CronProblem]]:
+        found = yield from self._client.wire.tree(prefix)
+        keys = [p.key for p in found.pairs if p.key.endswith(SUFFIX) and p.key != SUFFIX]
+        return [_read(key.removesuffix(SUFFIX), found) for key in keys]
+
+    def record(self, name: str) -> Job:
+        """One record; None: there is none."""
+        return Job(self._record(_checked(name)))
+
+    def _record(self, name: str) -> Flow[CronRecord | None]:
+        return (yield from cron_change.look(self._client, name)).record
+
+    def pause(self, name: str, duration: float | None, reason: str, by: str | None) -> Job:
+        """Let nothing be run."""
+        if duration is not None and not 0 < number("duration", duration) <= PAUSE_MOST:
+            raise ConfigError(f"duration={duration!r} is out of range: up to {PAUSE_MOST:g} s")
+        about = self._client.identity.about
+        who = f"{about.get('user', '')}@{about.get('host', '')}" if by is None else by
+        for what, text in (("reason", reason), ("by", who)):
+            if len(str(text).encode("utf-8", "replace")) > _REASON_MOST:
+                raise ConfigError(f"{what} is text, of {_REASON_MOST} bytes at most")
+        return Job(self._pause(_checked(name), duration, str(reason), str(who)))
+
+    def _pause(self, name: str, duration: float | None, reason: str, by: str) -> Flow[CronRecord]:
+        now = yield Wall()
+        until = None if duration is None else now + duration
+        pause = CronPause(by, now, until, reason)
+        written = yield from self._change(name, lambda record: replace(record, paused=pause))
+        assert written is not None
+        return written
+
+    def resume(self, name: str) -> Job:
+        """End a pause.  The result is False if there was none."""
+        return Job(self._resume(_checked(name)))
+
+    def _resume(self, name: str) -> Flow[bool]:
+        written = yield from self._change(
+            name, lambda record: replace(record, paused=None) if record.paused else None
+        )
+        return written is not None
+
+    def reset(self, name: str, slot: str | float | None) -> Job:
+        """Forget which slot was last, or say which it was."""
+        last = None
+        if slot is not None:
+            last = slots.parse(slot) if isinstance(slot, str) else slots.at(number("slot", slot))
+        return Job(self._reset(_checked(name), last))
+
+    def _reset(self, name: str, last: Slot | None) -> Flow[CronRecord | None]:
+        return (yield from self._change(name, lambda record: _reset(record, last)))
+
+    def _change(
+        self, name: str, alter: Callable[[CronRecord], CronRecord | None]
+    ) -> Flow[CronRecord | None]:
+        known = yield from self._record(name)
+        return (yield from cron_change.change(self._client, known or CronRecord(name), alter))
+
+
+def _reset(record: CronRecord, last: Slot | None) -> CronRecord | None:
+    """The record as if nobody had claimed anything, or this slot had been the last."""
+    if not record.index:
+        return None
+    history = record.past(dead=record.crashed)
+    if last is None:
+        # Without its claim a run is there to be read, and keeps no ID from being run once more.
+        history = tuple(past._replace(claim="") for past in history)
+    return CronRecord(
+        record.name,
+        last.label if last else "",
+        last.epoch if last else None,
+        state=CronState.IDLE,
+        host=record.host if last else "",
+        every=record.every,
+        offset=record.offset,
+        schedule=record.schedule,
+        overlaps=record.overlaps,
+        overlapped=record.overlapped,
+        paused=record.paused,
+        history=history[: max(len(record.history), 1)],
+    )
+
+
+def _read(name: str, found: Found) -> CronRecord | CronProblem:
+    try:
+        record = cron_change.sight(name, found.pairs).record
+        assert record is not None
+    except Conflict as error:
+        return CronProblem(name, f"{name}{SUFFIX}", str(error))
+    return record
+
+
+def _checked(name: str) -> str:
+    names.check(name)
+    return name.removesuffix(SUFFIX) or name
