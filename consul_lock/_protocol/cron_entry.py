@@ -44,6 +44,8 @@ class Entry:
         """Seconds that a look may wait for news."""
         self.overlapped = False
         """An earlier run was seen to be under way."""
+        self._stood_by = False
+        """The record said that it is under way: so whether it crashes is worth to be seen."""
         self.begun = 0.0
         """Since when we try (driver's clock)."""
         self.owner = owner
@@ -66,8 +68,8 @@ class Entry:
 
     def enter(self, seen: Sight, retry: bool) -> Flow[CronOutcome | None]:
         """Take the run lock.  None: it is ours, or it is worth to look again; else what came."""
-        if self.overlapped and self.plan.overlap == "skip" and not _under_way(seen):
-            return CronOutcome.OVERLAP  # we stood by for a crash, but it has ended in order
+        if self._stood_by and self.plan.overlap == "skip" and not _under_way(seen):
+            return CronOutcome.OVERLAP  # it has not crashed, but ended in order
         if seen.lock is None or not seen.lock.session:
             if (yield from self._acquire()):
                 self._delayed = None
@@ -75,7 +77,7 @@ class Entry:
             left = yield from self._until_delay_is_over(retry)
         else:
             self._delayed = None
-            self.wait = left = yield from self._until_it_is_free(seen.lock, retry)
+            self.wait = left = yield from self._until_it_is_free(seen, seen.lock, retry)
         if left > 0:
             return None
         return CronOutcome.TAKEN if retry else CronOutcome.OVERLAP
@@ -113,7 +115,7 @@ class Entry:
             yield Sleep(*_DELAY_RETRY)
         return float(left)
 
-    def _until_it_is_free(self, pair: Pair, retry: bool) -> Flow[float]:
+    def _until_it_is_free(self, seen: Sight, pair: Pair, retry: bool) -> Flow[float]:
         """Seconds to wait for whoever holds it."""
         now = yield Now()
         if looks(pair):
@@ -125,6 +127,7 @@ class Entry:
         if retry:
             return float(standby)
         self.overlapped = True
+        self._stood_by = _under_way(seen)
         if self.plan.overlap != "wait":
             return float(standby)
         if self.plan.wait is None:

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from tests.protocol.simulator import Host
 
 # What the calendar shows at the beginning of a world.
-_EPOCH = 1_600_000_000.0
+EPOCH = 1_600_000_000.0
 
 
 class Cancelled(BaseException):
@@ -84,7 +84,7 @@ class Process:
             case Now():
                 return self._host.clock()
             case Wall():
-                return _EPOCH + self._host.simulator.now
+                return EPOCH + self._host.simulator.now + self._host.skew
             case Wait(_, _):
                 return True
             case Spawn(flow, name):

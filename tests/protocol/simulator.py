@@ -120,6 +120,8 @@ class Host:
         self.simulator = simulator
         self.number = number
         self.crashed = False
+        self.skew = 0.0
+        """Seconds that its calendar clock is ahead."""
         self.paused_until = 0.0
         self.cut_off_until = 0.0
         self.fates: deque[Fate] = deque()

@@ -1,0 +1,217 @@
+"""A cron job on many hosts, in a world where everything goes wrong.
+
+What is looked at after each start is in `cron_play`: never two starts for one slot and attempt, and
+none while an earlier run may be alive.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from random import Random
+
+import pytest
+
+from consul_lock._protocol.cron_verdict import CronPlan
+from consul_lock._protocol.slot import Every
+from tests.protocol.cron_play import Day, Play, from_seed, label
+from tests.protocol.letter import Fate
+from tests.protocol.mutation import Mutant, applied
+
+# What has to happen in these runs, and how often at least: else they would prove nothing.
+HAPPENS = {
+    "starts": 700,
+    "attempts after the first": 5,
+    "recorded": 600,
+    "not recorded": 1,
+    "taken": 1000,
+    "passed": 50,
+    "overlap": 60,
+    "Unavailable": 20,
+    "LockLost": 15,
+    "Cancelled": 30,
+    "answer lost": 50,
+    "cut after": 50,
+    "ghosts carried out": 50,
+    "late": 50,
+    "trouble: crash": 100,
+    "trouble: pause": 100,
+    "trouble: step": 100,
+    "trouble: destroy": 100,
+    "trouble: leaderless": 100,
+}
+
+_EVERY = 600.0
+
+_FATES = (Fate.LOST, Fate.ANSWER_LOST, Fate.CUT_AFTER, Fate.GHOST, Fate.LATE, Fate.REFUSED)
+
+
+def _quiet_day(seed: int, retries: int = 9) -> Day:
+    """Two slots on three hosts that stand by, with clocks that differ."""
+    random = Random(seed)
+    return Day(
+        seed,
+        every=_EVERY,
+        slots=2,
+        work=random.choice((0.5, 5.0, 40.0)),
+        skew=random.choice((0.0, 2.0, 20.0)),
+        plan=CronPlan(
+            Every(_EVERY, 0, None),
+            splay=random.choice((0.0, 5.0)),
+            retry_crashed=retries,
+            standby=250.0,
+        ),
+    )
+
+
+_BOTH = {label(0, _EVERY), label(1, _EVERY)}
+
+
+@pytest.mark.slow
+def test_no_slot_is_begun_twice_whatever_happens() -> None:
+    """Skewed and stepping clocks, lost and late answers, pauses, crashes, destroyed sessions."""
+    total: Counter[str] = Counter()
+    for seed in range(200):
+        try:
+            total += Play(from_seed(seed)).play()
+        except Exception as error:
+            error.add_note(f"in the play of from_seed({seed})")
+            raise
+    rare = {what: total[what] for what, least in HAPPENS.items() if total[what] < least}
+    assert not rare, total
+
+
+@pytest.mark.parametrize("retries", [0, 9])
+def test_a_crash_before_any_request_begins_nothing_twice_and_standby_runs_every_slot(
+    retries: int,
+) -> None:
+    """One of three hosts dies at each of its steps in turn.  With retries each slot is run to its
+    end by somebody; without them at most one host ever begins it."""
+    crashes = 0
+    for seed in range(9):
+        for step in range(1, 30):
+            play = Play(_quiet_day(seed, retries))
+            play.hosts[seed % 3].crash_before = step
+            play.play()
+            crashes += play.hosts[seed % 3].crashed
+            if retries:
+                assert play.done() == _BOTH, (seed, step)
+            else:
+                assert len(play.starts) <= 2, (seed, step)
+    assert crashes > 80
+
+
+@pytest.mark.parametrize("fate", _FATES, ids=lambda fate: fate.value)
+def test_a_request_that_goes_wrong_at_any_step_costs_no_run_and_makes_no_second(fate: Fate) -> None:
+    """Each request of one of three hosts in turn, and the one after it."""
+    for step in range(24):
+        play = Play(_quiet_day(step, 0))
+        play.hosts[step % 3].fates.extend([*[Fate.WELL] * step, fate, fate])
+        play.play()
+        assert (play.done(), len(play.starts)) == (_BOTH, 2), step
+
+
+@pytest.mark.parametrize("skew", [0.0, 2.0, 149.0])
+def test_in_good_weather_each_slot_is_run_once(skew: float) -> None:
+    """By any host, without anybody standing by, also of clocks that are minutes apart."""
+    for seed in range(10):
+        plan = CronPlan(Every(_EVERY, 0, None))
+        play = Play(Day(seed, hosts=5, every=_EVERY, slots=2, skew=skew, plan=plan))
+        play.play()
+        assert (play.done(), len(play.starts)) == (_BOTH, 2), seed
+
+
+def test_a_job_longer_than_its_slot_never_overlaps_and_burns_no_slot() -> None:
+    """What is skipped is counted as an overlap; the slots in between are run."""
+    plan = CronPlan(Every(60.0, 0, None))
+    play = Play(Day(3, hosts=3, every=60.0, slots=6, work=80.0, plan=plan))
+    counts = play.play()
+    assert len(play.starts) == 3
+    assert counts["overlap"] > 3
+
+
+MUTANTS = (
+    Mutant(
+        "the record is overwritten, whatever is there",
+        "cron_change:cas",
+        '"Verb": "cas"',
+        '"Verb": "set"',
+    ),
+    Mutant(
+        "a claim whose answer was lost is not known again",
+        "cron_verdict:judge",
+        "record.claim == claim",
+        "record.claim == claim + 'x'",
+    ),
+    Mutant(
+        "what became of the claim is not known: it is run",
+        "cron_claim:Claim._claim",
+        "            raise\n",
+        "            return (yield from self._won(record))\n",
+    ),
+    Mutant(
+        "an attempt that is under way is taken for a crashed one",
+        "cron_entry:Entry.enter",
+        "if seen.lock is None or not seen.lock.session:",
+        "if retry:\n            self.undo = tuple\n            return None\n        if True:",
+    ),
+    Mutant(
+        "the record is not asked which slot was last",
+        "cron_verdict:judge",
+        "if record.slot == slot.label:",
+        "if False:",
+    ),
+    Mutant(
+        "an earlier slot is claimed after a later one",
+        "cron_verdict:judge",
+        "if record.epoch < slot.epoch:",
+        "if record.epoch != slot.epoch:",
+    ),
+    Mutant(
+        "each attempt is the first",
+        "cron_claim:Claim._claimed",
+        "old.attempt + 1 if again else 1",
+        "1",
+    ),
+    Mutant(
+        "who stands by takes one who only looked, and died, for a run that has ended",
+        "cron_entry:Entry._until_it_is_free",
+        "self._stood_by = _under_way(seen)",
+        "self._stood_by = True",
+    ),
+    Mutant(
+        "a run lock that was had for nothing is kept",
+        "cron_entry:Entry.let_go",
+        "yield from quietly(self.lock.release(self.owner))",
+        "yield from ()",
+    ),
+    Mutant(
+        "nobody stands by",
+        "cron_entry:Entry.standby",
+        "+ self.plan.standby",
+        "",
+    ),
+)
+
+
+def _finds_out() -> bool:
+    """Whether some play sees that something is wrong."""
+    try:
+        for seed in range(30):
+            Play(from_seed(seed)).play()
+        test_in_good_weather_each_slot_is_run_once(2.0)
+        for fate in (Fate.ANSWER_LOST, Fate.LOST, Fate.GHOST):
+            test_a_request_that_goes_wrong_at_any_step_costs_no_run_and_makes_no_second(fate)
+        test_a_crash_before_any_request_begins_nothing_twice_and_standby_runs_every_slot(9)
+    except Exception:  # noqa: BLE001 - a wrong flow fails anyhow
+        return True
+    except AssertionError:
+        return True
+    return False
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.story)
+def test_a_wrong_version_is_found_out(mutant: Mutant) -> None:
+    """Tests of the tests."""
+    with applied(mutant):
+        assert _finds_out()
