@@ -108,6 +108,7 @@ def _reset(record: CronRecord, last: Slot | None) -> CronRecord | None:
         record.name,
         last.label if last else "",
         last.epoch if last else None,
+        claim="reset" if last else "",
         state=CronState.IDLE,
         host=record.host if last else "",
         every=record.every,
@@ -116,7 +117,7 @@ def _reset(record: CronRecord, last: Slot | None) -> CronRecord | None:
         overlaps=record.overlaps,
         overlapped=record.overlapped,
         paused=record.paused,
-        history=history[: max(len(record.history), 1)],
+        history=history,
     )
 
 

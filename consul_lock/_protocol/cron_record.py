@@ -118,8 +118,8 @@ class CronRecord:
 
     def past(self, *, dead: bool) -> tuple[CronPast, ...]:
         """The history with this run in it; ``dead``: if it was under way, it is not any more."""
-        if not self.slot:
-            return self.history
+        if not self.slot or (self.epoch is not None and not self.attempt):
+            return self.history  # nothing was run: it is a time that an operator has set
         state = CronState.LOST if dead and self.state in UNDER_WAY else self.state
         this = CronPast(
             self.slot,

@@ -1,0 +1,334 @@
+"""A cron job on several hosts: the same in both faces, on a model and a real agent."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from consul_lock import ClockSkew, ConfigError, Conflict, CronState, LockLost
+from tests.contract.cron_room import HOUR, NINE, CronRoom
+from tests.contract.room import Room
+from tests.waiting import eventually
+
+
+@pytest.fixture
+def cron(room: Room) -> CronRoom:
+    """A job with this name, and nobody who has run it."""
+    return CronRoom(room)
+
+
+def test_a_slot_is_run_on_one_host_and_remembered(cron: CronRoom) -> None:
+    """The next host finds it done, the next slot is run, and what was before is in the history."""
+    first, second = cron.host(), cron.host()
+    with cron.claim(first) as run:
+        assert (run.outcome.value, run.slot, run.epoch) == ("run", "2027-01-15T08:00:00Z", NINE)
+        assert (run.attempt, run.lock.held) == (1, True)
+        record = cron.record()
+        assert (record.state, record.token) == (CronState.RUNNING, run.lock.token)
+        assert (record.session, record.crashed) == (run.lock.session_id, False)
+    assert run.recorded
+    assert cron.once(second) == "taken"
+    assert cron.once(second, NINE + HOUR) == "run"
+    record = cron.record()
+    assert (record.epoch, record.state, record.every) == (NINE + HOUR, CronState.DONE, HOUR)
+    assert [(past.epoch, past.state) for past in record.history] == [(NINE, CronState.DONE)]
+    assert cron.once(first) == "passed"
+
+
+def test_what_is_said_of_it_names_the_slot_and_who_ran_it(cron: CronRoom) -> None:
+    """For people; a job that is not run has no lock."""
+    assert cron.once(cron.host()) == "run"
+    with cron.claim(cron.host()) as run:
+        assert f"slot 2027-01-15T08:00:00Z of {cron.name!r}: already done by" in run.reason
+        assert (run.lock, bool(run), run.attempt) == (None, False, 0)
+
+
+def test_an_exception_is_recorded_as_a_failure_and_may_be_retried(cron: CronRoom) -> None:
+    """So many times as were allowed, each an attempt of its own."""
+    with pytest.raises(ZeroDivisionError), cron.claim(cron.host()):
+        raise ZeroDivisionError
+    assert cron.record().state is CronState.FAILED
+    assert cron.once(cron.host()) == "taken"
+    retrying = cron.host(retry_failed=1)
+    with pytest.raises(ZeroDivisionError), cron.claim(retrying):
+        raise ZeroDivisionError
+    assert cron.once(retrying) == "taken"
+    record = cron.record()
+    assert [record.attempt, *(past.attempt for past in record.history)] == [2, 1]
+
+
+@pytest.mark.parametrize("state, code", [("TIMEOUT", 124), ("FAILED", 3), ("DONE", 0)])
+def test_a_run_can_say_how_it_ended(cron: CronRoom, state: str, code: int) -> None:
+    """With an exit code, and how long it took."""
+    with cron.claim(cron.host()) as run:
+        run.ended(CronState[state], code)
+    record = cron.record()
+    assert (record.state, record.exit) == (CronState[state], code)
+    assert record.runtime is not None
+    assert record.runtime >= 0
+
+
+def test_an_earlier_run_that_is_alive_is_an_overlap_that_is_counted_once(cron: CronRoom) -> None:
+    """The slot is not burnt: whoever comes after its end still runs it."""
+    one, two = cron.host(), cron.host()
+    with cron.claim(cron.host()):
+        with cron.claim(one, NINE + HOUR) as skipped:
+            assert (skipped.outcome.value, skipped.first) == ("overlap", True)
+        with cron.claim(two, NINE + HOUR) as skipped:
+            assert (skipped.outcome.value, skipped.first) == ("overlap", False)
+    assert cron.record().overlaps == 1
+    assert cron.once(two, NINE + HOUR) == "run"
+
+
+def test_whoever_waits_for_an_earlier_run_runs_after_it(cron: CronRoom) -> None:
+    """As there is no next slot: an ID has no time that passes."""
+    with cron.claim(cron.host(slot="a")):
+        claim, entering = cron.start(cron.host(slot="b", overlap="wait"))
+        eventually(lambda: len(cron.room.operator.sessions()) > 0)
+        assert not entering.done()
+    run = entering.result(30)
+    assert run.outcome.value == "run"
+    claim.leave()
+
+
+def test_where_overlaps_are_allowed_there_is_no_run_lock(cron: CronRoom) -> None:
+    """Each slot is claimed all the same, and each run's end finds its place."""
+    host, other = cron.host(overlap="allow"), cron.host(overlap="allow")
+    with cron.claim(host) as run:
+        assert (run.outcome.value, run.lock) == ("run", None)
+        assert cron.once(other) == "taken"
+        with cron.claim(other, NINE + HOUR) as beside:
+            assert beside.outcome.value == "run"
+    assert cron.record().history[0].state is CronState.DONE
+
+
+def test_one_who_merely_looks_makes_nobody_skip(cron: CronRoom) -> None:
+    """A host that has the run lock to look at the record is waited for."""
+    looker = cron.hold_saying("cron: looking")
+    claim, entering = cron.start(cron.host())
+    cron.room.operator.destroy(looker)
+    run = entering.result(30)
+    assert run.outcome.value == "run"
+    claim.leave()
+
+
+@pytest.mark.parametrize("value", ["", "cron: running x"])
+def test_anything_else_that_holds_the_lock_is_an_overlap(cron: CronRoom, value: str) -> None:
+    """A run without a record that says so, or somebody who has taken the lock by hand."""
+    holder = cron.hold_saying(value)
+    assert cron.once(cron.host()) == "overlap"
+    cron.room.operator.destroy(holder)
+
+
+def test_a_pause_is_for_all_hosts_and_ends(cron: CronRoom) -> None:
+    """Also before the first run; a run that is under way is recorded beside it."""
+    host = cron.host()
+    cron.records.pause(cron.name, 7200.0, reason="deploy", by="me")
+    with cron.claim(host) as run:
+        assert (run.outcome.value, "by me: deploy" in run.reason) == ("paused", True)
+    assert cron.records.resume(cron.name) is True
+    assert cron.records.resume(cron.name) is False
+    with cron.claim(host):
+        cron.records.pause(cron.name)
+    record = cron.record()
+    assert (record.state, record.paused.until) == (CronState.DONE, None)
+    cron.forge(paused={"by": "x", "at": 1.0, "until": 2.0, "reason": ""})
+    assert cron.once(host, NINE + HOUR) == "run"
+
+
+def test_an_id_is_run_once_also_when_others_came_between(cron: CronRoom) -> None:
+    """As long as the history remembers it."""
+    assert [cron.once(cron.host(slot=slot)) for slot in "aabab"] == [
+        "run",
+        "taken",
+        "run",
+        "taken",
+        "taken",
+    ]
+
+
+def test_a_reset_lets_the_slot_run_again_or_sets_it_back(cron: CronRoom) -> None:
+    """For times and IDs; the history stays to be read."""
+    host, letter = cron.host(), cron.host(slot="a")
+    assert cron.records.reset(cron.name) is None
+    cron.once(host)
+    assert cron.records.reset(cron.name).state is CronState.IDLE
+    assert cron.once(letter) == "run"
+    cron.records.reset(cron.name)
+    assert cron.once(letter) == "run"
+    cron.records.reset(cron.name, "2027-01-15T08:00:00Z")
+    assert [cron.once(host), cron.once(host, NINE + HOUR)] == ["taken", "run"]
+    assert len(cron.record().history) == 3
+
+
+def test_a_slot_that_began_too_long_ago_is_skipped(cron: CronRoom) -> None:
+    """Without a word to Consul."""
+    host = cron.host(max_lateness=60)
+    assert cron.once(host, NINE + 61) == "late"
+    assert cron.records.record(cron.name) is None
+    assert cron.once(host, NINE + 59) == "run"
+
+
+def test_a_record_of_the_far_future_is_a_wrong_clock(cron: CronRoom) -> None:
+    """Near ones are a host that is a little fast."""
+    cron.once(cron.host(), NINE + HOUR)
+    assert cron.once(cron.host()) == "passed"
+    before = cron.room.operator.value(cron.key)
+    with pytest.raises(ClockSkew, match="a clock is wrong by 3600 s") as raised:
+        cron.once(cron.host(max_skew=3599))
+    assert raised.value.found == "2027-01-15T09:00:00Z"
+    assert raised.value.slot == "2027-01-15T08:00:00Z"
+    assert cron.room.operator.value(cron.key) == before
+
+
+@pytest.mark.parametrize(
+    "value, flags",
+    [
+        (b"hello", 0),
+        (b'{"v": 1, "slot": 5}', None),
+        (b'{"v": 2, "slot": 5}', None),
+        (b"", None),
+    ],
+    ids=["foreign", "damaged", "newer", "empty"],
+)
+def test_what_is_no_record_is_left_as_it_is(
+    cron: CronRoom, value: bytes, flags: int | None
+) -> None:
+    """Nothing is run, and neither a lock nor a session is taken."""
+    cron.once(cron.host())
+    operator = cron.room.operator
+    kept = operator.keys(cron.key)[cron.key]["Flags"] if flags is None else flags
+    operator.put_flags(cron.key, kept, value)
+    for host in (cron.host(), cron.host(overlap="allow")):
+        with pytest.raises(Conflict, match="left as it is"):
+            cron.once(host, NINE + HOUR)
+    for change in ("pause", "resume", "reset"):
+        with pytest.raises(Conflict):
+            getattr(cron.records, change)(cron.name)
+    assert operator.value(cron.key) == value
+    (problem,) = cron.records.below(cron.name)
+    assert (problem.name, "left as it is" in problem.problem) == (cron.name, True)
+
+
+def test_ids_and_times_are_not_mixed(cron: CronRoom) -> None:
+    """A host whose crontab is older would run what was run; the record says who is right."""
+    cron.once(cron.host())
+    with pytest.raises(Conflict, match="IDs or times, not both"):
+        cron.once(cron.host(slot="a"))
+
+
+def test_a_lost_run_lock_is_told_to_the_job_and_recorded(cron: CronRoom) -> None:
+    """As with any lock, and nothing that the job says of itself changes it."""
+    told = []
+    claim = cron.claim(cron.host(on_lost=told.append, watch=True))
+    run = claim.__enter__()
+    run.ended(CronState.DONE, 0)
+    cron.room.operator.destroy(run.lock.session_id)
+    eventually(run.lock.lost.is_set, message="the loss is noticed")
+    with pytest.raises(LockLost):
+        claim.leave()
+    assert (cron.record().state, len(told)) == (CronState.LOST, 1)
+
+
+def test_a_crashed_run_is_run_again_by_one_who_stands_by(cron: CronRoom) -> None:
+    """Once its lock-delay is over, and it counts as lost from the moment it is dead."""
+    first = cron.claim(cron.host())
+    run = first.__enter__()
+    claim, entering = cron.start(cron.host(retry_crashed=1, standby=60))
+    cron.room.operator.destroy(run.lock.session_id)
+    assert cron.record().shown is CronState.LOST
+    again = entering.result(40)
+    assert (again.outcome.value, again.attempt) == ("run", 2)
+    claim.leave()
+    with pytest.raises(LockLost):
+        first.leave()
+    record = cron.record()
+    assert (record.state, record.history[0].state) == (CronState.DONE, CronState.LOST)
+
+
+def test_the_next_slot_runs_after_a_crash_and_the_crashed_one_is_lost(cron: CronRoom) -> None:
+    """Without a retry nobody runs it again."""
+    first = cron.claim(cron.host())
+    run = first.__enter__()
+    cron.room.operator.destroy(run.lock.session_id)
+    assert cron.once(cron.host()) == "taken"
+    assert cron.once(cron.host(), NINE + HOUR) == "run"
+    assert cron.record().history[0].state is CronState.LOST
+    with pytest.raises(LockLost):
+        first.leave()
+
+
+def test_records_are_listed_and_are_no_locks(cron: CronRoom) -> None:
+    """A survey of locks shows what can be held, and a record cannot."""
+    cron.once(cron.host())
+    (record,) = cron.records.below(f"{cron.name.rpartition('/')[0]}/")
+    assert (record.name, record.state) == (cron.name, CronState.DONE)
+    client = cron.room.client()
+    survey = client.actor.do(cron.room.api.Survey, client.thing)
+    assert client.actor.do(survey.below, cron.name) == []
+
+
+def test_a_function_is_run_where_the_slot_is_ours(cron: CronRoom) -> None:
+    """By the guard, or decorated; elsewhere the result is None."""
+    host, told = cron.host(slot="x"), []
+    work = cron.room.face.function(lambda run: told.append(run.slot) or "done")
+    assert [host.run(work), host.run(work)] == ["done", None]
+    assert told == ["x"]
+    client = cron.room.client()
+    decorate = cron.room.api.once_per(cron.name, slot="y", client=client.thing)
+    decorated = decorate(cron.room.face.function(lambda a: a + 1))
+    assert [client.actor.do(decorated, 1), client.actor.do(decorated, 1)] == [2, None]
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"every": 60, "slot": "x"},
+        {"every": 0},
+        {"every": "1x"},
+        {"slot": ""},
+        {"slot": "x", "early": 3},
+        {"slot": "x", "offset": 3},
+        {"every": 60, "timezone": "UTC"},
+        {"every": 60, "overlap": "never"},
+        {"every": 60, "wait": 5},
+        {"every": 60, "overlap": "wait", "wait": -1},
+        {"every": 60, "overlap": "allow", "retry_crashed": 1},
+        {"every": 60, "retry_failed": -1},
+        {"every": 60, "retry_failed": 1.5},
+        {"every": 60, "history": 201},
+        {"every": 60, "splay": float("nan")},
+        {"every": 60, "standby": "1h"},
+        {"every": 60, "lock_delay": 90},
+        {"schedule": "* * * *"},
+        {"schedule": "61 * * * *"},
+        {"schedule": "0 0 30 2 *"},
+        {"schedule": "* * * * *", "timezone": "Europe/Atlantis"},
+        {"schedule": "* * * * *", "timezone": "../../etc/passwd"},
+        {"schedule": "* * * * *", "early": -1},
+    ],
+    ids=str,
+)
+def test_settings_that_cannot_work_are_refused_before_anything_is_sent(
+    options: dict[str, Any], room: Room
+) -> None:
+    """With the setting in the message."""
+    with pytest.raises(ConfigError, match=r"="):
+        room.main.do(room.api.CronGuard, room.name, **options)
+    if "lock_delay" not in options:
+        with pytest.raises(ConfigError, match=r"="):
+            room.api.once_per(room.name, **options)
+
+
+def test_the_record_is_the_json_of_the_contract(cron: CronRoom) -> None:
+    """For those who read it with other tools."""
+    cron.once(cron.host())
+    document = json.loads(cron.room.operator.value(cron.key) or b"")
+    wanted = {"v", "slot", "claim", "attempt", "state", "host", "pid", "session", "token", "every",
+              "offset", "claimed_at", "started_at", "finished_at", "exit", "runtime", "overlaps",
+              "paused", "history"}  # fmt: skip
+    assert wanted <= document.keys()
+    assert (document["v"], document["slot"], document["state"]) == (1, NINE, "done")
