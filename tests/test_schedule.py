@@ -1,0 +1,181 @@
+"""Slots by a cron expression: the instants of Debian's cron, also where the clocks are changed."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from consul_lock import ConfigError
+from consul_lock._schedule import Schedule
+
+_EXPRESSIONS = (
+    "*/10 * * * *",
+    "30 2 * * *",
+    "0 * * * *",
+    "15 1,2,3 * * *",
+    "0 3 * * 1-5",
+    "59 23 31 12 *",
+    "0 0 29 2 *",
+    "7 */6 1,15 * *",
+)
+_ZONES = ("UTC", "Europe/Berlin", "America/New_York", "Australia/Lord_Howe", "Asia/Kathmandu")
+
+_MOMENTS = st.floats(1.5e9, 2.2e9)
+
+# Around the days on which some of these zones change their clocks, minute by minute.
+_CHANGES = st.sampled_from([(2026, 3, 8), (2026, 3, 29), (2026, 10, 25), (2026, 11, 1)]).flatmap(
+    lambda day: st.integers(-600, 1800).map(
+        lambda minutes: datetime(*day, tzinfo=UTC).timestamp() + 60.0 * minutes
+    )
+)
+
+
+def schedule(expression: str, timezone: str = "UTC", early: float | None = None) -> Schedule:
+    return Schedule(expression, timezone, early)
+
+
+def labels(expression: str, timezone: str, first: str, count: int) -> list[str]:
+    """The slots from one on, found as each host finds them: by asking for the next instant."""
+    made, moment, found = schedule(expression, timezone), _epoch(first) - 1, list[str]()
+    while len(found) < count:
+        following = made.around(moment).next
+        assert following is not None
+        found.append(made.slot(following).label.removeprefix("2026-"))
+        moment = following
+    return found
+
+
+def _epoch(text: str) -> float:
+    return datetime.fromisoformat(text).timestamp()
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.sampled_from(_EXPRESSIONS), st.sampled_from(_ZONES), _MOMENTS | _CHANGES)
+def test_a_slot_is_the_instant_that_was_last_or_comes_at_once(
+    expression: str, timezone: str, now: float
+) -> None:
+    """Nothing lies between it and the moment, whichever way one counts, and it is its own slot."""
+    made = schedule(expression, timezone)
+    around = made.around(now)
+    assert around.last is not None
+    assert around.next is not None
+    assert around.last <= now < around.next
+    slot = made.slot(now)
+    assert slot.epoch in (around.last, around.next)
+    assert made.slot(slot.epoch or 0.0) == slot
+    assert made.around(around.last).last == around.last
+    assert made.around(around.next - 0.001).last == around.last
+    assert made.around(around.last - 0.001).next == around.last
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.sampled_from(_EXPRESSIONS), st.sampled_from(_ZONES), _CHANGES, st.floats(0, 7200))
+def test_labels_never_go_back(expression: str, timezone: str, now: float, later: float) -> None:
+    """Not even in the hour that comes twice."""
+    made = schedule(expression, timezone)
+    before, after = made.slot(now).epoch, made.slot(now + later).epoch
+    assert before is not None
+    assert after is not None
+    assert before <= after
+
+
+def test_a_job_whose_time_is_skipped_in_spring_runs_right_after_the_gap() -> None:
+    """Half past two does not exist on that day; the clock shows three."""
+    assert labels("30 2 * * *", "Europe/Berlin", "2026-03-28T00:00Z", 3) == [
+        "03-28T01:30:00Z",
+        "03-29T01:00:00Z",
+        "03-30T00:30:00Z",
+    ]
+
+
+def test_a_job_whose_time_comes_twice_in_autumn_runs_the_first_time() -> None:
+    """Half past two, in summer time; once that day."""
+    assert labels("30 2 * * *", "Europe/Berlin", "2026-10-24T00:00Z", 3) == [
+        "10-24T00:30:00Z",
+        "10-25T00:30:00Z",
+        "10-26T01:30:00Z",
+    ]
+
+
+def test_a_job_of_each_half_hour_runs_by_the_hours_that_really_pass() -> None:
+    """Four times in the two hours that are both called two o'clock, none in the hour skipped."""
+    assert labels("*/30 * * * *", "Europe/Berlin", "2026-10-25T00:00Z", 5) == [
+        "10-25T00:00:00Z",
+        "10-25T00:30:00Z",
+        "10-25T01:00:00Z",
+        "10-25T01:30:00Z",
+        "10-25T02:00:00Z",
+    ]
+    spring = labels("*/30 * * * *", "Europe/Berlin", "2026-03-29T00:30Z", 3)
+    assert spring == ["03-29T00:30:00Z", "03-29T01:00:00Z", "03-29T01:30:00Z"]
+
+
+@pytest.mark.parametrize("day, runs", [("2026-10-25", 25), ("2026-03-29", 23)])
+def test_an_hourly_job_runs_each_hour_of_a_long_or_short_day(day: str, runs: int) -> None:
+    """25 times in autumn, 23 in spring, by local midnight."""
+    zone = schedule("0 * * * *", "Europe/Berlin")._zone
+    begin = datetime.fromisoformat(day).replace(tzinfo=zone)
+    end = (begin + timedelta(days=1)).astimezone(UTC)
+    found = labels("0 * * * *", "Europe/Berlin", begin.astimezone(UTC).isoformat(), runs + 1)
+    assert [f"2026-{label}" < end.strftime("%Y-%m-%dT%H:%M:%SZ") for label in found] == [
+        *[True] * runs,
+        False,
+    ]
+
+
+def test_a_clock_that_is_a_little_behind_is_in_the_slot_that_its_daemon_fired_for() -> None:
+    """A quarter of the gap, thirty seconds at most, unless it is said otherwise."""
+    at = _epoch("2026-11-21T17:00Z")
+    hourly, minutely = schedule("0 * * * *"), schedule("* * * * *")
+    assert hourly.slot(at - 29).epoch == at
+    assert hourly.slot(at - 31).epoch == at - 3600
+    assert minutely.slot(at - 14).epoch == at
+    assert minutely.slot(at - 16).epoch == at - 60
+    assert schedule("0 * * * *", early=0.0).slot(at - 1).epoch == at - 3600
+
+
+def test_a_record_may_be_ahead_by_the_next_slot() -> None:
+    """A host that is fast takes it early, which is no reason for an alarm."""
+    day = schedule("0 3 * * *")
+    assert day.skew(day.slot(_epoch("2026-11-21T17:00Z"))) == 86400
+    minute = schedule("* * * * *")
+    assert minute.skew(minute.slot(_epoch("2026-11-21T17:00Z"))) == 300
+
+
+def test_without_the_extra_the_error_says_what_to_install() -> None:
+    """And a guard by ``every`` needs nothing of it."""
+    program = (
+        "import sys; sys.modules['cronsim'] = None\n"
+        "from consul_lock import ConfigError, CronGuard\n"
+        "CronGuard('a', every='1h')\n"
+        "try: CronGuard('a', schedule='0 * * * *')\n"
+        "except ConfigError as error: print(error)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=True
+    )
+    assert "pip install 'consul-lock-toolkit[cron]'" in done.stdout
+
+
+@pytest.mark.parametrize(
+    "expression",
+    [
+        "",
+        "* * * *",
+        "* * * * * *",
+        "x * * * *",
+        "60 * * * *",
+        "0 0 31 2 *",
+        "@daily",
+        "*/0 * * * *",
+    ],
+)
+def test_what_can_never_be_is_refused(expression: str) -> None:
+    """With the expression in the message."""
+    with pytest.raises(ConfigError, match="schedule="):
+        schedule(expression)
