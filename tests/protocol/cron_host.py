@@ -68,6 +68,8 @@ class CronHost(Host):
         self.crashed_at: float | None = None
         self.crash_before: int | None = None
         """The number of the request that it does not live to send; None: it lives."""
+        self.cut_before: int | None = None
+        """The number of the request at which somebody cuts it off; None: nobody does."""
         self.sent = 0
 
     # -- the daemon ------------------------------------------------------------------------------
@@ -155,6 +157,8 @@ class CronHost(Host):
         self.sent += 1
         if self.crash_before == self.sent:
             self.crash()
+        if self.cut_before == self.sent:
+            self.after(self.simulator.random.choice((0.0, 0.005, 0.05)), self.cut_off)
         letter = super().post(request, answer)
         if self.crashed:
             letter.reset(ghost=False)

@@ -123,6 +123,11 @@ class Play:
         """What was begun."""
         return {slot for slot, _ in self.starts}
 
+    def left(self) -> list[str]:
+        """Keys beside the record that are left, and clients that believe to hold something."""
+        keys = [key for key in self.world._server.kv.entries if not key.endswith("/.cron")]
+        return [*keys, *(f"host {host.number}" for host in self.hosts if host.core.holds)]
+
     def done(self) -> set[str]:
         """What was run to its end."""
         return {start.slot for host in self.hosts for start in host.ended}

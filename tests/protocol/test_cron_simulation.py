@@ -101,6 +101,18 @@ def test_a_crash_before_any_request_begins_nothing_twice_and_standby_runs_every_
     assert crashes > 50
 
 
+def test_whoever_is_cut_off_at_any_step_leaves_no_lock_and_makes_no_second_start() -> None:
+    """Ctrl-C, or a cancelled task: while claiming, in the job, or while its end is recorded."""
+    cut = 0
+    for seed in range(4):
+        for step in range(1, 26):
+            play = Play(_quiet_day(seed, 9))
+            play.hosts[step % 3].cut_before = step
+            cut += play.play()["Cancelled"]
+            assert (play.left(), len(play.slots())) == ([], 2), (seed, step)
+    assert cut > 40
+
+
 @pytest.mark.parametrize("fate", _FATES, ids=lambda fate: fate.value)
 def test_a_request_that_goes_wrong_at_any_step_costs_no_run_and_makes_no_second(fate: Fate) -> None:
     """Each request of one of three hosts in turn, and the one after it."""
