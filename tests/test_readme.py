@@ -12,11 +12,12 @@ import pytest
 
 ROOT = pathlib.Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
-BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
+CRON = (ROOT / "docs" / "cron.md").read_text()
+BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```$", README + CRON, re.MULTILINE | re.DOTALL)
 
 
 def blocks(language: str) -> list[str]:
-    """The blocks of the README in one language."""
+    """The blocks of the README, and of docs/cron.md, in one language."""
     return [text for found, text in BLOCKS if found == language]
 
 

@@ -167,6 +167,37 @@ def decorated() -> None:
     waits("one")  # type: ignore[arg-type] # parameters are those of the function
 
 
+@consul_lock.once_per("nightly", every="1d", overlap="wait", lock_delay=15)
+def once(size: int) -> str:
+    return "x" * size
+
+
+def guarded(client: consul_lock.Client) -> None:
+    guard = consul_lock.CronGuard("nightly", client=client, every=3600, retry_crashed=1, ttl=15)
+    with guard.claim(at=1.5) as run:
+        assert_type(run, consul_lock.CronRun[consul_lock.Lock])
+        assert_type(run.lock, consul_lock.Lock | None)
+        assert_type(run.outcome, consul_lock.CronOutcome)
+        run.ended(consul_lock.CronState.FAILED, 3)
+    assert_type(guard.run(lambda run: run.attempt), int | None)
+    assert_type(once(1), str | None)
+    records = consul_lock.CronRecords(client)
+    assert_type(records.record("nightly"), consul_lock.CronRecord | None)
+    assert_type(records.reset("nightly", 5.0), consul_lock.CronRecord | None)
+    consul_lock.CronGuard("a", everyy=5)  # type: ignore[call-arg] # no such option
+    consul_lock.CronGuard("a", every=5, overlap="no")  # type: ignore[arg-type] # no such word
+
+
+async def guarded_async(client: aio.Client) -> None:
+    async with aio.CronGuard("nightly", client=client, slot="a").claim() as run:
+        assert_type(run.lock, aio.Lock | None)
+
+    async def work(run: aio.CronRun[aio.Lock]) -> int:
+        return run.attempt
+
+    assert_type(await aio.CronGuard("nightly", slot="a").run(work), int | None)
+
+
 def errors(error: ConsulLockError, lost: consul_lock.LockLost) -> None:
     assert_type(error.key, str | None)
     assert_type(error.session, str | None)
