@@ -18,7 +18,7 @@ from consul_lock._protocol.flow import Flow, Now, Sleep
 from consul_lock._protocol.persist import QUICKER
 from consul_lock._protocol.records import Pair
 from consul_lock._protocol.release import quietly
-from consul_lock._protocol.run_lock import RunLock, looks
+from consul_lock._protocol.run_lock import OPERATIONS, RunLock, looks
 from consul_lock.errors import Unavailable
 
 # Seconds to wait for one who holds the run lock only to look at the record, which takes
@@ -146,9 +146,12 @@ class Entry:
             self.undo = None
 
     def disproved(self, outcome: Outcome) -> Flow[None]:
-        """A write was refused: was that because the lock is not ours any more?"""
+        """A write was refused: was that because the lock is not ours any more?
+
+        Consul names the lock-delay before it looks whether the lock was ours.
+        """
         hold = self.lock.hold if self.lock else None
-        if self.lock is not None and hold is not None and outcome.refusals(0, 1):
+        if self.lock is not None and hold is not None and outcome.refusals(0, OPERATIONS):
             reason = yield from self.lock.examine(hold, None, None)
             if reason is not None:
                 yield from self.lock.client.lose(hold, reason)

@@ -10,6 +10,9 @@ from consul_lock.errors import Unavailable
 # Seconds: the least time-out of a request that is sent at all.
 _LEAST = 0.5
 
+# Seconds of a pause, at least.
+_PAUSE_LEAST = 0.1
+
 
 class Patience:
     """How long Consul may fail us without a break, and has."""
@@ -38,7 +41,8 @@ class Patience:
         end = self._since + (self._client.retry_for if self._within is None else self._within)
         if self._client.closed or now >= end:
             raise error
-        most = min(pause(self._times), end - now)
+        # Never less: towards the end, pauses of half of what is left would be without number.
+        most = min(pause(self._times), max(end - now, _PAUSE_LEAST))
         self._times += 1
         yield Sleep(most / 2, most)
 

@@ -22,6 +22,10 @@ LOOKING = "cron: looking"
 """The value of whoever has the lock only to look at the record."""
 
 
+OPERATIONS = 2
+"""How many operations of a claim are about the lock: the first ones."""
+
+
 class RunLock(LockCore):
     """A lock that is tried once, whatever goes wrong with Consul meanwhile."""
 
