@@ -92,6 +92,10 @@ class CronGuard:
             lock = run.lock
             return await while_held(lock.lost, fn(run), lock.ensure_held)
 
+    def slot(self, at: float) -> str:
+        """The slot of a time (seconds since the epoch), as a claim at that time has it.  No I/O."""
+        return self._core.plan.rhythm.slot(at).label
+
     @property
     def name(self) -> str:
         """The name it was made with."""

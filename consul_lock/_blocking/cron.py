@@ -86,6 +86,10 @@ class CronGuard:
         with self.claim() as run:
             return fn(run) if run else None
 
+    def slot(self, at: float) -> str:
+        """The slot of a time (seconds since the epoch), as a claim at that time has it.  No I/O."""
+        return self._core.plan.rhythm.slot(at).label
+
     @property
     def name(self) -> str:
         """The name it was made with."""

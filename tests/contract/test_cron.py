@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from typing import Any
 
@@ -9,6 +10,7 @@ import pytest
 
 from consul_lock import ClockSkew, ConfigError, Conflict, CronState, LockLost
 from tests.contract.cron_room import HOUR, NINE, CronRoom
+from tests.contract.faces import Asyncio, Threads
 from tests.contract.room import Room
 from tests.waiting import eventually
 
@@ -22,6 +24,7 @@ def cron(room: Room) -> CronRoom:
 def test_a_slot_is_run_on_one_host_and_remembered(cron: CronRoom) -> None:
     """The next host finds it done, the next slot is run, and what was before is in the history."""
     first, second = cron.host(), cron.host()
+    assert first.slot(NINE - 30) == "2027-01-15T08:00:00Z"
     with cron.claim(first) as run:
         assert (run.outcome.value, run.slot, run.epoch) == ("run", "2027-01-15T08:00:00Z", NINE)
         assert (run.attempt, run.lock.held) == (1, True)
@@ -212,6 +215,18 @@ def test_what_is_no_record_is_left_as_it_is(
     assert (problem.name, "left as it is" in problem.problem) == (cron.name, True)
 
 
+def test_a_name_that_is_used_otherwise_is_a_conflict(cron: CronRoom) -> None:
+    """Its lock is a semaphore, say: there is no telling whether a run is alive."""
+    key = f"{cron.name}/.lock"
+    cron.room.operator.put_flags(key, 16210313421097356768, b"{}")
+    with pytest.raises(Conflict, match="not a lock"):
+        cron.once(cron.host())
+    assert cron.records.record(cron.name) is None
+    assert cron.room.operator.value(key) == b"{}"
+    cron.room.operator.delete(key)
+    cron.room.left.discard(cron.key)  # there is none
+
+
 def test_ids_and_times_are_not_mixed(cron: CronRoom) -> None:
     """A host whose crontab is older would run what was run; the record says who is right."""
     cron.once(cron.host())
@@ -280,6 +295,46 @@ def test_a_function_is_run_where_the_slot_is_ours(cron: CronRoom) -> None:
     decorate = cron.room.api.once_per(cron.name, slot="y", client=client.thing)
     decorated = decorate(cron.room.face.function(lambda a: a + 1))
     assert [client.actor.do(decorated, 1), client.actor.do(decorated, 1)] == [2, None]
+
+
+@pytest.mark.parametrize("face", [Asyncio], indirect=True, ids=["asyncio"])
+def test_a_coroutine_is_cancelled_when_the_run_lock_is_lost(cron: CronRoom) -> None:
+    """And the loss is what is told, not the cancellation."""
+    story: list[Any] = []
+
+    async def work(run: Any) -> None:
+        story.append(run.lock.session_id)
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            story.append("cancelled")
+            raise
+
+    running = cron.host(watch=True).start("run", work)
+    eventually(lambda: story, message="it has begun")
+    cron.room.operator.destroy(story[0])
+    with pytest.raises(LockLost):
+        running.result(30)
+    assert story[1:] == ["cancelled"]
+    assert cron.record().state is CronState.LOST
+
+
+@pytest.mark.parametrize("face", [Threads], indirect=True, ids=["threads"])
+def test_a_function_in_a_thread_sees_the_loss_of_the_run_lock(cron: CronRoom) -> None:
+    """If it looks: nobody can stop it from outside."""
+    story: list[Any] = []
+
+    def work(run: Any) -> None:
+        story.append(run.lock.session_id)
+        assert run.lock.lost.wait(30)
+        run.lock.ensure_held()
+
+    running = cron.host(watch=True).start("run", work)
+    eventually(lambda: story, message="it has begun")
+    cron.room.operator.destroy(story[0])
+    with pytest.raises(LockLost):
+        running.result(30)
+    assert cron.record().state is CronState.LOST
 
 
 @pytest.mark.parametrize(
