@@ -152,6 +152,14 @@ def test_an_id_is_run_once_also_when_others_came_between(cron: CronRoom) -> None
     ]
 
 
+def test_the_history_is_as_long_as_was_asked_for(cron: CronRoom) -> None:
+    """What is older is forgotten, IDs included."""
+    assert [cron.once(cron.host(slot=slot, history=1)) for slot in "abca"] == ["run"] * 4
+    assert [past.slot for past in cron.record().history] == ["c"]
+    assert cron.once(cron.host(slot="d", history=0)) == "run"
+    assert cron.record().history == ()
+
+
 def test_a_reset_lets_the_slot_run_again_or_sets_it_back(cron: CronRoom) -> None:
     """For times and IDs; the history stays to be read."""
     host, letter = cron.host(), cron.host(slot="a")
