@@ -12,7 +12,7 @@ from consul_lock._protocol.cron import CronCore
 from consul_lock._protocol.cron_claim import Claim
 from consul_lock._protocol.cron_run import CronRun
 from consul_lock._protocol.cron_verdict import CronOutcome, CronPlan
-from consul_lock._protocol.flow import Job, Request
+from consul_lock._protocol.flow import Job, Request, Wall
 from consul_lock._protocol.primitive import Settings
 from consul_lock._protocol.run_lock import RunLock
 from consul_lock._protocol.slot import Every
@@ -91,6 +91,19 @@ def test_a_run_costs_eight_requests() -> None:
         "cas",
         "check-not-exists+unlock+delete",
     ]
+
+
+def test_the_slot_is_that_of_the_firing_not_of_the_end_of_the_splay() -> None:
+    """Fired a second before the next slot, and half a minute of splay: still the old one."""
+    crond = Crond()
+    client = crond.client()
+    core = CronCore(client, NAME, CronPlan(Every(60.0, 0, 0.0), splay=30.0, overlap="allow"))
+    _, job = core.claim(None, None, "me")
+    crond.world.advance(59.0 - crond.perform(Wall()) % 60)
+    fired = crond.perform(Wall())
+    run = crond.run(job)
+    assert crond.perform(Wall()) // 60 > fired // 60
+    assert run.epoch == fired // 60 * 60
 
 
 def test_one_who_is_stuck_while_looking_is_waited_for_five_seconds() -> None:

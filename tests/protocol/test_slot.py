@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from math import floor
 
 import pytest
@@ -80,6 +81,13 @@ def test_a_day_with_an_offset_keeps_its_edges_away_from_the_firing() -> None:
     assert [rhythm.slot(now).epoch for now in fired] == [
         86400.0 * day + 43200 for day in (9, 10, 11, 12)
     ]
+
+
+def test_the_hours_of_a_long_day_are_all_slots() -> None:
+    """25 of them when the clocks are put back, as the edges are in UTC."""
+    begin, end = (datetime.fromisoformat(f"2026-10-25T{t}") for t in ("00:00+02:00", "23:59+01:00"))
+    minutes = range(int(begin.timestamp()), int(end.timestamp()), 60)
+    assert len({Every("1h", 0, 0.0).slot(now).label for now in minutes}) == 25
 
 
 def test_an_id_is_a_slot_at_any_time() -> None:
