@@ -28,8 +28,8 @@ _PLAIN = {
     "attempt": int, "claim": str, "host": str, "pid": int, "session": str, "token": int,
     "schedule": str, "overlaps": int, "overlapped": str,
 }  # fmt: skip
-_NUMBERS = ("offset", "claimed_at")
-_MAYBE = ("every", "started_at", "finished_at", "runtime")
+_NUMBERS = ("offset",)
+_MAYBE = ("every", "claimed_at", "started_at", "finished_at", "runtime")
 
 
 def encode(record: CronRecord) -> bytes:
@@ -42,7 +42,8 @@ def encode(record: CronRecord) -> bytes:
         **plain,
         "exit": record.exit,
         "paused": record.paused._asdict() if record.paused else None,
-        "history": [_past_out(past) for past in record.history],
+        # As it grew: what comes later is further down.
+        "history": [_past_out(past) for past in reversed(record.history)],
     }
     return json.dumps(document, separators=(",", ":")).encode()
 
@@ -110,7 +111,7 @@ def _record(document: dict[str, Any], name: str, index: int) -> CronRecord:
         **plain,
         exit=_maybe(document, "exit", _whole),
         paused=None if paused is None else _pause(paused),
-        history=tuple(_past(past) for past in _typed(document, "history", list)),
+        history=tuple(_past(past) for past in reversed(_typed(document, "history", list))),
         index=index,
     )
 

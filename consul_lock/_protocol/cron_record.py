@@ -84,7 +84,7 @@ class CronRecord:
     every: float | None = None
     offset: float = 0.0
     schedule: str = ""
-    claimed_at: float = 0.0
+    claimed_at: float | None = None
     started_at: float | None = None
     finished_at: float | None = None
     exit: int | None = None
@@ -128,7 +128,7 @@ class CronRecord:
             state,
             self.host,
             self.claim,
-            self.claimed_at,
+            self.claimed_at or 0.0,
             self.runtime,
             self.exit,
         )

@@ -395,3 +395,9 @@ def test_the_record_is_the_json_of_the_contract(cron: CronRoom) -> None:
               "paused", "history"}  # fmt: skip
     assert wanted <= document.keys()
     assert (document["v"], document["slot"], document["state"]) == (1, NINE, "done")
+    for slot in (1, 2):
+        cron.once(cron.host(), NINE + slot * HOUR)
+    document = json.loads(cron.room.operator.value(cron.key) or b"")
+    assert [past["slot"] for past in document["history"]] == [NINE, NINE + HOUR]
+    dates = [past["claimed_at"] for past in (*document["history"], document)]
+    assert dates == sorted(dates)
