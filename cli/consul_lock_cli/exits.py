@@ -62,6 +62,8 @@ _LIBRARY = "consul_lock.errors."
 _SOURCE = "'consul-lock config' shows where the token comes from"
 
 _DENIED = r"(.*?): the token may not do this .*?; it needs the rule +("
+_CLOCKS = "'timedatectl' shows whether a clock is right; reset the record when all of them are"
+
 _NEEDED = rf"the token needs  \2  ; {_SOURCE}"
 
 # The library advises programs, which have arguments; we advise people, who have options.  So
@@ -155,6 +157,11 @@ _CASES = [
         "consul_lock_cli.config_file.BadSetting", "", ExitCode.CONFIG, "",
         "'consul-lock config' shows the settings, and where each comes from",
     ),
+    _Case(
+        "ClockSkew", r"(.*?), and [^,]* are believed;", ExitCode.CONFIG, r"\1",
+        _CLOCKS,
+    ),
+    _Case("ClockSkew", "", ExitCode.CONFIG, "", _CLOCKS),
     _Case("LockTimeout", "", ExitCode.HELD, "", "-w waits longer"),
     _Case("LockLost", "", ExitCode.LOST, "", "a longer --lock-delay rides out a longer outage"),
     _Case(

@@ -20,6 +20,7 @@ from consul_lock_cli.main import cli
         (errors.Conflict(), 65),
         (errors.Refused(), 73),
         (errors.ConfigError(), 78),
+        (errors.ClockSkew(), 78),
         (errors.LockTimeout(), 75),
         (errors.LockLost(), 76),
         (errors.NotHeld(), 70),
