@@ -185,11 +185,6 @@ def _nobody(text: str) -> None:
 class Commands(click.Group):
     """A group whose commands, whoever made them, take settings from everywhere."""
 
-    def add_command(self, cmd: click.Command, name: str | None = None) -> None:
-        """Add it, with our context."""
-        _adopt(cmd)
-        super().add_command(cmd, name)
-
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """The command of that name; some have a second one."""
         return super().get_command(ctx, _ALIASES.get(cmd_name, cmd_name))
@@ -212,12 +207,10 @@ class Commands(click.Group):
         return super().main(*args, **more)
 
 
-def _adopt(command: click.Command) -> None:
+def adopt(command: click.Command) -> None:
+    """Let a command take settings from everywhere."""
     if not issubclass(command.context_class, SettingsContext):
         command.context_class = SettingsContext
-    if isinstance(command, click.Group):
-        for each in command.commands.values():
-            _adopt(each)
 
 
 def _blame(error: click.UsageError, ctx: SettingsContext) -> None:

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-import importlib
 import itertools
-import keyword
 import os
 import signal
 import sys
-from collections.abc import Iterator, MutableMapping, Sequence
+from collections.abc import Sequence
 from typing import NoReturn
 
 import click
@@ -17,6 +15,7 @@ import click
 from consul_lock_cli.commands import Commands
 from consul_lock_cli.exits import ExitCode, complaint, failure
 from consul_lock_cli.interruption import Interrupted
+from consul_lock_cli.lazy import Lazy
 from consul_lock_cli.signals import die_by
 from consul_lock_cli.talk import Misuse, Talk
 
@@ -24,39 +23,11 @@ _COMMANDS = (
     "run", "leader", "ls", "status", "holders", "watch", "wait", "break", "doctor", "config",
     "completion", "dev", "version",
 )  # fmt: skip
-"""Each is in the module of its name; that of a keyword of Python has a _ behind it."""
-
-
-class _Lazy(MutableMapping[str, click.Command]):
-    """The commands by name.  The module of one is imported when that one is asked for: whoever
-    runs one command does not pay for the others."""
-
-    def __init__(self) -> None:
-        self._loaded: dict[str, click.Command] = {}
-
-    def __getitem__(self, name: str) -> click.Command:
-        if name in _COMMANDS and name not in self._loaded:
-            python = f"{name}_" if keyword.iskeyword(name) else name
-            module = importlib.import_module(f"consul_lock_cli.{python}")
-            cli.add_command(getattr(module, python), name)
-        return self._loaded[name]
-
-    def __setitem__(self, name: str, command: click.Command) -> None:
-        self._loaded[name] = command
-
-    def __delitem__(self, name: str) -> None:
-        del self._loaded[name]
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(_COMMANDS)
-
-    def __len__(self) -> int:
-        return len(_COMMANDS)
 
 
 @click.group(
     cls=Commands,
-    commands=_Lazy(),
+    commands=Lazy(_COMMANDS),
     no_args_is_help=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
