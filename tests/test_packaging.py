@@ -126,4 +126,4 @@ def test_the_project_file_agrees_with_the_design() -> None:
     assert project["requires-python"] == ">=3.11"
     assert project["dependencies"] == ["python-consul2>=0.1.5", "click>=8.1"]
     assert project["optional-dependencies"]["asyncio"] == ["aiohttp>=3.9"]
-    assert project["scripts"] == {"consul-lock": "consul_lock_cli.main:main"}
+    assert project["scripts"] == {"consul-lock": "consul_lock_cli.entry:main"}

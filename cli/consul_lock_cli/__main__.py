@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from consul_lock_cli.main import main
+from consul_lock_cli.entry import main
 
 main()

@@ -13,12 +13,12 @@ import json
 import os
 import signal
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
 from typing import NoReturn
 
 from consul_lock_cli import libc
 from consul_lock_cli.exits import ExitCode
 from consul_lock_cli.guardian import Guardian
+from consul_lock_cli.inherited import inherited
 from consul_lock_cli.manner import Manner
 from consul_lock_cli.signals import Signals, give_back
 
@@ -126,7 +126,7 @@ def _become(
         if output is not None:
             os.dup2(output, 1)
             os.dup2(output, 2)
-        environment = {k: v for k, v in {**_our_own(), **changes}.items() if v is not None}
+        environment = {k: v for k, v in {**inherited(), **changes}.items() if v is not None}
         # From here on a signal takes effect, one that came while we waited too.
         give_back(signals)
         os.execvpe(command[0], tuple(command), environment)
@@ -142,21 +142,6 @@ def _read_nothing() -> None:
     os.dup2(nothing, 0)
     # dup2 leaves it as it was if it was 0 already.
     os.set_inheritable(0, True)
-
-
-def _our_own() -> dict[str, str]:
-    """The environment that we were started with.
-
-    Where no locale is set, as under cron, Python puts an LC_CTYPE into it at its start.
-    """
-    ours = dict(os.environ)
-    try:
-        before = b"\0" + Path("/proc/self/environ").read_bytes()
-    except OSError:
-        return ours
-    if b"\0LC_CTYPE=" not in before:
-        ours.pop("LC_CTYPE", None)
-    return ours
 
 
 def _wait(go: int) -> dict[str, str | None] | None:

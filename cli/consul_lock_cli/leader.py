@@ -11,6 +11,7 @@ import click
 from consul_lock_cli.ancestors import refuse_ours
 from consul_lock_cli.campaign import AGAIN
 from consul_lock_cli.ending import Why
+from consul_lock_cli.inherited import inherited
 from consul_lock_cli.locking import session_options
 from consul_lock_cli.manner import Manner, command_options
 from consul_lock_cli.options import COMMAND, DURATION, NAME, Connection, Runner, connection_options
@@ -83,7 +84,6 @@ def _once_more(report: Report) -> None:
     """Begin anew, as the same process: the library has started threads by now, and what has
     threads cannot fork a command safely."""
     report.survive()
-    os.environ[AGAIN] = "1"
     # Signals stay blocked, so none is lost.  Nothing of ours is open but what Python opened,
     # which closes itself.
-    os.execv(sys.executable, sys.orig_argv)
+    os.execve(sys.executable, sys.orig_argv, {**inherited(), AGAIN: "1"})

@@ -61,6 +61,39 @@ Waiting
     test_run: test_a_plain_value_at_the_key_is_never_overwritten
     test_kinds: test_who_disagrees_on_the_kind_is_65_and_leaves_nothing
 
+Signals, groups, terminals
+  TERM that is trapped: its code is ours, and it was seen once; who ignores it is killed in time
+    test_supervise: test_term_is_seen_once_and_the_code_after_it_counts
+    test_supervise: test_who_ignores_term_is_killed_after_the_grace
+  Other signals reach the command, and we live
+    test_supervise: test_other_signals_reach_the_command_and_we_live
+  Under nohup a hangup is ignored by both
+    test_inherited: test_under_nohup_a_hangup_passes_us_by
+  A stubborn grandchild is killed, and only then the lock is released
+    test_supervise: test_grandchildren_are_gone_before_we_end
+    test_run: test_the_lock_is_released_only_when_the_group_is_gone
+  KILL for us: the group is stopped; for the guardian too: the command dies; SIGSTOP: in time
+    test_guardian: test_if_we_are_killed_the_whole_group_gets_one_term
+    test_guardian: test_the_command_dies_though_the_guardian_is_killed_too
+    test_loss: test_while_we_are_stopped_nobody_else_begins_beside_the_command
+  Killed before the command runs: it never does; TERM then is 143, and the lock is free
+    test_guardian: test_a_command_that_was_never_started_never_is
+    test_hold: test_a_stop_before_the_command_runs_keeps_it_from_running
+  A daemon that left the group goes on, without a descriptor of ours
+    test_supervise: test_a_daemon_that_left_the_group_goes_on
+  At a terminal: input, the keys that interrupt, full screens, modes, jobs of the shell
+    test_terminal: test_the_command_reads_what_is_typed
+    test_terminal: test_a_typed_interrupt_ends_the_command_and_us
+    test_terminal: test_a_full_screen_program_is_usable
+    test_terminal: test_the_modes_of_the_terminal_survive_a_killed_command
+    test_terminal: test_a_background_command_can_be_fetched
+    test_terminal: test_the_command_can_be_put_aside_and_go_on
+  Under timeout(1) the command is gone when the time is over
+    test_supervise: test_under_timeout_the_command_is_gone_in_time
+  SIGCHLD and SIGPIPE that are ignored at our start: it works, and the command has its own PIPE
+    test_inherited: test_what_was_ignored_at_our_start_stays_so
+    test_supervise: test_the_command_dies_of_a_broken_pipe
+
 Losing the lock
   A destroyed session, or a deleted key: TERM, 76, and no session is left
     test_loss: test_a_lock_that_is_taken_away_stops_the_command

@@ -77,6 +77,20 @@ def test_a_lost_lead_stops_the_command_and_it_campaigns_again(
     assert sessions(leader.pid) == []
 
 
+def test_a_later_term_has_the_environment_of_the_first(address: str, key: str) -> None:
+    """Python adds to an environment without a locale, and so do we to begin anew."""
+    given = {k: v for k, v in environment(address).items() if k[:3] not in ("LC_", "LAN")}
+    tell = "echo ${LC_CTYPE-none} ${CONSULLOCK_AGAIN-none} $CONSUL_LOCK_SESSION"
+    script = f"trap 'exit 0' TERM; {tell}; while :; do sleep 0.05; done"
+    arguments = ["leader", "--key", key, *_QUICK, "--", "sh", "-c", script]
+    with Running(arguments, given) as running:
+        *first, session = running.line().split()
+        assert consul(address, "PUT", f"/v1/session/destroy/{session}")
+        *second, other = running.line().split()
+        assert session != other
+        assert first == second == ["none", "none"]
+
+
 def test_a_descriptor_for_the_report_survives_a_lost_lead(
     address: str, key: str, tmp_path: Path
 ) -> None:

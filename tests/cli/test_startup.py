@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -77,3 +78,24 @@ def _settled(mark: str, command: int) -> list[Helper]:
     except AssertionError:
         pass  # the caller says what is wrong
     return found
+
+
+# `click` is imported by everything, and at that moment somebody types Ctrl-C.
+_INTERRUPTED = """
+import os, signal, sys
+class Typing:
+    def find_spec(self, name, *rest):
+        if name == "click": os.kill(os.getpid(), signal.SIGINT)
+sys.meta_path.insert(0, Typing())
+from consul_lock_cli.entry import main
+sys.argv[1:] = ["version"]
+main()
+"""
+
+
+def test_an_interrupt_while_we_start_is_quiet() -> None:
+    """We die of it, as any program, and not with a traceback of our imports."""
+    result = subprocess.run(
+        [sys.executable, "-c", _INTERRUPTED], capture_output=True, text=True, check=False
+    )
+    assert (result.returncode, result.stdout, result.stderr) == (-signal.SIGINT, "", "")
