@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import threading
 import time
 from typing import TYPE_CHECKING, Any
@@ -34,7 +33,7 @@ def campaign(
     then.  After that Consul may be away for as long as it likes, but for ``wait``; that is told,
     once when it has been away for --retry-for, and once when it is back.
     """
-    if os.environ.pop(AGAIN, None) is None:
+    if not patience.reached:
         _reach(election, patience.retry_for if wait is None else min(wait, patience.retry_for))
     over, away = threading.Event(), threading.Event()
     asked = (election, patience.retry_for, talk, over, away)

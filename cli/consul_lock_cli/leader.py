@@ -72,7 +72,9 @@ def leader(
     refuse_ours(what, wait, connection.place())
     check_timing(what.ttl, what.lock_delay, manner.kill_after, unsafe=manner.unsafe_timing)
     retry_for = connection.settings["retry_for"]
-    wanted = Wanted(what, Patience(wait, retry_for=retry_for), manner)
+    # Before the command is forked, which is not to see it.
+    reached = os.environ.pop(AGAIN, None) is not None
+    wanted = Wanted(what, Patience(wait, retry_for=retry_for, reached=reached), manner)
     done = hold_around(wanted, command, connection, talk, report)
     if not done.asked and done.ended is not None and done.ended.stopped is Why.LOST:
         talk.tell(f"campaigning for {what.title} again", event="campaigning")

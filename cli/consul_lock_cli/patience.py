@@ -25,6 +25,8 @@ class Patience(NamedTuple):
     min_hold: float = 0.0
     retry_for: float = 15.0
     """Of a leader: for how long to try to reach Consul, before it has been reached once."""
+    reached: bool = False
+    """It has been, in an earlier term."""
 
 
 _OPTIONS = [
@@ -68,8 +70,7 @@ def patience_options(command: Callable[..., Any]) -> Callable[..., Any]:
 
     @functools.wraps(command)
     def with_patience(nonblock: bool, wait: float | None, **values: Any) -> Any:
-        names = Patience._fields[1:-1]
-        given = {name: values.pop(name) for name in names}
+        given = {name: values.pop(name) for name in Patience._fields[1:] if name in values}
         return command(patience=Patience(0.0 if nonblock else wait, **given), **values)
 
     decorated: Callable[..., Any] = with_patience
