@@ -11,6 +11,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -64,7 +65,8 @@ class Running:
         if self._process.poll() is None:
             # Its children go first, as they are not told if it is killed: each by its own pid.
             for child in self.children():
-                os.kill(child, signal.SIGKILL)
+                with suppress(ProcessLookupError):
+                    os.kill(child, signal.SIGKILL)
             self._process.kill()
             self._process.wait()
         assert self._process.stdout is not None
