@@ -2,7 +2,7 @@
 
 python benchmarks/peers.py [--quick] [--only NAME] [--print]
 
-Runs them all and writes the table of docs/peers.md; --quick leaves the slow situations as they
+Runs them all and writes the table of docs/cli.md; --quick leaves the slow situations as they
 are on the page.  It takes about four minutes, --quick a few seconds.
 """
 
@@ -18,7 +18,7 @@ from peer_situations import SITUATIONS, Situation
 from peer_stand import Stand
 from peer_tools import TOOLS, Tool
 
-PAGE = Path(__file__).resolve().parent.parent / "docs" / "peers.md"
+PAGE = Path(__file__).resolve().parent.parent / "docs" / "cli.md"
 
 _TABLE = re.compile(r"(<!-- peers: begin -->\n).*?(<!-- peers: end -->)", re.DOTALL)
 
@@ -80,7 +80,7 @@ def written(page: str, new: str) -> str:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="Compare the tools, and write docs/peers.md.")
+    parser = argparse.ArgumentParser(description="Compare the tools, and write docs/cli.md.")
     parser.add_argument("--quick", action="store_true", help="only what takes no time")
     parser.add_argument("--only", metavar="NAME", help="only this tool, such as 'consul lock'")
     parser.add_argument("--print", action="store_true", help="print it, do not write the page")

@@ -1,4 +1,4 @@
-"""docs/peers.md says what the tools do today: it has a cell for each, and ours are true."""
+"""docs/cli.md says what the tools do today: it has a cell for each, and ours are true."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import pytest
 
 _ROOT = Path(__file__).resolve().parents[1]
 _BENCHMARKS = _ROOT / "benchmarks"
-_PAGE = _ROOT / "docs" / "peers.md"
+_PAGE = _ROOT / "docs" / "cli.md"
 
 # What a tool printed is not compared: a word of it may change.
 _QUOTED = re.compile(r'".*"')
