@@ -13,6 +13,10 @@ LOCK_FLAG = 3304740253564472344
 """The flags of a key that is a lock: what HashiCorp's Go client writes and expects."""
 
 
+# Bytes of a foreign value that an error quotes: enough to know whose it is.
+_SHOWN = 40
+
+
 class Verdict(enum.Enum):
     """What a read of the lock's key means for one attempt."""
 
@@ -42,13 +46,21 @@ def judge(seen: Found | None, session: Session, *, certain: bool = False) -> Ver
 
 def foreign(pair: Pair | None) -> Conflict:
     """The error for a key that is used for something else."""
-    key, flags, size = (pair.key, pair.flags, len(pair.value)) if pair else ("", 0, 0)
+    key, flags, value = (pair.key, pair.flags, pair.value) if pair else ("", 0, b"")
     return Conflict(
-        f"{key!r} holds something that is not a lock (flags {flags}, {size} bytes); it is left"
-        " alone: use another name, or delete it if nobody needs it",
+        f"{key!r} holds something that is not a lock (value {_quoted(value)}, flags {flags}); it is"
+        " left alone: use another name, or delete it if nobody needs it",
         key=key,
         flags=flags,
     )
+
+
+def _quoted(value: bytes) -> str:
+    """The beginning of what somebody wrote, on one line and without anything a terminal obeys."""
+    text = value[:_SHOWN].decode("utf-8", "backslashreplace")
+    safe = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
+    more = f"... of {len(value)} bytes" if len(value) > _SHOWN else ""
+    return f'"{safe}"{more}'
 
 
 def as_refused(key: str, refusal: str) -> Pair | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import signal
 import subprocess
@@ -151,11 +152,15 @@ def test_the_story_is_told_on_request(locked_run: LockedRun) -> None:
 def test_a_plain_value_at_the_key_is_never_overwritten(
     locked_run: LockedRun, address: str, key: str
 ) -> None:
-    """It is somebody else's data: 65."""
-    consul(address, "PUT", f"/v1/kv/{key}/.lock", "hello")
+    """It is somebody else's data: 65, and what it begins with, but no escape sequence."""
+    value = "hello \x1b[31m" + 40 * "o"
+    consul(address, "PUT", f"/v1/kv/{key}/.lock", value)
     result = locked_run("--", "true")
     assert result.returncode == 65
-    assert consul(address, "GET", f"/v1/kv/{key}/.lock")[0]["Value"] == "aGVsbG8="
+    quoted = f'"hello \\x1b[31m{29 * "o"}"... of 51 bytes'
+    assert f"not a lock (value {quoted}, flags 0) (65)" in result.stderr
+    (found,) = consul(address, "GET", f"/v1/kv/{key}/.lock")
+    assert base64.b64decode(found["Value"]).decode() == value
 
 
 @pytest.mark.parametrize(
