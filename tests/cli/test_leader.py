@@ -153,12 +153,12 @@ def test_consul_may_be_away_for_longer_than_the_time_for_retries(own_agent: Agen
 def test_a_candidate_outlives_an_outage_too(own_agent: Agent) -> None:
     """It keeps its place in the line."""
     options = ["-k", "k", "--retry-for", "500ms", "--request-timeout", "1s"]
-    with (
-        Proxy(own_agent.address) as proxy,
-        Running(["run", "-k", "k", "--hold"], environment(own_agent.address)) as holder,
-        Running(["leader", *options, "--", "env"], environment(proxy.address)) as candidate,
-    ):
+    holding = Running(["run", "-k", "k", "--hold"], environment(own_agent.address))
+    with Proxy(own_agent.address) as proxy, holding as holder, ExitStack() as later:
         assert holder.line()
+        candidate = later.enter_context(
+            Running(["leader", *options, "--", "env"], environment(proxy.address))
+        )
         eventually(lambda: consul(own_agent.address, "GET", "/v1/kv/k/.queue/?keys"))
         proxy.rule = lambda *_: DROP_BEFORE
         proxy.cut()
