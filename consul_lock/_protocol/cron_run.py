@@ -11,7 +11,7 @@ from consul_lock.errors import ConfigError
 
 L = TypeVar("L")
 
-_ENDS = (CronState.DONE, CronState.FAILED, CronState.TIMEOUT)
+_ENDS = (CronState.DONE, CronState.FAILED, CronState.LOST, CronState.TIMEOUT)
 
 
 class CronRun(Generic[L]):
@@ -50,7 +50,7 @@ class CronRun(Generic[L]):
         return self.record.attempt if self and self.record else 0
 
     def ended(self, state: CronState, code: int | None = None) -> None:
-        """Say how the run has ended: done, failed or timeout, with an exit code.
+        """Say how the run has ended: done, failed, lost or timeout, with an exit code.
 
         It is recorded when the block is left.  Without it that is "done", or "failed" after an
         exception; it is "lost" whenever the run lock was lost.  No I/O.  Raises `ConfigError`.

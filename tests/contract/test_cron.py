@@ -62,7 +62,9 @@ def test_an_exception_is_recorded_as_a_failure_and_may_be_retried(cron: CronRoom
     assert [record.attempt, *(past.attempt for past in record.history)] == [2, 1]
 
 
-@pytest.mark.parametrize("state, code", [("TIMEOUT", 124), ("FAILED", 3), ("DONE", 0)])
+@pytest.mark.parametrize(
+    "state, code", [("TIMEOUT", 124), ("FAILED", 3), ("LOST", 76), ("DONE", 0)]
+)
 def test_a_run_can_say_how_it_ended(cron: CronRoom, state: str, code: int) -> None:
     """With an exit code, and how long it took."""
     with cron.claim(cron.host()) as run:
