@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from consul_lock_cli import signals
@@ -14,15 +14,14 @@ from consul_lock_cli.contest import Contest
 from consul_lock_cli.durations import show_duration
 from consul_lock_cli.ending import Done
 from consul_lock_cli.environment import all_keys, locked, unlocked
+from consul_lock_cli.execution import GOODBYE, Execution
 from consul_lock_cli.exits import ExitCode, complaint, failure
-from consul_lock_cli.interruption import Interrupted, OutOfTime, T, interruptible
+from consul_lock_cli.interruption import Interrupted, OutOfTime
 from consul_lock_cli.keeping import keep
 from consul_lock_cli.lease import LockLease, NoLease
 from consul_lock_cli.loss import Loss
 from consul_lock_cli.options import Connection
 from consul_lock_cli.report import Report
-from consul_lock_cli.story import Story
-from consul_lock_cli.supervise import Lease, Supervisor
 from consul_lock_cli.talk import Talk
 from consul_lock_cli.wanted import Wanted
 from consul_lock_cli.what import Mode, slot_of
@@ -30,9 +29,6 @@ from consul_lock_cli.what import Mode, slot_of
 if TYPE_CHECKING:
     from consul_lock import Client
     from consul_lock_cli.what import Lockable
-
-# Seconds for goodbyes to a Consul that may be out of order: the session ends without us too.
-_GOODBYE = 1.0
 
 # Seconds to ask for the number of a slot, however impatient we are: it is one request.
 _NUMBER_LEAST = 3.0
@@ -56,17 +52,21 @@ class Hold:
         self._talk = talk
         self._ours = ours
         self._report = report
+        self._act = Execution(self._what.title, self._program, self._manner, talk, ours, report)
         self._contest = Contest(self._what, self._patience, talk, report)
-        self.asked = False
-        """A signal asked us to end when the command had ended already."""
         talk.about["key"] = all_keys(self._what)
         report.know(key=all_keys(self._what), keys=self._what.keys, mode=self._what.mode)
+
+    @property
+    def asked(self) -> bool:
+        """A signal asked us to end when the command had ended already."""
+        return self._act.asked
 
     def around(self, child: Child | None) -> Done:
         """How it went.  Raises what fails."""
         contest = self._contest
         if self._patience.splay:
-            self._attentively(contest.splay)
+            self._act.attentively(contest.splay)
         more = {"retry_for": FOR_EVER} if self._what.mode is Mode.LEADER else {}
         client = self._connection.client(self._talk, **more)
         lease = LockLease()
@@ -76,18 +76,18 @@ class Hold:
 
             try:
                 if not self._acquire(lock):
-                    return Done(self._attentively(lambda: contest.busy(lock)))
+                    return Done(self._act.attentively(lambda: contest.busy(lock)))
                 slot = self._number(lock)
             except OutOfTime:
-                return Done(self._attentively(lambda: contest.busy(lock)))
+                return Done(self._act.attentively(lambda: contest.busy(lock)))
             except Unavailable as error:
                 if child is None or not self._patience.fail_open:
                     return Done(contest.unavailable(error))
                 contest.unlocked(error)
-                return self._run(child, NoLease(), unlocked(self._what))
+                return self._act.run(child, NoLease(), unlocked(self._what))
             return self._under(lock, slot, lease, child, Loss(client, self._what, lock))
         finally:
-            self._close(client)
+            self._act.close(client)
             self._talk.hurried = False
 
     def _lock(self, client: Client, lease: LockLease) -> Lockable:
@@ -97,19 +97,13 @@ class Hold:
 
     def _acquire(self, lock: Lockable) -> bool:
         try:
-            return self._attentively(lambda: self._contest.contend(lock))
+            return self._act.attentively(lambda: self._contest.contend(lock))
         except Interrupted:
             # It may have come when the lock was ours already.
-            self._release(lock, lost=not lock.held, budget=_GOODBYE)
+            self._release(lock, lost=not lock.held, budget=GOODBYE)
             raise
         finally:
             self._report.know(waited_s=round(self._contest.waited, 3))
-
-    def _attentively(self, act: Callable[[], T], budget: float | None = None) -> T:
-        """Whatever else a signal cuts off, the report is written."""
-        return interruptible(
-            self._ours, act, budget, lambda s: self._report.write_interrupted(s, self._talk)
-        )
 
     def _number(self, lock: Lockable) -> int | None:
         """The number of our slot, if there are slots.
@@ -121,9 +115,9 @@ class Hold:
         wait = self._patience.wait
         budget = None if wait is None else max(_NUMBER_LEAST, wait - self._contest.waited)
         try:
-            return self._attentively(lambda: slot_of(lock), budget)
+            return self._act.attentively(lambda: slot_of(lock), budget)
         except BaseException:
-            self._release(lock, lost=not lock.held, budget=_GOODBYE)
+            self._release(lock, lost=not lock.held, budget=GOODBYE)
             raise
 
     # -- under the lock -------------------------------------------------------------------
@@ -139,20 +133,20 @@ class Hold:
             session=session,
             token=token,
         )
-        stop = signals.asked_to_end(self._ours)
+        stop = self._act.asked_to_end()
         if stop is not None:
             # It came between the acquire and here: the command is never started.
-            self._release(lock, lost=False, budget=_GOODBYE)
+            self._release(lock, lost=False, budget=GOODBYE)
             raise Interrupted(stop)
         self._report.know(acquired=True, session=session, token=token)
         if lease.lost() or not lease.remaining():
-            return self._lost_before(loss)
+            return self._act.lost_before(loss)
         if child is None:
             lost = keep(self._what, lock, slot, loss, self._talk, self._ours)
             return Done(ExitCode.LOST if self._release(lock, lost) else 0)
         begun = now()
         told = locked(self._what, lock, slot, acquired, self._connection.place())
-        done = self._run(child, lease, told, loss)
+        done = self._act.run(child, lease, told, loss)
         ended = done.ended
         assert ended is not None
         over = ended.failure is not None or ended.lost or ended.asked or ended.typed
@@ -163,40 +157,6 @@ class Hold:
         self._report.lost()
         return Done(ExitCode.LOST)
 
-    def _lost_before(self, loss: Loss) -> Done:
-        """We were stopped for too long: somebody else may have it, so nothing is started."""
-        why, about = loss.cause()
-        self._talk.error(
-            f"LOST {self._what.title} before the command was started: {why} ({ExitCode.LOST:d})",
-            event="lost",
-            **about,
-        )
-        self._report.know(lost=True)
-        self._report.refused(ExitCode.LOST, ExitCode.LOST)
-        return Done(ExitCode.LOST)
-
-    def _run(
-        self,
-        child: Child,
-        lease: Lease,
-        environment: Mapping[str, str | None],
-        loss: Loss | None = None,
-    ) -> Done:
-        story = Story(self._talk, self._what.title, self._program, child.pid, self._manner)
-        supervisor = Supervisor(
-            child,
-            lease,
-            self._ours,
-            manner=self._manner,
-            on_lost=lambda grace: story.lost(loss, grace),
-            on_overtime=story.overtime,
-            on_kill=story.killed,
-        )
-        ended = supervisor.run(dict(environment))
-        story.exited(ended.code)
-        self._report.ended(ended)
-        return Done(None, ended)
-
     def _hold_on(self, lock: Lockable, begun: float) -> bool:
         """Keep the lock for --min-hold.  Whether it was lost then, when all was done."""
         left = begun + self._patience.min_hold - now()
@@ -204,9 +164,9 @@ class Hold:
             return False
         self._talk.note(f"holding on for {show_duration(left)}", event="holding")
         try:
-            lost = self._attentively(lambda: lock.lost.wait(left))
+            lost = self._act.attentively(lambda: lock.lost.wait(left))
         except Interrupted:
-            self._release(lock, lost=False, budget=_GOODBYE)
+            self._release(lock, lost=False, budget=GOODBYE)
             raise
         if lost:
             self._talk.warn(
@@ -223,21 +183,13 @@ class Hold:
             return True
         try:
             # When its deadline is over, there is nothing to be released any more.
-            self._attentively(lock.release, budget or max(_GOODBYE, lock.remaining()))
+            self._act.attentively(lock.release, budget or max(GOODBYE, lock.remaining()))
             self._talk.note("released", event="released")
         except (LockLost, NotHeld) as error:
             code, hint = failure(error)
             self._talk.error(f"{complaint(error)} ({code:d})", hint, event="lost")
             return True
         except (ConsulLockError, Interrupted, OutOfTime) as error:
-            self.asked = self.asked or isinstance(error, Interrupted)
+            self._act.asked = self._act.asked or isinstance(error, Interrupted)
             self._talk.warn(f"not released, it frees itself later: {error}")
         return False
-
-    def _close(self, client: Client) -> None:
-        try:
-            self._attentively(client.close, budget=_GOODBYE)
-        except (Interrupted, OutOfTime) as error:
-            self.asked = self.asked or isinstance(error, Interrupted)
-        except Exception as error:  # noqa: BLE001 - all is done; the session ends without us too
-            self._talk.note(f"while closing: {error}")

@@ -11,13 +11,14 @@ import click
 from consul_lock_cli.ancestors import refuse_ours
 from consul_lock_cli.campaign import AGAIN
 from consul_lock_cli.ending import Why
+from consul_lock_cli.execution import conclude
 from consul_lock_cli.inherited import inherited
 from consul_lock_cli.locking import session_options
 from consul_lock_cli.manner import Manner, command_options
 from consul_lock_cli.options import COMMAND, DURATION, NAME, Connection, Runner, connection_options
 from consul_lock_cli.patience import Patience
 from consul_lock_cli.report import Report, report_options
-from consul_lock_cli.run import EPILOG, conclude, hold_around
+from consul_lock_cli.run import EPILOG, hold_around
 from consul_lock_cli.talk import Misuse, Talk, talk_options
 from consul_lock_cli.timing import check_timing
 from consul_lock_cli.wanted import Wanted

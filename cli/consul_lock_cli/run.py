@@ -7,14 +7,12 @@ import sys
 
 import click
 
-from consul_lock_cli import signals
 from consul_lock_cli.ancestors import refuse_ours
-from consul_lock_cli.child import Child
 from consul_lock_cli.dry import rehearse
-from consul_lock_cli.ending import Done, pass_on
-from consul_lock_cli.exits import ExitCode, failure
+from consul_lock_cli.ending import Done
+from consul_lock_cli.execution import conclude, undertake
+from consul_lock_cli.exits import ExitCode
 from consul_lock_cli.hold import Hold
-from consul_lock_cli.interruption import Interrupted
 from consul_lock_cli.locking import locking_options
 from consul_lock_cli.manner import Manner, command_options
 from consul_lock_cli.options import COMMAND, Connection, Runner, connection_options
@@ -110,40 +108,13 @@ def hold_around(
     report: Report,
 ) -> Done:
     """How it went; if it raises, the report has been written."""
-    ours = signals.take_over()
-    child = None
-    try:
-        # Before the library is imported, as it starts threads.
-        child = Child(command, ours, manner=wanted.manner) if command else None
-        hold = Hold(wanted, command, connection, talk, ours, report)
-        done = hold.around(child)
-        return done._replace(asked=hold.asked or (done.ended is not None and done.ended.asked))
-    except Interrupted as stop:
-        report.write_interrupted(stop.signum, talk)
-        raise
-    except click.UsageError:
-        report.write(ExitCode.USAGE, talk)
-        raise
-    except BaseException as error:
-        report.write(failure(error).code, talk)
-        raise
-    finally:
-        if child is not None:
-            child.abandon()
-
-
-def conclude(done: Done, command: tuple[str, ...], talk: Talk, report: Report) -> int:
-    """Write the report, and pass on how it ended."""
-    ended = done.ended
-    if done.code is not None or ended is None:
-        code = done.code or 0
-    else:
-        if ended.code < 0 and ended.stopped is None:
-            # We are about to die of the same signal.
-            report.write(128 - ended.code, talk)
-        code = pass_on(ended, command[0], talk)
-    report.write(code, talk)
-    return code
+    return undertake(
+        command,
+        wanted.manner,
+        talk,
+        report,
+        lambda ours: Hold(wanted, command, connection, talk, ours, report),
+    )
 
 
 def _refuse_a_limit(patience: Patience, command: tuple[str, ...]) -> None:
