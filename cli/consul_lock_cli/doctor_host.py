@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
-import os
 import resource
 import time
 from email.utils import parsedate_to_datetime
@@ -11,13 +9,10 @@ from email.utils import parsedate_to_datetime
 from consul_lock_cli.doctor_check import Finding, ok, skip, warn
 from consul_lock_cli.doctor_patient import Patient
 from consul_lock_cli.durations import show_duration
+from consul_lock_cli.timekeeping import synchronised
 
 # Files: the library has up to 96 connections open, and pipes and log files come on top.
 _FILES = 128
-
-# What adjtimex(2) returns, and sets in its status, when nobody keeps the clock.
-_TIME_ERROR = 5
-_STA_UNSYNC = 0x40
 
 # Seconds.  The header has whole ones, and the answer has been under way.
 _OFFSET = 3.0
@@ -33,31 +28,13 @@ def open_files(patient: Patient) -> Finding:
     return ok(f"{soft} allowed")
 
 
-class _Timex(ctypes.Structure):
-    """The beginning of the kernel's struct timex; what follows it is only room."""
-
-    _fields_ = (
-        ("modes", ctypes.c_uint),
-        ("offset", ctypes.c_long),
-        ("freq", ctypes.c_long),
-        ("maxerror", ctypes.c_long),
-        ("esterror", ctypes.c_long),
-        ("status", ctypes.c_int),
-        ("room", ctypes.c_byte * 256),
-    )
-
-
 def clock(patient: Patient) -> Finding:
     """Somebody keeps it: locks do without, but cron slots and all times in messages do not."""
     try:
-        ask = ctypes.CDLL(None, use_errno=True).adjtimex
-    except AttributeError:
-        return skip("this system cannot be asked")
-    now = _Timex()  # modes 0: it only reads
-    state = ask(ctypes.byref(now))
-    if state < 0:
-        return skip(f"cannot be asked: {os.strerror(ctypes.get_errno())}")
-    if state == _TIME_ERROR or now.status & _STA_UNSYNC:
+        kept = synchronised()
+    except OSError as error:
+        return skip(str(error))
+    if not kept:
         return warn(
             "nothing keeps this clock right (the kernel calls it unsynchronised)",
             "run chrony, ntpd or systemd-timesyncd; 'timedatectl' shows it",
