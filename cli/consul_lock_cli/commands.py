@@ -29,14 +29,15 @@ _ALIASES = {"list": "ls", "force-release": "break"}
 _KEYS = ("key", "keys", "name", "names")
 
 
-def setting_of(command: click.Command, param: click.Parameter) -> str | None:
+class TypedOption(click.Option):
+    """One that comes from the command line only: the setting of its name means something else."""
+
+
+def setting_of(param: click.Parameter) -> str | None:
     """The name of the setting that an option is; None if it comes from the command line only."""
-    if not isinstance(param, click.Option):
+    if not isinstance(param, click.Option) or isinstance(param, TypedOption):
         return None
     names = {option.removeprefix("--") for option in param.opts if option.startswith("--")}
-    if command.name == "wait":
-        # It does not acquire, and that is what the setting is for.
-        names.discard("wait")
     return next((name for name in names if name in SETTINGS), None)
 
 
@@ -81,7 +82,7 @@ class SettingsContext(click.Context):
     def lookup_default(self, name: str, call: bool = True) -> Any:
         """What click takes for an option that was not given; nothing for --help."""
         param = next((param for param in self.command.params if param.name == name), None)
-        setting = setting_of(self.command, param) if param and call else None
+        setting = setting_of(param) if param and call else None
         if self._fault is not None and param is not None and call and not param.is_eager:
             raise self._fault
         if param is not None and setting is not None:
@@ -100,12 +101,12 @@ class SettingsContext(click.Context):
     def origin(self, setting: str) -> Origin:
         """Where the value of an option comes from."""
         for param in self.command.params:
-            if setting_of(self.command, param) == setting and self._given(param):
+            if setting_of(param) == setting and self._given(param):
                 return Origin("flag", f"--{setting}")
         return self.looked_up.get(setting, Origin("default"))
 
     def _value(self, param: click.Parameter, setting: str) -> Any:
-        given = {setting_of(self.command, p) for p in self.command.params if self._given(p)}
+        given = {setting_of(p) for p in self.command.params if self._given(p)}
         found = None if given & rivals(setting) else self.find(setting)
         if found is None:
             return None
@@ -219,7 +220,7 @@ def _blame(error: click.UsageError, ctx: SettingsContext) -> None:
     named = set(re.findall(r"--([a-z][a-z-]*[a-z])", message)) & set(SETTINGS)
     param = error.param if isinstance(error, click.BadParameter) else None
     if param is not None:
-        named.add(setting_of(ctx.command, param) or "")
+        named.add(setting_of(param) or "")
     guilty = {name: ctx.looked_up[name] for name in named if name in ctx.looked_up}
     if not guilty:
         return

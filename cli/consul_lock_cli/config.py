@@ -120,13 +120,20 @@ def _of_ours(ctx: LenientContext) -> Iterator[_Row]:
 
 def _options(ctx: LenientContext) -> dict[str, click.Parameter]:
     """An option of some command for each setting that is not about Consul; `run` goes first."""
-    root = ctx.find_root().command
-    commands = dict(root.commands) if isinstance(root, click.Group) else {}
+    commands = dict(_commands(ctx.find_root().command))
     found: dict[str, click.Parameter] = {}
     for name in sorted(commands, key=lambda name: (name != "run", name)):
         for param in commands[name].params:
-            found.setdefault(setting_of(commands[name], param) or "", param)
+            found.setdefault(setting_of(param) or "", param)
     return {name: found[name] for name in SETTINGS if name in found and name not in PARAMETERS}
+
+
+def _commands(group: click.Command, path: str = "") -> Iterator[tuple[str, click.Command]]:
+    """All below a group, and what is typed for each."""
+    if isinstance(group, click.Group):
+        for name, command in group.commands.items():
+            yield f"{path}{name}", command
+            yield from _commands(command, f"{path}{name} ")
 
 
 def _plain(param: click.Parameter, value: Any, text: Any) -> Any:

@@ -6,6 +6,7 @@ import time
 
 import click
 
+from consul_lock_cli.commands import TypedOption
 from consul_lock_cli.data import DataCommand, Output, data_options
 from consul_lock_cli.documents import STATUS, status_item
 from consul_lock_cli.exits import ExitCode
@@ -17,7 +18,11 @@ from consul_lock_cli.talk import Misuse, Talk
 @click.command(cls=DataCommand)
 @click.option("--free", is_flag=True, help="Until nobody holds it.")
 @click.option("--held", is_flag=True, help="Until somebody holds it.")
-@click.option("-w", "--wait", "patience", type=DURATION, help="Give up after DUR [for ever].")
+@click.option(
+    # The setting is for those who acquire.
+    "-w", "--wait", "patience", cls=TypedOption, type=DURATION,
+    help="Give up after DUR [for ever].",
+)  # fmt: skip
 @data_options(*STATUS)
 @talk_options
 @connection_options

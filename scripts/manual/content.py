@@ -59,13 +59,13 @@ def _below(group: click.Group, above: click.Context) -> Iterator[Command]:
         if command.hidden:
             continue
         with click.Context(command, info_name=name, parent=above) as ctx:
-            own = [param for param in command.params if not _is_common(command, param)]
+            own = [param for param in command.params if not _is_common(param)]
             yield Command(
                 ctx.command_path,
                 _usage(command, ctx.command_path),
                 _paragraphs(command),
-                [entry for param in own for entry in _entry(command, param)],
-                any(_is_common(command, param) for param in command.params),
+                [entry for param in own for entry in _entry(param)],
+                any(_is_common(param) for param in command.params),
             )
             if isinstance(command, click.Group):
                 yield from _below(command, ctx)
@@ -74,12 +74,12 @@ def _below(group: click.Group, above: click.Context) -> Iterator[Command]:
 def common_options() -> list[Entry]:
     """The options that all commands have which talk to Consul, or all of them."""
     command = cli.commands["run"]
-    found = [param for param in command.params if _is_common(command, param)]
-    return [entry for param in found for entry in _entry(command, param)]
+    found = [param for param in command.params if _is_common(param)]
+    return [entry for param in found for entry in _entry(param)]
 
 
-def _is_common(command: click.Command, param: click.Parameter) -> bool:
-    setting = setting_of(command, param)
+def _is_common(param: click.Parameter) -> bool:
+    setting = setting_of(param)
     of_consul = setting is not None and SETTINGS[setting].table == "consul"
     return of_consul or param.name in ("config", "verbose", "quiet", "log_format")
 
@@ -94,10 +94,10 @@ def _paragraphs(command: click.Command) -> list[str]:
     return [part if part.startswith("\b") else " ".join(part.split()) for part in parts if part]
 
 
-def _entry(command: click.Command, param: click.Parameter) -> Iterator[Entry]:
+def _entry(param: click.Parameter) -> Iterator[Entry]:
     if not isinstance(param, click.Option) or param.hidden:
         return
-    setting = SETTINGS.get(setting_of(command, param) or "")
+    setting = SETTINGS.get(setting_of(param) or "")
     places = [setting.variable or ""] if setting else []
     if setting is not None:
         table = '[key."..."]' if setting.table == "key" else f"[{setting.table}]"

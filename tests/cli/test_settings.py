@@ -16,9 +16,9 @@ from consul_lock_cli import config_file
 from consul_lock_cli.catalogue import SETTINGS
 from consul_lock_cli.commands import setting_of
 from consul_lock_cli.config_file import find_files
-from consul_lock_cli.main import cli
 from consul_lock_cli.settings import Settings
 from tests.cli.configured import NOWHERE, Home
+from tests.cli.test_reference import all_commands
 from tests.cli.wrapper import Running
 
 SECRET = "s3cr3t-t0ken"
@@ -375,7 +375,7 @@ def test_the_wait_of_an_acquire_is_not_that_of_the_command_wait(home: Home) -> N
 
 def test_every_setting_is_an_option_of_a_command() -> None:
     """A setting that no command has would be accepted, and mean nothing."""
-    known = {setting_of(command, p) for command in cli.commands.values() for p in command.params}
+    known = {setting_of(param) for _, command in all_commands() for param in command.params}
     assert set(SETTINGS) == known - {None}
 
 
