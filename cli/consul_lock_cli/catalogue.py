@@ -43,9 +43,12 @@ _DEFAULTS = (
     "wait", "conflict-exit-code", "fail-open", "unavailable-exit-code",
     "stdin", "foreground", "stop-signal", "kill-after", "max-runtime", "on-lost",
     "keep-leftovers", "log-format", "color",
+    "timezone", "early", "max-lateness", "overlap", "standby", "max-skew", "history",
+    "skip-exit-code", "overlap-exit-code", "require-synced-clock",
 )  # fmt: skip
-# All users of a semaphore must agree on its limit; for all keys together it makes no sense.
-_OF_A_KEY = ("limit",)
+# All users of a semaphore must agree on its limit, and a job must bear to be run once more: for all
+# keys together that makes no sense.
+_OF_A_KEY = ("limit", "retry-crashed", "retry-failed")
 
 
 def variable_of(name: str) -> str:

@@ -52,9 +52,13 @@ class Contest:
         self._talk.note(f"sleeping for {show_duration(seconds)}", event="splay")
         time.sleep(seconds)
 
+    def begin(self) -> None:
+        """The wait begins now."""
+        self._started = time.monotonic()
+
     def contend(self, lock: Lockable) -> bool:
         """Whether the lock was had."""
-        self._started = time.monotonic()
+        self.begin()
         wait = self._patience.wait
         if wait == 0:
             return self._acquire(lock, 0)

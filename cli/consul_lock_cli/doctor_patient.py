@@ -55,5 +55,5 @@ class _Listener(Talk):
         super().__init__()
         self._remarks = remarks
 
-    def warn(self, text: str, *, event: str = "warning") -> None:
+    def warn(self, text: str, *, event: str = "warning", **more: Any) -> None:
         self._remarks.append(text)

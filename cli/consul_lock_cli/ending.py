@@ -49,17 +49,28 @@ def pass_on(ended: Ended, program: str, talk: Talk) -> int:
     """The exit code.  Dies of the signal that killed the command, so clean up before."""
     if ended.failure is not None:
         return _cannot_run(program, ended.failure, talk)
+    if ended.code < 0 and ended.stopped is None:
+        die_by(-ended.code, group=ended.typed)
+    return exit_code(ended)
+
+
+def exit_code(ended: Ended) -> int:
+    """What is passed on, as a shell has it: 128+n for a death of signal n."""
+    if ended.failure is not None:
+        return _not_run(ended.failure)
     if ended.stopped is not None:
         return ExitCode.LOST if ended.stopped is Why.LOST else ExitCode.OVERTIME
-    if ended.code < 0:
-        die_by(-ended.code, group=ended.typed)
-    return ended.code
+    return 128 - ended.code if ended.code < 0 else ended.code
+
+
+def _not_run(error: OSError) -> ExitCode:
+    """As the shell has it: 127 if there is no such command, 126 if there is but cannot be run."""
+    missing = error.errno in (errno.ENOENT, errno.ENOTDIR)
+    return ExitCode.NOT_FOUND if missing else ExitCode.NOT_EXECUTABLE
 
 
 def _cannot_run(program: str, error: OSError, talk: Talk) -> int:
-    """As the shell has it: 127 if there is no such command, 126 if there is but cannot be run."""
-    missing = error.errno in (errno.ENOENT, errno.ENOTDIR)
-    code = ExitCode.NOT_FOUND if missing else ExitCode.NOT_EXECUTABLE
+    code = _not_run(error)
     hint = ""
     if error.errno == errno.ENOEXEC:
         hint = "a script begins with a line like #!/bin/sh"

@@ -48,6 +48,16 @@ def unlocked(what: What) -> Mapping[str, str | None]:
     return nothing | {"CONSUL_LOCK_HELD": "false", "CONSUL_LOCK_KEY": all_keys(what)}
 
 
+def of_slot(name: str, slot: str, epoch: float | None, attempt: int) -> dict[str, str | None]:
+    """What is told of the slot of a cron job, beside that; ``attempt`` 0: it is not known."""
+    return {
+        "CONSUL_LOCK_CRON_NAME": name,
+        "CONSUL_LOCK_CRON_SLOT": slot,
+        "CONSUL_LOCK_CRON_SLOT_EPOCH": None if epoch is None else f"{epoch:.15g}",
+        "CONSUL_LOCK_CRON_ATTEMPT": str(attempt) if attempt else None,
+    }
+
+
 def all_keys(what: What) -> str:
     """The names, one a line: they have no control characters."""
     return "\n".join(what.keys)

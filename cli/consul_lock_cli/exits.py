@@ -82,6 +82,11 @@ _CASES = [
         " CONSUL_HTTP_ADDR has it",
     ),
     _Case(
+        "Unavailable", r"(slot .* was not run: the claim was sent, and Consul never said .*?) \(",
+        ExitCode.UNAVAILABLE, r"\1",
+        "the slot may be lost; --retry-for says how long to try",
+    ),
+    _Case(
         "Unavailable", r"(.*leader.*?)(?:; 'consul operator.*)?$", ExitCode.UNAVAILABLE, r"\1",
         "'consul operator raft list-peers' shows the servers; a longer --retry-for rides out a"
         " longer election",
@@ -127,6 +132,15 @@ _CASES = [
         "Conflict", r"(.*?); it is left alone", ExitCode.DATA, r"\1",
         "use another --key; or delete what is there, if nobody needs it",
     ),
+    _Case(
+        "Conflict", r"('.*?/\.cron'): (.*?); it is left as it is", ExitCode.DATA, r"\1: \2",
+        "if it is nothing of yours: use another --name, or delete that key if nobody needs it",
+    ),
+    _Case(
+        "Conflict", r"('(.*)/\.cron' is at slot .*?): (one name has IDs or times, not both);",
+        ExitCode.DATA, r"\1: \3",
+        r"use another --name; or 'consul-lock cron reset \2' if the job has changed",
+    ),
     _Case("Conflict", "", ExitCode.DATA, "", "use another --key"),
     _Case(
         "Refused", "", ExitCode.REFUSED, "",
@@ -150,6 +164,22 @@ _CASES = [
         "it may want a certificate of ours: --client-cert and --client-key",
     ),
     _Case(
+        "ConfigError", r"schedule= needs cronsim: (.*?);", ExitCode.CONFIG,
+        "--schedule needs cronsim", r"\1 has it; --every and --slot need nothing more",
+    ),
+    _Case(
+        "ConfigError", r"schedule=(.*)", ExitCode.CONFIG, r"--schedule \1",
+        "five fields are wanted, for a day that comes: '30 2 * * 1-5' is 2:30 on working days",
+    ),
+    _Case(
+        "ConfigError", r"timezone=(.*? is unknown on this host)", ExitCode.CONFIG,
+        r"--timezone \1", "names are as in 'Europe/Berlin'; if that is one, install tzdata",
+    ),
+    _Case(
+        "ConfigError", r"(a slot at .* since the epoch): is the clock", ExitCode.CONFIG, r"\1",
+        "'timedatectl' shows whether the clock of this host is set",
+    ),
+    _Case(
         "ConfigError", "", ExitCode.CONFIG, "",
         "an option beats the environment; 'consul-lock run --help' lists both",
     ),
@@ -158,8 +188,11 @@ _CASES = [
         "'consul-lock config' shows the settings, and where each comes from",
     ),
     _Case(
-        "ClockSkew", r"(.*?), and [^,]* are believed;", ExitCode.CONFIG, r"\1",
-        _CLOCKS,
+        "ClockSkew",
+        r"'(.*?)': (the record is at .*?, written by .*?, and this host is at .*?): (.*?), and",
+        ExitCode.CONFIG, r"\1: \2: \3",
+        r"'timedatectl' on both hosts shows which clock is wrong; when it is right, 'consul-lock"
+        r" cron reset \1' forgets that slot",
     ),
     _Case("ClockSkew", "", ExitCode.CONFIG, "", _CLOCKS),
     _Case("LockTimeout", "", ExitCode.HELD, "", "-w waits longer"),

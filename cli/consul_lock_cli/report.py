@@ -37,6 +37,8 @@ class Kind(enum.StrEnum):
     """Somebody else holds the lock, so the command was not started."""
     UNAVAILABLE = "unavailable"
     """Consul could not be reached, so the command was not started."""
+    SKIP = "skip"
+    """The slot of a cron job is not ours, or is not to be run now; the command was not started."""
     INTERRUPTED = "interrupted"
     """A signal ended us while no command ran; with --hold, that is how it ends well."""
     FAILED = "failed"
@@ -92,6 +94,10 @@ class Report:
     def refused(self, why: ExitCode, code: int) -> None:
         """The command was not started; ``code`` is what we exit with."""
         self._exit(_OF_CODES.get(why, Kind.FAILED), int(code), None)
+
+    def skipped(self, code: int) -> None:
+        """There was no slot for us; ``code`` is what we exit with."""
+        self._exit(Kind.SKIP, int(code), None)
 
     def write(self, code: int, talk: Talk) -> None:
         """Write it: we are about to end with ``code``.  Trouble is told, and passed over."""

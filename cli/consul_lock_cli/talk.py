@@ -45,12 +45,12 @@ class Talk:
         if hint:
             self._say(f"hint: {hint}")
 
-    def warn(self, text: str, *, event: str = "warning") -> None:
+    def warn(self, text: str, *, event: str = "warning", **more: Any) -> None:
         """Say what will not stop us."""
         if self.quiet:
             return
         if self.json:
-            self._log("warning", event, text, {})
+            self._log("warning", event, text, more)
         else:
             self._say(f"consul-lock: warning: {text}")
 

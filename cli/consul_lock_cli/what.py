@@ -91,8 +91,18 @@ class What(NamedTuple):
         """The object to acquire; nothing is sent yet.  Raises `Misuse` for bad settings."""
         import consul_lock as library
 
-        options: dict[str, Any] = {
-            "client": client,
+        options = {"client": client, **self.options(program, on_lost)}
+        try:
+            return self._made(library, options)
+        except library.ConfigError as error:
+            # It is about what was typed, as nothing else goes into it.
+            raise Misuse(str(error)) from error
+
+    def options(
+        self, program: str, on_lost: Callable[[LossReason], Any] | None = None
+    ) -> dict[str, Any]:
+        """What the library is to know of the session, and of us."""
+        return {
             "ttl": self.ttl,
             "lock_delay": self.lock_delay,
             "heartbeat": self.heartbeat,
@@ -103,11 +113,6 @@ class What(NamedTuple):
             "command": shown(program, 200),
             "on_lost": on_lost,
         }
-        try:
-            return self._made(library, options)
-        except library.ConfigError as error:
-            # It is about what was typed, as nothing else goes into it.
-            raise Misuse(str(error)) from error
 
     def _made(self, library: Any, options: dict[str, Any]) -> Lockable:
         name = self.keys[0]
