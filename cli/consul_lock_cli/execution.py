@@ -47,11 +47,34 @@ class Execution:
         self.asked = False
         """A signal asked us to end when the command had ended already."""
 
-    def attentively(self, act: Callable[[], T], budget: float | None = None) -> T:
+    def attentively(
+        self, act: Callable[[], T], budget: float | None = None, *, finish: bool = False
+    ) -> T:
         """Whatever else a signal cuts off, the report is written."""
         return interruptible(
-            self._ours, act, budget, lambda s: self._report.write_interrupted(s, self._talk)
+            self._ours,
+            act,
+            budget,
+            lambda s: self._report.write_interrupted(s, self._talk),
+            finish=finish,
         )
+
+    def finish(self, act: Callable[[], object], budget: float) -> bool:
+        """Let go of something.  Whether it came to its end: a signal leaves it time for that, as
+        others would have to wait for what is cut off, and is remembered.
+        """
+        ended = False
+
+        def to_its_end() -> None:
+            nonlocal ended
+            act()
+            ended = True
+
+        try:
+            self.attentively(to_its_end, budget, finish=True)
+        except Interrupted:
+            self.asked = True
+        return ended
 
     def asked_to_end(self) -> int | None:
         """A signal that came between what is attentive, where the command does not run yet."""

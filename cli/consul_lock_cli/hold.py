@@ -183,13 +183,14 @@ class Hold:
             return True
         try:
             # When its deadline is over, there is nothing to be released any more.
-            self._act.attentively(lock.release, budget or max(GOODBYE, lock.remaining()))
-            self._talk.note("released", event="released")
+            if self._act.finish(lock.release, budget or max(GOODBYE, lock.remaining())):
+                self._talk.note("released", event="released")
+            else:
+                self._talk.warn("not released, it frees itself later: a signal cut it off")
         except (LockLost, NotHeld) as error:
             code, hint = failure(error)
             self._talk.error(f"{complaint(error)} ({code:d})", hint, event="lost")
             return True
-        except (ConsulLockError, Interrupted, OutOfTime) as error:
-            self._act.asked = self._act.asked or isinstance(error, Interrupted)
+        except (ConsulLockError, OutOfTime) as error:
             self._talk.warn(f"not released, it frees itself later: {error}")
         return False

@@ -42,15 +42,18 @@ def interruptible(
     act: Callable[[], T],
     budget: float | None = None,
     last_words: Callable[[int], object] = lambda signum: None,
+    *,
+    finish: bool = False,
 ) -> T:
     """Return ``act()``; raise `Interrupted` in it on a signal, `OutOfTime` after ``budget``.
 
     What ``act`` does while one of them passes through it must be done within `CLEAN_UP` seconds;
     if not, `OutOfTime` is raised in it again, or we die of the signal, and before that
     ``last_words`` is called with it.  A signal that comes too late for ``act`` raises all the
-    same: none is lost.
+    same: none is lost.  With ``finish`` the first signal leaves ``act`` `CLEAN_UP` seconds to come
+    to its end by itself.
     """
-    watch = _Watch(signals, budget, last_words)
+    watch = _Watch(signals, budget, last_words, finish)
     signal.signal(WAKE, watch.strike)
     watch.start()
     try:
@@ -71,7 +74,11 @@ class _Watch(threading.Thread):
     """Fetches signals while the main thread is busy."""
 
     def __init__(
-        self, signals: Signals, budget: float | None, last_words: Callable[[int], object]
+        self,
+        signals: Signals,
+        budget: float | None,
+        last_words: Callable[[int], object],
+        finish: bool,
     ) -> None:
         super().__init__(name="consul-lock-signals", daemon=True)
         self.armed = True
@@ -81,6 +88,7 @@ class _Watch(threading.Thread):
         self._fired = False
         self._over = False
         self._last_words = last_words
+        self._finish = finish
         self._main = threading.get_ident()
 
     def strike(self, *_: Any) -> None:
@@ -120,23 +128,32 @@ class _Watch(threading.Thread):
 
     def _asked_to_end(self, signum: int) -> None:
         if self.signum is not None:
-            self._die()
+            self._insist()
+            return
         swallow_echo(signum)
         self.signum = signum
         self._end = time.monotonic() + CLEAN_UP
-        self._fire()
+        if not self._finish:
+            self._fire()
 
     def _look_at_the_clock(self) -> None:
         if self._end is None or time.monotonic() < self._end:
             return
         if self.signum is not None:
-            self._die()
+            self._insist()
+            return
         # Cleaning up has its time, too, and is then cut off in the same way.
         self._end = time.monotonic() + CLEAN_UP
         self._fire()
 
-    def _die(self) -> None:
+    def _insist(self) -> None:
         assert self.signum is not None
+        if self._finish:
+            # It was let go on, and is cut off now.
+            self._finish = False
+            self._end = time.monotonic() + CLEAN_UP
+            self._fire()
+            return
         self._last_words(self.signum)
         die_by(self.signum)
 

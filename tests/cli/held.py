@@ -55,6 +55,9 @@ class MadeUp:
         return "a-session"
 
     def release(self) -> None:
+        self._reached("RELEASING")
+        # As long as an answer of Consul may take.
+        threading.Event().wait(0.3)
         self.held = False
         self._reached("RELEASED")
 

@@ -34,3 +34,12 @@ def test_a_lock_that_is_lost_before_the_command_starts_keeps_it_from_starting() 
         (line,) = running.said()
     assert line.startswith("consul-lock: LOST k before the command was started: ")
     assert line.endswith(" (76)")
+
+
+def test_a_signal_lets_a_release_come_to_its_end() -> None:
+    """The command's code stands; and nobody has to wait for a lock that was let go of in part."""
+    with Running(["RELEASING", "echo", "started"], environment(), prefix=_PROGRAM) as running:
+        assert running.wait() == 0
+        seen = list(iter(running.line, ""))
+        assert running.said() == []
+    assert seen[-3:] == ["RELEASING", "RELEASED", "CLOSED"]
