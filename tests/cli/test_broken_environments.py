@@ -24,6 +24,7 @@ _EXAMPLES: dict[str, list[str]] = {
     "break": ["k", "--yes"],
     "completion": ["bash"],
     "config": [],
+    "cron run": ["--name", "k", "--every", "1h", "--retry-for", "0", "--", "true"],
     "dev": ["--", "true"],
     "doctor": [],
     "force-release": ["k", "--yes"],

@@ -12,6 +12,16 @@ from tests.cli.wrapper import COMMAND, PATIENCE, environment
 # Nobody listens there: whoever asks Consul gets 69 and not 64.
 _NOWHERE = "127.0.0.1:1"
 
+# Of `cron run`, whose other options are those of `run`.
+_NO_TIMETABLES = [
+    "", "--every 0", "--every -1", "--every soon", "--every 2000d", "--every 1h --slot x",
+    "--every 1h --schedule @daily", "--every 1h --offset 2h", "--slot x --offset 1s",
+    "--every 1h --early 1h", "--slot x --early 1s", "--every 1h --timezone UTC",
+    "--every 1h -w 1s", "--slot x --retry-crashed 1 --overlap allow", "--slot x --overlap maybe",
+    "--slot x --fail-open", "--slot x --history 201", "--slot x --retry-failed -1",
+    "--slot x --skip-exit-code 256", "--slot x --max-skew 30d", "--slot x --kill-after 60s",
+]  # fmt: skip
+
 
 def consul_lock(*arguments: str, **more: str) -> subprocess.CompletedProcess[str]:
     """Run it to its end."""
@@ -66,6 +76,12 @@ def consul_lock(*arguments: str, **more: str) -> subprocess.CompletedProcess[str
         ["run", "-k", "k", "--splay", "-1", "true"],
         ["run", "-k", "k", "--log-format", "xml", "true"],
         ["leader", "true"],
+        ["cron", "run", "--name", "k", "--every", "1h"],
+        ["cron", "run", "--slot", "x", "true"],
+        ["cron", "run", "--name", "a//b", "--slot", "x", "true"],
+        ["cron", "run", "--name", "k", "--slot", "", "true"],
+        ["cron", "run", "--name", "k", "--slot", "a\nb", "true"],
+        *(["cron", "run", "--name", "k", *words.split(), "true"] for words in _NO_TIMETABLES),
         ["version", "--nonsense"],
     ],
     ids=lambda arguments: " ".join(arguments)[:40] or "nothing",
@@ -142,8 +158,9 @@ def test_waiting_for_our_own_ancestor_is_refused() -> None:
 
 @pytest.mark.parametrize(
     "arguments",
-    [["--help"], ["run", "-h"], ["run", "-k", "a//b", "x"], ["run", "-k", " a", "x"], ["version"]],
-)
+    [["--help"], ["run", "-h"], ["run", "-k", "a//b", "x"], ["run", "-k", " a", "x"], ["version"],
+     ["cron", "run", "--help"], ["cron", "run", "--name", "k", "--every", "0", "x"]],
+)  # fmt: skip
 def test_nothing_is_imported_before_consul_is_asked(arguments: list[str]) -> None:
     """Help, completion and misuse must be quick; python-consul2 alone costs 85 ms."""
     program = (

@@ -18,6 +18,7 @@ from consul_lock_cli.commands import setting_of
 from consul_lock_cli.config_file import find_files
 from consul_lock_cli.settings import Settings
 from tests.cli.configured import NOWHERE, Home
+from tests.cli.jobs import Job, job_fixture  # noqa: F401 - a fixture, used by its name
 from tests.cli.test_reference import all_commands
 from tests.cli.wrapper import Running
 
@@ -371,6 +372,23 @@ def test_the_wait_of_an_acquire_is_not_that_of_the_command_wait(home: Home) -> N
     """Of [key."jobs/*"] wait = 0 a job is meant, not whoever waits for it to end."""
     arguments = ("wait", "a", "--free", "--retry-for", "0")
     assert home.run(*arguments, address=NOWHERE, CONSULLOCK_WAIT="junk").returncode == 69
+
+
+def test_a_setting_that_means_nothing_for_a_job_does_not_disturb_it(home: Home, job: Job) -> None:
+    """It was meant for locks, or for other jobs; and a job has its own table by its name."""
+    home.write(
+        '[defaults]\nwait = 0\ntimezone = "Europe/Berlin"\nearly = "1s"\nfail-open = true\n'
+        f'[consul]\nretry-for = 0\n[key."{job.name}"]\nretry-failed = 1\nskip-exit-code = 9\n'
+    )
+    fire = ("cron", "run", "--name", job.name, "--slot", "a", "--", "sh", "-c")
+    for code in (41, 42, 9):
+        done = home.run(*fire, "exit 4$CONSUL_LOCK_CRON_ATTEMPT", address=job.address)
+        assert (done.returncode, done.stderr) == (code, "")
+    away = home.run(*fire, "echo started", address=NOWHERE)
+    assert (away.returncode, away.stdout) == (69, "")
+    assert home.settings("-k", job.name)["retry-failed"]["value"] == 1
+    home.write('[defaults]\noverlap = "maybe"\n')
+    assert home.run(*fire, "echo started", address=NOWHERE).returncode == 78
 
 
 def test_every_setting_is_an_option_of_a_command() -> None:
