@@ -72,7 +72,8 @@ class CronGuard:
 
         Entering raises `Unavailable` if Consul fails for longer than ``retry_for``, also if what
         became of the claim is not known: then the job is not run.  `Conflict` if the record is
-        none, or of a newer version, or the name is used otherwise; `ClockSkew`; `PermissionDenied`.
+        none, or of a newer version, or the name is used otherwise; `ClockSkew`; `PermissionDenied`;
+        `LockLost` if the run lock was lost between the claim and the job, which is not run then.
         """
         return Claiming(self, at)
 

@@ -201,6 +201,7 @@ class Claim:
             return replace(found, state=CronState.RUNNING, started_at=now) if ours else None
 
         noted = yield from self._note(record, alter)
+        yield from self.entry.confirm()
         return CronRun(CronOutcome.RUN, self.name, self.slot, noted or record)
 
     def _skip(self, outcome: CronOutcome, seen: Sight) -> Flow[CronRun[Any]]:

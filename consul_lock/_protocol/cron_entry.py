@@ -139,6 +139,14 @@ class Entry:
         now = yield Now()
         return float(self.begun + self.plan.standby - now)
 
+    def confirm(self) -> Flow[None]:
+        """Raise `LockLost` if the run lock was lost since the claim: we were stopped for so long
+        that a further attempt may be at work."""
+        hold = self.lock.hold if self.lock else None
+        now = yield Now()
+        if self.lock is not None and hold is not None and not hold.counts(now):
+            raise self.lock.lost_error(hold)
+
     def let_go(self) -> Flow[None]:
         """Give the run lock back, if it is ours; errors change nothing any more."""
         if self.lock is not None and self.undo is not None:

@@ -97,6 +97,8 @@ class Play:
         self.starts[what] = start
         if self.day.plan.overlap == "allow":
             return
+        if start not in start.host.alive():
+            raise Violation(f"{start} was begun without the run lock")
         if start.slot < max(slot for slot, _ in self.starts):
             raise Violation(f"{start} was begun after a later slot")
         others = [each for host in self.hosts for each in host.alive() if each != start]

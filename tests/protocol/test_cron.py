@@ -172,6 +172,18 @@ def test_a_claim_under_a_lock_that_is_gone_is_refused_by_consul() -> None:
     assert crond.world.now > 29.0
 
 
+def test_whoever_was_stopped_between_claim_and_job_does_not_begin_beside_its_successor() -> None:
+    """Two minutes pass before it notes that it runs; meanwhile a second attempt has begun."""
+    crond = Crond()
+    _, _, job = crond.claim()
+    claimed = crond.until(job.flow, claiming)
+    noting = crond.until(job.flow, lambda request: verbs(request) == ["cas"], after=claimed)
+    crond.world.advance(120.0)
+    assert crond.once(retry_crashed=1, standby=60.0)[2].attempt == 2
+    with pytest.raises(LockLost):
+        crond.run_after(job.flow, noting)
+
+
 def test_a_finish_that_cannot_be_written_is_no_error() -> None:
     """It is said, and the lock is given back if it can be."""
     crond = Crond()

@@ -110,7 +110,7 @@ def test_whoever_is_cut_off_at_any_step_leaves_no_lock_and_makes_no_second_start
             play.hosts[step % 3].cut_before = step
             cut += play.play()["Cancelled"]
             assert (play.left(), len(play.slots())) == ([], 2), (seed, step)
-    assert cut > 40
+    assert cut > 30
 
 
 @pytest.mark.parametrize("fate", _FATES, ids=lambda fate: fate.value)
