@@ -68,7 +68,8 @@ class Entry:
 
     def enter(self, seen: Sight, retry: bool) -> Flow[CronOutcome | None]:
         """Take the run lock.  None: it is ours, or it is worth to look again; else what came."""
-        if self._stood_by and self.plan.overlap == "skip" and not _under_way(seen):
+        ended = self._stood_by and not retry and not _under_way(seen)
+        if ended and self.plan.overlap == "skip":
             return CronOutcome.OVERLAP  # it has not crashed, but ended in order
         if seen.lock is None or not seen.lock.session:
             if (yield from self._acquire()):

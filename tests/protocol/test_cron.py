@@ -133,6 +133,22 @@ def test_a_run_under_way_is_not_waited_for() -> None:
     assert crond.world.now == begun
 
 
+def test_who_stood_by_beside_an_earlier_run_retries_a_failure_of_its_own_slot() -> None:
+    """The earlier run crashed, another host was quicker and has failed: that was no overlap."""
+    crond = Crond()
+    crond.once()
+    dead = crond.sessions()
+    _, _, job = crond.claim(slot=2, retry_failed=1, standby=500.0)
+    waiting = crond.until(job.flow, lambda request: request.wait > 0)
+    for session in dead:
+        operator(crond.world, f"/v1/session/destroy/{session}")
+    crond.world.advance(20.0)
+    core, claim, run = crond.once(slot=2)
+    crond.run(core.leave(claim, run, ZeroDivisionError()))
+    again = crond.run_after(job.flow, waiting)
+    assert (again.outcome, again.attempt) == (CronOutcome.RUN, 2)
+
+
 def test_a_claim_of_which_nothing_is_known_is_not_run() -> None:
     """It was sent, and then Consul was gone: an error of its own, and no lock is left."""
     crond = Crond()
