@@ -108,7 +108,7 @@ class Claim:
         seen = yield from self._look()
         now = yield Wall()
         verdict = judge(seen.record, self.slot, self.id, self.plan, now)
-        if verdict is Verdict.WON and held and seen.record is not None:
+        if seen.record is not None and verdict is Verdict.WON and self._proved(held, seen.record):
             return (yield from self._won(seen.record))
         if verdict in _OVER:
             return (yield from self._skip(_OVER[verdict], seen))
@@ -120,12 +120,20 @@ class Claim:
             outcome = yield from entry.enter(seen, verdict is Verdict.RETRY)
             if outcome is not None:
                 return (yield from self._skip(outcome, seen))
-            # A claim of ours from before we lost the lock may have been followed by others'.
-            if entry.undo is None or verdict is Verdict.WON:
+            if entry.undo is None:
                 return None
         if self._too_late(now):
             return (yield from self._skip(CronOutcome.OVERLAP, seen))
         return (yield from self._claim(seen.record or CronRecord(self.name)))
+
+    def _proved(self, held: bool, record: CronRecord) -> bool:
+        """Whether the claim of ours was written under the run lock that we hold, and no other: if
+        that one was lost, others may have followed, so it is written once more under this one."""
+        return held and record.session == self._session()
+
+    def _session(self) -> str:
+        hold = self.lock.hold if self.lock else None
+        return hold.session.id if hold else ""
 
     def _look(self) -> Flow[Sight]:
         """Look, if there is something to wait for once that has come."""
@@ -168,6 +176,9 @@ class Claim:
 
     def _claimed(self, old: CronRecord, since: float) -> CronRecord:
         hold = self.lock.hold if self.lock else None
+        session, token = self._session(), hold.token if hold else 0
+        if old.claim == self.id:
+            return replace(old, session=session, token=token)
         rhythm = self.plan.rhythm
         again = old.slot == self.slot.label and old.claim != ""
         # With the run lock in hand: who had it before is dead.
@@ -180,8 +191,8 @@ class Claim:
             old.attempt + 1 if again else 1,
             CronState.CLAIMED,
             **self._who,
-            session=hold.session.id if hold else "",
-            token=hold.token if hold else 0,
+            session=session,
+            token=token,
             every=rhythm.every,
             offset=rhythm.offset,
             schedule=rhythm.schedule,

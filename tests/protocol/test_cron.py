@@ -175,6 +175,28 @@ def test_a_claim_whose_answer_was_lost_is_known_by_its_id() -> None:
     assert (run.outcome, run.attempt, run.record.claim) == (CronOutcome.RUN, 1, claim.id)
 
 
+def test_a_claim_whose_lock_was_lost_before_its_answer_is_written_again_under_a_new_one() -> (
+    None
+):
+    """Else the record would say that a run is dead which is alive, and the lock that one looks."""
+    crond = Crond()
+    _, claim, job = crond.claim()
+    crond.perform(crond.until(job.flow, claiming))
+    for session in crond.sessions():
+        operator(crond.world, f"/v1/session/destroy/{session}")
+    crond.world.advance(60.0)
+    run = crond.run_from(job.flow, Unavailable("no answer came"))
+    assert (run.outcome, run.attempt, run.record.claim) == (CronOutcome.RUN, 1, claim.id)
+    assert claim.lock is not None
+    assert claim.lock.hold is not None
+    assert run.record.session == claim.lock.hold.session.id
+    assert (run.record.token, run.record.history) == (claim.lock.hold.token, ())
+    begun = crond.world.now
+    beside = crond.once(slot=2)[2]
+    assert (beside.outcome, beside.record.crashed) == (CronOutcome.OVERLAP, False)
+    assert crond.world.now == begun
+
+
 def test_a_claim_under_a_lock_that_is_gone_is_refused_by_consul() -> None:
     """Whoever was stopped between lock and claim cannot begin beside its successor."""
     crond = Crond()
