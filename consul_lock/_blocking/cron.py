@@ -36,7 +36,7 @@ class CronGuard:
     that is run once.  ``early`` seconds before a slot begins it counts already (a quarter of a
     slot, 30 s at most), in case a clock was stepped back.  ``splay`` waits up to so long first, so
     that it is not always the fastest clock that wins.  ``max_lateness`` skips a slot that began
-    longer ago.
+    longer ago, ``splay`` and ``standby`` not counted.
 
     While an earlier run is alive, ``overlap="skip"`` skips, ``"wait"`` waits for ``wait`` seconds
     (None: until the next slot begins) and ``"allow"`` needs no run lock at all.  ``retry_failed``

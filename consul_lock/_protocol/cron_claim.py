@@ -19,11 +19,11 @@ from consul_lock._protocol.cron_entry import Entry
 from consul_lock._protocol.cron_record import CronRecord, CronState
 from consul_lock._protocol.cron_run import CronRun
 from consul_lock._protocol.cron_verdict import CronOutcome, CronPlan, Verdict, judge
+from consul_lock._protocol.firing import Firing
 from consul_lock._protocol.flow import Flow, Now, Sleep, Wall
 from consul_lock._protocol.patience import Patience
 from consul_lock._protocol.persist import QUICKER, TRIES_MOST
 from consul_lock._protocol.run_lock import RunLock
-from consul_lock._protocol.slot import Slot
 from consul_lock.errors import ConsulLockError, Unavailable
 
 # Seconds for a note that decides nothing.
@@ -51,7 +51,8 @@ class Claim:
         self._who: dict[str, Any] = {"host": str(about["host"]), "pid": int(about["pid"])}
         chance = "".join(f"{int(client.random() * 2**48):012x}" for _ in range(2))
         self.id = f"{self._who['host']}:{self._who['pid']}:{chance}"
-        self.slot = Slot("", None)
+        self._firing = Firing(plan)
+        self.slot = self._firing.slot
         self.started = 0.0
         """When the slot was won (driver's clock)."""
         self._patience = Patience(client)
@@ -64,10 +65,9 @@ class Claim:
 
     def flow(self, at: float | None) -> Flow[CronRun[Any]]:
         """Claim the slot of this time (None: of now)."""
-        now = (yield Wall()) if at is None else at
-        self.slot = self.plan.rhythm.slot(now)
-        late, epoch = self.plan.max_lateness, self.slot.epoch
-        if late is not None and epoch is not None and now - epoch > late:
+        yield from self._firing.begin(at)
+        self.slot = self._firing.slot
+        if (yield from self._firing.late()):
             return CronRun(CronOutcome.LATE, self.name, self.slot, None)
         # Only now: the slot is that of the firing.
         if self.plan.splay:
@@ -116,14 +116,14 @@ class Claim:
             yield from entry.let_go()
             entry.wait = yield from entry.standby()
             return None if entry.wait > 0 else (yield from self._skip(CronOutcome.TAKEN, seen))
+        if verdict is not Verdict.WON and (over := (yield from self._over())):
+            return (yield from self._skip(over, seen))
         if not held:
             outcome = yield from entry.enter(seen, verdict is Verdict.RETRY)
             if outcome is not None:
                 return (yield from self._skip(outcome, seen))
             if entry.undo is None:
                 return None
-        if self._too_late(now):
-            return (yield from self._skip(CronOutcome.OVERLAP, seen))
         return (yield from self._claim(seen.record or CronRecord(self.name)))
 
     def _proved(self, held: bool, record: CronRecord) -> bool:
@@ -143,10 +143,13 @@ class Claim:
         self._seen = yield from cron_change.look(self.client, self.name)
         return self._seen
 
-    def _too_late(self, now: float) -> bool:
-        """We have waited for an earlier run, and meanwhile the next slot has begun."""
-        waited = self.entry.overlapped and self.plan.overlap == "wait"
-        return waited and self.plan.rhythm.slot(now) != self.slot
+    def _over(self) -> Flow[CronOutcome | None]:
+        """Whether the time of the slot is over, as we have waited, or were stopped."""
+        if (yield from self._firing.late_to_run()):
+            return CronOutcome.LATE
+        if not self.entry.overlapped or self.plan.overlap != "wait":
+            return None
+        return CronOutcome.OVERLAP if (yield from self._firing.followed()) else None
 
     def _claim(self, old: CronRecord) -> Flow[CronRun[Any] | None]:
         """Write the claim, over the very record that was read.  None: look again."""

@@ -149,6 +149,39 @@ def test_who_stood_by_beside_an_earlier_run_retries_a_failure_of_its_own_slot() 
     assert (again.outcome, again.attempt) == (CronOutcome.RUN, 2)
 
 
+def test_whoever_waits_for_an_earlier_run_leaves_when_the_next_slot_begins() -> None:
+    """Else each firing leaves one more process that waits, until the long run is over."""
+    crond = Crond()
+    crond.look_for("cron: running")
+    early = 30.0
+    assert crond.once(slot=2, overlap="wait")[2].outcome is CronOutcome.OVERLAP
+    assert crond.world.now == pytest.approx(HOUR - early, abs=10.0)
+
+
+def test_a_slot_for_which_one_has_waited_too_long_is_late() -> None:
+    """Counted from its beginning, as at the firing."""
+    crond = Crond()
+    crond.look_for("cron: running")
+    assert crond.once(slot=2, overlap="wait", max_lateness=60.0)[2].outcome is CronOutcome.LATE
+    assert crond.world.now == pytest.approx(60.0, abs=10.0)
+
+
+def test_time_in_which_one_was_asked_to_wait_makes_no_slot_late() -> None:
+    """A splay that is longer than the lateness would else keep all hosts from running it."""
+    crond = Crond()
+    assert crond.once(splay=40.0, max_lateness=5.0)[2].outcome is CronOutcome.RUN
+
+
+def test_a_clock_that_is_put_back_while_one_waits_costs_no_slot() -> None:
+    """Nor does a time of firing that was given: what has passed since is what counts."""
+    crond = Crond()
+    core, claim, run = crond.once()
+    _, _, job = crond.claim(slot=2, overlap="wait")
+    waiting = crond.until(job.flow, lambda request: request.wait > 0)
+    crond.run(core.leave(claim, run, None))
+    assert crond.run_after(job.flow, waiting).outcome is CronOutcome.RUN
+
+
 def test_a_claim_of_which_nothing_is_known_is_not_run() -> None:
     """It was sent, and then Consul was gone: an error of its own, and no lock is left."""
     crond = Crond()
@@ -175,9 +208,7 @@ def test_a_claim_whose_answer_was_lost_is_known_by_its_id() -> None:
     assert (run.outcome, run.attempt, run.record.claim) == (CronOutcome.RUN, 1, claim.id)
 
 
-def test_a_claim_whose_lock_was_lost_before_its_answer_is_written_again_under_a_new_one() -> (
-    None
-):
+def test_a_claim_whose_lock_was_lost_before_its_answer_is_written_again_under_a_new_one() -> None:
     """Else the record would say that a run is dead which is alive, and the lock that one looks."""
     crond = Crond()
     _, claim, job = crond.claim()

@@ -123,6 +123,18 @@ def test_a_request_that_goes_wrong_at_any_step_costs_no_run_and_makes_no_second(
         assert (play.done(), len(play.starts)) == (_BOTH, 2), step
 
 
+def test_many_requests_that_are_lost_in_a_row_may_cost_a_run_and_make_no_second() -> None:
+    """So many that a host gives up before it knows what became of its claim; and there is no run
+    lock that would keep the others away."""
+    for step in range(6):
+        for host in range(3):
+            day = _quiet_day(step, 0)
+            play = Play(day._replace(plan=day.plan._replace(overlap="allow")))
+            play.hosts[host].fates.extend([*[Fate.WELL] * step, *[Fate.LOST] * 4])
+            play.play()
+            assert len(play.starts) <= 2, (step, host)
+
+
 @pytest.mark.parametrize("skew", [0.0, 2.0, 149.0])
 def test_in_good_weather_each_slot_is_run_once(skew: float) -> None:
     """By any host, without anybody standing by, also of clocks that are minutes apart."""
@@ -155,9 +167,9 @@ def test_whoever_waited_for_an_earlier_run_begins_no_slot_whose_time_is_over() -
 MUTANTS = (
     Mutant(
         "whoever has waited begins a slot that is over",
-        "cron_claim:Claim._too_late",
-        "return waited and",
-        "return False and",
+        "firing:Firing.followed",
+        "!= self.slot",
+        "is None",
     ),
     Mutant(
         "the record is overwritten, whatever is there",
@@ -231,6 +243,7 @@ def _finds_out() -> bool:
         test_in_good_weather_each_slot_is_run_once(2.0)
         for fate in (Fate.ANSWER_LOST, Fate.LOST, Fate.GHOST):
             test_a_request_that_goes_wrong_at_any_step_costs_no_run_and_makes_no_second(fate)
+        test_many_requests_that_are_lost_in_a_row_may_cost_a_run_and_make_no_second()
         test_a_crash_before_any_request_begins_nothing_twice_and_standby_runs_every_slot(9)
     except Exception:  # noqa: BLE001 - a wrong flow fails anyhow
         return True
