@@ -13,7 +13,7 @@ from consul_lock._protocol import cron_change
 from consul_lock._protocol.client import ClientCore
 from consul_lock._protocol.cron_claim import Claim
 from consul_lock._protocol.cron_record import CronRecord, CronState
-from consul_lock._protocol.cron_run import CronRun
+from consul_lock._protocol.cron_run import CronRun, is_exit_code
 from consul_lock._protocol.cron_verdict import CronPlan
 from consul_lock._protocol.flow import Flow, Job, Now, Wall
 from consul_lock._protocol.run_lock import RunLock
@@ -131,4 +131,4 @@ def _well(error: BaseException | None) -> bool:
 
 def _exit_code(error: BaseException | None) -> int | None:
     code = error.code if isinstance(error, SystemExit) else None
-    return code if type(code) is int else None
+    return code if isinstance(code, int) and is_exit_code(code) else None

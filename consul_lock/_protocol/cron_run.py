@@ -11,7 +11,15 @@ from consul_lock.errors import ConfigError
 
 L = TypeVar("L")
 
+# Exit codes, to either side of 0, are as large as a record can hold.
+_CODE_MOST = 2**63 - 1
+
 _ENDS = (CronState.DONE, CronState.FAILED, CronState.LOST, CronState.TIMEOUT)
+
+
+def is_exit_code(code: object) -> bool:
+    """Whether a record can hold it: with anything else no host could read the record any more."""
+    return isinstance(code, int) and not isinstance(code, bool) and abs(code) <= _CODE_MOST
 
 
 class CronRun(Generic[L]):
@@ -55,6 +63,8 @@ class CronRun(Generic[L]):
         It is recorded when the block is left.  Without it that is "done", or "failed" after an
         exception; it is "lost" whenever the run lock was lost.  No I/O.  Raises `ConfigError`.
         """
+        if code is not None and not is_exit_code(code):
+            raise ConfigError(f"code={code!r} is no exit code: it is a whole number, or None")
         if state not in _ENDS:
             ends = ", ".join(end.value for end in _ENDS)
             raise ConfigError(f"state={state!r} is no end that a run can say itself: {ends}")

@@ -75,6 +75,19 @@ def test_a_run_can_say_how_it_ended(cron: CronRoom, state: str, code: int) -> No
     assert record.runtime >= 0
 
 
+@pytest.mark.parametrize("code", [1.5, "1", True, 2**70])
+def test_what_is_no_exit_code_makes_the_record_unreadable_for_nobody(
+    cron: CronRoom, code: Any
+) -> None:
+    """Said of the run it is refused; raised in ``sys.exit`` it is a failure without a code."""
+    with cron.claim(cron.host()) as run, pytest.raises(ConfigError, match="code="):
+        run.ended(CronState.DONE, code)
+    assert cron.record().state is CronState.DONE
+    with pytest.raises(SystemExit), cron.claim(cron.host(), NINE + HOUR):
+        raise SystemExit(code)
+    assert (cron.record().state, cron.record().exit) == (CronState.FAILED, None)
+
+
 def test_an_earlier_run_that_is_alive_is_an_overlap_that_is_counted_once(cron: CronRoom) -> None:
     """The slot is not burnt: whoever comes after its end still runs it."""
     one, two = cron.host(), cron.host()
