@@ -9,6 +9,7 @@ the hour that comes twice.  The label is the instant in UTC, so it is never the 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
@@ -54,12 +55,12 @@ class Schedule(Rhythm):
     def _check(self) -> None:
         try:
             found = next(self._from(datetime(2000, 1, 1, tzinfo=UTC)), None)
-        except self._sim.CronSimError as error:
+        except (self._sim.CronSimError, ValueError) as error:
             raise ConfigError(f"schedule={self._expression!r}: {error}") from error
         if found is None:
             raise ConfigError(f"schedule={self._expression!r}: no such day ever comes")
 
-    def slot(self, now: float) -> Slot:
+    def _slot_of(self, now: float) -> Slot:
         around = self.around(now)
         if around.next is not None and around.next - now <= self._lead(around):
             return at(around.next)
@@ -96,8 +97,11 @@ class Schedule(Rhythm):
 
     def _from(self, moment: datetime, *, reverse: bool = False) -> Iterator[datetime]:
         local = moment.astimezone(self._zone)
-        for found in self._sim.CronSim(self._expression, local, reverse=reverse):
-            yield found.astimezone(UTC)
+        found = self._sim.CronSim(self._expression, local, reverse=reverse)
+        # It ends also where the calendar does.
+        with suppress(OverflowError):
+            for instant in found:
+                yield instant.astimezone(UTC)
 
 
 def _zone(name: str) -> ZoneInfo:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -173,9 +174,23 @@ def test_without_the_extra_the_error_says_what_to_install() -> None:
         "0 0 31 2 *",
         "@daily",
         "*/0 * * * *",
+        pytest.param(f"*/{'9' * 5000} * * * *", id="5000 digits"),
     ],
 )
 def test_what_can_never_be_is_refused(expression: str) -> None:
     """With the expression in the message."""
     with pytest.raises(ConfigError, match="schedule="):
         schedule(expression)
+
+
+@pytest.mark.parametrize("expression", ["* * * * *", "0 0 29 2 *"])
+@pytest.mark.parametrize("at", [-1.0, 1e20, float("nan"), float("inf"), "x", None])
+def test_a_time_that_no_calendar_has_is_refused(expression: str, at: Any) -> None:
+    """A clock that was never set, or a slip of the program."""
+    with pytest.raises(ConfigError, match=r"at=|slot at"):
+        schedule(expression).slot(at)
+
+
+def test_at_the_end_of_the_calendar_the_last_slot_is_found() -> None:
+    """The next leap year is none of Python's."""
+    assert schedule("0 0 29 2 *").slot(253370764799).label == "9996-02-29T00:00:00Z"

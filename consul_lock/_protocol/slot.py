@@ -52,9 +52,13 @@ class Rhythm(ABC):
     schedule: str = ""
     """A cron expression with its time zone, if it is one."""
 
-    @abstractmethod
     def slot(self, now: float) -> Slot:
-        """The slot that a host is in whose clock shows this time."""
+        """The slot that a host is in whose clock shows this time.  Raises `ConfigError` for what
+        is no time, or one that no calendar has."""
+        return self._slot_of(number("at", now))
+
+    @abstractmethod
+    def _slot_of(self, now: float) -> Slot: ...
 
     @abstractmethod
     def skew(self, slot: Slot) -> float:
@@ -77,7 +81,7 @@ class Every(Rhythm):
         if not 0 <= self.early < self.every:
             raise ConfigError(f"early={early!r} and every={every!r}: it must be less than that")
 
-    def slot(self, now: float) -> Slot:
+    def _slot_of(self, now: float) -> Slot:
         assert self.every is not None
         # In whole milliseconds: all hosts must come to the very same number.
         every, offset = round(self.every * 1000), round(self.offset * 1000)
@@ -95,7 +99,7 @@ class Once(Rhythm):
     def __init__(self, name: str) -> None:
         self._slot = of_id(name)
 
-    def slot(self, now: float) -> Slot:
+    def _slot_of(self, now: float) -> Slot:
         return self._slot
 
     def skew(self, slot: Slot) -> float:

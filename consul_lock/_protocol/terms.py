@@ -75,9 +75,16 @@ def _heartbeat(value: Any) -> float:
 
 def number(what: str, value: Any) -> float:
     """A finite number, or `ConfigError`."""
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+    if isinstance(value, bool) or not isinstance(value, int | float) or not _finite(value):
         raise ConfigError(f"{what}={value!r} is not a finite number of seconds")
     return float(value)
+
+
+def _finite(value: float) -> bool:
+    try:
+        return math.isfinite(value)
+    except OverflowError:  # a whole number that no float can hold
+        return False
 
 
 def names(what: str, value: Iterable[Any]) -> tuple[str, ...]:

@@ -379,6 +379,7 @@ def test_a_function_in_a_thread_sees_the_loss_of_the_run_lock(cron: CronRoom) ->
         {"every": 60, "retry_failed": 1.5},
         {"every": 60, "history": 201},
         {"every": 60, "splay": float("nan")},
+        {"every": 60, "splay": 10**400},
         {"every": 60, "standby": "1h"},
         {"every": 60, "lock_delay": 90},
         {"schedule": "* * * *"},
@@ -399,6 +400,16 @@ def test_settings_that_cannot_work_are_refused_before_anything_is_sent(
     if "lock_delay" not in options:
         with pytest.raises(ConfigError, match=r"="):
             room.api.once_per(room.name, **options)
+
+
+@pytest.mark.parametrize("at", [float("nan"), float("inf"), "now", 10**400], ids=str)
+def test_what_is_no_time_is_refused_before_anything_is_sent(cron: CronRoom, at: Any) -> None:
+    """Of a guard of each kind."""
+    for host in (cron.host(), cron.host(slot="x"), cron.host(schedule="0 * * * *")):
+        with pytest.raises(ConfigError, match="at="):
+            cron.once(host, at)
+    assert cron.records.record(cron.name) is None
+    cron.room.left.discard(cron.key)  # there is none
 
 
 def test_the_record_is_the_json_of_the_contract(cron: CronRoom) -> None:
