@@ -53,7 +53,8 @@ class CronRecords:
 
         With ``slot`` (a time as in "2026-11-21T17:00:00Z", seconds since the epoch, or an ID) it is
         as if that one had been the last: later ones may be claimed.  Wanted after a wrong clock has
-        written a slot that is far ahead.  None: there is no record.
+        written a slot that is far ahead.  Text is of the kind that the record has: an ID may look
+        like a time.  None: there is no record.  Raises `ConfigError` for an ID where times are.
         """
         written: CronRecord | None = self._client._run(self._core.reset(name, slot))
         return written

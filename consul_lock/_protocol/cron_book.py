@@ -84,10 +84,11 @@ class CronBook:
         last = None
         if slot is not None:
             last = slots.parse(slot) if isinstance(slot, str) else slots.at(number("slot", slot))
-        return Job(self._reset(_checked(name), last))
+        text = slot if isinstance(slot, str) else None
+        return Job(self._reset(_checked(name), last, text))
 
-    def _reset(self, name: str, last: Slot | None) -> Flow[CronRecord | None]:
-        return (yield from self._change(name, lambda record: _reset(record, last)))
+    def _reset(self, name: str, last: Slot | None, text: str | None) -> Flow[CronRecord | None]:
+        return (yield from self._change(name, lambda record: _reset(record, last, text)))
 
     def _change(
         self, name: str, alter: Callable[[CronRecord], CronRecord | None]
@@ -96,10 +97,25 @@ class CronBook:
         return (yield from cron_change.change(self._client, known or CronRecord(name), alter))
 
 
-def _reset(record: CronRecord, last: Slot | None) -> CronRecord | None:
+def _of_its_kind(record: CronRecord, last: Slot, text: str | None) -> Slot:
+    """The slot as the hosts of this job count: with one of the other kind none could go on."""
+    if not record.slot or text is None:
+        return last
+    if record.epoch is None:
+        return slots.of_id(text)  # it may look like a time all the same
+    if last.epoch is None:
+        raise ConfigError(
+            f"slot={text!r} is no time with its zone, as in {record.slot!r}, which is the last one"
+            f" of {record.name!r}; if that job has IDs from now on, reset it without a slot"
+        )
+    return last
+
+
+def _reset(record: CronRecord, last: Slot | None, text: str | None) -> CronRecord | None:
     """The record as if nobody had claimed anything, or this slot had been the last."""
     if not record.index:
         return None
+    last = last and _of_its_kind(record, last, text)
     history = record.past(dead=record.crashed)
     if last is None:
         # Without its claim a run is there to be read, and keeps no ID from being run once more.

@@ -184,9 +184,23 @@ def test_a_reset_lets_the_slot_run_again_or_sets_it_back(cron: CronRoom) -> None
     assert cron.once(letter) == "run"
     cron.records.reset(cron.name)
     assert cron.once(letter) == "run"
+    cron.records.reset(cron.name)
     cron.records.reset(cron.name, "2027-01-15T08:00:00Z")
     assert [cron.once(host), cron.once(host, NINE + HOUR)] == ["taken", "run"]
     assert len(cron.record().history) == 3
+
+
+def test_a_reset_leaves_times_times_and_ids_ids(cron: CronRoom) -> None:
+    """An ID may look like a time, and a date without a zone is none: either would stop all."""
+    cron.once(cron.host())
+    with pytest.raises(ConfigError, match=r"'2027-01-15' is no time with its zone"):
+        cron.records.reset(cron.name, "2027-01-15")
+    assert cron.once(cron.host(), NINE + HOUR) == "run"
+    cron.records.reset(cron.name)
+    stamp = "20270115T080000Z"
+    assert cron.once(cron.host(slot="other")) == "run"
+    assert cron.records.reset(cron.name, stamp).slot == stamp
+    assert [cron.once(cron.host(slot=slot)) for slot in (stamp, "next")] == ["taken", "run"]
 
 
 def test_a_slot_that_began_too_long_ago_is_skipped(cron: CronRoom) -> None:
