@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from consul_lock import ConfigError
@@ -55,7 +55,12 @@ def _epoch(text: str) -> float:
     return datetime.fromisoformat(text).timestamp()
 
 
+# A change at a minute past midnight: backwards one finds an instant that forwards is jumped over.
+_PAST_MIDNIGHT = datetime(2011, 3, 13, 4, 15, tzinfo=UTC).timestamp()
+
+
 @settings(max_examples=300, deadline=None)
+@example("*/30 1-3 * * *", "America/St_Johns", _PAST_MIDNIGHT)
 @given(st.sampled_from(_EXPRESSIONS), st.sampled_from(_ZONES), _MOMENTS | _CHANGES)
 def test_a_slot_is_the_instant_that_was_last_or_comes_at_once(
     expression: str, timezone: str, now: float
@@ -137,7 +142,40 @@ def test_a_clock_that_is_a_little_behind_is_in_the_slot_that_its_daemon_fired_fo
     assert hourly.slot(at - 31).epoch == at - 3600
     assert minutely.slot(at - 14).epoch == at
     assert minutely.slot(at - 16).epoch == at - 60
+    assert hourly.slot(at - 30).epoch == at
     assert schedule("0 * * * *", early=0.0).slot(at - 1).epoch == at - 3600
+    assert schedule("0 * * * *", early=120.0).slot(at - 120).epoch == at
+    assert schedule("0 * * * *", early=120.0).slot(at - 121).epoch == at - 3600
+    with pytest.raises(ConfigError, match="early=-1"):
+        schedule("0 * * * *", early=-1)
+
+
+@pytest.mark.parametrize(
+    "expression, days",
+    [
+        ("0 12 13 * 5", ["11-06", "11-13", "11-20", "11-27", "12-04", "12-11", "12-13"]),
+        ("0 12 */13 * 5", ["11-27", "2027-01-01", "2027-05-14", "2027-08-27", "2027-10-01"]),
+        ("0 12 L * *", ["11-30", "12-31"]),
+        ("0 12 29 2 *", ["2028-02-29", "2032-02-29"]),
+    ],
+)
+def test_days_of_the_month_and_of_the_week(expression: str, days: list[str]) -> None:
+    """Either will do, but if one begins with a star both must fit."""
+    found = labels(expression, "UTC", "2026-11-01T00:00Z", len(days))
+    assert found == [f"{day}T12:00:00Z" for day in days]
+
+
+def test_the_expression_and_its_zone_are_kept_for_the_record() -> None:
+    """As one text, so that two that differ in a blank are the same."""
+    made = schedule("*/10  *\t* * * ", "Europe/Berlin")
+    assert made.schedule == "*/10 * * * * Europe/Berlin"
+
+
+@pytest.mark.parametrize("zone", ["Europe/Atlantis", "Europe", "../etc/passwd", "", "x\0", None])
+def test_a_zone_that_is_unknown_is_refused(zone: Any) -> None:
+    """Whatever the library that reads it makes of it."""
+    with pytest.raises(ConfigError, match="timezone="):
+        schedule("0 * * * *", zone)
 
 
 def test_a_record_may_be_ahead_by_the_next_slot() -> None:
