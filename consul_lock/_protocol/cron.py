@@ -9,15 +9,15 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from consul_lock._protocol import cron_change
+from consul_lock._protocol import cron_change, names
 from consul_lock._protocol.client import ClientCore
 from consul_lock._protocol.cron_claim import Claim
-from consul_lock._protocol.cron_record import CronRecord, CronState
+from consul_lock._protocol.cron_record import SUFFIX, CronRecord, CronState
 from consul_lock._protocol.cron_run import CronRun, is_exit_code
 from consul_lock._protocol.cron_verdict import CronPlan
 from consul_lock._protocol.flow import Flow, Job, Now, Wall
 from consul_lock._protocol.run_lock import RunLock
-from consul_lock.errors import ConsulLockError
+from consul_lock.errors import ConfigError, ConsulLockError
 
 # Seconds for recording the end of a run: it is over, and whoever waits for us waits for nothing.
 _END_WITHIN = 5.0
@@ -30,6 +30,10 @@ class CronCore:
     """A guard without its I/O.  One object may be shared by threads or tasks."""
 
     def __init__(self, client: ClientCore, name: str, plan: CronPlan) -> None:
+        names.check(name)
+        if name.endswith(SUFFIX):
+            name, key = name.removesuffix(SUFFIX), name
+            raise ConfigError(f"name={key!r} is the key of a record: give {name!r}")
         self.client = client
         self.name = name
         self.plan = plan
@@ -85,6 +89,8 @@ class Ending:
 
     def _record(self, within: float) -> Flow[None]:
         claim, run = self._claim, self._run
+        if claim.forked:
+            return  # its parent goes on with it
         now = yield Now()
         moment = yield Wall()
         state, code = self._how(now)

@@ -63,6 +63,11 @@ class Claim:
         self._seen: Sight | None = None
         """What was seen last."""
 
+    @property
+    def forked(self) -> bool:
+        """We are a forked child of the process that has made it: the run is not ours."""
+        return bool(self.client.identity.about["pid"] != self._who["pid"])
+
     def flow(self, at: float | None) -> Flow[CronRun[Any]]:
         """Claim the slot of this time (None: of now)."""
         yield from self._firing.begin(at)

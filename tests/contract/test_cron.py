@@ -426,6 +426,12 @@ def test_what_is_no_time_is_refused_before_anything_is_sent(cron: CronRoom, at: 
     cron.room.left.discard(cron.key)  # there is none
 
 
+def test_the_key_of_a_record_is_no_name_of_a_job(room: Room) -> None:
+    """An operator's word for that record would be meant for another job."""
+    with pytest.raises(ConfigError, match=r"give 'a/b'"):
+        room.main.do(room.api.CronGuard, "a/b/.cron", every=60)
+
+
 def test_the_record_is_the_json_of_the_contract(cron: CronRoom) -> None:
     """For those who read it with other tools."""
     cron.once(cron.host())

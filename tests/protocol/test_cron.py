@@ -16,6 +16,7 @@ from consul_lock._protocol.flow import Job, Request, Wall
 from consul_lock._protocol.primitive import Settings
 from consul_lock._protocol.run_lock import RunLock
 from consul_lock._protocol.slot import Every
+from consul_lock._protocol.surroundings import Identity
 from consul_lock._protocol.verdict import LOCK_FLAG
 from consul_lock.errors import ConsulLockError, LockLost, Unavailable
 from tests.protocol.hand import NAME, Hand, verbs
@@ -261,6 +262,17 @@ def test_a_finish_that_cannot_be_written_is_no_error() -> None:
     crond.run(core.leave(claim, run, None))
     assert run.recorded is False
     assert f"{NAME}/.lock" not in crond.held()
+
+
+def test_a_forked_child_that_leaves_the_block_records_nothing() -> None:
+    """Else it would say that the run has failed while its parent is at it."""
+    crond = Crond()
+    core, claim, run = crond.once()
+    core.client.forked(crond, Identity({"host": "host1", "pid": 2}, "host1"))
+    crond.sent.clear()
+    with pytest.warns(RuntimeWarning, match="held by the parent"):
+        crond.run(core.leave(claim, run, SystemExit(3)))
+    assert crond.sent == []
 
 
 def test_an_end_that_is_cut_off_is_recorded_all_the_same() -> None:
