@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from types import TracebackType
 from typing import Any, ParamSpec, TypeVar, Unpack
 
@@ -143,7 +143,7 @@ class Claiming:
 
 def once_per(
     name: str, *, client: Client | None = None, **options: Unpack[CronOptions]
-) -> Callable[[Callable[P, Awaitable[R]]], Callable[P, Awaitable[R | None]]]:
+) -> Callable[[Callable[P, Awaitable[R]]], Callable[P, Coroutine[Any, Any, R | None]]]:
     """Run the coroutine function once for each slot, on one of all hosts that call it.
 
     ``options`` are those of `CronGuard`; where it is not run the result is None.  Raises what
@@ -151,7 +151,9 @@ def once_per(
     """
     split(options)  # to refuse bad ones here, and not in the night
 
-    def decorate(function: Callable[P, Awaitable[R]]) -> Callable[P, Awaitable[R | None]]:
+    def decorate(
+        function: Callable[P, Awaitable[R]],
+    ) -> Callable[P, Coroutine[Any, Any, R | None]]:
         @functools.wraps(function)
         async def run(*args: P.args, **kwargs: P.kwargs) -> R | None:
             guard = CronGuard(name, client=client, **options)

@@ -198,6 +198,15 @@ async def guarded_async(client: aio.Client) -> None:
     assert_type(await aio.CronGuard("nightly", slot="a").run(work), int | None)
 
 
+@aio.once_per("nightly", every=60)
+async def once_async(size: int) -> str:
+    return "x" * size
+
+
+def run_async() -> None:
+    assert_type(asyncio.run(once_async(1)), str | None)  # a coroutine, as what it wraps
+
+
 def errors(error: ConsulLockError, lost: consul_lock.LockLost) -> None:
     assert_type(error.key, str | None)
     assert_type(error.session, str | None)
