@@ -149,7 +149,9 @@ def once_per(
     ``options`` are those of `CronGuard`; where it is not run the result is None.  Raises what
     `CronGuard.claim` raises, and `LockLost` after the function if the run lock was lost meanwhile.
     """
-    split(options)  # to refuse bad ones here, and not in the night
+    # To refuse what is bad here, and not in the night.
+    for_name(name)
+    split(options)
 
     def decorate(
         function: Callable[P, Awaitable[R]],

@@ -426,6 +426,13 @@ def test_what_is_no_time_is_refused_before_anything_is_sent(cron: CronRoom, at: 
     cron.room.left.discard(cron.key)  # there is none
 
 
+@pytest.mark.parametrize("name", ["", "a//b", "/a", 5], ids=str)
+def test_a_bad_name_is_refused_where_the_function_is_decorated(room: Room, name: Any) -> None:
+    """And not when it is called for the first time."""
+    with pytest.raises(ConfigError, match="bad name"):
+        room.api.once_per(name, every=60)
+
+
 def test_the_key_of_a_record_is_no_name_of_a_job(room: Room) -> None:
     """An operator's word for that record would be meant for another job."""
     with pytest.raises(ConfigError, match=r"give 'a/b'"):
