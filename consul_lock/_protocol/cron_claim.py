@@ -207,6 +207,7 @@ class Claim:
             claimed_at=since,
             overlaps=old.overlaps,
             overlapped=old.overlapped,
+            paused=old.pause_left(since),
             history=history[: self.plan.history],
         )
 

@@ -34,6 +34,10 @@ class CronState(enum.Enum):
 
 UNDER_WAY = (CronState.CLAIMED, CronState.RUNNING)
 
+# Seconds after its end for which a pause stays in the record: by the clock of a host that is ahead
+# it is over, and must not be so for the others, too.
+_PAUSE_KEPT = 86400.0
+
 
 class CronPause(NamedTuple):
     """Why nothing is run."""
@@ -115,6 +119,11 @@ class CronRecord:
     def is_paused(self, now: float) -> bool:
         """Whether it is paused at this time."""
         return self.paused is not None and (self.paused.until is None or now < self.paused.until)
+
+    def pause_left(self, now: float) -> CronPause | None:
+        """The pause, unless it is over by any clock."""
+        end = self.paused.until if self.paused else None
+        return None if end is not None and now >= end + _PAUSE_KEPT else self.paused
 
     def past(self, *, dead: bool) -> tuple[CronPast, ...]:
         """The history with this run in it; ``dead``: if it was under way, it is not any more."""

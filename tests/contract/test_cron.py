@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 from typing import Any
 
 import pytest
@@ -154,6 +155,20 @@ def test_a_pause_is_for_all_hosts_and_ends(cron: CronRoom) -> None:
     assert (record.state, record.paused.until) == (CronState.DONE, None)
     cron.forge(paused={"by": "x", "at": 1.0, "until": 2.0, "reason": ""})
     assert cron.once(host, NINE + HOUR) == "run"
+
+
+def test_a_host_whose_clock_is_ahead_ends_a_pause_for_nobody_else(cron: CronRoom) -> None:
+    """It runs, as the pause is over by its clock; the others go on pausing.  A day later it is
+    over by any clock, and is forgotten."""
+    host, now = cron.host(), time.time()
+    cron.once(host)
+    pause = {"by": "x", "at": now - 9, "until": now - 1, "reason": ""}
+    cron.forge(paused=pause)
+    assert cron.once(host, NINE + HOUR) == "run"
+    assert cron.record().paused is not None
+    cron.forge(paused={**pause, "until": now - 90000})
+    assert cron.once(host, NINE + 2 * HOUR) == "run"
+    assert cron.record().paused is None
 
 
 def test_an_id_is_run_once_also_when_others_came_between(cron: CronRoom) -> None:
