@@ -24,6 +24,7 @@ from consul_lock._blocking.semaphore import Semaphore
 from consul_lock._blocking.session import Session
 from consul_lock._blocking.survey import Survey
 from consul_lock._protocol.cron_record import (
+    CronChange,
     CronPast,
     CronPause,
     CronProblem,
@@ -32,6 +33,7 @@ from consul_lock._protocol.cron_record import (
 )
 from consul_lock._protocol.cron_run import CronRun
 from consul_lock._protocol.cron_verdict import CronOutcome
+from consul_lock._protocol.glance import Overview
 from consul_lock._protocol.guard import Op
 from consul_lock._protocol.health import SessionStatus
 from consul_lock._protocol.holder import Holder
@@ -65,6 +67,7 @@ __all__ = [
     "ConfigError",
     "Conflict",
     "ConsulLockError",
+    "CronChange",
     "CronGuard",
     "CronOutcome",
     "CronPast",
@@ -84,6 +87,7 @@ __all__ = [
     "MultiLock",
     "NotHeld",
     "Op",
+    "Overview",
     "Pair",
     "PermissionDenied",
     "RLock",

@@ -28,6 +28,7 @@ from consul_lock._async.semaphore import Semaphore
 from consul_lock._async.session import Session
 from consul_lock._async.survey import Survey
 from consul_lock._protocol.cron_record import (
+    CronChange,
     CronPast,
     CronPause,
     CronProblem,
@@ -36,6 +37,7 @@ from consul_lock._protocol.cron_record import (
 )
 from consul_lock._protocol.cron_run import CronRun
 from consul_lock._protocol.cron_verdict import CronOutcome
+from consul_lock._protocol.glance import Overview
 from consul_lock._protocol.guard import Op
 from consul_lock._protocol.health import SessionStatus
 from consul_lock._protocol.holder import Holder
@@ -69,6 +71,7 @@ __all__ = [
     "ConfigError",
     "Conflict",
     "ConsulLockError",
+    "CronChange",
     "CronGuard",
     "CronOutcome",
     "CronPast",
@@ -88,6 +91,7 @@ __all__ = [
     "MultiLock",
     "NotHeld",
     "Op",
+    "Overview",
     "Pair",
     "PermissionDenied",
     "RLock",

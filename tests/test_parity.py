@@ -19,7 +19,8 @@ AWAITED = {
     *(".resize", ".slots", ".downgrade"),
     *(".campaign", ".proclaim", ".resign", ".leader", ".run"),
     *(".record", ".pause", ".resume", ".reset"),
-    *(".below", ".sessions", ".destroy", ".remove", ".break_hold", ".break_of", "Survey.status"),
+    *(".below", ".overview", ".sessions", ".destroy", ".remove", ".break_hold", ".break_of"),
+    "Survey.status",
 }
 
 # The words that differ between the docs, and nothing else: threads' words to tasks'.

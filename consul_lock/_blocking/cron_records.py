@@ -44,17 +44,26 @@ class CronRecords:
         written: CronRecord = self._client._run(self._core.pause(name, duration, reason, by))
         return written
 
-    def resume(self, name: str) -> bool:
+    def resume(self, name: str, *, by: str | None = None) -> bool:
         """End a pause; False: there was none.  What was missed is not made up for."""
-        return bool(self._client._run(self._core.resume(name)))
+        return bool(self._client._run(self._core.resume(name, by)))
 
-    def reset(self, name: str, slot: str | float | None = None) -> CronRecord | None:
+    def reset(
+        self,
+        name: str,
+        slot: str | float | None = None,
+        *,
+        by: str | None = None,
+        force: bool = False,
+    ) -> CronRecord | None:
         """Forget which slot was last: then any slot may be claimed, the same one again included.
 
         With ``slot`` (a time as in "2026-11-21T17:00:00Z", seconds since the epoch, or an ID) it is
         as if that one had been the last: later ones may be claimed.  Wanted after a wrong clock has
         written a slot that is far ahead.  Text is of the kind that the record has: an ID may look
-        like a time.  None: there is no record.  Raises `ConfigError` for an ID where times are.
+        like a time.  ``force``: what is no record, or one of a newer version, is written anew, and
+        what it remembered is lost.  None: there is no record.  Raises `ConfigError` for an ID where
+        times are.
         """
-        written: CronRecord | None = self._client._run(self._core.reset(name, slot))
+        written: CronRecord | None = self._client._run(self._core.reset(name, slot, by, force))
         return written

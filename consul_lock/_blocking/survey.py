@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Generator, Iterable
 
 from consul_lock._blocking.client import Client, default_client
+from consul_lock._protocol.glance import Overview
 from consul_lock._protocol.health import SessionStatus
 from consul_lock._protocol.lookout import Change
 from consul_lock._protocol.note import Break
@@ -36,6 +37,14 @@ class Survey:
         "jobs" and what is below it.  One read, of everything that is there.
         """
         found: list[Status] = self._client._run(self._core.below(prefix))
+        return found
+
+    def overview(self, prefix: str = "") -> Overview:
+        """What `below` finds, and the records of cron guards, in the same read.
+
+        Those are not held, and so not among the others.  What is no record is a `CronProblem`.
+        """
+        found: Overview = self._client._run(self._core.overview(prefix))
         return found
 
     def status(self, name: str) -> Status:

@@ -10,22 +10,23 @@ from consul_lock._protocol import slot as slots
 from consul_lock._protocol.client import ClientCore
 from consul_lock._protocol.cron_record import (
     SUFFIX,
+    CronChange,
     CronPause,
     CronProblem,
     CronRecord,
     CronState,
 )
 from consul_lock._protocol.flow import Flow, Job, Wall
-from consul_lock._protocol.records import Found
+from consul_lock._protocol.persist import patiently
 from consul_lock._protocol.slot import Slot
 from consul_lock._protocol.survey import checked_prefix
 from consul_lock._protocol.terms import number
-from consul_lock.errors import ConfigError, Conflict
+from consul_lock.errors import ConfigError
 
 PAUSE_MOST = 366 * 86400.0
 
-# Bytes of a reason at most: it is read with each look at the record.
-_REASON_MOST = 500
+# Bytes of a reason, or of who gave it, at most: it is read with each look at the record.
+_TEXT_MOST = 500
 
 
 class CronBook:
@@ -36,65 +37,87 @@ class CronBook:
 
     def below(self, prefix: str) -> Job:
         """All records of names that begin with a prefix."""
-        return Job(self._below(checked_prefix(prefix)))
+        prefix = checked_prefix(prefix)
+        return Job(patiently(self._client, lambda: self._below(prefix)))
 
     def _below(self, prefix: str) -> Flow[list[CronRecord | CronProblem]]:
         found = yield from self._client.wire.tree(prefix)
-        keys = [p.key for p in found.pairs if p.key.endswith(SUFFIX) and p.key != SUFFIX]
-        return [_read(key.removesuffix(SUFFIX), found) for key in keys]
+        return cron_change.below(prefix, found.pairs)
 
     def record(self, name: str) -> Job:
         """One record; None: there is none."""
         return Job(self._record(_checked(name)))
 
-    def _record(self, name: str) -> Flow[CronRecord | None]:
-        return (yield from cron_change.look(self._client, name)).record
+    def _record(self, name: str, force: bool = False) -> Flow[CronRecord | None]:
+        def once() -> Flow[CronRecord | None]:
+            return (yield from cron_change.look(self._client, name, force)).record
+
+        return (yield from patiently(self._client, once))
 
     def pause(self, name: str, duration: float | None, reason: str, by: str | None) -> Job:
         """Let nothing be run."""
         if duration is not None and not 0 < number("duration", duration) <= PAUSE_MOST:
             raise ConfigError(f"duration={duration!r} is out of range: up to {PAUSE_MOST:g} s")
-        about = self._client.identity.about
-        who = f"{about.get('user', '')}@{about.get('host', '')}" if by is None else by
-        for what, text in (("reason", reason), ("by", who)):
-            if len(str(text).encode("utf-8", "replace")) > _REASON_MOST:
-                raise ConfigError(f"{what} is text, of {_REASON_MOST} bytes at most")
-        return Job(self._pause(_checked(name), duration, str(reason), str(who)))
+        who = self._who(by)
+        _check_text("reason", reason)
+        return Job(self._pause(_checked(name), duration, str(reason), who))
 
     def _pause(self, name: str, duration: float | None, reason: str, by: str) -> Flow[CronRecord]:
         now = yield Wall()
         until = None if duration is None else now + duration
         pause = CronPause(by, now, until, reason)
-        written = yield from self._change(name, lambda record: replace(record, paused=pause))
+        changed = CronChange("paused", by, now)
+        written = yield from self._change(
+            name, lambda record: replace(record, paused=pause, changed=changed)
+        )
         assert written is not None
         return written
 
-    def resume(self, name: str) -> Job:
+    def resume(self, name: str, by: str | None) -> Job:
         """End a pause.  The result is False if there was none."""
-        return Job(self._resume(_checked(name)))
+        return Job(self._resume(_checked(name), self._who(by)))
 
-    def _resume(self, name: str) -> Flow[bool]:
+    def _resume(self, name: str, by: str) -> Flow[bool]:
+        now = yield Wall()
+        changed = CronChange("resumed", by, now)
         written = yield from self._change(
-            name, lambda record: replace(record, paused=None) if record.paused else None
+            name,
+            lambda record: replace(record, paused=None, changed=changed) if record.paused else None,
         )
         return written is not None
 
-    def reset(self, name: str, slot: str | float | None) -> Job:
+    def reset(self, name: str, slot: str | float | None, by: str | None, force: bool) -> Job:
         """Forget which slot was last, or say which it was."""
         last = None
         if slot is not None:
             last = slots.parse(slot) if isinstance(slot, str) else slots.at(number("slot", slot))
         text = slot if isinstance(slot, str) else None
-        return Job(self._reset(_checked(name), last, text))
+        return Job(self._reset(_checked(name), (last, text), self._who(by), force))
 
-    def _reset(self, name: str, last: Slot | None, text: str | None) -> Flow[CronRecord | None]:
-        return (yield from self._change(name, lambda record: _reset(record, last, text)))
+    def _reset(
+        self, name: str, to: tuple[Slot | None, str | None], by: str, force: bool
+    ) -> Flow[CronRecord | None]:
+        now = yield Wall()
+        changed = CronChange("reset", by, now)
+        return (yield from self._change(name, lambda record: _reset(record, *to, changed), force))
 
     def _change(
-        self, name: str, alter: Callable[[CronRecord], CronRecord | None]
+        self, name: str, alter: Callable[[CronRecord], CronRecord | None], force: bool = False
     ) -> Flow[CronRecord | None]:
-        known = yield from self._record(name)
-        return (yield from cron_change.change(self._client, known or CronRecord(name), alter))
+        known = yield from self._record(name, force)
+        record = known or CronRecord(name)
+        return (yield from cron_change.change(self._client, record, alter, force=force))
+
+    def _who(self, by: str | None) -> str:
+        about = self._client.identity.about
+        who = f"{about.get('user', '')}@{about.get('host', '')}" if by is None else str(by)
+        _check_text("by", who)
+        return who
+
+
+def _check_text(what: str, text: str) -> None:
+    if len(str(text).encode("utf-8", "replace")) > _TEXT_MOST:
+        raise ConfigError(f"{what} is text, of {_TEXT_MOST} bytes at most")
 
 
 def _of_its_kind(record: CronRecord, last: Slot, text: str | None) -> Slot:
@@ -111,7 +134,9 @@ def _of_its_kind(record: CronRecord, last: Slot, text: str | None) -> Slot:
     return last
 
 
-def _reset(record: CronRecord, last: Slot | None, text: str | None) -> CronRecord | None:
+def _reset(
+    record: CronRecord, last: Slot | None, text: str | None, changed: CronChange
+) -> CronRecord | None:
     """The record as if nobody had claimed anything, or this slot had been the last."""
     if not record.index:
         return None
@@ -135,16 +160,8 @@ def _reset(record: CronRecord, last: Slot | None, text: str | None) -> CronRecor
         overlapped=record.overlapped,
         paused=record.paused,
         history=history,
+        changed=changed,
     )
-
-
-def _read(name: str, found: Found) -> CronRecord | CronProblem:
-    try:
-        record = cron_change.sight(name, found.pairs).record
-        assert record is not None
-    except Conflict as error:
-        return CronProblem(name, f"{name}{SUFFIX}", str(error))
-    return record
 
 
 def _checked(name: str) -> str:

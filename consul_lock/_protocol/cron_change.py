@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from typing import Any, NamedTuple
 
 from consul_lock._protocol import cron_json
 from consul_lock._protocol.client import ClientCore
-from consul_lock._protocol.cron_record import CRON_FLAG, SUFFIX, UNDER_WAY, CronRecord
+from consul_lock._protocol.cron_record import (
+    CRON_FLAG,
+    SUFFIX,
+    UNDER_WAY,
+    CronProblem,
+    CronRecord,
+)
 from consul_lock._protocol.flow import Flow, Now, Sleep
 from consul_lock._protocol.patience import Patience
 from consul_lock._protocol.persist import QUICKER, TRIES_MOST
 from consul_lock._protocol.records import Pair, encode, key_rule
-from consul_lock.errors import Unavailable
+from consul_lock.errors import Conflict, Unavailable
 
 # Seconds of one blocking read, and the pause after one that came back at once.
 _POLL, _PAUSE = 10.0, (0.05, 0.1)
@@ -29,23 +35,44 @@ class Sight(NamedTuple):
     lock: Pair | None
 
 
-def look(client: ClientCore, name: str) -> Flow[Sight]:
+def look(client: ClientCore, name: str, force: bool = False) -> Flow[Sight]:
     """Read both, in one read.
 
-    Raises `Conflict` for a record that is none, or of a newer version.
+    Raises `Conflict` for a record that is none, or of a newer version; ``force`` takes it for an
+    empty one.
     """
     keys = (f"{name}/.lock", f"{name}{SUFFIX}")
     operations = [{"Verb": "get-tree", "Key": key} for key in keys]
     doing = f"reading the record {keys[1]!r}"
     outcome = yield from client.wire.transact(operations, doing, key_rule(f"{name}/", "read"))
-    return sight(name, outcome.pairs)
+    return _sight(name, {pair.key: pair for pair in outcome.pairs}, force)
 
 
-def sight(name: str, found: Iterable[Pair]) -> Sight:
-    """What was read, made sense of."""
+def below(prefix: str, found: Iterable[Pair]) -> list[CronRecord | CronProblem]:
+    """The records among all that was read below a prefix, without those that it cuts apart."""
     pairs = {pair.key: pair for pair in found}
+    names = [key.removesuffix(SUFFIX) for key in pairs if key.endswith(SUFFIX)]
+    return [_told(name, pairs) for name in names if name and f"{name}/".startswith(prefix)]
+
+
+def _told(name: str, pairs: Mapping[str, Pair]) -> CronRecord | CronProblem:
+    try:
+        record = _sight(name, pairs).record
+        assert record is not None
+    except Conflict as error:
+        return CronProblem(name, f"{name}{SUFFIX}", str(error))
+    return record
+
+
+def _sight(name: str, pairs: Mapping[str, Pair], force: bool = False) -> Sight:
+    """What was read, made sense of."""
     lock, pair = pairs.get(f"{name}/.lock"), pairs.get(f"{name}{SUFFIX}")
-    record = cron_json.read(pair, name) if pair else None
+    try:
+        record = cron_json.read(pair, name) if pair else None
+    except Conflict:
+        if not force:
+            raise
+        record = CronRecord(name, index=pair.modify_index if pair else 0)
     return Sight(judged(record, lock) if record else None, lock)
 
 
@@ -85,18 +112,24 @@ def rule(name: str) -> str:
 
 
 def change(
-    client: ClientCore, known: CronRecord, alter: Alter, within: float | None = None
+    client: ClientCore,
+    known: CronRecord,
+    alter: Alter,
+    within: float | None = None,
+    force: bool = False,
 ) -> Flow[CronRecord | None]:
     """Alter the record.  Returns what was written; None: there is nothing to be changed.
 
     Errors of Consul are ridden out for ``within`` seconds (None: the client's ``retry_for``).
+    ``force``: also what is no record.
     """
     patience, record = Patience(client, within), known
     altered: CronRecord | None = None
     for _ in range(TRIES_MOST):
         try:
             if altered is not None:
-                record = (yield from look(client, known.name)).record or CronRecord(known.name)
+                seen = yield from look(client, known.name, force)
+                record = seen.record or CronRecord(known.name)
                 if replace(altered, index=record.index, crashed=record.crashed) == record:
                     return record  # it was written, and the answer was lost
                 yield Sleep(*QUICKER)

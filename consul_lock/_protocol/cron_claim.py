@@ -209,6 +209,7 @@ class Claim:
             overlapped=old.overlapped,
             paused=old.pause_left(since),
             history=history[: self.plan.history],
+            changed=old.changed,
         )
 
     def _won(self, record: CronRecord) -> Flow[CronRun[Any]]:

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 from consul_lock._protocol import slot as slots
 from consul_lock._protocol.cron_record import (
     CRON_FLAG,
+    CronChange,
     CronPast,
     CronPause,
     CronRecord,
@@ -42,6 +43,7 @@ def encode(record: CronRecord) -> bytes:
         **plain,
         "exit": record.exit,
         "paused": record.paused._asdict() if record.paused else None,
+        "changed": record.changed._asdict() if record.changed else None,
         # As it grew: what comes later is further down.
         "history": [_past_out(past) for past in reversed(record.history)],
     }
@@ -99,7 +101,7 @@ def _not_ours(pair: Pair, why: str) -> Conflict:
 
 def _record(document: dict[str, Any], name: str, index: int) -> CronRecord:
     slot = _slot_in(document["slot"])
-    paused = document["paused"]
+    paused, changed = document["paused"], document["changed"]
     plain: dict[str, Any] = {what: _typed(document, what, kind) for what, kind in _PLAIN.items()}
     plain |= {what: _number(document, what) for what in _NUMBERS}
     plain |= {what: _maybe(document, what, _number) for what in _MAYBE}
@@ -112,6 +114,7 @@ def _record(document: dict[str, Any], name: str, index: int) -> CronRecord:
         exit=_maybe(document, "exit", _whole),
         paused=None if paused is None else _pause(paused),
         history=tuple(_past(past) for past in reversed(_typed(document, "history", list))),
+        changed=None if changed is None else _change(changed),
         index=index,
     )
 
@@ -122,6 +125,12 @@ def _pause(document: dict[str, Any]) -> CronPause:
         _number(document, "at"),
         _maybe(document, "until", _number),
         _typed(document, "reason", str),
+    )
+
+
+def _change(document: dict[str, Any]) -> CronChange:
+    return CronChange(
+        _typed(document, "what", str), _typed(document, "by", str), _number(document, "at")
     )
 
 

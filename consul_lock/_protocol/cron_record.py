@@ -50,6 +50,16 @@ class CronPause(NamedTuple):
     reason: str
 
 
+class CronChange(NamedTuple):
+    """What an operator has done."""
+
+    what: str
+    """"paused", "resumed" or "reset"."""
+    by: str
+    at: float
+    """Seconds since the epoch, by the clock of whoever did it."""
+
+
 class CronPast(NamedTuple):
     """An earlier run."""
 
@@ -100,6 +110,8 @@ class CronRecord:
     paused: CronPause | None = None
     history: tuple[CronPast, ...] = ()
     """Earlier runs, the latest first."""
+    changed: CronChange | None = None
+    """What an operator did last, and who it was."""
     index: int = 0
     """ModifyIndex of the key; 0: there is none."""
     crashed: bool = False

@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
-from consul_lock._protocol import note
+from consul_lock._protocol import cron_change, note
 from consul_lock._protocol import status as statuses
 from consul_lock._protocol.client import ClientCore
+from consul_lock._protocol.cron_record import CronProblem, CronRecord
 from consul_lock._protocol.document import SEMAPHORE_FLAG
 from consul_lock._protocol.flow import Flow
 from consul_lock._protocol.records import Found, key_rule
 from consul_lock._protocol.status import Status
+
+
+class Overview(NamedTuple):
+    """All there is below a prefix, by name, as one moment's picture."""
+
+    locks: list[Status]
+    """What can be held, and what is foreign."""
+    crons: list[CronRecord | CronProblem]
+    """What cron guards remember."""
 
 
 def whole(prefix: str, found: Found) -> list[Status]:
@@ -23,6 +33,14 @@ def below(client: ClientCore, prefix: str) -> Flow[list[Status]]:
     """Everything below a prefix, in one read."""
     found = yield from client.wire.tree(prefix)
     return whole(prefix, found)
+
+
+def overview(client: ClientCore, prefix: str) -> Flow[Overview]:
+    """Everything below a prefix and the records of cron guards, in one read."""
+    found = yield from client.wire.tree(prefix)
+    crons = cron_change.below(prefix, found.pairs)
+    told = {each.key for each in crons}
+    return Overview([s for s in whole(prefix, found) if s.key not in told], crons)
 
 
 def one(client: ClientCore, name: str) -> Flow[Status]:

@@ -9,7 +9,7 @@ from consul_lock._protocol import health, names, note
 from consul_lock._protocol.breaking import Breaking
 from consul_lock._protocol.client import ClientCore
 from consul_lock._protocol.flow import Flow, Job
-from consul_lock._protocol.glance import below, one
+from consul_lock._protocol.glance import below, one, overview
 from consul_lock._protocol.lookout import Lookout
 from consul_lock._protocol.note import Break
 from consul_lock._protocol.persist import patiently
@@ -31,6 +31,11 @@ class SurveyCore:
         """All names that begin with a prefix."""
         prefix = checked_prefix(prefix)
         return self._job(lambda: below(self._client, prefix))
+
+    def overview(self, prefix: str) -> Job:
+        """The same, and the records of cron guards."""
+        prefix = checked_prefix(prefix)
+        return self._job(lambda: overview(self._client, prefix))
 
     def status(self, name: str) -> Job:
         """One name."""

@@ -69,6 +69,16 @@ class CronRoom:
         assert isinstance(found, CronRecord)
         return found
 
+    def overview(self, prefix: str) -> tuple[Any, Any]:
+        """What a survey shows: locks, and records."""
+        client = self.room.client()
+        survey = client.actor.do(self.room.api.Survey, client.thing)
+        locks, crons = client.actor.do(survey.overview, prefix)
+        told = {each.key for each in crons}
+        below = client.actor.do(survey.below, prefix)
+        assert locks == [each for each in below if each.key not in told]
+        return locks, crons
+
     def forge(self, **changes: Any) -> None:
         """Somebody has written another record."""
         operator = self.room.operator

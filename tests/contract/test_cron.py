@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import time
 from typing import Any
 
@@ -218,6 +219,24 @@ def test_a_reset_leaves_times_times_and_ids_ids(cron: CronRoom) -> None:
     assert [cron.once(cron.host(slot=slot)) for slot in (stamp, "next")] == ["taken", "run"]
 
 
+def test_who_changed_a_record_is_written_and_stays(cron: CronRoom) -> None:
+    """Whatever is run afterwards; by default it is the user and the host."""
+    cron.once(cron.host())
+    assert cron.record().changed is None
+    changes = (
+        ("paused", lambda: cron.records.pause(cron.name, by="me")),
+        ("resumed", lambda: cron.records.resume(cron.name, by="me")),
+        ("reset", lambda: cron.records.reset(cron.name, by="me")),
+    )
+    for what, change in changes:
+        change()
+        assert cron.record().changed[:2] == (what, "me")
+    cron.once(cron.host())
+    assert cron.record().changed[:2] == ("reset", "me")
+    cron.records.reset(cron.name)
+    assert re.fullmatch(r".+@.+", cron.record().changed.by)
+
+
 def test_a_slot_that_began_too_long_ago_is_skipped(cron: CronRoom) -> None:
     """Without a word to Consul."""
     host = cron.host(max_lateness=60)
@@ -265,6 +284,10 @@ def test_what_is_no_record_is_left_as_it_is(
     assert operator.value(cron.key) == value
     (problem,) = cron.records.below(cron.name)
     assert (problem.name, "left as it is" in problem.problem) == (cron.name, True)
+    assert cron.overview(cron.name) == ([], [problem])
+    record = cron.records.reset(cron.name, force=True)
+    assert (record.state, record.history) == (CronState.IDLE, ())
+    assert cron.once(cron.host()) == "run"
 
 
 def test_a_name_that_is_used_otherwise_is_a_conflict(cron: CronRoom) -> None:
@@ -332,9 +355,9 @@ def test_records_are_listed_and_are_no_locks(cron: CronRoom) -> None:
     cron.once(cron.host())
     (record,) = cron.records.below(f"{cron.name.rpartition('/')[0]}/")
     assert (record.name, record.state) == (cron.name, CronState.DONE)
-    client = cron.room.client()
-    survey = client.actor.do(cron.room.api.Survey, client.thing)
-    assert client.actor.do(survey.below, cron.name) == []
+    assert cron.overview(cron.name) == ([], [record])
+    assert cron.overview(f"{cron.name}/") == ([], [record])
+    assert cron.overview(f"{cron.name}/.c") == ([], [])
 
 
 def test_a_function_is_run_where_the_slot_is_ours(cron: CronRoom) -> None:

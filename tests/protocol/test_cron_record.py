@@ -13,6 +13,7 @@ from consul_lock._protocol import cron_json
 from consul_lock._protocol import slot as slots
 from consul_lock._protocol.cron_record import (
     CRON_FLAG,
+    CronChange,
     CronPast,
     CronPause,
     CronRecord,
@@ -68,6 +69,7 @@ def records(draw: st.DrawFn) -> CronRecord:
         draw(_TEXT),
         draw(st.none() | st.builds(CronPause, _TEXT, _TIMES, _MAYBE_TIMES, _TEXT)),
         draw(_HISTORY),
+        draw(st.none() | st.builds(CronChange, _TEXT, _TEXT, _TIMES)),
     )
 
 
@@ -79,8 +81,10 @@ def pair(value: Any, flags: int = CRON_FLAG) -> Pair:
 def good() -> dict[str, Any]:
     """A record that can be read, to be damaged."""
     past = _past(slots.at(3600), 1, CronState.DONE, "h", 5.0)
-    paused = CronPause("me", 1.0, None, "why")
-    record = CronRecord(NAME, *slots.at(7200), "c", 1, history=(past,), paused=paused)
+    paused, changed = CronPause("me", 1.0, None, "why"), CronChange("paused", "me", 1.0)
+    record = CronRecord(
+        NAME, *slots.at(7200), "c", 1, history=(past,), paused=paused, changed=changed
+    )
     found: dict[str, Any] = json.loads(cron_json.encode(record))
     return found
 

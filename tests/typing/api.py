@@ -183,7 +183,8 @@ def guarded(client: consul_lock.Client) -> None:
     assert_type(once(1), str | None)
     records = consul_lock.CronRecords(client)
     assert_type(records.record("nightly"), consul_lock.CronRecord | None)
-    assert_type(records.reset("nightly", 5.0), consul_lock.CronRecord | None)
+    assert_type(records.reset("nightly", 5.0, force=True), consul_lock.CronRecord | None)
+    assert_type(consul_lock.Survey(client).overview().locks, list[consul_lock.Status])
     consul_lock.CronGuard("a", everyy=5)  # type: ignore[call-arg] # no such option
     consul_lock.CronGuard("a", every=5, overlap="no")  # type: ignore[arg-type] # no such word
 
