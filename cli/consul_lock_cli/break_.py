@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
+from consul_lock_cli import question
 from consul_lock_cli.data import DataCommand, Output, data_options
 from consul_lock_cli.documents import BROKEN, holder_item
 from consul_lock_cli.exits import ExitCode
@@ -97,12 +97,8 @@ class _Asked(NamedTuple):
                 "--force is for --delete, and is about all holders",
                 "without it, the sessions of the holders are destroyed, which is safer",
             )
-        if not self.yes and not _terminal():
-            raise Misuse("nobody to ask: stdin is no terminal", "--yes breaks it without asking")
-
-
-def _terminal() -> bool:
-    return sys.stdin is not None and sys.stdin.isatty()
+        if not self.yes:
+            question.check("--yes breaks it without asking")
 
 
 class _Breaking:
@@ -164,12 +160,7 @@ class _Breaking:
         does = [f"destroy {one}"] if hit else []
         also = ["delete the key"] if self._asked.delete else []
         what = " and ".join([*does, *also])
-        click.echo(f"{what[0].upper()}{what[1:]}? [y/N]: ", err=True, nl=False)
-        # Not click.confirm: it takes the end of what is typed for a Ctrl-C.
-        answer = sys.stdin.readline()
-        if not answer.endswith("\n"):
-            click.echo(err=True)
-        return answer.strip().lower() in ("y", "yes")
+        return question.agreed(f"{what[0].upper()}{what[1:]}")
 
     def _end(self, seen: Status, holder: Holder) -> None:
         if self._survey.break_hold(self._key, holder.session, self._asked.reason) is None:

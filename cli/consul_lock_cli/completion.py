@@ -83,18 +83,19 @@ def in_time(act: Callable[[], Any], seconds: float) -> None:
     thread.join(seconds)
 
 
-def names(connection: Connection, incomplete: str) -> list[str]:
-    """Names of locks that begin so; none if Consul does not say so in time."""
+def names(connection: Connection, incomplete: str, cron: bool = False) -> list[str]:
+    """Names of locks, or cron jobs, that begin so; none if Consul does not say so in time."""
     found: list[str] = []
-    in_time(lambda: found.extend(_names(connection, incomplete)), _PATIENCE)
+    in_time(lambda: found.extend(_names(connection, incomplete, cron)), _PATIENCE)
     return found
 
 
-def _names(connection: Connection, incomplete: str) -> list[str]:
+def _names(connection: Connection, incomplete: str, cron: bool) -> list[str]:
     from consul_lock import Survey
 
     impatient = dict.fromkeys(("connect_timeout", "request_timeout"), _PATIENCE)
     with connection.client(Talk(), **impatient, retry_for=0.0) as client:
-        found = [status for status in Survey(client).below(incomplete) if status.kind != "foreign"]
+        locks, crons = Survey(client).overview(incomplete)
+    found = crons if cron else [status for status in locks if status.kind != "foreign"]
     # Others chose these names, and a shell reads what is put into its line.
-    return [status.name for status in found if _HARMLESS.fullmatch(status.name)]
+    return [each.name for each in found if _HARMLESS.fullmatch(each.name)]

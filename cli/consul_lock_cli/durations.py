@@ -40,3 +40,12 @@ def show_duration(seconds: float) -> str:
     if hours:
         return f"{hours}h{minutes:02}m"
     return f"{minutes}m{rest:02}s" if minutes else f"{rest}s"
+
+
+def exact_duration(seconds: float) -> str:
+    """As somebody would type it, to the millisecond: `1h`, `10m`, `1h30m`, `500ms`."""
+    rest, parts = round(seconds * 1000), []
+    for unit in ("d", "h", "m", "s", "ms"):
+        number, rest = divmod(rest, round(_UNITS[unit] * 1000))
+        parts.append(f"{number}{unit}" if number else "")
+    return "".join(parts) or "0s"

@@ -3,33 +3,49 @@
 from __future__ import annotations
 
 import time
+from typing import TYPE_CHECKING, Any
 
 import click
 
+from consul_lock_cli.cron_documents import LISTED, listed_item
+from consul_lock_cli.cron_table import overview_table
 from consul_lock_cli.data import DataCommand, Output, data_options
-from consul_lock_cli.documents import STATUS, status_item
+from consul_lock_cli.documents import status_item
 from consul_lock_cli.options import PREFIX, Connection, connection_options, talk_options
-from consul_lock_cli.table import status_table
 from consul_lock_cli.talk import Talk
+
+if TYPE_CHECKING:
+    from consul_lock import Overview
 
 
 @click.command(cls=DataCommand)
-@data_options(*STATUS)
+@data_options(*LISTED)
 @talk_options
 @connection_options
 @click.argument("prefix", type=PREFIX, default="")
 def ls(connection: Connection, talk: Talk, output: Output, prefix: str) -> None:
-    """List what is there below PREFIX: locks, semaphores, read/write locks, foreign values.
+    """List what is there below PREFIX: locks, semaphores, cron jobs, foreign values.
 
     PREFIX is one as Consul has it: "job" finds "job", "jobs" and "jobs/a"; without it all is
     listed.  A lock that nobody holds is listed only if something of it is there.  A lock that is
-    free can still be in lock-delay, which cannot be seen by reading.
+    free can still be in lock-delay, which cannot be seen by reading.  Of a cron job it is what
+    became of its last slot; 'cron ls' has more.
 
     Example: consul-lock ls jobs/
     """
     from consul_lock import Survey
 
     with connection.client(talk) as client:
-        found = Survey(client).below(prefix)
-    items = [status_item(status) for status in found] if output.wants_items else []
-    output.document(items, lambda: status_table(found, time.time()) if found else "")
+        found = Survey(client).overview(prefix)
+    now = time.time()
+    output.document(
+        _items(found, now) if output.wants_items else [],
+        lambda: overview_table(found, now) if any(found) else "",
+    )
+
+
+def _items(found: Overview, now: float) -> list[dict[str, Any]]:
+    locks = [{**status_item(status), "cron": None} for status in found.locks]
+    crons = [listed_item(record, now) for record in found.crons]
+    # Stable: the lock of a name comes before the job of that name.
+    return sorted([*locks, *crons], key=lambda item: str(item["name"]))

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 __all__ = [
     "COMMAND",
+    "CRON_NAME",
+    "CRON_PREFIX",
     "DURATION",
     "FILE",
     "NAME",
@@ -60,9 +62,11 @@ class Duration(click.ParamType):  # type: ignore[type-arg] # not generic in olde
 
 
 class _Name(click.ParamType):  # type: ignore[type-arg] # the same
-    """A name of a lock, which a shell can complete."""
+    """A name of a lock or cron job, which a shell can complete."""
 
-    name = "KEY"
+    def __init__(self, name: str, *, cron: bool = False) -> None:
+        self.name = name
+        self._cron = cron
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
         """Refuse what Consul would trip over."""
@@ -71,18 +75,17 @@ class _Name(click.ParamType):  # type: ignore[type-arg] # the same
     def shell_complete(
         self, ctx: click.Context, param: click.Parameter, incomplete: str
     ) -> list[CompletionItem]:
-        """The locks that there are."""
+        """The locks, or jobs, that there are."""
         from click.shell_completion import CompletionItem
 
         from consul_lock_cli.completion import names
 
-        return [CompletionItem(name) for name in names(connection_of(ctx), incomplete)]
+        found = names(connection_of(ctx), incomplete, self._cron)
+        return [CompletionItem(name) for name in found]
 
 
 class _Prefix(_Name):
     """The beginning of names; empty, it is that of all."""
-
-    name = "PREFIX"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
         """Refuse what no name begins with."""
@@ -117,8 +120,10 @@ def flagged(param: click.Parameter | None) -> str:
 DURATION = Duration()
 POSITIVE = Duration(zero=False)
 """A duration that cannot be 0."""
-NAME = _Name()
-PREFIX = _Prefix()
+NAME = _Name("KEY")
+PREFIX = _Prefix("PREFIX")
+CRON_NAME = _Name("NAME", cron=True)
+CRON_PREFIX = _Prefix("PREFIX", cron=True)
 FILE = _Shells("FILE", "file")
 FOLDER = _Shells("DIR", "dir")
 COMMAND = _Shells("COMMAND", "command")

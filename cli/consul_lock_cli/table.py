@@ -21,11 +21,17 @@ if TYPE_CHECKING:
 # Holders named in one cell.
 _NAMED_MOST = 4
 
-_COLORS = {"held": "yellow", "free": "green", "vanished": "red", "foreign": "magenta"}
+_COLORS = {
+    "held": "yellow", "free": "green", "vanished": "red", "foreign": "magenta",
+    "claimed": "yellow", "running": "yellow", "done": "green", "failed": "red", "lost": "red",
+    "timeout": "red", "missed": "red", "paused": "cyan", "unreadable": "magenta",
+}  # fmt: skip
 _HEALTH = {"passing": "green", "warning": "yellow", "critical": "red"}
 _KINDS = {"none": "nothing is there", "read-write": "read/write lock", "foreign": "no lock"}
 
 Row = Sequence[str]
+
+HEAD = ("KEY", "STATE", "MODE", "HOLDER", "SINCE", "WAITERS")
 
 
 def wants_color(choice: str) -> bool:
@@ -38,7 +44,7 @@ def wants_color(choice: str) -> bool:
 
 
 def table(head: Row, rows: Sequence[Row], styled: int | None = None) -> str:
-    """Columns under their names; the column ``styled`` has colours, by what it says."""
+    """Columns under their names; the column ``styled`` has colours, by its first word."""
     every = [head, *rows]
     widths = [max(width(row[column]) for row in every) for column in range(len(head))]
     lines = []
@@ -53,7 +59,13 @@ def table(head: Row, rows: Sequence[Row], styled: int | None = None) -> str:
 
 
 def _styled(cell: str) -> str:
-    return click.style(cell, fg={**_COLORS, **_HEALTH}.get(cell.strip()))
+    first = cell.partition(" ")[0].lower()
+    return click.style(cell, fg={**_COLORS, **_HEALTH}.get(first))
+
+
+def word(text: str) -> str:
+    """A state in its colour."""
+    return click.style(text, fg=_COLORS.get(text))
 
 
 def state(status: Status) -> str:
@@ -72,20 +84,16 @@ def mode(status: Status) -> str:
     return "lock" if status.kind == "lock" else "-"
 
 
-def status_table(statuses: Sequence[Status], now: float) -> str:
-    """A line for each."""
-    rows = [
-        (
-            shown(each.name, 512),
-            state(each),
-            mode(each),
-            _holders(each),
-            age(each.holders[0], now) if each.holders else "-",
-            str(len(each.waiters)),
-        )
-        for each in statuses
-    ]
-    return table(("KEY", "STATE", "MODE", "HOLDER", "SINCE", "WAITERS"), rows, 1)
+def status_row(each: Status, now: float) -> Row:
+    """One of them, under `HEAD`."""
+    return (
+        shown(each.name, 512),
+        state(each),
+        mode(each),
+        _holders(each),
+        age(each.holders[0], now) if each.holders else "-",
+        str(len(each.waiters)),
+    )
 
 
 def _holders(status: Status) -> str:
@@ -140,8 +148,7 @@ def describe(status: Status, now: float) -> str:
         what = f"semaphore, {len(status.holders)} of {limit}"
     elif status.mode in ("read", "write"):
         what = f"{what}, {status.mode}"
-    word = click.style(state(status), fg=_COLORS.get(state(status)))
-    lines = [f"{shown(status.name, 512)}: {word} ({what})"]
+    lines = [f"{shown(status.name, 512)}: {word(state(status))} ({what})"]
     if status.problem:
         lines.append(f"  value      {foreign(status, 256).removeprefix('value ')}")
         lines.append(f"  problem    {shown(status.problem, 500)}")

@@ -10,6 +10,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
+from consul_lock_cli.cron_documents import CHANGE, CRON, PAUSE
 from consul_lock_cli.documents import BREAK, HOLDER, dumps
 from consul_lock_cli.names import shown
 from consul_lock_cli.talk import Misuse
@@ -21,7 +22,13 @@ _MOST = 4096
 _FREE = ("meta", "node_checks")
 
 # Objects whose fields are documented.
-_PARTS = {"holder": HOLDER, "last_break": BREAK}
+_PARTS = {
+    "holder": HOLDER,
+    "last_break": BREAK,
+    "cron": CRON,
+    "paused": PAUSE,
+    "changed": CHANGE,
+}
 
 # How a value is to be set: fill and align, width, and how much of it; a thousand columns do.
 _LAYOUT = re.compile(r"(.?[<>^])?\d{0,3}(\.\d{1,3})?s?")
