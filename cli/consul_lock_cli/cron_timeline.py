@@ -138,7 +138,7 @@ def _bar(line: CronPast | Gap, now: float, longest: float, room: int) -> str:
 
 
 def summary(record: CronRecord, lines: Sequence[CronPast | Gap], columns: int) -> str:
-    """All of it in one line, if there is room for that."""
+    """All of it, in as few lines as there is room for."""
     runs = [line for line in lines if not isinstance(line, Gap)]
     missed = sum(line.slots for line in lines if isinstance(line, Gap))
     states = Counter(run.state.value for run in runs)
@@ -150,5 +150,8 @@ def summary(record: CronRecord, lines: Sequence[CronPast | Gap], columns: int) -
     if took:
         usual, most = statistics.median(took), max(took)
         parts.append(f"took {show_duration(usual)} (median), {show_duration(most)} at most")
-    line = "; ".join(parts)
-    return line if width(line) <= columns else "\n".join(parts)
+    text = parts[0]
+    for part in parts[1:]:
+        room = columns - width(text.rpartition("\n")[2]) - 2
+        text += f"; {part}" if width(part) <= room else f";\n{part}"
+    return text

@@ -133,8 +133,9 @@ _CASES = [
         "use another --key; or delete what is there, if nobody needs it",
     ),
     _Case(
-        "Conflict", r"('.*?/\.cron'): (.*?); it is left as it is", ExitCode.DATA, r"\1: \2",
-        "if it is nothing of yours: use another --name, or delete that key if nobody needs it",
+        "Conflict", r"('(.*?)/\.cron'): (.*?); it is left as it is", ExitCode.DATA, r"\1: \3",
+        r"use another --name; or, if nobody needs it, 'consul-lock cron reset --force \2'"
+        " writes it anew",
     ),
     _Case(
         "Conflict", r"('(.*)/\.cron' is at slot .*?): (one name has IDs or times, not both);",
