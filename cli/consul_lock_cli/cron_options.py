@@ -10,7 +10,7 @@ import click
 
 from consul_lock_cli.commands import TypedOption
 from consul_lock_cli.exits import ExitCode
-from consul_lock_cli.options import DURATION, NAME
+from consul_lock_cli.options import CRON_NAME, DURATION
 from consul_lock_cli.patience import Patience
 from consul_lock_cli.talk import Misuse
 from consul_lock_cli.timetable import Timetable
@@ -18,7 +18,7 @@ from consul_lock_cli.timetable import Timetable
 _RETRIES_MOST, _HISTORY_MOST = 100, 200
 
 _SLOT = [
-    click.option("--name", type=NAME, help="Name of the job; its record is NAME/.cron."),
+    click.option("--name", type=CRON_NAME, help="Name of the job; its record is NAME/.cron."),
     click.option("--every", type=DURATION, help="A slot each DUR, counted from 1970 in UTC."),
     click.option("--offset", type=DURATION, help="Slots begin so long after that [0]."),
     click.option("--slot", metavar="ID", help="The slot is this text: run once for each ID."),

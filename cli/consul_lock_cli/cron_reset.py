@@ -65,26 +65,45 @@ def cron_reset(
     from consul_lock import CronRecords
 
     with connection.client(talk) as client:
-        records = CronRecords(client)
-        seen = _look(records, name, force)
+        return _Resetting(CronRecords(client), talk, output, name, force).run(slot, yes)
+
+
+class _Resetting:
+    """One call of it."""
+
+    def __init__(
+        self, records: CronRecords, talk: Talk, output: Output, name: str, force: bool
+    ) -> None:
+        self._records = records
+        self._talk = talk
+        self._output = output
+        self._name = name
+        self._force = force
+
+    def run(self, slot: str | None, yes: bool) -> int:
+        """Exit code."""
+        seen = _look(self._records, self._name, self._force)
         if seen is None:
-            return no_record(talk, output, name)
+            return no_record(self._talk, self._output, self._name)
         last = None if slot is None else _slot(seen, slot)
         if not yes:
             if not _agreed(seen, slot):
-                return nothing(talk, output, f"{name} is left alone")
-            if _of(_look(records, name, force)) != _of(seen):
-                text = f"{name} has changed meanwhile: it is not reset"
-                talk.error(f"{text} ({ExitCode.HELD:d})", "look at it again")
-                output.document([], str)
-                return ExitCode.HELD
-        written = _reset(records, name, last, force)
-    if written is None:
-        return no_record(talk, output, name)
-    told = "no slot was run" if slot is None else f"{shown(written.slot)} was run last"
-    talk.tell(f"reset {name}: as if {told}")
-    output.document([cron_item(written, time.time())], str)
-    return 0
+                return nothing(self._talk, self._output, f"{self._name} is left alone")
+            if _of(_look(self._records, self._name, self._force)) != _of(seen):
+                return self._changed()
+        written = _reset(self._records, self._name, last, self._force)
+        if written is None:
+            return no_record(self._talk, self._output, self._name)
+        told = "no slot was run" if slot is None else f"{shown(written.slot)} was run last"
+        self._talk.tell(f"reset {self._name}: as if {told}")
+        self._output.document([cron_item(written, time.time())], str)
+        return 0
+
+    def _changed(self) -> int:
+        text = f"{self._name} has changed meanwhile: it is not reset"
+        self._talk.error(f"{text} ({ExitCode.HELD:d})", "look at it again")
+        self._output.document([], str)
+        return ExitCode.HELD
 
 
 def _look(records: CronRecords, name: str, force: bool) -> CronRecord | CronProblem | None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from consul_lock import Client, CronGuard, CronRecords, CronState
+from consul_lock import Client, CronGuard, CronRecord, CronRecords, CronState
 from tests.cli.wrapper import consul
 
 HOUR = 3600.0
@@ -49,6 +49,12 @@ class Jobs:
             assert run, run.reason
             run.ended(end, code)
         return run.slot
+
+    def record(self, name: str) -> CronRecord:
+        """What is written."""
+        found = self.records.record(self.name(name))
+        assert found is not None
+        return found
 
     def put(self, key: str, value: str) -> None:
         """Write a key that is no record."""

@@ -24,7 +24,14 @@ _EXAMPLES: dict[str, list[str]] = {
     "break": ["k", "--yes"],
     "completion": ["bash"],
     "config": [],
+    "cron history": ["k"],
+    "cron install": ["--name", "k", "--every", "1h", "--", "true"],
+    "cron ls": [],
+    "cron pause": ["k"],
+    "cron reset": ["k", "--yes"],
+    "cron resume": ["k"],
     "cron run": ["--name", "k", "--every", "1h", "--retry-for", "0", "--", "true"],
+    "cron show": ["k"],
     "dev": ["--", "true"],
     "doctor": [],
     "force-release": ["k", "--yes"],
@@ -40,7 +47,7 @@ _EXAMPLES: dict[str, list[str]] = {
 }
 
 # These say nothing to the Consul of the environment, so they may well succeed.
-_AT_HOME = {"completion", "config", "dev", "version"}
+_AT_HOME = {"completion", "config", "cron install", "dev", "version"}
 
 _DOCUMENTED = {0, 1} | {int(code) for code in ExitCode}
 

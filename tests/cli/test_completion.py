@@ -22,6 +22,7 @@ from consul_lock_cli import completion
 from consul_lock_cli.completion import SHELLS, in_time
 from consul_lock_cli.connection import Connection
 from tests.cli.configured import NOWHERE, Home, Result
+from tests.cli.cron_jobs import Jobs
 from tests.cli.wrapper import COMMAND, PATIENCE, Running, consul
 from tests.stage.agent import Agent
 from tests.waiting import eventually
@@ -69,6 +70,15 @@ def locks(hold: Callable[[str], None], address: str, key: str) -> Iterator[str]:
     consul(address, "DELETE", foreign)
 
 
+@pytest.fixture
+def cron_job(address: str, key: str) -> Iterator[str]:
+    """A cron job below this test's key, which has no lock any more."""
+    jobs = Jobs(address, key)
+    jobs.run("job")
+    yield jobs.name("job")
+    jobs.clear()
+
+
 def offered(result: Result) -> list[str]:
     """The words that it would show."""
     assert (result.returncode, result.stderr) == (0, "")
@@ -106,6 +116,22 @@ def test_a_name_that_a_shell_would_run_is_not_offered(
     hold(f"{locks}x$(touch x)")
     found = eventually(lambda: offered(complete("status", locks, address=address)))
     assert found == [f"{locks}one", f"{locks}two"]
+
+
+def test_names_of_cron_jobs_are_completed(
+    complete: Callable[..., Result], cron_job: str, hold: Callable[[str], None], address: str
+) -> None:
+    """Not those of locks, and the other way round."""
+    below = cron_job.removesuffix("job")
+    hold(f"{below}lock")
+    for words, found in (
+        (("cron", "show", below), cron_job),
+        (("cron", "ls", below), cron_job),
+        (("cron", "run", "--name", below), cron_job),
+        (("status", below), f"{below}lock"),
+    ):
+        told = eventually(lambda words=words: offered(complete(*words, address=address)))
+        assert told == [found], words
 
 
 class Typist:

@@ -18,6 +18,7 @@ from tests.cli.cron_jobs import (
 )
 from tests.cli.inspecting import ask, items, on_a_terminal
 from tests.cli.wrapper import consul
+from tests.waiting import eventually
 
 _ESCAPES = "web\x1b[2J\x9b1;1H\u202e3"
 
@@ -199,7 +200,7 @@ def test_pause_and_resume(jobs: Jobs, address: str) -> None:
     assert re.match(
         rf"consul-lock: paused {name} by \S+@\S+ until .*Z: deploy web\\x1b\[2J", result.stderr
     )
-    paused = jobs.records.record(name).paused  # type: ignore[union-attr]
+    paused = jobs.record("job").paused
     assert paused is not None
     assert paused.until is not None
     assert paused.until - paused.at == pytest.approx(7200)
@@ -215,7 +216,7 @@ def test_a_pause_that_is_over_is_none(jobs: Jobs, address: str) -> None:
     """It is not shown, and there is nothing to resume."""
     jobs.run("job")
     jobs.records.pause(jobs.name("job"), 0.001)
-    time.sleep(0.01)
+    eventually(lambda: not jobs.record("job").is_paused(time.time()))
     (item,) = items(ask(address, "cron", "ls", jobs.name("job"), "--json"))
     assert (item["state"], item["paused"]) == ("done", None)
     assert ask(address, "cron", "resume", jobs.name("job")).returncode == 1
@@ -307,7 +308,7 @@ def test_reset_asks_on_a_terminal(jobs: Jobs, address: str) -> None:
     code, output = on_a_terminal(address, "cron", "reset", name, typed="no\n")
     assert (code, "Forget which slot was run last? [y/N]: no" in output) == (1, True)
     assert re.search(r"run by +\S+ pid ", output)
-    assert jobs.records.record(name).state is CronState.DONE  # type: ignore[union-attr]
+    assert jobs.record("job").state is CronState.DONE
     code, output = on_a_terminal(address, "cron", "reset", name, typed="y\n")
     assert (code, f"reset {name}" in output) == (0, True)
     jobs.put("bad/.cron", "hello")
@@ -327,7 +328,7 @@ def test_what_changes_while_it_is_asked_is_left_alone(jobs: Jobs, address: str) 
 
     code, output = on_a_terminal(address, "cron", "reset", jobs.name("job"), typed=run_once_more)
     assert (code, "has changed meanwhile: it is not reset (75)" in output) == (75, True)
-    assert jobs.records.record(jobs.name("job")).state is CronState.DONE  # type: ignore[union-attr]
+    assert jobs.record("job").state is CronState.DONE
 
 
 def test_bad_input_is_64_before_consul_is_asked() -> None:

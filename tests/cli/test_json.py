@@ -9,7 +9,11 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-from consul_lock_cli import documents
+from consul_lock_cli import cron_documents, documents
+from tests.cli.cron_jobs import (
+    Jobs,
+    jobs_fixture,  # noqa: F401 - a fixture, used by its name
+)
 from tests.cli.inspecting import (
     Hand,
     ask,
@@ -50,6 +54,11 @@ def test_the_page_has_the_fields_that_templates_know() -> None:
     assert set(documents.SESSION) == FIELDS["session"]
     assert set(documents.BROKEN) == FIELDS["broken"] | HOLDER
     assert {"v", *documents.EVENT} == FIELDS["event"]
+    assert set(cron_documents.LISTED) == LOCK | FIELDS["listed"]
+    assert set(cron_documents.CRON) == FIELDS["cron"]
+    assert set(cron_documents.PAUSE) == FIELDS["pause"]
+    assert set(cron_documents.CHANGE) == FIELDS["change"]
+    assert set(cron_documents.CRON_RUN) == FIELDS["run"]
 
 
 def _is_a_lock(item: dict[str, Any]) -> None:
@@ -82,6 +91,7 @@ def test_real_outputs_have_the_documented_fields(
     assert kinds["lock"]["waiters"]
     assert (len(kinds["foreign"]["value"]), kinds["foreign"]["size"]) == (256, 300)
     for item in items(listed):
+        assert item.pop("cron") is None
         _is_a_lock(item)
     (free,) = items(ask(address, "status", f"{key}/free", "--json"))
     _is_a_lock(free)
@@ -116,3 +126,23 @@ def test_events_and_breaking_have_the_documented_fields(
     assert [first["event"], second["event"]] == ["held", "lost"]
     assert set(second["last_break"]) == FIELDS["break"]
     assert (first["last_break"], second["last_break"]["session"]) == (None, session)
+
+
+def test_cron_jobs_have_the_documented_fields(jobs: Jobs, address: str) -> None:
+    """What was run, paused, missed, and what cannot be read."""
+    jobs.run("job", ago=3)
+    jobs.run("job")
+    jobs.records.pause(jobs.name("job"), 60)
+    jobs.put("bad/.cron", "hello")
+    bad, job = items(ask(address, "cron", "ls", f"{jobs.below}/", "--json"))
+    assert set(bad) == set(job) == FIELDS["cron"]
+    known = {name for name, value in bad.items() if value is not None}
+    assert known == {"name", "key", "state", "problem"}
+    assert set(job["paused"]) == FIELDS["pause"]
+    assert set(job["changed"]) == FIELDS["change"]
+    for item in items(ask(address, "ls", f"{jobs.below}/", "--json")):
+        assert set(item.pop("cron")) == FIELDS["cron"]
+        _is_a_lock(item)
+    runs = items(ask(address, "cron", "history", jobs.name("job"), "--json"))
+    assert [run["state"] for run in runs] == ["done", "missed", "done"]
+    assert all(set(run) == FIELDS["run"] for run in runs)

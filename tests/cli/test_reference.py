@@ -124,6 +124,9 @@ def test_the_examples_of_the_help_texts_are_right(example: str) -> None:
     program, name, *arguments = words
     assert program == "consul-lock"
     command = cli.get_command(click.Context(cli), name)
+    if isinstance(command, click.Group):
+        name, *arguments = arguments
+        command = command.get_command(click.Context(command), name)
     assert command is not None
     with command.make_context(name, arguments) as ctx:
         assert isinstance(ctx, SettingsContext)
