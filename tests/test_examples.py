@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import os
 import pathlib
+import re
+import shlex
+import shutil
 import subprocess
 import sys
 
@@ -36,6 +39,14 @@ EXPECTED = {
         "after the downgrade it did: True",
         "and the former writer reads on: True",
     ],
+    "cron_job.py": [
+        "one of three has run it: True",
+        "attempt 1 has a token: True",
+        "it failed",
+        "attempt 2 is well",
+        "once more: taken",
+        "CronRecord(name='examples/report'",
+    ],
     "related.py": [
         "pears are free: False",
         "the cart is free: False",
@@ -63,6 +74,54 @@ def test_every_example_has_a_test():
     """An example that is not run is a claim that nobody checks."""
     found = {path.name for path in EXAMPLES.iterdir() if path.suffix in (".py", ".sh")}
     assert found == set(EXPECTED)
+
+
+def _command_lines() -> list[list[str]]:
+    """Those of ours in the crontab, the unit of systemd and the CronJob."""
+    crontab = (EXAMPLES / "crontab").read_text().replace("\\%", "%")
+    service = (EXAMPLES / "systemd" / "sync.service").read_text()
+    job = (EXAMPLES / "kubernetes-cronjob.yaml").read_text().partition("command:\n")[2]
+    return [
+        *(
+            shlex.split(line.split(" root ")[1])
+            for line in crontab.splitlines()
+            if " root " in line
+        ),
+        shlex.split(re.findall(r"^ExecStart=(.*)$", service, re.MULTILINE)[0]),
+        re.findall(r"^ +- (.*)$", job, re.MULTILINE),
+    ]
+
+
+@pytest.mark.parametrize("words", _command_lines(), ids=lambda words: words[-1])
+def test_the_jobs_of_the_examples_can_be_started(words, agent):
+    """With a dry run: the options are right, and what is to be run is a program's path."""
+    program, *options = words
+    assert pathlib.Path(program).name == "consul-lock"
+    assert options[:2] == ["cron", "run"]
+    at = options.index("--")
+    assert options[at + 1].startswith("/usr/local/bin/")
+    done = subprocess.run(
+        [sys.executable, "-m", "consul_lock_cli", *options[:at], "--dry-run", "--", "true"],
+        env={**os.environ, "CONSUL_HTTP_ADDR": agent.address},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="needs systemd-analyze")
+def test_systemd_takes_the_units_of_the_examples(tmp_path):
+    """But for the program, which is somewhere else here."""
+    for name in ("sync.timer", "sync.service"):
+        text = (EXAMPLES / "systemd" / name).read_text()
+        (tmp_path / name).write_text(text.replace("/usr/local/bin/consul-lock", "/bin/true"))
+    files = [str(path) for path in sorted(tmp_path.iterdir())]
+    done = subprocess.run(
+        ["systemd-analyze", "verify", *files], capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 @pytest.mark.parametrize("name", sorted(EXPECTED))
