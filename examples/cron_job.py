@@ -14,9 +14,9 @@ def clean() -> str:
     return "cleaned"
 
 
-# What each of three hosts does within the same hour.
-now = [clean() for host in range(3)]
-print("one of three has run it:", now.count(None) >= 2)
+# What three hosts do within the same hour.
+results = [clean() for host in range(3)]
+print("not more than one of them has run it:", results.count(None) >= 2)
 
 # A guard tells its job which slot it is, and a fencing token.
 guard = CronGuard("examples/report", every="1d", offset="12h", retry_failed=1, client=client)

@@ -40,7 +40,7 @@ EXPECTED = {
         "and the former writer reads on: True",
     ],
     "cron_job.py": [
-        "one of three has run it: True",
+        "not more than one of them has run it: True",
         "attempt 1 has a token: True",
         "it failed",
         "attempt 2 is well",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import json
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -55,6 +57,14 @@ class Jobs:
         found = self.records.record(self.name(name))
         assert found is not None
         return found
+
+    def forge(self, name: str, **changes: Any) -> None:
+        """Somebody has written another record."""
+        path = f"/v1/kv/{self.name(name)}/.cron"
+        (pair,) = consul(self._address, "GET", path)
+        document = {**json.loads(base64.b64decode(pair["Value"])), **changes}
+        flags = pair["Flags"]
+        assert consul(self._address, "PUT", f"{path}?flags={flags}", json.dumps(document))
 
     def put(self, key: str, value: str) -> None:
         """Write a key that is no record."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import json
 import re
 import time
@@ -115,20 +114,9 @@ def test_a_clock_that_is_ahead_of_ours_is_told(jobs: Jobs, address: str) -> None
     """By the record alone."""
     jobs.run("job")
     name = jobs.name("job")
-    (pair,) = consul(address, "GET", f"/v1/kv/{name}/.cron")
-    value = consul_value(address, name)
-    value["claimed_at"] += 7200
-    path = f"/v1/kv/{name}/.cron?flags={pair['Flags']}"
-    assert consul(address, "PUT", path, json.dumps(value))
+    jobs.forge("job", claimed_at=time.time() + 7200)
     shown = ask(address, "cron", "show", name).stdout
     assert re.search(r"clock +\S+ is (2h00m|1h59m|1h60m) ahead of this host", shown)
-
-
-def consul_value(address: str, name: str) -> dict[str, float]:
-    """What is written in a record."""
-    (pair,) = consul(address, "GET", f"/v1/kv/{name}/.cron")
-    found: dict[str, float] = json.loads(base64.b64decode(pair["Value"]))
-    return found
 
 
 def test_history_is_a_line_of_time(jobs: Jobs, address: str) -> None:
@@ -189,6 +177,9 @@ def test_a_slot_is_not_missed_before_it_is_over(jobs: Jobs, address: str) -> Non
     }  # fmt: skip
     # What was due before the pause was missed all the same.
     assert missed("paused") == 2
+    pause = {"by": "me", "at": time.time() - 2.5 * HOUR, "until": None, "reason": ""}
+    jobs.forge("paused", paused=pause)
+    assert missed("paused") == 0
 
 
 def test_pause_and_resume(jobs: Jobs, address: str) -> None:
@@ -349,11 +340,8 @@ def test_escape_sequences_of_others_are_escaped(jobs: Jobs, address: str) -> Non
     jobs.run("job", slot="an ID")
     name = jobs.name("job")
     jobs.records.pause(name, reason=_ESCAPES, by=_ESCAPES)
-    (pair,) = consul(address, "GET", f"/v1/kv/{name}/.cron")
     theirs = ("host", "session", "claim", "schedule", "overlapped")
-    value = {**consul_value(address, name), "overlaps": 1, **dict.fromkeys(theirs, _ESCAPES)}
-    path = f"/v1/kv/{name}/.cron?flags={pair['Flags']}"
-    assert consul(address, "PUT", path, json.dumps(value))
+    jobs.forge("job", overlaps=1, **dict.fromkeys(theirs, _ESCAPES))
     for arguments in (
         ["cron", "ls", name], ["cron", "show", name], ["cron", "history", name], ["ls", name],
         ["cron", "ls", name, "--format", "{host} {paused.reason} {changed.by} {paused}"],
