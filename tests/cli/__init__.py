@@ -136,6 +136,40 @@ Server, TLS, ACL
   A configuration file that is wrong does not end the doctor
     test_doctor: test_a_broken_file_is_a_finding_and_not_the_end
 
+Cron
+  Each slot is run once, whatever the hosts' clocks say; on the others nothing happens
+    test_cron_run: test_the_first_host_runs_it_and_the_others_are_silent
+    test_cron_run: test_hosts_whose_clocks_differ_run_each_slot_once
+  A clock that is stepped back between firing and label, and --splay, make no difference
+    test_cron_run: test_a_clock_that_is_stepped_back_after_the_firing_makes_no_difference
+    test_cron_run: test_the_slot_is_that_of_the_firing_whatever_comes_after_it
+  Where the clocks are set back, --every 1h runs 25 times that day
+    test_cron_run: test_the_long_day_of_autumn_has_25_hours
+  The answer is lost, and then the server gone: 69, and nobody runs it
+    test_cron_trouble: test_when_the_answer_is_lost_and_then_the_server_nothing_is_run
+    test_cron_trouble: test_an_answer_that_is_lost_costs_nothing
+  A job that takes longer than its period never runs beside itself, and no slot is burnt
+    test_cron_run: test_while_a_run_is_alive_the_next_slot_is_skipped_and_not_burnt
+    test_cron_run: test_with_overlap_wait_the_next_slot_is_run_when_the_run_has_ended
+    test_cron_run: test_with_overlap_allow_runs_are_beside_each_other
+  A record that is garbage, newer or foreign is 65, and is not overwritten
+    test_cron_trouble: test_a_record_that_is_not_ours_is_65_and_is_not_overwritten
+  A record too far ahead is 78 and names the host
+    test_cron_trouble: test_a_record_that_is_too_far_ahead_is_78_and_names_the_host
+  Paused: 0 and silent
+    test_cron_run: test_a_pause_is_silent
+  The end cannot be recorded: the command's code, and a warning
+    test_cron_trouble: test_an_end_that_cannot_be_recorded_is_a_warning
+  An ID is run once
+    test_cron_run: test_an_id_is_run_once
+  A host that is killed loses its slot; --retry-crashed repeats it once all of it is dead
+    test_cron_trouble: test_a_host_that_dies_loses_its_slot_and_the_next_one_is_run
+    test_cron_trouble: test_a_crashed_run_is_repeated_once_by_one_when_all_of_it_is_dead
+  A signal ends who waits or stands by, and nothing of it is left
+    test_cron_trouble: test_term_while_it_waits_ends_it_at_once
+  Without Consul nothing is run, unless it may run everywhere
+    test_cron_trouble: test_without_consul_nothing_is_run_unless_it_may_run_everywhere
+
 Completion
   With a dead agent it is quick and silent
     test_completion: test_a_dead_agent_costs_a_second_and_no_word

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,7 @@ from tests.cli.jobs import (
 )
 from tests.cli.wrapper import Running, alive, consul, environment
 from tests.stage.actions import DROP_AFTER, DROP_BEFORE, PASS, Action
+from tests.stage.agent import Agent
 from tests.stage.http_messages import Answer
 from tests.stage.proxy import Proxy
 from tests.waiting import eventually
@@ -26,6 +28,13 @@ _HOURLY = ("--every", "1h")
 _TELL = ("--", "sh", "-c", "echo $CONSUL_LOCK_CRON_SLOT $CONSUL_LOCK_CRON_ATTEMPT")
 _STAY = ("--", "sh", "-c", "echo ready; exec sleep 60")
 _NOWHERE = ("--http-addr", "127.0.0.1:1", "--retry-for", "0")
+
+
+@pytest.fixture(scope="module")
+def agent(consul_binary: Path) -> Iterator[Agent]:
+    """One for this module: for a while, the checks of hosts that died here stay critical."""
+    with Agent(consul_binary) as started:
+        yield started
 
 
 def _writes_the_record(path: str, body: bytes) -> bool:
