@@ -21,7 +21,7 @@ from consul_lock_cli.talk import Misuse, Talk
 
 _COMMANDS = (
     "run", "leader", "ls", "status", "holders", "watch", "wait", "break", "doctor", "config",
-    "completion", "dev", "version",
+    "completion", "cron", "dev", "version",
 )  # fmt: skip
 
 
