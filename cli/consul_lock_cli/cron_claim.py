@@ -72,16 +72,17 @@ class Claim:
 
         lost = False
         try:
-            self._act.attentively(self._block.close, budget)
-            if run.lock is not None:
+            # A second signal of whoever ends us leaves it time to be recorded.
+            if not self._act.finish(self._block.close, budget):
+                self._talk.warn("not released, it frees itself later: a signal cut it off")
+            elif run.lock is not None:
                 self._talk.note("released", event="released")
         except (LockLost, NotHeld) as error:
             lost = True
             if not known:
                 code, hint = failure(error)
                 self._talk.error(f"{complaint(error)} ({code:d})", hint, event="lost")
-        except (ConsulLockError, Interrupted, OutOfTime) as error:
-            self._act.asked = self._act.asked or isinstance(error, Interrupted)
+        except (ConsulLockError, OutOfTime) as error:
             self._talk.warn(f"not released, it frees itself later: {error}")
         if not run.recorded:
             self._talk.warn(

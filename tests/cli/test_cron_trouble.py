@@ -18,7 +18,7 @@ from tests.cli.jobs import (
     job_fixture,  # noqa: F401 - a fixture, used by its name
 )
 from tests.cli.wrapper import Running, alive, consul, environment
-from tests.stage.actions import DROP_AFTER, DROP_BEFORE, PASS, Action
+from tests.stage.actions import DROP_AFTER, DROP_BEFORE, PASS, Action, Delay
 from tests.stage.agent import Agent
 from tests.stage.http_messages import Answer
 from tests.stage.proxy import Proxy
@@ -95,6 +95,31 @@ def test_an_end_that_cannot_be_recorded_is_a_warning(job: Job, address: str) -> 
         (warning,) = running.said()
     assert "could not be recorded" in warning
     assert job.record().shown is CronState.LOST
+
+
+def test_term_while_the_end_is_recorded_leaves_it_time(job: Job, address: str) -> None:
+    """The command has ended by then: its code is ours, and it is recorded once."""
+    ended = writing = False
+
+    def rule(method: str, path: str, body: bytes, n: int) -> Action:
+        nonlocal writing
+        if ended and _writes_the_record(path, body):
+            writing = True
+            return Delay(0.4)
+        return PASS
+
+    with Proxy(address, rule) as proxy:
+        script = "trap 'exit 7' USR1; echo ready; while :; do sleep 0.05; done"
+        running = job.start(*_HOURLY, "--", "sh", "-c", script, address=proxy.address)
+        assert running.line() == "ready"
+        ended = True
+        running.send(signal.SIGUSR1)
+        eventually(lambda: writing)
+        running.send(signal.SIGTERM)
+        assert running.wait() == 7
+        assert running.said() == []
+    assert (job.record().state, job.record().exit) == (CronState.FAILED, 7)
+    assert job.left() == ([job.key], [])
 
 
 @pytest.mark.parametrize("what", ["garbage", "newer", "foreign", "ids"])
