@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from consul_lock_cli.environment import of_slot
 from tests.cli.conftest import Result
 from tests.cli.wrapper import COMMAND, Running, consul, environment
 from tests.stage.proxy import Proxy
@@ -53,10 +54,11 @@ def test_the_command_knows_the_kind_of_its_lock(
 
 
 def test_every_variable_is_documented(locked_run: LockedRun) -> None:
-    """docs/cli.md has a table of them."""
+    """docs/cli.md has a table of them, with those of a cron job."""
     page = (Path(__file__).parents[2] / "docs" / "cli.md").read_text()
     documented = set(re.findall(r"^\| `(CONSUL_LOCK_\w+)` \|", page, re.MULTILINE))
-    assert told(locked_run("--limit", "2", "--", "env")).keys() == documented
+    of_cron = of_slot("sync", "an ID", None, 1).keys()
+    assert told(locked_run("--limit", "2", "--", "env")).keys() | of_cron == documented
 
 
 def test_a_semaphore_has_so_many_slots(start: Start, locked_run: LockedRun, address: str) -> None:

@@ -67,5 +67,7 @@ def test_a_killed_holder_frees_its_slots(
     assert TTL < took < 2 * TTL + LATE
     took = had.result(60) - killed
     assert TTL + hold_off < took < 2 * TTL + hold_off + LATE
-    assert for_us.holders == for_us.contenders == {slot.session_id}
+    # Its other session may end a moment later, and is then nobody's to clear away for now.
+    eventually(lambda: for_us.contenders == {slot.session_id})
+    assert slot.session_id in for_us.holders
     slot.release()
