@@ -263,7 +263,7 @@ def test_a_crashed_run_is_repeated_once_by_one_when_all_of_it_is_dead(
 ) -> None:
     """Two stand by; a grandchild that does not care for TERM is killed before."""
     stubborn = tmp_path / "stubborn"
-    forever = f"sh -c 'echo $$ >{stubborn}; while :; do sleep 0.05; done'"
+    forever = f"sh -c 'echo $$ >{stubborn}; for _ in $(seq 1200); do sleep 0.05; done'"
     script = f"(trap '' TERM; {forever}) & echo ready; wait"
     dying = job.start(*_HOURLY, *QUICK, "--", "sh", "-c", script, at=EIGHT)
     assert dying.line() == "ready"
