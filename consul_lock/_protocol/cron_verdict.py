@@ -146,7 +146,8 @@ def _taken(slot: Slot, record: CronRecord | None) -> str:
     by = f" by {run.host}" if run.host else ""
     code = "" if run.exit is None else f"exit {run.exit}, "
     took = "" if run.runtime is None else f" ({code}{run.runtime:.0f}s)"
-    return f"{run.state.value}{by}{took}"
+    state = "stopped for its time limit" if run.state is CronState.TIMEOUT else run.state.value
+    return f"{state}{by}{took}"
 
 
 def _pause(record: CronRecord | None) -> str:
