@@ -138,6 +138,8 @@ class Agent:
             libc.fetch({signal.SIGCHLD}, 0.05)
             if time.monotonic() > end:
                 signum = signal.SIGKILL
+            if time.monotonic() > end + _STOP:
+                break  # what is left is out of our reach
         if self._child.guardian is not None:
             self._child.guardian.dismiss()
             self._child.guardian.reap()

@@ -34,7 +34,6 @@ guard() {
             break
         fi
     done
-    trap '' ALRM
     "$7" -P -S -m consul_lock_cli.aftermath "$1" "$2" "$3" "$4" "$5" "$6" "$said" && return
     pid=$1 started=$3 left=$5
     case $2 in group) target=-$pid ;; *) target=$pid ;; esac
@@ -55,11 +54,15 @@ clock() {
 stop() {
     kill_at='' told=$said
     case $said in lease*) kill_at=${said##* } told='' said='' ;; esac
-    # If it has been told already, consul-lock does the rest, as long as it lives.
+    # If it has been told already, consul-lock does the rest, as long as it lives and does not hang.
     while [ "$said" ]; do
         case $said in goodbye) return ;; esac
-        kill_at=$said
-        IFS= read -r said
+        kill_at=$said tick=
+        if ! IFS= read -r said; then
+            [ "$tick" ] || break
+            if clock && [ "$up" -ge "$kill_at" ]; then break; fi
+            said=$kill_at
+        fi
     done
     if [ "$kill_at" ] && clock && [ $((kill_at - up)) -lt "$left" ]; then
         left=$((kill_at - up))

@@ -204,9 +204,11 @@ def test_a_grace_that_has_begun_does_not_begin_again(
     assert running.line() == ""  # no second term
 
 
-def test_the_command_is_killed_in_time_though_we_hang(supervise: Supervise) -> None:
+def test_the_command_is_killed_in_time_though_we_hang(
+    supervise: Supervise, machine: dict[str, str]
+) -> None:
     """Whatever it is that holds us up, such as a stderr that nobody reads."""
-    running = supervise(*_told("trap 'echo term' TERM"), kill_after="1s")
+    running = supervise(*_told("trap 'echo term' TERM"), kill_after="1s", **machine)
     command = int(running.line())
     running.send(signal.SIGTERM)
     assert running.line() == "term"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -11,7 +11,7 @@ from consul_lock._protocol.flow import Request
 from consul_lock._protocol.holders import HoldersCore
 from consul_lock._protocol.rwlock import SideCore
 from consul_lock._protocol.semaphore import SemaphoreCore
-from consul_lock.errors import LockLost
+from tests.protocol.cuts import cuts
 from tests.protocol.process import Cancelled
 from tests.protocol.rooms import (
     BESIDE,
@@ -90,21 +90,6 @@ KINDS: dict[str, tuple[Callable[[Rooms], HoldersCore], int]] = {
 }
 each_scene = pytest.mark.parametrize("build", SCENES, ids=lambda build: build.__name__)
 each_kind = pytest.mark.parametrize("kind, n", KINDS.values(), ids=KINDS)
-
-
-def cuts(build: Callable[[], Scene], most: int = 150) -> Iterator[tuple[Scene, Any]]:
-    """The scene at its first effect, at its second, ... each in a new world."""
-    for place in range(most):
-        scene = build()
-        try:
-            effect, _ = scene.hand.drive(scene.job.flow, place)
-        except LockLost:
-            effect = None
-        if effect is None:
-            assert place > 0
-            return
-        yield scene, effect
-    raise AssertionError("it goes on and on")
 
 
 def cut_off(scene: Scene, effect: Any, fate: str) -> None:

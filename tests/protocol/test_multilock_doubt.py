@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import pytest
@@ -13,6 +13,7 @@ from consul_lock._protocol.multilock import MultiLockCore
 from consul_lock._protocol.shared import SharedSession
 from consul_lock._protocol.undo import undo_acquire
 from consul_lock.errors import LockLost, LossReason, Refused, Unavailable
+from tests.protocol.cuts import cuts
 from tests.protocol.process import Cancelled
 from tests.protocol.several import (
     FEW,
@@ -298,20 +299,6 @@ UNDONE = (
     release_of_lost_locks,
 )
 each_scene = pytest.mark.parametrize("build", UNDONE, ids=lambda build: build.__name__)
-
-
-def cuts(build: Callable[[], Scene], most: int = 60) -> Iterator[tuple[Scene, Any]]:
-    """The scene at its first effect, at its second, ... each in a new world."""
-    for place in range(most):
-        scene = build()
-        try:
-            effect, _ = scene.hand.drive(scene.job.flow, place)
-        except LockLost:
-            effect = None
-        if effect is None:
-            assert place > 0
-            return
-        yield scene, effect
 
 
 @each_scene

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from typing import Any, NamedTuple
+from collections.abc import Callable
+from typing import NamedTuple
 
 import pytest
 
@@ -13,7 +13,7 @@ from consul_lock._protocol.guard import Op
 from consul_lock._protocol.keeper import Keeper
 from consul_lock._protocol.lock import LockCore
 from consul_lock._protocol.watch import watch
-from consul_lock.errors import LockLost
+from tests.protocol.cuts import cuts
 from tests.protocol.hand import Hand
 from tests.protocol.process import Cancelled
 
@@ -118,27 +118,13 @@ def guarding() -> Scene:
     return scene._replace(job=scene.lock.guard([Op.set("x", "1")], scene.hand.world.now, "me"))
 
 
-def cuts(build: Callable[[], Scene], most: int = 60) -> Iterator[tuple[Scene, Any]]:
-    """The scene at its first effect, at its second, ... each in a new world."""
-    for place in range(most):
-        scene = build()
-        try:
-            effect, _ = scene.hand.drive(scene.job.flow, place)
-        except LockLost:
-            effect = None
-        if effect is None:
-            assert place > 0
-            return
-        yield scene, effect
-
-
 @pytest.mark.parametrize("build", [*UNDONE, keeper, watching, closing, guarding])
 @pytest.mark.parametrize("error", [GeneratorExit, Cancelled])
 def test_a_flow_that_is_cut_off_yields_nothing_more(
     build: Callable[[], Scene], error: type[BaseException]
 ) -> None:
     """The driver may have stopped listening; so a flow never yields while it unwinds."""
-    for scene, _ in cuts(build):
+    for scene, _ in cuts(build, endless=build is keeper):
         with pytest.raises(error):
             scene.job.flow.throw(error())
 

@@ -1,0 +1,30 @@
+"""A flow that is cut off at each of its effects."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any, TypeVar
+
+from consul_lock.errors import LockLost
+
+S = TypeVar("S", bound=Any)
+
+# Effects: of a flow that has more, the end is never seen.
+_MOST = 150
+
+
+def cuts(build: Callable[[], S], *, endless: bool = False) -> Iterator[tuple[S, Any]]:
+    """The scene (a ``hand`` and a ``job``) at its first effect, at its second, ... each in a new
+    world.  One that is ``endless`` is seen for a while.
+    """
+    for place in range(_MOST):
+        scene = build()
+        try:
+            effect, _ = scene.hand.drive(scene.job.flow, place)
+        except LockLost:
+            effect = None
+        if effect is None:
+            assert place > 0
+            return
+        yield scene, effect
+    assert endless, "it goes on and on"
