@@ -1,4 +1,4 @@
-"""The arrows of ARCHITECTURE.md point down, and its sizes hold: read from the source itself."""
+"""The arrows of ARCHITECTURE.md point down: read from the source itself."""
 
 from __future__ import annotations
 
@@ -33,8 +33,6 @@ _DRIVERS_FLOOR, _FACES_FLOOR = 2, 3
 # Two colours that never meet.
 _THREADS = {"_blocking", "_signal", "_threads", "_transport"}
 _ASYNCIO = {"_async", "_asyncio", "_aiohttp"}
-
-_MODULE_LINES, _FUNCTION_LINES = 250, 40
 
 
 def _module(path: Path) -> str:
@@ -152,50 +150,6 @@ def test_the_command_uses_public_names_only() -> None:
                 yield name
 
     assert not _offenders(_COMMAND, private)
-
-
-def _functions(tree: ast.AST, within: str = "") -> Iterator[tuple[str, int]]:
-    """Each function's qualified name and number of lines."""
-    for node in ast.iter_child_nodes(tree):
-        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
-            name = f"{within}.{node.name}" if within else node.name
-            if not isinstance(node, ast.ClassDef):
-                yield name, (node.end_lineno or node.lineno) - node.lineno + 1
-            yield from _functions(node, name)
-        else:
-            yield from _functions(node, within)
-
-
-def _too_large() -> set[str]:
-    found = set()
-    for path in [*_LIBRARY, _NAMES, *_COMMAND]:
-        text = path.read_text()
-        if len(text.splitlines()) > _MODULE_LINES:
-            found.add(_shown(path))
-        for name, lines in _functions(ast.parse(text)):
-            if lines > _FUNCTION_LINES:
-                found.add(f"{_shown(path)}:{name}")
-    return found
-
-
-def _exceptions() -> dict[str, str]:
-    """The block "size exceptions" of ARCHITECTURE.md: ``path[:function] - reason`` a line."""
-    page = _ROOT / "ARCHITECTURE.md"
-    text = page.read_text() if page.exists() else ""
-    block = re.search(r"^```size exceptions\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
-    lines = block.group(1).splitlines() if block else []
-    return {what: why for what, _, why in (line.partition(" - ") for line in lines if line)}
-
-
-def test_modules_and_functions_are_small() -> None:
-    """250 lines a module, 40 a function, but for what ARCHITECTURE.md excuses with a reason."""
-    assert _too_large() <= set(_exceptions())
-
-
-def test_no_excuse_outlives_its_cause() -> None:
-    """What is small again leaves the list, and every excuse has a reason."""
-    assert set(_exceptions()) <= _too_large()
-    assert all(_exceptions().values())
 
 
 _IGNORES = re.compile(r"#\s*(?:type:\s*ignore|noqa|pragma:)", re.IGNORECASE)

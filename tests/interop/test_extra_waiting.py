@@ -24,25 +24,26 @@ Ours = Callable[..., Running]
 PROMPTLY = 8.0
 
 
-def ids(agent: Agent) -> set[str]:
-    """All sessions there are."""
-    return {session["ID"] for session in agent.sessions()}
+def sessions_of(agent: Agent, pid: int) -> set[str]:
+    """The sessions of one process of ours; other tests' sessions come and go meanwhile."""
+    own = f":{pid} "
+    return {session["ID"] for session in agent.sessions() if own in session["Name"]}
 
 
 def test_term_ends_a_waiter_of_ours_at_once(agent: Agent, go: Go, ours: Ours) -> None:
     """A death by that signal; neither its session nor its place in line is left."""
     peer = go("term/lock")
     peer.holds()
-    before = ids(agent)
     waiter = ours("-k", "term/lock", "--", "echo", "started")
     eventually(lambda: agent.keys("term/lock/.queue/"))
-    assert ids(agent) > before
+    assert sessions_of(agent, waiter.pid)
     sent = monotonic()
     waiter.send(signal.SIGTERM)
     assert waiter.wait() == -signal.SIGTERM
     assert monotonic() - sent < PROMPTLY
     assert waiter.line() == ""
-    assert (agent.keys("term/lock/"), ids(agent)) == (["term/lock/.lock"], before)
+    assert agent.keys("term/lock/") == ["term/lock/.lock"]
+    assert not sessions_of(agent, waiter.pid)
     assert not peer.ended
 
 
@@ -53,14 +54,16 @@ def test_term_ends_a_waiter_for_slots_at_once(agent: Agent, go: Go, face: str) -
     peers = [go(slots.name, "-n", "2") for _ in range(2)]
     for peer in peers:
         peer.holds()
-    before, state = ids(agent), slots.state
+    state = slots.state
     with Holding(agent, slots.name, 2, 2, face) as waiter:
         eventually(lambda: len(slots.contenders) == 4)
+        assert sessions_of(agent, waiter.process.pid)
         sent = monotonic()
         waiter.process.send_signal(signal.SIGTERM)
         assert waiter.process.wait(30) == ENDED
         assert monotonic() - sent < PROMPTLY
-    assert (slots.state, ids(agent)) == (state, before)
+    assert slots.state == state
+    assert not sessions_of(agent, waiter.process.pid)
 
 
 def test_term_to_a_waiter_of_go_is_success(agent: Agent, go: Go, ours: Ours) -> None:
