@@ -118,7 +118,9 @@ class Unavailable(ConsulLockError, ConnectionError):
 
     ``uncertain`` is true if the request may have been carried out all the same: it was sent,
     or partly sent, and no answer came that says otherwise.  ``status`` is the HTTP status of
-    the answer, None if there was none.
+    the answer, None if there was none.  ``retry_after`` is how many seconds the answer asks to
+    wait before the next request (a Retry-After header, as a limit of requests sends it), None
+    if it does not say.
     """
 
     def __init__(
@@ -127,11 +129,13 @@ class Unavailable(ConsulLockError, ConnectionError):
         *,
         uncertain: bool = True,
         status: int | None = None,
+        retry_after: float | None = None,
         **about: Any,
     ) -> None:
         super().__init__(message, **about)
         self.uncertain = uncertain
         self.status = status
+        self.retry_after = retry_after
 
 
 class PermissionDenied(ConsulLockError, PermissionError):

@@ -23,7 +23,7 @@ ABOUT: dict[str, Any] = {
 OWN: dict[type[errors.ConsulLockError], dict[str, Any]] = {
     errors.LockLost: {"reason": LossReason.STOLEN},
     errors.Conflict: {"flags": 7, "limit": 3},
-    errors.Unavailable: {"uncertain": False, "status": 503},
+    errors.Unavailable: {"uncertain": False, "status": 503, "retry_after": 7.0},
 }
 # What a nonsense environment would have python-consul2 do: it reads these in its constructor.
 NONSENSE = {

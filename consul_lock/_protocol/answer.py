@@ -35,6 +35,10 @@ _BAD_SETTING = (
 TRANSACTION_MOST = 64
 """Operations of one transaction at most: Consul up to 1.13 takes no more, later ones 128."""
 
+# Seconds of a Retry-After that are believed at most: a longer pause would not even see that the
+# limit was lifted, and callers have time-outs of their own.
+_RETRY_AFTER_MAX = 60.0
+
 # One answer's text in an error message: enough to recognise it, not a page of HTML.
 _EXCERPT = 200
 
@@ -101,7 +105,7 @@ def check(reply: Reply, doing: str, rule: str) -> None:
     if status == 413:
         raise Refused(f"{doing}: the value is too large for this server ({text}); store less")
     if status == 429 or status >= 500:
-        _unavailable(status, text, doing)
+        _unavailable(reply, text, doing)
     if status == 404 or text.startswith("<"):
         raise ConfigError(
             f"{doing}: the server answered {status} {text!r}, which no Consul agent would;"
@@ -110,7 +114,8 @@ def check(reply: Reply, doing: str, rule: str) -> None:
     raise Refused(f"{doing}: Consul refused it with status {status}: {text}")
 
 
-def _unavailable(status: int, text: str, doing: str) -> None:
+def _unavailable(reply: Reply, text: str, doing: str) -> None:
+    status, retry_after = reply.status, _retry_after(reply)
     if any(part in text for part in _BAD_SETTING):
         raise Refused(f"{doing}: Consul refused it: {text}")
     if status == 429:
@@ -119,13 +124,23 @@ def _unavailable(status: int, text: str, doing: str) -> None:
             " more slowly, and fewer clients on this address would help",
             uncertain=False,
             status=status,
+            retry_after=retry_after,
         )
     hint = "; 'consul operator raft list-peers' shows the servers" if "leader" in text else ""
     raise Unavailable(
         f"{doing}: Consul answered {status}: {text}{hint}",
         uncertain=not any(part in text for part in _NOT_APPLIED),
         status=status,
+        retry_after=retry_after,
     )
+
+
+def _retry_after(reply: Reply) -> float | None:
+    """Seconds that the answer asks to wait; a date, its other form, is not read: no clock here."""
+    text = reply.headers.get("retry-after", "").strip()
+    if not (text.isascii() and text.isdigit()):
+        return None
+    return float(min(int(text[:9]), _RETRY_AFTER_MAX))
 
 
 def denied(text: str, doing: str, rule: str) -> PermissionDenied:

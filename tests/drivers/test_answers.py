@@ -88,6 +88,24 @@ def test_an_error_says_whether_it_may_have_been_done(
 
 
 @pytest.mark.parametrize(
+    "header, seconds",
+    [("Retry-After: 7", 7.0), ("Retry-After: 86400", 60.0), ("Retry-After: soon", None)],
+    ids=["seconds", "a day", "no number"],
+)
+@pytest.mark.parametrize("status", ["429 Slow Down", "503 Away"])
+def test_a_limit_says_when_to_come_back(
+    attempt: Attempt, status: str, header: str, seconds: float | None
+) -> None:
+    """Retry-After is on the error, at most a minute of it."""
+    with (
+        stub(always(_answer(status, b"limit", header))) as server,
+        pytest.raises(Unavailable) as caught,
+    ):
+        attempt(f"http://{server.place}")
+    assert caught.value.retry_after == seconds
+
+
+@pytest.mark.parametrize(
     "answer",
     [
         b"",
