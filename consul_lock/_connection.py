@@ -11,72 +11,141 @@ import os
 import select
 import socket
 import ssl
-import struct
+from collections.abc import Callable
+from typing import TypeVar
 from urllib.parse import urlencode
 
 from consul_lock._protocol.flow import Request
-from consul_lock._reader import Answer, ClosedBeforeAnswer, CutShort, Reader
+from consul_lock._reader import Answer, ClosedBeforeAnswer, Reader
+from consul_lock._resolver import Address
 from consul_lock._version import __version__
 from consul_lock.config import Config
 from consul_lock.errors import ConfigError, Unavailable
 
+A = TypeVar("A")
+T = TypeVar("T")
+
+# Seconds of one poll at most: it takes no more milliseconds than an int of C has room for.
+_POLL_MAX = 86400.0
+
 
 class Connection:
-    """A socket and its reader.  Raises `Unavailable` or `ConfigError`, nothing else."""
+    """A socket and its reader, for one thread at a time.
 
-    def __init__(self, config: Config, context: ssl.SSLContext | None) -> None:
+    Every wait ends at a deadline, a time of ``clock`` that belongs to the whole exchange; then
+    TimeoutError is raised.  Time-outs of the kernel (SO_RCVTIMEO) would need one call less, but
+    they have no end by the clock: they begin again with every signal, as Python repeats a call
+    that a signal has cut off (beside an interval timer of a second, 2 s never ended); they bound
+    one call, so an answer that trickles goes on for ever; and gevent's sockets never see them.
+    Python's own time-outs bound one call, too, and take two calls more.  So the socket does not
+    block, and what waits is ``poll``, for what is left: after a signal Python goes on with the
+    rest, and gevent puts its own in place of it.  The price was not to be seen in benchmarks.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        context: ssl.SSLContext | None,
+        address: Address,
+        clock: Callable[[], float],
+        until: float,
+    ) -> None:
         self._config = config
-        self._origin = config.origin
-        self._timeout = 0.0
-        self._socket = _connect(config, context)
-        self._kernel_timeouts = not isinstance(self._socket, ssl.SSLSocket)
-        if self._kernel_timeouts:
-            self._socket.settimeout(None)
-        self._reader = Reader(self._socket.recv)
-        self._poll = select.poll()
-        self._poll.register(self._socket, select.POLLIN)
+        self._clock = clock
+        self._deadline = until
+        self._socket = _connected(config, address, until - clock())
+        self._readable, self._writable = select.poll(), select.poll()
+        self._readable.register(self._socket, select.POLLIN)
+        self._writable.register(self._socket, select.POLLOUT)
+        self._buffered: Callable[[], int] | None = None
+        if context is not None:
+            try:
+                self._encrypt(context)
+            except BaseException:
+                self.close()
+                raise
+        self._reader = Reader(self._receive)
 
-    def exchange(self, data: bytes, timeout: float) -> Answer:
-        """Send a request and read its answer.  After an error the connection is closed."""
-        self._set_timeout(timeout)
+    def _encrypt(self, context: ssl.SSLContext) -> None:
+        config = self._config
         try:
-            self._socket.sendall(data)
-            answer = self._reader.read()
-        except ClosedBeforeAnswer:
-            self.close()
+            wrapped = context.wrap_socket(
+                self._socket,
+                server_hostname=config.tls_server_name or config.host,
+                do_handshake_on_connect=False,
+            )
+            self._socket = wrapped
+            self._whenever(self._readable, wrapped.do_handshake, False)
+        except (OSError, ValueError) as error:
+            raise handshake_failed(config, error) from error
+        # What OpenSSL has read and not yet given out makes no socket readable.
+        self._buffered = wrapped.pending
+
+    def exchange(self, data: bytes, deadline: float) -> Answer:
+        """Send a request and read its answer.
+
+        Raises TimeoutError, ClosedBeforeAnswer, `Unavailable` or `ConfigError`; then, or if
+        anything else cuts it off, the connection is closed.
+        """
+        self.send(data, deadline)
+        return self.receive(deadline)
+
+    def send(self, data: bytes, deadline: float) -> None:
+        """Send one request, or several: their answers come one after the other."""
+        self._deadline = deadline
+        try:
+            while (sent := self._whenever(self._writable, self._socket.send, data)) < len(data):
+                data = data[sent:]
+        except BaseException as error:
+            self._fail(error)
             raise
-        except (TimeoutError, BlockingIOError) as error:
-            self.close()
-            raise Unavailable(
-                f"{self._origin} gave no answer within {timeout:.1f} s; it may be overloaded,"
-                " frozen, or cut off"
-            ) from error
-        except (CutShort, OSError) as error:
-            self.close()
-            raise broken(self._config, error) from error
-        except BaseException:
-            self.close()
+
+    def receive(self, deadline: float) -> Answer:
+        """Read one answer."""
+        self._deadline = deadline
+        try:
+            answer = self._reader.read()
+        except BaseException as error:
+            self._fail(error)
             raise
         if not answer.keep:
             self.close()
         return answer
 
-    def _set_timeout(self, seconds: float) -> None:
-        """Python's own time-out costs a poll before each call; the kernel's costs nothing."""
-        if seconds == self._timeout:
-            return
-        self._timeout = seconds
-        if not self._kernel_timeouts:
-            self._socket.settimeout(seconds)
-            return
-        whole = int(seconds)
-        value = struct.pack("@ll", whole, max(1000, int((seconds - whole) * 1e6)))
-        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, value)
-        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, value)
+    def _fail(self, error: BaseException) -> None:
+        self.close()
+        known = isinstance(error, (TimeoutError, ClosedBeforeAnswer))
+        if isinstance(error, OSError) and not known:
+            raise broken(self._config, error) from error
+
+    def _receive(self, size: int) -> bytes:
+        if self._buffered is None or not self._buffered():
+            self._wait(self._readable)
+        return self._whenever(self._readable, self._socket.recv, size)
+
+    def _whenever(self, ready: select.poll, call: Callable[[A], T], argument: A) -> T:
+        """Call it, again each time that the socket is ready, until it does not have to wait."""
+        while True:
+            try:
+                return call(argument)
+            except BlockingIOError:
+                self._wait(ready)
+            except ssl.SSLWantReadError:
+                self._wait(self._readable)
+            except ssl.SSLWantWriteError:
+                self._wait(self._writable)
+
+    def _wait(self, ready: select.poll) -> None:
+        while True:
+            left = self._deadline - self._clock()
+            if left <= 0:
+                raise TimeoutError("the deadline of the request has passed")
+            if ready.poll(min(left, _POLL_MAX) * 1000):
+                return
 
     def stale(self) -> bool:
         """Whether the idle connection was closed by the other side, or is out of step."""
-        return bool(self._poll.poll(0))
+        return bool(self._readable.poll(0))
 
     @property
     def closed(self) -> bool:
@@ -94,26 +163,33 @@ class Connection:
         self._socket.close()
 
 
-def _connect(config: Config, context: ssl.SSLContext | None) -> socket.socket:
+def _connected(config: Config, address: Address, seconds: float) -> socket.socket:
+    if seconds <= 0:
+        raise unreachable(config, TimeoutError())
+    found = socket.socket(address.family, socket.SOCK_STREAM)
     try:
-        if config.unix_socket:
-            found = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-            found.settimeout(config.connect_timeout)
-            found.connect(config.unix_socket)
-        else:
-            address = (config.host, config.port)
-            found = socket.create_connection(address, config.connect_timeout)
+        # Here Python's time-out is one by the clock: it goes on with the rest after a signal.
+        found.settimeout(seconds)
+        found.connect(address.place)
+        found.setblocking(False)
+        if address.family != socket.AF_UNIX:
             # Without this every small request waits 40 ms for the acknowledgement of the last.
             found.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     except OSError as error:
-        raise unreachable(config, error) from error
-    if context is None:
-        return found
-    try:
-        return context.wrap_socket(found, server_hostname=config.tls_server_name or config.host)
-    except (OSError, ValueError) as error:
         found.close()
-        raise handshake_failed(config, error) from error
+        raise unreachable(config, error) from error
+    except BaseException:
+        found.close()
+        raise
+    return found
+
+
+def silent(config: Config, seconds: float) -> Unavailable:
+    """The error for an answer that did not come in time."""
+    return Unavailable(
+        f"{config.origin} gave no answer within {seconds:.1f} s; it may be overloaded,"
+        " frozen, or cut off"
+    )
 
 
 def unreachable(config: Config, error: OSError) -> Unavailable:
@@ -144,7 +220,8 @@ def handshake_failed(config: Config, error: Exception) -> Unavailable | ConfigEr
         return ConfigError(
             f"TLS: {config.origin} refused us ({error.reason}): client_cert= needed?"
         )
-    return Unavailable(f"TLS with {config.origin} failed: {error}", uncertain=False)
+    why = "no answer in time" if isinstance(error, TimeoutError) else str(error)
+    return Unavailable(f"TLS with {config.origin} failed: {why}", uncertain=False)
 
 
 def broken(config: Config, error: BaseException) -> Unavailable | ConfigError:

@@ -14,9 +14,11 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any
 
-from consul_lock._connection import Connection, Encoder, blame_plain_http
+from consul_lock._connection import Connection, Encoder, blame_plain_http, silent
 from consul_lock._protocol.flow import Reply, Request
 from consul_lock._reader import Answer, ClosedBeforeAnswer
+from consul_lock._resolver import Address, Resolver
+from consul_lock._signal import Signal
 from consul_lock.config import Config
 from consul_lock.errors import Unavailable
 
@@ -47,6 +49,7 @@ class Transport:
         self._clock = clock
         self._context = config.ssl_context()
         self._encode = Encoder(config).encode
+        self._resolver = Resolver(config, clock)
         self._idle: deque[tuple[Connection, float, int]] = deque()
         # Not a semaphore: this one is in C, and no exception of a signal handler breaks it.
         self._places: queue.SimpleQueue[int] = queue.SimpleQueue()
@@ -57,14 +60,17 @@ class Transport:
         self.closed = False
 
     def send(self, request: Request) -> Any:
-        """Perform one request."""
+        """Perform one request.  All of it, from the wait for a place to the last byte of the
+        answer, has one deadline."""
+        timeout = request.timeout or self.config.request_timeout
         if request.wait:
-            return self._send_poll(request)
+            return self._send_poll(request, timeout)
         if request.urgent:
-            return self._exchange(request)
-        place = self._place(request.timeout or self.config.request_timeout)
+            return self._exchange(request, timeout)
+        begun = self._clock()
+        place = self._place(timeout)
         try:
-            return self._exchange(request)
+            return self._exchange(request, timeout, begun)
         finally:
             self._places.put(place)
 
@@ -78,29 +84,30 @@ class Transport:
                 uncertain=False,
             ) from None
 
-    def _send_poll(self, request: Request) -> Any:
+    def _send_poll(self, request: Request, timeout: float) -> Any:
         try:
             self._polls.pop()
         except IndexError:
             time.sleep(min(random.uniform(*_NO_PLACE), request.wait))
             return self.send(request.immediate())
         try:
-            return self._exchange(request)
+            # Consul adds up to a sixteenth, and a leaderless one holds a request 7.4 s more.
+            return self._exchange(request, timeout + request.wait * 17 / 16)
         finally:
             self._polls.append(0)
 
-    def _exchange(self, request: Request) -> Any:
+    def _exchange(self, request: Request, timeout: float, begun: float | None = None) -> Any:
         data = self._encode(request)
-        timeout = request.timeout or self.config.request_timeout
-        if request.wait:
-            # Consul adds up to a sixteenth, and a leaderless one holds a request 7.4 s more.
-            timeout += request.wait * 17 / 16
+        sent = self._clock()
+        deadline = (sent if begun is None else begun) + timeout
         while True:
-            idle = self._borrow()
-            connection = idle or self._connect()
-            sent = self._clock()
+            idle = self._borrow(sent)
+            connection = idle
+            if connection is None:
+                connection = self._connect(deadline)
+                sent = self._clock()
             try:
-                answer = connection.exchange(data, timeout)
+                answer = connection.exchange(data, deadline)
             except ClosedBeforeAnswer as error:
                 self._open.pop(connection, None)
                 if idle is not None and request.method == "GET":
@@ -109,6 +116,9 @@ class Transport:
                     f"{self.config.origin} hung up without an answer; it does so when there are"
                     " too many connections from one address (Consul allows 200)"
                 ) from error
+            except TimeoutError as error:
+                self._open.pop(connection, None)
+                raise silent(self.config, timeout) from error
             except BaseException:
                 self._open.pop(connection, None)
                 raise
@@ -120,22 +130,42 @@ class Transport:
             blame_plain_http(self.config, answer.body)
         return request.parse(Reply(answer.status, answer.headers, answer.body, sent))
 
-    def _borrow(self) -> Connection | None:
+    def _borrow(self, now: float) -> Connection | None:
         while True:
             try:
                 connection, since, _ = self._idle.pop()
             except IndexError:
                 return None
-            if self._clock() - since < _WARM or not connection.stale():
+            if now - since < _WARM or not connection.stale():
                 return connection
             self._discard(connection)
 
-    def _connect(self) -> Connection:
+    def _connect(self, deadline: float) -> Connection:
+        """Find the address, connect and agree on keys, in `connect_timeout`."""
         if self.closed:
             raise Unavailable("the client is closed", uncertain=False)
-        connection = Connection(self.config, self._context)
-        self._open[connection] = None
-        return connection
+        until = min(deadline, self._clock() + self.config.connect_timeout)
+        addresses = self._resolver.fixed or self._resolve(until)
+        for left in range(len(addresses), 0, -1):
+            address, now = addresses[-left], self._clock()
+            try:
+                connection = Connection(
+                    self.config, self._context, address, self._clock, now + (until - now) / left
+                )
+            except Unavailable:
+                if left == 1:
+                    raise
+            else:
+                self._resolver.remember(address)
+                self._open[connection] = None
+                return connection
+        raise AssertionError("a resolver has found nothing, and raised no error")
+
+    def _resolve(self, until: float) -> list[Address]:
+        done, lookup = Signal(), self._resolver.ask()
+        lookup.tell(done.set)
+        done.wait(max(0.0, self._resolver.patience(lookup, until) - self._clock()))
+        return self._resolver.judge(lookup)
 
     def _give_back(self, connection: Connection) -> None:
         if connection.closed or self.closed:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import ssl
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -16,10 +17,13 @@ Script = Callable[[Message], Iterator[bytes] | None]
 
 
 class Stub:
-    """Listens on loopback at ``place``, a host and a port; ``accepted`` counts connections."""
+    """Listens on loopback at ``place``, a host and a port; ``accepted`` counts connections, and
+    ``asked`` requests.  With a ``context`` it speaks TLS."""
 
-    def __init__(self, script: Script) -> None:
+    def __init__(self, script: Script, context: ssl.SSLContext | None = None) -> None:
         self._script = script
+        self._context = context
+        self.asked = 0
         self._listener = socket.create_server(("127.0.0.1", 0), backlog=64)
         self.place = f"127.0.0.1:{self._listener.getsockname()[1]}"
         self._open: set[socket.socket] = set()
@@ -43,15 +47,27 @@ class Stub:
 
     def _serve(self, client: socket.socket) -> None:
         with client:
-            stream = Stream(client)
             try:
-                while (parts := self._script(stream.read_request())) is not None:
-                    for part in parts:
-                        client.sendall(part)
+                if self._context is None:
+                    self._talk(client)
+                else:
+                    with self._context.wrap_socket(client, server_side=True) as wrapped:
+                        self._talk(wrapped)
             except (Closed, OSError):
                 pass  # the client is gone, which ends its connection
             finally:
                 self._open.discard(client)
+
+    def _talk(self, client: socket.socket) -> None:
+        stream = Stream(client)
+        while True:
+            message = stream.read_request()
+            self.asked += 1
+            parts = self._script(message)
+            if parts is None:
+                return
+            for part in parts:
+                client.sendall(part)
 
     def close(self) -> None:
         """Stop listening, and hang up."""
@@ -67,9 +83,9 @@ class Stub:
 
 
 @contextmanager
-def stub(script: Script) -> Iterator[Stub]:
+def stub(script: Script, context: ssl.SSLContext | None = None) -> Iterator[Stub]:
     """A stub for the length of a block."""
-    server = Stub(script)
+    server = Stub(script, context)
     try:
         yield server
     finally:
