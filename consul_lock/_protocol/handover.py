@@ -17,7 +17,7 @@ from consul_lock._protocol.holder import inherit
 from consul_lock._protocol.line import Entry, Line
 from consul_lock._protocol.persist import until_let_go
 from consul_lock._protocol.records import encode
-from consul_lock._protocol.verdict import check_session, lock_operation, unlock_operation
+from consul_lock._protocol.verdict import lock_operation, unlock_operation
 from consul_lock.errors import LossReason, PermissionDenied, Refused
 
 if TYPE_CHECKING:
@@ -130,7 +130,9 @@ def _hand_over_operations(
 ) -> list[dict[str, Any]]:
     entry = lines.entry_key(lock.base, heir.session)
     return [
-        check_session(entry, heir.session),
+        # By its index, as a waiter that gave up and came back has another entry with the same
+        # key, behind others: it does not expect the lock yet, and would notice it late.
+        {"Verb": "check-index", "Key": entry, "Index": heir.modify_index},
         unlock_operation(hold.key, hold.session.id),
         lock_operation(hold.key, heir.session, value),
         {"Verb": "delete", "Key": entry},

@@ -138,7 +138,9 @@ def inherit(entry: Entry, rest: Line, since: float) -> bytes:
     """
     about = _object(entry.about)
     about["since"] = round(since, 3)
-    following = [[waiter.session, waiter.about] for waiter in rest.entries[:_HINTS_MOST]]
+    following = [
+        [waiter.session, waiter.about, waiter.modify_index] for waiter in rest.entries[:_HINTS_MOST]
+    ]
     while True:
         value = json.dumps({**about, "next": following}).encode()
         if len(value) <= VALUE_MOST or not following:
@@ -149,9 +151,11 @@ def inherit(entry: Entry, rest: Line, since: float) -> bytes:
 def inherited(pair: Pair) -> Line:
     """The next waiters, as the one who handed the lock to us knew them."""
     told = _object(pair.value).get("next")
-    entries = [
-        Entry(item[0], item[1], 0, 0)
-        for item in (told if isinstance(told, list) else ())
-        if isinstance(item, list) and len(item) == 2 and all(isinstance(i, str) for i in item)
-    ]
+    entries = list[Entry]()
+    for item in told if isinstance(told, list) else ():
+        match item:
+            case [str(session), str(about), int(index)]:
+                entries.append(Entry(session, about, 0, index))
+            case _:
+                break  # of another version: those behind must not come before it
     return Line(tuple(entries), 0)

@@ -22,6 +22,7 @@ class Entry(NamedTuple):
     create_index: int
     """Raft index of its joining: the order of the line.  0 where it was handed down."""
     modify_index: int
+    """Tells this entry from a later one of the same waiter."""
 
 
 class Line(NamedTuple):

@@ -8,7 +8,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 
 from tests.contract.faces import Sync
 from tests.contract.lock_kinds import each_kind_with_a_line
-from tests.contract.room import Room
+from tests.contract.room import LOCK_DELAY, Room
 
 pytestmark = each_kind_with_a_line
 
@@ -46,6 +46,26 @@ def test_a_waiter_that_gives_up_does_not_hold_up_those_behind(room: Room) -> Non
     holder.release()
     assert waiting.result(30) is True
     last.release()
+
+
+def test_a_waiter_that_gives_up_and_asks_again_is_behind_who_came_meanwhile(room: Room) -> None:
+    """It uses its session again, so its second entry has the key of the first: the lock goes to
+    the one before it at once, instead of to somebody who does not expect it yet."""
+    holder, hasty, patient = room.holding(), room.others_lock(), room.others_lock()
+    # Long enough for the holder to have looked at the line, and to remember what it saw.
+    giving_up = hasty.start("acquire", timeout=4 * LOCK_DELAY / 6)
+    room.in_line(1)
+    waiting = patient.start("acquire")
+    room.in_line(2)
+    assert giving_up.result(30) is False
+    again = hasty.start("acquire")
+    room.in_line(2)
+    holder.release()
+    assert waiting.result(30) is True
+    assert not again.done()
+    patient.release()
+    assert again.result(30) is True
+    hasty.release()
 
 
 def test_a_waiter_that_dies_does_not_hold_up_those_behind(room: Room) -> None:

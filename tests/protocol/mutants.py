@@ -8,8 +8,14 @@ MUTANTS = (
     Mutant(
         "the heir of a hand-over is not checked to be in line still",
         "handover:_hand_over_operations",
-        "check_session(entry, heir.session),",
+        '{"Verb": "check-index", "Key": entry, "Index": heir.modify_index},',
         '{"Verb": "get-tree", "Key": entry},',
+    ),
+    Mutant(
+        "a waiter that gave up and came back is handed the lock for its old place",
+        "handover:_hand_over_operations",
+        '{"Verb": "check-index", "Key": entry, "Index": heir.modify_index},',
+        '{"Verb": "check-session", "Key": entry, "Session": heir.session},',
     ),
     Mutant(
         "who leaves the line does not look whether it was handed the lock",

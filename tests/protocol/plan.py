@@ -122,9 +122,19 @@ class Plan(NamedTuple):
     rounds: int = 2
 
     @property
+    def calm(self) -> bool:
+        """Nothing goes wrong, though some may lose patience."""
+        return not self.faults
+
+    @property
     def orderly(self) -> bool:
-        """Nothing goes wrong and everybody waits: then the order is first come, first served."""
-        return not self.faults and all(set(c.timeouts) <= {0, 1} for c in self.clients)
+        """Calm, and everybody waits: then the order is first come, first served."""
+        return self.calm and all(set(c.timeouts) <= {0, 1} for c in self.clients)
+
+    @property
+    def slowest(self) -> float:
+        """Seconds that the slowest message takes one way."""
+        return max(DELAYS[place] for place in self.delays or (0,))
 
 
 def troubles(lock_delay: float) -> tuple[Trouble, ...]:
@@ -133,7 +143,9 @@ def troubles(lock_delay: float) -> tuple[Trouble, ...]:
     return tuple(t for t in allowed if lock_delay or t not in NEEDS_LOCK_DELAY)
 
 
-def from_seed(seed: int, *, more: tuple[Trouble, ...] = (), orderly: bool = False) -> Plan:
+def from_seed(
+    seed: int, *, more: tuple[Trouble, ...] = (), orderly: bool = False, calm: bool = False
+) -> Plan:
     """A plan, always the same for the same seed; ``more`` troubles may happen, often."""
     random = Random(seed)
     lock_delay = random.choice((30.0, 30.0, 30.0, 5.0, 60.0, 0.0))
@@ -151,7 +163,8 @@ def from_seed(seed: int, *, more: tuple[Trouble, ...] = (), orderly: bool = Fals
     )
     choice = troubles(lock_delay) + more * 5
     faults = tuple(
-        _fault(random, choice) for _ in range(0 if orderly else random.choice((1, 3, 8, 15)))
+        _fault(random, choice)
+        for _ in range(0 if orderly or calm else random.choice((1, 3, 8, 15)))
     )
     delays = tuple(random.randrange(len(DELAYS)) for _ in range(random.choice((1, 3, 37))))
     return Plan(seed, clients, delays, faults, random.choice((1.0, 1.5, 2.0)), 3)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+from consul_lock._protocol.attempt import LockAttempt
 from consul_lock._protocol.flow import Request
 from consul_lock._protocol.names import LockKeys
 from tests.protocol.inspector import Inspector
@@ -12,6 +13,7 @@ from tests.protocol.simulator import Host, Simulator, Violation
 if TYPE_CHECKING:
     from consul_lock._protocol.hold import Hold
     from tests.protocol.contender import Thread
+    from tests.protocol.plan import Plan
 
 # Seconds after all is well again in which requests from before may still be waited for: a long
 # poll that was lost takes 10 s, and 10 s more to be given up.
@@ -20,6 +22,11 @@ _AFTERMATH = 25.0
 # Seconds for which a free lock may be left alone while somebody wants it: a long poll, and a
 # try after that.
 _SERVED_WITHIN = 12.0
+
+
+# Seconds, and ways of a message, until a waiter has noticed that it was handed the lock: the
+# answer that tells it, and two questions that it may ask first.
+_NOTICED_WITHIN, _NOTICED_WAYS = 1.5, 7
 
 
 class _Lock(NamedTuple):
@@ -36,8 +43,12 @@ class _Lock(NamedTuple):
 class Referee(Inspector):
     """Checks after each event."""
 
-    def __init__(self, simulator: Simulator, keys: LockKeys, *, orderly: bool) -> None:
-        super().__init__(simulator, orderly=orderly)
+    def __init__(self, simulator: Simulator, keys: LockKeys, plan: Plan) -> None:
+        super().__init__(simulator, orderly=plan.orderly)
+        self._calm = plan.calm
+        self._noticed_within = _NOTICED_WITHIN + _NOTICED_WAYS * plan.slowest
+        self._unnoticed = (0, 0.0)
+        """The write that gave the lock to a waiter who does not know it yet, and since when."""
         self._keys = keys
         self._grants: dict[int, str] = {}
         self._token = 0
@@ -148,6 +159,8 @@ class Referee(Inspector):
         self.idle_sessions_do_nothing()
         if self.healed is not None:
             self._nobody_waits_for_nothing(self.healed)
+        if self._calm:
+            self._whoever_was_given_it_notices()
 
     def _one_holder(self) -> None:
         believing = [
@@ -168,6 +181,29 @@ class Referee(Inspector):
             self._free_since = now
         elif now - max(self._free_since, healed + _AFTERMATH) > _SERVED_WITHIN:
             raise Violation(f"the lock is free since {self._free_since}, and {found.line} wait")
+
+    def _whoever_was_given_it_notices(self) -> None:
+        """At once, however long it would have waited otherwise."""
+        now, found = self._simulator.now, self.lock()
+        if found.session not in self._waiting_for_it():
+            self._unnoticed = (0, now)
+        elif self._unnoticed[0] != found.at:
+            self._unnoticed = (found.at, now)
+        elif now - self._unnoticed[1] > self._noticed_within:
+            raise Violation(
+                f"{found.session} was given the lock at {self._unnoticed[1]}, and waits for it"
+            )
+
+    def _waiting_for_it(self) -> set[str]:
+        """Sessions with which somebody waits in line, as far as it knows itself."""
+        return {
+            attempt.session.id
+            for contender in self.contenders
+            for room in contender.core.turns._rooms.values()
+            for attempt in room.occupants
+            if isinstance(attempt, LockAttempt) and attempt.queued and attempt.session is not None
+            if attempt.hold is None
+        }
 
     # -- at the end
 

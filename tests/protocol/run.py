@@ -33,7 +33,7 @@ class Run(Trial):
     def cast(self) -> None:
         self.keys = names.for_name(NAME)
         self.pictures = Pictures(self.world, ((self.keys.key, False), (self.keys.base, True)))
-        self.referee = Referee(self.simulator, self.keys, orderly=self.plan.orderly)
+        self.referee = Referee(self.simulator, self.keys, self.plan)
         self.stranger = Stranger(self.world, self.simulator, self.referee, self.keys.key)
 
     def enter(self) -> None:

@@ -112,7 +112,7 @@ def test_the_next_waiters_are_handed_down_with_the_lock() -> None:
     assert len(waiting) == 2
     hand.release(first)
     value = json.loads(hand.world._server.kv.entries[KEY].value)
-    assert [f"{BASE}/{session}" for session, _ in value["next"]] == waiting[1:]
+    assert [f"{BASE}/{session}" for session, _, _ in value["next"]] == waiting[1:]
 
 
 # -- losing

@@ -34,7 +34,7 @@ def test_a_heir_that_has_died_is_not_taken_for_the_end_of_our_own_session() -> N
     hand.acquire(lock)
     hand.queue_up(other)
     flow = lock.release("me").flow
-    effect = hand.until(flow, lambda request: "check-session" in verbs(request))
+    effect = hand.until(flow, lambda request: "check-index" in verbs(request))
     destroy(hand, other.client.pool.live.popitem()[0])
     hand.go_on(flow, effect)
     assert lock.hold is not None

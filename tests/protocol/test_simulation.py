@@ -81,6 +81,16 @@ def test_in_good_weather_the_order_is_first_come_first_served(seed: int) -> None
     assert total["handed over"] > 10
 
 
+@pytest.mark.parametrize("seed", range(0, 100, 20))
+def test_in_good_weather_whoever_is_given_the_lock_notices_at_once(seed: int) -> None:
+    """Also among those who give up and ask again, with the same session and so the same key."""
+    total: Counter[str] = Counter()
+    for each in range(seed, seed + 20):
+        total += play(from_seed(each, calm=True))
+    assert total["handed over"] > 10
+    assert total["gave up"] > 10
+
+
 def test_who_loses_a_deleted_key_releases_nothing_and_everybody_is_served() -> None:
     """A key deleted by hand costs exclusion, as Consul imposes no lock-delay; nothing else."""
     total: Counter[str] = Counter()
