@@ -74,7 +74,7 @@ class LockFace(ABC):
     @staticmethod
     @abstractmethod
     def _me() -> Any:
-        """The thread or task that asks."""
+        """The thread or task that asks: a weak reference to it."""
 
     @property
     def name(self) -> str:
@@ -144,7 +144,7 @@ class LockFace(ABC):
 
     def __del__(self) -> None:
         core = getattr(self, "_core", None)
-        if core is not None and core.hold is not None and core.hold.state is State.HELD:
+        if core is not None and core.owners.oldest() is not None:
             warnings.warn(
                 f"the lock {core.name!r} was dropped while it is held; it stays held until the"
                 " client is closed: release it, or use 'with'",

@@ -78,7 +78,7 @@ class NotHeld(ConsulLockError, RuntimeError):
 
 
 class AlreadyHeld(ConsulLockError, RuntimeError):
-    """This thread or task holds the lock already and would wait for itself for ever."""
+    """This thread or task holds the lock already, and would wait for itself without a timeout."""
 
 
 class LockLost(ConsulLockError):

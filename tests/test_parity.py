@@ -30,7 +30,7 @@ WORDS = {
     },
     "Lock": {
         "``with``;": "``async with``;",
-        "shared by threads; any of them": "shared by tasks; any of them",
+        "shared by threads.": "shared by tasks.",
         "on the keeper's thread": "on the loop; an ``async`` one runs as a task",
     },
     "Lock.__call__": {"``with": "``async with"},

@@ -105,7 +105,7 @@ class Election(LockLike):
             try:
                 result = await self._work(fn)
             except BaseException as error:
-                await self._client._run(self._core.leave(self._me(), failed=True))
+                await self._client._run(self._core.abandon(self._me(), error))
                 if not self._core.lost_by(error):
                     raise
             else:
@@ -114,7 +114,7 @@ class Election(LockLike):
 
     async def _work(self, fn: Callable[[Self], Awaitable[R]]) -> R:
         """Await ``fn`` as a task that is cancelled by a loss, which is raised then."""
-        hold = self._core.hold
+        hold = self._core.owners.last(self._me())
         assert hold is not None
 
         def raise_loss() -> None:

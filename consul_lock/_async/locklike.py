@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import weakref
 from collections.abc import Iterable
 from types import TracebackType
 from typing import Any, Generic, Self, TypeVar
@@ -36,9 +37,10 @@ class LockLike(LockFace):
     @staticmethod
     def _me() -> Any:
         try:
-            return asyncio.current_task()
+            task = asyncio.current_task()
         except RuntimeError:
             return None  # asked from outside the loop
+        return None if task is None else weakref.ref(task)
 
     @property
     def lost(self) -> asyncio.Event:
@@ -50,14 +52,16 @@ class LockLike(LockFace):
         """Acquire it; False if it was not to be had within ``timeout`` seconds.
 
         None and -1 wait for ever, 0 and ``blocking=False`` try once.  Raises `AlreadyHeld`
-        rather than wait for oneself; `Conflict` if the key is used for something else;
+        rather than wait for oneself without a timeout; `Conflict` if the key is used for something
+        else;
         `Unavailable` if Consul fails for longer than ``retry_for``; `PermissionDenied`.
         Whatever is raised, a cancelled task included, nothing of it is left behind in Consul.
         """
         return bool(await self._client._run(self._core.acquire(blocking, timeout, self._me())))
 
     async def release(self) -> None:
-        """Release it, to the next in line if there is one.
+        """Release it, to the next in line if there is one: the hold of the caller, or else the
+        oldest one of this object.
 
         Raises `NotHeld`, `LockLost` if it was lost before, `Unavailable` if Consul cannot be
         reached: then it frees itself after twice the TTL and the lock-delay.
@@ -104,7 +108,7 @@ class LockLike(LockFace):
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        await self._client._run(self._core.leave(self._me(), kind is not None))
+        await self._client._run(self._core.leave(self._me(), error))
 
 
 class Timed(Generic[L]):

@@ -22,9 +22,9 @@ class Semaphore(LockLike):
     `resize` changes it for all.  The keys are those of ``consul lock -n LIMIT NAME``, so each
     keeps to the limit of the other.
 
-    One object may be held several times, by several tasks, as with `threading.Semaphore`.
-    ``held``, ``token``, ``lost`` and so on are about the hold that the calling task got last;
-    if it has none, about the one that anybody got last.
+    One object may be held several times, by several tasks, as with `threading.Semaphore`, and one
+    may acquire what others release.  ``held``, ``token``, ``lost`` and so on are about the hold
+    that the calling task got last; if it never had one, about the oldest that is held.
 
     A slot has no lock-delay in Consul.  So a slot whose holder vanished is given to nobody of
     ours before ``hold_off`` seconds have passed (default: the lock-delay, as the holder counts

@@ -104,7 +104,7 @@ class Election(LockLike):
             try:
                 result = fn(self)
             except BaseException as error:
-                self._client._run(self._core.leave(self._me(), failed=True))
+                self._client._run(self._core.abandon(self._me(), error))
                 if not self._core.lost_by(error):
                     raise
             else:

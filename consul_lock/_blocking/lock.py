@@ -18,8 +18,12 @@ class Lock(LockLike):
     """A lock with one holder, in the whole datacenter: first come, first served.
 
     Use it in ``with``; the block never starts without the lock, and leaving it raises
-    `LockLost` if the lock was lost meanwhile.  One object may be shared by threads; any of them
-    may release it.  It is not re-entrant.
+    `LockLost` if the lock was lost meanwhile.  It is not re-entrant.
+
+    One object may be shared by threads.  `held`, `token`, `lost`, `guard` and so on are about the
+    hold of the caller: after a loss it sees that loss until it acquires again, also if another one
+    holds the lock by then.  Any of them may release it: a caller without a hold of its own releases
+    the oldest there is, and is answered about that one if it never had any.
 
     ``ttl``, ``lock_delay``, ``checks``, ``service_checks`` and ``heartbeat`` are those of its
     session (see `Session`); ``session`` shares one instead.  ``fair=True`` lines up even when the

@@ -70,7 +70,7 @@ def _begin(lock: Primitive, attempt: Attempt, grant: Grant) -> Flow[bool]:
         counts = hold.counts(now)
         if counts:
             attempt.hold = hold
-            lock.supersede(hold)
+            lock.owners.add(hold)
             client.holds[hold] = None
     if not counts:
         # We were paused for so long that somebody else may hold it by now.

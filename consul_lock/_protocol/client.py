@@ -172,10 +172,10 @@ class ClientCore:
 
     # -- holds ---------------------------------------------------------------------------
 
-    def lose(self, hold: Hold, reason: LossReason) -> Flow[None]:
+    def lose(self, hold: Hold, reason: LossReason, event: Event = Event.LOSE) -> Flow[None]:
         """The one way to lose a lock.  Whoever comes first tells the reason; the rest is void."""
         with self.mutex:
-            if not hold.advance(Event.LOSE):
+            if not hold.advance(event):
                 return
             hold.reason = reason
             self.holds.pop(hold, None)

@@ -73,7 +73,7 @@ class Ending:
         lock = self._claim.lock
         yield from self._record(_END_WITHIN)
         if lock is not None:
-            job = self._release = lock.leave(self._claim.entry.owner, self._error is not None)
+            job = self._release = lock.leave(self._claim.entry.owner, self._error)
             yield from job.flow
 
     def undo(self) -> Flow[None]:

@@ -75,7 +75,7 @@ class ElectionCore(LockCore):
         wait = waiting_time(True, timeout)
         attempt = self.attempt(owner, wait != 0)
         attempt.about = self._saying(value)
-        entering = self._enter(acquire(self, attempt, wait), timeout)
+        entering = self.had(acquire(self, attempt, wait), timeout)
         return Job(self._campaign(entering), lambda: undo_acquire(self, attempt))
 
     def _campaign(self, entering: Flow[None]) -> Flow[None]:
@@ -141,18 +141,23 @@ class ElectionCore(LockCore):
 
     def conclude(self, owner: Any) -> Job:
         """Resign after a term of office.  The result is False if it was lost before."""
-        resigning = self.release(owner)
-        return Job(self._conclude(resigning.flow), resigning.undo)
+        resigning = self.release_own(owner)
+        return Job(self._conclude(resigning.flow, owner), resigning.undo)
 
-    def _conclude(self, resigning: Flow[None]) -> Flow[bool]:
+    def _conclude(self, resigning: Flow[None], owner: Any) -> Flow[bool]:
         try:
             yield from resigning
         except LockLost:
             return False
         except NotHeld:
             # It was ended by the work itself, which was told if it was lost.
-            return self.hold is None or self.hold.state is not State.LOST
+            hold = self.owners.last(owner)
+            return hold is None or hold.state is not State.LOST
         return True
+
+    def abandon(self, owner: Any, error: BaseException) -> Job:
+        """Resign after a term of office that this exception has ended."""
+        return self.after(error, self.release_own(owner))
 
     def lost_by(self, error: BaseException) -> bool:
         """Whether the error says that we do not lead any more, and nothing else."""

@@ -25,17 +25,12 @@ from consul_lock._protocol.primitive import Primitive, Settings
 from consul_lock._protocol.records import Found, Pair, key_rule
 from consul_lock._protocol.session import Session
 from consul_lock._protocol.sight import read, understood
-from consul_lock._protocol.state import State
 from consul_lock._protocol.verdict import check_session
 from consul_lock.errors import Conflict, ConsulLockError, LossReason
 
 
 class HoldersCore(Primitive):
-    """Something with a document of its holders.
-
-    It can be held several times over by one object; the questions of a thread or task are about
-    the hold it got last.
-    """
+    """Something with a document of its holders.  One object can be held several times over."""
 
     operations_most = TRANSACTION_MOST
 
@@ -46,7 +41,6 @@ class HoldersCore(Primitive):
         self.patience = rules.span(self.terms)
         """Seconds that a holder that vanished may go on believing that it holds."""
         self.limit = 1
-        self._holds: list[Hold] = []
 
     @abstractmethod
     def spots(self) -> tuple[Spot, ...]:
@@ -54,26 +48,6 @@ class HoldersCore(Primitive):
 
     def adopt(self, limit: int) -> None:
         """Others have changed the limit."""
-
-    # -- several holds of one object -------------------------------------------------------------
-
-    def supersede(self, hold: Hold) -> None:
-        self._holds = [each for each in self._holds if not each.over]
-        self._holds.append(hold)
-        self.hold = hold
-
-    def current(self, owner: Any) -> Hold | None:
-        return self._mine(owner) or self.hold
-
-    def hold_of(self, owner: Any, *, inside: bool = False) -> Hold | None:
-        if inside:
-            return self._mine(owner)
-        held = (each for each in self._holds if each.state is State.HELD)
-        return self._mine(owner) or next(held, self.hold)
-
-    def _mine(self, owner: Any) -> Hold | None:
-        mine = [hold for hold in self._holds if hold.owner is owner and not hold.over]
-        return mine[-1] if mine else None
 
     # -- getting and letting go ------------------------------------------------------------------
 

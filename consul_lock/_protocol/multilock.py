@@ -105,15 +105,13 @@ class MultiLockCore(Primitive):
         yield from ()
         return []
 
-    def _enter(self, acquiring: Flow[bool], timeout: float | None) -> Flow[None]:
-        if (yield from acquiring):
-            return
+    def not_had(self, timeout: float | None) -> Flow[LockTimeout]:
         held = yield from self._held()
         name, holder = next(iter(held.items()), ("", None))
         why = (
             f"{name!r} is held by {holder}" if holder else "all are free just now, or in lock-delay"
         )
-        raise LockTimeout(
+        return LockTimeout(
             f"{self.name!r} were not to be had together in {timeout:g} s: {why}; wait longer, or"
             " see who holds what with holders()",
             key=dict(zip(self.names, self.keys, strict=True)).get(name, self.key),

@@ -139,21 +139,27 @@ def has_part(lock: Primitive, attempt: Attempt) -> bool:
     overtake them.
     """
     wanted = {claim.resource for claim in attempt.claims}
-    own = (hold for hold in list(lock.client.holds) if hold.owner is attempt.owner)
+    own = (hold for hold in list(lock.client.holds) if hold.owner == attempt.owner)
     return any(claim.resource in wanted for hold in own for claim in hold.attempt.claims)
 
 
 def not_for_oneself(lock: Primitive, attempt: Attempt) -> None:
     """Raise `AlreadyHeld` for whoever is about to wait for what it holds itself.
 
-    Even if everybody else let go, there would be no room: it would wait for ever.
+    Even if everybody else let go, there would be no room: only another thread or task could end
+    the wait, by releasing what this one has acquired.  That is a common use of a semaphore (one
+    acquires, its workers release), and possible with any lock.  So the wait is refused only where
+    it is most likely a mistake that nothing else would ever show: for a lock, without a timeout.
     """
-    own = [c for h in list(lock.client.holds) if h.owner is attempt.owner for c in h.attempt.claims]
+    if attempt.deadline is not None or lock.handed_on:
+        return
+    own = [c for h in list(lock.client.holds) if h.owner == attempt.owner for c in h.attempt.claims]
     for claim in attempt.claims:
         weight = sum(c.weight for c in own if c.resource == claim.resource)
         if weight and weight + claim.weight > claim.limit:
             raise AlreadyHeld(
-                f"{lock.name!r} is held by this very thread or task, which would wait for itself"
-                " for ever; release it first, or use blocking=False",
+                f"waiting for {lock.name!r} would deadlock: this thread or task holds it already;"
+                " release it first, use blocking=False to try once, or, if another thread or task"
+                " is to release it, wait with a timeout",
                 key=lock.key,
             )

@@ -17,11 +17,11 @@ from consul_lock._protocol.flow import Flow, Job, Signal
 from consul_lock._protocol.guard import Op, guard
 from consul_lock._protocol.hold import Grant, Hold
 from consul_lock._protocol.holder import About, Holder
+from consul_lock._protocol.owners import Owners
 from consul_lock._protocol.records import Found, Pair, Terms
 from consul_lock._protocol.release import Release, quietly, release
 from consul_lock._protocol.session import Session
 from consul_lock._protocol.shared import SharedSession
-from consul_lock._protocol.state import State
 from consul_lock._protocol.undo import undo_acquire, undo_release
 from consul_lock._protocol.waiting import waiting_time
 from consul_lock.errors import LockLost, LockTimeout, LossReason, NotHeld
@@ -55,13 +55,10 @@ class Primitive(ABC):
         self.shared = settings.shared
         self.terms = settings.shared.terms if settings.shared else settings.terms
         self.about = About(client.identity.about, self.terms, settings.meta, settings.command)
-        self.hold: Hold | None = None
-        """The latest acquisition, whatever became of it."""
+        self.owners = Owners()
         self.watched = settings.watch
         self.on_lost = settings.on_lost
         self._no_hold = client.new_signal()
-        self._untold: dict[Any, Hold] = {}
-        """Holds that were lost, by owners who have not been told, as others came after them."""
 
     # -- what each kind does in its own way ----------------------------------------------------
 
@@ -87,6 +84,9 @@ class Primitive(ABC):
     @abstractmethod
     def tidy(self, attempt: Any, sessions: Sequence[Session]) -> Flow[None]:
         """Take away what an attempt or its hold left in Consul, now that its sessions ended."""
+
+    handed_on = False
+    """It is common that one thread or task acquires it and another one releases it."""
 
     ends_session = False
     """Its loss is the end of a session shared with others, too: that would go on holding what
@@ -147,14 +147,22 @@ class Primitive(ABC):
     def enter(self, timeout: float | None, owner: Any, n: int = 1) -> Job:
         """Acquire, or raise `LockTimeout`."""
         job = self.acquire(True, timeout, owner, n)
-        return Job(self._enter(job.flow, timeout), job.undo)
+        return Job(self._enter(job.flow, timeout, owner), job.undo)
 
-    def _enter(self, acquiring: Flow[bool], timeout: float | None) -> Flow[None]:
-        if (yield from acquiring):
-            return
+    def _enter(self, acquiring: Flow[bool], timeout: float | None, owner: Any) -> Flow[None]:
+        yield from self.had(acquiring, timeout)
+        self.entered_by(owner)
+
+    def had(self, acquiring: Flow[bool], timeout: float | None) -> Flow[None]:
+        """Acquire, or raise `LockTimeout`, which says who is in the way."""
+        if not (yield from acquiring):
+            raise (yield from self.not_had(timeout))
+
+    def not_had(self, timeout: float | None) -> Flow[LockTimeout]:
+        """The error for what could not be acquired in time."""
         found = yield from self.who()
         held = f"it is held by {found}" if found else "it is free just now, or in lock-delay"
-        raise LockTimeout(
+        return LockTimeout(
             f"{self.name!r} was not to be had in {timeout:g} s: {held}; wait longer, or see who"
             " waits with waiters()",
             key=self.key,
@@ -167,39 +175,50 @@ class Primitive(ABC):
             return self.shared.open(attempt)
         return self.client.borrow(self.terms, attempt)
 
-    def supersede(self, hold: Hold) -> None:
-        """Remember the new hold, and the old one too if its loss was not told to its owner."""
-        before = self.hold
-        if before is not None and before.state is State.LOST and not before.told:
-            self._untold[before.owner] = before
-        self._untold.pop(hold.owner, None)
-        self.hold = hold
+    @property
+    def hold(self) -> Hold | None:
+        """The latest acquisition, whatever became of it and whoever made it."""
+        return self.owners.latest
 
     def current(self, owner: Any) -> Hold | None:
         """The hold that a caller's questions are about."""
-        return self.hold
+        return self.owners.asked(owner)
 
-    def hold_of(self, owner: Any, *, inside: bool = False) -> Hold | None:
-        """What this caller releases: its own lost hold, else whatever is held.  At the end of
-        its block (``inside``) that is its own.
+    def released_by(self, owner: Any) -> Hold | None:
+        """What a caller's release gives back."""
+        return self.owners.released_by(owner)
 
-        Any thread may release a lock, as it is a handle; but one whose lock was lost must not
-        release the lock of whoever of this process came after it.
-        """
-        return self._untold.pop(owner, None) or self.hold
+    def left_by(self, owner: Any) -> Hold | None:
+        """What the end of a caller's block gives back."""
+        return self.owners.leave(owner)
+
+    def entered_by(self, owner: Any) -> None:
+        """A caller begins a block with what it has just acquired."""
+        self.owners.enter(owner)
 
     # -- releasing -----------------------------------------------------------------------
 
-    def release(self, owner: Any, *, inside: bool = False) -> Job:
-        """Release.  Raises `NotHeld`, or `LockLost` if it was lost before.  ``inside``: at the
-        end of the block that the caller entered."""
-        call = Release(owner, inside=inside)
+    def release(self, owner: Any) -> Job:
+        """Release.  Raises `NotHeld`, or `LockLost` if it was lost before."""
+        return self.give_back(Release(owner, lambda: self.released_by(owner)))
+
+    def release_own(self, owner: Any) -> Job:
+        """The same, but nothing that anybody else has acquired."""
+        return self.give_back(Release(owner, lambda: self.owners.last(owner)))
+
+    def give_back(self, call: Release) -> Job:
+        """Release what the call finds."""
         return Job(release(self, call), lambda: undo_release(self, call.hold))
 
-    def leave(self, owner: Any, failed: bool) -> Job:
-        """The end of a ``with`` block; if that failed, its own exception is the story."""
-        job = self.release(owner, inside=True)
-        return Job(quietly(job), job.undo) if failed else job
+    def leave(self, owner: Any, error: BaseException | None) -> Job:
+        """The end of a ``with`` block; if an exception ended it, that is the story."""
+        job = self.give_back(Release(owner, lambda: self.left_by(owner), ends_block=True))
+        return job if error is None else self.after(error, job)
+
+    def after(self, error: BaseException, job: Job) -> Job:
+        """Give it back after a body that failed with this exception, which goes on; that the
+        lock was lost as well is a note of it."""
+        return Job(quietly(job, error), job.undo)
 
     def lost_error(self, hold: Hold) -> LockLost:
         """The error that says why a hold was lost."""

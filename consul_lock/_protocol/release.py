@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from consul_lock._protocol.attempt import Attempt
@@ -12,7 +12,7 @@ from consul_lock._protocol.hold import Hold
 from consul_lock._protocol.remains import Remainder
 from consul_lock._protocol.session import Session
 from consul_lock._protocol.state import Event, State
-from consul_lock.errors import ConsulLockError, LossReason, NotHeld
+from consul_lock.errors import ConsulLockError, LockLost, LossReason, NotHeld
 
 if TYPE_CHECKING:
     from consul_lock._protocol.primitive import Primitive
@@ -21,11 +21,18 @@ if TYPE_CHECKING:
 class Release:
     """One call of release: all that its undo has to know."""
 
-    def __init__(self, owner: Any, *, inside: bool = False) -> None:
+    def __init__(
+        self, owner: Any, find: Callable[[], Hold | None], *, ends_block: bool = False
+    ) -> None:
         self.owner = owner
-        self.inside = inside
-        """It is the end of the block that the caller entered."""
+        self.find = find
+        """Which hold it is about; asked once, under the client's mutex."""
+        self.ends_block = ends_block
         self.hold: Hold | None = None
+
+    def tells(self, hold: Hold) -> bool:
+        """Whether its owner hears of its loss by this call, and not somebody else."""
+        return self.ends_block or hold.owner == self.owner
 
 
 def release(lock: Primitive, call: Release) -> Flow[None]:
@@ -37,15 +44,21 @@ def release(lock: Primitive, call: Release) -> Flow[None]:
     hold = call.hold
     if hold is None:
         return
-    reason = yield from lock.let_go(hold)
-    with lock.client.mutex:
-        hold.advance(Event.CONFIRM if reason is None else Event.TOO_LATE)
-        hold.reason = reason
-        hold.told = True
-    if reason is not None:
-        yield from end_lost(lock, hold)
-        lock.client.turns.leave(hold.attempt)
+    now = yield Now()
+    if now >= hold.deadline():
+        # The keeper has not come to it yet.  To release in silence would hide a loss: others may
+        # have held it since.
+        yield from _lose(lock, call, hold, LossReason.DEADLINE)
+        yield from lock.client.remains.clear(hold.attempt)
         raise lock.lost_error(hold)
+    reason = yield from lock.let_go(hold)
+    if reason is not None:
+        yield from _lose(lock, call, hold, reason)
+        yield from end_lost(lock, hold)
+        raise lock.lost_error(hold)
+    with lock.client.mutex:
+        hold.advance(Event.CONFIRM)
+        hold.told = True
     if hold.session.shared and hold.session.uncertain:
         yield from lock.client.end(hold.session)
     now = yield Now()
@@ -55,7 +68,7 @@ def release(lock: Primitive, call: Release) -> Flow[None]:
 def _claim(lock: Primitive, call: Release) -> Hold | None:
     """Find the hold that is to be released.  Returns it if it was lost."""
     with lock.client.mutex:
-        hold = lock.hold_of(call.owner, inside=call.inside)
+        hold = call.find()
         if hold is None or hold.over:
             raise NotHeld(f"{lock.name!r} is not held, so it cannot be released", key=lock.key)
         if hold.reason is LossReason.FORKED:
@@ -67,13 +80,19 @@ def _claim(lock: Primitive, call: Release) -> Hold | None:
             )
             return None
         if hold.state is State.LOST:
-            hold.told = True
+            hold.told = call.tells(hold)
             return hold
         # From here on it is ours to undo: not before, as another thread may be at it.
         call.hold = hold
         hold.advance(Event.RELEASE)
         lock.client.holds.pop(hold, None)
     return None
+
+
+def _lose(lock: Primitive, call: Release, hold: Hold, reason: LossReason) -> Flow[None]:
+    """The release has found that it was lost."""
+    hold.told = call.tells(hold)
+    yield from lock.client.lose(hold, reason, Event.TOO_LATE)
 
 
 def end_lost(lock: Primitive, hold: Hold) -> Flow[None]:
@@ -107,13 +126,21 @@ def finish(lock: Primitive, hold: Hold, now: float) -> None:
     lock.client.note(lock.key, crowded=hold.crowded)
 
 
-def quietly(job: Job) -> Flow[None]:
-    """Run a job whose errors would hide a better exception."""
+def quietly(job: Job, error: BaseException | None = None) -> Flow[None]:
+    """Run a job whose errors would hide a better exception; a loss becomes a note of that."""
+    failed: ConsulLockError | None = None
     try:
         yield from job.flow
-    except ConsulLockError:
-        failed = True
-    else:
-        failed = False
-    if failed and job.undo is not None:
+    except ConsulLockError as failure:
+        failed = failure
+    if failed is None:
+        return
+    if error is not None and isinstance(failed, LockLost) and not _says(error, failed):
+        error.add_note(str(failed))
+    if job.undo is not None:
         yield from job.undo()
+
+
+def _says(error: BaseException, lost: LockLost) -> bool:
+    """Whether an exception tells of that very loss itself."""
+    return isinstance(error, LockLost) and (error.key, error.session) == (lost.key, lost.session)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Any
+from weakref import ReferenceType
 
 from consul_lock._protocol.client import ClientCore
 from consul_lock._protocol.flow import Flow, Job, Now
@@ -10,6 +11,7 @@ from consul_lock._protocol.hold import Hold
 from consul_lock._protocol.lock import LockCore
 from consul_lock._protocol.names import LockKeys
 from consul_lock._protocol.primitive import Settings
+from consul_lock._protocol.release import Release
 from consul_lock._protocol.waiting import waiting_time
 from consul_lock.errors import LossReason, NotHeld
 
@@ -33,16 +35,11 @@ class RLockCore(LockCore):
         hold = self._own(owner)
         return 0 if hold is None else 1 + len(self._levels.get(hold, ()))
 
-    def current(self, owner: Any) -> Hold | None:
-        return self._own(owner) or self.hold
-
     def _own(self, owner: Any) -> Hold | None:
         """What the caller has acquired and not released: it may be lost by now."""
-        for hold in (self._untold.get(owner), self.hold):
-            if hold is not None and hold.owner is owner and not hold.over:
-                # In a forked child it is the parent's, and the child waits for it like others.
-                return None if hold.reason is LossReason.FORKED else hold
-        return None
+        hold = self.owners.own(owner)
+        # In a forked child it is the parent's, and the child waits for it like others.
+        return None if hold is None or hold.reason is LossReason.FORKED else hold
 
     def acquire(self, blocking: bool, timeout: float | None, owner: Any, n: int = 1) -> Job:
         hold = self._own(owner)
@@ -59,11 +56,11 @@ class RLockCore(LockCore):
         self._levels.setdefault(hold, []).append(level)
         return True
 
-    def release(self, owner: Any, *, inside: bool = False) -> Job:
-        hold = self._own(owner)
+    def give_back(self, call: Release) -> Job:
+        hold = self._own(call.owner)
         levels = self._levels.get(hold) if hold else None
         if hold is None or not levels:
-            return super().release(owner, inside=inside)
+            return super().give_back(call)
         level = levels[-1]
         return Job(self._one_less(hold, level), lambda: self._back(hold, level))
 
@@ -82,22 +79,27 @@ class RLockCore(LockCore):
         if not levels:
             self._levels.pop(hold, None)
 
-    def hold_of(self, owner: Any, *, inside: bool = False) -> Hold | None:
-        hold = self._own(owner)
-        if hold is not None:
-            self._untold.pop(owner, None)
-            return hold
-        hold = self.hold
-        if hold is not None and hold.owner is not owner and not hold.over:
-            raise NotHeld(
-                f"{self.name!r} was acquired by {_named(hold.owner)}, another thread or task:"
-                " nobody else can release it",
-                key=self.key,
-            )
-        return hold
+    def released_by(self, owner: Any) -> Hold | None:
+        hold = self.owners.last(owner)
+        found = hold if hold is not None and not hold.over else self.owners.released_by(owner)
+        if found is None or found.over or found.owner == owner:
+            return found
+        raise NotHeld(
+            f"{self.name!r} was acquired by {_named(found.owner)}, another thread or task:"
+            " nobody else can release it",
+            key=self.key,
+        )
+
+    def entered_by(self, owner: Any) -> None:
+        """No other thread or task can end its blocks: they are counted, and that is all."""
+
+    left_by = released_by
 
 
 def _named(owner: Any) -> str:
     """A task, which has a method for its name, or a thread."""
-    get_name = getattr(owner, "get_name", None)
-    return repr(get_name() if get_name else getattr(owner, "name", owner))
+    alive = owner() if isinstance(owner, ReferenceType) else owner
+    if alive is None:
+        return "one that has ended"
+    get_name = getattr(alive, "get_name", None)
+    return repr(get_name() if get_name else getattr(alive, "name", alive))

@@ -28,6 +28,8 @@ LIMIT_MOST = 2**31 - 1
 class SemaphoreCore(HoldersCore):
     """At most ``limit`` holders."""
 
+    handed_on = True
+
     def __init__(self, client: ClientCore, name: str, limit: int, settings: Settings) -> None:
         super().__init__(client, name, settings)
         self.limit = checked("limit", limit, LIMIT_MOST)

@@ -49,7 +49,7 @@ class Room:
 
     def holds(self, owner: Any) -> bool:
         """Whether a thread or task holds some of it."""
-        return any(each.owner is owner and each.hold is not None for each in self.occupants)
+        return any(each.owner == owner and each.hold is not None for each in self.occupants)
 
 
 def _weight(attempt: Attempt, resource: str) -> int:

@@ -26,6 +26,7 @@ def undo_acquire(lock: Primitive, attempt: Attempt) -> Flow[None]:
     client, hold = lock.client, attempt.hold
     if hold is not None:
         # It was ours, and the caller was cut off before being told.
+        lock.owners.never_entered(hold)
         with client.mutex:
             releasing = hold.advance(Event.RELEASE)
             client.holds.pop(hold, None)
@@ -84,6 +85,8 @@ def _let_go_or_destroy(lock: Primitive, hold: Hold) -> Flow[None]:
     except ConsulLockError:
         reason, done = None, False
     if reason is not None:
+        hold.told = True  # its owner has another exception to tell it that it was cut off
+        yield from client.lose(hold, reason, Event.TOO_LATE)
         yield from end_lost(lock, hold)
     elif not done:
         yield from end_all(lock, hold.attempt, hold.sessions, tidy=True)

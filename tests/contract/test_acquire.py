@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from consul_lock import AlreadyHeld, ConfigError, LockTimeout
+from consul_lock import ConfigError, LockTimeout
 from tests.contract.faces import Sync
 from tests.contract.lock_kinds import each_kind
 from tests.contract.room import Room
@@ -130,22 +130,6 @@ def test_an_exception_in_the_block_releases_and_goes_on(room: Room) -> None:
     lock = room.lock()
     with pytest.raises(ZeroDivisionError), lock:
         raise ZeroDivisionError
-    assert not lock.locked()
-
-
-def test_waiting_for_oneself_is_an_error(room: Room) -> None:
-    """The same thread or task would wait for ever; a second object makes no difference."""
-    lock = room.holding()
-    same = room.lock() if room.kind.reentrant else lock
-    with pytest.raises(AlreadyHeld):
-        same.acquire()
-    with pytest.raises(AlreadyHeld):
-        same.acquire(timeout=5)
-    with pytest.raises(AlreadyHeld):
-        room.lock().acquire()
-    assert same.acquire(timeout=0) is False
-    assert lock.held
-    lock.release()
     assert not lock.locked()
 
 

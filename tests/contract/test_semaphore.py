@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from consul_lock import AlreadyHeld, ConfigError, Conflict, LockLost, NotHeld
+from consul_lock import ConfigError, Conflict, LockLost, NotHeld
 from tests.contract.faces import Sync
 from tests.contract.layouts import SEMAPHORE_FLAG
 from tests.contract.room import LOCK_DELAY, Room
@@ -165,16 +165,6 @@ def test_one_object_can_be_held_several_times(room: Room, semaphore: Make) -> No
     assert mine.holders() == []
     with pytest.raises(NotHeld):
         mine.release()
-
-
-def test_nobody_waits_for_its_own_slots(room: Room, semaphore: Make) -> None:
-    """Even if all others let go there would not be enough."""
-    lock = semaphore(2)
-    assert lock.acquire(n=2)
-    with pytest.raises(AlreadyHeld):
-        lock.acquire()
-    assert not lock.acquire(timeout=0)
-    lock.release()
 
 
 def test_resize_lets_in_who_fits_in_then(room: Room, semaphore: Make) -> None:

@@ -42,7 +42,7 @@ def lose(hand: Hand, lock: RLockCore) -> None:
 
 def leave(hand: Hand, lock: RLockCore, *, failed: bool) -> None:
     """The end of a ``with`` block."""
-    hand.run(lock.leave("me", failed))
+    hand.run(lock.leave("me", ZeroDivisionError() if failed else None))
 
 
 # -- counting
@@ -206,7 +206,7 @@ def test_the_loss_of_one_owner_is_not_the_next_ones() -> None:
     with pytest.raises(NotHeld, match="by 'you'"):
         hand.release(lock)
     hand.release(lock, owner="you")
-    assert (lock._untold, lock._levels) == ({}, {})
+    assert lock._levels == {}
     assert hand.held() == {}
 
 
