@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from consul_lock._protocol.flow import Signal
     from consul_lock._protocol.hold import Grant, Hold
     from consul_lock._protocol.holder import About
-    from consul_lock._protocol.line import Entry
+    from consul_lock._protocol.line import Entry, Remnant
     from consul_lock._protocol.records import Found, Terms
     from consul_lock._protocol.session import Session
 
@@ -50,6 +50,8 @@ class Attempt:
         """We have asked for it with this session: it may be ours, or become ours."""
         self.hold: Hold | None = None
         """What came of it."""
+        self.complained = False
+        """It was said that somebody has written over a lock that is waited for."""
         self.trouble: tuple[float, int] | None = None
         """Since when, and how many times in a row, Consul has failed us."""
 
@@ -86,6 +88,8 @@ class LockAttempt(Attempt):
         """Nobody is before us in that line."""
         self.ahead: Entry | None = None
         """Who is directly before us; None and not ``first``: not known."""
+        self.dead: tuple[Remnant, ...] = ()
+        """Entries of dead waiters in that line, to be deleted by what we write to it next."""
         self.seen: Found | None = None
         """The last read of the lock's key; None: not looked yet, or too long ago."""
         self.certain = False

@@ -14,7 +14,7 @@ from consul_lock._protocol.answer import Outcome
 from consul_lock._protocol.attempt import LockAttempt
 from consul_lock._protocol.flow import Flow, Request, Sleep, Wall
 from consul_lock._protocol.hold import Grant
-from consul_lock._protocol.persist import may_wait, not_for_oneself
+from consul_lock._protocol.persist import complain, may_wait, not_for_oneself
 from consul_lock._protocol.queue import accept, give_up, join, look, wait_for_turn
 from consul_lock._protocol.records import encode
 from consul_lock._protocol.session import Session
@@ -54,6 +54,7 @@ def contend(lock: LockCore, attempt: LockAttempt) -> Flow[Grant | None]:
             return (yield from give_up(lock, attempt))
         else:
             not_for_oneself(lock, attempt)
+            yield from complain(attempt, attempt.seen.pair if attempt.seen else None)
             yield from wait_for_turn(lock, attempt)
 
 
@@ -103,6 +104,7 @@ def _taking(lock: LockCore, attempt: LockAttempt, session: Session, since: float
     operations.append(lock_operation(lock.key, session.id, value))
     if attempt.joined:
         operations.append({"Verb": "delete", "Key": lines.entry_key(lock.base, session.id)})
+        operations += lines.bury(attempt.dead)
     return lock.client.wire.transaction(operations, f"locking {lock.key!r}", lock.rule)
 
 

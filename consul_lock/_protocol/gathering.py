@@ -24,7 +24,7 @@ from consul_lock._protocol.bundle import (
 )
 from consul_lock._protocol.flow import Flow, Now, Sleep, Wall
 from consul_lock._protocol.hold import Grant
-from consul_lock._protocol.persist import believe, may_wait, not_for_oneself
+from consul_lock._protocol.persist import believe, complain, may_wait, not_for_oneself
 from consul_lock._protocol.records import Pair, encode
 from consul_lock._protocol.session import Session
 from consul_lock._protocol.verdict import Verdict, foreign
@@ -64,6 +64,7 @@ def contend(lock: MultiLockCore, attempt: BundleAttempt) -> Flow[Grant | None]:
         else:
             step_out(lock.client, attempt)
             not_for_oneself(lock, attempt)
+            yield from complain(attempt, where.pair)
             yield from _wait(lock, attempt, session, where.pair)
 
 

@@ -52,10 +52,11 @@ def _allowed(letting: Letting) -> Flow[LossReason | None]:
     letting.fresh = False
     try:
         return (yield from _let_go(letting))
-    except PermissionDenied:
+    except (PermissionDenied, Refused):
         if letting.blind:
             raise
-    # A token for the lock's key alone, as `consul lock` needs it: do as that does.
+    # A token for the lock's key alone, as `consul lock` needs it, or a server that knows why: do
+    # as `consul lock` does.
     letting.blind = True
     return (yield from _let_go(letting))
 
@@ -70,24 +71,23 @@ def _let_go(letting: Letting) -> Flow[LossReason | None]:
         if line is not None and line.entries:
             letting.heir = None
             outcome = yield from hold.leave(_hand_over(lock, hold, line, letting.fresh))
-            unlock = 1
         else:
             # A session in doubt is passed on to nobody: its late writes would be, too.  Nor is
-            # one that the end of its client destroys.
-            alone = doubtful or client.closed
+            # one that the end of its client destroys.  And what must be let go of in any case is
+            # given to nobody, which could be refused.
+            alone = doubtful or client.closed or letting.blind
             letting.heir = None if alone else client.turns.heir(hold.attempt)
             outcome = yield from hold.leave(_plain(letting, line))
-            unlock = 0 if letting.blind else 1
         if outcome.done:
             if letting.heir is None or _pass_on(letting, outcome):
                 return None
-        elif outcome.says("isn't held", unlock) or outcome.says("doesn't exist", unlock):
+        elif outcome.says("isn't held", 0) or outcome.says("doesn't exist", 0):
             # An earlier try of this release may have come through without our being told.
             return None if hold.unanswered else (yield from lock.why_lost(hold))
         elif letting.blind:
             raise Refused(f"cannot release {hold.key!r}: {outcome.reasons}", key=hold.key)
         else:
-            _refused(letting)
+            _refused(letting, outcome)
 
 
 def _known_line(letting: Letting) -> Flow[Line | None]:
@@ -103,11 +103,12 @@ def _known_line(letting: Letting) -> Flow[Line | None]:
     return known
 
 
-def _refused(letting: Letting) -> None:
-    """Somebody came or went since we looked: look again."""
+def _refused(letting: Letting, outcome: Outcome) -> None:
+    """Somebody came or went since we looked: look again.  What cannot be given to anybody, as a
+    lock-delay is on it or for a reason unknown, is set free: the first in line takes it then."""
     letting.hold.crowded, letting.hold.line, letting.fresh = True, None, False
     letting.refusals += 1
-    if letting.refusals >= _REFUSALS_MOST:
+    if outcome.delayed or letting.refusals >= _REFUSALS_MOST:
         letting.blind = True
 
 
@@ -120,7 +121,9 @@ def _hand_over(lock: LockCore, hold: Hold, line: Line, fresh: bool) -> Flow[Outc
     if not rest.entries and line.sign and fresh:
         # Of an older reading the index of the sign would be wrong too often, and a refusal
         # costs a Raft write.  Then the sign is left to the next release, which finds nobody.
-        operations.append({"Verb": "delete-cas", "Key": lock.base, "Index": line.sign})
+        operations += lines.clear(lock.base, line)
+    else:
+        operations += lines.bury(line.dead)
     request = lock.client.wire.transaction(operations, f"handing over {hold.key!r}", lock.rule)
     return (yield from lock.client.write(hold.session, request))
 
@@ -130,10 +133,10 @@ def _hand_over_operations(
 ) -> list[dict[str, Any]]:
     entry = lines.entry_key(lock.base, heir.session)
     return [
+        unlock_operation(hold.key, hold.session.id),
         # By its index, as a waiter that gave up and came back has another entry with the same
         # key, behind others: it does not expect the lock yet, and would notice it late.
         {"Verb": "check-index", "Key": entry, "Index": heir.modify_index},
-        unlock_operation(hold.key, hold.session.id),
         lock_operation(hold.key, heir.session, value),
         {"Verb": "delete", "Key": entry},
     ]
@@ -152,12 +155,13 @@ def _plain(letting: Letting, line: Line | None) -> Flow[Outcome]:
 
 
 def _releasing(letting: Letting, line: Line | None, since: float) -> Request:
-    lock, hold, operations = letting.lock, letting.hold, list[dict[str, Any]]()
-    if line is not None and line.sign:
-        operations.append({"Verb": "delete-cas", "Key": lock.base, "Index": line.sign})
-    elif not letting.blind:
+    lock, hold = letting.lock, letting.hold
+    # The first of all, so that its refusal, which says that it is not ours, is known from others.
+    operations = [unlock_operation(hold.key, hold.session.id)]
+    if line is not None:
+        operations += lines.clear(lock.base, line)
+    if not letting.blind and (line is None or not line.sign):
         operations.append({"Verb": "check-not-exists", "Key": lock.base})
-    operations.append(unlock_operation(hold.key, hold.session.id))
     if letting.heir is not None:
         value = encode(letting.heir.about.value(since))
         operations.append(lock_operation(hold.key, hold.session.id, value))

@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING, TypeVar
 
 from consul_lock._protocol import terms as rules
 from consul_lock._protocol.attempt import Attempt
-from consul_lock._protocol.flow import Flow, Now, Sleep
+from consul_lock._protocol.flow import Flow, Now, Sleep, Warn
 from consul_lock._protocol.hold import Grant, Hold
+from consul_lock._protocol.records import Pair
+from consul_lock._protocol.verdict import LOCK_FLAG, written_over
 from consul_lock.errors import AlreadyHeld, Unavailable
 
 if TYPE_CHECKING:
@@ -130,6 +132,13 @@ def may_wait(attempt: Attempt) -> Flow[bool]:
         return False
     now = yield Now()
     return attempt.deadline is None or now < attempt.deadline
+
+
+def complain(attempt: Attempt, pair: Pair | None) -> Flow[None]:
+    """Say once that a lock which is waited for was written over; it is waited for all the same."""
+    if pair is not None and pair.flags != LOCK_FLAG and not attempt.complained:
+        attempt.complained = True
+        yield Warn(written_over(pair), "overwritten")
 
 
 def has_part(lock: Primitive, attempt: Attempt) -> bool:

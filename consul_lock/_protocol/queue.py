@@ -112,6 +112,7 @@ def _holds(lock: LockCore, attempt: LockAttempt, session: Session) -> Flow[bool]
 def _place(attempt: LockAttempt, line: lines.Line) -> None:
     session = attempt.session
     assert session is not None
+    attempt.dead = line.dead
     try:
         attempt.ahead = line.before(session.id)
     except KeyError:
@@ -152,9 +153,11 @@ def _watch_ahead(lock: LockCore, attempt: LockAttempt, ahead: lines.Entry) -> Fl
     key = lines.entry_key(lock.base, ahead.session)
     found = yield from lock.client.wire.get(key, ahead.modify_index, wait)
     attempt.trouble = None
-    if found.pair is not None and found.pair.create_index == ahead.create_index:
+    seen = found.pair
+    # The entry of one who died stays, without its session.
+    if seen is not None and seen.session and seen.create_index == ahead.create_index:
         # Written anew by its waiter, perhaps: with the old index we would never block again.
-        attempt.ahead = ahead._replace(modify_index=found.pair.modify_index)
+        attempt.ahead = ahead._replace(modify_index=seen.modify_index)
         own = yield from lock.client.wire.get(lines.entry_key(lock.base, session.id))
         if own.pair is None:
             attempt.forget_place()
@@ -180,7 +183,9 @@ def give_up(lock: LockCore, attempt: LockAttempt) -> Flow[Grant | None]:
     if not attempt.queued or session is None:
         return None
     request = lock.client.wire.transaction(
-        lines.leave(lock.base, session.id), f"leaving the line of {lock.key!r}", lock.rule
+        lines.leave(lock.base, session.id, attempt.dead),
+        f"leaving the line of {lock.key!r}",
+        lock.rule,
     )
     outcome = yield from lock.client.write(session, request)
     attempt.queued = False
@@ -195,9 +200,9 @@ def give_up(lock: LockCore, attempt: LockAttempt) -> Flow[Grant | None]:
 
 
 def tidy(lock: LockCore) -> Flow[None]:
-    """Take the sign away if nobody is in line any more."""
+    """Take the sign away if nobody is in line any more, and what the dead have left."""
     found = yield from lock.client.wire.tree(lock.base)
     line = lines.read(lock.base, found.pairs)
-    if line.sign and not line.entries:
-        operation = {"Verb": "delete-cas", "Key": lock.base, "Index": line.sign}
-        yield from lock.client.wire.transact([operation], f"tidying {lock.base!r}", lock.rule)
+    operations = lines.clear(lock.base, line)
+    if operations and not line.entries:
+        yield from lock.client.wire.transact(operations, f"tidying {lock.base!r}", lock.rule)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import re
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
@@ -20,6 +21,16 @@ SERVICE_RULE = f'service "{SERVICE}" {{ policy = "write" }}'
 # How an agent says that it knows no such check: newer ones, with 404, and 1.8 where there are
 # ACLs; 1.8 where there are none.
 _NO_SUCH_CHECK = (b"Unknown check", b"does not have associated TTL")
+
+
+# As Consul makes the ids of sessions.
+_SESSION = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.ASCII)
+
+
+def is_session(word: str) -> bool:
+    """Whether a word looks like the id of a session: the key of one who died has no session any
+    more, and only its name says whose it was."""
+    return _SESSION.fullmatch(word) is not None
 
 
 def key_rule(prefix: str, policy: str = "write") -> str:

@@ -36,12 +36,13 @@ def judge(seen: Found | None, session: Session, *, certain: bool = False) -> Ver
     pair = seen.pair if seen else None
     if pair is None:
         return Verdict.FREE
-    if pair.flags != LOCK_FLAG:
-        return Verdict.FOREIGN
     if pair.session == session.id:
         fresh = certain or pair.modify_index > session.floor
         return Verdict.OURS if fresh else Verdict.STALE
-    return Verdict.TAKEN if pair.session else Verdict.FREE
+    if pair.session:
+        # Whatever its flags: who writes over a lock without taking it does not end the hold.
+        return Verdict.TAKEN
+    return Verdict.FREE if pair.flags == LOCK_FLAG else Verdict.FOREIGN
 
 
 def foreign(pair: Pair | None) -> Conflict:
@@ -52,6 +53,15 @@ def foreign(pair: Pair | None) -> Conflict:
         " left alone: use another name, or delete it if nobody needs it",
         key=key,
         flags=flags,
+    )
+
+
+def written_over(pair: Pair) -> str:
+    """The warning of a waiter that finds other flags than those of a lock on a key that is held."""
+    return (
+        f"{pair.key!r} was written over (value {_quoted(pair.value)}, flags {pair.flags}) while"
+        f" session {pair.session} holds it; it is waited for all the same: something writes there"
+        " without acquiring it"
     )
 
 

@@ -67,6 +67,32 @@ def test_whatever_is_ours_is_no_warning(room: Room, caplog: pytest.LogCaptureFix
     assert told(caplog) == []
 
 
+@pytest.mark.parametrize("name", ["lock", "multilock"])
+def test_those_who_wait_go_on_waiting_with_one_warning(
+    room: Room, caplog: pytest.LogCaptureFixture, name: str
+) -> None:
+    """What is written there without acquiring it ends no hold; before, they got an error."""
+    holder = room.holding()
+    waiter = room.others_lock() if name == "lock" else _together(room)
+    waiting = waiter.start("acquire", timeout=30)
+    room.in_line(1 if name == "lock" else 0)
+    for value in ("graffiti", "more of it"):
+        room.operator.put(room.key, value)
+        eventually(lambda: told(caplog), 15)
+    assert not waiting.done()
+    holder.release()
+    assert waiting.result(30) is True
+    assert len([text for text in told(caplog) if "was written over" in text]) == 1
+    waiter.release()
+
+
+def _together(room: Room) -> Sync:
+    """The lock as one of several."""
+    client = room.client(room.actor())
+    made = client.actor.do(room.api.MultiLock, [room.name], client=client.thing)
+    return Sync(made, client.actor)
+
+
 def test_the_warning_costs_no_request(room: Room, caplog: pytest.LogCaptureFixture) -> None:
     """The long poll that is there anyhow sees it; nothing is written back."""
     with Proxy(room.operator.address) as proxy:

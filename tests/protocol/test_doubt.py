@@ -31,7 +31,8 @@ def found(session: str, index: int, flags: int = LOCK_FLAG) -> Found:
         (found("mine", 9), False, Verdict.OURS),
         (found("mine", 5), False, Verdict.STALE),
         (found("mine", 5), True, Verdict.OURS),
-        (found("mine", 9, flags=0), False, Verdict.FOREIGN),
+        (found("mine", 9, flags=0), False, Verdict.OURS),
+        (found("other", 9, flags=0), False, Verdict.TAKEN),
         (found("", 9, flags=1), False, Verdict.FOREIGN),
     ],
 )
