@@ -23,7 +23,7 @@ help:
 .venv/installed: pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or later is needed; this is " + sys.version.split()[0])'
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[asyncio,cron,dev]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[cron,dev]'
 	@touch $@
 
 demo: .venv/installed

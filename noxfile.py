@@ -24,7 +24,7 @@ OF_THE_TREE = ["--ignore=tests/test_packaging.py", "--ignore=tests/test_layers.p
 @nox.session
 def lint(session: nox.Session) -> None:
     """Run ruff and mypy."""
-    session.install("-e", ".[asyncio,cron,dev]")
+    session.install("-e", ".[cron,dev]")
     session.run("ruff", "check", ".")
     session.run("mypy")
 
@@ -36,7 +36,7 @@ def wheel(session: nox.Session) -> None:
     built = Path(session.create_tmp()) / "wheel"
     session.run("python", "-m", "build", "--wheel", "--outdir", str(built), silent=True)
     (found,) = built.glob("*.whl")
-    session.install(f"{found}[asyncio,cron,dev]")
+    session.install(f"{found}[cron,dev]")
     away = Path(session.create_tmp()) / "away"
     shutil.rmtree(away, ignore_errors=True)
     away.mkdir()
@@ -49,7 +49,7 @@ def wheel(session: nox.Session) -> None:
 @nox.session
 def coverage(session: nox.Session) -> None:
     """Say which lines no test reaches."""
-    session.install("-e", ".[asyncio,cron,dev]", "coverage[toml]>=7")
+    session.install("-e", ".[cron,dev]", "coverage[toml]>=7")
     session.run("coverage", "run", "-m", "pytest", *session.posargs)
     session.run("coverage", "report", "--show-missing", "--skip-covered")
 

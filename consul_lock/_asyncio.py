@@ -1,4 +1,4 @@
-"""The driver for asyncio: performs a flow on the running loop, with aiohttp.
+"""The driver for asyncio: performs a flow on the running loop.
 
 Beside the callers' tasks there is one keeper task a client, and one for each lock that is held
 with ``watch=True``.  A client belongs to the loop on which it is first used.
@@ -15,9 +15,10 @@ import time
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
-from consul_lock._aiohttp import POLLS, REQUESTS, HttpSession
 from consul_lock._clock import clock
 from consul_lock._fork import forget_after_fork
+from consul_lock._idle import NO_PLACE, POLLS, REQUESTS, GivenUp
+from consul_lock._loop_transport import LoopTransport
 from consul_lock._protocol.flow import (
     Call,
     Effect,
@@ -39,18 +40,14 @@ log = logging.getLogger("consul_lock")
 # Seconds that a caller waits for the clean-up after its own exception; it goes on without.
 _CLEAN_UP = 5.0
 
-# Seconds between reads while there is no place for a long poll, and their spread.
-_NO_PLACE = (0.75, 1.25)
-
-# What forked children keep of their parents, untouched.
-_parents: list[HttpSession] = []
-
 
 class AsyncioDriver:
     """Performs flows, and supplies what else the flows of tasks need."""
 
     def __init__(self, config: Config) -> None:
-        self._http = HttpSession(config)
+        self.holding: Callable[[], bool] = lambda: False
+        """Whether the client holds anything, for what is kept open."""
+        self._http = LoopTransport(config, self._holds)
         self._config = config
         self._helpers: set[asyncio.Task[Any]] = set()
         self._polls = POLLS
@@ -71,6 +68,9 @@ class AsyncioDriver:
 
     def random(self) -> float:
         return random.random()
+
+    def _holds(self) -> bool:
+        return self.holding()
 
     # -- running -------------------------------------------------------------------------
 
@@ -112,6 +112,8 @@ class AsyncioDriver:
             case Sleep(low, high):
                 await asyncio.sleep(random.uniform(low, high))
             case Wait(signal, timeout):
+                if _in_keeper():
+                    self._http.rest()
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(timeout):
                         await signal.wait()  # type: ignore[attr-defined] # ours is an Event
@@ -132,16 +134,20 @@ class AsyncioDriver:
         if request.urgent:
             return await self._http.exchange(request)
         if not request.wait:
+            begun = clock()
             async with self._place(request.timeout or self._config.request_timeout):
+                return await self._http.exchange(request, begun)
+        if self._polls > 0 and not self._http.idle.crowded:
+            self._polls -= 1
+            try:
                 return await self._http.exchange(request)
-        if self._polls <= 0:
-            await asyncio.sleep(min(random.uniform(*_NO_PLACE), request.wait))
-            return await self._send(request.immediate())
-        self._polls -= 1
-        try:
-            return await self._http.exchange(request)
-        finally:
-            self._polls += 1
+            except GivenUp:
+                pass  # its connection is needed for something else
+            finally:
+                self._polls += 1
+        # In place of a long poll: a read, a little later.
+        await asyncio.sleep(min(random.uniform(*NO_PLACE), request.wait))
+        return await self._send(request.immediate())
 
     @contextlib.asynccontextmanager
     async def _place(self, timeout: float) -> AsyncIterator[None]:
@@ -216,9 +222,8 @@ class AsyncioDriver:
 
     def forked(self) -> None:
         """In the child: the parent's connections are not ours to use."""
-        # Collecting it here would close its sockets in the epoll that we share with the parent.
-        _parents.append(self._http)
-        self._http, self.closed = HttpSession(self._config), False
+        self._http.forked()
+        self._http, self.closed = LoopTransport(self._config, self._holds), False
         self._helpers, self._polls, self._places = set(), POLLS, None
         self._on_fork()
 
@@ -241,3 +246,8 @@ class AsyncioDriver:
                 await asyncio.wait(others, timeout=_CLEAN_UP)
         finally:
             await self._http.close()
+
+
+def _in_keeper() -> bool:
+    task = asyncio.current_task()
+    return task is not None and task.get_name() == "consul-lock-keeper"

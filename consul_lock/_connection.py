@@ -64,7 +64,7 @@ class Connection:
             except BaseException:
                 self.close()
                 raise
-        self._reader = Reader(self._receive)
+        self._reader = Reader()
 
     def _encrypt(self, context: ssl.SSLContext) -> None:
         config = self._config
@@ -104,7 +104,7 @@ class Connection:
         """Read one answer."""
         self._deadline = deadline
         try:
-            answer = self._reader.read()
+            answer = self._reader.read(self._receive)
         except BaseException as error:
             self._fail(error)
             raise
@@ -192,14 +192,18 @@ def silent(config: Config, seconds: float) -> Unavailable:
     )
 
 
+def hung_up(config: Config) -> Unavailable:
+    """The error for a connection that was closed in place of an answer."""
+    return Unavailable(
+        f"{config.origin} hung up without an answer: it refuses connections, or has just ended."
+        " Consul refuses them when one address has too many (200, unless"
+        " limits.http_max_conns_per_client says otherwise)"
+    )
+
+
 def unreachable(config: Config, error: OSError) -> Unavailable:
     """The error for a connection that could not be made."""
     hint = "is the agent running there? CONSUL_HTTP_ADDR or address= say where it is"
-    if isinstance(error, socket.gaierror):
-        return Unavailable(
-            f"cannot resolve {config.host!r}: {error.strerror}; is the name spelt right?",
-            uncertain=False,
-        )
     # By its number, as asyncio puts a text of its own in place of the system's.
     why = os.strerror(error.errno) if error.errno else str(error)
     if isinstance(error, TimeoutError):

@@ -7,8 +7,8 @@ closed the idle connection (not one byte came), `CutShort` that the end came in 
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import NamedTuple
+from collections.abc import Callable, Generator
+from typing import NamedTuple, cast
 
 HEAD_LIMIT = 64 * 1024  # Go's default is 1 MB for requests; Consul's answers have some 300 bytes.
 CHUNK = 64 * 1024  # One recv holds any answer of a lock; long listings take several.
@@ -33,80 +33,128 @@ class Answer(NamedTuple):
 
 
 class Reader:
-    """``recv`` is the socket's; it returns b"" at the end and raises TimeoutError in its time."""
+    """Takes answers off a stream of bytes; what is read beyond the end of one is the next's."""
 
-    def __init__(self, recv: Callable[[int], bytes]) -> None:
-        self._recv = recv
+    def __init__(self) -> None:
         self._buffer = b""
 
-    def read(self) -> Answer:
-        """The next answer.  After any exception the connection must be closed."""
+    def read(self, recv: Callable[[int], bytes]) -> Answer:
+        """The next answer; ``recv`` is a socket's, it returns b"" at the end.
+
+        After any exception the connection must be closed.
+        """
         if not self._buffer:
-            self._buffer = self._recv(CHUNK)
-            if not self._buffer:
-                raise ClosedBeforeAnswer("the connection was closed before an answer came")
+            self._buffer = recv(CHUNK)
+        answer = self.whole()
+        if answer is not None:
+            return answer
+        steps = self.steps()
         try:
-            return self._answer()
+            next(steps)
+            while True:
+                steps.send(recv(CHUNK))
+        except StopIteration as stop:
+            return cast("Answer", stop.value)
+
+    @property
+    def buffered(self) -> bool:
+        """Whether bytes of the next answer are here."""
+        return bool(self._buffer)
+
+    def feed(self, data: bytes) -> None:
+        """These bytes came."""
+        self._buffer += data
+
+    def whole(self) -> Answer | None:
+        """The next answer if all of it is here, and in the form of almost all; else None.
+
+        `steps` reads it as well: this is faster.
+        """
+        at = self._buffer.find(b"\r\n\r\n")
+        if at < 0:
+            return None
+        try:
+            status, headers, keep = _parsed(self._buffer[:at])
+            end = at + 4 + int(headers["content-length"])
+        except (ValueError, LookupError):
+            return None
+        if not at + 4 <= end <= len(self._buffer) or "transfer-encoding" in headers:
+            return None
+        body, self._buffer = self._buffer[at + 4 : end], self._buffer[end:]
+        return Answer(status, headers, body, keep)
+
+    def steps(self) -> Generator[None, bytes, Answer]:
+        """Read the next answer: each yield wants the bytes that come next, or b"" at the end."""
+        if not self._buffer:
+            raise ClosedBeforeAnswer("the connection was closed before an answer came")
+        try:
+            return (yield from self._answer())
         except (ValueError, IndexError) as error:
             raise CutShort(f"this is no HTTP/1.1 answer: {error}") from error
 
-    def _answer(self) -> Answer:
-        first, *lines = self._until(b"\r\n\r\n").decode("latin-1").split("\r\n")
-        version, status = first.split(" ", 2)[:2]
-        if not version.startswith("HTTP/1."):
-            raise ValueError("it does not begin with HTTP/1")
-        headers = {}
-        for line in lines:
-            name, _, value = line.partition(":")
-            headers[name.lower()] = value.strip()
-        keep = version != "HTTP/1.0" and headers.get("connection", "").lower() != "close"
+    def _answer(self) -> Generator[None, bytes, Answer]:
+        status, headers, keep = _parsed((yield from self._until(b"\r\n\r\n")))
         if "chunked" in headers.get("transfer-encoding", "").lower():
-            body = self._chunked()
+            body = yield from self._chunked()
         elif (length := headers.get("content-length")) is not None:
-            body = self._exactly(int(length))
-        elif int(status) in NO_BODY:
+            body = yield from self._exactly(int(length))
+        elif status in NO_BODY:
             body = b""
         else:
-            body, keep = self._rest(), False
-        return Answer(int(status), headers, body, keep)
+            body, keep = (yield from self._rest()), False
+        return Answer(status, headers, body, keep)
 
-    def _chunked(self) -> bytes:
+    def _chunked(self) -> Generator[None, bytes, bytes]:
         parts = []
-        while size := int(self._until(b"\r\n").partition(b";")[0], 16):
-            parts.append(self._exactly(size))
-            self._until(b"\r\n")
-        while self._until(b"\r\n"):  # Trailers, of which Consul sends none.
+        while size := int((yield from self._until(b"\r\n")).partition(b";")[0], 16):
+            parts.append((yield from self._exactly(size)))
+            yield from self._until(b"\r\n")
+        while (yield from self._until(b"\r\n")):  # Trailers, of which Consul sends none.
             pass
         return b"".join(parts)
 
-    def _until(self, end: bytes) -> bytes:
+    def _until(self, end: bytes) -> Generator[None, bytes, bytes]:
         while (at := self._buffer.find(end)) < 0:
             if len(self._buffer) > HEAD_LIMIT:
                 raise ValueError(f"more than {HEAD_LIMIT} bytes of headers")
-            self._buffer += self._more()
+            self._buffer += _more((yield))
         found, self._buffer = self._buffer[:at], self._buffer[at + len(end) :]
         return found
 
-    def _exactly(self, size: int) -> bytes:
+    def _exactly(self, size: int) -> Generator[None, bytes, bytes]:
         if size < 0:
             raise ValueError("a negative length")
         if len(self._buffer) < size:
             parts, have = [self._buffer], len(self._buffer)
             while have < size:
-                parts.append(self._more())
+                parts.append(_more((yield)))
                 have += len(parts[-1])
             self._buffer = b"".join(parts)
         found, self._buffer = self._buffer[:size], self._buffer[size:]
         return found
 
-    def _rest(self) -> bytes:
+    def _rest(self) -> Generator[None, bytes, bytes]:
         parts, self._buffer = [self._buffer], b""
-        while part := self._recv(CHUNK):
+        while part := (yield):
             parts.append(part)
         return b"".join(parts)
 
-    def _more(self) -> bytes:
-        part = self._recv(CHUNK)
-        if not part:
-            raise CutShort("the connection was closed in the middle of an answer")
-        return part
+
+def _parsed(head: bytes) -> tuple[int, dict[str, str], bool]:
+    """Status, headers, and whether the connection goes on."""
+    first, *lines = head.decode("latin-1").split("\r\n")
+    version, status = first.split(" ", 2)[:2]
+    if not version.startswith("HTTP/1."):
+        raise ValueError("it does not begin with HTTP/1")
+    headers = {}
+    for line in lines:
+        name, _, value = line.partition(":")
+        headers[name.lower()] = value.strip()
+    keep = version != "HTTP/1.0" and headers.get("connection", "").lower() != "close"
+    return int(status), headers, keep
+
+
+def _more(part: bytes) -> bytes:
+    if not part:
+        raise CutShort("the connection was closed in the middle of an answer")
+    return part

@@ -44,7 +44,9 @@ class ThreadDriver:
 
     def __init__(self, config: Config) -> None:
         self._config = config
-        self._transport = Transport(config, clock)
+        self.holding: Callable[[], bool] = lambda: False
+        """Whether the client holds anything, for what is kept open."""
+        self._transport = Transport(config, clock, self._holds)
         self._helpers: dict[threading.Thread, None] = {}
         # So that `close` sees no thread between being noted and being started.
         self._starting = threading.RLock()
@@ -61,6 +63,9 @@ class ThreadDriver:
 
     def random(self) -> float:
         return random.random()
+
+    def _holds(self) -> bool:
+        return self.holding()
 
     # -- running -------------------------------------------------------------------------
 
@@ -190,7 +195,7 @@ class ThreadDriver:
 
     def forked(self) -> None:
         """In the child: the parent's connections are not ours to use."""
-        self._transport = Transport(self._config, clock)
+        self._transport = Transport(self._config, clock, self._holds)
         self._helpers, self._starting = {}, threading.RLock()
         self._on_fork()
 

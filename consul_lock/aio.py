@@ -1,19 +1,10 @@
 """Locks on Consul, for asyncio: the names of `consul_lock`, awaited.
 
-    from consul_lock.aio import Lock
+from consul_lock.aio import Lock
 
-    async with Lock("deploy/web") as lock:
-        print("mine", lock.token)
-
-Needs the extra ``asyncio`` (aiohttp).
+async with Lock("deploy/web") as lock:
+    print("mine", lock.token)
 """
-
-try:
-    import aiohttp as _aiohttp  # noqa: F401 - looked for here, to say what is missing
-except ImportError as error:  # pragma: no cover - the tests are run with it
-    raise ImportError(
-        "consul_lock.aio needs aiohttp: pip install 'consul-lock-toolkit[asyncio]'"
-    ) from error
 
 from consul_lock._async.client import Client
 from consul_lock._async.cron import CronGuard, once_per

@@ -32,7 +32,7 @@ _DRIVERS_FLOOR, _FACES_FLOOR = 2, 3
 
 # Two colours that never meet.
 _THREADS = {"_blocking", "_signal", "_threads", "_transport"}
-_ASYNCIO = {"_async", "_asyncio", "_aiohttp"}
+_ASYNCIO = {"_async", "_asyncio", "_loop_connection", "_loop_transport"}
 
 
 def _module(path: Path) -> str:

@@ -91,6 +91,8 @@ class Client:
         self._core = ClientCore(
             self._driver, identity(), query=config.query(), retry_for=config.retry_for
         )
+        core = self._core
+        self._driver.holding = lambda: bool(core.holds)
         self._driver.on_fork(lambda: self._core.forked(self._driver, identity()))
         _open_clients.add(self)
 

@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from consul_lock import Client, Lock, Unavailable, aio
-from consul_lock._transport import REQUESTS
+from consul_lock._idle import REQUESTS
 from consul_lock.testing import ServedWorld
 
 
@@ -53,8 +53,8 @@ def test_a_client_whose_closing_is_cancelled_closes_its_connections(served: Serv
         closing.cancel()
         with pytest.raises(asyncio.CancelledError):
             await closing
-        assert client._driver._http._session is not None
-        assert client._driver._http._session.closed
+        assert client._driver._http.closed
+        assert not client._driver._http._open
         assert not lock.held
 
     asyncio.run(main())

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 
 from consul_lock._reader import HEAD_LIMIT, Answer, ClosedBeforeAnswer, CutShort, Reader
@@ -17,15 +19,16 @@ NO_BODY = b"HTTP/1.1 204 No Content\r\n\r\n"
 FORMS = {"length": LENGTH, "chunked": CHUNKED, "to the end": TO_THE_END}
 
 
-def reader(data: bytes, piece: int = 65536) -> Reader:
-    """A reader of these bytes, which come in pieces, and then the end."""
+def reader(data: bytes, piece: int = 65536) -> Callable[[], Answer]:
+    """Reads the next answer in these bytes, which come in pieces, and then the end."""
     pieces = [data[start : start + piece] for start in range(0, len(data), piece)]
-    return Reader(lambda size: pieces.pop(0) if pieces else b"")
+    found = Reader()
+    return lambda: found.read(lambda size: pieces.pop(0) if pieces else b"")
 
 
 def read(data: bytes, piece: int = 65536) -> Answer:
     """The first answer in these bytes."""
-    return reader(data, piece).read()
+    return reader(data, piece)()
 
 
 @pytest.mark.parametrize("form", FORMS)
@@ -51,9 +54,9 @@ def test_every_end_in_the_middle_is_seen(form: str) -> None:
 def test_answers_follow_one_another() -> None:
     """What is read beyond the end of one answer belongs to the next."""
     both = reader(LENGTH + NO_BODY + CHUNKED, 11)
-    assert [both.read().body for _ in range(3)] == [b"hello", b"", b"hello"]
+    assert [both().body for _ in range(3)] == [b"hello", b"", b"hello"]
     with pytest.raises(ClosedBeforeAnswer):
-        both.read()
+        both()
 
 
 def test_names_of_headers_are_in_lower_case() -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from consul_lock._aiohttp import HttpSession
+from consul_lock._loop_transport import LoopTransport
 from consul_lock._protocol.answer import Outcome
 from consul_lock._protocol.flow import Request
 from consul_lock._transport import Transport
@@ -29,10 +29,10 @@ class Requests:
     def _wrap_threads(self, monkeypatch: pytest.MonkeyPatch) -> None:
         send = Transport._exchange
 
-        def counted(transport: Transport, request: Request) -> Any:
+        def counted(transport: Transport, request: Request, *times: Any) -> Any:
             self._count(request)
             try:
-                answer = send(transport, request)
+                answer = send(transport, request, *times)
             except Exception as error:
                 self._failed(error)
                 raise
@@ -41,18 +41,18 @@ class Requests:
         monkeypatch.setattr(Transport, "_exchange", counted)
 
     def _wrap_tasks(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        send = HttpSession.exchange
+        send = LoopTransport.exchange
 
-        async def counted(session: HttpSession, request: Request) -> Any:
+        async def counted(transport: LoopTransport, request: Request, *times: Any) -> Any:
             self._count(request)
             try:
-                answer = await send(session, request)
+                answer = await send(transport, request, *times)
             except Exception as error:
                 self._failed(error)
                 raise
             return self._answered(answer)
 
-        monkeypatch.setattr(HttpSession, "exchange", counted)
+        monkeypatch.setattr(LoopTransport, "exchange", counted)
 
     def _count(self, request: Request) -> None:
         with self._mutex:

@@ -1,0 +1,168 @@
+"""The connections of one client of asyncio: few, kept alive, and shared by its tasks.
+
+The counterpart of `_transport`, with the same limits, errors and deadlines.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Callable
+from typing import Any
+
+from consul_lock._clock import clock
+from consul_lock._connection import Encoder, blame_plain_http, hung_up, silent
+from consul_lock._idle import GivenUp, Idle
+from consul_lock._loop_connection import LoopConnection, connect
+from consul_lock._protocol.flow import Reply, Request
+from consul_lock._reader import Answer, ClosedBeforeAnswer
+from consul_lock._resolver import Address, Resolver
+from consul_lock.config import Config
+from consul_lock.errors import ConfigError, Unavailable
+
+# Seconds that closing waits for sockets to be closed, which takes the loop one turn or two.
+_CLOSING = 1.0
+
+# What forked children keep of their parents, untouched.
+_parents: list[LoopTransport] = []
+
+
+class LoopTransport:
+    """Sends requests on the loop of its first use."""
+
+    def __init__(self, config: Config, holding: Callable[[], bool] = lambda: False) -> None:
+        self.config = config
+        self._context = config.ssl_context()
+        self._encode = Encoder(config).encode
+        self._resolver = Resolver(config, clock)
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._open: dict[LoopConnection, None] = {}
+        self._polling: dict[LoopConnection, None] = {}
+        self.idle: Idle[LoopConnection] = Idle(clock, self._discard, holding)
+        self.closed = False
+
+    def _see_loop(self) -> None:
+        loop = asyncio.get_running_loop()
+        if self._loop is None:
+            self._loop = loop
+        elif self._loop is not loop:
+            raise ConfigError(
+                "this client was first used on another event loop, and belongs to it: make one"
+                " client for each loop"
+            )
+
+    async def exchange(self, request: Request, begun: float | None = None) -> Any:
+        """Perform one request.  It has one deadline, from ``begun`` (now, if it is not given) to
+        the last byte of its answer."""
+        self._see_loop()
+        timeout = request.timeout or self.config.request_timeout
+        if request.wait:
+            # Consul adds up to a sixteenth, and a leaderless one holds a request 7.4 s more.
+            timeout += request.wait * 17 / 16
+        data, sent = self._encode(request), clock()
+        deadline = (sent if begun is None else begun) + timeout
+        while True:
+            idle = connection = self.idle.take(sent)
+            if connection is None:
+                connection = await self._connect(deadline)
+                sent = clock()
+            try:
+                answer = await self._answer(connection, request, data, deadline - sent)
+            except ClosedBeforeAnswer as error:
+                if request.wait and self.idle.crowded:
+                    raise GivenUp from error
+                if idle is not None and request.method == "GET":
+                    continue  # it was closed just now, and a read may be sent again
+                if idle is None:
+                    self._refused()
+                raise hung_up(self.config) from error
+            except TimeoutError as error:
+                raise silent(self.config, timeout) from error
+            return self._parse(request, answer, sent)
+
+    async def _answer(
+        self, connection: LoopConnection, request: Request, data: bytes, seconds: float
+    ) -> Answer:
+        if request.wait:
+            self._polling[connection] = None
+        try:
+            async with asyncio.timeout(max(0.0, seconds)):
+                answer = await connection.exchange(data)
+        except BaseException:
+            self._discard(connection)
+            raise
+        finally:
+            self._polling.pop(connection, None)
+        if self.closed:
+            self._discard(connection)
+        else:
+            self.idle.put(connection)
+        return answer
+
+    def _parse(self, request: Request, answer: Answer, sent: float) -> Any:
+        if answer.status == 400:
+            blame_plain_http(self.config, answer.body)
+        if answer.status == 429 and b"concurrent connections" in answer.body:
+            self._refused()
+        return request.parse(Reply(answer.status, answer.headers, answer.body, sent))
+
+    async def _connect(self, deadline: float) -> LoopConnection:
+        """Find the address, connect and agree on keys, in `connect_timeout`."""
+        if self.closed:
+            raise Unavailable("the client is closed", uncertain=False)
+        until = min(deadline, clock() + self.config.connect_timeout)
+        addresses = self._resolver.fixed or await self._resolve(until)
+        for left in range(len(addresses), 0, -1):
+            address = addresses[-left]
+            try:
+                seconds = (until - clock()) / left
+                connection = await connect(self.config, self._context, address, seconds)
+            except Unavailable:
+                if left == 1:
+                    raise
+            else:
+                self._resolver.remember(address)
+                self._open[connection] = None
+                return connection
+        raise AssertionError("a resolver has found nothing, and raised no error")
+
+    async def _resolve(self, until: float) -> list[Address]:
+        done, loop, lookup = asyncio.Event(), asyncio.get_running_loop(), self._resolver.ask()
+
+        def tell() -> None:
+            with contextlib.suppress(RuntimeError):  # the loop has ended, and nobody waits
+                loop.call_soon_threadsafe(done.set)
+
+        lookup.tell(tell)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(max(0.0, self._resolver.patience(lookup, until) - clock())):
+                await done.wait()
+        return self._resolver.judge(lookup)
+
+    def _refused(self) -> None:
+        """A connection was refused: make room, see `consul_lock._idle`."""
+        self.idle.refused()
+        for connection in list(self._polling):
+            connection.abort()
+
+    def _discard(self, connection: LoopConnection) -> None:
+        self._open.pop(connection, None)
+        connection.close()
+
+    def rest(self) -> None:
+        """Close what is not needed soon; called by the keeper before it waits."""
+        self.idle.rest()
+
+    def forked(self) -> None:
+        """In a forked child: what is open is the parent's, and is left alone."""
+        # Collecting it here would close its sockets in the epoll that we share with the parent.
+        _parents.append(self)
+
+    async def close(self) -> None:
+        """End every request under way and close all connections; can be repeated."""
+        self.closed = True
+        closing = [connection.gone for connection in self._open]
+        for connection in list(self._open):
+            self._discard(connection)
+        if closing:
+            await asyncio.wait(closing, timeout=_CLOSING)

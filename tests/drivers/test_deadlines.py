@@ -1,0 +1,148 @@
+"""A request ends at its deadline by the clock, whatever the network and the process do."""
+
+from __future__ import annotations
+
+import signal
+import socket
+import ssl
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from consul_lock import Unavailable
+from tests.drivers.asking import Ask, each_asks
+from tests.drivers.names import HOST, name_servers
+from tests.drivers.stub import Script, stub
+from tests.stage.certificates import Certificates
+from tests.stage.http_messages import Message
+
+pytestmark = each_asks
+
+TIMEOUT = 1.0
+"""Seconds that a request may take here."""
+
+LATE = 6.0
+"""Seconds: far more than a busy machine is late by, far less than the servers here go on."""
+
+
+@pytest.fixture(params=["plain", "tls"])
+def secured(
+    request: pytest.FixtureRequest, tmp_path: Path
+) -> tuple[ssl.SSLContext | None, dict[str, Any]]:
+    """What the server speaks, and the options of a client that speaks it."""
+    if request.param == "plain":
+        return None, {}
+    papers = Certificates(tmp_path)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(papers.server_cert, papers.server_key)
+    return context, {"ssl": True, "ca_cert": str(papers.ca)}
+
+
+@contextmanager
+def _ends_in_time() -> Iterator[None]:
+    """The block ends no earlier than the timeout, and not much later."""
+    begun = time.monotonic()
+    yield
+    assert TIMEOUT * 0.9 <= time.monotonic() - begun < LATE
+
+
+@contextmanager
+def _interval_timer(seconds: float) -> Iterator[Callable[[], int]]:
+    """Signals that come again and again, as from a profiler; how many came."""
+    came: list[int] = []
+    old = signal.signal(signal.SIGALRM, lambda number, frame: came.append(number))
+    signal.setitimer(signal.ITIMER_REAL, seconds, seconds)
+    try:
+        yield lambda: len(came)
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, old)
+
+
+def _never(message: Message) -> Iterator[bytes]:
+    return iter(())
+
+
+def _trickle(head: bytes) -> Script:
+    """An answer that goes on for half a minute, a byte at a time."""
+
+    def script(message: Message) -> Iterator[bytes]:
+        yield head
+        for _ in range(150):
+            threading.Event().wait(0.2)
+            yield b"x"
+
+    return script
+
+
+@pytest.mark.parametrize("every", [0.5, 0.02], ids=["half a second", "50 a second"])
+def test_signals_do_not_make_it_longer(
+    ask: Ask, secured: tuple[ssl.SSLContext | None, dict[str, Any]], every: float
+) -> None:
+    """A silent server, and an interval timer: each signal cuts off what waits."""
+    context, options = secured
+    with (
+        stub(_never, context) as server,
+        _interval_timer(every) as came,
+        _ends_in_time(),
+        pytest.raises(Unavailable, match=r"no answer within 1\.0 s") as caught,
+    ):
+        ask(server.place, request_timeout=TIMEOUT, **options)
+    assert caught.value.uncertain
+    assert came() > 0
+    assert server.asked == 1
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        b"HTTP/1.1 200 OK\r\nX-Long: ",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1000\r\n",
+        b"HTTP/1.1 200 OK\r\n\r\n",
+    ],
+    ids=["in a header", "in a body", "in a chunk", "until the end"],
+)
+def test_an_answer_that_trickles_does_not_make_it_longer(
+    ask: Ask, secured: tuple[ssl.SSLContext | None, dict[str, Any]], head: bytes
+) -> None:
+    """A byte each 0.2 s: every read has news in time, and the answer never ends."""
+    context, options = secured
+    with (
+        stub(_trickle(head), context) as server,
+        _ends_in_time(),
+        pytest.raises(Unavailable, match=r"no answer within 1\.0 s"),
+    ):
+        ask(server.place, request_timeout=TIMEOUT, **options)
+
+
+def test_a_handshake_that_never_ends_has_the_time_of_a_connection(ask: Ask, tmp_path: Path) -> None:
+    """Something listens and is silent: connecting and agreeing on keys share one bound."""
+    options = {"ssl": True, "ca_cert": str(Certificates(tmp_path).ca), "request_timeout": 60}
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        place = f"127.0.0.1:{listener.getsockname()[1]}"
+        with (
+            _ends_in_time(),
+            pytest.raises(Unavailable, match=r"TLS|cannot reach") as caught,
+        ):
+            ask(place, connect_timeout=TIMEOUT, **options)
+    assert "no answer in time" in str(caught.value)
+    assert not caught.value.uncertain
+
+
+def test_a_resolver_that_hangs_has_the_time_of_a_connection(
+    ask: Ask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The error says that it was the name."""
+    with (
+        name_servers(monkeypatch),
+        _ends_in_time(),
+        pytest.raises(Unavailable, match=r"cannot resolve 'consul\.test': no answer") as caught,
+    ):
+        ask(f"{HOST}:8500", connect_timeout=TIMEOUT, request_timeout=60)
+    assert not caught.value.uncertain
