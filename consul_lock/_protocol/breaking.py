@@ -64,7 +64,7 @@ class Breaking:
         label = f"{self._client.identity.label} broke {self._name}"
         terms = Terms(_KEPT, 0.0, (), (), None)
         self._keeper, _ = yield from patiently(
-            self._client, lambda: wire.create_session(terms, label)
+            self._client, lambda: wire.create_session(terms, label, "delete")
         )
         operation = {
             "Verb": "lock", "Key": key, "Flags": LOCK_FLAG, "Session": self._keeper,

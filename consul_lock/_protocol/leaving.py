@@ -142,6 +142,7 @@ def _rewrite(
     which ``most`` can be taken away."""
     marks = sorted(mark for mark in place.marks if mark.session not in document.holders)
     operations = erase(spot, marks[:most])
+    operations += _left(spot, place, document)[: 2 * most - len(operations)]
     if not place.document.modify_index:
         return operations
     others = any(contender.session not in leaving for contender in place.contenders)
@@ -152,11 +153,22 @@ def _rewrite(
     return operations
 
 
+def _left(spot: Spot, place: Place, document: Document) -> list[dict[str, Any]]:
+    """Take away the keys of those who died: by their index, as they were read."""
+    keys = [
+        (spot.contender_key(s), at) for s, at in place.left.items() if s not in document.holders
+    ]
+    if not document.holders:
+        keys += [(places.slot_key(spot.name, n), at) for n, at in place.left_slots.items()]
+    return [{"Verb": "delete-cas", "Key": key, "Index": at} for key, at in sorted(keys)]
+
+
 def settle(core: HoldersCore, spots: tuple[Spot, ...], sessions: Sequence[Session]) -> Flow[None]:
     """Take sessions that have lost what they held out of the documents."""
     for _ in range(TRIES_MOST):
         seen = yield from _seen(core, spots, 0, certain=True)
-        if not any(p.holds(s.id) or p.contends(s.id) for p in seen for s in sessions):
+        ids = [session.id for session in sessions]
+        if not any(p.holds(s) or p.contends(s) or s in p.left for p in seen for s in ids):
             return
         outcome = yield from _depart(core, spots, sessions, seen)
         if outcome.done:

@@ -21,7 +21,7 @@ from consul_lock._protocol.document import (
 )
 from consul_lock._protocol.grave import Mark
 from consul_lock._protocol.grave import parse as mark_in
-from consul_lock._protocol.records import Pair
+from consul_lock._protocol.records import Pair, is_session
 
 
 class Place(NamedTuple):
@@ -42,6 +42,10 @@ class Place(NamedTuple):
     """Of holders that vanished."""
     slots: Mapping[int, str] = {}
     """The numbers of slots that are taken, and by which session (none: by something foreign)."""
+    left_slots: Mapping[int, int] = {}
+    """The numbers that holders who died have left, and the ModifyIndex of their keys."""
+    left: Mapping[str, int] = {}
+    """The sessions of contenders who died and left their keys, and the ModifyIndex of those."""
 
     def holds(self, session: str) -> bool:
         """Whether a session is in."""
@@ -115,14 +119,44 @@ def read(
         frozenset(pair.session for pair in found.values() if pair.session),
         frozenset(made for made in map(mark_in, words) if made is not None),
         _slots(f"{name}/.slot/", found) if kind is SEMAPHORE else {},
+        _left_slots(f"{name}/.slot/", found) if kind is SEMAPHORE else {},
+        _left(kind, name, found.values()),
     )
+
+
+def _left(kind: Kind, name: str, pairs: Iterable[Pair]) -> dict[str, int]:
+    words = ((pair.key.rpartition("/")[2], pair) for pair in pairs)
+    return {
+        word: pair.modify_index
+        for word, pair in words
+        if pair.flags == kind.flags
+        and not pair.session
+        and is_session(word)
+        and pair.key == kind.contender_key(name, word)
+    }
 
 
 def _slots(prefix: str, found: Mapping[str, Pair]) -> dict[int, str]:
     words = (
         (key.removeprefix(prefix), pair) for key, pair in found.items() if key.startswith(prefix)
     )
-    return {int(word): pair.session for word, pair in words if word.isdecimal() and word.isascii()}
+    return {
+        int(word): pair.session
+        for word, pair in words
+        # One that belonged to a holder who died stays without a session: it is to be had again.
+        if word.isdecimal() and word.isascii() and (pair.session or pair.flags != SEMAPHORE.flags)
+    }
+
+
+def _left_slots(prefix: str, found: Mapping[str, Pair]) -> dict[int, int]:
+    words = (
+        (key.removeprefix(prefix), pair) for key, pair in found.items() if key.startswith(prefix)
+    )
+    return {
+        int(word): pair.modify_index
+        for word, pair in words
+        if word.isdecimal() and word.isascii() and not pair.session
+    }
 
 
 def _groups(contenders: Iterable[Contender]) -> dict[str, list[Contender]]:

@@ -14,7 +14,7 @@ from typing import Any
 from consul_lock._protocol import terms as rules
 from consul_lock._protocol.flow import Flow, Now, Signal
 from consul_lock._protocol.pulse import Pulses
-from consul_lock._protocol.records import SessionInfo, Terms, duration
+from consul_lock._protocol.records import BEHAVIOR, SessionInfo, Terms, duration
 from consul_lock._protocol.session import Session
 from consul_lock._protocol.wire import Wire
 from consul_lock.errors import ConsulLockError, Refused, Unavailable
@@ -216,7 +216,7 @@ def _difference(asked: Terms, got: SessionInfo) -> str:
     wanted = {
         "TTL": duration(asked.ttl),
         "LockDelay": asked.lock_delay,
-        "Behavior": "delete",
+        "Behavior": BEHAVIOR,
         "NodeChecks": set(asked.checks),
         "ServiceChecks": set(asked.service_checks),
     }

@@ -12,6 +12,23 @@ from consul_lock._protocol.flow import Reply
 
 SESSION_RULE = 'session_prefix "" { policy = "write" }'
 
+BEHAVIOR = "release"
+"""What becomes of the keys of a session that ends: they stay, held by nobody.
+
+Consul looks at the lock-delay when a request is *admitted*, before Raft; the end of a session
+takes effect *in* Raft.  With the other behaviour, ``delete``, this can happen:
+
+    the session of a cut-off holder is still there
+    a newcomer sends [check-not-exists KEY, lock KEY]: admitted, no lock-delay yet
+    the session ends, in Raft: KEY is deleted, and the lock-delay begins
+    the newcomer's request is applied: there is no KEY, so it gets the lock
+
+and two hold it until the cut-off holder's deadline.  With ``release`` KEY is still there when
+the request is applied, and check-not-exists refuses it.  Whoever then reads KEY without a session
+reads the state after the end, which every later ``[check-index KEY, lock KEY]`` is admitted in.
+So an absent key was released in order, and one without a session belonged to somebody who died.
+"""
+
 SERVICE = "consul-lock"
 """The name of the services that are our heartbeats.  It is always the same, so that one ACL
 rule covers them; what tells them apart is their ID."""

@@ -12,6 +12,7 @@ from consul_lock._protocol.flow import Flow, Now
 from consul_lock._protocol.grave import AT_ONCE_MOST
 from consul_lock._protocol.place import Place
 from consul_lock._protocol.records import Found
+from consul_lock._protocol.verdict import check_session
 from consul_lock.errors import PermissionDenied
 
 if TYPE_CHECKING:
@@ -149,7 +150,7 @@ def _timed(
 
 
 def really_gone(core: HoldersCore, bid: Bid, sessions: frozenset[str]) -> Flow[frozenset[str]]:
-    """Those whose keys are not there.  Raises `PermissionDenied` if our token may not know.
+    """Those whose keys they hold no more.  Raises `PermissionDenied` if our token may not know.
 
     Servers up to 1.10 leave keys that it may not see out of a list without a word.  To ask for
     one by its name is refused, though, by every server.
@@ -158,10 +159,11 @@ def really_gone(core: HoldersCore, bid: Bid, sessions: frozenset[str]) -> Flow[f
     there = set[str]()
     for start in range(0, len(keys), TRANSACTION_MOST):
         part = keys[start : start + TRANSACTION_MOST]
-        operations = [{"Verb": "check-not-exists", "Key": key} for key, _ in part]
+        operations = [check_session(key, session) for key, session in part]
         doing = f"looking for dead holders of {core.key!r}"
         outcome = yield from core.client.wire.transact(operations, doing, core.rule)
-        there |= {part[operation][1] for operation, _ in outcome.errors}
+        refused = {part[operation][1] for operation, _ in outcome.errors}
+        there |= {session for _, session in part} - refused
     return sessions - there
 
 

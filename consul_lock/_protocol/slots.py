@@ -79,7 +79,7 @@ def _number(core: SemaphoreCore, hold: Hold, bid: Bid) -> Flow[None]:
             return
         chosen = choose(seen, bid.ids(), delayed)
         if chosen:
-            outcome = yield from _claim(core, hold, bid, chosen)
+            outcome = yield from _claim(core, hold, bid, seen, chosen)
             if outcome.done:
                 bid.slots.numbers, bid.slots.raft_index = chosen, outcome.raft_index
                 return
@@ -134,12 +134,17 @@ def choose(seen: Place, ids: Sequence[str], not_now: set[int]) -> tuple[int, ...
     return tuple(free[first : first + len(ids)]) if first >= 0 else ()
 
 
-def _claim(core: SemaphoreCore, hold: Hold, bid: Bid, chosen: tuple[int, ...]) -> Flow[Any]:
+def _claim(
+    core: SemaphoreCore, hold: Hold, bid: Bid, seen: Place, chosen: tuple[int, ...]
+) -> Flow[Any]:
     since = yield Wall()
     operations = list[dict[str, Any]]()
     for number, session in zip(chosen, bid.ids(), strict=True):
         key = slot_key(core.name, number)
-        operations.append({"Verb": "check-not-exists", "Key": key})
+        if index := seen.left_slots.get(number):
+            operations.append({"Verb": "check-index", "Key": key, "Index": index})
+        else:
+            operations.append({"Verb": "check-not-exists", "Key": key})
         operations.append(
             {
                 "Verb": "lock",

@@ -18,6 +18,7 @@ from consul_lock._protocol import answer, records
 from consul_lock._protocol.answer import Outcome
 from consul_lock._protocol.flow import Flow, Request
 from consul_lock._protocol.records import (
+    BEHAVIOR,
     SERVICE,
     SERVICE_RULE,
     SESSION_RULE,
@@ -167,7 +168,9 @@ class Wire:
 
     # -- sessions ------------------------------------------------------------------------
 
-    def create_session(self, terms: Terms, name: str) -> Flow[tuple[str, float]]:
+    def create_session(
+        self, terms: Terms, name: str, behavior: str = BEHAVIOR
+    ) -> Flow[tuple[str, float]]:
         """Create a session; its id, and the time before sending.
 
         Built here, as python-consul2 knows neither ``NodeChecks`` nor ``ServiceChecks``.
@@ -176,8 +179,7 @@ class Wire:
             "Name": name,
             "TTL": duration(terms.ttl),
             "LockDelay": duration(terms.lock_delay),
-            # Keys of a dead session are deleted: a waiter leaves the line by dying.
-            "Behavior": "delete",
+            "Behavior": behavior,
             "NodeChecks": list(terms.checks),
             "ServiceChecks": [{"ID": check} for check in terms.service_checks],
         }

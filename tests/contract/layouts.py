@@ -51,7 +51,8 @@ class KeyLayout(NamedTuple):
         return operator.owner(self.key(name))
 
     def waiting(self, operator: Operator, name: str) -> int:
-        return len(operator.keys(f"{self.key(name).removesuffix('/.lock')}/.queue/"))
+        entries = operator.keys(f"{self.key(name).removesuffix('/.lock')}/.queue/").values()
+        return sum("Session" in entry for entry in entries)
 
     def take(self, operator: Operator, name: str) -> str:
         return operator.take(self.key(name))

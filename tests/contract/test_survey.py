@@ -182,7 +182,7 @@ def test_a_session_says_what_is_behind_a_holder(room: Room) -> None:
     found = onlooker.sessions([lock.session_id, "00000000-0000-0000-0000-000000000000"])
     assert list(found) == [lock.session_id]
     session = found[lock.session_id]
-    assert (session.ttl, session.lock_delay, session.behavior) == (15.0, 3.6, "delete")
+    assert (session.ttl, session.lock_delay, session.behavior) == (15.0, 3.6, "release")
     assert session.node
     # Our own model of Consul has no health of nodes.
     if session.node_checks:

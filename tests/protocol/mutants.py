@@ -157,8 +157,8 @@ MUTANTS = (
     Mutant(
         "one who left and came back is taken for the one who was before us",
         "queue:_watch_ahead",
-        "found.pair.create_index == ahead.create_index",
-        "found.pair.session == ahead.session",
+        "seen.create_index == ahead.create_index",
+        "seen.session == ahead.session",
         "test_found:test_who_left_the_line_and_came_back_is_behind_us",
     ),
     Mutant(

@@ -208,10 +208,14 @@ class Referee(Inspector):
     # -- at the end
 
     def nothing_left(self) -> None:
-        keys = self.keys()
+        entries = self._server.kv.entries
+        # The entry of a waiter who died stays until somebody meets it.
+        in_line = f"{self._keys.base}/"
+        keys = [k for k in self.keys() if entries[k].session or not k.startswith(in_line)]
         lost = any(what.startswith("lost: ") for what in self._simulator.counts)
         if lost or any(contender.crashed or contender.closed for contender in self.contenders):
-            # Who waits and dies leaves the sign behind; the next release takes it away.
-            keys = [key for key in keys if key != self._keys.base]
+            # Who waits and dies leaves the sign behind, and who holds and dies the lock's key;
+            # the next release takes them away.
+            keys = [key for key in keys if entries[key].session]
         if keys:
             raise Violation(f"left behind: {keys}")

@@ -142,7 +142,7 @@ def test_a_release_that_never_arrived_finds_a_loss_all_the_same(names: tuple[str
     with pytest.raises(LockLost) as caught:
         hand.run_from(flow, NO_ANSWER)
     assert caught.value.reason is LossReason.KEY_DELETED
-    assert hand.held() == {}
+    assert set(hand.held().values()) == {""}
 
 
 def test_a_key_of_many_that_is_written_while_it_is_released() -> None:
@@ -171,12 +171,12 @@ def test_a_key_of_many_that_is_written_again_and_again() -> None:
         hand.run(job)
     assert job.undo is not None
     hand.run(job.undo())
-    assert hand.held() == {}
+    assert set(hand.held().values()) == {""}
     assert hold_of(lock).session.gone
 
 
 def operator_writes(hand: Several, number: int) -> None:
-    if KEYS[C] in hand.held():
+    if hand.held().get(KEYS[C]):
         hand.put(KEYS[C], number)
 
 

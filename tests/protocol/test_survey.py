@@ -408,12 +408,12 @@ def test_a_note_goes_by_itself() -> None:
     core, session = survey_of(hand)
     made = hand.run(core.break_hold(NAME, session, "disk full"))
     status = hand.run(core.status(NAME))
-    assert (status.kind, status.last_break) == ("none", made)
-    assert list(hand.held()) == [f"{NAME}/.break/{session}"]
+    assert (status.kind, status.state, status.last_break) == ("lock", "free", made)
+    assert set(hand.held()) == {KEY, f"{NAME}/.break/{session}"}
     hand.world.advance(3500)
     assert hand.run(core.break_of(NAME, session)) == made
     hand.world.advance(4000)
-    assert (hand.held(), hand.sessions()) == ({}, set())
+    assert (hand.held(), hand.sessions()) == ({KEY: ""}, set())
     assert hand.run(core.status(NAME)).last_break is None
 
 
@@ -423,7 +423,7 @@ def test_who_may_not_write_a_note_breaks_all_the_same() -> None:
     core, session = survey_of(hand)
     hand.failures.extend([None, PermissionDenied("no")])
     assert hand.run(core.break_hold(NAME, session, "disk full")) is None
-    assert (hand.held(), hand.sessions()) == ({}, set())
+    assert (hand.held(), hand.sessions()) == ({KEY: ""}, set())
 
 
 def test_a_breaking_that_fails_leaves_no_note() -> None:
@@ -639,8 +639,8 @@ def test_an_end_that_cannot_be_asked_about_is_a_release() -> None:
     def end() -> None:
         assert lock.hold is not None
         operator(hand.world, f"/v1/session/destroy/{lock.hold.session.id}")
-        # The two reads of the picture are answered, the question about the session is not.
-        hand.failures.extend([None, None, PermissionDenied("no")])
+        # The read of the picture is answered, the question about the session is not.
+        hand.failures.extend([None, PermissionDenied("no")])
 
     hand.when_blocked = end
     assert step() == [("released", NAME, "free")]
