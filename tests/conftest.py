@@ -117,7 +117,7 @@ def nothing_left(agent: Agent, fresh_name: str) -> Iterator[None]:
 
     def gone() -> bool:
         left = [session for session in agent.sessions() if session["ID"] not in before]
-        keys = agent.keys(fresh_name)
+        keys = agent.living(fresh_name)
         assert not keys, f"keys left: {keys}"
         assert not left, f"sessions left: {left}"
         return True

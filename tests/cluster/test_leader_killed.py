@@ -108,7 +108,7 @@ def test_nothing_is_lost_when_the_leader_is_killed(
         sum(turn.when >= killed_at for turn in turns),
     )
     eventually(lambda: _session_ids(agent) <= others, message="no session of ours is left")
-    assert agent.keys(fresh_name) == []
+    assert agent.living(fresh_name) == []
 
 
 def _wait_for_leader(cluster: Cluster, dead: Agent, stands: Callable[[], bool]) -> float:
@@ -140,4 +140,4 @@ def _session_ids(agent: Agent) -> set[str]:
 
 
 def _in_lines(agent: Agent, names: list[str]) -> list[int]:
-    return [len(agent.keys(f"{name}/.queue/")) for name in names]
+    return [len(agent.living(f"{name}/.queue/")) for name in names]

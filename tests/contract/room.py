@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 from consul_lock import LossReason
 from tests.contract.actors import Actor
 from tests.contract.faces import Face, Sync
-from tests.contract.layouts import READ_WRITE_FLAG, SEMAPHORE_FLAG
 from tests.contract.lock_kinds import Kind
-from tests.contract.operator import LOCK_FLAG, Operator
+from tests.contract.operator import Operator
+from tests.left import of_a_dead_one
 from tests.waiting import eventually
-
-_SESSION = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 LOCK_DELAY = 3.6
 """Seconds, of all locks here unless they say otherwise: a look at each lock every 0.6 s."""
@@ -112,18 +109,6 @@ class Room:
         assert self.operator.sessions() <= self._before
         for key in self.left | dead:
             self.operator.delete(key)
-
-
-def of_a_dead_one(entry: Mapping[str, Any]) -> bool:
-    """A key that the end of a session leaves, held by nobody: of a lock, an entry in its queue, a
-    contender, a number of a slot.  The sign of a queue and a document are none."""
-    if entry.get("Session"):
-        return False
-    parent, _, last = entry["Key"].rpartition("/")
-    if entry["Flags"] == LOCK_FLAG:
-        return bool(last != ".queue")
-    ours = entry["Flags"] in (SEMAPHORE_FLAG, READ_WRITE_FLAG)
-    return ours and (_SESSION.fullmatch(last) is not None or parent.endswith("/.slot"))
 
 
 class Told:

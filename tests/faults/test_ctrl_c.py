@@ -79,7 +79,7 @@ def test_ctrl_c_leaves_nothing_behind(agent: Agent, process: Process) -> None:
         # It is alive, and would renew what it had left: so this is not the work of a TTL.
         assert lock.acquire(timeout=5)
         lock.release()
-        eventually(lambda: agent.keys("ctrl-c") == [], 5.0)
+        eventually(lambda: agent.living("ctrl-c") == [], 5.0)
         # One that it keeps for reuse, and one of our own.
         eventually(lambda: len({s["ID"] for s in agent.sessions()} - before) <= 2, 5.0)
     assert process.close() == 0

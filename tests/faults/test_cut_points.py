@@ -77,7 +77,7 @@ class Scene:
         waiter.release()
 
     def _queued(self, name: str) -> list[str]:
-        return self.agent.keys(f"{name}/.queue/")
+        return self.agent.living(f"{name}/.queue/")
 
 
 @pytest.fixture
@@ -88,12 +88,15 @@ def other(agent: Agent) -> Iterator[Client]:
 
 
 def see_nothing_left(agent: Agent, prefix: str, victims: list[Victim]) -> None:
-    """No key, and no session but those that are kept for reuse on purpose."""
+    """No key that somebody holds, and no session but those that are kept for reuse on purpose."""
     since = monotonic()
     eventually(lambda: settled(since))
 
     def nothing() -> bool:
-        left = [*agent.keys(prefix), *(found for victim in victims for found in victim.left(agent))]
+        left = [
+            *agent.living(prefix),
+            *(found for victim in victims for found in victim.left(agent)),
+        ]
         assert not left, left
         return True
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from tests.left import of_a_dead_one
 from tests.stage.http_messages import Answer
 from tests.stage.raw_http import exchange
 
@@ -45,6 +46,12 @@ class Inside:
         """The names of all keys that begin with ``prefix``."""
         answer = self.request("GET", f"/v1/kv/{prefix}?keys")
         return [] if answer.status == 404 else list(answer.json())
+
+    def living(self, prefix: str = "") -> list[str]:
+        """The same, without what the end of a session has left."""
+        answer = self.request("GET", f"/v1/kv/{prefix}?recurse")
+        entries = [] if answer.status == 404 else answer.json()
+        return [str(entry["Key"]) for entry in entries if not of_a_dead_one(entry)]
 
     def entry(self, key: str) -> dict[str, Any] | None:
         """One key as Consul describes it (Value is base64), None if there is none."""
