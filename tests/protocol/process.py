@@ -91,6 +91,8 @@ class Process:
                 self._host.start(flow, name)
             case Call(function, args):
                 function(*args)
+            case Warn(_, "unavailable"):
+                self._host.simulator.counts["said that Consul is away"] += 1
             case Warn(text, _):
                 # Nobody here writes over what others hold: a warning of that would be false.
                 raise AssertionError(text)
