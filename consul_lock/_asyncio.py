@@ -17,9 +17,10 @@ from typing import Any
 
 from consul_lock._clock import clock
 from consul_lock._fork import forget_after_fork
-from consul_lock._idle import NO_PLACE, POLLS, REQUESTS, GivenUp
+from consul_lock._idle import NO_PLACE, POLLS, REQUESTS, SHORT, GivenUp
 from consul_lock._loop_transport import LoopTransport
 from consul_lock._protocol.flow import (
+    Batch,
     Call,
     Effect,
     Flow,
@@ -37,7 +38,7 @@ from consul_lock.errors import Unavailable
 
 log = logging.getLogger("consul_lock")
 
-# Seconds that closing waits for clean-ups under way.
+# Seconds that a caller waits for the clean-up after its own exception; it goes on without.
 _CLEAN_UP = 5.0
 
 
@@ -80,7 +81,7 @@ class AsyncioDriver:
             return await self._drive(job.flow)
         except BaseException as error:
             if job.undo is not None:
-                await self._clean_up(job.undo, error, job.grace(error, clock()))
+                await self._clean_up(job.undo, error)
             raise
 
     async def _drive(self, flow: Flow[Any]) -> Any:
@@ -109,10 +110,12 @@ class AsyncioDriver:
 
     async def _perform_rare(self, effect: Effect) -> Any:
         match effect:
+            case Batch(requests):
+                return await self._http.exchange_all(requests)
             case Sleep(low, high):
                 await asyncio.sleep(random.uniform(low, high))
             case Wait(signal, timeout):
-                if _in_keeper():
+                if _in_keeper() and (timeout is None or timeout > SHORT):
                     self._http.rest()
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(timeout):
@@ -122,8 +125,8 @@ class AsyncioDriver:
                 self._start(flow, name)
             case Call(function, args):
                 self._call(function, args)
-            case Warn(text, event):
-                log.warning(text, extra={"event": event})
+            case Warn(text, event, error):
+                log.warning(text, extra={"event": event}, exc_info=error)
             case _:
                 raise TypeError(f"{effect!r} is no effect")
         return None
@@ -202,13 +205,11 @@ class AsyncioDriver:
                 await self.close()
             raise
 
-    async def _clean_up(
-        self, undo: Callable[[], Flow[None]], error: BaseException, patience: float
-    ) -> None:
+    async def _clean_up(self, undo: Callable[[], Flow[None]], error: BaseException) -> None:
         """In a task of its own: cancelling the caller does not reach it, and is not forgotten."""
         task = asyncio.get_running_loop().create_task(self._drive(undo()), name="consul-lock-undo")
         self._track(task)
-        end = clock() + patience
+        end = clock() + _CLEAN_UP
         cancelled = None
         while not task.done() and clock() < end:
             try:

@@ -24,6 +24,10 @@ _IDLE = 15.0
 # Seconds after which a connection that a caller used may be closed by `rest`.
 _RESTLESS = 1.0
 
+SHORT = 1.0
+"""Seconds of a pause of the keeper in which it keeps its connections: with many locks the next
+renewals come soon, and connecting takes longer than they do."""
+
 # Seconds for which a connection is trusted to be alive without a look at it.
 _WARM = 0.02
 

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from consul_lock._clock import clock
 from consul_lock._connection import Encoder, blame_plain_http, hung_up, silent
 from consul_lock._idle import GivenUp, Idle
 from consul_lock._loop_connection import LoopConnection, connect
+from consul_lock._pipeline import Connect, Means, Pipeline, Receive, Send
 from consul_lock._protocol.flow import Reply, Request
 from consul_lock._reader import Answer, ClosedBeforeAnswer
 from consul_lock._resolver import Address, Resolver
@@ -40,6 +41,9 @@ class LoopTransport:
         self._polling: dict[LoopConnection, None] = {}
         self.idle: Idle[LoopConnection] = Idle(clock, self._discard, holding)
         self.closed = False
+        self._means = Means(
+            config, clock, self.idle, self._encode, self._parse, self._put, self._discard
+        )
 
     def _see_loop(self) -> None:
         loop = asyncio.get_running_loop()
@@ -93,11 +97,40 @@ class LoopTransport:
             raise
         finally:
             self._polling.pop(connection, None)
+        self._put(connection)
+        return answer
+
+    def _put(self, connection: LoopConnection) -> None:
         if self.closed:
             self._discard(connection)
         else:
             self.idle.put(connection)
-        return answer
+
+    async def exchange_all(self, requests: Sequence[Request]) -> tuple[Any, ...]:
+        """Perform a batch.  One result for each: what ``parse`` returns, or an exception."""
+        self._see_loop()
+        pipeline = Pipeline(self._means, requests)
+        steps = pipeline.steps()
+        go_on, result = steps.send, None
+        while True:
+            try:
+                step = go_on(result)
+            except StopIteration:
+                return tuple(pipeline.results)
+            try:
+                go_on, result = steps.send, await self._step(step)
+            except BaseException as error:  # noqa: BLE001 - the pipeline is told of every exception
+                go_on, result = steps.throw, error
+
+    async def _step(self, step: Connect | Send | Receive) -> Any:
+        match step:
+            case Connect(deadline):
+                return await self._connect(deadline)
+            case Send(connection, data, _):
+                return connection.send(data)
+            case Receive(connection, deadline):
+                async with asyncio.timeout(max(0.0, deadline - clock())):
+                    return await connection.receive()
 
     def _parse(self, request: Request, answer: Answer, sent: float) -> Any:
         if answer.status == 400:

@@ -16,7 +16,9 @@ from typing import Any
 
 from consul_lock._clock import clock
 from consul_lock._fork import forget_after_fork
+from consul_lock._idle import SHORT
 from consul_lock._protocol.flow import (
+    Batch,
     Call,
     Effect,
     Flow,
@@ -35,7 +37,7 @@ from consul_lock.config import Config
 
 log = logging.getLogger("consul_lock")
 
-# Seconds that closing waits for clean-ups under way.
+# Seconds that a caller waits for the clean-up after its own exception; it goes on without.
 _CLEAN_UP = 5.0
 
 
@@ -73,11 +75,11 @@ class ThreadDriver:
         """Run a flow to its end; after any exception run its clean-up, and raise."""
         try:
             return self._drive(job.flow)
-        except BaseException as error:
+        except BaseException:
             # A signal handler's exception may have struck between the steps of the flow.
             job.flow.close()
             if job.undo is not None:
-                self._clean_up(job.undo, job.grace(error, clock()))
+                self._clean_up(job.undo)
             raise
 
     def _drive(self, flow: Flow[Any]) -> Any:
@@ -106,20 +108,22 @@ class ThreadDriver:
 
     def _perform_rare(self, effect: Effect) -> Any:
         match effect:
+            case Batch(requests):
+                return self._transport.send_all(requests)
             case Sleep(low, high):
                 time.sleep(random.uniform(low, high))
             case Wait(signal, timeout):
-                if _in_keeper():
+                if _in_keeper() and (timeout is None or timeout > SHORT):
                     self._transport.rest()
                 return signal.wait(timeout)  # type: ignore[attr-defined] # ours can wait
             case Spawn(flow, name):
                 self._start(lambda: self._drive(flow), name)
-            case Call(function, args) if _in_keeper():
+            case Call(function, args) if _in_helper():
                 self._call_beside(function, args)
             case Call(function, args):
                 self._call(function, args)
-            case Warn(text, event):
-                log.warning(text, extra={"event": event})
+            case Warn(text, event, error):
+                log.warning(text, extra={"event": event}, exc_info=error)
             case _:
                 raise TypeError(f"{effect!r} is no effect")
         return None
@@ -131,7 +135,8 @@ class ThreadDriver:
             log.exception("%r raised an exception, which changes nothing", function)
 
     def _call_beside(self, function: Callable[..., Any], args: tuple[Any, ...]) -> None:
-        """One that takes its time must not keep the keeper from renewing."""
+        """One that takes its time must not keep the keeper from renewing, nor the watchdog from
+        telling other losses."""
         try:
             self._start(lambda: self._call(function, args), "consul-lock-on-lost")
         except RuntimeError:
@@ -159,7 +164,7 @@ class ThreadDriver:
                 raise
         return thread
 
-    def _clean_up(self, undo: Callable[[], Flow[None]], patience: float) -> None:
+    def _clean_up(self, undo: Callable[[], Flow[None]]) -> None:
         """On a thread of its own, as no signal handler raises its exception there."""
         try:
             thread = self._start(lambda: self._drive(undo()), "consul-lock-undo")
@@ -167,7 +172,7 @@ class ThreadDriver:
             # The interpreter is ending and starts no more threads.
             self._drive(undo())
             return
-        thread.join(patience)
+        thread.join(_CLEAN_UP)
 
     @property
     def closed(self) -> bool:
@@ -195,10 +200,16 @@ class ThreadDriver:
 
     def forked(self) -> None:
         """In the child: the parent's connections are not ours to use."""
+        self._transport.forked()
         self._transport = Transport(self._config, clock, self._holds)
         self._helpers, self._starting = {}, threading.RLock()
         self._on_fork()
 
 
 def _in_keeper() -> bool:
-    return threading.current_thread().name.startswith("consul-lock-keeper")
+    return threading.current_thread().name == "consul-lock-keeper"
+
+
+def _in_helper() -> bool:
+    """Whether this thread has to be there for other locks, too."""
+    return _in_keeper() or threading.current_thread().name == "consul-lock-watchdog"

@@ -11,11 +11,12 @@ import random
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from consul_lock._connection import Connection, Encoder, blame_plain_http, hung_up, silent
 from consul_lock._idle import NO_PLACE, POLLS, REQUESTS, GivenUp, Idle
+from consul_lock._pipeline import Connect, Means, Pipeline, Receive, Send
 from consul_lock._protocol.flow import Reply, Request
 from consul_lock._reader import Answer, ClosedBeforeAnswer
 from consul_lock._resolver import Address, Resolver
@@ -47,6 +48,9 @@ class Transport:
         self._open: dict[Connection, None] = {}
         self._polling: dict[Connection, None] = {}
         self.closed = False
+        self._means = Means(
+            config, clock, self.idle, self._encode, self._parse, self._put, self._discard
+        )
 
     def send(self, request: Request) -> Any:
         """Perform one request.  All of it, from the wait for a place to the last byte of the
@@ -62,6 +66,30 @@ class Transport:
             return self._exchange(request, timeout, begun)
         finally:
             self._places.put(place)
+
+    def send_all(self, requests: Sequence[Request]) -> tuple[Any, ...]:
+        """Perform a batch.  One result for each: what ``parse`` returns, or an exception."""
+        pipeline = Pipeline(self._means, requests)
+        steps = pipeline.steps()
+        go_on, result = steps.send, None
+        while True:
+            try:
+                step = go_on(result)
+            except StopIteration:
+                return tuple(pipeline.results)
+            try:
+                go_on, result = steps.send, self._step(step)
+            except BaseException as error:  # noqa: BLE001 - the pipeline is told of every exception
+                go_on, result = steps.throw, error
+
+    def _step(self, step: Connect | Send | Receive) -> Any:
+        match step:
+            case Connect(deadline):
+                return self._connect(deadline)
+            case Send(connection, data, deadline):
+                return connection.send(data, deadline)
+            case Receive(connection, deadline):
+                return connection.receive(deadline)
 
     def _place(self, timeout: float) -> int:
         try:
@@ -128,11 +156,14 @@ class Transport:
             raise
         finally:
             self._polling.pop(connection, None)
+        self._put(connection)
+        return answer
+
+    def _put(self, connection: Connection) -> None:
         if self.closed:
             self._discard(connection)
         else:
             self.idle.put(connection, threading.get_ident())
-        return answer
 
     def _parse(self, request: Request, answer: Answer, sent: float) -> Any:
         if answer.status == 400:
@@ -181,6 +212,12 @@ class Transport:
     def rest(self) -> None:
         """Close what is not needed soon; called by the keeper before it waits."""
         self.idle.rest(threading.get_ident())
+
+    def forked(self) -> None:
+        """In a forked child: close the copies of the parent's sockets, which goes on using its
+        own."""
+        for connection in list(self._open):
+            connection.close()
 
     def close(self) -> None:
         """End every request under way and close all connections."""

@@ -8,9 +8,8 @@ from typing import Any
 from consul_lock._protocol import records
 from consul_lock._protocol import terms as rules
 from consul_lock._protocol.answer import Outcome
-from consul_lock._protocol.contact import Contact
 from consul_lock._protocol.flow import Call, Flow, Now, Request, Spawn
-from consul_lock._protocol.hold import Hold
+from consul_lock._protocol.hold import Hold, Holds
 from consul_lock._protocol.pool import Pool
 from consul_lock._protocol.records import Pair, Terms
 from consul_lock._protocol.remains import Remainder, Remains
@@ -18,6 +17,7 @@ from consul_lock._protocol.session import Session
 from consul_lock._protocol.state import Event
 from consul_lock._protocol.surroundings import Identity, Surroundings
 from consul_lock._protocol.turns import Turns
+from consul_lock._protocol.watchdog import Watchdog
 from consul_lock._protocol.wire import Wire
 from consul_lock.errors import ConsulLockError, LossReason, PermissionDenied, Refused, Unavailable
 
@@ -34,16 +34,11 @@ class ClientCore:
         identity: Identity,
         *,
         query: tuple[tuple[str, str], ...] = (),
-        retry_for: float = 30.0,
-        connect_timeout: float = 3.0,
-        request_timeout: float = 10.0,
+        retry_for: float = 20.0,
     ) -> None:
-        self.contact = Contact()
-        self.wire = Wire(self.contact, query)
+        self.wire = Wire(query)
         self.retry_for = retry_for
-        self.connect_timeout = connect_timeout
-        self.request_timeout = request_timeout
-        self.holds: dict[Hold, None] = {}
+        self.holds = Holds()
         self._begin(surroundings, identity)
 
     def _begin(self, surroundings: Surroundings, identity: Identity) -> None:
@@ -57,8 +52,11 @@ class ClientCore:
         """Set when the keeper has something to do before it planned to."""
         self.planned = float("inf")
         """When the keeper looks next by itself (driver's clock)."""
+        self.to_look: dict[Hold, None] = {}
+        """Holds whose line the keeper is to read, soonest first."""
         self.kept = False
-        self.closed = False
+        self.watchdog = Watchdog(self)
+        self._closed = False
         self.remains = Remains(self.wake.set)
         self._crowded: dict[str, None] = {}
         self._signs = 0
@@ -73,8 +71,20 @@ class ClientCore:
             session.gone = True
         for hold in self.holds:
             hold.forked(surroundings.signal)
-        self.holds = {}
+        self.holds = Holds()
         self._begin(surroundings, identity)
+
+    @property
+    def closed(self) -> bool:
+        """Nothing begins any more."""
+        return self._closed
+
+    @closed.setter
+    def closed(self, value: bool) -> None:
+        self._closed = value
+        # What runs beside the callers sees it at once.
+        self.wake.set()
+        self.watchdog.wake.set()
 
     # -- sessions ------------------------------------------------------------------------
 
@@ -160,7 +170,7 @@ class ClientCore:
             yield from self.pool.destroy(session)
 
     def _lose_all_of(self, session: Session) -> Flow[None]:
-        for hold in [h for h in list(self.holds) if session in h.sessions]:
+        for hold in list(session.holds):
             yield from self.lose(hold, LossReason.SESSION_INVALID)
 
     def clean_up(self, borrower: Any) -> Flow[None]:
@@ -184,7 +194,8 @@ class ClientCore:
             if not hold.advance(event):
                 return
             hold.reason = reason
-            self.holds.pop(hold, None)
+            hold.cause = next((s.failure for s in hold.sessions if s.failure), None)
+            self.holds.drop(hold)
         ended = reason is LossReason.DEADLINE or hold.lock.ends_session
         for session in hold.sessions:
             if ended or not session.shared:

@@ -56,7 +56,7 @@ def _revoke(client: ClientCore, hold: Hold, *, reachable: bool) -> Flow[bool]:
         # Ours to release, or begun by an earlier close that was cut off.
         begun = hold.advance(Event.RELEASE) or hold.state is State.RELEASING
         if not begun:
-            client.holds.pop(hold, None)
+            client.holds.drop(hold)
             return True
     clean, reason = reachable, None
     try:
@@ -69,7 +69,7 @@ def _revoke(client: ClientCore, hold: Hold, *, reachable: bool) -> Flow[bool]:
     with client.mutex:
         hold.advance(Event.TOO_LATE)
         hold.reason = LossReason.REVOKED
-        client.holds.pop(hold, None)
+        client.holds.drop(hold)
     client.turns.leave(hold.attempt)
     hold.lost.set()
     if hold.on_lost is not None:

@@ -18,12 +18,7 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Mapping
 from typing import Any, NamedTuple, Protocol, TypeVar
 
-from consul_lock.errors import Unavailable
-
 T = TypeVar("T")
-
-# Seconds that a caller waits for the clean-up after its own exception, and after one of Consul's.
-_CLEAN_UP, _CLEAN_UP_FAILED = 5.0, 1.0
 
 
 class Reply(NamedTuple):
@@ -59,6 +54,17 @@ class Request(NamedTuple):
         """The same question, but to be answered at once: for when the poll budget is used up."""
         params = tuple(p for p in self.params if p[0] not in ("index", "wait"))
         return self._replace(params=params, wait=0.0)
+
+
+class Batch(NamedTuple):
+    """Send these to Consul, several at a time.
+
+    The result has one item for each, in their order: what its ``parse`` returns, or the
+    exception that it ended in.  Only what may be done twice belongs here: it is sent again if
+    the connection turns out to have been closed before.
+    """
+
+    requests: tuple[Request, ...]
 
 
 class Sleep(NamedTuple):
@@ -107,13 +113,17 @@ class Call(NamedTuple):
 
 
 class Warn(NamedTuple):
-    """Write a warning into the log; ``event`` is a word for it, for those who sort warnings."""
+    """Write a warning into the log; ``event`` is a word for it, for those who sort warnings.
+
+    With ``error``, which nobody foresaw, its traceback is written, too.
+    """
 
     text: str
     event: str
+    error: Exception | None = None
 
 
-Effect = Request | Sleep | Now | Wall | Wait | Spawn | Call | Warn
+Effect = Request | Batch | Sleep | Now | Wall | Wait | Spawn | Call | Warn
 Flow = Generator[Effect, Any, T]
 
 
@@ -122,15 +132,3 @@ class Job(NamedTuple):
 
     flow: Flow[Any]
     undo: Callable[[], Flow[None]] | None = None
-    limit: Callable[[], float | None] = lambda: None
-    """Until when (driver's clock) the caller waits for anything at all; None: no limit."""
-
-    def grace(self, error: BaseException, now: float) -> float:
-        """Seconds that the caller waits for the clean-up, which goes on behind after that.
-
-        If Consul has failed it will hardly be done soon.
-        """
-        if not isinstance(error, Unavailable):
-            return _CLEAN_UP
-        limit = self.limit()
-        return _CLEAN_UP_FAILED if limit is None else max(0.0, limit - now)

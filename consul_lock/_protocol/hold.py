@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import heapq
+from collections.abc import Callable, Iterator
+from itertools import count
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from consul_lock._protocol import state
 from consul_lock._protocol.answer import Outcome
 from consul_lock._protocol.flow import Flow, Signal
 from consul_lock._protocol.state import Event, State
-from consul_lock.errors import LossReason, PermissionDenied, Refused, Unavailable
+from consul_lock.errors import LossReason
 
 if TYPE_CHECKING:
     from consul_lock._protocol.attempt import Attempt
@@ -49,7 +51,11 @@ class Hold:
         self.attempt = attempt
         self.owner = attempt.owner
         self.state = State.HELD
+        self.expired = False
+        """Somebody has seen its deadline pass: it never counts again, whatever comes later."""
         self.reason: LossReason | None = None
+        self.cause: Exception | None = None
+        """The last error of its renewals, if they failed before it was lost."""
         self._new_signal = lock.client.new_signal
         self._lost: Signal | None = None
         self.told = False
@@ -89,7 +95,10 @@ class Hold:
         return True
 
     def deadline(self) -> float:
-        """Until when (driver's clock) it counts as held, if no more renewals succeed."""
+        """Until when (driver's clock) it counts as held, if no more renewals succeed.
+
+        It only ever moves away, which `Holds` relies on.
+        """
         if len(self.sessions) == 1:
             return self.session.deadline()
         return min(session.deadline() for session in self.sessions)
@@ -98,23 +107,22 @@ class Hold:
         """Whether it is held at this time, as far as anybody can know without asking Consul."""
         if self.state is not State.HELD or any(session.gone for session in self.sessions):
             return False
-        return now < self.deadline()
+        return not self.late(now)
+
+    def late(self, now: float) -> bool:
+        """Whether its deadline has passed.
+
+        Kept in mind: an answer that was on its way at that time may move the deadline away, when
+        its holder has been told already that it does not hold any more.
+        """
+        if now >= self.deadline():
+            self.expired = True
+        return self.expired
 
     def leave(self, write: Flow[Outcome]) -> Flow[Outcome]:
-        """Send a release of it.  What was sent before without an answer stays in doubt.
-
-        An answer that says for certain that nothing was carried out leaves no doubt either, or
-        the next try would take a lock that was lost meanwhile for one that it has released.
-        """
+        """Send a release of it.  What was sent before without an answer stays in doubt."""
         before, self.unanswered = self.unanswered, True
-        try:
-            outcome = yield from write
-        except (PermissionDenied, Refused):
-            self.unanswered = before
-            raise
-        except Unavailable as error:
-            self.unanswered = before or error.uncertain
-            raise
+        outcome = yield from write
         self.unanswered = before
         return outcome
 
@@ -126,3 +134,62 @@ class Hold:
     def remaining(self, now: float) -> float:
         """Seconds until it no longer counts if no more renewals succeed; 0.0 if not held."""
         return max(0.0, self.deadline() - now) if self.counts(now) else 0.0
+
+
+# Entries of holds that have ended which a heap may have beside those of as many living ones.
+_STALE_MOST = 64
+
+
+class Holds:
+    """What one client holds, with the deadlines in order.
+
+    An uncontended lock is acquired and released thousands of times a second, while deadlines
+    are half a minute away.  So an entry of the heap stays when its hold ends, until its time
+    comes or too many such have gathered; and it is not moved when a renewal moves the deadline
+    away, but looked at once its old time has come.
+    """
+
+    def __init__(self) -> None:
+        self._all: dict[Hold, None] = {}
+        self._heap: list[tuple[float, int, Hold]] = []
+        self._order = count()
+
+    def __iter__(self) -> Iterator[Hold]:
+        return iter(list(self._all))
+
+    def __len__(self) -> int:
+        return len(self._all)
+
+    def add(self, hold: Hold) -> None:
+        """It is held from now on.  Call this, and `drop`, under the client's mutex."""
+        self._all[hold] = None
+        for session in hold.sessions:
+            session.holds[hold] = None
+        if len(self._heap) > 2 * len(self._all) + _STALE_MOST:
+            living = [entry for entry in self._heap if entry[2] in self._all]
+            heapq.heapify(living)
+            self._heap = living
+        heapq.heappush(self._heap, (hold.deadline(), next(self._order), hold))
+
+    def drop(self, hold: Hold) -> None:
+        """It is held no longer, whatever the reason.  Can be repeated."""
+        self._all.pop(hold, None)
+        for session in hold.sessions:
+            session.holds.pop(hold, None)
+
+    def late(self, now: float) -> list[Hold]:
+        """Those whose deadline has passed.  Each is returned once: tell its loss."""
+        found, heap = [], self._heap
+        while heap and heap[0][0] <= now:
+            _, order, hold = heapq.heappop(heap)
+            if hold not in self._all:
+                continue
+            if hold.late(now):
+                found.append(hold)
+            else:
+                heapq.heappush(heap, (hold.deadline(), order, hold))
+        return found
+
+    def next_deadline(self) -> float:
+        """Before this time no deadline passes."""
+        return self._heap[0][0] if self._heap else float("inf")

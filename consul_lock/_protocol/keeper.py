@@ -1,24 +1,41 @@
 """The keeper: renews every session of a client and sees that its locks are still its own.
 
-One thread or task a client, whatever the number of locks.  Three detectors of loss meet in
-`ClientCore.lose`: Consul says that the session is dead; a read shows another session or no
-key; the deadline passes without a renewal.  An error is not a loss.
+One thread or task a client, whatever the number of locks.  It goes round in turns: renew the
+sessions that are due, several at a time; verify what is held with them; and when no renewal
+is due, find out what became of a hold, read queues, and let clean-up begin.  Three detectors of
+loss meet in `ClientCore.lose`: Consul says that the session is dead; a read shows another session
+or no key; the deadline passes, which is the `watchdog`'s to see.  An error is not a loss.
+
+The deadline is built on the verification, not on the renewal: from its sending, as its answer
+says how things were at some time after that.  Time line of a leader that was deposed while its
+machine was paused, and does not know it yet:
+
+    0 s   the old leader is paused; the others elect a new one
+    5 s   the new leader ends the session, and somebody else gets the lock after the lock-delay
+    6 s   the old leader goes on, and answers our renewal with 200: it only has to reset a timer
+    6 s   the verification is a read with ``?consistent``: the old leader has to ask the others
+          first, and learns that it is none any more
+
+So a renewal keeps a session alive if it is alive, and a verification says that it is.  What
+proves it otherwise is a write that needs it, such as an acquire.  Without a lock-delay the TTL is
+all there is, which only renewals restart: then the deadline is built on the last renewal that was
+followed by a good verification or write.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 from consul_lock._protocol import terms as rules
 from consul_lock._protocol.answer import TRANSACTION_MOST, Outcome
 from consul_lock._protocol.client import ClientCore
-from consul_lock._protocol.flow import Flow, Now, Spawn, Wait
+from consul_lock._protocol.flow import Batch, Flow, Now, Request, Sleep, Spawn, Wait, Warn
 from consul_lock._protocol.hold import Hold
 from consul_lock._protocol.records import key_rule
 from consul_lock._protocol.session import Session
 from consul_lock._protocol.state import State
-from consul_lock.errors import ConsulLockError, LossReason, PermissionDenied
+from consul_lock.errors import ConsulLockError, PermissionDenied, Unavailable
 
 # Seconds between tries to clean up what could not be destroyed at once.
 _SWEEP_PAUSE = 2.0
@@ -28,6 +45,17 @@ _TIDY = 30.0
 
 # Seconds before the next try after a renewal that failed, and their spread.
 _RETRY = (0.25, 0.5)
+
+# Sessions of one turn at most.  With 25 ms a request that is less than half a second, so that
+# nobody waits long for the next turn.
+_TURN_MOST = 256
+
+# Seconds that a renewal may come before its time to be sent with others: what is held with them
+# is verified by 64 in one request then, and not one by one.
+_AHEAD = 0.15
+
+# Seconds between two reports of the same error that nobody foresaw.
+_REPORT = 60.0
 
 
 class Look(NamedTuple):
@@ -44,156 +72,299 @@ class Keeper:
     def __init__(self, core: ClientCore) -> None:
         self._core = core
         self._next_sweep = 0.0
+        self._resume_at = 0.0
+        """Consul did not answer: renewals go on at this time, with a single one."""
+        self._most = _TURN_MOST
+        self._failing: dict[Session, None] = {}
+        """Those whose last renewal or verification failed."""
+        self._failing_since: float | None = None
+        """When that was said in the log."""
+        self._refuted: dict[Hold, str] = {}
+        """Holds whose proof was refused, with the refusal: find out why."""
+        self._suspect: dict[Hold, None] = {}
+        """Holds that an answer showed as lost: look again."""
+        self._hinted: dict[Hold, None] = {}
+        """Holds about which there is something to be learnt."""
+        self._follow_at = 0.0
+        """Not before this time, as asking about such a hold has failed just now."""
+        self._reported: dict[str, float] = {}
 
     def run(self) -> Flow[None]:
         """Until the client is closed."""
         core = self._core
-        while not core.closed:
-            core.planned = float("inf")  # until we know: whoever has news meanwhile wakes us
-            core.wake.clear()
-            now = yield Now()
-            yield from self._expire(now)
-            core.pool.retire(now)
-            due = {s for s in list(core.pool.live.values()) if s.next_renewal <= now}
-            for session in sorted(due, key=Session.deadline):
-                yield from self._renew(session)
-            touched = [h for h in list(core.holds) if not due.isdisjoint(h.sessions)]
-            yield from self._look_after(touched)
-            yield from self._read_lines(now)
-            yield from self._sweep()
-            yield from self._tidy(now)
-            now = yield Now()
-            core.planned = self._next_event()
-            pause = core.planned - now
-            if pause > 0 and not core.closed:
-                yield Wait(core.wake, min(pause, 3600.0))
+        try:
+            while not core.closed:
+                try:
+                    yield from self._turn()
+                except Exception as error:  # noqa: BLE001 - no lock may be lost for what is odd
+                    unforeseen = error
+                else:
+                    continue
+                yield from self._report(unforeseen)
+                yield Sleep(*_RETRY)
+        except BaseException:
+            core.kept = False  # the next session starts another one
+            raise
+
+    def _turn(self) -> Flow[None]:
+        core, pool = self._core, self._core.pool
+        core.planned = float("inf")  # until we know: whoever has news meanwhile wakes us
+        core.wake.clear()
+        now = yield Now()
+        pool.retire(now)
+        if now >= self._resume_at:
+            due = pool.due(now, self._most, _AHEAD)
+            if due:
+                yield from self._keep(due)
+        yield from self._follow_up()
+        yield from self._read_lines()
+        yield from self._clean()
+        now = yield Now()
+        core.planned = self._next_event()
+        pause = core.planned - now
+        if pause > 0 and not core.closed:
+            yield Wait(core.wake, min(pause, 3600.0))
+
+    def _report(self, error: Exception) -> Flow[None]:
+        """Say in the log that there was something unforeseen; the keeper goes on."""
+        now = yield Now()
+        what = repr(error)
+        if now >= self._reported.get(what, 0.0):
+            if len(self._reported) > 16:
+                self._reported.clear()
+            self._reported[what] = now + _REPORT
+            text = f"the keeper met something unforeseen and goes on: {what}; please report it"
+            yield Warn(text, "keeper-error", error)
 
     def _next_event(self) -> float:
-        core, times = self._core, [float("inf")]
-        times += [s.next_renewal for s in list(core.pool.live.values())]
-        holds = list(core.holds)
-        times += [h.deadline() for h in holds]
-        times += [h.look_at for h in holds if h.look_at is not None]
-        times += core.remains.times()
-        if core.pool.condemned or core.pool.orphans:
+        core, pool = self._core, self._core.pool
+        times = [max(pool.next_renewal(), self._resume_at), *core.remains.times()]
+        first = next(iter(list(core.to_look)), None)
+        if first is not None and first.look_at is not None:
+            times.append(first.look_at)
+        if self._refuted or self._suspect or self._hinted:
+            times.append(self._follow_at)
+        if pool.condemned or pool.orphans:
             times.append(self._next_sweep)
         return min(times)
 
-    def _expire(self, now: float) -> Flow[None]:
-        for hold in list(self._core.holds):
-            if now >= hold.deadline():
-                yield from self._core.lose(hold, LossReason.DEADLINE)
+    # -- renewals and verifications ------------------------------------------------------------
 
-    def _renew(self, session: Session) -> Flow[None]:
-        """One try.  No error is taken for a loss, not even a refusal: the deadline decides."""
-        core, asked = self._core, session.terms
+    def _keep(self, sessions: list[Session]) -> Flow[None]:
+        """Renew these, and verify what is held with them.
+
+        In one batch: the verification stands on its own, as what it shows was so at its sending
+        or later.  To wait for the answers of the renewals first would double the time, and the
+        deadline would be as good.
+        """
+        core = self._core
+        holds = dict.fromkeys(hold for s in sessions for hold in list(s.holds))
+        looks = list(_batches([hold for hold in holds if hold.state is State.HELD]))
+        renewals = [self._renewal(session) for session in sessions]
+        proofs = [self._proving(batch, hints=True) for batch in looks]
+        answers = yield Batch((*renewals, *proofs))
         now = yield Now()
-        yield from self._expire(now)
-        if session.gone:
+        away = all(isinstance(answer, Unavailable) for answer in answers)
+        self._most = 1 if away else _TURN_MOST
+        self._resume_at = now + self._retry_pause() if away else 0.0
+        for session, answer in zip(sessions, answers, strict=False):
+            if answer is None:
+                yield from core.lose_session(session)
+            else:
+                yield from self._renewed(session, answer, now)
+        yield from self._verified(looks, list(answers[len(sessions) :]))
+        yield from self._tell_trouble(sessions)
+
+    def _renewal(self, session: Session) -> Request:
+        patience = rules.patience(session.terms)
+        return session.prepared(("renewal",), lambda: self._core.wire.renewal(session.id, patience))
+
+    def _renewed(self, session: Session, answer: Any, now: float) -> Flow[None]:
+        """No error is taken for a loss, not even a refusal: the deadline decides."""
+        pool, asked, random = self._core.pool, session.terms, self._core.random
+        if isinstance(answer, Exception):
+            session.failure = answer
+            pool.plan(session, now + min(self._retry_pause(), rules.period(asked)))
+            if not isinstance(answer, ConsulLockError):
+                yield from self._report(answer)
             return
-        try:
-            info = yield from core.wire.renew(session.id, self._timeout(rules.patience(asked), now))
-        except ConsulLockError:
-            now = yield Now()
-            pause = _RETRY[0] + (_RETRY[1] - _RETRY[0]) * core.random()
-            session.next_renewal = now + min(pause, rules.period(asked))
-            return
-        if info is None:
-            yield from core.lose_session(session)
-            return
-        session.proved(info.sent)
-        session.renewed = max(session.renewed, info.sent)
-        session.next_renewal = info.sent + rules.period(asked) * (0.9 + 0.2 * core.random())
+        session.was_renewed(answer.sent)
+        pool.plan(session, answer.sent + rules.spread_period(asked, random()))
+        if not session.holds:
+            session.failure = None  # else the verification decides
 
-    def _timeout(self, most: float, now: float) -> float:
-        """Never wait through a deadline: its loss is told at the time, not when an answer comes."""
-        ends = [h.deadline() - now for h in list(self._core.holds)]
-        return max(0.05, min([most, *ends]))
+    def _retry_pause(self) -> float:
+        return _RETRY[0] + (_RETRY[1] - _RETRY[0]) * self._core.random()
 
-    def _look_after(self, holds: list[Hold]) -> Flow[None]:
-        try:
-            for batch in _batches([h for h in holds if h.state is State.HELD]):
-                yield from self._verify(batch)
-        except ConsulLockError:
-            return  # no news is no loss; renewals come first, and the next turn asks again
+    def _verified(self, looks: Sequence[list[Look]], outcomes: list[Any]) -> Flow[None]:
+        """Judge what is held by the outcomes of its proofs."""
+        # A token for the locks' keys alone, as `consul lock` needs it, may read no signs.
+        denied = [
+            place
+            for place, outcome in enumerate(outcomes)
+            if isinstance(outcome, PermissionDenied) and looks[place][0].hints
+        ]
+        if denied:
+            again = yield Batch(tuple(self._proving(looks[p], hints=False) for p in denied))
+            for place, outcome in zip(denied, again, strict=True):
+                outcomes[place] = outcome
+        for batch, outcome in zip(looks, outcomes, strict=True):
+            if not isinstance(outcome, Exception):
+                self._judge(batch, outcome)
+                continue
+            if not isinstance(outcome, ConsulLockError):
+                yield from self._report(outcome)
+            for session in (session for look in batch for session in look.hold.sessions):
+                session.failure = session.failure or outcome
 
-    def _verify(self, looks: list[Look]) -> Flow[None]:
-        """See that they are ours, and whether there is anything else to be learnt."""
-        now = yield Now()
-        least = min(rules.patience(look.hold.session.terms) for look in looks)
-        timeout = self._timeout(least, now)
-        outcome = yield from self._ask(looks, timeout)
-        first = 0
-        for look in looks:
-            refusals = outcome.refusals(first, len(look.proof))
-            yield from self._judge(look.hold, outcome, refusals, timeout)
-            first += len(look.proof)
-        for look in looks:
-            refused = outcome.refusals(first, len(look.hints))
-            if look.hold.state is State.HELD and any("exists" in text for text in refused):
-                yield from self._learn(look.hold, timeout)
-            first += len(look.hints)
-
-    def _ask(self, looks: list[Look], timeout: float) -> Flow[Outcome]:
+    def _proving(self, batch: list[Look], *, hints: bool) -> Request:
         """First the proofs, then the hints."""
-        proofs = [operation for look in looks for operation in look.proof]
-        hints = [operation for look in looks for operation in look.hints]
-        what, rule = "verifying the locks held", key_rule("", "read")
-        transact = self._core.wire.transact
-        try:
-            return (yield from transact(proofs + hints, what, rule, timeout=timeout, urgent=True))
-        except PermissionDenied:
-            # A token for the locks' keys alone, as `consul lock` needs it, may read no signs.
-            return (yield from transact(proofs, what, rule, timeout=timeout, urgent=True))
+        operations = [operation for look in batch for operation in look.proof]
+        if hints:
+            operations += [operation for look in batch for operation in look.hints]
+        return self._core.wire.transaction(
+            operations,
+            "verifying the locks held",
+            key_rule("", "read"),
+            timeout=min(rules.patience(look.hold.session.terms) for look in batch),
+            urgent=True,
+        )
 
-    def _judge(
-        self, hold: Hold, outcome: Outcome, refusals: list[str], timeout: float
-    ) -> Flow[None]:
-        if refusals:
-            reason = yield from hold.lock.refuted(hold, refusals[0], timeout)
-        else:
-            reason = None
+    def _judge(self, batch: list[Look], outcome: Outcome) -> None:
+        """See which are held, and whether there is anything else to be learnt."""
+        first = 0
+        for hold, proof, _ in batch:
+            refusals = outcome.refusals(first, len(proof))
+            first += len(proof)
+            if refusals:
+                self._refuted[hold] = refusals[0]
+                continue
             if outcome.done and hold.lock.disproved(hold, outcome.pairs):
-                reason = yield from hold.lock.examine(hold, None, timeout)
+                self._suspect[hold] = None
+                continue
+            hold.proved(outcome.sent)
+            for session in hold.sessions:
+                session.failure = None
+        for hold, _, hints in batch:
+            if any("exists" in text for text in outcome.refusals(first, len(hints))):
+                self._hinted[hold] = None
+            first += len(hints)
+
+    def _tell_trouble(self, sessions: list[Session]) -> Flow[None]:
+        """One warning when renewals or verifications begin to fail, and one when all work again."""
+        for session in [*self._failing, *sessions]:
+            if session.failure is not None and not session.gone:
+                self._failing[session] = None
+            else:
+                self._failing.pop(session, None)
+        since, held = self._failing_since, len(self._core.holds)
+        error = next((session.failure for session in self._failing), None)
+        now = yield Now()
+        if error is not None and since is None and held:
+            self._failing_since = now
+            left = max(0.0, min(session.deadline() for session in self._failing) - now)
+            locks = "1 lock is" if held == 1 else f"{held} locks are"
+            text = (
+                f"renewing sessions fails: {error}; {locks} held, for {left:.0f} s more at least,"
+                " and it is tried again until then"
+            )
+            yield Warn(text, "renewal-failing")
+        elif error is None and since is not None:
+            self._failing_since = None
+            yield Warn(f"renewing sessions works again, after {now - since:.0f} s", "renewal-works")
+
+    # -- what can wait for renewals ------------------------------------------------------------
+
+    def _is_due(self) -> Flow[bool]:
+        """Whether renewals are due, which come first."""
+        now = yield Now()
+        return bool(max(self._core.pool.next_renewal(), self._resume_at) <= now)
+
+    def _follow_up(self) -> Flow[None]:
+        """Find out why proofs were refused, and learn what there is to be learnt."""
+        now = yield Now()
+        if now < self._follow_at:
+            return
+        while self._refuted or self._suspect or self._hinted:
+            try:
+                if self._refuted:
+                    hold, refusal = self._refuted.popitem()
+                    yield from self._find_out(hold, refusal)
+                elif self._suspect:
+                    yield from self._find_out(self._suspect.popitem()[0], None)
+                else:
+                    yield from self._learn(self._hinted.popitem()[0])
+            except ConsulLockError:
+                # No news is no loss, and the next verification finds it again.  The others later:
+                # before them come renewals.
+                now = yield Now()
+                self._follow_at = now + self._retry_pause()
+                return
+            if (yield from self._is_due()):
+                return
+
+    def _find_out(self, hold: Hold, refusal: str | None) -> Flow[None]:
+        if hold.state is not State.HELD:
+            return
+        timeout = rules.patience(hold.session.terms)
+        if refusal is None:
+            reason = yield from hold.lock.examine(hold, None, timeout)
+        else:
+            reason = yield from hold.lock.refuted(hold, refusal, timeout)
         if reason is not None:
             yield from self._core.lose(hold, reason)
-        elif not refusals:
-            hold.proved(outcome.sent)
 
-    def _read_lines(self, now: float) -> Flow[None]:
-        for hold in list(self._core.holds):
-            if hold.look_at is not None and hold.look_at <= now:
-                hold.look_at = None
-                timeout = self._timeout(rules.patience(hold.session.terms), now)
-                try:
-                    yield from self._learn(hold, timeout)
-                except ConsulLockError:
-                    return  # the others in the next turn: before them come renewals and deadlines
+    def _read_lines(self) -> Flow[None]:
+        for hold in list(self._core.to_look):
+            now = yield Now()
+            if hold.state is State.HELD and hold.look_at is not None and hold.look_at > now:
+                return
+            self._core.to_look.pop(hold, None)
+            hold.look_at = None
+            try:
+                yield from self._learn(hold)
+            except ConsulLockError:
+                return  # the others in the next turn
+            if (yield from self._is_due()):
+                return
 
-    def _learn(self, hold: Hold, timeout: float) -> Flow[None]:
+    def _learn(self, hold: Hold) -> Flow[None]:
+        if hold.state is not State.HELD:
+            return
         try:
-            yield from hold.lock.learn(hold, timeout)
+            yield from hold.lock.learn(hold, rules.patience(hold.session.terms))
         except PermissionDenied:
             return  # the release does without, too
 
-    def _tidy(self, now: float) -> Flow[None]:
-        """Take away what lost holds left; beside us, as renewals do not wait for it."""
-        remains = self._core.remains
-        for attempt in remains.due(now):
-            # Should it not be done by then, it is done again.
-            if remains.put_off(attempt, now + _TIDY):
-                try:
+    # -- clean-up, which is never done here: it takes as long as it takes ------------------------
+
+    def _clean(self) -> Flow[None]:
+        """Let somebody else destroy what is condemned, and take away what lost holds left."""
+        core = self._core
+        now = yield Now()
+        remains = core.remains
+        try:
+            for attempt in remains.due(now):
+                # Should it not be done by then, it is done again.
+                if remains.put_off(attempt, now + _TIDY):
                     yield Spawn(remains.clear(attempt), "consul-lock-tidy")
-                except RuntimeError:
-                    return  # no thread is to be had: later
+            if (core.pool.condemned or core.pool.orphans) and now >= self._next_sweep:
+                self._next_sweep = float("inf")
+                yield Spawn(self._sweep(), "consul-lock-sweep")
+        except RuntimeError:
+            # No thread is to be had: later.
+            self._next_sweep = now + _SWEEP_PAUSE
 
     def _sweep(self) -> Flow[None]:
-        pool = self._core.pool
-        now = yield Now()
-        if (pool.condemned or pool.orphans) and now >= self._next_sweep:
-            yield from pool.sweep(now, self._timeout(3.0, now))
+        """Destroy sessions; ends when all are destroyed, or Consul cannot be reached."""
+        core, now = self._core, 0.0
+        try:
             now = yield Now()
+            yield from core.pool.sweep(now)
+            now = yield Now()
+        finally:
             self._next_sweep = now + _SWEEP_PAUSE
+            core.wake.set()
 
 
 def _batches(holds: list[Hold]) -> Iterator[list[Look]]:

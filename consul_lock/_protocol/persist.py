@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from consul_lock._protocol import terms as rules
 from consul_lock._protocol.attempt import Attempt
-from consul_lock._protocol.flow import Flow, Now, Warn
+from consul_lock._protocol.flow import Batch, Flow, Now, Sleep, Warn
 from consul_lock._protocol.hold import Grant, Hold
-from consul_lock._protocol.patience import Patience
 from consul_lock._protocol.records import Pair
 from consul_lock._protocol.verdict import LOCK_FLAG, written_over
-from consul_lock.errors import AlreadyHeld, Refused, Unavailable
+from consul_lock.errors import AlreadyHeld, Unavailable
 
 if TYPE_CHECKING:
     from consul_lock._protocol.client import ClientCore
@@ -20,6 +19,13 @@ if TYPE_CHECKING:
     from consul_lock._protocol.session import Session
 
 T = TypeVar("T")
+
+Trouble = tuple[float, int]
+"""Since when there are errors (driver's clock), and how many there were."""
+
+# Seconds between tries after an error: the first, doubled each time, and the most.
+_TROUBLE_FIRST, _TROUBLE_MOST = 0.1, 2.0
+
 
 # Seconds before the next try, when others were quicker to change what we had read.
 QUICKER = (0.0, 0.02)
@@ -38,23 +44,52 @@ def too_busy(lock: Primitive, doing: str) -> Unavailable:
     )
 
 
-def persist(contend: Callable[[Any], Flow[Grant | None]], attempt: Attempt) -> Flow[Grant | None]:
+def persist(lock: Primitive, attempt: Attempt) -> Flow[Grant | None]:
     """Get it from Consul.  None: it was not to be had in time."""
-    patience = attempt.patience
-    assert patience is not None
     while True:
         try:
-            return (yield from contend(attempt))
-        except (Unavailable, Refused) as error:
-            failed = error
-        yield from patience.ride_out(failed)
-        attempt.forget_what_was_seen()
+            return (yield from lock.contend(attempt))
+        except Unavailable as error:
+            yield from _ride_out(lock, attempt, error)
+            attempt.forget_what_was_seen()
+
+
+def pause(times: int) -> float:
+    """Seconds to pause at most, after so many errors in a row."""
+    return float(min(_TROUBLE_FIRST * 2.0 ** min(times, 20), _TROUBLE_MOST))
+
+
+def _ride_out(lock: Primitive, attempt: Attempt, error: Unavailable) -> Flow[None]:
+    """Pause before trying again, or raise the error if there has been enough of it."""
+    if not attempt.blocking:
+        raise error
+    attempt.trouble = yield from ride_out(lock.client, error, attempt.trouble, attempt.deadline)
+
+
+def ride_out(
+    client: ClientCore, error: Unavailable, trouble: Trouble | None, deadline: float | None = None
+) -> Flow[Trouble]:
+    """Pause after an error, or raise it if there has been enough: after ``retry_for`` seconds."""
+    now = yield Now()
+    since, times = trouble or (now, 0)
+    end = since + client.retry_for
+    if deadline is not None:
+        end = min(end, deadline)
+    if client.closed or now >= end:
+        raise error
+    most = min(pause(times), end - now)
+    yield Sleep(most / 2, most)
+    return since, times + 1
 
 
 def patiently(client: ClientCore, once: Callable[[], Flow[T]]) -> Flow[T]:
     """Ask or do something that may be done twice.  Errors of the server are ridden out."""
-    patience = Patience(client)
-    return patience.bound(_again(patience, once, lambda: None))
+    trouble: Trouble | None = None
+    while True:
+        try:
+            return (yield from once())
+        except Unavailable as error:
+            trouble = yield from ride_out(client, error, trouble)
 
 
 def until_let_go(
@@ -62,34 +97,39 @@ def until_let_go(
 ) -> Flow[T]:
     """Give something back.  Errors of the server are ridden out while it counts as held
     (``patient``), then raised."""
-    patience = Patience(client, retries=patient)
-    return patience.bound(_again(patience, once, hold.deadline))
-
-
-def _again(
-    patience: Patience, once: Callable[[], Flow[T]], until: Callable[[], float | None]
-) -> Flow[T]:
+    since = 0.0
     while True:
         try:
             return (yield from once())
-        except Unavailable as error:
-            failed = error
-        yield from patience.ride_out(failed, until())
+        except Unavailable:
+            now = yield Now()
+            since = since or now
+            end = min(hold.deadline(), since + client.retry_for)
+            if not patient or client.closed or now >= end:
+                raise
+            yield Sleep(0.1, 0.4)
 
 
 def believe(client: ClientCore, session: Session) -> Flow[bool]:
-    """Whether a session that Consul shows as the holder's is alive, by a renewal of late.
+    """Whether a session that Consul shows as the holder's is alive, by a proof of late.
 
-    A process that was paused while it waited must not wake up believing.
+    A process that was paused while it waited must not wake up believing.  A renewal alone, such
+    as the keeper's of the time it waited, is no proof.
     """
+    asked = session.terms
     now = yield Now()
-    if now - session.renewed > 1.5 * rules.period(session.terms):
-        info = yield from client.wire.renew(session.id)
-        if info is None:
+    known = session.alive if asked.lock_delay else session.renewed
+    if now - known > 1.5 * rules.period(asked):
+        asking = (client.wire.renewal(session.id), client.wire.proof_of_life(session.id))
+        info, shown = yield Batch(asking)
+        for answer in (info, shown):
+            if isinstance(answer, Exception):
+                raise answer
+        if info is None or shown is None:
             yield from client.lose_session(session)
             return False
-        session.proved(info.sent)
-        session.renewed = max(session.renewed, info.sent)
+        session.was_renewed(info.sent)
+        session.proved(shown)
     return True
 
 

@@ -7,15 +7,16 @@ invalid.  That is what makes ghost writes harmless.
 
 from __future__ import annotations
 
+import heapq
 from collections.abc import Callable
 from contextlib import AbstractContextManager
+from itertools import count
 from typing import Any
 
 from consul_lock._protocol import terms as rules
-from consul_lock._protocol.flow import Flow, Now, Signal
-from consul_lock._protocol.health import seconds
+from consul_lock._protocol.flow import Batch, Flow, Now, Signal
 from consul_lock._protocol.pulse import Pulses
-from consul_lock._protocol.records import BEHAVIOR, SessionInfo, Terms
+from consul_lock._protocol.records import BEHAVIOR, SessionInfo, Terms, duration
 from consul_lock._protocol.session import Session
 from consul_lock._protocol.wire import Wire
 from consul_lock.errors import ConsulLockError, Refused, Unavailable
@@ -26,6 +27,10 @@ _DESTROY_TIMEOUT = 3.0
 # Seconds after which a request that was cut off can no longer be carried out: an agent holds
 # one for up to 7.4 s while there is no leader (measured); doubled.
 _GHOST = 15.0
+
+
+# Sessions that are destroyed at once.
+_SWEPT_AT_ONCE = 32
 
 
 class Pool:
@@ -46,7 +51,11 @@ class Pool:
         self._made = 0
         self.live: dict[str, Session] = {}
         """Those to be renewed, by id: in use, or idle."""
-        self._idle: dict[Terms, list[Session]] = {}
+        self._renewals: list[tuple[float, int, Session]] = []
+        """Heap of those to be renewed, by time.  An entry counts if it has the session's time."""
+        self._order = count()
+        self._idle: dict[Terms, dict[Session, None]] = {}
+        """By terms; who was used last is last, and is used first."""
         self.condemned: dict[str, Session] = {}
         """Those to be destroyed, as soon as Consul can be reached."""
         self.orphans: dict[str, float] = {}
@@ -57,7 +66,7 @@ class Pool:
         """A session nobody else uses: an idle one, or a new one."""
         with self._mutex:
             idle = self._idle.get(terms)
-            session = idle[-1] if idle else None
+            session = next(reversed(idle)) if idle else None
             if session is not None:
                 # In this order: an exception of a signal handler between the two loses nothing.
                 session.borrower = borrower
@@ -75,9 +84,7 @@ class Pool:
                 self._condemn(session)
                 return
             session.idle_since = now
-            idle = self._idle.setdefault(session.terms, [])
-            if session not in idle:
-                idle.append(session)
+            self._idle.setdefault(session.terms, {})[session] = None
             session.borrower = None
 
     def condemn(self, session: Session) -> None:
@@ -100,18 +107,49 @@ class Pool:
             self._forget_idle(session)
 
     def _forget_idle(self, session: Session) -> None:
-        idle = self._idle.get(session.terms, [])
-        if session in idle:
-            idle.remove(session)
+        idle = self._idle.get(session.terms, {})
+        idle.pop(session, None)
         if not idle:
             self._idle.pop(session.terms, None)
 
     def retire(self, now: float) -> None:
         """Condemn the sessions that have been idle for one TTL."""
         with self._mutex:
-            for session in [s for idle in self._idle.values() for s in idle]:
-                if now - session.idle_since > session.terms.ttl:
+            for terms, idle in list(self._idle.items()):
+                while idle and now - (session := next(iter(idle))).idle_since > terms.ttl:
                     self._condemn(session)
+
+    def plan(self, session: Session, when: float) -> None:
+        """It is to be renewed at this time (driver's clock)."""
+        with self._mutex:
+            session.next_renewal = when
+            heapq.heappush(self._renewals, (when, next(self._order), session))
+
+    def next_renewal(self) -> float:
+        """Before this time nothing has to be renewed."""
+        with self._mutex:
+            while self._renewals and self._is_void(self._renewals[0]):
+                heapq.heappop(self._renewals)
+            return self._renewals[0][0] if self._renewals else float("inf")
+
+    def due(self, now: float, most: int, ahead: float) -> list[Session]:
+        """If any is to be renewed by now: those to be renewed within ``ahead`` seconds, at most
+        so many.  Each is planned again, should nobody do it after that."""
+        if self.next_renewal() > now:
+            return []
+        found = list[Session]()
+        with self._mutex:
+            while self._renewals and self._renewals[0][0] <= now + ahead and len(found) < most:
+                entry = heapq.heappop(self._renewals)
+                if not self._is_void(entry):
+                    found.append(entry[2])
+            for session in found:
+                self.plan(session, now + rules.period(session.terms))
+        return found
+
+    def _is_void(self, entry: tuple[float, int, Session]) -> bool:
+        when, _, session = entry
+        return session.gone or session.next_renewal != when
 
     def borrowed_by(self, borrower: Any) -> list[Session]:
         """What somebody has borrowed, even if it was cut off before it was told."""
@@ -134,9 +172,9 @@ class Pool:
             session = Session(made, terms, borrower)
             session.proved(sent)
             session.renewed = sent
-            session.next_renewal = sent + rules.period(terms)
             with self._mutex:
                 self.live[made] = session
+                self.plan(session, sent + rules.spread_period(terms, self.random()))
         except BaseException as error:
             unknown = not isinstance(error, ConsulLockError) or getattr(error, "uncertain", False)
             if unknown and terms.name is None and made not in self.live:
@@ -170,8 +208,6 @@ class Pool:
                 " Is there a proxy that drops bodies in front of Consul?",
                 session=session.id,
             )
-        session.proved(info.sent)
-        session.renewed = info.sent
 
     def destroy(self, session: Session) -> Flow[None]:
         """Destroy it now, if Consul can be reached; else the keeper goes on trying."""
@@ -186,14 +222,16 @@ class Pool:
 
     def sweep(self, now: float, timeout: float = _DESTROY_TIMEOUT) -> Flow[None]:
         """Destroy what is condemned, and sessions of ours that nobody was told of."""
-        for session in list(self.condemned.values()):
-            # However old it is: an election restarts the time of every session, so age proves
-            # nothing, and what it holds stays taken until Consul says that it is gone.
-            try:
-                yield from self._wire.destroy(session.id, timeout)
-            except ConsulLockError:
-                return  # Consul is away: the keeper has deadlines to watch meanwhile
-            self.bury(session)
+        condemned = list(self.condemned.values())
+        for first in range(0, len(condemned), _SWEPT_AT_ONCE):
+            sessions = condemned[first : first + _SWEPT_AT_ONCE]
+            answers = yield Batch(tuple(self._wire.destruction(s.id, timeout) for s in sessions))
+            for session, answer in zip(sessions, answers, strict=True):
+                expired = now - session.alive > 2 * session.terms.ttl + _GHOST
+                if expired or not isinstance(answer, Exception):
+                    self.bury(session)
+            if any(isinstance(answer, Exception) for answer in answers):
+                return  # Consul is away: the next sweep goes on
         if self.orphans:
             yield from self._sweep_orphans(now, timeout)
 
@@ -214,24 +252,19 @@ class Pool:
 
 def _difference(asked: Terms, got: SessionInfo) -> str:
     """How the server's session differs from what was asked; empty if it does not."""
-    # In milliseconds, as they were sent: a third of a minute has more digits than that.
     wanted = {
-        "TTL": f"{_milliseconds(asked.ttl)}ms",
-        "LockDelay": f"{_milliseconds(asked.lock_delay)}ms",
+        "TTL": duration(asked.ttl),
+        "LockDelay": asked.lock_delay,
         "Behavior": BEHAVIOR,
         "NodeChecks": set(asked.checks),
         "ServiceChecks": set(asked.service_checks),
     }
     found = {
-        "TTL": f"{_milliseconds(seconds(got.ttl))}ms",
-        "LockDelay": f"{_milliseconds(got.lock_delay)}ms",
+        "TTL": got.ttl,
+        "LockDelay": got.lock_delay,
         "Behavior": got.behavior,
         "NodeChecks": set(got.checks),
         "ServiceChecks": set(got.service_checks),
     }
     wrong = [f"{k} {found[k]!r} instead of {wanted[k]!r}" for k in wanted if found[k] != wanted[k]]
     return ", ".join(wrong)
-
-
-def _milliseconds(seconds: float) -> int:
-    return round(seconds * 1000)

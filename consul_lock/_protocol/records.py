@@ -136,14 +136,13 @@ def _pairs(entries: list[dict[str, Any]]) -> tuple[Pair, ...]:
 
 
 def found(reply: Reply, doing: str, rule: str) -> Found:
-    text = reply.headers.get("x-consul-index")
-    # An index below 1 would make the next read return at once, for ever.
-    index = max(1, answer.understood(doing, int, text or 1))
-    if reply.status == 404 and text is not None:
-        return Found(reply.sent, index, ())
+    index = reply.headers.get("x-consul-index")
+    if reply.status == 404 and index is not None:
+        return Found(reply.sent, int(index), ())
     pairs = answer.understood(doing, _pairs, checked(reply, doing, rule))
+    # An index below 1 would make the next read return at once, for ever.
     filtered = reply.headers.get("x-consul-results-filtered-by-acls") == "true"
-    return Found(reply.sent, index, pairs, filtered)
+    return Found(reply.sent, max(1, int(index or 1)), pairs, filtered)
 
 
 def session_info(entry: dict[str, Any], sent: float) -> SessionInfo:
@@ -169,6 +168,14 @@ def renewed(reply: Reply) -> SessionInfo | None:
     doing = "renewing a session"
     entries = checked(reply, doing, SESSION_RULE)
     return answer.understood(doing, lambda found: session_info(found[0], reply.sent), entries)
+
+
+def shown_alive(reply: Reply) -> float | None:
+    """The sending of a read of one session, if that shows it; else None."""
+    doing = "reading a session"
+    entries = checked(reply, doing, 'session_prefix "" { policy = "read" }')
+    alive = answer.understood(doing, lambda found: bool([s["ID"] for s in found or ()]), entries)
+    return reply.sent if alive else None
 
 
 def session_list(reply: Reply) -> tuple[SessionInfo, ...]:

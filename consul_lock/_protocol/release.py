@@ -45,8 +45,8 @@ def release(lock: Primitive, call: Release) -> Flow[None]:
     if hold is None:
         return
     now = yield Now()
-    if now >= hold.deadline():
-        # The keeper has not come to it yet.  To release in silence would hide a loss: others may
+    if hold.late(now):
+        # The watchdog has not come to it yet.  To release in silence would hide a loss: others may
         # have held it since.
         yield from _lose(lock, call, hold, LossReason.DEADLINE)
         yield from lock.client.remains.clear(hold.attempt)
@@ -85,7 +85,7 @@ def _claim(lock: Primitive, call: Release) -> Hold | None:
         # From here on it is ours to undo: not before, as another thread may be at it.
         call.hold = hold
         hold.advance(Event.RELEASE)
-        lock.client.holds.pop(hold, None)
+        lock.client.holds.drop(hold)
     return None
 
 

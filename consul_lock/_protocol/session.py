@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from consul_lock._protocol import terms as rules
 from consul_lock._protocol.flow import Request
 from consul_lock._protocol.records import Terms
+
+if TYPE_CHECKING:
+    from consul_lock._protocol.hold import Hold
 
 # Requests kept ready by one session: a few locks' worth.
 _PREPARED_MOST = 16
@@ -23,11 +26,20 @@ class Session:
         """Who uses it; None while it is in the pool."""
         self.shared = False
         """Several locks live and die with it."""
+        self.holds: dict[Hold, None] = {}
+        """What is held with it; see `Holds`."""
         self.alive = 0.0
-        """The latest time at which it was certainly alive: the sending of a good request."""
+        """The latest time at which it was certainly alive: the sending of a write or of a
+        verification that needed it and was answered well.  A renewal is no proof: a leader that
+        was deposed without knowing it yet answers one with 200 as well."""
         self.renewed = 0.0
-        """The same, of renewals only: those alone restart the TTL."""
+        """The sending of the last renewal that a later proof has confirmed (or of the session's
+        creation): renewals alone restart the TTL."""
+        self._renewal = 0.0
+        """The sending of the last good renewal, confirmed or not."""
         self.next_renewal = 0.0
+        self.failure: Exception | None = None
+        """The error of its last renewal or verification; None if that went well."""
         self.idle_since = 0.0
         self.writing = 0
         """Writes with it that are under way, or were cut off."""
@@ -61,9 +73,19 @@ class Session:
         return proof + rules.span(asked) - rules.margin(asked)
 
     def proved(self, sent: float, index: int = 0) -> None:
-        """A request that needed the session, sent at that time, was answered well."""
+        """A write or a verification that needed the session, sent at that time, was answered
+        well."""
         # Compared first: another thread must not write an older value over a newer one.
         if sent > self.alive:
             self.alive = sent
         if index > self.floor:
             self.floor = index
+        # It shows that the session had not been ended behind the back of the leader that answered
+        # the renewal.
+        if self.renewed < self._renewal <= sent:
+            self.renewed = self._renewal
+
+    def was_renewed(self, sent: float) -> None:
+        """A renewal was answered well.  It counts once a proof that is sent with it, or later,
+        confirms it."""
+        self._renewal = max(self._renewal, sent)

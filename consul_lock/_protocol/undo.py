@@ -29,7 +29,7 @@ def undo_acquire(lock: Primitive, attempt: Attempt) -> Flow[None]:
         lock.owners.never_entered(hold)
         with client.mutex:
             releasing = hold.advance(Event.RELEASE)
-            client.holds.pop(hold, None)
+            client.holds.drop(hold)
         if releasing:
             yield from undo_release(lock, hold)
         return
@@ -62,7 +62,7 @@ def undo_release(lock: Primitive, hold: Hold | None) -> Flow[None]:
     client = lock.client
     with client.mutex:
         if hold.advance(Event.RELEASE):
-            client.holds.pop(hold, None)
+            client.holds.drop(hold)
     if hold.state is State.RELEASING:
         yield from _let_go_or_destroy(lock, hold)
         with client.mutex:

@@ -8,7 +8,7 @@ They are made without their `consul.Consul`, whose constructor reads the environ
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 from urllib.parse import quote
 
@@ -16,8 +16,7 @@ from consul import base
 
 from consul_lock._protocol import answer, records
 from consul_lock._protocol.answer import Outcome
-from consul_lock._protocol.contact import Contact
-from consul_lock._protocol.flow import Flow, Reply, Request
+from consul_lock._protocol.flow import Flow, Request
 from consul_lock._protocol.records import (
     BEHAVIOR,
     SERVICE,
@@ -73,13 +72,9 @@ class _Endpoints:
 
 
 class Wire:
-    """The requests of one client.  ``query`` goes with each: datacenter, namespace, partition.
+    """The requests of one client.  ``query`` goes with each: datacenter, namespace, partition."""
 
-    ``contact`` hears of every answer.
-    """
-
-    def __init__(self, contact: Contact, query: tuple[tuple[str, str], ...] = ()) -> None:
-        self._heard = contact.heard
+    def __init__(self, query: tuple[tuple[str, str], ...] = ()) -> None:
         endpoints = _Endpoints(query)
         self._kv = base.Consul.KV(endpoints)
         self._session = base.Consul.Session(endpoints)
@@ -87,11 +82,6 @@ class Wire:
         self._service = base.Consul.Agent.Service(endpoints)
         self._check = base.Consul.Agent.Check(endpoints)
         self._http = endpoints.http
-
-    def ask(self, path: str, parse: Callable[[Reply], Any]) -> Request:
-        """To read whatever else there is to be read."""
-        request: Request = self._http.get(self._heard(parse), path)
-        return request
 
     # -- keys ----------------------------------------------------------------------------
 
@@ -132,7 +122,7 @@ class Wire:
         )
         doing, needs = f"reading {key!r}", key_rule(key, "read")
         found: Found = yield request._replace(
-            parse=self._heard(lambda reply: records.found(reply, doing, needs)),
+            parse=lambda reply: records.found(reply, doing, needs),
             timeout=timeout,
             wait=wait if index else 0.0,
         )
@@ -155,7 +145,7 @@ class Wire:
             params = (*params, ("consistent", ""))
         transaction: Request = request._replace(
             params=params,
-            parse=self._heard(lambda reply: answer.transaction(reply, doing, rule, records.pair)),
+            parse=lambda reply: answer.transaction(reply, doing, rule, records.pair),
             timeout=timeout,
             urgent=urgent,
         )
@@ -194,28 +184,42 @@ class Wire:
             "ServiceChecks": [{"ID": check} for check in terms.service_checks],
         }
         created: tuple[str, float] = yield self._http.put(
-            self._heard(lambda reply: records.created(reply, "creating a session")),
+            lambda reply: records.created(reply, "creating a session"),
             "/v1/session/create",
             data=json.dumps(body),
         )
         return created
 
     def renew(self, session: str, timeout: float | None = None) -> Flow[SessionInfo | None]:
-        """Renew a session.  None: Consul says for certain that it is dead."""
-        request = self._session.renew(session)
-        info: SessionInfo | None = yield request._replace(
-            parse=self._heard(records.renewed),
-            timeout=timeout,
-            urgent=True,
-        )
+        """Renew a session.  None: Consul says for certain that it is dead.
+
+        Any other answer is no proof that it lives: a leader that was deposed without knowing it
+        yet gives it, too.
+        """
+        info: SessionInfo | None = yield self.renewal(session, timeout)
         return info
+
+    def renewal(self, session: str, timeout: float | None = None) -> Request:
+        """The request of `renew`."""
+        request: Request = self._session.renew(session)
+        return request._replace(parse=records.renewed, timeout=timeout, urgent=True)
+
+    def proof_of_life(self, session: str, timeout: float | None = None) -> Request:
+        """A read of a session that no deposed leader can answer: its sending if it shows that the
+        session lives.  None: it is dead."""
+        request: Request = self._session.info(session, consistency="consistent")
+        return request._replace(parse=records.shown_alive, timeout=timeout, urgent=True)
 
     def destroy(self, session: str, timeout: float | None = None) -> Flow[None]:
         """Destroy a session.  Destroying one that is dead already is no error."""
-        request = self._session.destroy(session)
+        yield self.destruction(session, timeout)
+
+    def destruction(self, session: str, timeout: float | None = None) -> Request:
+        """The request of `destroy`."""
+        request: Request = self._session.destroy(session)
         doing = f"destroying session {session}"
-        yield request._replace(
-            parse=self._heard(lambda reply: answer.check(reply, doing, SESSION_RULE)),
+        return request._replace(
+            parse=lambda reply: answer.check(reply, doing, SESSION_RULE),
             timeout=timeout,
             urgent=True,
         )
@@ -224,7 +228,7 @@ class Wire:
         """All sessions of the datacenter that the token may see."""
         request = self._session.list()
         sessions: tuple[SessionInfo, ...] = yield request._replace(
-            parse=self._heard(records.session_list), timeout=timeout, urgent=True
+            parse=records.session_list, timeout=timeout, urgent=True
         )
         return sessions
 
@@ -244,9 +248,7 @@ class Wire:
     def pass_check(self, check: str, timeout: float) -> Flow[bool]:
         """Pass a check.  False: the agent knows of none."""
         request = self._check.ttl_pass(check)
-        known: bool = yield request._replace(
-            parse=self._heard(records.passed), timeout=timeout, urgent=True
-        )
+        known: bool = yield request._replace(parse=records.passed, timeout=timeout, urgent=True)
         return known
 
     def deregister(self, service: str, timeout: float) -> Flow[None]:
@@ -256,7 +258,7 @@ class Wire:
 
     def _of_agent(self, request: Request, doing: str, timeout: float) -> Request:
         return request._replace(
-            parse=self._heard(lambda reply: answer.check(reply, doing, SERVICE_RULE)),
+            parse=lambda reply: answer.check(reply, doing, SERVICE_RULE),
             timeout=timeout,
             urgent=True,
         )

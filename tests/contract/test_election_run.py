@@ -327,4 +327,5 @@ def test_nothing_goes_on_running_after_run(room: Room) -> None:
         await asyncio.sleep(0)
 
     election.run(work)
-    eventually(lambda: set(room.face.helpers()) - before <= {"consul-lock-keeper"})
+    kept = {"consul-lock-keeper", "consul-lock-watchdog"}
+    eventually(lambda: set(room.face.helpers()) - before <= kept)

@@ -10,7 +10,18 @@ from typing import Any
 
 from consul_lock._protocol import names, terms
 from consul_lock._protocol.client import ClientCore
-from consul_lock._protocol.flow import Call, Flow, Job, Now, Request, Sleep, Spawn, Wait, Wall
+from consul_lock._protocol.flow import (
+    Batch,
+    Call,
+    Flow,
+    Job,
+    Now,
+    Request,
+    Sleep,
+    Spawn,
+    Wait,
+    Wall,
+)
 from consul_lock._protocol.lock import LockCore
 from consul_lock._protocol.primitive import Settings
 from consul_lock._protocol.surroundings import Identity
@@ -97,29 +108,32 @@ class Hand:
         """An effect of the flow has failed: go on to its end."""
         return self.run_after(flow, flow.throw(error))
 
+    def run_failed(self, flow: Flow[Any], batch: Batch, error: Exception) -> Any:
+        """Every request of a batch has failed: go on to the end of the flow."""
+        return self.run_after(flow, flow.send((error,) * len(batch.requests)))
+
     def run_after(self, flow: Flow[Any], effect: Any) -> Any:
         """From an effect that the flow has just yielded, to its end."""
         return self._drive(flow, lambda effect: False, effect)[1]
 
-    def drive(self, flow: Flow[Any], stop: int, *, clocks: bool = False) -> tuple[Any, Any]:
-        """Perform so many effects.  Returns the next one, or None and the result.
-
-        Looks at the clock count only if ``clocks`` says so.
-        """
+    def drive(self, flow: Flow[Any], stop: int) -> tuple[Any, Any]:
+        """Perform so many effects.  Returns the next one, or None and the result."""
         performed = iter(range(stop))
-
-        def enough(effect: Any) -> bool:
-            return (clocks or not isinstance(effect, Now)) and next(performed, None) is None
-
-        return self._drive(flow, enough)
+        return self._drive(flow, lambda effect: next(performed, None) is None)
 
     def until(
         self, flow: Flow[Any], wanted: Callable[[Request], bool], *, after: Any = None
-    ) -> Request:
+    ) -> Any:
         """Perform effects, from the one ``after`` which it stopped, up to a request that is
-        wanted, which is not sent yet."""
-        effect, _ = self._drive(flow, lambda e: isinstance(e, Request) and wanted(e), after)
-        assert isinstance(effect, Request), "it has ended before"
+        wanted, or a batch with one.  It is not sent yet."""
+
+        def found(effect: Any) -> bool:
+            if isinstance(effect, Batch):
+                return any(map(wanted, effect.requests))
+            return isinstance(effect, Request) and wanted(effect)
+
+        effect, _ = self._drive(flow, found, after)
+        assert isinstance(effect, Request | Batch), "it has ended before"
         return effect
 
     def queue_up(self, lock: LockCore) -> tuple[Flow[Any], Request]:
@@ -128,15 +142,8 @@ class Hand:
         return flow, self.until(flow, lambda request: request.wait > 0)
 
     def go_on(self, flow: Flow[Any], effect: Any) -> Any:
-        """Perform an effect, and return the next one that is not only a look at the clock."""
-        return self.next_of(flow, self.perform(effect))
-
-    def next_of(self, flow: Flow[Any], result: Any) -> Any:
-        """What follows on an effect that had this result, if it is not only a look at the clock."""
-        effect = flow.send(result)
-        while isinstance(effect, Now):
-            effect = flow.send(self.perform(effect))
-        return effect
+        """Perform an effect, and return the next one."""
+        return flow.send(self.perform(effect))
 
     def _drive(
         self, flow: Flow[Any], enough: Callable[[Any], bool], begin: Any = None
@@ -161,6 +168,8 @@ class Hand:
         match effect:
             case Request():
                 return self._send(effect)
+            case Batch(requests):
+                return tuple(map(self._result, requests))
             case Now():
                 return self.world.now
             case Wall():
@@ -177,6 +186,12 @@ class Hand:
             case Call(function, args):
                 function(*args)
         return None
+
+    def _result(self, request: Request) -> Any:
+        try:
+            return self._send(request)
+        except Exception as error:  # noqa: BLE001 - a batch returns what its parts end in
+            return error
 
     def _send(self, request: Request) -> Any:
         self.sent.append(request)

@@ -3,9 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from consul_lock._protocol.flow import Call, Flow, Now, Request, Sleep, Spawn, Wait, Wall, Warn
+from consul_lock._protocol.flow import (
+    Batch,
+    Call,
+    Flow,
+    Now,
+    Request,
+    Sleep,
+    Spawn,
+    Wait,
+    Wall,
+    Warn,
+)
 
 if TYPE_CHECKING:
     from tests.protocol.letter import Letter
@@ -35,7 +47,7 @@ class Process:
         self._done = done
         self._turn = 0
         """Raised at every step, so that what was meant for an earlier one is void."""
-        self._letter: Letter | None = None
+        self._letters: list[Letter] = []
 
     def begin(self) -> None:
         if self in self._host.processes:
@@ -44,8 +56,8 @@ class Process:
     def cancel(self, *, quietly: bool) -> None:
         """Cut the flow off where it is.  It must end at once: it may yield nothing more."""
         self._turn += 1
-        if self._letter is not None:
-            self._letter.stop_listening()
+        for letter in self._letters:
+            letter.stop_listening()
         error = GeneratorExit() if quietly else Cancelled()
         try:
             effect = self._flow.throw(error)
@@ -57,7 +69,7 @@ class Process:
             raise AssertionError(f"{self.name} yielded {effect!r} while it unwound")
 
     def _step(self, step: Callable[[Any], Any], value: Any) -> None:
-        self._letter = None
+        self._letters = []
         self._turn += 1
         while True:
             try:
@@ -91,11 +103,11 @@ class Process:
                 self._host.start(flow, name)
             case Call(function, args):
                 function(*args)
-            case Warn(_, "unavailable"):
-                self._host.simulator.counts["said that Consul is away"] += 1
-            case Warn(text, _):
-                # Nobody here writes over what others hold: a warning of that would be false.
-                raise AssertionError(text)
+            case Warn(text, event, error):
+                self._host.simulator.counts[f"warned: {event}"] += 1
+                # Nobody here writes over what others hold, and nothing is unforeseen.
+                if event == "overwritten" or error is not None:
+                    raise AssertionError(text) from error
             case _:
                 raise AssertionError(f"{effect!r} is no effect")
         return None
@@ -105,7 +117,9 @@ class Process:
         host = self._host
         match effect:
             case Request():
-                self._letter = host.post(effect, self._resumption())
+                self._letters = [host.post(effect, self._resumption())]
+            case Batch(requests):
+                self._post_all(requests)
             case Sleep(low, high):
                 resume = self._resumption()
                 seconds = host.simulator.random.uniform(low, high)
@@ -119,6 +133,26 @@ class Process:
             case _:
                 return False
         return True
+
+    def _post_all(self, requests: tuple[Request, ...]) -> None:
+        """Send all; go on when each has been answered, or has failed."""
+        resume = self._resumption()
+        if not requests:
+            self._host.after(0.0, lambda: resume((), None))
+            return
+        answers: list[Any] = [None] * len(requests)
+        left = set(range(len(requests)))
+
+        def answered(place: int, value: Any, error: BaseException | None) -> None:
+            answers[place] = value if error is None else error
+            left.discard(place)
+            if not left:
+                resume(tuple(answers), None)
+
+        self._letters = [
+            self._host.post(request, partial(answered, place))
+            for place, request in enumerate(requests)
+        ]
 
     def _wait(self, signal: Any, timeout: float | None) -> None:
         resume = self._resumption()

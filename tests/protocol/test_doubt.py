@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from consul_lock._protocol import line as lines
+from consul_lock._protocol.flow import Batch, Flow, Wait
 from consul_lock._protocol.keeper import Keeper
+from consul_lock._protocol.lock import LockCore
+from consul_lock._protocol.names import for_name
+from consul_lock._protocol.primitive import Settings
 from consul_lock._protocol.records import Found, Pair
 from consul_lock._protocol.session import Session
 from consul_lock._protocol.terms import terms
@@ -50,27 +56,69 @@ def test_the_hold_ends_before_anybody_else_can_begin() -> None:
     assert session.deadline() == pytest.approx(130.0 - 1.5)
 
 
-def test_without_a_lock_delay_only_a_renewal_counts() -> None:
+def test_without_a_lock_delay_only_a_renewal_counts_once_it_is_confirmed() -> None:
     """Then the TTL is all there is, and other requests do not restart it."""
     session = Session("mine", terms(lock_delay=0.0), None)
     session.renewed = 100.0
     session.proved(105.0)
     assert session.deadline() == pytest.approx(110.0 - 0.5)
+    session.was_renewed(106.0)
+    session.proved(105.5)
+    assert session.deadline() == pytest.approx(110.0 - 0.5)
+    session.proved(106.0)
+    assert session.deadline() == pytest.approx(116.0 - 0.5)
 
 
-def test_a_renewal_proves_life_at_its_sending_not_at_its_answer() -> None:
+def keeping(hand: Hand, **asked: float) -> tuple[LockCore, float, Flow[None], Batch]:
+    """A lock that is held, its deadline, and the keeper about to renew and to verify."""
+    lock = LockCore(hand.client(), for_name(NAME), Settings(terms(**asked)))
+    hand.acquire(lock)
+    assert lock.hold is not None
+    flow = Keeper(lock.client).run()
+    asking = hand.until(flow, lambda request: "/session/renew/" in request.path)
+    _, proof = asking.requests
+    assert verbs(proof)[0] == "check-session"
+    assert ("consistent", "") in proof.params
+    return lock, lock.hold.deadline(), flow, asking
+
+
+def end_turn(hand: Hand, flow: Flow[None], effect: Any) -> None:
+    """Let the keeper go on until it waits."""
+    while not isinstance(effect, Wait):
+        effect = hand.go_on(flow, effect)
+
+
+def test_a_renewal_is_no_proof() -> None:
+    """A leader that was deposed without knowing it yet answers one with 200."""
+    for lock_delay in (30.0, 0.0):
+        hand = Hand()
+        lock, before, flow, asking = keeping(hand, lock_delay=lock_delay)
+        hand.failures.extend([None, Unavailable("no answer")])
+        end_turn(hand, flow, hand.go_on(flow, asking))
+        assert lock.hold is not None
+        assert lock.hold.deadline() == before
+
+
+def test_a_verification_proves_life_at_its_sending_not_at_its_answer() -> None:
     """The session may have died while the answer was on its way."""
     hand = Hand()
-    lock = hand.lock()
-    hand.acquire(lock)
-    flow = Keeper(lock.client).run()
-    renewal = hand.until(flow, lambda request: "/session/renew/" in request.path)
+    lock, _, flow, asking = keeping(hand)
     sent = hand.world.now
-    info = hand.perform(renewal)
+    answers = hand.perform(asking)
     hand.world.advance(3.0)
-    flow.send(info)
+    end_turn(hand, flow, flow.send(answers))
     assert lock.hold is not None
-    assert lock.hold.session.deadline() == pytest.approx(sent + 30.0 - 1.5)
+    assert lock.hold.deadline() == pytest.approx(sent + 30.0 - 1.5)
+
+
+def test_without_a_lock_delay_the_renewal_counts_that_a_verification_confirms() -> None:
+    """From its sending."""
+    hand = Hand()
+    lock, _, flow, asking = keeping(hand, lock_delay=0.0)
+    sent = hand.world.now
+    end_turn(hand, flow, hand.go_on(flow, asking))
+    assert lock.hold is not None
+    assert lock.hold.deadline() == pytest.approx(sent + 10.0 - 0.5)
 
 
 def test_who_wakes_up_as_the_holder_renews_before_it_believes() -> None:
