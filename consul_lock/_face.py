@@ -12,7 +12,7 @@ from consul_lock._protocol.client import ClientCore
 from consul_lock._protocol.primitive import Primitive, Settings
 from consul_lock._protocol.shared import SharedSession
 from consul_lock._protocol.state import State
-from consul_lock._protocol.terms import number, terms
+from consul_lock._protocol.terms import terms
 from consul_lock.errors import ConfigError, LossReason
 
 
@@ -33,16 +33,11 @@ class Options(TypedDict, total=False):
     on_lost: Callable[[LossReason], Any] | None
 
 
-HOLD_OFF_MOST = 86400.0
-"""Seconds: a day, as much as a session may live without being renewed."""
-
-
 def settings(
     client: ClientCore,
     shared: SharedSession | None,
     *,
     fair: bool = False,
-    hold_off: float | None = None,
     watch: bool = False,
     meta: Mapping[str, str] | None = None,
     command: str | None = None,
@@ -61,9 +56,7 @@ def settings(
             )
     if on_lost is not None and not callable(on_lost):
         raise ConfigError(f"on_lost={on_lost!r} is not callable")
-    if hold_off is not None and not 0 <= number("hold_off", hold_off) <= HOLD_OFF_MOST:
-        raise ConfigError(f"hold_off={hold_off!r} is out of range: 0 to {HOLD_OFF_MOST:g} s")
-    return Settings(asked, shared, fair, watch, meta, command, on_lost, hold_off)
+    return Settings(asked, shared, fair, watch, meta, command, on_lost)
 
 
 class LockFace(ABC):

@@ -21,7 +21,7 @@ class ReadWriteLock:
     ``with rw.read():`` and ``with rw.write():``; both are held like a `Lock`.  A reader that
     comes after a waiting writer waits behind it, so no writer waits for ever.
 
-    ``hold_off`` as for `Semaphore`, other options as for `Lock`; they hold for both sides.
+    Options as for `Lock`; they hold for both sides.
     """
 
     def __init__(
@@ -30,11 +30,10 @@ class ReadWriteLock:
         *,
         client: Client | None = None,
         session: Session | None = None,
-        hold_off: float | None = None,
         **options: Unpack[Options],
     ) -> None:
         check(name)
-        client, settings = begin(client, session, hold_off=hold_off, **options)
+        client, settings = begin(client, session, **options)
         sides = ReadWriteCore(client._core, name, settings)
         self._read, self._write = ReadLock(client, sides.reader), WriteLock(client, sides.writer)
 

@@ -26,9 +26,9 @@ class Semaphore(LockLike):
     may acquire what others release.  ``held``, ``token``, ``lost`` and so on are about the hold
     that the calling thread got last; if it never had one, about the oldest that is held.
 
-    A slot has no lock-delay in Consul.  So a slot whose holder vanished is given to nobody of
-    ours before ``hold_off`` seconds have passed (default: the lock-delay, as the holder counts
-    its slot as held for no longer than that).  Clients of ``consul lock`` do not wait.
+    The slot of a holder that died is free when the lock-delay of its session is over, as with a
+    lock, whoever comes and with whatever lock-delay of its own.  Consul sees to that; but clients
+    of ``consul lock`` do not wait for it, and take the slot at once.
 
     Other options as for `Lock`.  Raises `ConfigError` for a limit below 1.
     """
@@ -42,11 +42,10 @@ class Semaphore(LockLike):
         *,
         client: Client | None = None,
         session: Session | None = None,
-        hold_off: float | None = None,
         **options: Unpack[Options],
     ) -> None:
         check(name)
-        self._client, settings = begin(client, session, hold_off=hold_off, **options)
+        self._client, settings = begin(client, session, **options)
         self._core = SemaphoreCore(self._client._core, name, limit, settings)
 
     @property

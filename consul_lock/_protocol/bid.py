@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from consul_lock._protocol.attempt import Attempt
 from consul_lock._protocol.claim import Claim
-from consul_lock._protocol.document import READ_WRITE, Kind, Share, weight_of
+from consul_lock._protocol.document import Kind, weight_of
 from consul_lock._protocol.records import encode
 
 if TYPE_CHECKING:
@@ -97,14 +97,8 @@ class Bid(Attempt):
         """The caller holds some of it already, so those who wait may wait for the caller."""
         self.refusals = 0
         """Times in a row that others were quicker."""
-        self.vanished: dict[str, float] = {}
-        """Holders whose contender key was gone, and since when we have seen it so."""
-        self.timed: frozenset[str] = frozenset()
-        """Holders that were marked, and are to be pruned if the clocks of their marks allow it."""
-        self.unripe: frozenset[str] = frozenset()
-        """Those whose clocks have not."""
-        self.promised: dict[str, float] = {}
-        """The lock-delays of holders, as they said themselves."""
+        self.guarded: frozenset[str] = frozenset()
+        """Dead holders that could not be pruned at the last try: their lock-delay is not over."""
 
     def want(self, spots: tuple[Spot, ...]) -> None:
         """The documents to enter; to be changed before it queues for them only."""
@@ -146,8 +140,3 @@ class Bid(Attempt):
         about = self.about.value(since)
         there = '"in": true, ' if inside else ""
         return encode(f'{{"claim": {json.dumps(claim)}, {there}'.encode() + about[1:])
-
-    def share(self, spot: Spot) -> Share:
-        """What each of our sessions has in a document."""
-        # A semaphore's document has no room for a lock-delay: Go would drop it.
-        return Share(spot.weight, self.bond[0].lock_delay if spot.kind is READ_WRITE else None)

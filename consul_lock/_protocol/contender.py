@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any, NamedTuple, TypeGuard
 
-from consul_lock._protocol.document import READ_WRITE, Kind, seconds, weight_of
+from consul_lock._protocol.document import READ_WRITE, Kind, weight_of
 from consul_lock._protocol.records import Pair
 
 
@@ -26,7 +26,6 @@ class Contender(NamedTuple):
     """Of this one session."""
     places: int
     """In how many documents it has to enter at once: a tree lock is in several."""
-    lock_delay: float
     about: str
     """The value of its key: JSON about it."""
 
@@ -44,7 +43,6 @@ def parse(kind: Kind, pair: Pair) -> Contender:
         n=1,
         weight=1,
         places=1,
-        lock_delay=seconds(told.get("lock_delay")) or 0.0,
         about=text,
     )
     claim = told.get("claim")

@@ -25,9 +25,7 @@ READ_WRITE_FLAG = 4377101031871790599
 
 _MODES = {"read": 1, "write": ALL}
 """What the holders of a read/write lock weigh."""
-
-# Longest lock-delay that is believed: a session's TTL can be no longer than a day either.
-_DAY = 86400
+_MODE_OF = {weight: mode for mode, weight in _MODES.items()}
 
 
 class Kind(NamedTuple):
@@ -65,31 +63,19 @@ _KNOWN = {
 }
 
 
-def mark_key(kind: Kind, name: str, session: str = "") -> str:
-    """The mark of a holder that vanished; see `consul_lock._protocol.grave`."""
-    return f"{name}/{kind.folder}/.gone/{session}" if kind.folder else f"{name}/.gone/{session}"
-
-
-class Share(NamedTuple):
-    """What one session has in a document."""
-
-    weight: int
-    lock_delay: float | None
-    """What its session promised, in seconds.  None: it does not say, as in a semaphore."""
-
-
 class Document(NamedTuple):
     """Who is in, by session, of how much there is."""
 
     limit: int
-    holders: Mapping[str, Share]
+    holders: Mapping[str, int]
+    """What each of them weighs."""
     modify_index: int
     """Where a change is checked and set from.  0: there is no such key yet."""
 
     @property
     def used(self) -> int:
         """The weights of all holders together."""
-        return sum(share.weight for share in self.holders.values())
+        return sum(self.holders.values())
 
 
 def empty(kind: Kind, limit: int) -> Document:
@@ -160,7 +146,7 @@ def _no_such_number(word: str) -> NoReturn:
 def _semaphore(found: _Fields) -> Document:
     """As Go reads it: any case of the names will do, and sets of holders add up."""
     limit: Any = None
-    holders: dict[str, Share] = {}
+    holders: dict[str, int] = {}
     for field, value in found:
         name = field.casefold()
         if name == "limit":
@@ -173,7 +159,7 @@ def _semaphore(found: _Fields) -> Document:
     return Document(limit, holders, 0)
 
 
-def _slots(value: Any) -> dict[str, Share]:
+def _slots(value: Any) -> dict[str, int]:
     if isinstance(value, list):
         raise ValueError(
             "its Holders are a list, as in HashiCorp's guide to semaphores; clients that can"
@@ -184,7 +170,7 @@ def _slots(value: Any) -> dict[str, Share]:
     # That a session is there is what counts, even with "false": Go reads it so.
     if any(slot is not None and not isinstance(slot, bool) for _, slot in value):
         raise ValueError("its Holders map a session to something else than true")
-    return {session: Share(1, None) for session, _ in value}
+    return dict.fromkeys((session for session, _ in value), 1)
 
 
 def _read_write(found: _Fields) -> Document:
@@ -195,20 +181,17 @@ def _read_write(found: _Fields) -> Document:
     holders = dict(found).get("Holders")
     if not isinstance(holders, _Fields):
         raise ValueError("its Holders are not a map of session to mode")
-    return Document(ALL, {session: _share(session, share) for session, share in holders}, 0)
+    return Document(ALL, {session: _weight(session, share) for session, share in holders}, 0)
 
 
-def _share(session: str, found: Any) -> Share:
+def _weight(session: str, found: Any) -> int:
     told = dict(found) if isinstance(found, _Fields) else {}
     weight = weight_of(told.get("mode"))
     if weight is None:
         raise ValueError(
             f"session {session} holds it in a way unknown to this version, which may be too old"
         )
-    delay = seconds(told.get("lock_delay"))
-    if delay is None and told.get("lock_delay") is not None:
-        raise ValueError(f"the lock_delay of session {session} is not a number of seconds")
-    return Share(weight, delay)
+    return weight
 
 
 def weight_of(mode: Any) -> int | None:
@@ -216,25 +199,13 @@ def weight_of(mode: Any) -> int | None:
     return _MODES.get(mode) if isinstance(mode, str) else None
 
 
-def seconds(value: Any) -> float | None:
-    """A lock-delay as somebody wrote it.  None: it is none."""
-    believable = type(value) in (int, float) and 0 <= value <= _DAY
-    return float(value) if believable else None
-
-
 def encode(kind: Kind, document: Document) -> bytes:
     """The value of the key: for a semaphore, just what Go writes."""
     holders: dict[str, Any] = {}
-    for session, share in sorted(document.holders.items()):
-        holders[session] = True if kind is SEMAPHORE else _told(share)
+    for session, weight in sorted(document.holders.items()):
+        holders[session] = True if kind is SEMAPHORE else {"mode": _MODE_OF[weight]}
     limit = {"Limit": document.limit} if kind is SEMAPHORE else {}
     return json.dumps({**limit, "Holders": holders}, separators=(",", ":")).encode()
-
-
-def _told(share: Share) -> dict[str, Any]:
-    (mode,) = (mode for mode, weight in _MODES.items() if weight == share.weight)
-    delay = {} if share.lock_delay is None else {"lock_delay": share.lock_delay}
-    return {"mode": mode, **delay}
 
 
 def limit_conflict(name: str, found: int, local: int) -> Conflict:

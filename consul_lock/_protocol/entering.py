@@ -11,23 +11,17 @@ from typing import TYPE_CHECKING, Any
 
 from consul_lock._protocol import place as places
 from consul_lock._protocol.bid import Bid, Spot
-from consul_lock._protocol.burial import bury, mark_the_dead
 from consul_lock._protocol.contender import Contender
 from consul_lock._protocol.document import SEMAPHORE, limit_conflict
 from consul_lock._protocol.flow import Flow, Wall
 from consul_lock._protocol.hold import Grant
-from consul_lock._protocol.leaving import give_up, start_anew
+from consul_lock._protocol.leaving import give_up, litter, start_anew
 from consul_lock._protocol.lineup import refused, wait_for_turn, write
 from consul_lock._protocol.minutes import admit, change, contend_operation, touch
 from consul_lock._protocol.persist import believe, has_part, may_wait, not_for_oneself
 from consul_lock._protocol.place import Place
-from consul_lock._protocol.sight import (
-    Standing,
-    look,
-    prunable,
-    standing,
-    visible,
-)
+from consul_lock._protocol.pruning import prune
+from consul_lock._protocol.sight import Standing, look, standing, visible
 from consul_lock._protocol.verdict import check_session
 
 if TYPE_CHECKING:
@@ -49,23 +43,21 @@ def contend(core: HoldersCore, bid: Bid) -> Flow[Grant | None]:
         assert seen is not None
         yield from _agree(core, bid, seen)
         bid.overtaking = has_part(core, bid)
-        pruned = yield from prunable(core, bid, seen)
-        where = standing(bid, seen, pruned)
+        where = standing(bid, seen)
         grant = None
         if where is Standing.IN:
             grant = yield from accept(core, bid, seen)
         elif where is Standing.ADMITTED and (yield from _may_take(bid)):
-            grant = yield from _take(core, bid, seen, pruned)
-        elif where is Standing.FULL and bid.timed and (yield from _may_take(bid)):
-            yield from bury(core, bid, seen)
+            grant = yield from _take(core, bid, seen)
         elif where in (Standing.OLD, Standing.GONE, Standing.TORN):
             yield from _start_over(core, bid, where)
+        elif (yield from _may_take(bid)) and (yield from prune(core, bid, seen)):
+            bid.places = None
         elif not (yield from may_wait(bid)):
-            yield from mark_the_dead(core, bid, seen)
             return (yield from give_up(core, bid))
         else:
             not_for_oneself(core, bid)
-            yield from wait_for_turn(core, bid, seen, pruned)
+            yield from wait_for_turn(core, bid, seen)
         if grant is not None:
             return grant
 
@@ -129,23 +121,22 @@ def _grant(bid: Bid, token: int, *, crowded: bool) -> Grant:
     return Grant(first, token, crowded, None, tuple(others))
 
 
-def _take(
-    core: HoldersCore, bid: Bid, seen: tuple[Place, ...], pruned: frozenset[str]
-) -> Flow[Grant | None]:
+def _take(core: HoldersCore, bid: Bid, seen: tuple[Place, ...]) -> Flow[Grant | None]:
     """Enter, and let in with us whoever of those behind fits in, too."""
     since = yield Wall()
-    operations, crowded = list[dict[str, Any]](), bool(pruned) or bid.joined
+    operations, crowded = list[dict[str, Any]](), bid.joined
     for spot, place in zip(bid.spots, seen, strict=True):
         operations += _own(bid, spot, since)
-        document = admit(places.leave(place, pruned), bid, spot)
+        document = admit(place.document, bid, spot)
         beside: tuple[Contender, ...] = ()
         if len(bid.spots) == 1:
-            out = pruned | frozenset(bid.ids())
             room = core.operations_most - len(operations) - 1
-            document, beside = places.grants(place, document, out, room // 2)
+            document, beside = places.grants(place, document, frozenset(bid.ids()), room // 2)
         operations += [operation for each in beside for operation in touch(spot, each, since)]
         operations.append(change(spot, place, document))
-        crowded = crowded or len(document.holders) > bid.n or bool(place.contenders)
+        others = place.contenders or place.left or place.left_slots
+        crowded = crowded or len(document.holders) > bid.n or bool(others)
+    operations += litter(bid.spots, seen, core.operations_most - len(operations))
     outcome = yield from write(core, bid, operations, f"entering {core.key!r}")
     if outcome.done:
         return _grant(bid, outcome.raft_index, crowded=crowded)

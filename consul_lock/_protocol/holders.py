@@ -12,7 +12,6 @@ from collections.abc import Sequence
 from typing import Any
 
 from consul_lock._protocol import entering, leaving
-from consul_lock._protocol import terms as rules
 from consul_lock._protocol.answer import TRANSACTION_MOST
 from consul_lock._protocol.bid import Bid, Spot
 from consul_lock._protocol.client import ClientCore
@@ -37,9 +36,6 @@ class HoldersCore(Primitive):
     def __init__(self, client: ClientCore, name: str, settings: Settings) -> None:
         super().__init__(client, name, f"{name}/.lock", settings)
         self.rule = key_rule(f"{name}/")
-        self.hold_off = settings.hold_off
-        self.patience = rules.span(self.terms)
-        """Seconds that a holder that vanished may go on believing that it holds."""
         self.limit = 1
 
     @abstractmethod
@@ -157,7 +153,7 @@ class HoldersCore(Primitive):
         (place,) = yield from self._place()
         inside = [c for c in place.contenders if place.holds(c.session)]
         there = [parse(c.session, c.about, c.modify_index) for c in inside]
-        return there + [Holder(s, foreign=True) for s in sorted(place.vanished())]
+        return there + [place.once(session) for session in sorted(place.vanished())]
 
     def line(self) -> Flow[list[Holder]]:
         (place,) = yield from self._place()

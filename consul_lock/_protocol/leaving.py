@@ -14,9 +14,8 @@ from consul_lock._protocol.bid import Bid, Spot
 from consul_lock._protocol.contender import Contender
 from consul_lock._protocol.document import Document
 from consul_lock._protocol.flow import Flow, Sleep, Wall
-from consul_lock._protocol.grave import erase
 from consul_lock._protocol.hold import Grant, Hold
-from consul_lock._protocol.minutes import change, remove, touch
+from consul_lock._protocol.minutes import change, forget, remove, touch
 from consul_lock._protocol.persist import QUICKER, TRIES_MOST, too_busy, until_let_go
 from consul_lock._protocol.place import Place
 from consul_lock._protocol.release import end_all
@@ -70,7 +69,7 @@ def _as_entered(spot: Spot, hold: Hold) -> Place:
     assert isinstance(bid, Bid)
     nothing = places.read(spot.kind, spot.name, (), spot.limit, hold.token)
     ids = [session.id for session in hold.sessions]
-    document = places.enter(nothing.document, ids, bid.share(spot))
+    document = places.enter(nothing.document, ids, spot.weight)
     return nothing._replace(
         document=document._replace(modify_index=hold.token),
         contenders=tuple(_contender(bid, spot, session, hold.token) for session in ids),
@@ -79,7 +78,7 @@ def _as_entered(spot: Spot, hold: Hold) -> Place:
 
 
 def _contender(bid: Bid, spot: Spot, session: str, index: int) -> Contender:
-    asked = (bid.leader, bid.n, spot.weight, len(bid.spots), bid.share(spot).lock_delay or 0.0)
+    asked = (bid.leader, bid.n, spot.weight, len(bid.spots))
     return Contender(session, index, index, True, *asked, "")
 
 
@@ -107,8 +106,8 @@ def _depart(
             document, entering = places.grants(place, document, leaving, room // 2)
             for each in entering:
                 operations += touch(spot, each, since)
-        room = core.operations_most - len(operations) - 2 * len(spots)
-        operations += _rewrite(spot, place, document, leaving, room // 2 // len(spots))
+        operations += _rewrite(spot, place, document, leaving)
+    operations += litter(spots, seen, core.operations_most - len(operations), leaving)
     request = core.client.wire.transaction(operations, f"leaving {core.key!r}", core.rule)
     first, *others = sessions
     return (yield from core.client.write(first, request, others))
@@ -123,9 +122,11 @@ def _withdrawn(spot: Spot, place: Place, session: str) -> list[dict[str, Any]]:
     key = spot.contender_key(session)
     mine = next((c for c in place.contenders if c.session == session), None)
     if mine is None:
-        return []
+        # Its session has ended: the key is nobody's, and lets nobody in.
+        left = place.left.get(session)
+        return [forget(key, left.modify_index)] if left else []
     if not place.holds(session):
-        return [{"Verb": "delete-cas", "Key": key, "Index": mine.modify_index}]
+        return [forget(key, mine.modify_index)]
     numbers = [number for number, holder in place.slots.items() if holder == session]
     keys = [key, *(places.slot_key(spot.name, number) for number in sorted(numbers))]
     return [
@@ -136,31 +137,44 @@ def _withdrawn(spot: Spot, place: Place, session: str) -> list[dict[str, Any]]:
 
 
 def _rewrite(
-    spot: Spot, place: Place, document: Document, leaving: frozenset[str], most: int = 2**31
+    spot: Spot, place: Place, document: Document, leaving: frozenset[str]
 ) -> list[dict[str, Any]]:
-    """The change of a document; it goes with the last who cares for it, and so do marks, of
-    which ``most`` can be taken away."""
-    marks = sorted(mark for mark in place.marks if mark.session not in document.holders)
-    operations = erase(spot, marks[:most])
-    operations += _left(spot, place, document)[: 2 * most - len(operations)]
+    """The change of a document; it goes with the last who cares for it."""
     if not place.document.modify_index:
-        return operations
+        return []
     others = any(contender.session not in leaving for contender in place.contenders)
     if not document.holders and not others:
-        return operations + remove(spot, place)
-    if document != place.document:
-        operations.append(change(spot, place, document))
-    return operations
+        return remove(spot, place)
+    return [change(spot, place, document)] if document != place.document else []
 
 
-def _left(spot: Spot, place: Place, document: Document) -> list[dict[str, Any]]:
-    """Take away the keys of those who died: by their index, as they were read."""
-    keys = [
-        (spot.contender_key(s), at) for s, at in place.left.items() if s not in document.holders
-    ]
-    if not document.holders:
-        keys += [(places.slot_key(spot.name, n), at) for n, at in place.left_slots.items()]
-    return [{"Verb": "delete-cas", "Key": key, "Index": at} for key, at in sorted(keys)]
+def litter(
+    spots: Sequence[Spot],
+    seen: Sequence[Place],
+    room: int,
+    leaving: frozenset[str] = frozenset(),
+) -> list[dict[str, Any]]:
+    """Operations that take away what the dead have left, with something that is written anyway.
+
+    Keys of contenders that are in no document guard nothing: they go at once.  Numbers of slots
+    go when nobody is in or waits: whoever believes in one is in the document until its lock-delay
+    is over, and who comes later finds the number in lock-delay, if it still is.
+    """
+    operations = list[dict[str, Any]]()
+    for spot, place in zip(spots, seen, strict=True):
+        guarded = leaving | place.document.holders.keys()
+        operations += [
+            forget(spot.contender_key(session), contender.modify_index)
+            for session, contender in sorted(place.left.items())
+            if session not in guarded
+        ]
+        others = {c.session for c in place.contenders} | place.document.holders.keys()
+        if others <= leaving and place.document.modify_index:
+            operations += [
+                forget(places.slot_key(spot.name, number), index)
+                for number, index in sorted(place.left_slots.items())
+            ]
+    return operations[: max(0, room)]
 
 
 def settle(core: HoldersCore, spots: tuple[Spot, ...], sessions: Sequence[Session]) -> Flow[None]:
@@ -192,7 +206,7 @@ def give_up(core: HoldersCore, bid: Bid) -> Flow[Grant | None]:
             if grant is None:
                 yield from start_anew(core, bid)
             return grant
-        operations = _going(bid, seen)
+        operations = _going(core, bid, seen)
         if not operations:
             break
         doing = f"leaving the line of {core.key!r}"
@@ -210,14 +224,15 @@ def give_up(core: HoldersCore, bid: Bid) -> Flow[Grant | None]:
     return None
 
 
-def _going(bid: Bid, seen: tuple[Place, ...]) -> list[dict[str, Any]]:
+def _going(core: HoldersCore, bid: Bid, seen: tuple[Place, ...]) -> list[dict[str, Any]]:
     """Delete our contender keys, and documents that nobody else cares for."""
     ids, operations = bid.ids(), list[dict[str, Any]]()
     for spot, place in zip(bid.spots, seen, strict=True):
         operations += [op for session in ids for op in _withdrawn(spot, place, session)]
         if not place.document.holders:
             operations += _rewrite(spot, place, place.document, frozenset(ids))
-    return operations
+    room = core.operations_most - len(operations)
+    return operations and operations + litter(bid.spots, seen, room, frozenset(ids))
 
 
 def start_anew(core: HoldersCore, bid: Bid) -> Flow[None]:
@@ -232,6 +247,7 @@ def _sweep(core: HoldersCore, spots: tuple[Spot, ...]) -> Flow[None]:
     for spot in spots:
         place = understood(spot, found)
         operations = _rewrite(spot, place, place.document, frozenset())
+        operations += litter([spot], [place], core.operations_most - len(operations))
         if operations:
             doing = f"tidying {core.key!r}"
             yield from core.client.wire.transact(operations, doing, core.rule)

@@ -11,7 +11,7 @@ from consul_lock._protocol.flow import Flow, Now, Sleep, Wall
 from consul_lock._protocol.minutes import contend_operation
 from consul_lock._protocol.place import Place
 from consul_lock._protocol.records import Found
-from consul_lock._protocol.sight import admitted, prune_at, see
+from consul_lock._protocol.sight import admitted, see
 
 if TYPE_CHECKING:
     from consul_lock._protocol.holders import HoldersCore
@@ -19,13 +19,15 @@ if TYPE_CHECKING:
 # Seconds of one blocking read, as in the line of a lock.
 _POLL = 10.0
 
+# The same while a dead holder is to be pruned whose lock-delay is not over: nothing announces its
+# end.  A try before it is refused without a Raft write.
+_DELAY_RETRY = (0.25, 1.0)
+
 # Seconds before the next try after somebody else was quicker: twice that each time, at most 0.3.
 _QUICKER = 0.005
 
 
-def wait_for_turn(
-    core: HoldersCore, bid: Bid, seen: tuple[Place, ...], pruned: frozenset[str]
-) -> Flow[None]:
+def wait_for_turn(core: HoldersCore, bid: Bid, seen: tuple[Place, ...]) -> Flow[None]:
     """Do the one thing that brings us nearer."""
     if not bid.joined:
         yield from _join(core, bid)
@@ -33,7 +35,7 @@ def wait_for_turn(
     full = [
         (spot, place)
         for spot, place in zip(bid.spots, seen, strict=True)
-        if not admitted(bid, spot, place, pruned)
+        if not admitted(bid, spot, place)
     ]
     spot, place = full[0] if full else (bid.spots[-1], seen[-1])
     ahead = None if bid.overtaking else place.ahead(bid.leader)
@@ -41,6 +43,7 @@ def wait_for_turn(
         yield from _watch_ahead(core, bid, spot, ahead)
     else:
         yield from _watch_all(core, bid, spot, place)
+    bid.guarded = frozenset()
 
 
 def write(
@@ -126,10 +129,10 @@ def _watch_all(core: HoldersCore, bid: Bid, spot: Spot, place: Place) -> Flow[No
 
 
 def _poll_time(core: HoldersCore, bid: Bid) -> Flow[float]:
-    """Seconds of one blocking read: until we give up, or a dead holder can be pruned."""
-    assert bid.places is not None
-    now = yield Now()
-    ends = [bid.deadline, prune_at(core, bid, bid.places, now)]
-    remaining = [end - now for end in ends if end is not None]
-    least: float = max(0.001, min([_POLL, *remaining]))
-    return least
+    """Seconds of one blocking read: until we give up, or try again to prune a dead holder."""
+    low, high = _DELAY_RETRY
+    wait = low + (high - low) * core.client.random() if bid.guarded else _POLL
+    if bid.deadline is not None:
+        now = yield Now()
+        wait = min(wait, bid.deadline - now)
+    return max(0.001, wait)

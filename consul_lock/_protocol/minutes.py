@@ -50,7 +50,7 @@ def touch(spot: Spot, contender: Contender, since: float) -> list[dict[str, Any]
 
 def admit(document: Document, bid: Bid, spot: Spot) -> Document:
     """The document with our sessions in it."""
-    return places.enter(document, bid.ids(), bid.share(spot))
+    return places.enter(document, bid.ids(), spot.weight)
 
 
 def change(spot: Spot, place: Place, document: Document) -> dict[str, Any]:
@@ -62,6 +62,11 @@ def change(spot: Spot, place: Place, document: Document) -> dict[str, Any]:
         "Flags": spot.kind.flags,
         "Value": encode(written(spot.kind, document)),
     }
+
+
+def forget(key: str, index: int) -> dict[str, Any]:
+    """Delete a key, if it still is as it was read."""
+    return {"Verb": "delete-cas", "Key": key, "Index": index}
 
 
 def remove(spot: Spot, place: Place) -> list[dict[str, Any]]:

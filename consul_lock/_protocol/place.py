@@ -10,17 +10,9 @@ from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 from consul_lock._protocol.contender import Contender, parse
-from consul_lock._protocol.document import (
-    READ_WRITE,
-    SEMAPHORE,
-    Document,
-    Kind,
-    Share,
-    decode,
-    mark_key,
-)
-from consul_lock._protocol.grave import Mark
-from consul_lock._protocol.grave import parse as mark_in
+from consul_lock._protocol.document import SEMAPHORE, Document, Kind, decode
+from consul_lock._protocol.holder import Holder
+from consul_lock._protocol.holder import parse as told
 from consul_lock._protocol.records import Pair, is_session
 
 
@@ -38,14 +30,13 @@ class Place(NamedTuple):
     """Consul has left out keys that our token may not see."""
     sessions: frozenset[str]
     """Of all keys that were listed, whatever they are."""
-    marks: frozenset[Mark] = frozenset()
-    """Of holders that vanished."""
+    left: Mapping[str, Contender] = {}
+    """The keys of contenders that have died, by session: Consul keeps a key without its session.
+    Those who waited wait no more; those in the document stay there until they are pruned."""
     slots: Mapping[int, str] = {}
     """The numbers of slots that are taken, and by which session (none: by something foreign)."""
     left_slots: Mapping[int, int] = {}
-    """The numbers that holders who died have left, and the ModifyIndex of their keys."""
-    left: Mapping[str, int] = {}
-    """The sessions of contenders who died and left their keys, and the ModifyIndex of those."""
+    """The numbers that belonged to holders that have died, and the ModifyIndex of their keys."""
 
     def holds(self, session: str) -> bool:
         """Whether a session is in."""
@@ -58,14 +49,15 @@ class Place(NamedTuple):
     def vanished(self) -> frozenset[str]:
         """Who is in without any key of its session: dead, by the rule of Go's client.
 
-        Nobody, if keys were left out of the list: everybody hidden would look dead.
+        Nobody, if keys were left out of the list: everybody hidden would look dead.  When they
+        may be pruned is another question: see `consul_lock._protocol.pruning`.
         """
         return frozenset() if self.filtered else frozenset(self.document.holders) - self.sessions
 
-    def mark_of(self, session: str, seconds: float) -> Mark | None:
-        """The mark of a holder that was to be left alone for so long, at least."""
-        long = [m for m in self.marks if m.session == session and m.seconds >= seconds]
-        return min(long, default=None)
+    def once(self, session: str) -> Holder:
+        """Who it was that died, or is hidden, by what its key says, if that is there still."""
+        left = self.left.get(session)
+        return told(session, left.about) if left else Holder(session, foreign=True)
 
     def waiting(self) -> tuple[Contender, ...]:
         """Who of ours is not in, in order.  Where others stand nobody knows: they just try."""
@@ -73,7 +65,7 @@ class Place(NamedTuple):
 
     def ahead(self, leader: str) -> Contender | None:
         """The last who waits before this leader's group.  None: the group is first."""
-        before = _before(self, leader, self.document.limit)
+        before = _before(self, leader)
         return before[-1] if before else None
 
 
@@ -107,8 +99,8 @@ def read(
         and pair.session
         and pair.key == kind.contender_key(name, pair.session)
     ]
-    marks = mark_key(kind, name)
-    words = [key[len(marks) :] for key in found if key.startswith(marks)]
+    slots = _slots(f"{name}/.slot/", found) if kind is SEMAPHORE else {}
+    dead = {n for n, pair in slots.items() if not pair.session and pair.flags == kind.flags}
     return Place(
         kind,
         name,
@@ -117,46 +109,28 @@ def read(
         raft_index,
         filtered,
         frozenset(pair.session for pair in found.values() if pair.session),
-        frozenset(made for made in map(mark_in, words) if made is not None),
-        _slots(f"{name}/.slot/", found) if kind is SEMAPHORE else {},
-        _left_slots(f"{name}/.slot/", found) if kind is SEMAPHORE else {},
         _left(kind, name, found.values()),
+        {number: pair.session for number, pair in slots.items() if number not in dead},
+        {number: slots[number].modify_index for number in dead},
     )
 
 
-def _left(kind: Kind, name: str, pairs: Iterable[Pair]) -> dict[str, int]:
-    words = ((pair.key.rpartition("/")[2], pair) for pair in pairs)
+def _left(kind: Kind, name: str, pairs: Iterable[Pair]) -> dict[str, Contender]:
+    words = ((pair.key.rpartition("/")[2], pair) for pair in pairs if not pair.session)
     return {
-        word: pair.modify_index
+        word: parse(kind, pair._replace(session=word))
         for word, pair in words
         if pair.flags == kind.flags
-        and not pair.session
         and is_session(word)
         and pair.key == kind.contender_key(name, word)
     }
 
 
-def _slots(prefix: str, found: Mapping[str, Pair]) -> dict[int, str]:
+def _slots(prefix: str, found: Mapping[str, Pair]) -> dict[int, Pair]:
     words = (
         (key.removeprefix(prefix), pair) for key, pair in found.items() if key.startswith(prefix)
     )
-    return {
-        int(word): pair.session
-        for word, pair in words
-        # One that belonged to a holder who died stays without a session: it is to be had again.
-        if word.isdecimal() and word.isascii() and (pair.session or pair.flags != SEMAPHORE.flags)
-    }
-
-
-def _left_slots(prefix: str, found: Mapping[str, Pair]) -> dict[int, int]:
-    words = (
-        (key.removeprefix(prefix), pair) for key, pair in found.items() if key.startswith(prefix)
-    )
-    return {
-        int(word): pair.modify_index
-        for word, pair in words
-        if word.isdecimal() and word.isascii() and not pair.session
-    }
+    return {int(word): pair for word, pair in words if word.isdecimal() and word.isascii()}
 
 
 def _groups(contenders: Iterable[Contender]) -> dict[str, list[Contender]]:
@@ -176,37 +150,25 @@ def _hopeless(group: Iterable[Contender], limit: int) -> bool:
     return any(contender.n * contender.weight > limit for contender in group)
 
 
-def _before(place: Place, leader: str, limit: int) -> list[Contender]:
+def _before(place: Place, leader: str) -> list[Contender]:
     """Who waits before a group and is to be let in before it; all, if it has not joined yet."""
     before: list[Contender] = []
     for other, group in _groups(c for c in place.contenders if c.ours).items():
         if other == leader:
             break
-        if not _hopeless(group, limit):
+        if not _hopeless(group, place.document.limit):
             before.extend(c for c in group if not place.holds(c.session))
     return before
 
 
-def admits(
-    place: Place,
-    leader: str,
-    n: int,
-    weight: int,
-    limit: int,
-    pruned: frozenset[str],
-    *,
-    overtaking: bool = False,
-) -> bool:
+def admits(place: Place, leader: str, n: int, weight: int, *, overtaking: bool = False) -> bool:
     """Whether a group may enter: the one rule of all that is here.
 
-    ``weight`` is that of one of the ``n``; ``pruned`` are holders that do not count any more;
-    ``overtaking``: those who wait do not count either.
+    ``weight`` is that of one of the ``n``; ``overtaking``: those who wait do not count.
     """
-    holders = place.document.holders.items()
-    inside = sum(share.weight for session, share in holders if session not in pruned)
-    waiting = () if overtaking else _before(place, leader, limit)
+    waiting = () if overtaking else _before(place, leader)
     before = sum(contender.weight for contender in waiting)
-    return inside + before + n * weight <= limit
+    return place.document.used + before + n * weight <= place.document.limit
 
 
 def leave(place: Place, sessions: Iterable[str]) -> Document:
@@ -214,13 +176,13 @@ def leave(place: Place, sessions: Iterable[str]) -> Document:
     gone = frozenset(sessions)
     holders = place.document.holders.items()
     return place.document._replace(
-        holders={session: share for session, share in holders if session not in gone}
+        holders={session: weight for session, weight in holders if session not in gone}
     )
 
 
-def enter(document: Document, sessions: Iterable[str], share: Share) -> Document:
-    """The document with these holders; who is in already has this share from now on."""
-    return document._replace(holders={**document.holders, **dict.fromkeys(sessions, share)})
+def enter(document: Document, sessions: Iterable[str], weight: int) -> Document:
+    """The document with these holders; who is in already has this weight from now on."""
+    return document._replace(holders={**document.holders, **dict.fromkeys(sessions, weight)})
 
 
 def grants(
@@ -228,7 +190,7 @@ def grants(
 ) -> tuple[Document, tuple[Contender, ...]]:
     """Let in who waits, in order, for as long as the rule admits: the document then, and who.
 
-    ``document`` is where to start from: those who leave, or are pruned, are not in it any more.
+    ``document`` is where to start from: those who leave are not in it any more.
     A group that cannot be let in here (one that is not complete, or has to enter in other
     documents too) keeps room for itself.  At most ``most`` sessions are let in.
     """
@@ -248,10 +210,5 @@ def grants(
         else:
             granted += group
             for contender in group:
-                document = enter(document, [contender.session], _share(place.kind, contender))
+                document = enter(document, [contender.session], contender.weight)
     return document, tuple(granted)
-
-
-def _share(kind: Kind, contender: Contender) -> Share:
-    # A semaphore's document has no room for a lock-delay: Go would drop it.
-    return Share(contender.weight, contender.lock_delay if kind is READ_WRITE else None)

@@ -37,7 +37,6 @@ class Settings(NamedTuple):
     meta: Mapping[str, str] | None = None
     command: str | None = None
     on_lost: Callable[[LossReason], Any] | None = None
-    hold_off: float | None = None
 
 
 class Primitive(ABC):

@@ -67,7 +67,7 @@ class Remains:
             self._wake()
             return
         except ConsulLockError:
-            pass  # those who wait will see that it is gone, a hold-off later
+            pass  # whoever needs it prunes it, when the lock-delay is over
         if self._same(attempt, left):
             self._left.pop(attempt, None)
 

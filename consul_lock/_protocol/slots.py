@@ -2,9 +2,9 @@
 
 The document of a semaphore says who is in; there is no room in it for anything else, as a Go
 client would drop it.  So a number is a key of its own, ``NAME/.slot/3``, locked by the session of
-the holder.  Consul gives it to one session only, whatever clients of Go do to the document; it
-goes with the session; and after a crash Consul keeps it in lock-delay, so that nobody gets the
-number while a holder that was only cut off may still be at work with it.
+the holder.  Consul gives it to one session only, whatever clients of Go do to the document.  After
+a crash the key stays without its session, in lock-delay, so that nobody gets the number while a
+holder that was only cut off may still be at work with it; then whoever needs a number takes it.
 """
 
 from __future__ import annotations
@@ -111,7 +111,7 @@ def _ours(seen: Place, ids: Sequence[str]) -> tuple[int, ...]:
 
 
 def choose(seen: Place, ids: Sequence[str], not_now: set[int]) -> tuple[int, ...]:
-    """The numbers to ask for, lowest first; none: there are not enough.
+    """The numbers to ask for, lowest first, those of the dead last; none: there are not enough.
 
     Those who came before us and have no number yet are about to ask for the lowest, so these
     are left to them: whoever comes at the same time as others seldom asks twice.
@@ -121,6 +121,7 @@ def choose(seen: Place, ids: Sequence[str], not_now: set[int]) -> tuple[int, ...
         for number in range(seen.document.limit)
         if number not in seen.slots and number not in not_now
     ]
+    free.sort(key=lambda number: number in seen.left_slots)
     numbered = {*seen.slots.values(), *ids}
     came = min((c.create_index for c in seen.contenders if c.session in ids), default=None)
     before = [
@@ -142,6 +143,7 @@ def _claim(
     for number, session in zip(chosen, bid.ids(), strict=True):
         key = slot_key(core.name, number)
         if index := seen.left_slots.get(number):
+            # Who died has left it.  While its lock-delay runs, it is the lock that is refused.
             operations.append({"Verb": "check-index", "Key": key, "Index": index})
         else:
             operations.append({"Verb": "check-not-exists", "Key": key})

@@ -19,11 +19,11 @@ from consul_lock._protocol.document import READ_WRITE, READ_WRITE_FLAG, SEMAPHOR
 from consul_lock._protocol.holder import Holder, parse
 from consul_lock._protocol.note import Break
 from consul_lock._protocol.place import Place
-from consul_lock._protocol.records import Pair
+from consul_lock._protocol.records import Pair, is_session
 from consul_lock._protocol.verdict import LOCK_FLAG
 from consul_lock.errors import Conflict
 
-_DOCUMENT, _LINE = "/.lock", "/.queue"
+_DOCUMENT, _LINE, _SLOTS = "/.lock", "/.queue", "/.slot"
 
 _OF_FLAGS = {SEMAPHORE_FLAG: SEMAPHORE, READ_WRITE_FLAG: READ_WRITE}
 
@@ -95,23 +95,15 @@ def of_key(pair: Pair) -> tuple[str, str]:
             return f"{parent}{_DOCUMENT}", "line"
         if parent.endswith(_LINE) and last == session:
             return f"{parent.removesuffix(_LINE)}{_DOCUMENT}", "line"
-    elif pair.flags in _OF_FLAGS and (above := _beside(key)):
-        return above if above.endswith(_DOCUMENT) else f"{above}{_DOCUMENT}", "contender"
-    elif session and last == session:
+    elif pair.flags == SEMAPHORE_FLAG and parent.endswith(_SLOTS):
+        return f"{parent.removesuffix(_SLOTS)}{_DOCUMENT}", "contender"
+    # The key of a contender that died has no session, but the name of it.
+    elif last == session if session else is_session(last):
         if pair.flags == READ_WRITE_FLAG and parent.endswith(_DOCUMENT):
             return parent, "contender"
         if pair.flags == SEMAPHORE_FLAG and parent:
             return f"{parent}{_DOCUMENT}", "contender"
     return key, "document"
-
-
-def _beside(key: str) -> str:
-    """The name, or document, that the number of a slot or the mark of a dead holder is for."""
-    for folder in ("/.slot/", "/.gone/"):
-        above, found, _ = key.rpartition(folder)
-        if found:
-            return above
-    return ""
 
 
 def read(pairs: Iterable[Pair], filtered: bool = False) -> list[Status]:
@@ -221,7 +213,7 @@ def _document(key: str, place: Place, flags: int) -> Status:
     inside = [c for c in place.contenders if place.holds(c.session)]
     hidden = sorted(document.holders.keys() - {c.session for c in inside} - set(gone))
     holders = [parse(c.session, c.about, c.modify_index) for c in inside]
-    holders += [Holder(session, foreign=True) for session in (*hidden, *gone)]
+    holders += [place.once(session) for session in (*hidden, *gone)]
     semaphore = place.kind is SEMAPHORE
     waiting = [c for c in place.contenders if not place.holds(c.session) and c.session == c.leader]
     return Status(
@@ -242,5 +234,4 @@ def _document(key: str, place: Place, flags: int) -> Status:
 def _mode(place: Place) -> str:
     if place.kind is SEMAPHORE:
         return "slot"
-    writes = any(share.weight == ALL for share in place.document.holders.values())
-    return "write" if writes else "read"
+    return "write" if ALL in place.document.holders.values() else "read"

@@ -19,7 +19,7 @@ from tests.protocol.trial import Trial
 _TRIES = 6
 
 # Seconds in which the last guest has had everything: the dead are found dead (20), and their
-# hold-off passes (60), in each of several places if they are seen one after the other.
+# lock-delay passes (60), in each of several places if they are seen one after the other.
 _SWEPT = 4 * 90.0
 
 

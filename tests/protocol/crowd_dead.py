@@ -9,12 +9,15 @@ from tests.protocol.crowd_seen import Seen, Waiter
 if TYPE_CHECKING:
     from tests.protocol.crowd_referee import CrowdReferee
 
-# How much faster than the world a clock may run that measures a hold-off.
-_FAST = 1.03
+# Seconds of a lock-delay that a client of Go leaves to Consul.
+_OF_GO = 15.0
+
+# Seconds between two tries to prune somebody, at most, and some for the messages.
+_RETRY = 2.0
 
 
 class Dead:
-    """Who is in a document without a contender key."""
+    """Who is in a document without a session."""
 
     def __init__(self, referee: CrowdReferee) -> None:
         self._referee = referee
@@ -51,24 +54,20 @@ class Dead:
             gone = {w.session for w in before} - {w.session for w in after}
             self.any = self.any or not gone <= self._referee.sessions()
 
-    def held_off(self, name: str, session: str, host: int) -> bool:
-        """Whether a holder may be put out by this contender."""
-        since = self._since[name, session]
-        least = max(self._promised(host), self._promised(self._referee.owner(session)))
-        return self._referee.now - since >= least / _FAST
+    def may_be_pruned(self, name: str, session: str) -> bool:
+        """Whether the lock-delay that a dead holder asked for is over."""
+        return self._referee.now >= self._since[name, session] + self._lock_delay(session)
 
-    def _promised(self, number: int | None) -> float:
-        """How long somebody may believe in what it has lost."""
+    def _lock_delay(self, session: str) -> float:
+        number = self._referee.owner(session)
         if number is None:
-            return 0.0
-        terms = self._referee.contenders[number].settings.terms
-        return terms.lock_delay or terms.ttl
+            return _OF_GO
+        return self._referee.contenders[number].settings.terms.lock_delay
 
     def is_over(self, name: str, session: str) -> bool:
-        """Whether the first in line has seen a dead holder dead for long enough."""
+        """Whether the first in line has had time to prune a dead holder."""
         gone = self._since.get((name, session))
         if gone is None:
             return False
-        longest = max(self._promised(c.number) for c in self._referee.contenders)
-        since = max(gone, self._first.get(name, ("", 0.0))[1])
-        return self._referee.now - since > longest * _FAST + 1.0
+        since = max(gone + self._lock_delay(session), self._first.get(name, ("", 0.0))[1])
+        return self._referee.now > since + _RETRY

@@ -183,9 +183,9 @@ class Judge:
             return
         if dead.since(name, session) is None:
             raise Violation(f"contender {host.number} put out {session}, which is alive")
-        if not dead.held_off(name, session, host.number):
+        if not dead.may_be_pruned(name, session):
             since = dead.since(name, session)
-            raise Violation(f"{session} has been gone from {name} since {since}, and was put out")
+            raise Violation(f"{session}, dead since {since}, was put out of {name} in lock-delay")
 
     def _leader(self, session: str, now: Seen) -> str:
         waiters = (w for contenders in now.contenders.values() for w in contenders)

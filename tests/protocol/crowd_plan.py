@@ -47,7 +47,7 @@ def crowd(
     faults = tuple(f for f in plan.faults if f.trouble not in _APART - set(more))
     if only:
         faults = tuple(f._replace(trouble=random.choice(only)) for f in plan.faults * 2)
-    mixed = kind in ("read/write", "tree") and random.random() < (0.8 if only else 0.3)
+    mixed = KINDS[kind].documents and random.random() < (0.8 if only else 0.3)
     least = 5.0 if NEEDS_LOCK_DELAY & set(only) else 0.0
     clients = tuple(
         client._replace(

@@ -82,7 +82,7 @@ class GoSemaphore:
         if len(kept) >= limit:
             return False
         if kept != holders:
-            # They may believe that they hold it for as long as the hold-off: nobody can help it.
+            # They may believe in it for as long as their lock-delay: nobody can help it.
             self._simulator.counts["pruned by a stranger"] += 1
             self._referee.exclusive = False
         return self._write(limit, kept | {self._session}, index)

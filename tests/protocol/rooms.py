@@ -128,7 +128,7 @@ class Scene(NamedTuple):
     job: Job
     n: int = 1
     lost: bool = False
-    """What it is about is lost, so it costs whoever comes a hold-off."""
+    """What it is about is lost, so it may be left to the keeper to take away."""
 
 
 def acquire(kind: Callable[[Rooms], HoldersCore], n: int = 1) -> Scene:
@@ -154,11 +154,12 @@ def acquire_after_waiting(kind: Callable[[Rooms], HoldersCore], n: int = 1) -> S
 
 
 def acquire_after_a_dead_one(kind: Callable[[Rooms], HoldersCore], n: int = 1) -> Scene:
-    """Its slot is had after the hold-off."""
+    """Its slot is had a moment later, when the lock-delay is over."""
     scene = acquire(kind, n)
     scene.hand.get(scene.hand.rival(scene.lock))
     for session in scene.hand.sessions():
         operator(scene.hand.world, f"/v1/session/destroy/{session}")
+    scene.hand.world.advance(28.0)
     return scene
 
 

@@ -17,7 +17,6 @@ from consul_lock._protocol.document import (
     SEMAPHORE_FLAG,
     Document,
     Kind,
-    Share,
     decode,
     empty,
     encode,
@@ -32,7 +31,6 @@ KEY = f"{NAME}/.lock"
 
 A = "0b1d3c1e-55c1-7a39-3e12-5a4a5e0f7f11"
 B = "ff651299-6001-f5eb-e2fb-b4eb5c974b9e"
-SLOT = Share(1, None)
 
 kinds = pytest.mark.parametrize("kind", [SEMAPHORE, READ_WRITE], ids=lambda kind: kind.name)
 
@@ -63,7 +61,7 @@ def conflict(kind: Kind, value: bytes | str) -> str:
 GO = [
     (
         b'{"Limit":3,"Holders":{"ff651299-6001-f5eb-e2fb-b4eb5c974b9e":true}}',
-        Document(3, {B: SLOT}, 17),
+        Document(3, {B: 1}, 17),
     ),
     (b'{"Limit":1,"Holders":{}}', Document(1, {}, 17)),
     (
@@ -71,7 +69,7 @@ GO = [
             b'{"Limit":2,"Holders":{"0b1d3c1e-55c1-7a39-3e12-5a4a5e0f7f11":true,'
             b'"ff651299-6001-f5eb-e2fb-b4eb5c974b9e":true}}'
         ),
-        Document(2, {B: SLOT, A: SLOT}, 17),
+        Document(2, {B: 1, A: 1}, 17),
     ),
 ]
 
@@ -84,24 +82,14 @@ def test_a_semaphore_is_written_and_read_as_go_does(value: bytes, document: Docu
 
 
 def test_a_read_write_lock_says_of_each_holder_how_it_holds() -> None:
-    """And what lock-delay its session has, where that is known."""
-    document = Document(ALL, {B: Share(1, None), A: Share(ALL, 30.0)}, 17)
+    """In an object of its own, so that more may be said one day."""
+    document = Document(ALL, {B: 1, A: ALL}, 17)
     value = encode(READ_WRITE, document)
-    assert (
-        value
-        == (
-            f'{{"Holders":{{"{A}":{{"mode":"write","lock_delay":30.0}},"{B}":{{"mode":"read"}}}}}}'
-        ).encode()
-    )
+    assert value == f'{{"Holders":{{"{A}":{{"mode":"write"}},"{B}":{{"mode":"read"}}}}}}'.encode()
     assert read(READ_WRITE, value, limit=ALL) == document
 
 
-shares = {
-    SEMAPHORE: st.just(SLOT),
-    READ_WRITE: st.builds(
-        Share, st.sampled_from([1, ALL]), st.none() | st.floats(min_value=0, max_value=60)
-    ),
-}
+weights = {SEMAPHORE: st.just(1), READ_WRITE: st.sampled_from([1, ALL])}
 
 
 @kinds
@@ -109,7 +97,7 @@ shares = {
 def test_what_is_written_is_read_back(kind: Kind, data: st.DataObject) -> None:
     """Nothing is lost or added, whatever the sessions are called."""
     limit = ALL if kind is READ_WRITE else data.draw(st.integers(1, 2**40))
-    holders = data.draw(st.dictionaries(st.text() | st.uuids().map(str), shares[kind]))
+    holders = data.draw(st.dictionaries(st.text() | st.uuids().map(str), weights[kind]))
     document = Document(limit, holders, 17)
     value = encode(kind, document)
     assert decode(kind, NAME, pair(kind, value), 5) == document
@@ -130,7 +118,7 @@ def test_no_key_and_an_empty_key_are_a_document_without_holders(kind: Kind) -> N
 def test_that_a_holder_is_there_is_what_counts(slot: str) -> None:
     """Go ignores what is said of it."""
     document = read(SEMAPHORE, f'{{"Limit":3,"Holders":{{"{A}":{slot}}}}}')
-    assert document.holders == {A: SLOT}
+    assert document.holders == {A: 1}
     assert document.used == 1
 
 
@@ -221,11 +209,6 @@ BAD_READ_WRITE = [
     ('{"Holders":{"a":{"mode":null}}}', "session a holds it in a way unknown"),
     ('{"Holders":{"a":{"mode":["write"]}}}', "session a holds it in a way unknown"),
     ('{"Holders":{"a":{"mode":"upgradable"}}}', "may be too old"),
-    ('{"Holders":{"a":{"mode":"read","lock_delay":"30s"}}}', "lock_delay of session a"),
-    ('{"Holders":{"a":{"mode":"read","lock_delay":-1}}}', "lock_delay of session a"),
-    ('{"Holders":{"a":{"mode":"read","lock_delay":true}}}', "lock_delay of session a"),
-    ('{"Holders":{"a":{"mode":"read","lock_delay":1e999}}}', "lock_delay of session a"),
-    ('{"Holders":{"a":{"mode":"read","lock_delay":1' + 400 * "0" + "}}}", "lock_delay of session"),
 ]
 
 
@@ -236,9 +219,9 @@ def test_what_is_no_read_write_lock_is_refused(value: str, why: str) -> None:
 
 
 def test_an_unknown_field_of_a_read_write_lock_is_passed_over() -> None:
-    """A newer version may say more of a holder; and a lock-delay may be a whole number."""
-    value = '{"V":2,"Holders":{"a":{"mode":"write","lock_delay":5,"since":1}}}'
-    assert read(READ_WRITE, value).holders == {"a": Share(ALL, 5.0)}
+    """A newer version may say more of a holder."""
+    value = '{"V":2,"Holders":{"a":{"mode":"write","since":1}}}'
+    assert read(READ_WRITE, value).holders == {"a": ALL}
 
 
 @pytest.mark.parametrize(
@@ -307,5 +290,5 @@ def test_the_flags_are_the_agreed_ones() -> None:
 
 def test_a_writer_and_anybody_are_more_than_all() -> None:
     """While of readers alone there is room for more than there can be."""
-    assert Document(ALL, {A: Share(ALL, None), B: Share(1, None)}, 0).used > ALL
-    assert Document(ALL, {A: Share(1, None), B: Share(1, None)}, 0).used == 2
+    assert Document(ALL, {A: ALL, B: 1}, 0).used > ALL
+    assert Document(ALL, {A: 1, B: 1}, 0).used == 2

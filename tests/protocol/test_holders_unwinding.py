@@ -52,16 +52,16 @@ def acquire_as_its_session_dies(kind: Callable[[Rooms], HoldersCore], n: int = 1
 
 
 def try_behind_a_dead_one(kind: Callable[[Rooms], HoldersCore], n: int = 1) -> Scene:
-    """It marks the dead one, and gives up."""
+    """Its lock-delay is not over, so it gives up."""
     scene = acquire_after_a_dead_one(kind, n)
     return scene._replace(job=scene.lock.acquire(False, None, "me", n))
 
 
 def try_long_after_a_dead_one(kind: Callable[[Rooms], HoldersCore], n: int = 1) -> Scene:
-    """Somebody has marked it, and it is time."""
+    """It is over, and nobody was there meanwhile."""
     scene = try_behind_a_dead_one(kind, n)
     assert not scene.hand.get(scene.hand.rival(scene.lock), timeout=0)
-    scene.hand.world.advance(31.0)
+    scene.hand.world.advance(3.0)
     return scene._replace(job=scene.lock.acquire(False, None, "me", n))
 
 

@@ -11,14 +11,7 @@ from hypothesis import strategies as st
 
 from consul_lock._protocol.claim import ALL
 from consul_lock._protocol.contender import Contender
-from consul_lock._protocol.document import (
-    READ_WRITE,
-    SEMAPHORE,
-    Document,
-    Kind,
-    Share,
-    encode,
-)
+from consul_lock._protocol.document import READ_WRITE, SEMAPHORE, Document, Kind, encode
 from consul_lock._protocol.place import Place, admits, enter, grants, leave, read
 from consul_lock._protocol.records import Pair
 from consul_lock._protocol.verdict import LOCK_FLAG
@@ -46,7 +39,7 @@ class Group(NamedTuple):
             return b""
         n = self.n or len(self.sessions)
         claim = {"mode": self.mode, "places": self.places, "of": self.sessions[0], "n": n}
-        return json.dumps({"v": 1, "lock_delay": 30.0, "claim": claim}).encode()
+        return json.dumps({"v": 1, "claim": claim}).encode()
 
 
 def entry(kind: Kind, session: str, created: int, value: bytes = b"") -> Pair:
@@ -60,8 +53,7 @@ def written(kind: Kind, document: Document) -> Pair:
 
 def picture(kind: Kind, groups: list[Group], inside: dict[str, int], limit: int = ALL) -> Place:
     """The place where these have joined, in this order, and those are inside with a weight."""
-    shares = {session: Share(weight, None) for session, weight in inside.items()}
-    pairs = [written(kind, Document(limit, shares, 9))]
+    pairs = [written(kind, Document(limit, inside, 9))]
     for number, group in enumerate(groups):
         pairs += [entry(kind, s, 10 + number, group.value()) for s in group.sessions]
     return read(kind, NAME, pairs, limit, 99)
@@ -97,7 +89,7 @@ def test_a_contender_says_who_it_is_and_what_it_wants() -> None:
     """It is parsed from the value of its key."""
     told = Group(("a", "b"), mode="write", places=2).value()
     place = read(READ_WRITE, NAME, [entry(READ_WRITE, "a", 10, told)], ALL, 99)
-    assert place.contenders == (Contender("a", 10, 10, True, "a", 2, ALL, 2, 30.0, told.decode()),)
+    assert place.contenders == (Contender("a", 10, 10, True, "a", 2, ALL, 2, told.decode()),)
     assert place.document == Document(ALL, {}, 0)
     assert (place.raft_index, place.filtered, place.sessions) == (99, False, {"a"})
 
@@ -140,7 +132,7 @@ def test_who_says_nothing_that_we_understand_is_no_contender_of_ours(
     """A Go client has any value, or none; it stands for itself."""
     place = read(kind, NAME, [entry(kind, "s", 10, value)], 3, 99)
     (contender,) = place.contenders
-    assert contender[:9] == ("s", 10, 10, False, "s", 1, 1, 1, 0.0)
+    assert contender[:8] == ("s", 10, 10, False, "s", 1, 1, 1)
     assert place.contends("s")
     assert place.waiting() == ()
     assert place.sessions == {"s"}
@@ -152,14 +144,6 @@ def test_an_unknown_mode_is_not_ours_to_let_in() -> None:
     for kind, ours in (READ_WRITE, False), (SEMAPHORE, True):
         (contender,) = read(kind, NAME, [entry(kind, "a", 10, value)], 3, 99).contenders
         assert (contender.ours, contender.weight) == (ours, 1)
-
-
-@pytest.mark.parametrize("told", ['"30s"', "-1", "true", "1e999", "NaN", "null", "1" + 400 * "0"])
-def test_a_lock_delay_that_is_none_is_not_believed(told: str) -> None:
-    """But the rest is: whoever wrote it is one of ours."""
-    value = f'{{"lock_delay": {told}, "claim": {json.dumps(CLAIM)}}}'.encode()
-    (contender,) = read(SEMAPHORE, NAME, [entry(SEMAPHORE, "a", 10, value)], 3, 99).contenders
-    assert (contender.ours, contender.lock_delay) == (True, 0.0)
 
 
 @kinds
@@ -206,7 +190,7 @@ def test_a_name_that_is_used_for_something_else_is_a_conflict(kind: Kind) -> Non
 def test_of_two_answers_for_a_key_the_later_one_counts(kind: Kind) -> None:
     """A transaction answers with what it wrote, without the value, and then with what it read."""
     full = entry(kind, "a", 10, Group(("a",)).value())
-    document = written(kind, Document(ALL, {"h": Share(1, None)}, 0))
+    document = written(kind, Document(ALL, {"h": 1}, 0))
     bare = [pair._replace(value=b"", modify_index=1) for pair in (full, document)]
     place = read(kind, NAME, [*bare, document, full], ALL, 99)
     assert [contender.ours for contender in place.contenders] == [True]
@@ -235,9 +219,9 @@ def test_contenders_stand_in_the_order_of_their_coming(order: list[int]) -> None
 @pytest.mark.parametrize("filtered", [False, True])
 def test_a_holder_without_any_key_has_vanished(kind: Kind, filtered: bool) -> None:
     """By Go's rule any key of its session will do; in a filtered list everybody would look dead."""
-    shares = dict.fromkeys(["alive", "dead", "elsewhere"], Share(1, None))
+    inside = dict.fromkeys(["alive", "dead", "elsewhere"], 1)
     pairs = [
-        written(kind, Document(3, shares, 0)),
+        written(kind, Document(3, inside, 0)),
         entry(kind, "alive", 10),
         entry(kind, "waits", 11),
         Pair(f"{NAME}/.lock/deep/key", b"", 0, "elsewhere", 4, 4),
@@ -250,6 +234,43 @@ def test_a_holder_without_any_key_has_vanished(kind: Kind, filtered: bool) -> No
     assert not place.holds("waits")
     assert (place.contends("alive"), place.contends("dead")) == (True, False)
     assert not place.contends("elsewhere")
+
+
+DEAD = "0b1d3c1e-55c1-7a39-3e12-5a4a5e0f7f11"
+WAITED = "ff651299-6001-f5eb-e2fb-b4eb5c974b9e"
+
+
+@kinds
+def test_who_has_died_waits_no_more_and_is_known_by_the_name_of_its_key(kind: Kind) -> None:
+    """Consul keeps the key, without its session; in the document it stays for now."""
+    about = b'{"host": "web3", "pid": 811}'
+    keys = [entry(kind, session, 10, about)._replace(session="") for session in (DEAD, WAITED)]
+    strangers = [
+        keys[1]._replace(key=keys[1].key.replace(WAITED, "no-session")),
+        keys[1]._replace(key=f"{NAME}/deep/{WAITED}"),
+        keys[1]._replace(key=keys[1].key.replace("ff", "aa"), flags=LOCK_FLAG),
+    ]
+    document = written(kind, Document(ALL, {DEAD: 1}, 0))
+    place = read(kind, NAME, [document, *keys, *strangers, entry(kind, "alive", 12)], ALL, 99)
+    assert (place.vanished(), place.left.keys()) == ({DEAD}, {DEAD, WAITED})
+    assert [contender.session for contender in place.contenders] == ["alive"]
+    assert not place.contends(DEAD)
+    assert place.once(DEAD).host == "web3"
+    assert place.once("somebody").foreign
+    assert place.ahead("new") is None
+
+
+def test_a_number_whose_holder_has_died_can_be_had_and_a_foreign_key_cannot() -> None:
+    """Both are keys without a session; the flags tell."""
+    pairs = [
+        Pair(f"{NAME}/.slot/0", b"", SEMAPHORE.flags, "alive", 4, 4),
+        Pair(f"{NAME}/.slot/1", b"", SEMAPHORE.flags, "", 4, 7),
+        Pair(f"{NAME}/.slot/2", b"", 0, "", 4, 4),
+        Pair(f"{NAME}/.slot/x", b"", SEMAPHORE.flags, "", 4, 4),
+    ]
+    place = read(SEMAPHORE, NAME, pairs, 3, 99)
+    assert (place.slots, place.left_slots) == ({0: "alive", 2: ""}, {1: 7})
+    assert read(READ_WRITE, NAME, pairs, 3, 99).left_slots == {}
 
 
 # -- order
@@ -285,50 +306,56 @@ def test_groups_of_one_index_do_not_mix() -> None:
     assert place.ahead("a") is None
     assert place.ahead("b") is not None
     assert granted(place) == "ad"
-    assert not admits(place, "b", 1, 1, 2, NOBODY)
+    assert not admits(place, "b", 1, 1)
 
 
 # -- the rule
 
 
 def test_the_rule_counts_who_is_in_and_who_waits_before() -> None:
-    """And not who waits behind, who is not ours, or who is pruned."""
+    """And not who waits behind, or who is not ours."""
     groups = [Group(("g",), ours=False), Group(("a",)), Group(("b", "c")), Group(("d",))]
-    place = picture(SEMAPHORE, groups, {"x": 1, "y": 1}, 5)
-    assert admits(place, "a", 1, 1, 3, NOBODY)
-    assert not admits(place, "a", 1, 1, 2, NOBODY)
-    assert admits(place, "a", 1, 1, 2, frozenset("x"))
-    assert admits(place, "b", 2, 1, 5, NOBODY)
-    assert not admits(place, "b", 2, 1, 4, NOBODY)
-    assert admits(place, "b", 2, 1, 3, frozenset("xy"))
-    assert not admits(place, "new", 1, 1, 6, NOBODY)
-    assert admits(place, "new", 1, 1, 7, NOBODY)
+
+    def there_is_room(leader: str, n: int, limit: int, inside: str = "xy", **more: bool) -> bool:
+        place = picture(SEMAPHORE, groups, dict.fromkeys(inside, 1), limit)
+        return admits(place, leader, n, 1, **more)
+
+    assert there_is_room("a", 1, 3)
+    assert not there_is_room("a", 1, 2)
+    assert there_is_room("a", 1, 2, "y")
+    assert there_is_room("b", 2, 5)
+    assert not there_is_room("b", 2, 4)
+    assert there_is_room("b", 2, 3, "")
+    assert not there_is_room("new", 1, 6)
+    assert there_is_room("new", 1, 7)
+    assert there_is_room("new", 1, 3, overtaking=True)
+    assert not there_is_room("new", 1, 2, overtaking=True)
 
 
 def test_a_group_larger_than_the_limit_holds_nobody_up() -> None:
     """It came with another limit in mind, and could not enter if nobody else were there."""
     place = slots("abc", "d", limit=2)
-    assert not admits(place, "a", 3, 1, 2, NOBODY)
-    assert admits(place, "d", 1, 1, 2, NOBODY)
+    assert not admits(place, "a", 3, 1)
+    assert admits(place, "d", 1, 1)
     assert place.ahead("d") is None
     assert granted(place) == "d"
     two_writers = picture(READ_WRITE, [Group(("v", "w"), "write"), Group(("r",))], {})
     assert granted(two_writers) == "r"
     raised = slots("abc", "d", limit=3)
-    assert not admits(raised, "d", 1, 1, 3, NOBODY)
+    assert not admits(raised, "d", 1, 1)
     assert granted(raised) == "abc"
 
 
 def test_readers_read_together_and_a_writer_is_alone() -> None:
     """The one rule, with other weights."""
-    assert admits(shared(inside="abc"), "d", 1, 1, ALL, NOBODY)
-    assert not admits(shared(inside="abc"), "W", 1, ALL, ALL, NOBODY)
-    assert not admits(shared(inside="W"), "a", 1, 1, ALL, NOBODY)
-    assert not admits(shared(inside="W"), "V", 1, ALL, ALL, NOBODY)
-    assert admits(shared(), "W", 1, ALL, ALL, NOBODY)
-    assert not admits(shared("W", inside="a"), "b", 1, 1, ALL, NOBODY)
-    assert admits(shared("b", "W", inside="a"), "b", 1, 1, ALL, NOBODY)
-    assert admits(shared("W", inside="a"), "W", 1, ALL, ALL, frozenset("a"))
+    assert admits(shared(inside="abc"), "d", 1, 1)
+    assert not admits(shared(inside="abc"), "W", 1, ALL)
+    assert not admits(shared(inside="W"), "a", 1, 1)
+    assert not admits(shared(inside="W"), "V", 1, ALL)
+    assert admits(shared(), "W", 1, ALL)
+    assert not admits(shared("W", inside="a"), "b", 1, 1)
+    assert admits(shared("b", "W", inside="a"), "b", 1, 1)
+    assert admits(shared("W"), "W", 1, ALL)
 
 
 # -- changes of the document
@@ -337,13 +364,13 @@ def test_readers_read_together_and_a_writer_is_alone() -> None:
 def test_to_enter_and_to_leave_change_nothing_else() -> None:
     """The limit and the index to check against stay; what was read is left as it is."""
     place = slots(inside="ab", limit=3)
-    assert leave(place, iter("ax")) == Document(3, {"b": Share(1, None)}, 9)
+    assert leave(place, iter("ax")) == Document(3, {"b": 1}, 9)
     assert place.holds("a")
-    more = enter(place.document, iter("cd"), Share(1, None))
+    more = enter(place.document, iter("cd"), 1)
     assert (set(more.holders), more.limit, more.modify_index) == (set("abcd"), 3, 9)
     assert not place.holds("c")
-    writing = enter(shared().document, ["w"], Share(ALL, 30.0))
-    assert enter(writing, ["w"], Share(1, 30.0)).holders == {"w": Share(1, 30.0)}
+    writing = enter(shared().document, ["w"], ALL)
+    assert enter(writing, ["w"], 1).holders == {"w": 1}
 
 
 # -- who gets what becomes free
@@ -400,7 +427,7 @@ def test_a_group_that_is_not_of_one_mind_is_not_let_in(change: dict[str, int], o
     contenders[odd] = contenders[odd]._replace(**change)
     assert granted(place._replace(contenders=tuple(contenders))) == "c"
     if change == {"n": 9}:  # more than there is, ever: no room is kept for it
-        full = enter(place.document, ["h"], Share(1, None))
+        full = enter(place.document, ["h"], 1)
         assert granted(place._replace(contenders=tuple(contenders), document=full)) == "c"
 
 
@@ -420,20 +447,10 @@ def test_no_more_are_let_in_than_fit_into_a_transaction() -> None:
 def test_who_was_put_into_the_document_before_is_not_let_in_again() -> None:
     """A writer that reads on lets the readers behind it in, and itself stays."""
     place = shared("W", "r", "V", "q", inside="W")
-    reading = enter(place.document, ["W"], Share(1, 30.0))
+    reading = enter(place.document, ["W"], 1)
     after, who = grants(place, reading, NOBODY, EVERYBODY)
     assert [contender.session for contender in who] == ["r"]
-    assert after.holders == {"W": Share(1, 30.0), "r": Share(1, 30.0)}
-
-
-def test_a_share_says_what_the_document_can_keep() -> None:
-    """So that what is written is what is read back: a semaphore has no lock-delays."""
-    for kind, share in (SEMAPHORE, Share(1, None)), (READ_WRITE, Share(1, 30.0)):
-        place = picture(kind, [Group(("a",))], {})
-        after, _ = grants(place, place.document, NOBODY, 1)
-        assert after.holders == {"a": share}
-        again = read(kind, NAME, [written(kind, after)], ALL, 99)
-        assert again.document == after
+    assert after.holders == {"W": 1, "r": 1}
 
 
 def test_who_was_in_when_it_was_read_does_not_wait() -> None:
@@ -542,19 +559,19 @@ def test_nobody_is_let_in_past_one_who_would_fit(scene: Scene, most: int) -> Non
 
 
 @settings(max_examples=200)
-@given(scene=scenes(), vanished=st.booleans())
-def test_to_be_let_in_and_to_let_oneself_in_are_one_rule(scene: Scene, vanished: bool) -> None:
+@given(scene=scenes(), pruned=st.booleans())
+def test_to_be_let_in_and_to_let_oneself_in_are_one_rule(scene: Scene, pruned: bool) -> None:
     """What a releaser would give is just what a waiter would take."""
     place = scene.place
-    pruned = place.vanished() if vanished else NOBODY
-    _, who = grants(place, leave(place, pruned), NOBODY, EVERYBODY)
+    if pruned:
+        place = place._replace(document=leave(place, place.vanished()))
+    _, who = grants(place, place.document, NOBODY, EVERYBODY)
     given_to = {contender.session for contender in who}
     for rest, weight, ready, _ in rivals(scene._replace(leaving=NOBODY)):
         contender = next(c for c in place.contenders if c.session == rest[0])
         if ready:
             each = weight // len(rest)
-            limit = place.document.limit
-            mine = admits(place, contender.leader, len(rest), each, limit, pruned)
+            mine = admits(place, contender.leader, len(rest), each)
             assert mine is (rest[0] in given_to)
 
 
@@ -565,7 +582,7 @@ def test_a_writer_is_alone_and_no_reader_passes_a_waiting_one(scene: Scene, newc
     place, start = scene.place, scene.start
     assume(start.used <= ALL)
     after, who = grants(place, start, scene.leaving, EVERYBODY)
-    writers = [session for session, share in after.holders.items() if share.weight == ALL]
+    writers = [session for session, weight in after.holders.items() if weight == ALL]
     assert not writers or len(after.holders) == 1
     waiting_writers = [
         c.create_index
@@ -575,7 +592,7 @@ def test_a_writer_is_alone_and_no_reader_passes_a_waiting_one(scene: Scene, newc
     first = min(waiting_writers, default=EVERYBODY)
     assert all(contender.create_index < first for contender in who)
     if any(c.weight == ALL and c.n == 1 for c in place.waiting()):
-        assert not admits(place, "new", 1, newcomer, ALL, NOBODY)
+        assert not admits(place, "new", 1, newcomer)
 
 
 @settings(max_examples=200)

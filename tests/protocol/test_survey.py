@@ -22,6 +22,7 @@ from tests.protocol.hand import NAME, Hand
 from tests.protocol.stranger import operator
 
 KEY = f"{NAME}/.lock"
+DEAD = "00000000-0000-0000-0000-00000000dead"
 
 
 def pair(
@@ -116,16 +117,15 @@ def test_a_semaphore() -> None:
     "flags, beside",
     [
         (SEMAPHORE_FLAG, "a/.slot/0"),
-        (SEMAPHORE_FLAG, "a/.gone/s9,30"),
-        (SEMAPHORE_FLAG, "a/.gone/s9,30/clock"),
-        (READ_WRITE_FLAG, "a/.lock/.gone/s9,30"),
+        (SEMAPHORE_FLAG, f"a/{DEAD}"),
+        (READ_WRITE_FLAG, f"a/.lock/{DEAD}"),
     ],
 )
-def test_numbers_of_slots_and_marks_of_the_dead_are_no_names(flags: int, beside: str) -> None:
+def test_numbers_of_slots_and_keys_of_the_dead_are_no_names(flags: int, beside: str) -> None:
     """They belong to what they are beside, and change nothing of it."""
     document = {"Limit": 2, "Holders": {}} if flags == SEMAPHORE_FLAG else {"Holders": {}}
     alone = read([pair("a/.lock", document, flags)])
-    assert read([pair("a/.lock", document, flags), pair(beside, b"", flags, "s1")]) == alone
+    assert read([pair("a/.lock", document, flags), pair(beside, b"", flags)]) == alone
     (left,) = read([pair(beside, b"", flags)])
     assert (left.name, left.kind, left.state) == ("a", alone[0].kind, "free")
 
@@ -140,6 +140,15 @@ def test_holders_without_a_key_have_vanished() -> None:
     assert (status.state, status.held, status.vanished) == ("vanished", False, ("s1", "s2"))
     (status,) = read(semaphore_keys(inside=()))
     assert (status.state, status.holders, status.limit) == ("free", (), 3)
+
+
+def test_who_has_died_is_still_named() -> None:
+    """By its key, which Consul keeps without the session; it waits for nothing any more."""
+    key = pair(f"a/{DEAD}", {**about("web3"), **claim(DEAD)}, SEMAPHORE_FLAG)
+    (status,) = read([*semaphore_keys("s2", inside=("s2", DEAD)), key])
+    assert (hosts(status.holders), status.vanished) == (["host-s2", "web3"], (DEAD,))
+    (status,) = read([*semaphore_keys("s2", inside=("s2",)), key])
+    assert (hosts(status.holders), status.waiters, status.vanished) == (["host-s2"], (), ())
 
 
 def test_nobody_has_vanished_from_a_list_that_hides_keys() -> None:

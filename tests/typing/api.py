@@ -49,7 +49,7 @@ def sessions(client: consul_lock.Client) -> None:
 
 
 def others(client: consul_lock.Client) -> None:
-    semaphore = consul_lock.Semaphore("a", 3, client=client, hold_off=5, heartbeat=1.0, ttl=20)
+    semaphore = consul_lock.Semaphore("a", 3, client=client, heartbeat=1.0, ttl=20)
     with semaphore(timeout=5, n=2) as entered:
         assert_type(entered, consul_lock.Semaphore)
     assert_type(semaphore.acquire(n=2), bool)
