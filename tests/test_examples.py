@@ -27,12 +27,6 @@ EXPECTED = {
         "with a limit of 4: True",
         "holders: 3",
     ],
-    "hold_off.py": [
-        "its slot is free at once: False",
-        "and when the hold-off is over: True",
-        "the one that vanished was told: session-invalid",
-        "without a hold-off it is there within half of it: True",
-    ],
     "read_write.py": [
         "the writer is alone",
         "a reader got in beside it: False",

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from consul_lock import ConfigError, Conflict, LockLost, NotHeld
+from consul_lock import ConfigError, Conflict, NotHeld
 from tests.contract.faces import Sync
 from tests.contract.layouts import SEMAPHORE_FLAG
 from tests.contract.room import LOCK_DELAY, Room
@@ -120,34 +120,6 @@ def test_the_end_of_one_of_several_sessions_is_the_loss_of_all(room: Room, semap
     eventually(lambda: not set(_holders(room)) & room.operator.sessions())
 
 
-def test_who_tries_only_once_gets_the_slot_of_a_dead_holder_in_the_end(
-    room: Room, semaphore: Make
-) -> None:
-    """As a job in a crontab does: nobody is there all the time to see the hold-off pass."""
-    dead = semaphore(1)
-    assert dead.acquire()
-    # By a client that is gone: nobody is told, and nobody tidies up after it.
-    room.operator.destroy(dead.session_id)
-    room.operator.put_flags(f"{room.name}/.lock", SEMAPHORE_FLAG, _document_of_a_dead_one())
-    assert not semaphore(1).acquire(timeout=0)
-    mark = f"{room.name}/.gone/{DEAD},{LOCK_DELAY:g}"
-    assert mark in room.operator.keys(room.name)
-    assert not semaphore(1).acquire(timeout=0)  # not at once
-    late = semaphore(1)
-    eventually(lambda: late.acquire(timeout=0), message="the slot")
-    assert mark not in room.operator.keys(room.name)
-    late.release()
-    with pytest.raises(LockLost):
-        dead.release()
-
-
-DEAD = "00000000-0000-0000-0000-00000000dead"
-
-
-def _document_of_a_dead_one() -> bytes:
-    return f'{{"Limit":1,"Holders":{{"{DEAD}":true}}}}'.encode()
-
-
 def test_one_object_can_be_held_several_times(room: Room, semaphore: Make) -> None:
     """By several threads or tasks, and by one of them twice; each release ends one hold."""
     mine = semaphore(3)
@@ -255,13 +227,6 @@ def test_several_slots_of_one_shared_session_are_refused(room: Room, semaphore: 
     lock = client.actor.do(room.api.Semaphore, room.name, 3, session=session)
     with pytest.raises(ConfigError, match="session="):
         Sync(lock, client.actor).acquire(n=2)
-
-
-@pytest.mark.parametrize("hold_off", [-1, float("inf"), "3", 86401], ids=repr)
-def test_a_nonsense_hold_off_is_refused(room: Room, semaphore: Make, hold_off: Any) -> None:
-    """It is a number of seconds."""
-    with pytest.raises(ConfigError, match="hold_off="):
-        semaphore(1, hold_off=hold_off)
 
 
 def test_the_limit_has_to_be_the_same_for_all(room: Room, semaphore: Make) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future
+from time import monotonic
 from typing import Any
 
 import pytest
@@ -122,22 +123,25 @@ def test_a_dead_holders_number_is_nobodys_while_it_may_be_at_work(
     room: Room, semaphore: Make
 ) -> None:
     """Even if its slot is taken at once, as Go's clients do: Consul keeps it in lock-delay."""
-    dead = semaphore(2, room.client(room.actor(), retry_for=0.0))
+    dead, beside, late = (semaphore(2, lock_delay=6.0) for _ in range(3))
     assert dead.acquire(timeout=5)
     assert dead.slots() == (0,)
-    hasty = [semaphore(2, hold_off=0.0) for _ in range(2)]
-    assert hasty[0].acquire(timeout=5)
-    assert hasty[0].slots() == (1,)
-    remaining = dead.remaining
-    room.operator.destroy(dead.session_id)
-    assert hasty[1].acquire(timeout=30)
-    waiting = hasty[1].start("slots")
-    assert not waiting.done()
+    assert beside.acquire(timeout=5)
+    assert beside.slots() == (1,)
+    session = dead.session_id
+    destroyed = monotonic()
+    room.operator.destroy(session)
+    document = f"{room.name}/.lock"
+    without = f'{{"Limit":2,"Holders":{{"{beside.session_id}":true}}}}'.encode()
+    room.operator.put_flags(document, SEMAPHORE_FLAG, without)
+    assert late.acquire(timeout=5)
+    waiting = late.start("slots")
     assert waiting.result(60) == (0,)
-    assert remaining() == 0.0
+    assert monotonic() - destroyed >= 6.0
+    assert not dead.held
     with pytest.raises(LockLost):
         dead.release()
-    for holder in hasty:
+    for holder in (beside, late):
         holder.release()
 
 
@@ -196,7 +200,7 @@ def test_a_number_that_is_taken_away_is_a_loss(room: Room, semaphore: Make) -> N
 
 
 def test_numbers_are_keys_of_the_session(room: Room, semaphore: Make) -> None:
-    """So they go with it, and everybody can see who has which."""
+    """So they are nobody's when it ends, and everybody can see who has which."""
     mine = semaphore(2)
     assert mine.acquire(timeout=5)
     mine.slots()

@@ -9,7 +9,7 @@ thing that must not be, and no delay of any process, answer or clock can fake it
 * a process that was killed believes nothing any more.  It counts up to its last line; the killer
   holds the notebook's lock while it kills and writes, so nobody writes half a line or a late one;
 * a process whose session was destroyed goes on believing until it notices, at the latest at its
-  hold deadline, and **that is counted**: the others have to wait for that long (the hold-off);
+  hold deadline, and **that is counted**: the others have to wait for that long (the lock-delay);
 * a process that stood still must not go on believing: its first look after that comes too late
   if it was followed meanwhile;
 * between the last look and the line ``lost`` nothing is claimed: it may have noticed at any time.

@@ -66,9 +66,11 @@ class Slots:
         where = f"/v1/kv/{self.name}/.lock?flags={flags}"
         assert self.agent.request("PUT", where, value).json() is True
 
-    def stranger(self) -> str:
-        """A session with a contender key, made by hand; it lives until it is destroyed."""
-        settings = {"TTL": "3600s", "Behavior": "delete", "NodeChecks": [], "LockDelay": "0s"}
+    def stranger(self, lock_delay: float = 0.0) -> str:
+        """A session with a contender key, as Go makes it; it lives until it is destroyed."""
+        settings = {
+            "TTL": "3600s", "Behavior": "delete", "NodeChecks": [], "LockDelay": f"{lock_delay}s"
+        }  # fmt: skip
         made = self.agent.request("PUT", "/v1/session/create", settings).json()["ID"]
         where = f"/v1/kv/{self.name}/{made}?acquire={made}&flags={SEMAPHORE_FLAG}"
         assert self.agent.request("PUT", where).json() is True

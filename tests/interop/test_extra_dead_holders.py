@@ -16,7 +16,7 @@ from tests.waiting import eventually
 Go = Callable[..., Peer]
 Acquiring = Callable[[Any], "Future[float]"]
 
-HOLD_OFF = 2.0
+LOCK_DELAY = 3.0
 
 # A session that there never was.
 NOBODY = "0b4ac7b1-3a4c-4d7e-9bb5-6c9f3d1f1a11"
@@ -34,7 +34,7 @@ def test_a_holder_with_false_counts_while_it_lives(
     slots = Slots(agent, f"false/{face.name}")
     alive, dying = slots.stranger(), slots.stranger()
     slots.write(said_false(2, [alive, dying]))
-    slot = semaphore(face, slots.name, 2, client, hold_off=HOLD_OFF)
+    slot = semaphore(face, slots.name, 2, client)
     assert slot.acquire(timeout=0.3) is False
     assert run_go(agent, "-n=2", "-timeout=300ms", slots.name, "true").returncode == 1
     assert slots.document == said_false(2, [alive, dying])
@@ -47,42 +47,40 @@ def test_a_holder_with_false_counts_while_it_lives(
     slots.clear()
 
 
-def test_a_holder_that_dies_keeps_its_slot_for_the_hold_off(
+def test_a_holder_of_go_that_dies_keeps_its_slot_for_its_lock_delay(
     face: Face, client: Any, agent: Agent, acquiring: Acquiring
 ) -> None:
-    """Ours waits, in case it still works; then the document is without it, and as Go writes it."""
+    """Though its key is gone, and ours asks for less; then the document is as Go writes it."""
     slots = Slots(agent, f"dying/{face.name}")
-    alive, dying = slots.stranger(), slots.stranger()
+    alive, dying = slots.stranger(), slots.stranger(LOCK_DELAY)
     slots.write(said_false(2, [alive, dying]))
-    slot = semaphore(face, slots.name, 2, client, hold_off=HOLD_OFF)
+    slot = semaphore(face, slots.name, 2, client, lock_delay=1)
     had = acquiring(slot)
     eventually(lambda: len(slots.contenders) == 3)
     destroyed = monotonic()
     slots.destroy(dying)
-    assert had.result(60) - destroyed >= HOLD_OFF
+    assert had.result(60) - destroyed >= LOCK_DELAY
     assert slots.document == document(2, [alive, slot.session_id])
     slot.release()
     slots.destroy(alive)
     slots.clear()
 
 
-def test_the_lock_delay_is_the_hold_off_unless_told(
-    face: Face, client: Any, agent: Agent, acquiring: Acquiring
+def test_a_holder_that_there_never_was_is_pruned_at_once(
+    face: Face, client: Any, agent: Agent
 ) -> None:
-    """Seen from when we see it first: somebody who is dead already is waited for, too."""
+    """Consul knows of no lock-delay for it, nor for one whose key was deleted by hand."""
     slots = Slots(agent, f"dead/{face.name}")
     slots.write(said_false(1, [NOBODY]))
-    slot = semaphore(face, slots.name, 1, client, lock_delay=HOLD_OFF)
-    begin = monotonic()
-    had = acquiring(slot)
-    assert had.result(60) - begin >= HOLD_OFF
+    slot = semaphore(face, slots.name, 1, client)
+    assert slot.acquire(blocking=False) is True
     assert slots.document == document(1, [slot.session_id])
     slot.release()
     slots.clear()
 
 
 def test_go_prunes_at_once(agent: Agent) -> None:
-    """It knows of no hold-off: beside Go clients, ours protects from ours only."""
+    """It does not ask for the lock-delay: beside Go clients, ours protects from ours only."""
     slots = Slots(agent, "pruned")
     slots.write(document(2, [NOBODY, NOBODY[::-1]]))
     assert run_go(agent, "-n=2", "-timeout=1s", slots.name, "true").returncode == 0
@@ -92,16 +90,18 @@ def test_go_prunes_at_once(agent: Agent) -> None:
 def test_a_free_slot_beside_a_dead_holder_is_had_at_once(
     face: Face, client: Any, agent: Agent
 ) -> None:
-    """The hold-off keeps the dead one's slot, and no other."""
+    """The lock-delay keeps the dead one's slot, and no other."""
     slots = Slots(agent, f"beside/{face.name}")
-    slots.write(document(3, [NOBODY]))
-    slot = semaphore(face, slots.name, 3, client, hold_off=60.0)
+    dead = slots.stranger(60.0)
+    slots.write(document(3, [dead]))
+    slots.destroy(dead)
+    slot = semaphore(face, slots.name, 3, client)
     assert slot.acquire(blocking=False) is True
     assert slot.acquire(timeout=0.3, n=2) is False
     assert slot.acquire(blocking=False) is True
     assert slot.acquire(timeout=0.3) is False
-    assert NOBODY in slots.holders
+    assert dead in slots.holders
     slot.release()
     slot.release()
-    assert NOBODY in slots.holders
+    assert dead in slots.holders
     slots.clear()

@@ -30,21 +30,94 @@ MUTANTS = (
     ),
     CrowdMutant(
         Mutant(
-            "the hold-off is ignored",
-            "sight:hold_off",
-            "return max(core.patience,",
-            "return min(0.5,",
+            "dead holders are pruned without the lock that proves their death",
+            "pruning:_proved",
+            "return [lock, {",
+            "return [{**lock, 'Verb': 'delete'}, {",
         ),
         "semaphore",
+        "dead",
     ),
     CrowdMutant(
         Mutant(
-            "the hold-off is ours, not that of whoever has vanished",
-            "sight:hold_off",
-            "told = [share.lock_delay for share in shares if share is not None]",
-            "return core.patience",
+            "the key that is locked to prune is not that of the dead one",
+            "pruning:_proved",
+            "key = spot.contender_key(dead)",
+            "key, dead = spot.contender_key(ours), ours",
         ),
         "read/write",
+        "dead",
+    ),
+    CrowdMutant(
+        Mutant(
+            "the lock that proves the death is refused, and the holder put out all the same",
+            "pruning:_prune",
+            "        bid.guarded |= delayed\n",
+            "        if delayed:\n"
+            "            wire, last = core.client.wire, operations[-1:]\n"
+            "            yield from wire.transact(last, doing, core.rule)\n",
+        ),
+        "semaphore",
+        "dead",
+    ),
+    CrowdMutant(
+        Mutant(
+            "one who waits tries only once to prune a dead holder",
+            "lineup:wait_for_turn",
+            "    bid.guarded = frozenset()\n",
+            "",
+        ),
+        "tree",
+        "dead",
+    ),
+    CrowdMutant(
+        Mutant(
+            "a dead holder that was pruned keeps its key",
+            "pruning:_proved",
+            '{"Verb": "delete", "Key": key}',
+            '{"Verb": "unlock", "Key": key, "Session": ours}',
+        ),
+        "tree",
+        "dead",
+    ),
+    CrowdMutant(
+        Mutant(
+            "only the first of several places is pruned",
+            "pruning:prune",
+            "zip(bid.spots, seen, strict=True):",
+            "list(zip(bid.spots, seen, strict=True))[:1]:",
+        ),
+        "tree",
+        "dead",
+    ),
+    CrowdMutant(
+        Mutant(
+            "those who died while they waited are before those who wait",
+            "place:_before",
+            "for c in place.contenders if c.ours",
+            "for c in (*place.left.values(), *place.contenders) if c.ours",
+        ),
+        "read/write",
+        "dead",
+    ),
+    CrowdMutant(
+        Mutant(
+            "the keys of those who died while they waited stay",
+            "leaving:litter",
+            "if session not in guarded",
+            "if session in leaving",
+        ),
+        "read/write",
+        "dead",
+    ),
+    CrowdMutant(
+        Mutant(
+            "the numbers that the dead have left stay",
+            "leaving:litter",
+            "if others <= leaving and place.document.modify_index:",
+            "if False:",
+        ),
+        "semaphore",
         "dead",
     ),
     CrowdMutant(
@@ -154,7 +227,7 @@ MUTANTS = (
         Mutant(
             "who withdraws forgets that it may have been let in just now",
             "leaving:_withdrawn",
-            '[{"Verb": "delete-cas", "Key": key, "Index": mine.modify_index}]',
+            "[forget(key, mine.modify_index)]",
             '[{"Verb": "delete", "Key": key}]',
         ),
         "read/write",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 from collections.abc import Callable
 from typing import Any
@@ -16,6 +17,8 @@ from consul_lock._protocol.primitive import Settings
 from consul_lock._protocol.rwlock import ReadWriteCore
 from consul_lock._protocol.semaphore import SemaphoreCore
 from consul_lock._protocol.tree import TreeCore
+from consul_lock.errors import LockLost
+from tests.protocol.mutation import Mutant, applied
 from tests.protocol.rooms import Rooms
 from tests.protocol.stranger import operator
 
@@ -80,7 +83,7 @@ def test_it_is_the_lock_delay_of_the_dead_that_counts(
 @each_kind
 def test_a_waiter_is_in_soon_after_the_lock_delay(hand: Rooms, kind: Kind) -> None:
     """Nothing announces its end, so it tries again and again, without a Raft write."""
-    hand.get(holder := make(hand, kind, 20.0))
+    hand.get(holder := make(hand, kind, 25.0))
     waiter = make(hand, kind)
     died = 0.0
 
@@ -91,7 +94,7 @@ def test_a_waiter_is_in_soon_after_the_lock_delay(hand: Rooms, kind: Kind) -> No
 
     hand.when_blocked = holder_dies
     assert hand.get(waiter)
-    assert died + 20.0 <= hand.world.now <= died + 21.5
+    assert died + 25.0 <= hand.world.now <= died + 26.5
 
 
 def test_a_try_in_lock_delay_is_no_raft_write(hand: Rooms) -> None:
@@ -232,14 +235,30 @@ def test_who_waits_behind_others_leaves_pruning_to_the_first(hand: Rooms) -> Non
     """Else a hundred waiters would all ask again and again."""
     hand.get(holder := make(hand, KINDS["writer"]))
     hand.line_up(make(hand, KINDS["writer"]))
-    second = make(hand, KINDS["writer"])
-    flow = second.acquire(True, None, "me").flow
+    hand.line_up(between := make(hand, KINDS["writer"]))
+    last = make(hand, KINDS["writer"])
+    flow = last.acquire(True, None, "me").flow
     request = hand.until(flow, lambda request: request.wait > 0)
     die(hand, holder)
+    for session in between.client.pool.live:
+        operator(hand.world, f"/v1/session/destroy/{session}")
     hand.requests()
     for _ in range(3):
         request = hand.until(flow, lambda request: request.wait > 0, after=request)
-    assert "PUT txn" not in hand.requests()
+    sent = hand.requests()
+    assert "GET kv/a/b/.lock" in sent  # it has seen that the holder is dead
+    assert "PUT txn" not in sent
+
+
+@each_kind
+def test_who_learns_that_its_hold_is_lost_gives_its_place_back(hand: Rooms, kind: Kind) -> None:
+    """At once, as nobody works under it any more; the others need not wait for the lock-delay."""
+    hand.get(holder := make(hand, kind))
+    die(hand, holder)
+    with pytest.raises(LockLost):
+        hand.run(holder.release("other"))
+    assert hand.held() == {}
+    assert not holder.client.remains.times()
 
 
 # -- the numbers of slots
@@ -279,3 +298,92 @@ def test_numbers_that_the_dead_have_left_go_with_the_last_holder(hand: Rooms) ->
     assert f"{NAME}/.slot/0" in hand.held()
     hand.run(newcomer.release("me"))
     assert hand.held() == {}
+
+
+# -- wrong versions
+
+WRONG = (
+    (
+        Mutant(
+            "one dead holder in lock-delay holds up the others",
+            "pruning:_prune",
+            "bid.guarded |= delayed",
+            "bid.guarded |= set(dead) if delayed else delayed",
+        ),
+        test_one_in_lock_delay_does_not_hold_up_the_others,
+    ),
+    (
+        Mutant(
+            "only who is in the queue prunes",
+            "pruning:prune",
+            "if not bid.joined or",
+            "if bid.joined and",
+        ),
+        test_it_is_the_lock_delay_of_the_dead_that_counts,
+    ),
+    (
+        Mutant(
+            "all who wait prune",
+            "pruning:prune",
+            "if not bid.joined or",
+            "if True or",
+        ),
+        test_who_waits_behind_others_leaves_pruning_to_the_first,
+    ),
+    (
+        Mutant(
+            "who cannot be seen is dead",
+            "pruning:_proved",
+            "return [lock, {",
+            "return [{**lock, 'Verb': 'delete'}, {",
+        ),
+        test_who_lives_and_is_hidden_is_not_pruned,
+    ),
+    (
+        Mutant(
+            "those who died while they waited are let in",
+            "place:Place.waiting",
+            "for c in self.contenders if c.ours",
+            "for c in (*self.left.values(), *self.contenders) if c.ours",
+        ),
+        test_who_dies_while_it_waits_holds_up_nobody,
+    ),
+    (
+        Mutant(
+            "who waits does not try again before something changes",
+            "lineup:_poll_time",
+            "if bid.guarded else",
+            "if False else",
+        ),
+        test_a_waiter_is_in_soon_after_the_lock_delay,
+    ),
+    (
+        Mutant(
+            "the number that a dead holder has left is taken for one that nobody has had",
+            "slots:_claim",
+            "if index := seen.left_slots.get(number):",
+            "if index := 0:",
+        ),
+        test_the_number_of_a_dead_holder_is_free_after_its_lock_delay,
+    ),
+    (
+        Mutant(
+            "who has lost its place leaves its own key",
+            "leaving:_withdrawn",
+            "return [forget(key, left.modify_index)] if left else []",
+            "return []",
+        ),
+        test_who_learns_that_its_hold_is_lost_gives_its_place_back,
+    ),
+)
+
+
+@pytest.mark.parametrize("wrong, test", WRONG, ids=[wrong.story for wrong, _ in WRONG])
+def test_a_wrong_version_is_found_out(wrong: Mutant, test: Callable[..., None]) -> None:
+    """By the test that pins it."""
+    known = {"kind": KINDS["semaphore"], "dead": 60.0, "newcomer": 5.0}
+    wanted = inspect.signature(test).parameters
+    more = {name: value for name, value in known.items() if name in wanted}
+    test(**more, **({"hand": Rooms()} if "hand" in wanted else {}))
+    with applied(wrong), pytest.raises(BaseException):  # noqa: B017 - it fails anyhow
+        test(**more, **({"hand": Rooms()} if "hand" in wanted else {}))
