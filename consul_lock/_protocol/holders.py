@@ -153,7 +153,7 @@ class HoldersCore(Primitive):
         (place,) = yield from self._place()
         inside = [c for c in place.contenders if place.holds(c.session)]
         there = [parse(c.session, c.about, c.modify_index) for c in inside]
-        return there + [place.once(session) for session in sorted(place.vanished())]
+        return there + [place.holder(session) for session in sorted(place.vanished())]
 
     def line(self) -> Flow[list[Holder]]:
         (place,) = yield from self._place()

@@ -54,7 +54,7 @@ class Place(NamedTuple):
         """
         return frozenset() if self.filtered else frozenset(self.document.holders) - self.sessions
 
-    def once(self, session: str) -> Holder:
+    def holder(self, session: str) -> Holder:
         """Who it was that died, or is hidden, by what its key says, if that is there still."""
         left = self.left.get(session)
         return told(session, left.about) if left else Holder(session, foreign=True)

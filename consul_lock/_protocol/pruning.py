@@ -52,7 +52,7 @@ def prune(core: HoldersCore, bid: Bid, seen: tuple[Place, ...]) -> Flow[bool]:
 def _prune(core: HoldersCore, bid: Bid, spot: Spot, place: Place) -> Flow[bool]:
     most = (core.operations_most - 1) // 2
     while dead := sorted(place.vanished() - bid.guarded)[:most]:
-        operations = [op for session in dead for op in _proved(spot, session, bid.leader)]
+        operations = [op for session in dead for op in proved(spot, session, bid.leader)]
         operations.append(change(spot, place, places.leave(place, dead)))
         doing = f"pruning dead holders of {core.key!r}"
         request = core.client.wire.transaction(operations, doing, core.rule)
@@ -72,7 +72,7 @@ def _prune(core: HoldersCore, bid: Bid, spot: Spot, place: Place) -> Flow[bool]:
     return False
 
 
-def _proved(spot: Spot, dead: str, ours: str) -> list[dict[str, Any]]:
+def proved(spot: Spot, dead: str, ours: str) -> list[dict[str, Any]]:
     """Operations that are refused unless a holder is dead, and its lock-delay over.  They leave
     nothing: its key is made ours and deleted, whether it was there or not."""
     key = spot.contender_key(dead)

@@ -213,7 +213,7 @@ def _document(key: str, place: Place, flags: int) -> Status:
     inside = [c for c in place.contenders if place.holds(c.session)]
     hidden = sorted(document.holders.keys() - {c.session for c in inside} - set(gone))
     holders = [parse(c.session, c.about, c.modify_index) for c in inside]
-    holders += [place.once(session) for session in (*hidden, *gone)]
+    holders += [place.holder(session) for session in (*hidden, *gone)]
     semaphore = place.kind is SEMAPHORE
     waiting = [c for c in place.contenders if not place.holds(c.session) and c.session == c.leader]
     return Status(

@@ -31,7 +31,7 @@ MUTANTS = (
     CrowdMutant(
         Mutant(
             "dead holders are pruned without the lock that proves their death",
-            "pruning:_proved",
+            "pruning:proved",
             "return [lock, {",
             "return [{**lock, 'Verb': 'delete'}, {",
         ),
@@ -41,7 +41,7 @@ MUTANTS = (
     CrowdMutant(
         Mutant(
             "the key that is locked to prune is not that of the dead one",
-            "pruning:_proved",
+            "pruning:proved",
             "key = spot.contender_key(dead)",
             "key, dead = spot.contender_key(ours), ours",
         ),
@@ -73,7 +73,7 @@ MUTANTS = (
     CrowdMutant(
         Mutant(
             "a dead holder that was pruned keeps its key",
-            "pruning:_proved",
+            "pruning:proved",
             '{"Verb": "delete", "Key": key}',
             '{"Verb": "unlock", "Key": key, "Session": ours}',
         ),

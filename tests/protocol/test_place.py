@@ -255,8 +255,8 @@ def test_who_has_died_waits_no_more_and_is_known_by_the_name_of_its_key(kind: Ki
     assert (place.vanished(), place.left.keys()) == ({DEAD}, {DEAD, WAITED})
     assert [contender.session for contender in place.contenders] == ["alive"]
     assert not place.contends(DEAD)
-    assert place.once(DEAD).host == "web3"
-    assert place.once("somebody").foreign
+    assert place.holder(DEAD).host == "web3"
+    assert place.holder("somebody").foreign
     assert place.ahead("new") is None
 
 

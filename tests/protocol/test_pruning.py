@@ -333,7 +333,7 @@ WRONG = (
     (
         Mutant(
             "who cannot be seen is dead",
-            "pruning:_proved",
+            "pruning:proved",
             "return [lock, {",
             "return [{**lock, 'Verb': 'delete'}, {",
         ),
