@@ -38,7 +38,7 @@ from consul_lock.errors import Unavailable
 
 log = logging.getLogger("consul_lock")
 
-# Seconds that a caller waits for the clean-up after its own exception; it goes on without.
+# Seconds that closing waits for clean-ups under way.
 _CLEAN_UP = 5.0
 
 
@@ -81,7 +81,7 @@ class AsyncioDriver:
             return await self._drive(job.flow)
         except BaseException as error:
             if job.undo is not None:
-                await self._clean_up(job.undo, error)
+                await self._clean_up(job.undo, error, job.grace(error, clock()))
             raise
 
     async def _drive(self, flow: Flow[Any]) -> Any:
@@ -205,11 +205,13 @@ class AsyncioDriver:
                 await self.close()
             raise
 
-    async def _clean_up(self, undo: Callable[[], Flow[None]], error: BaseException) -> None:
+    async def _clean_up(
+        self, undo: Callable[[], Flow[None]], error: BaseException, patience: float
+    ) -> None:
         """In a task of its own: cancelling the caller does not reach it, and is not forgotten."""
         task = asyncio.get_running_loop().create_task(self._drive(undo()), name="consul-lock-undo")
         self._track(task)
-        end = clock() + _CLEAN_UP
+        end = clock() + patience
         cancelled = None
         while not task.done() and clock() < end:
             try:

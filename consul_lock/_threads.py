@@ -37,7 +37,7 @@ from consul_lock.config import Config
 
 log = logging.getLogger("consul_lock")
 
-# Seconds that a caller waits for the clean-up after its own exception; it goes on without.
+# Seconds that closing waits for clean-ups under way.
 _CLEAN_UP = 5.0
 
 
@@ -75,11 +75,11 @@ class ThreadDriver:
         """Run a flow to its end; after any exception run its clean-up, and raise."""
         try:
             return self._drive(job.flow)
-        except BaseException:
+        except BaseException as error:
             # A signal handler's exception may have struck between the steps of the flow.
             job.flow.close()
             if job.undo is not None:
-                self._clean_up(job.undo)
+                self._clean_up(job.undo, job.grace(error, clock()))
             raise
 
     def _drive(self, flow: Flow[Any]) -> Any:
@@ -164,7 +164,7 @@ class ThreadDriver:
                 raise
         return thread
 
-    def _clean_up(self, undo: Callable[[], Flow[None]]) -> None:
+    def _clean_up(self, undo: Callable[[], Flow[None]], patience: float) -> None:
         """On a thread of its own, as no signal handler raises its exception there."""
         try:
             thread = self._start(lambda: self._drive(undo()), "consul-lock-undo")
@@ -172,7 +172,7 @@ class ThreadDriver:
             # The interpreter is ending and starts no more threads.
             self._drive(undo())
             return
-        thread.join(_CLEAN_UP)
+        thread.join(patience)
 
     @property
     def closed(self) -> bool:

@@ -28,8 +28,8 @@ CONNECT_TIMEOUT = 3.0
 """Seconds.  An agent is on this host or near it; a lost SYN is sent again after one second."""
 REQUEST_TIMEOUT = 10.0
 """Seconds.  A Consul without a leader holds a request for up to 7.4 s and may then answer it."""
-RETRY_FOR = 20.0
-"""Seconds.  An election after the death of a leader takes up to 18.6 s with default settings."""
+RETRY_FOR = 30.0
+"""Seconds.  An election after the death of a leader took up to 27.8 s with default settings."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -148,7 +148,15 @@ class ConfigError(ConsulLockError, ValueError):
 
 class Refused(ConfigError):
     """The server does not accept a setting or a value: a TTL out of its range, too large a
-    value, a health check that does not exist."""
+    value, a health check that does not exist.
+
+    ``temporary`` is true if that may change by itself: a health check that a session is to be
+    bound to fails, or is not registered (yet).  Waiting calls wait for it.
+    """
+
+    def __init__(self, message: str = "", *, temporary: bool = False, **about: Any) -> None:
+        super().__init__(message, **about)
+        self.temporary = temporary
 
 
 class ClockSkew(ConsulLockError):

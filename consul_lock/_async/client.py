@@ -25,7 +25,7 @@ class Client:
     CONSUL_HTTP_SSL for one that is of the environment too or has no scheme.
     Times are seconds: ``connect_timeout`` to connect, ``request_timeout`` for one request (10,
     as a Consul without a leader holds one for 7.4 s and then answers well), ``retry_for`` to
-    keep trying while Consul gives errors (20: a cluster is without a leader for 15 to 19 s).
+    keep trying while Consul gives errors (30: an election took 27.8 s).
 
     Raises `ConfigError` for settings that cannot work.  Nothing is sent before the first use.
     """
@@ -49,7 +49,7 @@ class Client:
         partition: str | None = None,
         connect_timeout: float = 3.0,
         request_timeout: float = 10.0,
-        retry_for: float = 20.0,
+        retry_for: float = 30.0,
     ) -> None:
         self._set_up(
             Config.resolve(
@@ -84,7 +84,12 @@ class Client:
         self.config = config
         self._driver = AsyncioDriver(config)
         self._core = ClientCore(
-            self._driver, identity(), query=config.query(), retry_for=config.retry_for
+            self._driver,
+            identity(),
+            query=config.query(),
+            retry_for=config.retry_for,
+            connect_timeout=config.connect_timeout,
+            request_timeout=config.request_timeout,
         )
         core = self._core
         self._driver.holding = lambda: bool(core.holds)

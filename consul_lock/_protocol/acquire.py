@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from consul_lock._protocol.attempt import Attempt
 from consul_lock._protocol.flow import Flow, Now, Spawn, Wait
 from consul_lock._protocol.hold import Grant, Hold
+from consul_lock._protocol.patience import Patience
 from consul_lock._protocol.persist import not_for_oneself, persist
 from consul_lock._protocol.release import end_all
 from consul_lock._protocol.watch import watch
@@ -21,14 +22,18 @@ _LOOK_AFTER = 0.005
 
 def acquire(lock: Primitive, attempt: Attempt, wait: float | None) -> Flow[bool]:
     """Whether the lock was had within so many seconds; None: wait for ever."""
-    if wait:
-        now = yield Now()
-        attempt.deadline = now + wait
+    patience = attempt.patience = lock.patience_of(attempt, wait)
+    return patience.bound(_acquire(lock, attempt, patience))
+
+
+def _acquire(lock: Primitive, attempt: Attempt, patience: Patience) -> Flow[bool]:
+    if attempt.blocking:
+        attempt.deadline = patience.end
     if not (yield from _turn(lock, attempt)):
         return False
     while True:
         if attempt.given is None or attempt.given.session.gone:
-            attempt.given = yield from persist(lock, attempt)
+            attempt.given = yield from persist(lock.contend, attempt)
         if attempt.given is None:
             yield from _abandon(lock, attempt)
             return False
@@ -44,6 +49,7 @@ def _turn(lock: Primitive, attempt: Attempt) -> Flow[bool]:
     if turns.enter(attempt):
         return True
     if not attempt.blocking:
+        yield from _see_that_it_is_held(lock, attempt)
         return False
     not_for_oneself(lock, attempt)
     while not attempt.admitted:
@@ -52,10 +58,29 @@ def _turn(lock: Primitive, attempt: Attempt) -> Flow[bool]:
             now = yield Now()
             remaining = attempt.deadline - now
             if remaining <= 0 and turns.withdraw(attempt):
+                yield from _see_that_it_is_held(lock, attempt)
                 return False
         assert attempt.signal is not None
         yield Wait(attempt.signal, remaining)
+    now = yield Now()
+    assert attempt.patience is not None
+    overdue = attempt.patience.overdue(now)
+    if overdue is not None:
+        raise overdue
     return True
+
+
+def _see_that_it_is_held(lock: Primitive, attempt: Attempt) -> Flow[None]:
+    """Whoever of this process is before us may not have it, but wait for a Consul that does not
+    answer, or be cleaning up after that: then nobody can say that it is held."""
+    contact = lock.client.contact
+    if contact.trouble is None:
+        return
+    now = yield Now()
+    wanted = {claim.resource for claim in attempt.claims}
+    held = [h for h in list(lock.client.holds) if h.counts(now)]
+    if not any(claim.resource in wanted for hold in held for claim in hold.attempt.claims):
+        raise contact.again()
 
 
 def _begin(lock: Primitive, attempt: Attempt, grant: Grant) -> Flow[bool]:

@@ -15,15 +15,24 @@ from consul_lock.errors import ConfigError, PermissionDenied, Refused, Unavailab
 
 T = TypeVar("T")
 
-# Answers of status 500 that say for certain that nothing was carried out.
-_NOT_APPLIED = ("No cluster leader", "rpc error getting client", "node is not the leader")
+# Answers of status 500 that say for certain that nothing was carried out.  The last three come
+# from an agent that was just started: it knows no server yet, or the servers do not know it.
+_NOT_APPLIED = (
+    "No cluster leader",
+    "rpc error getting client",
+    "node is not the leader",
+    "No known Consul servers",
+    "No path to datacenter",
+    "Missing node registration",
+)
+
+# Answers of status 500 about a health check that a session is to be bound to.  Checks come and
+# go: an agent that was just started has not told the servers of its own yet.
+_CHECKS = ("Missing check", "is in critical state")
 
 # Answers of status 500 (or 400) that blame what was asked for.
 _BAD_SETTING = (
     "Invalid Session TTL",
-    "Missing check",
-    "is in critical state",
-    "Missing node registration",
     "missing unit",
     "invalid key name",
     "Invalid behavior",
@@ -31,6 +40,10 @@ _BAD_SETTING = (
     "exceeds",
     "too large",
 )
+
+# The statuses that an agent gives where it does not fail (a 404 that says nothing is missing is
+# told apart by whoever asked: see `records.found` and `records.renewed`).
+_AGENTS = (400, 403, 405, 409, 413)
 
 TRANSACTION_MOST = 64
 """Operations of one transaction at most: Consul up to 1.13 takes no more, later ones 128."""
@@ -41,6 +54,10 @@ _RETRY_AFTER_MAX = 60.0
 
 # One answer's text in an error message: enough to recognise it, not a page of HTML.
 _EXCERPT = 200
+
+
+class NotConsul(ConfigError):
+    """An answer that no agent of Consul gives.  `Contact` decides what becomes of it."""
 
 
 class Outcome(NamedTuple):
@@ -91,31 +108,59 @@ def check(reply: Reply, doing: str, rule: str) -> None:
     ``doing`` says what was tried, ``rule`` is the ACL rule that it needs.
     """
     status = reply.status
-    if status == 200:
+    page = reply.body[:64].lstrip()[:1] == b"<"
+    if status == 200 and not page:
         return
     text = excerpt(reply.body)
-    if status in (401, 403) or "Permission denied" in text or "ACL not found" in text:
+    if status == 429 or status >= 500:
+        _failed(reply, text, doing, rule)
+    if page or status not in _AGENTS:
+        raise _not_consul(reply, text, doing)
+    if status == 403 or _is_denial(text):
         raise denied(text, doing, rule)
-    if status in (301, 302, 303, 307, 308):
-        target = reply.headers.get("location", "elsewhere")
-        raise ConfigError(
-            f"{doing}: the server redirects to {target!r} instead of answering; is the address"
-            " that of a Consul agent, and is the name clean (no '//', no '..')?"
-        )
     if status == 413:
         raise Refused(f"{doing}: the value is too large for this server ({text}); store less")
-    if status == 429 or status >= 500:
-        _unavailable(reply, text, doing)
-    if status == 404 or text.startswith("<"):
-        raise ConfigError(
-            f"{doing}: the server answered {status} {text!r}, which no Consul agent would;"
-            " does the address point to Consul?"
-        )
     raise Refused(f"{doing}: Consul refused it with status {status}: {text}")
 
 
-def _unavailable(reply: Reply, text: str, doing: str) -> None:
+def _is_denial(text: str) -> bool:
+    return "Permission denied" in text or "ACL not found" in text
+
+
+def _not_consul(reply: Reply, text: str, doing: str) -> NotConsul:
+    status = reply.status
+    if status in (301, 302, 303, 307, 308):
+        target = reply.headers.get("location", "elsewhere")
+        return NotConsul(
+            f"{doing}: the server redirects to {target!r} instead of answering; is the address"
+            " that of a Consul agent, and is the name clean (no '//', no '..')?"
+        )
+    if status == 200:
+        return _not_json(text, doing)
+    return NotConsul(
+        f"{doing}: the server answered {status} {text!r}, which no Consul agent would;"
+        " does the address point to Consul?"
+    )
+
+
+def _not_json(text: str, doing: str) -> NotConsul:
+    return NotConsul(
+        f"{doing}: the answer is not JSON but {text!r}; does the address"
+        " point to a Consul agent, or to something in front of it that wants a login?"
+    )
+
+
+def _failed(reply: Reply, text: str, doing: str, rule: str) -> None:
+    """Raise the error for an answer that says that the server could not do it."""
     status, retry_after = reply.status, _retry_after(reply)
+    if _is_denial(text):
+        raise denied(text, doing, rule)
+    if any(part in text for part in _CHECKS):
+        raise Refused(
+            f"{doing}: Consul refused it: {text}: a session is bound to that health check, which"
+            " has to be registered on its node, and passing",
+            temporary=True,
+        )
     if any(part in text for part in _BAD_SETTING):
         raise Refused(f"{doing}: Consul refused it: {text}")
     if status == 429:
@@ -157,10 +202,7 @@ def decode(reply: Reply, doing: str) -> Any:
     try:
         return json.loads(str(reply.body, "utf-8"))
     except ValueError as error:
-        raise ConfigError(
-            f"{doing}: the answer is not JSON but {excerpt(reply.body)!r}; does the address"
-            " point to a Consul agent, or to something in front of it that wants a login?"
-        ) from error
+        raise _not_json(excerpt(reply.body), doing) from error
 
 
 def understood(doing: str, build: Callable[[Any], T], document: Any) -> T:
@@ -168,7 +210,7 @@ def understood(doing: str, build: Callable[[Any], T], document: Any) -> T:
     try:
         return build(document)
     except (AttributeError, LookupError, TypeError, ValueError) as error:
-        raise ConfigError(
+        raise NotConsul(
             f"{doing}: the answer is JSON, but not that of a Consul agent"
             f" ({excerpt(json.dumps(document).encode())}); does the address point to Consul?"
         ) from error

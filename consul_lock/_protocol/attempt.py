@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from consul_lock._protocol.hold import Grant, Hold
     from consul_lock._protocol.holder import About
     from consul_lock._protocol.line import Entry, Remnant
+    from consul_lock._protocol.patience import Patience
     from consul_lock._protocol.records import Found, Terms
     from consul_lock._protocol.session import Session
 
@@ -52,8 +53,13 @@ class Attempt:
         """What came of it."""
         self.complained = False
         """It was said that somebody has written over a lock that is waited for."""
-        self.trouble: tuple[float, int] | None = None
-        """Since when, and how many times in a row, Consul has failed us."""
+        self.patience: Patience | None = None
+        """How long it goes on while Consul fails; made when it begins."""
+
+    @property
+    def placed(self) -> bool:
+        """Whether it has a place in a queue of Consul's, which it would lose."""
+        return False
 
     @property
     def sessions(self) -> Sequence[Session]:
@@ -96,6 +102,10 @@ class LockAttempt(Attempt):
         """That read cannot have been an old picture."""
         self.refused = False
         """Consul has refused us the lock at least once."""
+
+    @property
+    def placed(self) -> bool:
+        return self.queued
 
     def forget_what_was_seen(self) -> None:
         self.seen = None

@@ -110,6 +110,10 @@ class Bid(Attempt):
         self.spots, self.claims, self.rooms = spots, claims, claims
 
     @property
+    def placed(self) -> bool:
+        return self.joined
+
+    @property
     def sessions(self) -> list[Session]:
         return self.group
 

@@ -8,6 +8,7 @@ from typing import Any
 from consul_lock._protocol import records
 from consul_lock._protocol import terms as rules
 from consul_lock._protocol.answer import Outcome
+from consul_lock._protocol.contact import Contact
 from consul_lock._protocol.flow import Call, Flow, Now, Request, Spawn
 from consul_lock._protocol.hold import Hold, Holds
 from consul_lock._protocol.pool import Pool
@@ -34,10 +35,15 @@ class ClientCore:
         identity: Identity,
         *,
         query: tuple[tuple[str, str], ...] = (),
-        retry_for: float = 20.0,
+        retry_for: float = 30.0,
+        connect_timeout: float = 3.0,
+        request_timeout: float = 10.0,
     ) -> None:
-        self.wire = Wire(query)
+        self.contact = Contact()
+        self.wire = Wire(self.contact, query)
         self.retry_for = retry_for
+        self.connect_timeout = connect_timeout
+        self.request_timeout = request_timeout
         self.holds = Holds()
         self._begin(surroundings, identity)
 

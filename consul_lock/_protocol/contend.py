@@ -72,7 +72,6 @@ def _new_session(lock: LockCore, attempt: LockAttempt) -> Flow[Session]:
     attempt.queued = attempt.joined = attempt.exposed = False
     attempt.forget_place()
     attempt.session = yield from lock.session_for(attempt)
-    attempt.trouble = None
     return attempt.session
 
 
@@ -91,7 +90,6 @@ def _take(lock: LockCore, attempt: LockAttempt) -> Flow[Outcome]:
         request = _taking(lock, attempt, session, since)
     attempt.exposed = True
     outcome = yield from lock.client.write(session, request)
-    attempt.trouble = None
     return outcome
 
 

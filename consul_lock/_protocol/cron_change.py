@@ -123,8 +123,14 @@ def change(
     Errors of Consul are ridden out for ``within`` seconds (None: the client's ``retry_for``).
     ``force``: also what is no record.
     """
-    patience, record = Patience(client, within), known
-    altered: CronRecord | None = None
+    patience = Patience(client, within=within)
+    return patience.bound(_change(patience, client, known, alter, force))
+
+
+def _change(
+    patience: Patience, client: ClientCore, known: CronRecord, alter: Alter, force: bool
+) -> Flow[CronRecord | None]:
+    record, altered = known, None
     for _ in range(TRIES_MOST):
         try:
             if altered is not None:
@@ -136,7 +142,7 @@ def change(
             altered = alter(record)
             if altered is None:
                 return None
-            written = yield from _write(client, altered, record.index, patience.left)
+            written = yield from _write(client, altered, record.index)
         except Unavailable as error:
             failed: Unavailable | None = error
         else:
@@ -158,12 +164,7 @@ def too_many(record: CronRecord) -> Unavailable:
     )
 
 
-def _write(
-    client: ClientCore, altered: CronRecord, index: int, left: Callable[[], Flow[float | None]]
-) -> Flow[CronRecord | None]:
-    timeout = yield from left()
+def _write(client: ClientCore, altered: CronRecord, index: int) -> Flow[CronRecord | None]:
     doing = f"writing the record {altered.key!r}"
-    outcome = yield from client.wire.transact(
-        [cas(altered, index)], doing, rule(altered.name), timeout=timeout
-    )
+    outcome = yield from client.wire.transact([cas(altered, index)], doing, rule(altered.name))
     return replace(altered, index=outcome.raft_index) if outcome.done else None

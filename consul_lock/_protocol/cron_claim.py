@@ -70,6 +70,9 @@ class Claim:
 
     def flow(self, at: float | None) -> Flow[CronRun[Any]]:
         """Claim the slot of this time (None: of now)."""
+        return self._patience.bound(self._flow(at))
+
+    def _flow(self, at: float | None) -> Flow[CronRun[Any]]:
         yield from self._firing.begin(at)
         self.slot = self._firing.slot
         if (yield from self._firing.late()):

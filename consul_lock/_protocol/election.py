@@ -9,8 +9,7 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from consul_lock._protocol.acquire import acquire
-from consul_lock._protocol.attempt import LockAttempt
+from consul_lock._protocol.attempt import Attempt, LockAttempt
 from consul_lock._protocol.client import ClientCore
 from consul_lock._protocol.flow import Flow, Job, Now
 from consul_lock._protocol.hold import Hold
@@ -18,11 +17,11 @@ from consul_lock._protocol.holder import About, parse
 from consul_lock._protocol.lock import LockCore
 from consul_lock._protocol.names import LockKeys
 from consul_lock._protocol.observer import Leader, Observer, leader_in
+from consul_lock._protocol.patience import Patience
 from consul_lock._protocol.persist import until_let_go
 from consul_lock._protocol.primitive import Settings
 from consul_lock._protocol.records import encode
 from consul_lock._protocol.state import State
-from consul_lock._protocol.undo import undo_acquire
 from consul_lock._protocol.verdict import check_session, lock_operation
 from consul_lock._protocol.waiting import waiting_time
 from consul_lock.errors import AlreadyHeld, ConfigError, Conflict, LockLost, NotHeld
@@ -75,8 +74,15 @@ class ElectionCore(LockCore):
         wait = waiting_time(True, timeout)
         attempt = self.attempt(owner, wait != 0)
         attempt.about = self._saying(value)
-        entering = self.had(acquire(self, attempt, wait), timeout)
-        return Job(self._campaign(entering), lambda: undo_acquire(self, attempt))
+        job = self.acquiring(attempt, wait)
+        return job._replace(flow=self._campaign(self.had(job, timeout)))
+
+    def patience_of(self, attempt: Attempt, wait: float | None) -> Patience:
+        """A candidate without a limit goes on for ever, once Consul has answered: what it is to do
+        is wanted whenever Consul, or a health check of its own, comes back."""
+        if not attempt.blocking or wait is not None:
+            return super().patience_of(attempt, wait)
+        return Patience(self.client, endless=lambda: True, name=self.name)
 
     def _campaign(self, entering: Flow[None]) -> Flow[None]:
         now = yield Now()

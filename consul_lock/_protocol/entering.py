@@ -80,7 +80,6 @@ def _gather(core: HoldersCore, bid: Bid) -> Flow[None]:
         session = yield from core.session_for(bid)
         bid.group.append(session)
         bid.session = bid.group[0]
-        bid.trouble = None
 
 
 def _agree(core: HoldersCore, bid: Bid, seen: tuple[Place, ...]) -> Flow[None]:

@@ -18,7 +18,12 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Mapping
 from typing import Any, NamedTuple, Protocol, TypeVar
 
+from consul_lock.errors import Unavailable
+
 T = TypeVar("T")
+
+# Seconds that a caller waits for the clean-up after its own exception, and after one of Consul's.
+_CLEAN_UP, _CLEAN_UP_FAILED = 5.0, 1.0
 
 
 class Reply(NamedTuple):
@@ -132,3 +137,15 @@ class Job(NamedTuple):
 
     flow: Flow[Any]
     undo: Callable[[], Flow[None]] | None = None
+    limit: Callable[[], float | None] = lambda: None
+    """Until when (driver's clock) the caller waits for anything at all; None: no limit."""
+
+    def grace(self, error: BaseException, now: float) -> float:
+        """Seconds that the caller waits for the clean-up, which goes on behind after that.
+
+        If Consul has failed it will hardly be done soon.
+        """
+        if not isinstance(error, Unavailable):
+            return _CLEAN_UP
+        limit = self.limit()
+        return _CLEAN_UP_FAILED if limit is None else max(0.0, limit - now)

@@ -73,7 +73,6 @@ def _where_we_stand(lock: MultiLockCore, attempt: BundleAttempt) -> Flow[tuple[S
     if session is None or session.gone:
         attempt.exposed = False
         session = attempt.session = yield from lock.session_for(attempt)
-        attempt.trouble = None
     if attempt.pairs is None:
         attempt.pairs = yield from _look(lock, attempt, session)
     return session, stand(lock.keys, attempt.pairs, session, alone=attempt.alone)
@@ -86,9 +85,6 @@ def _look(lock: MultiLockCore, attempt: BundleAttempt, session: Session) -> Flow
         return {}
     found = yield from read(lock.client, lock.keys, attempt.known or frozenset(noted))
     attempt.known = frozenset(found)
-    if not session.uncertain:
-        # After a write without an answer only a write with one shows that all is well again.
-        attempt.trouble = None
     return found
 
 
@@ -106,7 +102,6 @@ def _take(lock: MultiLockCore, attempt: BundleAttempt, session: Session) -> Flow
     request = lock.client.wire.transaction(operations, f"locking {lock.name!r}", lock.rule)
     attempt.exposed = True
     outcome = yield from lock.client.write(session, request)
-    attempt.trouble = None
     return outcome
 
 
@@ -153,7 +148,6 @@ def _wait(
         return
     wait = yield from _time_left(attempt, _POLL)
     found = yield from lock.client.wire.get(pair.key, pair.modify_index, wait)
-    attempt.trouble = None
     seen = found.pair
     # Of an index that went backwards (a restored snapshot) nothing may be concluded.
     if seen is not None and seen.modify_index >= pair.modify_index:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 from consul_lock._protocol import answer
 from consul_lock._protocol.flow import Flow, Reply, Request
@@ -97,7 +96,7 @@ def _node_checks(wire: Wire, node: str) -> Request:
             entries,
         )
 
-    return _get(wire, f"/v1/health/node/{node}", parse)
+    return wire.ask(f"/v1/health/node/{node}", parse)
 
 
 def liveness(wire: Wire, session: str) -> Flow[tuple[bool, int]]:
@@ -107,11 +106,5 @@ def liveness(wire: Wire, session: str) -> Flow[tuple[bool, int]]:
         found = checked(reply, f"reading session {session}", SESSION_RULE)
         return bool(found), int(reply.headers.get("x-consul-index") or 0)
 
-    seen: tuple[bool, int] = yield _get(wire, f"/v1/session/info/{session}", parse)
+    seen: tuple[bool, int] = yield wire.ask(f"/v1/session/info/{session}", parse)
     return seen
-
-
-def _get(wire: Wire, path: str, parse: Any) -> Request:
-    # The wire's own way to describe a request, with datacenter and namespace.
-    request: Request = wire._http.get(parse, path)
-    return request

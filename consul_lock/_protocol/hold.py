@@ -11,7 +11,7 @@ from consul_lock._protocol import state
 from consul_lock._protocol.answer import Outcome
 from consul_lock._protocol.flow import Flow, Signal
 from consul_lock._protocol.state import Event, State
-from consul_lock.errors import LossReason
+from consul_lock.errors import LossReason, PermissionDenied, Refused, Unavailable
 
 if TYPE_CHECKING:
     from consul_lock._protocol.attempt import Attempt
@@ -120,9 +120,20 @@ class Hold:
         return self.expired
 
     def leave(self, write: Flow[Outcome]) -> Flow[Outcome]:
-        """Send a release of it.  What was sent before without an answer stays in doubt."""
+        """Send a release of it.  What was sent before without an answer stays in doubt.
+
+        An answer that says for certain that nothing was carried out leaves no doubt either, or
+        the next try would take a lock that was lost meanwhile for one that it has released.
+        """
         before, self.unanswered = self.unanswered, True
-        outcome = yield from write
+        try:
+            outcome = yield from write
+        except (PermissionDenied, Refused):
+            self.unanswered = before
+            raise
+        except Unavailable as error:
+            self.unanswered = before or error.uncertain
+            raise
         self.unanswered = before
         return outcome
 

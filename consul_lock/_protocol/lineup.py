@@ -52,7 +52,6 @@ def write(
     request = core.client.wire.transaction(operations, doing, core.rule)
     bid.asked = bid.exposed = True
     outcome = yield from core.client.write(bid.group[0], request, bid.group[1:])
-    bid.trouble = None
     return outcome
 
 
@@ -99,7 +98,6 @@ def _watch_ahead(core: HoldersCore, bid: Bid, spot: Spot, ahead: Contender) -> F
     key = spot.contender_key(ahead.session)
     wait = yield from _poll_time(core, bid)
     found = yield from core.client.wire.get(key, ahead.modify_index, wait)
-    bid.trouble = None
     unmoved = found.pair is not None and found.pair.modify_index == ahead.modify_index
     if unmoved and (yield from _undisturbed(core, bid, spot)):
         return
@@ -119,7 +117,6 @@ def _watch_all(core: HoldersCore, bid: Bid, spot: Spot, place: Place) -> Flow[No
     wait = yield from _poll_time(core, bid)
     index = max(place.raft_index, bid.waited.get(spot.prefix, 0))
     found = yield from core.client.wire.tree(spot.prefix, index=index, wait=wait)
-    bid.trouble = None
     # The index of a prefix is higher than that of all its keys once one was deleted.
     bid.waited[spot.prefix] = found.raft_index if found.raft_index >= index else 0
     if len(bid.spots) == 1:

@@ -12,7 +12,7 @@ from consul_lock._protocol.document import SEMAPHORE_FLAG
 from consul_lock._protocol.flow import Flow, Job, Now, Sleep
 from consul_lock._protocol.glance import one, whole
 from consul_lock._protocol.holder import Holder
-from consul_lock._protocol.persist import Trouble, ride_out
+from consul_lock._protocol.patience import Patience
 from consul_lock._protocol.records import Found
 from consul_lock._protocol.status import Status
 from consul_lock.errors import ConsulLockError, Unavailable
@@ -84,7 +84,10 @@ class Lookout:
 
     def _following(self) -> Flow[list[Status] | None]:
         """The next picture that differs from the one that was shown last."""
-        trouble: Trouble | None = None
+        patience = Patience(self._client)
+        return (yield from patience.bound(self._follow(patience)))
+
+    def _follow(self, patience: Patience) -> Flow[list[Status] | None]:
         while True:
             started = yield Now()
             wait = self._patience(started)
@@ -93,10 +96,13 @@ class Lookout:
             try:
                 seen = yield from self._look(wait)
             except Unavailable as error:
+                failed: Unavailable | None = error
+            else:
+                failed = None
+            if failed is not None:
                 self._index = 0
-                trouble = yield from ride_out(self._client, error, trouble, self._deadline)
+                yield from patience.ride_out(failed, self._deadline)
                 continue
-            trouble = None
             if seen != self._shown:
                 self._shown = seen
                 return seen

@@ -8,14 +8,12 @@ from typing import Any
 from consul_lock._protocol.client import ClientCore
 from consul_lock._protocol.flow import Flow, Job, Now, Sleep
 from consul_lock._protocol.holder import Holder, parse
+from consul_lock._protocol.patience import Patience
 from consul_lock._protocol.records import Found, Pair
 from consul_lock.errors import Unavailable
 
 # Seconds of one blocking read; a change ends it at once.
 _POLL = 10.0
-
-# Seconds between tries after an error, at most.
-_RETRY = 1.0
 
 # Seconds that an answer without news must have taken, else we pause so long: Consul may wake
 # us for nothing, and a proxy may cut long polls short.
@@ -58,17 +56,21 @@ class Observer:
 
     def next(self) -> Job:
         """The leader, once it is another one, or says something else, than shown last."""
-        return Job(self._next())
+        patience = Patience(self._client)
+        return Job(patience.bound(self._next(patience)))
 
-    def _next(self) -> Flow[Leader | None]:
-        trouble: float | None = None
+    def _next(self, patience: Patience) -> Flow[Leader | None]:
         while True:
             try:
                 found = yield from self._look()
             except Unavailable as error:
-                trouble = yield from self._ride_out(error, trouble)
+                failed: Unavailable | None = error
+            else:
+                failed = None
+            if failed is not None:
+                self._index = 0
+                yield from patience.ride_out(failed)
                 continue
-            trouble = None
             leader = leader_in(found.pair)
             if _mark(leader) != self._shown:
                 self._shown = _mark(leader)
@@ -85,18 +87,6 @@ class Observer:
             found = yield from self._client.wire.get(self._key, consistent=True)
         self._newest = self._index = found.raft_index
         return found
-
-    def _ride_out(self, error: Unavailable, since: float | None) -> Flow[float]:
-        """Pause before the next look, or raise the error if there has been enough of it."""
-        self._index = 0
-        now = yield Now()
-        begun = now if since is None else since
-        left = begun + self._client.retry_for - now
-        if self._client.closed or left <= 0:
-            raise error
-        pause = min(_RETRY, left)
-        yield Sleep(pause / 4, pause)
-        return begun
 
 
 def _mark(leader: Leader | None) -> Any:

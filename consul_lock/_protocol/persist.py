@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from consul_lock._protocol import terms as rules
 from consul_lock._protocol.attempt import Attempt
-from consul_lock._protocol.flow import Batch, Flow, Now, Sleep, Warn
+from consul_lock._protocol.flow import Batch, Flow, Now, Warn
 from consul_lock._protocol.hold import Grant, Hold
+from consul_lock._protocol.patience import Patience
 from consul_lock._protocol.records import Pair
 from consul_lock._protocol.verdict import LOCK_FLAG, written_over
-from consul_lock.errors import AlreadyHeld, Unavailable
+from consul_lock.errors import AlreadyHeld, Refused, Unavailable
 
 if TYPE_CHECKING:
     from consul_lock._protocol.client import ClientCore
@@ -19,13 +20,6 @@ if TYPE_CHECKING:
     from consul_lock._protocol.session import Session
 
 T = TypeVar("T")
-
-Trouble = tuple[float, int]
-"""Since when there are errors (driver's clock), and how many there were."""
-
-# Seconds between tries after an error: the first, doubled each time, and the most.
-_TROUBLE_FIRST, _TROUBLE_MOST = 0.1, 2.0
-
 
 # Seconds before the next try, when others were quicker to change what we had read.
 QUICKER = (0.0, 0.02)
@@ -44,52 +38,23 @@ def too_busy(lock: Primitive, doing: str) -> Unavailable:
     )
 
 
-def persist(lock: Primitive, attempt: Attempt) -> Flow[Grant | None]:
+def persist(contend: Callable[[Any], Flow[Grant | None]], attempt: Attempt) -> Flow[Grant | None]:
     """Get it from Consul.  None: it was not to be had in time."""
+    patience = attempt.patience
+    assert patience is not None
     while True:
         try:
-            return (yield from lock.contend(attempt))
-        except Unavailable as error:
-            yield from _ride_out(lock, attempt, error)
-            attempt.forget_what_was_seen()
-
-
-def pause(times: int) -> float:
-    """Seconds to pause at most, after so many errors in a row."""
-    return float(min(_TROUBLE_FIRST * 2.0 ** min(times, 20), _TROUBLE_MOST))
-
-
-def _ride_out(lock: Primitive, attempt: Attempt, error: Unavailable) -> Flow[None]:
-    """Pause before trying again, or raise the error if there has been enough of it."""
-    if not attempt.blocking:
-        raise error
-    attempt.trouble = yield from ride_out(lock.client, error, attempt.trouble, attempt.deadline)
-
-
-def ride_out(
-    client: ClientCore, error: Unavailable, trouble: Trouble | None, deadline: float | None = None
-) -> Flow[Trouble]:
-    """Pause after an error, or raise it if there has been enough: after ``retry_for`` seconds."""
-    now = yield Now()
-    since, times = trouble or (now, 0)
-    end = since + client.retry_for
-    if deadline is not None:
-        end = min(end, deadline)
-    if client.closed or now >= end:
-        raise error
-    most = min(pause(times), end - now)
-    yield Sleep(most / 2, most)
-    return since, times + 1
+            return (yield from contend(attempt))
+        except (Unavailable, Refused) as error:
+            failed = error
+        yield from patience.ride_out(failed)
+        attempt.forget_what_was_seen()
 
 
 def patiently(client: ClientCore, once: Callable[[], Flow[T]]) -> Flow[T]:
     """Ask or do something that may be done twice.  Errors of the server are ridden out."""
-    trouble: Trouble | None = None
-    while True:
-        try:
-            return (yield from once())
-        except Unavailable as error:
-            trouble = yield from ride_out(client, error, trouble)
+    patience = Patience(client)
+    return patience.bound(_again(patience, once, lambda: None))
 
 
 def until_let_go(
@@ -97,17 +62,19 @@ def until_let_go(
 ) -> Flow[T]:
     """Give something back.  Errors of the server are ridden out while it counts as held
     (``patient``), then raised."""
-    since = 0.0
+    patience = Patience(client, retries=patient)
+    return patience.bound(_again(patience, once, hold.deadline))
+
+
+def _again(
+    patience: Patience, once: Callable[[], Flow[T]], until: Callable[[], float | None]
+) -> Flow[T]:
     while True:
         try:
             return (yield from once())
-        except Unavailable:
-            now = yield Now()
-            since = since or now
-            end = min(hold.deadline(), since + client.retry_for)
-            if not patient or client.closed or now >= end:
-                raise
-            yield Sleep(0.1, 0.4)
+        except Unavailable as error:
+            failed = error
+        yield from patience.ride_out(failed, until())
 
 
 def believe(client: ClientCore, session: Session) -> Flow[bool]:

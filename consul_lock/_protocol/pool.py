@@ -15,8 +15,9 @@ from typing import Any
 
 from consul_lock._protocol import terms as rules
 from consul_lock._protocol.flow import Batch, Flow, Now, Signal
+from consul_lock._protocol.health import seconds
 from consul_lock._protocol.pulse import Pulses
-from consul_lock._protocol.records import BEHAVIOR, SessionInfo, Terms, duration
+from consul_lock._protocol.records import BEHAVIOR, SessionInfo, Terms
 from consul_lock._protocol.session import Session
 from consul_lock._protocol.wire import Wire
 from consul_lock.errors import ConsulLockError, Refused, Unavailable
@@ -222,13 +223,14 @@ class Pool:
 
     def sweep(self, now: float, timeout: float = _DESTROY_TIMEOUT) -> Flow[None]:
         """Destroy what is condemned, and sessions of ours that nobody was told of."""
+        # However old they are: an election restarts the time of every session, so age proves
+        # nothing, and what one holds stays taken until Consul says that it is gone.
         condemned = list(self.condemned.values())
         for first in range(0, len(condemned), _SWEPT_AT_ONCE):
             sessions = condemned[first : first + _SWEPT_AT_ONCE]
             answers = yield Batch(tuple(self._wire.destruction(s.id, timeout) for s in sessions))
             for session, answer in zip(sessions, answers, strict=True):
-                expired = now - session.alive > 2 * session.terms.ttl + _GHOST
-                if expired or not isinstance(answer, Exception):
+                if not isinstance(answer, Exception):
                     self.bury(session)
             if any(isinstance(answer, Exception) for answer in answers):
                 return  # Consul is away: the next sweep goes on
@@ -252,19 +254,24 @@ class Pool:
 
 def _difference(asked: Terms, got: SessionInfo) -> str:
     """How the server's session differs from what was asked; empty if it does not."""
+    # In milliseconds, as they were sent: a third of a minute has more digits than that.
     wanted = {
-        "TTL": duration(asked.ttl),
-        "LockDelay": asked.lock_delay,
+        "TTL": f"{_milliseconds(asked.ttl)}ms",
+        "LockDelay": f"{_milliseconds(asked.lock_delay)}ms",
         "Behavior": BEHAVIOR,
         "NodeChecks": set(asked.checks),
         "ServiceChecks": set(asked.service_checks),
     }
     found = {
-        "TTL": got.ttl,
-        "LockDelay": got.lock_delay,
+        "TTL": f"{_milliseconds(seconds(got.ttl))}ms",
+        "LockDelay": f"{_milliseconds(got.lock_delay)}ms",
         "Behavior": got.behavior,
         "NodeChecks": set(got.checks),
         "ServiceChecks": set(got.service_checks),
     }
     wrong = [f"{k} {found[k]!r} instead of {wanted[k]!r}" for k in wanted if found[k] != wanted[k]]
     return ", ".join(wrong)
+
+
+def _milliseconds(seconds: float) -> int:
+    return round(seconds * 1000)

@@ -13,18 +13,19 @@ from typing import Any, NamedTuple
 from consul_lock._protocol.acquire import acquire
 from consul_lock._protocol.attempt import Attempt
 from consul_lock._protocol.client import ClientCore
-from consul_lock._protocol.flow import Flow, Job, Signal
+from consul_lock._protocol.flow import Flow, Job, Now, Signal
 from consul_lock._protocol.guard import Op, guard
 from consul_lock._protocol.hold import Grant, Hold
 from consul_lock._protocol.holder import About, Holder
 from consul_lock._protocol.owners import Owners
+from consul_lock._protocol.patience import GRACE, Patience
 from consul_lock._protocol.records import Found, Pair, Terms
 from consul_lock._protocol.release import Release, quietly, release
 from consul_lock._protocol.session import Session
 from consul_lock._protocol.shared import SharedSession
 from consul_lock._protocol.undo import undo_acquire, undo_release
 from consul_lock._protocol.waiting import waiting_time
-from consul_lock.errors import LockLost, LockTimeout, LossReason, NotHeld
+from consul_lock.errors import ConsulLockError, LockLost, LockTimeout, LossReason, NotHeld
 
 
 class Settings(NamedTuple):
@@ -140,22 +141,54 @@ class Primitive(ABC):
     def acquire(self, blocking: bool, timeout: float | None, owner: Any, n: int = 1) -> Job:
         """Acquire.  The result is whether it was had."""
         wait = waiting_time(blocking, timeout)
-        attempt = self.attempt(owner, wait != 0, n)
-        return Job(acquire(self, attempt, wait), lambda: undo_acquire(self, attempt))
+        return self.acquiring(self.attempt(owner, wait != 0, n), wait)
+
+    def acquiring(self, attempt: Attempt, wait: float | None) -> Job:
+        """Acquire with an attempt that was made before."""
+        return Job(
+            acquire(self, attempt, wait),
+            lambda: undo_acquire(self, attempt),
+            lambda: attempt.patience.limit if attempt.patience else None,
+        )
+
+    def patience_of(self, attempt: Attempt, wait: float | None) -> Patience:
+        """How long an acquire goes on while Consul fails, and how long its requests may take.
+
+        One that may not wait has the time in which a connection is made at the latest.
+        """
+        return Patience(
+            self.client,
+            within=wait if attempt.blocking else self.client.connect_timeout,
+            retries=attempt.blocking,
+            endless=lambda: attempt.placed,
+            name=self.name,
+        )
 
     def enter(self, timeout: float | None, owner: Any, n: int = 1) -> Job:
         """Acquire, or raise `LockTimeout`."""
         job = self.acquire(True, timeout, owner, n)
-        return Job(self._enter(job.flow, timeout, owner), job.undo)
+        return job._replace(flow=self._enter(job, timeout, owner))
 
-    def _enter(self, acquiring: Flow[bool], timeout: float | None, owner: Any) -> Flow[None]:
-        yield from self.had(acquiring, timeout)
+    def _enter(self, job: Job, timeout: float | None, owner: Any) -> Flow[None]:
+        yield from self.had(job, timeout)
         self.entered_by(owner)
 
-    def had(self, acquiring: Flow[bool], timeout: float | None) -> Flow[None]:
+    def had(self, job: Job, timeout: float | None) -> Flow[None]:
         """Acquire, or raise `LockTimeout`, which says who is in the way."""
-        if not (yield from acquiring):
-            raise (yield from self.not_had(timeout))
+        if (yield from job.flow):
+            return
+        now = yield Now()
+        limit = job.limit()
+        asking = Patience(self.client, within=0.0 if limit is None else limit - GRACE - now)
+        try:
+            error = yield from asking.bound(self.not_had(timeout))
+        except ConsulLockError:
+            error = LockTimeout(
+                f"{self.name!r} could not be acquired within {timeout:g} s, and Consul did not say"
+                " in time who holds it",
+                key=self.key,
+            )
+        raise error
 
     def not_had(self, timeout: float | None) -> Flow[LockTimeout]:
         """The error for what could not be acquired in time."""

@@ -57,7 +57,6 @@ def _prune(core: HoldersCore, bid: Bid, spot: Spot, place: Place) -> Flow[bool]:
         doing = f"pruning dead holders of {core.key!r}"
         request = core.client.wire.transaction(operations, doing, core.rule)
         outcome = yield from core.client.write(bid.group[0], request, bid.group[1:])
-        bid.trouble = None
         # Those whose lock-delay runs must not keep the others in.
         delayed = {
             dead[operation // 2]

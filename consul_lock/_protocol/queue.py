@@ -43,9 +43,6 @@ def look(lock: LockCore, attempt: LockAttempt, *, certain: bool = False) -> Flow
     """Read the lock's key, now; ``certain``: by a read that no deposed leader can answer."""
     attempt.seen = yield from lock.client.wire.get(lock.key, consistent=certain)
     attempt.certain = certain
-    if attempt.session is None or not attempt.session.uncertain:
-        # After a write without an answer only a write with one shows that all is well again.
-        attempt.trouble = None
 
 
 def accept(lock: LockCore, attempt: LockAttempt) -> Flow[Grant | None]:
@@ -83,7 +80,6 @@ def join(lock: LockCore, attempt: LockAttempt) -> Flow[None]:
     )
     attempt.joined = attempt.exposed = True
     outcome = yield from lock.client.write(session, request)
-    attempt.trouble = None
     if outcome.done:
         attempt.queued = True
         _place(attempt, lines.read(lock.base, outcome.pairs))
@@ -126,7 +122,6 @@ def _place(attempt: LockAttempt, line: lines.Line) -> None:
 def _find_place(lock: LockCore, attempt: LockAttempt) -> Flow[None]:
     """Read the whole line to see who is before us."""
     found = yield from lock.client.wire.tree(lock.base)
-    attempt.trouble = None
     _place(attempt, lines.read(lock.base, found.pairs))
     yield from look(lock, attempt)
 
@@ -136,7 +131,6 @@ def _watch_lock(lock: LockCore, attempt: LockAttempt) -> Flow[None]:
     wait = yield from _poll_time(attempt)
     index = attempt.seen.raft_index if attempt.seen else 0
     found = yield from lock.client.wire.get(lock.key, index, wait)
-    attempt.trouble = None
     # An index that went backwards (a restored snapshot) must not be waited for.
     attempt.seen = found if found.raft_index >= index else None
     attempt.certain = False
@@ -152,7 +146,6 @@ def _watch_ahead(lock: LockCore, attempt: LockAttempt, ahead: lines.Entry) -> Fl
     wait = yield from _poll_time(attempt)
     key = lines.entry_key(lock.base, ahead.session)
     found = yield from lock.client.wire.get(key, ahead.modify_index, wait)
-    attempt.trouble = None
     seen = found.pair
     # The entry of one who died stays, without its session.
     if seen is not None and seen.session and seen.create_index == ahead.create_index:

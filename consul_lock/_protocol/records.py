@@ -136,13 +136,14 @@ def _pairs(entries: list[dict[str, Any]]) -> tuple[Pair, ...]:
 
 
 def found(reply: Reply, doing: str, rule: str) -> Found:
-    index = reply.headers.get("x-consul-index")
-    if reply.status == 404 and index is not None:
-        return Found(reply.sent, int(index), ())
-    pairs = answer.understood(doing, _pairs, checked(reply, doing, rule))
+    text = reply.headers.get("x-consul-index")
     # An index below 1 would make the next read return at once, for ever.
+    index = max(1, answer.understood(doing, int, text or 1))
+    if reply.status == 404 and text is not None:
+        return Found(reply.sent, index, ())
+    pairs = answer.understood(doing, _pairs, checked(reply, doing, rule))
     filtered = reply.headers.get("x-consul-results-filtered-by-acls") == "true"
-    return Found(reply.sent, max(1, int(index or 1)), pairs, filtered)
+    return Found(reply.sent, index, pairs, filtered)
 
 
 def session_info(entry: dict[str, Any], sent: float) -> SessionInfo:

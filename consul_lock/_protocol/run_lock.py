@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from consul_lock._protocol.attempt import LockAttempt
+from consul_lock._protocol.attempt import Attempt, LockAttempt
 from consul_lock._protocol.client import ClientCore
 from consul_lock._protocol.flow import Flow
 from consul_lock._protocol.hold import Grant
@@ -12,11 +12,11 @@ from consul_lock._protocol.holder import About, parse
 from consul_lock._protocol.lock import LockCore
 from consul_lock._protocol.names import LockKeys
 from consul_lock._protocol.patience import Patience
+from consul_lock._protocol.persist import persist
 from consul_lock._protocol.primitive import Settings
 from consul_lock._protocol.records import Pair, encode
 from consul_lock._protocol.slot import Slot
 from consul_lock._protocol.verdict import check_session, lock_operation
-from consul_lock.errors import Unavailable
 
 LOOKING = "cron: looking"
 """The value of whoever has the lock only to look at the record."""
@@ -41,14 +41,10 @@ class RunLock(LockCore):
     def contend(self, attempt: LockAttempt) -> Flow[Grant | None]:
         """Try once.  An answer that is lost must not cost the session, and everybody a lock-delay:
         whoever asks again, with the same session, learns how things stand."""
-        patience = Patience(self.client)
-        while True:
-            try:
-                return (yield from super().contend(attempt))
-            except Unavailable as error:
-                failed = error
-            yield from patience.ride_out(failed)
-            attempt.forget_what_was_seen()
+        return persist(super().contend, attempt)
+
+    def patience_of(self, attempt: Attempt, wait: float | None) -> Patience:
+        return Patience(self.client, name=self.name)
 
     def operations(self, slot: Slot, since: float) -> list[dict[str, Any]]:
         """Operations that are refused if the lock is not held, and say that a run is under way."""

@@ -56,9 +56,6 @@ def look(core: HoldersCore, bid: Bid, *, certain: bool = False) -> Flow[None]:
     """Read where we stand, now."""
     found = yield from read(core, bid.spots, certain=certain)
     see(core, bid, found, certain=certain or len(bid.spots) > 1)
-    if not any(session.uncertain for session in bid.group):
-        # After a write without an answer only a write with one shows that all is well again.
-        bid.trouble = None
 
 
 def see(core: HoldersCore, bid: Bid, found: Found, *, certain: bool = False) -> None:

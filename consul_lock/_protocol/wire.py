@@ -8,7 +8,7 @@ They are made without their `consul.Consul`, whose constructor reads the environ
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 from urllib.parse import quote
 
@@ -16,7 +16,8 @@ from consul import base
 
 from consul_lock._protocol import answer, records
 from consul_lock._protocol.answer import Outcome
-from consul_lock._protocol.flow import Flow, Request
+from consul_lock._protocol.contact import Contact
+from consul_lock._protocol.flow import Flow, Reply, Request
 from consul_lock._protocol.records import (
     BEHAVIOR,
     SERVICE,
@@ -72,9 +73,13 @@ class _Endpoints:
 
 
 class Wire:
-    """The requests of one client.  ``query`` goes with each: datacenter, namespace, partition."""
+    """The requests of one client.  ``query`` goes with each: datacenter, namespace, partition.
 
-    def __init__(self, query: tuple[tuple[str, str], ...] = ()) -> None:
+    ``contact`` hears of every answer.
+    """
+
+    def __init__(self, contact: Contact, query: tuple[tuple[str, str], ...] = ()) -> None:
+        self._heard = contact.heard
         endpoints = _Endpoints(query)
         self._kv = base.Consul.KV(endpoints)
         self._session = base.Consul.Session(endpoints)
@@ -82,6 +87,11 @@ class Wire:
         self._service = base.Consul.Agent.Service(endpoints)
         self._check = base.Consul.Agent.Check(endpoints)
         self._http = endpoints.http
+
+    def ask(self, path: str, parse: Callable[[Reply], Any]) -> Request:
+        """To read whatever else there is to be read."""
+        request: Request = self._http.get(self._heard(parse), path)
+        return request
 
     # -- keys ----------------------------------------------------------------------------
 
@@ -122,7 +132,7 @@ class Wire:
         )
         doing, needs = f"reading {key!r}", key_rule(key, "read")
         found: Found = yield request._replace(
-            parse=lambda reply: records.found(reply, doing, needs),
+            parse=self._heard(lambda reply: records.found(reply, doing, needs)),
             timeout=timeout,
             wait=wait if index else 0.0,
         )
@@ -145,7 +155,7 @@ class Wire:
             params = (*params, ("consistent", ""))
         transaction: Request = request._replace(
             params=params,
-            parse=lambda reply: answer.transaction(reply, doing, rule, records.pair),
+            parse=self._heard(lambda reply: answer.transaction(reply, doing, rule, records.pair)),
             timeout=timeout,
             urgent=urgent,
         )
@@ -184,7 +194,7 @@ class Wire:
             "ServiceChecks": [{"ID": check} for check in terms.service_checks],
         }
         created: tuple[str, float] = yield self._http.put(
-            lambda reply: records.created(reply, "creating a session"),
+            self._heard(lambda reply: records.created(reply, "creating a session")),
             "/v1/session/create",
             data=json.dumps(body),
         )
@@ -202,13 +212,15 @@ class Wire:
     def renewal(self, session: str, timeout: float | None = None) -> Request:
         """The request of `renew`."""
         request: Request = self._session.renew(session)
-        return request._replace(parse=records.renewed, timeout=timeout, urgent=True)
+        parse = self._heard(records.renewed)
+        return request._replace(parse=parse, timeout=timeout, urgent=True)
 
     def proof_of_life(self, session: str, timeout: float | None = None) -> Request:
         """A read of a session that no deposed leader can answer: its sending if it shows that the
         session lives.  None: it is dead."""
         request: Request = self._session.info(session, consistency="consistent")
-        return request._replace(parse=records.shown_alive, timeout=timeout, urgent=True)
+        parse = self._heard(records.shown_alive)
+        return request._replace(parse=parse, timeout=timeout, urgent=True)
 
     def destroy(self, session: str, timeout: float | None = None) -> Flow[None]:
         """Destroy a session.  Destroying one that is dead already is no error."""
@@ -219,7 +231,7 @@ class Wire:
         request: Request = self._session.destroy(session)
         doing = f"destroying session {session}"
         return request._replace(
-            parse=lambda reply: answer.check(reply, doing, SESSION_RULE),
+            parse=self._heard(lambda reply: answer.check(reply, doing, SESSION_RULE)),
             timeout=timeout,
             urgent=True,
         )
@@ -228,7 +240,7 @@ class Wire:
         """All sessions of the datacenter that the token may see."""
         request = self._session.list()
         sessions: tuple[SessionInfo, ...] = yield request._replace(
-            parse=records.session_list, timeout=timeout, urgent=True
+            parse=self._heard(records.session_list), timeout=timeout, urgent=True
         )
         return sessions
 
@@ -248,7 +260,9 @@ class Wire:
     def pass_check(self, check: str, timeout: float) -> Flow[bool]:
         """Pass a check.  False: the agent knows of none."""
         request = self._check.ttl_pass(check)
-        known: bool = yield request._replace(parse=records.passed, timeout=timeout, urgent=True)
+        known: bool = yield request._replace(
+            parse=self._heard(records.passed), timeout=timeout, urgent=True
+        )
         return known
 
     def deregister(self, service: str, timeout: float) -> Flow[None]:
@@ -258,7 +272,7 @@ class Wire:
 
     def _of_agent(self, request: Request, doing: str, timeout: float) -> Request:
         return request._replace(
-            parse=lambda reply: answer.check(reply, doing, SERVICE_RULE),
+            parse=self._heard(lambda reply: answer.check(reply, doing, SERVICE_RULE)),
             timeout=timeout,
             urgent=True,
         )

@@ -121,7 +121,7 @@ def test_a_server_that_ignores_the_session_body(face: Face) -> None:
         with pytest.raises(Refused) as caught:
             face.lock("web", client).acquire()
         message = str(caught.value)
-        for word in ("TTL '' instead of '10s'", "LockDelay 15.0 instead of 30.0", "proxy"):
+        for word in ("TTL '0ms' instead of '10000ms'", "LockDelay '15000ms' instead", "proxy"):
             assert word in message
         eventually(lambda: any("destroy" in asked.path for asked in server.asked), 10.0)
         assert not any("txn" in asked.path for asked in server.asked)

@@ -71,7 +71,7 @@ def test_an_acquire_of_a_frozen_agent_gives_up_in_time(face: Face, own_agent: Ag
     lock = face.lock("frozen", client)
     own_agent.freeze()
     begin = clock()
-    with pytest.raises(ConnectionError, match=r"gave no answer within 1\.0 s"):
+    with pytest.raises(ConnectionError, match=r"gave no answer within \d\.\d s"):
         lock.acquire()
     assert clock() - begin < 8.0
     own_agent.thaw()

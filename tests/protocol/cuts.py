@@ -20,7 +20,7 @@ def cuts(build: Callable[[], S], *, endless: bool = False) -> Iterator[tuple[S, 
     for place in range(_MOST):
         scene = build()
         try:
-            effect, _ = scene.hand.drive(scene.job.flow, place)
+            effect, _ = scene.hand.drive(scene.job.flow, place, clocks=True)
         except LockLost:
             effect = None
         if effect is None:

@@ -116,10 +116,17 @@ class Hand:
         """From an effect that the flow has just yielded, to its end."""
         return self._drive(flow, lambda effect: False, effect)[1]
 
-    def drive(self, flow: Flow[Any], stop: int) -> tuple[Any, Any]:
-        """Perform so many effects.  Returns the next one, or None and the result."""
+    def drive(self, flow: Flow[Any], stop: int, *, clocks: bool = False) -> tuple[Any, Any]:
+        """Perform so many effects.  Returns the next one, or None and the result.
+
+        Looks at the clock count only if ``clocks`` says so.
+        """
         performed = iter(range(stop))
-        return self._drive(flow, lambda effect: next(performed, None) is None)
+
+        def enough(effect: Any) -> bool:
+            return (clocks or not isinstance(effect, Now)) and next(performed, None) is None
+
+        return self._drive(flow, enough)
 
     def until(
         self, flow: Flow[Any], wanted: Callable[[Request], bool], *, after: Any = None
@@ -142,8 +149,15 @@ class Hand:
         return flow, self.until(flow, lambda request: request.wait > 0)
 
     def go_on(self, flow: Flow[Any], effect: Any) -> Any:
-        """Perform an effect, and return the next one."""
-        return flow.send(self.perform(effect))
+        """Perform an effect, and return the next one that is not only a look at the clock."""
+        return self.next_of(flow, self.perform(effect))
+
+    def next_of(self, flow: Flow[Any], result: Any) -> Any:
+        """What follows on an effect that had this result, if it is not only a look at the clock."""
+        effect = flow.send(result)
+        while isinstance(effect, Now):
+            effect = flow.send(self.perform(effect))
+        return effect
 
     def _drive(
         self, flow: Flow[Any], enough: Callable[[Any], bool], begin: Any = None

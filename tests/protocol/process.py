@@ -103,6 +103,8 @@ class Process:
                 self._host.start(flow, name)
             case Call(function, args):
                 function(*args)
+            case Warn(_, "unavailable", _):
+                self._host.simulator.counts["said that Consul is away"] += 1
             case Warn(text, event, error):
                 self._host.simulator.counts[f"warned: {event}"] += 1
                 # Nobody here writes over what others hold, and nothing is unforeseen.

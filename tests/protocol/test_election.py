@@ -99,7 +99,7 @@ def test_the_next_candidate_of_this_process_says_its_own_value() -> None:
     hand, core = leading()
     other = election(hand, core.client)
     job = other.campaign("second", None, "you")
-    effect, _ = hand.drive(job.flow, 1)
+    effect, _ = hand.drive(job.flow, 0)
     assert isinstance(effect, Wait)
     hand.release(core)
     assert leader(hand, core).value == "second"

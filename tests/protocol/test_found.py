@@ -116,17 +116,19 @@ def test_a_release_cut_off_while_it_tells_a_loss_gives_the_turn_back() -> None:
     assert hand.acquire(lock) is True
 
 
-@pytest.mark.parametrize("place", [5, 6, 7])
+@pytest.mark.parametrize("place", [0, 1])
 def test_whoever_wants_the_lock_during_its_own_clean_up_waits_for_that(place: int) -> None:
     """It was told that it holds the lock already."""
     hand = Hand()
     lock = hand.lock(watch=True)
     job = lock.acquire(True, None, "me")
-    effect, _ = hand.drive(job.flow, place)
-    assert effect is not None
+    taking = hand.until(job.flow, lambda request: "lock" in verbs(request))
+    effect = job.flow.send(hand.perform(taking))
+    for _ in range(place):  # looks at the clock, and the watch that is spawned
+        effect = job.flow.send(hand.perform(effect))
     job.flow.close()
     assert job.undo is not None
     undo = job.undo()
-    hand.drive(undo, 1)
-    effect, _ = hand.drive(lock.acquire(True, 1.0, "me").flow, 2)
+    hand.drive(undo, 0)
+    effect, _ = hand.drive(lock.acquire(True, 1.0, "me").flow, 0)
     assert type(effect).__name__ == "Wait"

@@ -165,7 +165,7 @@ def test_an_index_that_went_backwards_is_not_waited_for() -> None:
     flow, watching = hand.queue_up(hand.multilock())
     seen = hand.perform(watching._replace(params=()))
     older = seen.pair._replace(modify_index=1)
-    reading = flow.send(seen._replace(raft_index=1, pairs=(older,)))
+    reading = hand.next_of(flow, seen._replace(raft_index=1, pairs=(older,)))
     assert reading.path == "/v1/txn"
 
 

@@ -91,9 +91,9 @@ def test_who_wakes_up_as_the_holder_renews_before_it_believes() -> None:
     (session,) = hand.sessions()
     effect = flow.throw(NO_ANSWER)
     reading = hand.until(flow, lambda request: request.path == "/v1/txn", after=effect)
-    seen = hand.go_on(flow, hand.go_on(flow, reading))  # at the second try: the keys are there
+    seen = hand.perform(hand.go_on(flow, reading))  # at the second try: the keys are there
     hand.world.advance(60.0)
-    renewal = hand.until(flow, lambda request: True, after=seen)
+    renewal = hand.until(flow, lambda request: True, after=flow.send(seen))
     assert renewal.path == f"/v1/session/renew/{session}"
     assert hand.run_after(flow, renewal)
     assert hold_of(lock).session.id != session

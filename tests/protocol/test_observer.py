@@ -265,7 +265,7 @@ def test_errors_are_no_change_and_are_ridden_out() -> None:
     begun = hand.world.now
     with pytest.raises(Unavailable, match="no leader"):
         step()
-    assert begun + 20 <= hand.world.now < begun + 25
+    assert begun + 30 <= hand.world.now < begun + 31
 
 
 def test_a_good_answer_ends_the_count() -> None:

@@ -397,7 +397,7 @@ def test_a_question_is_asked_again_for_a_while(question: str) -> None:
     hand.failures.extend([Unavailable("no leader")] * 1000)
     with pytest.raises(Unavailable):
         hand.run(ask())
-    assert 20 <= hand.world.now - begun < 21
+    assert 30 <= hand.world.now - begun < 31
 
 
 def test_a_removal_whose_answer_was_lost_is_no_change_by_others() -> None:
@@ -406,7 +406,7 @@ def test_a_removal_whose_answer_was_lost_is_no_change_by_others() -> None:
     operator(hand.world, f"/v1/kv/{KEY}?flags={LOCK_FLAG}", body=b"left")
     core = survey(hand)
     flow = core.remove(hand.run(core.status(NAME)), False).flow
-    hand.perform(flow.send(None))
+    hand.perform(hand.until(flow, lambda request: True))
     assert hand.run_from(flow, Unavailable("no answer", uncertain=True)) is True
     assert KEY not in hand.held()
 
@@ -591,7 +591,7 @@ def test_an_old_picture_is_not_believed() -> None:
     flow = lookout._following()
     blocked = hand.until(flow, lambda request: request.wait > 0)
     assert ("consistent", "1") not in blocked.params
-    again = flow.send(Found(hand.world.now, 1, ()))
+    again = hand.next_of(flow, Found(hand.world.now, 1, ()))
     assert isinstance(again, Request)
     assert ("consistent", "1") in again.params
     assert again.wait == 0
@@ -622,7 +622,7 @@ def test_errors_are_ridden_out_for_a_while() -> None:
     hand.failures.extend([Unavailable("down")] * 1000)
     with pytest.raises(Unavailable, match="down"):
         step()
-    assert 20 <= hand.world.now - begun < 25
+    assert 30 <= hand.world.now - begun < 31
     step, begun = following(hand, timeout=3), hand.world.now
     with pytest.raises(Unavailable, match="down"):
         step()

@@ -72,7 +72,7 @@ def release_to_the_next_in_line() -> Scene:
     hand, lock = scene.hand, scene.lock
     hand.run(scene.job)
     other = hand.lock(hand.client("c"))
-    hand.drive(other.acquire(True, None, "me").flow, 12)
+    hand.queue_up(other)
     assert ".queue/" in str(hand.held())
     return Scene(hand, lock, lock.release("me"))
 
