@@ -114,9 +114,8 @@ class Connection:
 
     def _fail(self, error: BaseException) -> None:
         self.close()
-        known = isinstance(error, (TimeoutError, ClosedBeforeAnswer))
-        if isinstance(error, OSError) and not known:
-            raise broken(self._config, error) from error
+        if isinstance(error, OSError) and not isinstance(error, (TimeoutError, ClosedBeforeAnswer)):
+            raise broken(self._config, error, begun=self._reader.buffered) from error
 
     def _receive(self, size: int) -> bytes:
         if self._buffered is None or not self._buffered():
@@ -228,8 +227,14 @@ def handshake_failed(config: Config, error: Exception) -> Unavailable | ConfigEr
     return Unavailable(f"TLS with {config.origin} failed: {why}", uncertain=False)
 
 
-def broken(config: Config, error: BaseException) -> Unavailable | ConfigError:
-    """The error for a connection that ended in the middle of an exchange."""
+def broken(
+    config: Config, error: BaseException, *, begun: bool
+) -> ClosedBeforeAnswer | Unavailable | ConfigError:
+    """The error for a connection that ended in the middle of an exchange; ``begun``: bytes of
+    the answer have come."""
+    if isinstance(error, (ConnectionResetError, BrokenPipeError)) and not begun:
+        # It was closed before what we sent had been read, which is how limits refuse us.
+        return ClosedBeforeAnswer(str(error))
     cause: BaseException | None = error
     while cause is not None and not isinstance(cause, ssl.SSLError):
         cause = cause.__cause__

@@ -80,7 +80,7 @@ class LoopConnection(asyncio.Protocol):
             raise
         except OSError as error:
             self.close()
-            raise broken(self._config, error) from error
+            raise broken(self._config, error, begun=self._reader.buffered) from error
         except BaseException:
             self.close()
             raise
