@@ -75,7 +75,7 @@ class Connection:
                 do_handshake_on_connect=False,
             )
             self._socket = wrapped
-            self._whenever(self._readable, wrapped.do_handshake, False)
+            self._whenever(self._readable, lambda _: wrapped.do_handshake(), None)
         except (OSError, ValueError) as error:
             raise handshake_failed(config, error) from error
         # What OpenSSL has read and not yet given out makes no socket readable.

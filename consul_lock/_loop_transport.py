@@ -12,6 +12,7 @@ from typing import Any
 
 from consul_lock._clock import clock
 from consul_lock._connection import Encoder, blame_plain_http, hung_up, silent
+from consul_lock._eventlet import refuse_eventlet
 from consul_lock._idle import GivenUp, Idle
 from consul_lock._loop_connection import LoopConnection, connect
 from consul_lock._pipeline import Connect, Means, Pipeline, Receive, Send
@@ -32,6 +33,7 @@ class LoopTransport:
     """Sends requests on the loop of its first use."""
 
     def __init__(self, config: Config, holding: Callable[[], bool] = lambda: False) -> None:
+        refuse_eventlet()
         self.config = config
         self._context = config.ssl_context()
         self._encode = Encoder(config).encode

@@ -15,6 +15,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from consul_lock._connection import Connection, Encoder, blame_plain_http, hung_up, silent
+from consul_lock._eventlet import refuse_eventlet
 from consul_lock._idle import NO_PLACE, POLLS, REQUESTS, GivenUp, Idle
 from consul_lock._pipeline import Connect, Means, Pipeline, Receive, Send
 from consul_lock._protocol.flow import Reply, Request
@@ -34,6 +35,7 @@ class Transport:
         clock: Callable[[], float],
         holding: Callable[[], bool] = lambda: False,
     ) -> None:
+        refuse_eventlet()
         self.config = config
         self._clock = clock
         self._context = config.ssl_context()

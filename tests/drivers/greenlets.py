@@ -1,0 +1,118 @@
+"""A process that gevent has monkey-patched; run with ``-m``, a name of a scene, and addresses.
+
+It prints what it saw, as JSON.
+"""
+
+from __future__ import annotations
+
+from gevent import monkey
+
+monkey.patch_all()
+
+import json  # noqa: E402 - whatever is imported from here on is patched
+import sys  # noqa: E402
+import threading  # noqa: E402
+import time  # noqa: E402
+from typing import Any  # noqa: E402
+
+import gevent  # noqa: E402
+
+from consul_lock import Client, Lock, Semaphore, Unavailable  # noqa: E402
+
+NAME = "drivers/greenlets"
+
+
+class Ticker:
+    """A greenlet that others let run, or not."""
+
+    def __init__(self) -> None:
+        self.longest = 0.0
+        """Seconds between two of its turns, at most."""
+        self._greenlet = gevent.spawn(self._tick)
+
+    def _tick(self) -> None:
+        last = time.monotonic()
+        while True:
+            gevent.sleep(0.01)
+            now = time.monotonic()
+            self.longest = max(self.longest, now - last)
+            last = now
+
+    def stop(self) -> float:
+        self._greenlet.kill()
+        return self.longest
+
+
+def together(address: str) -> dict[str, Any]:
+    """Many greenlets of one client and of several take a lock in turn."""
+    inside, most, rounds = 0, 0, 0
+    clients = [Client(address) for _ in range(3)]
+
+    def work(client: Client) -> None:
+        nonlocal inside, most, rounds
+        lock = Lock(NAME, client=client)
+        for _ in range(4):
+            with lock:
+                inside += 1
+                most = max(most, inside)
+                gevent.sleep(0.002)
+                inside -= 1
+                rounds += 1
+
+    gevent.joinall([gevent.spawn(work, client) for client in clients * 4], raise_error=True)
+    with Semaphore(f"{NAME}/slots", 2, client=clients[0]):
+        pass
+    for client in clients:
+        client.close()
+    return {"most": most, "rounds": rounds}
+
+
+def frozen(address: str) -> dict[str, Any]:
+    """A hold, and a request, while the agent does not answer: it is frozen between two lines."""
+    told: list[float] = []
+    with Client(address, retry_for=0, request_timeout=1.0) as client:
+        lock = Lock(NAME, client=client, lock_delay=2, on_lost=lambda _: told.append(clock()))
+        lock.acquire()
+        say("freeze")
+        ticker, begun = Ticker(), clock()
+        try:
+            Lock("other", client=client).locked()
+            error = ""
+        except Unavailable as caught:
+            error = str(caught)
+        took = clock() - begun
+        deadline = clock() + lock.remaining()
+        lock.lost.wait(20)
+        while not told and clock() < deadline + 20:
+            gevent.sleep(0.01)
+        late = told[0] - deadline if told else None
+        held, longest = lock.held, ticker.stop()
+        say("thaw")
+        again = lock.held
+    return {
+        "error": error,
+        "took": took,
+        "late": late,
+        "held": held,
+        "again": again,
+        "longest": longest,
+    }
+
+
+def clock() -> float:
+    """The time that does not step."""
+    return time.monotonic()
+
+
+def say(word: str) -> None:
+    """Tell the test something, and wait until it has done it."""
+    sys.stdout.write(f"{word}\n")
+    sys.stdout.flush()
+    sys.stdin.readline()
+
+
+SCENES = {"together": together, "frozen": frozen}
+
+if __name__ == "__main__":
+    assert threading.current_thread() is threading.main_thread()
+    json.dump(SCENES[sys.argv[1]](*sys.argv[2:]), sys.stdout)
