@@ -1,23 +1,19 @@
-"""A process that gevent has monkey-patched; run with ``-m``, a name of a scene, and addresses.
+"""A process that gevent monkey-patches; run with ``-m gevent.monkey --module``, the name of a
+scene, and addresses.
 
 It prints what it saw, as JSON.
 """
 
 from __future__ import annotations
 
-from gevent import monkey
+import json
+import sys
+import time
+from typing import Any
 
-monkey.patch_all()
+import gevent
 
-import json  # noqa: E402 - whatever is imported from here on is patched
-import sys  # noqa: E402
-import threading  # noqa: E402
-import time  # noqa: E402
-from typing import Any  # noqa: E402
-
-import gevent  # noqa: E402
-
-from consul_lock import Client, Lock, Semaphore, Unavailable  # noqa: E402
+from consul_lock import Client, Lock, Semaphore, Unavailable
 
 NAME = "drivers/greenlets"
 
@@ -114,5 +110,4 @@ def say(word: str) -> None:
 SCENES = {"together": together, "frozen": frozen}
 
 if __name__ == "__main__":
-    assert threading.current_thread() is threading.main_thread()
     json.dump(SCENES[sys.argv[1]](*sys.argv[2:]), sys.stdout)

@@ -15,11 +15,14 @@ import pytest
 
 from consul_lock.testing import ServedWorld
 from tests.contract.operator import Operator
+from tests.drivers import greenlets
 from tests.stage.agent import Agent
 
 ROOT = Path(__file__).parents[2]
 
 PATIENCE = 90
+
+_PATCHED = ("-m", "gevent.monkey", "--module", greenlets.__name__)
 
 
 @contextmanager
@@ -49,9 +52,9 @@ def _said(process: subprocess.Popen[str]) -> dict[str, Any]:
 
 def test_greenlets_take_turns(served: ServedWorld, operator: Operator) -> None:
     """Of one client and of several: 48 rounds, one inside at a time, and nothing is left."""
-    with _process("-m", "tests.drivers.greenlets", "together", served.address) as process:
+    with _process(*_PATCHED, "together", served.address) as process:
         assert _said(process) == {"most": 1, "rounds": 48}
-    assert operator.keys("drivers/greenlets") == {}
+    assert operator.keys(greenlets.NAME) == {}
     assert operator.sessions() == set()
 
 
@@ -66,7 +69,7 @@ def test_greenlets_speak_tls(own_agent: Agent) -> None:
     """The same over https."""
     assert own_agent.certificates is not None
     ca = str(own_agent.certificates.ca)
-    scene = ("-m", "tests.drivers.greenlets", "together", own_agent.https_address)
+    scene = (*_PATCHED, "together", own_agent.https_address)
     with _process(*scene, CONSUL_CACERT=ca) as process:
         assert _said(process) == {"most": 1, "rounds": 48}
     assert own_agent.sessions() == []
@@ -86,7 +89,7 @@ def _go_on(process: subprocess.Popen[str]) -> None:
 def test_a_frozen_agent_freezes_no_greenlet(own_agent: Agent) -> None:
     """A request ends with its time-out, others run meanwhile, the loss is told at the deadline,
     and what was lost is not held again after the thaw."""
-    with _process("-m", "tests.drivers.greenlets", "frozen", own_agent.address) as process:
+    with _process(*_PATCHED, "frozen", own_agent.address) as process:
         assert _next_line(process.stdout) == "freeze\n"
         own_agent.freeze()
         _go_on(process)
