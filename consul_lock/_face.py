@@ -13,7 +13,7 @@ from consul_lock._protocol.primitive import Primitive, Settings
 from consul_lock._protocol.shared import SharedSession
 from consul_lock._protocol.state import State
 from consul_lock._protocol.terms import terms
-from consul_lock.errors import ConfigError, LossReason
+from consul_lock.errors import ConfigError, ConsulLockError, LossReason
 
 
 class Options(TypedDict, total=False):
@@ -83,8 +83,9 @@ class LockFace(ABC):
     def held(self) -> bool:
         """Whether it is held, as far as anybody can know without asking Consul.
 
-        True only until the hold deadline: the sending of the last good renewal plus the
-        lock-delay (Consul lets nobody in sooner), less a margin of max(0.2 s, 5 %).  No I/O.
+        True only until the hold deadline: the sending of the last good verification, which
+        follows each renewal, plus the lock-delay (Consul lets nobody in sooner), less a margin of
+        max(0.2 s, 5 %).  Once past it, never again.  No I/O.
         """
         hold = self._core.current(self._me())
         return hold is not None and hold.counts(clock())
@@ -122,6 +123,14 @@ class LockFace(ABC):
         if hold.state is State.HELD and not hold.counts(clock()):
             return LossReason.DEADLINE
         return hold.reason
+
+    @property
+    def renewal_error(self) -> ConsulLockError | None:
+        """What the last renewal of its session ended in, if it failed (after a loss: if they failed
+        when it was lost); None if renewals work.  Errors are no loss: they are tried again until
+        the deadline, and warned of in the log."""
+        hold = self._core.current(self._me())
+        return hold.renewal_error if hold else None
 
     def ensure_held(self) -> None:
         """Raise `LockLost` if it was lost, `NotHeld` if it is not held.  No I/O."""

@@ -82,15 +82,25 @@ class AlreadyHeld(ConsulLockError, RuntimeError):
 
 
 class LockLost(ConsulLockError):
-    """The lock was held and is not any more; ``reason`` says why."""
+    """The lock was held and is not any more; ``reason`` says why.
+
+    ``last_error`` is what the last renewal of its session ended in, if renewals failed before it
+    was lost: Consul was not reached, the token is unknown, a certificate has expired.  Else None.
+    """
 
     reason: LossReason
 
     def __init__(
-        self, message: str = "", *, reason: LossReason = LossReason.DEADLINE, **about: Any
+        self,
+        message: str = "",
+        *,
+        reason: LossReason = LossReason.DEADLINE,
+        last_error: ConsulLockError | None = None,
+        **about: Any,
     ) -> None:
         super().__init__(message, **about)
         self.reason = reason
+        self.last_error = last_error
 
 
 class Conflict(ConsulLockError):

@@ -21,7 +21,7 @@ ABOUT: dict[str, Any] = {
     "holder": Holder("b7e1a6d0", "web-1", 42, "deploy", "make", 1.5, {"build": "7"}, 99),
 }
 OWN: dict[type[errors.ConsulLockError], dict[str, Any]] = {
-    errors.LockLost: {"reason": LossReason.STOLEN},
+    errors.LockLost: {"reason": LossReason.STOLEN, "last_error": None},
     errors.Conflict: {"flags": 7, "limit": 3},
     errors.Unavailable: {"uncertain": False, "status": 503, "retry_after": 7.0},
 }

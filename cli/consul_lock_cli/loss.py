@@ -55,7 +55,10 @@ class Loss:
         if reason in ("session-invalid", "key-deleted"):  # else the session may be alive
             in_time(lambda: breaks.extend(self._breaks()), min(seconds, _PATIENCE))
         if not breaks:
-            return Cause(_WORDS.get(reason, reason).format(session=self._session), about)
+            text = _WORDS.get(reason, reason).format(session=self._session)
+            if (error := self._lock.renewal_error) is not None:
+                text, about = f"{text} ({error})", {**about, "error": str(error)}
+            return Cause(text, about)
         text = f"session destroyed by 'consul-lock break' of {shown(str(breaks[0]), 600)}"
         return Cause(text, {**about, "break": break_item(breaks[0])})
 

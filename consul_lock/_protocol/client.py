@@ -9,7 +9,7 @@ from consul_lock._protocol import records
 from consul_lock._protocol import terms as rules
 from consul_lock._protocol.answer import Outcome
 from consul_lock._protocol.contact import Contact
-from consul_lock._protocol.flow import Call, Flow, Now, Request, Spawn
+from consul_lock._protocol.flow import Flow, Now, Request, Spawn
 from consul_lock._protocol.hold import Hold, Holds
 from consul_lock._protocol.pool import Pool
 from consul_lock._protocol.records import Pair, Terms
@@ -196,11 +196,11 @@ class ClientCore:
 
     def lose(self, hold: Hold, reason: LossReason, event: Event = Event.LOSE) -> Flow[None]:
         """The one way to lose a lock.  Whoever comes first tells the reason; the rest is void."""
+        cause = hold.renewal_error
         with self.mutex:
             if not hold.advance(event):
                 return
-            hold.reason = reason
-            hold.cause = next((s.failure for s in hold.sessions if s.failure), None)
+            hold.reason, hold.cause = reason, cause
             self.holds.drop(hold)
         ended = reason is LossReason.DEADLINE or hold.lock.ends_session
         for session in hold.sessions:
@@ -214,8 +214,8 @@ class ClientCore:
             # Not at once: whoever works under it needs time to stop, as after any loss.
             later = now + rules.span(hold.session.terms)
             self.remains.leave(hold.attempt, Remainder(later, hold.lock, hold.sessions))
-        if hold.on_lost is not None:
-            yield Call(hold.on_lost, (reason,))
+        if (told := hold.telling(reason)) is not None:
+            yield told
         for session in hold.sessions if ended else ():
             yield from self._lose_all_of(session)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from consul_lock._protocol.client import ClientCore
-from consul_lock._protocol.flow import Call, Flow, Job, Now
+from consul_lock._protocol.flow import Flow, Job, Now
 from consul_lock._protocol.hold import Hold
 from consul_lock._protocol.remains import Remainder
 from consul_lock._protocol.state import Event, State
@@ -72,6 +72,6 @@ def _revoke(client: ClientCore, hold: Hold, *, reachable: bool) -> Flow[bool]:
         client.holds.drop(hold)
     client.turns.leave(hold.attempt)
     hold.lost.set()
-    if hold.on_lost is not None:
-        yield Call(hold.on_lost, (LossReason.REVOKED,))
+    if (told := hold.telling(LossReason.REVOKED)) is not None:
+        yield told
     return clean

@@ -4,14 +4,22 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Callable, Iterator
+from functools import partial
+from inspect import signature
 from itertools import count
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from consul_lock._protocol import state
 from consul_lock._protocol.answer import Outcome
-from consul_lock._protocol.flow import Flow, Signal
+from consul_lock._protocol.flow import Call, Flow, Signal
 from consul_lock._protocol.state import Event, State
-from consul_lock.errors import LossReason, PermissionDenied, Refused, Unavailable
+from consul_lock.errors import (
+    ConsulLockError,
+    LossReason,
+    PermissionDenied,
+    Refused,
+    Unavailable,
+)
 
 if TYPE_CHECKING:
     from consul_lock._protocol.attempt import Attempt
@@ -54,8 +62,8 @@ class Hold:
         self.expired = False
         """Somebody has seen its deadline pass: it never counts again, whatever comes later."""
         self.reason: LossReason | None = None
-        self.cause: Exception | None = None
-        """The last error of its renewals, if they failed before it was lost."""
+        self.cause: ConsulLockError | None = None
+        """The last error of its renewals, if they failed when it was lost."""
         self._new_signal = lock.client.new_signal
         self._lost: Signal | None = None
         self.told = False
@@ -119,6 +127,22 @@ class Hold:
             self.expired = True
         return self.expired
 
+    @property
+    def renewal_error(self) -> ConsulLockError | None:
+        """What its renewals fail with, or failed with when it was lost; None if they do not."""
+        if self.reason is not None:
+            return self.cause
+        return next((s.failure for s in self.sessions if s.failure is not None), None)
+
+    def telling(self, reason: LossReason) -> Call | None:
+        """How its loss is told to the user; None: not at all."""
+        function: Callable[..., Any] | None = self.on_lost
+        if function is None:
+            return None
+        if _takes_error(function):
+            function = partial(function, error=self.lock.lost_error(self))
+        return Call(function, (reason,))
+
     def leave(self, write: Flow[Outcome]) -> Flow[Outcome]:
         """Send a release of it.  What was sent before without an answer stays in doubt.
 
@@ -145,6 +169,14 @@ class Hold:
     def remaining(self, now: float) -> float:
         """Seconds until it no longer counts if no more renewals succeed; 0.0 if not held."""
         return max(0.0, self.deadline() - now) if self.counts(now) else 0.0
+
+
+def _takes_error(function: Callable[..., Any]) -> bool:
+    """Whether it has a parameter of that name; what has no signature has none."""
+    try:
+        return "error" in signature(function).parameters
+    except (TypeError, ValueError):
+        return False
 
 
 # Entries of holds that have ended which a heap may have beside those of as many living ones.

@@ -25,6 +25,7 @@ followed by a good verification or write.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from copy import copy
 from typing import Any, NamedTuple
 
 from consul_lock._protocol import terms as rules
@@ -183,7 +184,7 @@ class Keeper:
         """No error is taken for a loss, not even a refusal: the deadline decides."""
         pool, asked, random = self._core.pool, session.terms, self._core.random
         if isinstance(answer, Exception):
-            session.failure = answer
+            session.failure = _noted(answer)
             pool.plan(session, now + min(self._retry_pause(), rules.period(asked)))
             if not isinstance(answer, ConsulLockError):
                 yield from self._report(answer)
@@ -215,7 +216,7 @@ class Keeper:
             if not isinstance(outcome, ConsulLockError):
                 yield from self._report(outcome)
             for session in (session for look in batch for session in look.hold.sessions):
-                session.failure = session.failure or outcome
+                session.failure = session.failure or _noted(outcome)
 
     def _proving(self, batch: list[Look], *, hints: bool) -> Request:
         """First the proofs, then the hints."""
@@ -365,6 +366,13 @@ class Keeper:
         finally:
             self._next_sweep = now + _SWEEP_PAUSE
             core.wake.set()
+
+
+def _noted(error: Exception) -> ConsulLockError:
+    """An error to be remembered: without its traceback, which would keep the frames of a turn."""
+    if isinstance(error, ConsulLockError):
+        return copy(error)
+    return ConsulLockError(f"unforeseen: {error!r}")
 
 
 def _batches(holds: list[Hold]) -> Iterator[list[Look]]:

@@ -254,11 +254,13 @@ class Primitive(ABC):
 
     def lost_error(self, hold: Hold) -> LockLost:
         """The error that says why a hold was lost."""
-        reason = hold.reason or LossReason.DEADLINE
+        reason, error = hold.reason or LossReason.DEADLINE, hold.renewal_error
+        why = "" if error is None else f"; its renewals failed: {error}"
         return LockLost(
-            f"{self.name!r} was lost while it was held ({reason.value}): somebody else may have"
-            f" held it since; check with the fencing token {hold.token} what was written",
+            f"{self.name!r} was lost while it was held ({reason.value}{why}): somebody else may"
+            f" have held it since; check with the fencing token {hold.token} what was written",
             reason=reason,
+            last_error=error,
             key=self.key,
             session=hold.session.id,
         )

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from typing import Any
 
-from consul_lock._protocol.flow import Flow, Now, Signal, Sleep, Spawn, Wait
+from consul_lock._protocol.flow import Flow, Now, Signal, Sleep, Spawn, Wait, Warn
 from consul_lock._protocol.records import Terms
 from consul_lock._protocol.wire import Wire
 from consul_lock.errors import ConsulLockError, Refused, Unavailable
@@ -187,10 +187,21 @@ class Pulses:
 
     def _live(self, pulse: Pulse) -> Flow[None]:
         """Beat until the client is closed, or nobody has needed it for a while."""
+        reported = set[str]()
         try:
             while not pulse.stop.is_set():
                 began = yield Now()
-                heard = yield from pulse.beat()
+                unforeseen: Exception | None = None
+                try:
+                    heard = yield from pulse.beat()
+                except Exception as error:  # noqa: BLE001 - nothing that is odd ends a heartbeat
+                    heard, unforeseen = False, error
+                if unforeseen is not None and repr(unforeseen) not in reported:
+                    reported.add(repr(unforeseen))
+                    text = "the heartbeat met something unforeseen and goes on"
+                    yield Warn(
+                        f"{text}: {unforeseen!r}; please report it", "pulse-error", unforeseen
+                    )
                 now = yield Now()
                 if not self._retired(pulse, now):
                     yield Wait(pulse.stop, pulse.pause(now - began, heard=heard))

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from consul_lock._protocol import terms as rules
 from consul_lock._protocol.flow import Request
 from consul_lock._protocol.records import Terms
+from consul_lock.errors import ConsulLockError
 
 if TYPE_CHECKING:
     from consul_lock._protocol.hold import Hold
@@ -38,7 +39,7 @@ class Session:
         self._renewal = 0.0
         """The sending of the last good renewal, confirmed or not."""
         self.next_renewal = 0.0
-        self.failure: Exception | None = None
+        self.failure: ConsulLockError | None = None
         """The error of its last renewal or verification; None if that went well."""
         self.idle_since = 0.0
         self.writing = 0

@@ -31,15 +31,24 @@ _SHOWN_MOST = 40
 
 def watch(core: ClientCore, hold: Hold) -> Flow[None]:
     """Until the hold ends, whoever ends it."""
-    index, told = 0, set[tuple[str, int, bytes]]()
+    index, told = 0, set[tuple[str, int, bytes] | str]()
     while hold.state is State.HELD and not core.closed:
+        unforeseen: Exception | None = None
         try:
             found = yield from hold.lock.look(hold, index, _POLL)
             if hold.state is not State.HELD:
                 return
             reason = yield from hold.lock.examine(hold, found, None)
-        except ConsulLockError:
+        except Exception as error:  # noqa: BLE001 - nothing that is odd ends a watch
+            failed, unforeseen = True, None if isinstance(error, ConsulLockError) else error
+        else:
+            failed = False
+        if failed:
             index = 0
+            if unforeseen is not None and repr(unforeseen) not in told:
+                told.add(repr(unforeseen))
+                text = f"the watch of {hold.key!r} met something unforeseen and goes on"
+                yield Warn(f"{text}: {unforeseen!r}; please report it", "watch-error", unforeseen)
             yield Sleep(*_RETRY)
             continue
         if reason is not None:
