@@ -31,7 +31,7 @@ WORDS = {
     "Lock": {
         "``with``;": "``async with``;",
         "shared by threads.": "shared by tasks.",
-        "on the keeper's thread": "on the loop; an ``async`` one runs as a task",
+        "on a thread of its own": "on the loop; an ``async`` one runs as a task",
     },
     "Lock.__call__": {"``with": "``async with"},
     "Lock.acquire": {"Ctrl-C included": "a cancelled task included"},

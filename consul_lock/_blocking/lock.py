@@ -32,7 +32,7 @@ class Lock(LockLike):
     ``tree=True`` makes it a lock on a node of a tree: it excludes every tree lock above and below
     it in the path ("user/42" those of "user" and "user/42/cart", not of "user/43"), and what
     `ReadWriteLock` does with its name.  Plain locks with such names are something else.
-    ``on_lost(reason)`` is called once if it is lost, on a thread of its own; a function with a
+    ``on_lost(reason)`` is called once if it is lost, on a thread of its own.  A function with a
     parameter ``error`` is given the `LockLost`, too, with what renewals failed with.
 
     What is not promised: that a process which is paused stops in time.  Whoever writes to a
