@@ -62,9 +62,9 @@ class Breaking:
         """Whether the note is ours: another one who breaks the same hold may be quicker."""
         wire, key = self._client.wire, note.key(self._name, self._session)
         label = f"{self._client.identity.label} broke {self._name}"
-        terms = Terms(_KEPT, 0.0, (), (), None)
+        terms = Terms(_KEPT, 0.0, (), (), None, behavior="delete")
         self._keeper, _ = yield from patiently(
-            self._client, lambda: wire.create_session(terms, label, "delete")
+            self._client, lambda: wire.create_session(terms, label)
         )
         operation = {
             "Verb": "lock", "Key": key, "Flags": LOCK_FLAG, "Session": self._keeper,

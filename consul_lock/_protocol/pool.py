@@ -17,7 +17,7 @@ from consul_lock._protocol import terms as rules
 from consul_lock._protocol.flow import Batch, Flow, Now, Signal
 from consul_lock._protocol.health import seconds
 from consul_lock._protocol.pulse import Pulses
-from consul_lock._protocol.records import BEHAVIOR, SessionInfo, Terms
+from consul_lock._protocol.records import SessionInfo, Terms
 from consul_lock._protocol.session import Session
 from consul_lock._protocol.wire import Wire
 from consul_lock.errors import ConsulLockError, Refused, Unavailable
@@ -258,7 +258,7 @@ def _difference(asked: Terms, got: SessionInfo) -> str:
     wanted = {
         "TTL": f"{_milliseconds(asked.ttl)}ms",
         "LockDelay": f"{_milliseconds(asked.lock_delay)}ms",
-        "Behavior": BEHAVIOR,
+        "Behavior": asked.behavior,
         "NodeChecks": set(asked.checks),
         "ServiceChecks": set(asked.service_checks),
     }

@@ -98,6 +98,8 @@ class Terms(NamedTuple):
     name: str | None
     heartbeat: float | None = None
     """Seconds in which a dead process is noticed; None: when the TTL runs out."""
+    behavior: str = BEHAVIOR
+    """What becomes of the keys of a session that ends."""
 
 
 class SessionInfo(NamedTuple):

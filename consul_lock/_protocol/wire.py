@@ -19,7 +19,6 @@ from consul_lock._protocol.answer import Outcome
 from consul_lock._protocol.contact import Contact
 from consul_lock._protocol.flow import Flow, Reply, Request
 from consul_lock._protocol.records import (
-    BEHAVIOR,
     SERVICE,
     SERVICE_RULE,
     SESSION_RULE,
@@ -178,9 +177,7 @@ class Wire:
 
     # -- sessions ------------------------------------------------------------------------
 
-    def create_session(
-        self, terms: Terms, name: str, behavior: str = BEHAVIOR
-    ) -> Flow[tuple[str, float]]:
+    def create_session(self, terms: Terms, name: str) -> Flow[tuple[str, float]]:
         """Create a session; its id, and the time before sending.
 
         Built here, as python-consul2 knows neither ``NodeChecks`` nor ``ServiceChecks``.
@@ -189,7 +186,7 @@ class Wire:
             "Name": name,
             "TTL": duration(terms.ttl),
             "LockDelay": duration(terms.lock_delay),
-            "Behavior": behavior,
+            "Behavior": terms.behavior,
             "NodeChecks": list(terms.checks),
             "ServiceChecks": [{"ID": check} for check in terms.service_checks],
         }

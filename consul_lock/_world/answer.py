@@ -14,10 +14,24 @@ class Answer(NamedTuple):
     body: bytes
 
 
+def _admitted() -> Answer | None:
+    return None
+
+
 class Write(NamedTuple):
-    """Work that only a leader can do, checked as far as an agent checks it by itself."""
+    """Work that only a leader can do, checked as far as an agent checks it by itself.
+
+    A leader does it in two steps.  It *admits* the request by what it knows at that time, and
+    appends it to the log of Raft; later, when the servers have the entry, it is *applied*.  What
+    admission has looked at (lock-delays) may be another thing by then.
+    """
 
     run: Callable[[], Answer]
+    """Apply it."""
+    admit: Callable[[], Answer | None] = _admitted
+    """What the leader refuses before anything is written, without an entry; None: nothing."""
+    logged: bool = True
+    """It is an entry in the log; else the leader does it alone, at once."""
 
 
 class Refusal(Exception):

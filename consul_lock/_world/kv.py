@@ -127,7 +127,8 @@ def _put(server: Server, key: str, params: Mapping[str, str], body: bytes) -> Wr
         expected = _number(params, "cas")
         return Write(partial(_cas, server, key, body, flags, expected))
     if "acquire" in params:
-        return Write(partial(_acquire, server, key, body, flags, params["acquire"]))
+        apply = partial(_acquire, server, key, body, flags, params["acquire"])
+        return Write(apply, lambda: FALSE if server.in_delay(key) else None)
     if "release" in params:
         return Write(partial(_release, server, key, body, flags, params["release"]))
     return Write(partial(_set, server, key, body, flags))
@@ -146,8 +147,6 @@ def _cas(server: Server, key: str, body: bytes, flags: int, expected: int) -> An
 
 
 def _acquire(server: Server, key: str, body: bytes, flags: int, session: str) -> Answer:
-    if key in server.delays:
-        return FALSE  # Refused by the leader itself: there is no Raft entry.
     index = server.apply()
     if not session:
         raise refusal(500, "missing session")

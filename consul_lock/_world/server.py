@@ -37,6 +37,15 @@ class Server:
         self.session_watchers = Watchers()
         self.delays: dict[str, Event] = {}
         """The end of the lock-delay of each key that is in one."""
+        self._closed: dict[str, float] = {}
+        """When each of them began."""
+        self._unseen_since, self._caught_up = 0.0, 0.0
+        """A new leader has not applied what was written from then on, until this time."""
+        self.raft: float | Callable[[], float] = 0.0
+        self._log: dict[Event, Callable[[], None] | None] = {}
+        """Entries that are appended and not applied, and who hears it if one is lost."""
+        self._applied = 0.0
+        """When the last of them is applied."""
         self.checks = Checks()
         self.expiry_factor: float | Callable[[str], float] = TTL_MULTIPLIER
         self.leaderless = False
@@ -49,6 +58,31 @@ class Server:
         """Append an entry to the log; return its index."""
         self.index += 1
         return self.index
+
+    def append(self, apply: Callable[[], None], lost: Callable[[], None] | None = None) -> None:
+        """Append an entry to the log, to be applied after those before it."""
+        takes = self.raft if isinstance(self.raft, int | float) else self.raft()
+        if not takes:
+            apply()
+            return
+
+        def due() -> None:
+            self._log.pop(event, None)
+            apply()
+
+        # One after the other, so that whoever looks in between sees each of them.
+        self._applied = max(self._applied + 1e-6, self.time.now + takes)
+        event = self.time.at(self._applied, due)
+        self._log[event] = lost
+
+    def _leave_log(self) -> None:
+        """The leader is gone: the next one has each of its last entries, or not."""
+        for event, lost in list(self._log.items()):
+            if lost is not None:
+                lost()
+            if self.random.random() < 0.5:
+                event.cancel()
+                del self._log[event]
 
     def settle(self) -> None:
         """The change of an entry is complete: wake those who waited for it."""
@@ -131,7 +165,7 @@ class Server:
         self.settle()
 
     def destroy_session(self, session_id: str) -> None:
-        """Invalidate a session by request or by time; unknown ones are fine."""
+        """Invalidate a session, by request or as its time is over; unknown ones are fine."""
         index = self.apply()
         self.stop_timer(session_id)
         if (session := self.sessions.get(session_id)) is not None:
@@ -155,7 +189,7 @@ class Server:
 
     def _expire(self, session_id: str) -> None:
         self._timers.pop(session_id, None)
-        self.destroy_session(session_id)
+        self.append(lambda: self.destroy_session(session_id))
 
     def _invalidate(self, session: Session, index: int) -> None:
         self.sessions.remove(session, index)
@@ -174,9 +208,17 @@ class Server:
             earlier.cancel()
         end = self.time.now + delay
         self.delays[key] = self.time.at(end, lambda: self._open(key))
+        self._closed[key] = self.time.now
 
     def _open(self, key: str) -> None:
-        del self.delays[key]
+        del self.delays[key], self._closed[key]
+
+    def in_delay(self, key: str) -> bool:
+        """Whether the leader, as far as it has come in the log, knows of a lock-delay."""
+        if key not in self.delays:
+            return False
+        unseen = self._closed[key] >= self._unseen_since and self.time.now < self._caught_up
+        return not unseen
 
     def invalidate_bound(self, check: str | None) -> None:
         """Invalidate the sessions bound to a check (None: all of the node) in one entry."""
@@ -191,14 +233,17 @@ class Server:
     def step_down(self) -> None:
         """No leader: the timers of sessions run only in a leader's memory."""
         self.leaderless = True
+        self._leave_log()
         for timer in self._timers.values():
             timer.cancel()
         self._timers.clear()
         self._reaping.clear()
 
-    def elect(self) -> None:
+    def elect(self, behind: float = 0.0, catching_up: float = 0.0) -> None:
         """A new leader: every session has its whole time again."""
         self.step_down()
+        self._unseen_since = self.time.now - behind
+        self._caught_up = self.time.now + catching_up
         self.leaderless = False
         self.index += 2  # A leader begins with a no-op and a barrier.
         self._plan_reaping()

@@ -21,12 +21,15 @@ def create(server: Server, method: str, rest: str, params: Mapping[str, str], bo
     check_place(params)
     session = read_session(body, server.node)
 
-    def run() -> Answer:
+    def admit() -> Answer | None:
         validate_session(session, server.session_ttl_min)
+        return None
+
+    def run() -> Answer:
         server.create_session(session)
         return document(f'{{"ID":{json.dumps(session.id)}}}')
 
-    return Write(run)
+    return Write(run, admit)
 
 
 def destroy(
@@ -57,7 +60,7 @@ def renew(server: Server, method: str, rest: str, params: Mapping[str, str], bod
         server.start_timer(session)
         return document(f"[{session.json()}]")
 
-    return Write(run)
+    return Write(run, logged=False)
 
 
 def info(server: Server, method: str, rest: str, params: Mapping[str, str], body: bytes) -> Query:

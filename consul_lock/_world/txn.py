@@ -32,15 +32,17 @@ def txn(
     ops = read_ops(body)
     if any(op.verb in WRITES for op in ops):
         check_place(params)
-        return Write(partial(_write, server, ops))
+        return Write(partial(_write, server, ops), partial(_admit, server, ops))
     options = read_options(params)
     return Query(partial(_read, server, ops), server.kv_watchers, stale=options.stale)
 
 
-def _write(server: Server, ops: list[Op]) -> Answer:
+def _admit(server: Server, ops: list[Op]) -> Answer | None:
     errors = _vet(server, ops)
-    if errors:
-        return _conflict(errors, "")  # Refused by the leader itself: there is no Raft entry.
+    return _conflict(errors, "") if errors else None
+
+
+def _write(server: Server, ops: list[Op]) -> Answer:
     store = server.kv
     index = server.apply()
     store.begin()
@@ -77,7 +79,7 @@ def _vet(server: Server, ops: list[Op]) -> list[tuple[int, str]]:
     for at, op in enumerate(ops):
         if not op.key and op.verb != "delete-tree":
             errors.append((at, "Must provide key"))
-        elif op.verb == "lock" and op.key in server.delays:
+        elif op.verb == "lock" and server.in_delay(op.key):
             errors.append((at, f"failed to lock key {_quote(op.key)} due to lock delay"))
     return errors
 

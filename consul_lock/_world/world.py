@@ -18,12 +18,13 @@ HOLD = 7.0
 
 _NO_LEADER = Answer(500, TEXT, b"No cluster leader")
 _BROKEN = Answer(500, TEXT, b"rpc error making call: EOF")
+_LOST = Answer(500, TEXT, b"rpc error making call: leadership lost while committing log")
 
 
 class Exchange:
     """A request on its way.  ``reply`` is None until it is answered."""
 
-    __slots__ = ("_withdraw", "_world", "done", "reply", "request", "sent")
+    __slots__ = ("_withdraw", "_world", "applied", "done", "reply", "request", "sent")
 
     def __init__(self, world: World, request: Request, sent: float) -> None:
         self._world = world
@@ -32,6 +33,9 @@ class Exchange:
         self.reply: Reply | None = None
         self.done: Callable[[], object] | None = None
         """Called when the answer is there, if it was not there at once."""
+        self.applied: Callable[[], object] | None = None
+        """Called when a write was carried out later than it was admitted, whether anybody listens
+        or not."""
         self._withdraw: Callable[[], None] | None = None
 
     def cancel(self) -> None:
@@ -121,7 +125,7 @@ class World:
     def _perform(self, exchange: Exchange, work: Work) -> None:
         try:
             if isinstance(work, Write):
-                exchange._answer(work.run())
+                self._write(exchange, work)
             elif isinstance(work, Query):
                 exchange._withdraw = self._server.ask(work, exchange._answer)
             else:
@@ -129,7 +133,43 @@ class World:
         except Refusal as error:
             exchange._answer(error.answer)
 
+    def _write(self, exchange: Exchange, work: Write) -> None:
+        refused = work.admit()
+        if refused is not None:
+            exchange._answer(refused)
+        elif not work.logged:
+            exchange._answer(work.run())
+        else:
+            late = False
+
+            def apply() -> None:
+                try:
+                    answer = work.run()
+                except Refusal as error:
+                    answer = error.answer
+                if late and exchange.applied is not None:
+                    exchange.applied()
+                if exchange.reply is None:
+                    exchange._answer(answer)
+
+            self._server.append(apply, lambda: exchange._answer(_LOST))
+            late = True
+
     # -- leaders
+
+    @property
+    def raft(self) -> float | Callable[[], float]:
+        """Seconds from the admission of a write by the leader to its application, or a function
+        that says so of each; 0.0: both at once, past writes that are on their way.
+
+        A write is admitted by the lock-delays that the leader knows of then; it takes effect
+        later, when a session may have ended that was alive before.
+        """
+        return self._server.raft
+
+    @raft.setter
+    def raft(self, value: float | Callable[[], float]) -> None:
+        self._server.raft = value
 
     @property
     def leaderless(self) -> bool:
@@ -148,12 +188,18 @@ class World:
             elif self._server.leaderless:
                 self.elect()
 
-    def elect(self) -> None:
+    def elect(self, *, behind: float = 0.0, catching_up: float = 0.0) -> None:
         """There is a new leader: the time of every session starts again, blocking queries are
-        answered with 500 once, and requests that were held are carried out."""
+        answered with 500 once, and requests that were held are carried out.  Of writes that were
+        on their way nobody hears what became of them.
+
+        A leader admits requests before it has applied all entries of the one before it.  So for
+        ``catching_up`` seconds it does not know of the lock-delays of sessions that ended in the
+        last ``behind`` seconds.
+        """
         with self._lock:
             self._server.drop_queries(_BROKEN)
-            self._server.elect()
+            self._server.elect(behind, catching_up)
             held, self._held = self._held, {}
             for exchange, work in held.items():
                 self._perform(exchange, work)

@@ -57,6 +57,9 @@ class Contender(Host):
     tries = 3
     """Once all is well again."""
 
+    passing_by = False
+    """It wants something in bad weather only, and does not come again."""
+
     def __init__(
         self,
         simulator: Simulator,
@@ -164,6 +167,9 @@ class Thread:
                 break
             yield from self._try_once(turn, TIMEOUTS[timeouts[turn % len(timeouts)]])
         self.rested = True
+        if self.host.passing_by:
+            self.done = True
+            return
         while not self.weather.is_set() and not self.host.closed:
             yield Wait(self.weather, None)
         for turn in range(self.host.tries):

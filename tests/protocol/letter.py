@@ -107,6 +107,7 @@ class Letter:
             return
         simulator.before_change()
         self._exchange = simulator.world.submit(self.request)
+        self._exchange.applied = self._applied
         simulator.tell(self, "is carried out:", self._exchange.reply)
         simulator.on_change(self._host, self.request)
         if self._answer is None:
@@ -115,6 +116,13 @@ class Letter:
             self._exchange.done = self._answered
         else:
             self._answered()
+
+    def _applied(self) -> None:
+        simulator = self._host.simulator
+        simulator.counts["applied later than admitted"] += 1
+        simulator.tell(self, "is applied")
+        simulator.on_change(self._host, self.request)
+        simulator.before_change()
 
     def _answered(self) -> None:
         assert self._exchange is not None

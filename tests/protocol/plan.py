@@ -44,11 +44,13 @@ class Trouble(enum.Enum):
     """The node leaves: all sessions end."""
     DELETE = "delete"
     """An operator deletes the key of the lock."""
+    FLEET = "fleet"
+    """The session of a holder ends while many come who never met the lock, and try once."""
     CLOSE = "close"
     """The contender closes its client, whatever it is doing."""
 
 
-NEEDS_LOCK_DELAY = {Trouble.DESTROY, Trouble.LEAVE}
+NEEDS_LOCK_DELAY = {Trouble.DESTROY, Trouble.LEAVE, Trouble.FLEET}
 """Without a lock-delay, nothing protects from these: the documentation says so."""
 
 # Often, as they are what a network does all the time.
@@ -75,6 +77,10 @@ SECONDS = (0.05, 0.7, 4.0, 12.0, 33.0, 75.0)
 
 TIMEOUTS = (None, None, 30.0, 3.0, 0.4, 0.0)
 """How long a contender is willing to wait."""
+
+
+RAFT = ((0.0,), (0.001,), (0.005, 0.3), (0.3, 0.02, 1.3))
+"""How long writes are on their way to all servers: without a disk, and with worse and worse ones."""
 
 
 HOLDER, FIRST = 100, 101
@@ -120,6 +126,8 @@ class Plan(NamedTuple):
     expiry: float = 2.0
     """How many TTLs the server lets a session live."""
     rounds: int = 2
+    raft: tuple[float, ...] = (0.0,)
+    """Seconds from the admission of a write to its application: of the first, the second, ..."""
 
     @property
     def calm(self) -> bool:
@@ -167,7 +175,8 @@ def from_seed(
         for _ in range(0 if orderly or calm else random.choice((1, 3, 8, 15)))
     )
     delays = tuple(random.randrange(len(DELAYS)) for _ in range(random.choice((1, 3, 37))))
-    return Plan(seed, clients, delays, faults, random.choice((1.0, 1.5, 2.0)), 3)
+    expiry = random.choice((1.0, 1.5, 2.0))
+    return Plan(seed, clients, delays, faults, expiry, 3, random.choice(RAFT))
 
 
 def _fault(random: Random, choice: Sequence[Trouble]) -> Fault:
@@ -206,4 +215,5 @@ def plans(draw: st.DrawFn) -> Plan:
         tuple(draw(st.lists(fault, max_size=15))),
         draw(st.sampled_from((2.0, 1.0, 1.5))),
         draw(st.integers(1, 3)),
+        draw(st.sampled_from(RAFT)),
     )

@@ -23,7 +23,10 @@ def operator(world: World, path: str, method: str = "PUT", body: bytes | None = 
     params = tuple((n, v) for n, _, v in (p.partition("=") for p in query.split("&") if p))
     if world.leaderless:
         return b""
+    # Past what is on its way: whatever was admitted before is applied after it.
+    raft, world.raft = world.raft, 0.0
     exchange = world.submit(Request(method, target, params, body, lambda reply: reply))
+    world.raft = raft
     return exchange.reply.body if exchange.reply is not None else b""
 
 
@@ -64,7 +67,9 @@ class Stranger:
             return
         if not self._session:
             self._session = self._new_session()
-        self._change(f"/v1/kv/{self._key}?acquire={self._session}&flags={LOCK_FLAG}")
+        if not self._referee.lock().session:
+            # Go's client looks before it writes.
+            self._change(f"/v1/kv/{self._key}?acquire={self._session}&flags={LOCK_FLAG}")
         if self._session and self._referee.lock().session == self._session:
             self._simulator.counts["taken by a stranger"] += 1
             self._simulator.at(self._simulator.now + self._hold_for, self._finished)

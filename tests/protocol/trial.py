@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Callable
+from itertools import cycle
 from typing import ClassVar
 
 from consul_lock._protocol.flow import Request
@@ -44,6 +45,8 @@ class Trial(ABC):
         self.plan = plan
         self.world = World(seed=plan.seed)
         self.world.expiry_factor = plan.expiry
+        takes = cycle(plan.raft)
+        self.world.raft = lambda: next(takes)
         self.simulator = Simulator(self.world, plan.seed, plan.delays)
         self.cast()
         self.simulator.pictures = self.pictures
