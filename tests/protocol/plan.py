@@ -170,6 +170,8 @@ def from_seed(
         for _ in range(random.choice((3, 3, 4, 5)))
     )
     choice = troubles(lock_delay) + more * 5
+    if not lock_delay:
+        choice = tuple(trouble for trouble in choice if trouble not in NEEDS_LOCK_DELAY)
     faults = tuple(
         _fault(random, choice)
         for _ in range(0 if orderly or calm else random.choice((1, 3, 8, 15)))
