@@ -37,7 +37,7 @@ class Fate(enum.Enum):
     LATE = "late"
     """The answer takes seconds."""
     OLD = "old"
-    """A deposed leader answers it, if it is a plain read."""
+    """A deposed leader answers it, if it is a plain read or a renewal."""
 
 
 class Letter:

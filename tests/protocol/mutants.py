@@ -6,6 +6,13 @@ from tests.protocol.mutation import Mutant
 
 MUTANTS = (
     Mutant(
+        "sessions delete their keys when they end",
+        "terms:terms",
+        "_heartbeat(heartbeat),",
+        '_heartbeat(heartbeat), "delete",',
+        "test_death:test_all_fleets_of_these_runs",
+    ),
+    Mutant(
         "the heir of a hand-over is not checked to be in line still",
         "handover:_hand_over_operations",
         '{"Verb": "check-index", "Key": entry, "Index": heir.modify_index},',

@@ -22,6 +22,7 @@ class Trouble(enum.Enum):
     GHOST = "ghost"
     LATE = "late"
     OLD = "old"
+    """A deposed leader answers."""
     CUT = "cut"
     CUT_TO_GHOSTS = "cut to ghosts"
     PARTITION = "partition"
@@ -80,7 +81,7 @@ TIMEOUTS = (None, None, 30.0, 3.0, 0.4, 0.0)
 
 
 RAFT = ((0.0,), (0.001,), (0.005, 0.3), (0.3, 0.02, 1.3))
-"""How long writes are on their way to all servers: without a disk, and with worse and worse ones."""
+"""How long writes are on their way to all servers, on better and worse disks."""
 
 
 HOLDER, FIRST = 100, 101

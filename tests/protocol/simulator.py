@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from consul_lock.testing import World
 from tests.protocol.letter import Fate, Letter
-from tests.protocol.pictures import plain_read
+from tests.protocol.pictures import plain_read, renewal
 from tests.protocol.process import Process
 
 if TYPE_CHECKING:
@@ -165,7 +165,7 @@ class Host:
     def post(self, request: Request, answer: Callable[[Any, BaseException | None], None]) -> Letter:
         """Send a request; ``answer`` is called once, with the result or the error."""
         fate = self.fates.popleft() if self.fates else Fate.WELL
-        if fate is Fate.OLD and not plain_read(request):
+        if fate is Fate.OLD and not (plain_read(request) or renewal(request)):
             self.fates.appendleft(fate)
             fate = Fate.WELL
         if self.simulator.now < self.cut_off_until:
