@@ -92,16 +92,6 @@ MUTANTS = (
     ),
     CrowdMutant(
         Mutant(
-            "those who died while they waited are before those who wait",
-            "place:_before",
-            "for c in place.contenders if c.ours",
-            "for c in (*place.left.values(), *place.contenders) if c.ours",
-        ),
-        "read/write",
-        "dead",
-    ),
-    CrowdMutant(
-        Mutant(
             "the keys of those who died while they waited stay",
             "leaving:litter",
             "if session not in guarded",

@@ -239,8 +239,9 @@ class CrowdReferee(Inspector):
                 raise Violation(f"left behind of {name}: {left}")
         if not self.swept:
             return
-        # What somebody who died has left stays until it is met.
-        entries = self._server.kv.entries
-        keys = [k for k in self.all_keys() if entries[k].session or k.endswith("/.lock")]
+        keys, entries = self.all_keys(), self._server.kv.entries
+        if not self.kind.documents:
+            # What somebody who died has left stays until it is met.
+            keys = [k for k in keys if entries[k].session or k.endswith("/.lock")]
         if keys:
             raise Violation(f"left behind: {keys}")

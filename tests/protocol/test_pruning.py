@@ -350,6 +350,15 @@ WRONG = (
     ),
     (
         Mutant(
+            "those who died while they waited are before those who wait",
+            "place:_before",
+            "for c in place.contenders if c.ours",
+            "for c in (*place.left.values(), *place.contenders) if c.ours",
+        ),
+        test_who_dies_while_it_waits_holds_up_nobody,
+    ),
+    (
+        Mutant(
             "who waits does not try again before something changes",
             "lineup:_poll_time",
             "if bid.guarded else",
