@@ -264,9 +264,9 @@ def test_who_learns_that_its_hold_is_lost_gives_its_place_back(hand: Rooms, kind
 # -- the numbers of slots
 
 
-def numbered(hand: Rooms, *expected: int) -> SemaphoreCore:
+def numbered(hand: Rooms, *expected: int, lock_delay: float = 60.0) -> SemaphoreCore:
     """One more holder, with this number."""
-    lock = semaphore(hand)
+    lock = semaphore(hand, lock_delay=lock_delay)
     assert hand.run(lock.acquire(False, None, "me"))
     assert hand.run(lock.slots(hand.world.now, "me")) == expected
     return lock
@@ -274,7 +274,7 @@ def numbered(hand: Rooms, *expected: int) -> SemaphoreCore:
 
 def test_the_number_of_a_dead_holder_is_free_after_its_lock_delay(hand: Rooms) -> None:
     """Its key has stayed, and is taken over as it is; it is nobody's before."""
-    holder, beside = numbered(hand, 0), numbered(hand, 1)
+    holder, beside = numbered(hand, 0, lock_delay=30.0), numbered(hand, 1)
     die(hand, holder)
     hand.world.advance(29.0)
     assert hand.held()[f"{NAME}/.slot/0"] == ""
@@ -289,7 +289,7 @@ def test_the_number_of_a_dead_holder_is_free_after_its_lock_delay(hand: Rooms) -
 
 def test_numbers_that_the_dead_have_left_go_with_the_last_holder(hand: Rooms) -> None:
     """Also if nobody asked for a number since."""
-    holder, beside = numbered(hand, 0), numbered(hand, 1)
+    holder, beside = numbered(hand, 0, lock_delay=30.0), numbered(hand, 1)
     die(hand, holder)
     hand.world.advance(30.0)
     newcomer = semaphore(hand)
