@@ -28,6 +28,10 @@ if TYPE_CHECKING:
 _IN_LOCK_DELAY = f"-w 1m waits: a lock-delay is over after {show_duration(LOCK_DELAY_MOST)} at most"
 
 
+# Seconds before Consul is asked again by one who does not wait, after an error of Consul.
+_AGAIN = (0.3, 0.7)
+
+
 class Contest:
     """One attempt.  Its methods block, so they are called where a signal can end them."""
 
@@ -61,7 +65,7 @@ class Contest:
         self.begin()
         wait = self._patience.wait
         if wait == 0:
-            return self._acquire(lock, 0)
+            return self._once(lock)
         if self._talk.verbosity:
             return self._at_once(lock) or self._telling(lock)
         if live.somebody_looks(self._talk):
@@ -72,6 +76,24 @@ class Contest:
         if self._what.mode is Mode.LEADER:
             return campaign(self._what, lock, self._patience, wait, self._talk)
         return self._what.acquire(lock, wait)
+
+    def _once(self, lock: Lockable) -> bool:
+        """Try once.  As long as Consul fails nobody can say whether it is held, so it is asked
+        again, for --retry-for; a leader has had its time for that."""
+        import random
+
+        from consul_lock import Unavailable
+
+        end = self._started + self._patience.retry_for
+        while True:
+            try:
+                return self._acquire(lock, 0)
+            except Unavailable as error:
+                left = end - time.monotonic()
+                if left <= 0 or self._what.mode is Mode.LEADER:
+                    raise
+                pause = error.retry_after or random.uniform(*_AGAIN)
+            time.sleep(min(left, pause))
 
     def _at_once(self, lock: Lockable) -> bool:
         """Try once, and tell who holds it if it is not to be had."""

@@ -46,7 +46,8 @@ class Hold:
         ours: signals.Signals,
         report: Report,
     ) -> None:
-        self._what, self._patience, self._manner = wanted
+        self._what, patience, self._manner = wanted
+        self._patience = patience._replace(retry_for=connection.settings["retry_for"])
         self._program = command[0] if command else ""
         self._connection = connection
         self._talk = talk

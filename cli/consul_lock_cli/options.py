@@ -167,8 +167,8 @@ _COMPLETED = {"FILE": FILE, "DIR": FOLDER}
 _TIMES = [
     ("--connect-timeout", 3.0, POSITIVE, "How long connecting may take [3s]."),
     ("--request-timeout", 10.0, POSITIVE, "How long one request may take [10s]."),
-    ("--retry-for", 15.0, DURATION,
-     "How long to ride out errors of Consul [15s], as in an election."),
+    ("--retry-for", 30.0, DURATION,
+     "How long to try on while Consul fails [30s], as in an election."),
 ]  # fmt: skip
 
 

@@ -23,8 +23,9 @@ class Patience(NamedTuple):
     """Run the command without the lock if Consul cannot be reached."""
     splay: float = 0.0
     min_hold: float = 0.0
-    retry_for: float = 15.0
-    """Of a leader: for how long to try to reach Consul, before it has been reached once."""
+    retry_for: float = 30.0
+    """For how long to ask again while Consul fails: with ``-n``, and of a leader before Consul has
+    been reached once."""
     reached: bool = False
     """It has been, in an earlier term."""
 

@@ -16,11 +16,13 @@ from consul_lock._protocol.flow import (
     Flow,
     Job,
     Now,
+    Reply,
     Request,
     Sleep,
     Spawn,
     Wait,
     Wall,
+    Warn,
 )
 from consul_lock._protocol.lock import LockCore
 from consul_lock._protocol.primitive import Settings
@@ -68,6 +70,11 @@ class Hand:
         """What happens to the next requests: an error instead of being sent; None: nothing."""
         self.frozen_for = 0.0
         """So many seconds each request takes to end in a time-out; 0: Consul answers."""
+        self.answers_left = NEVER
+        """After so many answers Consul gives none any more: requests end with their time-outs."""
+        self.instead: Callable[[Request], tuple[int, bytes] | None] = lambda request: None
+        """Status and body of what something in front of Consul answers; None: it lets it pass."""
+        self.warned: list[str] = []
         self.slow_by = 0.0
         """So many seconds each answer takes."""
         self.when_blocked: Callable[[], object] = lambda: None
@@ -199,6 +206,8 @@ class Hand:
                 self.spawned.append(flow)
             case Call(function, args):
                 function(*args)
+            case Warn(text, _):
+                self.warned.append(text)
         return None
 
     def _result(self, request: Request) -> Any:
@@ -214,6 +223,13 @@ class Hand:
         if self.frozen_for:
             self.world.advance(self.frozen_for)
             raise Unavailable("no answer came")
+        if self.answers_left <= 0:
+            timeout = 10.0 if request.timeout is None else request.timeout
+            self.world.advance(timeout + request.wait * 17 / 16)
+            raise Unavailable("no answer came")
+        self.answers_left -= 1
+        if (said := self.instead(request)) is not None:
+            return request.parse(Reply(said[0], {}, said[1], self.world.now))
         self.world.advance(self.slow_by)
         exchange = self.world.submit(request)
         if exchange.reply is None:
