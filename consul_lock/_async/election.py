@@ -53,6 +53,9 @@ class Election(LockLike):
     async def campaign(self, value: str = "", timeout: float | None = None) -> None:
         """Wait until this object leads, with this value for all to see.
 
+        Without a timeout it goes on for ever once Consul has answered: through outages, and while a
+        health check of its own fails.
+
         Raises `LockTimeout` after ``timeout`` seconds (None: never), `AlreadyHeld` if it leads
         already, `ConfigError` for a value that is too long (2048 bytes together with ``meta``
         and ``command``), and whatever `acquire` raises.

@@ -106,6 +106,56 @@ def test_errors_are_ridden_out_while_waiting(address: str, key: str) -> None:
             assert waiter.wait() == 0
 
 
+def test_without_waiting_consul_is_asked_again_while_it_fails(address: str, key: str) -> None:
+    """-n does not wait for a lock; while Consul fails nobody can say whether it is held."""
+    failing = True
+
+    def rule(method: str, path: str, body: bytes, n: int) -> Action:
+        return Answer(500, {}, b"rpc error: No cluster leader") if failing else PASS
+
+    with Proxy(address, rule) as proxy:
+        arguments = ["run", "-n", "-k", key, "--", "echo", "mine"]
+        with Running(arguments, environment(proxy.address)) as running:
+            eventually(lambda: proxy.count() >= 3)
+            failing = False
+            assert running.line() == "mine"
+            assert running.wait() == 0
+
+
+def test_without_waiting_a_consul_that_fails_for_too_long_is_69(locked_run: LockedRun) -> None:
+    """And not 75, as nobody knows whether it is held."""
+    result = locked_run(*_NOWHERE, "1s", "-n", "--", "echo", "started")
+    assert (result.returncode, result.stdout) == (69, "")
+    tried = re.search(r"\(tried for (\S+)s\): not started \(69\)", result.stderr)
+    assert tried
+    assert 0.9 <= float(tried[1]) < PATIENCE
+
+
+def test_a_place_in_the_queue_is_kept_beyond_the_time_for_retries(
+    holder: Running, address: str, key: str
+) -> None:
+    """It is said once that Consul is away; the lock is had when it is free and Consul is back."""
+    failing = False
+
+    def rule(method: str, path: str, body: bytes, n: int) -> Action:
+        return Answer(500, {}, b"rpc error: No cluster leader") if failing else PASS
+
+    with Proxy(address, rule) as proxy:
+        arguments = ["run", "--retry-for", "1s", "-k", key, "--", "echo", "mine"]
+        with Running(arguments, environment(proxy.address)) as running:
+            eventually(lambda: proxy.count("GET", "kv?wait"))
+            failing = True
+            proxy.cut()
+            eventually(lambda: "goes on" in running.errors())
+            proxy.reset()
+            eventually(lambda: proxy.count() >= 3)
+            failing = False
+            holder.send(15)
+            assert running.line() == "mine"
+            assert running.wait() == 0
+            assert running.errors().count("goes on") == 1
+
+
 def test_no_leader_for_too_long_is_69_with_advice(address: str) -> None:
     """As the operator's next step is known."""
     no_leader = Answer(500, {}, b"No cluster leader")
