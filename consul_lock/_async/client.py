@@ -25,9 +25,9 @@ class Client:
     CONSUL_HTTP_SSL for one that is of the environment too or has no scheme.
     Times are seconds: ``connect_timeout`` to connect, ``request_timeout`` for one request (10,
     as a Consul without a leader holds one for 7.4 s and then answers well), ``retry_for`` to
-    keep trying while Consul gives errors (30: an election took 27.8 s): counted from the first request
-    of this client without a good answer.  Once Consul has answered, a waiter in a queue goes on beyond
-    that, within its timeout, and says so in the log.
+    keep trying while Consul gives errors (30: an election took 27.8 s), counted from the first
+    request of this client without a good answer.  Once Consul has answered, a waiter in a queue
+    goes on beyond that, within its timeout, and says so in the log.
 
     Raises `ConfigError` for settings that cannot work.  Nothing is sent before the first use.
     """

@@ -52,11 +52,10 @@ class LockLike(LockFace):
         """Acquire it; False if it was not to be had within ``timeout`` seconds.
 
         None and -1 wait for ever, 0 and ``blocking=False`` try once.  If Consul does not answer it
-        takes a second longer at most; a single try takes the client's ``connect_timeout``, and that.  Raises `AlreadyHeld`
-        rather than wait for oneself without a timeout; `Conflict` if the key is used for something
-        else;
-        `Unavailable` if Consul fails for longer than ``retry_for`` before it is in the queue, or when
-        its time is over; `Refused`, `PermissionDenied`.
+        takes a second longer at most; a single try takes the ``connect_timeout`` and that second.
+        Raises `AlreadyHeld` rather than wait for oneself without a timeout; `Conflict` if the key
+        is used for something else; `Unavailable` if Consul fails for longer than ``retry_for``
+        before it is in the queue, or when its time is over; `Refused`; `PermissionDenied`.
         Whatever is raised, a cancelled task included, nothing of it is left behind in Consul.
         """
         return bool(await self._client._run(self._core.acquire(blocking, timeout, self._me())))

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from copy import copy
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from consul_lock._protocol.flow import Flow, Now, Request, Sleep, Warn
+from consul_lock._protocol.flow import Batch, Effect, Flow, Now, Request, Sleep, Warn
 from consul_lock.errors import ConsulLockError, Refused, Unavailable
 
 if TYPE_CHECKING:
@@ -38,6 +38,9 @@ _PAUSE_MIN = 0.1
 # Seconds between two failed writes of one series; reads that are answered well in between do not
 # end it.
 _SERIES = 20.0
+
+# What there are limits for.
+_LIMITED = (Request, Batch, Sleep)
 
 # Seconds after which the log says that a health check is waited for.
 _CHECK_TOLD = 2.0
@@ -85,6 +88,7 @@ class Patience:
         """The flow, whose requests and pauses get no more time than is left."""
         step: Any = flow.send
         value: Any = None
+        answers: Any = ()
         try:
             if self._begun is None:
                 self._begun = yield Now()
@@ -94,31 +98,28 @@ class Patience:
                 except StopIteration as stop:
                     result: T = stop.value
                     return result
-                asked: Request | None = None
-                failed: BaseException | None = None
+                asked: tuple[Request, ...] = ()
                 sent = 0.0
                 try:
-                    if type(effect) is Request:
+                    if type(effect) in _LIMITED:
                         sent = yield Now()
-                        effect = asked = self._cut(effect, sent)
-                    elif type(effect) is Sleep and self._within is not None:
-                        sent = yield Now()
-                        effect = self._shorten(effect, sent)
+                        effect, asked = self._limit(effect, sent)
                     value, step = (yield effect), flow.send
+                    answers = value if type(effect) is Batch else (value,)
                 except BaseException as error:  # noqa: BLE001 - the flow is told of every exception
-                    failed = value = error
-                    step = flow.throw
-                if asked is None:
-                    continue
-                if isinstance(failed, Unavailable):
+                    value, step = error, flow.throw
+                    answers = (error,)
+                if any(isinstance(answer, Unavailable) for answer in answers):
                     # If this process was stopped meanwhile, that is no fault of Consul.
                     now = yield Now()
-                    sent = max(sent, now - self._longest(asked))
-                self._heard(asked, sent, failed)
+                    sent = max(sent, now - max(map(self._longest, asked), default=0.0))
+                # Of a batch that failed as a whole, one stands for all.
+                for request, answer in zip(asked, answers, strict=False):
+                    self._heard(request, sent, answer)
         finally:
             # An exception between two effects leaves the flow where it is, until it is collected.
             flow.close()
-            value = failed = None
+            value = answers = None
 
     def ride_out(self, error: Unavailable | Refused, until: float | None = None) -> Flow[None]:
         """Pause before the next try, or raise the error if there has been enough of it.
@@ -171,6 +172,19 @@ class Patience:
 
     # -- requests ------------------------------------------------------------------------------
 
+    def _limit(self, effect: Effect, now: float) -> tuple[Effect, tuple[Request, ...]]:
+        """The effect within its limits, and what it asks of Consul."""
+        match effect:
+            case Request():
+                request = self._cut(effect, now)
+                return request, (request,)
+            case Batch(requests):
+                asked = tuple(self._cut(request, now) for request in requests)
+                return Batch(asked), asked
+            case Sleep():
+                return self._shorten(effect, now), ()
+        return effect, ()
+
     def _cut(self, request: Request, now: float) -> Request:
         most = self._client.request_timeout if request.timeout is None else request.timeout
         left = min(self._until_end(request, now), self._until_enough(request, now))
@@ -183,7 +197,9 @@ class Patience:
         return most + request.wait * 17 / 16
 
     def _shorten(self, pause: Sleep, now: float) -> Sleep:
-        left = _PAUSE_MIN if self.end is None else max(_PAUSE_MIN, self.end - now)
+        if self.end is None:
+            return pause
+        left = max(_PAUSE_MIN, self.end - now)
         return pause if pause.high <= left else Sleep(min(pause.low, left), left)
 
     def _until_end(self, request: Request, now: float) -> float:
@@ -211,8 +227,9 @@ class Patience:
             return float("inf")
         return max(since + retry_for - now, _REQUEST_MIN)
 
-    def _heard(self, request: Request, sent: float, error: BaseException | None) -> None:
-        """Note what became of a request."""
+    def _heard(self, request: Request, sent: float, answer: Any) -> None:
+        """Note what became of a request: an exception, or any result."""
+        error = answer if isinstance(answer, BaseException) else None
         write = _writes(request)
         if isinstance(error, Unavailable):
             self._client.contact.failed(sent, error)

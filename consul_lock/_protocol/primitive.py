@@ -256,6 +256,10 @@ class Primitive(ABC):
         """The error that says why a hold was lost."""
         reason, error = hold.reason or LossReason.DEADLINE, hold.renewal_error
         why = "" if error is None else f"; its renewals failed: {error}"
+        bound = (*self.terms.checks, *self.terms.service_checks)
+        if reason is LossReason.SESSION_INVALID and bound:
+            named = ", ".join(map(repr, bound))
+            why += f"; its session was bound to the health checks {named}, and one may have failed"
         return LockLost(
             f"{self.name!r} was lost while it was held ({reason.value}{why}): somebody else may"
             f" have held it since; check with the fencing token {hold.token} what was written",
