@@ -197,18 +197,22 @@ class Hand:
                 return 1_600_000_000.0 + self.world.now
             case Sleep(low, high):
                 self.world.advance((low + high) / 2)
-            case Wait(signal, timeout):
-                assert signal.is_set() or timeout is not None, "it waits for ever"
-                if timeout is not None and not signal.is_set():
-                    self.world.advance(timeout)
-                return signal.is_set()
+            case Wait():
+                return self._wait(effect)
             case Spawn(flow, _):
                 self.spawned.append(flow)
             case Call(function, args):
                 function(*args)
-            case Warn(text, _):
-                self.warned.append(text)
+            case Warn():
+                self.warned.append(effect.text)
         return None
+
+    def _wait(self, wait: Wait) -> bool:
+        done = wait.signal.is_set()
+        assert done or wait.timeout is not None, "it waits for ever"
+        if not done:
+            self.world.advance(wait.timeout or 0.0)
+        return wait.signal.is_set()
 
     def _result(self, request: Request) -> Any:
         try:
