@@ -103,6 +103,7 @@ def test_a_timeout_bounds_a_call_wherever_consul_freezes(
 def test_a_single_try_takes_no_longer_than_connecting_may(
     make: Callable[[Hand], Primitive], held: bool
 ) -> None:
+    """And a second for leaving nothing behind."""
     for hand, lock in frozen_scenes(make, held=held):
         seconds, _ = took(hand, lock.acquire(False, None, "me"))
         assert seconds <= CONNECT_TIMEOUT + GRACE, hand.requests()
@@ -170,6 +171,7 @@ def test_before_consul_has_answered_once_every_wait_ends(
 
 @each_kind
 def test_a_release_that_is_not_answered_ends_in_time(make: Callable[[Hand], Primitive]) -> None:
+    """Its requests are cut to what is left."""
     hand = Hand()
     lock = make(hand)
     lock.client.retry_for = 15.0
@@ -249,6 +251,7 @@ def test_a_place_in_a_queue_is_kept_through_an_outage_of_any_length(
 
 @each_queue
 def test_in_a_queue_the_timeout_still_ends_the_wait(make: Callable[[Hand], Primitive]) -> None:
+    """What ends is the wait, and not the error."""
     hand = Hand()
     flow = waiting(hand, make, 100.0)
     begun = hand.world.now
@@ -294,6 +297,7 @@ def test_calls_that_began_together_end_together() -> None:
 
 
 def test_a_call_that_begins_in_the_middle_of_an_outage_has_its_time_too() -> None:
+    """Others have been failing for an hour."""
     hand = Hand()
     client = hand.client()
     hand.answers_left = 0
@@ -410,6 +414,7 @@ def test_after_first_contact_a_strange_answer_is_ridden_out_at_each_step(
 
 @each_strange
 def test_the_end_of_a_cron_run_is_recorded_all_the_same(said: tuple[int, bytes]) -> None:
+    """And its run lock is let go of."""
     crond = Crond()
     core, claim, run = crond.once()
     assert run.outcome is CronOutcome.RUN
@@ -422,6 +427,7 @@ def test_the_end_of_a_cron_run_is_recorded_all_the_same(said: tuple[int, bytes])
 
 @each_strange
 def test_a_claim_of_a_slot_rides_strange_answers_out(said: tuple[int, bytes]) -> None:
+    """At each of its steps."""
     for place in range(1, 6):
         crond = Crond()
         _, claim, job = crond.claim()
@@ -493,6 +499,7 @@ def test_a_health_check_is_waited_for_and_named(said: tuple[int, bytes]) -> None
 
 @each_check
 def test_a_candidate_waits_for_its_health_check_for_ever(said: tuple[int, bytes]) -> None:
+    """A leader whose check failed for three seconds was out for good."""
     hand = Hand()
     refusing(hand, said, 900.0)
     core = ElectionCore(hand.client(), names.for_name(NAME), settings(watch=True))
@@ -577,12 +584,14 @@ def pauses(hand: Hand, error: Unavailable, count: int) -> list[float]:
 
 
 def test_pauses_grow_and_are_longer_where_there_are_too_many_requests() -> None:
+    """The limit is for all clients together."""
     assert pauses(Hand(), Unavailable("x"), 6) == [0.1, 0.2, 0.4, 0.8, 1.6, 2.0]
     limited = Unavailable("x", uncertain=False, status=429)
     assert pauses(Hand(), limited, 4) == [1.0, 2.0, 4.0, 8.0]
 
 
 def test_a_limit_that_says_when_to_come_back_is_obeyed() -> None:
+    """By its Retry-After."""
     asked = Unavailable("x", uncertain=False, status=429, retry_after=4.0)
     hand = Hand()
     begun = hand.world.now
