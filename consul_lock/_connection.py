@@ -12,21 +12,33 @@ import select
 import socket
 import ssl
 from collections.abc import Callable
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 from urllib.parse import urlencode
 
 from consul_lock._protocol.flow import Request
-from consul_lock._reader import Answer, ClosedBeforeAnswer, Reader
+from consul_lock._reader import Answer, ClosedBeforeAnswer, CutShort, Reader
 from consul_lock._resolver import Address
 from consul_lock._version import __version__
 from consul_lock.config import Config
-from consul_lock.errors import ConfigError, Unavailable
+from consul_lock.errors import ConfigError, ConsulLockError, Unavailable
 
 A = TypeVar("A")
 T = TypeVar("T")
 
-# Seconds of one poll at most: it takes no more milliseconds than an int of C has room for.
-_POLL_MAX = 86400.0
+# Seconds of one poll at most.  A signal that comes between Python's last look for one and the
+# beginning of the poll does not end it: Ctrl-C would be obeyed when the long poll ends.
+_POLL_MAX = 1.0
+
+
+class CutOff(NamedTuple):
+    """A write that was cut off before its answer: by an exception of a signal handler, or as the
+    task was cancelled."""
+
+    caller: object
+    """The id of the thread, or the task."""
+    request: Request
+    sent: float
+    deadline: float
 
 
 class Connection:
@@ -84,8 +96,9 @@ class Connection:
     def exchange(self, data: bytes, deadline: float) -> Answer:
         """Send a request and read its answer.
 
-        Raises TimeoutError, ClosedBeforeAnswer, `Unavailable` or `ConfigError`; then, or if
-        anything else cuts it off, the connection is closed.
+        Raises TimeoutError, ClosedBeforeAnswer, `Unavailable` or `ConfigError`; then the
+        connection is closed.  If an exception of a signal handler cuts it off, it is good for
+        `finish` alone.
         """
         self.send(data, deadline)
         return self.receive(deadline)
@@ -113,6 +126,8 @@ class Connection:
         return answer
 
     def _fail(self, error: BaseException) -> None:
+        if not isinstance(error, (OSError, ClosedBeforeAnswer, CutShort, ConsulLockError)):
+            return
         self.close()
         if isinstance(error, OSError) and not isinstance(error, (TimeoutError, ClosedBeforeAnswer)):
             raise broken(self._config, error, begun=self._reader.buffered) from error
@@ -141,6 +156,23 @@ class Connection:
                 raise TimeoutError("the deadline of the request has passed")
             if ready.poll(min(left, _POLL_MAX) * 1000):
                 return
+
+    def finish(self, deadline: float) -> Answer:
+        """The answer to what was sent before an exchange was cut off; then it is closed.
+
+        The server is told that nothing more comes (the end of the stream): it answers what it has
+        read, and hangs up at once if that was no request.  Should bytes of the answer be lost, as
+        the exception struck between two steps of reading, it is too short, which is noticed.
+        """
+        try:
+            # That of TCP alone: TLS would end in both directions.
+            socket.socket.shutdown(self._socket, socket.SHUT_WR)
+        except OSError:
+            pass  # it is closed already, which reading will say
+        try:
+            return self.receive(deadline)
+        finally:
+            self.close()
 
     def stale(self) -> bool:
         """Whether the idle connection was closed by the other side, or is out of step."""
@@ -181,6 +213,11 @@ def _connected(config: Config, address: Address, seconds: float) -> socket.socke
         found.close()
         raise
     return found
+
+
+def client_closed() -> Unavailable:
+    """The error of calls that wait while the client is closed, and of those that come later."""
+    return Unavailable("the client is closed", uncertain=False)
 
 
 def silent(config: Config, seconds: float) -> Unavailable:

@@ -80,6 +80,7 @@ class Idle(Generic[C]):
         self._holding = holding
         self._all: deque[tuple[C, float, object]] = deque()
         self._crowded_until = 0.0
+        self._dropped = False
 
     def take(self, now: float) -> C | None:
         """One that is alive, to use it; None if there is none."""
@@ -96,7 +97,7 @@ class Idle(Generic[C]):
         """It is used no more, for now."""
         now = self._clock()
         keep = now >= self._crowded_until or (self._holding() and not self._all)
-        if connection.closed or not keep:
+        if connection.closed or self._dropped or not keep:
             self._discard(connection)
             return
         self._all.append((connection, now, user))
@@ -120,6 +121,11 @@ class Idle(Generic[C]):
             except ValueError:
                 continue  # somebody is using it
             self._discard(connection)
+
+    def drop(self) -> None:
+        """Close all, and keep none from now on: nobody can use the client any more."""
+        self._dropped = True
+        self.drain()
 
     def drain(self) -> None:
         """Close all."""

@@ -63,7 +63,8 @@ class LoopConnection(asyncio.Protocol):
     # -- called by the transport --------------------------------------------------------------
 
     async def exchange(self, data: bytes) -> Answer:
-        """Send a request and read its answer.  After an error the connection is closed."""
+        """Send a request and read its answer.  After an error the connection is closed; after
+        the task was cancelled, `receive` reads the answer, unless it was in the middle of it."""
         self.send(data)
         return await self.receive()
 
@@ -81,9 +82,6 @@ class LoopConnection(asyncio.Protocol):
         except OSError as error:
             self.close()
             raise broken(self._config, error, begun=self._reader.buffered) from error
-        except BaseException:
-            self.close()
-            raise
         if not answer.keep:
             self.close()
         return answer

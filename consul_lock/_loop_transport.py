@@ -11,7 +11,14 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from consul_lock._clock import clock
-from consul_lock._connection import Encoder, blame_plain_http, hung_up, silent
+from consul_lock._connection import (
+    CutOff,
+    Encoder,
+    blame_plain_http,
+    client_closed,
+    hung_up,
+    silent,
+)
 from consul_lock._eventlet import refuse_eventlet
 from consul_lock._idle import GivenUp, Idle
 from consul_lock._loop_connection import LoopConnection, connect
@@ -20,7 +27,7 @@ from consul_lock._protocol.flow import Reply, Request
 from consul_lock._reader import Answer, ClosedBeforeAnswer
 from consul_lock._resolver import Address, Resolver
 from consul_lock.config import Config
-from consul_lock.errors import ConfigError, Unavailable
+from consul_lock.errors import Unavailable
 
 # Seconds that closing waits for sockets to be closed, which takes the loop one turn or two.
 _CLOSING = 1.0
@@ -38,29 +45,18 @@ class LoopTransport:
         self._context = config.ssl_context()
         self._encode = Encoder(config).encode
         self._resolver = Resolver(config, clock)
-        self._loop: asyncio.AbstractEventLoop | None = None
         self._open: dict[LoopConnection, None] = {}
         self._polling: dict[LoopConnection, None] = {}
+        self._unanswered: dict[LoopConnection, CutOff] = {}
         self.idle: Idle[LoopConnection] = Idle(clock, self._discard, holding)
         self.closed = False
         self._means = Means(
             config, clock, self.idle, self._encode, self._parse, self._put, self._discard
         )
 
-    def _see_loop(self) -> None:
-        loop = asyncio.get_running_loop()
-        if self._loop is None:
-            self._loop = loop
-        elif self._loop is not loop:
-            raise ConfigError(
-                "this client was first used on another event loop, and belongs to it: make one"
-                " client for each loop"
-            )
-
     async def exchange(self, request: Request, begun: float | None = None) -> Any:
         """Perform one request.  It has one deadline, from ``begun`` (now, if it is not given) to
         the last byte of its answer."""
-        self._see_loop()
         timeout = request.timeout or self.config.request_timeout
         if request.wait:
             # Consul adds up to a sixteenth, and a leaderless one holds a request 7.4 s more.
@@ -75,16 +71,25 @@ class LoopTransport:
             try:
                 answer = await self._answer(connection, request, data, deadline - sent)
             except ClosedBeforeAnswer as error:
-                if request.wait and self.idle.crowded:
-                    raise GivenUp from error
-                if idle is not None and request.method == "GET":
-                    continue  # it was closed just now, and a read may be sent again
-                if idle is None:
-                    self._refused()
+                if self._repeatable(request, idle):
+                    continue
                 raise hung_up(self.config) from error
             except TimeoutError as error:
                 raise silent(self.config, timeout) from error
+            except asyncio.CancelledError:
+                self._cut_off(connection, CutOff(asyncio.current_task(), request, sent, deadline))
+                raise
             return self._parse(request, answer, sent)
+
+    def _repeatable(self, request: Request, idle: LoopConnection | None) -> bool:
+        """The other side has hung up without an answer: whether to send it again, on another
+        connection.  A read may be sent again, if the connection was closed while it was idle."""
+        if request.wait and self.idle.crowded:
+            raise GivenUp
+        if idle is not None:
+            return request.method == "GET"
+        self._refused()
+        return False
 
     async def _answer(
         self, connection: LoopConnection, request: Request, data: bytes, seconds: float
@@ -94,7 +99,7 @@ class LoopTransport:
         try:
             async with asyncio.timeout(max(0.0, seconds)):
                 answer = await connection.exchange(data)
-        except BaseException:
+        except Exception:
             self._discard(connection)
             raise
         finally:
@@ -110,7 +115,6 @@ class LoopTransport:
 
     async def exchange_all(self, requests: Sequence[Request]) -> tuple[Any, ...]:
         """Perform a batch.  One result for each: what ``parse`` returns, or an exception."""
-        self._see_loop()
         pipeline = Pipeline(self._means, requests)
         steps = pipeline.steps()
         go_on, result = steps.send, None
@@ -144,7 +148,7 @@ class LoopTransport:
     async def _connect(self, deadline: float) -> LoopConnection:
         """Find the address, connect and agree on keys, in `connect_timeout`."""
         if self.closed:
-            raise Unavailable("the client is closed", uncertain=False)
+            raise client_closed()
         until = min(deadline, clock() + self.config.connect_timeout)
         addresses = self._resolver.fixed or await self._resolve(until)
         for left in range(len(addresses), 0, -1):
@@ -187,6 +191,41 @@ class LoopTransport:
     def rest(self) -> None:
         """Close what is not needed soon; called by the keeper before it waits."""
         self.idle.rest()
+
+    # -- what was cut off ---------------------------------------------------------------------
+
+    def _cut_off(self, connection: LoopConnection, cut: CutOff) -> None:
+        if cut.request.method == "GET":
+            self._discard(connection)
+        else:
+            self._unanswered[connection] = cut
+
+    def unanswered(self, caller: asyncio.Task[Any] | None) -> LoopConnection | None:
+        """Where this task was cancelled in a write before its answer; see `finish`."""
+        for connection, cut in self._unanswered.items():
+            if cut.caller is caller:
+                return connection
+        return None
+
+    async def finish(self, connection: LoopConnection) -> Any:
+        """Wait for the answer to a write that was cut off: the result of the request."""
+        cut = self._unanswered.pop(connection)
+        try:
+            async with asyncio.timeout(max(0.0, cut.deadline - clock())):
+                answer = await connection.receive()
+        except (ClosedBeforeAnswer, TimeoutError) as error:
+            raise hung_up(self.config) from error
+        finally:
+            self._discard(connection)
+        return self._parse(cut.request, answer, cut.sent)
+
+    def forget(self, caller: asyncio.Task[Any] | None) -> None:
+        """Nobody waits for the answer to what was cut off in this task."""
+        while self._unanswered and (connection := self.unanswered(caller)) is not None:
+            del self._unanswered[connection]
+            self._discard(connection)
+
+    # -- the end ------------------------------------------------------------------------------
 
     def forked(self) -> None:
         """In a forked child: what is open is the parent's, and is left alone."""

@@ -14,7 +14,15 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from consul_lock._connection import Connection, Encoder, blame_plain_http, hung_up, silent
+from consul_lock._connection import (
+    Connection,
+    CutOff,
+    Encoder,
+    blame_plain_http,
+    client_closed,
+    hung_up,
+    silent,
+)
 from consul_lock._eventlet import refuse_eventlet
 from consul_lock._idle import NO_PLACE, POLLS, REQUESTS, GivenUp, Idle
 from consul_lock._pipeline import Connect, Means, Pipeline, Receive, Send
@@ -23,7 +31,7 @@ from consul_lock._reader import Answer, ClosedBeforeAnswer
 from consul_lock._resolver import Address, Resolver
 from consul_lock._signal import Signal
 from consul_lock.config import Config
-from consul_lock.errors import Unavailable
+from consul_lock.errors import ConsulLockError, Unavailable
 
 
 class Transport:
@@ -49,6 +57,8 @@ class Transport:
         self._polls = deque(range(POLLS))
         self._open: dict[Connection, None] = {}
         self._polling: dict[Connection, None] = {}
+        self._unanswered: dict[Connection, CutOff] = {}
+        self._ending = False
         self.closed = False
         self._means = Means(
             config, clock, self.idle, self._encode, self._parse, self._put, self._discard
@@ -104,6 +114,8 @@ class Transport:
             ) from None
 
     def _send_poll(self, request: Request, timeout: float) -> Any:
+        if self._ending:
+            raise client_closed()
         if not self.idle.crowded and self._polls:
             try:
                 place = self._polls.pop()
@@ -135,29 +147,46 @@ class Transport:
             try:
                 answer = self._answer(connection, request, data, deadline)
             except ClosedBeforeAnswer as error:
-                if request.wait and self.idle.crowded:
-                    raise GivenUp from error
-                if idle is not None and request.method == "GET":
-                    continue  # it was closed just now, and a read may be sent again
-                if idle is None:
-                    self._refused()
+                if self._repeatable(request, idle):
+                    continue
                 raise hung_up(self.config) from error
             except TimeoutError as error:
                 raise silent(self.config, timeout) from error
+            except ConsulLockError:
+                raise
+            except BaseException:
+                # An exception of a signal handler.
+                self._cut_off(connection, CutOff(threading.get_ident(), request, sent, deadline))
+                raise
             return self._parse(request, answer, sent)
+
+    def _repeatable(self, request: Request, idle: Connection | None) -> bool:
+        """The other side has hung up without an answer: whether to send it again, on another
+        connection.  A read may be sent again, if the connection was closed while it was idle."""
+        if request.wait and self._ending:
+            raise client_closed()
+        if request.wait and self.idle.crowded:
+            raise GivenUp
+        if idle is not None:
+            return request.method == "GET"
+        self._refused()
+        return False
 
     def _answer(
         self, connection: Connection, request: Request, data: bytes, deadline: float
     ) -> Answer:
         if request.wait:
+            # In this order: whoever hangs up after we have looked finds it.
             self._polling[connection] = None
         try:
+            if request.wait and self._ending:
+                self._discard(connection)
+                raise ClosedBeforeAnswer("the client is closed")
             answer = connection.exchange(data, deadline)
-        except BaseException:
-            self._open.pop(connection, None)
-            raise
         finally:
             self._polling.pop(connection, None)
+            if connection.closed:
+                self._open.pop(connection, None)
         self._put(connection)
         return answer
 
@@ -183,7 +212,7 @@ class Transport:
     def _connect(self, deadline: float) -> Connection:
         """Find the address, connect and agree on keys, in `connect_timeout`."""
         if self.closed:
-            raise Unavailable("the client is closed", uncertain=False)
+            raise client_closed()
         until = min(deadline, self._clock() + self.config.connect_timeout)
         addresses = self._resolver.fixed or self._resolve(until)
         for left in range(len(addresses), 0, -1):
@@ -214,6 +243,51 @@ class Transport:
     def rest(self) -> None:
         """Close what is not needed soon; called by the keeper before it waits."""
         self.idle.rest(threading.get_ident())
+
+    # -- what was cut off ---------------------------------------------------------------------
+
+    def _cut_off(self, connection: Connection, cut: CutOff) -> None:
+        if cut.request.method == "GET":
+            self._discard(connection)
+        else:
+            self._unanswered[connection] = cut
+
+    def unanswered(self, thread: int) -> Connection | None:
+        """Where a write of this thread was cut off before its answer; see `finish`."""
+        for connection, cut in list(self._unanswered.items()):
+            if cut.caller == thread:
+                return connection
+        return None
+
+    def finish(self, connection: Connection) -> Any:
+        """Wait for the answer to a write that was cut off: the result of the request."""
+        cut = self._unanswered.pop(connection)
+        try:
+            answer = connection.finish(cut.deadline)
+        except (ClosedBeforeAnswer, TimeoutError) as error:
+            raise hung_up(self.config) from error
+        finally:
+            self._open.pop(connection, None)
+        return self._parse(cut.request, answer, cut.sent)
+
+    def forget(self, thread: int) -> None:
+        """Nobody waits for the answer to what was cut off in this thread."""
+        while self._unanswered and (connection := self.unanswered(thread)) is not None:
+            del self._unanswered[connection]
+            self._discard(connection)
+
+    # -- the end ------------------------------------------------------------------------------
+
+    def hang_up(self) -> None:
+        """End every long poll, and begin no more: the client closes, and the others are needed
+        to give everything back."""
+        self._ending = True
+        for connection in list(self._polling):
+            connection.abort()
+
+    def drop(self) -> None:
+        """Keep no connection from now on: there are no callers any more."""
+        self.idle.drop()
 
     def forked(self) -> None:
         """In a forked child: close the copies of the parent's sockets, which goes on using its

@@ -26,6 +26,7 @@ AWAITED = {
 # The words that differ between the docs, and nothing else: threads' words to tasks'.
 WORDS = {
     "Client.close": {
+        "in other threads": "in other tasks",
         "when the interpreter ends": "when its loop ends as `asyncio.run` ends it",
     },
     "Lock": {

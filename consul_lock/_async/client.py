@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import warnings
 import weakref
 from types import TracebackType
 from typing import Any, Self
@@ -93,10 +94,11 @@ class Client:
             connect_timeout=config.connect_timeout,
             request_timeout=config.request_timeout,
         )
-        core = self._core
-        self._driver.holding = lambda: bool(core.holds)
-        self._driver.on_fork(lambda: self._core.forked(self._driver, identity()))
-        self._driver.on_end(lambda: closing.close(self._core))
+        core, driver = self._core, self._driver
+        # Not of this object: it is collected when nobody can use it any more.
+        driver.holding = lambda: bool(core.holds)
+        driver.on_fork(lambda: core.forked(driver, identity()))
+        driver.on_end(lambda: closing.close(core))
 
     async def _run(self, job: Job) -> Any:
         return await self._driver.run(job)
@@ -104,14 +106,27 @@ class Client:
     async def close(self) -> None:
         """Let go of what is still held, destroy all sessions, close all connections.
 
-        A lock that is held is told of its loss (`LossReason.REVOKED`).  Can be repeated; also
-        done for every client when its loop ends as `asyncio.run` ends it.
+        New calls are refused; those under way in other tasks end first, waits at once, with
+        `Unavailable`.  A lock that is held is told of its loss (`LossReason.REVOKED`).  Can be
+        repeated; also done for every client when its loop ends as `asyncio.run` ends it.
         """
-        if not self._driver.closed:
-            try:
-                await self._run(closing.close(self._core))
-            finally:
-                await self._driver.close()
+        await self._driver.close()
+
+    def __del__(self) -> None:
+        driver = getattr(self, "_driver", None)
+        if driver is None or driver.closed:
+            return
+        if self._core.keeper is not None:
+            warnings.warn(
+                f"{self!r} was dropped without close(): its idle sessions are destroyed now, and"
+                " a lock that is held stays held until its loop ends; close it, or use 'async"
+                " with'",
+                ResourceWarning,
+                stacklevel=2,
+                source=self,
+            )
+        self._core.dropped = True
+        driver.drop(self._core.wake.set)
 
     async def __aenter__(self) -> Self:
         return self

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import atexit
-import logging
+import os
 import threading
-import weakref
+import warnings
 from types import TracebackType
 from typing import Any, Self
 
@@ -13,12 +13,8 @@ from consul_lock._identity import identity
 from consul_lock._protocol import closing
 from consul_lock._protocol.client import ClientCore
 from consul_lock._protocol.flow import Job
-from consul_lock._threads import ThreadDriver
+from consul_lock._threads import ThreadDriver, close_all
 from consul_lock.config import Config
-
-log = logging.getLogger("consul_lock")
-
-_open_clients: weakref.WeakSet[Client] = weakref.WeakSet()
 
 
 class Client:
@@ -98,10 +94,11 @@ class Client:
             connect_timeout=config.connect_timeout,
             request_timeout=config.request_timeout,
         )
-        core = self._core
-        self._driver.holding = lambda: bool(core.holds)
-        self._driver.on_fork(lambda: self._core.forked(self._driver, identity()))
-        _open_clients.add(self)
+        core, driver = self._core, self._driver
+        # Not of this object: it is collected when nobody can use it any more.
+        driver.holding = lambda: bool(core.holds)
+        driver.on_fork(lambda: core.forked(driver, identity()))
+        driver.on_end(lambda: closing.close(core))
 
     def _run(self, job: Job) -> Any:
         return self._driver.run(job)
@@ -109,14 +106,27 @@ class Client:
     def close(self) -> None:
         """Let go of what is still held, destroy all sessions, close all connections.
 
-        A lock that is held is told of its loss (`LossReason.REVOKED`).  Can be repeated; also
-        done for every client when the interpreter ends.
+        New calls are refused; those under way in other threads end first, waits at once, with
+        `Unavailable`.  A lock that is held is told of its loss (`LossReason.REVOKED`).  Can be
+        repeated; also done for every client when the interpreter ends.
         """
-        if not self._driver.closed:
-            try:
-                self._run(closing.close(self._core))
-            finally:
-                self._driver.close()
+        self._driver.close()
+
+    def __del__(self) -> None:
+        driver = getattr(self, "_driver", None)
+        if driver is None or driver.closed:
+            return
+        if self._core.keeper is not None:
+            warnings.warn(
+                f"{self!r} was dropped without close(): its idle sessions are destroyed now, and"
+                " a lock that is held stays held until the program ends; close it, or use 'with'",
+                ResourceWarning,
+                stacklevel=2,
+                source=self,
+            )
+        self._core.dropped = True
+        self._core.wake.set()
+        driver.drop()
 
     def __enter__(self) -> Self:
         return self
@@ -133,13 +143,10 @@ class Client:
         return f"<{type(self).__module__}.Client {self.config.origin}>"
 
 
-@atexit.register
-def _close_clients() -> None:
-    for client in list(_open_clients):
-        try:
-            client.close()
-        except Exception:
-            log.exception("%r could not be closed", client)  # the others still can
+# Twice: an interrupt that strikes while they are closed ends the first call, which prints it, and
+# the second goes on.  Whoever presses Ctrl-C once more does not want to wait.
+atexit.register(close_all)
+atexit.register(close_all)
 
 
 _default_client: Client | None = None
@@ -153,3 +160,12 @@ def default_client() -> Client:
         if _default_client is None or _default_client._core.closed:
             _default_client = Client()
         return _default_client
+
+
+def _after_fork() -> None:
+    # Another thread of the parent may have been making it, and is not here to let go.
+    global _default_mutex
+    _default_mutex = threading.Lock()
+
+
+os.register_at_fork(after_in_child=_after_fork)

@@ -5,12 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from consul_lock._protocol.attempt import Attempt
+from consul_lock._protocol.client import ClientCore
 from consul_lock._protocol.flow import Flow, Now, Spawn, Wait
 from consul_lock._protocol.hold import Grant, Hold
 from consul_lock._protocol.patience import Patience
 from consul_lock._protocol.persist import not_for_oneself, persist
 from consul_lock._protocol.release import end_all
 from consul_lock._protocol.watch import watch
+from consul_lock.errors import Unavailable
 
 if TYPE_CHECKING:
     from consul_lock._protocol.primitive import Primitive
@@ -44,7 +46,8 @@ def _acquire(lock: Primitive, attempt: Attempt, patience: Patience) -> Flow[bool
 
 def _turn(lock: Primitive, attempt: Attempt) -> Flow[bool]:
     """Wait until nobody of this process is before us."""
-    turns = lock.client.turns
+    client, turns = lock.client, lock.client.turns
+    _refuse_closed(client)
     lock.refresh(attempt)
     if turns.enter(attempt):
         return True
@@ -62,12 +65,19 @@ def _turn(lock: Primitive, attempt: Attempt) -> Flow[bool]:
                 return False
         assert attempt.signal is not None
         yield Wait(attempt.signal, remaining)
+        if not attempt.admitted:
+            _refuse_closed(client)
     now = yield Now()
     assert attempt.patience is not None
     overdue = attempt.patience.overdue(now)
     if overdue is not None:
         raise overdue
     return True
+
+
+def _refuse_closed(client: ClientCore) -> None:
+    if client.closed:
+        raise Unavailable("the client is closed", uncertain=False)
 
 
 def _see_that_it_is_held(lock: Primitive, attempt: Attempt) -> Flow[None]:

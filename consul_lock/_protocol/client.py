@@ -48,6 +48,7 @@ class ClientCore:
         self._begin(surroundings, identity)
 
     def _begin(self, surroundings: Surroundings, identity: Identity) -> None:
+        self.surroundings = surroundings
         self.mutex = surroundings.mutex()
         self.new_signal = surroundings.signal
         self.random = surroundings.random
@@ -60,8 +61,11 @@ class ClientCore:
         """When the keeper looks next by itself (driver's clock)."""
         self.to_look: dict[Hold, None] = {}
         """Holds whose line the keeper is to read, soonest first."""
-        self.kept = False
+        self.keeper: Any = None
+        """The keeper at work, if there is anything to keep."""
         self.watchdog = Watchdog(self)
+        self.dropped = False
+        """Nobody can use it any more, though it was not closed."""
         self._closed = False
         self.remains = Remains(self.wake.set)
         self._crowded: dict[str, None] = {}
@@ -104,8 +108,8 @@ class ClientCore:
             if session is not None:
                 yield from self.pool.destroy(session)
             raise Unavailable("the client is closed", uncertain=False)
-        if not self.kept:
-            # Not before it has something to do: its first pause would be without end.
+        if self.keeper is None:
+            # Not before it has something to do: it would end at once.
             yield from self._start_keeper()
         elif session.next_renewal < self.planned:
             self.wake.set()
@@ -115,14 +119,22 @@ class ClientCore:
         from consul_lock._protocol.keeper import Keeper
 
         with self.mutex:
-            first, self.kept = not self.kept, True
-        if first:
-            try:
-                yield Spawn(Keeper(self).run(), "consul-lock-keeper")
-            except BaseException:
-                # No thread was to be had: the next session tries again.
-                self.kept = False
-                raise
+            if self.keeper is not None:
+                return
+            keeper = Keeper(self)
+        try:
+            yield Spawn(keeper.run(), "consul-lock-keeper")
+        except BaseException:
+            # No thread was to be had, or we were cut off: the next session tries again.  Should
+            # this one have begun after all, it sees that it is not the keeper.
+            self.keeper = None
+            raise
+
+    def idle(self) -> bool:
+        """Whether there is nothing to keep.  Ask under the mutex."""
+        pool = self.pool
+        kept = pool.live or pool.condemned or pool.orphans or self.holds or self.remains.times()
+        return not kept and not self.surroundings.busy()
 
     def write(
         self, session: Session, request: Request, others: Sequence[Session] = ()
@@ -188,7 +200,7 @@ class ClientCore:
             now = yield Now()
             yield from self.pool.sweep(now)
         if self.pool.orphans or self.pool.condemned:
-            if not self.kept and not self.closed:
+            if self.keeper is None and not self.closed:
                 yield from self._start_keeper()
             self.wake.set()
 
@@ -197,10 +209,15 @@ class ClientCore:
     def lose(self, hold: Hold, reason: LossReason, event: Event = Event.LOSE) -> Flow[None]:
         """The one way to lose a lock.  Whoever comes first tells the reason; the rest is void."""
         cause = hold.renewal_error
+        now = yield Now()
         with self.mutex:
             if not hold.advance(event):
                 return
             hold.reason, hold.cause = reason, cause
+            if hold.lock.leaves_traces:
+                # Not at once: whoever works under it needs time to stop, as after any loss.
+                later = now + rules.span(hold.session.terms)
+                self.remains.leave(hold.attempt, Remainder(later, hold.lock, hold.sessions))
             self.holds.drop(hold)
         ended = reason is LossReason.DEADLINE or hold.lock.ends_session
         for session in hold.sessions:
@@ -209,11 +226,6 @@ class ClientCore:
         self.turns.leave(hold.attempt)
         hold.lost.set()
         self.wake.set()
-        if hold.lock.leaves_traces:
-            now = yield Now()
-            # Not at once: whoever works under it needs time to stop, as after any loss.
-            later = now + rules.span(hold.session.terms)
-            self.remains.leave(hold.attempt, Remainder(later, hold.lock, hold.sessions))
         if (told := hold.telling(reason)) is not None:
             yield told
         for session in hold.sessions if ended else ():

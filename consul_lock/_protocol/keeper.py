@@ -47,6 +47,10 @@ _TIDY = 30.0
 # Seconds before the next try after a renewal that failed, and their spread.
 _RETRY = (0.25, 0.5)
 
+# Seconds between two turns at most.  In a turn, a call is undone that was cut off and left, if
+# its thread has not made another one.
+_PAUSE_MAX = 10.0
+
 # Sessions of one turn at most.  With 25 ms a request that is less than half a second, so that
 # nobody waits long for the next turn.
 _TURN_MOST = 256
@@ -72,6 +76,7 @@ class Keeper:
 
     def __init__(self, core: ClientCore) -> None:
         self._core = core
+        core.keeper = self
         self._next_sweep = 0.0
         self._resume_at = 0.0
         """Consul did not answer: renewals go on at this time, with a single one."""
@@ -91,10 +96,10 @@ class Keeper:
         self._reported: dict[str, float] = {}
 
     def run(self) -> Flow[None]:
-        """Until the client is closed."""
+        """Until the client is closed, or there is nothing left to keep."""
         core = self._core
         try:
-            while not core.closed:
+            while not core.closed and core.keeper is self:
                 try:
                     yield from self._turn()
                 except Exception as error:  # noqa: BLE001 - no lock may be lost for what is odd
@@ -104,7 +109,8 @@ class Keeper:
                 yield from self._report(unforeseen)
                 yield Sleep(*_RETRY)
         except BaseException:
-            core.kept = False  # the next session starts another one
+            if core.keeper is self:
+                core.keeper = None  # the next session starts another one
             raise
 
     def _turn(self) -> Flow[None]:
@@ -112,7 +118,8 @@ class Keeper:
         core.planned = float("inf")  # until we know: whoever has news meanwhile wakes us
         core.wake.clear()
         now = yield Now()
-        pool.retire(now)
+        core.surroundings.catch_up()
+        pool.retire(float("inf") if core.dropped else now)
         if now >= self._resume_at:
             due = pool.due(now, self._most, _AHEAD)
             if due:
@@ -123,8 +130,16 @@ class Keeper:
         now = yield Now()
         core.planned = self._next_event()
         pause = core.planned - now
-        if pause > 0 and not core.closed:
-            yield Wait(core.wake, min(pause, 3600.0))
+        if pause > 0 and not self._is_over():
+            yield Wait(core.wake, min(pause, _PAUSE_MAX))
+
+    def _is_over(self) -> bool:
+        """End if there is nothing to keep; the next session gets a keeper of its own."""
+        core = self._core
+        with core.mutex:
+            if core.keeper is self and core.idle():
+                core.keeper = None
+        return core.closed or core.keeper is not self
 
     def _report(self, error: Exception) -> Flow[None]:
         """Say in the log that there was something unforeseen; the keeper goes on."""

@@ -21,6 +21,16 @@ class Surroundings(Protocol):
     def random(self) -> float:
         """A number between 0 and 1."""
 
+    def catch_up(self) -> None:
+        """Begin to undo every call that was cut off and left before its undo could begin."""
+
+    def hang_up(self) -> None:
+        """The client closes: long polls and pauses of calls end with `Unavailable`."""
+
+    def busy(self) -> bool:
+        """Whether calls that have an undo are under way, or to be undone; but for those of the
+        thread or task that closes the client."""
+
 
 class Identity(NamedTuple):
     """Who this process is, for the values of locks."""

@@ -123,6 +123,14 @@ class Turns:
             self.leave(attempt)
             return True
 
+    def end(self) -> None:
+        """Wake all who wait, for them to see that the client is closed."""
+        with self._mutex:
+            for room in self._rooms.values():
+                for attempt in room.waiting:
+                    if attempt.signal is not None:
+                        attempt.signal.set()
+
     def heir(self, attempt: Attempt) -> Attempt | None:
         """Who waits next behind the only occupant and could take over its session."""
         with self._mutex:

@@ -1,15 +1,21 @@
-"""A real Ctrl-C, at random moments of a real process, leaves nothing behind."""
+"""A real Ctrl-C, at random moments of a real process, leaves nothing behind.
+
+Two of them within a millisecond, too: the second strikes while what the first has cut off is
+about to be cleaned up.  ``python -m tests.faults.test_ctrl_c ADDRESS 500`` plays so many bursts.
+"""
 
 from __future__ import annotations
 
 import signal
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import nullcontext
 from pathlib import Path
 from random import Random
-from threading import Event
+from tempfile import TemporaryFile
+from time import monotonic
 
 import pytest
 
@@ -19,34 +25,52 @@ from tests.waiting import eventually
 
 ROUNDS = 40
 
+BURSTS = 80
+"""Double ones, in one process."""
+
+SCRIPTS = 30
+"""Processes that end after a double burst."""
+
 
 class Process:
     """Runs `tests.faults.interrupted`."""
 
-    def __init__(self, agent: Agent, name: str) -> None:
+    def __init__(self, address: str, name: str, how: str) -> None:
+        self._errors = TemporaryFile("w+")  # noqa: SIM115 - as long as the process
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "tests.faults.interrupted", agent.address, name],
+            [sys.executable, "-m", "tests.faults.interrupted", address, name, how],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
+            stderr=self._errors,
             text=True,
             cwd=Path(__file__).parents[2],
         )
         self.expect("ready")
 
-    def round(self, pause: float) -> None:
-        """Let it begin, and press Ctrl-C after so many seconds."""
+    def round(self, pause: float, *between: float) -> None:
+        """Let it begin, and press Ctrl-C after so many seconds; again after so many more."""
+        self.strike(pause, *between)
+        self.expect("cut")
+
+    def strike(self, *pauses: float) -> None:
+        """Let it begin, and press Ctrl-C after each of these pauses."""
         assert self._process.stdin is not None
         self._process.stdin.write("\n")
         self._process.stdin.flush()
         self.expect("begun")
-        Event().wait(pause)
-        self._process.send_signal(signal.SIGINT)
-        self.expect("cut")
+        for pause in pauses:
+            # Too short for a timer: two signals that come at once are one.
+            end = monotonic() + pause
+            while monotonic() < end:
+                pass
+            self._process.send_signal(signal.SIGINT)
 
     def expect(self, word: str) -> None:
         """Its next line is this."""
         assert self._process.stdout is not None
-        assert self._process.stdout.readline() == f"{word}\n"
+        if self._process.stdout.readline() != f"{word}\n":
+            self._errors.seek(0)
+            raise AssertionError(f"it did not say {word!r}: {self._errors.read()[-3000:]}")
 
     def close(self) -> int:
         """End it in order; its exit code."""
@@ -57,20 +81,26 @@ class Process:
         """End it in any case."""
         self._process.kill()
         self._process.communicate()
+        self._errors.close()
 
 
 @pytest.fixture
-def process(agent: Agent) -> Iterator[Process]:
+def process(agent: Agent, request: pytest.FixtureRequest) -> Iterator[Process]:
     """The process, whose lock is "ctrl-c"."""
-    started = Process(agent, "ctrl-c")
+    started = Process(agent.address, "ctrl-c", getattr(request, "param", "1"))
     yield started
     started.kill()
+
+
+def ids(agent: Agent) -> set[str]:
+    """All sessions there are."""
+    return {session["ID"] for session in agent.sessions()}
 
 
 def test_ctrl_c_leaves_nothing_behind(agent: Agent, process: Process) -> None:
     """In every other round somebody else holds the lock, so that it is struck while it waits."""
     random = Random("ctrl-c")
-    before = {session["ID"] for session in agent.sessions()}
+    before = ids(agent)
     with Client(agent.address) as client:
         lock = Lock("ctrl-c", client=client)
         for number in range(ROUNDS):
@@ -81,6 +111,74 @@ def test_ctrl_c_leaves_nothing_behind(agent: Agent, process: Process) -> None:
         lock.release()
         eventually(lambda: agent.living("ctrl-c") == [], 5.0)
         # One that it keeps for reuse, and one of our own.
-        eventually(lambda: len({s["ID"] for s in agent.sessions()} - before) <= 2, 5.0)
+        eventually(lambda: len(ids(agent) - before) <= 2, 5.0)
     assert process.close() == 0
-    eventually(lambda: {session["ID"] for session in agent.sessions()} <= before, 5.0)
+    eventually(lambda: ids(agent) <= before, 5.0)
+
+
+def bursts(lock: Lock, process: Process, count: int, random: Random) -> None:
+    """Double ones; after each, another client has the lock at once, and so has the process."""
+    for number in range(count):
+        with lock if number % 4 == 3 else nullcontext():
+            process.round(random.uniform(0.0, 0.012), random.uniform(0.00005, 0.001))
+        # Less than the lock-delay of an acquire that was left to itself.
+        assert lock.acquire(timeout=8), f"after burst {number} the lock is not free"
+        lock.release()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("process", ["2"], indirect=True)
+def test_two_interrupts_at_once_leave_nothing_behind(agent: Agent, process: Process) -> None:
+    """The second strikes in the middle of starting the clean-up: that is not forgotten."""
+    before = ids(agent)
+    with Client(agent.address) as client:
+        bursts(Lock("ctrl-c", client=client), process, BURSTS, Random("bursts"))
+        eventually(lambda: agent.keys("ctrl-c") == [], 5.0)
+        eventually(lambda: len(ids(agent) - before) <= 2, 5.0)
+    assert process.close() == 0
+    eventually(lambda: ids(agent) <= before, 5.0)
+
+
+def after_scripts(address: str, count: int, random: Random) -> Counter[str]:
+    """What is found after the ends of scripts, each struck twice within a millisecond."""
+    found: Counter[str] = Counter()
+    with Client(address) as client:
+        for number in range(count):
+            name = f"ctrl-c-end/{number}"
+            started = Process(address, name, "end")
+            try:
+                started.strike(random.uniform(0.0, 0.012), random.uniform(0.00005, 0.001))
+                started.close()
+            finally:
+                started.kill()
+            lock = Lock(name, client=client)
+            if lock.acquire(blocking=False):
+                found["free"] += 1
+                lock.release()
+            else:
+                found["held" if lock.holder() else "lock-delay"] += 1
+    return found
+
+
+@pytest.mark.slow
+def test_a_script_that_ends_by_two_interrupts_leaves_no_lock_delay(agent: Agent) -> None:
+    """The first ends the program, and the second strikes in its last steps."""
+    assert after_scripts(agent.address, SCRIPTS, Random("scripts")) == {"free": SCRIPTS}
+
+
+def main(address: str, count: str) -> None:
+    """Play so many bursts, and so many ends of scripts."""
+    random = Random()
+    started = Process(address, "ctrl-c", "2")
+    try:
+        with Client(address) as client:
+            bursts(Lock("ctrl-c", client=client), started, int(count), random)
+        assert started.close() == 0
+    finally:
+        started.kill()
+    found = after_scripts(address, int(count) // 5, random)
+    sys.stdout.write(f"{count} bursts: nothing left; ends of scripts: {dict(found)}\n")
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -114,7 +114,7 @@ class Contender(Host):
         self.closed = True
         for thread in self.threads:
             thread.weather.set()
-        self.start(close(self.core).flow, f"close {self.number}", lambda *_: self._shut())
+        self.start(close(self.core), f"close {self.number}", lambda *_: self._shut())
 
     def _shut(self) -> None:
         # As drivers do: no connection is left, and none is made any more.
@@ -266,7 +266,8 @@ class Thread:
             else:
                 self._clean_up(job.undo(), error)
 
-        self.job = Process(self.host, job.flow, f"job of {self.host.number}", ended)
+        name = f"job of {self.host.number}"
+        self.job = Process(self.host, job.flow, name, ended, is_call=job.undo is not None)
         self.host.processes[self.job] = None
         # At once: a call that is cut off before its first step has not been made.
         self.job.begin()
@@ -286,7 +287,7 @@ class Thread:
                 raise Violation(f"the clean-up of {self.host.number} failed") from problem
             tell()
 
-        self.host.start(undo, f"undo of {self.host.number}", undone)
+        self.host.start(undo, f"undo of {self.host.number}", undone, is_call=True)
         self.host.after(_CLEAN_UP, tell)
 
 

@@ -91,6 +91,15 @@ class Hand:
     def random(self) -> float:
         return 0.5
 
+    def catch_up(self) -> None:
+        """Nothing is ever left: a flow is cut off by its test."""
+
+    def hang_up(self) -> None:
+        """Nobody waits beside the flow that closes."""
+
+    def busy(self) -> bool:
+        return False
+
     # -- performing
 
     def client(self, label: str = "a") -> ClientCore:

@@ -18,6 +18,7 @@ from consul_lock._protocol.flow import (
     Wall,
     Warn,
 )
+from consul_lock.errors import Unavailable
 
 if TYPE_CHECKING:
     from tests.protocol.letter import Letter
@@ -40,14 +41,20 @@ class Process:
         flow: Flow[Any],
         name: str,
         done: Callable[[Any, BaseException | None], None] | None,
+        *,
+        is_call: bool = False,
     ) -> None:
         self.name = name
+        self.is_call = is_call
+        """It is a call of somebody, or its undo: closing waits for it."""
         self._host = host
         self._flow = flow
         self._done = done
         self._turn = 0
         """Raised at every step, so that what was meant for an earlier one is void."""
         self._letters: list[Letter] = []
+        self._waits = False
+        """It is in a long poll, or in a pause of a call: that ends if the client closes."""
 
     def begin(self) -> None:
         if self in self._host.processes:
@@ -68,8 +75,15 @@ class Process:
         else:
             raise AssertionError(f"{self.name} yielded {effect!r} while it unwound")
 
+    def hang_up(self) -> None:
+        """The client closes."""
+        if self._waits:
+            for letter in self._letters:
+                letter.stop_listening()
+            self._refuse()
+
     def _step(self, step: Callable[[Any], Any], value: Any) -> None:
-        self._letters = []
+        self._letters, self._waits = [], False
         self._turn += 1
         while True:
             try:
@@ -118,11 +132,17 @@ class Process:
         """Begin an effect that ends later.  False: it can be performed at once."""
         host = self._host
         match effect:
-            case Request():
+            case Request(wait=wait) if wait and host.hung_up:
+                self._refuse()
+            case Sleep() if self._pauses and host.hung_up:
+                self._refuse()
+            case Request(wait=wait):
+                self._waits = wait > 0
                 self._letters = [host.post(effect, self._resumption())]
             case Batch(requests):
                 self._post_all(requests)
             case Sleep(low, high):
+                self._waits = self._pauses
                 resume = self._resumption()
                 seconds = host.simulator.random.uniform(low, high)
                 host.after(seconds, lambda: resume(None, None))
@@ -155,6 +175,16 @@ class Process:
             self._host.post(request, partial(answered, place))
             for place, request in enumerate(requests)
         ]
+
+    @property
+    def _pauses(self) -> bool:
+        """Its pauses end if the client closes: it is a call, and no undo."""
+        return self.is_call and not self.name.startswith("undo")
+
+    def _refuse(self) -> None:
+        resume = self._resumption()
+        closed = Unavailable("the client is closed", uncertain=False)
+        self._host.after(0.0, lambda: resume(None, closed))
 
     def _wait(self, signal: Any, timeout: float | None) -> None:
         resume = self._resumption()

@@ -129,6 +129,8 @@ class Host:
         self.letters: dict[Letter, None] = {}
         """Requests that somebody waits for."""
         self.processes: dict[Process, None] = {}
+        self.hung_up = False
+        """The client closes: calls wait for nothing any more."""
         self._rate, self._offset = rate, 1000.0 * (number + 1)
 
     def clock(self) -> float:
@@ -155,9 +157,11 @@ class Host:
         flow: Flow[Any],
         name: str,
         done: Callable[[Any, BaseException | None], None] | None = None,
+        *,
+        is_call: bool = False,
     ) -> Process:
         """Run a flow beside the others."""
-        process = Process(self, flow, name, done)
+        process = Process(self, flow, name, done, is_call=is_call)
         self.processes[process] = None
         self.after(0.0, process.begin)
         return process
@@ -192,3 +196,16 @@ class Host:
 
     def random(self) -> float:
         return self.simulator.random.random()
+
+    def catch_up(self) -> None:
+        """Nothing is ever left: here an undo begins where a call is cut off."""
+
+    def hang_up(self) -> None:
+        """Long polls and pauses of calls end, as the client closes."""
+        self.hung_up = True
+        for process in list(self.processes):
+            process.hang_up()
+
+    def busy(self) -> bool:
+        """Whether a call is under way, or its undo."""
+        return any(process.is_call for process in self.processes)

@@ -56,11 +56,10 @@ def test_closing_can_be_cut_off_and_done_again() -> None:
     hand = Hand()
     client = hand.client()
     hand.acquire(hand.lock(client))
-    job = closing.close(client)
-    hand.until(job.flow, lambda request: request.path == "/v1/txn")
-    job.flow.close()
-    assert job.undo is not None
-    hand.run(job.undo())
+    flow = closing.close(client)
+    hand.until(flow, lambda request: request.path == "/v1/txn")
+    flow.close()
+    hand.run(closing.close(client))
     assert hand.sessions() == set()
 
 

@@ -48,14 +48,14 @@ def test_a_heart_ends_when_its_client_is_closed() -> None:
     client = hand.client()
     borrow(hand, client)
     pause = perform(hand, heart(hand), lambda effect: isinstance(effect, Wait))
-    job = closing.close(client)
-    waits = perform(hand, job.flow, lambda effect: isinstance(effect, Wait))
+    flow = closing.close(client)
+    waits = perform(hand, flow, lambda effect: isinstance(effect, Wait))
     hand.sent.clear()
     finish(hand, heart(hand), after=pause)
     assert (services(hand), passes(hand)) == ({}, 0)
     assert waits.signal.is_set()
     hand.sent.clear()
-    finish(hand, job.flow, after=waits)
+    finish(hand, flow, after=waits)
     assert hand.sent == []
 
 
@@ -90,11 +90,10 @@ def test_closing_that_was_cut_off_is_done_again() -> None:
     hand = Hand()
     client = hand.client()
     borrow(hand, client)
-    job = closing.close(client)
-    hand.until(job.flow, lambda request: "/service/deregister/" in request.path)
-    job.flow.close()
-    assert job.undo is not None
-    hand.run(job.undo())
+    flow = closing.close(client)
+    hand.until(flow, lambda request: "/service/deregister/" in request.path)
+    flow.close()
+    hand.run(closing.close(client))
     assert services(hand) == {}
 
 
@@ -193,7 +192,7 @@ def beating(hand: Hand) -> Flow[Any]:
 def ending(hand: Hand) -> Flow[Any]:
     client = hand.client()
     borrow(hand, client)
-    return closing.close(client).flow
+    return closing.close(client)
 
 
 def cuts(build: Callable[[Hand], Flow[Any]], most: int = 12) -> Iterator[Flow[Any]]:

@@ -110,7 +110,7 @@ def watching() -> Scene:
 
 def closing() -> Scene:
     scene = release()
-    return scene._replace(job=close(scene.lock.client))
+    return scene._replace(job=Job(close(scene.lock.client)))
 
 
 def guarding() -> Scene:
