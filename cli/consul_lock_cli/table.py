@@ -154,7 +154,10 @@ def describe(status: Status, now: float) -> str:
         lines.append(f"  problem    {shown(status.problem, 500)}")
     for holder in status.holders:
         dead = "; VANISHED: its session is gone" if holder.session in status.vanished else ""
-        lines.append(f"  holder     {who(holder, now)}{dead}")
+        text = who(holder, now)
+        if not holder.confirmed:
+            text = f"handed over to {text}, not confirmed"
+        lines.append(f"  holder     {text}{dead}")
         lines += [f"             {text}" for text in _details(holder)]
     for place, waiter in enumerate(status.waiters, 1):
         lines.append(f"  waiter {place:<3} {who(waiter, now)}")

@@ -94,6 +94,16 @@ class LockAttempt(Attempt):
         """Nobody is before us in that line."""
         self.ahead: Entry | None = None
         """Who is directly before us; None and not ``first``: not known."""
+        self.before: tuple[Entry, ...] = ()
+        """All who were before us when we read the queue last."""
+        self.unseen: float | None = None
+        """A time (driver's clock) before which nothing that we hold now was handed to us; None: we
+        have not joined the queue yet with this session.  See `confirmation`."""
+        self.idle: tuple[int, float] | None = None
+        """The lock is free, or was handed to somebody who has not confirmed it: the ModifyIndex
+        of its key (0: there is none) and when we were first told (driver's clock)."""
+        self.barred = -1
+        """The same ModifyIndex, if the lock was in lock-delay when we tried to take it."""
         self.dead: tuple[Remnant, ...] = ()
         """Entries of dead waiters in that line, to be deleted by what we write to it next."""
         self.seen: Found | None = None
@@ -112,4 +122,4 @@ class LockAttempt(Attempt):
 
     def forget_place(self) -> None:
         """What we knew of our place in Consul's line is not true any more."""
-        self.first, self.ahead, self.seen = False, None, None
+        self.first, self.ahead, self.before, self.seen = False, None, (), None

@@ -219,6 +219,9 @@ class ClientCore:
                 later = now + rules.span(hold.session.terms)
                 self.remains.leave(hold.attempt, Remainder(later, hold.lock, hold.sessions))
             self.holds.drop(hold)
+            if hold.unconfirmed is not None:
+                # Its session may hold it still, and the next waiter need not wait for it.
+                hold.session.farewell = hold.lock.farewell(hold.session)
         ended = reason is LossReason.DEADLINE or hold.lock.ends_session
         for session in hold.sessions:
             if ended or not session.shared:

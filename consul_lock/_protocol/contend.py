@@ -15,7 +15,7 @@ from consul_lock._protocol.attempt import LockAttempt
 from consul_lock._protocol.flow import Flow, Request, Sleep, Wall
 from consul_lock._protocol.hold import Grant
 from consul_lock._protocol.persist import complain, may_wait, not_for_oneself
-from consul_lock._protocol.queue import accept, give_up, join, look, wait_for_turn
+from consul_lock._protocol.queue import accept, give_up, join, look, overdue, wait_for_turn
 from consul_lock._protocol.records import encode
 from consul_lock._protocol.session import Session
 from consul_lock._protocol.verdict import (
@@ -24,6 +24,7 @@ from consul_lock._protocol.verdict import (
     judge,
     lock_operation,
     unchanged_operation,
+    unlock_operation,
 )
 
 if TYPE_CHECKING:
@@ -45,7 +46,9 @@ def contend(lock: LockCore, attempt: LockAttempt) -> Flow[Grant | None]:
             grant = yield from accept(lock, attempt)
             if grant is not None:
                 return grant
-        elif verdict is Verdict.FREE and (yield from _may_take(attempt)):
+        elif (verdict is Verdict.FREE and (yield from _may_take(lock, attempt))) or (
+            verdict is Verdict.TAKEN and (yield from _may_take_over(lock, attempt))
+        ):
             outcome = yield from _take(lock, attempt)
             if outcome.done:
                 return Grant(session, outcome.raft_index, attempt.queued, None)
@@ -64,12 +67,13 @@ def _where_we_stand(lock: LockCore, attempt: LockAttempt) -> Flow[tuple[Session,
         session = yield from _new_session(lock, attempt)
     known = attempt.queued or session.doubtful or lock.client.crowded(lock.key)
     if attempt.seen is None and known:
-        yield from look(lock, attempt)
+        yield from look(lock, attempt, certain=attempt.queued)
     return session, judge(attempt.seen, session, certain=attempt.certain)
 
 
 def _new_session(lock: LockCore, attempt: LockAttempt) -> Flow[Session]:
     attempt.queued = attempt.joined = attempt.exposed = False
+    attempt.unseen = attempt.idle = None
     attempt.forget_place()
     attempt.session = yield from lock.session_for(attempt)
     return attempt.session
@@ -96,13 +100,21 @@ def _take(lock: LockCore, attempt: LockAttempt) -> Flow[Outcome]:
 def _taking(lock: LockCore, attempt: LockAttempt, session: Session, since: float) -> Request:
     pair = attempt.seen.pair if attempt.seen else None
     operations = [unchanged_operation(lock.key, pair)]
+    if pair is not None and pair.session:
+        # It was handed over to somebody who has not confirmed it.
+        operations.append(unlock_operation(lock.key, pair.session))
     if lock.fair and not attempt.queued:
         operations.append({"Verb": "check-not-exists", "Key": lock.base})
     value = encode(attempt.about.value(since))
     operations.append(lock_operation(lock.key, session.id, value))
     if attempt.joined:
         operations.append({"Verb": "delete", "Key": lines.entry_key(lock.base, session.id)})
-        operations += lines.bury(attempt.dead)
+        # Who was before us and did not take it is gone, or will ask for a place at the end.
+        before = (
+            lines.Remnant(lines.entry_key(lock.base, e.session), e.modify_index)
+            for e in attempt.before
+        )
+        operations += lines.bury([*before, *attempt.dead])
     return lock.client.wire.transaction(operations, f"locking {lock.key!r}", lock.rule)
 
 
@@ -121,10 +133,18 @@ def _refused(lock: LockCore, attempt: LockAttempt, outcome: Outcome) -> Flow[Non
         yield from join(lock, attempt)
     elif attempt.first:
         yield Sleep(*_DELAY_RETRY)
+    elif attempt.idle is not None:
+        # Its end is for the first in line, which tries again and again.
+        attempt.barred = attempt.idle[0]
 
 
-def _may_take(attempt: LockAttempt) -> Flow[bool]:
+def _may_take(lock: LockCore, attempt: LockAttempt) -> Flow[bool]:
     """A free lock is for the first in line, or for a newcomer; one who may not wait tries once."""
-    if attempt.queued and not attempt.first:
+    if attempt.queued and not attempt.first and not (yield from overdue(lock, attempt)):
         return False
     return not attempt.refused or (yield from may_wait(attempt))
+
+
+def _may_take_over(lock: LockCore, attempt: LockAttempt) -> Flow[bool]:
+    """What was handed to somebody else is for those in line, if it is not confirmed in time."""
+    return attempt.queued and attempt.idle is not None and (yield from overdue(lock, attempt))

@@ -23,6 +23,7 @@ from consul_lock.errors import (
 
 if TYPE_CHECKING:
     from consul_lock._protocol.attempt import Attempt
+    from consul_lock._protocol.confirmation import Unconfirmed
     from consul_lock._protocol.line import Line
     from consul_lock._protocol.primitive import Primitive
     from consul_lock._protocol.session import Session
@@ -40,6 +41,8 @@ class Grant(NamedTuple):
     """Who waits, as far as we were told."""
     others: tuple[Session, ...] = ()
     """More sessions that it is held with."""
+    unconfirmed: Unconfirmed | None = None
+    """It was handed over to us, and we have not confirmed it."""
 
 
 class Hold:
@@ -54,6 +57,8 @@ class Hold:
         self.token = grant.token
         self.crowded = grant.crowded
         self.line = grant.line
+        self.unconfirmed = grant.unconfirmed
+        """It counts for a few seconds only, until it is confirmed."""
         self.look_at: float | None = None
         """When the keeper reads the line, so that the release need not (driver's clock)."""
         self.attempt = attempt
@@ -108,8 +113,11 @@ class Hold:
         It only ever moves away, which `Holds` relies on.
         """
         if len(self.sessions) == 1:
-            return self.session.deadline()
-        return min(session.deadline() for session in self.sessions)
+            end = self.session.deadline()
+        else:
+            end = min(session.deadline() for session in self.sessions)
+        unconfirmed = self.unconfirmed
+        return end if unconfirmed is None else min(end, unconfirmed.until)
 
     def counts(self, now: float) -> bool:
         """Whether it is held at this time, as far as anybody can know without asking Consul."""
@@ -196,6 +204,8 @@ class Holds:
         self._all: dict[Hold, None] = {}
         self._heap: list[tuple[float, int, Hold]] = []
         self._order = count()
+        self.unconfirmed: dict[Hold, None] = {}
+        """Those that are to be confirmed, if they do not end before."""
 
     def __iter__(self) -> Iterator[Hold]:
         return iter(list(self._all))
@@ -208,6 +218,8 @@ class Holds:
         self._all[hold] = None
         for session in hold.sessions:
             session.holds[hold] = None
+        if hold.unconfirmed is not None:
+            self.unconfirmed[hold] = None
         if len(self._heap) > 2 * len(self._all) + _STALE_MOST:
             living = [entry for entry in self._heap if entry[2] in self._all]
             heapq.heapify(living)
@@ -217,6 +229,7 @@ class Holds:
     def drop(self, hold: Hold) -> None:
         """It is held no longer, whatever the reason.  Can be repeated."""
         self._all.pop(hold, None)
+        self.unconfirmed.pop(hold, None)
         for session in hold.sessions:
             session.holds.pop(hold, None)
 
@@ -235,4 +248,19 @@ class Holds:
 
     def next_deadline(self) -> float:
         """Before this time no deadline passes."""
-        return self._heap[0][0] if self._heap else float("inf")
+        heap = self._heap
+        while heap and heap[0][2] not in self._all:
+            heapq.heappop(heap)
+        return heap[0][0] if heap else float("inf")
+
+    def to_confirm(self, now: float) -> list[Hold]:
+        """Those that are to be confirmed by now.  Each is returned once."""
+        found = [h for h in self.unconfirmed if h.unconfirmed and h.unconfirmed.due <= now]
+        for hold in found:
+            del self.unconfirmed[hold]
+        return found
+
+    def next_confirmation(self) -> float:
+        """Before this time nothing is to be confirmed."""
+        dues = (h.unconfirmed.due for h in self.unconfirmed if h.unconfirmed)
+        return min(dues, default=float("inf"))

@@ -43,6 +43,9 @@ class Holder:
     """True if the value is not ours: `consul lock`, or another tool, holds it."""
     value: str = ""
     """What a leader or candidate of an election says; all of the value, if it is not ours."""
+    confirmed: bool = True
+    """False for the few seconds after a hand-over in which the new holder has not shown that it
+    is still there; what is not confirmed in time, the next waiter takes over."""
 
     def __str__(self) -> str:
         if self.foreign:
@@ -70,6 +73,7 @@ def parse(session: str, value: str | bytes, token: int | None = None) -> Holder:
             {str(k): str(v) for k, v in meta.items()} if isinstance(meta, dict) else {},
             _token(token, about.get("token")),
             value=str(about.get("value", "")),
+            confirmed=about.get("handed") is not True,
         )
     except (KeyError, TypeError, ValueError, OverflowError):
         text = value if isinstance(value, str) else value.decode("utf-8", "replace")
@@ -131,7 +135,8 @@ class About:
 
 
 def inherit(entry: Entry, rest: Line, since: float) -> bytes:
-    """The value of a lock that is handed to a waiter: about it, and who comes next.
+    """The value of a lock that is handed to a waiter: about it, that it has not confirmed it yet,
+    and who comes next.
 
     As many of the next waiters as fit are told, so that the new holder can hand over in its
     turn without reading the line.  What they say of themselves goes as text, not taken apart.
@@ -142,7 +147,7 @@ def inherit(entry: Entry, rest: Line, since: float) -> bytes:
         [waiter.session, waiter.about, waiter.modify_index] for waiter in rest.entries[:_HINTS_MOST]
     ]
     while True:
-        value = json.dumps({**about, "next": following}).encode()
+        value = json.dumps({**about, "handed": True, "next": following}).encode()
         if len(value) <= VALUE_MOST or not following:
             return value
         following.pop()

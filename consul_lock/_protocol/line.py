@@ -55,11 +55,11 @@ class Line(NamedTuple):
         """
         return self._replace(entries=tuple(e for e in self.entries if e.session != session))
 
-    def before(self, session: str) -> Entry | None:
-        """The waiter directly before this one; None if it is first.  KeyError: not in line."""
+    def before(self, session: str) -> tuple[Entry, ...]:
+        """The waiters before this one, in order.  KeyError: it is not in line."""
         for place, entry in enumerate(self.entries):
             if entry.session == session:
-                return self.entries[place - 1] if place else None
+                return self.entries[:place]
         raise KeyError(session)
 
 

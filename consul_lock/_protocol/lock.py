@@ -10,16 +10,17 @@ from consul_lock._protocol.attempt import LockAttempt
 from consul_lock._protocol.claim import Claim
 from consul_lock._protocol.client import ClientCore
 from consul_lock._protocol.contend import contend
-from consul_lock._protocol.flow import Flow
+from consul_lock._protocol.flow import Flow, Request
 from consul_lock._protocol.handover import let_go
 from consul_lock._protocol.hold import Grant, Hold
 from consul_lock._protocol.holder import Holder
+from consul_lock._protocol.line import entry_key
 from consul_lock._protocol.names import LockKeys
 from consul_lock._protocol.primitive import Primitive, Settings
 from consul_lock._protocol.queue import tidy
 from consul_lock._protocol.records import Found, key_rule
 from consul_lock._protocol.session import Session
-from consul_lock._protocol.verdict import as_refused, check_session
+from consul_lock._protocol.verdict import as_refused, check_session, unlock_operation
 from consul_lock.errors import LossReason
 
 
@@ -47,6 +48,14 @@ class LockCore(Primitive):
 
     def tidy(self, attempt: LockAttempt, sessions: Sequence[Session]) -> Flow[None]:
         return tidy(self)
+
+    def farewell(self, session: Session) -> list[Request]:
+        key, doing = self.key, f"letting go of {self.key!r}"
+        leaving = [{"Verb": "delete", "Key": entry_key(self.base, session.id)}]
+        freeing = [unlock_operation(key, session.id), {"Verb": "delete", "Key": key}]
+        # First the queue: else it could be handed over once more in between.
+        both = (leaving, freeing)
+        return [self.client.wire.transaction(ops, doing, self.rule) for ops in both]
 
     # -- looking after it ----------------------------------------------------------------------
 

@@ -7,16 +7,16 @@ from typing import Any
 
 from consul_lock._protocol import dropping, gathering
 from consul_lock._protocol.answer import TRANSACTION_MOST
-from consul_lock._protocol.bundle import BundleAttempt, read
+from consul_lock._protocol.bundle import BundleAttempt, guarded, read
 from consul_lock._protocol.client import ClientCore
-from consul_lock._protocol.flow import Flow, Job
+from consul_lock._protocol.flow import Flow, Job, Request
 from consul_lock._protocol.hold import Grant, Hold
 from consul_lock._protocol.holder import Holder, parse
 from consul_lock._protocol.names import LockKeys, for_name
 from consul_lock._protocol.primitive import Primitive, Settings
 from consul_lock._protocol.records import Found, key_rule
 from consul_lock._protocol.session import Session
-from consul_lock._protocol.verdict import as_refused, check_session
+from consul_lock._protocol.verdict import as_refused, check_session, unlock_operation
 from consul_lock.errors import ConfigError, LockTimeout, LossReason
 
 NAMES_MOST = TRANSACTION_MOST
@@ -51,6 +51,15 @@ class MultiLockCore(Primitive):
 
     def tidy(self, attempt: BundleAttempt, sessions: Sequence[Session]) -> Flow[None]:
         yield from ()  # it leaves nothing beside its keys, which end with their session
+
+    def farewell(self, session: Session) -> list[Request]:
+        if not guarded(self.keys):
+            return []
+        operations = list[dict[str, Any]]()
+        for key in self.keys:
+            operations += (unlock_operation(key, session.id), {"Verb": "delete", "Key": key})
+        doing = f"letting go of {self.name!r}"
+        return [self.client.wire.transaction(operations, doing, self.rule)]
 
     # -- looking after it ----------------------------------------------------------------------
 

@@ -20,7 +20,7 @@ from consul_lock._protocol.pulse import Pulses
 from consul_lock._protocol.records import SessionInfo, Terms
 from consul_lock._protocol.session import Session
 from consul_lock._protocol.wire import Wire
-from consul_lock.errors import ConsulLockError, Refused, Unavailable
+from consul_lock.errors import ConsulLockError, PermissionDenied, Refused, Unavailable
 
 # Seconds for one try to destroy a session while somebody waits for the clean-up.
 _DESTROY_TIMEOUT = 3.0
@@ -215,6 +215,7 @@ class Pool:
         self.condemn(session)
         for _ in range(2):
             try:
+                yield from _say_farewell(session)
                 yield from self._wire.destroy(session.id, _DESTROY_TIMEOUT)
             except ConsulLockError:
                 continue
@@ -228,6 +229,11 @@ class Pool:
         condemned = list(self.condemned.values())
         for first in range(0, len(condemned), _SWEPT_AT_ONCE):
             sessions = condemned[first : first + _SWEPT_AT_ONCE]
+            try:
+                for session in sessions:
+                    yield from _say_farewell(session)
+            except ConsulLockError:
+                return
             answers = yield Batch(tuple(self._wire.destruction(s.id, timeout) for s in sessions))
             for session, answer in zip(sessions, answers, strict=True):
                 if not isinstance(answer, Exception):
@@ -250,6 +256,17 @@ class Pool:
         for name, since in list(self.orphans.items()):
             if now - since > _GHOST:
                 self.orphans.pop(name, None)
+
+
+def _say_farewell(session: Session) -> Flow[None]:
+    """Send what is to be sent before it is ended.  Raises `Unavailable`."""
+    for request in list(session.farewell):
+        try:
+            yield request._replace(timeout=_DESTROY_TIMEOUT)
+        except (PermissionDenied, Refused):
+            pass  # then its end does what it can
+        if request in session.farewell:  # the keeper may be at it, too
+            session.farewell.remove(request)
 
 
 def _difference(asked: Terms, got: SessionInfo) -> str:

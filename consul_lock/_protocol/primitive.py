@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 from consul_lock._protocol.acquire import acquire
 from consul_lock._protocol.attempt import Attempt
 from consul_lock._protocol.client import ClientCore
-from consul_lock._protocol.flow import Flow, Job, Now, Signal
+from consul_lock._protocol.flow import Flow, Job, Now, Request, Signal
 from consul_lock._protocol.guard import Op, guard
 from consul_lock._protocol.hold import Grant, Hold
 from consul_lock._protocol.holder import About, Holder
@@ -87,6 +87,11 @@ class Primitive(ABC):
 
     handed_on = False
     """It is common that one thread or task acquires it and another one releases it."""
+
+    def farewell(self, session: Session) -> list[Request]:
+        """What lets go of it, should this session, which is about to be ended, hold it though
+        nobody works under it."""
+        return []
 
     ends_session = False
     """Its loss is the end of a session shared with others, too: that would go on holding what

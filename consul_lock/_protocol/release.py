@@ -110,6 +110,7 @@ def end_all(
         # Before anything can cut us off.  The keeper is not woken: we are at it.
         remains.leave(attempt, Remainder(0.0, lock, sessions), wake=False)
     for session in sessions:
+        session.farewell = lock.farewell(session)
         yield from lock.client.end(session)
     if tidy:
         yield from remains.clear(attempt)

@@ -48,6 +48,9 @@ class Session:
         """A write with it ended without an answer."""
         self.gone = False
         """Consul says that it is dead, or we have condemned it."""
+        self.farewell: list[Request] = []
+        """To be sent before it is ended: they let go of what it may hold though nobody works under
+        it, which its end alone would lock for the lock-delay."""
         self._prepared: dict[tuple[Any, ...], Request] = {}
         self.floor = 0
         """The highest Raft index that we saw a write of ours get.  What a read shows at or

@@ -3,13 +3,17 @@
 The keeper sends requests, and a request can hang: in name resolution, behind an answer that
 trickles, in a frozen agent.  A holder has to stop all the same when its deadline has passed,
 as from then on somebody else may hold the lock.  So deadlines have a thread or task of their
-own, which does nothing that could take time: its flow yields `Now`, `Wait`, `Call` and `Warn`
-alone, never a `Request`.  Time line of a holder whose name server goes away, with the defaults:
+own, which does nothing that could take time: its flow yields `Now`, `Wait`, `Call`, `Spawn` and
+`Warn` alone, never a `Request`.  Time line of a holder whose name server goes away, with the
+defaults:
 
     0.0 s   a verification is sent, and answered well: the deadline is at 28.5 s
     3.3 s   the keeper renews, and hangs in the name resolution until 38 s
     28.5 s  the watchdog sets `lost` and calls `on_lost`
     30.0 s  somebody else may acquire
+
+It also lets confirmations of what was handed over begin in time, each in a thread or task of its
+own: short holds, which are most, end before that.
 
 It begins with the first hold of a client and ends when there has been none for a while, so that
 a client which acquires again and again starts no thread each time.
@@ -19,6 +23,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from consul_lock._protocol.confirmation import settle
 from consul_lock._protocol.flow import Flow, Now, Spawn, Wait, Warn
 from consul_lock._protocol.hold import Hold
 from consul_lock.errors import LossReason
@@ -50,7 +55,7 @@ class Watchdog:
         """From now on the loss of this hold, which is one of the client's, is told in time."""
         if not self._running:
             yield from self._start()
-        elif hold.deadline() < self._planned:
+        elif hold.deadline() < self._planned or _due(hold) < self._planned:
             self.wake.set()
 
     def _start(self) -> Flow[None]:
@@ -72,14 +77,16 @@ class Watchdog:
                 self._planned = float("inf")  # until it is known: new holds wake us meanwhile
                 self.wake.clear()
                 yield from self._tell_losses()
+                yield from self._let_confirm()
                 now = yield Now()
                 if self._core.holds:
                     held = now
                 if self._is_over(now - held):
                     return
                 with self._core.mutex:
-                    deadline = self._core.holds.next_deadline()
-                self._planned = min(deadline, now + _LOOK)
+                    holds = self._core.holds
+                    event = min(holds.next_deadline(), holds.next_confirmation())
+                self._planned = min(event, now + _LOOK)
                 yield Wait(self.wake, max(0.0, self._planned - now))
         except BaseException:
             self._running = False
@@ -99,6 +106,20 @@ class Watchdog:
                 continue
             yield Warn(f"telling the loss of {hold.key!r} failed", "watchdog-error", failure)
 
+    def _let_confirm(self) -> Flow[None]:
+        core = self._core
+        now = yield Now()
+        with core.mutex:
+            due = core.holds.to_confirm(now)
+        for hold in due:
+            try:
+                yield Spawn(settle(hold), "consul-lock-confirm")
+            except RuntimeError as error:  # no thread is to be had
+                failure = error
+            else:
+                continue
+            yield Warn(f"{hold.key!r} cannot be confirmed", "watchdog-error", failure)
+
     def _is_over(self, idle: float) -> bool:
         """Whether to end.  Decided under the mutex under which holds are added: whoever adds one
         and finds it running is sure to be minded."""
@@ -108,3 +129,7 @@ class Watchdog:
             if over:
                 self._running = False
         return over
+
+
+def _due(hold: Hold) -> float:
+    return hold.unconfirmed.due if hold.unconfirmed else float("inf")

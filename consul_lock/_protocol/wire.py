@@ -95,10 +95,16 @@ class Wire:
     # -- keys ----------------------------------------------------------------------------
 
     def get(
-        self, key: str, index: int = 0, wait: float = 0.0, *, consistent: bool = False
+        self,
+        key: str,
+        index: int = 0,
+        wait: float = 0.0,
+        *,
+        consistent: bool = False,
+        timeout: float | None = None,
     ) -> Flow[Found]:
         """Read one key; with ``index`` and ``wait``, once it has changed or the wait is over."""
-        return self._read(key, index, wait, consistent, recurse=False)
+        return self._read(key, index, wait, consistent, recurse=False, timeout=timeout)
 
     def tree(
         self,

@@ -8,10 +8,9 @@ from typing import TYPE_CHECKING
 from consul_lock._protocol.attempt import LockAttempt
 from consul_lock._protocol.flow import Flow
 from consul_lock._protocol.hold import Grant, Hold
-from consul_lock._protocol.queue import give_up, look
+from consul_lock._protocol.queue import is_ours, leave, look
 from consul_lock._protocol.session import Session
 from consul_lock._protocol.state import Event
-from consul_lock._protocol.verdict import Verdict, judge
 from consul_lock.errors import ConsulLockError
 
 if TYPE_CHECKING:
@@ -35,12 +34,12 @@ def _let_go_of_all(lock: LockCore, attempt: LockAttempt, session: Session) -> Fl
     grant = attempt.given
     try:
         if attempt.queued:
-            grant = yield from give_up(lock, attempt)
+            yield from leave(lock, attempt)
         elif grant is None:
             yield from look(lock, attempt, certain=True)
-            pair = attempt.seen.pair if attempt.seen else None
-            if pair and judge(attempt.seen, session, certain=True) is Verdict.OURS:
-                grant = Grant(session, pair.modify_index, True, None)
+        if grant is None and is_ours(attempt):
+            # Nobody works under it, so it need not be confirmed.
+            grant = Grant(session, 0, True, None)
         if grant is not None:
             hold = Hold(lock, grant, attempt)
             hold.advance(Event.RELEASE)

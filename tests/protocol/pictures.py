@@ -9,7 +9,7 @@ from consul_lock._protocol.flow import Reply, Request
 from consul_lock.testing import World
 
 # Seconds for which a leader that was deposed may go on answering plain reads.
-_LEASE = 0.5
+_LEASE = 2.5
 
 # The same of renewals, which it answers by the sessions that it knows of.
 _RENEWS = 2.5

@@ -51,6 +51,19 @@ class Trouble(enum.Enum):
     """The contender closes its client, whatever it is doing."""
 
 
+HESITANT = (
+    Trouble.PAUSE,
+    Trouble.PARTITION,
+    Trouble.LOST,
+    Trouble.LATE,
+    Trouble.OLD,
+    Trouble.GHOST,
+    Trouble.ANSWER_LOST,
+    Trouble.CUT_TO_GHOSTS,
+    Trouble.CRASH,
+)
+"""What keeps a waiter from noticing in time that it was handed the lock, or from saying so."""
+
 NEEDS_LOCK_DELAY = {Trouble.DESTROY, Trouble.LEAVE, Trouble.FLEET}
 """Without a lock-delay, nothing protects from these: the documentation says so."""
 
@@ -153,7 +166,12 @@ def troubles(lock_delay: float) -> tuple[Trouble, ...]:
 
 
 def from_seed(
-    seed: int, *, more: tuple[Trouble, ...] = (), orderly: bool = False, calm: bool = False
+    seed: int,
+    *,
+    more: tuple[Trouble, ...] = (),
+    only: tuple[Trouble, ...] = (),
+    orderly: bool = False,
+    calm: bool = False,
 ) -> Plan:
     """A plan, always the same for the same seed; ``more`` troubles may happen, often."""
     random = Random(seed)
@@ -170,7 +188,7 @@ def from_seed(
         )
         for _ in range(random.choice((3, 3, 4, 5)))
     )
-    choice = troubles(lock_delay) + more * 5
+    choice = only or troubles(lock_delay) + more * 5
     if not lock_delay:
         choice = tuple(trouble for trouble in choice if trouble not in NEEDS_LOCK_DELAY)
     faults = tuple(

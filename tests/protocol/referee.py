@@ -6,27 +6,34 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from consul_lock._protocol.attempt import LockAttempt
 from consul_lock._protocol.flow import Request
+from consul_lock._protocol.holder import parse
 from consul_lock._protocol.names import LockKeys
+from tests.protocol.hand import verbs
 from tests.protocol.inspector import Inspector
+from tests.protocol.plan import Plan, Trouble
 from tests.protocol.simulator import Host, Simulator, Violation
 
 if TYPE_CHECKING:
     from consul_lock._protocol.hold import Hold
     from tests.protocol.contender import Thread
-    from tests.protocol.plan import Plan
 
 # Seconds after all is well again in which requests from before may still be waited for: a long
 # poll that was lost takes 10 s, and 10 s more to be given up.
 _AFTERMATH = 25.0
 
-# Seconds for which a free lock may be left alone while somebody wants it: a long poll, and a
-# try after that.
-_SERVED_WITHIN = 12.0
+# Seconds for which a lock may be left alone while somebody wants it, if it is free or was handed
+# to somebody who is dead: a long poll of one who is not the first, and the time left to whom it
+# was handed; more for each that is dead before one who lives; and ways of messages.
+_SERVED_WITHIN, _DEAD_BEFORE, _SERVED_WAYS = 10.5, 0.5, 6
 
 
 # Seconds, and ways of a message, until a waiter has noticed that it was handed the lock: the
 # answer that tells it, and two questions that it may ask first.
 _NOTICED_WITHIN, _NOTICED_WAYS = 1.5, 7
+
+
+# Seconds that a message may take if everything is to be in time.
+_QUICK = 0.1
 
 
 class _Lock(NamedTuple):
@@ -38,6 +45,10 @@ class _Lock(NamedTuple):
     """ModifyIndex; 0 if there is no key."""
     line: tuple[str, ...]
     """Sessions in line, the first one first."""
+    confirmed: bool = True
+    """False: it was handed over, and its new holder has not said yet that it is there."""
+    told: int | None = None
+    """The fencing token by its value, which its ModifyIndex is not if it was confirmed."""
 
 
 class Referee(Inspector):
@@ -46,6 +57,9 @@ class Referee(Inspector):
     def __init__(self, simulator: Simulator, keys: LockKeys, plan: Plan) -> None:
         super().__init__(simulator, orderly=plan.orderly)
         self._calm = plan.calm
+        self._only_crashes = {fault.trouble for fault in plan.faults} <= {Trouble.CRASH}
+        self._quick = plan.slowest <= _QUICK
+        self._served_ways = _SERVED_WAYS * plan.slowest
         self._noticed_within = _NOTICED_WITHIN + _NOTICED_WAYS * plan.slowest
         self._unnoticed = (0, 0.0)
         """The write that gave the lock to a waiter who does not know it yet, and since when."""
@@ -74,7 +88,15 @@ class Referee(Inspector):
         sessions = tuple(entry.session for entry in line)
         if found is None:
             return _Lock("", 0, 0, sessions)
-        return _Lock(found.session, found.flags, found.modify_index, sessions)
+        holder = parse(found.session, found.value, found.modify_index)
+        return _Lock(
+            found.session,
+            found.flags,
+            found.modify_index,
+            sessions,
+            holder.confirmed,
+            holder.token,
+        )
 
     def holding(self) -> list[str]:
         return [session] if (session := self.lock().session) else []
@@ -99,6 +121,9 @@ class Referee(Inspector):
         if now.session != then.session:
             self._held_by_another(then, now, host, request)
         elif now.session and now.at != then.at:
+            if not then.confirmed and now.told == then.at:
+                self._simulator.counts["confirmed"] += 1
+                return
             if set(then.line) - {then.session}:
                 raise Violation(f"the lock stayed in a client while {then.line} waited in line")
             self._grants[now.at] = now.session
@@ -110,16 +135,24 @@ class Referee(Inspector):
         self, then: _Lock, now: _Lock, host: Host | None, request: Request | None
     ) -> None:
         counts = self._simulator.counts
+        taken_over = False
         if request is not None and request.path == "/v1/txn" and host is not None:
             if then.session and self._owners.get(then.session) != host.number:
-                raise Violation(f"contender {host.number} released a lock that is not its own")
-            self._given_to_who_wants_it(then, now, host)
+                taken_over = not then.confirmed and "check-index" in verbs(request)
+                if not taken_over:
+                    raise Violation(f"contender {host.number} released a lock that is not its own")
+            if verbs(request) == ["unlock", "delete"] and not (self._calm and self._quick):
+                counts["set free without a look"] += 1
+            else:
+                self._given_to_who_wants_it(then, now, host)
         if not now.session:
             counts["freed"] += 1
             return
         self._grants[now.at] = now.session
         if now.session not in then.line:
             counts["taken by a newcomer"] += 1
+        elif taken_over:
+            counts["taken over"] += 1
         elif then.session:
             counts["handed over"] += 1
         else:
@@ -159,8 +192,12 @@ class Referee(Inspector):
         self.idle_sessions_do_nothing()
         if self.healed is not None:
             self._nobody_waits_for_nothing(self.healed)
+        elif self._only_crashes:
+            self._nobody_waits_for_nothing(-_AFTERMATH)
         if self._calm:
             self._whoever_was_given_it_notices()
+        if self._calm and self._quick:
+            self._nobody_loses_it()
 
     def _one_holder(self) -> None:
         believing = [
@@ -177,10 +214,24 @@ class Referee(Inspector):
 
     def _nobody_waits_for_nothing(self, healed: float) -> None:
         now, found = self._simulator.now, self.lock()
-        if found.session or self._keys.key in self._server.delays or not self.anybody_wants():
+        alive = [session for session in found.line if self._lives(session)]
+        idle = not found.session or (not found.confirmed and not self._lives(found.session))
+        wanted = alive if found.session else self.anybody_wants()
+        if not idle or self._keys.key in self._server.delays or not wanted:
             self._free_since = now
-        elif now - max(self._free_since, healed + _AFTERMATH) > _SERVED_WITHIN:
+            return
+        dead_before = found.line.index(alive[0]) if alive else 0
+        within = _SERVED_WITHIN + dead_before * _DEAD_BEFORE + self._served_ways
+        if now - max(self._free_since, healed + _AFTERMATH) > within:
             raise Violation(f"the lock is free since {self._free_since}, and {found.line} wait")
+
+    def _lives(self, session: str) -> bool:
+        owner = self._owners.get(session)
+        return owner is not None and not self.contenders[owner].crashed
+
+    def _nobody_loses_it(self) -> None:
+        if lost := [what for what in self._simulator.counts if what.startswith("lost: ")]:
+            raise Violation(f"without any trouble: {lost}")
 
     def _whoever_was_given_it_notices(self) -> None:
         """At once, however long it would have waited otherwise."""

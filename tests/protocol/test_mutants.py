@@ -10,7 +10,7 @@ import pytest
 from consul_lock._protocol.verdict import Verdict
 from tests.protocol.mutants import MUTANTS
 from tests.protocol.mutation import Mutant, applied
-from tests.protocol.plan import from_seed
+from tests.protocol.plan import HESITANT, Plan, from_seed
 from tests.protocol.run import play
 from tests.protocol.test_doubt import found
 
@@ -29,6 +29,11 @@ def play_by_hand(test: str) -> None:
     function(**{name: value for name, value in ARGUMENTS.items() if name in wanted})
 
 
+def plans_of(seed: int) -> tuple[Plan, ...]:
+    """Every trouble, none, and what comes between a hand-over and its confirmation."""
+    return from_seed(seed), from_seed(seed, calm=True), from_seed(seed, only=HESITANT)
+
+
 def is_found_out(mutant: Mutant) -> bool:
     """Whether any test sees the difference."""
     if mutant.found_by:
@@ -38,9 +43,9 @@ def is_found_out(mutant: Mutant) -> bool:
             return True
         return False
     for seed in SEEDS:
-        for calm in (False, True):
+        for plan in plans_of(seed):
             try:
-                play(from_seed(seed, calm=calm))
+                play(plan)
             except Exception:  # noqa: BLE001 - a wrong flow fails anyhow
                 return True
     return False
