@@ -141,7 +141,7 @@ class Referee(Inspector):
                 taken_over = not then.confirmed and "check-index" in verbs(request)
                 if not taken_over:
                     raise Violation(f"contender {host.number} released a lock that is not its own")
-            if verbs(request) == ["unlock", "delete"] and not (self._calm and self._quick):
+            if verbs(request) == ["unlock", "delete"]:
                 counts["set free without a look"] += 1
             else:
                 self._given_to_who_wants_it(then, now, host)
