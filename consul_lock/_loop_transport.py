@@ -51,7 +51,14 @@ class LoopTransport:
         self.idle: Idle[LoopConnection] = Idle(clock, self._discard, holding)
         self.closed = False
         self._means = Means(
-            config, clock, self.idle, self._encode, self._parse, self._put, self._discard
+            config,
+            clock,
+            self.idle,
+            self._encode,
+            self._parse,
+            self._put,
+            self._discard,
+            self._refused,
         )
 
     async def exchange(self, request: Request, begun: float | None = None) -> Any:

@@ -62,6 +62,8 @@ class Means(NamedTuple, Generic[C]):
     put: Callable[[C], None]
     """It can be used again."""
     discard: Callable[[C], None]
+    refused: Callable[[], None]
+    """A new connection was refused."""
 
 
 class _Lane(Generic[C]):
@@ -89,6 +91,7 @@ class Pipeline(Generic[C]):
             # An idle connection had been closed, or the other side closes each after one answer.
             closed = [p for p in places if isinstance(self.results[p], ClosedBeforeAnswer)]
             if fresh and len(closed) == len(places):
+                self._means.refused()
                 for place in closed:
                     self.results[place] = hung_up(self._means.config)
                 return

@@ -61,7 +61,14 @@ class Transport:
         self._ending = False
         self.closed = False
         self._means = Means(
-            config, clock, self.idle, self._encode, self._parse, self._put, self._discard
+            config,
+            clock,
+            self.idle,
+            self._encode,
+            self._parse,
+            self._put,
+            self._discard,
+            self._refused,
         )
 
     def send(self, request: Request) -> Any:
