@@ -17,7 +17,8 @@ from consul import base
 from consul_lock._protocol import answer, records
 from consul_lock._protocol.answer import Outcome
 from consul_lock._protocol.contact import Contact
-from consul_lock._protocol.flow import Flow, Reply, Request
+from consul_lock._protocol.floor import Floor
+from consul_lock._protocol.flow import Flow, Reply, Request, Sleep
 from consul_lock._protocol.records import (
     SERVICE,
     SERVICE_RULE,
@@ -86,6 +87,7 @@ class Wire:
         self._service = base.Consul.Agent.Service(endpoints)
         self._check = base.Consul.Agent.Check(endpoints)
         self._http = endpoints.http
+        self._floor = Floor()
 
     def ask(self, path: str, parse: Callable[[Reply], Any]) -> Request:
         """To read whatever else there is to be read."""
@@ -128,6 +130,11 @@ class Wire:
         recurse: bool,
         timeout: float | None = None,
     ) -> Flow[Found]:
+        blocking = bool(index and wait)
+        pause = min(self._floor.pause(key, recurse), wait) if blocking else 0.0
+        if pause > 0:
+            yield Sleep(pause * 0.75, pause)
+            wait = max(0.001, wait - pause)
         request = self._kv.get(
             key,
             index=index or None,
@@ -141,6 +148,8 @@ class Wire:
             timeout=timeout,
             wait=wait if index else 0.0,
         )
+        if blocking:
+            self._floor.saw(key, recurse, index, found)
         return found
 
     def transaction(
