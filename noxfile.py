@@ -29,6 +29,13 @@ def lint(session: nox.Session) -> None:
     session.run("mypy")
 
 
+@nox.session
+def types(session: nox.Session) -> None:
+    """Let pyright read the public API as a user does; mypy does so in `lint`."""
+    session.install("-e", ".[asyncio,cron]", "pyright[nodejs]>=1.1.400")
+    session.run("pyright")
+
+
 @nox.session(python=PYTHONS)
 def wheel(session: nox.Session) -> None:
     """Run the tests against the wheel as users install it, out of sight of the source tree."""

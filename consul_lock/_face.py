@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping
@@ -33,8 +34,72 @@ class Options(TypedDict, total=False):
     on_lost: Callable[[LossReason], Any] | None
 
 
+def require(what: str, given: object, wanted: type) -> None:
+    """Raise `TypeError` for an argument that is neither None nor of the type wanted.
+
+    The two APIs have the same names, so the likely slip is to mix them: a client of the other one
+    would take calls, and answer each with a coroutine, or a result that nobody awaits.
+    """
+    if given is None or isinstance(given, wanted):
+        return
+    raise TypeError(f"{what}={given!r} is {_kind(given)}; {_instead(given, wanted)}")
+
+
+def require_address(address: object) -> None:
+    """The same for the address of Consul, where a client of python-consul2 may be taken for one."""
+    if address is not None and not isinstance(address, str):
+        instead = "use Client.from_consul(...)" if is_python_consul(address) else "give a string"
+        raise TypeError(f"address={address!r} is {_kind(address)}; {instead}")
+
+
+def is_python_consul(given: object) -> bool:
+    """Whether it is a client of python-consul2, or of a subclass of one."""
+    return any(
+        kind.__module__.split(".")[0] == "consul" and kind.__name__ == "Consul"
+        for kind in type(given).__mro__
+    )
+
+
+def _api(kind: type) -> str:
+    """The public module that a class of the library belongs to; "" if it is another one's."""
+    for each in kind.__mro__:
+        if each.__module__.startswith("consul_lock._async"):
+            return "consul_lock.aio"
+        if each.__module__.startswith("consul_lock._blocking"):
+            return "consul_lock"
+    return ""
+
+
+def _kind(given: object) -> str:
+    kind = type(given)
+    if is_python_consul(given):
+        return "a Consul of python-consul2"
+    api = _api(kind)
+    return f"a {api}.{kind.__name__}" if api else f"a {kind.__module__}.{kind.__name__}"
+
+
+def _instead(given: object, wanted: type) -> str:
+    api = _api(wanted)
+    if is_python_consul(given):
+        return f"give {api}.Client.from_consul(...) of it"
+    theirs = _api(type(given))
+    if theirs and theirs != api:
+        return f"give a {api}.{wanted.__name__}, or use {theirs} for the rest, too"
+    return f"give a {api}.{wanted.__name__}"
+
+
+def known(options: Iterable[str], allowed: Iterable[str], what: str) -> None:
+    """Raise `TypeError` for options that are not allowed, naming the ones most likely meant."""
+    allowed = list(allowed)
+    for option in options:
+        if option not in allowed:
+            likely = difflib.get_close_matches(option, allowed, 1)
+            meant = f"; did you mean {likely[0]!r}?" if likely else ""
+            raise TypeError(f"{what} has no option {option!r}{meant}")
+
+
 def settings(
-    client: ClientCore,
+    client: ClientCore | None,
     shared: SharedSession | None,
     *,
     fair: bool = False,
@@ -44,10 +109,11 @@ def settings(
     on_lost: Callable[[LossReason], Any] | None = None,
     **of_session: Any,
 ) -> Settings:
-    """Checked settings.  Raises `ConfigError`."""
+    """Checked settings; ``client`` None: it is not known yet.  Raises `ConfigError`."""
+    known(of_session, [*Options.__annotations__], "a lock")
     asked = terms(**of_session)
     if shared is not None:
-        if not shared.belongs_to(client):
+        if client is not None and not shared.belongs_to(client):
             raise ConfigError("session= is of another client than client=; give both the same")
         if asked != terms():
             raise ConfigError(

@@ -86,6 +86,9 @@ class LockLost(ConsulLockError):
 
     ``last_error`` is what the last renewal of its session ended in, if renewals failed before it
     was lost: Consul was not reached, the token is unknown, a certificate has expired.  Else None.
+
+    ``result`` is what the function under `locked`, `once_per` or `CronGuard.run` has returned, if
+    the loss was found after that; else None.
     """
 
     reason: LossReason
@@ -96,11 +99,13 @@ class LockLost(ConsulLockError):
         *,
         reason: LossReason = LossReason.DEADLINE,
         last_error: ConsulLockError | None = None,
+        result: Any = None,
         **about: Any,
     ) -> None:
         super().__init__(message, **about)
         self.reason = reason
         self.last_error = last_error
+        self.result = result
 
 
 class Conflict(ConsulLockError):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import inspect
 import types
+import typing
 from typing import Any, NamedTuple
 
 import pytest
@@ -23,6 +24,12 @@ AWAITED = {
     "Survey.status",
 }
 
+# What only one of the APIs has, and why: names, and parameters.
+ONE_ONLY = {
+    "Election.running": "in asyncio: in threads it is a thread of the program's own around `run`",
+    "Lock.__init__(cancel_on_loss)": "in asyncio: a thread cannot be stopped from outside",
+}
+
 # The words that differ between the docs, and nothing else: threads' words to tasks'.
 WORDS = {
     "Client.close": {
@@ -33,6 +40,10 @@ WORDS = {
         "``with``;": "``async with``;",
         "shared by threads.": "shared by tasks.",
         "on a thread of its own": "on the loop; an ``async`` one runs as a task",
+        "with what renewals failed with.": "with what renewals failed with. With"
+        " ``cancel_on_loss=True`` the task in an ``async with`` block is cancelled when the lock is"
+        " lost, and the block raises `LockLost`, as `asyncio.timeout` does at its time; without it"
+        " the block runs to its end first.",
     },
     "Lock.__call__": {"``with": "``async with"},
     "Lock.acquire": {"Ctrl-C included": "a cancelled task included"},
@@ -83,7 +94,7 @@ def _public(face: types.ModuleType) -> dict[str, Any]:
 
 def _members() -> list[Any]:
     blocking, awaited, members = _public(consul_lock), _public(consul_lock.aio), list[Any]()
-    for name in sorted(blocking.keys() | awaited.keys()):
+    for name in sorted((blocking.keys() | awaited.keys()) - ONE_ONLY.keys()):
         member = Member(name, blocking.get(name), awaited.get(name))
         members.append(pytest.param(member, id=name))
     return members
@@ -95,9 +106,10 @@ def _function(thing: Any) -> Any:
     return getattr(thing, "__func__", thing)
 
 
-def _parameters(thing: Any) -> list[tuple[str, Any, Any]]:
-    signature = inspect.signature(_function(thing))
-    return [(p.name, p.kind, p.default) for p in signature.parameters.values()]
+def _parameters(name: str, thing: Any) -> list[tuple[str, Any, Any]]:
+    parameters = inspect.signature(_function(thing)).parameters.values()
+    both = [p for p in parameters if f"{name}({p.name})" not in ONE_ONLY]
+    return [(p.name, p.kind, p.default) for p in both]
 
 
 def test_both_faces_export_the_same_names() -> None:
@@ -122,7 +134,38 @@ def test_a_member_of_one_face_is_one_of_the_other(member: Member) -> None:
 def test_parameters_are_the_same(member: Member) -> None:
     """Names, kinds and defaults of all parameters agree."""
     if callable(_function(member.blocking)) and not inspect.isclass(member.blocking):
-        assert _parameters(member.blocking) == _parameters(member.awaited)
+        blocking = _parameters(member.name, member.blocking)
+        assert blocking == _parameters(member.name, member.awaited)
+
+
+def test_what_only_one_of_the_apis_has_is_there_and_nothing_else_is_excused() -> None:
+    """The list of exceptions does not outlive them."""
+    blocking, awaited = _public(consul_lock), _public(consul_lock.aio)
+    for name in ONE_ONLY:
+        member, _, parameter = name.rstrip(")").partition("(")
+        if not parameter:
+            assert (member in blocking) is not (member in awaited)
+        else:
+            both = (_function(api[member]) for api in (blocking, awaited))
+            there = [parameter in inspect.signature(each).parameters for each in both]
+            assert there in ([True, False], [False, True])
+
+
+def _options(api: types.ModuleType) -> dict[str, Any]:
+    """The options that each kind takes by keyword, as type checkers see them."""
+    found = dict[str, Any]()
+    for name in ("RLock", "MultiLock", "Semaphore", "ReadWriteLock", "Election", "CronGuard"):
+        for function in (getattr(api, name).__init__, api.locked, api.Lock.on_key):
+            unpacked = typing.get_type_hints(function)["options"]
+            found |= typing.get_type_hints(typing.get_args(unpacked)[0])
+    return found
+
+
+def test_options_by_keyword_are_the_same() -> None:
+    """Also those that are no parameter with a name of its own."""
+    blocking, awaited = _options(consul_lock), _options(consul_lock.aio)
+    assert awaited.keys() - blocking.keys() == {"cancel_on_loss"}
+    assert blocking.keys() <= awaited.keys()
 
 
 @pytest.mark.parametrize("member", _members())

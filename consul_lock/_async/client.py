@@ -9,6 +9,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from consul_lock._asyncio import AsyncioDriver
+from consul_lock._face import is_python_consul, require, require_address
 from consul_lock._identity import identity
 from consul_lock._protocol import closing
 from consul_lock._protocol.client import ClientCore
@@ -54,6 +55,7 @@ class Client:
         request_timeout: float = 10.0,
         retry_for: float = 30.0,
     ) -> None:
+        require_address(address)
         self._set_up(
             Config.resolve(
                 address,
@@ -79,6 +81,8 @@ class Client:
     @classmethod
     def from_consul(cls, consul: Any) -> Self:
         """A client with the settings of a python-consul2 ``consul.Consul``."""
+        if not is_python_consul(consul):
+            raise TypeError(f"{consul!r} is no consul.Consul of python-consul2")
         client = cls.__new__(cls)
         client._set_up(Config.from_consul(consul))
         return client
@@ -164,3 +168,9 @@ def default_client() -> Client:
     if client is None or client._core.closed:
         client = _default_clients[loop] = Client()
     return client
+
+
+def chosen(client: Client | None) -> Client:
+    """The client that was given, or the default one."""
+    require("client", client, Client)
+    return default_client() if client is None else client

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Callable, Coroutine
 from types import TracebackType
 from typing import Any, ParamSpec, TypeVar, Unpack
 
-from consul_lock._async.client import Client, default_client
-from consul_lock._async.lock import Lock
+from consul_lock._async.client import Client, chosen
+from consul_lock._async.lock import Lock, check_options
 from consul_lock._async.work import while_held
 from consul_lock._cron import CronOptions, split
+from consul_lock._decorated import Kept, awaitable, awaits, decorates
+from consul_lock._face import require
 from consul_lock._protocol.cron import CronCore
 from consul_lock._protocol.cron_claim import Claim
 from consul_lock._protocol.cron_run import CronRun
@@ -60,7 +62,7 @@ class CronGuard:
         **options: Unpack[CronOptions],
     ) -> None:
         asked, self._options = split(options)
-        self._client = client or default_client()
+        self._client = chosen(client)
         self._core = CronCore(self._client._core, name, asked)
         self._lock()  # to refuse bad options before anything is run
 
@@ -78,20 +80,24 @@ class CronGuard:
         """
         return Claiming(self, at)
 
-    async def run(self, fn: Callable[[CronRun[Lock]], Awaitable[R]]) -> R | None:
+    async def run(self, fn: Callable[[CronRun[Lock]], Coroutine[Any, Any, R]]) -> R | None:
         """Claim, and call ``fn(run)`` if the slot is ours; returns what that returned, else None.
 
         A thread cannot be stopped from outside: there ``fn`` must look at ``run.lock.lost``, or
         call ``run.lock.ensure_held()`` often.  In asyncio ``fn`` is awaited as a task, which is
         cancelled when the lock is lost.
         """
-        async with self.claim() as run:
-            if not run:
-                return None
-            if run.lock is None:
-                return await fn(run)
-            lock = run.lock
-            return await while_held(lock.lost, fn(run), lock.ensure_held)
+        awaits(fn, "CronGuard.run", lambdas=True)
+        kept = Kept[R]()
+        with kept:
+            async with self.claim() as run:
+                if not run:
+                    return None
+                work = awaitable(fn(run), fn, "CronGuard.run")
+                lock = run.lock
+                if lock is None:
+                    return kept(await work)
+                return kept(await while_held(lock.lost, work, lock.ensure_held))
 
     def slot(self, at: float) -> str:
         """The slot of a time (seconds since the epoch), as a claim at that time has it.  No I/O."""
@@ -143,19 +149,23 @@ class Claiming:
 
 def once_per(
     name: str, *, client: Client | None = None, **options: Unpack[CronOptions]
-) -> Callable[[Callable[P, Awaitable[R]]], Callable[P, Coroutine[Any, Any, R | None]]]:
+) -> Callable[[Callable[P, Coroutine[Any, Any, R]]], Callable[P, Coroutine[Any, Any, R | None]]]:
     """Run the coroutine function once for each slot, on one of all hosts that call it.
 
     ``options`` are those of `CronGuard`; where it is not run the result is None.  Raises what
     `CronGuard.claim` raises, and `LockLost` after the function if the run lock was lost meanwhile.
     """
     # To refuse what is bad here, and not in the night.
-    for_name(name)
-    split(options)
+    decorates("once_per", name, options, CronOptions.__annotations__)
+    require("client", client, Client)
+    check_options(name, split(options)[1])
+    where = f"@once_per({name!r})"
 
     def decorate(
-        function: Callable[P, Awaitable[R]],
+        function: Callable[P, Coroutine[Any, Any, R]],
     ) -> Callable[P, Coroutine[Any, Any, R | None]]:
+        awaits(function, where)
+
         @functools.wraps(function)
         async def run(*args: P.args, **kwargs: P.kwargs) -> R | None:
             guard = CronGuard(name, client=client, **options)

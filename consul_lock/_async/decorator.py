@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Awaitable, Callable
-from typing import Any, Literal, ParamSpec, TypeVar, overload
+from collections.abc import Callable, Coroutine
+from typing import Any, Literal, ParamSpec, TypeVar, Unpack, overload
 
-from consul_lock._async.lock import Lock
-from consul_lock._decorated import OnBusy, waiting
+from consul_lock._async.lock import Lock, LockOptions, check_options
+from consul_lock._decorated import Kept, OnBusy, awaits, decorates, waiting
 from consul_lock.errors import LockTimeout
 
 P = ParamSpec("P")
@@ -20,8 +20,10 @@ def locked(
     *,
     on_busy: Literal["skip"],
     timeout: float | None = None,
-    **options: Any,
-) -> Callable[[Callable[P, Awaitable[R]]], Callable[P, Awaitable[R | None]]]: ...
+    **options: Unpack[LockOptions],
+) -> Callable[
+    [Callable[P, Coroutine[Any, Any, R]]], Callable[P, Coroutine[Any, Any, R | None]]
+]: ...
 
 
 @overload
@@ -30,31 +32,45 @@ def locked(
     *,
     on_busy: Literal["wait", "raise"] = "wait",
     timeout: float | None = None,
-    **options: Any,
-) -> Callable[[Callable[P, Awaitable[R]]], Callable[P, Awaitable[R]]]: ...
+    **options: Unpack[LockOptions],
+) -> Callable[[Callable[P, Coroutine[Any, Any, R]]], Callable[P, Coroutine[Any, Any, R]]]: ...
 
 
 def locked(
-    name: str, *, on_busy: OnBusy = "wait", timeout: float | None = None, **options: Any
-) -> Callable[[Callable[P, Awaitable[R]]], Callable[P, Awaitable[R | None]]]:
+    name: str,
+    *,
+    on_busy: OnBusy = "wait",
+    timeout: float | None = None,
+    **options: Unpack[LockOptions],
+) -> Callable[[Callable[P, Coroutine[Any, Any, R]]], Callable[P, Coroutine[Any, Any, R | None]]]:
     """Run the coroutine function under the lock ``name``; ``options`` are those of `Lock`.
 
     While the lock is taken, ``on_busy="wait"`` waits for ever, ``"raise"`` raises `LockTimeout`
     and ``"skip"`` returns None without running the function, the latter two after ``timeout``
     seconds (none by default).  Raises `LockLost` after the function if the lock was lost while
-    it ran, and whatever `Lock.acquire` raises.
+    it ran, with what the function has returned as its ``result``, and whatever `Lock.acquire`
+    raises.  Options that are unknown or contradict each other, and functions that would return
+    before their work is done, are refused where they are decorated.
     """
+    decorates("locked", name, options, LockOptions.__annotations__)
     wait = waiting(on_busy, timeout)
+    check_options(name, options)
+    where = f"@locked({name!r})"
 
-    def decorate(function: Callable[P, Awaitable[R]]) -> Callable[P, Awaitable[R | None]]:
+    def decorate(
+        function: Callable[P, Coroutine[Any, Any, R]],
+    ) -> Callable[P, Coroutine[Any, Any, R | None]]:
+        awaits(function, where)
+
         @functools.wraps(function)
         async def run(*args: P.args, **kwargs: P.kwargs) -> R | None:
             lock = Lock(name, **options)
-            began = False
+            began, kept = False, Kept[R]()
             try:
-                async with lock(timeout=wait):
-                    began = True
-                    return await function(*args, **kwargs)
+                with kept:
+                    async with lock(timeout=wait):
+                        began = True
+                        return kept(await function(*args, **kwargs))
             except LockTimeout:
                 # The function's own time-outs are its caller's business.
                 if began or on_busy != "skip":

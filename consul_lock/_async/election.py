@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Awaitable, Callable
-from typing import Self, TypeVar, Unpack
+import asyncio
+from collections.abc import AsyncGenerator, Callable, Coroutine
+from types import TracebackType
+from typing import Any, Generic, Self, TypeVar, Unpack
 
-from consul_lock._async.client import Client, default_client
-from consul_lock._async.locklike import LockLike
+from consul_lock._async.client import Client
+from consul_lock._async.locklike import LockLike, LossOptions
 from consul_lock._async.session import Session
-from consul_lock._async.work import while_held
+from consul_lock._async.work import Cancellation, while_held
 from consul_lock._clock import clock
-from consul_lock._face import Options, settings
+from consul_lock._decorated import awaitable, awaits
 from consul_lock._protocol.election import ElectionCore
 from consul_lock._protocol.names import for_name
 from consul_lock._protocol.observer import Leader
@@ -37,12 +39,10 @@ class Election(LockLike):
         *,
         client: Client | None = None,
         session: Session | None = None,
-        **options: Unpack[Options],
+        **options: Unpack[LossOptions],
     ) -> None:
-        self._client = client or (session._client if session else default_client())
-        shared = session._core if session else None
         options.setdefault("watch", True)
-        asked = settings(self._client._core, shared, **options)
+        asked = self._begin(client, session, **options)
         self._core = ElectionCore(self._client._core, for_name(name), asked)
 
     @property
@@ -92,7 +92,7 @@ class Election(LockLike):
             leader: Leader | None = await self._client._run(observer.next())
             yield leader
 
-    async def run(self, fn: Callable[[Self], Awaitable[R]], value: str = "") -> R:
+    async def run(self, fn: Callable[[Self], Coroutine[Any, Any, R]], value: str = "") -> R:
         """Campaign, call ``fn(election)`` while it leads, resign, and return what that returned.
 
         If the lead is lost before ``fn`` has ended, it campaigns and calls it again.  Any other
@@ -103,6 +103,7 @@ class Election(LockLike):
         asyncio ``fn`` is awaited as a task, which is cancelled when the lead is lost; it should
         end soon then, as somebody else may lead.
         """
+        awaits(fn, "Election.run", lambdas=True)
         while True:
             await self.campaign(value)
             try:
@@ -115,7 +116,19 @@ class Election(LockLike):
                 if await self._client._run(self._core.conclude(self._me())):
                     return result
 
-    async def _work(self, fn: Callable[[Self], Awaitable[R]]) -> R:
+    def running(self, fn: Callable[[Self], Coroutine[Any, Any, R]], value: str = "") -> Running[R]:
+        """`run` beside a block: ``async with election.running(fn) as task:``.
+
+        While the block lasts this candidate campaigns, calls ``fn(election)`` while it leads, and
+        campaigns again after a loss.  The end of the block cancels ``fn`` and resigns.  What ``fn``
+        or a campaign raises cancels the block, which raises it then, as `asyncio.timeout` raises
+        `TimeoutError`.  If ``fn`` returns, the lead ends and the block goes on: ``await task`` is
+        what it returned.
+        """
+        awaits(fn, "Election.running", lambdas=True)
+        return Running(lambda: self.run(fn, value), self.name)
+
+    async def _work(self, fn: Callable[[Self], Coroutine[Any, Any, R]]) -> R:
         """Await ``fn`` as a task that is cancelled by a loss, which is raised then."""
         hold = self._core.owners.last(self._me())
         assert hold is not None
@@ -123,4 +136,49 @@ class Election(LockLike):
         def raise_loss() -> None:
             raise self._core.lost_error(hold) from None
 
-        return await while_held(self.lost, fn(self), raise_loss)
+        work = awaitable(fn(self), fn, "Election.run")
+        return await while_held(self.lost, work, raise_loss)
+
+
+class Running(Generic[R]):
+    """What `Election.running` gives: a block with a candidate at work beside it."""
+
+    def __init__(self, run: Callable[[], Coroutine[Any, Any, R]], name: str) -> None:
+        self._run = run
+        self._name = name
+        self._task: asyncio.Task[R] | None = None
+        self._cancellation: Cancellation | None = None
+
+    async def __aenter__(self) -> asyncio.Task[R]:
+        if self._task is not None:
+            raise RuntimeError("a block of Election.running is entered once")
+        self._task = asyncio.create_task(self._run(), name=f"election {self._name}")
+        self._cancellation = Cancellation(self._failed)
+        return self._task
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        task, cancellation = self._task, self._cancellation
+        assert task is not None
+        assert cancellation is not None
+        ours = cancellation.end(error)
+        task.cancel()
+        await asyncio.wait({task})
+        failure = None if task.cancelled() else task.exception()
+        if failure is None:
+            return
+        if error is None or ours:
+            raise failure
+        error.add_note(f"the candidate beside it failed, too: {failure!r}")
+
+    async def _failed(self) -> None:
+        """Return when the candidate has failed, and only then."""
+        task = self._task
+        assert task is not None
+        await asyncio.wait({task})
+        if task.cancelled() or task.exception() is None:
+            await asyncio.Event().wait()

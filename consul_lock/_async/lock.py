@@ -3,15 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, Self
+from typing import Any, Self, Unpack
 
 from consul_lock._async.client import Client
-from consul_lock._async.locklike import LockLike, begin
+from consul_lock._async.locklike import LockLike, LossOptions, shared_by
 from consul_lock._async.session import Session
+from consul_lock._face import known, settings
+from consul_lock._protocol.holder import About
 from consul_lock._protocol.lock import LockCore
 from consul_lock._protocol.names import LockKeys, for_key, for_name
-from consul_lock._protocol.tree import TreeCore
+from consul_lock._protocol.tree import TreeCore, path
 from consul_lock.errors import ConfigError, LossReason
+
+
+class LockOptions(LossOptions, total=False):
+    """All options of `Lock`, by keyword."""
+
+    client: Client | None
+    session: Session | None
+    fair: bool
+    tree: bool
 
 
 class Lock(LockLike):
@@ -35,6 +46,9 @@ class Lock(LockLike):
     ``on_lost(reason)`` is called once if it is lost, on the loop; an ``async`` one runs as a task.
     A function with a parameter ``error`` is given the `LockLost`, too, with what renewals failed
     with.
+    With ``cancel_on_loss=True`` the task in an ``async with`` block is cancelled when the lock is
+    lost, and the block raises `LockLost`, as `asyncio.timeout` does at its time; without it the
+    block runs to its end first.
 
     What is not promised: that a process which is paused stops in time.  Whoever writes to a
     shared resource should pass the fencing `token` on and let the resource compare it.
@@ -59,6 +73,7 @@ class Lock(LockLike):
         meta: Mapping[str, str] | None = None,
         command: str | None = None,
         on_lost: Callable[[LossReason], Any] | None = None,
+        cancel_on_loss: bool = False,
     ) -> None:
         self._set_up(
             for_name(name),
@@ -75,11 +90,13 @@ class Lock(LockLike):
             meta=meta,
             command=command,
             on_lost=on_lost,
+            cancel_on_loss=cancel_on_loss,
         )
 
     @classmethod
-    def on_key(cls, key: str, **options: Any) -> Self:
+    def on_key(cls, key: str, **options: Unpack[LockOptions]) -> Self:
         """A lock on exactly this key, as Go's ``api.LockKey`` has it; options as for `Lock`."""
+        known(options, LockOptions.__annotations__, "on_key")
         if options.get("tree"):
             raise ConfigError("tree=True needs a name with a path: one key has none")
         lock = cls("on-key", **options)
@@ -94,6 +111,18 @@ class Lock(LockLike):
         tree: bool,
         **options: Any,
     ) -> None:
-        self._client, self._settings = begin(client, session, **options)
+        self._settings = self._begin(client, session, **options)
         core = TreeCore if tree else LockCore
         self._core = core(self._client._core, keys, self._settings)
+
+
+def check_options(name: str, options: Mapping[str, Any]) -> None:
+    """Raise for what `Lock` would refuse, without a lock and without a client."""
+    rest: dict[str, Any] = {**options}
+    client, session = rest.pop("client", None), rest.pop("session", None)
+    shared = shared_by(client, session)
+    if rest.pop("tree", False):
+        path(name)
+    rest.pop("cancel_on_loss", None)
+    asked = settings(None if client is None else client._core, shared, **rest)
+    About({}, asked.terms, asked.meta, asked.command)

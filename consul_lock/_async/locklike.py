@@ -6,16 +6,19 @@ import asyncio
 import weakref
 from collections.abc import Iterable
 from types import TracebackType
-from typing import Any, Generic, Self, TypeVar
+from typing import Any, Generic, NamedTuple, Self, TypeVar
 
-from consul_lock._async.client import Client, default_client
+from consul_lock._async.client import Client, chosen
 from consul_lock._async.session import Session
+from consul_lock._async.work import Cancellation
 from consul_lock._clock import clock
-from consul_lock._face import LockFace, settings
+from consul_lock._face import LockFace, Options, require, settings
 from consul_lock._protocol.guard import Op
+from consul_lock._protocol.hold import Hold
 from consul_lock._protocol.holder import Holder
 from consul_lock._protocol.primitive import Settings
 from consul_lock._protocol.records import Pair
+from consul_lock._protocol.shared import SharedSession
 
 L = TypeVar("L", bound="LockLike")
 
@@ -24,15 +27,52 @@ def begin(
     client: Client | None, session: Session | None, **options: Any
 ) -> tuple[Client, Settings]:
     """The client to use, and checked settings."""
-    client = client or (session._client if session else default_client())
-    shared = session._core if session else None
+    shared = shared_by(client, session)
+    client = session._client if client is None and session is not None else chosen(client)
     return client, settings(client._core, shared, **options)
+
+
+def shared_by(client: Client | None, session: Session | None) -> SharedSession | None:
+    """The session that is shared on purpose.  Raises `TypeError` for what is of another API."""
+    require("client", client, Client)
+    require("session", session, Session)
+    return None if session is None else session._core
+
+
+class LossOptions(Options, total=False):
+    """What everything that can be held has in common in asyncio, by keyword."""
+
+    cancel_on_loss: bool
+
+
+class Block(NamedTuple):
+    """An ``async with`` block that is cancelled when its hold is lost."""
+
+    owner: Any
+    hold: Hold
+    cancellation: Cancellation
 
 
 class LockLike(LockFace):
     """Something that is acquired, held and released: see `Lock`."""
 
     _client: Client
+    _blocks: list[Block] | None = None
+    """Blocks that were entered and not left; None: blocks are not cancelled."""
+
+    def _begin(
+        self,
+        client: Client | None,
+        session: Session | None,
+        *,
+        cancel_on_loss: bool = False,
+        **options: Any,
+    ) -> Settings:
+        """Set up what all kinds have, and return checked settings."""
+        self._client, asked = begin(client, session, **options)
+        if cancel_on_loss:
+            self._blocks = []
+        return asked
 
     @staticmethod
     def _me() -> Any:
@@ -100,8 +140,16 @@ class LockLike(LockFace):
         return Timed(self, timeout)
 
     async def __aenter__(self) -> Self:
-        await self._client._run(self._core.enter(None, self._me()))
+        await self._enter(None)
         return self
+
+    async def _enter(self, timeout: float | None, n: int = 1) -> None:
+        me = self._me()
+        await self._client._run(self._core.enter(timeout, me, n))
+        hold = self._core.owners.own(me)
+        if self._blocks is not None and hold is not None:
+            lost: Any = hold.lost
+            self._blocks.append(Block(me, hold, Cancellation(lost.wait)))
 
     async def __aexit__(
         self,
@@ -109,7 +157,21 @@ class LockLike(LockFace):
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        await self._client._run(self._core.leave(self._me(), error))
+        me = self._me()
+        lost = self._cancelled(me, error)
+        await self._client._run(self._core.leave(me, error))
+        if lost is not None:
+            raise self._core.lost_error(lost) from error
+
+    def _cancelled(self, me: Any, error: BaseException | None) -> Hold | None:
+        """What was lost, if that has ended the block: end the watch over it."""
+        if not self._blocks:
+            return None
+        # One that ends elsewhere than it began is the oldest, as for its hold.
+        mine = [block for block in self._blocks if block.owner == me]
+        block = mine[-1] if mine else self._blocks[0]
+        self._blocks.remove(block)
+        return block.hold if block.cancellation.end(error) else None
 
 
 class Timed(Generic[L]):
@@ -121,9 +183,8 @@ class Timed(Generic[L]):
         self._n = n
 
     async def __aenter__(self) -> L:
-        lock = self._lock
-        await lock._client._run(lock._core.enter(self._timeout, lock._me(), self._n))
-        return lock
+        await self._lock._enter(self._timeout, self._n)
+        return self._lock
 
     async def __aexit__(
         self,

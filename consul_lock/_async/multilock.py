@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Unpack
 
-from consul_lock._async.client import Client, default_client
-from consul_lock._async.locklike import LockLike
+from consul_lock._async.client import Client
+from consul_lock._async.locklike import LockLike, LossOptions
 from consul_lock._async.session import Session
-from consul_lock._face import Options, settings
 from consul_lock._protocol.holder import Holder
 from consul_lock._protocol.multilock import MultiLockCore, for_names
 
@@ -39,14 +38,11 @@ class MultiLock(LockLike):
         *,
         client: Client | None = None,
         session: Session | None = None,
-        **options: Unpack[Options],
+        **options: Unpack[LossOptions],
     ) -> None:
         locks = for_names(names)
-        self._client = client or (session._client if session else default_client())
-        shared = session._core if session else None
-        self._core = MultiLockCore(
-            self._client._core, locks, settings(self._client._core, shared, **options)
-        )
+        asked = self._begin(client, session, **options)
+        self._core = MultiLockCore(self._client._core, locks, asked)
 
     @property
     def names(self) -> tuple[str, ...]:

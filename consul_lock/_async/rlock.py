@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import Unpack
 
-from consul_lock._async.client import Client, default_client
-from consul_lock._async.locklike import LockLike
+from consul_lock._async.client import Client
+from consul_lock._async.locklike import LockLike, LossOptions
 from consul_lock._async.session import Session
-from consul_lock._face import Options, settings
 from consul_lock._protocol.names import for_name
 from consul_lock._protocol.rlock import RLockCore
 
@@ -36,11 +35,9 @@ class RLock(LockLike):
         client: Client | None = None,
         session: Session | None = None,
         fair: bool = False,
-        **options: Unpack[Options],
+        **options: Unpack[LossOptions],
     ) -> None:
-        self._client = client or (session._client if session else default_client())
-        shared = session._core if session else None
-        asked = settings(self._client._core, shared, fair=fair, **options)
+        asked = self._begin(client, session, fair=fair, **options)
         self._core = RLockCore(self._client._core, for_name(name), asked)
 
     @property

@@ -5,10 +5,9 @@ from __future__ import annotations
 from typing import Unpack
 
 from consul_lock._async.client import Client
-from consul_lock._async.locklike import LockLike, begin
+from consul_lock._async.locklike import LockLike, LossOptions, begin
 from consul_lock._async.session import Session
 from consul_lock._clock import clock
-from consul_lock._face import Options
 from consul_lock._protocol.flow import Job
 from consul_lock._protocol.holder import Holder
 from consul_lock._protocol.names import check
@@ -30,12 +29,14 @@ class ReadWriteLock:
         *,
         client: Client | None = None,
         session: Session | None = None,
-        **options: Unpack[Options],
+        **options: Unpack[LossOptions],
     ) -> None:
         check(name)
+        cancels = options.pop("cancel_on_loss", False)
         client, settings = begin(client, session, **options)
         sides = ReadWriteCore(client._core, name, settings)
-        self._read, self._write = ReadLock(client, sides.reader), WriteLock(client, sides.writer)
+        self._read = ReadLock(client, sides.reader, cancels)
+        self._write = WriteLock(client, sides.writer, cancels)
 
     @property
     def name(self) -> str:
@@ -60,9 +61,11 @@ class SideLock(LockLike):
 
     _core: SideCore
 
-    def __init__(self, client: Client, core: SideCore) -> None:
+    def __init__(self, client: Client, core: SideCore, cancel_on_loss: bool) -> None:
         self._client = client
         self._core = core
+        if cancel_on_loss:
+            self._blocks = []
 
     async def holders(self) -> list[Holder]:
         """Who holds the read/write lock, whichever side of it, by Consul's word."""

@@ -5,10 +5,9 @@ from __future__ import annotations
 from typing import Self, Unpack
 
 from consul_lock._async.client import Client
-from consul_lock._async.locklike import LockLike, Timed, begin
+from consul_lock._async.locklike import LockLike, LossOptions, Timed
 from consul_lock._async.session import Session
 from consul_lock._clock import clock
-from consul_lock._face import Options
 from consul_lock._protocol.flow import Job
 from consul_lock._protocol.holder import Holder
 from consul_lock._protocol.names import check
@@ -42,10 +41,10 @@ class Semaphore(LockLike):
         *,
         client: Client | None = None,
         session: Session | None = None,
-        **options: Unpack[Options],
+        **options: Unpack[LossOptions],
     ) -> None:
         check(name)
-        self._client, settings = begin(client, session, **options)
+        settings = self._begin(client, session, **options)
         self._core = SemaphoreCore(self._client._core, name, limit, settings)
 
     @property

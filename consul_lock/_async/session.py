@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from types import TracebackType
 from typing import Self
 
-from consul_lock._async.client import Client, default_client
+from consul_lock._async.client import Client, chosen
 from consul_lock._protocol.shared import SharedSession
 from consul_lock._protocol.terms import terms
 
@@ -37,7 +37,7 @@ class Session:
         heartbeat: float | None = None,
         name: str | None = None,
     ) -> None:
-        self._client = client or default_client()
+        self._client = chosen(client)
         asked = terms(ttl, lock_delay, checks, service_checks, name, heartbeat)
         self._core = SharedSession(self._client._core, asked)
 

@@ -7,9 +7,11 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Any, ParamSpec, TypeVar, Unpack
 
-from consul_lock._blocking.client import Client, default_client
-from consul_lock._blocking.lock import Lock
+from consul_lock._blocking.client import Client, chosen
+from consul_lock._blocking.lock import Lock, check_options
 from consul_lock._cron import CronOptions, split
+from consul_lock._decorated import Kept, blocks, decorates, finished
+from consul_lock._face import require
 from consul_lock._protocol.cron import CronCore
 from consul_lock._protocol.cron_claim import Claim
 from consul_lock._protocol.cron_run import CronRun
@@ -59,7 +61,7 @@ class CronGuard:
         **options: Unpack[CronOptions],
     ) -> None:
         asked, self._options = split(options)
-        self._client = client or default_client()
+        self._client = chosen(client)
         self._core = CronCore(self._client._core, name, asked)
         self._lock()  # to refuse bad options before anything is run
 
@@ -84,8 +86,10 @@ class CronGuard:
         call ``run.lock.ensure_held()`` often.  In asyncio ``fn`` is awaited as a task, which is
         cancelled when the lock is lost.
         """
-        with self.claim() as run:
-            return fn(run) if run else None
+        blocks(fn, "CronGuard.run")
+        kept = Kept[R]()
+        with kept, self.claim() as run:
+            return kept(finished(fn(run), fn, "CronGuard.run")) if run else None
 
     def slot(self, at: float) -> str:
         """The slot of a time (seconds since the epoch), as a claim at that time has it.  No I/O."""
@@ -144,14 +148,18 @@ def once_per(
     `CronGuard.claim` raises, and `LockLost` after the function if the run lock was lost meanwhile.
     """
     # To refuse what is bad here, and not in the night.
-    for_name(name)
-    split(options)
+    decorates("once_per", name, options, CronOptions.__annotations__)
+    require("client", client, Client)
+    check_options(name, split(options)[1])
+    where = f"@once_per({name!r})"
 
     def decorate(function: Callable[P, R]) -> Callable[P, R | None]:
+        blocks(function, where)
+
         @functools.wraps(function)
         def run(*args: P.args, **kwargs: P.kwargs) -> R | None:
             guard = CronGuard(name, client=client, **options)
-            return guard.run(lambda run: function(*args, **kwargs))
+            return guard.run(lambda run: finished(function(*args, **kwargs), function, where))
 
         return run
 

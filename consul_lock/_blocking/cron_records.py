@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from consul_lock._blocking.client import Client, default_client
+from consul_lock._blocking.client import Client, chosen
 from consul_lock._protocol.cron_book import CronBook
 from consul_lock._protocol.cron_record import CronProblem, CronRecord
 
@@ -15,7 +15,7 @@ class CronRecords:
     """
 
     def __init__(self, client: Client | None = None) -> None:
-        self._client = client or default_client()
+        self._client = chosen(client)
         self._core = CronBook(self._client._core)
 
     def below(self, prefix: str = "") -> list[CronRecord | CronProblem]:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from typing import Any, Literal, ParamSpec, TypeVar, overload
+from typing import Literal, ParamSpec, TypeVar, Unpack, overload
 
-from consul_lock._blocking.lock import Lock
-from consul_lock._decorated import OnBusy, waiting
+from consul_lock._blocking.lock import Lock, LockOptions, check_options
+from consul_lock._decorated import Kept, OnBusy, blocks, decorates, finished, waiting
 from consul_lock.errors import LockTimeout
 
 P = ParamSpec("P")
@@ -20,7 +20,7 @@ def locked(
     *,
     on_busy: Literal["skip"],
     timeout: float | None = None,
-    **options: Any,
+    **options: Unpack[LockOptions],
 ) -> Callable[[Callable[P, R]], Callable[P, R | None]]: ...
 
 
@@ -30,31 +30,42 @@ def locked(
     *,
     on_busy: Literal["wait", "raise"] = "wait",
     timeout: float | None = None,
-    **options: Any,
+    **options: Unpack[LockOptions],
 ) -> Callable[[Callable[P, R]], Callable[P, R]]: ...
 
 
 def locked(
-    name: str, *, on_busy: OnBusy = "wait", timeout: float | None = None, **options: Any
+    name: str,
+    *,
+    on_busy: OnBusy = "wait",
+    timeout: float | None = None,
+    **options: Unpack[LockOptions],
 ) -> Callable[[Callable[P, R]], Callable[P, R | None]]:
     """Run the function under the lock ``name``; ``options`` are those of `Lock`.
 
     While the lock is taken, ``on_busy="wait"`` waits for ever, ``"raise"`` raises `LockTimeout`
     and ``"skip"`` returns None without running the function, the latter two after ``timeout``
     seconds (none by default).  Raises `LockLost` after the function if the lock was lost while
-    it ran, and whatever `Lock.acquire` raises.
+    it ran, with what the function has returned as its ``result``, and whatever `Lock.acquire`
+    raises.  Options that are unknown or contradict each other, and functions that would return
+    before their work is done, are refused where they are decorated.
     """
+    decorates("locked", name, options, LockOptions.__annotations__)
     wait = waiting(on_busy, timeout)
+    check_options(name, options)
+    where = f"@locked({name!r})"
 
     def decorate(function: Callable[P, R]) -> Callable[P, R | None]:
+        blocks(function, where)
+
         @functools.wraps(function)
         def run(*args: P.args, **kwargs: P.kwargs) -> R | None:
             lock = Lock(name, **options)
-            began = False
+            began, kept = False, Kept[R]()
             try:
-                with lock(timeout=wait):
+                with kept, lock(timeout=wait):
                     began = True
-                    return function(*args, **kwargs)
+                    return kept(finished(function(*args, **kwargs), function, where))
             except LockTimeout:
                 # The function's own time-outs are its caller's business.
                 if began or on_busy != "skip":

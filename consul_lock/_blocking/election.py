@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Generator
 from typing import Self, TypeVar, Unpack
 
-from consul_lock._blocking.client import Client, default_client
-from consul_lock._blocking.locklike import LockLike
+from consul_lock._blocking.client import Client
+from consul_lock._blocking.locklike import LockLike, begin
 from consul_lock._blocking.session import Session
 from consul_lock._clock import clock
-from consul_lock._face import Options, settings
+from consul_lock._decorated import blocks, finished
+from consul_lock._face import Options
 from consul_lock._protocol.election import ElectionCore
 from consul_lock._protocol.names import for_name
 from consul_lock._protocol.observer import Leader
@@ -38,10 +39,8 @@ class Election(LockLike):
         session: Session | None = None,
         **options: Unpack[Options],
     ) -> None:
-        self._client = client or (session._client if session else default_client())
-        shared = session._core if session else None
         options.setdefault("watch", True)
-        asked = settings(self._client._core, shared, **options)
+        self._client, asked = begin(client, session, **options)
         self._core = ElectionCore(self._client._core, for_name(name), asked)
 
     @property
@@ -102,10 +101,11 @@ class Election(LockLike):
         asyncio ``fn`` is awaited as a task, which is cancelled when the lead is lost; it should
         end soon then, as somebody else may lead.
         """
+        blocks(fn, "Election.run")
         while True:
             self.campaign(value)
             try:
-                result = fn(self)
+                result = finished(fn(self), fn, "Election.run")
             except BaseException as error:
                 self._client._run(self._core.abandon(self._me(), error))
                 if not self._core.lost_by(error):

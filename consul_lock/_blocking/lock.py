@@ -3,15 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, Self
+from typing import Any, Self, Unpack
 
 from consul_lock._blocking.client import Client
-from consul_lock._blocking.locklike import LockLike, begin
+from consul_lock._blocking.locklike import LockLike, begin, shared_by
 from consul_lock._blocking.session import Session
+from consul_lock._face import Options, known, settings
+from consul_lock._protocol.holder import About
 from consul_lock._protocol.lock import LockCore
 from consul_lock._protocol.names import LockKeys, for_key, for_name
-from consul_lock._protocol.tree import TreeCore
+from consul_lock._protocol.tree import TreeCore, path
 from consul_lock.errors import ConfigError, LossReason
+
+
+class LockOptions(Options, total=False):
+    """All options of `Lock`, by keyword."""
+
+    client: Client | None
+    session: Session | None
+    fair: bool
+    tree: bool
 
 
 class Lock(LockLike):
@@ -77,8 +88,9 @@ class Lock(LockLike):
         )
 
     @classmethod
-    def on_key(cls, key: str, **options: Any) -> Self:
+    def on_key(cls, key: str, **options: Unpack[LockOptions]) -> Self:
         """A lock on exactly this key, as Go's ``api.LockKey`` has it; options as for `Lock`."""
+        known(options, LockOptions.__annotations__, "on_key")
         if options.get("tree"):
             raise ConfigError("tree=True needs a name with a path: one key has none")
         lock = cls("on-key", **options)
@@ -96,3 +108,14 @@ class Lock(LockLike):
         self._client, self._settings = begin(client, session, **options)
         core = TreeCore if tree else LockCore
         self._core = core(self._client._core, keys, self._settings)
+
+
+def check_options(name: str, options: Mapping[str, Any]) -> None:
+    """Raise for what `Lock` would refuse, without a lock and without a client."""
+    rest: dict[str, Any] = {**options}
+    client, session = rest.pop("client", None), rest.pop("session", None)
+    shared = shared_by(client, session)
+    if rest.pop("tree", False):
+        path(name)
+    asked = settings(None if client is None else client._core, shared, **rest)
+    About({}, asked.terms, asked.meta, asked.command)

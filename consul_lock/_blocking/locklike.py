@@ -8,14 +8,15 @@ from collections.abc import Iterable
 from types import TracebackType
 from typing import Any, Generic, Self, TypeVar
 
-from consul_lock._blocking.client import Client, default_client
+from consul_lock._blocking.client import Client, chosen
 from consul_lock._blocking.session import Session
 from consul_lock._clock import clock
-from consul_lock._face import LockFace, settings
+from consul_lock._face import LockFace, require, settings
 from consul_lock._protocol.guard import Op
 from consul_lock._protocol.holder import Holder
 from consul_lock._protocol.primitive import Settings
 from consul_lock._protocol.records import Pair
+from consul_lock._protocol.shared import SharedSession
 
 L = TypeVar("L", bound="LockLike")
 
@@ -24,9 +25,16 @@ def begin(
     client: Client | None, session: Session | None, **options: Any
 ) -> tuple[Client, Settings]:
     """The client to use, and checked settings."""
-    client = client or (session._client if session else default_client())
-    shared = session._core if session else None
+    shared = shared_by(client, session)
+    client = session._client if client is None and session is not None else chosen(client)
     return client, settings(client._core, shared, **options)
+
+
+def shared_by(client: Client | None, session: Session | None) -> SharedSession | None:
+    """The session that is shared on purpose.  Raises `TypeError` for what is of another API."""
+    require("client", client, Client)
+    require("session", session, Session)
+    return None if session is None else session._core
 
 
 class LockLike(LockFace):

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Unpack
 
-from consul_lock._blocking.client import Client, default_client
-from consul_lock._blocking.locklike import LockLike
+from consul_lock._blocking.client import Client
+from consul_lock._blocking.locklike import LockLike, begin
 from consul_lock._blocking.session import Session
-from consul_lock._face import Options, settings
+from consul_lock._face import Options
 from consul_lock._protocol.holder import Holder
 from consul_lock._protocol.multilock import MultiLockCore, for_names
 
@@ -42,11 +42,8 @@ class MultiLock(LockLike):
         **options: Unpack[Options],
     ) -> None:
         locks = for_names(names)
-        self._client = client or (session._client if session else default_client())
-        shared = session._core if session else None
-        self._core = MultiLockCore(
-            self._client._core, locks, settings(self._client._core, shared, **options)
-        )
+        self._client, asked = begin(client, session, **options)
+        self._core = MultiLockCore(self._client._core, locks, asked)
 
     @property
     def names(self) -> tuple[str, ...]:

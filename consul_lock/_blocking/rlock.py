@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Unpack
 
-from consul_lock._blocking.client import Client, default_client
-from consul_lock._blocking.locklike import LockLike
+from consul_lock._blocking.client import Client
+from consul_lock._blocking.locklike import LockLike, begin
 from consul_lock._blocking.session import Session
-from consul_lock._face import Options, settings
+from consul_lock._face import Options
 from consul_lock._protocol.names import for_name
 from consul_lock._protocol.rlock import RLockCore
 
@@ -38,9 +38,7 @@ class RLock(LockLike):
         fair: bool = False,
         **options: Unpack[Options],
     ) -> None:
-        self._client = client or (session._client if session else default_client())
-        shared = session._core if session else None
-        asked = settings(self._client._core, shared, fair=fair, **options)
+        self._client, asked = begin(client, session, fair=fair, **options)
         self._core = RLockCore(self._client._core, for_name(name), asked)
 
     @property

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Generator, Iterable
 
-from consul_lock._blocking.client import Client, default_client
+from consul_lock._blocking.client import Client, chosen
 from consul_lock._protocol.glance import Overview
 from consul_lock._protocol.health import SessionStatus
 from consul_lock._protocol.lookout import Change
@@ -27,7 +27,7 @@ class Survey:
     """
 
     def __init__(self, client: Client | None = None) -> None:
-        self._client = client or default_client()
+        self._client = chosen(client)
         self._core = SurveyCore(self._client._core)
 
     def below(self, prefix: str = "") -> list[Status]:

@@ -25,11 +25,7 @@ class TreeCore(HoldersCore):
     def __init__(self, client: ClientCore, keys: LockKeys, settings: Settings) -> None:
         super().__init__(client, keys.name, settings)
         name = keys.name
-        elements = name.split("/")
-        if len(elements) > DEPTH_MOST:
-            raise ConfigError(
-                f"{name!r} is {len(elements)} deep; a tree lock can be {DEPTH_MOST} deep at most"
-            )
+        elements = path(name)
         self.limit = ALL
         self.rule = key_rule(f"{elements[0]}/")
         above = ["/".join(elements[:depth]) for depth in range(1, len(elements))]
@@ -40,3 +36,13 @@ class TreeCore(HoldersCore):
 
     def spots(self) -> tuple[Spot, ...]:
         return self._spots
+
+
+def path(name: str) -> list[str]:
+    """The elements of a name.  Raises `ConfigError` if there are too many."""
+    elements = name.split("/")
+    if len(elements) > DEPTH_MOST:
+        raise ConfigError(
+            f"{name!r} is {len(elements)} deep; a tree lock can be {DEPTH_MOST} deep at most"
+        )
+    return elements

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 import pytest
@@ -103,7 +104,8 @@ def test_the_function_keeps_its_name(room: Room) -> None:
     def nightly() -> None:
         """Clean up."""
 
-    decorated = room.api.locked(room.name)(nightly)
+    function = functools.wraps(nightly)(room.face.function(nightly))
+    decorated = room.api.locked(room.name)(function)
     assert (decorated.__name__, decorated.__doc__) == ("nightly", "Clean up.")
 
 

@@ -264,6 +264,48 @@ async def decorated_async() -> None:
     lock.acquire()  # type: ignore[unused-coroutine] # a forgotten await is found
 
 
+async def cancelled_async(election: aio.Election) -> None:
+    lock = aio.Lock("a", cancel_on_loss=True)
+    async with lock as held:
+        assert_type(held, aio.Lock)
+    aio.Semaphore("a", 2, cancel_on_loss=True)
+    aio.ReadWriteLock("a", cancel_on_loss=True)
+    aio.MultiLock(["a"], cancel_on_loss=True)
+    consul_lock.Lock("a", cancel_on_loss=True)  # type: ignore[call-arg] # of asyncio only
+
+    async def lead(own: aio.Election) -> int:
+        return own.token or 0
+
+    async with election.running(lead, value="web1") as task:
+        assert_type(await task, int)
+        assert_type(task.done(), bool)
+    assert_type(await election.run(lead), int)
+
+
+def tasks_async() -> None:
+    assert_type(asyncio.run(waits_async(1)), str)  # a coroutine, as what it wraps
+    assert_type(asyncio.run(skips_async(1)), str | None)
+
+
+def mistyped(election: consul_lock.Election, aio_election: aio.Election) -> None:
+    consul_lock.locked("a", tll=3)  # type: ignore[call-overload] # no such option
+    consul_lock.locked("a", ttl="3")  # type: ignore[call-overload] # no number
+    consul_lock.Lock.on_key("a", tll=3)  # type: ignore[call-arg] # no such option
+    consul_lock.Lock.on_key("a", fair=1.5)  # type: ignore[arg-type] # no boolean
+    aio.locked("a", tll=3)  # type: ignore[call-overload] # no such option
+    aio.Lock.on_key("a", tll=3)  # type: ignore[call-arg] # no such option
+    aio.once_per("a", tll=3)  # type: ignore[call-arg] # no such option
+    consul_lock.locked(waits)  # type: ignore[call-overload] # its name is missing
+    aio.locked("a")(waits)  # type: ignore[arg-type] # no coroutine function
+    aio.once_per("a")(waits)  # type: ignore[arg-type] # no coroutine function
+    aio_election.run(lambda own: 7)  # type: ignore[arg-type, return-value, unused-coroutine] # the same
+
+
+def lost(error: consul_lock.LockLost) -> None:
+    assert_type(error.reason, LossReason)
+    result: list[int] = error.result  # whatever the function has returned
+
+
 def faces_do_not_mix(client: consul_lock.Client, aio_client: aio.Client) -> None:
     consul_lock.Lock("a", client=aio_client)  # type: ignore[arg-type] # of the other face
     aio.Lock("a", client=client)  # type: ignore[arg-type] # of the other face
