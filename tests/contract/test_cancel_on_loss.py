@@ -20,6 +20,10 @@ HUNG = 30.0
 """Seconds after which what should have happened counts as not coming."""
 
 
+OF_THE_CLIENT = {f"consul-lock-{name}" for name in ("keeper", "watchdog", "sweep", "watch")}
+"""Tasks that end with their client, or some time after there is nothing to look after."""
+
+
 def lose(room: Room, lock: Any) -> Callable[[], None]:
     """Let the lock be lost, and known to be lost, while the loop runs on."""
     return lambda: room.operator.delete(lock.key)
@@ -33,7 +37,7 @@ def run(room: Room, scenario: Callable[[], Awaitable[Any]]) -> Any:
     """Run a scenario as a task; nothing of it goes on running."""
     before = set(room.face.helpers())
     result = room.main.do(lambda: asyncio.create_task(_run(scenario)))
-    eventually(lambda: set(room.face.helpers()) - before <= {"consul-lock-keeper"})
+    eventually(lambda: set(room.face.helpers()) - before <= OF_THE_CLIENT)
     return result
 
 
