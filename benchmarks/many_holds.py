@@ -145,6 +145,7 @@ class Watch:
     def end(self) -> dict[str, float]:
         took = time.monotonic() - self._start
         return {
+            "told": len(self.lost),
             "seconds": took,
             "cpu_percent": 100 * (time.process_time() - self._cpu) / took,
             "requests_per_second": (self._counted.requests - self._sent) / took,
@@ -221,8 +222,7 @@ def main() -> None:
         else:
             figures, held = with_threads(address, given, watch)
         lost = given.locks - held
-        told = sum(reason != "revoked" for reason in watch.lost)  # as those are that close() ends
-        what = {"locks": given.locks, "lost": lost, "told": told, **figures}
+        what = {"locks": given.locks, "lost": lost, **figures}
     for name, value in what.items():
         print(f"{name:20} {value:.0f}")
     if given.json:

@@ -215,15 +215,15 @@ class Holds:
 
     def add(self, hold: Hold) -> None:
         """It is held from now on.  Call this, and `drop`, under the client's mutex."""
+        if len(self._heap) > 2 * len(self._all) + _STALE_MOST:
+            living = [(each.deadline(), next(self._order), each) for each in self._all]
+            heapq.heapify(living)
+            self._heap = living
         self._all[hold] = None
         for session in hold.sessions:
             session.holds[hold] = None
         if hold.unconfirmed is not None:
             self.unconfirmed[hold] = None
-        if len(self._heap) > 2 * len(self._all) + _STALE_MOST:
-            living = [entry for entry in self._heap if entry[2] in self._all]
-            heapq.heapify(living)
-            self._heap = living
         heapq.heappush(self._heap, (hold.deadline(), next(self._order), hold))
 
     def drop(self, hold: Hold) -> None:

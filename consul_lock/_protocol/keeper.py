@@ -206,8 +206,7 @@ class Keeper:
             return
         session.was_renewed(answer.sent)
         pool.plan(session, answer.sent + rules.spread_period(asked, random()))
-        if not session.holds:
-            session.failure = None  # else the verification decides
+        session.failure = None  # the verification is judged after this
 
     def _retry_pause(self) -> float:
         return _RETRY[0] + (_RETRY[1] - _RETRY[0]) * self._core.random()
@@ -259,8 +258,6 @@ class Keeper:
                 self._suspect[hold] = None
                 continue
             hold.proved(outcome.sent)
-            for session in hold.sessions:
-                session.failure = None
         for hold, _, hints in batch:
             if any("exists" in text for text in outcome.refusals(first, len(hints))):
                 self._hinted[hold] = None

@@ -218,6 +218,8 @@ class Thread:
             yield from self._hold(wish)
 
     def _moment(self) -> Sleep:
+        if (seconds := self.host.asked.holds) is not None:
+            return Sleep(seconds, seconds)
         return Sleep(0.0, self.host.simulator.random.choice((0.0, 0.05, 1.0, 6.0)))
 
     def _acquire(self, wish: Wish, timeout: float | None) -> Generator[Any, Any, bool]:

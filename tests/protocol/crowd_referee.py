@@ -131,6 +131,7 @@ class CrowdReferee(Inspector):
 
     def check(self) -> None:
         self._no_more_than_the_limit()
+        self.losses_are_told()
         self.idle_sessions_do_nothing()
         if self.healed is not None:
             self._nobody_waits_for_nothing(max(self.healed + _AFTERMATH, 0.0))

@@ -66,6 +66,7 @@ class Hand:
         self.world = World(seed=3)
         self.sent: list[Request] = []
         self.spawned: list[Flow[Any]] = []
+        self.warnings: list[Warn] = []
         self.failures: deque[Exception | None] = deque()
         """What happens to the next requests: an error instead of being sent; None: nothing."""
         self.frozen_for = 0.0
@@ -208,13 +209,19 @@ class Hand:
                 self.world.advance((low + high) / 2)
             case Wait():
                 return self._wait(effect)
+            case _:
+                self._perform_rare(effect)
+        return None
+
+    def _perform_rare(self, effect: Any) -> None:
+        match effect:
             case Spawn(flow, _):
                 self.spawned.append(flow)
             case Call(function, args):
                 function(*args)
             case Warn():
                 self.warned.append(effect.text)
-        return None
+                self.warnings.append(effect)
 
     def _wait(self, wait: Wait) -> bool:
         done = wait.signal.is_set()

@@ -15,6 +15,10 @@ if TYPE_CHECKING:
     from tests.protocol.contender import Contender, Thread
 
 
+# Seconds within which a loss is told: what the threads of one process take for their turns.
+_PROMPT = 0.05
+
+
 class Inspector(ABC):
     """Knows whose sessions there are, and says when one is in the wrong hands."""
 
@@ -82,6 +86,18 @@ class Inspector(ABC):
         what, _, asked = request.path.removeprefix("/v1/session/").partition("/")
         if what in ("destroy", "renew") and self._owners.get(asked, host.number) != host.number:
             raise Violation(f"contender {host.number} would {what} a session that is not its own")
+
+    def losses_are_told(self) -> None:
+        """Whose deadline has passed has been told, unless its process is paused; and whoever was
+        told that it does not hold any more is never told that it does."""
+        now = self._simulator.now
+        for contender in self.contenders:
+            if contender.crashed or now < contender.paused_until + _PROMPT:
+                continue
+            for hold in contender.core.holds:
+                late = contender.clock() - hold.deadline()
+                if late > _PROMPT:
+                    raise Violation(f"the loss of {hold.key!r} is told {late:.3f} s late")
 
     def anybody_wants(self) -> bool:
         """Whether anybody is willing to wait for as long as it takes."""

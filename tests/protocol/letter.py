@@ -38,6 +38,8 @@ class Fate(enum.Enum):
     """The answer takes seconds."""
     OLD = "old"
     """A deposed leader answers it, if it is a plain read or a renewal."""
+    DEPOSED = "answered by the deposed"
+    """A deposed leader answers it, which nobody else hears of."""
 
 
 class Letter:
@@ -104,6 +106,9 @@ class Letter:
         if self.fate is Fate.OLD and (old := simulator.old_answer(self.request)) is not None:
             simulator.counts["old pictures shown"] += 1
             self._deliver(old)
+            return
+        if self.fate is Fate.DEPOSED:
+            self._deliver(self._host.deposed.answer(self.request))
             return
         simulator.before_change()
         self._exchange = simulator.world.submit(self.request)

@@ -62,7 +62,7 @@ MUTANTS = (
         "keeper:Keeper._renewed",
         "        session.was_renewed(answer.sent)\n",
         "        session.was_renewed(answer.sent)\n        session.proved(answer.sent)\n",
-        "test_doubt:test_a_renewal_is_no_proof",
+        "test_deposed:test_a_holder_whose_renewals_a_deposed_leader_answers_stops_in_time",
     ),
     Mutant(
         "without a lock-delay a renewal counts before a verification confirms it",
@@ -70,6 +70,47 @@ MUTANTS = (
         "        self._renewal = max(self._renewal, sent)\n",
         "        self.renewed = sent\n",
         "test_doubt:test_a_renewal_is_no_proof",
+    ),
+    Mutant(
+        "the watchdog is off",
+        "watchdog:Watchdog._tell_losses",
+        "        for hold in late:\n",
+        "        for hold in late[:0]:\n",
+    ),
+    Mutant(
+        "a new hold with an earlier deadline does not wake the watchdog",
+        "watchdog:Watchdog.mind",
+        "hold.deadline() < self._planned",
+        "False",
+        "test_watchdog:test_a_hold_whose_deadline_comes_first_wakes_it",
+    ),
+    Mutant(
+        "a hold counts again once its deadline has moved away",
+        "hold:Hold.late",
+        "return self.expired",
+        "return now >= self.deadline()",
+        "test_watchdog:test_what_has_passed_its_deadline_never_counts_again",
+    ),
+    Mutant(
+        "the watchdog ends although something is held",
+        "watchdog:Watchdog._is_over",
+        "over = not core.holds and",
+        "over = idle < _LINGER or",
+        "test_watchdog:test_it_ends_when_nothing_was_held_for_a_while_and_begins_again",
+    ),
+    Mutant(
+        "deadlines that have moved away are forgotten",
+        "hold:Holds.late",
+        "                heapq.heappush(heap, (hold.deadline(), order, hold))\n",
+        "                pass\n",
+        "test_watchdog:test_a_deadline_that_moved_away_is_looked_at_again",
+    ),
+    Mutant(
+        "something unforeseen ends the keeper",
+        "keeper:Keeper.run",
+        "except Exception as error:",
+        "except ConsulLockError as error:",
+        "test_watchdog:test_the_keeper_goes_on_after_what_nobody_foresaw",
     ),
     Mutant(
         "a waiter that wakes up as the holder does not confirm that first",
@@ -100,7 +141,7 @@ MUTANTS = (
     Mutant(
         "an error of a renewal is taken for a loss",
         "keeper:Keeper._renewed",
-        "            session.failure = answer\n",
+        "            session.failure = _noted(answer)\n",
         "            yield from self._core.lose_session(session)\n",
     ),
     Mutant(
@@ -195,13 +236,6 @@ MUTANTS = (
         ".behind(hold.session.id)",
         "",
         "test_doubt:test_the_holder_does_not_hand_the_lock_over_to_itself",
-    ),
-    Mutant(
-        "a release that is cut off while it tells a loss keeps the turn",
-        "undo:undo_release",
-        "    finish(lock, hold, now)\n",
-        "    if hold.state is not State.LOST:\n        finish(lock, hold, now)\n",
-        "test_found:test_a_release_cut_off_while_it_tells_a_loss_gives_the_turn_back",
     ),
     Mutant(
         "what was handed over counts from the poll that showed it",

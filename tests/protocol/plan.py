@@ -43,6 +43,9 @@ class Trouble(enum.Enum):
     """An operator destroys a session of the contender."""
     LEAVE = "leave"
     """The node leaves: all sessions end."""
+    DEPOSED = "deposed"
+    """A leader that was deposed answers the contender: its renewals with 200, and nothing else.
+    It does so for longer than any real one, for deadlines to be built on it."""
     DELETE = "delete"
     """An operator deletes the key of the lock."""
     FLEET = "fleet"
@@ -84,7 +87,7 @@ _COMMON = (
     Trouble.STRANGER,
     Trouble.DESTROY,
 )
-_RARE = tuple(set(Trouble) - set(_COMMON) - {Trouble.DELETE})
+_RARE = tuple(set(Trouble) - set(_COMMON) - {Trouble.DELETE, Trouble.DEPOSED})
 
 SECONDS = (0.05, 0.7, 4.0, 12.0, 33.0, 75.0)
 """How long a trouble that lasts may last."""
@@ -125,6 +128,8 @@ class Client(NamedTuple):
     """Seconds of its clock in one second."""
     wishes: tuple[int, ...] = (0,)
     """What its threads want, where there is a choice: the first time, the second, ..."""
+    holds: float | None = None
+    """Seconds that it holds each time; None: a moment, or several."""
     numbers: bool = True
     """It asks for the numbers of its slots, of a semaphore."""
 

@@ -189,6 +189,7 @@ class Referee(Inspector):
 
     def check(self) -> None:
         self._one_holder()
+        self.losses_are_told()
         self.idle_sessions_do_nothing()
         if self.healed is not None:
             self._nobody_waits_for_nothing(self.healed)

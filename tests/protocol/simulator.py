@@ -15,6 +15,7 @@ from random import Random
 from typing import TYPE_CHECKING, Any
 
 from consul_lock.testing import World
+from tests.protocol.deposed import Deposed
 from tests.protocol.letter import Fate, Letter
 from tests.protocol.pictures import plain_read, renewal
 from tests.protocol.process import Process
@@ -124,6 +125,7 @@ class Host:
         """Seconds that its calendar clock is ahead."""
         self.paused_until = 0.0
         self.cut_off_until = 0.0
+        self.deposed = Deposed(simulator.world)
         self.fates: deque[Fate] = deque()
         """What will happen to the next requests."""
         self.letters: dict[Letter, None] = {}
@@ -174,6 +176,8 @@ class Host:
             fate = Fate.WELL
         if self.simulator.now < self.cut_off_until:
             fate = Fate.LOST if self.cut_off_until < float("inf") else Fate.REFUSED
+        if self.deposed.until > self.simulator.now and fate is not Fate.REFUSED:
+            fate = Fate.DEPOSED if self.deposed.answer(request) else Fate.LOST
         letter = Letter(self, request, fate, answer)
         self.letters[letter] = None
         letter.send()

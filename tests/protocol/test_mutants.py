@@ -18,7 +18,7 @@ from tests.protocol.test_doubt import found
 # right flows go through the same runs in test_simulation.py.
 SEEDS = range(200)
 
-ARGUMENTS = {"place": 7, "seen": found("mine", 5), "certain": False, "verdict": Verdict.STALE}
+ARGUMENTS = {"place": 2, "seen": found("mine", 5), "certain": False, "verdict": Verdict.STALE}
 
 
 def play_by_hand(test: str) -> None:

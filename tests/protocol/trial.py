@@ -143,6 +143,9 @@ class Trial(ABC):
     def _partition(self, contender: Contender, seconds: float) -> None:
         contender.cut_off_until = self.simulator.now + seconds
 
+    def _deposed(self, contender: Contender, seconds: float) -> None:
+        contender.deposed.begin(contender.sessions(), self.simulator.now + seconds)
+
     def _pause(self, contender: Contender, seconds: float) -> None:
         contender.paused_until = max(contender.paused_until, self.simulator.now + seconds)
 
@@ -203,6 +206,7 @@ class Trial(ABC):
             contender.fates.clear()
             if not contender.closed:
                 contender.cut_off_until = 0.0
+            contender.deposed.end()
             for thread in contender.threads:
                 thread.weather.set()
         self.strangers_leave()
