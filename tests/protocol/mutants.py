@@ -160,8 +160,8 @@ MUTANTS = (
     Mutant(
         "a key that is used for something else is taken for a free lock",
         "verdict:judge",
-        "if pair.flags != LOCK_FLAG:",
-        "if False:",
+        "Verdict.FREE if pair.flags == LOCK_FLAG else Verdict.FOREIGN",
+        "Verdict.FREE",
     ),
     Mutant(
         "the session that was made for nothing is kept for ever",
