@@ -299,8 +299,10 @@ def test_a_heartbeat_is_a_check_of_that_length(start: Start, address: str, key: 
 
 
 def test_a_check_that_does_not_exist_is_told(locked_run: LockedRun) -> None:
-    """The server refuses the session: 73, and nothing is started."""
-    result = locked_run("--service-check", "no-such-check", "--", "echo", "started")
+    """The server refuses the session, and goes on to: 73, and nothing is started."""
+    result = locked_run(
+        "--retry-for", "1s", "--service-check", "no-such-check", "--", "echo", "started"
+    )
     assert result.returncode == 73
     assert result.stdout == ""
     assert "no-such-check" in result.stderr
