@@ -75,6 +75,7 @@ def test_a_lock_whose_check_turns_critical_is_lost(room: Room, check: Check, ver
     with pytest.raises(LockLost) as caught:
         lock.release()
     assert caught.value.reason is LossReason.SESSION_INVALID
+    assert f"health checks {check.id!r}" in str(caught.value)
 
 
 def test_a_warning_is_no_loss(room: Room, check: Check) -> None:
@@ -117,13 +118,13 @@ def test_a_check_of_ours_and_a_heartbeat_both_end_the_session(room: Room, check:
 
 @pytest.mark.parametrize("verb", ["fail", "deregister"])
 def test_no_lock_is_had_with_a_check_that_fails(room: Room, check: Check, verb: str) -> None:
-    """An error that names the check, at once: waiting would be for somebody to mend it."""
+    """An error that names the check, at once, for one who does not wait."""
     check.tell(verb)
     # The agent tells the servers a moment later; they refuse a session then.
     eventually(lambda: not check.health.takes(check.binding))
     lock = room.lock(**check.binding)
     with pytest.raises(Refused, match=check.id):
-        lock.acquire()
+        lock.acquire(blocking=False)
     if verb == "fail":
         check.tell("pass")
         eventually(lambda: check.health.takes(check.binding))
@@ -134,12 +135,16 @@ def test_no_lock_is_had_with_a_check_that_fails(room: Room, check: Check, verb: 
 @pytest.mark.slow
 @of_a_service
 def test_a_waiter_whose_check_fails_leaves_the_line(room: Room, check: Check) -> None:
-    """Its place goes with its session; those behind it are not held up."""
+    """Its place goes with its session; those behind it are not held up.  It takes another place
+    when the check passes again."""
     holder, waiter = room.holding(), room.others_lock(**check.binding)
     waiting = waiter.start("acquire")
     room.in_line(1)
     check.tell("fail")
-    with pytest.raises(Refused, match=check.id):
-        waiting.result(30)
     room.in_line(0)
+    assert not waiting.done()
+    check.tell("pass")
+    room.in_line(1)
     holder.release()
+    assert waiting.result(60) is True
+    waiter.release()
