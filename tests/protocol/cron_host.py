@@ -63,7 +63,7 @@ class CronHost(Host):
         self.ended: list[Start] = []
         """What it has run to its end."""
         self.fired: list[str] = []
-        self.busy: dict[Process, Line] = {}
+        self.at_work: dict[Process, Line] = {}
         """What is under way, and what has to be undone if it is cut off."""
         self.crashed_at: float | None = None
         self.crash_before: int | None = None
@@ -101,7 +101,7 @@ class CronHost(Host):
         process = self.start(
             self._life(line, wall), "line", lambda _, error: self._over(process, error)
         )
-        self.busy[process] = line
+        self.at_work[process] = line
 
     def _life(self, line: Line, wall: float) -> Flow[None]:
         lock = None
@@ -135,7 +135,7 @@ class CronHost(Host):
         self.simulator.counts["recorded" if run.recorded else "not recorded"] += 1
 
     def _over(self, process: Process, error: BaseException | None) -> None:
-        line = self.busy.pop(process)
+        line = self.at_work.pop(process)
         if error is None:
             return
         if not isinstance(error, ConsulLockError | Cancelled):
@@ -171,7 +171,7 @@ class CronHost(Host):
 
     def cut_off(self) -> None:
         """Ctrl-C, so to speak, in whatever it does."""
-        for process in list(self.busy):
+        for process in list(self.at_work):
             if process in self.processes:
                 process.cancel(quietly=False)
 

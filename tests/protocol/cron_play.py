@@ -144,7 +144,7 @@ class Play:
 
     def _victim(self) -> CronHost:
         """Often one that has something to do."""
-        busy = [host for host in self.hosts if host.busy and not host.crashed]
+        busy = [host for host in self.hosts if host.at_work and not host.crashed]
         return self.random.choice(busy if busy and self.random.random() < 0.7 else self.hosts)
 
     def _fate(self, host: Host) -> None:

@@ -90,7 +90,7 @@ def test_a_run_costs_eight_requests() -> None:
         "check-session+lock+cas",
         "cas",
         "cas",
-        "check-not-exists+unlock+delete",
+        "unlock+check-not-exists+delete",
     ]
 
 
