@@ -1,9 +1,9 @@
 """Breaking a hold: its session is destroyed, once it is written who does so, and why.
 
-The note cannot be in what is broken.  Consul deletes the key of a lock of ours with the session
-that holds it, the document of a semaphore is Go's byte for byte, and no transaction ends a
-session.  So it is a key beside them, held by a session of its own that nobody renews: Consul takes
-both away.
+The note cannot be in what is broken.  The next holder writes over the value of a lock, the
+document of a semaphore is Go's byte for byte, and no transaction ends a session.  So it is a key
+beside them, held by a session of its own that nobody renews: Consul takes both away.  It is the
+only session with behaviour ``delete``: nobody ever waits for its key.
 """
 
 from __future__ import annotations
