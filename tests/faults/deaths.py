@@ -93,8 +93,13 @@ def _deaths(
         assert lock.held
         name, start, ended = f"{prefix}/{number}", threading.Barrier(_THREADS + 1), [0.0]
 
-        def try_all(clients: list[Client], name: str = name, lock: Any = lock,
-                    start: threading.Barrier = start, ended: list[float] = ended) -> None:
+        def try_all(
+            clients: list[Client],
+            name: str = name,
+            lock: Any = lock,
+            start: threading.Barrier = start,
+            ended: list[float] = ended,
+        ) -> None:
             wanted = [make(name, client) for client in clients]
             start.wait(30)
             for mine in wanted:
