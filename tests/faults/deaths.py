@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from random import Random
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from consul_lock import Client, Lock, MultiLock
 from tests.stage.actions import DROP_BEFORE, PASS, Action
@@ -41,7 +40,7 @@ class Result(NamedTuple):
     overlaps: list[str]
     """Names that somebody got while the one before believed to hold them."""
     after: int
-    """Tries that were made after the session had ended, by the operator's clock."""
+    """Tries that began when the operator knew that the session had ended."""
 
 
 def play(door: Inside, addresses: Sequence[str], make: Make, prefix: str, deaths: int) -> Result:
@@ -87,40 +86,46 @@ def _deaths(
     prefix: str,
     fleet: list[list[Client]],
 ) -> Result:
-    random, overlaps, tries, after = Random(prefix), list[str](), [0], [0]
-    took = 0.05
+    random, tries, after, overlaps = Random(prefix), 0, 0, list[str]()
     for number, lock in enumerate(locks):
         assert lock.held
-        name, start, ended = f"{prefix}/{number}", threading.Barrier(_THREADS + 1), [0.0]
-
-        def try_all(
-            clients: list[Client],
-            name: str = name,
-            lock: Any = lock,
-            start: threading.Barrier = start,
-            ended: list[float] = ended,
-        ) -> None:
-            wanted = [make(name, client) for client in clients]
-            start.wait(30)
-            for mine in wanted:
-                tries[0] += 1
-                after[0] += bool(ended[0])
-                if mine.acquire(blocking=False):
-                    if lock.held:
-                        overlaps.append(name)
-                    mine.release()
-
-        threads = [threading.Thread(target=try_all, args=(clients,)) for clients in fleet]
+        death = _Death(make, f"{prefix}/{number}", lock, random.randrange(_THREADS * _CLIENTS))
+        threads = [threading.Thread(target=death.come, args=(clients,)) for clients in fleet]
         for thread in threads:
             thread.start()
-        session = lock.session_id
-        start.wait(30)
-        begun = time.monotonic()
-        time.sleep(random.uniform(0.0, took))
-        answer = door.request("PUT", f"/v1/session/destroy/{session}")
-        ended[0] = time.monotonic()
+        assert death.now.wait(30)
+        answer = door.request("PUT", f"/v1/session/destroy/{lock.session_id}")
+        assert answer.status == 200
+        death.over = True
         for thread in threads:
             thread.join(60)
-        took = 0.8 * took + 0.2 * (time.monotonic() - begun)
-        assert answer.status == 200
-    return Result(len(locks), tries[0], sorted(set(overlaps)), after[0])
+        tries, after = tries + len(death.tries), after + sum(death.tries)
+        overlaps += [death.name] if death.overlaps else []
+    return Result(len(locks), tries, overlaps, after)
+
+
+class _Death:
+    """One of them."""
+
+    def __init__(self, make: Make, name: str, lock: Lock | MultiLock, when: int) -> None:
+        self.name = name
+        self.now = threading.Event()
+        """Set at the try at which the holder shall die."""
+        self.over = False
+        self.tries: list[bool] = []
+        """Whether each of them began when it was over."""
+        self.overlaps = 0
+        self._make, self._lock, self._when = make, lock, when
+        self._start = threading.Barrier(_THREADS)
+
+    def come(self, clients: list[Client]) -> None:
+        """Try once with each client."""
+        wanted = [self._make(self.name, client) for client in clients]
+        self._start.wait(30)
+        for mine in wanted:
+            self.tries.append(self.over)
+            if len(self.tries) > self._when:
+                self.now.set()
+            if mine.acquire(blocking=False):
+                self.overlaps += self._lock.held
+                mine.release()
