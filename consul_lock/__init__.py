@@ -37,6 +37,7 @@ from consul_lock._protocol.glance import Overview
 from consul_lock._protocol.guard import Op
 from consul_lock._protocol.health import SessionStatus
 from consul_lock._protocol.holder import Holder
+from consul_lock._protocol.leftovers import Cleaned, Leftover
 from consul_lock._protocol.lookout import Change
 from consul_lock._protocol.note import Break
 from consul_lock._protocol.observer import Leader
@@ -62,6 +63,7 @@ __all__ = [
     "AlreadyHeld",
     "Break",
     "Change",
+    "Cleaned",
     "Client",
     "ClockSkew",
     "ConfigError",
@@ -80,6 +82,7 @@ __all__ = [
     "Election",
     "Holder",
     "Leader",
+    "Leftover",
     "Lock",
     "LockLost",
     "LockTimeout",

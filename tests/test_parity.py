@@ -21,7 +21,7 @@ AWAITED = {
     *(".campaign", ".proclaim", ".resign", ".leader", ".run"),
     *(".record", ".pause", ".resume", ".reset"),
     *(".below", ".overview", ".sessions", ".destroy", ".remove", ".break_hold", ".break_of"),
-    "Survey.status",
+    *("Survey.status", "Survey.leftovers", "Survey.clean"),
 }
 
 # What only one of the APIs has, and why: names, and parameters.

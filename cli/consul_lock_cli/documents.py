@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from consul_lock import Break, Change, Holder, SessionStatus, Status
+    from consul_lock import Break, Change, Holder, Leftover, SessionStatus, Status
 
 VERSION = 1
 
@@ -24,7 +24,7 @@ HOLDER = (
 
 STATUS = (
     "name", "key", "kind", "state", "mode", "limit", "holders", "waiters", "flags", "index",
-    "value", "size", "problem", "last_break",
+    "value", "size", "problem", "last_holder", "last_break",
 )  # fmt: skip
 """Fields of a lock, or of anything else that is there."""
 
@@ -42,6 +42,9 @@ EVENT = ("event", "at", "at_epoch", "name", "key", "kind", "state", "mode", "hol
 
 BROKEN = (*HOLDER, "name", "key")
 """Fields of a holder whose session was destroyed."""
+
+CLEANED = ("name", "key", "what", "holder", "index", "outcome")
+"""Fields of a key that somebody who died has left."""
 
 # Characters of a foreign value: to recognise it.  Some are half a megabyte.
 _VALUE_MOST = 256
@@ -86,6 +89,7 @@ def status_item(status: Status) -> dict[str, Any]:
         "value": text(status.value)[:_VALUE_MOST] if foreign else None,
         "size": len(status.value) if foreign else None,
         "problem": status.problem or None,
+        "last_holder": last_item(status.last_holder),
         "last_break": break_item(status.last_break),
     }
 
@@ -129,6 +133,25 @@ def holder_item(holder: Holder, vanished: bool = False) -> dict[str, Any]:
         "foreign": holder.foreign,
         "vanished": vanished,
         "value": holder.value or None,
+    }
+
+
+def last_item(holder: Holder | None) -> dict[str, Any] | None:
+    """A holder that died, whose session is not known any more; None: there is none."""
+    return None if holder is None else {**holder_item(holder, vanished=True), "session": None}
+
+
+def cleaned_item(leftover: Leftover, outcome: str | None) -> dict[str, Any]:
+    """A key that somebody who died has left, and what became of it; None: nothing yet."""
+    holder = leftover.holder
+    dead = None if holder is None else holder_item(holder, vanished=True)
+    return {
+        "name": leftover.name,
+        "key": leftover.key,
+        "what": leftover.what,
+        "holder": dead and {**dead, "session": dead["session"] or None},
+        "index": leftover.index or None,
+        "outcome": outcome,
     }
 
 

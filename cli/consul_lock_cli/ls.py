@@ -10,8 +10,9 @@ import click
 from consul_lock_cli.cron_documents import LISTED, listed_item
 from consul_lock_cli.cron_table import overview_table
 from consul_lock_cli.data import DataCommand, Output, data_options
-from consul_lock_cli.documents import status_item
+from consul_lock_cli.documents import CLEANED, cleaned_item, status_item
 from consul_lock_cli.options import PREFIX, Connection, connection_options, talk_options
+from consul_lock_cli.table import leftover_table
 from consul_lock_cli.talk import Talk
 
 if TYPE_CHECKING:
@@ -19,22 +20,36 @@ if TYPE_CHECKING:
 
 
 @click.command(cls=DataCommand)
-@data_options(*LISTED)
+@click.option(
+    "--dead",
+    is_flag=True,
+    help="Only what those who died have left, which 'clean' deletes.",
+)
+@data_options(*LISTED, *CLEANED)
 @talk_options
 @connection_options
 @click.argument("prefix", type=PREFIX, default="")
-def ls(connection: Connection, talk: Talk, output: Output, prefix: str) -> None:
+def ls(connection: Connection, talk: Talk, output: Output, prefix: str, dead: bool) -> None:
     """List what is there below PREFIX: locks, semaphores, cron jobs, foreign values.
 
     PREFIX is one as Consul has it: "job" finds "job", "jobs" and "jobs/a"; without it all is
     listed.  A lock that nobody holds is listed only if something of it is there.  A lock that is
-    free can still be in lock-delay, which cannot be seen by reading.  Of a cron job it is what
+    free can still be in lock-delay, which cannot be seen by reading; it is named if its last holder
+    died.  Of a cron job it is what
     became of its last slot; 'cron ls' has more.
 
     Example: consul-lock ls jobs/
     """
     from consul_lock import Survey
 
+    if dead:
+        with connection.client(talk) as client:
+            left = Survey(client).leftovers(prefix)
+        output.document(
+            [cleaned_item(each, None) for each in left],
+            lambda: leftover_table(left) if left else "",
+        )
+        return
     with connection.client(talk) as client:
         found = Survey(client).overview(prefix)
     now = time.time()

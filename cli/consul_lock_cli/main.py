@@ -20,8 +20,8 @@ from consul_lock_cli.signals import die_by
 from consul_lock_cli.talk import Misuse, Talk
 
 _COMMANDS = (
-    "run", "leader", "ls", "status", "holders", "watch", "wait", "break", "doctor", "config",
-    "completion", "cron", "dev", "version",
+    "run", "leader", "ls", "status", "holders", "watch", "wait", "break", "clean", "doctor",
+    "config", "completion", "cron", "dev", "version",
 )  # fmt: skip
 
 

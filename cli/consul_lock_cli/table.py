@@ -16,7 +16,7 @@ from consul_lock_cli.durations import show_duration
 from consul_lock_cli.names import shown
 
 if TYPE_CHECKING:
-    from consul_lock import Break, Holder, SessionStatus, Status
+    from consul_lock import Break, Holder, Leftover, SessionStatus, Status
 
 # Holders named in one cell.
 _NAMED_MOST = 4
@@ -108,6 +108,8 @@ def _holders(status: Status) -> str:
     more = len(status.holders) - _NAMED_MOST
     if not named and status.last_break is not None:
         return f"(broken {broken_by(status.last_break, time.time(), 30)})"
+    if not named and status.last_holder is not None:
+        return f"(its last holder {died(status.last_holder)} died)"
     return " ".join([*named, *([f"and {more} more"] if more > 0 else [])]) or "-"
 
 
@@ -134,6 +136,15 @@ def _process(holder: Holder) -> str:
     return f"{shown(holder.host)}:{holder.pid}"
 
 
+def died(holder: Holder) -> str:
+    """Who it was."""
+    return f"session {shown(holder.session)}" if holder.foreign else _who(holder)
+
+
+def _who(holder: Holder) -> str:
+    return f"{shown(holder.host)} pid {holder.pid}"
+
+
 def age(holder: Holder, now: float) -> str:
     """For how long, by our clock and its own."""
     since = moment(holder.since)
@@ -148,7 +159,12 @@ def describe(status: Status, now: float) -> str:
         what = f"semaphore, {len(status.holders)} of {limit}"
     elif status.mode in ("read", "write"):
         what = f"{what}, {status.mode}"
-    lines = [f"{shown(status.name, 512)}: {word(state(status))} ({what})"]
+    last = status.last_holder
+    died_of = "" if last is None else f"; its last holder {died(last)} died"
+    lines = [f"{shown(status.name, 512)}: {word(state(status))} ({what}){died_of}"]
+    if last is not None:
+        lines.append(f"  died       {who(last, now)}")
+        lines.append("             its lock-delay may still run: 'watch' tells when a holder dies")
     if status.problem:
         lines.append(f"  value      {foreign(status, 256).removeprefix('value ')}")
         lines.append(f"  problem    {shown(status.problem, 500)}")
@@ -212,3 +228,12 @@ def holder_table(status: Status, sessions: dict[str, SessionStatus]) -> str:
         )
     head = ("HOLDER", "USER", "SINCE", "TOKEN", "SESSION", "NODE", "HEALTH", "TTL + DELAY")
     return table(head, rows, 6)
+
+
+def leftover_table(found: Sequence[Leftover]) -> str:
+    """A line for each key that somebody who died has left."""
+    rows = [
+        (shown(each.key, 512), each.what, died(each.holder) if each.holder else "-")
+        for each in found
+    ]
+    return table(("KEY", "WHAT", "OF"), rows)

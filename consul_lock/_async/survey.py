@@ -7,6 +7,7 @@ from collections.abc import AsyncGenerator, Iterable
 from consul_lock._async.client import Client, chosen
 from consul_lock._protocol.glance import Overview
 from consul_lock._protocol.health import SessionStatus
+from consul_lock._protocol.leftovers import Cleaned, Leftover
 from consul_lock._protocol.lookout import Change
 from consul_lock._protocol.note import Break
 from consul_lock._protocol.status import Status
@@ -121,3 +122,21 @@ class Survey:
         stays alive, there is no lock-delay, and the next one enters at once.
         """
         return bool(await self._client._run(self._core.remove(status, force)))
+
+    async def leftovers(self, prefix: str = "") -> list[Leftover]:
+        """What those who died have left below a prefix: keys that nobody holds.
+
+        Whoever comes to a name takes away what is left of it, so most of it is of names that
+        nobody uses any more.  Of a token that does not see all keys nothing is found.
+        """
+        found: list[Leftover] = await self._client._run(self._core.leftovers(prefix))
+        return found
+
+    async def clean(self, leftovers: Iterable[Leftover]) -> list[Cleaned]:
+        """Take away what `leftovers` has found: what became of each.
+
+        Never sooner than a lock-delay allows, and never what somebody has come to meanwhile.
+        Records of cron jobs and notes of breaks are not touched.
+        """
+        cleaned: list[Cleaned] = await self._client._run(self._core.clean(leftovers))
+        return cleaned

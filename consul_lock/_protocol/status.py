@@ -15,7 +15,13 @@ from consul_lock._protocol import note
 from consul_lock._protocol import place as places
 from consul_lock._protocol.claim import ALL
 from consul_lock._protocol.cron_record import CRON_FLAG, SUFFIX
-from consul_lock._protocol.document import READ_WRITE, READ_WRITE_FLAG, SEMAPHORE, SEMAPHORE_FLAG
+from consul_lock._protocol.document import (
+    READ_WRITE,
+    READ_WRITE_FLAG,
+    SEMAPHORE,
+    SEMAPHORE_FLAG,
+    Kind,
+)
 from consul_lock._protocol.holder import Holder, parse
 from consul_lock._protocol.note import Break
 from consul_lock._protocol.place import Place
@@ -58,6 +64,10 @@ class Status:
     """What is there, if it is foreign."""
     problem: str = ""
     """Why nothing can be made of it, if it is foreign."""
+    last_holder: Holder | None = None
+    """Who died while it held this lock, if it is free and nobody has held it since: its lock-delay,
+    of up to a minute, may still run.  Only those who saw the session end, such as waiters and
+    `Survey.changes`, know for how long."""
     last_break: Break | None = None
     """Who broke a hold of it last, with `Survey.break_hold`, and why; Consul forgets it after one
     to two hours."""
@@ -70,7 +80,7 @@ class Status:
         return self.state == "held"
 
 
-class _Keys(NamedTuple):
+class Keys(NamedTuple):
     """All keys of one name."""
 
     documents: list[Pair]
@@ -93,7 +103,7 @@ def of_key(pair: Pair) -> tuple[str, str]:
     if pair.flags == LOCK_FLAG:
         if key.endswith(_LINE) and not session:
             return f"{parent}{_DOCUMENT}", "line"
-        if parent.endswith(_LINE) and last == session:
+        if parent.endswith(_LINE) and (last == session if session else is_session(last)):
             return f"{parent.removesuffix(_LINE)}{_DOCUMENT}", "line"
     elif pair.flags == SEMAPHORE_FLAG and parent.endswith(_SLOTS):
         return f"{parent.removesuffix(_SLOTS)}{_DOCUMENT}", "contender"
@@ -111,12 +121,25 @@ def read(pairs: Iterable[Pair], filtered: bool = False) -> list[Status]:
 
     The prefix must not cut a name's keys apart.
     """
-    found: dict[str, _Keys] = {}
+    return [
+        replace(_status(key, keys, filtered), last_break=note.latest(keys.notes))
+        for key, keys in sorted(grouped(pairs).items())
+    ]
+
+
+def kind_of(flags: int) -> Kind | None:
+    """What a document with these flags is of."""
+    return _OF_FLAGS.get(flags)
+
+
+def grouped(pairs: Iterable[Pair]) -> dict[str, Keys]:
+    """The keys of each name, by the key that is the lock's or document's."""
+    found: dict[str, Keys] = {}
     for pair in pairs:
         if pair.flags == CRON_FLAG and pair.key.endswith(SUFFIX):
             continue  # the record of a cron job, which is no lock: see `cron_book`
         key, role = of_key(pair)
-        keys = found.setdefault(key, _Keys([], [], [], []))
+        keys = found.setdefault(key, Keys([], [], [], []))
         by_role = {
             "document": keys.documents,
             "line": keys.line,
@@ -126,13 +149,10 @@ def read(pairs: Iterable[Pair], filtered: bool = False) -> list[Status]:
         by_role[role].append(pair)
     for key, keys in list(found.items()):
         _move_to_exact(key, keys, found)
-    return [
-        replace(_status(key, keys, filtered), last_break=note.latest(keys.notes))
-        for key, keys in sorted(found.items())
-    ]
+    return found
 
 
-def _move_to_exact(key: str, keys: _Keys, found: dict[str, _Keys]) -> None:
+def _move_to_exact(key: str, keys: Keys, found: dict[str, Keys]) -> None:
     """A lock on exactly one key has its line below that key, which then has no ``.lock``."""
     if not keys.documents and not keys.contenders:
         exact = found.get(key.removesuffix(_DOCUMENT))
@@ -153,7 +173,7 @@ def _nothing(name: str) -> Status:
     return Status(name, f"{name}{_DOCUMENT}", "none", "free")
 
 
-def _status(key: str, keys: _Keys, filtered: bool) -> Status:
+def _status(key: str, keys: Keys, filtered: bool) -> Status:
     pair = keys.documents[0] if keys.documents else None
     name = key.removesuffix(_DOCUMENT)
     if not keys.documents and not keys.contenders and not keys.line:
@@ -186,6 +206,8 @@ def _status(key: str, keys: _Keys, filtered: bool) -> Status:
 
 def _lock(key: str, name: str, pair: Pair | None, line: list[Pair]) -> Status:
     holder = parse(pair.session, pair.value, pair.modify_index) if pair and pair.session else None
+    # A lock that was released in order has no key.  (Clients of Go leave theirs, without a word.)
+    dead = parse("", pair.value) if pair and not pair.session else None
     entries = lines.read(f"{name}{_LINE}", line).entries
     waiting = tuple(
         parse(entry.session, entry.about)
@@ -203,6 +225,7 @@ def _lock(key: str, name: str, pair: Pair | None, line: list[Pair]) -> Status:
         (holder,) if holder else (),
         waiting,
         flags=LOCK_FLAG,
+        last_holder=dead if dead and not dead.foreign else None,
         index=pair.modify_index if pair else 0,
     )
 

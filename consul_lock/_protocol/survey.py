@@ -10,6 +10,7 @@ from consul_lock._protocol.breaking import Breaking
 from consul_lock._protocol.client import ClientCore
 from consul_lock._protocol.flow import Flow, Job
 from consul_lock._protocol.glance import below, one, overview
+from consul_lock._protocol.leftovers import Cleaning, Leftover, leftovers
 from consul_lock._protocol.lookout import Lookout
 from consul_lock._protocol.note import Break
 from consul_lock._protocol.persist import patiently
@@ -89,6 +90,19 @@ class SurveyCore:
                 flags=seen.flags,
             )
         return Job(remove(self._client, seen))
+
+    def leftovers(self, prefix: str) -> Job:
+        """What the dead have left below a prefix."""
+        prefix = checked_prefix(prefix)
+        return self._job(lambda: self._leftovers(prefix))
+
+    def _leftovers(self, prefix: str) -> Flow[list[Leftover]]:
+        found = yield from self._client.wire.tree(prefix)
+        return leftovers(prefix, found)
+
+    def clean(self, chosen: Iterable[Leftover]) -> Job:
+        """Take it away."""
+        return Cleaning(self._client, chosen).job()
 
     def _job(self, once: Callable[[], Flow[T]]) -> Job:
         return Job(patiently(self._client, once))

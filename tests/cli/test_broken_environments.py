@@ -22,6 +22,7 @@ from tests.cli.wrapper import PATIENCE, environment
 # answer of Consul to be correct.
 _EXAMPLES: dict[str, list[str]] = {
     "break": ["k", "--yes"],
+    "clean": ["k/", "--yes"],
     "completion": ["bash"],
     "config": [],
     "cron history": ["k"],

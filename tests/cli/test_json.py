@@ -53,6 +53,7 @@ def test_the_page_has_the_fields_that_templates_know() -> None:
     assert set(documents.BREAK) == FIELDS["break"]
     assert set(documents.SESSION) == FIELDS["session"]
     assert set(documents.BROKEN) == FIELDS["broken"] | HOLDER
+    assert set(documents.CLEANED) == FIELDS["leftover"]
     assert {"v", *documents.EVENT} == FIELDS["event"]
     assert set(cron_documents.LISTED) == LOCK | FIELDS["listed"]
     assert set(cron_documents.CRON) == FIELDS["cron"]

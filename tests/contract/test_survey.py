@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from consul_lock import ConfigError, Conflict, Unavailable
+from consul_lock import ConfigError, Conflict, LockLost, Unavailable
 from tests.contract.faces import Sync
 from tests.contract.lock_kinds import each_kind, each_kind_with_a_line
 from tests.contract.room import Room
@@ -281,3 +281,25 @@ def test_the_end_of_the_client_ends_the_watch(room: Room) -> None:
     client.by(room.actor()).close()
     with pytest.raises(Unavailable):
         seeing.result(8)
+
+
+def test_what_a_dead_holder_left_is_taken_away_after_its_lock_delay(room: Room) -> None:
+    """Never before; and its status says who it was."""
+    onlooker, lock = survey(room), room.holding(lock_delay=3)
+    pid = onlooker.status(room.name).holders[0].pid
+    room.operator.destroy(lock.session_id)
+    eventually(lambda: not lock.held)
+    (left,) = onlooker.leftovers(room.name)
+    assert (left.name, left.what, left.holder.pid) == (room.name, "lock", pid)
+    assert onlooker.status(room.name).last_holder.pid == pid
+
+    def cleaned() -> bool:
+        (each,) = onlooker.clean([left])
+        assert each.outcome in ("delayed", "deleted")
+        return each.outcome == "deleted"
+
+    assert not cleaned()
+    eventually(cleaned)
+    assert onlooker.leftovers(room.name) == []
+    with pytest.raises(LockLost):
+        lock.release()
