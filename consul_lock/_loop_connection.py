@@ -9,6 +9,7 @@ import asyncio
 import select
 import socket
 import ssl
+from collections.abc import Callable
 from typing import cast
 
 from consul_lock._connection import broken, handshake_failed, unreachable
@@ -136,25 +137,33 @@ async def connect(
     config: Config, context: ssl.SSLContext | None, address: Address, seconds: float
 ) -> LoopConnection:
     """Connect, and agree on keys.  Raises `Unavailable` or `ConfigError`."""
-    loop = asyncio.get_running_loop()
     connection = LoopConnection(config)
+    failed: Callable[[Config, OSError], Exception] = unreachable
     try:
         async with asyncio.timeout(max(0.0, seconds)):
             found = await _connected(config, address)
-            name = config.tls_server_name or config.host
-            try:
-                await loop.create_connection(
-                    lambda: connection,
-                    sock=found,
-                    ssl=context,
-                    server_hostname=None if context is None else name,
-                )
-            except (OSError, ValueError) as error:
-                found.close()
-                raise handshake_failed(config, error) from error
+            failed = handshake_failed
+            await _opened(connection, found, config, context)
     except TimeoutError as error:
-        raise unreachable(config, error) from error
+        raise failed(config, error) from error
     return connection
+
+
+async def _opened(
+    connection: LoopConnection,
+    found: socket.socket,
+    config: Config,
+    context: ssl.SSLContext | None,
+) -> None:
+    name = None if context is None else config.tls_server_name or config.host
+    loop = asyncio.get_running_loop()
+    try:
+        await loop.create_connection(
+            lambda: connection, sock=found, ssl=context, server_hostname=name
+        )
+    except (OSError, ValueError) as error:
+        found.close()
+        raise handshake_failed(config, error) from error
 
 
 async def _connected(config: Config, address: Address) -> socket.socket:

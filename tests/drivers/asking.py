@@ -12,12 +12,12 @@ import consul_lock
 from consul_lock import aio
 
 
-def _threads(address: str, **options: Any) -> bool:
+def on_threads(address: str, **options: Any) -> bool:
     with consul_lock.Client(address, **{"retry_for": 0, **options}) as client:
         return consul_lock.Lock("drivers/ask", client=client).locked()
 
 
-def _asyncio(address: str, **options: Any) -> bool:
+def on_loop(address: str, **options: Any) -> bool:
     async def ask() -> bool:
         async with aio.Client(address, **{"retry_for": 0, **options}) as client:
             return await aio.Lock("drivers/ask", client=client).locked()
@@ -28,4 +28,4 @@ def _asyncio(address: str, **options: Any) -> bool:
 Ask = Callable[..., bool]
 """``ask(address, **options)``: whether a lock is held, with a client of its own."""
 
-each_asks = pytest.mark.parametrize("ask", [_threads, _asyncio], ids=["threads", "asyncio"])
+each_asks = pytest.mark.parametrize("ask", [on_threads, on_loop], ids=["threads", "asyncio"])
