@@ -47,6 +47,9 @@ _TIDY = 30.0
 # Seconds before the next try after a renewal that failed, and their spread.
 _RETRY = (0.25, 0.5)
 
+# Seconds before the next try after a 429 that does not say how long to wait.
+_LIMITED = 1.0
+
 # Seconds between two turns at most.  In a turn, a call is undone that was cut off and left, if
 # its thread has not made another one.
 _PAUSE_MAX = 10.0
@@ -182,7 +185,8 @@ class Keeper:
         now = yield Now()
         away = all(isinstance(answer, Unavailable) for answer in answers)
         self._most = 1 if away else _TURN_MOST
-        self._resume_at = now + self._retry_pause() if away else 0.0
+        pause = max((self._pause_after(s, a, now) for s, a in zip(sessions, answers, strict=False)))
+        self._resume_at = now + pause if away else 0.0
         for session, answer in zip(sessions, answers, strict=False):
             if answer is None:
                 yield from core.lose_session(session)
@@ -200,13 +204,26 @@ class Keeper:
         pool, asked, random = self._core.pool, session.terms, self._core.random
         if isinstance(answer, Exception):
             session.failure = _noted(answer)
-            pool.plan(session, now + min(self._retry_pause(), rules.period(asked)))
+            pool.plan(session, now + self._pause_after(session, answer, now))
             if not isinstance(answer, ConsulLockError):
                 yield from self._report(answer)
             return
         session.was_renewed(answer.sent)
         pool.plan(session, answer.sent + rules.spread_period(asked, random()))
         session.failure = None  # the verification is judged after this
+
+    def _pause_after(self, session: Session, error: Any, now: float) -> float:
+        """Seconds until the next try to renew.
+
+        A limit of requests says how long to leave it alone, and is heeded as far as the deadline
+        allows several tries more; to run against it costs others their renewals.
+        """
+        pause = min(self._retry_pause(), rules.period(session.terms))
+        if not isinstance(error, Unavailable) or (error.status, error.retry_after) == (None, None):
+            return pause
+        limit = _LIMITED if error.status == 429 else 0.0
+        asked = limit if error.retry_after is None else error.retry_after
+        return max(pause, min(asked, (session.deadline() - now) / 4))
 
     def _retry_pause(self) -> float:
         return _RETRY[0] + (_RETRY[1] - _RETRY[0]) * self._core.random()

@@ -16,6 +16,9 @@ from tests.drivers.stub import Stub, stub, through
 from tests.faults.canned import Said, canned
 from tests.faults.deadlines import pass_by
 from tests.faults.faces import Asyncio, Face, OnLoop
+from tests.stage.http_messages import Answer
+from tests.stage.proxy import Proxy
+from tests.waiting import eventually
 
 SECONDS = 4.0
 """Of a wait that is counted."""
@@ -100,4 +103,27 @@ def test_a_limit_of_requests_is_not_run_against(face: Face, retry_after: str | N
         asked = len(server.asked)
         # One that fails, its clean-up and the keeper's, and what the pauses leave room for.
         assert asked <= 10 + took / float(retry_after or 0.5)
+        client.close()
+
+
+@pytest.mark.parametrize("retry_after", [None, "2"])
+def test_renewals_do_not_run_against_a_limit(face: Face, retry_after: str | None) -> None:
+    """They are refused with 429 while a lock is held: they slow down, and the lock is kept."""
+    headers = {} if retry_after is None else {"retry-after": retry_after}
+    with serve() as served, Proxy(served.address) as proxy:
+        client = face.client(proxy.address)
+        lock = face.lock("floor", client, lock_delay=20)
+        assert lock.acquire()
+        proxy.reset()
+        proxy.rule = lambda *_: Answer(429, headers, b"rate limit")
+        # The first is due within a third of the TTL.
+        eventually(lambda: proxy.log)
+        begun = time.monotonic()
+        pass_by(SECONDS)
+        # Each try is two requests, a renewal and a verification.
+        tries = len(proxy.log) / 2
+        assert tries <= 3 + (time.monotonic() - begun) / float(retry_after or 1)
+        proxy.rule = None
+        lock.ensure_held()
+        lock.release()
         client.close()
