@@ -38,9 +38,7 @@ class CrowdRun(Trial):
             found += [(f"{name}/.lock", False), (f"{name}/{layout.folder}".rstrip("/"), True)]
             found += [(f"{name}/", True), (f"{name}/.lock", True)]
         self.pictures = Pictures(self.world, dict.fromkeys(found))
-        self.referee = CrowdReferee(
-            self.simulator, self.kind, self.plan.delays, orderly=self.plan.orderly
-        )
+        self.referee = CrowdReferee(self.simulator, self.kind, self.plan, orderly=self.plan.orderly)
         self.stranger = GoSemaphore(self.world, self.simulator, self.referee, self.limit)
 
     def enter(self) -> None:
@@ -49,9 +47,9 @@ class CrowdRun(Trial):
             contender.tries = _TRIES
             contender.reduced = self.referee.reduced
             self.contenders.append(contender)
-            contender.begin(self._wishes, self.plan.rounds)
+            contender.begin(self.wishes, self.plan.rounds)
 
-    def _wishes(self, contender: Contender) -> Wishes:
+    def wishes(self, contender: Contender) -> Wishes:
         return self._menu(contender).wishes(self.plan.rounds)
 
     def _menu(self, contender: Contender) -> Menu:

@@ -40,6 +40,16 @@ MUTANTS = (
     ),
     CrowdMutant(
         Mutant(
+            "all holders are tried, whether they were seen dead or not",
+            "place:Place.vanished",
+            "else frozenset(self.document.holders) - self.sessions",
+            "else frozenset(self.document.holders)",
+        ),
+        "semaphore",
+        "fleets",
+    ),
+    CrowdMutant(
+        Mutant(
             "the key that is locked to prune is not that of the dead one",
             "pruning:proved",
             "key = spot.contender_key(dead)",

@@ -13,6 +13,7 @@ from tests.protocol.crowd_kinds import Kind
 from tests.protocol.crowd_room import fitting, let_in
 from tests.protocol.crowd_seen import Seen, look
 from tests.protocol.inspector import Inspector
+from tests.protocol.plan import Plan
 from tests.protocol.simulator import DELAYS, Host, Simulator, Violation
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ _SERVED_WITHIN, _MESSAGES = 12.0, 40
 class CrowdReferee(Inspector):
     """Checks after each event."""
 
-    def __init__(self, simulator: Simulator, kind: Kind, delays: tuple[int, ...], *, orderly: bool):
+    def __init__(self, simulator: Simulator, kind: Kind, plan: Plan, *, orderly: bool):
         super().__init__(simulator, orderly=orderly)
         self.kind = kind
         self.swept = False
@@ -43,7 +44,7 @@ class CrowdReferee(Inspector):
         """By resource and weight, the highest token that anybody was told."""
         self._room_since: dict[str, float] = {}
         self._in_since: dict[str, float] = {}
-        slowest = max(DELAYS[each] for each in delays)
+        slowest = max(DELAYS[each] for each in plan.delays) + max(plan.raft)
         # To hear that one was let in: an answer, a try in vain, a look, a renewal, and no more.
         self._told_within = 12 * slowest + 1.0
         self.on_the_way = 2 * slowest + 0.1

@@ -9,15 +9,12 @@ from consul_lock._protocol.lock import LockCore
 from consul_lock._protocol.verdict import LOCK_FLAG
 from tests.protocol.contender import Contender, Wish, Wishes
 from tests.protocol.pictures import Pictures
-from tests.protocol.plan import HOLDER, TIMEOUTS, Client, Plan
+from tests.protocol.plan import Plan
 from tests.protocol.referee import Referee
 from tests.protocol.stranger import Stranger, operator
 from tests.protocol.trial import Trial
 
 NAME = "jobs/nightly"
-
-# How many come at once, each with a client of its own.
-_FLEET = 6
 
 
 def wishes(contender: Contender) -> Wishes:
@@ -45,22 +42,13 @@ class Run(Trial):
             self.contenders.append(contender)
             contender.begin(wishes, self.plan.rounds)
 
+    def wishes(self, contender: Contender) -> Wishes:
+        return wishes(contender)
+
     def strangers_leave(self) -> None:
         self.change(lambda: self.stranger.leaves(self.keys.key))
 
     # -- troubles that only a lock has
-
-    def _fleet(self, contender: Contender, seconds: float) -> None:
-        for _ in range(_FLEET):
-            asked = Client(timeouts=(TIMEOUTS.index(0.0),), lock_delay=contender.asked.lock_delay)
-            number = len(self.contenders)
-            newcomer = Contender(self.simulator, number, asked, self.referee.granted)
-            newcomer.passing_by = True
-            self.contenders.append(newcomer)
-            newcomer.begin(wishes, 1)
-        # They come at once or up to 2 s later, and have first to make a session.
-        when = self.simulator.now + self.simulator.random.uniform(0.0, 2.2)
-        self.simulator.at(when, lambda: self._destroy(self._victim(HOLDER), seconds))
 
     def _stranger(self, contender: Contender, seconds: float) -> None:
         self.stranger.wants_it(min(seconds, 12.0))

@@ -23,6 +23,7 @@ WEATHER: dict[str, dict[str, Any]] = {
     "old pictures": {"only": (_T.OLD, _T.CANCEL)},
     "hurried": {"hurried": True},
     "cancelled": {"only": (_T.CANCEL, _T.CANCEL_QUIETLY)},
+    "fleets": {"only": (_T.FLEET,)},
     "ghosts": {"only": (_T.GHOST,)},
     "dead": {"only": (_T.CRASH, _T.PAUSE, _T.PARTITION)},
 }

@@ -117,6 +117,14 @@ def test_much_of_the_same_trouble_breaks_no_promise(only: tuple[Trouble, ...]) -
     assert sum(total[f"trouble: {trouble.value}"] for trouble in only) > 80
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_many_who_come_at_a_death_and_try_once_are_not_in_before_the_lock_delay(kind: str) -> None:
+    """Though writes are applied some time after they were admitted, and lock-delays differ."""
+    total = total_of(range(4), (kind,), only=(_T.FLEET, _T.CRASH))
+    assert total["trouble: fleet"] > 20
+    assert total["applied later than admitted"] > 100
+
+
 def test_who_has_no_patience_leaves_nothing_behind() -> None:
     """Nearly every wait ends just when its time is up, and often just when it is let in."""
     total = total_of(range(5), hurried=True)

@@ -10,11 +10,11 @@ from typing import ClassVar
 
 from consul_lock._protocol.flow import Request
 from consul_lock.testing import World
-from tests.protocol.contender import Contender
+from tests.protocol.contender import Contender, Wishes
 from tests.protocol.inspector import Inspector
 from tests.protocol.letter import GHOST_MOST, Fate
 from tests.protocol.pictures import Pictures
-from tests.protocol.plan import FIRST, HOLDER, SECONDS, Fault, Plan, Trouble
+from tests.protocol.plan import FIRST, HOLDER, SECONDS, TIMEOUTS, Client, Fault, Plan, Trouble
 from tests.protocol.simulator import Host, Simulator, Violation
 from tests.protocol.stranger import operator
 
@@ -22,6 +22,9 @@ from tests.protocol.stranger import operator
 # expires (20), its lock-delay passes (60), what was under way is given up, and then each of
 # ten threads may hold for 6 seconds.
 _ALL_SERVED = 20.0 + 60.0 + 40.0 + 10 * 7.0
+
+# How many come at once, each with a client of its own.
+_FLEET = 6
 
 # Seconds until idle sessions have been retired, ghosts have come, and all that is swept up.
 SETTLED = 20.0 + 15.0 + GHOST_MOST + 10.0
@@ -64,6 +67,10 @@ class Trial(ABC):
     @abstractmethod
     def enter(self) -> None:
         """Let the contenders begin."""
+
+    @abstractmethod
+    def wishes(self, contender: Contender) -> Wishes:
+        """What the threads of a client want."""
 
     @abstractmethod
     def strangers_leave(self) -> None:
@@ -186,6 +193,27 @@ class Trial(ABC):
             busy = (*self.referee.holding(), *self.referee.in_line())
             chosen = next((s for s in busy if s in known), known[0])
             self.change(lambda: operator(self.world, f"/v1/session/destroy/{chosen}"))
+
+    def _fleet(self, contender: Contender, seconds: float) -> None:
+        for _ in range(_FLEET):
+            asked = contender.asked
+            newcomer = Contender(
+                self.simulator,
+                len(self.contenders),
+                Client(
+                    timeouts=(TIMEOUTS.index(0.0),),
+                    lock_delay=asked.lock_delay,
+                    wishes=asked.wishes,
+                    numbers=asked.numbers,
+                ),
+                self.referee.granted,
+            )
+            newcomer.passing_by = True
+            self.contenders.append(newcomer)
+            newcomer.begin(self.wishes, 1)
+        # They come at once or up to 2 s later, and have first to make a session.
+        when = self.simulator.now + self.simulator.random.uniform(0.0, 2.2)
+        self.simulator.at(when, lambda: self._destroy(self._victim(HOLDER), seconds))
 
     def _leave(self, contender: Contender, seconds: float) -> None:
         self.change(self.world.leave_node)
