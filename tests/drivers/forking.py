@@ -1,18 +1,22 @@
 """A process that forks while it holds a lock; run with ``-m`` and an address.
 
-It prints what child and parent saw, as JSON.
+It prints what child and parent saw, as JSON.  With "default" in place of an address it forks
+while another thread makes the default client.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import signal
 import sys
 import threading
+import time
 import warnings
 from typing import Any
 
 from consul_lock import Client, ConsulLockError, Lock
+from consul_lock._blocking import client as module
 
 NAME = "drivers/fork"
 
@@ -64,5 +68,39 @@ def main(address: str) -> None:
     json.dump({"child": child, "parent": parent}, sys.stdout)
 
 
+def default() -> None:
+    """Fork in the middle of `default_client`, in which another thread is just now."""
+    inside, go_on = threading.Event(), threading.Event()
+    make = module.Client
+
+    def slowly() -> Client:
+        inside.set()
+        go_on.wait()
+        return make()
+
+    module.Client = slowly  # type: ignore[assignment,misc] # for as long as it takes
+    thread = threading.Thread(target=module.default_client)
+    thread.start()
+    inside.wait()
+    child = os.fork()
+    if child == 0:
+        module.Client = make  # type: ignore[misc] # as it was
+        module.default_client()
+        os._exit(0)
+    ended = [(0, 0)]
+    deadline = time.monotonic() + 20
+    while ended[-1][0] == 0 and time.monotonic() < deadline:
+        ended.append(os.waitpid(child, os.WNOHANG))
+        threading.Event().wait(0.01)
+    if ended[-1][0] == 0:
+        os.kill(child, signal.SIGKILL)
+    go_on.set()
+    thread.join()
+    json.dump({"child": "made its own" if ended[-1] == (child, 0) else "hangs"}, sys.stdout)
+
+
 if __name__ == "__main__":
-    main(sys.argv[1])
+    if sys.argv[1] == "default":
+        default()
+    else:
+        main(sys.argv[1])

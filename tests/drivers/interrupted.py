@@ -1,10 +1,12 @@
 """A process that waits for a lock until Ctrl-C; run with ``-m``, an address and a way to wait.
 
-"line" waits in Consul's line; "process" behind another thread of this very process.
+"line" waits in Consul's line; "process" behind another thread of this very process; "handler" in
+Consul's line, with a handler of SIGTERM that closes the client and leaves.
 """
 
 from __future__ import annotations
 
+import signal
 import sys
 import threading
 
@@ -20,11 +22,20 @@ def hold(lock: Lock, held: threading.Event, enough: threading.Event) -> None:
         enough.wait()
 
 
+def closing(client: Client) -> None:
+    """What a careful handler does."""
+    client.close()
+    sys.stdout.write("closed\n")
+    sys.exit(7)
+
+
 def main(address: str, way: str) -> None:
     """Wait, be interrupted, and say what is left."""
     held, enough = threading.Event(), threading.Event()
     with Client(address) as client:
         lock = Lock(NAME, client=client)
+        if way == "handler":
+            signal.signal(signal.SIGTERM, lambda *_: closing(client))
         holder = threading.Thread(target=hold, args=(lock, held, enough))
         if way == "process":
             holder.start()

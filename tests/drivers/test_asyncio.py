@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 from collections.abc import Awaitable, Callable
 
 import pytest
@@ -141,7 +142,72 @@ def test_a_client_belongs_to_the_loop_of_its_first_use(served: ServedWorld) -> N
         assert not await use()
         with pytest.raises(ConfigError, match="loop"):
             await asyncio.to_thread(asyncio.run, use())
+        with pytest.raises(ConfigError, match="loop"):
+            await asyncio.to_thread(asyncio.run, client.close())
         await client.close()
+
+    asyncio.run(main())
+
+
+def test_a_client_of_a_loop_that_has_ended_says_what_to_do(
+    served: ServedWorld, operator: Operator
+) -> None:
+    """A module-level client, used by one `asyncio.run` after the other: no hang, and no word of
+    its being closed, which nobody has done."""
+    client = Client(served.address)
+    lock = Lock(NAME, client=client)
+
+    async def use() -> None:
+        async with lock:
+            pass
+
+    asyncio.run(use())
+    for _ in range(2):
+        with pytest.raises(ConfigError, match="one client for each loop"):
+            asyncio.run(asyncio.wait_for(use(), 20))
+    assert operator.sessions() == set()
+
+
+def test_a_client_that_is_dropped_is_told_of_and_keeps_no_task(
+    served: ServedWorld, operator: Operator
+) -> None:
+    """Its keeper ends with its last session; there is nobody to close it any more."""
+
+    async def use() -> None:
+        lock = Lock(NAME, client=Client(served.address))
+        async with lock:
+            pass
+        del lock
+        gc.collect()
+
+    def tasks() -> list[str]:
+        return [t.get_name() for t in asyncio.all_tasks() if "consul-lock" in t.get_name()]
+
+    async def main() -> None:
+        with pytest.warns(ResourceWarning, match="dropped without close"):
+            await use()
+        await eventually_async(lambda: "consul-lock-keeper" not in tasks())
+
+    asyncio.run(main())
+    assert operator.sessions() == set()
+
+
+def test_a_keeper_with_nothing_to_keep_ends_and_comes_again(
+    served: ServedWorld, operator: Operator
+) -> None:
+    """The next session has one of its own."""
+
+    async def main() -> None:
+        async with Client(served.address) as client:
+            for _ in range(2):
+                lock = Lock(NAME, client=client)
+                async with lock:
+                    await eventually_async(lambda: client._core.keeper is not None)
+                for session in operator.sessions():
+                    operator.destroy(session)  # instead of waiting for its idle time
+                client._core.pool.retire(float("inf"))
+                client._core.wake.set()
+                await eventually_async(lambda: client._core.keeper is None)
 
     asyncio.run(main())
 

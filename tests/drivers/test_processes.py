@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import signal
 import subprocess
@@ -17,17 +18,17 @@ import pytest
 from consul_lock import Client, Lock, Session
 from consul_lock.testing import ServedWorld, serve
 from tests.contract.operator import Operator
-from tests.drivers import forking, interrupted
+from tests.drivers import dropping, forking, interrupted
 from tests.waiting import eventually
 
 ROOT = Path(__file__).parents[2]
 
 
 @contextmanager
-def _process(module: Any, *arguments: str) -> Iterator[subprocess.Popen[str]]:
+def _process(module: Any, *arguments: str, dev: bool = False) -> Iterator[subprocess.Popen[str]]:
     """A process that runs a module, ended in any case."""
     process = subprocess.Popen(
-        [sys.executable, "-m", module.__name__, *arguments],
+        [sys.executable, *(["-X", "dev"] if dev else []), "-m", module.__name__, *arguments],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -98,3 +99,69 @@ def test_a_forked_child_does_not_use_a_shared_session_of_its_parent() -> None:
         shared.open()
         client._core.forked(client._driver, client._core.identity)
         assert shared.id is None
+
+
+def test_a_fork_while_another_thread_makes_the_default_client_does_not_hang_the_child() -> None:
+    """That thread holds the mutex, and does not exist in the child to let go of it."""
+    with _process(forking, "default") as process:
+        out, err = process.communicate(timeout=60)
+    assert (json.loads(out), err) == ({"child": "made its own"}, "")
+
+
+def test_a_forked_child_drops_the_descriptors_of_its_parent_without_a_word(
+    served: ServedWorld,
+) -> None:
+    """Nor does the parent notice, whose connections are open."""
+    with _process(forking, served.address, dev=True) as process:
+        out, err = process.communicate(timeout=60)
+    assert err == ""
+    assert json.loads(out)["parent"]["held"]
+
+
+def test_clients_that_are_dropped_keep_no_thread(served: ServedWorld, operator: Operator) -> None:
+    """Each is told of, and destroys its idle session; there is nobody to close it any more."""
+
+    def threads() -> set[threading.Thread]:
+        return {thread for thread in threading.enumerate() if "consul-lock" in thread.name}
+
+    def drop() -> None:
+        for number in range(20):
+            with Lock(f"dropped/{number}", client=Client(served.address)):
+                pass
+        gc.collect()
+
+    before = threads()
+    with pytest.warns(ResourceWarning, match="dropped without close") as told:
+        drop()
+    assert len([w for w in told if "dropped without close" in str(w.message)]) == 20
+    keepers = "consul-lock-keeper"
+    eventually(lambda: not any(t.name == keepers for t in threads() - before))
+    assert operator.sessions() == set()
+
+
+def test_a_client_dropped_while_it_holds_keeps_the_lock_until_the_program_ends(
+    served: ServedWorld, operator: Operator
+) -> None:
+    """Somebody may be at work under it; the end of the interpreter releases it in order."""
+    with _process(dropping, served.address) as process:
+        out, err = process.communicate(timeout=60)
+    assert (process.returncode, out) == (0, "held\n")
+    assert "ResourceWarning" not in err
+    assert operator.keys(dropping.NAME) == {}
+    assert operator.sessions() == set()
+
+
+def test_closing_the_client_in_a_signal_handler_ends_the_wait_beneath_it(
+    served: ServedWorld, operator: Operator
+) -> None:
+    """A handler of SIGTERM that closes and leaves: nothing waits for what it has interrupted."""
+    with Client(served.address) as client, Lock(interrupted.NAME, client=client):
+        before = operator.sessions()
+        with _process(interrupted, served.address, "handler") as process:
+            assert process.stdout is not None
+            assert process.stdout.readline() == "waiting\n"
+            eventually(lambda: operator.keys(f"{interrupted.NAME}/.queue/"))
+            process.send_signal(signal.SIGTERM)
+            out, err = process.communicate(timeout=30)
+            assert (process.returncode, out, err) == (7, "closed\n", "")
+        assert operator.sessions() == before

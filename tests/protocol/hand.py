@@ -78,6 +78,8 @@ class Hand:
         self.warned: list[str] = []
         self.slow_by = 0.0
         """So many seconds each answer takes."""
+        self.calls_under_way: Callable[[], bool] = lambda: False
+        """What whoever closes the client is told of them."""
         self.when_blocked: Callable[[], object] = lambda: None
         """Called when a blocking read finds nothing new, once."""
 
@@ -99,7 +101,7 @@ class Hand:
         """Nobody waits beside the flow that closes."""
 
     def busy(self) -> bool:
-        return False
+        return self.calls_under_way()
 
     # -- performing
 

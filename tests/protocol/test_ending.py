@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
+import pytest
+
 from consul_lock._protocol import closing, terms
+from consul_lock._protocol.client import ClientCore
+from consul_lock._protocol.flow import Wait
 from consul_lock._protocol.keeper import Keeper
 from consul_lock._protocol.lock import LockCore
 from consul_lock._protocol.shared import SharedSession
 from consul_lock._protocol.state import State
-from consul_lock.errors import PermissionDenied, Unavailable
+from consul_lock.errors import LossReason, PermissionDenied, Unavailable
 from tests.protocol.hand import NAME, Hand, verbs
 from tests.protocol.stranger import operator
 
@@ -49,6 +55,134 @@ def test_closing_with_an_agent_that_is_only_slow_lets_go_of_everything() -> None
     hand.run(closing.close(client))
     assert hand.world.now - begun > 15.0
     assert hand.sessions() == set()
+
+
+def test_closing_waits_for_a_call_that_gets_the_lock_meanwhile() -> None:
+    """Destroyed while it gets the lock, its session would impose a lock-delay on everybody."""
+    hand = Hand()
+    client = hand.client()
+    lock = hand.lock(client)
+    flow = lock.acquire(True, None, "another thread").flow
+    request = hand.until(flow, lambda request: request.path == "/v1/txn")
+    looks: list[bool] = []
+
+    def under_way() -> bool:
+        if len(looks) == 1:
+            assert hand.run_after(flow, request) is True
+        looks.append(len(looks) == 0)
+        return looks[-1]
+
+    hand.calls_under_way = under_way
+    hand.run(closing.close(client))
+    assert looks[:2] == [True, False]
+    assert lock.hold is not None
+    assert lock.hold.reason is LossReason.REVOKED
+    assert hand.acquire(hand.lock(hand.client("b")), timeout=0)
+
+
+def test_closing_waits_for_the_end_of_a_release_that_began_meanwhile() -> None:
+    """It was too late to revoke that hold, and too early to destroy its session."""
+    hand = Hand()
+    client = hand.client()
+    lock = hand.lock(client)
+    hand.acquire(lock)
+    flow = lock.release("me").flow
+    request = hand.until(flow, lambda request: request.path == "/v1/txn")
+    rounds: list[int] = []
+
+    def under_way() -> bool:
+        rounds.append(len(rounds))
+        if len(rounds) == 3:
+            hand.run_after(flow, request)
+        return len(rounds) == 2
+
+    hand.calls_under_way = under_way
+    hand.run(closing.close(client))
+    assert hand.held() == {}
+    assert hand.acquire(hand.lock(hand.client("b")), timeout=0)
+
+
+def test_closing_does_not_wait_for_ever_for_calls_that_do_not_end() -> None:
+    """They may be waiting for an agent that answers nothing."""
+    hand = Hand()
+    client = hand.client()
+    hand.acquire(hand.lock(client))
+    hand.calls_under_way = lambda: True
+    begun = hand.world.now
+    hand.run(closing.close(client))
+    assert hand.world.now - begun < 20.0
+    assert hand.sessions() == set()
+
+
+def test_a_closed_client_refuses_to_begin_and_wakes_those_who_wait_behind_another() -> None:
+    """They fail for the close, and not for their time-out, and have nothing to undo in Consul."""
+    hand = Hand()
+    client = hand.client()
+    hand.acquire(hand.lock(hand.client("b")))
+    hand.queue_up(hand.lock(client))
+    waiting = hand.lock(client).acquire(True, None, "another thread").flow
+    wait, _ = hand._drive(waiting, lambda effect: isinstance(effect, Wait))
+    hand.run(closing.close(client))
+    with pytest.raises(Unavailable, match="closed"):
+        hand.run_after(waiting, wait)
+    hand.sent.clear()
+    with pytest.raises(Unavailable, match="closed"):
+        hand.acquire(hand.lock(client))
+    assert hand.sent == []
+
+
+def keep(hand: Hand, client: ClientCore) -> None:
+    """The keeper to its end, with what it lets others do."""
+    flow, step = client.keeper.run(), None
+    hand.spawned.clear()
+    while True:
+        step, _ = hand._drive(flow, lambda effect: isinstance(effect, Wait), step)
+        if step is None:
+            return
+        while hand.spawned:
+            hand.run(hand.spawned.pop())
+
+
+def test_a_keeper_ends_with_the_last_session_and_the_next_one_has_its_own() -> None:
+    """A client that is used no more has no thread."""
+    hand = Hand()
+    client = hand.client()
+    lock = hand.lock(client)
+    hand.acquire(lock)
+    hand.release(lock)
+    keeper = client.keeper
+    keep(hand, client)
+    assert hand.sessions() == set()
+    assert client.keeper is None
+    hand.acquire(lock)
+    assert client.keeper not in (None, keeper)
+
+
+def test_the_keeper_of_a_client_that_was_dropped_keeps_no_idle_session() -> None:
+    """Nobody can use it any more."""
+    hand = Hand()
+    client = hand.client()
+    lock = hand.lock(client)
+    hand.acquire(lock)
+    hand.release(lock)
+    client.dropped, begun = True, hand.world.now
+    keep(hand, client)
+    assert hand.world.now - begun < 5.0
+    assert hand.sessions() == set()
+
+
+def test_the_keeper_begins_the_undo_of_calls_that_were_left() -> None:
+    """A second Ctrl-C may end the main thread's last call before it could."""
+    hand = Hand()
+    client = hand.client()
+    hand.acquire(hand.lock(client))
+    caught_up: list[float] = []
+    hand.catch_up = lambda: caught_up.append(hand.world.now)  # type: ignore[method-assign]
+    keeper = client.keeper.run()
+    hand.drive(keeper, 60)
+    keeper.close()
+    assert len(caught_up) > 1
+    assert max(b - a for a, b in pairwise(caught_up)) <= 10.0
 
 
 def test_closing_can_be_cut_off_and_done_again() -> None:
