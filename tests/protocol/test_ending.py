@@ -177,7 +177,7 @@ def test_the_keeper_begins_the_undo_of_calls_that_were_left() -> None:
     client = hand.client()
     hand.acquire(hand.lock(client))
     caught_up: list[float] = []
-    hand.catch_up = lambda: caught_up.append(hand.world.now)  # type: ignore[method-assign]
+    hand.catch_up = lambda: caught_up.append(hand.world.now)  # type: ignore[method-assign] # looked at
     keeper = client.keeper.run()
     hand.drive(keeper, 60)
     keeper.close()
