@@ -242,7 +242,6 @@ MUTANTS = (
         "queue:accept",
         "attempt.session, attempt.seen, attempt.unseen",
         "attempt.session, attempt.seen, attempt.seen.sent",
-        "test_confirmation:test_it_counts_for_a_few_seconds_from_the_last_read_that_did_not_show_it",
     ),
     Mutant(
         "what was handed over counts from a read that a deposed leader may have answered",

@@ -205,6 +205,26 @@ def from_seed(
     return Plan(seed, clients, delays, faults, expiry, 3, random.choice(RAFT))
 
 
+def hesitant(seed: int) -> Plan:
+    """A few who hand the lock on, again and again, and are kept from noticing it or saying so."""
+    random = Random(seed)
+    clients = tuple(
+        Client(drift=random.choice((1.0, 0.98, 1.02))) for _ in range(random.choice((3, 4)))
+    )
+    choice = (*HESITANT, *(Trouble.PAUSE, Trouble.PARTITION) * 3)
+    faults = tuple(
+        Fault(
+            random.choice((0, 1, 3, 10, 30)),
+            random.choice(choice),
+            random.choice((HOLDER, FIRST)),
+            random.choice((1, 2, 2, 3)),
+        )
+        for _ in range(12)
+    )
+    delays = tuple(random.randrange(len(DELAYS)) for _ in range(random.choice((3, 37))))
+    return Plan(seed, clients, delays, faults, 2.0, 4)
+
+
 def _fault(random: Random, choice: Sequence[Trouble]) -> Fault:
     return Fault(
         random.choice((0, 1, 5, 20, 60)),

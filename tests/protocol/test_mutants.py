@@ -10,7 +10,7 @@ import pytest
 from consul_lock._protocol.verdict import Verdict
 from tests.protocol.mutants import MUTANTS
 from tests.protocol.mutation import Mutant, applied
-from tests.protocol.plan import HESITANT, Plan, from_seed
+from tests.protocol.plan import Plan, from_seed, hesitant
 from tests.protocol.run import play
 from tests.protocol.test_doubt import found
 
@@ -31,7 +31,7 @@ def play_by_hand(test: str) -> None:
 
 def plans_of(seed: int) -> tuple[Plan, ...]:
     """Every trouble, none, and what comes between a hand-over and its confirmation."""
-    return from_seed(seed), from_seed(seed, calm=True), from_seed(seed, only=HESITANT)
+    return from_seed(seed), from_seed(seed, calm=True), hesitant(seed)
 
 
 def is_found_out(mutant: Mutant) -> bool:

@@ -10,7 +10,7 @@ from collections import Counter
 import pytest
 from hypothesis import given, settings
 
-from tests.protocol.plan import Plan, Trouble, from_seed, plans
+from tests.protocol.plan import Plan, Trouble, from_seed, hesitant, plans
 from tests.protocol.run import play
 
 SEEDS = range(500)
@@ -89,6 +89,28 @@ def test_in_good_weather_whoever_is_given_the_lock_notices_at_once(seed: int) ->
         total += play(from_seed(each, calm=True))
     assert total["handed over"] > 10
     assert total["gave up"] > 10
+
+
+@pytest.mark.slow
+def test_what_is_handed_over_and_not_confirmed_is_taken_over_and_held_by_one_only() -> None:
+    """Pauses, partitions and lost messages between a hand-over and its confirmation."""
+    total: Counter[str] = Counter()
+    for seed in range(200):
+        total += play(hesitant(seed))
+    assert total["handed over"] > 1000
+    assert total["confirmed"] > 500
+    assert total["taken over"] > 30
+    assert total["lost: deadline"] > 0
+
+
+@pytest.mark.parametrize("seed", range(0, 60, 20))
+def test_whoever_waits_behind_the_dead_is_served_in_seconds(seed: int) -> None:
+    """Waiters and holders crash, and nothing else goes wrong."""
+    total: Counter[str] = Counter()
+    for each in range(seed, seed + 20):
+        total += play(from_seed(each, only=(Trouble.CRASH,)))
+    assert total["trouble: crash"] > 10
+    assert total["handed over"] > 10
 
 
 def test_who_loses_a_deleted_key_releases_nothing_and_everybody_is_served() -> None:
