@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from consul_lock._protocol import line as lines
 from consul_lock._protocol.answer import Outcome
 from consul_lock._protocol.attempt import Attempt
-from consul_lock._protocol.flow import Flow, Request, Wall
+from consul_lock._protocol.flow import Flow, Now, Request, Wall
 from consul_lock._protocol.hold import Grant, Hold
 from consul_lock._protocol.holder import inherit
 from consul_lock._protocol.line import Entry, Line
@@ -82,12 +82,19 @@ def _let_go(letting: Letting) -> Flow[LossReason | None]:
             if letting.heir is None or _pass_on(letting, outcome):
                 return None
         elif outcome.says("isn't held", 0) or outcome.says("doesn't exist", 0):
-            # An earlier try of this release may have come through without our being told.
-            return None if hold.unanswered else (yield from lock.why_lost(hold))
+            # An earlier try of this release may have come through without our being told; or it
+            # took so long that the next one took over, after we had ended.
+            gone = hold.unanswered or (yield from _is_out_of_time(hold))
+            return None if gone else (yield from lock.why_lost(hold))
         elif letting.blind:
             raise Refused(f"cannot release {hold.key!r}: {outcome.reasons}", key=hold.key)
         else:
             _refused(letting, outcome)
+
+
+def _is_out_of_time(hold: Hold) -> Flow[bool]:
+    now = yield Now()
+    return hold.unconfirmed is not None and now >= hold.unconfirmed.until
 
 
 def _known_line(letting: Letting) -> Flow[Line | None]:

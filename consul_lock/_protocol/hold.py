@@ -117,7 +117,10 @@ class Hold:
         else:
             end = min(session.deadline() for session in self.sessions)
         unconfirmed = self.unconfirmed
-        return end if unconfirmed is None else min(end, unconfirmed.until)
+        if unconfirmed is None or self.state is not State.HELD:
+            # Who has begun to release it works under it no longer, and tries for as long as any.
+            return end
+        return min(end, unconfirmed.until)
 
     def counts(self, now: float) -> bool:
         """Whether it is held at this time, as far as anybody can know without asking Consul."""

@@ -259,7 +259,7 @@ MUTANTS = (
     Mutant(
         "what was handed over counts as long as any lock, confirmed or not",
         "hold:Hold.deadline",
-        "return end if unconfirmed is None else min(end, unconfirmed.until)",
+        "return min(end, unconfirmed.until)",
         "return end",
         "test_confirmation:test_it_counts_for_a_few_seconds_from_the_last_read_that_did_not_show_it",
     ),

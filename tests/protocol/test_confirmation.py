@@ -234,3 +234,15 @@ def test_a_waiter_in_doubt_lets_go_of_what_it_may_have_been_handed() -> None:
     hand.run(job.undo())
     assert KEY not in hand.held()
     assert hand.acquire(hand.lock(hand.client("c")), timeout=0)
+
+
+def test_a_release_goes_on_after_the_time_in_which_it_had_to_be_confirmed() -> None:
+    """As through an election: whoever releases works under it no longer, and is told no loss."""
+    hand = Hand()
+    lock, _ = handed_over(hand)
+    hand.failures.extend([Unavailable("no leader", uncertain=False) for _ in range(12)])
+    hand.slow_by = 0.0
+    started = hand.world.now
+    hand.release(lock)
+    assert hand.world.now - started > COUNTS
+    assert KEY not in hand.held()
