@@ -26,9 +26,9 @@ MUTANTS = (
     ),
     Mutant(
         "who leaves the line does not look whether it was handed the lock",
-        "queue:give_up",
+        "queue:leave",
         "    yield from look(lock, attempt, certain=True)\n",
-        "    return None\n    yield from look(lock, attempt, certain=True)\n",
+        "    return False\n    yield from look(lock, attempt, certain=True)\n",
     ),
     Mutant(
         "the plain release does not check that nobody has come to wait",
@@ -194,8 +194,8 @@ MUTANTS = (
     Mutant(
         "the undo of an acquire forgets the lock that was just given",
         "withdrawal:_let_go_of_all",
-        "grant = yield from give_up(lock, attempt)",
-        "yield from give_up(lock, attempt)",
+        "if grant is None and is_ours(attempt):",
+        "if False:",
     ),
     Mutant(
         "sessions whose creation was not answered are not looked for",
