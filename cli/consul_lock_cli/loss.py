@@ -41,6 +41,7 @@ class Loss:
     def __init__(self, client: Client, what: What, lock: Lockable) -> None:
         self._client = client
         self._names = what.keys
+        self._checks = (*what.checks, *what.service_checks)
         self._lock = lock
         # Afterwards it has none any more.
         self._session = lock.session_id or ""
@@ -56,6 +57,8 @@ class Loss:
             in_time(lambda: breaks.extend(self._breaks()), min(seconds, _PATIENCE))
         if not breaks:
             text = _WORDS.get(reason, reason).format(session=self._session)
+            if reason == "session-invalid" and self._checks:
+                text += f", or its health check {' or '.join(self._checks)} failed"
             if (error := self._lock.renewal_error) is not None:
                 text, about = f"{text} ({error})", {**about, "error": str(error)}
             return Cause(text, about)

@@ -52,6 +52,27 @@ def test_it_ends_with_the_command_and_the_next_one_leads(
     assert consul(address, "GET", f"/v1/kv/{key}?recurse") is None
 
 
+def test_a_leader_whose_health_check_fails_leads_again_when_it_passes(
+    lead: Lead, agent: Agent, key: str
+) -> None:
+    """It was out for good, with 73, as a session is refused while the check is critical."""
+    check = f"check-{key}"
+    agent.request("PUT", "/v1/agent/check/register", {"Name": check, "ID": check, "TTL": "90s"})
+    agent.request("PUT", f"/v1/agent/check/pass/{check}")
+    leader = lead(*_QUICK, "--check", check, "--", "sh", "-c", _WORK)
+    first = int(leader.line())
+    agent.request("PUT", f"/v1/agent/check/fail/{check}")
+    assert leader.line() == "stopped"
+    eventually(lambda: f"Check '{check}' is in critical state" in leader.errors())
+    assert f"its health check {check} failed" in leader.errors()
+    agent.request("PUT", f"/v1/agent/check/pass/{check}")
+    assert int(leader.line()) != first
+    leader.send(signal.SIGTERM)
+    assert leader.line() == "stopped"
+    assert leader.wait() == 0
+    agent.request("PUT", f"/v1/agent/check/deregister/{check}")
+
+
 def test_a_lost_lead_stops_the_command_and_it_campaigns_again(
     lead: Lead, address: str, key: str, sessions: Callable[[int], list[str]], tmp_path: Path
 ) -> None:
