@@ -36,7 +36,7 @@ KEY, BASE = f"{NAME}/.lock", f"{NAME}/.queue"
 RETRY_FOR, CONNECT_TIMEOUT, GRACE = 30.0, 3.0, 1.0
 
 # Requests that an acquire has at most, in these tests.
-_PLACES = 14
+_PLACES = 40
 
 NO_LEADER = (500, b"No cluster leader")
 
