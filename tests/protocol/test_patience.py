@@ -337,6 +337,32 @@ def test_where_only_writes_fail_the_reads_between_them_do_not_count() -> None:
     assert any(request.method == "GET" for request in hand.sent)
 
 
+class Half(Hand):
+    """Reads are answered; writes of a lock are not."""
+
+    frozen = False
+
+    def _send(self, request: Request) -> Any:
+        if self.frozen and "lock" in verbs(request):
+            self.sent.append(request)
+            self.world.advance(10.0 if request.timeout is None else request.timeout)
+            raise Unavailable("no answer came")
+        return super()._send(request)
+
+
+def test_where_only_writes_are_not_answered_they_are_cut_to_what_is_left() -> None:
+    """The reads between them make the time no longer."""
+    hand = Half()
+    lock = hand.lock()
+    hand.acquire(lock)
+    hand.release(lock)
+    hand.frozen = True
+    lock.client.retry_for = 15.0
+    seconds, end = took(hand, lock.acquire(True, None, "me"))
+    assert end is Unavailable
+    assert 15.0 <= seconds <= 16.0
+
+
 def test_a_process_that_was_stopped_does_not_blame_consul() -> None:
     """A request took an hour, as this process did not run: that is one error, and no more."""
     hand = Hand()
