@@ -52,7 +52,7 @@ HAPPENS = {
     "trouble: crash": 40,
     "trouble: pause": 40,
     "trouble: freeze": 15,
-    "trouble: leaderless": 15,
+    "trouble: leaderless": 12,
     "trouble: elect": 15,
     "trouble: leave": 10,
     "trouble: close": 15,
