@@ -6,6 +6,13 @@ from tests.protocol.mutation import Mutant
 
 MUTANTS = (
     Mutant(
+        "what a dead holder left is deleted while its lock-delay runs",
+        "leftovers:Cleaning._operations",
+        'if each.what not in ("lock", "slot"):',
+        "if True:",
+        "test_leftovers:test_the_key_of_a_dead_holder_goes_when_its_lock_delay_is_over",
+    ),
+    Mutant(
         "sessions delete their keys when they end",
         "terms:terms",
         "_heartbeat(heartbeat),",
