@@ -317,6 +317,8 @@ MUTANTS = (
         "list(session.farewell)",
         "[]",
         "test_confirmation:test_a_waiter_in_doubt_lets_go_of_what_it_may_have_been_handed",
+    ),
+    Mutant(
         "closing does not wait for calls under way",
         "closing:_settle",
         "while client.surroundings.busy():",
