@@ -133,7 +133,8 @@ class ClientCore:
     def idle(self) -> bool:
         """Whether there is nothing to keep.  Ask under the mutex."""
         pool = self.pool
-        kept = pool.live or pool.condemned or pool.orphans or self.holds or self.remains.times()
+        of_sessions = pool.live or pool.condemned or pool.orphans or pool.pulses
+        kept = of_sessions or self.holds or self.remains.times()
         return not kept and not self.surroundings.busy()
 
     def write(

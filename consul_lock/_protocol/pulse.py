@@ -148,6 +148,10 @@ class Pulses:
         self._pulses: list[Pulse] = []
         self._closed = False
 
+    def __bool__(self) -> bool:
+        """Whether there is a service to take away."""
+        return bool(self._pulses)
+
     def of(self, terms: Terms) -> Flow[Pulse | None]:
         """The beating heart for a new session; None if it wants none."""
         if terms.heartbeat is None:
