@@ -13,7 +13,7 @@ from tests.protocol.mutation import applied
 from tests.protocol.plan import Trouble
 
 # Runs among which one has to find out each of the mutants.
-SEEDS = range(60)
+SEEDS = range(180)
 
 _T = Trouble
 WEATHER: dict[str, dict[str, Any]] = {
