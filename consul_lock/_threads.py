@@ -254,7 +254,8 @@ class ThreadDriver:
         if me != threading.main_thread().ident:
             return  # no signal handler's exception strikes elsewhere
         for frame, call in list(self._calls.items()):
-            if call.thread == me and _over(frame):
+            # What is being undone already was waited for, and this call has its own time.
+            if call.thread == me and frame not in self._undoing and _over(frame):
                 self._undo_beside(frame)
 
     def catch_up(self) -> None:

@@ -66,6 +66,20 @@ def test_calls_to_a_frozen_agent_end_in_time(face: Face, own_agent: Agent) -> No
     eventually(lambda: own_agent.sessions() == [])
 
 
+def test_a_call_does_not_wait_for_the_clean_up_of_the_one_before(
+    face: Face, own_agent: Agent
+) -> None:
+    """That goes on behind."""
+    client = face.client(own_agent.address)
+    own_agent.freeze()
+    try:
+        calls = [took(face.lock(f"x/{n}", client).acquire, timeout=1) for n in range(2)]
+    finally:
+        own_agent.thaw()
+    assert [end for _, end in calls] == [Unavailable] * 2
+    assert max(seconds for seconds, _ in calls) <= 2.0 + LATE, calls
+
+
 def test_threads_of_one_client_end_together(face: Face, own_agent: Agent) -> None:
     """They failed one after the other, each after its own time."""
     client = face.client(own_agent.address, retry_for=3.0)
