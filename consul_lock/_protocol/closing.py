@@ -6,7 +6,8 @@ from consul_lock._protocol.client import ClientCore
 from consul_lock._protocol.flow import Flow, Now, Wait
 from consul_lock._protocol.hold import Hold
 from consul_lock._protocol.remains import Remainder
-from consul_lock._protocol.state import Event, State
+from consul_lock._protocol.state import Event
+from consul_lock._protocol.together import together
 from consul_lock.errors import ConsulLockError, LossReason
 
 # Seconds from the first failure, after which closing begins nothing more: with a frozen agent
@@ -16,6 +17,9 @@ _CLOSE_WITHIN = 10.0
 # Seconds to wait for calls under way and for their clean-up: an answer takes milliseconds as a
 # rule, and up to 7.4 s in an election.
 _SETTLE = 8.0
+
+# Keys that are let go of at a time.
+_AT_ONCE = 64
 
 # Seconds between looks whether they have ended: the first, doubled each time, and the most.
 _LOOK_FIRST, _LOOK_MOST = 0.002, 0.1
@@ -28,7 +32,7 @@ def close(client: ClientCore) -> Flow[None]:
 
         t0  nothing new is begun, and nobody waits any more: long polls and pauses end
         t1  calls under way have ended, and those that failed for it are undone
-        t2  what is still held is let go of, and its holder told
+        t2  the holders of what is still held are told, all of them, and then it is let go of
         t3  the sessions are destroyed, which hold nothing any more
 
     Without t1, a call in the middle of its write would get the lock just before its session is
@@ -42,19 +46,12 @@ def close(client: ClientCore) -> Flow[None]:
     client.wake.set()
     client.turns.end()
     client.surroundings.hang_up()
-    end = yield from _settle(client)
-    for hold in list(client.holds):
-        now = yield Now()
-        if not (yield from _revoke(client, hold, reachable=now < end)):
-            end = min(end, now + _CLOSE_WITHIN)
-    end = min(end, (yield from _settle(client)))
-    for session in [*client.pool.live.values(), *client.pool.condemned.values()]:
-        client.pool.condemn(session)
-        now = yield Now()
-        if now < end:
-            yield from client.pool.destroy(session)
-        if session.id in client.pool.condemned:
-            end = min(end, now + _CLOSE_WITHIN)
+    limit = _Limit((yield from _settle(client)))
+    yield from _revoke(client)
+    yield from _let_go_of_all(client, limit)
+    limit.at_most((yield from _settle(client)))
+    yield from _destroy_all(client, limit)
+    end = limit.until
     for attempt in client.remains.due(float("inf")):
         now = yield Now()
         if now < end:
@@ -80,31 +77,78 @@ def _settle(client: ClientCore) -> Flow[float]:
     return float("inf")
 
 
-def _revoke(client: ClientCore, hold: Hold, *, reachable: bool) -> Flow[bool]:
-    """A lock is still held: let go of it in order, but tell its holder that it is lost.
+class _Limit:
+    """Until when closing begins anything more (driver's clock)."""
 
-    False: it could not be let go of, and ends with its session.
+    def __init__(self, until: float) -> None:
+        self.until = until
+
+    def at_most(self, until: float) -> None:
+        """No longer than this, either."""
+        self.until = min(self.until, until)
+
+
+def _revoke(client: ClientCore) -> Flow[None]:
+    """Tell the holders of what is still held that it is lost.
+
+    Before any of it is let go of: that may take many times the time of a request, in which nobody
+    renews any more.  Deadlines would pass, and a holder has no use for a reason that is not the
+    true one.  Whoever works under a lock should stop before it is given away, too.
     """
+    revoked = list[Hold]()
     with client.mutex:
-        # Ours to release, or begun by an earlier close that was cut off.
-        begun = hold.advance(Event.RELEASE) or hold.state is State.RELEASING
-        if not begun:
+        for hold in client.holds:
+            if hold.advance(Event.LOSE):
+                hold.reason = LossReason.REVOKED
+                revoked.append(hold)
+    for hold in revoked:
+        hold.lost.set()
+    for hold in revoked:
+        if (told := hold.telling(LossReason.REVOKED)) is not None:
+            yield told
+
+
+def _let_go_of_all(client: ClientCore, limit: _Limit) -> Flow[None]:
+    """Let go of what was revoked, by this close or by an earlier one that was cut off: only that
+    is lost and among the client's holds all the same.
+
+    Many keys at a time; the holds of one key, as the slots of a semaphore, one after the other,
+    as they would only get into each other's way.
+    """
+    of_keys = dict[str, list[Hold]]()
+    for hold in client.holds:
+        of_keys.setdefault(hold.key, []).append(hold)
+    yield from together((_let_go_of(client, holds, limit) for holds in of_keys.values()), _AT_ONCE)
+
+
+def _let_go_of(client: ClientCore, holds: list[Hold], limit: _Limit) -> Flow[None]:
+    for hold in holds:
+        now = yield Now()
+        clean, reason = now < limit.until, None
+        try:
+            if clean:
+                reason = yield from hold.lock.let_go(hold, patient=False)
+        except ConsulLockError:
+            clean = False
+            # From the beginning of the failure, as those of others began then, too.
+            limit.at_most(now + _CLOSE_WITHIN)
+        if hold.lock.leaves_traces and (reason is not None or not clean):
+            client.remains.leave(hold.attempt, Remainder(0.0, hold.lock, hold.sessions))
+        with client.mutex:
             client.holds.drop(hold)
-            return True
-    clean, reason = reachable, None
-    try:
-        if reachable:
-            reason = yield from hold.lock.let_go(hold, patient=False)
-    except ConsulLockError:
-        clean = False
-    if hold.lock.leaves_traces and (reason is not None or not clean):
-        client.remains.leave(hold.attempt, Remainder(0.0, hold.lock, hold.sessions))
-    with client.mutex:
-        hold.advance(Event.TOO_LATE)
-        hold.reason = LossReason.REVOKED
-        client.holds.drop(hold)
-    client.turns.leave(hold.attempt)
-    hold.lost.set()
-    if (told := hold.telling(LossReason.REVOKED)) is not None:
-        yield told
-    return clean
+        client.turns.leave(hold.attempt)
+
+
+def _destroy_all(client: ClientCore, limit: _Limit) -> Flow[None]:
+    """Destroy every session, many at a time; what fails is tried once more."""
+    pool, in_vain = client.pool, 0
+    for session in list(pool.live.values()):
+        pool.condemn(session)
+    while pool.condemned and in_vain < 2:
+        now, left = (yield Now()), len(pool.condemned)
+        if now >= limit.until:
+            return
+        yield from pool.sweep(now)
+        in_vain = in_vain + 1 if len(pool.condemned) == left else 0
+        if pool.condemned:
+            limit.at_most(now + _CLOSE_WITHIN)

@@ -78,6 +78,7 @@ class Hand:
         self.warned: list[str] = []
         self.slow_by = 0.0
         """So many seconds each answer takes."""
+        self._beside = False
         self.calls_under_way: Callable[[], bool] = lambda: False
         """What whoever closes the client is told of them."""
         self.when_blocked: Callable[[], object] = lambda: None
@@ -202,7 +203,7 @@ class Hand:
             case Request():
                 return self._send(effect)
             case Batch(requests):
-                return tuple(map(self._result, requests))
+                return self._side_by_side(requests)
             case Now():
                 return self.world.now
             case Wall():
@@ -232,6 +233,19 @@ class Hand:
             self.world.advance(wait.timeout or 0.0)
         return wait.signal.is_set()
 
+    def _side_by_side(self, requests: tuple[Request, ...]) -> tuple[Any, ...]:
+        """All of them take the time of one."""
+        results = [self._result(request) for request in requests[:1]]
+        self._beside = True
+        try:
+            return (*results, *map(self._result, requests[1:]))
+        finally:
+            self._beside = False
+
+    def _takes(self, seconds: float) -> None:
+        if not self._beside:
+            self.world.advance(seconds)
+
     def _result(self, request: Request) -> Any:
         try:
             return self._send(request)
@@ -243,16 +257,16 @@ class Hand:
         if self.failures and (failure := self.failures.popleft()) is not None:
             raise failure
         if self.frozen_for:
-            self.world.advance(self.frozen_for)
+            self._takes(self.frozen_for)
             raise Unavailable("no answer came")
         if self.answers_left <= 0:
             timeout = 10.0 if request.timeout is None else request.timeout
-            self.world.advance(timeout + request.wait * 17 / 16)
+            self._takes(timeout + request.wait * 17 / 16)
             raise Unavailable("no answer came")
         self.answers_left -= 1
         if (said := self.instead(request)) is not None:
             return request.parse(Reply(said[0], {}, said[1], self.world.now))
-        self.world.advance(self.slow_by)
+        self._takes(self.slow_by)
         exchange = self.world.submit(request)
         if exchange.reply is None:
             hook, self.when_blocked = self.when_blocked, lambda: None

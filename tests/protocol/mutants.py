@@ -328,9 +328,23 @@ MUTANTS = (
     Mutant(
         "closing does not wait for releases that began before it could revoke their holds",
         "closing:close",
-        "end = min(end, (yield from _settle(client)))",
+        "limit.at_most((yield from _settle(client)))",
         "pass",
         "test_ending:test_closing_waits_for_the_end_of_a_release_that_began_meanwhile",
+    ),
+    Mutant(
+        "closing lets go of locks before it tells their holders",
+        "closing:close",
+        "    yield from _revoke(client)\n    yield from _let_go_of_all(client, limit)\n",
+        "    yield from _let_go_of_all(client, limit)\n    yield from _revoke(client)\n",
+        "test_ending:test_all_holders_are_told_of_the_close_before_anything_is_let_go_of",
+    ),
+    Mutant(
+        "closing lets go of one lock after the other",
+        "closing:_let_go_of_all",
+        "_AT_ONCE)",
+        "1)",
+        "test_ending:test_closing_lets_go_of_many_locks_at_a_time",
     ),
     Mutant(
         "those who wait behind others of a client that closes are not told",

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from itertools import pairwise
 
 import pytest
 
 from consul_lock._protocol import closing, terms
 from consul_lock._protocol.client import ClientCore
-from consul_lock._protocol.flow import Wait
+from consul_lock._protocol.flow import Batch, Request, Wait
 from consul_lock._protocol.keeper import Keeper
 from consul_lock._protocol.lock import LockCore
 from consul_lock._protocol.shared import SharedSession
@@ -51,10 +52,75 @@ def test_closing_with_an_agent_that_is_only_slow_lets_go_of_everything() -> None
     client = hand.client()
     for number in range(20):
         hand.acquire(hand.lock(client, f"{NAME}/{number}"))
-    begun, hand.slow_by = hand.world.now, 0.5
+    begun, hand.slow_by = hand.world.now, 6.0
     hand.run(closing.close(client))
-    assert hand.world.now - begun > 15.0
+    assert hand.world.now - begun > 10.0
     assert hand.sessions() == set()
+
+
+def many_held(hand: Hand, most: int) -> tuple[ClientCore, list[LossReason]]:
+    """A client that holds many locks, and the reasons that their holders are told."""
+    client, told = hand.client(), list[LossReason]()
+    for number in range(most):
+        hand.acquire(hand.lock(client, f"{NAME}/{number}", on_lost=told.append))
+    return client, told
+
+
+def test_holders_are_told_of_the_close_and_not_of_deadlines_that_pass_during_it() -> None:
+    """One after the other, with slow answers, would take longer than any of them counts as held."""
+    hand = Hand()
+    client, told = many_held(hand, 100)
+
+    def watch(request: Request) -> None:
+        for hold in client.holds.late(hand.world.now):
+            hand.run(client.lose(hold, LossReason.DEADLINE))
+
+    hand.slow_by, hand.instead = 0.5, watch
+    hand.run(closing.close(client))
+    assert Counter(told) == {LossReason.REVOKED: 100}
+    assert hand.held() == {}
+
+
+def test_all_holders_are_told_of_the_close_before_anything_is_let_go_of() -> None:
+    """Whoever works under a lock is to stop before somebody else can have it."""
+    hand = Hand()
+    client, told = many_held(hand, 10)
+    told_before = list[int]()
+    hand.instead = lambda request: told_before.append(len(told))
+    hand.run(closing.close(client))
+    assert set(told_before) == {10}
+
+
+def test_closing_lets_go_of_many_locks_at_a_time() -> None:
+    """One after the other, 1,000 of them take 25 s if an answer takes 25 ms."""
+    hand = Hand()
+    client, _ = many_held(hand, 200)
+    hand.sent.clear()
+    flow, trips, step = closing.close(client), 0, None
+    while True:
+        step, _ = hand._drive(flow, lambda effect: isinstance(effect, Request | Batch), step)
+        if step is None:
+            break
+        trips += 1
+    assert len(hand.sent) >= 400
+    assert trips < 20
+    assert hand.held() == {}
+    assert hand.sessions() == set()
+
+
+def test_a_close_that_was_cut_off_while_it_let_go_lets_go_of_the_rest_when_done_again() -> None:
+    """Their holders have been told already, and are not told again."""
+    hand = Hand()
+    client, told = many_held(hand, 200)
+    flow = closing.close(client)
+    batch = hand.until(flow, lambda request: request.path == "/v1/txn")
+    hand.until(flow, lambda request: request.path == "/v1/txn", after=batch)
+    flow.close()
+    assert 0 < len(hand.held()) < 200
+    hand.run(closing.close(client))
+    assert hand.held() == {}
+    assert hand.acquire(hand.lock(hand.client("b"), f"{NAME}/199"), timeout=0)
+    assert Counter(told) == {LossReason.REVOKED: 200}
 
 
 def test_closing_waits_for_a_call_that_gets_the_lock_meanwhile() -> None:
