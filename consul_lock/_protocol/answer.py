@@ -220,6 +220,10 @@ def _refusals(document: dict[str, Any]) -> tuple[tuple[int, str], ...]:
     return tuple((e["OpIndex"], e["What"]) for e in document.get("Errors") or ())
 
 
+def _results(document: dict[str, Any], to_pair: Callable[[dict[str, Any]], Any]) -> tuple[Any, ...]:
+    return tuple([to_pair(r["KV"]) for r in document["Results"] or () if "KV" in r])
+
+
 def transaction(
     reply: Reply, doing: str, rule: str, to_pair: Callable[[dict[str, Any]], Any]
 ) -> Outcome:
@@ -233,7 +237,7 @@ def transaction(
     check(reply, doing, rule)
     pairs: tuple[Any, ...] = understood(
         doing,
-        lambda found: tuple(to_pair(r["KV"]) for r in found["Results"] or () if "KV" in r),
+        lambda found: _results(found, to_pair),
         decode(reply, doing),
     )
-    return Outcome(reply.sent, max((p.modify_index for p in pairs), default=0), pairs, ())
+    return Outcome(reply.sent, max([p.modify_index for p in pairs], default=0), pairs, ())

@@ -88,7 +88,8 @@ class Hold:
     @property
     def over(self) -> bool:
         """It was released, or its loss has been told to whoever tried to release it."""
-        return self.told or self.state in (State.RELEASING, State.RELEASED)
+        state = self.state
+        return self.told or state is State.RELEASING or state is State.RELEASED
 
     def forked(self, new_signal: Callable[[], Signal]) -> None:
         """In a forked child it is lost; its old signal may be in use by a thread of the parent."""
@@ -124,8 +125,11 @@ class Hold:
 
     def counts(self, now: float) -> bool:
         """Whether it is held at this time, as far as anybody can know without asking Consul."""
-        if self.state is not State.HELD or any(session.gone for session in self.sessions):
+        if self.state is not State.HELD:
             return False
+        for session in self.sessions:
+            if session.gone:
+                return False
         return not self.late(now)
 
     def late(self, now: float) -> bool:

@@ -68,8 +68,10 @@ class Owners:
 
     def own(self, owner: Any) -> Hold | None:
         """What this owner got last and has not released; it may be lost, and the owner untold."""
-        mine = self._of.get(owner, ())
-        return next((hold for hold in reversed(mine) if not hold.over), None)
+        for hold in reversed(self._of.get(owner, ())):
+            if not hold.over:
+                return hold
+        return None
 
     def last(self, owner: Any) -> Hold | None:
         """The same, or else the owner's last one, whatever became of it."""

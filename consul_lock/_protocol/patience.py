@@ -10,7 +10,7 @@ from collections.abc import Callable
 from copy import copy
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from consul_lock._protocol.flow import Batch, Effect, Flow, Now, Request, Sleep, Warn
+from consul_lock._protocol.flow import Batch, Effect, Flow, Now, Request, Sleep, Wall, Warn
 from consul_lock.errors import ConsulLockError, Refused, Unavailable
 
 if TYPE_CHECKING:
@@ -86,40 +86,55 @@ class Patience:
 
     def bound(self, flow: Flow[T]) -> Flow[T]:
         """The flow, whose requests and pauses get no more time than is left."""
-        step: Any = flow.send
+        send = flow.send
+        step: Any = send
         value: Any = None
         answers: Any = ()
         try:
+            now: float | None = None  # unless an effect came since that may have taken time
             if self._begun is None:
-                self._begun = yield Now()
+                now = self._begun = yield Now()
             while True:
                 try:
                     effect = step(value)
                 except StopIteration as stop:
                     result: T = stop.value
                     return result
+                kind = type(effect)
                 asked: tuple[Request, ...] = ()
                 sent = 0.0
                 try:
-                    if type(effect) in _LIMITED:
-                        sent = yield Now()
+                    if kind in _LIMITED:
+                        if now is None:
+                            now = yield Now()
+                        sent = now
                         effect, asked = self._limit(effect, sent)
-                    value, step = (yield effect), flow.send
-                    answers = value if type(effect) is Batch else (value,)
+                    value, step = (yield effect), send
+                    if kind is not Wall:
+                        now = value if kind is Now else None
                 except BaseException as error:  # noqa: BLE001 - the flow is told of every exception
-                    value, step = error, flow.throw
+                    value, step, now = error, flow.throw, None
                     answers = (error,)
-                if any(isinstance(answer, Unavailable) for answer in answers):
-                    # If this process was stopped meanwhile, that is no fault of Consul.
-                    now = yield Now()
-                    sent = max(sent, now - max(map(self._longest, asked), default=0.0))
-                # Of a batch that failed as a whole, one stands for all.
-                for request, answer in zip(asked, answers, strict=False):
-                    self._heard(request, sent, answer)
+                else:
+                    if kind is not Batch and (not asked or self._is_well()):
+                        continue  # almost always: `Contact` has heard of the answer by itself
+                    answers = value if kind is Batch else (value,)
+                yield from self._note(asked, sent, answers)
         finally:
             # An exception between two effects leaves the flow where it is, until it is collected.
             flow.close()
             value = answers = None
+
+    def _note(
+        self, asked: tuple[Request, ...], sent: float, answers: tuple[Any, ...]
+    ) -> Flow[None]:
+        if any(isinstance(answer, Unavailable) for answer in answers):
+            # If this process was stopped meanwhile, that is no fault of Consul.
+            now = yield Now()
+            sent = max(sent, now - max(map(self._longest, asked), default=0.0))
+        # Of a batch that failed as a whole, one stands for all.
+        for request, answer in zip(asked, answers, strict=False):
+            self._heard(request, sent, answer)
 
     def ride_out(self, error: Unavailable | Refused, until: float | None = None) -> Flow[None]:
         """Pause before the next try, or raise the error if there has been enough of it.
@@ -174,10 +189,10 @@ class Patience:
 
     def _limit(self, effect: Effect, now: float) -> tuple[Effect, tuple[Request, ...]]:
         """The effect within its limits, and what it asks of Consul."""
+        if type(effect) is Request:
+            request = self._cut(effect, now)
+            return request, (request,)
         match effect:
-            case Request():
-                request = self._cut(effect, now)
-                return request, (request,)
             case Batch(requests):
                 asked = tuple(self._cut(request, now) for request in requests)
                 return Batch(asked), asked
@@ -187,7 +202,10 @@ class Patience:
 
     def _cut(self, request: Request, now: float) -> Request:
         most = self._client.request_timeout if request.timeout is None else request.timeout
-        left = min(self._until_end(request, now), self._until_enough(request, now))
+        if self._within is None and self._is_well():
+            left = self._until_missed(request)
+        else:
+            left = min(self._until_end(request, now), self._until_enough(request, now))
         return request._replace(timeout=left) if left < most else request
 
     def _longest(self, request: Request) -> float:
@@ -221,11 +239,15 @@ class Patience:
         retry_for = self._client.retry_for
         since = self._trouble(now, write=_writes(request))
         if since is None:
-            held = request.wait * 17 / 16
-            return max(retry_for - held, self._client.connect_timeout)
+            return self._until_missed(request)
         if self._goes_on():
             return float("inf")
         return max(since + retry_for - now, _REQUEST_MIN)
+
+    def _until_missed(self, request: Request) -> float:
+        """The same of the first request without a good answer."""
+        held = request.wait * 17 / 16
+        return max(self._client.retry_for - held, self._client.connect_timeout)
 
     def _heard(self, request: Request, sent: float, answer: Any) -> None:
         """Note what became of a request: an exception, or any result."""
@@ -256,6 +278,13 @@ class Patience:
         if self._within is None or self._begun is None:
             return None
         return self._begun + self._within
+
+    def _is_well(self) -> bool:
+        """Whether there is no trouble, of this call or of others, and was none since the last good
+        answer."""
+        contact = self._client.contact
+        mine = self._since is None and self._writes is None
+        return mine and contact.trouble is None and contact.reached
 
     def _goes_on(self) -> bool:
         return self._client.contact.reached and self._endless()

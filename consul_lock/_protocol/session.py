@@ -23,6 +23,7 @@ class Session:
     def __init__(self, session_id: str, terms: Terms, borrower: Any) -> None:
         self.id = session_id
         self.terms = terms
+        self._lasts = rules.span(terms) - rules.margin(terms)
         self.borrower = borrower
         """Who uses it; None while it is in the pool."""
         self.shared = False
@@ -72,9 +73,8 @@ class Session:
 
     def deadline(self) -> float:
         """Until when (driver's clock) a lock of this session counts as held."""
-        asked = self.terms
-        proof = self.alive if asked.lock_delay else self.renewed
-        return proof + rules.span(asked) - rules.margin(asked)
+        proof = self.alive if self.terms.lock_delay else self.renewed
+        return proof + self._lasts
 
     def proved(self, sent: float, index: int = 0) -> None:
         """A write or a verification that needed the session, sent at that time, was answered

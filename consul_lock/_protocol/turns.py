@@ -165,8 +165,11 @@ class Turns:
                 return  # nobody behind it can be let in, either
 
     def _has_part(self, attempt: Attempt) -> bool:
-        rooms = (self._rooms.get(claim.resource) for claim in attempt.rooms)
-        return any(room.holds(attempt.owner) for room in rooms if room is not None)
+        for claim in attempt.rooms:
+            room = self._rooms.get(claim.resource)
+            if room is not None and room.holds(attempt.owner):
+                return True
+        return False
 
     def _admits(self, attempt: Attempt, has_part: bool) -> bool:
         for claim in attempt.rooms:

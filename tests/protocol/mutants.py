@@ -52,9 +52,9 @@ MUTANTS = (
     ),
     Mutant(
         "the deadline ignores the margin",
-        "session:Session.deadline",
-        "- rules.margin(asked)",
-        "+ rules.margin(asked)",
+        "session:Session.__init__",
+        "- rules.margin(terms)",
+        "+ rules.margin(terms)",
         "test_doubt:test_the_hold_ends_before_anybody_else_can_begin",
     ),
     Mutant(
