@@ -135,7 +135,10 @@ class Connection:
     def _receive(self, size: int) -> bytes:
         if self._buffered is None or not self._buffered():
             self._wait(self._readable)
-        return self._whenever(self._readable, self._socket.recv, size)
+        try:
+            return self._socket.recv(size)
+        except (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError):
+            return self._whenever(self._readable, self._socket.recv, size)
 
     def _whenever(self, ready: select.poll, call: Callable[[A], T], argument: A) -> T:
         """Call it, again each time that the socket is ready, until it does not have to wait."""

@@ -8,6 +8,7 @@ closed the idle connection (not one byte came), `CutShort` that the end came in 
 from __future__ import annotations
 
 from collections.abc import Callable, Generator
+from functools import lru_cache
 from typing import NamedTuple, cast
 
 HEAD_LIMIT = 64 * 1024  # Go's default is 1 MB for requests; Consul's answers have some 300 bytes.
@@ -140,8 +141,13 @@ class Reader:
         return b"".join(parts)
 
 
+@lru_cache(maxsize=16)
 def _parsed(head: bytes) -> tuple[int, dict[str, str], bool]:
-    """Status, headers, and whether the connection goes on."""
+    """Status, headers, and whether the connection goes on.
+
+    The answers to one thing that is done again and again have the same head, until the second of
+    its date is over.  Nobody may change the headers.
+    """
     first, *lines = head.decode("latin-1").split("\r\n")
     version, status = first.split(" ", 2)[:2]
     if not version.startswith("HTTP/1."):

@@ -182,16 +182,18 @@ class Transport:
     def _answer(
         self, connection: Connection, request: Request, data: bytes, deadline: float
     ) -> Answer:
-        if request.wait:
+        polls = bool(request.wait)
+        if polls:
             # In this order: whoever hangs up after we have looked finds it.
             self._polling[connection] = None
         try:
-            if request.wait and self._ending:
+            if polls and self._ending:
                 self._discard(connection)
                 raise ClosedBeforeAnswer("the client is closed")
             answer = connection.exchange(data, deadline)
         finally:
-            self._polling.pop(connection, None)
+            if polls:
+                self._polling.pop(connection, None)
             if connection.closed:
                 self._open.pop(connection, None)
         self._put(connection)

@@ -61,8 +61,9 @@ class Owners:
         """It was granted.  What its owner was told of, or has released, is history."""
         if len(self._of) + len(self._granted) >= self._prune_at:
             self._prune()
-        before = [h for h in self._of.get(hold.owner, ()) if not _settled(h)]
-        self._of[hold.owner] = [*before[-_UNTOLD_MAX:], hold]
+        owner = hold.owner
+        before = [h for h in self._of.get(owner, ()) if not _settled(h)]
+        self._of[owner] = [*before[-_UNTOLD_MAX:], hold] if before else [hold]
         self._granted[hold] = None
         self.latest = hold
 

@@ -98,7 +98,8 @@ class Turns:
             for claim in attempt.rooms:
                 room = self._rooms.get(claim.resource)
                 if room is not None:
-                    self._fill(room, claim.resource)
+                    if room.waiting:
+                        self._fill(room, claim.resource)
                     if not room.occupants and not room.waiting:
                         del self._rooms[claim.resource]
 
