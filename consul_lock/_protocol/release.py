@@ -37,15 +37,15 @@ class Release:
 
 def release(lock: Primitive, call: Release) -> Flow[None]:
     """Let go of what the caller holds."""
-    lost = _claim(lock, call)
+    now = yield Now()
+    lost = _claim(lock, call, now)
     if lost is not None:
         yield from lock.client.remains.clear(lost.attempt)
         raise lock.lost_error(lost)
     hold = call.hold
     if hold is None:
         return
-    now = yield Now()
-    if hold.late(now):
+    if hold.expired:
         # The watchdog has not come to it yet.  To release in silence would hide a loss: others may
         # have held it since.
         yield from _lose(lock, call, hold, LossReason.DEADLINE)
@@ -65,7 +65,7 @@ def release(lock: Primitive, call: Release) -> Flow[None]:
     finish(lock, hold, now)
 
 
-def _claim(lock: Primitive, call: Release) -> Hold | None:
+def _claim(lock: Primitive, call: Release, now: float) -> Hold | None:
     """Find the hold that is to be released.  Returns it if it was lost."""
     with lock.client.mutex:
         hold = call.find()
@@ -84,6 +84,8 @@ def _claim(lock: Primitive, call: Release) -> Hold | None:
             return hold
         # From here on it is ours to undo: not before, as another thread may be at it.
         call.hold = hold
+        # Before its state changes: a release has more time than a hold that is not confirmed.
+        hold.late(now)
         hold.advance(Event.RELEASE)
         lock.client.holds.drop(hold)
     return None

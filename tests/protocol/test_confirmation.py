@@ -10,7 +10,7 @@ from consul_lock._protocol.hold import Hold
 from consul_lock._protocol.holder import Holder, parse
 from consul_lock._protocol.lock import LockCore
 from consul_lock._protocol.state import State
-from consul_lock.errors import LossReason, Unavailable
+from consul_lock.errors import LockLost, LossReason, Unavailable
 from tests.protocol.hand import NAME, Hand, verbs
 
 KEY = f"{NAME}/.lock"
@@ -246,3 +246,18 @@ def test_a_release_goes_on_after_the_time_in_which_it_had_to_be_confirmed() -> N
     hand.release(lock)
     assert hand.world.now - started > COUNTS
     assert KEY not in hand.held()
+
+
+def test_a_release_that_begins_after_that_time_tells_the_loss() -> None:
+    """Its process was stopped in the body, the next waiter took over, and the release comes before
+    the watchdog: in silence the body would never be told."""
+    hand = Hand()
+    lock, _ = handed_over(hand)
+    behind = hand.lock(hand.client("c"))
+    flow, watching = hand.queue_up(behind)
+    assert hand.run_after(flow, watching) is True
+    with pytest.raises(LockLost) as caught:
+        hand.release(lock)
+    assert caught.value.reason is LossReason.DEADLINE
+    assert held(behind).counts(hand.world.now)
+    assert hand.held()[KEY] == held(behind).session.id
