@@ -154,7 +154,13 @@ class Unavailable(ConsulLockError, ConnectionError):
 
 
 class PermissionDenied(ConsulLockError, PermissionError):
-    """The ACL token may not do this; the message has the rule that would allow it."""
+    """The ACL token may not do this; the message has the rule that would allow it.
+
+    ``operations`` are the places of those that were denied in a transaction; empty if it was none,
+    or Consul did not say which.
+    """
+
+    operations: tuple[int, ...] = ()
 
 
 class ConfigError(ConsulLockError, ValueError):

@@ -235,9 +235,11 @@ def transaction(
     """The outcome of a transaction: carried out, or refused with reasons (status 409)."""
     if reply.status == 409:
         errors = understood(doing, _refusals, decode(reply, doing))
-        for _, what in errors:
-            if "Permission denied" in what or "ACL not found" in what:
-                raise denied(what, doing, rule)
+        denials = [(place, what) for place, what in errors if _is_denial(what)]
+        if denials:
+            error = denied(denials[0][1], doing, rule)
+            error.operations = tuple(place for place, _ in denials)
+            raise error
         return Outcome(reply.sent, 0, (), errors or ((0, excerpt(reply.body)),))
     check(reply, doing, rule)
     pairs: tuple[Any, ...] = understood(

@@ -230,16 +230,8 @@ class Keeper:
 
     def _verified(self, looks: Sequence[list[Look]], outcomes: list[Any]) -> Flow[None]:
         """Judge what is held by the outcomes of its proofs."""
-        # A token for the locks' keys alone, as `consul lock` needs it, may read no signs.
-        denied = [
-            place
-            for place, outcome in enumerate(outcomes)
-            if isinstance(outcome, PermissionDenied) and looks[place][0].hints
-        ]
-        if denied:
-            again = yield Batch(tuple(self._proving(looks[p], hints=False) for p in denied))
-            for place, outcome in zip(denied, again, strict=True):
-                outcomes[place] = outcome
+        looks = list(looks)
+        yield from self._ask_again(looks, outcomes)
         for batch, outcome in zip(looks, outcomes, strict=True):
             if not isinstance(outcome, Exception):
                 self._judge(batch, outcome)
@@ -248,6 +240,23 @@ class Keeper:
                 yield from self._report(outcome)
             for session in (session for look in batch for session in look.hold.sessions):
                 session.failure = session.failure or _noted(outcome)
+
+    def _ask_again(self, looks: list[list[Look]], outcomes: list[Any]) -> Flow[None]:
+        """Ask once more about those that were denied only because of what was asked beside them.
+
+        One operation that the token may not do keeps Consul from carrying out the others.  A token
+        for the locks' keys alone, as `consul lock` needs it, may read no signs; and one that has
+        lost its rights on one key must not lose the locks on all the others.
+        """
+        parts = list[list[Look]]()
+        for place, outcome in enumerate(outcomes):
+            if isinstance(outcome, PermissionDenied):
+                looks[place], allowed = _by_permission(looks[place], outcome)
+                if allowed:
+                    parts.append(allowed)
+        if parts:
+            looks += parts
+            outcomes += yield Batch(tuple(self._proving(part, hints=False) for part in parts))
 
     def _proving(self, batch: list[Look], *, hints: bool) -> Request:
         """First the proofs, then the hints."""
@@ -402,6 +411,19 @@ def _noted(error: Exception) -> ConsulLockError:
     if isinstance(error, ConsulLockError):
         return copy(error)
     return ConsulLockError(f"unforeseen: {error!r}")
+
+
+def _by_permission(batch: list[Look], denial: PermissionDenied) -> tuple[list[Look], list[Look]]:
+    """Those of a batch whose proofs were denied, and those to be asked about without hints."""
+    denied, allowed, first = list[Look](), list[Look](), 0
+    for look in batch:
+        places = range(first, first + len(look.proof))
+        first = places.stop
+        asked = not any(place in places for place in denial.operations)
+        (allowed if asked else denied).append(look)
+    if not denied and not any(look.hints for look in batch):
+        return batch, []  # Consul does not say which, and would answer the same again
+    return denied, allowed
 
 
 def _batches(holds: list[Hold]) -> Iterator[list[Look]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from itertools import pairwise
 
@@ -351,6 +352,43 @@ def test_a_token_for_the_keys_alone_is_enough_to_verify_them() -> None:
     hand.run_failed(keeper, verifying, PermissionDenied("no"))
     assert second.hold is not None
     assert second.hold.lost.is_set()
+
+
+@pytest.mark.parametrize("crowded", [False, True])
+def test_a_token_that_may_not_read_one_key_any_more_keeps_the_locks_on_others(
+    crowded: bool,
+) -> None:
+    """Consul denies a transaction as a whole, and all of a client are verified in one."""
+    hand = Hand()
+    client = hand.client()
+    locks = [hand.lock(client, f"{NAME}/{number}") for number in range(3)]
+    for lock in locks:
+        hand.acquire(lock)
+        assert lock.hold is not None
+        lock.hold.crowded = crowded
+
+    def denying(request: Request) -> tuple[int, bytes] | None:
+        keys = [op["KV"]["Key"] for op in json.loads(request.body)] if verbs(request) else []
+        denials = [
+            {"OpIndex": place, "What": "Permission denied"}
+            for place, key in enumerate(keys)
+            if key.startswith(f"{NAME}/1/")
+        ]
+        return (409, json.dumps({"Results": None, "Errors": denials}).encode()) if denials else None
+
+    before = [lock.hold.deadline() for lock in locks if lock.hold is not None]
+    hand.instead = denying
+    hand.world.advance(5.0)
+    keeper = Keeper(client).run()
+    begun = hand.until(keeper, lambda request: "check-session" in verbs(request))
+    client.closed = True
+    hand.run_after(keeper, begun)
+    after = [lock.hold.deadline() for lock in locks if lock.hold is not None]
+    assert [new > old for new, old in zip(after, before, strict=True)] == [True, False, True]
+    assert locks[0].hold is not None
+    assert locks[0].hold.renewal_error is None
+    assert locks[1].hold is not None
+    assert isinstance(locks[1].hold.renewal_error, PermissionDenied)
 
 
 def test_a_session_cut_off_while_created_is_found_though_the_borrower_has_another() -> None:
