@@ -29,6 +29,8 @@ class Release:
         """Which hold it is about; asked once, under the client's mutex."""
         self.ends_block = ends_block
         self.hold: Hold | None = None
+        self.until = 0.0
+        """Until when the hold counts (driver's clock)."""
 
     def tells(self, hold: Hold) -> bool:
         """Whether its owner hears of its loss by this call, and not somebody else."""
@@ -37,15 +39,15 @@ class Release:
 
 def release(lock: Primitive, call: Release) -> Flow[None]:
     """Let go of what the caller holds."""
-    now = yield Now()
-    lost = _claim(lock, call, now)
+    lost = _claim(lock, call)
     if lost is not None:
         yield from lock.client.remains.clear(lost.attempt)
         raise lock.lost_error(lost)
     hold = call.hold
     if hold is None:
         return
-    if hold.expired:
+    now = yield Now()
+    if hold.expired or now >= call.until:
         # The watchdog has not come to it yet.  To release in silence would hide a loss: others may
         # have held it since.
         yield from _lose(lock, call, hold, LossReason.DEADLINE)
@@ -65,7 +67,7 @@ def release(lock: Primitive, call: Release) -> Flow[None]:
     finish(lock, hold, now)
 
 
-def _claim(lock: Primitive, call: Release, now: float) -> Hold | None:
+def _claim(lock: Primitive, call: Release) -> Hold | None:
     """Find the hold that is to be released.  Returns it if it was lost."""
     with lock.client.mutex:
         hold = call.find()
@@ -85,7 +87,7 @@ def _claim(lock: Primitive, call: Release, now: float) -> Hold | None:
         # From here on it is ours to undo: not before, as another thread may be at it.
         call.hold = hold
         # Before its state changes: a release has more time than a hold that is not confirmed.
-        hold.late(now)
+        call.until = hold.deadline()
         hold.advance(Event.RELEASE)
         lock.client.holds.drop(hold)
     return None
