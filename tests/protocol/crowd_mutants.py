@@ -8,7 +8,7 @@ from tests.protocol.mutation import Mutant
 
 
 class CrowdMutant(NamedTuple):
-    """A wrong version, and which runs have to find it out."""
+    """A wrong version, and which runs have to find it out, unless a test played by hand does."""
 
     mutant: Mutant
     kind: str
@@ -219,9 +219,9 @@ MUTANTS = (
             "minutes:touch",
             '"Verb": "check-index"',
             '"Verb": "get"',
+            "test_holders_crossing:test_a_waiter_that_left_and_came_back_is_not_let_in_before_those_who_stayed",
         ),
         "semaphore",
-        "hurried",
     ),
     CrowdMutant(
         Mutant(
@@ -229,6 +229,7 @@ MUTANTS = (
             "leaving:_withdrawn",
             "[forget(key, mine.modify_index)]",
             '[{"Verb": "delete", "Key": key}]',
+            "test_holders_crossing:test_a_waiter_that_gives_up_just_as_it_is_let_in_holds_it",
         ),
         "read/write",
     ),
@@ -248,9 +249,9 @@ MUTANTS = (
             "entering:_agree",
             "if bid.n > limit or",
             "if",
+            "test_holders_crossing:test_a_waiter_is_told_that_there_is_less_now_than_it_waits_for",
         ),
         "semaphore",
-        "good",
     ),
     CrowdMutant(
         Mutant(
@@ -278,9 +279,9 @@ MUTANTS = (
             "lineup:_join",
             "            if bid.asked:\n",
             "            if False:\n",
+            "test_holders_crossing:test_a_waiter_whose_key_was_deleted_has_one_place_in_all_queues",
         ),
         "tree",
-        "hands",
     ),
     CrowdMutant(
         Mutant(

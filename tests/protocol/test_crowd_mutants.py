@@ -11,9 +11,11 @@ from tests.protocol.crowd_mutants import MUTANTS, CrowdMutant
 from tests.protocol.crowd_plan import CrowdPlan, crowd
 from tests.protocol.mutation import applied
 from tests.protocol.plan import Trouble
+from tests.protocol.test_mutants import play_by_hand
 
-# Runs among which one has to find out each of the mutants.
-SEEDS = range(180)
+# Runs among which one has to find out each of the mutants that is left to the simulation.  Those
+# that need a rare crossing of two changes are played by hand: more runs would find them by luck.
+SEEDS = range(40)
 
 _T = Trouble
 WEATHER: dict[str, dict[str, Any]] = {
@@ -21,12 +23,14 @@ WEATHER: dict[str, dict[str, Any]] = {
     "bad": {},
     "hands": {"only": (_T.DELETE,)},
     "old pictures": {"only": (_T.OLD, _T.CANCEL)},
-    "hurried": {"hurried": True},
     "cancelled": {"only": (_T.CANCEL, _T.CANCEL_QUIETLY)},
     "fleets": {"only": (_T.FLEET,)},
     "ghosts": {"only": (_T.GHOST,)},
     "dead": {"only": (_T.CRASH, _T.PAUSE, _T.PARTITION)},
 }
+
+PLAYED = [wrong for wrong in MUTANTS if wrong.mutant.found_by]
+SIMULATED = [wrong for wrong in MUTANTS if not wrong.mutant.found_by]
 
 
 def finds_out(wrong: CrowdMutant) -> CrowdPlan | None:
@@ -40,8 +44,16 @@ def finds_out(wrong: CrowdMutant) -> CrowdPlan | None:
     return None
 
 
-@pytest.mark.parametrize("wrong", MUTANTS, ids=lambda wrong: wrong.mutant.story)
-def test_a_wrong_version_is_found_out(wrong: CrowdMutant) -> None:
+@pytest.mark.parametrize("wrong", PLAYED, ids=lambda wrong: wrong.mutant.story)
+def test_a_wrong_version_is_found_out_by_hand(wrong: CrowdMutant) -> None:
+    """By the test that pins it, which the right version passes."""
+    play_by_hand(wrong.mutant.found_by)
+    with applied(wrong.mutant), pytest.raises((Exception, pytest.fail.Exception)):
+        play_by_hand(wrong.mutant.found_by)
+
+
+@pytest.mark.parametrize("wrong", SIMULATED, ids=lambda wrong: wrong.mutant.story)
+def test_a_wrong_version_is_found_out_by_a_run(wrong: CrowdMutant) -> None:
     """By one of the runs, in which the right version does not fail."""
     with applied(wrong.mutant):
         plan = finds_out(wrong)
@@ -51,5 +63,5 @@ def test_a_wrong_version_is_found_out(wrong: CrowdMutant) -> None:
 
 def test_there_are_enough_of_each_kind() -> None:
     """A kind without wrong versions would be a kind whose runs prove nothing."""
-    assert {wrong.kind for wrong in MUTANTS} == {"semaphore", "read/write", "tree", "multi"}
-    assert len(MUTANTS) >= 15
+    assert {wrong.kind for wrong in SIMULATED} == {"semaphore", "read/write", "tree", "multi"}
+    assert len(SIMULATED) >= 15
