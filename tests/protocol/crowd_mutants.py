@@ -118,7 +118,7 @@ MUTANTS = (
             "if False:",
         ),
         "semaphore",
-        "dead",
+        "destroyed",
     ),
     CrowdMutant(
         Mutant(

@@ -27,6 +27,7 @@ WEATHER: dict[str, dict[str, Any]] = {
     "fleets": {"only": (_T.FLEET,)},
     "ghosts": {"only": (_T.GHOST,)},
     "dead": {"only": (_T.CRASH, _T.PAUSE, _T.PARTITION)},
+    "destroyed": {"only": (_T.CRASH, _T.DESTROY)},
 }
 
 PLAYED = [wrong for wrong in MUTANTS if wrong.mutant.found_by]
