@@ -18,7 +18,7 @@ VERSION = 1
 
 HOLDER = (
     "session", "host", "pid", "user", "command", "since", "since_epoch", "meta", "token",
-    "foreign", "vanished", "value",
+    "confirmed", "foreign", "vanished", "value",
 )  # fmt: skip
 """Fields of whoever holds a lock, or waits for it."""
 
@@ -130,6 +130,7 @@ def holder_item(holder: Holder, vanished: bool = False) -> dict[str, Any]:
         "since_epoch": holder.since if since else None,
         "meta": dict(holder.meta),
         "token": holder.token,
+        "confirmed": holder.confirmed,
         "foreign": holder.foreign,
         "vanished": vanished,
         "value": holder.value or None,

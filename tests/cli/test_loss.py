@@ -14,6 +14,7 @@ import pytest
 
 from tests.cli.wrapper import Running, alive, consul, environment
 from tests.stage.agent import Agent
+from tests.stage.http_messages import Answer
 from tests.stage.proxy import Proxy
 from tests.waiting import eventually
 
@@ -158,6 +159,25 @@ def test_a_foreign_value_is_an_event(start: Start, address: str, key: str) -> No
     eventually(lambda: "graffiti" in running.errors())
     (event,) = map(json.loads, running.errors().splitlines())
     assert (event["level"], event["event"], event["key"]) == ("warning", "overwritten", key)
+
+
+def test_a_loss_names_the_last_error_of_the_renewals(address: str, key: str) -> None:
+    """A token that was revoked: in the line for people, and as a field of the log's event."""
+    denied = Answer(403, {}, b"ACL not found")
+    with Proxy(address) as proxy:
+        quick = ("--log-format", "json", *_QUICK)
+        arguments = ["run", "-k", key, *quick, "--", "sh", "-c", "echo ready; exec sleep 60"]
+        with Running(arguments, environment(proxy.address)) as running:
+            assert running.line() == "ready"
+            proxy.rule = lambda method, path, body, n: denied
+            assert running.wait() == 76
+            (event,) = [e for e in map(json.loads, running.said()) if e["event"] == "lost"]
+            assert event["reason"] == "deadline"
+            assert "ACL not found" in event["error"]
+            assert re.search(
+                r"no renewal of session .* in time \(.*ACL not found", event["message"]
+            )
+            proxy.rule = None
 
 
 def test_a_clock_that_is_stepped_by_a_day_is_nothing(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import signal
+from base64 import b64decode
 from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
@@ -42,6 +43,34 @@ def test_a_held_lock(holder: Running, start: Start, address: str, key: str) -> N
     token = item["holders"][0]["token"]
     assert said == f"{key} held {holder.pid} {token}\n"
     assert f"token {token}" in session
+
+
+def test_a_lock_that_was_handed_over_to_one_who_has_not_confirmed_it(
+    holder: Running, start: Start, hand: Hand, address: str, key: str
+) -> None:
+    """For people, for programs and for templates."""
+    waiter = start("--", "true")
+    eventually(lambda: consul(address, "GET", f"/v1/kv/{key}/.queue/?keys"))
+    (held,) = items(ask(address, "status", key, "--json"))
+    assert [h["confirmed"] for h in held["holders"]] == [True]
+    waiter.send(signal.SIGSTOP)
+    try:
+        holder.send(signal.SIGTERM)
+        holder.wait()
+        (entry,) = consul(address, "GET", f"/v1/kv/{key}/.lock")
+    finally:
+        waiter.send(signal.SIGCONT)
+    # On a busy machine its session would not last for all the questions.
+    hand.hold(f"{key}/copy", b64decode(entry["Value"]).decode())
+    who = ask(address, "status", f"{key}/copy").stdout.splitlines()[1]
+    assert re.fullmatch(
+        rf"  holder     handed over to \S+ pid {waiter.pid} \(\S+\), since .*, not confirmed", who
+    )
+    (item,) = items(ask(address, "status", f"{key}/copy", "--json"))
+    assert [(h["pid"], h["confirmed"]) for h in item["holders"]] == [(waiter.pid, False)]
+    template = "{holder.pid} {holder.confirmed}"
+    said = ask(address, "status", f"{key}/copy", "--format", template).stdout
+    assert said == f"{waiter.pid} false\n"
 
 
 def test_quiet_answers_by_its_exit_code(hand: Hand, address: str, key: str) -> None:

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from tests.cli.inspecting import LOCK_FLAG
 from tests.cli.wrapper import Running
 from tests.faults.faces import Face
 from tests.interop.process import Holding
@@ -85,3 +86,29 @@ def test_a_command_behind_a_killed_waiter_runs_in_seconds(
     log.info("a command: had after %.2f s", took)
     assert took < ONE + LATE
     assert waiter.wait() == 0
+
+
+def test_a_free_lock_is_had_by_who_waits_behind_a_killed_waiter(
+    face: Face, agent: Agent, acquiring: Acquiring
+) -> None:
+    """It was set free, and handed to nobody: the first in the queue, who would take it, is dead."""
+    name = f"killed/{face.name}/free"
+    client, other = face.client(agent.address), face.client(agent.address)
+    holder = face.lock(name, client, lock_delay=LOCK_DELAY)
+    waiter = face.lock(name, other, lock_delay=LOCK_DELAY)
+    assert holder.acquire()
+    with Holding(agent, name) as first:
+        in_line(agent, name, 1)
+        had = acquiring(waiter)
+        in_line(agent, name, 2)
+        first.kill()
+        release = f"release={holder.session_id}&flags={LOCK_FLAG}"
+        freed = agent.request("PUT", f"/v1/kv/{name}/.lock?{release}")
+        released = monotonic()
+        assert freed.json() is True
+        took = had.result(60) - released
+    log.info("%s: free with a dead head, had after %.2f s", face.name, took)
+    assert took < SEVERAL + LATE
+    waiter.ensure_held()
+    waiter.release()
+    eventually(lambda: agent.keys(f"{name}/") == [], 60)

@@ -1,0 +1,123 @@
+"""A loss is told at its deadline though requests hang; what is odd in an answer is no loss."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from consul_lock import LossReason
+from consul_lock._clock import clock
+from tests.drivers.names import HOST, name_servers
+from tests.drivers.stub import Script, stub, through
+from tests.faults.deadlines import last_deadline, pass_by
+from tests.faults.faces import Face
+from tests.stage.actions import DROP_BEFORE
+from tests.stage.agent import Agent
+from tests.stage.proxy import Proxy
+from tests.waiting import eventually
+
+LOCK_DELAY = 3.0
+
+# Seconds by which a busy machine may be late: what hangs here does so for far longer.
+LATE = 5.0
+
+
+class Told:
+    """What ``on_lost`` is told, and when."""
+
+    def __init__(self) -> None:
+        self.losses: list[tuple[LossReason, float]] = []
+
+    def __call__(self, reason: LossReason) -> None:
+        self.losses.append((reason, clock()))
+
+    def judge(self, lock: Any) -> None:
+        """Once, at the deadline of the lock and not before."""
+        deadline = last_deadline(lock)
+        eventually(lambda: self.losses)
+        [(reason, at)] = self.losses
+        assert reason is LossReason.DEADLINE
+        assert deadline - 0.05 <= at <= deadline + LATE
+        assert lock.lost.is_set()
+
+
+def test_a_loss_is_told_in_time_when_the_name_servers_are_gone(
+    face: Face, agent: Agent, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And the address that was known does not answer any more: the name has moved."""
+    told = Told()
+    with name_servers(monkeypatch) as servers, Proxy(agent.address) as proxy:
+        servers.there.set()
+        client = face.client(f"{HOST}:{proxy.address.rpartition(':')[2]}")
+        lock = face.lock("told/name", client, lock_delay=LOCK_DELAY, on_lost=told)
+        assert lock.acquire()
+        asked = servers.asked
+        servers.there.clear()
+        proxy.rule = lambda method, path, body, n: DROP_BEFORE
+        proxy.cut()
+        told.judge(lock)
+        assert servers.asked > asked
+        proxy.rule = None
+        servers.there.set()
+        client.close()
+
+
+def trickling(address: str, begun: threading.Event) -> Script:
+    """Once that is set, an answer is a byte each 0.2 s."""
+
+    def write(status: int, body: bytes, index: str) -> Iterator[bytes]:
+        head = f"HTTP/1.1 {status} S\r\nX-Consul-Index: {index}\r\nContent-Length: {len(body)}\r\n"
+        whole = head.encode() + b"\r\n" + body
+        if not begun.is_set():
+            yield whole
+            return
+        for byte in whole:
+            if begun.is_set():
+                threading.Event().wait(0.2)
+            yield bytes([byte])
+
+    return through(address, write)
+
+
+def test_a_loss_is_told_in_time_behind_an_answer_that_trickles(face: Face, agent: Agent) -> None:
+    """Each read has news in time, and the answer takes half a minute."""
+    told, begun = Told(), threading.Event()
+    with stub(trickling(agent.address, begun)) as server:
+        client = face.client(server.place)
+        lock = face.lock("told/trickle", client, lock_delay=LOCK_DELAY, on_lost=told)
+        assert lock.acquire()
+        begun.set()
+        told.judge(lock)
+        begun.clear()
+        client.close()
+
+
+def test_an_odd_index_ends_no_renewals(face: Face, agent: Agent) -> None:
+    """A proxy that joins two headers to one: all locks of the client stay held."""
+    told, odd = Told(), threading.Event()
+    answers: list[bytes] = []
+
+    def write(status: int, body: bytes, index: str) -> Iterator[bytes]:
+        said = "1, 1" if odd.is_set() else index
+        answers.append(said.encode())
+        head = f"HTTP/1.1 {status} S\r\nX-Consul-Index: {said}\r\nContent-Length: {len(body)}\r\n"
+        yield head.encode() + b"\r\n" + body
+
+    with stub(through(agent.address, write)) as server:
+        client = face.client(server.place)
+        options = {"lock_delay": LOCK_DELAY, "on_lost": told}
+        locks = [face.lock(f"told/{n}", client, watch=not n, **options) for n in range(3)]
+        assert all(lock.acquire() for lock in locks)
+        odd.set()
+        answers.clear()
+        pass_by(3 * LOCK_DELAY)
+        assert answers.count(b"1, 1") >= 6
+        assert all(lock.held for lock in locks)
+        assert told.losses == []
+        for lock in locks:
+            lock.release()
+        odd.clear()
+        client.close()
