@@ -171,7 +171,8 @@ def test_a_loss_names_the_last_error_of_the_renewals(address: str, key: str) -> 
             assert running.line() == "ready"
             proxy.rule = lambda method, path, body, n: denied
             assert running.wait() == 76
-            (event,) = [e for e in map(json.loads, running.said()) if e["event"] == "lost"]
+            events = map(json.loads, running.errors().splitlines())
+            (event,) = [event for event in events if event["event"] == "lost"]
             assert event["reason"] == "deadline"
             assert "ACL not found" in event["error"]
             assert re.search(
