@@ -220,8 +220,9 @@ class ClientCore:
                 later = now + rules.span(hold.session.terms)
                 self.remains.leave(hold.attempt, Remainder(later, hold.lock, hold.sessions))
             self.holds.drop(hold)
-            if hold.unconfirmed is not None:
-                # Its session may hold it still, and the next waiter need not wait for it.
+            if hold.unconfirmed is not None and reason is LossReason.DEADLINE:
+                # Its session may hold it still, and the next waiter need not wait for it.  If it is
+                # lost before, it is not ours any more, or its holder needs the lock-delay to stop.
                 hold.session.farewell = hold.lock.farewell(hold.session)
         ended = reason is LossReason.DEADLINE or hold.lock.ends_session
         for session in hold.sessions:

@@ -115,22 +115,22 @@ def accept(lock: LockCore, attempt: LockAttempt) -> Flow[Grant | None]:
     token = holder.token or pair.modify_index
     line = inherited(pair)
     grant = Grant(session, token, True, line if line.entries else None)
-    if not holder.confirmed and unseen is not None:
+    if not attempt.certain:
+        # A deposed leader may show a hand-over that was taken over long ago.
+        yield from look(lock, attempt, certain=True)
+        return None
+    if holder.confirmed:
+        return grant if (yield from believe(lock.client, session)) else None
+    if unseen is not None:
         # It lived when it was handed the lock.
         session.proved(unseen)
         now = yield Now()
         if now < unseen + CONFIRM_AFTER and not lock.watched:
             handed = Unconfirmed(pair.modify_index, holder.since, unseen + COUNTS)
             return grant._replace(unconfirmed=handed)
-        if (yield from _confirm(lock, attempt, (pair.modify_index, holder.since, token))):
-            return grant
-        return None
-    if not attempt.certain:
-        yield from look(lock, attempt, certain=True)
-        return None
-    if not (yield from believe(lock.client, session)):
-        return None
-    return grant
+    if (yield from _confirm(lock, attempt, (pair.modify_index, holder.since, token))):
+        return grant
+    return None
 
 
 def _confirm(lock: LockCore, attempt: LockAttempt, handed: tuple[int, float, int]) -> Flow[bool]:

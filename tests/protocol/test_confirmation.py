@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import pytest
 
+from consul_lock._protocol import terms
+from consul_lock._protocol.attempt import LockAttempt
 from consul_lock._protocol.confirmation import COUNTS, TAKE_OVER_AFTER, confirm, settle
 from consul_lock._protocol.flow import Flow, Request
 from consul_lock._protocol.hold import Hold
 from consul_lock._protocol.holder import Holder, parse
 from consul_lock._protocol.lock import LockCore
+from consul_lock._protocol.queue import accept, look
+from consul_lock._protocol.shared import SharedSession
 from consul_lock._protocol.state import State
 from consul_lock.errors import LockLost, LossReason, Unavailable
 from tests.protocol.hand import NAME, Hand, verbs
@@ -261,3 +265,63 @@ def test_a_release_that_begins_after_that_time_tells_the_loss() -> None:
     assert caught.value.reason is LossReason.DEADLINE
     assert held(behind).counts(hand.world.now)
     assert hand.held()[KEY] == held(behind).session.id
+
+
+def shown_as_ours(hand: Hand, *, certain: bool) -> tuple[LockCore, LockAttempt]:
+    """A lock, and an attempt whose read shows that it was handed to its session."""
+    holder, waiter = hand.lock(), hand.lock(hand.client("b"))
+    hand.acquire(holder)
+    hand.queue_up(waiter)
+    hand.release(holder)
+    attempt = waiter.attempt("me", True)
+    (attempt.session,) = waiter.client.pool.live.values()
+    hand.run(look(waiter, attempt, certain=certain))
+    return waiter, attempt
+
+
+def test_a_hand_over_that_an_ordinary_read_shows_is_not_believed() -> None:
+    """A deposed leader shows one that was taken over since; what was read before that said truly
+    that it was not ours, and would let it count from then on."""
+    hand = Hand()
+    lock, attempt = shown_as_ours(hand, certain=False)
+    attempt.unseen = hand.world.now
+    hand.sent.clear()
+    assert hand.run(accept(lock, attempt)) is None
+    assert [("consistent", "1") in request.params for request in hand.sent] == [True]
+    assert attempt.certain
+
+
+def test_what_was_handed_over_is_confirmed_whatever_is_known_of_its_time() -> None:
+    """Else the next waiter would take it over from a holder who believes in it."""
+    hand = Hand()
+    lock, attempt = shown_as_ours(hand, certain=True)
+    attempt.unseen = None
+    grant = hand.run(accept(lock, attempt))
+    assert grant.unconfirmed is None
+    assert said(hand).confirmed
+
+
+def two_of_one_session(hand: Hand) -> list[LockCore]:
+    """Locks that were handed over, neither of them confirmed."""
+    client = hand.client("b")
+    shared = SharedSession(client, terms.terms())
+    locks = []
+    for name in ("x", "y"):
+        holder, waiter = hand.lock(name=name), hand.lock(client, name, shared=shared)
+        hand.acquire(holder)
+        flow, watching = hand.queue_up(waiter)
+        watching = hand.until(flow, lambda request: request.wait > 0, after=watching)
+        hand.release(holder)
+        assert hand.run_after(flow, watching) is True
+        assert held(waiter).unconfirmed is not None
+        locks.append(waiter)
+    return locks
+
+
+def test_a_hold_that_ends_in_its_time_with_its_session_leaves_the_lock_delay() -> None:
+    """Whoever works under it has just been told, and needs that time to stop."""
+    hand = Hand()
+    for lock in two_of_one_session(hand):
+        hand.run(lock.client.end(held(lock).session))
+        assert held(lock).reason is LossReason.SESSION_INVALID
+        assert not hand.acquire(hand.lock(hand.client("c"), lock.name), timeout=0)
