@@ -11,7 +11,7 @@ from copy import copy
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from consul_lock._protocol.flow import Batch, Effect, Flow, Now, Request, Sleep, Wall, Warn
-from consul_lock.errors import ConsulLockError, Refused, Unavailable
+from consul_lock.errors import ConfigError, ConsulLockError, Refused, Unavailable
 
 if TYPE_CHECKING:
     from consul_lock._protocol.client import ClientCore
@@ -83,6 +83,8 @@ class Patience:
         self._times = 0
         self._last: ConsulLockError | None = None
         self._told = False
+        self._late = 0.0
+        """Seconds that requests took which were sent after the end of the call."""
 
     def bound(self, flow: Flow[T]) -> Flow[T]:
         """The flow, whose requests and pauses get no more time than is left."""
@@ -116,7 +118,7 @@ class Patience:
                     value, step, now = error, flow.throw, None
                     answers = (error,)
                 else:
-                    if kind is not Batch and (not asked or self._is_well()):
+                    if kind is not Batch and (not asked or self._is_well(sent)):
                         continue  # almost always: `Contact` has heard of the answer by itself
                     answers = value if kind is Batch else (value,)
                 yield from self._note(asked, sent, answers)
@@ -128,6 +130,10 @@ class Patience:
     def _note(
         self, asked: tuple[Request, ...], sent: float, answers: tuple[Any, ...]
     ) -> Flow[None]:
+        if asked and self._is_late(sent):
+            now = yield Now()
+            if now - sent <= max(map(self._longest, asked)):  # else this process was stopped again
+                self._late += now - sent
         if any(isinstance(answer, Unavailable) for answer in answers):
             # If this process was stopped meanwhile, that is no fault of Consul.
             now = yield Now()
@@ -226,6 +232,10 @@ class Patience:
         if end is None:
             return float("inf")
         last = end + GRACE - now
+        if last <= 0 and self._last is None:
+            # Consul is not to blame: this process did not run.  What is still to be asked is
+            # answered within the same second, so that the call ends as one that was in vain.
+            last = GRACE - self._late
         if last <= 0:
             raise self._last or Unavailable(
                 "Consul was too slow: no time is left for another request", uncertain=False
@@ -256,6 +266,8 @@ class Patience:
         if isinstance(error, Unavailable):
             self._client.contact.failed(sent, error)
         elif not (isinstance(error, Refused) and error.temporary):
+            if isinstance(error, ConfigError):
+                return  # most likely not of Consul, but of what answers at a wrong address
             if error is None or isinstance(error, ConsulLockError):
                 self._client.contact.well(sent)
                 self._since, self._last, self._told = None, None, False
@@ -279,12 +291,16 @@ class Patience:
             return None
         return self._begun + self._within
 
-    def _is_well(self) -> bool:
+    def _is_well(self, sent: float = 0.0) -> bool:
         """Whether there is no trouble, of this call or of others, and was none since the last good
-        answer."""
+        answer; nor is a request that was sent then a late one."""
         contact = self._client.contact
-        mine = self._since is None and self._writes is None
+        mine = self._since is None and self._writes is None and not self._is_late(sent)
         return mine and contact.trouble is None and contact.reached
+
+    def _is_late(self, sent: float) -> bool:
+        within, begun = self._within, self._begun
+        return within is not None and begun is not None and sent > begun + within
 
     def _goes_on(self) -> bool:
         return self._client.contact.reached and self._endless()

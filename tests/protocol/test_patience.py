@@ -373,6 +373,27 @@ def test_a_process_that_was_stopped_does_not_blame_consul() -> None:
     assert hand.run_from(flow, Unavailable("the connection broke")) is True
 
 
+@each_kind
+def test_the_time_of_a_process_that_was_stopped_is_over_which_is_no_error(
+    make: Callable[[Hand], Primitive],
+) -> None:
+    """Wherever it was stopped: Consul has answered each request at once."""
+    ends = []
+    for place in range(_PLACES):
+        hand = Hand()
+        assert hand.run(make(hand).acquire(True, None, "other"))
+        sent = iter(range(_PLACES))
+        flow = make(hand).acquire(True, 1.0, "me").flow
+        try:
+            effect = hand.until(flow, lambda request: next(sent) == place)  # noqa: B023 - at once
+        except AssertionError:
+            break
+        hand.world.advance(5.0)
+        ends.append(hand.run_after(flow, effect))
+    assert len(ends) > 2
+    assert set(ends) == {False}
+
+
 def test_one_who_does_not_wait_is_not_told_that_it_is_held_while_nobody_can_say() -> None:
     """Of this process somebody is before us, who has not been answered either."""
     hand = Hand()
@@ -414,8 +435,10 @@ def test_before_first_contact_a_strange_answer_is_an_error_at_once(
     """It is the address that is wrong."""
     hand = Hand()
     hand.instead = lambda request: said
-    seconds, end = took(hand, hand.lock().acquire(True, None, "me"))
-    assert (seconds, end) == (0.0, ConfigError)
+    client = hand.client()
+    for name in ("a", "b"):  # and Consul is not taken to have answered once from then on
+        seconds, end = took(hand, hand.lock(client, name).acquire(True, None, "me"))
+        assert (seconds, end) == (0.0, ConfigError)
 
 
 @each_strange
