@@ -130,7 +130,8 @@ class Patience:
     def _note(
         self, asked: tuple[Request, ...], sent: float, answers: tuple[Any, ...]
     ) -> Flow[None]:
-        if asked and self._is_late(sent):
+        answered = not any(isinstance(answer, BaseException) for answer in answers)
+        if answered and self._is_late(sent):
             now = yield Now()
             if now - sent <= max(map(self._longest, asked)):  # else this process was stopped again
                 self._late += now - sent
