@@ -146,9 +146,9 @@ MUTANTS = (
             "leaving:give_up",
             "grant = yield from core.accept(bid, seen)",
             "break",
+            "test_holders_crossing:test_a_waiter_that_gives_up_just_as_it_is_let_in_holds_it",
         ),
         "semaphore",
-        "cancelled",
     ),
     CrowdMutant(
         Mutant(

@@ -23,7 +23,6 @@ WEATHER: dict[str, dict[str, Any]] = {
     "bad": {},
     "hands": {"only": (_T.DELETE,)},
     "old pictures": {"only": (_T.OLD, _T.CANCEL)},
-    "cancelled": {"only": (_T.CANCEL, _T.CANCEL_QUIETLY)},
     "fleets": {"only": (_T.FLEET,)},
     "ghosts": {"only": (_T.GHOST,)},
     "dead": {"only": (_T.CRASH, _T.PAUSE, _T.PARTITION)},
