@@ -40,7 +40,7 @@ HAPPENS = {
     "cancelled": 40,
     "answer lost": 25,
     "cut after": 20,
-    "refused": 40,
+    "refused": 25,
     "late": 25,
     "timed out": 120,
     "ghosts carried out": 50,
@@ -120,7 +120,7 @@ def test_much_of_the_same_trouble_breaks_no_promise(only: tuple[Trouble, ...]) -
 @pytest.mark.parametrize("kind", KINDS)
 def test_many_who_come_at_a_death_and_try_once_are_not_in_before_the_lock_delay(kind: str) -> None:
     """Though writes are applied some time after they were admitted, and lock-delays differ."""
-    total = total_of(range(4), (kind,), only=(_T.FLEET, _T.CRASH))
+    total = total_of(range(8), (kind,), only=(_T.FLEET, _T.CRASH))
     assert total["trouble: fleet"] > 20
     assert total["applied later than admitted"] > 100
 
