@@ -59,7 +59,8 @@ class Referee(Inspector):
         self._calm = plan.calm
         self._only_crashes = {fault.trouble for fault in plan.faults} <= {Trouble.CRASH}
         self._quick = plan.slowest <= _QUICK
-        self._served_ways = _SERVED_WAYS * plan.slowest
+        # Its place in the queue and the lock are two writes, each of which is applied that late.
+        self._served_ways = _SERVED_WAYS * plan.slowest + 2 * max(plan.raft)
         self._noticed_within = _NOTICED_WITHIN + _NOTICED_WAYS * plan.slowest
         self._unnoticed = (0, 0.0)
         """The write that gave the lock to a waiter who does not know it yet, and since when."""
