@@ -194,7 +194,10 @@ def test_errors_under_the_lock_are_no_loss(address: str, key: str) -> None:
             failing = False
             running.send(10)
             assert running.wait() == 5
-            assert running.said() == []
+            # One warning when renewals begin to fail, and one when they work again.
+            said = running.said()
+            assert len(said) <= 2
+            assert all("renewing sessions" in line for line in said)
 
 
 def test_https_to_a_server_of_http_is_78(locked_run: LockedRun, address: str) -> None:

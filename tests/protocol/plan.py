@@ -246,6 +246,8 @@ def plans(draw: st.DrawFn) -> Plan:
         lock_delay=st.just(lock_delay),
         timeouts=st.lists(st.integers(0, len(TIMEOUTS) - 1), min_size=1, max_size=3).map(tuple),
         drift=st.sampled_from((1.0, 0.98, 1.02)),
+        # Named, as Hypothesis would draw what has a default from its type.
+        wishes=st.just((0,)),
         holds=st.none(),
         numbers=st.just(True),
     )

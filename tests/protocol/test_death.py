@@ -141,5 +141,5 @@ def test_of_a_fleet_that_comes_at_a_death_nobody_gets_in(seed: int) -> None:
 
 def test_all_fleets_of_these_runs() -> None:
     """In one, for the mutant that is found by them."""
-    for seed in (53, 43, 46):
+    for seed in (163, 178, 504):
         play(from_seed(seed, more=(Trouble.FLEET,)))
