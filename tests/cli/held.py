@@ -11,7 +11,7 @@ import os
 import signal
 import sys
 import threading
-from typing import Any
+from typing import Any, ClassVar
 
 from consul_lock_cli.child import Child
 from consul_lock_cli.hold import Hold
@@ -29,6 +29,9 @@ class MadeUp:
 
     token = 1
     lost_reason = None
+    renewal_error = None
+    # Of the connection that it is, too.
+    settings: ClassVar[dict[str, float]] = {"retry_for": 1.0}
     lost = threading.Event()
 
     def __init__(self, moment: str) -> None:
