@@ -13,7 +13,7 @@ import logging
 import random
 import time
 from collections.abc import AsyncIterator, Callable
-from typing import Any
+from typing import Any, TypeVar
 
 from consul_lock._clock import clock
 from consul_lock._connection import client_closed
@@ -39,6 +39,8 @@ from consul_lock.config import Config
 from consul_lock.errors import ConfigError, ConsulLockError, Unavailable
 
 log = logging.getLogger("consul_lock")
+
+T = TypeVar("T")
 
 # Seconds that closing waits for clean-ups under way.
 _CLEAN_UP = 5.0
@@ -72,7 +74,7 @@ class AsyncioDriver:
     def _begin(self) -> None:
         self._http = LoopTransport(self._config, self._holds)
         self._helpers: set[asyncio.Task[Any]] = set()
-        self._calls: dict[asyncio.Task[Any] | None, Job] = {}
+        self._calls: dict[asyncio.Task[Any] | None, Job[Any]] = {}
         self._undoing: set[asyncio.Task[None]] = set()
         self._waits: set[asyncio.Timeout] = set()
         """What ends when the client closes."""
@@ -100,7 +102,7 @@ class AsyncioDriver:
 
     # -- running -------------------------------------------------------------------------
 
-    async def run(self, job: Job) -> Any:
+    async def run(self, job: Job[T]) -> T:
         """Run a flow to its end; after any exception run its clean-up, and raise."""
         self._see_loop()
         me = asyncio.current_task()
@@ -117,7 +119,7 @@ class AsyncioDriver:
         finally:
             self._calls.pop(me, None)
 
-    async def _ask(self, flow: Flow[Any]) -> Any:
+    async def _ask(self, flow: Flow[T]) -> T:
         """A call that leaves nothing which would have to be undone."""
         try:
             return await self._drive(flow)
@@ -139,14 +141,15 @@ class AsyncioDriver:
                 " given; a lock without client= has the one of its loop"
             )
 
-    async def _drive(self, flow: Flow[Any]) -> Any:
+    async def _drive(self, flow: Flow[T]) -> T:
         step, value = flow.send, None
         perform = self._perform
         while True:
             try:
                 effect = step(value)
             except StopIteration as stop:
-                return stop.value
+                result: T = stop.value
+                return result
             try:
                 value = await perform(effect)
                 step = flow.send
@@ -286,7 +289,11 @@ class AsyncioDriver:
     # -- undoing what was cut off ----------------------------------------------------------
 
     async def _clean_up(
-        self, job: Job, unanswered: LoopConnection | None, error: BaseException, patience: float
+        self,
+        job: Job[Any],
+        unanswered: LoopConnection | None,
+        error: BaseException,
+        patience: float,
     ) -> None:
         """In a task of its own: cancelling the caller does not reach it, and is not forgotten."""
         undo = self._undo(job, unanswered)
@@ -298,7 +305,7 @@ class AsyncioDriver:
         if cancelled is not None and not isinstance(error, asyncio.CancelledError):
             raise cancelled from error
 
-    async def _undo(self, job: Job, unanswered: LoopConnection | None) -> None:
+    async def _undo(self, job: Job[Any], unanswered: LoopConnection | None) -> None:
         try:
             await self._undo_once(job, unanswered)
         except asyncio.CancelledError:
@@ -306,7 +313,7 @@ class AsyncioDriver:
             await self._undo_once(job, unanswered)
             raise
 
-    async def _undo_once(self, job: Job, unanswered: LoopConnection | None) -> None:
+    async def _undo_once(self, job: Job[Any], unanswered: LoopConnection | None) -> None:
         assert job.undo is not None
         if unanswered is not None:
             await self._take_in(job.flow, unanswered)

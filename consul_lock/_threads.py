@@ -17,7 +17,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from functools import partial
 from types import FrameType
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from consul_lock._clock import clock
 from consul_lock._connection import Connection, client_closed
@@ -44,6 +44,8 @@ from consul_lock.errors import ConsulLockError
 
 log = logging.getLogger("consul_lock")
 
+T = TypeVar("T")
+
 # Seconds that closing waits for clean-ups under way.
 _CLEAN_UP = 5.0
 
@@ -54,7 +56,7 @@ _open: weakref.WeakSet[ThreadDriver] = weakref.WeakSet()
 class _Call(NamedTuple):
     """A call under way, or one that is still to be undone."""
 
-    job: Job
+    job: Job[Any]
     thread: int
 
 
@@ -119,7 +121,7 @@ class ThreadDriver:
 
     # -- running -------------------------------------------------------------------------
 
-    def run(self, job: Job) -> Any:
+    def run(self, job: Job[T]) -> T:
         """Run a flow to its end; after any exception its clean-up is run, wherever it struck."""
         if job.undo is None:
             return self._ask(job.flow)
@@ -136,7 +138,7 @@ class ThreadDriver:
             self._undo_beside(sys._getframe(), job.grace(error, clock()))
             raise
 
-    def _ask(self, flow: Flow[Any]) -> Any:
+    def _ask(self, flow: Flow[T]) -> T:
         """A call that leaves nothing which would have to be undone."""
         try:
             return self._drive(flow)
@@ -144,14 +146,15 @@ class ThreadDriver:
             self._transport.forget(threading.get_ident())
             raise
 
-    def _drive(self, flow: Flow[Any]) -> Any:
+    def _drive(self, flow: Flow[T]) -> T:
         step, value = flow.send, None
         perform = self._perform
         while True:
             try:
                 effect = step(value)
             except StopIteration as stop:
-                return stop.value
+                result: T = stop.value
+                return result
             try:
                 value = perform(effect)
                 step = flow.send

@@ -6,7 +6,7 @@ import asyncio
 import warnings
 import weakref
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 from consul_lock._asyncio import AsyncioDriver
 from consul_lock._face import is_python_consul, require, require_address
@@ -16,6 +16,8 @@ from consul_lock._protocol.client import ClientCore
 from consul_lock._protocol.flow import Job
 from consul_lock.config import Config
 from consul_lock.errors import ConfigError
+
+T = TypeVar("T")
 
 
 class Client:
@@ -104,7 +106,7 @@ class Client:
         driver.on_fork(lambda: core.forked(driver, identity()))
         driver.on_end(lambda: closing.close(core))
 
-    async def _run(self, job: Job) -> Any:
+    async def _run(self, job: Job[T]) -> T:
         return await self._driver.run(job)
 
     async def close(self) -> None:

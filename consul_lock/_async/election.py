@@ -76,8 +76,7 @@ class Election(LockLike):
 
     async def leader(self) -> Leader | None:
         """Who leads, by Consul's word; None: nobody."""
-        found: Leader | None = await self._client._run(self._core.leader())
-        return found
+        return await self._client._run(self._core.leader())
 
     async def observe(self) -> AsyncGenerator[Leader | None, None]:
         """Yield who leads now, and then each change: another leader, another value, or None.
@@ -89,8 +88,7 @@ class Election(LockLike):
         """
         observer = self._core.observer()
         while True:
-            leader: Leader | None = await self._client._run(observer.next())
-            yield leader
+            yield await self._client._run(observer.next())
 
     async def run(self, fn: Callable[[Self], Coroutine[Any, Any, R]], value: str = "") -> R:
         """Campaign, call ``fn(election)`` while it leads, resign, and return what that returned.

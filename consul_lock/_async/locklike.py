@@ -98,7 +98,7 @@ class LockLike(LockFace):
         before it is in the queue, or when its time is over; `Refused`; `PermissionDenied`.
         Whatever is raised, a cancelled task included, nothing of it is left behind in Consul.
         """
-        return bool(await self._client._run(self._core.acquire(blocking, timeout, self._me())))
+        return await self._client._run(self._core.acquire(blocking, timeout, self._me()))
 
     async def release(self) -> None:
         """Release it, to the next in line if there is one: the hold of the caller, or else the
@@ -115,13 +115,11 @@ class LockLike(LockFace):
 
     async def holder(self) -> Holder | None:
         """Who holds it, by Consul's word; None: nobody."""
-        found: Holder | None = await self._client._run(self._core.holder())
-        return found
+        return await self._client._run(self._core.holder())
 
     async def waiters(self) -> list[Holder]:
         """Who waits for it, in order.  Clients of `consul lock` wait in no line."""
-        found: list[Holder] = await self._client._run(self._core.waiters())
-        return found
+        return await self._client._run(self._core.waiters())
 
     async def guard(self, operations: Iterable[Op]) -> list[Pair]:
         """Carry out operations on keys, all or none, and none without the lock.
@@ -130,10 +128,7 @@ class LockLike(LockFace):
         cannot happen late.  Returns the keys that were written or read.  Raises `LockLost`,
         `NotHeld`, `Conflict` if an operation was refused.
         """
-        found: list[Pair] = await self._client._run(
-            self._core.guard(operations, clock(), self._me())
-        )
-        return found
+        return await self._client._run(self._core.guard(operations, clock(), self._me()))
 
     def __call__(self, timeout: float | None = None) -> Timed[Self]:
         """For ``async with lock(timeout=5):``, which raises `LockTimeout` after that."""

@@ -56,5 +56,4 @@ class MultiLock(LockLike):
 
     async def holders(self) -> dict[str, Holder]:
         """Who holds which of the names, by Consul's word; a name that is free is left out."""
-        found: dict[str, Holder] = await self._client._run(self._core.holders())
-        return found
+        return await self._client._run(self._core.holders())

@@ -69,8 +69,7 @@ class SideLock(LockLike):
 
     async def holders(self) -> list[Holder]:
         """Who holds the read/write lock, whichever side of it, by Consul's word."""
-        found: list[Holder] = await self._client._run(Job(self._core.everybody()))
-        return found
+        return await self._client._run(Job(self._core.everybody()))
 
 
 class ReadLock(SideLock):

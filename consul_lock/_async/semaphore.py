@@ -62,7 +62,7 @@ class Semaphore(LockLike):
         as `Lock.acquire` does; `ConfigError` for more slots than there are, or more than 30;
         `Conflict` if others use another limit.
         """
-        return bool(await self._client._run(self._core.acquire(blocking, timeout, self._me(), n)))
+        return await self._client._run(self._core.acquire(blocking, timeout, self._me(), n))
 
     def __call__(self, timeout: float | None = None, n: int = 1) -> Timed[Self]:
         """For ``async with semaphore(timeout=5, n=2):``, which raises `LockTimeout` after that."""
@@ -70,8 +70,7 @@ class Semaphore(LockLike):
 
     async def holders(self) -> list[Holder]:
         """Who holds it, by Consul's word, in the order of their coming."""
-        found: list[Holder] = await self._client._run(Job(self._core.everybody()))
-        return found
+        return await self._client._run(Job(self._core.everybody()))
 
     async def slots(self) -> tuple[int, ...]:
         """The numbers of our slots, from 0 to ``limit`` - 1: to pick one of so many devices or
@@ -86,8 +85,7 @@ class Semaphore(LockLike):
         never asks pays nothing.  Raises `NotHeld`, `LockLost`, `Unavailable`; `ConfigError` for
         a hold of more than 15 slots; `Conflict` if keys that nobody holds are in the way.
         """
-        found: tuple[int, ...] = await self._client._run(self._core.slots(clock(), self._me()))
-        return found
+        return await self._client._run(self._core.slots(clock(), self._me()))
 
     async def resize(self, limit: int) -> None:
         """Change the limit for everybody, and let in who fits in then.

@@ -37,21 +37,18 @@ class Survey:
         It is Consul's kind of prefix: "job" finds "job", "jobs" and "jobs/a", "jobs/" finds
         "jobs" and what is below it.  One read, of everything that is there.
         """
-        found: list[Status] = await self._client._run(self._core.below(prefix))
-        return found
+        return await self._client._run(self._core.below(prefix))
 
     async def overview(self, prefix: str = "") -> Overview:
         """What `below` finds, and the records of cron guards, in the same read.
 
         Those are not held, and so not among the others.  What is no record is a `CronProblem`.
         """
-        found: Overview = await self._client._run(self._core.overview(prefix))
-        return found
+        return await self._client._run(self._core.overview(prefix))
 
     async def status(self, name: str) -> Status:
         """One name.  A lock on exactly one key is found by that key."""
-        found: Status = await self._client._run(self._core.status(name))
-        return found
+        return await self._client._run(self._core.status(name))
 
     async def watch(self, name: str, timeout: float | None = None) -> AsyncGenerator[Status, None]:
         """Yield the status of a name, and then each change of it, for ``timeout`` seconds.
@@ -83,8 +80,7 @@ class Survey:
 
         One request, and one for each node.
         """
-        found: dict[str, SessionStatus] = await self._client._run(self._core.sessions(ids))
-        return found
+        return await self._client._run(self._core.sessions(ids))
 
     async def destroy(self, session: str) -> None:
         """End a session, and so take away all that is held with it: how to break a lock.
@@ -103,16 +99,14 @@ class Survey:
         None: the token may not write below the name, so nothing was noted, or somebody else has
         noted this break already.  The session is destroyed all the same.
         """
-        made: Break | None = await self._client._run(self._core.break_hold(name, session, reason))
-        return made
+        return await self._client._run(self._core.break_hold(name, session, reason))
 
     async def break_of(self, name: str, session: str) -> Break | None:
         """Who took away the hold that this session had of a name; None: that is not noted.
 
         For whoever got `LockLost`, and wants to know why.
         """
-        found: Break | None = await self._client._run(self._core.break_of(name, session))
-        return found
+        return await self._client._run(self._core.break_of(name, session))
 
     async def remove(self, status: Status, *, force: bool = False) -> bool:
         """Delete the key of a name, if it still is as it was seen; False: it is not.
@@ -121,7 +115,7 @@ class Survey:
         for what is held or foreign.  ``force=True`` deletes it under a holder, too: its session
         stays alive, there is no lock-delay, and the next one enters at once.
         """
-        return bool(await self._client._run(self._core.remove(status, force)))
+        return await self._client._run(self._core.remove(status, force))
 
     async def leftovers(self, prefix: str = "") -> list[Leftover]:
         """What those who died have left below a prefix: keys that nobody holds.
@@ -129,8 +123,7 @@ class Survey:
         Whoever comes to a name takes away what is left of it, so most of it is of names that
         nobody uses any more.  Of a token that does not see all keys nothing is found.
         """
-        found: list[Leftover] = await self._client._run(self._core.leftovers(prefix))
-        return found
+        return await self._client._run(self._core.leftovers(prefix))
 
     async def clean(self, leftovers: Iterable[Leftover]) -> list[Cleaned]:
         """Take away what `leftovers` has found: what became of each.
@@ -138,5 +131,4 @@ class Survey:
         Never sooner than a lock-delay allows, and never what somebody has come to meanwhile.
         Records of cron jobs and notes of breaks are not touched.
         """
-        cleaned: list[Cleaned] = await self._client._run(self._core.clean(leftovers))
-        return cleaned
+        return await self._client._run(self._core.clean(leftovers))

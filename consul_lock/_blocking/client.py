@@ -7,7 +7,7 @@ import os
 import threading
 import warnings
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 from consul_lock._face import is_python_consul, require, require_address
 from consul_lock._identity import identity
@@ -16,6 +16,8 @@ from consul_lock._protocol.client import ClientCore
 from consul_lock._protocol.flow import Job
 from consul_lock._threads import ThreadDriver, close_all
 from consul_lock.config import Config
+
+T = TypeVar("T")
 
 
 class Client:
@@ -104,7 +106,7 @@ class Client:
         driver.on_fork(lambda: core.forked(driver, identity()))
         driver.on_end(lambda: closing.close(core))
 
-    def _run(self, job: Job) -> Any:
+    def _run(self, job: Job[T]) -> T:
         return self._driver.run(job)
 
     def close(self) -> None:

@@ -23,16 +23,14 @@ class CronRecords:
 
         What is no record, or one of a newer version, is a `CronProblem`.
         """
-        found: list[CronRecord | CronProblem] = self._client._run(self._core.below(prefix))
-        return found
+        return self._client._run(self._core.below(prefix))
 
     def record(self, name: str) -> CronRecord | None:
         """The record of a name, with its history; None: there is none.
 
         Raises `Conflict` for what is no record, or one of a newer version.
         """
-        found: CronRecord | None = self._client._run(self._core.record(name))
-        return found
+        return self._client._run(self._core.record(name))
 
     def pause(
         self, name: str, duration: float | None = None, *, reason: str = "", by: str | None = None
@@ -41,12 +39,11 @@ class CronRecords:
 
         A run that is under way goes on.  ``by`` is who did it (None: user and host).
         """
-        written: CronRecord = self._client._run(self._core.pause(name, duration, reason, by))
-        return written
+        return self._client._run(self._core.pause(name, duration, reason, by))
 
     def resume(self, name: str, *, by: str | None = None) -> bool:
         """End a pause; False: there was none.  What was missed is not made up for."""
-        return bool(self._client._run(self._core.resume(name, by)))
+        return self._client._run(self._core.resume(name, by))
 
     def reset(
         self,
@@ -65,5 +62,4 @@ class CronRecords:
         what it remembered is lost.  None: there is no record.  Raises `ConfigError` for an ID where
         times are.
         """
-        written: CronRecord | None = self._client._run(self._core.reset(name, slot, by, force))
-        return written
+        return self._client._run(self._core.reset(name, slot, by, force))

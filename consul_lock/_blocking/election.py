@@ -74,8 +74,7 @@ class Election(LockLike):
 
     def leader(self) -> Leader | None:
         """Who leads, by Consul's word; None: nobody."""
-        found: Leader | None = self._client._run(self._core.leader())
-        return found
+        return self._client._run(self._core.leader())
 
     def observe(self) -> Generator[Leader | None, None, None]:
         """Yield who leads now, and then each change: another leader, another value, or None.
@@ -87,8 +86,7 @@ class Election(LockLike):
         """
         observer = self._core.observer()
         while True:
-            leader: Leader | None = self._client._run(observer.next())
-            yield leader
+            yield self._client._run(observer.next())
 
     def run(self, fn: Callable[[Self], R], value: str = "") -> R:
         """Campaign, call ``fn(election)`` while it leads, resign, and return what that returned.

@@ -62,7 +62,7 @@ class LockLike(LockFace):
         before it is in the queue, or when its time is over; `Refused`; `PermissionDenied`.
         Whatever is raised, Ctrl-C included, nothing of it is left behind in Consul.
         """
-        return bool(self._client._run(self._core.acquire(blocking, timeout, self._me())))
+        return self._client._run(self._core.acquire(blocking, timeout, self._me()))
 
     def release(self) -> None:
         """Release it, to the next in line if there is one: the hold of the caller, or else the
@@ -79,13 +79,11 @@ class LockLike(LockFace):
 
     def holder(self) -> Holder | None:
         """Who holds it, by Consul's word; None: nobody."""
-        found: Holder | None = self._client._run(self._core.holder())
-        return found
+        return self._client._run(self._core.holder())
 
     def waiters(self) -> list[Holder]:
         """Who waits for it, in order.  Clients of `consul lock` wait in no line."""
-        found: list[Holder] = self._client._run(self._core.waiters())
-        return found
+        return self._client._run(self._core.waiters())
 
     def guard(self, operations: Iterable[Op]) -> list[Pair]:
         """Carry out operations on keys, all or none, and none without the lock.
@@ -95,8 +93,7 @@ class LockLike(LockFace):
         `NotHeld`, `Conflict` if an operation was refused.
         """
         job = self._core.guard(operations, clock(), self._me())
-        found: list[Pair] = self._client._run(job)
-        return found
+        return self._client._run(job)
 
     def __call__(self, timeout: float | None = None) -> Timed[Self]:
         """For ``with lock(timeout=5):``, which raises `LockTimeout` after that."""

@@ -57,5 +57,4 @@ class MultiLock(LockLike):
 
     def holders(self) -> dict[str, Holder]:
         """Who holds which of the names, by Consul's word; a name that is free is left out."""
-        found: dict[str, Holder] = self._client._run(self._core.holders())
-        return found
+        return self._client._run(self._core.holders())

@@ -66,8 +66,7 @@ class SideLock(LockLike):
 
     def holders(self) -> list[Holder]:
         """Who holds the read/write lock, whichever side of it, by Consul's word."""
-        found: list[Holder] = self._client._run(Job(self._core.everybody()))
-        return found
+        return self._client._run(Job(self._core.everybody()))
 
 
 class ReadLock(SideLock):

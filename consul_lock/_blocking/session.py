@@ -50,7 +50,7 @@ class Session:
     def open(self) -> str:
         """Create it now; else that is done at its first use.  Returns the id."""
         session = self._client._run(self._core.opened())
-        return str(session.id)
+        return session.id
 
     def close(self) -> None:
         """Destroy it.  Locks that are held with it are lost."""

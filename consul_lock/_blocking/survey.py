@@ -37,21 +37,18 @@ class Survey:
         It is Consul's kind of prefix: "job" finds "job", "jobs" and "jobs/a", "jobs/" finds
         "jobs" and what is below it.  One read, of everything that is there.
         """
-        found: list[Status] = self._client._run(self._core.below(prefix))
-        return found
+        return self._client._run(self._core.below(prefix))
 
     def overview(self, prefix: str = "") -> Overview:
         """What `below` finds, and the records of cron guards, in the same read.
 
         Those are not held, and so not among the others.  What is no record is a `CronProblem`.
         """
-        found: Overview = self._client._run(self._core.overview(prefix))
-        return found
+        return self._client._run(self._core.overview(prefix))
 
     def status(self, name: str) -> Status:
         """One name.  A lock on exactly one key is found by that key."""
-        found: Status = self._client._run(self._core.status(name))
-        return found
+        return self._client._run(self._core.status(name))
 
     def watch(self, name: str, timeout: float | None = None) -> Generator[Status, None, None]:
         """Yield the status of a name, and then each change of it, for ``timeout`` seconds.
@@ -82,8 +79,7 @@ class Survey:
 
         One request, and one for each node.
         """
-        found: dict[str, SessionStatus] = self._client._run(self._core.sessions(ids))
-        return found
+        return self._client._run(self._core.sessions(ids))
 
     def destroy(self, session: str) -> None:
         """End a session, and so take away all that is held with it: how to break a lock.
@@ -102,16 +98,14 @@ class Survey:
         None: the token may not write below the name, so nothing was noted, or somebody else has
         noted this break already.  The session is destroyed all the same.
         """
-        made: Break | None = self._client._run(self._core.break_hold(name, session, reason))
-        return made
+        return self._client._run(self._core.break_hold(name, session, reason))
 
     def break_of(self, name: str, session: str) -> Break | None:
         """Who took away the hold that this session had of a name; None: that is not noted.
 
         For whoever got `LockLost`, and wants to know why.
         """
-        found: Break | None = self._client._run(self._core.break_of(name, session))
-        return found
+        return self._client._run(self._core.break_of(name, session))
 
     def remove(self, status: Status, *, force: bool = False) -> bool:
         """Delete the key of a name, if it still is as it was seen; False: it is not.
@@ -120,7 +114,7 @@ class Survey:
         for what is held or foreign.  ``force=True`` deletes it under a holder, too: its session
         stays alive, there is no lock-delay, and the next one enters at once.
         """
-        return bool(self._client._run(self._core.remove(status, force)))
+        return self._client._run(self._core.remove(status, force))
 
     def leftovers(self, prefix: str = "") -> list[Leftover]:
         """What those who died have left below a prefix: keys that nobody holds.
@@ -128,8 +122,7 @@ class Survey:
         Whoever comes to a name takes away what is left of it, so most of it is of names that
         nobody uses any more.  Of a token that does not see all keys nothing is found.
         """
-        found: list[Leftover] = self._client._run(self._core.leftovers(prefix))
-        return found
+        return self._client._run(self._core.leftovers(prefix))
 
     def clean(self, leftovers: Iterable[Leftover]) -> list[Cleaned]:
         """Take away what `leftovers` has found: what became of each.
@@ -137,5 +130,4 @@ class Survey:
         Never sooner than a lock-delay allows, and never what somebody has come to meanwhile.
         Records of cron jobs and notes of breaks are not touched.
         """
-        cleaned: list[Cleaned] = self._client._run(self._core.clean(leftovers))
-        return cleaned
+        return self._client._run(self._core.clean(leftovers))

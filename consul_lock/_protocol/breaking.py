@@ -40,7 +40,7 @@ class Breaking:
         self._keeper = ""
         """The session that holds the note."""
 
-    def job(self) -> Job:
+    def job(self) -> Job[Break | None]:
         """Break it: what was noted, or None if our token may not write there."""
         return Job(self._break(), self._forget)
 

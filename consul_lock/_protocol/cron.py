@@ -38,12 +38,14 @@ class CronCore:
         self.name = name
         self.plan = plan
 
-    def claim(self, lock: RunLock | None, at: float | None, owner: Any) -> tuple[Claim, Job]:
+    def claim(
+        self, lock: RunLock | None, at: float | None, owner: Any
+    ) -> tuple[Claim, Job[CronRun[Any]]]:
         """Claim a slot.  The result is a `CronRun`."""
         claim = Claim(self.client, self.name, self.plan, lock, owner)
         return claim, Job(claim.flow(at), lambda: _undo(claim))
 
-    def leave(self, claim: Claim, run: CronRun[Any], error: BaseException | None) -> Job:
+    def leave(self, claim: Claim, run: CronRun[Any], error: BaseException | None) -> Job[None]:
         """The end of the block: record how it ended, and let go of the run lock."""
         end = Ending(claim, run, error)
         return Job(end.flow(), end.undo)
@@ -63,7 +65,7 @@ class Ending:
         self._claim = claim
         self._run = run
         self._error = error
-        self._release: Job | None = None
+        self._release: Job[None] | None = None
 
     def flow(self) -> Flow[None]:
         """Record it, then let go; raises `LockLost` if the lock was lost and nothing else was

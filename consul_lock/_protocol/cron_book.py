@@ -35,7 +35,7 @@ class CronBook:
     def __init__(self, client: ClientCore) -> None:
         self._client = client
 
-    def below(self, prefix: str) -> Job:
+    def below(self, prefix: str) -> Job[list[CronRecord | CronProblem]]:
         """All records of names that begin with a prefix."""
         prefix = checked_prefix(prefix)
         return Job(patiently(self._client, lambda: self._below(prefix)))
@@ -44,7 +44,7 @@ class CronBook:
         found = yield from self._client.wire.tree(prefix)
         return cron_change.below(prefix, found.pairs)
 
-    def record(self, name: str) -> Job:
+    def record(self, name: str) -> Job[CronRecord | None]:
         """One record; None: there is none."""
         return Job(self._record(_checked(name)))
 
@@ -54,7 +54,9 @@ class CronBook:
 
         return (yield from patiently(self._client, once))
 
-    def pause(self, name: str, duration: float | None, reason: str, by: str | None) -> Job:
+    def pause(
+        self, name: str, duration: float | None, reason: str, by: str | None
+    ) -> Job[CronRecord]:
         """Let nothing be run."""
         if duration is not None and not 0 < number("duration", duration) <= PAUSE_MOST:
             raise ConfigError(f"duration={duration!r} is out of range: up to {PAUSE_MOST:g} s")
@@ -73,7 +75,7 @@ class CronBook:
         assert written is not None
         return written
 
-    def resume(self, name: str, by: str | None) -> Job:
+    def resume(self, name: str, by: str | None) -> Job[bool]:
         """End a pause.  The result is False if there was none."""
         return Job(self._resume(_checked(name), self._who(by)))
 
@@ -86,7 +88,9 @@ class CronBook:
         )
         return written is not None
 
-    def reset(self, name: str, slot: str | float | None, by: str | None, force: bool) -> Job:
+    def reset(
+        self, name: str, slot: str | float | None, by: str | None, force: bool
+    ) -> Job[CronRecord | None]:
         """Forget which slot was last, or say which it was."""
         last = None
         if slot is not None:

@@ -69,13 +69,13 @@ class ElectionCore(LockCore):
         made.about = self._silent
         return made
 
-    def campaign(self, value: str, timeout: float | None, owner: Any) -> Job:
+    def campaign(self, value: str, timeout: float | None, owner: Any) -> Job[None]:
         """Lead, with this value, or raise `LockTimeout`."""
         wait = waiting_time(True, timeout)
         attempt = self.attempt(owner, wait != 0)
         attempt.about = self._saying(value)
         job = self.acquiring(attempt, wait)
-        return job._replace(flow=self._campaign(self.had(job, timeout)))
+        return Job(self._campaign(self.had(job, timeout)), job.undo, job.limit)
 
     def patience_of(self, attempt: Attempt, wait: float | None) -> Patience:
         """A candidate without a limit goes on for ever, once Consul has answered: what it is to do
@@ -96,7 +96,7 @@ class ElectionCore(LockCore):
 
     # -- leading -------------------------------------------------------------------------------
 
-    def proclaim(self, value: str, now: float, owner: Any) -> Job:
+    def proclaim(self, value: str, now: float, owner: Any) -> Job[None]:
         """Say something else.  Errors of the server are ridden out while it leads."""
         about = self._saying(value)
         hold = self.ensure(now, owner)
@@ -145,7 +145,7 @@ class ElectionCore(LockCore):
             return self.lost_error(hold)
         return NotHeld(f"{self.name!r} was resigned meanwhile", key=self.key)
 
-    def conclude(self, owner: Any) -> Job:
+    def conclude(self, owner: Any) -> Job[bool]:
         """Resign after a term of office.  The result is False if it was lost before."""
         resigning = self.release_own(owner)
         return Job(self._conclude(resigning.flow, owner), resigning.undo)
@@ -161,7 +161,7 @@ class ElectionCore(LockCore):
             return hold is None or hold.state is not State.LOST
         return True
 
-    def abandon(self, owner: Any, error: BaseException) -> Job:
+    def abandon(self, owner: Any, error: BaseException) -> Job[None]:
         """Resign after a term of office that this exception has ended."""
         return self.after(error, self.release_own(owner))
 
@@ -171,7 +171,7 @@ class ElectionCore(LockCore):
 
     # -- watching ------------------------------------------------------------------------------
 
-    def leader(self) -> Job:
+    def leader(self) -> Job[Leader | None]:
         """Who leads, by Consul's word; None: nobody."""
         return Job(self._leader())
 

@@ -16,7 +16,7 @@ Two laws:
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Mapping
-from typing import Any, NamedTuple, Protocol, TypeVar
+from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 
 from consul_lock.errors import Unavailable
 
@@ -132,10 +132,10 @@ Effect = Request | Batch | Sleep | Now | Wall | Wait | Spawn | Call | Warn
 Flow = Generator[Effect, Any, T]
 
 
-class Job(NamedTuple):
+class Job(NamedTuple, Generic[T]):
     """A flow, and how to clean up after it if it ends in any exception."""
 
-    flow: Flow[Any]
+    flow: Flow[T]
     undo: Callable[[], Flow[None]] | None = None
     limit: Callable[[], float | None] = lambda: None
     """Until when (driver's clock) the caller waits for anything at all; None: no limit."""

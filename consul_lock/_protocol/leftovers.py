@@ -154,7 +154,7 @@ class Cleaning:
         self._chosen = sorted(chosen, key=lambda each: (each.name, _ORDER.index(each.what)))
         self._session = ""
 
-    def job(self) -> Job:
+    def job(self) -> Job[list[Cleaned]]:
         """Take them away: what became of each."""
         return Job(self._clean(), self._end)
 

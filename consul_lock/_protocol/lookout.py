@@ -55,11 +55,11 @@ class Lookout:
         """The highest index that was seen: what is below it is an old picture."""
         self._shown: list[Status] | None = None
 
-    def next(self) -> Job:
+    def next(self) -> Job[Status | None]:
         """The status of the one name, once it is another than shown last; None: time is over."""
         return Job(self._next())
 
-    def news(self) -> Job:
+    def news(self) -> Job[list[Change] | None]:
         """What has happened since the last call, once it is something; None: time is over."""
         return Job(self._news())
 

@@ -96,7 +96,7 @@ class MultiLockCore(Primitive):
         held = yield from self._held()
         return next(iter(held.values()), None)
 
-    def holders(self) -> Job:
+    def holders(self) -> Job[dict[str, Holder]]:
         """Who holds which of the locks, by name."""
         return Job(self._held())
 

@@ -54,7 +54,7 @@ class Observer:
         self._shown: Any = ...
         """What tells the leader that was shown last from others; at first from all."""
 
-    def next(self) -> Job:
+    def next(self) -> Job[Leader | None]:
         """The leader, once it is another one, or says something else, than shown last."""
         patience = Patience(self._client)
         return Job(patience.bound(self._next(patience)))

@@ -143,12 +143,12 @@ class Primitive(ABC):
 
     # -- acquiring -----------------------------------------------------------------------
 
-    def acquire(self, blocking: bool, timeout: float | None, owner: Any, n: int = 1) -> Job:
+    def acquire(self, blocking: bool, timeout: float | None, owner: Any, n: int = 1) -> Job[bool]:
         """Acquire.  The result is whether it was had."""
         wait = waiting_time(blocking, timeout)
         return self.acquiring(self.attempt(owner, wait != 0, n), wait)
 
-    def acquiring(self, attempt: Attempt, wait: float | None) -> Job:
+    def acquiring(self, attempt: Attempt, wait: float | None) -> Job[bool]:
         """Acquire with an attempt that was made before."""
         return Job(
             acquire(self, attempt, wait),
@@ -169,16 +169,16 @@ class Primitive(ABC):
             name=self.name,
         )
 
-    def enter(self, timeout: float | None, owner: Any, n: int = 1) -> Job:
+    def enter(self, timeout: float | None, owner: Any, n: int = 1) -> Job[None]:
         """Acquire, or raise `LockTimeout`."""
         job = self.acquire(True, timeout, owner, n)
-        return job._replace(flow=self._enter(job, timeout, owner))
+        return Job(self._enter(job, timeout, owner), job.undo, job.limit)
 
-    def _enter(self, job: Job, timeout: float | None, owner: Any) -> Flow[None]:
+    def _enter(self, job: Job[bool], timeout: float | None, owner: Any) -> Flow[None]:
         yield from self.had(job, timeout)
         self.entered_by(owner)
 
-    def had(self, job: Job, timeout: float | None) -> Flow[None]:
+    def had(self, job: Job[bool], timeout: float | None) -> Flow[None]:
         """Acquire, or raise `LockTimeout`, which says who is in the way."""
         if (yield from job.flow):
             return
@@ -235,24 +235,24 @@ class Primitive(ABC):
 
     # -- releasing -----------------------------------------------------------------------
 
-    def release(self, owner: Any) -> Job:
+    def release(self, owner: Any) -> Job[None]:
         """Release.  Raises `NotHeld`, or `LockLost` if it was lost before."""
         return self.give_back(Release(owner, lambda: self.released_by(owner)))
 
-    def release_own(self, owner: Any) -> Job:
+    def release_own(self, owner: Any) -> Job[None]:
         """The same, but nothing that anybody else has acquired."""
         return self.give_back(Release(owner, lambda: self.owners.last(owner)))
 
-    def give_back(self, call: Release) -> Job:
+    def give_back(self, call: Release) -> Job[None]:
         """Release what the call finds."""
         return Job(release(self, call), lambda: undo_release(self, call.hold))
 
-    def leave(self, owner: Any, error: BaseException | None) -> Job:
+    def leave(self, owner: Any, error: BaseException | None) -> Job[None]:
         """The end of a ``with`` block; if an exception ended it, that is the story."""
         job = self.give_back(Release(owner, lambda: self.left_by(owner), ends_block=True))
         return job if error is None else self.after(error, job)
 
-    def after(self, error: BaseException, job: Job) -> Job:
+    def after(self, error: BaseException, job: Job[None]) -> Job[None]:
         """Give it back after a body that failed with this exception, which goes on; that the
         lock was lost as well is a note of it."""
         return Job(quietly(job, error), job.undo)
@@ -290,14 +290,14 @@ class Primitive(ABC):
             raise self.lost_error(hold)
         return hold
 
-    def guard(self, operations: Iterable[Op], now: float, owner: Any) -> Job:
+    def guard(self, operations: Iterable[Op], now: float, owner: Any) -> Job[list[Pair]]:
         """Write to Consul in a transaction that is refused without the lock."""
         return Job(guard(self, self.ensure(now, owner), tuple(operations)))
 
-    def holder(self) -> Job:
+    def holder(self) -> Job[Holder | None]:
         """Who holds it by Consul's word; None: nobody."""
         return Job(self.who())
 
-    def waiters(self) -> Job:
+    def waiters(self) -> Job[list[Holder]]:
         """Who is in line, in order."""
         return Job(self.line())

@@ -131,7 +131,7 @@ def finish(lock: Primitive, hold: Hold, now: float) -> None:
     lock.client.note(lock.key, crowded=hold.crowded)
 
 
-def quietly(job: Job, error: BaseException | None = None) -> Flow[None]:
+def quietly(job: Job[None], error: BaseException | None = None) -> Flow[None]:
     """Run a job whose errors would hide a better exception; a loss becomes a note of that."""
     failed: ConsulLockError | None = None
     try:

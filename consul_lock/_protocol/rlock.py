@@ -41,7 +41,7 @@ class RLockCore(LockCore):
         # In a forked child it is the parent's, and the child waits for it like others.
         return None if hold is None or hold.reason is LossReason.FORKED else hold
 
-    def acquire(self, blocking: bool, timeout: float | None, owner: Any, n: int = 1) -> Job:
+    def acquire(self, blocking: bool, timeout: float | None, owner: Any, n: int = 1) -> Job[bool]:
         hold = self._own(owner)
         if hold is None:
             return super().acquire(blocking, timeout, owner, n)
@@ -56,7 +56,7 @@ class RLockCore(LockCore):
         self._levels.setdefault(hold, []).append(level)
         return True
 
-    def give_back(self, call: Release) -> Job:
+    def give_back(self, call: Release) -> Job[None]:
         hold = self._own(call.owner)
         levels = self._levels.get(hold) if hold else None
         if hold is None or not levels:

@@ -29,7 +29,7 @@ class SideCore(HoldersCore):
     def spots(self) -> tuple[Spot, ...]:
         return (Spot(READ_WRITE, self.name, self._mode, ALL),)
 
-    def downgrade(self, now: float, owner: Any) -> Job:
+    def downgrade(self, now: float, owner: Any) -> Job[None]:
         """Make a held write lock a read lock, with no moment between in which it is neither."""
         return Job(self._downgrade(self.ensure(now, owner)))
 

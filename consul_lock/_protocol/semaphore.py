@@ -49,11 +49,11 @@ class SemaphoreCore(HoldersCore):
             )
         return super().attempt(owner, blocking, n)
 
-    def slots(self, now: float, owner: Any) -> Job:
+    def slots(self, now: float, owner: Any) -> Job[tuple[int, ...]]:
         """The numbers of the slots of the caller's hold.  Raises `NotHeld` or `LockLost`."""
         return Job(numbers(self, self.ensure(now, owner)))
 
-    def resize(self, limit: int) -> Job:
+    def resize(self, limit: int) -> Job[None]:
         """Change the limit, and let in who fits in then.  Whoever is in stays in."""
         return Job(self._resize(checked("limit", limit, LIMIT_MOST)))
 

@@ -33,7 +33,7 @@ class SharedSession:
         self.client.pool.condemn(made)
         return kept
 
-    def close(self) -> Job:
+    def close(self) -> Job[None]:
         """Destroy it.  Locks still held with it are lost."""
         return Job(self._close())
 
@@ -42,7 +42,7 @@ class SharedSession:
         if session is not None and not session.gone:
             yield from self.client.end(session)
 
-    def opened(self) -> Job:
+    def opened(self) -> Job[Session]:
         """Open it now, to see early that it can be had."""
         return Job(self.open(), self._undo)
 

@@ -9,8 +9,9 @@ from consul_lock._protocol import health, names, note
 from consul_lock._protocol.breaking import Breaking
 from consul_lock._protocol.client import ClientCore
 from consul_lock._protocol.flow import Flow, Job
-from consul_lock._protocol.glance import below, one, overview
-from consul_lock._protocol.leftovers import Cleaning, Leftover, leftovers
+from consul_lock._protocol.glance import Overview, below, one, overview
+from consul_lock._protocol.health import SessionStatus
+from consul_lock._protocol.leftovers import Cleaned, Cleaning, Leftover, leftovers
 from consul_lock._protocol.lookout import Lookout
 from consul_lock._protocol.note import Break
 from consul_lock._protocol.persist import patiently
@@ -28,17 +29,17 @@ class SurveyCore:
     def __init__(self, client: ClientCore) -> None:
         self._client = client
 
-    def below(self, prefix: str) -> Job:
+    def below(self, prefix: str) -> Job[list[Status]]:
         """All names that begin with a prefix."""
         prefix = checked_prefix(prefix)
         return self._job(lambda: below(self._client, prefix))
 
-    def overview(self, prefix: str) -> Job:
+    def overview(self, prefix: str) -> Job[Overview]:
         """The same, and the records of cron guards."""
         prefix = checked_prefix(prefix)
         return self._job(lambda: overview(self._client, prefix))
 
-    def status(self, name: str) -> Job:
+    def status(self, name: str) -> Job[Status]:
         """One name."""
         name = checked_name(name)
         return self._job(lambda: one(self._client, name))
@@ -53,28 +54,28 @@ class SurveyCore:
             return self.lookout(prefix, timeout)
         return Lookout(self._client, checked_prefix(prefix), waiting_time(True, timeout))
 
-    def sessions(self, ids: Iterable[str]) -> Job:
+    def sessions(self, ids: Iterable[str]) -> Job[dict[str, SessionStatus]]:
         """What Consul says of sessions."""
         if isinstance(ids, str):
             raise ConfigError(f"sessions({ids!r}): one string; give a list of ids: [{ids!r}]")
         wanted = tuple(ids)
         return self._job(lambda: health.sessions(self._client.wire, wanted))
 
-    def destroy(self, session: str) -> Job:
+    def destroy(self, session: str) -> Job[None]:
         """End a session."""
         session = health.session_id(session)
         return self._job(lambda: self._client.wire.destroy(session))
 
-    def break_hold(self, name: str, session: str, reason: str) -> Job:
+    def break_hold(self, name: str, session: str, reason: str) -> Job[Break | None]:
         """End a session, having noted who did it and why."""
         return Breaking(self._client, checked_name(name), session, reason).job()
 
-    def break_of(self, name: str, session: str) -> Job:
+    def break_of(self, name: str, session: str) -> Job[Break | None]:
         """The note of who broke a hold."""
         key = note.key(checked_name(name), health.session_id(session))
         return self._job(lambda: break_of(self._client, key))
 
-    def remove(self, seen: Status, force: bool) -> Job:
+    def remove(self, seen: Status, force: bool) -> Job[bool]:
         """Delete a key if it still is as it was seen."""
         if seen.kind == "foreign":
             raise Conflict(
@@ -91,7 +92,7 @@ class SurveyCore:
             )
         return Job(remove(self._client, seen))
 
-    def leftovers(self, prefix: str) -> Job:
+    def leftovers(self, prefix: str) -> Job[list[Leftover]]:
         """What the dead have left below a prefix."""
         prefix = checked_prefix(prefix)
         return self._job(lambda: self._leftovers(prefix))
@@ -100,11 +101,11 @@ class SurveyCore:
         found = yield from self._client.wire.tree(prefix)
         return leftovers(prefix, found)
 
-    def clean(self, chosen: Iterable[Leftover]) -> Job:
+    def clean(self, chosen: Iterable[Leftover]) -> Job[list[Cleaned]]:
         """Take it away."""
         return Cleaning(self._client, chosen).job()
 
-    def _job(self, once: Callable[[], Flow[T]]) -> Job:
+    def _job(self, once: Callable[[], Flow[T]]) -> Job[T]:
         return Job(patiently(self._client, once))
 
 
