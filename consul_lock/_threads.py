@@ -125,10 +125,11 @@ class ThreadDriver:
         """Run a flow to its end; after any exception its clean-up is run, wherever it struck."""
         if job.undo is None:
             return self._ask(job.flow)
-        calls, me = self._calls, threading.get_ident()
+        calls, me, transport = self._calls, threading.get_ident(), self._transport
         if calls:
             self._undo_own(me)
-        self._transport.forget(me)
+        if transport.without_answer:
+            transport.forget(me)
         calls[sys._getframe()] = _Call(job, me)
         try:
             result = self._drive(job.flow)

@@ -57,7 +57,8 @@ class Transport:
         self._polls = deque(range(POLLS))
         self._open: dict[Connection, None] = {}
         self._polling: dict[Connection, None] = {}
-        self._unanswered: dict[Connection, CutOff] = {}
+        self.without_answer: dict[Connection, CutOff] = {}
+        """Writes that were cut off before their answer came; see `finish`."""
         self._ending = False
         self.closed = False
         self._means = Means(
@@ -191,11 +192,13 @@ class Transport:
                 self._discard(connection)
                 raise ClosedBeforeAnswer("the client is closed")
             answer = connection.exchange(data, deadline)
+        except BaseException:
+            if connection.closed:
+                self._open.pop(connection, None)
+            raise
         finally:
             if polls:
                 self._polling.pop(connection, None)
-            if connection.closed:
-                self._open.pop(connection, None)
         self._put(connection)
         return answer
 
@@ -259,18 +262,18 @@ class Transport:
         if cut.request.method == "GET":
             self._discard(connection)
         else:
-            self._unanswered[connection] = cut
+            self.without_answer[connection] = cut
 
     def unanswered(self, thread: int) -> Connection | None:
         """Where a write of this thread was cut off before its answer; see `finish`."""
-        for connection, cut in list(self._unanswered.items()):
+        for connection, cut in list(self.without_answer.items()):
             if cut.caller == thread:
                 return connection
         return None
 
     def finish(self, connection: Connection) -> Any:
         """Wait for the answer to a write that was cut off: the result of the request."""
-        cut = self._unanswered.pop(connection)
+        cut = self.without_answer.pop(connection)
         try:
             answer = connection.finish(cut.deadline)
         except (ClosedBeforeAnswer, TimeoutError) as error:
@@ -281,8 +284,8 @@ class Transport:
 
     def forget(self, thread: int) -> None:
         """Nobody waits for the answer to what was cut off in this thread."""
-        while self._unanswered and (connection := self.unanswered(thread)) is not None:
-            del self._unanswered[connection]
+        while self.without_answer and (connection := self.unanswered(thread)) is not None:
+            del self.without_answer[connection]
             self._discard(connection)
 
     # -- the end ------------------------------------------------------------------------------

@@ -106,7 +106,7 @@ def _begin(lock: Primitive, attempt: Attempt, grant: Grant) -> Flow[bool]:
         if counts:
             attempt.hold = hold
             lock.owners.add(hold)
-            client.holds.add(hold)
+            deadline = client.holds.add(hold)
     if not counts:
         # We were paused for so long that somebody else may hold it by now.
         yield from end_all(lock, attempt, hold.sessions, tidy=lock.leaves_traces)
@@ -116,7 +116,7 @@ def _begin(lock: Primitive, attempt: Attempt, grant: Grant) -> Flow[bool]:
         client.to_look[hold] = None
         if hold.look_at < client.planned:
             client.wake.set()
-    yield from client.watchdog.mind(hold)
+    yield from client.watchdog.mind(hold, deadline)
     if lock.watched:
         yield Spawn(watch(client, hold), "consul-lock-watch")
     return True

@@ -59,6 +59,10 @@ _raw_decode = json.JSONDecoder().raw_decode
 _EXCERPT = 200
 
 
+# What reading a document raises that is not built as expected.
+_MISUNDERSTOOD = (AttributeError, LookupError, TypeError, ValueError)
+
+
 class NotConsul(ConfigError):
     """An answer that no agent of Consul gives.  `Contact` decides what becomes of it."""
 
@@ -214,19 +218,19 @@ def understood(doing: str, build: Callable[[Any], T], document: Any) -> T:
     """What is built of a document, or the error for one that no Consul would send."""
     try:
         return build(document)
-    except (AttributeError, LookupError, TypeError, ValueError) as error:
-        raise NotConsul(
-            f"{doing}: the answer is JSON, but not that of a Consul agent"
-            f" ({excerpt(json.dumps(document).encode())}); does the address point to Consul?"
-        ) from error
+    except _MISUNDERSTOOD as error:
+        raise _not_of_consul(doing, document) from error
+
+
+def _not_of_consul(doing: str, document: Any) -> NotConsul:
+    return NotConsul(
+        f"{doing}: the answer is JSON, but not that of a Consul agent"
+        f" ({excerpt(json.dumps(document).encode())}); does the address point to Consul?"
+    )
 
 
 def _refusals(document: dict[str, Any]) -> tuple[tuple[int, str], ...]:
     return tuple((e["OpIndex"], e["What"]) for e in document.get("Errors") or ())
-
-
-def _results(document: dict[str, Any], to_pair: Callable[[dict[str, Any]], Any]) -> tuple[Any, ...]:
-    return tuple([to_pair(r["KV"]) for r in document["Results"] or () if "KV" in r])
 
 
 def transaction(
@@ -242,9 +246,14 @@ def transaction(
             raise error
         return Outcome(reply.sent, 0, (), errors or ((0, excerpt(reply.body)),))
     check(reply, doing, rule)
-    pairs: tuple[Any, ...] = understood(
-        doing,
-        lambda found: _results(found, to_pair),
-        decode(reply, doing),
-    )
-    return Outcome(reply.sent, max([p.modify_index for p in pairs], default=0), pairs, ())
+    document = decode(reply, doing)
+    pairs, highest = [], 0
+    try:
+        for result in document["Results"] or ():
+            if "KV" in result:
+                found = to_pair(result["KV"])
+                pairs.append(found)
+                highest = max(highest, found.modify_index)
+    except _MISUNDERSTOOD as error:
+        raise _not_of_consul(doing, document) from error
+    return Outcome(reply.sent, highest, tuple(pairs), ())

@@ -66,7 +66,8 @@ class ClientCore:
         self.watchdog = Watchdog(self)
         self.dropped = False
         """Nobody can use it any more, though it was not closed."""
-        self._closed = False
+        self.closed = False
+        """Nothing begins any more."""
         self.remains = Remains(self.wake.set)
         self._crowded: dict[str, None] = {}
         self._signs = 0
@@ -84,15 +85,9 @@ class ClientCore:
         self.holds = Holds()
         self._begin(surroundings, identity)
 
-    @property
-    def closed(self) -> bool:
-        """Nothing begins any more."""
-        return self._closed
-
-    @closed.setter
-    def closed(self, value: bool) -> None:
-        self._closed = value
-        # What runs beside the callers sees it at once.
+    def begin_to_close(self) -> None:
+        """Nothing begins any more, and what runs beside the callers sees it at once."""
+        self.closed = True
         self.wake.set()
         self.watchdog.wake.set()
 

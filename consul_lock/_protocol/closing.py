@@ -42,8 +42,7 @@ def close(client: ClientCore) -> Flow[None]:
     Cut off in the middle, it can be done again from the start: what was done is not there any
     more.
     """
-    client.closed = True
-    client.wake.set()
+    client.begin_to_close()
     client.turns.end()
     client.surroundings.hang_up()
     limit = _Limit((yield from _settle(client)))

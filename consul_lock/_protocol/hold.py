@@ -51,7 +51,7 @@ class Hold:
     def __init__(self, lock: Primitive, grant: Grant, attempt: Attempt) -> None:
         self.lock = lock
         self.key = lock.key
-        self.session = grant.session
+        self.session, self.others = grant.session, grant.others
         self.sessions = (grant.session, *grant.others)
         """All that it is held with: if one of them ends, so does it."""
         self.token = grant.token
@@ -113,15 +113,13 @@ class Hold:
 
         It only ever moves away, which `Holds` relies on.
         """
-        if len(self.sessions) == 1:
-            end = self.session.deadline()
-        else:
-            end = min(session.deadline() for session in self.sessions)
-        unconfirmed = self.unconfirmed
-        if unconfirmed is None or self.state is not State.HELD:
+        end = self.session.deadline()
+        for session in self.others:
+            end = min(end, session.deadline())
+        if self.unconfirmed is None or self.state is not State.HELD:
             # Who has begun to release it works under it no longer, and tries for as long as any.
             return end
-        return min(end, unconfirmed.until)
+        return min(end, self.unconfirmed.until)
 
     def counts(self, now: float) -> bool:
         """Whether it is held at this time, as far as anybody can know without asking Consul."""
@@ -130,7 +128,9 @@ class Hold:
         for session in self.sessions:
             if session.gone:
                 return False
-        return not self.late(now)
+        if now >= self.deadline():
+            self.expired = True  # see `late`
+        return not self.expired
 
     def late(self, now: float) -> bool:
         """Whether its deadline has passed.
@@ -220,8 +220,11 @@ class Holds:
     def __len__(self) -> int:
         return len(self._all)
 
-    def add(self, hold: Hold) -> None:
-        """It is held from now on.  Call this, and `drop`, under the client's mutex."""
+    def add(self, hold: Hold) -> float:
+        """It is held from now on: until when (driver's clock), if no more renewals succeed.
+
+        Call this, and `drop`, under the client's mutex.
+        """
         if len(self._heap) > 2 * len(self._all) + _STALE_MOST:
             living = [(each.deadline(), next(self._order), each) for each in self._all]
             heapq.heapify(living)
@@ -231,7 +234,9 @@ class Holds:
             session.holds[hold] = None
         if hold.unconfirmed is not None:
             self.unconfirmed[hold] = None
-        heapq.heappush(self._heap, (hold.deadline(), next(self._order), hold))
+        deadline = hold.deadline()
+        heapq.heappush(self._heap, (deadline, next(self._order), hold))
+        return deadline
 
     def drop(self, hold: Hold) -> None:
         """It is held no longer, whatever the reason.  Can be repeated."""

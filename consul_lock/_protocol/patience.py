@@ -39,8 +39,8 @@ _PAUSE_MIN = 0.1
 # end it.
 _SERIES = 20.0
 
-# What there are limits for.
-_LIMITED = (Request, Batch, Sleep)
+# What there are limits for, beside a request.
+_LIMITED = (Batch, Sleep)
 
 # Seconds after which the log says that a health check is waited for.
 _CHECK_TOLD = 2.0
@@ -54,6 +54,19 @@ class Patience:
     so threads that began together end together, and a call that begins in the middle of an outage
     has its time, too.
     """
+
+    # What only trouble changes: most calls never have a value of their own.
+    _begun: float | None = None
+    _since: float | None = None
+    """The sending of the first request of this call without a good answer since the last."""
+    _writes: tuple[float, float] | None = None
+    """The same of writes alone, first and last.  Where reads are served and writes are not,
+    each look would otherwise begin the time anew."""
+    _times = 0
+    _last: ConsulLockError | None = None
+    _told = False
+    _late = 0.0
+    """Seconds that requests took which were sent after the end of the call."""
 
     def __init__(
         self,
@@ -74,26 +87,24 @@ class Patience:
         has a place in a queue, which it would lose."""
         self._name = name
         """What it is for, in the log."""
-        self._begun: float | None = None
-        self._since: float | None = None
-        """The sending of the first request of this call without a good answer since the last."""
-        self._writes: tuple[float, float] | None = None
-        """The same of writes alone, first and last.  Where reads are served and writes are not,
-        each look would otherwise begin the time anew."""
-        self._times = 0
-        self._last: ConsulLockError | None = None
-        self._told = False
-        self._late = 0.0
-        """Seconds that requests took which were sent after the end of the call."""
 
-    def bound(self, flow: Flow[T]) -> Flow[T]:
-        """The flow, whose requests and pauses get no more time than is left."""
+    def bound(self, flow: Flow[T]) -> Flow[T]:  # noqa: C901 - see below
+        """The flow, whose requests and pauses get no more time than is left.
+
+        Each step of every acquire and release passes through this one loop, in which a function
+        more can be measured.  What is almost always the case comes first: a request without limits
+        of its own while all is well, the clock, nothing to note.
+        """
         send = flow.send
         step: Any = send
         value: Any = None
-        answers: Any = ()
+        answers: Any = None
+        client = self._client
+        unlimited = self._within is None and client.request_timeout <= client.retry_for
+        asked: tuple[Request, ...] = ()
+        now: float | None = None  # unless an effect came since that may have taken time
+        sent = 0.0
         try:
-            now: float | None = None  # unless an effect came since that may have taken time
             if self._begun is None:
                 now = self._begun = yield Now()
             while True:
@@ -103,25 +114,39 @@ class Patience:
                     result: T = stop.value
                     return result
                 kind = type(effect)
-                asked: tuple[Request, ...] = ()
-                sent = 0.0
                 try:
-                    if kind in _LIMITED:
+                    if kind is Request:
                         if now is None:
                             now = yield Now()
-                        sent = now
-                        effect, asked = self._limit(effect, sent)
-                    value, step = (yield effect), send
-                    if kind is not Wall:
-                        now = value if kind is Now else None
+                        sent, now = now, None
+                        plain = effect.timeout is None and not effect.wait
+                        if not (plain and unlimited and self._is_well()):
+                            effect = self._cut(effect, sent)
+                        asked = (effect,)
+                        value = yield effect
+                        if not self._is_well(sent):
+                            answers = (value,)
+                    elif kind is Now:
+                        value = now = yield effect
+                    elif kind is Wall:
+                        value = yield effect
+                    else:
+                        asked = ()
+                        if kind in _LIMITED:
+                            if now is None:
+                                now = yield Now()
+                            sent = now
+                            effect, asked = self._limit(effect, sent)
+                        value, now = (yield effect), None
+                        if kind is Batch:
+                            answers = value
+                    step = send
                 except BaseException as error:  # noqa: BLE001 - the flow is told of every exception
                     value, step, now = error, flow.throw, None
                     answers = (error,)
-                else:
-                    if kind is not Batch and (not asked or self._is_well(sent)):
-                        continue  # almost always: `Contact` has heard of the answer by itself
-                    answers = value if kind is Batch else (value,)
-                yield from self._note(asked, sent, answers)
+                if answers is not None:  # else `Contact` has heard of the answer by itself
+                    yield from self._note(asked, sent, answers)
+                    asked, sent, answers = (), 0.0, None
         finally:
             # An exception between two effects leaves the flow where it is, until it is collected.
             flow.close()
@@ -196,9 +221,6 @@ class Patience:
 
     def _limit(self, effect: Effect, now: float) -> tuple[Effect, tuple[Request, ...]]:
         """The effect within its limits, and what it asks of Consul."""
-        if type(effect) is Request:
-            request = self._cut(effect, now)
-            return request, (request,)
         match effect:
             case Batch(requests):
                 asked = tuple(self._cut(request, now) for request in requests)
@@ -296,8 +318,11 @@ class Patience:
         """Whether there is no trouble, of this call or of others, and was none since the last good
         answer; nor is a request that was sent then a late one."""
         contact = self._client.contact
-        mine = self._since is None and self._writes is None and not self._is_late(sent)
-        return mine and contact.trouble is None and contact.reached
+        if contact.trouble is not None or not contact.reached:
+            return False
+        if self._since is not None or self._writes is not None:
+            return False
+        return self._within is None or not self._is_late(sent)
 
     def _is_late(self, sent: float) -> bool:
         within, begun = self._within, self._begun

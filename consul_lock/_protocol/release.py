@@ -63,7 +63,6 @@ def release(lock: Primitive, call: Release) -> Flow[None]:
         hold.told = True
     if hold.session.shared and hold.session.uncertain:
         yield from lock.client.end(hold.session)
-    now = yield Now()
     finish(lock, hold, now)
 
 

@@ -51,11 +51,11 @@ class Watchdog:
         self._planned = float("inf")
         self._running = False
 
-    def mind(self, hold: Hold) -> Flow[None]:
+    def mind(self, hold: Hold, deadline: float) -> Flow[None]:
         """From now on the loss of this hold, which is one of the client's, is told in time."""
         if not self._running:
             yield from self._start()
-        elif hold.deadline() < self._planned or _due(hold) < self._planned:
+        elif deadline < self._planned or _due(hold) < self._planned:
             self.wake.set()
 
     def _start(self) -> Flow[None]:

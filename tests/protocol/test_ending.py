@@ -311,7 +311,7 @@ def last_turn(hand: Hand, lock: LockCore) -> None:
     """One turn of the keeper."""
     keeper = Keeper(lock.client).run()
     hand.until(keeper, lambda request: request.path == f"/v1/kv/{BASE}")
-    lock.client.closed = True
+    lock.client.begin_to_close()
     hand.run_from(keeper, Unavailable("reset"))
 
 
@@ -338,7 +338,8 @@ def test_one_time_out_is_all_that_reading_lines_costs_a_turn() -> None:
     keeper = Keeper(client).run()
     hand.until(keeper, lambda request: request.path.endswith("/.queue"))
     hand.sent.clear()
-    hand.frozen_for, client.closed = 3.0, True
+    hand.frozen_for = 3.0
+    client.begin_to_close()
     hand.run_from(keeper, Unavailable("no answer came"))
     assert [request.path for request in hand.sent] == []
 
@@ -349,7 +350,7 @@ def test_a_token_for_the_keys_alone_is_enough_to_verify_them() -> None:
     first, second = two_crowded(hand)
     keeper = Keeper(first.client).run()
     verifying = hand.until(keeper, lambda request: "check-session" in verbs(request))
-    first.client.closed = True
+    first.client.begin_to_close()
     hand.run_failed(keeper, verifying, PermissionDenied("no"))
     assert second.hold is not None
     assert second.hold.lost.is_set()
@@ -382,7 +383,7 @@ def test_a_token_that_may_not_read_one_key_any_more_keeps_the_locks_on_others(
     hand.world.advance(5.0)
     keeper = Keeper(client).run()
     begun = hand.until(keeper, lambda request: "check-session" in verbs(request))
-    client.closed = True
+    client.begin_to_close()
     hand.run_after(keeper, begun)
     after = [lock.hold.deadline() for lock in locks if lock.hold is not None]
     assert [new > old for new, old in zip(after, before, strict=True)] == [True, False, True]

@@ -288,7 +288,7 @@ def test_other_errors_are_raised_at_once() -> None:
 def test_a_closed_client_ends_the_observer() -> None:
     """It does not wait for one that never comes back."""
     answers = Answers()
-    answers.observer._client.closed = True
+    answers.observer._client.begin_to_close()
     with pytest.raises(Unavailable):
         answers.answer(Unavailable("the client is closed"))
 

@@ -135,7 +135,7 @@ def test_it_ends_at_once_when_the_client_is_closed() -> None:
     flow = watchdog_of(hand)
     pause = rest(hand, flow)
     hand.release(lock)
-    lock.client.closed = True
+    lock.client.begin_to_close()
     assert pause.signal.is_set()
     with pytest.raises(StopIteration):
         rest(hand, flow, hand.go_on(flow, pause))
