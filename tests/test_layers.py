@@ -152,6 +152,103 @@ def test_the_command_uses_public_names_only() -> None:
     assert not _offenders(_COMMAND, private)
 
 
+def _modules(folder: Path) -> dict[str, Path]:
+    """Every module below a folder that holds packages, by its dotted name."""
+    return {_module(path): path for path in (_LIBRARY if folder == _ROOT else _COMMAND)}
+
+
+def _arrows(modules: dict[str, Path]) -> dict[str, set[str]]:
+    """What each module imports of these, late and for types as well.
+
+    That to import ``a.b.c`` also runs ``a`` and ``a.b`` is no arrow: nothing of these is used.
+    """
+
+    def reached(name: str) -> str:
+        while name and name not in modules:
+            name = name.rpartition(".")[0]
+        return name
+
+    found = {name: {reached(each) for each in _imports(path)} for name, path in modules.items()}
+    return {name: arrows - {"", name} for name, arrows in found.items()}
+
+
+def _rooms(modules: dict[str, Path]) -> dict[str, dict[str, set[str]]]:
+    """For each package: its modules and packages, and the arrows between them.
+
+    A circle of modules shows as a circle in the innermost package that holds all of it, and one
+    of packages in the package that they are in.  ``__init__`` is a module beside the others.
+    """
+    whole = {
+        name: f"{name}.__init__" if path.name == "__init__.py" else name
+        for name, path in modules.items()
+    }
+    rooms: dict[str, dict[str, set[str]]] = {}
+    for start, ends in _arrows(modules).items():
+        for end in ends:
+            one, other = whole[start].split("."), whole[end].split(".")
+            common = 0
+            while one[common] == other[common]:
+                common += 1
+            room = rooms.setdefault(".".join(one[:common]), {})
+            room.setdefault(one[common], set()).add(other[common])
+    return rooms
+
+
+def _circles(arrows: dict[str, set[str]]) -> list[set[str]]:
+    """The groups in which each can be reached from each other one."""
+
+    def reachable(start: str) -> set[str]:
+        seen: set[str] = set()
+        ahead = [start]
+        while ahead:
+            fresh = arrows.get(ahead.pop(), set()) - seen
+            seen |= fresh
+            ahead.extend(fresh)
+        return seen
+
+    reach = {name: reachable(name) for name in arrows}
+    groups = [{other for other in reach[name] if name in reach.get(other, ())} for name in reach]
+    return [group for at, group in enumerate(groups) if group and group not in groups[:at]]
+
+
+# Circles that are there, by the package that holds them.  None may come, and what is not there
+# any more has to go from this list.
+_PRESENT_CIRCLES = {
+    "consul_lock._protocol": [
+        (
+            "acquire attempt client confirmation document guard hold holder keeper line owners"
+            " patience persist pool primitive release remains session shared turns undo verdict"
+            " watch watchdog"
+        ),
+        "asking contend handover lock queue withdrawal",
+        "dropping gathering multilock",
+        "entering holders leaving lineup pruning sight",
+        "semaphore slots",
+    ],
+    "consul_lock_cli": ["commands completion", "doctor_agent doctor_check doctor_patient"],
+}
+
+
+def test_no_import_goes_round_in_a_circle() -> None:
+    """Neither between modules nor between packages; late imports and those for types count."""
+    found: dict[str, list[str]] = {}
+    for folder in (_ROOT, _ROOT / "cli"):
+        for package, arrows in _rooms(_modules(folder)).items():
+            if circles := _circles(arrows):
+                found[package] = sorted(" ".join(sorted(circle)) for circle in circles)
+    assert found == _PRESENT_CIRCLES
+
+
+def test_the_search_for_circles_finds_them() -> None:
+    """Of two, of three, and of packages whose modules are in none."""
+    assert _circles({"a": {"b"}, "b": {"c"}, "c": set()}) == []
+    assert _circles({"a": {"b"}, "b": {"a", "c"}, "c": {"d"}, "d": {"c"}}) == [
+        {"a", "b"},
+        {"c", "d"},
+    ]
+    assert _circles({"a": {"b"}, "b": {"c"}, "c": {"a"}, "d": {"a"}}) == [{"a", "b", "c"}]
+
+
 _IGNORES = re.compile(r"#\s*(?:type:\s*ignore|noqa|pragma:)", re.IGNORECASE)
 _WITH_REASON = re.compile(
     r"# (?:type: ignore\[[\w, -]+\] # \S"
