@@ -18,7 +18,9 @@ from consul_lock._async.rwlock import ReadLock, ReadWriteLock, WriteLock
 from consul_lock._async.semaphore import Semaphore
 from consul_lock._async.session import Session
 from consul_lock._async.survey import Survey
-from consul_lock._protocol.cron_record import (
+from consul_lock._protocol.consul.models import Pair
+from consul_lock._protocol.cron.decision import CronOutcome
+from consul_lock._protocol.cron.record import (
     CronChange,
     CronPast,
     CronPause,
@@ -26,18 +28,16 @@ from consul_lock._protocol.cron_record import (
     CronRecord,
     CronState,
 )
-from consul_lock._protocol.cron_run import CronRun
-from consul_lock._protocol.cron_verdict import CronOutcome
-from consul_lock._protocol.glance import Overview
-from consul_lock._protocol.guard import Op
-from consul_lock._protocol.health import SessionStatus
+from consul_lock._protocol.cron.run import CronRun
+from consul_lock._protocol.election.observer import Leader
 from consul_lock._protocol.holder import Holder
-from consul_lock._protocol.leftovers import Cleaned, Leftover
-from consul_lock._protocol.lookout import Change
-from consul_lock._protocol.note import Break
-from consul_lock._protocol.observer import Leader
-from consul_lock._protocol.records import Pair
-from consul_lock._protocol.status import Status
+from consul_lock._protocol.primitive.guard import Op
+from consul_lock._protocol.survey.leftovers import Cleaned, Leftover
+from consul_lock._protocol.survey.note import Break
+from consul_lock._protocol.survey.read import Overview
+from consul_lock._protocol.survey.sessions import SessionStatus
+from consul_lock._protocol.survey.status import Status
+from consul_lock._protocol.survey.watch import Change
 from consul_lock._version import __version__
 from consul_lock.errors import (
     AlreadyHeld,

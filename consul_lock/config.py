@@ -14,9 +14,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from consul_lock._address import DEFAULT_HOST, DEFAULT_PORT
-from consul_lock._credentials import TokenFileWarning, check_printable, find_auth, find_token
-from consul_lock._environment import Environment, FilePath
+from consul_lock._config.address import DEFAULT_HOST, DEFAULT_PORT
+from consul_lock._config.credentials import (
+    TokenFileWarning,
+    check_printable,
+    find_auth,
+    find_token,
+)
+from consul_lock._config.environment import Environment, FilePath
 from consul_lock.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -181,9 +186,9 @@ class Config:
         """
         if self.scheme != "https":
             return None
-        from consul_lock import _tls
+        from consul_lock._config import tls
 
-        return _tls.make_context(
+        return tls.make_context(
             ca_cert=self.ca_cert,
             ca_path=self.ca_path,
             client_cert=self.client_cert,

@@ -14,7 +14,7 @@ import pytest
 
 import consul_lock
 from consul_lock import Client, ConfigError, Holder, LossReason, errors
-from consul_lock._protocol.answer import NotConsul
+from consul_lock._protocol.consul.replies import NotConsul
 
 ABOUT: dict[str, Any] = {
     "key": "deploy/web/.lock",

@@ -12,7 +12,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from consul_lock import ConfigError
-from consul_lock._schedule import Schedule
+from consul_lock._api.cron_schedule import Schedule
 
 _EXPRESSIONS = (
     "*/10 * * * *",

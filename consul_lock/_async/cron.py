@@ -7,17 +7,17 @@ from collections.abc import Callable, Coroutine
 from types import TracebackType
 from typing import Any, ParamSpec, TypeVar, Unpack
 
+from consul_lock._api.cron_options import CronOptions, split
+from consul_lock._api.decorated import Kept, awaitable, awaits, decorates
+from consul_lock._api.options import require
 from consul_lock._async.client import Client, chosen
 from consul_lock._async.lock import Lock, check_options
 from consul_lock._async.work import while_held
-from consul_lock._cron import CronOptions, split
-from consul_lock._decorated import Kept, awaitable, awaits, decorates
-from consul_lock._face import require
-from consul_lock._protocol.cron import CronCore
-from consul_lock._protocol.cron_claim import Claim
-from consul_lock._protocol.cron_run import CronRun
-from consul_lock._protocol.names import for_name
-from consul_lock._protocol.run_lock import RunLock
+from consul_lock._protocol.cron.claim import Claim
+from consul_lock._protocol.cron.guard import CronCore
+from consul_lock._protocol.cron.run import CronRun
+from consul_lock._protocol.cron.run_lock import RunLock
+from consul_lock._protocol.keys import for_name
 
 P = ParamSpec("P")
 R = TypeVar("R")

@@ -6,8 +6,8 @@ import functools
 from collections.abc import Callable, Coroutine
 from typing import Any, Literal, ParamSpec, TypeVar, Unpack, overload
 
+from consul_lock._api.decorated import Kept, OnBusy, awaits, decorates, waiting
 from consul_lock._async.lock import Lock, LockOptions, check_options
-from consul_lock._decorated import Kept, OnBusy, awaits, decorates, waiting
 from consul_lock.errors import LockTimeout
 
 P = ParamSpec("P")

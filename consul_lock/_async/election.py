@@ -7,15 +7,15 @@ from collections.abc import AsyncGenerator, Callable, Coroutine
 from types import TracebackType
 from typing import Any, Generic, Self, TypeVar, Unpack
 
+from consul_lock._api.decorated import awaitable, awaits
 from consul_lock._async.client import Client
 from consul_lock._async.locklike import LockLike, LossOptions
 from consul_lock._async.session import Session
 from consul_lock._async.work import Cancellation, while_held
-from consul_lock._clock import clock
-from consul_lock._decorated import awaitable, awaits
-from consul_lock._protocol.election import ElectionCore
-from consul_lock._protocol.names import for_name
-from consul_lock._protocol.observer import Leader
+from consul_lock._drivers.clock import clock
+from consul_lock._protocol.election.election import ElectionCore
+from consul_lock._protocol.election.observer import Leader
+from consul_lock._protocol.keys import for_name
 
 R = TypeVar("R")
 

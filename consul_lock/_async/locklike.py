@@ -8,17 +8,17 @@ from collections.abc import Iterable
 from types import TracebackType
 from typing import Any, Generic, NamedTuple, Self, TypeVar
 
+from consul_lock._api.options import LockFace, Options, require, settings
 from consul_lock._async.client import Client, chosen
 from consul_lock._async.session import Session
 from consul_lock._async.work import Cancellation
-from consul_lock._clock import clock
-from consul_lock._face import LockFace, Options, require, settings
-from consul_lock._protocol.guard import Op
-from consul_lock._protocol.hold import Hold
+from consul_lock._drivers.clock import clock
+from consul_lock._protocol.client.shared_session import SharedSession
+from consul_lock._protocol.consul.models import Pair
+from consul_lock._protocol.hold.hold import Hold
 from consul_lock._protocol.holder import Holder
-from consul_lock._protocol.primitive import Settings
-from consul_lock._protocol.records import Pair
-from consul_lock._protocol.shared import SharedSession
+from consul_lock._protocol.primitive.guard import Op
+from consul_lock._protocol.primitive.primitive import Settings
 
 L = TypeVar("L", bound="LockLike")
 

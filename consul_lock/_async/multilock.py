@@ -9,7 +9,7 @@ from consul_lock._async.client import Client
 from consul_lock._async.locklike import LockLike, LossOptions
 from consul_lock._async.session import Session
 from consul_lock._protocol.holder import Holder
-from consul_lock._protocol.multilock import MultiLockCore, for_names
+from consul_lock._protocol.multilock.base import MultiLockCore, for_names
 
 
 class MultiLock(LockLike):

@@ -7,8 +7,8 @@ from typing import Unpack
 from consul_lock._async.client import Client
 from consul_lock._async.locklike import LockLike, LossOptions
 from consul_lock._async.session import Session
-from consul_lock._protocol.names import for_name
-from consul_lock._protocol.rlock import RLockCore
+from consul_lock._protocol.keys import for_name
+from consul_lock._protocol.lock.rlock import RLockCore
 
 
 class RLock(LockLike):

@@ -7,11 +7,11 @@ from typing import Unpack
 from consul_lock._async.client import Client
 from consul_lock._async.locklike import LockLike, LossOptions, begin
 from consul_lock._async.session import Session
-from consul_lock._clock import clock
+from consul_lock._drivers.clock import clock
 from consul_lock._protocol.flow import Job
 from consul_lock._protocol.holder import Holder
-from consul_lock._protocol.names import check
-from consul_lock._protocol.rwlock import ReadWriteCore, SideCore
+from consul_lock._protocol.keys import check
+from consul_lock._protocol.weighted.rwlock import ReadWriteCore, SideCore
 
 
 class ReadWriteLock:

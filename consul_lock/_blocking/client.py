@@ -9,12 +9,12 @@ import warnings
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
-from consul_lock._face import is_python_consul, require, require_address
-from consul_lock._identity import identity
-from consul_lock._protocol import closing
-from consul_lock._protocol.client import ClientCore
+from consul_lock._api.options import is_python_consul, require, require_address
+from consul_lock._drivers.identity import identity
+from consul_lock._drivers.threads import ThreadDriver, close_all
+from consul_lock._protocol.client import close as closing
+from consul_lock._protocol.client.client import ClientCore
 from consul_lock._protocol.flow import Job
-from consul_lock._threads import ThreadDriver, close_all
 from consul_lock.config import Config
 
 T = TypeVar("T")

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from consul_lock._blocking.client import Client, chosen
-from consul_lock._protocol.cron_book import CronBook
-from consul_lock._protocol.cron_record import CronProblem, CronRecord
+from consul_lock._protocol.cron.admin import CronBook
+from consul_lock._protocol.cron.record import CronProblem, CronRecord
 
 
 class CronRecords:

@@ -6,8 +6,8 @@ import functools
 from collections.abc import Callable
 from typing import Literal, ParamSpec, TypeVar, Unpack, overload
 
+from consul_lock._api.decorated import Kept, OnBusy, blocks, decorates, finished, waiting
 from consul_lock._blocking.lock import Lock, LockOptions, check_options
-from consul_lock._decorated import Kept, OnBusy, blocks, decorates, finished, waiting
 from consul_lock.errors import LockTimeout
 
 P = ParamSpec("P")

@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Generator
 from typing import Self, TypeVar, Unpack
 
+from consul_lock._api.decorated import blocks, finished
+from consul_lock._api.options import Options
 from consul_lock._blocking.client import Client
 from consul_lock._blocking.locklike import LockLike, begin
 from consul_lock._blocking.session import Session
-from consul_lock._clock import clock
-from consul_lock._decorated import blocks, finished
-from consul_lock._face import Options
-from consul_lock._protocol.election import ElectionCore
-from consul_lock._protocol.names import for_name
-from consul_lock._protocol.observer import Leader
+from consul_lock._drivers.clock import clock
+from consul_lock._protocol.election.election import ElectionCore
+from consul_lock._protocol.election.observer import Leader
+from consul_lock._protocol.keys import for_name
 
 R = TypeVar("R")
 

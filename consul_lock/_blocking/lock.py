@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Self, Unpack
 
+from consul_lock._api.options import Options, known, settings
 from consul_lock._blocking.client import Client
 from consul_lock._blocking.locklike import LockLike, begin, shared_by
 from consul_lock._blocking.session import Session
-from consul_lock._face import Options, known, settings
 from consul_lock._protocol.holder import About
-from consul_lock._protocol.lock import LockCore
-from consul_lock._protocol.names import LockKeys, for_key, for_name
-from consul_lock._protocol.tree import TreeCore, path
+from consul_lock._protocol.keys import LockKeys, for_key, for_name
+from consul_lock._protocol.lock.base import LockCore
+from consul_lock._protocol.weighted.tree import TreeCore, path
 from consul_lock.errors import ConfigError, LossReason
 
 

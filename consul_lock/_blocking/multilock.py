@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Unpack
 
+from consul_lock._api.options import Options
 from consul_lock._blocking.client import Client
 from consul_lock._blocking.locklike import LockLike, begin
 from consul_lock._blocking.session import Session
-from consul_lock._face import Options
 from consul_lock._protocol.holder import Holder
-from consul_lock._protocol.multilock import MultiLockCore, for_names
+from consul_lock._protocol.multilock.base import MultiLockCore, for_names
 
 
 class MultiLock(LockLike):

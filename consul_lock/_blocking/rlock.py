@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Unpack
 
+from consul_lock._api.options import Options
 from consul_lock._blocking.client import Client
 from consul_lock._blocking.locklike import LockLike, begin
 from consul_lock._blocking.session import Session
-from consul_lock._face import Options
-from consul_lock._protocol.names import for_name
-from consul_lock._protocol.rlock import RLockCore
+from consul_lock._protocol.keys import for_name
+from consul_lock._protocol.lock.rlock import RLockCore
 
 
 class RLock(LockLike):

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from typing import Unpack
 
+from consul_lock._api.options import Options
 from consul_lock._blocking.client import Client
 from consul_lock._blocking.locklike import LockLike, begin
 from consul_lock._blocking.session import Session
-from consul_lock._clock import clock
-from consul_lock._face import Options
+from consul_lock._drivers.clock import clock
 from consul_lock._protocol.flow import Job
 from consul_lock._protocol.holder import Holder
-from consul_lock._protocol.names import check
-from consul_lock._protocol.rwlock import ReadWriteCore, SideCore
+from consul_lock._protocol.keys import check
+from consul_lock._protocol.weighted.rwlock import ReadWriteCore, SideCore
 
 
 class ReadWriteLock:

@@ -7,8 +7,8 @@ from types import TracebackType
 from typing import Self
 
 from consul_lock._blocking.client import Client, chosen
-from consul_lock._protocol.shared import SharedSession
-from consul_lock._protocol.terms import terms
+from consul_lock._protocol.client.shared_session import SharedSession
+from consul_lock._protocol.session.timing import terms
 
 
 class Session:

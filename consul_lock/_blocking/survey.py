@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Generator, Iterable
 
 from consul_lock._blocking.client import Client, chosen
-from consul_lock._protocol.glance import Overview
-from consul_lock._protocol.health import SessionStatus
-from consul_lock._protocol.leftovers import Cleaned, Leftover
-from consul_lock._protocol.lookout import Change
-from consul_lock._protocol.note import Break
-from consul_lock._protocol.status import Status
-from consul_lock._protocol.survey import SurveyCore
+from consul_lock._protocol.survey.leftovers import Cleaned, Leftover
+from consul_lock._protocol.survey.note import Break
+from consul_lock._protocol.survey.read import Overview
+from consul_lock._protocol.survey.sessions import SessionStatus
+from consul_lock._protocol.survey.status import Status
+from consul_lock._protocol.survey.survey import SurveyCore
+from consul_lock._protocol.survey.watch import Change
 
 
 class Survey:

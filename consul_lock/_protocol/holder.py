@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from consul_lock._protocol.line import Entry, Line
-from consul_lock._protocol.records import Pair, Terms
+from consul_lock._protocol.consul.models import Pair, Terms
+from consul_lock._protocol.hold.waiter import Entry, Line
 from consul_lock.errors import ConfigError
 
 VALUE_MOST = 4096

@@ -278,7 +278,11 @@ def test_a_release_after_the_deadline_is_a_loss_though_nobody_has_noticed_yet(
     told = Told()
     lock = room.holding(on_lost=told, lock_delay=60, ttl=60)
     lost = lock.lost
-    for module in ("consul_lock._face", "consul_lock._threads", "consul_lock._asyncio"):
+    for module in (
+        "consul_lock._api.options",
+        "consul_lock._drivers.threads",
+        "consul_lock._drivers.asyncio",
+    ):
         monkeypatch.setattr(f"{module}.clock", _later(module))
     assert not lock.held
     with pytest.raises(LockLost) as caught:

@@ -6,7 +6,13 @@ from collections.abc import Callable
 
 import pytest
 
-from consul_lock._reader import HEAD_LIMIT, Answer, ClosedBeforeAnswer, CutShort, Reader
+from consul_lock._drivers.http_reader import (
+    HEAD_LIMIT,
+    Answer,
+    ClosedBeforeAnswer,
+    CutShort,
+    Reader,
+)
 
 LENGTH = b"HTTP/1.1 200 OK\r\nX-Consul-Index: 7\r\nContent-Length: 5\r\n\r\nhello"
 CHUNKED = (

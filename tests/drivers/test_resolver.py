@@ -9,7 +9,7 @@ import time
 import pytest
 
 from consul_lock import Client, Lock, aio
-from consul_lock._resolver import Resolver
+from consul_lock._drivers.resolver import Resolver
 from consul_lock.config import Config
 from tests.drivers.names import HOST, name_servers
 from tests.stage.proxy import Proxy

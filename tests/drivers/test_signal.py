@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import pytest
 
-from consul_lock._signal import Signal
+from consul_lock._drivers.thread_event import Signal
 from tests.waiting import eventually
 
 

@@ -12,9 +12,9 @@ import pytest
 
 import consul_lock
 from consul_lock import LockLost, LossReason, PermissionDenied, aio
-from consul_lock._clock import clock
-from consul_lock._loop_transport import LoopTransport
-from consul_lock._transport import Transport
+from consul_lock._drivers.clock import clock
+from consul_lock._drivers.loop_transport import LoopTransport
+from consul_lock._drivers.thread_transport import Transport
 from consul_lock.testing import World, serve
 from tests.waiting import eventually
 

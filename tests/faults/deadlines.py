@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from consul_lock._clock import clock
+from consul_lock._drivers.clock import clock
 from tests.waiting import eventually
 
 

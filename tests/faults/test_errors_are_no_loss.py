@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from consul_lock import LossReason
-from consul_lock._clock import clock
+from consul_lock._drivers.clock import clock
 from tests.faults.deadlines import last_deadline, pass_by
 from tests.faults.faces import Face
 from tests.stage.actions import DROP_AFTER, DROP_BEFORE, PASS, Action

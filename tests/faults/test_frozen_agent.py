@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from consul_lock import LockLost, LossReason
-from consul_lock._clock import clock
+from consul_lock._drivers.clock import clock
 from tests.faults.deadlines import last_deadline
 from tests.faults.faces import Face
 from tests.stage.agent import Agent

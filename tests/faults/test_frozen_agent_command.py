@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from consul_lock._clock import clock
+from consul_lock._drivers.clock import clock
 from tests.stage.agent import Agent
 from tests.waiting import eventually
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from consul_lock import LossReason
-from consul_lock._clock import clock
+from consul_lock._drivers.clock import clock
 from tests.drivers.names import HOST, name_servers
 from tests.drivers.stub import Script, stub, through
 from tests.faults.deadlines import last_deadline, pass_by

@@ -6,11 +6,11 @@ from collections.abc import Callable, Generator, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from consul_lock._protocol import terms
-from consul_lock._protocol.client import ClientCore
-from consul_lock._protocol.closing import close
+from consul_lock._protocol.client.client import ClientCore
+from consul_lock._protocol.client.close import close
 from consul_lock._protocol.flow import Flow, Job, Sleep, Wait
-from consul_lock._protocol.primitive import Primitive, Settings
+from consul_lock._protocol.primitive.primitive import Primitive, Settings
+from consul_lock._protocol.session import timing as terms
 from consul_lock._protocol.surroundings import Identity
 from consul_lock.errors import Conflict, ConsulLockError
 from tests.protocol.plan import TIMEOUTS, Client
@@ -18,8 +18,8 @@ from tests.protocol.process import Cancelled, Process
 from tests.protocol.simulator import Host, Simulator, Violation
 
 if TYPE_CHECKING:
-    from consul_lock._protocol.hold import Hold
-    from consul_lock._protocol.session import Session
+    from consul_lock._protocol.hold.hold import Hold
+    from consul_lock._protocol.session.session import Session
 
 # Seconds that a caller waits for the clean-up after its own exception, as the drivers do.
 _CLEAN_UP = 5.0

@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from consul_lock._protocol import names, terms
-from consul_lock._protocol.client import ClientCore
-from consul_lock._protocol.cron import CronCore
-from consul_lock._protocol.cron_claim import Claim
-from consul_lock._protocol.cron_verdict import CronPlan
+from consul_lock._protocol import keys as names
+from consul_lock._protocol.client.client import ClientCore
+from consul_lock._protocol.cron.claim import Claim
+from consul_lock._protocol.cron.decision import CronPlan
+from consul_lock._protocol.cron.guard import CronCore
+from consul_lock._protocol.cron.run_lock import RunLock
 from consul_lock._protocol.flow import Flow, Job, Request, Sleep, Wall
-from consul_lock._protocol.primitive import Settings
-from consul_lock._protocol.run_lock import RunLock
+from consul_lock._protocol.primitive.primitive import Settings
+from consul_lock._protocol.session import timing as terms
 from consul_lock._protocol.surroundings import Identity
 from consul_lock.errors import ConsulLockError
 from tests.protocol.letter import Letter

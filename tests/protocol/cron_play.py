@@ -6,8 +6,8 @@ from collections import Counter
 from random import Random
 from typing import NamedTuple
 
-from consul_lock._protocol.cron_verdict import CronPlan
-from consul_lock._protocol.slot import Every
+from consul_lock._protocol.cron.decision import CronPlan
+from consul_lock._protocol.cron.slot import Every
 from consul_lock.testing import World
 from tests.protocol.cron_host import CronHost, Start
 from tests.protocol.letter import Fate

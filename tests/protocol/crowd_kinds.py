@@ -6,14 +6,14 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any, NamedTuple
 
-from consul_lock._protocol import names
+from consul_lock._protocol import keys as names
 from consul_lock._protocol.flow import Job
-from consul_lock._protocol.lock import LockCore
-from consul_lock._protocol.multilock import MultiLockCore
-from consul_lock._protocol.primitive import Primitive
-from consul_lock._protocol.rwlock import ReadWriteCore
-from consul_lock._protocol.semaphore import SemaphoreCore
-from consul_lock._protocol.tree import TreeCore
+from consul_lock._protocol.lock.base import LockCore
+from consul_lock._protocol.multilock.base import MultiLockCore
+from consul_lock._protocol.primitive.primitive import Primitive
+from consul_lock._protocol.weighted.rwlock import ReadWriteCore
+from consul_lock._protocol.weighted.semaphore import SemaphoreCore
+from consul_lock._protocol.weighted.tree import TreeCore
 from consul_lock.errors import Conflict
 from tests.protocol.contender import Contender, Thread, Wish, Wishes
 from tests.protocol.crowd_seen import LOCKS, READ_WRITE, SEMAPHORE, WHOLE, Layout

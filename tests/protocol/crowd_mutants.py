@@ -21,7 +21,7 @@ MUTANTS = (
     CrowdMutant(
         Mutant(
             "whoever enters does not show that its sessions live",
-            "entering:_own",
+            "weighted.acquire:_own",
             "    return operations\n",
             "    return [] if bid.joined else operations\n",
         ),
@@ -31,7 +31,7 @@ MUTANTS = (
     CrowdMutant(
         Mutant(
             "dead holders are pruned without the lock that proves their death",
-            "pruning:proved",
+            "weighted.pruning:proved",
             "return [lock, {",
             "return [{**lock, 'Verb': 'delete'}, {",
         ),
@@ -41,7 +41,7 @@ MUTANTS = (
     CrowdMutant(
         Mutant(
             "all holders are tried, whether they were seen dead or not",
-            "place:Place.vanished",
+            "weighted.snapshot:Place.vanished",
             "else frozenset(self.document.holders) - self.sessions",
             "else frozenset(self.document.holders)",
         ),
@@ -51,7 +51,7 @@ MUTANTS = (
     CrowdMutant(
         Mutant(
             "the key that is locked to prune is not that of the dead one",
-            "pruning:proved",
+            "weighted.pruning:proved",
             "key = spot.contender_key(dead)",
             "key, dead = spot.contender_key(ours), ours",
         ),
@@ -61,7 +61,7 @@ MUTANTS = (
     CrowdMutant(
         Mutant(
             "the lock that proves the death is refused, and the holder put out all the same",
-            "pruning:_prune",
+            "weighted.pruning:_prune",
             "        bid.guarded |= delayed\n",
             "        if delayed:\n"
             "            wire, last = core.client.wire, operations[-1:]\n"
@@ -73,7 +73,7 @@ MUTANTS = (
     CrowdMutant(
         Mutant(
             "one who waits tries only once to prune a dead holder",
-            "lineup:wait_for_turn",
+            "weighted.queue:wait_for_turn",
             "    bid.guarded = frozenset()\n",
             "",
         ),
@@ -83,7 +83,7 @@ MUTANTS = (
     CrowdMutant(
         Mutant(
             "a dead holder that was pruned keeps its key",
-            "pruning:proved",
+            "weighted.pruning:proved",
             '{"Verb": "delete", "Key": key}',
             '{"Verb": "unlock", "Key": key, "Session": ours}',
         ),
@@ -93,7 +93,7 @@ MUTANTS = (
     CrowdMutant(
         Mutant(
             "only the first of several places is pruned",
-            "pruning:prune",
+            "weighted.pruning:prune",
             "zip(bid.spots, seen, strict=True):",
             "list(zip(bid.spots, seen, strict=True))[:1]:",
         ),
@@ -103,7 +103,7 @@ MUTANTS = (
     CrowdMutant(
         Mutant(
             "the keys of those who died while they waited stay",
-            "leaving:litter",
+            "weighted.release:litter",
             "if session not in guarded",
             "if session in leaving",
         ),
@@ -113,7 +113,7 @@ MUTANTS = (
     CrowdMutant(
         Mutant(
             "the numbers that the dead have left stay",
-            "leaving:litter",
+            "weighted.release:litter",
             "if others <= leaving and place.document.modify_index:",
             "if False:",
         ),
@@ -123,7 +123,7 @@ MUTANTS = (
     CrowdMutant(
         Mutant(
             "readers overtake the writer that waits",
-            "place:admits",
+            "weighted.snapshot:admits",
             "before = sum(",
             "before = 0 and sum(",
         ),
@@ -133,7 +133,7 @@ MUTANTS = (
     CrowdMutant(
         Mutant(
             "those who are let in by a release are not told",
-            "leaving:_depart",
+            "weighted.release:_depart",
             "operations += touch(spot, each, since)",
             "pass",
         ),
@@ -143,7 +143,7 @@ MUTANTS = (
     CrowdMutant(
         Mutant(
             "who leaves the line does not see that it was let in",
-            "leaving:give_up",
+            "weighted.release:give_up",
             "grant = yield from core.accept(bid, seen)",
             "break",
             "test_holders_crossing:test_a_waiter_that_gives_up_just_as_it_is_let_in_holds_it",
@@ -153,7 +153,7 @@ MUTANTS = (
     CrowdMutant(
         Mutant(
             "of several slots only one is taken",
-            "minutes:admit",
+            "weighted.operations:admit",
             "bid.ids()",
             "bid.ids()[:1]",
         ),
@@ -163,7 +163,7 @@ MUTANTS = (
     CrowdMutant(
         Mutant(
             "several locks are released one after the other",
-            "dropping:_delete",
+            "multilock.release:_delete",
             "request = client.wire.transaction(pairwise, doing, lock.rule)\n",
             "request = client.wire.transaction(pairwise[:2], doing, lock.rule)\n"
             "        yield from client.write(hold.session, request)\n"
@@ -176,7 +176,7 @@ MUTANTS = (
     CrowdMutant(
         Mutant(
             "of several locks all but the last are taken",
-            "bundle:locking",
+            "multilock.attempt:locking",
             "    for key in keys:\n",
             "    for key in keys[:-1] or keys:\n",
         ),
@@ -186,7 +186,7 @@ MUTANTS = (
     CrowdMutant(
         Mutant(
             "an old picture is believed",
-            "sight:standing",
+            "weighted.access:standing",
             "fresh = bid.certain or",
             "fresh = True or",
         ),
@@ -196,7 +196,7 @@ MUTANTS = (
     CrowdMutant(
         Mutant(
             "the token is the index of the lining up",
-            "entering:accept",
+            "weighted.acquire:accept",
             "max(c.modify_index for",
             "max(c.create_index for",
         ),
@@ -206,7 +206,7 @@ MUTANTS = (
     CrowdMutant(
         Mutant(
             "a document is overwritten, whatever has become of it",
-            "minutes:change",
+            "weighted.operations:change",
             '"Verb": "cas"',
             '"Verb": "set"',
         ),
@@ -216,7 +216,7 @@ MUTANTS = (
     CrowdMutant(
         Mutant(
             "one who left and came back is let in at its old place",
-            "minutes:touch",
+            "weighted.operations:touch",
             '"Verb": "check-index"',
             '"Verb": "get"',
             "test_holders_crossing:test_a_waiter_that_left_and_came_back_is_not_let_in_before_those_who_stayed",
@@ -226,7 +226,7 @@ MUTANTS = (
     CrowdMutant(
         Mutant(
             "who withdraws forgets that it may have been let in just now",
-            "leaving:_withdrawn",
+            "weighted.release:_withdrawn",
             "[forget(key, mine.modify_index)]",
             '[{"Verb": "delete", "Key": key}]',
             "test_holders_crossing:test_a_waiter_that_gives_up_just_as_it_is_let_in_holds_it",
@@ -236,7 +236,7 @@ MUTANTS = (
     CrowdMutant(
         Mutant(
             "a tree lock is let in to one document of several",
-            "place:grants",
+            "weighted.snapshot:grants",
             " and c.places == 1",
             "",
         ),
@@ -246,7 +246,7 @@ MUTANTS = (
     CrowdMutant(
         Mutant(
             "who waits for more than there is now is not told",
-            "entering:_agree",
+            "weighted.acquire:_agree",
             "if bid.n > limit or",
             "if",
             "test_holders_crossing:test_a_waiter_is_told_that_there_is_less_now_than_it_waits_for",
@@ -256,7 +256,7 @@ MUTANTS = (
     CrowdMutant(
         Mutant(
             "the document is never taken away",
-            "leaving:_rewrite",
+            "weighted.release:_rewrite",
             "if not document.holders and not others:",
             "if False:",
         ),
@@ -266,7 +266,7 @@ MUTANTS = (
     CrowdMutant(
         Mutant(
             "the place in the process is given up, and nobody is called in",
-            "turns:Turns.leave",
+            "hold.local_queue:Turns.leave",
             "            self.call_in(attempt)\n",
             "            pass\n",
         ),
@@ -276,7 +276,7 @@ MUTANTS = (
     CrowdMutant(
         Mutant(
             "who lines up again keeps its old place in some lines",
-            "lineup:_join",
+            "weighted.queue:_join",
             "            if bid.asked:\n",
             "            if False:\n",
             "test_holders_crossing:test_a_waiter_whose_key_was_deleted_has_one_place_in_all_queues",
@@ -286,7 +286,7 @@ MUTANTS = (
     CrowdMutant(
         Mutant(
             "a downgrade changes nothing in Consul",
-            "rwlock:SideCore._rewrite",
+            "weighted.rwlock:SideCore._rewrite",
             "document = admit(place.document, bid, spot)",
             "document = admit(place.document, bid, spot._replace(mode='write'))",
         ),
@@ -296,7 +296,7 @@ MUTANTS = (
     CrowdMutant(
         Mutant(
             "of several slots only one is given back",
-            "leaving:_let_go",
+            "weighted.release:_let_go",
             "_depart(core, bid.spots, hold.sessions, seen)",
             "_depart(core, bid.spots, hold.sessions[:1], seen)",
         ),
@@ -306,7 +306,7 @@ MUTANTS = (
     CrowdMutant(
         Mutant(
             "several locks are given back without a look whose they are",
-            "dropping:_delete",
+            "multilock.release:_delete",
             "request = client.wire.transaction(pairwise, doing, lock.rule)",
             "request = client.wire.transaction(deletions, doing, lock.rule)",
         ),
@@ -316,7 +316,7 @@ MUTANTS = (
     CrowdMutant(
         Mutant(
             "another limit throws out those who are in",
-            "semaphore:SemaphoreCore._resize",
+            "weighted.semaphore:SemaphoreCore._resize",
             "place.document._replace(limit=limit)",
             "place.document._replace(limit=limit, holders={})",
         ),
@@ -326,7 +326,7 @@ MUTANTS = (
     CrowdMutant(
         Mutant(
             "room is given away that a group in line has waited for",
-            "place:grants",
+            "weighted.snapshot:grants",
             "            break  # and nobody behind it fits beside it\n",
             "            continue\n",
         ),
@@ -336,7 +336,7 @@ MUTANTS = (
     CrowdMutant(
         Mutant(
             "who reads already waits behind the writer that waits for it",
-            "persist:has_part",
+            "primitive.persist:has_part",
             "return any(",
             "return False and any(",
         ),
@@ -346,7 +346,7 @@ MUTANTS = (
     CrowdMutant(
         Mutant(
             "everybody may overtake, not only who has a part",
-            "persist:has_part",
+            "primitive.persist:has_part",
             "return any(",
             "return True or any(",
         ),
@@ -356,7 +356,7 @@ MUTANTS = (
     CrowdMutant(
         Mutant(
             "the number of a slot is believed in before Consul has given it",
-            "slots:_number",
+            "weighted.slot_numbers:_number",
             "if outcome.done:",
             "if outcome is not None:",
         ),
@@ -365,7 +365,7 @@ MUTANTS = (
     CrowdMutant(
         Mutant(
             "who leaves keeps the number of its slot",
-            "leaving:_withdrawn",
+            "weighted.release:_withdrawn",
             "if holder == session]",
             "if holder == key]",
         ),
@@ -375,7 +375,7 @@ MUTANTS = (
     CrowdMutant(
         Mutant(
             "the number of a slot stays when its holder dies",
-            "slots:_claim",
+            "weighted.slot_numbers:_claim",
             '"Verb": "lock"',
             '"Verb": "set"',
         ),

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from typing import TYPE_CHECKING
 
-from consul_lock._protocol.bid import Bid
 from consul_lock._protocol.flow import Request
+from consul_lock._protocol.weighted.attempt import Bid
 from tests.protocol.crowd_dead import Dead
 from tests.protocol.crowd_judge import Judge
 from tests.protocol.crowd_kinds import Kind
@@ -17,7 +17,7 @@ from tests.protocol.plan import Plan
 from tests.protocol.simulator import DELAYS, Host, Simulator, Violation
 
 if TYPE_CHECKING:
-    from consul_lock._protocol.hold import Hold
+    from consul_lock._protocol.hold.hold import Hold
     from tests.protocol.contender import Thread
 
 # Seconds after all is well again in which requests from before may still be waited for.

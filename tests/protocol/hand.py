@@ -8,8 +8,8 @@ from collections.abc import Callable
 from contextlib import nullcontext
 from typing import Any
 
-from consul_lock._protocol import names, terms
-from consul_lock._protocol.client import ClientCore
+from consul_lock._protocol import keys as names
+from consul_lock._protocol.client.client import ClientCore
 from consul_lock._protocol.flow import (
     Batch,
     Call,
@@ -24,8 +24,9 @@ from consul_lock._protocol.flow import (
     Wall,
     Warn,
 )
-from consul_lock._protocol.lock import LockCore
-from consul_lock._protocol.primitive import Settings
+from consul_lock._protocol.lock.base import LockCore
+from consul_lock._protocol.primitive.primitive import Settings
+from consul_lock._protocol.session import timing as terms
 from consul_lock._protocol.surroundings import Identity
 from consul_lock.errors import Unavailable
 from consul_lock.testing import World

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from consul_lock._protocol.client import ClientCore
+from consul_lock._protocol.client.client import ClientCore
+from consul_lock._protocol.consul.models import Terms
 from consul_lock._protocol.flow import Flow, Request
-from consul_lock._protocol.records import Terms
-from consul_lock._protocol.session import Session
-from consul_lock._protocol.terms import terms
+from consul_lock._protocol.session.session import Session
+from consul_lock._protocol.session.timing import terms
 from tests.protocol.hand import Hand
 
 BEATING = terms(heartbeat=1.0)

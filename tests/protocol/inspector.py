@@ -11,7 +11,7 @@ from consul_lock._protocol.flow import Request
 from tests.protocol.simulator import Host, Simulator, Violation
 
 if TYPE_CHECKING:
-    from consul_lock._protocol.hold import Hold
+    from consul_lock._protocol.hold.hold import Hold
     from tests.protocol.contender import Contender, Thread
 
 

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from consul_lock._protocol.attempt import LockAttempt
 from consul_lock._protocol.flow import Request
+from consul_lock._protocol.hold.attempt import LockAttempt
 from consul_lock._protocol.holder import parse
-from consul_lock._protocol.names import LockKeys
+from consul_lock._protocol.keys import LockKeys
 from tests.protocol.hand import verbs
 from tests.protocol.inspector import Inspector
 from tests.protocol.plan import Plan, Trouble
 from tests.protocol.simulator import Host, Simulator, Violation
 
 if TYPE_CHECKING:
-    from consul_lock._protocol.hold import Hold
+    from consul_lock._protocol.hold.hold import Hold
     from tests.protocol.contender import Thread
 
 # Seconds after all is well again in which requests from before may still be waited for: a long

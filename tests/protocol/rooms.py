@@ -6,15 +6,16 @@ import json
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from consul_lock._protocol import names, terms
-from consul_lock._protocol.client import ClientCore
+from consul_lock._protocol import keys as names
+from consul_lock._protocol.client.client import ClientCore
+from consul_lock._protocol.client.shared_session import SharedSession
 from consul_lock._protocol.flow import Flow, Job, Request
-from consul_lock._protocol.holders import HoldersCore
-from consul_lock._protocol.primitive import Settings
-from consul_lock._protocol.rwlock import ReadWriteCore, SideCore
-from consul_lock._protocol.semaphore import SemaphoreCore
-from consul_lock._protocol.shared import SharedSession
-from consul_lock._protocol.tree import TreeCore
+from consul_lock._protocol.primitive.primitive import Settings
+from consul_lock._protocol.session import timing as terms
+from consul_lock._protocol.weighted.base import HoldersCore
+from consul_lock._protocol.weighted.rwlock import ReadWriteCore, SideCore
+from consul_lock._protocol.weighted.semaphore import SemaphoreCore
+from consul_lock._protocol.weighted.tree import TreeCore
 from consul_lock.errors import LockLost, LossReason, Unavailable
 from tests.protocol.hand import Hand, verbs
 from tests.protocol.stranger import operator

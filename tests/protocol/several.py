@@ -6,15 +6,15 @@ import json
 from collections.abc import Callable
 from typing import Any
 
-from consul_lock._protocol import terms
-from consul_lock._protocol.bundle import BundleAttempt
-from consul_lock._protocol.client import ClientCore
+from consul_lock._protocol.client.client import ClientCore
 from consul_lock._protocol.flow import Flow, Request
-from consul_lock._protocol.hold import Hold
-from consul_lock._protocol.multilock import MultiLockCore, for_names
-from consul_lock._protocol.primitive import Primitive, Settings
-from consul_lock._protocol.session import Session
-from consul_lock._protocol.verdict import LOCK_FLAG
+from consul_lock._protocol.hold.hold import Hold
+from consul_lock._protocol.lock.decision import LOCK_FLAG
+from consul_lock._protocol.multilock.attempt import BundleAttempt
+from consul_lock._protocol.multilock.base import MultiLockCore, for_names
+from consul_lock._protocol.primitive.primitive import Primitive, Settings
+from consul_lock._protocol.session import timing as terms
+from consul_lock._protocol.session.session import Session
 from consul_lock.errors import ConsulLockError, LossReason
 from tests.protocol.hand import Hand, verbs
 from tests.protocol.stranger import operator

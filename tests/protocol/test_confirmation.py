@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import pytest
 
-from consul_lock._protocol import terms
-from consul_lock._protocol.attempt import LockAttempt
-from consul_lock._protocol.confirmation import COUNTS, TAKE_OVER_AFTER, confirm, settle
+from consul_lock._protocol.client.shared_session import SharedSession
 from consul_lock._protocol.flow import Flow, Request
-from consul_lock._protocol.hold import Hold
+from consul_lock._protocol.hold.attempt import LockAttempt
+from consul_lock._protocol.hold.confirmation import COUNTS, TAKE_OVER_AFTER, confirm, settle
+from consul_lock._protocol.hold.hold import Hold
+from consul_lock._protocol.hold.state import State
 from consul_lock._protocol.holder import Holder, parse
-from consul_lock._protocol.lock import LockCore
-from consul_lock._protocol.queue import accept, look
-from consul_lock._protocol.shared import SharedSession
-from consul_lock._protocol.state import State
+from consul_lock._protocol.lock.base import LockCore
+from consul_lock._protocol.lock.queue import accept, look
+from consul_lock._protocol.session import timing as terms
 from consul_lock.errors import LockLost, LossReason, Unavailable
 from tests.protocol.hand import NAME, Hand, verbs
 

@@ -7,17 +7,18 @@ from typing import Any
 
 import pytest
 
-from consul_lock._protocol import names, terms
-from consul_lock._protocol.cron import CronCore
-from consul_lock._protocol.cron_claim import Claim
-from consul_lock._protocol.cron_run import CronRun
-from consul_lock._protocol.cron_verdict import CronOutcome, CronPlan
+from consul_lock._protocol import keys as names
+from consul_lock._protocol.cron.claim import Claim
+from consul_lock._protocol.cron.decision import CronOutcome, CronPlan
+from consul_lock._protocol.cron.guard import CronCore
+from consul_lock._protocol.cron.run import CronRun
+from consul_lock._protocol.cron.run_lock import RunLock
+from consul_lock._protocol.cron.slot import Every
 from consul_lock._protocol.flow import Job, Request, Wall
-from consul_lock._protocol.primitive import Settings
-from consul_lock._protocol.run_lock import RunLock
-from consul_lock._protocol.slot import Every
+from consul_lock._protocol.lock.decision import LOCK_FLAG
+from consul_lock._protocol.primitive.primitive import Settings
+from consul_lock._protocol.session import timing as terms
 from consul_lock._protocol.surroundings import Identity
-from consul_lock._protocol.verdict import LOCK_FLAG
 from consul_lock.errors import ConsulLockError, LockLost, Unavailable
 from tests.protocol.hand import NAME, Hand, verbs
 from tests.protocol.stranger import operator

@@ -9,9 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from consul_lock._protocol import cron_json
-from consul_lock._protocol import slot as slots
-from consul_lock._protocol.cron_record import (
+from consul_lock._protocol.consul.models import Pair
+from consul_lock._protocol.cron import codec as cron_json
+from consul_lock._protocol.cron import slot as slots
+from consul_lock._protocol.cron.record import (
     CRON_FLAG,
     CronChange,
     CronPast,
@@ -19,8 +20,7 @@ from consul_lock._protocol.cron_record import (
     CronRecord,
     CronState,
 )
-from consul_lock._protocol.records import Pair
-from consul_lock._protocol.slot import Slot
+from consul_lock._protocol.cron.slot import Slot
 from consul_lock.errors import Conflict
 
 NAME = "jobs/nightly"

@@ -11,8 +11,8 @@ from random import Random
 
 import pytest
 
-from consul_lock._protocol.cron_verdict import CronPlan
-from consul_lock._protocol.slot import Every, parse
+from consul_lock._protocol.cron.decision import CronPlan
+from consul_lock._protocol.cron.slot import Every, parse
 from tests.protocol.cron_play import Day, Play, from_seed, label
 from tests.protocol.letter import Fate
 from tests.protocol.mutation import Mutant, applied
@@ -167,67 +167,67 @@ def test_whoever_waited_for_an_earlier_run_begins_no_slot_whose_time_is_over() -
 MUTANTS = (
     Mutant(
         "whoever has waited begins a slot that is over",
-        "firing:Firing.followed",
+        "cron.firing:Firing.followed",
         "!= self.slot",
         "is None",
     ),
     Mutant(
         "the record is overwritten, whatever is there",
-        "cron_change:cas",
+        "cron.store:cas",
         '"Verb": "cas"',
         '"Verb": "set"',
     ),
     Mutant(
         "a claim whose answer was lost is not known again",
-        "cron_verdict:judge",
+        "cron.decision:judge",
         "record.claim == claim",
         "record.claim == claim + 'x'",
     ),
     Mutant(
         "what became of the claim is not known: it is run",
-        "cron_claim:Claim._claim",
+        "cron.claim:Claim._claim",
         "            raise\n",
         "            return (yield from self._won(record))\n",
     ),
     Mutant(
         "an attempt that is under way is taken for a crashed one",
-        "cron_entry:Entry.enter",
+        "cron.entry:Entry.enter",
         "if seen.lock is None or not seen.lock.session:",
         "if retry:\n            self.undo = tuple\n            return None\n        if True:",
     ),
     Mutant(
         "the record is not asked which slot was last",
-        "cron_verdict:judge",
+        "cron.decision:judge",
         "if record.slot == slot.label:",
         "if False:",
     ),
     Mutant(
         "an earlier slot is claimed after a later one",
-        "cron_verdict:judge",
+        "cron.decision:judge",
         "if record.epoch < slot.epoch:",
         "if record.epoch != slot.epoch:",
     ),
     Mutant(
         "each attempt is the first",
-        "cron_claim:Claim._claimed",
+        "cron.claim:Claim._claimed",
         "old.attempt + 1 if again else 1",
         "1",
     ),
     Mutant(
         "who stands by takes one who only looked, and died, for a run that has ended",
-        "cron_entry:Entry._until_it_is_free",
+        "cron.entry:Entry._until_it_is_free",
         "self._stood_by = _under_way(seen)",
         "self._stood_by = True",
     ),
     Mutant(
         "a run lock that was had for nothing is kept",
-        "cron_entry:Entry.let_go",
+        "cron.entry:Entry.let_go",
         "yield from quietly(self.lock.release(self.owner))",
         "yield from ()",
     ),
     Mutant(
         "nobody stands by",
-        "cron_entry:Entry.standby",
+        "cron.entry:Entry.standby",
         "+ self.plan.standby",
         "",
     ),

@@ -9,8 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from consul_lock._protocol.claim import ALL
-from consul_lock._protocol.document import (
+from consul_lock._protocol.consul.models import Pair
+from consul_lock._protocol.hold.claim import ALL
+from consul_lock._protocol.lock.decision import LOCK_FLAG
+from consul_lock._protocol.weighted.document import (
     READ_WRITE,
     READ_WRITE_FLAG,
     SEMAPHORE,
@@ -22,8 +24,6 @@ from consul_lock._protocol.document import (
     encode,
     limit_conflict,
 )
-from consul_lock._protocol.records import Pair
-from consul_lock._protocol.verdict import LOCK_FLAG
 from consul_lock.errors import Conflict
 
 NAME = "svc/web"

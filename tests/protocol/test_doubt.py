@@ -6,16 +6,16 @@ from typing import Any
 
 import pytest
 
-from consul_lock._protocol import line as lines
+from consul_lock._protocol.client.keeper import Keeper
+from consul_lock._protocol.consul.models import Found, Pair
 from consul_lock._protocol.flow import Batch, Flow, Wait
-from consul_lock._protocol.keeper import Keeper
-from consul_lock._protocol.lock import LockCore
-from consul_lock._protocol.names import for_name
-from consul_lock._protocol.primitive import Settings
-from consul_lock._protocol.records import Found, Pair
-from consul_lock._protocol.session import Session
-from consul_lock._protocol.terms import terms
-from consul_lock._protocol.verdict import LOCK_FLAG, Verdict, judge
+from consul_lock._protocol.hold import waiter as lines
+from consul_lock._protocol.keys import for_name
+from consul_lock._protocol.lock.base import LockCore
+from consul_lock._protocol.lock.decision import LOCK_FLAG, Verdict, judge
+from consul_lock._protocol.primitive.primitive import Settings
+from consul_lock._protocol.session.session import Session
+from consul_lock._protocol.session.timing import terms
 from consul_lock.errors import Unavailable
 from tests.protocol.hand import NAME, Hand, verbs
 from tests.protocol.stranger import operator

@@ -8,12 +8,13 @@ from typing import Any
 
 import pytest
 
-from consul_lock._protocol import names, terms
-from consul_lock._protocol.client import ClientCore
-from consul_lock._protocol.election import ElectionCore
+from consul_lock._protocol import keys as names
+from consul_lock._protocol.client.client import ClientCore
+from consul_lock._protocol.election.election import ElectionCore
+from consul_lock._protocol.election.observer import Leader
 from consul_lock._protocol.flow import Job, Request, Wait
-from consul_lock._protocol.observer import Leader
-from consul_lock._protocol.primitive import Settings
+from consul_lock._protocol.primitive.primitive import Settings
+from consul_lock._protocol.session import timing as terms
 from consul_lock.errors import (
     AlreadyHeld,
     ConfigError,

@@ -8,13 +8,14 @@ from itertools import pairwise
 
 import pytest
 
-from consul_lock._protocol import closing, terms
-from consul_lock._protocol.client import ClientCore
+from consul_lock._protocol.client import close as closing
+from consul_lock._protocol.client.client import ClientCore
+from consul_lock._protocol.client.keeper import Keeper
+from consul_lock._protocol.client.shared_session import SharedSession
 from consul_lock._protocol.flow import Batch, Request, Wait
-from consul_lock._protocol.keeper import Keeper
-from consul_lock._protocol.lock import LockCore
-from consul_lock._protocol.shared import SharedSession
-from consul_lock._protocol.state import State
+from consul_lock._protocol.hold.state import State
+from consul_lock._protocol.lock.base import LockCore
+from consul_lock._protocol.session import timing as terms
 from consul_lock.errors import LossReason, PermissionDenied, Unavailable
 from tests.protocol.hand import NAME, NEVER, Hand, verbs
 from tests.protocol.stranger import operator

@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from consul_lock._protocol.document import SEMAPHORE_FLAG
 from consul_lock._protocol.flow import Job, Request
-from consul_lock._protocol.leaving import settle
-from consul_lock._protocol.persist import TRIES_MOST
+from consul_lock._protocol.primitive.persist import TRIES_MOST
+from consul_lock._protocol.weighted.document import SEMAPHORE_FLAG
+from consul_lock._protocol.weighted.release import settle
 from consul_lock.errors import Unavailable
 from tests.protocol.hand import verbs
 from tests.protocol.rooms import Rooms

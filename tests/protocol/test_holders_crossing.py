@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from consul_lock._protocol.flow import Request
-from consul_lock._protocol.holders import HoldersCore
+from consul_lock._protocol.weighted.base import HoldersCore
 from consul_lock.errors import Conflict
 from tests.protocol.hand import verbs
 from tests.protocol.rooms import Rooms

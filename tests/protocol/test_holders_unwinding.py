@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from consul_lock._protocol.flow import Request
-from consul_lock._protocol.holders import HoldersCore
-from consul_lock._protocol.rwlock import SideCore
-from consul_lock._protocol.semaphore import SemaphoreCore
+from consul_lock._protocol.weighted.base import HoldersCore
+from consul_lock._protocol.weighted.rwlock import SideCore
+from consul_lock._protocol.weighted.semaphore import SemaphoreCore
 from tests.protocol.cuts import cuts
 from tests.protocol.process import Cancelled
 from tests.protocol.rooms import (

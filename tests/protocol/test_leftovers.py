@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from consul_lock._protocol.leftovers import Cleaned, Leftover
-from consul_lock._protocol.survey import SurveyCore
+from consul_lock._protocol.survey.leftovers import Cleaned, Leftover
+from consul_lock._protocol.survey.survey import SurveyCore
 from tests.protocol.rooms import Rooms
 from tests.protocol.stranger import operator
 

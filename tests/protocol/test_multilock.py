@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from consul_lock._protocol.bundle import read, stand
-from consul_lock._protocol.multilock import for_names
-from consul_lock._protocol.records import Pair
-from consul_lock._protocol.session import Session
-from consul_lock._protocol.terms import terms
-from consul_lock._protocol.verdict import LOCK_FLAG, Verdict
+from consul_lock._protocol.consul.models import Pair
+from consul_lock._protocol.lock.decision import LOCK_FLAG, Verdict
+from consul_lock._protocol.multilock.attempt import read, stand
+from consul_lock._protocol.multilock.base import for_names
+from consul_lock._protocol.session.session import Session
+from consul_lock._protocol.session.timing import terms
 from consul_lock.errors import ConfigError, Conflict, LockTimeout
 from tests.protocol.several import FEW, KEYS, MANY, A, B, C, Several, hold_of, locking
 

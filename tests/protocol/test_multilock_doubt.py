@@ -7,11 +7,11 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from consul_lock._protocol import terms
+from consul_lock._protocol.client.shared_session import SharedSession
 from consul_lock._protocol.flow import Batch, Flow, Job, Request
-from consul_lock._protocol.multilock import MultiLockCore
-from consul_lock._protocol.shared import SharedSession
-from consul_lock._protocol.undo import undo_acquire
+from consul_lock._protocol.multilock.base import MultiLockCore
+from consul_lock._protocol.primitive.undo import undo_acquire
+from consul_lock._protocol.session import timing as terms
 from consul_lock.errors import LockLost, LossReason, Refused, Unavailable
 from tests.protocol.cuts import cuts
 from tests.protocol.process import Cancelled

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from consul_lock._protocol import terms
+from consul_lock._protocol.client.keeper import Keeper
+from consul_lock._protocol.client.shared_session import SharedSession
 from consul_lock._protocol.flow import Wait
-from consul_lock._protocol.keeper import Keeper
-from consul_lock._protocol.shared import SharedSession
-from consul_lock._protocol.state import State
+from consul_lock._protocol.hold.state import State
+from consul_lock._protocol.session import timing as terms
 from consul_lock.errors import AlreadyHeld, LockLost, LossReason, Unavailable
 from tests.protocol.several import (
     FEW,

@@ -7,7 +7,7 @@ import inspect
 
 import pytest
 
-from consul_lock._protocol.verdict import Verdict
+from consul_lock._protocol.lock.decision import Verdict
 from tests.protocol.mutants import MUTANTS
 from tests.protocol.mutation import Mutant, applied
 from tests.protocol.plan import Plan, from_seed, hesitant

@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 
+from consul_lock._protocol.consul.models import Found, Pair
+from consul_lock._protocol.election.observer import Leader, Observer
 from consul_lock._protocol.flow import Flow, Now, Request, Sleep
 from consul_lock._protocol.holder import About
-from consul_lock._protocol.observer import Leader, Observer
-from consul_lock._protocol.records import Found, Pair
-from consul_lock._protocol.terms import terms
-from consul_lock._protocol.verdict import LOCK_FLAG
+from consul_lock._protocol.lock.decision import LOCK_FLAG
+from consul_lock._protocol.session.timing import terms
 from consul_lock.errors import PermissionDenied, Unavailable
 from tests.protocol.hand import Hand
 from tests.protocol.stranger import operator

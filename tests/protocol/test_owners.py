@@ -8,9 +8,9 @@ from typing import Any, cast
 import pytest
 
 from consul_lock._protocol.flow import Wait
-from consul_lock._protocol.hold import Hold
-from consul_lock._protocol.owners import Owners
-from consul_lock._protocol.state import State
+from consul_lock._protocol.hold.hold import Hold
+from consul_lock._protocol.hold.owners import Owners
+from consul_lock._protocol.hold.state import State
 from consul_lock.errors import LockLost, LossReason, NotHeld
 from tests.protocol.hand import Hand
 from tests.protocol.rooms import Rooms

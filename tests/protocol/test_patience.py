@@ -9,16 +9,17 @@ from typing import Any
 
 import pytest
 
-from consul_lock._protocol import names, terms
-from consul_lock._protocol.cron_verdict import CronOutcome
-from consul_lock._protocol.election import ElectionCore
+from consul_lock._protocol import keys as names
+from consul_lock._protocol.cron.decision import CronOutcome
+from consul_lock._protocol.election.election import ElectionCore
 from consul_lock._protocol.flow import Job, Reply, Request, Sleep
-from consul_lock._protocol.lock import LockCore
-from consul_lock._protocol.multilock import MultiLockCore, for_names
-from consul_lock._protocol.primitive import Primitive, Settings
-from consul_lock._protocol.rwlock import ReadWriteCore
-from consul_lock._protocol.semaphore import SemaphoreCore
-from consul_lock._protocol.tree import TreeCore
+from consul_lock._protocol.lock.base import LockCore
+from consul_lock._protocol.multilock.base import MultiLockCore, for_names
+from consul_lock._protocol.primitive.primitive import Primitive, Settings
+from consul_lock._protocol.session import timing as terms
+from consul_lock._protocol.weighted.rwlock import ReadWriteCore
+from consul_lock._protocol.weighted.semaphore import SemaphoreCore
+from consul_lock._protocol.weighted.tree import TreeCore
 from consul_lock.errors import (
     ConfigError,
     ConsulLockError,

@@ -9,12 +9,18 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from consul_lock._protocol.claim import ALL
-from consul_lock._protocol.contender import Contender
-from consul_lock._protocol.document import READ_WRITE, SEMAPHORE, Document, Kind, encode
-from consul_lock._protocol.place import Place, admits, enter, grants, leave, read
-from consul_lock._protocol.records import Pair
-from consul_lock._protocol.verdict import LOCK_FLAG
+from consul_lock._protocol.consul.models import Pair
+from consul_lock._protocol.hold.claim import ALL
+from consul_lock._protocol.lock.decision import LOCK_FLAG
+from consul_lock._protocol.weighted.document import (
+    READ_WRITE,
+    SEMAPHORE,
+    Document,
+    Kind,
+    encode,
+)
+from consul_lock._protocol.weighted.layout import Contender
+from consul_lock._protocol.weighted.snapshot import Place, admits, enter, grants, leave, read
 from consul_lock.errors import Conflict
 
 NAME = "svc/web"

@@ -9,14 +9,15 @@ from typing import Any
 
 import pytest
 
-from consul_lock._protocol import names, terms
-from consul_lock._protocol.document import SEMAPHORE_FLAG
+from consul_lock._protocol import keys as names
 from consul_lock._protocol.flow import Request
-from consul_lock._protocol.holders import HoldersCore
-from consul_lock._protocol.primitive import Settings
-from consul_lock._protocol.rwlock import ReadWriteCore
-from consul_lock._protocol.semaphore import SemaphoreCore
-from consul_lock._protocol.tree import TreeCore
+from consul_lock._protocol.primitive.primitive import Settings
+from consul_lock._protocol.session import timing as terms
+from consul_lock._protocol.weighted.base import HoldersCore
+from consul_lock._protocol.weighted.document import SEMAPHORE_FLAG
+from consul_lock._protocol.weighted.rwlock import ReadWriteCore
+from consul_lock._protocol.weighted.semaphore import SemaphoreCore
+from consul_lock._protocol.weighted.tree import TreeCore
 from consul_lock.errors import LockLost
 from tests.protocol.mutation import Mutant, applied
 from tests.protocol.rooms import Rooms
@@ -306,7 +307,7 @@ WRONG = (
     (
         Mutant(
             "one dead holder in lock-delay holds up the others",
-            "pruning:_prune",
+            "weighted.pruning:_prune",
             "bid.guarded |= delayed",
             "bid.guarded |= set(dead) if delayed else delayed",
         ),
@@ -315,7 +316,7 @@ WRONG = (
     (
         Mutant(
             "only who is in the queue prunes",
-            "pruning:prune",
+            "weighted.pruning:prune",
             "if not bid.joined or",
             "if bid.joined and",
         ),
@@ -324,7 +325,7 @@ WRONG = (
     (
         Mutant(
             "all who wait prune",
-            "pruning:prune",
+            "weighted.pruning:prune",
             "if not bid.joined or",
             "if True or",
         ),
@@ -333,7 +334,7 @@ WRONG = (
     (
         Mutant(
             "who cannot be seen is dead",
-            "pruning:proved",
+            "weighted.pruning:proved",
             "return [lock, {",
             "return [{**lock, 'Verb': 'delete'}, {",
         ),
@@ -342,7 +343,7 @@ WRONG = (
     (
         Mutant(
             "those who died while they waited are let in",
-            "place:Place.waiting",
+            "weighted.snapshot:Place.waiting",
             "for c in self.contenders if c.ours",
             "for c in (*self.left.values(), *self.contenders) if c.ours",
         ),
@@ -351,7 +352,7 @@ WRONG = (
     (
         Mutant(
             "those who died while they waited are before those who wait",
-            "place:_before",
+            "weighted.snapshot:_before",
             "for c in place.contenders if c.ours",
             "for c in (*place.left.values(), *place.contenders) if c.ours",
         ),
@@ -360,7 +361,7 @@ WRONG = (
     (
         Mutant(
             "who waits does not try again before something changes",
-            "lineup:_poll_time",
+            "weighted.queue:_poll_time",
             "if bid.guarded else",
             "if False else",
         ),
@@ -369,7 +370,7 @@ WRONG = (
     (
         Mutant(
             "the number that a dead holder has left is taken for one that nobody has had",
-            "slots:_claim",
+            "weighted.slot_numbers:_claim",
             "if index := seen.left_slots.get(number):",
             "if index := 0:",
         ),
@@ -378,7 +379,7 @@ WRONG = (
     (
         Mutant(
             "who has lost its place leaves its own key",
-            "leaving:_withdrawn",
+            "weighted.release:_withdrawn",
             "return [forget(key, left.modify_index)] if left else []",
             "return []",
         ),

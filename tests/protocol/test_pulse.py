@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from consul_lock._protocol.flow import Request
-from consul_lock._protocol.terms import terms
+from consul_lock._protocol.session.timing import terms
 from consul_lock.errors import ConfigError, PermissionDenied, Refused, Unavailable
 from tests.protocol.hand import Hand
 from tests.protocol.heart import (

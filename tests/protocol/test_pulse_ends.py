@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from consul_lock._protocol import closing
+from consul_lock._protocol.client import close as closing
 from consul_lock._protocol.flow import Flow, Spawn, Wait
 from consul_lock._protocol.surroundings import Identity
 from consul_lock.errors import Unavailable

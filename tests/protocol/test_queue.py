@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from consul_lock._protocol import line as lines
-from consul_lock._protocol.records import Pair
-from consul_lock._protocol.verdict import LOCK_FLAG
+from consul_lock._protocol.consul.models import Pair
+from consul_lock._protocol.hold import waiter as lines
+from consul_lock._protocol.lock.decision import LOCK_FLAG
 from consul_lock.errors import Refused
 from tests.protocol.hand import NAME, Hand, verbs
 from tests.protocol.stranger import operator

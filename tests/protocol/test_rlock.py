@@ -6,11 +6,12 @@ from typing import Any
 
 import pytest
 
-from consul_lock._protocol import names, terms
-from consul_lock._protocol.client import ClientCore
+from consul_lock._protocol import keys as names
+from consul_lock._protocol.client.client import ClientCore
 from consul_lock._protocol.flow import Job
-from consul_lock._protocol.primitive import Settings
-from consul_lock._protocol.rlock import RLockCore
+from consul_lock._protocol.lock.rlock import RLockCore
+from consul_lock._protocol.primitive.primitive import Settings
+from consul_lock._protocol.session import timing as terms
 from consul_lock.errors import AlreadyHeld, ConfigError, LockLost, LossReason, NotHeld
 from tests.protocol.hand import NAME, Hand
 from tests.protocol.stranger import operator

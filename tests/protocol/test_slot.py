@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from consul_lock._protocol import slot as slots
-from consul_lock._protocol.slot import EVERY_MOST, Every, Once
+from consul_lock._protocol.cron import slot as slots
+from consul_lock._protocol.cron.slot import EVERY_MOST, Every, Once
 from consul_lock.errors import ConfigError
 
 MOMENTS = st.floats(10**6, 4 * 10**9)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from consul_lock._protocol.state import TRANSITIONS, Event, State, advance
+from consul_lock._protocol.hold.state import TRANSITIONS, Event, State, advance
 
 ARCHITECTURE = Path(__file__).parents[2] / "ARCHITECTURE.md"
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from consul_lock._protocol import watch
 from consul_lock._protocol.flow import Flow, Request
+from consul_lock._protocol.primitive import watch
 from consul_lock.errors import LossReason
 from tests.protocol.hand import NAME, Hand
 from tests.protocol.heart import BEATING, beat_for, borrow, passes, status

@@ -7,12 +7,12 @@ from typing import NamedTuple
 
 import pytest
 
-from consul_lock._protocol.closing import close
+from consul_lock._protocol.client.close import close
+from consul_lock._protocol.client.keeper import Keeper
 from consul_lock._protocol.flow import Job, Request
-from consul_lock._protocol.guard import Op
-from consul_lock._protocol.keeper import Keeper
-from consul_lock._protocol.lock import LockCore
-from consul_lock._protocol.watch import watch
+from consul_lock._protocol.lock.base import LockCore
+from consul_lock._protocol.primitive.guard import Op
+from consul_lock._protocol.primitive.watch import watch
 from tests.protocol.cuts import cuts
 from tests.protocol.hand import Hand
 from tests.protocol.process import Cancelled

@@ -6,14 +6,14 @@ from typing import Any
 
 import pytest
 
+from consul_lock._protocol.client.keeper import Keeper
 from consul_lock._protocol.flow import Batch, Call, Flow, Now, Request, Wait, Warn
-from consul_lock._protocol.hold import Grant, Hold, Holds
-from consul_lock._protocol.keeper import Keeper
-from consul_lock._protocol.lock import LockCore
-from consul_lock._protocol.names import for_name
-from consul_lock._protocol.primitive import Settings
-from consul_lock._protocol.state import State
-from consul_lock._protocol.terms import terms
+from consul_lock._protocol.hold.hold import Grant, Hold, Holds
+from consul_lock._protocol.hold.state import State
+from consul_lock._protocol.keys import for_name
+from consul_lock._protocol.lock.base import LockCore
+from consul_lock._protocol.primitive.primitive import Settings
+from consul_lock._protocol.session.timing import terms
 from consul_lock.errors import LockLost, LossReason, PermissionDenied, Unavailable
 from tests.protocol.hand import NAME, Hand
 

@@ -9,12 +9,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from consul_lock._protocol import names, terms
-from consul_lock._protocol.answer import Outcome
+from consul_lock._protocol import keys as names
+from consul_lock._protocol.arguments import waiting_time
+from consul_lock._protocol.consul.models import Pair
+from consul_lock._protocol.consul.replies import Outcome
+from consul_lock._protocol.hold.waiter import Entry, Line
 from consul_lock._protocol.holder import VALUE_MOST, About, inherit, inherited, parse
-from consul_lock._protocol.line import Entry, Line
-from consul_lock._protocol.records import Pair
-from consul_lock._protocol.waiting import waiting_time
+from consul_lock._protocol.session import timing as terms
 from consul_lock.errors import ConfigError
 
 

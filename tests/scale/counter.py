@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from consul_lock._loop_transport import LoopTransport
-from consul_lock._protocol.answer import Outcome
+from consul_lock._drivers.loop_transport import LoopTransport
+from consul_lock._drivers.thread_transport import Transport
+from consul_lock._protocol.consul.replies import Outcome
 from consul_lock._protocol.flow import Request
-from consul_lock._transport import Transport
 
 
 class Requests:

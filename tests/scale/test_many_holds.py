@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from consul_lock._loop_transport import LoopTransport
-from consul_lock._pipeline import LANES
+from consul_lock._drivers.loop_transport import LoopTransport
+from consul_lock._drivers.pipeline import LANES
+from consul_lock._drivers.thread_transport import Transport
 from consul_lock._protocol.flow import Request
-from consul_lock._transport import Transport
 from tests.scale.callers import Callers, Tasks, close_all, reached
 from tests.stage.agent import Agent
 from tests.waiting import eventually

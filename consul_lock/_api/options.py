@@ -1,0 +1,222 @@
+"""What both faces share: everything of a lock that neither waits nor talks to Consul."""
+
+from __future__ import annotations
+
+import difflib
+import warnings
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, TypedDict
+
+from consul_lock._drivers.clock import clock
+from consul_lock._protocol.client.client import ClientCore
+from consul_lock._protocol.client.shared_session import SharedSession
+from consul_lock._protocol.hold.state import State
+from consul_lock._protocol.primitive.primitive import Primitive, Settings
+from consul_lock._protocol.session.timing import terms
+from consul_lock.errors import ConfigError, ConsulLockError, LossReason
+
+
+class Options(TypedDict, total=False):
+    """What everything that can be held has in common, by keyword.
+
+    Seconds.  See `Session` for ``ttl`` to ``heartbeat``, `Lock` for the others.
+    """
+
+    ttl: float
+    lock_delay: float
+    checks: Iterable[str]
+    service_checks: Iterable[str]
+    heartbeat: float | None
+    watch: bool
+    meta: Mapping[str, str] | None
+    command: str | None
+    on_lost: Callable[[LossReason], Any] | None
+
+
+def require(what: str, given: object, wanted: type) -> None:
+    """Raise `TypeError` for an argument that is neither None nor of the type wanted.
+
+    The two APIs have the same names, so the likely slip is to mix them: a client of the other one
+    would take calls, and answer each with a coroutine, or a result that nobody awaits.
+    """
+    if given is None or isinstance(given, wanted):
+        return
+    raise TypeError(f"{what}={given!r} is {_kind(given)}; {_instead(given, wanted)}")
+
+
+def require_address(address: object) -> None:
+    """The same for the address of Consul, where a client of python-consul2 may be taken for one."""
+    if address is not None and not isinstance(address, str):
+        instead = "use Client.from_consul(...)" if is_python_consul(address) else "give a string"
+        raise TypeError(f"address={address!r} is {_kind(address)}; {instead}")
+
+
+def is_python_consul(given: object) -> bool:
+    """Whether it is a client of python-consul2, or of a subclass of one."""
+    return any(
+        kind.__module__.split(".")[0] == "consul" and kind.__name__ == "Consul"
+        for kind in type(given).__mro__
+    )
+
+
+def _api(kind: type) -> str:
+    """The public module that a class of the library belongs to; "" if it is another one's."""
+    for each in kind.__mro__:
+        if each.__module__.startswith("consul_lock._async"):
+            return "consul_lock.aio"
+        if each.__module__.startswith("consul_lock._blocking"):
+            return "consul_lock"
+    return ""
+
+
+def _kind(given: object) -> str:
+    kind = type(given)
+    if is_python_consul(given):
+        return "a Consul of python-consul2"
+    api = _api(kind)
+    return f"a {api}.{kind.__name__}" if api else f"a {kind.__module__}.{kind.__name__}"
+
+
+def _instead(given: object, wanted: type) -> str:
+    api = _api(wanted)
+    if is_python_consul(given):
+        return f"give {api}.Client.from_consul(...) of it"
+    theirs = _api(type(given))
+    if theirs and theirs != api:
+        return f"give a {api}.{wanted.__name__}, or use {theirs} for the rest, too"
+    return f"give a {api}.{wanted.__name__}"
+
+
+def known(options: Iterable[str], allowed: Iterable[str], what: str) -> None:
+    """Raise `TypeError` for options that are not allowed, naming the ones most likely meant."""
+    allowed = list(allowed)
+    for option in options:
+        if option not in allowed:
+            likely = difflib.get_close_matches(option, allowed, 1)
+            meant = f"; did you mean {likely[0]!r}?" if likely else ""
+            raise TypeError(f"{what} has no option {option!r}{meant}")
+
+
+def settings(
+    client: ClientCore | None,
+    shared: SharedSession | None,
+    *,
+    fair: bool = False,
+    watch: bool = False,
+    meta: Mapping[str, str] | None = None,
+    command: str | None = None,
+    on_lost: Callable[[LossReason], Any] | None = None,
+    **of_session: Any,
+) -> Settings:
+    """Checked settings; ``client`` None: it is not known yet.  Raises `ConfigError`."""
+    known(of_session, [*Options.__annotations__], "a lock")
+    asked = terms(**of_session)
+    if shared is not None:
+        if client is not None and not shared.belongs_to(client):
+            raise ConfigError("session= is of another client than client=; give both the same")
+        if asked != terms():
+            raise ConfigError(
+                "session= and ttl, lock_delay or checks contradict each other: those belong to"
+                " the session, so give them to Session(...)"
+            )
+    if on_lost is not None and not callable(on_lost):
+        raise ConfigError(f"on_lost={on_lost!r} is not callable")
+    return Settings(asked, shared, fair, watch, meta, command, on_lost)
+
+
+class LockFace(ABC):
+    """The part of a lock that answers at once."""
+
+    _core: Primitive
+
+    @staticmethod
+    @abstractmethod
+    def _me() -> Any:
+        """The thread or task that asks: a weak reference to it."""
+
+    @property
+    def name(self) -> str:
+        """The name it was made with."""
+        return self._core.name
+
+    @property
+    def key(self) -> str:
+        """The key in Consul that is the lock."""
+        return self._core.key
+
+    @property
+    def held(self) -> bool:
+        """Whether it is held, as far as anybody can know without asking Consul.
+
+        True only until the hold deadline: the sending of the last good verification, which
+        follows each renewal, plus the lock-delay (Consul lets nobody in sooner), less a margin of
+        max(0.2 s, 5 %).  Once past it, never again.  No I/O.
+        """
+        hold = self._core.current(self._me())
+        return hold is not None and hold.counts(clock())
+
+    @property
+    def token(self) -> int | None:
+        """The fencing token: higher for each later holder of any lock in the datacenter.
+
+        The ModifyIndex of the write that gave us the lock.  None before the first acquire; it
+        keeps its value after the end, to see what was written with it.
+        """
+        hold = self._core.current(self._me())
+        return hold.token if hold else None
+
+    @property
+    def session_id(self) -> str | None:
+        """Id of the Consul session that holds it; None if it is not held."""
+        hold = self._core.current(self._me())
+        return hold.session.id if hold and hold.state is State.HELD else None
+
+    def remaining(self) -> float:
+        """Seconds until it no longer counts as held if no more renewals succeed; 0.0 if not held.
+
+        Renewals move this away again and again: a job does not have to be shorter.
+        """
+        hold = self._core.current(self._me())
+        return hold.remaining(clock()) if hold else 0.0
+
+    @property
+    def lost_reason(self) -> LossReason | None:
+        """Why it was lost; None if it was not."""
+        hold = self._core.current(self._me())
+        if hold is None:
+            return None
+        if hold.state is State.HELD and not hold.counts(clock()):
+            return LossReason.DEADLINE
+        return hold.reason
+
+    @property
+    def renewal_error(self) -> ConsulLockError | None:
+        """What the last renewal of its session ended in, if it failed (after a loss: if they failed
+        when it was lost); None if renewals work.  Errors are no loss: they are tried again until
+        the deadline, and warned of in the log."""
+        hold = self._core.current(self._me())
+        return hold.renewal_error if hold else None
+
+    def ensure_held(self) -> None:
+        """Raise `LockLost` if it was lost, `NotHeld` if it is not held.  No I/O."""
+        self._core.ensure(clock(), self._me())
+
+    def __bool__(self) -> bool:
+        raise TypeError("a lock is neither true nor false: use .held, or the result of acquire()")
+
+    def __repr__(self) -> str:
+        hold = self._core.current(self._me())
+        state = hold.state.value if hold else "never held"
+        return f"<{type(self).__module__}.{type(self).__name__} {self.name!r}: {state}>"
+
+    def __del__(self) -> None:
+        core = getattr(self, "_core", None)
+        if core is not None and core.owners.oldest() is not None:
+            warnings.warn(
+                f"the lock {core.name!r} was dropped while it is held; it stays held until the"
+                " client is closed: release it, or use 'with'",
+                ResourceWarning,
+                stacklevel=2,
+                source=self,
+            )

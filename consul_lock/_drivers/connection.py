@@ -1,0 +1,322 @@
+"""One kept-alive HTTP connection to Consul, for one request at a time.
+
+The standard library's http.client parses an answer with the e-mail package, which alone costs
+more time than Consul needs for a lock; with it half the speed of a bare socket is out of
+reach (measured).  So `_reader` reads the answers, and this module connects and sends.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import socket
+import ssl
+from collections.abc import Callable
+from typing import NamedTuple, TypeVar
+from urllib.parse import urlencode
+
+from consul_lock._drivers.http_reader import Answer, ClosedBeforeAnswer, CutShort, Reader
+from consul_lock._drivers.resolver import Address
+from consul_lock._protocol.flow import Request
+from consul_lock._version import __version__
+from consul_lock.config import Config
+from consul_lock.errors import ConfigError, ConsulLockError, Unavailable
+
+A = TypeVar("A")
+T = TypeVar("T")
+
+# Seconds of one poll at most.  A signal that comes between Python's last look for one and the
+# beginning of the poll does not end it: Ctrl-C would be obeyed when the long poll ends.
+_POLL_MAX = 1.0
+
+
+class CutOff(NamedTuple):
+    """A write that was cut off before its answer: by an exception of a signal handler, or as the
+    task was cancelled."""
+
+    caller: object
+    """The id of the thread, or the task."""
+    request: Request
+    sent: float
+    deadline: float
+
+
+class Connection:
+    """A socket and its reader, for one thread at a time.
+
+    Every wait ends at a deadline, a time of ``clock`` that belongs to the whole exchange; then
+    TimeoutError is raised.  Time-outs of the kernel (SO_RCVTIMEO) would need one call less, but
+    they have no end by the clock: they begin again with every signal, as Python repeats a call
+    that a signal has cut off (beside an interval timer of a second, 2 s never ended); they bound
+    one call, so an answer that trickles goes on for ever; and gevent's sockets never see them.
+    Python's own time-outs bound one call, too, and take two calls more.  So the socket does not
+    block, and what waits is ``poll``, for what is left: after a signal Python goes on with the
+    rest, and gevent puts its own in place of it.  The price was not to be seen in benchmarks.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        context: ssl.SSLContext | None,
+        address: Address,
+        clock: Callable[[], float],
+        until: float,
+    ) -> None:
+        self._config = config
+        self._clock = clock
+        self._deadline = until
+        self._socket = _connected(config, address, until - clock())
+        self._readable, self._writable = select.poll(), select.poll()
+        self._readable.register(self._socket, select.POLLIN)
+        self._writable.register(self._socket, select.POLLOUT)
+        self._buffered: Callable[[], int] | None = None
+        if context is not None:
+            try:
+                self._encrypt(context)
+            except BaseException:
+                self.close()
+                raise
+        self._reader = Reader()
+
+    def _encrypt(self, context: ssl.SSLContext) -> None:
+        config = self._config
+        try:
+            wrapped = context.wrap_socket(
+                self._socket,
+                server_hostname=config.tls_server_name or config.host,
+                do_handshake_on_connect=False,
+            )
+            self._socket = wrapped
+            self._whenever(self._readable, lambda _: wrapped.do_handshake(), None)
+        except (OSError, ValueError) as error:
+            raise handshake_failed(config, error) from error
+        # What OpenSSL has read and not yet given out makes no socket readable.
+        self._buffered = wrapped.pending
+
+    def exchange(self, data: bytes, deadline: float) -> Answer:
+        """Send a request and read its answer.
+
+        Raises TimeoutError, ClosedBeforeAnswer, `Unavailable` or `ConfigError`; then the
+        connection is closed.  If an exception of a signal handler cuts it off, it is good for
+        `finish` alone.
+        """
+        self.send(data, deadline)
+        return self.receive(deadline)
+
+    def send(self, data: bytes, deadline: float) -> None:
+        """Send one request, or several: their answers come one after the other."""
+        self._deadline = deadline
+        try:
+            while (sent := self._whenever(self._writable, self._socket.send, data)) < len(data):
+                data = data[sent:]
+        except BaseException as error:
+            self._fail(error)
+            raise
+
+    def receive(self, deadline: float) -> Answer:
+        """Read one answer."""
+        self._deadline = deadline
+        try:
+            answer = self._reader.read(self._receive)
+        except BaseException as error:
+            self._fail(error)
+            raise
+        if not answer.keep:
+            self.close()
+        return answer
+
+    def _fail(self, error: BaseException) -> None:
+        if not isinstance(error, (OSError, ClosedBeforeAnswer, CutShort, ConsulLockError)):
+            return
+        self.close()
+        if isinstance(error, OSError) and not isinstance(error, (TimeoutError, ClosedBeforeAnswer)):
+            raise broken(self._config, error, begun=self._reader.buffered) from error
+
+    def _receive(self, size: int) -> bytes:
+        if self._buffered is None or not self._buffered():
+            self._wait(self._readable)
+        try:
+            return self._socket.recv(size)
+        except (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError):
+            return self._whenever(self._readable, self._socket.recv, size)
+
+    def _whenever(self, ready: select.poll, call: Callable[[A], T], argument: A) -> T:
+        """Call it, again each time that the socket is ready, until it does not have to wait."""
+        while True:
+            try:
+                return call(argument)
+            except BlockingIOError:
+                self._wait(ready)
+            except ssl.SSLWantReadError:
+                self._wait(self._readable)
+            except ssl.SSLWantWriteError:
+                self._wait(self._writable)
+
+    def _wait(self, ready: select.poll) -> None:
+        while True:
+            left = self._deadline - self._clock()
+            if left <= 0:
+                raise TimeoutError("the deadline of the request has passed")
+            if ready.poll(min(left, _POLL_MAX) * 1000):
+                return
+
+    def finish(self, deadline: float) -> Answer:
+        """The answer to what was sent before an exchange was cut off; then it is closed.
+
+        The server is told that nothing more comes (the end of the stream): it answers what it has
+        read, and hangs up at once if that was no request.  Should bytes of the answer be lost, as
+        the exception struck between two steps of reading, it is too short, which is noticed.
+        """
+        try:
+            # That of TCP alone: TLS would end in both directions.
+            socket.socket.shutdown(self._socket, socket.SHUT_WR)
+        except OSError:
+            pass  # it is closed already, which reading will say
+        try:
+            return self.receive(deadline)
+        finally:
+            self.close()
+
+    def stale(self) -> bool:
+        """Whether the idle connection was closed by the other side, or is out of step."""
+        return bool(self._readable.poll(0))
+
+    @property
+    def closed(self) -> bool:
+        return self._socket.fileno() < 0
+
+    def abort(self) -> None:
+        """Make an exchange in another thread end at once."""
+        try:
+            self._socket.shutdown(socket.SHUT_RDWR)
+        except OSError:
+            return  # it was closed already, which is as good
+
+    def close(self) -> None:
+        """Close it; can be repeated."""
+        self._socket.close()
+
+
+def _connected(config: Config, address: Address, seconds: float) -> socket.socket:
+    if seconds <= 0:
+        raise unreachable(config, TimeoutError())
+    found = socket.socket(address.family, socket.SOCK_STREAM)
+    try:
+        # Here Python's time-out is one by the clock: it goes on with the rest after a signal.
+        found.settimeout(seconds)
+        found.connect(address.place)
+        found.setblocking(False)
+        if address.family != socket.AF_UNIX:
+            # Without this every small request waits 40 ms for the acknowledgement of the last.
+            found.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    except OSError as error:
+        found.close()
+        raise unreachable(config, error) from error
+    except BaseException:
+        found.close()
+        raise
+    return found
+
+
+def client_closed() -> Unavailable:
+    """The error of calls that wait while the client is closed, and of those that come later."""
+    return Unavailable("the client is closed", uncertain=False)
+
+
+def silent(config: Config, seconds: float) -> Unavailable:
+    """The error for an answer that did not come in time."""
+    return Unavailable(
+        f"{config.origin} gave no answer within {seconds:.1f} s; it may be overloaded,"
+        " frozen, or cut off"
+    )
+
+
+def hung_up(config: Config) -> Unavailable:
+    """The error for a connection that was closed in place of an answer."""
+    return Unavailable(
+        f"{config.origin} hung up without an answer: it refuses connections, or has just ended."
+        " Consul refuses them when one address has too many (200, unless"
+        " limits.http_max_conns_per_client says otherwise)"
+    )
+
+
+def unreachable(config: Config, error: OSError) -> Unavailable:
+    """The error for a connection that could not be made."""
+    hint = "is the agent running there? CONSUL_HTTP_ADDR or address= say where it is"
+    # By its number, as asyncio puts a text of its own in place of the system's.
+    why = os.strerror(error.errno) if error.errno else str(error)
+    if isinstance(error, TimeoutError):
+        why = "no answer in time"
+    return Unavailable(f"cannot reach Consul at {config.origin}: {why}; {hint}", uncertain=False)
+
+
+def handshake_failed(config: Config, error: Exception) -> Unavailable | ConfigError:
+    """The error for a TLS handshake that failed: mostly a setting, which no retry mends."""
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return ConfigError(
+            f"TLS: the certificate of {config.origin} is not trusted ({error.verify_message});"
+            " give its CA with ca_cert= or CONSUL_CACERT, or its name with tls_server_name="
+        )
+    if isinstance(error, ssl.SSLError) and error.reason in ("WRONG_VERSION_NUMBER", "HTTP_REQUEST"):
+        return ConfigError(f"{config.origin} does not speak TLS: use http:// instead of https://")
+    if isinstance(error, ssl.SSLError) and "alert" in str(error).lower():
+        return ConfigError(
+            f"TLS: {config.origin} refused us ({error.reason}): client_cert= needed?"
+        )
+    why = "no answer in time" if isinstance(error, TimeoutError) else str(error)
+    return Unavailable(f"TLS with {config.origin} failed: {why}", uncertain=False)
+
+
+def broken(
+    config: Config, error: BaseException, *, begun: bool
+) -> ClosedBeforeAnswer | Unavailable | ConfigError:
+    """The error for a connection that ended in the middle of an exchange; ``begun``: bytes of
+    the answer have come."""
+    if isinstance(error, (ConnectionResetError, BrokenPipeError)) and not begun:
+        # It was closed before what we sent had been read, which is how limits refuse us.
+        return ClosedBeforeAnswer(str(error))
+    cause: BaseException | None = error
+    while cause is not None and not isinstance(cause, ssl.SSLError):
+        cause = cause.__cause__
+    # TLS 1.3 refuses a client for its certificate, or for want of one, after the handshake.
+    if cause is not None and "CERTIFICATE" in (cause.reason or ""):
+        return handshake_failed(config, cause)
+    return Unavailable(f"the connection to {config.origin} broke: {error}")
+
+
+class Encoder:
+    """Turns requests into bytes; what is the same for all of a client is made once."""
+
+    def __init__(self, config: Config) -> None:
+        host = "localhost" if config.unix_socket else config.host
+        host = f"[{host}]" if ":" in host else host
+        fixed = {
+            "Host": host if config.unix_socket else f"{host}:{config.port}",
+            "User-Agent": f"consul-lock/{__version__}",
+            "Content-Type": "application/json",
+            **config.headers(),
+        }
+        self.headers = fixed
+        """Sent with every request."""
+        self._fixed = "".join(f"{name}: {value}\r\n" for name, value in fixed.items())
+        if any(ord(c) < 32 for value in fixed.values() for c in value):
+            raise ConfigError("a token or password has a control character in it")
+        self._base = config.base_path
+
+    def encode(self, request: Request) -> bytes:
+        """The request in one piece, always with its length: Consul ignores a body without."""
+        target = self._base + request.path
+        if request.params:
+            target = f"{target}?{urlencode(request.params)}"
+        body = request.body or b""
+        head = (
+            f"{request.method} {target} HTTP/1.1\r\n{self._fixed}"
+            f"Content-Length: {len(body)}\r\n\r\n"
+        )
+        return head.encode("latin-1") + body
+
+
+def blame_plain_http(config: Config, body: bytes) -> None:
+    """Raise `ConfigError` if an answer says that we speak plain HTTP to a TLS port."""
+    if b"HTTP request to an HTTPS server" in body:
+        raise ConfigError(f"{config.origin} speaks TLS: use https:// or CONSUL_HTTP_SSL=true")

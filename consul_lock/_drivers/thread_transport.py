@@ -1,0 +1,315 @@
+"""The connections of one client of threads: few, kept alive, and shared.
+
+Consul serves 200 connections of one address, so a client has at most 64 long polls and 32 other
+requests under way; renewals never wait behind either.  `_idle` says which stay open.
+"""
+
+from __future__ import annotations
+
+import queue
+import random
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from consul_lock._drivers.connection import (
+    Connection,
+    CutOff,
+    Encoder,
+    blame_plain_http,
+    client_closed,
+    hung_up,
+    silent,
+)
+from consul_lock._drivers.eventlet import refuse_eventlet
+from consul_lock._drivers.http_reader import Answer, ClosedBeforeAnswer
+from consul_lock._drivers.idle import NO_PLACE, POLLS, REQUESTS, GivenUp, Idle
+from consul_lock._drivers.pipeline import Connect, Means, Pipeline, Receive, Send
+from consul_lock._drivers.resolver import Address, Resolver
+from consul_lock._drivers.thread_event import Signal
+from consul_lock._protocol.flow import Reply, Request
+from consul_lock.config import Config
+from consul_lock.errors import ConsulLockError, Unavailable
+
+
+class Transport:
+    """Sends requests from any thread."""
+
+    def __init__(
+        self,
+        config: Config,
+        clock: Callable[[], float],
+        holding: Callable[[], bool] = lambda: False,
+    ) -> None:
+        refuse_eventlet()
+        self.config = config
+        self._clock = clock
+        self._context = config.ssl_context()
+        self._encode = Encoder(config).encode
+        self._resolver = Resolver(config, clock)
+        self.idle: Idle[Connection] = Idle(clock, self._discard, holding)
+        # Not a semaphore: this one is in C, and no exception of a signal handler breaks it.
+        self._places: queue.SimpleQueue[int] = queue.SimpleQueue()
+        for place in range(REQUESTS):
+            self._places.put(place)
+        self._polls = deque(range(POLLS))
+        self._open: dict[Connection, None] = {}
+        self._polling: dict[Connection, None] = {}
+        self.without_answer: dict[Connection, CutOff] = {}
+        """Writes that were cut off before their answer came; see `finish`."""
+        self._ending = False
+        self.closed = False
+        self._means = Means(
+            config,
+            clock,
+            self.idle,
+            self._encode,
+            self._parse,
+            self._put,
+            self._discard,
+            self._refused,
+        )
+
+    def send(self, request: Request) -> Any:
+        """Perform one request.  All of it, from the wait for a place to the last byte of the
+        answer, has one deadline."""
+        timeout = request.timeout or self.config.request_timeout
+        if request.wait:
+            return self._send_poll(request, timeout)
+        if request.urgent:
+            return self._exchange(request, timeout)
+        begun = self._clock()
+        place = self._place(timeout)
+        try:
+            return self._exchange(request, timeout, begun)
+        finally:
+            self._places.put(place)
+
+    def send_all(self, requests: Sequence[Request]) -> tuple[Any, ...]:
+        """Perform a batch.  One result for each: what ``parse`` returns, or an exception."""
+        pipeline = Pipeline(self._means, requests)
+        steps = pipeline.steps()
+        go_on, result = steps.send, None
+        while True:
+            try:
+                step = go_on(result)
+            except StopIteration:
+                return tuple(pipeline.results)
+            try:
+                go_on, result = steps.send, self._step(step)
+            except BaseException as error:  # noqa: BLE001 - the pipeline is told of every exception
+                go_on, result = steps.throw, error
+
+    def _step(self, step: Connect | Send | Receive) -> Any:
+        match step:
+            case Connect(deadline):
+                return self._connect(deadline)
+            case Send(connection, data, deadline):
+                return connection.send(data, deadline)
+            case Receive(connection, deadline):
+                return connection.receive(deadline)
+
+    def _place(self, timeout: float) -> int:
+        try:
+            return self._places.get(timeout=timeout)
+        except queue.Empty:
+            raise Unavailable(
+                f"{self.config.origin} has left {REQUESTS} requests of this client without an"
+                f" answer for {timeout:.1f} s, so no further one was sent",
+                uncertain=False,
+            ) from None
+
+    def _send_poll(self, request: Request, timeout: float) -> Any:
+        if self._ending:
+            raise client_closed()
+        if not self.idle.crowded and self._polls:
+            try:
+                place = self._polls.pop()
+            except IndexError:
+                return self._send_read(request)
+            try:
+                # Consul adds up to a sixteenth, and a leaderless one holds a request 7.4 s more.
+                return self._exchange(request, timeout + request.wait * 17 / 16)
+            except GivenUp:
+                pass  # its connection is needed for something else
+            finally:
+                self._polls.append(place)
+        return self._send_read(request)
+
+    def _send_read(self, request: Request) -> Any:
+        """In place of a long poll: a read, a little later."""
+        time.sleep(min(random.uniform(*NO_PLACE), request.wait))
+        return self.send(request.immediate())
+
+    def _exchange(self, request: Request, timeout: float, begun: float | None = None) -> Any:
+        data = self._encode(request)
+        sent = self._clock()
+        deadline = (sent if begun is None else begun) + timeout
+        while True:
+            idle = connection = self.idle.take(sent)
+            if connection is None:
+                connection = self._connect(deadline)
+                sent = self._clock()
+            try:
+                answer = self._answer(connection, request, data, deadline)
+            except ClosedBeforeAnswer as error:
+                if self._repeatable(request, idle):
+                    continue
+                raise hung_up(self.config) from error
+            except TimeoutError as error:
+                raise silent(self.config, timeout) from error
+            except ConsulLockError:
+                raise
+            except BaseException:
+                # An exception of a signal handler.
+                self._cut_off(connection, CutOff(threading.get_ident(), request, sent, deadline))
+                raise
+            return self._parse(request, answer, sent)
+
+    def _repeatable(self, request: Request, idle: Connection | None) -> bool:
+        """The other side has hung up without an answer: whether to send it again, on another
+        connection.  A read may be sent again, if the connection was closed while it was idle."""
+        if request.wait and self._ending:
+            raise client_closed()
+        if request.wait and self.idle.crowded:
+            raise GivenUp
+        if idle is not None:
+            return request.method == "GET"
+        self._refused()
+        return False
+
+    def _answer(
+        self, connection: Connection, request: Request, data: bytes, deadline: float
+    ) -> Answer:
+        polls = bool(request.wait)
+        if polls:
+            # In this order: whoever hangs up after we have looked finds it.
+            self._polling[connection] = None
+        try:
+            if polls and self._ending:
+                self._discard(connection)
+                raise ClosedBeforeAnswer("the client is closed")
+            answer = connection.exchange(data, deadline)
+        except BaseException:
+            if connection.closed:
+                self._open.pop(connection, None)
+            raise
+        finally:
+            if polls:
+                self._polling.pop(connection, None)
+        self._put(connection)
+        return answer
+
+    def _put(self, connection: Connection) -> None:
+        if self.closed:
+            self._discard(connection)
+        else:
+            self.idle.put(connection, threading.get_ident())
+
+    def _parse(self, request: Request, answer: Answer, sent: float) -> Any:
+        if answer.status == 400:
+            blame_plain_http(self.config, answer.body)
+        if answer.status == 429 and b"concurrent connections" in answer.body:
+            self._refused()
+        return request.parse(Reply(answer.status, answer.headers, answer.body, sent))
+
+    def _refused(self) -> None:
+        """A connection was refused: make room, see `consul_lock._drivers.idle`."""
+        self.idle.refused()
+        for connection in list(self._polling):
+            connection.abort()
+
+    def _connect(self, deadline: float) -> Connection:
+        """Find the address, connect and agree on keys, in `connect_timeout`."""
+        if self.closed:
+            raise client_closed()
+        until = min(deadline, self._clock() + self.config.connect_timeout)
+        addresses = self._resolver.fixed or self._resolve(until)
+        for left in range(len(addresses), 0, -1):
+            address, now = addresses[-left], self._clock()
+            try:
+                connection = Connection(
+                    self.config, self._context, address, self._clock, now + (until - now) / left
+                )
+            except Unavailable:
+                if left == 1:
+                    raise
+            else:
+                self._resolver.remember(address)
+                self._open[connection] = None
+                return connection
+        raise AssertionError("a resolver has found nothing, and raised no error")
+
+    def _resolve(self, until: float) -> list[Address]:
+        done, lookup = Signal(), self._resolver.ask()
+        lookup.tell(done.set)
+        done.wait(max(0.0, self._resolver.patience(lookup, until) - self._clock()))
+        return self._resolver.judge(lookup)
+
+    def _discard(self, connection: Connection) -> None:
+        self._open.pop(connection, None)
+        connection.close()
+
+    def rest(self) -> None:
+        """Close what is not needed soon; called by the keeper before it waits."""
+        self.idle.rest(threading.get_ident())
+
+    # -- what was cut off ---------------------------------------------------------------------
+
+    def _cut_off(self, connection: Connection, cut: CutOff) -> None:
+        if cut.request.method == "GET":
+            self._discard(connection)
+        else:
+            self.without_answer[connection] = cut
+
+    def unanswered(self, thread: int) -> Connection | None:
+        """Where a write of this thread was cut off before its answer; see `finish`."""
+        for connection, cut in list(self.without_answer.items()):
+            if cut.caller == thread:
+                return connection
+        return None
+
+    def finish(self, connection: Connection) -> Any:
+        """Wait for the answer to a write that was cut off: the result of the request."""
+        cut = self.without_answer.pop(connection)
+        try:
+            answer = connection.finish(cut.deadline)
+        except (ClosedBeforeAnswer, TimeoutError) as error:
+            raise hung_up(self.config) from error
+        finally:
+            self._open.pop(connection, None)
+        return self._parse(cut.request, answer, cut.sent)
+
+    def forget(self, thread: int) -> None:
+        """Nobody waits for the answer to what was cut off in this thread."""
+        while self.without_answer and (connection := self.unanswered(thread)) is not None:
+            del self.without_answer[connection]
+            self._discard(connection)
+
+    # -- the end ------------------------------------------------------------------------------
+
+    def hang_up(self) -> None:
+        """End every long poll, and begin no more: the client closes, and the others are needed
+        to give everything back."""
+        self._ending = True
+        for connection in list(self._polling):
+            connection.abort()
+
+    def drop(self) -> None:
+        """Keep no connection from now on: there are no callers any more."""
+        self.idle.drop()
+
+    def forked(self) -> None:
+        """In a forked child: close the copies of the parent's sockets, which goes on using its
+        own."""
+        for connection in list(self._open):
+            connection.close()
+
+    def close(self) -> None:
+        """End every request under way and close all connections."""
+        self.closed = True
+        for connection in list(self._open):
+            connection.abort()
+        self.idle.drain()

@@ -1,0 +1,153 @@
+"""The end of a client: everything is given back, nothing is left in Consul."""
+
+from __future__ import annotations
+
+from consul_lock._protocol.client.client import ClientCore
+from consul_lock._protocol.flow import Flow, Now, Wait
+from consul_lock._protocol.gather import together
+from consul_lock._protocol.hold.cleanup import Remainder
+from consul_lock._protocol.hold.hold import Hold
+from consul_lock._protocol.hold.state import Event
+from consul_lock.errors import ConsulLockError, LossReason
+
+# Seconds from the first failure, after which closing begins nothing more: with a frozen agent
+# each request ends in a time-out, and what is left then dies with its TTL.
+_CLOSE_WITHIN = 10.0
+
+# Seconds to wait for calls under way and for their clean-up: an answer takes milliseconds as a
+# rule, and up to 7.4 s in an election.
+_SETTLE = 8.0
+
+# Keys that are let go of at a time.
+_AT_ONCE = 64
+
+# Seconds between looks whether they have ended: the first, doubled each time, and the most.
+_LOOK_FIRST, _LOOK_MOST = 0.002, 0.1
+
+
+def close(client: ClientCore) -> Flow[None]:
+    """Let go of what is still held, destroy all sessions, end the keeper.
+
+    In an order in which nobody has to sit out a lock-delay for it:
+
+        t0  nothing new is begun, and nobody waits any more: long polls and pauses end
+        t1  calls under way have ended, and those that failed for it are undone
+        t2  the holders of what is still held are told, all of them, and then it is let go of
+        t3  the sessions are destroyed, which hold nothing any more
+
+    Without t1, a call in the middle of its write would get the lock just before its session is
+    destroyed: a lock-delay for everybody; or enter a semaphore's document just after it: a slot
+    of a dead session.  Releases may still begin until t2, so it is waited for them again.
+
+    Cut off in the middle, it can be done again from the start: what was done is not there any
+    more.
+    """
+    client.begin_to_close()
+    client.turns.end()
+    client.surroundings.hang_up()
+    limit = _Limit((yield from _settle(client)))
+    yield from _revoke(client)
+    yield from _let_go_of_all(client, limit)
+    limit.at_most((yield from _settle(client)))
+    yield from _destroy_all(client, limit)
+    end = limit.until
+    for attempt in client.remains.due(float("inf")):
+        now = yield Now()
+        if now < end:
+            yield from client.remains.clear(attempt)
+    now = yield Now()
+    if now < end:
+        yield from client.clean_up(None)
+    yield from client.pool.pulses.close()
+
+
+def _settle(client: ClientCore) -> Flow[float]:
+    """Wait for the calls under way.  Returns until when to go on closing: without end if they
+    have ended, for a while longer if Consul does not answer them."""
+    never, pause = client.new_signal(), _LOOK_FIRST
+    now = yield Now()
+    until: float = now + _SETTLE
+    while client.surroundings.busy():
+        if now >= until:
+            return until + _CLOSE_WITHIN
+        yield Wait(never, min(pause, until - now))
+        pause = min(2 * pause, _LOOK_MOST)
+        now = yield Now()
+    return float("inf")
+
+
+class _Limit:
+    """Until when closing begins anything more (driver's clock)."""
+
+    def __init__(self, until: float) -> None:
+        self.until = until
+
+    def at_most(self, until: float) -> None:
+        """No longer than this, either."""
+        self.until = min(self.until, until)
+
+
+def _revoke(client: ClientCore) -> Flow[None]:
+    """Tell the holders of what is still held that it is lost.
+
+    Before any of it is let go of: that may take many times the time of a request, in which nobody
+    renews any more.  Deadlines would pass, and a holder has no use for a reason that is not the
+    true one.  Whoever works under a lock should stop before it is given away, too.
+    """
+    revoked = list[Hold]()
+    with client.mutex:
+        for hold in client.holds:
+            if hold.advance(Event.LOSE):
+                hold.reason = LossReason.REVOKED
+                revoked.append(hold)
+    for hold in revoked:
+        hold.lost.set()
+    for hold in revoked:
+        if (told := hold.telling(LossReason.REVOKED)) is not None:
+            yield told
+
+
+def _let_go_of_all(client: ClientCore, limit: _Limit) -> Flow[None]:
+    """Let go of what was revoked, by this close or by an earlier one that was cut off: only that
+    is lost and among the client's holds all the same.
+
+    Many keys at a time; the holds of one key, as the slots of a semaphore, one after the other,
+    as they would only get into each other's way.
+    """
+    of_keys = dict[str, list[Hold]]()
+    for hold in client.holds:
+        of_keys.setdefault(hold.key, []).append(hold)
+    yield from together((_let_go_of(client, holds, limit) for holds in of_keys.values()), _AT_ONCE)
+
+
+def _let_go_of(client: ClientCore, holds: list[Hold], limit: _Limit) -> Flow[None]:
+    for hold in holds:
+        now = yield Now()
+        clean, reason = now < limit.until, None
+        try:
+            if clean:
+                reason = yield from hold.lock.let_go(hold, patient=False)
+        except ConsulLockError:
+            clean = False
+            # From the beginning of the failure, as those of others began then, too.
+            limit.at_most(now + _CLOSE_WITHIN)
+        if hold.lock.leaves_traces and (reason is not None or not clean):
+            client.remains.leave(hold.attempt, Remainder(0.0, hold.lock, hold.sessions))
+        with client.mutex:
+            client.holds.drop(hold)
+        client.turns.leave(hold.attempt)
+
+
+def _destroy_all(client: ClientCore, limit: _Limit) -> Flow[None]:
+    """Destroy every session, many at a time; what fails is tried once more."""
+    pool, in_vain = client.pool, 0
+    for session in list(pool.live.values()):
+        pool.condemn(session)
+    while pool.condemned and in_vain < 2:
+        now, left = (yield Now()), len(pool.condemned)
+        if now >= limit.until:
+            return
+        yield from pool.sweep(now)
+        in_vain = in_vain + 1 if len(pool.condemned) == left else 0
+        if pool.condemned:
+            limit.at_most(now + _CLOSE_WITHIN)

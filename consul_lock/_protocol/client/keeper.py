@@ -1,0 +1,443 @@
+"""The keeper: renews every session of a client and sees that its locks are still its own.
+
+One thread or task a client, whatever the number of locks.  It goes round in turns: renew the
+sessions that are due, several at a time; verify what is held with them; and when no renewal
+is due, find out what became of a hold, read queues, and let clean-up begin.  Three detectors of
+loss meet in `ClientCore.lose`: Consul says that the session is dead; a read shows another session
+or no key; the deadline passes, which is the `watchdog`'s to see.  An error is not a loss.
+
+The deadline is built on the verification, not on the renewal: from its sending, as its answer
+says how things were at some time after that.  Time line of a leader that was deposed while its
+machine was paused, and does not know it yet:
+
+    0 s   the old leader is paused; the others elect a new one
+    5 s   the new leader ends the session, and somebody else gets the lock after the lock-delay
+    6 s   the old leader goes on, and answers our renewal with 200: it only has to reset a timer
+    6 s   the verification is a read with ``?consistent``: the old leader has to ask the others
+          first, and learns that it is none any more
+
+So a renewal keeps a session alive if it is alive, and a verification says that it is.  What
+proves it otherwise is a write that needs it, such as an acquire.  Without a lock-delay the TTL is
+all there is, which only renewals restart: then the deadline is built on the last renewal that was
+followed by a good verification or write.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from copy import copy
+from typing import Any, NamedTuple
+
+from consul_lock._protocol.client.client import ClientCore
+from consul_lock._protocol.consul.models import key_rule
+from consul_lock._protocol.consul.replies import TRANSACTION_MOST, Outcome
+from consul_lock._protocol.flow import Batch, Flow, Now, Request, Sleep, Spawn, Wait, Warn
+from consul_lock._protocol.hold.hold import Hold
+from consul_lock._protocol.hold.state import State
+from consul_lock._protocol.session import timing as rules
+from consul_lock._protocol.session.session import Session
+from consul_lock.errors import ConsulLockError, PermissionDenied, Unavailable
+
+# Seconds between tries to clean up what could not be destroyed at once.
+_SWEEP_PAUSE = 2.0
+
+# Seconds for taking away what a lost hold left, before it is tried once more.
+_TIDY = 30.0
+
+# Seconds before the next try after a renewal that failed, and their spread.
+_RETRY = (0.25, 0.5)
+
+# Seconds before the next try after a 429 that does not say how long to wait.
+_LIMITED = 1.0
+
+# Seconds between two turns at most.  In a turn, a call is undone that was cut off and left, if
+# its thread has not made another one.
+_PAUSE_MAX = 10.0
+
+# Sessions of one turn at most.  With 25 ms a request that is less than half a second, so that
+# nobody waits long for the next turn.
+_TURN_MOST = 256
+
+# Seconds that a renewal may come before its time to be sent with others: what is held with them
+# is verified by 64 in one request then, and not one by one.
+_AHEAD = 0.15
+
+# Seconds between two reports of the same error that nobody foresaw.
+_REPORT = 60.0
+
+
+class Look(NamedTuple):
+    """What to ask about one hold."""
+
+    hold: Hold
+    proof: list[dict[str, Any]]
+    hints: list[dict[str, Any]]
+
+
+class Keeper:
+    """The flow behind the keeper thread or task."""
+
+    def __init__(self, core: ClientCore) -> None:
+        self._core = core
+        core.keeper = self
+        self._next_sweep = 0.0
+        self._resume_at = 0.0
+        """Consul did not answer: renewals go on at this time, with a single one."""
+        self._most = _TURN_MOST
+        self._failing: dict[Session, None] = {}
+        """Those whose last renewal or verification failed."""
+        self._failing_since: float | None = None
+        """When that was said in the log."""
+        self._refuted: dict[Hold, str] = {}
+        """Holds whose proof was refused, with the refusal: find out why."""
+        self._suspect: dict[Hold, None] = {}
+        """Holds that an answer showed as lost: look again."""
+        self._hinted: dict[Hold, None] = {}
+        """Holds about which there is something to be learnt."""
+        self._follow_at = 0.0
+        """Not before this time, as asking about such a hold has failed just now."""
+        self._reported: dict[str, float] = {}
+
+    def run(self) -> Flow[None]:
+        """Until the client is closed, or there is nothing left to keep."""
+        core = self._core
+        try:
+            while not core.closed and core.keeper is self:
+                try:
+                    yield from self._turn()
+                except Exception as error:  # noqa: BLE001 - no lock may be lost for what is odd
+                    unforeseen = error
+                else:
+                    continue
+                yield from self._report(unforeseen)
+                yield Sleep(*_RETRY)
+        except BaseException:
+            if core.keeper is self:
+                core.keeper = None  # the next session starts another one
+            raise
+
+    def _turn(self) -> Flow[None]:
+        core, pool = self._core, self._core.pool
+        core.planned = float("inf")  # until we know: whoever has news meanwhile wakes us
+        core.wake.clear()
+        now = yield Now()
+        core.surroundings.catch_up()
+        pool.retire(float("inf") if core.dropped else now)
+        if now >= self._resume_at:
+            due = pool.due(now, self._most, _AHEAD)
+            if due:
+                yield from self._keep(due)
+        yield from self._follow_up()
+        yield from self._read_lines()
+        yield from self._clean()
+        now = yield Now()
+        core.planned = self._next_event()
+        pause = core.planned - now
+        if pause > 0 and not self._is_over():
+            yield Wait(core.wake, min(pause, _PAUSE_MAX))
+
+    def _is_over(self) -> bool:
+        """End if there is nothing to keep; the next session gets a keeper of its own."""
+        core = self._core
+        with core.mutex:
+            if core.keeper is self and core.idle():
+                core.keeper = None
+        return core.closed or core.keeper is not self
+
+    def _report(self, error: Exception) -> Flow[None]:
+        """Say in the log that there was something unforeseen; the keeper goes on."""
+        now = yield Now()
+        what = repr(error)
+        if now >= self._reported.get(what, 0.0):
+            if len(self._reported) > 16:
+                self._reported.clear()
+            self._reported[what] = now + _REPORT
+            text = f"the keeper met something unforeseen and goes on: {what}; please report it"
+            yield Warn(text, "keeper-error", error)
+
+    def _next_event(self) -> float:
+        core, pool = self._core, self._core.pool
+        times = [max(pool.next_renewal(), self._resume_at), *core.remains.times()]
+        first = next(iter(list(core.to_look)), None)
+        if first is not None and first.look_at is not None:
+            times.append(first.look_at)
+        if self._refuted or self._suspect or self._hinted:
+            times.append(self._follow_at)
+        if pool.condemned or pool.orphans:
+            times.append(self._next_sweep)
+        return min(times)
+
+    # -- renewals and verifications ------------------------------------------------------------
+
+    def _keep(self, sessions: list[Session]) -> Flow[None]:
+        """Renew these, and verify what is held with them.
+
+        In one batch: the verification stands on its own, as what it shows was so at its sending
+        or later.  To wait for the answers of the renewals first would double the time, and the
+        deadline would be as good.
+        """
+        core = self._core
+        holds = dict.fromkeys(hold for s in sessions for hold in list(s.holds))
+        looks = list(_batches([hold for hold in holds if hold.state is State.HELD]))
+        renewals = [self._renewal(session) for session in sessions]
+        proofs = [self._proving(batch, hints=True) for batch in looks]
+        answers = yield Batch((*renewals, *proofs))
+        now = yield Now()
+        away = all(isinstance(answer, Unavailable) for answer in answers)
+        self._most = 1 if away else _TURN_MOST
+        pause = max((self._pause_after(s, a, now) for s, a in zip(sessions, answers, strict=False)))
+        self._resume_at = now + pause if away else 0.0
+        for session, answer in zip(sessions, answers, strict=False):
+            if answer is None:
+                yield from core.lose_session(session)
+            else:
+                yield from self._renewed(session, answer, now)
+        yield from self._verified(looks, list(answers[len(sessions) :]))
+        yield from self._tell_trouble(sessions)
+
+    def _renewal(self, session: Session) -> Request:
+        patience = rules.patience(session.terms)
+        return session.prepared(("renewal",), lambda: self._core.wire.renewal(session.id, patience))
+
+    def _renewed(self, session: Session, answer: Any, now: float) -> Flow[None]:
+        """No error is taken for a loss, not even a refusal: the deadline decides."""
+        pool, asked, random = self._core.pool, session.terms, self._core.random
+        if isinstance(answer, Exception):
+            session.failure = _noted(answer)
+            pool.plan(session, now + self._pause_after(session, answer, now))
+            if not isinstance(answer, ConsulLockError):
+                yield from self._report(answer)
+            return
+        session.was_renewed(answer.sent)
+        pool.plan(session, answer.sent + rules.spread_period(asked, random()))
+        session.failure = None  # the verification is judged after this
+
+    def _pause_after(self, session: Session, error: Any, now: float) -> float:
+        """Seconds until the next try to renew.
+
+        A limit of requests says how long to leave it alone, and is heeded as far as the deadline
+        allows several tries more; to run against it costs others their renewals.
+        """
+        pause = min(self._retry_pause(), rules.period(session.terms))
+        if not isinstance(error, Unavailable) or (error.status, error.retry_after) == (None, None):
+            return pause
+        limit = _LIMITED if error.status == 429 else 0.0
+        asked = limit if error.retry_after is None else error.retry_after
+        return max(pause, min(asked, (session.deadline() - now) / 4))
+
+    def _retry_pause(self) -> float:
+        return _RETRY[0] + (_RETRY[1] - _RETRY[0]) * self._core.random()
+
+    def _verified(self, looks: Sequence[list[Look]], outcomes: list[Any]) -> Flow[None]:
+        """Judge what is held by the outcomes of its proofs."""
+        looks = list(looks)
+        yield from self._ask_again(looks, outcomes)
+        for batch, outcome in zip(looks, outcomes, strict=True):
+            if not isinstance(outcome, Exception):
+                self._judge(batch, outcome)
+                continue
+            if not isinstance(outcome, ConsulLockError):
+                yield from self._report(outcome)
+            for session in (session for look in batch for session in look.hold.sessions):
+                session.failure = session.failure or _noted(outcome)
+
+    def _ask_again(self, looks: list[list[Look]], outcomes: list[Any]) -> Flow[None]:
+        """Ask once more about those that were denied only because of what was asked beside them.
+
+        One operation that the token may not do keeps Consul from carrying out the others.  A token
+        for the locks' keys alone, as `consul lock` needs it, may read no signs; and one that has
+        lost its rights on one key must not lose the locks on all the others.
+        """
+        parts = list[list[Look]]()
+        for place, outcome in enumerate(outcomes):
+            if isinstance(outcome, PermissionDenied):
+                looks[place], allowed = _by_permission(looks[place], outcome)
+                if allowed:
+                    parts.append(allowed)
+        if parts:
+            looks += parts
+            outcomes += yield Batch(tuple(self._proving(part, hints=False) for part in parts))
+
+    def _proving(self, batch: list[Look], *, hints: bool) -> Request:
+        """First the proofs, then the hints."""
+        operations = [operation for look in batch for operation in look.proof]
+        if hints:
+            operations += [operation for look in batch for operation in look.hints]
+        return self._core.wire.transaction(
+            operations,
+            "verifying the locks held",
+            key_rule("", "read"),
+            timeout=min(rules.patience(look.hold.session.terms) for look in batch),
+            urgent=True,
+        )
+
+    def _judge(self, batch: list[Look], outcome: Outcome) -> None:
+        """See which are held, and whether there is anything else to be learnt."""
+        first = 0
+        for hold, proof, _ in batch:
+            refusals = outcome.refusals(first, len(proof))
+            first += len(proof)
+            if refusals:
+                self._refuted[hold] = refusals[0]
+                continue
+            if outcome.done and hold.lock.disproved(hold, outcome.pairs):
+                self._suspect[hold] = None
+                continue
+            hold.proved(outcome.sent)
+        for hold, _, hints in batch:
+            if any("exists" in text for text in outcome.refusals(first, len(hints))):
+                self._hinted[hold] = None
+            first += len(hints)
+
+    def _tell_trouble(self, sessions: list[Session]) -> Flow[None]:
+        """One warning when renewals or verifications begin to fail, and one when all work again."""
+        for session in [*self._failing, *sessions]:
+            if session.failure is not None and not session.gone:
+                self._failing[session] = None
+            else:
+                self._failing.pop(session, None)
+        since, held = self._failing_since, len(self._core.holds)
+        error = next((session.failure for session in self._failing), None)
+        now = yield Now()
+        if error is not None and since is None and held:
+            self._failing_since = now
+            left = max(0.0, min(session.deadline() for session in self._failing) - now)
+            locks = "1 lock is" if held == 1 else f"{held} locks are"
+            text = (
+                f"renewing sessions fails: {error}; {locks} held, for {left:.0f} s more at least,"
+                " and it is tried again until then"
+            )
+            yield Warn(text, "renewal-failing")
+        elif error is None and since is not None:
+            self._failing_since = None
+            yield Warn(f"renewing sessions works again, after {now - since:.0f} s", "renewal-works")
+
+    # -- what can wait for renewals ------------------------------------------------------------
+
+    def _is_due(self) -> Flow[bool]:
+        """Whether renewals are due, which come first."""
+        now = yield Now()
+        return bool(max(self._core.pool.next_renewal(), self._resume_at) <= now)
+
+    def _follow_up(self) -> Flow[None]:
+        """Find out why proofs were refused, and learn what there is to be learnt."""
+        now = yield Now()
+        if now < self._follow_at:
+            return
+        while self._refuted or self._suspect or self._hinted:
+            try:
+                if self._refuted:
+                    hold, refusal = self._refuted.popitem()
+                    yield from self._find_out(hold, refusal)
+                elif self._suspect:
+                    yield from self._find_out(self._suspect.popitem()[0], None)
+                else:
+                    yield from self._learn(self._hinted.popitem()[0])
+            except ConsulLockError:
+                # No news is no loss, and the next verification finds it again.  The others later:
+                # before them come renewals.
+                now = yield Now()
+                self._follow_at = now + self._retry_pause()
+                return
+            if (yield from self._is_due()):
+                return
+
+    def _find_out(self, hold: Hold, refusal: str | None) -> Flow[None]:
+        if hold.state is not State.HELD:
+            return
+        timeout = rules.patience(hold.session.terms)
+        if refusal is None:
+            reason = yield from hold.lock.examine(hold, None, timeout)
+        else:
+            reason = yield from hold.lock.refuted(hold, refusal, timeout)
+        if reason is not None:
+            yield from self._core.lose(hold, reason)
+
+    def _read_lines(self) -> Flow[None]:
+        for hold in list(self._core.to_look):
+            now = yield Now()
+            if hold.state is State.HELD and hold.look_at is not None and hold.look_at > now:
+                return
+            self._core.to_look.pop(hold, None)
+            hold.look_at = None
+            try:
+                yield from self._learn(hold)
+            except ConsulLockError:
+                return  # the others in the next turn
+            if (yield from self._is_due()):
+                return
+
+    def _learn(self, hold: Hold) -> Flow[None]:
+        if hold.state is not State.HELD:
+            return
+        try:
+            yield from hold.lock.learn(hold, rules.patience(hold.session.terms))
+        except PermissionDenied:
+            return  # the release does without, too
+
+    # -- clean-up, which is never done here: it takes as long as it takes ------------------------
+
+    def _clean(self) -> Flow[None]:
+        """Let somebody else destroy what is condemned, and take away what lost holds left."""
+        core = self._core
+        now = yield Now()
+        remains = core.remains
+        try:
+            for attempt in remains.due(now):
+                # Should it not be done by then, it is done again.
+                if remains.put_off(attempt, now + _TIDY):
+                    yield Spawn(remains.clear(attempt), "consul-lock-tidy")
+            if (core.pool.condemned or core.pool.orphans) and now >= self._next_sweep:
+                self._next_sweep = float("inf")
+                yield Spawn(self._sweep(), "consul-lock-sweep")
+        except RuntimeError:
+            # No thread is to be had: later.
+            self._next_sweep = now + _SWEEP_PAUSE
+
+    def _sweep(self) -> Flow[None]:
+        """Destroy sessions; ends when all are destroyed, or Consul cannot be reached."""
+        core, now = self._core, 0.0
+        try:
+            now = yield Now()
+            yield from core.pool.sweep(now)
+            now = yield Now()
+        finally:
+            self._next_sweep = now + _SWEEP_PAUSE
+            core.wake.set()
+
+
+def _noted(error: Exception) -> ConsulLockError:
+    """An error to be remembered: without its traceback, which would keep the frames of a turn."""
+    if isinstance(error, ConsulLockError):
+        return copy(error)
+    return ConsulLockError(f"unforeseen: {error!r}")
+
+
+def _by_permission(batch: list[Look], denial: PermissionDenied) -> tuple[list[Look], list[Look]]:
+    """Those of a batch whose proofs were denied, and those to be asked about without hints."""
+    denied, allowed, first = list[Look](), list[Look](), 0
+    for look in batch:
+        places = range(first, first + len(look.proof))
+        first = places.stop
+        asked = not any(place in places for place in denial.operations)
+        (allowed if asked else denied).append(look)
+    if not denied and not any(look.hints for look in batch):
+        return batch, []  # Consul does not say which, and would answer the same again
+    return denied, allowed
+
+
+def _batches(holds: list[Hold]) -> Iterator[list[Look]]:
+    """As many in one request as Consul takes.  Those without hints by themselves, as a hint that
+    is refused, which is nothing bad, keeps Consul from showing what it read."""
+    looks = [Look(hold, hold.lock.proof(hold), hold.lock.hints(hold)) for hold in holds]
+    for hinted in (True, False):
+        batch, size = list[Look](), 0
+        for look in (look for look in looks if bool(look.hints) is hinted):
+            needed = len(look.proof) + len(look.hints)
+            if batch and size + needed > TRANSACTION_MOST:
+                yield batch
+                batch, size = [], 0
+            batch.append(look)
+            size += needed
+        if batch:
+            yield batch

@@ -1,0 +1,174 @@
+"""The records of cron jobs, for an operator: read, paused, resumed, reset.  No lock is taken."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from consul_lock._protocol import keys as names
+from consul_lock._protocol.client.client import ClientCore
+from consul_lock._protocol.cron import slot as slots
+from consul_lock._protocol.cron import store as cron_change
+from consul_lock._protocol.cron.record import (
+    SUFFIX,
+    CronChange,
+    CronPause,
+    CronProblem,
+    CronRecord,
+    CronState,
+)
+from consul_lock._protocol.cron.slot import Slot
+from consul_lock._protocol.flow import Flow, Job, Wall
+from consul_lock._protocol.primitive.persist import patiently
+from consul_lock._protocol.session.timing import number
+from consul_lock._protocol.survey.survey import checked_prefix
+from consul_lock.errors import ConfigError
+
+PAUSE_MOST = 366 * 86400.0
+
+# Bytes of a reason, or of who gave it, at most: it is read with each look at the record.
+_TEXT_MOST = 500
+
+
+class CronBook:
+    """What an operator asks and does."""
+
+    def __init__(self, client: ClientCore) -> None:
+        self._client = client
+
+    def below(self, prefix: str) -> Job[list[CronRecord | CronProblem]]:
+        """All records of names that begin with a prefix."""
+        prefix = checked_prefix(prefix)
+        return Job(patiently(self._client, lambda: self._below(prefix)))
+
+    def _below(self, prefix: str) -> Flow[list[CronRecord | CronProblem]]:
+        found = yield from self._client.wire.tree(prefix)
+        return cron_change.below(prefix, found.pairs)
+
+    def record(self, name: str) -> Job[CronRecord | None]:
+        """One record; None: there is none."""
+        return Job(self._record(_checked(name)))
+
+    def _record(self, name: str, force: bool = False) -> Flow[CronRecord | None]:
+        def once() -> Flow[CronRecord | None]:
+            return (yield from cron_change.look(self._client, name, force)).record
+
+        return (yield from patiently(self._client, once))
+
+    def pause(
+        self, name: str, duration: float | None, reason: str, by: str | None
+    ) -> Job[CronRecord]:
+        """Let nothing be run."""
+        if duration is not None and not 0 < number("duration", duration) <= PAUSE_MOST:
+            raise ConfigError(f"duration={duration!r} is out of range: up to {PAUSE_MOST:g} s")
+        who = self._who(by)
+        _check_text("reason", reason)
+        return Job(self._pause(_checked(name), duration, str(reason), who))
+
+    def _pause(self, name: str, duration: float | None, reason: str, by: str) -> Flow[CronRecord]:
+        now = yield Wall()
+        until = None if duration is None else now + duration
+        pause = CronPause(by, now, until, reason)
+        changed = CronChange("paused", by, now)
+        written = yield from self._change(
+            name, lambda record: replace(record, paused=pause, changed=changed)
+        )
+        assert written is not None
+        return written
+
+    def resume(self, name: str, by: str | None) -> Job[bool]:
+        """End a pause.  The result is False if there was none."""
+        return Job(self._resume(_checked(name), self._who(by)))
+
+    def _resume(self, name: str, by: str) -> Flow[bool]:
+        now = yield Wall()
+        changed = CronChange("resumed", by, now)
+        written = yield from self._change(
+            name,
+            lambda record: replace(record, paused=None, changed=changed) if record.paused else None,
+        )
+        return written is not None
+
+    def reset(
+        self, name: str, slot: str | float | None, by: str | None, force: bool
+    ) -> Job[CronRecord | None]:
+        """Forget which slot was last, or say which it was."""
+        last = None
+        if slot is not None:
+            last = slots.parse(slot) if isinstance(slot, str) else slots.at(number("slot", slot))
+        text = slot if isinstance(slot, str) else None
+        return Job(self._reset(_checked(name), (last, text), self._who(by), force))
+
+    def _reset(
+        self, name: str, to: tuple[Slot | None, str | None], by: str, force: bool
+    ) -> Flow[CronRecord | None]:
+        now = yield Wall()
+        changed = CronChange("reset", by, now)
+        return (yield from self._change(name, lambda record: _reset(record, *to, changed), force))
+
+    def _change(
+        self, name: str, alter: Callable[[CronRecord], CronRecord | None], force: bool = False
+    ) -> Flow[CronRecord | None]:
+        known = yield from self._record(name, force)
+        record = known or CronRecord(name)
+        return (yield from cron_change.change(self._client, record, alter, force=force))
+
+    def _who(self, by: str | None) -> str:
+        about = self._client.identity.about
+        who = f"{about.get('user', '')}@{about.get('host', '')}" if by is None else str(by)
+        _check_text("by", who)
+        return who
+
+
+def _check_text(what: str, text: str) -> None:
+    if len(str(text).encode("utf-8", "replace")) > _TEXT_MOST:
+        raise ConfigError(f"{what} is text, of {_TEXT_MOST} bytes at most")
+
+
+def _of_its_kind(record: CronRecord, last: Slot, text: str | None) -> Slot:
+    """The slot as the hosts of this job count: with one of the other kind none could go on."""
+    if not record.slot or text is None:
+        return last
+    if record.epoch is None:
+        return slots.of_id(text)  # it may look like a time all the same
+    if last.epoch is None:
+        raise ConfigError(
+            f"slot={text!r} is no time with its zone, as in {record.slot!r}, which is the last one"
+            f" of {record.name!r}; if that job has IDs from now on, reset it without a slot"
+        )
+    return last
+
+
+def _reset(
+    record: CronRecord, last: Slot | None, text: str | None, changed: CronChange
+) -> CronRecord | None:
+    """The record as if nobody had claimed anything, or this slot had been the last."""
+    if not record.index:
+        return None
+    last = last and _of_its_kind(record, last, text)
+    history = record.past(dead=record.crashed)
+    if last is None:
+        # Without its claim a run is there to be read, and keeps no ID from being run once more.
+        history = tuple(past._replace(claim="") for past in history)
+    return CronRecord(
+        record.name,
+        last.label if last else "",
+        last.epoch if last else None,
+        claim="reset" if last else "",
+        state=CronState.IDLE,
+        host=record.host,
+        claimed_at=record.claimed_at,
+        every=record.every,
+        offset=record.offset,
+        schedule=record.schedule,
+        overlaps=record.overlaps,
+        overlapped=record.overlapped,
+        paused=record.paused,
+        history=history,
+        changed=changed,
+    )
+
+
+def _checked(name: str) -> str:
+    names.check(name)
+    return name.removesuffix(SUFFIX) or name

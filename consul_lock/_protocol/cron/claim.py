@@ -1,0 +1,253 @@
+"""Claiming a slot of a cron job: who comes first runs it, and nobody else does.
+
+Every successful check-and-set moves (slot, attempt) of the record up, and Consul puts all writes
+into one order: so each (slot, attempt) is written by one claim only.  Whoever is told that its
+write was carried out has won, and so has whoever reads its own claim id after an answer was lost.
+The write needs the run lock, checked by Consul in the same transaction: so nobody begins while an
+earlier attempt could still be alive.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from consul_lock._protocol.client.client import ClientCore
+from consul_lock._protocol.client.retry import Patience
+from consul_lock._protocol.cron import store as cron_change
+from consul_lock._protocol.cron.decision import CronOutcome, CronPlan, Verdict, judge
+from consul_lock._protocol.cron.entry import Entry
+from consul_lock._protocol.cron.firing import Firing
+from consul_lock._protocol.cron.record import CronRecord, CronState
+from consul_lock._protocol.cron.run import CronRun
+from consul_lock._protocol.cron.run_lock import RunLock
+from consul_lock._protocol.cron.store import Sight
+from consul_lock._protocol.flow import Flow, Now, Sleep, Wall
+from consul_lock._protocol.primitive.persist import QUICKER, TRIES_MOST
+from consul_lock.errors import ConsulLockError, Unavailable
+
+# Seconds for a note that decides nothing.
+_NOTE_WITHIN = 2.0
+
+_OVER = {
+    Verdict.TAKEN: CronOutcome.TAKEN,
+    Verdict.PASSED: CronOutcome.PASSED,
+    Verdict.PAUSED: CronOutcome.PAUSED,
+}
+
+
+class Claim:
+    """One call of claim: what it has done so far, and all that its undo has to know."""
+
+    def __init__(
+        self, client: ClientCore, name: str, plan: CronPlan, lock: RunLock | None, owner: Any
+    ) -> None:
+        self.client = client
+        self.name = name
+        self.plan = plan
+        self.entry = Entry(plan, lock, owner)
+        self.lock = lock
+        about = client.identity.about
+        self._who: dict[str, Any] = {"host": str(about["host"]), "pid": int(about["pid"])}
+        chance = "".join(f"{int(client.random() * 2**48):012x}" for _ in range(2))
+        self.id = f"{self._who['host']}:{self._who['pid']}:{chance}"
+        self._firing = Firing(plan)
+        self.slot = self._firing.slot
+        self.started = 0.0
+        """When the slot was won (driver's clock)."""
+        self._patience = Patience(client)
+        self._unsure = False
+        """A claim was sent of which we were never told what became of it."""
+        self._refused = 0
+        """Claims that were refused, as the record had changed."""
+        self._seen: Sight | None = None
+        """What was seen last."""
+
+    @property
+    def forked(self) -> bool:
+        """We are a forked child of the process that has made it: the run is not ours."""
+        return bool(self.client.identity.about["pid"] != self._who["pid"])
+
+    def flow(self, at: float | None) -> Flow[CronRun[Any]]:
+        """Claim the slot of this time (None: of now)."""
+        return self._patience.bound(self._flow(at))
+
+    def _flow(self, at: float | None) -> Flow[CronRun[Any]]:
+        yield from self._firing.begin(at)
+        self.slot = self._firing.slot
+        if (yield from self._firing.late()):
+            return CronRun(CronOutcome.LATE, self.name, self.slot, None)
+        # Only now: the slot is that of the firing.
+        if self.plan.splay:
+            yield Sleep(0.0, self.plan.splay)
+        self.entry.begun = yield Now()
+        while True:
+            try:
+                run = yield from self._turn()
+            except Unavailable as error:
+                failed = error
+            else:
+                self._patience.well()
+                if run is not None:
+                    return run
+                continue
+            yield from self._ride_out(failed)
+
+    def _ride_out(self, error: Unavailable) -> Flow[None]:
+        try:
+            if self.entry.exhausted:
+                raise error
+            yield from self._patience.ride_out(error)
+        except Unavailable:
+            if not self._unsure:
+                raise
+            raise Unavailable(
+                f"slot {self.slot.label} of {self.name!r} was not run: the claim was sent, and"
+                f" Consul never said what became of it ({error}); the slot may be lost",
+                uncertain=True,
+                status=error.status,
+                key=f"{self.name}/.cron",
+            ) from error
+
+    def _turn(self) -> Flow[CronRun[Any] | None]:
+        """Look, judge, act.  None: once more."""
+        entry = self.entry
+        held = yield from entry.holds()
+        seen = yield from self._look()
+        now = yield Wall()
+        verdict = judge(seen.record, self.slot, self.id, self.plan, now)
+        if seen.record is not None and verdict is Verdict.WON and self._proved(held, seen.record):
+            return (yield from self._won(seen.record))
+        if verdict in _OVER:
+            return (yield from self._skip(_OVER[verdict], seen))
+        if verdict is Verdict.HOPE:
+            yield from entry.let_go()
+            entry.wait = yield from entry.standby()
+            return None if entry.wait > 0 else (yield from self._skip(CronOutcome.TAKEN, seen))
+        if verdict is not Verdict.WON and (over := (yield from self._over())):
+            return (yield from self._skip(over, seen))
+        if not held:
+            outcome = yield from entry.enter(seen, verdict is Verdict.RETRY)
+            if outcome is not None:
+                return (yield from self._skip(outcome, seen))
+            if entry.undo is None:
+                return None
+        return (yield from self._claim(seen.record or CronRecord(self.name)))
+
+    def _proved(self, held: bool, record: CronRecord) -> bool:
+        """Whether the claim of ours was written under the run lock that we hold, and no other: if
+        that one was lost, others may have followed, so it is written once more under this one."""
+        return held and record.session == self._session()
+
+    def _session(self) -> str:
+        hold = self.lock.hold if self.lock else None
+        return hold.session.id if hold else ""
+
+    def _look(self) -> Flow[Sight]:
+        """Look, if there is something to wait for once that has come."""
+        wait, self.entry.wait = self.entry.wait, 0.0
+        if wait > 0 and self._seen is not None:
+            yield from cron_change.wait_for_news(self.client, self.name, self._seen, wait)
+        self._seen = yield from cron_change.look(self.client, self.name)
+        return self._seen
+
+    def _over(self) -> Flow[CronOutcome | None]:
+        """Whether the time of the slot is over, as we have waited, or were stopped."""
+        if (yield from self._firing.late_to_run()):
+            return CronOutcome.LATE
+        if not self.entry.overlapped or self.plan.overlap != "wait":
+            return None
+        return CronOutcome.OVERLAP if (yield from self._firing.followed()) else None
+
+    def _claim(self, old: CronRecord) -> Flow[CronRun[Any] | None]:
+        """Write the claim, over the very record that was read.  None: look again."""
+        since = yield Wall()
+        record = self._claimed(old, since)
+        write = cron_change.cas(record, old.index)
+        doing, rule = f"claiming slot {self.slot.label} in {old.key!r}", cron_change.rule(self.name)
+        try:
+            if self.lock is None or self.lock.hold is None:
+                outcome = yield from self.client.wire.transact([write], doing, rule)
+            else:
+                operations = [*self.lock.operations(self.slot, since), write]
+                request = self.client.wire.transaction(operations, doing, rule)
+                outcome = yield from self.client.write(self.lock.hold.session, request)
+        except Unavailable as error:
+            self._unsure = self._unsure or error.uncertain
+            raise
+        if outcome.done:
+            return (yield from self._won(replace(record, index=outcome.raft_index)))
+        self._refused += 1
+        if self._refused > TRIES_MOST:
+            self.entry.exhausted = True
+            raise cron_change.too_many(old)
+        yield from self.entry.disproved(outcome)
+        yield Sleep(*QUICKER)
+        return None
+
+    def _claimed(self, old: CronRecord, since: float) -> CronRecord:
+        hold = self.lock.hold if self.lock else None
+        session, token = self._session(), hold.token if hold else 0
+        if old.claim == self.id:
+            return replace(old, session=session, token=token)
+        rhythm = self.plan.rhythm
+        again = old.slot == self.slot.label and old.claim != ""
+        # With the run lock in hand: who had it before is dead.
+        history = old.past(dead=hold is not None and old.session != "")
+        return CronRecord(
+            self.name,
+            self.slot.label,
+            self.slot.epoch,
+            self.id,
+            old.attempt + 1 if again else 1,
+            CronState.CLAIMED,
+            **self._who,
+            session=session,
+            token=token,
+            every=rhythm.every,
+            offset=rhythm.offset,
+            schedule=rhythm.schedule,
+            claimed_at=since,
+            overlaps=old.overlaps,
+            overlapped=old.overlapped,
+            paused=old.pause_left(since),
+            history=history[: self.plan.history],
+            changed=old.changed,
+        )
+
+    def _won(self, record: CronRecord) -> Flow[CronRun[Any]]:
+        """It is ours.  That it runs is noted as well as can be: it decides nothing."""
+        self.started = yield Now()
+        now = yield Wall()
+
+        def alter(found: CronRecord) -> CronRecord | None:
+            ours = found.claim == self.id
+            return replace(found, state=CronState.RUNNING, started_at=now) if ours else None
+
+        noted = yield from self._note(record, alter)
+        yield from self.entry.confirm()
+        return CronRun(CronOutcome.RUN, self.name, self.slot, noted or record)
+
+    def _skip(self, outcome: CronOutcome, seen: Sight) -> Flow[CronRun[Any]]:
+        """It is not ours."""
+        yield from self.entry.let_go()
+        first = False
+        if outcome is CronOutcome.OVERLAP:
+            first = yield from self._count_overlap(seen.record or CronRecord(self.name))
+        return CronRun(outcome, self.name, self.slot, seen.record, first)
+
+    def _count_overlap(self, record: CronRecord) -> Flow[bool]:
+        """Count the slot as skipped; whether we are the first to do so."""
+
+        def alter(found: CronRecord) -> CronRecord | None:
+            if found.overlapped == self.slot.label:
+                return None
+            return replace(found, overlaps=found.overlaps + 1, overlapped=self.slot.label)
+
+        return (yield from self._note(record, alter)) is not None
+
+    def _note(self, record: CronRecord, alter: cron_change.Alter) -> Flow[CronRecord | None]:
+        try:
+            return (yield from cron_change.change(self.client, record, alter, _NOTE_WITHIN))
+        except ConsulLockError:
+            return None

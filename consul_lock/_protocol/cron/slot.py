@@ -1,0 +1,147 @@
+"""Which slot it is: the label on which the hosts of a cron job agree.  Pure.
+
+Each host's cron daemon fires when its own clock shows the time, so each computes the same label,
+be the clocks two seconds apart or two hours.  It is the label that travels, not the time.
+"""
+
+from __future__ import annotations
+
+import re
+from abc import ABC, abstractmethod
+from datetime import UTC, datetime
+from math import floor
+from typing import Any, NamedTuple
+
+from consul_lock._protocol.session.timing import number
+from consul_lock.errors import ConfigError
+
+EVERY_LEAST, EVERY_MOST = 1.0, 366 * 86400.0
+"""Seconds: cron daemons know nothing shorter than a second, and a year is the longest rhythm."""
+
+EARLY_MOST = 30.0
+"""Seconds that a clock may have been stepped back between the firing and us, at most."""
+
+SKEW_LEAST = 300.0
+"""Seconds ahead of us that a record's slot may be before a clock must be wrong, at least."""
+
+ID_MOST = 200
+"""Bytes of an ID at most: the history keeps many."""
+
+# The calendar of Python ends after the year 9999.
+_YEAR_9999 = 253370764800
+
+_UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+_PART = re.compile(r"(\d+(?:\.\d+)?)(ms|[smhd])")
+
+
+class Slot(NamedTuple):
+    """One slot."""
+
+    label: str
+    """A time in UTC, as in RFC 3339, or an ID."""
+    epoch: float | None
+    """The time in seconds since the epoch; None for an ID."""
+
+
+class Rhythm(ABC):
+    """How slots follow each other."""
+
+    every: float | None = None
+    """Seconds from one to the next; None: there is no such number."""
+    offset: float = 0.0
+    schedule: str = ""
+    """A cron expression with its time zone, if it is one."""
+
+    def slot(self, now: float) -> Slot:
+        """The slot that a host is in whose clock shows this time.  Raises `ConfigError` for what
+        is no time, or one that no calendar has."""
+        return self._slot_of(number("at", now))
+
+    @abstractmethod
+    def _slot_of(self, now: float) -> Slot: ...
+
+    @abstractmethod
+    def skew(self, slot: Slot) -> float:
+        """How far ahead of this slot a record may be before some clock must be wrong."""
+
+
+class Every(Rhythm):
+    """A slot each so many seconds, counted from the epoch: its edges are in UTC."""
+
+    def __init__(self, every: float | str, offset: float | str, early: float | None) -> None:
+        self.every = seconds("every", every)
+        if not EVERY_LEAST <= self.every <= EVERY_MOST:
+            raise ConfigError(
+                f"every={every!r} is out of range: {EVERY_LEAST:g} s to {EVERY_MOST / 86400:g} d"
+            )
+        self.offset = seconds("offset", offset)
+        if not 0 <= self.offset < self.every:
+            raise ConfigError(f"offset={offset!r} and every={every!r}: it must be less than that")
+        self.early = min(self.every / 4, EARLY_MOST) if early is None else number("early", early)
+        if not 0 <= self.early < self.every:
+            raise ConfigError(f"early={early!r} and every={every!r}: it must be less than that")
+
+    def _slot_of(self, now: float) -> Slot:
+        assert self.every is not None
+        # In whole milliseconds: all hosts must come to the very same number.
+        every, offset = round(self.every * 1000), round(self.offset * 1000)
+        passed = floor((now + self.early) * 1000) - offset
+        return at((passed // every * every + offset) / 1000)
+
+    def skew(self, slot: Slot) -> float:
+        assert self.every is not None
+        return max(self.every, SKEW_LEAST)
+
+
+class Once(Rhythm):
+    """One slot for each ID, whatever the time."""
+
+    def __init__(self, name: str) -> None:
+        self._slot = of_id(name)
+
+    def _slot_of(self, now: float) -> Slot:
+        return self._slot
+
+    def skew(self, slot: Slot) -> float:
+        return float("inf")
+
+
+def at(epoch: float) -> Slot:
+    """The slot that begins at a time.  Raises `ConfigError` for one that no calendar has."""
+    if not 0 <= epoch < _YEAR_9999:
+        raise ConfigError(f"a slot at {epoch!r} s since the epoch: is the clock of this host set?")
+    moment = datetime.fromtimestamp(epoch, UTC).replace(tzinfo=None)
+    fraction = "milliseconds" if moment.microsecond else "seconds"
+    return Slot(f"{moment.isoformat(timespec=fraction)}Z", float(epoch))
+
+
+def of_id(name: str) -> Slot:
+    """The slot with an ID.  Raises `ConfigError`."""
+    if not name or not isinstance(name, str):
+        raise ConfigError(f"slot={name!r}: an ID is a string that is not empty")
+    if not name.isprintable() or len(name.encode("utf-8", "replace")) > ID_MOST:
+        raise ConfigError(f"slot={name[:40]!r}: an ID is printable, and {ID_MOST} bytes at most")
+    return Slot(name, None)
+
+
+def parse(text: str) -> Slot:
+    """A slot as its label has it: a time with its zone, else an ID."""
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        return of_id(text)
+    if moment.tzinfo is None:
+        return of_id(text)
+    return at(moment.timestamp())
+
+
+def seconds(what: str, value: Any) -> float:
+    """A duration: a number of seconds, or text such as "10m" or "1h30m"."""
+    if not isinstance(value, str):
+        return number(what, value)
+    if value.isdecimal():
+        return float(value)
+    parts = _PART.findall(value)
+    if not parts or "".join(amount + unit for amount, unit in parts) != value:
+        raise ConfigError(f"{what}={value!r} is no duration: write 90, '10m', '1h30m' or '1d'")
+    return sum(float(amount) * _UNITS[unit] for amount, unit in parts)

@@ -1,0 +1,170 @@
+"""Reading the record of a cron job, and changing it by check-and-set."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
+from typing import Any, NamedTuple
+
+from consul_lock._protocol.client.client import ClientCore
+from consul_lock._protocol.client.retry import Patience
+from consul_lock._protocol.consul.models import Pair, encode, key_rule
+from consul_lock._protocol.cron import codec as cron_json
+from consul_lock._protocol.cron.record import (
+    CRON_FLAG,
+    SUFFIX,
+    UNDER_WAY,
+    CronProblem,
+    CronRecord,
+)
+from consul_lock._protocol.flow import Flow, Now, Sleep
+from consul_lock._protocol.primitive.persist import QUICKER, TRIES_MOST
+from consul_lock.errors import Conflict, Unavailable
+
+# Seconds of one blocking read, and the pause after one that came back at once.
+_POLL, _PAUSE = 10.0, (0.05, 0.1)
+
+Alter = Callable[[CronRecord], CronRecord | None]
+"""What is to become of the record as it is; None: nothing."""
+
+
+class Sight(NamedTuple):
+    """The record and the run lock, at one moment."""
+
+    record: CronRecord | None
+    lock: Pair | None
+
+
+def look(client: ClientCore, name: str, force: bool = False) -> Flow[Sight]:
+    """Read both, in one read.
+
+    Raises `Conflict` for a record that is none, or of a newer version; ``force`` takes it for an
+    empty one.
+    """
+    keys = (f"{name}/.lock", f"{name}{SUFFIX}")
+    operations = [{"Verb": "get-tree", "Key": key} for key in keys]
+    doing = f"reading the record {keys[1]!r}"
+    outcome = yield from client.wire.transact(operations, doing, key_rule(f"{name}/", "read"))
+    return _sight(name, {pair.key: pair for pair in outcome.pairs}, force)
+
+
+def below(prefix: str, found: Iterable[Pair]) -> list[CronRecord | CronProblem]:
+    """The records among all that was read below a prefix, without those that it cuts apart."""
+    pairs = {pair.key: pair for pair in found}
+    names = [key.removesuffix(SUFFIX) for key in pairs if key.endswith(SUFFIX)]
+    return [_told(name, pairs) for name in names if name and f"{name}/".startswith(prefix)]
+
+
+def _told(name: str, pairs: Mapping[str, Pair]) -> CronRecord | CronProblem:
+    try:
+        record = _sight(name, pairs).record
+        assert record is not None
+    except Conflict as error:
+        return CronProblem(name, f"{name}{SUFFIX}", str(error))
+    return record
+
+
+def _sight(name: str, pairs: Mapping[str, Pair], force: bool = False) -> Sight:
+    """What was read, made sense of."""
+    lock, pair = pairs.get(f"{name}/.lock"), pairs.get(f"{name}{SUFFIX}")
+    try:
+        record = cron_json.read(pair, name) if pair else None
+    except Conflict:
+        if not force:
+            raise
+        record = CronRecord(name, index=pair.modify_index if pair else 0)
+    return Sight(judged(record, lock) if record else None, lock)
+
+
+def wait_for_news(client: ClientCore, name: str, seen: Sight, wait: float) -> Flow[None]:
+    """Wait until there is something new, so many seconds at most.
+
+    A run begins, ends and dies with a change of its lock; only a run without one is seen by its
+    record alone.
+    """
+    key, index = f"{name}{SUFFIX}", seen.record.index if seen.record else 0
+    if seen.lock is not None:
+        key, index = seen.lock.key, seen.lock.modify_index
+    asked = yield Now()
+    if index:
+        yield from client.wire.get(key, index, min(wait, _POLL))
+    now = yield Now()
+    if now - asked < _PAUSE[0]:
+        yield Sleep(*_PAUSE)
+
+
+def judged(record: CronRecord, lock: Pair | None) -> CronRecord:
+    """The record, with what the run lock says of its run."""
+    alive = lock is not None and lock.session == record.session
+    crashed = record.state in UNDER_WAY and bool(record.session) and not alive
+    return replace(record, crashed=crashed)
+
+
+def cas(record: CronRecord, index: int) -> dict[str, Any]:
+    """The operation that writes it, over the very record that was read; 0: if there is none."""
+    value = encode(cron_json.encode(record))
+    return {"Verb": "cas", "Key": record.key, "Value": value, "Index": index, "Flags": CRON_FLAG}
+
+
+def rule(name: str) -> str:
+    """The ACL rule that is needed to write it."""
+    return key_rule(f"{name}/")
+
+
+def change(
+    client: ClientCore,
+    known: CronRecord,
+    alter: Alter,
+    within: float | None = None,
+    force: bool = False,
+) -> Flow[CronRecord | None]:
+    """Alter the record.  Returns what was written; None: there is nothing to be changed.
+
+    Errors of Consul are ridden out for ``within`` seconds (None: the client's ``retry_for``).
+    ``force``: also what is no record.
+    """
+    patience = Patience(client, within=within)
+    return patience.bound(_change(patience, client, known, alter, force))
+
+
+def _change(
+    patience: Patience, client: ClientCore, known: CronRecord, alter: Alter, force: bool
+) -> Flow[CronRecord | None]:
+    record, altered = known, None
+    for _ in range(TRIES_MOST):
+        try:
+            if altered is not None:
+                seen = yield from look(client, known.name, force)
+                record = seen.record or CronRecord(known.name)
+                if replace(altered, index=record.index, crashed=record.crashed) == record:
+                    return record  # it was written, and the answer was lost
+                yield Sleep(*QUICKER)
+            altered = alter(record)
+            if altered is None:
+                return None
+            written = yield from _write(client, altered, record.index)
+        except Unavailable as error:
+            failed: Unavailable | None = error
+        else:
+            failed = None
+            if written is not None:
+                return written
+        if failed is not None:
+            yield from patience.ride_out(failed)
+    raise too_many(known)
+
+
+def too_many(record: CronRecord) -> Unavailable:
+    """The error for a record that changes whenever we want to write it."""
+    return Unavailable(
+        f"writing {record.key!r}: {TRIES_MOST} tries were refused, as it changed each time; is"
+        " something else writing there?",
+        uncertain=False,
+        key=record.key,
+    )
+
+
+def _write(client: ClientCore, altered: CronRecord, index: int) -> Flow[CronRecord | None]:
+    doing = f"writing the record {altered.key!r}"
+    outcome = yield from client.wire.transact([cas(altered, index)], doing, rule(altered.name))
+    return replace(altered, index=outcome.raft_index) if outcome.done else None

@@ -1,0 +1,97 @@
+"""Who leads an election: read once, or watched."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from consul_lock._protocol.client.client import ClientCore
+from consul_lock._protocol.client.retry import Patience
+from consul_lock._protocol.consul.models import Found, Pair
+from consul_lock._protocol.flow import Flow, Job, Now, Sleep
+from consul_lock._protocol.holder import Holder, parse
+from consul_lock.errors import Unavailable
+
+# Seconds of one blocking read; a change ends it at once.
+_POLL = 10.0
+
+# Seconds that an answer without news must have taken, else we pause so long: Consul may wake
+# us for nothing, and a proxy may cut long polls short.
+_PAUSE = 0.1
+
+
+@dataclass(frozen=True)
+class Leader:
+    """Who leads an election, and what it says."""
+
+    value: str
+    """What it has proclaimed; all of the key's value, if the leader is not one of ours."""
+    token: int
+    """Its fencing token, the same for as long as it leads.  A leader that is not one of ours
+    has none: then it is the ModifyIndex of its last write."""
+    holder: Holder
+    """Its session, host, process and so on."""
+
+
+def leader_in(pair: Pair | None) -> Leader | None:
+    """The leader, as an election's key names it; None: nobody leads."""
+    if pair is None or not pair.session:
+        return None
+    holder = parse(pair.session, pair.value, pair.modify_index)
+    return Leader(holder.value, holder.token or pair.modify_index, holder)
+
+
+class Observer:
+    """Sees each leader once, in order.  It needs no session."""
+
+    def __init__(self, client: ClientCore, key: str) -> None:
+        self._client = client
+        self._key = key
+        self._newest = 0
+        """The highest index that was seen: what is below it is an old picture."""
+        self._index = 0
+        """What to wait from; 0: do not wait."""
+        self._shown: Any = ...
+        """What tells the leader that was shown last from others; at first from all."""
+
+    def next(self) -> Job[Leader | None]:
+        """The leader, once it is another one, or says something else, than shown last."""
+        patience = Patience(self._client)
+        return Job(patience.bound(self._next(patience)))
+
+    def _next(self, patience: Patience) -> Flow[Leader | None]:
+        while True:
+            try:
+                found = yield from self._look()
+            except Unavailable as error:
+                failed: Unavailable | None = error
+            else:
+                failed = None
+            if failed is not None:
+                self._index = 0
+                yield from patience.ride_out(failed)
+                continue
+            leader = leader_in(found.pair)
+            if _mark(leader) != self._shown:
+                self._shown = _mark(leader)
+                return leader
+            now = yield Now()
+            if now - found.sent < _PAUSE:
+                yield Sleep(_PAUSE / 2, _PAUSE)
+
+    def _look(self) -> Flow[Found]:
+        found = yield from self._client.wire.get(self._key, self._index, _POLL)
+        if found.raft_index < self._newest:
+            # A leader of the servers that was deposed answers, or a snapshot was restored.
+            # What it shows is true only if a read says so that no deposed one can answer.
+            found = yield from self._client.wire.get(self._key, consistent=True)
+        self._newest = self._index = found.raft_index
+        return found
+
+
+def _mark(leader: Leader | None) -> Any:
+    """What makes a leader another one; one of ours can come again with the same session."""
+    if leader is None:
+        return None
+    holder = leader.holder
+    return holder.session, leader.value, None if holder.foreign else leader.token

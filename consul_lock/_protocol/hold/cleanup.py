@@ -1,0 +1,83 @@
+"""What is left in Consul of holds that were lost, until it is taken away.
+
+A slot in a document does not go with its session, as the key of a lock does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, NamedTuple
+
+from consul_lock._protocol.flow import Flow, Now
+from consul_lock.errors import ConsulLockError, Unavailable
+
+if TYPE_CHECKING:
+    from consul_lock._protocol.hold.attempt import Attempt
+    from consul_lock._protocol.primitive.primitive import Primitive
+    from consul_lock._protocol.session.session import Session
+
+PAUSE = 2.0
+"""Seconds between tries, while Consul cannot be reached."""
+
+
+class Remainder(NamedTuple):
+    """What one attempt, or the hold that it became, has left."""
+
+    when: float
+    """To take it away at this time (driver's clock)."""
+    lock: Primitive
+    sessions: Sequence[Session]
+
+
+class Remains:
+    """The remainders of one client."""
+
+    def __init__(self, wake: Callable[[], None]) -> None:
+        self._wake = wake
+        self._left: dict[Attempt, Remainder] = {}
+
+    def leave(self, attempt: Attempt, remainder: Remainder, *, wake: bool = True) -> None:
+        """Note something to take away, beside what is noted already."""
+        before = self._left.get(attempt)
+        if before is not None:
+            more = [each for each in before.sessions if each not in remainder.sessions]
+            remainder = remainder._replace(sessions=(*remainder.sessions, *more))
+        self._left[attempt] = remainder
+        if wake:
+            self._wake()
+
+    def due(self, now: float) -> list[Attempt]:
+        """What is to be taken away by now."""
+        return [attempt for attempt, left in list(self._left.items()) if left.when <= now]
+
+    def times(self) -> list[float]:
+        """When there will be something to do."""
+        return [left.when for left in list(self._left.values())]
+
+    def clear(self, attempt: Attempt) -> Flow[None]:
+        """Nobody works under it any more: nothing is to be left of it."""
+        left = self._left.get(attempt)
+        if left is None:
+            return
+        try:
+            yield from left.lock.tidy(attempt, left.sessions)
+        except Unavailable:
+            now = yield Now()
+            self.put_off(attempt, now + PAUSE)
+            self._wake()
+            return
+        except ConsulLockError:
+            pass  # whoever needs it prunes it, when the lock-delay is over
+        if self._same(attempt, left):
+            self._left.pop(attempt, None)
+
+    def _same(self, attempt: Attempt, left: Remainder) -> bool:
+        now = self._left.get(attempt)
+        return now is not None and list(now.sessions) == list(left.sessions)
+
+    def put_off(self, attempt: Attempt, when: float) -> bool:
+        """Somebody is about to clear it.  False: that has been done."""
+        left = self._left.get(attempt)
+        if left is not None:
+            self._left[attempt] = left._replace(when=when)
+        return left is not None

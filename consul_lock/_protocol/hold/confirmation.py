@@ -1,0 +1,149 @@
+"""A lock that was handed over, until its new holder has confirmed it.
+
+A releaser gives the lock to the next waiter without knowing whether that is still there: a
+process that was killed stays in the queue until its session ends, 20 s later, and then Consul
+lets nobody lock the key for the lock-delay.  So what was handed over counts for a few seconds
+only, until its new holder has confirmed it by a write of its own; and the next waiter takes over
+what is not confirmed in time.  Time line, seconds:
+
+    0.0   the holder sends a consistent read of the lock, which does not show it as its own yet
+    0.6   the lock is handed to it, at the Raft index i                   (all of this is a
+    0.7   the answer to that read, or to a later one, shows it: it holds   few requests, if
+    0.8   the next waiter is answered that it was handed over at i         all goes well)
+    2.5   the holder sends [check-index i, lock]: its confirmation
+    4.0   without an answer to that, or to a consistent read, it does not hold any more
+    5.3   the next waiter sends [check-index i, unlock, lock]
+
+Both writes need the index i, so Raft carries out one of them at most.  And the first ends before
+the second can begin, however slow any message was: the 4 s count from a *sending* that was
+before the hand-over, the 4.5 s from an *answer* that came after it.  The half second between is
+for clocks that run fast or slow.
+
+What is no such sending: that of the read that showed it, as it may have been sent after the
+hand-over; that of a plain read that did not show it, as a leader that was deposed answers those;
+and the end of a blocking read, which answers with the state of a moment after its sending, that
+is all.  Nothing was handed to a session before it first asked to join the queue, so that is one,
+too: who did not wait for long needs no read for it.
+
+A hold that is over before its confirmation is due costs nothing more: one write on the way from
+holder to holder, as without all this.  Who cannot be stopped once it has begun, such as a
+command, confirms before it begins (``watch=True``).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from consul_lock._protocol.consul.models import Pair, encode
+from consul_lock._protocol.consul.replies import Outcome
+from consul_lock._protocol.flow import Flow, Now, Sleep
+from consul_lock._protocol.holder import About, parse
+from consul_lock._protocol.lock.decision import lock_operation
+from consul_lock._protocol.session.session import Session
+from consul_lock.errors import ConsulLockError, Unavailable
+
+if TYPE_CHECKING:
+    from consul_lock._protocol.hold.hold import Hold
+    from consul_lock._protocol.primitive.primitive import Primitive
+
+COUNTS = 4.0
+"""Seconds for which a lock counts that was handed over and is not confirmed."""
+
+CONFIRM_AFTER = 2.5
+"""Seconds of these, after which the confirmation is sent; what was noticed later is confirmed
+before it counts.  More than two polls of the first waiter, and the ways of their messages."""
+
+TAKE_OVER_AFTER = 4.5
+"""Seconds after which the next waiter takes over."""
+
+# Seconds between tries to confirm, when a try was not answered at once.
+_RETRY = (0.05, 0.1)
+
+
+class Unconfirmed(NamedTuple):
+    """What a hold is that was handed over, and is not confirmed yet."""
+
+    modify_index: int
+    """Of the lock's key, as long as nobody has confirmed it or taken over."""
+    since: float
+    """What the key says about since when it is held."""
+    until: float
+    """Until when it counts (driver's clock)."""
+
+    @property
+    def due(self) -> float:
+        """When to confirm it (driver's clock)."""
+        return self.until - COUNTS + CONFIRM_AFTER
+
+
+def confirm(
+    lock: Primitive,
+    session: Session,
+    about: About,
+    handed: tuple[int, float, int],
+    timeout: float | None = None,
+) -> Flow[Outcome]:
+    """Confirm what was ``handed`` over: the index, since when, and the fencing token."""
+    index, since, token = handed
+    operations: list[dict[str, Any]] = [
+        {"Verb": "check-index", "Key": lock.key, "Index": index},
+        lock_operation(lock.key, session.id, encode(about.value(since, token))),
+    ]
+    request = lock.client.wire.transaction(
+        operations, f"confirming {lock.key!r}", lock.rule, timeout=timeout
+    )
+    return (yield from lock.client.write(session, request))
+
+
+def is_unconfirmed(pair: Pair | None) -> bool:
+    """Whether a lock's key was handed to its holder, which has not confirmed it."""
+    return pair is not None and bool(pair.session) and not parse(pair.session, pair.value).confirmed
+
+
+def settle(hold: Hold) -> Flow[None]:
+    """Confirm a hold in the time that it counts; else the watchdog tells its loss."""
+    client = hold.lock.client
+    while hold.counts((yield Now())) and (pending := hold.unconfirmed) is not None:
+        try:
+            if (yield from _confirmed(hold, pending)):
+                with client.mutex:
+                    hold.unconfirmed = None
+                return
+        except Unavailable:
+            pass  # whether it was carried out is asked, as long as there is time
+        except ConsulLockError:
+            return  # it may not be confirmed, such as after a change of rules
+        yield Sleep(*_RETRY)
+
+
+def _confirmed(hold: Hold, pending: Unconfirmed) -> Flow[bool]:
+    """One try to confirm it, and a look if that was not carried out, or not answered."""
+    lock, client = hold.lock, hold.lock.client
+    handed = (pending.modify_index, pending.since, hold.token)
+    try:
+        left = yield from _left(pending)
+        outcome = yield from confirm(lock, hold.session, hold.attempt.about, handed, left)
+        if outcome.done:
+            return True
+    except Unavailable:
+        pass
+    left = yield from _left(pending)
+    found = yield from client.wire.get(lock.key, consistent=True, timeout=left)
+    pair = found.pair
+    if pair is None or pair.session != hold.session.id:
+        reason = yield from client.diagnose(hold, pair, left)
+        yield from client.lose(hold, reason)
+    elif pair.modify_index != pending.modify_index and not is_unconfirmed(pair):
+        # By our own write; or somebody has written over it, and with that nobody can take over.
+        hold.proved(found.sent)
+        return True
+    else:
+        hold.unconfirmed = pending._replace(modify_index=pair.modify_index)
+    return False
+
+
+def _left(pending: Unconfirmed) -> Flow[float]:
+    """Seconds that a request may take."""
+    now = yield Now()
+    left: float = pending.until - now
+    return max(0.05, left)

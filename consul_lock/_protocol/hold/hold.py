@@ -1,0 +1,278 @@
+"""A lock that is held: what was granted, and how its loss is found out and told, once."""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Callable, Iterator
+from functools import partial
+from inspect import signature
+from itertools import count
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from consul_lock._protocol.consul.replies import Outcome
+from consul_lock._protocol.flow import Call, Flow, Signal
+from consul_lock._protocol.hold import state
+from consul_lock._protocol.hold.state import Event, State
+from consul_lock.errors import (
+    ConsulLockError,
+    LossReason,
+    PermissionDenied,
+    Refused,
+    Unavailable,
+)
+
+if TYPE_CHECKING:
+    from consul_lock._protocol.hold.attempt import Attempt
+    from consul_lock._protocol.hold.confirmation import Unconfirmed
+    from consul_lock._protocol.hold.waiter import Line
+    from consul_lock._protocol.primitive.primitive import Primitive
+    from consul_lock._protocol.session.session import Session
+
+
+class Grant(NamedTuple):
+    """What an attempt won."""
+
+    session: Session
+    token: int
+    """ModifyIndex of the write that gave it to us."""
+    crowded: bool
+    """Somebody may wait in Consul: look at the line before letting go."""
+    line: Line | None
+    """Who waits, as far as we were told."""
+    others: tuple[Session, ...] = ()
+    """More sessions that it is held with."""
+    unconfirmed: Unconfirmed | None = None
+    """It was handed over to us, and we have not confirmed it."""
+
+
+class Hold:
+    """One acquisition, from the grant to its end."""
+
+    def __init__(self, lock: Primitive, grant: Grant, attempt: Attempt) -> None:
+        self.lock = lock
+        self.key = lock.key
+        self.session, self.others = grant.session, grant.others
+        self.sessions = (grant.session, *grant.others)
+        """All that it is held with: if one of them ends, so does it."""
+        self.token = grant.token
+        self.crowded = grant.crowded
+        self.line = grant.line
+        self.unconfirmed = grant.unconfirmed
+        """It counts for a few seconds only, until it is confirmed."""
+        self.look_at: float | None = None
+        """When the keeper reads the line, so that the release need not (driver's clock)."""
+        self.attempt = attempt
+        self.owner = attempt.owner
+        self.state = State.HELD
+        self.expired = False
+        """Somebody has seen its deadline pass: it never counts again, whatever comes later."""
+        self.reason: LossReason | None = None
+        self.cause: ConsulLockError | None = None
+        """The last error of its renewals, if they failed when it was lost."""
+        self._new_signal = lock.client.new_signal
+        self._lost: Signal | None = None
+        self.told = False
+        self.unanswered = False
+        """A release of it was sent and not answered: it may have been carried out."""
+        self.on_lost: Callable[[LossReason], Any] | None = lock.on_lost
+
+    @property
+    def lost(self) -> Signal:
+        """Set when it is lost; made when somebody asks for it, as most never do."""
+        if self._lost is None:
+            self._lost = self._new_signal()
+            if self.state is State.LOST:
+                self._lost.set()
+        return self._lost
+
+    @property
+    def over(self) -> bool:
+        """It was released, or its loss has been told to whoever tried to release it."""
+        state = self.state
+        return self.told or state is State.RELEASING or state is State.RELEASED
+
+    def forked(self, new_signal: Callable[[], Signal]) -> None:
+        """In a forked child it is lost; its old signal may be in use by a thread of the parent."""
+        self.advance(Event.LOSE)
+        self.reason = LossReason.FORKED
+        self._new_signal, self._lost = new_signal, None
+
+    def advance(self, event: Event) -> bool:
+        """Change state by the table; False if the event means nothing in this state.
+
+        Call it under the client's mutex: several detectors race for the one transition.
+        """
+        after = state.advance(self.state, event)
+        if after is None:
+            return False
+        self.state = after
+        return True
+
+    def deadline(self) -> float:
+        """Until when (driver's clock) it counts as held, if no more renewals succeed.
+
+        It only ever moves away, which `Holds` relies on.
+        """
+        end = self.session.deadline()
+        for session in self.others:
+            end = min(end, session.deadline())
+        if self.unconfirmed is None or self.state is not State.HELD:
+            # Who has begun to release it works under it no longer, and tries for as long as any.
+            return end
+        return min(end, self.unconfirmed.until)
+
+    def counts(self, now: float) -> bool:
+        """Whether it is held at this time, as far as anybody can know without asking Consul."""
+        if self.state is not State.HELD:
+            return False
+        for session in self.sessions:
+            if session.gone:
+                return False
+        if now >= self.deadline():
+            self.expired = True  # see `late`
+        return not self.expired
+
+    def late(self, now: float) -> bool:
+        """Whether its deadline has passed.
+
+        Kept in mind: an answer that was on its way at that time may move the deadline away, when
+        its holder has been told already that it does not hold any more.
+        """
+        if now >= self.deadline():
+            self.expired = True
+        return self.expired
+
+    @property
+    def renewal_error(self) -> ConsulLockError | None:
+        """What its renewals fail with, or failed with when it was lost; None if they do not."""
+        if self.reason is not None:
+            return self.cause
+        return next((s.failure for s in self.sessions if s.failure is not None), None)
+
+    def telling(self, reason: LossReason) -> Call | None:
+        """How its loss is told to the user; None: not at all."""
+        function: Callable[..., Any] | None = self.on_lost
+        if function is None:
+            return None
+        if _takes_error(function):
+            function = partial(function, error=self.lock.lost_error(self))
+        return Call(function, (reason,))
+
+    def leave(self, write: Flow[Outcome]) -> Flow[Outcome]:
+        """Send a release of it.  What was sent before without an answer stays in doubt.
+
+        An answer that says for certain that nothing was carried out leaves no doubt either, or
+        the next try would take a lock that was lost meanwhile for one that it has released.
+        """
+        before, self.unanswered = self.unanswered, True
+        try:
+            outcome = yield from write
+        except (PermissionDenied, Refused):
+            self.unanswered = before
+            raise
+        except Unavailable as error:
+            self.unanswered = before or error.uncertain
+            raise
+        self.unanswered = before
+        return outcome
+
+    def proved(self, sent: float, index: int = 0) -> None:
+        """A request that needed all of its sessions was answered well."""
+        for session in self.sessions:
+            session.proved(sent, index)
+
+    def remaining(self, now: float) -> float:
+        """Seconds until it no longer counts if no more renewals succeed; 0.0 if not held."""
+        return max(0.0, self.deadline() - now) if self.counts(now) else 0.0
+
+
+def _takes_error(function: Callable[..., Any]) -> bool:
+    """Whether it has a parameter of that name; what has no signature has none."""
+    try:
+        return "error" in signature(function).parameters
+    except (TypeError, ValueError):
+        return False
+
+
+# Entries of holds that have ended which a heap may have beside those of as many living ones.
+_STALE_MOST = 64
+
+
+class Holds:
+    """What one client holds, with the deadlines in order.
+
+    An uncontended lock is acquired and released thousands of times a second, while deadlines
+    are half a minute away.  So an entry of the heap stays when its hold ends, until its time
+    comes or too many such have gathered; and it is not moved when a renewal moves the deadline
+    away, but looked at once its old time has come.
+    """
+
+    def __init__(self) -> None:
+        self._all: dict[Hold, None] = {}
+        self._heap: list[tuple[float, int, Hold]] = []
+        self._order = count()
+        self.unconfirmed: dict[Hold, None] = {}
+        """Those that are to be confirmed, if they do not end before."""
+
+    def __iter__(self) -> Iterator[Hold]:
+        return iter(list(self._all))
+
+    def __len__(self) -> int:
+        return len(self._all)
+
+    def add(self, hold: Hold) -> float:
+        """It is held from now on: until when (driver's clock), if no more renewals succeed.
+
+        Call this, and `drop`, under the client's mutex.
+        """
+        if len(self._heap) > 2 * len(self._all) + _STALE_MOST:
+            living = [(each.deadline(), next(self._order), each) for each in self._all]
+            heapq.heapify(living)
+            self._heap = living
+        self._all[hold] = None
+        for session in hold.sessions:
+            session.holds[hold] = None
+        if hold.unconfirmed is not None:
+            self.unconfirmed[hold] = None
+        deadline = hold.deadline()
+        heapq.heappush(self._heap, (deadline, next(self._order), hold))
+        return deadline
+
+    def drop(self, hold: Hold) -> None:
+        """It is held no longer, whatever the reason.  Can be repeated."""
+        self._all.pop(hold, None)
+        self.unconfirmed.pop(hold, None)
+        for session in hold.sessions:
+            session.holds.pop(hold, None)
+
+    def late(self, now: float) -> list[Hold]:
+        """Those whose deadline has passed.  Each is returned once: tell its loss."""
+        found, heap = [], self._heap
+        while heap and heap[0][0] <= now:
+            _, order, hold = heapq.heappop(heap)
+            if hold not in self._all:
+                continue
+            if hold.late(now):
+                found.append(hold)
+            else:
+                heapq.heappush(heap, (hold.deadline(), order, hold))
+        return found
+
+    def next_deadline(self) -> float:
+        """Before this time no deadline passes."""
+        heap = self._heap
+        while heap and heap[0][2] not in self._all:
+            heapq.heappop(heap)
+        return heap[0][0] if heap else float("inf")
+
+    def to_confirm(self, now: float) -> list[Hold]:
+        """Those that are to be confirmed by now.  Each is returned once."""
+        found = [h for h in self.unconfirmed if h.unconfirmed and h.unconfirmed.due <= now]
+        for hold in found:
+            del self.unconfirmed[hold]
+        return found
+
+    def next_confirmation(self) -> float:
+        """Before this time nothing is to be confirmed."""
+        dues = (h.unconfirmed.due for h in self.unconfirmed if h.unconfirmed)
+        return min(dues, default=float("inf"))

@@ -1,0 +1,144 @@
+"""The waiting line of a lock: who waits, in which order, kept in Consul.
+
+``BASE/<session>`` is the entry of a waiter, locked by its session; its value is about the waiter.
+When the waiter dies it stays, without the session: it counts as gone at once, and the next one who
+writes to the queue anyway deletes it.  ``BASE`` itself is the sign that somebody waits: each
+waiter that joins writes it anew, so its index tells a releaser whether it has seen everybody.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, NamedTuple
+
+from consul_lock._protocol.consul.models import Pair, is_session
+from consul_lock._protocol.lock.decision import LOCK_FLAG
+
+DEAD_MAX = 24
+"""Entries of dead waiters that one transaction deletes, beside what it is for."""
+
+
+class Entry(NamedTuple):
+    """A waiter."""
+
+    session: str
+    about: str
+    """JSON about the waiter, for the value of the lock once it is handed over."""
+    create_index: int
+    """Raft index of its joining: the order of the line.  0 where it was handed down."""
+    modify_index: int
+    """Tells this entry from a later one of the same waiter."""
+
+
+class Remnant(NamedTuple):
+    """The entry of a waiter that has died."""
+
+    key: str
+    modify_index: int
+
+
+class Line(NamedTuple):
+    """The line as it was read, or as the holder before us knew it."""
+
+    entries: tuple[Entry, ...]
+    """In order.  Nobody can come in front of them, but any of them may have left."""
+    sign: int
+    """ModifyIndex of the sign, 0 if there is none or it is not known."""
+    dead: tuple[Remnant, ...] = ()
+    """The entries of waiters that have died."""
+
+    def behind(self, session: str) -> Line:
+        """What is left without this waiter.
+
+        The holder itself can be in line still, if it was not told that it had joined: to hand
+        the lock over to itself would leave it locked, and nobody would know.
+        """
+        return self._replace(entries=tuple(e for e in self.entries if e.session != session))
+
+    def before(self, session: str) -> tuple[Entry, ...]:
+        """The waiters before this one, in order.  KeyError: it is not in line."""
+        for place, entry in enumerate(self.entries):
+            if entry.session == session:
+                return self.entries[:place]
+        raise KeyError(session)
+
+
+def entry_key(base: str, session: str) -> str:
+    """The key of a waiter's entry."""
+    return f"{base}/{session}"
+
+
+def read(base: str, pairs: Iterable[Pair]) -> Line:
+    """The line in what was read below ``base``.  What is not an entry is passed over."""
+    sign, entries, dead = 0, {}, list[Remnant]()
+    for pair in pairs:
+        if pair.key == base:
+            sign = max(sign, pair.modify_index)
+        elif is_dead(base, pair):
+            dead.append(Remnant(pair.key, pair.modify_index))
+        elif pair.session and pair.key == entry_key(base, pair.session):
+            # A transaction answers with what it wrote, without the value, and then with what
+            # it read, with the value: the later one of the two counts.
+            entry = Entry(pair.session, _text(pair.value), pair.create_index, pair.modify_index)
+            entries[pair.session] = entry
+    ordered = sorted(entries.values(), key=lambda entry: entry.create_index)
+    return Line(tuple(ordered), sign, tuple(dead))
+
+
+def is_dead(base: str, pair: Pair) -> bool:
+    """Whether this is the entry of a waiter that has died."""
+    folder, _, name = pair.key.rpartition("/")
+    ours = folder == base and pair.flags == LOCK_FLAG and is_session(name)
+    return ours and not pair.session
+
+
+def bury(dead: Iterable[Remnant]) -> list[dict[str, Any]]:
+    """The operations that delete entries of dead waiters, as many as one transaction deletes.
+
+    They are refused by nothing that others may do meanwhile: nobody writes to such an entry, and
+    to delete one that is gone is no fault.
+    """
+    some = list(dict.fromkeys(dead))[:DEAD_MAX]
+    return [{"Verb": "delete-cas", "Key": each.key, "Index": each.modify_index} for each in some]
+
+
+def clear(base: str, line: Line) -> list[dict[str, Any]]:
+    """The operations that take away the sign of a queue without waiters, and the dead: refused if
+    somebody has joined since.
+
+    The sign stays if there are too many dead for one transaction, so that the next one meets them.
+    """
+    operations = bury(line.dead)
+    if line.sign:
+        verb = "delete-cas" if len(line.dead) <= DEAD_MAX else "check-index"
+        operations.append({"Verb": verb, "Key": base, "Index": line.sign})
+    return operations
+
+
+def _text(value: bytes) -> str:
+    return value.decode("utf-8", "replace")
+
+
+def join(base: str, session: str, flags: int, about: str, sign: str) -> list[dict[str, Any]]:
+    """The operations that enter the line and read it."""
+    return [
+        {
+            "Verb": "lock",
+            "Key": entry_key(base, session),
+            "Session": session,
+            "Flags": flags,
+            "Value": about,
+        },
+        {"Verb": "set", "Key": base, "Flags": flags, "Value": sign},
+        {"Verb": "get-tree", "Key": base},
+    ]
+
+
+def leave(base: str, session: str, dead: Iterable[Remnant]) -> list[dict[str, Any]]:
+    """The operations that leave the line: refused if the entry is not there any more."""
+    key = entry_key(base, session)
+    return [
+        {"Verb": "check-session", "Key": key, "Session": session},
+        {"Verb": "delete", "Key": key},
+        *bury(dead),
+    ]

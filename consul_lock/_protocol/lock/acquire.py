@@ -1,0 +1,150 @@
+"""From having the turn inside the process to holding the key in Consul.
+
+Look, judge, act, again: every turn of the loop in `contend` decides by what was read last and
+does one thing.  First come, first served: whoever finds the lock taken enters the line, the
+first in line watches the lock, everybody else only the entry before their own.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from consul_lock._protocol.consul.models import encode
+from consul_lock._protocol.consul.replies import Outcome
+from consul_lock._protocol.flow import Flow, Request, Sleep, Wall
+from consul_lock._protocol.hold import waiter as lines
+from consul_lock._protocol.hold.attempt import LockAttempt
+from consul_lock._protocol.hold.hold import Grant
+from consul_lock._protocol.lock.decision import (
+    Verdict,
+    foreign,
+    judge,
+    lock_operation,
+    unchanged_operation,
+    unlock_operation,
+)
+from consul_lock._protocol.lock.queue import accept, give_up, join, look, overdue, wait_for_turn
+from consul_lock._protocol.primitive.persist import complain, may_wait, not_for_oneself
+from consul_lock._protocol.session.session import Session
+
+if TYPE_CHECKING:
+    from consul_lock._protocol.lock.base import LockCore
+
+# Seconds between tries while Consul imposes the lock-delay, whose end nothing announces.
+_DELAY_RETRY = (0.25, 1.0)
+
+
+def contend(lock: LockCore, attempt: LockAttempt) -> Flow[Grant | None]:
+    """Get the lock.  None: it was not to be had in time."""
+    while True:
+        session, verdict = yield from _where_we_stand(lock, attempt)
+        if verdict is Verdict.FOREIGN:
+            raise foreign(attempt.seen.pair if attempt.seen else None)
+        if verdict is Verdict.STALE:
+            yield from look(lock, attempt, certain=True)
+        elif verdict is Verdict.OURS:
+            grant = yield from accept(lock, attempt)
+            if grant is not None:
+                return grant
+        elif (verdict is Verdict.FREE and (yield from _may_take(lock, attempt))) or (
+            verdict is Verdict.TAKEN and (yield from _may_take_over(lock, attempt))
+        ):
+            outcome = yield from _take(lock, attempt)
+            if outcome.done:
+                return Grant(session, outcome.raft_index, attempt.queued, None)
+            yield from _refused(lock, attempt, outcome)
+        elif not (yield from may_wait(attempt)):
+            return (yield from give_up(lock, attempt))
+        else:
+            not_for_oneself(lock, attempt)
+            yield from complain(attempt, attempt.seen.pair if attempt.seen else None)
+            yield from wait_for_turn(lock, attempt)
+
+
+def _where_we_stand(lock: LockCore, attempt: LockAttempt) -> Flow[tuple[Session, Verdict]]:
+    session = attempt.session
+    if session is None or session.gone:
+        session = yield from _new_session(lock, attempt)
+    known = attempt.queued or session.doubtful or lock.client.crowded(lock.key)
+    if attempt.seen is None and known:
+        yield from look(lock, attempt, certain=attempt.queued)
+    return session, judge(attempt.seen, session, certain=attempt.certain)
+
+
+def _new_session(lock: LockCore, attempt: LockAttempt) -> Flow[Session]:
+    attempt.queued = attempt.joined = attempt.exposed = False
+    attempt.unseen = attempt.idle = None
+    attempt.forget_place()
+    attempt.session = yield from lock.session_for(attempt)
+    return attempt.session
+
+
+def _take(lock: LockCore, attempt: LockAttempt) -> Flow[Outcome]:
+    """Lock the key, if it still is as it was read: nothing foreign is ever overwritten."""
+    session, pair = attempt.session, attempt.seen.pair if attempt.seen else None
+    assert session is not None
+    since = yield Wall()
+    if pair is None and not attempt.joined:
+        # Whole seconds will do for people, and let the same request be sent again.
+        since = float(int(since))
+        request = session.prepared(
+            (attempt.about, since), lambda: _taking(lock, attempt, session, since)
+        )
+    else:
+        request = _taking(lock, attempt, session, since)
+    attempt.exposed = True
+    outcome = yield from lock.client.write(session, request)
+    return outcome
+
+
+def _taking(lock: LockCore, attempt: LockAttempt, session: Session, since: float) -> Request:
+    pair = attempt.seen.pair if attempt.seen else None
+    operations = [unchanged_operation(lock.key, pair)]
+    if pair is not None and pair.session:
+        # It was handed over to somebody who has not confirmed it.
+        operations.append(unlock_operation(lock.key, pair.session))
+    if lock.fair and not attempt.queued:
+        operations.append({"Verb": "check-not-exists", "Key": lock.base})
+    value = encode(attempt.about.value(since))
+    operations.append(lock_operation(lock.key, session.id, value))
+    if attempt.joined:
+        operations.append({"Verb": "delete", "Key": lines.entry_key(lock.base, session.id)})
+        # Who was before us and did not take it is gone, or will ask for a place at the end.
+        before = (
+            lines.Remnant(lines.entry_key(lock.base, e.session), e.modify_index)
+            for e in attempt.before
+        )
+        operations += lines.bury([*before, *attempt.dead])
+    return lock.client.wire.transaction(operations, f"locking {lock.key!r}", lock.rule)
+
+
+def _refused(lock: LockCore, attempt: LockAttempt, outcome: Outcome) -> Flow[None]:
+    """The lock could not be taken: find out where we stand."""
+    attempt.refused = True
+    attempt.seen = None
+    lock.client.note(lock.key, crowded=True)
+    overtaking = lock.fair and not attempt.queued and outcome.says("exists", 1)
+    if outcome.says("invalid session") or not (outcome.delayed or overtaking):
+        return
+    # Free, but in lock-delay, or others are in line and we are fair: line up.
+    if not (yield from may_wait(attempt)):
+        return
+    if not attempt.queued:
+        yield from join(lock, attempt)
+    elif attempt.first:
+        yield Sleep(*_DELAY_RETRY)
+    elif attempt.idle is not None:
+        # Its end is for the first in line, which tries again and again.
+        attempt.barred = attempt.idle[0]
+
+
+def _may_take(lock: LockCore, attempt: LockAttempt) -> Flow[bool]:
+    """A free lock is for the first in line, or for a newcomer; one who may not wait tries once."""
+    if attempt.queued and not attempt.first and not (yield from overdue(lock, attempt)):
+        return False
+    return not attempt.refused or (yield from may_wait(attempt))
+
+
+def _may_take_over(lock: LockCore, attempt: LockAttempt) -> Flow[bool]:
+    """What was handed to somebody else is for those in line, if it is not confirmed in time."""
+    return attempt.queued and attempt.idle is not None and (yield from overdue(lock, attempt))

@@ -1,0 +1,107 @@
+"""What a read of a lock's key means for one session: a pure predicate."""
+
+from __future__ import annotations
+
+import enum
+from typing import Any
+
+from consul_lock._protocol.consul.models import Found, Pair
+from consul_lock._protocol.session.session import Session
+from consul_lock.errors import Conflict
+
+LOCK_FLAG = 3304740253564472344
+"""The flags of a key that is a lock: what HashiCorp's Go client writes and expects."""
+
+
+# Bytes of a foreign value that an error quotes: enough to know whose it is.
+_SHOWN = 40
+
+
+class Verdict(enum.Enum):
+    """What a read of the lock's key means for one attempt."""
+
+    OURS = "our session holds it"
+    STALE = "an old picture, from before our last release"
+    FREE = "nobody holds it"
+    TAKEN = "somebody else holds it"
+    FOREIGN = "the key is used for something else"
+
+
+def judge(seen: Found | None, session: Session, *, certain: bool = False) -> Verdict:
+    """What the lock's key, as it was read, means for us; ``certain``: by a consistent read.
+
+    A deposed leader answers ordinary reads for a moment: it may show our session on a key
+    that we have released.  The index tells, as it is no higher than that of our own writes.
+    """
+    pair = seen.pair if seen else None
+    if pair is None:
+        return Verdict.FREE
+    if pair.session == session.id:
+        fresh = certain or pair.modify_index > session.floor
+        return Verdict.OURS if fresh else Verdict.STALE
+    if pair.session:
+        # Whatever its flags: who writes over a lock without taking it does not end the hold.
+        return Verdict.TAKEN
+    return Verdict.FREE if pair.flags == LOCK_FLAG else Verdict.FOREIGN
+
+
+def foreign(pair: Pair | None) -> Conflict:
+    """The error for a key that is used for something else."""
+    key, flags, value = (pair.key, pair.flags, pair.value) if pair else ("", 0, b"")
+    return Conflict(
+        f"{key!r} holds something that is not a lock (value {_quoted(value)}, flags {flags}); it is"
+        " left alone: use another name, or delete it if nobody needs it",
+        key=key,
+        flags=flags,
+    )
+
+
+def written_over(pair: Pair) -> str:
+    """The warning of a waiter that finds other flags than those of a lock on a key that is held."""
+    return (
+        f"{pair.key!r} was written over (value {_quoted(pair.value)}, flags {pair.flags}) while"
+        f" session {pair.session} holds it; it is waited for all the same: something writes there"
+        " without acquiring it"
+    )
+
+
+def _quoted(value: bytes) -> str:
+    """The beginning of what somebody wrote, on one line and without anything a terminal obeys."""
+    text = value[:_SHOWN].decode("utf-8", "backslashreplace")
+    safe = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
+    more = f"... of {len(value)} bytes" if len(value) > _SHOWN else ""
+    return f'"{safe}"{more}'
+
+
+def as_refused(key: str, refusal: str) -> Pair | None:
+    """The key as the text of a refused ``check-session`` describes it."""
+    if "doesn't exist" in refusal:
+        return None
+    other = "" if 'current session ""' in refusal else "another"
+    return Pair(key, b"", 0, other, 0, 0)
+
+
+def unchanged_operation(key: str, pair: Pair | None) -> dict[str, Any]:
+    """The operation that refuses everything, unless the key is as it was read."""
+    if pair is None:
+        return {"Verb": "check-not-exists", "Key": key}
+    return {"Verb": "check-index", "Key": key, "Index": pair.modify_index}
+
+
+def check_session(key: str, session: str) -> dict[str, Any]:
+    """The operation that refuses everything, unless this session holds the key."""
+    return {"Verb": "check-session", "Key": key, "Session": session}
+
+
+def lock_operation(key: str, session: str, value: str) -> dict[str, Any]:
+    """The operation that gives a key to a session."""
+    return {"Verb": "lock", "Key": key, "Session": session, "Flags": LOCK_FLAG, "Value": value}
+
+
+def unlock_operation(key: str, session: str) -> dict[str, Any]:
+    """The operation that frees a key, if this session holds it.
+
+    It keeps the flags: without them Consul would write 0, and every other client would take
+    the key for a foreign one.
+    """
+    return {"Verb": "unlock", "Key": key, "Session": session, "Flags": LOCK_FLAG}

@@ -1,0 +1,309 @@
+"""Waiting in Consul's line: join, find the place, watch, leave.
+
+The first in line watches the lock, everybody else only the entry before their own, so that a
+hand-over wakes two waiters however many there are.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from consul_lock._protocol.consul.models import Found, encode
+from consul_lock._protocol.flow import Flow, Now, Wall
+from consul_lock._protocol.hold import waiter as lines
+from consul_lock._protocol.hold.attempt import LockAttempt
+from consul_lock._protocol.hold.confirmation import (
+    CONFIRM_AFTER,
+    COUNTS,
+    TAKE_OVER_AFTER,
+    Unconfirmed,
+    confirm,
+    is_unconfirmed,
+)
+from consul_lock._protocol.hold.hold import Grant
+from consul_lock._protocol.holder import inherited, parse
+from consul_lock._protocol.lock.decision import LOCK_FLAG, Verdict, judge, unchanged_operation
+from consul_lock._protocol.primitive.persist import believe
+from consul_lock._protocol.session.session import Session
+from consul_lock.errors import Conflict
+
+if TYPE_CHECKING:
+    from consul_lock._protocol.lock.base import LockCore
+
+# Seconds of one blocking read of the first in line: what was handed to it counts without a further
+# write only if it has looked a short time before.
+_NEAR_POLL = 1.0
+
+# The same of the others, who look at the lock that often, in case nobody before them is there.
+_FAR_POLL = 5.0
+
+# Seconds for each of those before us, in which they may take the lock.
+_EACH_BEFORE = 0.5
+
+
+def wait_for_turn(lock: LockCore, attempt: LockAttempt) -> Flow[None]:
+    """Do the one thing that brings us nearer to our turn."""
+    if not attempt.queued:
+        yield from join(lock, attempt)
+    elif attempt.first:
+        yield from _watch_lock(lock, attempt)
+    elif attempt.ahead is None:
+        yield from _find_place(lock, attempt)
+    else:
+        yield from _watch_ahead(lock, attempt, attempt.ahead)
+
+
+def look(lock: LockCore, attempt: LockAttempt, *, certain: bool = False) -> Flow[None]:
+    """Read the lock's key, now; ``certain``: by a read that no deposed leader can answer."""
+    found = yield from lock.client.wire.get(lock.key, consistent=certain)
+    yield from _saw(attempt, found, certain=certain)
+
+
+def _saw(attempt: LockAttempt, found: Found, *, certain: bool) -> Flow[None]:
+    """The lock's key was read: remember it, and since when nobody has the lock for certain."""
+    attempt.seen, attempt.certain = found, certain
+    session, pair = attempt.session, found.pair
+    ours = pair is not None and session is not None and pair.session == session.id
+    if certain and not ours and attempt.unseen is not None:
+        attempt.unseen = max(attempt.unseen, found.sent)
+    if pair is not None and pair.session and not is_unconfirmed(pair):
+        attempt.idle = None
+        return
+    index = pair.modify_index if pair is not None else 0
+    if attempt.idle is None or attempt.idle[0] != index:
+        now = yield Now()
+        attempt.idle = index, now
+
+
+def overdue(lock: LockCore, attempt: LockAttempt) -> Flow[bool]:
+    """Whether those before us, and whoever it was handed to, have not taken it for so long that
+    they must be gone."""
+    if attempt.idle is None or not (yield from _is_overdue(attempt)):
+        return False
+    if attempt.first:
+        return True
+    # Some may have left, and what they left is taken away with the same write.
+    found = yield from lock.client.wire.tree(lock.base)
+    _place(attempt, lines.read(lock.base, found.pairs))
+    return attempt.queued and (yield from _is_overdue(attempt))
+
+
+def _is_overdue(attempt: LockAttempt) -> Flow[bool]:
+    now = yield Now()
+    return bool(now >= _overdue_at(attempt))
+
+
+def _overdue_at(attempt: LockAttempt) -> float:
+    """When we may take a lock that is free, or was not confirmed."""
+    if attempt.idle is None or (attempt.idle[0] == attempt.barred and not attempt.first):
+        return float("inf")
+    before = 0 if attempt.first else max(1, len(attempt.before))
+    return attempt.idle[1] + TAKE_OVER_AFTER + before * _EACH_BEFORE
+
+
+def accept(lock: LockCore, attempt: LockAttempt) -> Flow[Grant | None]:
+    """The key shows our session: it was handed to us, or an earlier try of ours came through.
+
+    None: it is to be looked at once more.
+    """
+    session, seen, unseen = attempt.session, attempt.seen, attempt.unseen
+    assert session is not None
+    assert seen is not None
+    pair = seen.pair
+    assert pair is not None
+    holder = parse(pair.session, pair.value, pair.modify_index)
+    token = holder.token or pair.modify_index
+    line = inherited(pair)
+    grant = Grant(session, token, True, line if line.entries else None)
+    if not attempt.certain:
+        # A deposed leader may show a hand-over that was taken over long ago.
+        yield from look(lock, attempt, certain=True)
+        return None
+    if holder.confirmed:
+        return grant if (yield from believe(lock.client, session)) else None
+    if unseen is not None:
+        # It lived when it was handed the lock.
+        session.proved(unseen)
+        now = yield Now()
+        if now < unseen + CONFIRM_AFTER and not lock.watched:
+            handed = Unconfirmed(pair.modify_index, holder.since, unseen + COUNTS)
+            return grant._replace(unconfirmed=handed)
+    if (yield from _confirm(lock, attempt, (pair.modify_index, holder.since, token))):
+        return grant
+    return None
+
+
+def _confirm(lock: LockCore, attempt: LockAttempt, handed: tuple[int, float, int]) -> Flow[bool]:
+    """False: somebody has taken over, or written there."""
+    session = attempt.session
+    assert session is not None
+    outcome = yield from confirm(lock, session, attempt.about, handed)
+    if not outcome.done:
+        yield from look(lock, attempt, certain=True)
+    return outcome.done
+
+
+def join(lock: LockCore, attempt: LockAttempt) -> Flow[None]:
+    """Enter the waiting line, and see who is before us."""
+    session = attempt.session
+    assert session is not None
+    since = yield Wall()
+    about = encode(attempt.about.value(since))
+    sign = lock.client.sign(session)
+    operations = lines.join(lock.base, session.id, LOCK_FLAG, about, sign)
+    again = attempt.joined or session.doubtful
+    if again:
+        if (yield from _holds(lock, attempt, session)):
+            return
+        pair = attempt.seen.pair if attempt.seen else None
+        operations.append(unchanged_operation(lock.key, pair))
+    request = lock.client.wire.transaction(
+        operations, f"joining the line of {lock.key!r}", lock.rule
+    )
+    if attempt.unseen is None:
+        attempt.unseen = yield Now()
+    attempt.joined = attempt.exposed = True
+    outcome = yield from lock.client.write(session, request)
+    if outcome.done:
+        attempt.queued = True
+        _place(attempt, lines.read(lock.base, outcome.pairs))
+        # What was read before we were in line may be old: a release in between saw nobody.
+        attempt.seen = None if attempt.first else attempt.seen
+    elif outcome.delayed:
+        # Nobody but our session ever locks our entry: it has died, which Consul says later.
+        yield from lock.client.lose_session(session)
+    elif again and not session.gone:
+        attempt.seen = None  # the lock has changed hands just now
+    elif not session.gone:
+        raise Conflict(
+            f"cannot join the waiting line below {lock.base!r}: {outcome.reasons}", key=lock.base
+        )
+
+
+def _holds(lock: LockCore, attempt: LockAttempt, session: Session) -> Flow[bool]:
+    """Whether we, who may have been in line before, have been handed the lock since.
+
+    Its holder must not join: nobody would ever answer to that entry.
+    """
+    yield from look(lock, attempt, certain=True)
+    return judge(attempt.seen, session, certain=True) is Verdict.OURS
+
+
+def _place(attempt: LockAttempt, line: lines.Line) -> None:
+    session = attempt.session
+    assert session is not None
+    attempt.dead = line.dead
+    try:
+        attempt.before = line.before(session.id)
+    except KeyError:
+        # Handed the lock, or our entry was deleted: the lock's key tells which.
+        attempt.queued = False
+        attempt.forget_place()
+    else:
+        attempt.ahead = attempt.before[-1] if attempt.before else None
+        attempt.first = attempt.ahead is None
+
+
+def _find_place(lock: LockCore, attempt: LockAttempt) -> Flow[None]:
+    """Read the whole line to see who is before us."""
+    found = yield from lock.client.wire.tree(lock.base)
+    _place(attempt, lines.read(lock.base, found.pairs))
+    yield from look(lock, attempt, certain=True)
+
+
+def _watch_lock(lock: LockCore, attempt: LockAttempt) -> Flow[None]:
+    """We are first: wait for the lock itself to change."""
+    wait = yield from _poll_time(attempt, _NEAR_POLL)
+    index = attempt.seen.raft_index if attempt.seen else 0
+    found = yield from lock.client.wire.get(lock.key, index, wait, consistent=True)
+    yield from _saw(attempt, found, certain=True)
+    # An index that went backwards (a restored snapshot) must not be waited for.
+    if found.raft_index < index:
+        attempt.seen = None
+
+
+def _watch_ahead(lock: LockCore, attempt: LockAttempt, ahead: lines.Entry) -> Flow[None]:
+    """Wait for the one before us to leave; then we are first if it got the lock.
+
+    It may come back at once with the same session, behind us: its entry is another one then.
+    """
+    session = attempt.session
+    assert session is not None
+    wait = yield from _poll_time(attempt, _FAR_POLL)
+    key = lines.entry_key(lock.base, ahead.session)
+    found = yield from lock.client.wire.get(key, ahead.modify_index, wait)
+    seen = found.pair
+    # The entry of one who died stays, without its session.
+    if seen is not None and seen.session and seen.create_index == ahead.create_index:
+        # Written anew by its waiter, perhaps: with the old index we would never block again.
+        attempt.ahead = ahead._replace(modify_index=seen.modify_index)
+        own = yield from lock.client.wire.get(lines.entry_key(lock.base, session.id))
+        if own.pair is None:
+            attempt.forget_place()
+        yield from look(lock, attempt, certain=True)
+        return
+    attempt.forget_place()
+    # A consistent read: if it does not show that the lock was handed to us already, as those
+    # before us were quick, it is what lets us believe it without a write.
+    yield from look(lock, attempt, certain=True)
+    pair = attempt.seen.pair if attempt.seen else None
+    # Hand-overs go to the first: if it got the lock, nobody is left before us.
+    attempt.first = pair is not None and pair.session == ahead.session
+
+
+def _poll_time(attempt: LockAttempt, most: float) -> Flow[float]:
+    """Until we give up, or take what those before us do not take."""
+    ends = [end for end in (attempt.deadline, _overdue_at(attempt)) if end is not None]
+    if not ends:
+        return most
+    now = yield Now()
+    remaining: float = min(ends) - now
+    return max(0.001, min(most, remaining))
+
+
+def give_up(lock: LockCore, attempt: LockAttempt) -> Flow[Grant | None]:
+    """Leave the line.  If the lock was handed to us at that very moment, we hold it: keep it."""
+    ours = yield from leave(lock, attempt)
+    while ours:
+        grant = yield from accept(lock, attempt)
+        if grant is not None:
+            return grant
+        ours = is_ours(attempt)
+    return None
+
+
+def leave(lock: LockCore, attempt: LockAttempt) -> Flow[bool]:
+    """Leave the line.  True: the lock was handed to us at that very moment."""
+    session = attempt.session
+    if not attempt.queued or session is None:
+        return False
+    request = lock.client.wire.transaction(
+        lines.leave(lock.base, session.id, attempt.dead),
+        f"leaving the line of {lock.key!r}",
+        lock.rule,
+    )
+    outcome = yield from lock.client.write(session, request)
+    attempt.queued = False
+    attempt.forget_place()
+    if outcome.done:
+        yield from tidy(lock)
+        return False
+    yield from look(lock, attempt, certain=True)
+    return is_ours(attempt)
+
+
+def is_ours(attempt: LockAttempt) -> bool:
+    """Whether a consistent read has shown the lock as ours."""
+    session = attempt.session
+    if session is None or session.gone:
+        return False
+    return judge(attempt.seen, session, certain=attempt.certain) is Verdict.OURS
+
+
+def tidy(lock: LockCore) -> Flow[None]:
+    """Take the sign away if nobody is in line any more, and what the dead have left."""
+    found = yield from lock.client.wire.tree(lock.base)
+    line = lines.read(lock.base, found.pairs)
+    operations = lines.clear(lock.base, line)
+    if operations and not line.entries:
+        yield from lock.client.wire.transact(operations, f"tidying {lock.base!r}", lock.rule)

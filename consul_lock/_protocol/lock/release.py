@@ -1,0 +1,188 @@
+"""Letting go: to the next in line, to the next in this process, or to nobody.
+
+Whoever releases hands the lock to the first in line in the very transaction that unlocks it,
+so it is never free while somebody waits: first come, first served, one Raft write, no race.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from consul_lock._protocol.consul.models import encode
+from consul_lock._protocol.consul.replies import Outcome
+from consul_lock._protocol.flow import Flow, Now, Request, Wall
+from consul_lock._protocol.hold import waiter as lines
+from consul_lock._protocol.hold.attempt import Attempt
+from consul_lock._protocol.hold.hold import Grant, Hold
+from consul_lock._protocol.hold.waiter import Entry, Line
+from consul_lock._protocol.holder import inherit
+from consul_lock._protocol.lock.decision import lock_operation, unlock_operation
+from consul_lock._protocol.primitive.persist import until_let_go
+from consul_lock.errors import LossReason, PermissionDenied, Refused
+
+if TYPE_CHECKING:
+    from consul_lock._protocol.lock.base import LockCore
+
+# Refusals of a hand-over that we cannot explain, before we let go without one.
+_REFUSALS_MOST = 5
+
+
+class Letting:
+    """One release under way."""
+
+    def __init__(self, lock: LockCore, hold: Hold) -> None:
+        self.lock = lock
+        self.hold = hold
+        self.fresh = False
+        """The line was read since the last refusal: what it says is as new as it gets."""
+        self.refusals = 0
+        self.blind = False
+        """Look at no line: we may not, or it could not be followed."""
+        self.heir: Attempt | None = None
+        """Who of this process got it."""
+
+
+def let_go(lock: LockCore, hold: Hold, *, patient: bool = True) -> Flow[LossReason | None]:
+    """Release a lock that we hold.  Returns why it was lost, if it turns out that it was."""
+    letting = Letting(lock, hold)
+    return until_let_go(lock.client, hold, lambda: _allowed(letting), patient=patient)
+
+
+def _allowed(letting: Letting) -> Flow[LossReason | None]:
+    letting.fresh = False
+    try:
+        return (yield from _let_go(letting))
+    except (PermissionDenied, Refused):
+        if letting.blind:
+            raise
+    # A token for the lock's key alone, as `consul lock` needs it, or a server that knows why: do
+    # as `consul lock` does.
+    letting.blind = True
+    return (yield from _let_go(letting))
+
+
+def _let_go(letting: Letting) -> Flow[LossReason | None]:
+    lock = letting.lock
+    client = lock.client
+    hold = letting.hold
+    while True:
+        doubtful = hold.session.doubtful
+        line = yield from _known_line(letting)
+        if line is not None and line.entries:
+            letting.heir = None
+            outcome = yield from hold.leave(_hand_over(lock, hold, line, letting.fresh))
+        else:
+            # A session in doubt is passed on to nobody: its late writes would be, too.  Nor is
+            # one that the end of its client destroys.  And what must be let go of in any case is
+            # given to nobody, which could be refused.
+            alone = doubtful or client.closed or letting.blind
+            letting.heir = None if alone else client.turns.heir(hold.attempt)
+            outcome = yield from hold.leave(_plain(letting, line))
+        if outcome.done:
+            if letting.heir is None or _pass_on(letting, outcome):
+                return None
+        elif outcome.says("isn't held", 0) or outcome.says("doesn't exist", 0):
+            # An earlier try of this release may have come through without our being told; or it
+            # took so long that the next one took over, after we had ended.
+            gone = hold.unanswered or (yield from _is_out_of_time(hold))
+            return None if gone else (yield from lock.why_lost(hold))
+        elif letting.blind:
+            raise Refused(f"cannot release {hold.key!r}: {outcome.reasons}", key=hold.key)
+        else:
+            _refused(letting, outcome)
+
+
+def _is_out_of_time(hold: Hold) -> Flow[bool]:
+    now = yield Now()
+    return hold.unconfirmed is not None and now >= hold.unconfirmed.until
+
+
+def _known_line(letting: Letting) -> Flow[Line | None]:
+    """Who waits in Consul; None: nobody, as far as we know."""
+    lock, hold = letting.lock, letting.hold
+    if letting.blind or not hold.crowded:
+        return None
+    known = hold.line
+    if not letting.fresh and (known is None or not known.entries):
+        found = yield from lock.client.wire.tree(lock.base)
+        known = hold.line = lines.read(lock.base, found.pairs).behind(hold.session.id)
+        letting.fresh = True
+    return known
+
+
+def _refused(letting: Letting, outcome: Outcome) -> None:
+    """Somebody came or went since we looked: look again.  What cannot be given to anybody, as a
+    lock-delay is on it or for a reason unknown, is set free: the first in line takes it then."""
+    letting.hold.crowded, letting.hold.line, letting.fresh = True, None, False
+    letting.refusals += 1
+    if outcome.delayed or letting.refusals >= _REFUSALS_MOST:
+        letting.blind = True
+
+
+def _hand_over(lock: LockCore, hold: Hold, line: Line, fresh: bool) -> Flow[Outcome]:
+    """Give the lock to the first in line, if it is alive and still there."""
+    heir = line.entries[0]
+    rest = line.behind(heir.session)
+    since = yield Wall()
+    operations = _hand_over_operations(lock, hold, heir, encode(inherit(heir, rest, since)))
+    if not rest.entries and line.sign and fresh:
+        # Of an older reading the index of the sign would be wrong too often, and a refusal
+        # costs a Raft write.  Then the sign is left to the next release, which finds nobody.
+        operations += lines.clear(lock.base, line)
+    else:
+        operations += lines.bury(line.dead)
+    request = lock.client.wire.transaction(operations, f"handing over {hold.key!r}", lock.rule)
+    return (yield from lock.client.write(hold.session, request))
+
+
+def _hand_over_operations(
+    lock: LockCore, hold: Hold, heir: Entry, value: str
+) -> list[dict[str, Any]]:
+    entry = lines.entry_key(lock.base, heir.session)
+    return [
+        unlock_operation(hold.key, hold.session.id),
+        # By its index, as a waiter that gave up and came back has another entry with the same
+        # key, behind others: it does not expect the lock yet, and would notice it late.
+        {"Verb": "check-index", "Key": entry, "Index": heir.modify_index},
+        lock_operation(hold.key, heir.session, value),
+        {"Verb": "delete", "Key": entry},
+    ]
+
+
+def _plain(letting: Letting, line: Line | None) -> Flow[Outcome]:
+    """Nobody waits in Consul: pass the lock on inside the process, or leave no key behind."""
+    hold, since = letting.hold, 0.0
+    if letting.heir is not None:
+        since = yield Wall()
+    elif not letting.blind and (line is None or not line.sign):
+        request = hold.session.prepared((hold.key,), lambda: _releasing(letting, line, since))
+        return (yield from letting.lock.client.write(hold.session, request))
+    request = _releasing(letting, line, since)
+    return (yield from letting.lock.client.write(hold.session, request))
+
+
+def _releasing(letting: Letting, line: Line | None, since: float) -> Request:
+    lock, hold = letting.lock, letting.hold
+    # The first of all, so that its refusal, which says that it is not ours, is known from others.
+    operations = [unlock_operation(hold.key, hold.session.id)]
+    if line is not None:
+        operations += lines.clear(lock.base, line)
+    if not letting.blind and (line is None or not line.sign):
+        operations.append({"Verb": "check-not-exists", "Key": lock.base})
+    if letting.heir is not None:
+        value = encode(letting.heir.about.value(since))
+        operations.append(lock_operation(hold.key, hold.session.id, value))
+    else:
+        operations.append({"Verb": "delete", "Key": hold.key})
+    return lock.client.wire.transaction(operations, f"releasing {hold.key!r}", lock.rule)
+
+
+def _pass_on(letting: Letting, outcome: Outcome) -> bool:
+    """Tell the next of this process.  False if it has left: then we still have to let go."""
+    hold, heir, letting.heir = letting.hold, letting.heir, None
+    assert heir is not None
+    grant = Grant(hold.session, outcome.raft_index, False, None)
+    if letting.lock.client.turns.give(hold.attempt, heir, grant):
+        return True
+    hold.crowded, hold.line = False, None
+    return False

@@ -1,0 +1,178 @@
+"""From having the turn inside the process to holding several locks: all of them, or none.
+
+Look, judge, act, again.  One transaction takes them all; while one of them is taken nothing is
+held and no line is joined: that one is watched, and then all is tried again.  So those who want
+the same locks in another order never wait for each other.  The price is that a lock which is
+handed on in its line, and so is never free, can make us wait for as long as the line is.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from consul_lock._protocol.consul.models import Pair, encode
+from consul_lock._protocol.consul.replies import Outcome
+from consul_lock._protocol.flow import Flow, Now, Sleep, Wall
+from consul_lock._protocol.hold.hold import Grant
+from consul_lock._protocol.lock.decision import Verdict, foreign
+from consul_lock._protocol.multilock.attempt import (
+    BundleAttempt,
+    Standing,
+    guarded,
+    locking,
+    read,
+    refused_keys,
+    stand,
+    step_in,
+    step_out,
+)
+from consul_lock._protocol.primitive.persist import believe, complain, may_wait, not_for_oneself
+from consul_lock._protocol.session.session import Session
+
+if TYPE_CHECKING:
+    from consul_lock._protocol.multilock.base import MultiLockCore
+
+# Seconds of one blocking read, as for the line of a lock.
+_POLL = 10.0
+
+# Seconds between tries while Consul imposes the lock-delay, or while somebody else of this
+# process is about to take one of the locks with the same session: nothing announces their ends.
+_RETRY = (0.25, 1.0)
+
+# Seconds before yet another try, if all locks looked free and one was taken in that moment: each
+# refusal is a Raft write, and who comes at random does not lose to the same one again.
+_OUTRUN = (0.01, 0.1)
+
+
+def contend(lock: MultiLockCore, attempt: BundleAttempt) -> Flow[Grant | None]:
+    """Get all of them.  None: they were not to be had in time."""
+    while True:
+        session, where = yield from _where_we_stand(lock, attempt)
+        if where.verdict is Verdict.FOREIGN:
+            raise foreign(where.pair)
+        if where.verdict is Verdict.OURS:
+            grant = yield from _accept(lock, attempt, session)
+            if grant is not None:
+                return grant
+        elif where.verdict is Verdict.FREE and (yield from _may_take(lock, attempt)):
+            outcome = yield from _take(lock, attempt, session)
+            if outcome.done:
+                return _grant(lock, session, outcome.raft_index)
+            yield from _refused(lock, attempt, outcome)
+        elif not (yield from may_wait(attempt)):
+            return None
+        else:
+            step_out(lock.client, attempt)
+            not_for_oneself(lock, attempt)
+            yield from complain(attempt, where.pair)
+            yield from _wait(lock, attempt, session, where.pair)
+
+
+def _where_we_stand(lock: MultiLockCore, attempt: BundleAttempt) -> Flow[tuple[Session, Standing]]:
+    session = attempt.session
+    if session is None or session.gone:
+        attempt.exposed = False
+        session = attempt.session = yield from lock.session_for(attempt)
+    if attempt.pairs is None:
+        attempt.pairs = yield from _look(lock, attempt, session)
+    return session, stand(lock.keys, attempt.pairs, session, alone=attempt.alone)
+
+
+def _look(lock: MultiLockCore, attempt: BundleAttempt, session: Session) -> Flow[dict[str, Pair]]:
+    """Read the keys, unless they look free, and the try itself would show if they are not."""
+    noted = [key for key in lock.keys if lock.client.crowded(key)]
+    if guarded(lock.keys) and not (noted or attempt.warned or session.doubtful):
+        return {}
+    found = yield from read(lock.client, lock.keys, attempt.known or frozenset(noted))
+    attempt.known = frozenset(found)
+    return found
+
+
+def _may_take(lock: MultiLockCore, attempt: BundleAttempt) -> Flow[bool]:
+    """One who may not wait tries once."""
+    if attempt.refused and not (yield from may_wait(attempt)):
+        return False
+    return step_in(lock.client, attempt)
+
+
+def _take(lock: MultiLockCore, attempt: BundleAttempt, session: Session) -> Flow[Outcome]:
+    since = yield Wall()
+    value = encode(lock.about.value(since))
+    operations = locking(lock.keys, attempt.pairs or {}, session, value)
+    request = lock.client.wire.transaction(operations, f"locking {lock.name!r}", lock.rule)
+    attempt.exposed = True
+    outcome = yield from lock.client.write(session, request)
+    return outcome
+
+
+def _refused(lock: MultiLockCore, attempt: BundleAttempt, outcome: Outcome) -> Flow[None]:
+    """One of them could not be taken, so none was: find out where we stand."""
+    attempt.pairs = None
+    if outcome.says("invalid session"):
+        return
+    why = refused_keys(lock.keys, outcome)
+    for key in why:
+        lock.client.note(key, crowded=True)
+    attempt.known = frozenset() if outcome.delayed else frozenset(why)
+    attempt.warned = attempt.refused = True
+    attempt.refusals += 1
+    if outcome.delayed:
+        yield from _pause(lock, attempt, _RETRY)
+    elif attempt.refusals > 1:
+        yield from _pause(lock, attempt, _OUTRUN)
+
+
+def _pause(lock: MultiLockCore, attempt: BundleAttempt, seconds: tuple[float, float]) -> Flow[None]:
+    attempt.pairs = None
+    if (yield from may_wait(attempt)):
+        step_out(lock.client, attempt)
+        left = yield from _time_left(attempt, seconds[1])
+        yield Sleep(min(seconds[0], left), left)
+
+
+def _time_left(attempt: BundleAttempt, most: float) -> Flow[float]:
+    if attempt.deadline is None:
+        return most
+    now = yield Now()
+    remaining: float = attempt.deadline - now
+    return max(0.001, min(most, remaining))
+
+
+def _wait(
+    lock: MultiLockCore, attempt: BundleAttempt, session: Session, pair: Pair | None
+) -> Flow[None]:
+    """Wait until the lock that is in our way changes."""
+    attempt.warned, attempt.refusals = True, 0
+    if pair is None:
+        yield from _pause(lock, attempt, _RETRY)
+        return
+    wait = yield from _time_left(attempt, _POLL)
+    found = yield from lock.client.wire.get(pair.key, pair.modify_index, wait)
+    seen = found.pair
+    # Of an index that went backwards (a restored snapshot) nothing may be concluded.
+    if seen is not None and seen.modify_index >= pair.modify_index:
+        where = stand([seen.key], {seen.key: seen}, session, alone=attempt.alone)
+        if where.verdict is Verdict.TAKEN:
+            attempt.pairs = {seen.key: seen}  # still, or by the next: enough to know
+            return
+    attempt.pairs = None
+
+
+def _accept(lock: MultiLockCore, attempt: BundleAttempt, session: Session) -> Flow[Grant | None]:
+    """The keys show our session: an earlier try of ours came through."""
+    pairs = [pair for pair in (attempt.pairs or {}).values() if pair.session == session.id]
+    attempt.pairs = None
+    if len(pairs) < len(lock.keys):
+        # They were locked together, so somebody has taken one away by hand: the others are
+        # worth nothing, and nobody would ever give them back.
+        yield from lock.client.end(session)
+        return None
+    if not (yield from believe(lock.client, session)):
+        return None
+    return _grant(lock, session, max(pair.modify_index for pair in pairs))
+
+
+def _grant(lock: MultiLockCore, session: Session, token: int) -> Grant:
+    for key in lock.keys:
+        lock.client.note(key, crowded=False)
+    return Grant(session, token, False, None)

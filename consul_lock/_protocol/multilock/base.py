@@ -1,0 +1,165 @@
+"""Several locks at once: all or nothing, with one session and one token."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from consul_lock._protocol.client.client import ClientCore
+from consul_lock._protocol.consul.models import Found, key_rule
+from consul_lock._protocol.consul.replies import TRANSACTION_MOST
+from consul_lock._protocol.flow import Flow, Job, Request
+from consul_lock._protocol.hold.hold import Grant, Hold
+from consul_lock._protocol.holder import Holder, parse
+from consul_lock._protocol.keys import LockKeys, for_name
+from consul_lock._protocol.lock.decision import as_refused, check_session, unlock_operation
+from consul_lock._protocol.multilock import acquire as gathering
+from consul_lock._protocol.multilock import release as dropping
+from consul_lock._protocol.multilock.attempt import BundleAttempt, guarded, read
+from consul_lock._protocol.primitive.primitive import Primitive, Settings
+from consul_lock._protocol.session.session import Session
+from consul_lock.errors import ConfigError, LockTimeout, LossReason
+
+NAMES_MOST = TRANSACTION_MOST
+"""Locks of one `MultiLockCore`: each takes one operation of a transaction, at least."""
+
+# Characters of the names in messages.
+_SHOWN_MOST = 120
+
+
+class MultiLockCore(Primitive):
+    """The locks of several names, held together or not at all."""
+
+    def __init__(self, client: ClientCore, locks: tuple[LockKeys, ...], settings: Settings) -> None:
+        super().__init__(client, _shown(locks), locks[0].key, settings)
+        self.names = tuple(lock.name for lock in locks)
+        self.keys = tuple(lock.key for lock in locks)
+        self.rule = " ".join(key_rule(key.removesuffix(".lock")) for key in self.keys)
+
+    ends_session = True
+
+    def attempt(self, owner: Any, blocking: bool, n: int = 1) -> BundleAttempt:
+        return BundleAttempt(self.keys, self.about, (self.terms, self.shared), owner, blocking)
+
+    def contend(self, attempt: BundleAttempt) -> Flow[Grant | None]:
+        return gathering.contend(self, attempt)
+
+    def let_go(self, hold: Hold, *, patient: bool = True) -> Flow[LossReason | None]:
+        return dropping.let_go(self, hold, patient=patient)
+
+    def withdraw(self, attempt: BundleAttempt, sessions: Sequence[Session]) -> Flow[list[Session]]:
+        return dropping.withdraw(self, attempt, sessions)
+
+    def tidy(self, attempt: BundleAttempt, sessions: Sequence[Session]) -> Flow[None]:
+        yield from ()  # it leaves nothing beside its keys, which end with their session
+
+    def farewell(self, session: Session) -> list[Request]:
+        if not guarded(self.keys):
+            return []
+        operations = list[dict[str, Any]]()
+        for key in self.keys:
+            operations += (unlock_operation(key, session.id), {"Verb": "delete", "Key": key})
+        doing = f"letting go of {self.name!r}"
+        return [self.client.wire.transaction(operations, doing, self.rule)]
+
+    # -- looking after it ----------------------------------------------------------------------
+
+    def proof(self, hold: Hold) -> list[dict[str, Any]]:
+        return [check_session(key, hold.session.id) for key in self.keys]
+
+    def refuted(self, hold: Hold, refusal: str, timeout: float | None) -> Flow[LossReason | None]:
+        return self.client.diagnose(hold, as_refused(hold.key, refusal), timeout)
+
+    def examine(self, hold: Hold, found: Found | None, timeout: float | None) -> Flow[Any]:
+        if found is not None:
+            if found.pair is not None and found.pair.session == hold.session.id:
+                return None
+            return (yield from self.client.diagnose(hold, found.pair, timeout))
+        doing = f"verifying {self.name!r}"
+        proof = self.proof(hold)
+        outcome = yield from self.client.wire.transact(proof, doing, self.rule, timeout=timeout)
+        if outcome.done:
+            return None
+        return (yield from self.refuted(hold, outcome.errors[0][1], timeout))
+
+    def look(self, hold: Hold, index: int, wait: float) -> Flow[Found]:
+        """Of the first key only: one long poll sees one key, and each costs a connection.  The
+        others are looked at with each renewal."""
+        return self.client.wire.get(self.key, index, wait, consistent=True)
+
+    def guarded(self, hold: Hold) -> Flow[list[dict[str, Any]]]:
+        yield from ()
+        return self.proof(hold)
+
+    # -- questions -----------------------------------------------------------------------------
+
+    def who(self) -> Flow[Holder | None]:
+        held = yield from self._held()
+        return next(iter(held.values()), None)
+
+    def holders(self) -> Job[dict[str, Holder]]:
+        """Who holds which of the locks, by name."""
+        return Job(self._held())
+
+    def _held(self) -> Flow[dict[str, Holder]]:
+        pairs = yield from read(self.client, self.keys)
+        found = [(name, pairs.get(key)) for name, key in zip(self.names, self.keys, strict=True)]
+        return {
+            name: parse(pair.session, pair.value, pair.modify_index)
+            for name, pair in found
+            if pair is not None and pair.session
+        }
+
+    def line(self) -> Flow[list[Holder]]:
+        """Nobody: it has no line, and those of the single locks are not its own."""
+        yield from ()
+        return []
+
+    def not_had(self, timeout: float | None) -> Flow[LockTimeout]:
+        held = yield from self._held()
+        name, holder = next(iter(held.items()), ("", None))
+        why = (
+            f"{name!r} is held by {holder}" if holder else "all are free just now, or in lock-delay"
+        )
+        return LockTimeout(
+            f"{self.name!r} were not to be had together in {timeout:g} s: {why}; wait longer, or"
+            " see who holds what with holders()",
+            key=dict(zip(self.names, self.keys, strict=True)).get(name, self.key),
+            holder=holder,
+        )
+
+
+def for_names(names: Iterable[str]) -> tuple[LockKeys, ...]:
+    """The keys of several locks.  Raises `ConfigError` for what cannot be held together."""
+    if isinstance(names, str):
+        raise ConfigError(f"names={names!r} is one string; give a list of names: [{names!r}]")
+    locks = tuple(for_name(name) for name in names)
+    if not locks:
+        raise ConfigError("names is empty; give at least one name")
+    if len(locks) > NAMES_MOST:
+        raise ConfigError(
+            f"{len(locks)} names; Consul carries out {NAMES_MOST} operations together, so more"
+            " locks cannot be had at once"
+        )
+    seen = set[str]()
+    for lock in locks:
+        if lock.name in seen:
+            raise ConfigError(f"{lock.name!r} is in names twice")
+        seen.add(lock.name)
+    for lock in locks:
+        parts = lock.name.split("/")
+        for size in range(1, len(parts)):
+            if (above := "/".join(parts[:size])) in seen:
+                raise ConfigError(
+                    f"{above!r} and {lock.name!r} are in names, and one is above the other; these"
+                    " locks know nothing of each other: leave one out"
+                )
+    return locks
+
+
+def _shown(locks: Sequence[LockKeys]) -> str:
+    """The names, for messages."""
+    together = ", ".join(lock.name for lock in locks)
+    if len(together) <= _SHOWN_MOST:
+        return together
+    return f"{together[: _SHOWN_MOST - 20]}... ({len(locks)} names)"

@@ -1,0 +1,93 @@
+"""Cleaning up after an acquire or a release that ended in an exception.
+
+Whatever was cut off, wherever: afterwards we hold nothing, wait for nothing, and no session is
+left that a late answer could give a lock to.  Where it is known how things stand the lock is
+let go in order, so that nobody has to sit out a lock-delay; what stays in doubt is destroyed.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from consul_lock._protocol.flow import Flow, Now
+from consul_lock._protocol.hold.attempt import Attempt
+from consul_lock._protocol.hold.hold import Hold
+from consul_lock._protocol.hold.state import Event, State
+from consul_lock._protocol.primitive.release import end_all, end_lost, finish
+from consul_lock._protocol.session.session import Session
+from consul_lock.errors import ConsulLockError
+
+if TYPE_CHECKING:
+    from consul_lock._protocol.primitive.primitive import Primitive
+
+
+def undo_acquire(lock: Primitive, attempt: Attempt) -> Flow[None]:
+    """As if the attempt had never been made."""
+    client, hold = lock.client, attempt.hold
+    if hold is not None:
+        # It was ours, and the caller was cut off before being told.
+        lock.owners.never_entered(hold)
+        with client.mutex:
+            releasing = hold.advance(Event.RELEASE)
+            client.holds.drop(hold)
+        if releasing:
+            yield from undo_release(lock, hold)
+        return
+    sessions = client.pool.borrowed_by(attempt)
+    if attempt.session is not None and attempt.session.shared and attempt.admitted:
+        # Without the turn it may be another thread's lock that the session holds by now.
+        sessions.append(attempt.session)
+    yield from _withdraw(lock, attempt, sessions)
+    client.turns.leave(attempt)
+    yield from client.clean_up(attempt)
+    yield from client.remains.clear(attempt)
+
+
+def _withdraw(lock: Primitive, attempt: Attempt, sessions: list[Session]) -> Flow[None]:
+    client, doubtful = lock.client, list[Session]()
+    if attempt.exposed or attempt.given or any(session.doubtful for session in sessions):
+        doubtful = yield from lock.withdraw(attempt, sessions)
+    if doubtful:
+        yield from end_all(lock, attempt, doubtful, tidy=True)
+    now = yield Now()
+    for session in sessions:
+        if session.borrower is attempt and session not in doubtful:
+            client.pool.give_back(session, now)
+
+
+def undo_release(lock: Primitive, hold: Hold | None) -> Flow[None]:
+    """Finish a release that was cut off."""
+    if hold is None:
+        return
+    client = lock.client
+    with client.mutex:
+        if hold.advance(Event.RELEASE):
+            client.holds.drop(hold)
+    if hold.state is State.RELEASING:
+        yield from _let_go_or_destroy(lock, hold)
+        with client.mutex:
+            hold.advance(Event.CONFIRM)
+    elif hold.state is State.LOST:
+        yield from end_lost(lock, hold)
+    # Also if all was said and done: it may have been cut off in these last steps.
+    now = yield Now()
+    finish(lock, hold, now)
+    yield from client.remains.clear(hold.attempt)
+
+
+def _let_go_or_destroy(lock: Primitive, hold: Hold) -> Flow[None]:
+    client = lock.client
+    if not hold.attempt.admitted:
+        return  # passed on to the next of this process, with the session
+    try:
+        reason = yield from lock.let_go(hold, patient=False)
+        done = not any(session.doubtful for session in hold.sessions)
+    except ConsulLockError:
+        reason, done = None, False
+    if reason is not None:
+        hold.told = True  # its owner has another exception to tell it that it was cut off
+        yield from client.lose(hold, reason, Event.TOO_LATE)
+        yield from end_lost(lock, hold)
+    elif not done:
+        yield from end_all(lock, hold.attempt, hold.sessions, tidy=True)
+        client.wake.set()

@@ -1,0 +1,95 @@
+"""A session: the thing that dies when we do."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from consul_lock._protocol.consul.models import Terms
+from consul_lock._protocol.flow import Request
+from consul_lock._protocol.session import timing as rules
+from consul_lock.errors import ConsulLockError
+
+if TYPE_CHECKING:
+    from consul_lock._protocol.hold.hold import Hold
+
+# Requests kept ready by one session: a few locks' worth.
+_PREPARED_MOST = 16
+
+
+class Session:
+    """A session that Consul gave us, as long as we renew it."""
+
+    def __init__(self, session_id: str, terms: Terms, borrower: Any) -> None:
+        self.id = session_id
+        self.terms = terms
+        self._lasts = rules.span(terms) - rules.margin(terms)
+        self.borrower = borrower
+        """Who uses it; None while it is in the pool."""
+        self.shared = False
+        """Several locks live and die with it."""
+        self.holds: dict[Hold, None] = {}
+        """What is held with it; see `Holds`."""
+        self.alive = 0.0
+        """The latest time at which it was certainly alive: the sending of a write or of a
+        verification that needed it and was answered well.  A renewal is no proof: a leader that
+        was deposed without knowing it yet answers one with 200 as well."""
+        self.renewed = 0.0
+        """The sending of the last renewal that a later proof has confirmed (or of the session's
+        creation): renewals alone restart the TTL."""
+        self._renewal = 0.0
+        """The sending of the last good renewal, confirmed or not."""
+        self.next_renewal = 0.0
+        self.failure: ConsulLockError | None = None
+        """The error of its last renewal or verification; None if that went well."""
+        self.idle_since = 0.0
+        self.writing = 0
+        """Writes with it that are under way, or were cut off."""
+        self.uncertain = False
+        """A write with it ended without an answer."""
+        self.gone = False
+        """Consul says that it is dead, or we have condemned it."""
+        self.farewell: list[Request] = []
+        """To be sent before it is ended: they let go of what it may hold though nobody works under
+        it, which its end alone would lock for the lock-delay."""
+        self._prepared: dict[tuple[Any, ...], Request] = {}
+        self.floor = 0
+        """The highest Raft index that we saw a write of ours get.  What a read shows at or
+        below it is older than what we know: no proof that we hold anything now."""
+
+    def prepared(self, what: tuple[Any, ...], build: Callable[[], Request]) -> Request:
+        """A request that is the same again and again while nobody else wants a lock."""
+        found = self._prepared.get(what)
+        if found is None:
+            if len(self._prepared) >= _PREPARED_MOST:
+                self._prepared.clear()
+            found = self._prepared[what] = build()
+        return found
+
+    @property
+    def doubtful(self) -> bool:
+        """A write of ours may come true later: only its end makes that harmless."""
+        return self.uncertain or self.writing > 0
+
+    def deadline(self) -> float:
+        """Until when (driver's clock) a lock of this session counts as held."""
+        proof = self.alive if self.terms.lock_delay else self.renewed
+        return proof + self._lasts
+
+    def proved(self, sent: float, index: int = 0) -> None:
+        """A write or a verification that needed the session, sent at that time, was answered
+        well."""
+        # Compared first: another thread must not write an older value over a newer one.
+        if sent > self.alive:
+            self.alive = sent
+        if index > self.floor:
+            self.floor = index
+        # It shows that the session had not been ended behind the back of the leader that answered
+        # the renewal.
+        if self.renewed < self._renewal <= sent:
+            self.renewed = self._renewal
+
+    def was_renewed(self, sent: float) -> None:
+        """A renewal was answered well.  It counts once a proof that is sent with it, or later,
+        confirms it."""
+        self._renewal = max(self._renewal, sent)

@@ -1,0 +1,129 @@
+"""What a session is asked to be, and the times that follow from it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from typing import Any
+
+from consul_lock._protocol.consul.models import Terms
+from consul_lock.errors import ConfigError
+
+TTL_LEAST, TTL_MOST = 10.0, 86400.0
+"""Seconds: what Consul accepts (``session_ttl_min`` of the servers may ask for more)."""
+
+LOCK_DELAY_MOST = 60.0
+"""Seconds: Consul stores a longer lock-delay but enforces no more (measured)."""
+
+HEARTBEAT_LEAST, HEARTBEAT_MOST = 0.5, 60.0
+"""Seconds.  An agent takes any length of a check (measured: 1 ns to 1000 h), so the bounds are
+ours: below, a process that the scheduler or a garbage collector stops for a moment loses its
+locks; above, a crash is noticed no sooner than by a TTL."""
+
+
+LOCK_DELAY_LEAST = 0.3
+"""Seconds: what leaves room for a renewal and the margin."""
+
+
+def terms(
+    ttl: float = 10.0,
+    lock_delay: float = 30.0,
+    checks: Iterable[str] = (),
+    service_checks: Iterable[str] = (),
+    name: str | None = None,
+    heartbeat: float | None = None,
+) -> Terms:
+    """Checked terms.  Raises `ConfigError` naming both values of a contradiction."""
+    ttl, lock_delay = number("ttl", ttl), number("lock_delay", lock_delay)
+    if not TTL_LEAST <= ttl <= TTL_MOST:
+        raise ConfigError(
+            f"ttl={ttl:g} s is out of range: Consul takes {TTL_LEAST:g} to {TTL_MOST:g} s"
+        )
+    if not 0 <= lock_delay <= LOCK_DELAY_MOST:
+        raise ConfigError(
+            f"lock_delay={lock_delay:g} s is out of range: 0 to {LOCK_DELAY_MOST:g} s, as Consul"
+            " enforces no more than that"
+        )
+    asked = Terms(
+        ttl,
+        lock_delay,
+        names("checks", checks),
+        names("service_checks", service_checks),
+        name,
+        None if heartbeat is None else _heartbeat(heartbeat),
+    )
+    needed = 2 * period(asked) + margin(asked)
+    if needed > span(asked):
+        raise ConfigError(
+            f"lock_delay={lock_delay:g} s is too short: one renewal must be able to fail, which"
+            f" takes 2 x {period(asked):.2f} s + {margin(asked):.2f} s = {needed:.2f} s;"
+            " use a longer lock_delay"
+        )
+    return asked
+
+
+def _heartbeat(value: Any) -> float:
+    seconds = number("heartbeat", value)
+    if not HEARTBEAT_LEAST <= seconds <= HEARTBEAT_MOST:
+        raise ConfigError(
+            f"heartbeat={seconds:g} s is out of range: {HEARTBEAT_LEAST:g} to {HEARTBEAT_MOST:g} s;"
+            " with less, a process that pauses for a moment loses its locks, and more is no"
+            " quicker than a ttl"
+        )
+    return seconds
+
+
+def number(what: str, value: Any) -> float:
+    """A finite number, or `ConfigError`."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not _finite(value):
+        raise ConfigError(f"{what}={value!r} is not a finite number of seconds")
+    return float(value)
+
+
+def _finite(value: float) -> bool:
+    try:
+        return math.isfinite(value)
+    except OverflowError:  # a whole number that no float can hold
+        return False
+
+
+def names(what: str, value: Iterable[Any]) -> tuple[str, ...]:
+    """A tuple of non-empty strings, or `ConfigError`: a lone string is a likely slip."""
+    if isinstance(value, str):
+        raise ConfigError(f"{what}={value!r} is one string; give a list of names: [{value!r}]")
+    found = tuple(value)
+    if not all(isinstance(name, str) and name for name in found):
+        raise ConfigError(f"{what}={found!r} must be names, none of them empty")
+    return found
+
+
+def span(asked: Terms) -> float:
+    """Seconds for which a proof that the session lives keeps a lock safe.
+
+    With a lock-delay: nobody can acquire sooner than that after *any* loss of the session.
+    Without: its TTL, which covers the expiry of the TTL only, not the loss of a node.
+    """
+    return asked.lock_delay or asked.ttl
+
+
+def period(asked: Terms) -> float:
+    """Seconds between renewals: three chances in a TTL, six in a lock-delay."""
+    third = asked.ttl / 3
+    return min(third, asked.lock_delay / 6) if asked.lock_delay else third
+
+
+def spread_period(asked: Terms, random: float) -> float:
+    """The same, 10 % more or less by a random number from 0 to 1: many sessions that were made
+    at once, or met an outage together, do not come back together each time."""
+    return period(asked) * (0.9 + 0.2 * random)
+
+
+def margin(asked: Terms) -> float:
+    """Seconds that we stop before anybody else can start: clocks drift, threads are late."""
+    return max(0.2, 0.05 * span(asked))
+
+
+def patience(asked: Terms) -> float:
+    """Seconds that one renewal may take: a leaderless Consul holds a request for up to 7.4 s
+    and then answers it well, so no more than 8; and three must fit into the span."""
+    return min(span(asked) / 3, 8.0)

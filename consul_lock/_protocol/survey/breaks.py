@@ -1,0 +1,84 @@
+"""Breaking a hold: its session is destroyed, once it is written who does so, and why.
+
+The note cannot be in what is broken.  The next holder writes over the value of a lock, the
+document of a semaphore is Go's byte for byte, and no transaction ends a session.  So it is a key
+beside them, held by a session of its own that nobody renews: Consul takes both away.  It is the
+only session with behaviour ``delete``: nobody ever waits for its key.
+"""
+
+from __future__ import annotations
+
+from consul_lock._protocol.client.client import ClientCore
+from consul_lock._protocol.consul import models as records
+from consul_lock._protocol.consul.models import Terms, key_rule
+from consul_lock._protocol.flow import Flow, Job, Wall
+from consul_lock._protocol.lock.decision import LOCK_FLAG
+from consul_lock._protocol.primitive.persist import patiently
+from consul_lock._protocol.survey import note
+from consul_lock._protocol.survey import sessions as health
+from consul_lock._protocol.survey.note import Break
+from consul_lock.errors import ConfigError, PermissionDenied, Refused
+
+# Characters: more would be no reason, but a report.
+_REASON_MOST = 512
+
+# Seconds, and Consul may take twice as long: whoever asks later that day why a job has died
+# shall find it, and nothing stays for ever.
+_KEPT = 3600.0
+
+
+class Breaking:
+    """One hold that is to be broken."""
+
+    def __init__(self, client: ClientCore, name: str, session: str, reason: str) -> None:
+        if len(reason) > _REASON_MOST:
+            raise ConfigError(
+                f"reason={reason!r} must be a string of at most {_REASON_MOST} characters"
+            )
+        self._client = client
+        self._name = name
+        self._session = health.session_id(session)
+        self._reason = reason
+        self._keeper = ""
+        """The session that holds the note."""
+
+    def job(self) -> Job[Break | None]:
+        """Break it: what was noted, or None if our token may not write there."""
+        return Job(self._break(), self._forget)
+
+    def _break(self) -> Flow[Break | None]:
+        wire, about = self._client.wire, self._client.identity.about
+        now = yield Wall()
+        host, user = (str(about.get(part, "")) for part in ("host", "user"))
+        made = Break(self._session, now, host, user, self._reason)
+        try:
+            noted = yield from self._write(made)
+        except (PermissionDenied, Refused):
+            noted = False
+        if not noted:
+            yield from self._forget()
+        yield from patiently(self._client, lambda: wire.destroy(self._session))
+        return made if noted else None
+
+    def _write(self, made: Break) -> Flow[bool]:
+        """Whether the note is ours: another one who breaks the same hold may be quicker."""
+        wire, key = self._client.wire, note.key(self._name, self._session)
+        label = f"{self._client.identity.label} broke {self._name}"
+        terms = Terms(_KEPT, 0.0, (), (), None, behavior="delete")
+        self._keeper, _ = yield from patiently(
+            self._client, lambda: wire.create_session(terms, label)
+        )
+        operation = {
+            "Verb": "lock", "Key": key, "Flags": LOCK_FLAG, "Session": self._keeper,
+            "Value": records.encode(note.encode(made)),
+        }  # fmt: skip
+        outcome = yield from patiently(
+            self._client, lambda: wire.transact([operation], f"noting {key!r}", key_rule(key))
+        )
+        return bool(outcome.done)
+
+    def _forget(self) -> Flow[None]:
+        """Take the note away: nothing was broken, or nothing could be noted."""
+        if self._keeper:
+            yield from self._client.wire.destroy(self._keeper)
+            self._keeper = ""

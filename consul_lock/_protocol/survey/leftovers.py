@@ -1,0 +1,234 @@
+"""What the dead have left: keys that nobody holds, and nobody may ever meet again.
+
+Consul keeps the keys of a session that ends, without the session.  Who comes to the same name
+takes them away; of a name that nobody uses any more they stay, until `Cleaning` does so.
+
+The entry of a dead waiter, a contender that was never in, the sign of a queue in which nobody is
+and a document without holders protect nothing: they go by their index, as they were read.  The
+key of a lock, the number of a slot and a dead holder's place in a document do protect something
+for as long as their lock-delay runs.  To delete such a key could end that:
+
+    the session of a cut-off holder ends, its lock-delay begins
+    somebody deletes the key, as nobody holds it
+    a newcomer's [check-not-exists, lock], admitted before the end, is applied: two holders
+
+So it is first locked with a session made for that, which Consul refuses during any lock-delay,
+and deleted in the same transaction.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, NamedTuple
+
+from consul_lock._protocol.client.client import ClientCore
+from consul_lock._protocol.consul.models import Found, Pair, Terms, key_rule
+from consul_lock._protocol.consul.replies import Outcome
+from consul_lock._protocol.flow import Flow, Job
+from consul_lock._protocol.hold import waiter as lines
+from consul_lock._protocol.holder import Holder, parse
+from consul_lock._protocol.lock.decision import LOCK_FLAG
+from consul_lock._protocol.primitive.persist import patiently
+from consul_lock._protocol.survey import status as statuses
+from consul_lock._protocol.weighted import snapshot as places
+from consul_lock._protocol.weighted.attempt import Spot
+from consul_lock._protocol.weighted.document import Kind
+from consul_lock._protocol.weighted.operations import change, remove
+from consul_lock._protocol.weighted.pruning import proved
+from consul_lock._protocol.weighted.snapshot import Place
+from consul_lock.errors import Conflict, ConsulLockError
+
+# Seconds: longer than a cleaning takes; it holds nothing with that session at any time.
+_TTL = 3600.0
+
+# What has to be gone before what else of the same name.
+_ORDER = ("holder", "slot", "contender", "waiter", "lock", "sign", "document")
+
+
+@dataclass(frozen=True)
+class Leftover:
+    """A key that nobody holds."""
+
+    name: str
+    """The lock that it belongs to."""
+    key: str
+    what: str
+    """"lock" (of a holder that died), "waiter" (its entry in the queue), "contender" (for a
+    document that it was not in), "holder" (it is in one still), "slot" (a number), "sign" (of a
+    queue in which nobody is) or "document" (without holders)."""
+    holder: Holder | None
+    """Who has died; None: nobody, or that is not known."""
+    index: int
+    """ModifyIndex of the key; 0: a holder's that has none any more."""
+
+
+@dataclass(frozen=True)
+class Cleaned:
+    """What became of one of them."""
+
+    leftover: Leftover
+    outcome: str
+    """"deleted"; "delayed": its lock-delay runs, so it protects a lock still; "changed": somebody
+    has come since it was seen."""
+
+
+def leftovers(prefix: str, found: Found) -> list[Leftover]:
+    """Those in what was read below a prefix, by name."""
+    if found.filtered:
+        return []  # whoever is hidden looks dead
+    seen = list[Leftover]()
+    for key, keys in sorted(statuses.grouped(found.pairs).items()):
+        name = key.removesuffix("/.lock")
+        if f"{name}/".startswith(prefix):
+            seen += _of_queue(name, keys.line)
+            seen += _of_lock(name, keys.documents)
+            seen += _of_document(key, name, [*keys.documents, *keys.contenders])
+    return seen
+
+
+def _of_queue(name: str, pairs: Sequence[Pair]) -> list[Leftover]:
+    base = f"{name}/.queue"
+    line = lines.read(base, pairs)
+    seen = [_left(name, p, "waiter", _last(p.key)) for p in pairs if lines.is_dead(base, p)]
+    if line.sign and not line.entries:
+        seen.append(Leftover(name, base, "sign", None, line.sign))
+    return seen
+
+
+def _of_lock(name: str, pairs: Sequence[Pair]) -> list[Leftover]:
+    # The key of others may have a value that they need: it is left alone.
+    return [
+        _left(name, pair, "lock", "")
+        for pair in pairs
+        if pair.flags == LOCK_FLAG
+        and not pair.session
+        and not (pair.value and parse("", pair.value).foreign)
+    ]
+
+
+def _of_document(key: str, name: str, pairs: Sequence[Pair]) -> list[Leftover]:
+    kind = statuses.kind_of(pairs[0].flags) if pairs and key.endswith("/.lock") else None
+    if kind is None:
+        return []
+    try:
+        place = places.read(kind, name, pairs, 0, 0)
+    except Conflict:
+        return []
+    seen, holders = list[Leftover](), place.document.holders
+    for session in sorted({*place.vanished(), *place.left}):
+        left = place.left.get(session)
+        what = "holder" if session in holders else "contender"
+        where, index = kind.contender_key(name, session), left.modify_index if left else 0
+        seen.append(Leftover(name, where, what, place.holder(session), index))
+    for number, index in sorted(place.left_slots.items()):
+        seen.append(Leftover(name, places.slot_key(name, number), "slot", None, index))
+    index = place.document.modify_index
+    if index and not (holders.keys() - place.vanished()) and not place.contenders:
+        seen.append(Leftover(name, kind.document_key(name), "document", None, index))
+    return seen
+
+
+def _left(name: str, pair: Pair, what: str, session: str) -> Leftover:
+    was = parse(session, pair.value)
+    return Leftover(name, pair.key, what, None if was.foreign else was, pair.modify_index)
+
+
+def _last(key: str) -> str:
+    return key.rpartition("/")[2]
+
+
+class _Prune(NamedTuple):
+    """A document, as it was read now."""
+
+    spot: Spot
+    place: Place
+
+
+class Cleaning:
+    """One call of it."""
+
+    def __init__(self, client: ClientCore, chosen: Iterable[Leftover]) -> None:
+        self._client = client
+        self._chosen = sorted(chosen, key=lambda each: (each.name, _ORDER.index(each.what)))
+        self._session = ""
+
+    def job(self) -> Job[list[Cleaned]]:
+        """Take them away: what became of each."""
+        return Job(self._clean(), self._end)
+
+    def _clean(self) -> Flow[list[Cleaned]]:
+        cleaned = list[Cleaned]()
+        for each in self._chosen:
+            outcome = yield from patiently(self._client, partial(self._one, each))
+            cleaned.append(Cleaned(each, outcome))
+        yield from self._end()
+        return cleaned
+
+    def _end(self) -> Flow[None]:
+        session, self._session = self._session, ""
+        if session:
+            try:
+                yield from self._client.wire.destroy(session)
+            except ConsulLockError:
+                pass  # it holds nothing, and its time runs out
+
+    def _own_session(self) -> Flow[str]:
+        if not self._session:
+            label = f"{self._client.identity.label} cleans"
+            terms = Terms(_TTL, 0.0, (), (), None)
+            self._session, _ = yield from self._client.wire.create_session(terms, label)
+        return self._session
+
+    def _one(self, each: Leftover) -> Flow[str]:
+        operations = yield from self._operations(each)
+        if not operations:
+            return "changed"
+        doing, rule = f"taking {each.key!r} away", key_rule(f"{each.name}/")
+        outcome = yield from self._client.wire.transact(operations, doing, rule)
+        return _outcome(outcome)
+
+    def _operations(self, each: Leftover) -> Flow[list[dict[str, Any]]]:
+        where = {"Key": each.key, "Index": each.index}
+        check = {"Verb": "check-index", **where}
+        if each.what in ("holder", "document"):
+            return (yield from self._of_document(each))
+        if each.what not in ("lock", "slot"):
+            return [check, {"Verb": "delete-cas", **where}]
+        session = yield from self._own_session()
+        lock = {"Verb": "lock", "Key": each.key, "Session": session, "Flags": LOCK_FLAG}
+        return [check, lock, {"Verb": "delete", "Key": each.key}]
+
+    def _of_document(self, each: Leftover) -> Flow[list[dict[str, Any]]]:
+        seen = yield from self._read(each.name)
+        if seen is None:
+            return []
+        spot, place = seen
+        if each.what == "document":
+            idle = not place.document.holders and not place.contenders
+            return remove(spot, place) if idle and place.document.modify_index else []
+        dead = _last(each.key)
+        if dead not in place.vanished():
+            return []
+        session = yield from self._own_session()
+        return [*proved(spot, dead, session), change(spot, place, places.leave(place, [dead]))]
+
+    def _read(self, name: str) -> Flow[_Prune | None]:
+        found = yield from self._client.wire.get(f"{name}/.lock", consistent=True)
+        kind: Kind | None = statuses.kind_of(found.pair.flags) if found.pair else None
+        if kind is None:
+            return None
+        spot = Spot(kind, name, "", 0)
+        tree = yield from self._client.wire.tree(spot.prefix, consistent=True)
+        try:
+            place = places.read(kind, name, tree.pairs, 0, tree.raft_index, tree.filtered)
+        except Conflict:
+            return None
+        return None if tree.filtered else _Prune(spot, place)
+
+
+def _outcome(outcome: Outcome) -> str:
+    if outcome.done or outcome.says("doesn't exist"):
+        return "deleted"  # or an earlier try, whose answer was lost, has done it
+    return "delayed" if outcome.delayed else "changed"

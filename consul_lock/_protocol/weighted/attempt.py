@@ -1,0 +1,146 @@
+"""One try to get into the documents of a semaphore, a read/write lock or a tree lock."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from consul_lock._protocol.consul.models import encode
+from consul_lock._protocol.hold.attempt import Attempt
+from consul_lock._protocol.hold.claim import Claim
+from consul_lock._protocol.weighted.document import Kind, weight_of
+
+if TYPE_CHECKING:
+    from consul_lock._protocol.consul.models import Terms
+    from consul_lock._protocol.flow import Signal
+    from consul_lock._protocol.holder import About
+    from consul_lock._protocol.session.session import Session
+    from consul_lock._protocol.weighted.snapshot import Place
+
+
+class Spot(NamedTuple):
+    """A document to enter, and how."""
+
+    kind: Kind
+    name: str
+    mode: str
+    limit: int
+
+    @property
+    def weight(self) -> int:
+        """What one session weighs there."""
+        return weight_of(self.mode) or 1
+
+    @property
+    def prefix(self) -> str:
+        """What is listed, to see the document and its contenders."""
+        return self.kind.prefix(self.name)
+
+    @property
+    def document_key(self) -> str:
+        """The key of the document."""
+        return self.kind.document_key(self.name)
+
+    def contender_key(self, session: str) -> str:
+        """The key of one contender."""
+        return self.kind.contender_key(self.name, session)
+
+    def claim(self, n: int) -> Claim:
+        """The same, for the queue inside the process."""
+        return Claim(f"{self.document_key} {self.kind.name}", n * self.weight, self.limit)
+
+
+class Numbering:
+    """The numbers of the slots that a bid has got."""
+
+    def __init__(self) -> None:
+        self.numbers: tuple[int, ...] = ()
+        """One for each session; none: nobody has asked for them."""
+        self.raft_index = 0
+        """At which we had them: what shows less is an old picture."""
+        self.asking: Signal | None = None
+        """Set when whoever is asking for them has been told."""
+
+
+class Bid(Attempt):
+    """What one call of acquire has done so far."""
+
+    def __init__(
+        self,
+        spots: tuple[Spot, ...],
+        n: int,
+        about: About,
+        bond: tuple[Terms, Any],
+        owner: Any,
+        blocking: bool,
+    ) -> None:
+        super().__init__((), about, bond, owner, blocking)
+        self.n, self.slots = n, Numbering()
+        self.want(spots)
+        self.group: list[Session] = []
+        """The sessions, as a document has one slot for each; the first speaks for all."""
+        self.asked = False
+        """We have asked to contend with these sessions, whatever came of it."""
+        self.joined = False
+        """Our contender keys are there, as far as we know."""
+        self.joined_at = 0
+        """Raft index of their making: what shows less is an old picture."""
+        self.places: tuple[Place, ...] | None = None
+        """What was read last, a place for each spot; None: nothing that still counts."""
+        self.certain = False
+        """That read cannot have been an old picture."""
+        self.waited: dict[str, int] = {}
+        """The index that the last blocking read of a prefix answered with."""
+        self.downgraded = False
+        """It was a writer's, and is a reader's now."""
+        self.overtaking = False
+        """The caller holds some of it already, so those who wait may wait for the caller."""
+        self.refusals = 0
+        """Times in a row that others were quicker."""
+        self.guarded: frozenset[str] = frozenset()
+        """Dead holders that could not be pruned at the last try: their lock-delay is not over."""
+
+    def want(self, spots: tuple[Spot, ...]) -> None:
+        """The documents to enter; to be changed before it queues for them only."""
+        claims = tuple(spot.claim(self.n) for spot in spots)
+        shared = self.bond[1]
+        if shared is not None:
+            # One session is in a document once: whoever shares it waits for it.
+            claims += tuple(Claim(f"{claim.resource} by {id(shared)}") for claim in claims)
+        self.spots, self.claims, self.rooms = spots, claims, claims
+
+    @property
+    def placed(self) -> bool:
+        return self.joined
+
+    @property
+    def sessions(self) -> list[Session]:
+        return self.group
+
+    @property
+    def leader(self) -> str:
+        """The session that speaks for the group."""
+        return self.group[0].id
+
+    def ids(self) -> list[str]:
+        """The ids of the group."""
+        return [session.id for session in self.group]
+
+    def forget_what_was_seen(self) -> None:
+        self.places = None
+
+    def forget_sessions(self) -> None:
+        super().forget_sessions()
+        self.group = []
+        self.asked = self.joined = False
+        self.places = None
+
+    def value(self, spot: Spot, since: float, *, inside: bool = False) -> str:
+        """The value of our contender key: what we want, and about us.
+
+        It differs when we are in, for the index of the key to move: same content moves none.
+        """
+        claim = {"mode": spot.mode, "places": len(self.spots), "of": self.leader, "n": self.n}
+        about = self.about.value(since)
+        there = '"in": true, ' if inside else ""
+        return encode(f'{{"claim": {json.dumps(claim)}, {there}'.encode() + about[1:])

@@ -1,0 +1,48 @@
+"""The tree lock: whoever holds a node of a path keeps others off everything above and below it.
+
+It reads the nodes above and writes its own, so readers and writers of a node see it as well.
+"""
+
+from __future__ import annotations
+
+from consul_lock._protocol.client.client import ClientCore
+from consul_lock._protocol.consul.models import key_rule
+from consul_lock._protocol.hold.claim import ALL
+from consul_lock._protocol.keys import LockKeys
+from consul_lock._protocol.primitive.primitive import Settings
+from consul_lock._protocol.weighted.attempt import Spot
+from consul_lock._protocol.weighted.base import HoldersCore
+from consul_lock._protocol.weighted.document import READ_WRITE
+from consul_lock.errors import ConfigError
+
+DEPTH_MOST = 16
+"""Elements of a path at most: each takes three of the 64 operations of a transaction."""
+
+
+class TreeCore(HoldersCore):
+    """A lock on a node of a path."""
+
+    def __init__(self, client: ClientCore, keys: LockKeys, settings: Settings) -> None:
+        super().__init__(client, keys.name, settings)
+        name = keys.name
+        elements = path(name)
+        self.limit = ALL
+        self.rule = key_rule(f"{elements[0]}/")
+        above = ["/".join(elements[:depth]) for depth in range(1, len(elements))]
+        self._spots = (
+            *(Spot(READ_WRITE, node, "read", ALL) for node in above),
+            Spot(READ_WRITE, name, "write", ALL),
+        )
+
+    def spots(self) -> tuple[Spot, ...]:
+        return self._spots
+
+
+def path(name: str) -> list[str]:
+    """The elements of a name.  Raises `ConfigError` if there are too many."""
+    elements = name.split("/")
+    if len(elements) > DEPTH_MOST:
+        raise ConfigError(
+            f"{name!r} is {len(elements)} deep; a tree lock can be {DEPTH_MOST} deep at most"
+        )
+    return elements

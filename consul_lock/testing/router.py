@@ -1,0 +1,133 @@
+"""Which endpoint a request is for, and what an agent refuses before it looks any further."""
+
+from __future__ import annotations
+
+import posixpath
+from collections.abc import Callable, Mapping
+from typing import NamedTuple
+from urllib.parse import quote, unquote, urlencode
+
+from consul_lock._protocol.flow import Request
+from consul_lock.testing import agent_api, service_api, session_api
+from consul_lock.testing.blocking_queries import Query
+from consul_lock.testing.kv_api import kv
+from consul_lock.testing.responses import NOTHING, TEXT, Answer, Refusal, Write, refusal
+from consul_lock.testing.server import Server
+from consul_lock.testing.txn_api import txn
+
+Work = Answer | Write | Query
+"""An answer that is known at once, or something that only a leader can do, or a read."""
+
+Handler = Callable[[Server, str, str, Mapping[str, str], bytes], Work]
+
+
+class Endpoint(NamedTuple):
+    """Who answers, and to which methods."""
+
+    handler: Handler
+    methods: tuple[str, ...]
+
+
+_PUT = ("PUT",)
+_GET = ("GET",)
+_KV = Endpoint(kv, ("GET", "PUT", "DELETE"))
+
+_EXACT = {
+    "/v1/txn": Endpoint(txn, _PUT),
+    "/v1/session/create": Endpoint(session_api.create, _PUT),
+    "/v1/session/list": Endpoint(session_api.everything, _GET),
+    "/v1/status/leader": Endpoint(agent_api.leader, _GET),
+    "/v1/agent/self": Endpoint(agent_api.about, _GET),
+    "/v1/agent/services": Endpoint(service_api.services, _GET),
+    "/v1/agent/service/register": Endpoint(service_api.register, _PUT),
+    "/v1/agent/checks": Endpoint(service_api.checks, _GET),
+    "/v1/agent/check/register": Endpoint(service_api.register_check, _PUT),
+}
+_FOLDERS = {
+    "/v1/session/destroy/": Endpoint(session_api.destroy, _PUT),
+    "/v1/session/renew/": Endpoint(session_api.renew, _PUT),
+    "/v1/session/info/": Endpoint(session_api.info, _GET),
+    "/v1/session/node/": Endpoint(session_api.of_node, _GET),
+    "/v1/agent/service/deregister/": Endpoint(service_api.deregister, _PUT),
+    "/v1/agent/check/deregister/": Endpoint(service_api.deregister_check, _PUT),
+    "/v1/agent/check/pass/": Endpoint(agent_api.check_pass, _PUT),
+    "/v1/agent/check/warn/": Endpoint(agent_api.check_warn, _PUT),
+    "/v1/agent/check/fail/": Endpoint(agent_api.check_fail, _PUT),
+}
+
+
+def prepare(server: Server, request: Request) -> Work:
+    """The work that ``request`` asks for; a Refusal if it is no good."""
+    path = request.path
+    if "%" in path:
+        path = _decoded(path)
+    if "//" in path or "/." in path:
+        _check_clean(path, request)
+    if not path.isprintable():
+        raise Refusal(Answer(400, NOTHING, b""))
+    # Of a parameter given twice, Consul takes the first.
+    params = dict(reversed(request.params)) if request.params else {}
+    body = request.body or b""
+    if path.startswith("/v1/kv/"):
+        endpoint, rest = _KV, path[7:]
+    else:
+        endpoint, rest = _find(path, request)
+    if request.method not in endpoint.methods:
+        _refuse_method(request.method, endpoint.methods)
+    return endpoint.handler(server, request.method, rest, params, body)
+
+
+def _find(path: str, request: Request) -> tuple[Endpoint, str]:
+    if (endpoint := _EXACT.get(path)) is not None:
+        return endpoint, ""
+    end = path.find("/", 12)  # Behind "/v1/session/" and "/v1/agent/".
+    while end > 0:
+        if (endpoint := _FOLDERS.get(path[: end + 1])) is not None:
+            return endpoint, path[end + 1 :]
+        end = path.find("/", end + 1)
+    if path + "/" in _FOLDERS or path == "/v1/kv":
+        _redirect(path + "/", request)
+    raise Refusal(Answer(404, NOTHING, b""))
+
+
+def _decoded(path: str) -> str:
+    for part in path.split("%")[1:]:
+        try:
+            bytes.fromhex(part[:2])
+        except ValueError:
+            raise refusal(400, "400 Bad Request") from None
+        if len(part) < 2:
+            raise refusal(400, "400 Bad Request")
+    return unquote(path)
+
+
+def _check_clean(path: str, request: Request) -> None:
+    clean = posixpath.normpath("/" + path.lstrip("/"))
+    if path.endswith("/") and clean != "/":
+        clean += "/"
+    # Go cleans "a/.." to a folder only if the path said so; Consul keeps the last slash too.
+    if path.endswith(("/..", "/.")) and clean + "/" == "/v1/kv/":
+        clean += "/"
+    if clean != path:
+        _redirect(clean, request)
+
+
+def _redirect(path: str, request: Request) -> None:
+    query = "&".join(
+        urlencode([(name, value)]) if value else quote(name) for name, value in request.params
+    )
+    location = quote(path, safe="/!$&'()*+,;=:@~") + (f"?{query}" if query else "")
+    headers = {"location": location}
+    body = b""
+    if request.method == "GET":
+        headers["content-type"] = "text/html; charset=utf-8"
+        body = f'<a href="{location}">Moved Permanently</a>.\n\n'.encode()
+    raise Refusal(Answer(301, headers, body))
+
+
+def _refuse_method(method: str, methods: tuple[str, ...]) -> None:
+    allow = {"allow": ",".join(("OPTIONS", *methods))}
+    if method == "OPTIONS":
+        raise Refusal(Answer(200, allow, b""))
+    text = f"method {method} not allowed"
+    raise Refusal(Answer(405, {**TEXT, **allow}, text.encode()))
