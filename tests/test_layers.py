@@ -240,7 +240,8 @@ _PRESENT_CIRCLES = {
         "access acquire base pruning queue release",
         "semaphore slot_numbers",
     ],
-    "consul_lock_cli": ["commands completion", "doctor_agent doctor_check doctor_patient"],
+    "consul_lock_cli": ["commands cron output run", "completion options settings spec"],
+    "consul_lock_cli.doctor": ["context finding http"],
 }
 
 

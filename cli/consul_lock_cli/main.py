@@ -12,12 +12,12 @@ from typing import NoReturn
 
 import click
 
-from consul_lock_cli.commands import Commands
-from consul_lock_cli.exits import ExitCode, complaint, failure
-from consul_lock_cli.interruption import Interrupted
+from consul_lock_cli.base.console import Misuse, Talk
+from consul_lock_cli.base.error_table import ExitCode, complaint, failure
 from consul_lock_cli.lazy import Lazy
-from consul_lock_cli.signals import die_by
-from consul_lock_cli.talk import Misuse, Talk
+from consul_lock_cli.process.interrupt import Interrupted
+from consul_lock_cli.process.signals import die_by
+from consul_lock_cli.settings.context import Commands
 
 _COMMANDS = (
     "run", "leader", "ls", "status", "holders", "watch", "wait", "break", "clean", "doctor",

@@ -12,7 +12,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from consul_lock_cli.completion import SHELLS, script
+from consul_lock_cli.completion.answer import SHELLS, script
 from scripts.manual.markdown import bring_up_to_date
 from scripts.manual.roff import man_page
 

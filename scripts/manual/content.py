@@ -9,10 +9,10 @@ from typing import NamedTuple
 
 import click
 
-from consul_lock_cli.catalogue import CONFIG_VARIABLE, SETTINGS
-from consul_lock_cli.commands import setting_of
-from consul_lock_cli.exits import ExitCode
+from consul_lock_cli.base.error_table import ExitCode
 from consul_lock_cli.main import cli
+from consul_lock_cli.settings.catalogue import CONFIG_VARIABLE, SETTINGS
+from consul_lock_cli.settings.context import setting_of
 
 # Each is run by a test, with a stand-in for the programs that it names.
 EXAMPLES = [

@@ -13,15 +13,15 @@ import sys
 import threading
 from typing import Any, ClassVar
 
-from consul_lock_cli.child import Child
-from consul_lock_cli.hold import Hold
-from consul_lock_cli.interruption import Interrupted
-from consul_lock_cli.manner import Manner
-from consul_lock_cli.report import Report
-from consul_lock_cli.signals import die_by, take_over
-from consul_lock_cli.talk import Talk
-from consul_lock_cli.wanted import Wanted
-from consul_lock_cli.what import What
+from consul_lock_cli.base.console import Talk
+from consul_lock_cli.process.child import Child
+from consul_lock_cli.process.interrupt import Interrupted
+from consul_lock_cli.process.signals import die_by, take_over
+from consul_lock_cli.run.locked_command import Hold
+from consul_lock_cli.run.status_file import Report
+from consul_lock_cli.spec.lock import What
+from consul_lock_cli.spec.process import Manner
+from consul_lock_cli.spec.wanted import Wanted
 
 
 class MadeUp:
@@ -82,7 +82,7 @@ class HoldMadeUp(Hold):
 
 
 def main(moment: str, *command: str) -> None:
-    """As `consul_lock_cli.run` and `main` do it."""
+    """As `consul_lock_cli.commands.run` and `main` do it."""
     wanted = Wanted(What(("k",)))
     ours = take_over()
     child = Child(command, ours, manner=Manner(guardian=False))

@@ -11,13 +11,13 @@ from pathlib import Path
 import pytest
 
 import consul_lock_cli
-from consul_lock_cli.aftermath import hundredths
-from consul_lock_cli.clock import now
-from consul_lock_cli.group import start_of
+from consul_lock_cli.base.clock import now
+from consul_lock_cli.process.group import start_of
+from consul_lock_cli.process.guardian_takeover import hundredths
 from tests.cli.wrapper import PATIENCE, environment
 
-_SCRIPT = str(Path(consul_lock_cli.__file__).with_name("guardian.sh"))
-_AFTERMATH = [sys.executable, "-m", "consul_lock_cli.aftermath"]
+_SCRIPT = str(Path(consul_lock_cli.__file__).parent / "process/guardian.sh")
+_AFTERMATH = [sys.executable, "-m", "consul_lock_cli.process.guardian_takeover"]
 _LONG_AGO = "1"
 
 # Who acts: guardian.sh by itself, or Python.

@@ -18,9 +18,9 @@ from typing import Self
 
 import pytest
 
-from consul_lock_cli import completion
-from consul_lock_cli.completion import SHELLS, in_time
-from consul_lock_cli.connection import Connection
+from consul_lock_cli.completion import answer
+from consul_lock_cli.completion.answer import SHELLS, in_time
+from consul_lock_cli.spec.connection import Connection
 from tests.cli.configured import NOWHERE, Home, Result
 from tests.cli.cron_jobs import Jobs
 from tests.cli.wrapper import COMMAND, PATIENCE, Running, consul
@@ -269,9 +269,9 @@ def test_what_lasts_too_long_is_left() -> None:
 def test_consul_has_a_second_whatever_it_hangs_in(monkeypatch: pytest.MonkeyPatch) -> None:
     """The resolution of a name, for one, has a time-out of half a minute."""
     never = threading.Event()
-    monkeypatch.setattr(completion, "_PATIENCE", 0.05)
-    monkeypatch.setattr(completion, "_names", lambda *_: [str(never.wait(PATIENCE))])
-    assert completion.names(Connection({}), "") == []
+    monkeypatch.setattr(answer, "_PATIENCE", 0.05)
+    monkeypatch.setattr(answer, "_names", lambda *_: [str(never.wait(PATIENCE))])
+    assert answer.names(Connection({}), "") == []
     never.set()
 
 

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from consul_lock_cli import cron_fields, cron_line
-from consul_lock_cli.talk import Misuse
+from consul_lock_cli.base.console import Misuse
+from consul_lock_cli.cron import fire_times, quoting
 from tests.cli.inspecting import Result, ask
 
 HOUR, DAY = 3600.0, 86400.0
@@ -47,25 +47,25 @@ def install(*arguments: str, **more: str) -> Result:
 )
 def test_each_slot_is_met(every: float, offset: float, fields: str, calendar: str) -> None:
     """By a crontab and a timer; never before it begins."""
-    assert cron_fields.crontab_fields(every, offset) == fields
-    assert cron_fields.calendar(every, offset) == calendar
+    assert fire_times.crontab_fields(every, offset) == fields
+    assert fire_times.calendar(every, offset) == calendar
 
 
 def test_seconds_and_days_are_for_systemd() -> None:
     """A crontab has no seconds, and its days are those of the host's zone."""
-    assert cron_fields.calendar(30, 0) == "*-*-* *:*:00/30 UTC"
-    assert cron_fields.calendar(7, 0) == "*-*-* *:*:* UTC"
-    assert cron_fields.calendar(DAY, 1.5 * HOUR) == "*-*-* 01:30:00 UTC"
+    assert fire_times.calendar(30, 0) == "*-*-* *:*:00/30 UTC"
+    assert fire_times.calendar(7, 0) == "*-*-* *:*:* UTC"
+    assert fire_times.calendar(DAY, 1.5 * HOUR) == "*-*-* 01:30:00 UTC"
     for every, said in ((30, "once a minute at most"), (DAY, "at which time of the day")):
         with pytest.raises(Misuse, match=said):
-            cron_fields.crontab_fields(every, 0)
+            fire_times.crontab_fields(every, 0)
 
 
 @pytest.mark.parametrize("hour", range(24))
 @pytest.mark.parametrize("zone", [-11, -5, 0, 1, 5.5, 13])
 def test_a_day_begins_half_a_day_from_the_firing(hour: int, zone: float) -> None:
     """So a change of the clocks cannot put two firings into one day, and none into another."""
-    offset = cron_fields.far_offset(f"30 {hour} * * *", zone * HOUR)
+    offset = fire_times.far_offset(f"30 {hour} * * *", zone * HOUR)
     assert offset is not None
     fired = (hour + 0.5 - zone) * HOUR
     assert 10 * HOUR <= (fired - offset) % DAY <= 14 * HOUR
@@ -82,14 +82,14 @@ def test_a_day_begins_half_a_day_from_the_firing(hour: int, zone: float) -> None
 )
 def test_a_cron_expression_for_a_timer(text: str, calendar: str) -> None:
     """In the words of systemd."""
-    assert cron_fields.calendar_of("--on", text, "") == calendar
+    assert fire_times.calendar_of("--on", text, "") == calendar
 
 
 @pytest.mark.parametrize("text", ["", "* * * *", "@daily", "0 4 1 * 1", "x * * * *", "0 4 * Jan *"])
 def test_what_a_timer_cannot_say_is_misuse(text: str) -> None:
     """It is not guessed."""
     with pytest.raises(Misuse):
-        cron_fields.calendar_of("--on", text, "")
+        fire_times.calendar_of("--on", text, "")
 
 
 def test_the_line_of_a_crontab_is_read_by_cron_as_it_was_typed() -> None:
@@ -122,7 +122,7 @@ def test_what_a_shell_is_to_fill_in_stays_open_to_it() -> None:
     assert line.endswith(""" --slot "$(date -u +\\%F)" -- job '$(x)'""")
     units = install("--as", "systemd", *arguments).stdout
     assert 'ExecStart=/bin/sh -c "exec ' in units
-    assert cron_line.for_systemd(["a", slot, "$(x)"], slot) == (
+    assert quoting.for_systemd(["a", slot, "$(x)"], slot) == (
         """/bin/sh -c "exec a \\"$$(date -u +%%F)\\" '$$(x)'\""""
     )
 

@@ -193,7 +193,7 @@ def test_without_consul_nothing_is_run_unless_it_may_run_everywhere(job: Job) ->
 def test_a_clock_that_nobody_keeps_can_be_refused(job: Job, kept: str, code: int) -> None:
     """By the word of the kernel, which is made up here."""
     program = (
-        "import consul_lock_cli.main as m, consul_lock_cli.cron_run as r\n"
+        "import consul_lock_cli.main as m, consul_lock_cli.commands.cron.run as r\n"
         f"r.synchronised = lambda: {kept}\n"
         "m.main()"
     )

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from consul_lock_cli.doctor_checks import CHECKS
+from consul_lock_cli.doctor.checks import CHECKS
 from tests.cli.wrapper import COMMAND, PATIENCE, Running, consul, environment
 from tests.stage.actions import PASS, Action, kind_of
 from tests.stage.agent import Agent
@@ -418,7 +418,7 @@ def test_few_open_files_are_warned_of(agent: Agent) -> None:
 def test_a_host_that_does_not_end_children_is_seen(check: str, missing: str) -> None:
     """As some sandboxes do: here PR_SET_PDEATHSIG is never asked for, or there is no guardian."""
     program = (
-        "import sys, consul_lock_cli.doctor_processes as processes\n"
+        "import sys, consul_lock_cli.doctor.processes as processes\n"
         f"processes.{missing}\n"
         "processes._DEATH = 0.3\n"
         f"sys.exit({{'ok': 0, 'warn': 9}}[processes.{check}(None).verdict])"

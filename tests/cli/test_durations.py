@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from consul_lock_cli.durations import parse_duration, show_duration
+from consul_lock_cli.base.durations import parse_duration, show_duration
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ import pytest
 from click.testing import CliRunner
 
 from consul_lock import errors
-from consul_lock_cli.exits import ExitCode, failure
+from consul_lock_cli.base.error_table import ExitCode, failure
 from consul_lock_cli.main import cli
 
 

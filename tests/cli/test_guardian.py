@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 import consul_lock_cli
-from consul_lock_cli.exits import ExitCode
+from consul_lock_cli.base.error_table import ExitCode
 from tests.cli.supervised import PROGRAM
 from tests.cli.wrapper import Running, alive, children, environment, is_guardian
 from tests.waiting import eventually
@@ -258,7 +258,7 @@ def test_the_guardian_is_the_only_helper_and_costs_nothing(supervise: Supervise)
     guardian = _guardian(running)
     assert sorted(running.children()) == sorted([command, guardian])
     assert os.getpgid(guardian) == guardian
-    own = {os.devnull, str(Path(consul_lock_cli.__file__).with_name("guardian.sh"))}
+    own = {os.devnull, str(Path(consul_lock_cli.__file__).parent / "process/guardian.sh")}
     opened = [str(each.readlink()) for each in Path(f"/proc/{guardian}/fd").iterdir()]
     assert [each.partition("[")[0] for each in opened if each not in own] == ["pipe:"]
     status = Path(f"/proc/{guardian}/status")

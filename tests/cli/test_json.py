@@ -9,7 +9,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-from consul_lock_cli import cron_documents, documents
+from consul_lock_cli.output import cron_json, lock_json
 from tests.cli.cron_jobs import (
     Jobs,
     jobs_fixture,  # noqa: F401 - a fixture, used by its name
@@ -48,18 +48,18 @@ DOCUMENT = FIELDS["document"]
 
 def test_the_page_has_the_fields_that_templates_know() -> None:
     """One list of names for --json, for --format and for people."""
-    assert set(documents.STATUS) == LOCK
-    assert set(documents.HOLDER) == HOLDER
-    assert set(documents.BREAK) == FIELDS["break"]
-    assert set(documents.SESSION) == FIELDS["session"]
-    assert set(documents.BROKEN) == FIELDS["broken"] | HOLDER
-    assert set(documents.CLEANED) == FIELDS["leftover"]
-    assert {"v", *documents.EVENT} == FIELDS["event"]
-    assert set(cron_documents.LISTED) == LOCK | FIELDS["listed"]
-    assert set(cron_documents.CRON) == FIELDS["cron"]
-    assert set(cron_documents.PAUSE) == FIELDS["pause"]
-    assert set(cron_documents.CHANGE) == FIELDS["change"]
-    assert set(cron_documents.CRON_RUN) == FIELDS["run"]
+    assert set(lock_json.STATUS) == LOCK
+    assert set(lock_json.HOLDER) == HOLDER
+    assert set(lock_json.BREAK) == FIELDS["break"]
+    assert set(lock_json.SESSION) == FIELDS["session"]
+    assert set(lock_json.BROKEN) == FIELDS["broken"] | HOLDER
+    assert set(lock_json.CLEANED) == FIELDS["leftover"]
+    assert {"v", *lock_json.EVENT} == FIELDS["event"]
+    assert set(cron_json.LISTED) == LOCK | FIELDS["listed"]
+    assert set(cron_json.CRON) == FIELDS["cron"]
+    assert set(cron_json.PAUSE) == FIELDS["pause"]
+    assert set(cron_json.CHANGE) == FIELDS["change"]
+    assert set(cron_json.CRON_RUN) == FIELDS["run"]
 
 
 def _is_a_lock(item: dict[str, Any]) -> None:

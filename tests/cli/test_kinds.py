@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from consul_lock_cli.environment import of_slot
+from consul_lock_cli.run.environment import of_slot
 from tests.cli.conftest import Result
 from tests.cli.wrapper import COMMAND, Running, consul, environment
 from tests.stage.proxy import Proxy

@@ -9,9 +9,9 @@ import subprocess
 
 import pytest
 
-from consul_lock_cli.documents import STATUS
-from consul_lock_cli.talk import Misuse
-from consul_lock_cli.templates import Template
+from consul_lock_cli.base.console import Misuse
+from consul_lock_cli.output.lock_json import STATUS
+from consul_lock_cli.output.template import Template
 from tests.cli.inspecting import (
     LOCK_FLAG,
     SEMAPHORE_FLAG,

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from consul_lock_cli.names import check_name, shown
-from consul_lock_cli.talk import Misuse
+from consul_lock_cli.base.console import Misuse
+from consul_lock_cli.base.names import check_name, shown
 
 _BAD = {
     "": "", "/a": "a", "a/": "a", "a//b": "a/b", ".": "", "..": "", "a/../b": "b", "./a": "a",

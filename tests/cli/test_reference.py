@@ -14,10 +14,10 @@ from pathlib import Path
 import click
 import pytest
 
-from consul_lock_cli.catalogue import SETTINGS
-from consul_lock_cli.commands import SettingsContext
-from consul_lock_cli.exits import ExitCode
+from consul_lock_cli.base.error_table import ExitCode
 from consul_lock_cli.main import cli
+from consul_lock_cli.settings.catalogue import SETTINGS
+from consul_lock_cli.settings.context import SettingsContext
 from scripts.manual.__main__ import main
 from scripts.manual.content import EXAMPLES
 from scripts.manual.markdown import bring_up_to_date

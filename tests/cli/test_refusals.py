@@ -14,9 +14,9 @@ from uuid import uuid4
 
 import pytest
 
-from consul_lock_cli.child import Child
-from consul_lock_cli.manner import Manner
-from consul_lock_cli.signals import Signals
+from consul_lock_cli.process.child import Child
+from consul_lock_cli.process.signals import Signals
+from consul_lock_cli.spec.process import Manner
 from tests.cli.helpers import helpers_of
 from tests.cli.wrapper import COMMAND, PATIENCE, consul, environment
 from tests.waiting import eventually
@@ -27,7 +27,7 @@ _RIGHTS = "+dac_override,+dac_read_search"
 # `python -c PROGRAM N ARGUMENTS`: with N descriptors more than a Python needs to get there.
 _FEW_DESCRIPTORS = """
 import os, resource, sys
-import consul_lock_cli.run
+import consul_lock_cli.commands.run
 from consul_lock_cli.main import main
 limit = 3 + int(sys.argv[1])
 resource.setrlimit(resource.RLIMIT_NOFILE, (limit, limit))

@@ -12,11 +12,11 @@ from pathlib import Path
 
 import pytest
 
-from consul_lock_cli import config_file
-from consul_lock_cli.catalogue import SETTINGS
-from consul_lock_cli.commands import setting_of
-from consul_lock_cli.config_file import find_files
-from consul_lock_cli.settings import Settings
+from consul_lock_cli.settings import config_file
+from consul_lock_cli.settings.catalogue import SETTINGS
+from consul_lock_cli.settings.config_file import find_files
+from consul_lock_cli.settings.context import setting_of
+from consul_lock_cli.settings.sources import Settings
 from tests.cli.configured import NOWHERE, Home
 from tests.cli.jobs import Job, job_fixture  # noqa: F401 - a fixture, used by its name
 from tests.cli.test_reference import all_commands

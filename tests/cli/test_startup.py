@@ -18,7 +18,7 @@ _PROGRAM = """
 import contextlib, io, sys
 import click
 from consul_lock_cli.main import cli
-from consul_lock_cli.talk import Talk
+from consul_lock_cli.base.console import Talk
 
 def paths(group):
     for name, command in group.commands.items():

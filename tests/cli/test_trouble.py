@@ -307,7 +307,7 @@ def test_http_to_a_server_of_https_is_78(guarded: Agent) -> None:
 def test_a_system_without_room_for_us_is_71() -> None:
     """No descriptor is left for the pipe to the command, so it is not started."""
     program = (
-        "import resource, consul_lock_cli.main as m, consul_lock_cli.run\n"
+        "import resource, consul_lock_cli.main as m, consul_lock_cli.commands.run\n"
         "resource.setrlimit(resource.RLIMIT_NOFILE, (4, 4))\n"
         "m.main()"
     )
@@ -341,7 +341,7 @@ def test_a_session_that_the_server_does_not_accept_is_73(consul_binary: Path) ->
 def test_an_error_that_nobody_thought_of_is_70_in_one_line() -> None:
     """-vv shows where it was."""
     program = (
-        "import consul_lock_cli.main as m, consul_lock_cli.run as r\n"
+        "import consul_lock_cli.main as m, consul_lock_cli.commands.run as r\n"
         "def broken(*_, **__): raise KeyError('oops')\n"
         "r.Hold = broken\n"
         "m.main()"

@@ -1,0 +1,191 @@
+"""`consul-lock break`: take a lock away from whoever holds it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import click
+
+from consul_lock_cli.base import question
+from consul_lock_cli.base.console import Misuse, Talk
+from consul_lock_cli.base.error_table import ExitCode
+from consul_lock_cli.commands.status import NOT_SO
+from consul_lock_cli.options.types import NAME, Connection, connection_options, talk_options
+from consul_lock_cli.output.data_command import DataCommand, Output, data_options
+from consul_lock_cli.output.lock_json import BROKEN, holder_item
+from consul_lock_cli.output.lock_table import describe, who
+
+_REASON_MOST = 512
+"""Characters, as the library has it."""
+
+if TYPE_CHECKING:
+    from consul_lock import Holder, Status, Survey
+
+
+@click.command("break", cls=DataCommand)
+@click.option(
+    "--session",
+    "--slot",
+    "session",
+    metavar="ID",
+    help="Only if this session holds it, and only this one of several holders.",
+)
+@click.option(
+    "--reason",
+    metavar="TEXT",
+    default="",
+    help="Why; the holder and those who look at KEY are told, and by whom.",
+)
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@click.option("--delete", is_flag=True, help="Then delete its key as well, if nobody holds it.")
+@click.option(
+    "--force",
+    is_flag=True,
+    help="With --delete: end no session, and delete the key under whoever holds it.",
+)
+@data_options(*BROKEN)
+@talk_options
+@connection_options
+@click.argument("key", type=NAME)
+def break_(
+    connection: Connection,
+    talk: Talk,
+    output: Output,
+    key: str,
+    **options: Any,
+) -> int:
+    """Take the lock KEY away from whoever holds it, by destroying the holder's session.
+
+    Whatever else that session holds is lost, too.  The old holder is told of its loss, and the
+    lock-delay of its session gives it the time to stop.  A session is that of one holder for
+    ever, so a new holder cannot be hit.  Who did it and why is shown by 'status' and 'ls', and
+    by the 'run' that is broken; Consul forgets it after one to two hours.
+
+    Exit codes: 0 done, 1 nobody holds it (or, with --delete, nothing is there), 75 it is held by
+    another than --session, or has changed meanwhile.
+
+    Example: consul-lock break backup --reason "disk full on web3"
+    """
+    asked = _Asked(**options)
+    asked.check()
+    from consul_lock import Survey
+
+    with connection.client(talk) as client:
+        return _Breaking(Survey(client), talk, output, key, asked).run()
+
+
+class _Asked(NamedTuple):
+    """What the options say."""
+
+    session: str | None
+    reason: str
+    yes: bool
+    delete: bool
+    force: bool
+
+    def check(self) -> None:
+        """Refuse what is dangerous or makes no sense; raises `Misuse`."""
+        if self.session == "":
+            # A variable that is not set shall not break all holders.
+            raise Misuse("--session is empty", "leave it out to break every holder")
+        if len(self.reason) > _REASON_MOST:
+            raise Misuse(f"--reason is longer than {_REASON_MOST} characters", "be brief")
+        if self.force and (not self.delete or self.session):
+            raise Misuse(
+                "--force is for --delete, and is about all holders",
+                "without it, the sessions of the holders are destroyed, which is safer",
+            )
+        if not self.yes:
+            question.check("--yes breaks it without asking")
+
+
+class _Breaking:
+    """One call of it."""
+
+    def __init__(self, survey: Survey, talk: Talk, output: Output, key: str, asked: _Asked) -> None:
+        self._survey = survey
+        self._talk = talk
+        self._output = output
+        self._key = key
+        self._asked = asked
+        self._broken: list[dict[str, object]] = []
+
+    def run(self) -> int:
+        """Exit code."""
+        code = self._run()
+        if self._output.wants_items:
+            self._output.document(self._broken, str)
+        return code
+
+    def _run(self) -> int:
+        delete, force, session = self._asked.delete, self._asked.force, self._asked.session
+        seen = self._look()
+        hit = [] if force else [h for h in _alive(seen) if session in (None, h.session)]
+        if session and _alive(seen) and not hit:
+            other = who(_alive(seen)[0], time.time())
+            return self._held(f"{self._key} is held by {other}, not by session {session}")
+        if not hit and not (delete and seen.index):
+            self._talk.tell(f"nothing to break: {self._key} is {seen.state}")
+            return NOT_SO
+        if force and _alive(seen):
+            self._talk.warn(
+                "--force: the old holder's session stays valid, and the next holder enters at once"
+            )
+        if not self._asked.yes:
+            if not self._agreed(seen, hit):
+                self._talk.tell(f"{self._key} is left alone")
+                return NOT_SO
+            if not {h.session for h in hit} <= {h.session for h in _alive(self._look())}:
+                return self._held(f"{self._key} has changed meanwhile: nothing is broken")
+        for holder in hit:
+            self._end(seen, holder)
+        return self._delete(seen) if delete else 0
+
+    def _look(self) -> Status:
+        seen = self._survey.status(self._key)
+        if seen.kind == "foreign":
+            # Says that it is not ours to touch.
+            self._survey.remove(seen)
+        return seen
+
+    def _held(self, text: str, hint: str = "") -> int:
+        self._talk.error(f"{text} ({ExitCode.HELD:d})", hint)
+        return ExitCode.HELD
+
+    def _agreed(self, seen: Status, hit: Sequence[Holder]) -> bool:
+        click.echo(describe(seen, time.time()), err=True)
+        one = "the session" if len(hit) == 1 else f"{len(hit)} sessions"
+        does = [f"destroy {one}"] if hit else []
+        also = ["delete the key"] if self._asked.delete else []
+        what = " and ".join([*does, *also])
+        return question.agreed(f"{what[0].upper()}{what[1:]}")
+
+    def _end(self, seen: Status, holder: Holder) -> None:
+        if self._survey.break_hold(self._key, holder.session, self._asked.reason) is None:
+            self._talk.warn(
+                f"it is not noted who broke {self._key}: that takes"
+                f' key_prefix "{self._key}/" {{ policy = "write" }}'
+            )
+        self._broken.append({**holder_item(holder), "name": seen.name, "key": seen.key})
+        self._talk.tell(f"broke {self._key}: destroyed the session of {who(holder, time.time())}")
+
+    def _delete(self, seen: Status) -> int:
+        if not self._asked.force:
+            seen = self._survey.status(self._key)
+            if seen.state != "free":
+                return self._held(
+                    f"{self._key} is {seen.state}: its key is not deleted",
+                    "whoever lost it may still be at work; --delete --force does not wait for that",
+                )
+        if not seen.index:
+            return 0  # the session took it along
+        if self._survey.remove(seen, force=self._asked.force):
+            self._talk.tell(f"deleted {seen.key}")
+            return 0
+        return self._held(f"{self._key} has changed meanwhile: its key is not deleted")
+
+
+def _alive(seen: Status) -> list[Holder]:
+    return [holder for holder in seen.holders if holder.session not in seen.vanished]

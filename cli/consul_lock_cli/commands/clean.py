@@ -1,0 +1,84 @@
+"""`consul-lock clean`: take away what those who died have left."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from consul_lock_cli.base import question
+from consul_lock_cli.base.console import Talk
+from consul_lock_cli.base.error_table import ExitCode
+from consul_lock_cli.commands.status import NOT_SO
+from consul_lock_cli.options.types import PREFIX, Connection, connection_options, talk_options
+from consul_lock_cli.output.data_command import DataCommand, Output, data_options
+from consul_lock_cli.output.lock_json import CLEANED, cleaned_item
+from consul_lock_cli.output.lock_table import leftover_table
+
+if TYPE_CHECKING:
+    from consul_lock import Cleaned, Leftover
+
+_WHY = {
+    "delayed": "its lock-delay runs: try again in a minute",
+    "changed": "it has changed meanwhile",
+}
+
+
+@click.command(cls=DataCommand)
+@click.option("--dry-run", is_flag=True, help="Show what would be deleted, and delete nothing.")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@data_options(*CLEANED)
+@talk_options
+@connection_options
+@click.argument("prefix", type=PREFIX)
+def clean(
+    connection: Connection, talk: Talk, output: Output, prefix: str, dry_run: bool, yes: bool
+) -> int:
+    """Delete what dead holders and waiters have left below PREFIX.
+
+    That is what 'ls --dead' shows: keys without a session of locks, queues, semaphores and
+    read/write locks, and documents in which nobody is.  The next user of a name deletes most of
+    them; they stay where nobody comes any more.  Nothing is deleted that somebody holds or waits
+    for, nothing before its lock-delay is over, and no record of a cron job.
+
+    Exit codes: 0 all of it is deleted, 1 there is nothing, 75 some is left, as its lock-delay
+    still runs or somebody has come.
+
+    Example: consul-lock clean jobs/ --dry-run
+    """
+    if not (yes or dry_run):
+        question.check("--yes deletes without asking, --dry-run only shows")
+    from consul_lock import Survey
+
+    with connection.client(talk) as client:
+        survey = Survey(client)
+        found = survey.leftovers(prefix)
+        cleaned: list[Cleaned] = []
+        code: int = NOT_SO
+        if not found:
+            talk.tell(f"nothing to delete below {prefix!r}")
+        elif dry_run:
+            code = 0
+        elif yes or _agreed(found):
+            cleaned = survey.clean(found)
+            code = _tell(cleaned, talk)
+        else:
+            talk.tell("nothing is deleted")
+    items: list[Any] = [cleaned_item(each.leftover, each.outcome) for each in cleaned]
+    if dry_run:
+        items = [cleaned_item(each, None) for each in found]
+    output.document(items, lambda: leftover_table(found) if dry_run and found else "")
+    return code
+
+
+def _agreed(found: list[Leftover]) -> bool:
+    click.echo(leftover_table(found), err=True)
+    return question.agreed(f"Delete {len(found)} key{'s' if len(found) > 1 else ''}")
+
+
+def _tell(cleaned: list[Cleaned], talk: Talk) -> int:
+    left = [each for each in cleaned if each.outcome != "deleted"]
+    talk.tell(f"deleted {len(cleaned) - len(left)} of {len(cleaned)} keys")
+    for each in left:
+        talk.warn(f"{each.leftover.key} is left: {_WHY[each.outcome]}")
+    return ExitCode.HELD if left else 0

@@ -1,0 +1,15 @@
+"""`consul-lock cron`: run a job of many hosts' crontabs once for each slot, and see to it."""
+
+from __future__ import annotations
+
+import click
+
+from consul_lock_cli.lazy import Lazy
+from consul_lock_cli.settings.context import Commands
+
+_COMMANDS = ("run", "ls", "show", "history", "reset", "pause", "resume", "install")
+
+
+@click.group(cls=Commands, commands=Lazy(_COMMANDS, "cron"), no_args_is_help=False)
+def cron() -> None:
+    """Cron jobs that are in the crontab of every host, and run on one."""

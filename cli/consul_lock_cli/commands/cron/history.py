@@ -1,0 +1,52 @@
+"""`consul-lock cron history`: the last runs of a cron job, on a line of time."""
+
+from __future__ import annotations
+
+import shutil
+import time
+
+import click
+
+from consul_lock_cli.base.console import Talk
+from consul_lock_cli.options.types import CRON_NAME, Connection, connection_options, talk_options
+from consul_lock_cli.output.cron_history import history_table, timeline
+from consul_lock_cli.output.cron_json import CRON_RUN, run_item
+from consul_lock_cli.output.cron_one import no_record
+from consul_lock_cli.output.data_command import DataCommand, Output, data_options
+
+
+@click.command("history", cls=DataCommand)
+@click.option(
+    "-n", "--number", metavar="N", type=click.IntRange(min=1), help="Only the last N lines [all]."
+)
+@data_options(*CRON_RUN)
+@talk_options
+@connection_options
+@click.argument("name", type=CRON_NAME)
+def cron_history(
+    connection: Connection, talk: Talk, output: Output, name: str, number: int | None
+) -> int:
+    """Show the last runs of the cron job NAME, the latest at the bottom.
+
+    MISSED are slots whose time is over and that nobody has claimed: no host was up, or
+    something else was in the way.  They are known where a job has a fixed interval (--every).
+    How many runs are remembered is up to 'cron run --history'.
+
+    Exit codes: 0 there it is, 1 there is no record of it, 65 what is there is no record.
+
+    Example: consul-lock cron history jobs/report
+    """
+    from consul_lock import CronRecords
+
+    with connection.client(talk) as client:
+        record = CronRecords(client).record(name)
+    if record is None:
+        return no_record(talk, output, name)
+    now = time.time()
+    lines = timeline(record, now)[-(number or 0) :]
+    columns = shutil.get_terminal_size().columns
+    output.document(
+        [run_item(line) for line in lines],
+        lambda: history_table(record, lines, now, columns) if lines else "",
+    )
+    return 0

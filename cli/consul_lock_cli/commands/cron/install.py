@@ -1,0 +1,133 @@
+"""`consul-lock cron install`: what to put into a crontab, or into units of systemd."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+
+from consul_lock_cli.base.console import Misuse, Talk, talk_options
+from consul_lock_cli.base.durations import exact_duration
+from consul_lock_cli.cron.files import Job, crontab, service, timer
+from consul_lock_cli.cron.fire_times import checked, far_offset
+from consul_lock_cli.options.cron import cron_options
+from consul_lock_cli.options.lock import session_options
+from consul_lock_cli.options.types import COMMAND, Connection, Runner, connection_options
+from consul_lock_cli.spec.cron import Timetable
+from consul_lock_cli.spec.lock import What
+from consul_lock_cli.spec.process import Manner, command_options
+from consul_lock_cli.spec.run import Patience
+from consul_lock_cli.spec.timing import check_timing
+
+# What is ours, and not for `cron run`.
+_OWN = ("form", "user", "on")
+
+# What anybody could read in such a file, and what to use instead.
+_SECRETS = {"token": "--token-file", "http_auth": "the configuration file"}
+
+_TYPED = "consul_lock_cli.commands.cron.install.typed"
+
+
+class Installer(Runner):
+    """One that hands the options on as they were typed."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Parse them, and remember those that are for `cron run`."""
+        values, _, order = self.make_parser(ctx).parse_args(list(args))
+        given = dict.fromkeys(param for param in order if isinstance(param, click.Option))
+        ctx.meta[_TYPED] = [
+            word
+            for param in given
+            if param.name not in _OWN
+            for word in _typed(param, values[param.name])
+        ]
+        return super().parse_args(ctx, args)
+
+
+def _typed(option: click.Option, value: Any) -> list[str]:
+    name = max(option.opts, key=len)
+    if option.count:
+        return [name] * value
+    if option.is_flag:
+        return [name if value else max(option.secondary_opts, key=len)]
+    values: Sequence[Any] = value if option.multiple else [value]
+    return [word for each in values for word in (name, str(each))]
+
+
+@click.command("install", cls=Installer, options_metavar="[OPTIONS] --name NAME --every DUR [--]")
+@click.option(
+    "--as", "form", type=click.Choice(["crontab", "systemd"]), help="Only this one [both]."
+)
+@click.option("--user", metavar="USER", help="Who runs it; a crontab is then one of /etc/cron.d.")
+@click.option(
+    "--on", metavar="FIELDS", help="When to fire, as '30 3 * * *' [as --every or --schedule say]."
+)
+@cron_options
+@session_options
+@command_options
+@talk_options
+@connection_options
+@click.argument("command", nargs=-1, type=COMMAND)
+def cron_install(
+    connection: Connection,
+    talk: Talk,
+    name: str,
+    timetable: Timetable,
+    patience: Patience,
+    session: dict[str, Any],
+    manner: Manner,
+    form: str | None,
+    user: str | None,
+    on: str | None,
+    command: tuple[str, ...],
+) -> None:
+    """Print what starts COMMAND on every host: a line for a crontab, and units for systemd.
+
+    Nothing is written, and Consul is not asked.  The other options are those of 'cron run', and
+    are checked as it would check them.  What --every cannot be in a crontab, as 7m or 36h, fires
+    more often than there are slots, which does no harm.
+
+    Example: consul-lock cron install --name sync --every 10m --as crontab --user root -- sync
+    """
+    if not command:
+        raise Misuse("no command to run", "consul-lock cron install --name NAME --every 1h -- ...")
+    What((name,), **session).check()
+    unsafe = manner.unsafe_timing or timetable.overlap == "allow"
+    check_timing(session["ttl"], session["lock_delay"], manner.kill_after, unsafe=unsafe)
+    ctx = click.get_current_context()
+    for secret, better in _SECRETS.items():
+        if ctx.get_parameter_source(secret) is click.core.ParameterSource.COMMANDLINE:
+            option = f"--{secret.replace('_', '-')}"
+            raise Misuse(f"{option} could be read by everybody", f"use {better}")
+    if user is not None and (not user.isprintable() or not user or " " in user):
+        raise Misuse("--user is no name of a user", "as in --user root")
+    typed = [*ctx.meta[_TYPED], *_days_begin(timetable, on)]
+    words = [_program(), "cron", "run", *typed, "--", *command]
+    job = Job(name, timetable, on, user, words, manner.kill_after)
+    files = [] if form == "systemd" else [crontab(job)]
+    files += [] if form == "crontab" else [timer(job), service(job)]
+    for number, text in enumerate(files):
+        click.echo(f"{chr(10) if number else ''}{text}")
+
+
+def _program() -> str:
+    """Where we are: neither cron nor systemd has the PATH of whoever typed this."""
+    ourselves = Path(sys.argv[0])
+    if ourselves.name == "consul-lock" and ourselves.is_file():
+        return str(ourselves.absolute())
+    return shutil.which("consul-lock") or "consul-lock"
+
+
+def _days_begin(timetable: Timetable, on: str | None) -> list[str]:
+    """An option that keeps the beginning of a day away from the time at which it is fired."""
+    every = timetable.every
+    if on is None or every is None or every % 86400 or timetable.offset is not None:
+        return []
+    checked("--on", on)
+    offset = far_offset(on, time.localtime().tm_gmtoff)
+    return ["--offset", exact_duration(offset)] if offset else []

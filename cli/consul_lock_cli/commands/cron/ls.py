@@ -1,0 +1,35 @@
+"""`consul-lock cron ls`: the cron jobs below a prefix, and what became of them."""
+
+from __future__ import annotations
+
+import time
+
+import click
+
+from consul_lock_cli.base.console import Talk
+from consul_lock_cli.options.types import CRON_PREFIX, Connection, connection_options, talk_options
+from consul_lock_cli.output.cron_json import CRON, cron_item
+from consul_lock_cli.output.cron_table import cron_table
+from consul_lock_cli.output.data_command import DataCommand, Output, data_options
+
+
+@click.command("ls", cls=DataCommand)
+@data_options(*CRON)
+@talk_options
+@connection_options
+@click.argument("prefix", type=CRON_PREFIX, default="")
+def cron_ls(connection: Connection, talk: Talk, output: Output, prefix: str) -> None:
+    """List the cron jobs below PREFIX, with what became of the last slot of each.
+
+    A run whose host has died is shown as lost, whatever its record says.  "unreadable" is what
+    is no record, or one of a newer version: 'cron run' refuses to go on with it.
+
+    Example: consul-lock cron ls jobs/
+    """
+    from consul_lock import CronRecords
+
+    with connection.client(talk) as client:
+        found = CronRecords(client).below(prefix)
+    now = time.time()
+    items = [cron_item(record, now) for record in found] if output.wants_items else []
+    output.document(items, lambda: cron_table(found, now) if found else "")

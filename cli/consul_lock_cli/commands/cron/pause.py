@@ -1,0 +1,67 @@
+"""`consul-lock cron pause`: let no host run a job."""
+
+from __future__ import annotations
+
+import time
+
+import click
+
+from consul_lock_cli.base.console import Misuse, Talk
+from consul_lock_cli.options.types import (
+    CRON_NAME,
+    POSITIVE,
+    Connection,
+    connection_options,
+    talk_options,
+)
+from consul_lock_cli.output import cron_text
+from consul_lock_cli.output.cron_json import CRON, cron_item
+from consul_lock_cli.output.cron_one import no_record
+from consul_lock_cli.output.data_command import DataCommand, Output, data_options
+
+# As the library has it: bytes, and seconds.
+_REASON_MOST, _LONGEST = 500, 366 * 86400.0
+
+
+@click.command("pause", cls=DataCommand)
+@click.option("--for", "duration", type=POSITIVE, help="For so long [until 'cron resume'].")
+@click.option("--reason", metavar="TEXT", default="", help="Why; whoever looks at it is told.")
+@click.option("--new", is_flag=True, help="Also a job that was never run, and has no record.")
+@data_options(*CRON)
+@talk_options
+@connection_options
+@click.argument("name", type=CRON_NAME)
+def cron_pause(
+    connection: Connection,
+    talk: Talk,
+    output: Output,
+    name: str,
+    duration: float | None,
+    reason: str,
+    new: bool,
+) -> int:
+    """Let no host run the cron job NAME.
+
+    A run that is under way goes on.  What is missed is not made up for.  To pause what is
+    paused sets the end and the reason anew.
+
+    Exit codes: 0 done, 1 there is no record of it (see --new), 65 what is there is no record.
+
+    Example: consul-lock cron pause jobs/report --for 2h --reason deploy
+    """
+    if len(reason.encode("utf-8", "replace")) > _REASON_MOST:
+        raise Misuse(f"--reason is longer than {_REASON_MOST} bytes", "be brief")
+    if duration is not None and duration > _LONGEST:
+        raise Misuse("--for is longer than 366d", "without --for it is paused until it is resumed")
+    from consul_lock import CronRecords
+
+    with connection.client(talk) as client:
+        records = CronRecords(client)
+        if not new and records.record(name) is None:
+            return no_record(talk, output, name)
+        record = records.pause(name, duration, reason=reason)
+    now = time.time()
+    if record.paused is not None:
+        talk.tell(f"paused {name} {cron_text.pause(record.paused, now, 500)}")
+    output.document([cron_item(record, now)], str)
+    return 0

@@ -1,0 +1,175 @@
+"""`consul-lock cron reset`: forget which slot was run last."""
+
+from __future__ import annotations
+
+import time
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+import click
+
+from consul_lock_cli.base import question
+from consul_lock_cli.base.console import Misuse, Talk
+from consul_lock_cli.base.error_table import ExitCode
+from consul_lock_cli.base.names import shown
+from consul_lock_cli.options.types import CRON_NAME, Connection, connection_options, talk_options
+from consul_lock_cli.output import cron_text
+from consul_lock_cli.output.cron_describe import describe
+from consul_lock_cli.output.cron_json import CRON, cron_item
+from consul_lock_cli.output.cron_one import no_record, nothing
+from consul_lock_cli.output.data_command import DataCommand, Output, data_options
+
+if TYPE_CHECKING:
+    from consul_lock import CronProblem, CronRecord, CronRecords
+
+
+@click.command("reset", cls=DataCommand)
+@click.option(
+    "--slot",
+    metavar="SLOT",
+    help="As if this one had been run last: a time as 'cron show' has it, or an ID [none was].",
+)
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@click.option(
+    "--force", is_flag=True, help="Also what cannot be read: it is written anew, and forgets all."
+)
+@data_options(*CRON)
+@talk_options
+@connection_options
+@click.argument("name", type=CRON_NAME)
+def cron_reset(
+    connection: Connection,
+    talk: Talk,
+    output: Output,
+    name: str,
+    slot: str | None,
+    yes: bool,
+    force: bool,
+) -> int:
+    """Forget which slot of the cron job NAME was run last: any may be run next.
+
+    So a slot that was run may be run once more.  With --slot it is only those after that one,
+    which is wanted when a wrong clock has written one that is far ahead.  The history and a
+    pause stay; a run that is under way goes on.
+
+    Exit codes: 0 done, 1 there is no record of it, or the answer was no, 65 what is there is no
+    record (see --force), 75 it has changed meanwhile.
+
+    Example: consul-lock cron reset jobs/report --slot 2026-11-21T17:00:00Z
+    """
+    if slot == "":
+        # A variable that is not set shall not let everything run once more.
+        raise Misuse("--slot is empty", "leave it out to forget all slots")
+    if not yes:
+        question.check("--yes resets it without asking")
+    from consul_lock import CronRecords
+
+    with connection.client(talk) as client:
+        return _Resetting(CronRecords(client), talk, output, name, force).run(slot, yes)
+
+
+class _Resetting:
+    """One call of it."""
+
+    def __init__(
+        self, records: CronRecords, talk: Talk, output: Output, name: str, force: bool
+    ) -> None:
+        self._records = records
+        self._talk = talk
+        self._output = output
+        self._name = name
+        self._force = force
+
+    def run(self, slot: str | None, yes: bool) -> int:
+        """Exit code."""
+        seen = _look(self._records, self._name, self._force)
+        if seen is None:
+            return no_record(self._talk, self._output, self._name)
+        last = None if slot is None else _slot(seen, slot)
+        if not yes:
+            if not _agreed(seen, slot):
+                return nothing(self._talk, self._output, f"{self._name} is left alone")
+            if _of(_look(self._records, self._name, self._force)) != _of(seen):
+                return self._changed()
+        written = _reset(self._records, self._name, last, self._force)
+        if written is None:
+            return no_record(self._talk, self._output, self._name)
+        told = "no slot was run" if slot is None else f"{shown(written.slot)} was run last"
+        self._talk.tell(f"reset {self._name}: as if {told}")
+        self._output.document([cron_item(written, time.time())], str)
+        return 0
+
+    def _changed(self) -> int:
+        text = f"{self._name} has changed meanwhile: it is not reset"
+        self._talk.error(f"{text} ({ExitCode.HELD:d})", "look at it again")
+        self._output.document([], str)
+        return ExitCode.HELD
+
+
+def _look(records: CronRecords, name: str, force: bool) -> CronRecord | CronProblem | None:
+    """The record, or why it cannot be read.  Raises `Conflict` for the latter without force."""
+    from consul_lock import Conflict, CronProblem
+
+    try:
+        return records.record(name)
+    except Conflict as error:
+        if not force:
+            raise
+        return CronProblem(name, error.key or "", str(error))
+
+
+def _of(seen: CronRecord | CronProblem | None) -> tuple[object, ...]:
+    """What the question was about."""
+    from consul_lock import CronProblem
+
+    if seen is None or isinstance(seen, CronProblem):
+        return (seen,)
+    return (seen.slot, seen.claim, seen.attempt, seen.changed)
+
+
+def _agreed(seen: CronRecord | CronProblem, slot: str | None) -> bool:
+    from consul_lock import CronProblem
+
+    if isinstance(seen, CronProblem):
+        why = shown(cron_text.reason(seen), 500)
+        click.echo(f"{shown(seen.name, 512)}: unreadable: {why}", err=True)
+    else:
+        click.echo(describe(seen, time.time()), err=True)
+    what = "Forget which slot was run last"
+    return question.agreed(what if slot is None else f"Set it to slot {shown(slot)}")
+
+
+def _reset(
+    records: CronRecords, name: str, last: str | float | None, force: bool
+) -> CronRecord | None:
+    from consul_lock import ConfigError
+
+    try:
+        return records.reset(name, last, force=force)
+    except ConfigError as error:
+        # It is about what was typed, as nothing else goes into it.
+        raise Misuse(f"--slot: {error}") from error
+
+
+def _slot(seen: CronRecord | CronProblem, text: str) -> str | float:
+    """The slot that is meant; raises `Misuse` for what is none of this job."""
+    from consul_lock import CronProblem
+
+    if isinstance(seen, CronProblem):
+        return text
+    if seen.epoch is None and not seen.every and not seen.schedule:
+        return text
+    try:
+        return float(text)
+    except ValueError:
+        pass
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        moment = None
+    if moment is None or moment.tzinfo is None:
+        raise Misuse(
+            f'--slot "{shown(text)}" is no time with a zone, and the slots of this job are times',
+            "as in --slot 2026-11-21T17:00:00Z",
+        )
+    return moment.timestamp()

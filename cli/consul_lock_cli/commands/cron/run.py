@@ -1,0 +1,108 @@
+"""`consul-lock cron run`: run a job of many hosts' crontabs once for each slot."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from consul_lock_cli.base.console import Misuse, Talk, talk_options
+from consul_lock_cli.base.error_table import ExitCode
+from consul_lock_cli.base.timekeeping import synchronised
+from consul_lock_cli.commands.run import EPILOG
+from consul_lock_cli.cron.job import CronJob
+from consul_lock_cli.options.cron import cron_options
+from consul_lock_cli.options.lock import session_options
+from consul_lock_cli.options.types import COMMAND, Connection, Runner, connection_options
+from consul_lock_cli.run.ancestors import refuse_ours
+from consul_lock_cli.run.execution import conclude, undertake
+from consul_lock_cli.run.status_file import Report, report_options
+from consul_lock_cli.spec.cron import Timetable
+from consul_lock_cli.spec.lock import What
+from consul_lock_cli.spec.process import Manner, command_options
+from consul_lock_cli.spec.run import Patience
+from consul_lock_cli.spec.timing import check_timing
+from consul_lock_cli.spec.wanted import Wanted
+
+
+@click.command(
+    cls=Runner,
+    epilog=EPILOG,
+    options_metavar="[OPTIONS] --name NAME --every DUR [--]",
+)
+@cron_options
+@session_options
+@command_options
+@report_options
+@click.option("--dry-run", is_flag=True, help="Say what would happen now, and do nothing.")
+@talk_options
+@connection_options
+@click.argument("command", nargs=-1, type=COMMAND)
+def cron_run(
+    connection: Connection,
+    talk: Talk,
+    name: str,
+    timetable: Timetable,
+    patience: Patience,
+    session: dict[str, Any],
+    manner: Manner,
+    report: Report,
+    dry_run: bool,
+    command: tuple[str, ...],
+) -> int:
+    """Run COMMAND once for each slot, however many hosts have it in their crontab.
+
+    The host that claims the slot runs COMMAND under the lock NAME, with its exit code.  On the
+    others nothing happens, and the exit code is 0.  The slot is that of the time at which we were
+    started, so it does not matter whether the hosts' clocks agree.  If the host that runs it dies,
+    the slot is lost, unless --retry-crashed is given.
+
+    Example: consul-lock cron run --name sync --every 10m --splay 3s -- /usr/local/bin/sync
+    """
+    if not command:
+        raise Misuse("no command to run", "consul-lock cron run --name NAME --every 1h -- COMMAND")
+    wanted = Wanted(What((name,), **session), patience, manner)
+    _check(wanted, timetable, connection, talk)
+    if dry_run:
+        from consul_lock_cli.cron.dry_run import rehearse
+
+        return rehearse(wanted, timetable, command, connection, talk)
+    if timetable.require_synced_clock and not _kept(talk):
+        report.write(ExitCode.CONFIG, talk)
+        return ExitCode.CONFIG
+    done = undertake(
+        command,
+        manner,
+        talk,
+        report,
+        lambda ours: CronJob(wanted, timetable, command, connection, talk, ours, report),
+    )
+    return conclude(done, command, talk, report)
+
+
+def _check(wanted: Wanted, timetable: Timetable, connection: Connection, talk: Talk) -> None:
+    what, patience, manner = wanted
+    what.check()
+    if timetable.overlap == "wait":
+        refuse_ours(what, patience.wait, connection.place())
+    # Without a lock there is none to be lost.
+    unsafe = manner.unsafe_timing or timetable.overlap == "allow"
+    check_timing(what.ttl, what.lock_delay, manner.kill_after, unsafe=unsafe)
+    if not what.lock_delay:
+        talk.warn("--lock-delay 0: a session that is destroyed lets others in at once")
+
+
+def _kept(talk: Talk) -> bool:
+    """Whether somebody keeps the clock right; if not, that is told."""
+    try:
+        kept, why = synchronised(), "the kernel calls it unsynchronised"
+    except OSError as error:
+        kept, why = False, str(error)
+    if not kept:
+        talk.error(
+            f"--require-synced-clock: nothing keeps this clock right ({why}): not started"
+            f" ({ExitCode.CONFIG:d})",
+            "run chrony, ntpd or systemd-timesyncd; 'timedatectl' shows it",
+            code=ExitCode.CONFIG,
+        )
+    return kept

@@ -1,0 +1,39 @@
+"""`consul-lock cron show`: one cron job."""
+
+from __future__ import annotations
+
+import time
+
+import click
+
+from consul_lock_cli.base.console import Talk
+from consul_lock_cli.options.types import CRON_NAME, Connection, connection_options, talk_options
+from consul_lock_cli.output.cron_describe import describe
+from consul_lock_cli.output.cron_json import CRON, cron_item
+from consul_lock_cli.output.cron_one import no_record
+from consul_lock_cli.output.data_command import DataCommand, Output, data_options
+
+
+@click.command("show", cls=DataCommand)
+@data_options(*CRON)
+@talk_options
+@connection_options
+@click.argument("name", type=CRON_NAME)
+def cron_show(connection: Connection, talk: Talk, output: Output, name: str) -> int:
+    """Show the cron job NAME: its last slot, who ran it and how it ended, pauses, overlaps.
+
+    Times are by the clocks of the hosts that wrote them.
+
+    Exit codes: 0 there it is, 1 there is no record of it, 65 what is there is no record.
+
+    Example: consul-lock cron show jobs/report
+    """
+    from consul_lock import CronRecords
+
+    with connection.client(talk) as client:
+        record = CronRecords(client).record(name)
+    if record is None:
+        return no_record(talk, output, name)
+    now = time.time()
+    output.document([cron_item(record, now)], lambda: describe(record, now))
+    return 0

@@ -1,0 +1,93 @@
+"""`consul-lock dev`: a Consul to try things on, for as long as a command runs."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+from collections.abc import Iterator
+
+import click
+
+from consul_lock_cli.base.console import Talk, talk_options
+from consul_lock_cli.base.error_table import ExitCode
+from consul_lock_cli.options.types import COMMAND, Runner
+from consul_lock_cli.process import signals
+from consul_lock_cli.process.child import Child
+from consul_lock_cli.process.consul_agent import Agent, AgentFailed, find_consul
+from consul_lock_cli.process.outcome import Ended, pass_on
+from consul_lock_cli.process.supervisor import Supervisor
+from consul_lock_cli.run.deadline import NoLease
+from consul_lock_cli.spec.process import Manner
+
+# As in `run`.
+_MANNER = Manner()
+
+# What would lead a Consul client somewhere else, or make it speak TLS.
+_ELSEWHERE = (
+    "CONSUL_HTTP_SSL", "CONSUL_HTTP_SSL_VERIFY", "CONSUL_HTTP_TOKEN", "CONSUL_HTTP_TOKEN_FILE",
+    "CONSUL_HTTP_AUTH", "CONSUL_CACERT", "CONSUL_CAPATH", "CONSUL_CLIENT_CERT",
+    "CONSUL_CLIENT_KEY", "CONSUL_TLS_SERVER_NAME", "CONSUL_NAMESPACE", "CONSUL_PARTITION",
+)  # fmt: skip
+
+
+@click.command(cls=Runner, options_metavar="[OPTIONS] [--]")
+@talk_options
+@click.argument("command", nargs=-1, type=COMMAND)
+def dev(talk: Talk, command: tuple[str, ...]) -> int:
+    """Run COMMAND beside a private Consul, which ends with it.
+
+    CONSUL_HTTP_ADDR leads COMMAND there.  Without COMMAND, the line that sets it is printed,
+    and Consul runs until a signal comes.  It is a real agent if a consul binary is found
+    ($CONSUL_BIN, PATH, or what scripts/get-consul fetched), else a model of one; stderr says
+    which.  Nothing is kept.
+
+    Example: consul-lock dev -- consul-lock run --key demo -- echo hello
+    """
+    ours = signals.take_over()
+    # Before the model starts, as it has threads.
+    child = Child(command, ours, manner=_MANNER) if command else None
+    try:
+        with _consul(ours, talk) as address:
+            if child is None:
+                return _until_a_signal(ours, address)
+            ended = _run(child, ours, address)
+        return pass_on(ended, command[0], talk)
+    except AgentFailed as error:
+        talk.error(str(error), "unset CONSUL_BIN, or point it to another binary")
+        return ExitCode.UNAVAILABLE
+    finally:
+        if child is not None:
+            child.abandon()
+
+
+@contextlib.contextmanager
+def _consul(ours: signals.Signals, talk: Talk) -> Iterator[str]:
+    binary = find_consul()
+    if binary is None:
+        from consul_lock.testing import serve
+
+        with serve() as served:
+            talk.tell(f"no consul binary found: a model of Consul runs at {served.address}")
+            yield served.address
+        return
+    with Agent(binary, ours) as agent:
+        talk.tell(f"a real Consul agent ({binary}) runs at {agent.address}")
+        yield agent.address
+        if not agent.alive():
+            talk.warn(f"the agent ended before its time:\n{agent.log()}")
+
+
+def _until_a_signal(ours: signals.Signals, address: str) -> int:
+    click.echo(f"export CONSUL_HTTP_ADDR={address}")
+    # Ending it by a signal is how it is meant to end.
+    signal.sigwaitinfo(signals.ENDING & ours.caught)
+    return 0
+
+
+def _run(child: Child, ours: signals.Signals, address: str) -> Ended:
+    away: dict[str, str | None] = dict.fromkeys(_ELSEWHERE)
+    supervisor = Supervisor(child, NoLease(), ours, manner=_MANNER)
+    try:
+        return supervisor.run({**away, "CONSULLOCK_CONFIG": "", "CONSUL_HTTP_ADDR": address})
+    finally:
+        child.abandon()

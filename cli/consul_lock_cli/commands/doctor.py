@@ -1,0 +1,111 @@
+"""`consul-lock doctor`: will locks work here?"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from consul_lock_cli.base.console import Talk
+from consul_lock_cli.options.types import (
+    DURATION,
+    NAME,
+    Connection,
+    connection_options,
+    talk_options,
+)
+from consul_lock_cli.output import lock_json
+from consul_lock_cli.output.data_command import DiagnosticCommand
+from consul_lock_cli.settings.context import LenientContext
+
+if TYPE_CHECKING:
+    # Not at start-up: `run` imports this module too, and the checks need much.
+    from consul_lock_cli.doctor.checks import Result
+
+
+CHECK = ("check", "verdict", "text", "hint")
+"""Fields of a check, with --json."""
+
+
+@click.command(
+    cls=DiagnosticCommand,
+    epilog="Exit codes: 0 locks work here; 1 with --strict, if there are warnings; of the first"
+    " failure 69 (Consul cannot be reached or has no leader), 77 (the ACL token)"
+    " or 78 (a setting).",
+)
+@click.option(
+    "-k",
+    "--key",
+    type=NAME,
+    default="consul-lock-doctor",
+    help="Try it below this name, so with its ACL rules [consul-lock-doctor].",
+)
+@click.option("--ttl", type=DURATION, default=10.0, help="TTL to try with [10s].")
+@click.option("--lock-delay", type=DURATION, default=30.0, help="Lock-delay to judge [30s].")
+@click.option("--kill-after", type=DURATION, default=5.0, help="Time to stop to judge [5s].")
+@click.option("--long-poll", "poll", type=DURATION, default=5.0, help="Length of that test [5s].")
+@click.option("--strict", is_flag=True, help="Exit with 1 if there are warnings.")
+@click.option("--json", "as_json", is_flag=True, help="As one JSON object.")
+@talk_options
+@connection_options
+def doctor(
+    connection: Connection,
+    talk: Talk,
+    key: str,
+    ttl: float,
+    lock_delay: float,
+    kill_after: float,
+    poll: float,
+    strict: bool,
+    as_json: bool,
+) -> int:
+    """Check whether locks work here, and what could be better.
+
+    Looks at this host, the settings, the way to Consul, the ACL token, and tries a lock on a key
+    KEY/.doctor-... that nobody else uses; nothing is left of it.
+
+    Example: consul-lock doctor --key jobs/backup
+    """
+    from consul_lock_cli.doctor.checks import examine, exit_code
+    from consul_lock_cli.doctor.context import Patient
+
+    ctx = click.get_current_context()
+    assert isinstance(ctx, LenientContext)
+    files, fault, unread = ctx.settings.files, ctx.fault, ctx.unread
+    patient = Patient(connection, key, ttl, lock_delay, kill_after, poll, files, fault, unread)
+    results = []
+    for result in examine(patient):
+        results.append(result)
+        if not as_json:
+            _show(result, talk.quiet)
+    code = exit_code(results, strict)
+    if as_json:
+        _print_json(results, code)
+    _sum_up(results, code, talk)
+    return code
+
+
+def _show(result: Result, quiet: bool) -> None:
+    name, finding = result
+    click.echo(f"{finding.verdict.upper():<5} {name:<13} {finding.text}")
+    if finding.hint and not quiet:
+        click.echo(f"      {'':<13} hint: {finding.hint}")
+
+
+def _print_json(results: list[Result], code: int) -> None:
+    items = [
+        dict(zip(CHECK, (name, str(found.verdict), found.text, found.hint or None), strict=True))
+        for name, found in results
+    ]
+    click.echo(lock_json.document(items, exit=code))
+
+
+def _sum_up(results: list[Result], code: int, talk: Talk) -> None:
+    """One line on stderr, as whoever reads only that must know."""
+    bad = [result for result in results if result.finding.verdict == "fail"]
+    if bad:
+        first, finding = bad[0]
+        more = f"; {len(bad) - 1} more failed" if len(bad) > 1 else ""
+        talk.error(f"{first}: {finding.text}{more} ({code})", finding.hint)
+    elif code:
+        talk.error(f"there are warnings, and --strict counts them ({code})")

@@ -1,0 +1,42 @@
+"""`consul-lock holders`: who holds a lock, and what is behind them."""
+
+from __future__ import annotations
+
+import click
+
+from consul_lock_cli.base.console import Talk
+from consul_lock_cli.options.types import NAME, Connection, connection_options, talk_options
+from consul_lock_cli.output.data_command import DataCommand, Output, data_options
+from consul_lock_cli.output.lock_json import HOLDER, SESSION, holder_item, session_item
+from consul_lock_cli.output.lock_table import holder_table
+
+
+@click.command(cls=DataCommand)
+@data_options(*HOLDER, *SESSION)
+@talk_options
+@connection_options
+@click.argument("key", type=NAME)
+def holders(connection: Connection, talk: Talk, output: Output, key: str) -> None:
+    """Show who holds the lock KEY, with their sessions and the health of their nodes.
+
+    "session gone" is a holder of a semaphore or read/write lock that has died and still has its
+    place, until somebody else takes it; "unknown" is what our token may not see.  The times are
+    the TTL of the session and the lock-delay: a dead holder frees the lock after at most twice
+    the TTL and the lock-delay.
+
+    Example: consul-lock holders backup
+    """
+    from consul_lock import Survey
+
+    with connection.client(talk) as client:
+        survey = Survey(client)
+        seen = survey.status(key)
+        sessions = survey.sessions(h.session for h in seen.holders) if seen.holders else {}
+    items = [
+        {
+            **holder_item(holder, holder.session in seen.vanished),
+            **session_item(sessions.get(holder.session), holder.session in seen.vanished),
+        }
+        for holder in seen.holders
+    ]
+    output.document(items, lambda: holder_table(seen, sessions) if seen.holders else "")

@@ -1,0 +1,99 @@
+"""`consul-lock leader`: run a command while leading an election, again and again."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import Any
+
+import click
+
+from consul_lock_cli.base.console import Misuse, Talk, talk_options
+from consul_lock_cli.commands.run import EPILOG, hold_around
+from consul_lock_cli.options.lock import session_options
+from consul_lock_cli.options.types import (
+    COMMAND,
+    DURATION,
+    NAME,
+    Connection,
+    Runner,
+    connection_options,
+)
+from consul_lock_cli.process.inherited import inherited
+from consul_lock_cli.process.outcome import Why
+from consul_lock_cli.run.ancestors import refuse_ours
+from consul_lock_cli.run.campaign import AGAIN
+from consul_lock_cli.run.execution import conclude
+from consul_lock_cli.run.status_file import Report, report_options
+from consul_lock_cli.spec.lock import Mode, What
+from consul_lock_cli.spec.process import Manner, command_options
+from consul_lock_cli.spec.run import Patience
+from consul_lock_cli.spec.timing import check_timing
+from consul_lock_cli.spec.wanted import Wanted
+
+# Bytes of the value: with the rest that is said of a holder it has to fit into its record.
+_VALUE_MOST = 1024
+
+
+@click.command(
+    cls=Runner,
+    epilog=EPILOG,
+    options_metavar="[OPTIONS] --key KEY [--]",
+)
+@click.option("-k", "--key", "keys", type=NAME, multiple=True, help="Name of the election.")
+@click.option("--value", default="", metavar="TEXT", help="What the leader says, for all to see.")
+@click.option("-w", "--wait", type=DURATION, help="Give up after DUR without leading [for ever].")
+@session_options
+@command_options
+@report_options
+@talk_options
+@connection_options
+@click.argument("command", nargs=-1, type=COMMAND)
+def leader(
+    connection: Connection,
+    talk: Talk,
+    session: dict[str, Any],
+    manner: Manner,
+    report: Report,
+    keys: tuple[str, ...],
+    value: str,
+    wait: float | None,
+    command: tuple[str, ...],
+) -> int:
+    """Run COMMAND while we are the leader of KEY.
+
+    It campaigns until it leads, and starts COMMAND.  If the lead is lost, COMMAND is stopped
+    before anybody else can lead, and it campaigns again.  When COMMAND ends by itself, so do we,
+    with its exit code, and the next candidate leads at once.  --retry-for is for the first
+    contact with Consul; later it goes on campaigning however long Consul is away.
+
+    Example: consul-lock leader --key scheduler -- /usr/local/bin/scheduler
+    """
+    if len(keys) > 1:
+        raise Misuse("an election has one --key", "run one 'consul-lock leader' for each")
+    if len(value.encode("utf-8", "surrogateescape")) > _VALUE_MOST:
+        raise Misuse(f"--value is longer than {_VALUE_MOST} bytes", "publish where to find it")
+    what = What(keys, Mode.LEADER, **session, value=value)
+    what.check()
+    if not command:
+        raise Misuse("no command to run", "consul-lock leader --key NAME -- COMMAND")
+    refuse_ours(what, wait, connection.place())
+    check_timing(what.ttl, what.lock_delay, manner.kill_after, unsafe=manner.unsafe_timing)
+    retry_for = connection.settings["retry_for"]
+    # Before the command is forked, which is not to see it.
+    reached = os.environ.pop(AGAIN, None) is not None
+    wanted = Wanted(what, Patience(wait, retry_for=retry_for, reached=reached), manner)
+    done = hold_around(wanted, command, connection, talk, report)
+    if not done.asked and done.ended is not None and done.ended.stopped is Why.LOST:
+        talk.tell(f"campaigning for {what.title} again", event="campaigning")
+        _once_more(report)
+    return conclude(done, command, talk, report)
+
+
+def _once_more(report: Report) -> None:
+    """Begin anew, as the same process: the library has started threads by now, and what has
+    threads cannot fork a command safely."""
+    report.survive()
+    # Signals stay blocked, so none is lost.  Nothing of ours is open but what Python opened,
+    # which closes itself.
+    os.execve(sys.executable, sys.orig_argv, {**inherited(), AGAIN: "1"})

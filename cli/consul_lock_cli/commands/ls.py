@@ -1,0 +1,66 @@
+"""`consul-lock ls`: what is held below a prefix."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from consul_lock_cli.base.console import Talk
+from consul_lock_cli.options.types import PREFIX, Connection, connection_options, talk_options
+from consul_lock_cli.output.cron_json import LISTED, listed_item
+from consul_lock_cli.output.cron_table import overview_table
+from consul_lock_cli.output.data_command import DataCommand, Output, data_options
+from consul_lock_cli.output.lock_json import CLEANED, cleaned_item, status_item
+from consul_lock_cli.output.lock_table import leftover_table
+
+if TYPE_CHECKING:
+    from consul_lock import Overview
+
+
+@click.command(cls=DataCommand)
+@click.option(
+    "--dead",
+    is_flag=True,
+    help="Only what those who died have left, which 'clean' deletes.",
+)
+@data_options(*LISTED, *CLEANED)
+@talk_options
+@connection_options
+@click.argument("prefix", type=PREFIX, default="")
+def ls(connection: Connection, talk: Talk, output: Output, prefix: str, dead: bool) -> None:
+    """List what is there below PREFIX: locks, semaphores, cron jobs, foreign values.
+
+    PREFIX is one as Consul has it: "job" finds "job", "jobs" and "jobs/a"; without it all is
+    listed.  A lock that nobody holds is listed only if something of it is there.  A lock that is
+    free can still be in lock-delay, which cannot be seen by reading; it is named if its last holder
+    died.  Of a cron job it is what
+    became of its last slot; 'cron ls' has more.
+
+    Example: consul-lock ls jobs/
+    """
+    from consul_lock import Survey
+
+    if dead:
+        with connection.client(talk) as client:
+            left = Survey(client).leftovers(prefix)
+        output.document(
+            [cleaned_item(each, None) for each in left],
+            lambda: leftover_table(left) if left else "",
+        )
+        return
+    with connection.client(talk) as client:
+        found = Survey(client).overview(prefix)
+    now = time.time()
+    output.document(
+        _items(found, now) if output.wants_items else [],
+        lambda: overview_table(found, now) if any(found) else "",
+    )
+
+
+def _items(found: Overview, now: float) -> list[dict[str, Any]]:
+    locks = [{**status_item(status), "cron": None} for status in found.locks]
+    crons = [listed_item(record, now) for record in found.crons]
+    # Stable: the lock of a name comes before the job of that name.
+    return sorted([*locks, *crons], key=lambda item: str(item["name"]))

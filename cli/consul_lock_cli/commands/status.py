@@ -1,0 +1,56 @@
+"""`consul-lock status`: one lock."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+import click
+
+from consul_lock_cli.base.console import Talk
+from consul_lock_cli.base.error_table import ExitCode
+from consul_lock_cli.options.types import NAME, Connection, connection_options, talk_options
+from consul_lock_cli.output.data_command import DataCommand, Output, data_options
+from consul_lock_cli.output.lock_json import STATUS, status_item
+from consul_lock_cli.output.lock_table import describe
+
+if TYPE_CHECKING:
+    from consul_lock import Status
+
+NOT_SO = 1
+"""Exit code of a question that is answered with no."""
+
+
+@click.command(cls=DataCommand)
+@click.option("--watch", is_flag=True, help="Print it again after each change, until a signal.")
+@data_options(*STATUS)
+@talk_options
+@connection_options
+@click.argument("key", type=NAME)
+def status(connection: Connection, talk: Talk, output: Output, key: str, watch: bool) -> int:
+    """Show the lock KEY: its state, who holds it and how, and who waits.
+
+    With -q nothing is printed, and the exit code answers: 0 somebody holds it, 1 nobody does,
+    65 it is no lock.  It counts as held if at least one of its holders is alive.
+
+    Example: consul-lock status -q backup && echo "a backup is under way"
+    """
+    from consul_lock import Survey
+
+    with connection.client(talk) as client:
+        survey = Survey(client)
+        if watch:
+            for number, seen in enumerate(survey.watch(key)):
+                _again(seen, output, first=not number)
+        seen = survey.status(key)
+    if talk.quiet:
+        return ExitCode.DATA if seen.kind == "foreign" else 0 if seen.held else NOT_SO
+    output.document([status_item(seen)], lambda: describe(seen, time.time()))
+    return 0
+
+
+def _again(seen: Status, output: Output, first: bool) -> None:
+    if output.wants_items:
+        output.stream(status_item(seen))
+    else:
+        output.text(f"{'' if first else chr(10)}{describe(seen, time.time())}")

@@ -1,0 +1,70 @@
+"""`consul-lock wait`: until a lock is free, or held, without acquiring it."""
+
+from __future__ import annotations
+
+import time
+
+import click
+
+from consul_lock_cli.base.console import Misuse, Talk
+from consul_lock_cli.base.error_table import ExitCode
+from consul_lock_cli.options.types import (
+    DURATION,
+    NAME,
+    Connection,
+    connection_options,
+    talk_options,
+)
+from consul_lock_cli.output.data_command import DataCommand, Output, data_options
+from consul_lock_cli.output.lock_json import STATUS, status_item
+from consul_lock_cli.output.lock_table import who
+from consul_lock_cli.settings.context import TypedOption
+
+
+@click.command(cls=DataCommand)
+@click.option("--free", is_flag=True, help="Until nobody holds it.")
+@click.option("--held", is_flag=True, help="Until somebody holds it.")
+@click.option(
+    # The setting is for those who acquire.
+    "-w", "--wait", "patience", cls=TypedOption, type=DURATION,
+    help="Give up after DUR [for ever].",
+)  # fmt: skip
+@data_options(*STATUS)
+@talk_options
+@connection_options
+@click.argument("key", type=NAME)
+def wait(
+    connection: Connection,
+    talk: Talk,
+    output: Output,
+    key: str,
+    free: bool,
+    held: bool,
+    patience: float | None,
+) -> int:
+    """Wait until nobody holds the lock KEY, or somebody does, and acquire nothing.
+
+    Exit code 75 if the time is over.  A semaphore is held as long as one slot is taken.  When
+    this returns, things may have changed again: to do something alone, use 'run'.
+
+    Example: consul-lock wait backup --free -w 10m
+    """
+    if free == held:
+        raise Misuse("wait for what?  One of --free and --held", "consul-lock wait KEY --free")
+    from consul_lock import Conflict, Survey
+
+    seen = None
+    with connection.client(talk) as client:
+        for seen in Survey(client).watch(key, timeout=patience):
+            if seen.kind == "foreign":
+                raise Conflict(seen.problem, key=seen.key, flags=seen.flags)
+            if seen.held == held:
+                break
+    assert seen is not None
+    if output.wants_items:
+        output.document([status_item(seen)], str)
+    if seen.held == held:
+        return 0
+    how = f"held by {who(seen.holders[0], time.time())}" if seen.holders else seen.state
+    talk.error(f"{key} is still {how} ({ExitCode.HELD:d})", "-w waits longer")
+    return ExitCode.HELD

@@ -1,0 +1,74 @@
+"""`consul-lock watch`: a stream of what happens."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from typing import Any
+
+import click
+
+from consul_lock_cli.base.console import Misuse, Talk
+from consul_lock_cli.options.types import PREFIX, Connection, connection_options, talk_options
+from consul_lock_cli.output import lock_json
+from consul_lock_cli.output.data_command import DataCommand, Output, data_options
+from consul_lock_cli.output.lock_json import EVENT, event_item
+
+
+@click.command(cls=DataCommand)
+@click.option("--once", is_flag=True, help="End after the first event.")
+@click.option("--initial", is_flag=True, help="Begin with who holds it now, as events 'held'.")
+@click.option(
+    "--exec",
+    "command",
+    metavar="CMD",
+    help="Run CMD with /bin/sh for each event, which is on its stdin; print nothing.",
+)
+@data_options(*EVENT)
+@talk_options
+@connection_options
+@click.argument("name", metavar="KEY|PREFIX", type=PREFIX)
+def watch(
+    connection: Connection,
+    talk: Talk,
+    output: Output,
+    name: str,
+    once: bool,
+    initial: bool,
+    command: str | None,
+) -> None:
+    """Print a JSON object for each time that KEY is acquired, released or lost.
+
+    With a slash at its end it is a PREFIX: everything below it is watched, and all there is
+    with "".  "lost": the holder's session ended before it had let go.  Where that cannot be told
+    for certain, it is "released".  What begins and ends within a tenth of a second may not be
+    seen.  Errors of Consul are ridden out for a while.
+
+    Example: consul-lock watch jobs/ --exec 'logger -t locks'
+    """
+    from consul_lock import Survey
+
+    if command is not None and output.template is not None:
+        raise Misuse("--exec and --format contradict each other", "CMD gets the JSON of the event")
+    with connection.client(talk) as client:
+        for change in Survey(client).changes(name):
+            if change.what == "held" and not initial:
+                continue
+            item = event_item(change, time.time())
+            if command is None:
+                output.stream(item)
+            else:
+                _execute(command, item, talk)
+            if once:
+                return
+
+
+def _execute(command: str, item: Mapping[str, Any], talk: Talk) -> None:
+    """Run it to its end: the next event waits for that."""
+    import subprocess
+
+    given = lock_json.line(item).encode() + b"\n"
+    # Whoever does not read its stdin ends the pipe, which `run` takes for no error.
+    code = subprocess.run(["/bin/sh", "-c", command], input=given, check=False).returncode
+    if code:
+        talk.warn(f"--exec: {command!r} ended with {code}")

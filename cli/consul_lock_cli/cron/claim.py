@@ -1,0 +1,100 @@
+"""A claim of a slot: entered and left where a signal can cut it off."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from typing import TYPE_CHECKING
+
+from consul_lock_cli import FIRED_AT
+from consul_lock_cli.base.console import Talk
+from consul_lock_cli.base.error_table import complaint, failure
+from consul_lock_cli.process.interrupt import Interrupted, OutOfTime
+from consul_lock_cli.process.outcome import Ended, Why, exit_code
+from consul_lock_cli.run.execution import GOODBYE, Execution
+
+if TYPE_CHECKING:
+    from consul_lock import CronGuard, CronRun, CronState, Lock
+
+# Seconds in which the end is to be recorded and the run lock released, if nothing leaves less.
+_LEAVING = 6.0
+
+
+class Claim:
+    """One claim, of the slot in which we were started."""
+
+    def __init__(self, guard: CronGuard, act: Execution, talk: Talk) -> None:
+        self._guard = guard
+        self._act = act
+        self._talk = talk
+        self._block = ExitStack()
+        self._run: CronRun[Lock] | None = None
+
+    def enter(self) -> CronRun[Lock]:
+        """What came of it.  A signal ends it; a slot that was won by then counts as failed."""
+
+        def claim() -> CronRun[Lock]:
+            self._run = self._block.enter_context(self._guard.claim(FIRED_AT))
+            return self._run
+
+        try:
+            return self._act.attentively(claim)
+        except Interrupted as stop:
+            self.never_run(stop.signum)
+            raise
+
+    def never_run(self, signum: int) -> None:
+        """A signal has ended us when the slot was ours, and the command did not run yet."""
+        from consul_lock import CronState
+
+        if self._run:
+            self._run.ended(CronState.FAILED, 128 + signum)
+            self._leave(self._run, GOODBYE)
+
+    def lost_before(self) -> None:
+        """The lock was gone before the command could be started."""
+        from consul_lock import CronState
+
+        if self._run:
+            self._run.ended(CronState.LOST)
+            self._leave(self._run, GOODBYE)
+
+    def leave(self, ended: Ended) -> bool:
+        """Record the end and let go.  Whether the lock was lost before that, unnoticed."""
+        run = self._run
+        assert run is not None
+        run.ended(_state(ended), exit_code(ended))
+        left = run.lock.remaining() if run.lock is not None else 0.0
+        lost = self._leave(run, max(_LEAVING, left), known=ended.lost)
+        return lost and not ended.lost
+
+    def _leave(self, run: CronRun[Lock], budget: float, known: bool = True) -> bool:
+        from consul_lock import ConsulLockError, LockLost, NotHeld
+
+        lost = False
+        try:
+            # A second signal of whoever ends us leaves it time to be recorded.
+            if not self._act.finish(self._block.close, budget):
+                self._talk.warn("not released, it frees itself later: a signal cut it off")
+            elif run.lock is not None:
+                self._talk.note("released", event="released")
+        except (LockLost, NotHeld) as error:
+            lost = True
+            if not known:
+                code, hint = failure(error)
+                self._talk.error(f"{complaint(error)} ({code:d})", hint, event="lost")
+        except (ConsulLockError, OutOfTime) as error:
+            self._talk.warn(f"not released, it frees itself later: {error}")
+        if not run.recorded:
+            self._talk.warn(
+                f"how slot {run.slot} has ended could not be recorded: it will be shown as lost",
+                event="unrecorded",
+            )
+        return lost
+
+
+def _state(ended: Ended) -> CronState:
+    from consul_lock import CronState
+
+    if ended.stopped is not None:
+        return CronState.LOST if ended.stopped is Why.LOST else CronState.TIMEOUT
+    return CronState.FAILED if exit_code(ended) else CronState.DONE

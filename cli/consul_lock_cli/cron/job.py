@@ -1,0 +1,159 @@
+"""Claim a slot, run the command, record how it ended: the middle of `cron run`."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from consul_lock_cli import FIRED_AT
+from consul_lock_cli.base.console import Talk
+from consul_lock_cli.base.durations import show_duration
+from consul_lock_cli.base.error_table import ExitCode
+from consul_lock_cli.base.names import shown
+from consul_lock_cli.cron.claim import Claim
+from consul_lock_cli.options.types import Connection
+from consul_lock_cli.process import signals
+from consul_lock_cli.process.child import Child
+from consul_lock_cli.process.interrupt import Interrupted
+from consul_lock_cli.process.outcome import Done
+from consul_lock_cli.run.acquire import Contest
+from consul_lock_cli.run.deadline import LockLease, NoLease
+from consul_lock_cli.run.environment import locked, of_slot, unlocked
+from consul_lock_cli.run.execution import Execution
+from consul_lock_cli.run.loss import Loss
+from consul_lock_cli.run.status_file import Report
+from consul_lock_cli.spec.cron import Timetable, short
+from consul_lock_cli.spec.wanted import Wanted
+
+if TYPE_CHECKING:
+    from consul_lock import Client, CronGuard, CronRun, Lock
+
+
+class CronJob:
+    """One slot of one job, on this host."""
+
+    def __init__(
+        self,
+        wanted: Wanted,
+        timetable: Timetable,
+        command: Sequence[str],
+        connection: Connection,
+        talk: Talk,
+        ours: signals.Signals,
+        report: Report,
+    ) -> None:
+        self._what, self._patience, manner = wanted
+        self._name = self._what.keys[0]
+        self._timetable = timetable
+        self._program = command[0]
+        self._connection = connection
+        self._talk = talk
+        self._report = report
+        self._act = Execution(self._what.title, self._program, manner, talk, ours, report)
+        self._contest = Contest(self._what, self._patience, talk, report)
+        talk.about["key"] = self._name
+        report.know(key=self._name, keys=self._what.keys, mode=self._what.mode, name=self._name)
+
+    @property
+    def asked(self) -> bool:
+        """A signal asked us to end when the command had ended already."""
+        return self._act.asked
+
+    def around(self, child: Child | None) -> Done:
+        """How it went.  Raises what fails."""
+        assert child is not None
+        if self._patience.splay:
+            self._act.attentively(self._contest.splay)
+        client = self._connection.client(self._talk)
+        lease = LockLease()
+        try:
+            from consul_lock import Unavailable
+
+            guard = self._timetable.guard(client, self._what, self._program, lease.wake)
+            claim = Claim(guard, self._act, self._talk)
+            self._contest.begin()
+            try:
+                run = claim.enter()
+            except Unavailable as error:
+                if not self._patience.fail_open:
+                    return Done(self._contest.unavailable(error))
+                self._contest.unlocked(error)
+                return self._everywhere(guard, child)
+            finally:
+                self._report.know(waited_s=round(self._contest.waited, 3))
+            self._tell_slot(run)
+            if not run:
+                return Done(self._skip(run))
+            return self._ours(run, claim, lease, child, client)
+        finally:
+            self._act.close(client)
+            self._talk.hurried = False
+
+    def _tell_slot(self, run: CronRun[Lock]) -> None:
+        self._talk.about["slot"] = run.slot
+        self._report.know(
+            slot=run.slot,
+            slot_epoch=run.epoch,
+            outcome=run.outcome.value,
+            attempt=run.attempt or None,
+        )
+
+    # -- not ours -------------------------------------------------------------------------
+
+    def _skip(self, run: CronRun[Lock]) -> int:
+        """Say why nothing is run here, if that is worth a word.  Returns the exit code."""
+        from consul_lock import CronOutcome
+
+        overlap = run.outcome is CronOutcome.OVERLAP
+        code = self._timetable.overlap_code if overlap else self._timetable.skip_code
+        why = shown(run.reason.removeprefix(f"slot {run.slot} of {run.name!r}: "), 300)
+        text = f"slot {short(run.slot, run.epoch, FIRED_AT)} of {self._what.title}: {why}"
+        # One warning of all hosts is enough.
+        say = self._talk.warn if overlap and run.first else self._talk.note
+        say(text, event="skipped", outcome=run.outcome.value, code=code)
+        self._report.skipped(code)
+        return code
+
+    def _everywhere(self, guard: CronGuard, child: Child) -> Done:
+        """Consul is away, and the user has said that the job may run all the same."""
+        label = guard.slot(FIRED_AT)
+        told = of_slot(self._name, label, self._timetable.epoch(label), 0)
+        return self._act.run(child, NoLease(), {**unlocked(self._what), **told})
+
+    # -- ours -----------------------------------------------------------------------------
+
+    def _ours(
+        self, run: CronRun[Lock], claim: Claim, lease: LockLease, child: Child, client: Client
+    ) -> Done:
+        acquired, lock = time.time(), run.lock
+        self._talk.hurried = True
+        about: dict[str, object] = {"attempt": run.attempt}
+        told, held, loss = dict(unlocked(self._what)), None, None
+        if lock is not None:
+            lease.watch(lock)
+            loss, held = Loss(client, self._what, lock), lease
+            told = locked(self._what, lock, None, acquired, self._connection.place())
+            about.update(session=lock.session_id, token=lock.token)
+            self._report.know(acquired=True, session=lock.session_id, token=lock.token)
+        self._talk.note(
+            f"claimed slot {short(run.slot, run.epoch, FIRED_AT)} after"
+            f" {show_duration(self._contest.waited)}: "
+            + " ".join(f"{name}={value}" for name, value in about.items()),
+            event="acquired",
+            **about,
+        )
+        stop = self._act.asked_to_end()
+        if stop is not None:
+            claim.never_run(stop)
+            raise Interrupted(stop)
+        if held is not None and loss is not None and (held.lost() or not held.remaining()):
+            claim.lost_before()
+            return self._act.lost_before(loss)
+        told |= of_slot(self._name, run.slot, run.epoch, run.attempt)
+        done = self._act.run(child, held or NoLease(), told, loss)
+        assert done.ended is not None
+        if not claim.leave(done.ended) or done.ended.failure is not None:
+            return done
+        self._report.lost()
+        return Done(ExitCode.LOST)

@@ -1,0 +1,130 @@
+"""Checks of Consul itself: the agent, the leader, the token, the node's health."""
+
+from __future__ import annotations
+
+import re
+import statistics
+import time
+from typing import Any
+
+from consul_lock_cli.base.error_table import ExitCode
+from consul_lock_cli.base.names import shown
+from consul_lock_cli.doctor.context import Patient
+from consul_lock_cli.doctor.finding import Finding, Trouble, ok, skip, warn
+
+_LEAST = (1, 8)
+"""The oldest Consul that this is tried with."""
+
+# Seconds for what the agent answers by itself.  A healthy one needs milliseconds.
+_LOCAL = 4.0
+
+# Round trips to take the median of, and the seconds above which a lock feels slow.
+_TRIPS = 5
+_SLOW = 0.25
+
+
+def agent(patient: Patient) -> Finding:
+    """Something answers as a Consul agent does, and is recent enough."""
+    limit = min(_LOCAL, patient.config.request_timeout)
+    answer = patient.agent.ask("GET", "/v1/agent/self", timeout=limit)
+    if answer.denied:
+        if "ACL not found" in answer.text:
+            raise _unknown_token()
+        return warn(
+            "its version is unknown, as the token may not read it",
+            'locks do without; agent_prefix "" { policy = "read" } would allow it,'
+            " and 'consul lock' needs it",
+        )
+    known = answer.json()
+    config = known.get("Config", {}) if isinstance(known, dict) else {}
+    version, node = str(config.get("Version", "")), str(config.get("NodeName", ""))
+    found = re.match(r"(\d+)\.(\d+)", version)
+    if not found:
+        raise Trouble(
+            f'this is no Consul agent: it answers "{shown(answer.text)}"',
+            "is there another program, or a proxy, at this address?",
+            ExitCode.CONFIG,
+        )
+    patient.node = node
+    if (int(found[1]), int(found[2])) < _LEAST:
+        return warn(
+            f"Consul {version} is older than all that this is tried with", "use 1.8 or later"
+        )
+    return ok(f"Consul {version}, node {shown(node)}, datacenter {config.get('Datacenter')}")
+
+
+def client_agent(patient: Patient) -> Finding:
+    """It is no server: Consul drops all sessions of a server that leaves."""
+    answer = patient.agent.ask("GET", "/v1/agent/self")
+    if answer.denied:
+        return skip("the token may not ask")
+    if not answer.json().get("Config", {}).get("Server"):
+        return ok("it is a client agent")
+    return warn(
+        "this agent is a server: sessions made here end if it is replaced",
+        "in production use the client agent of each host; the lock-delay covers the rest",
+    )
+
+
+def leader(patient: Patient) -> Finding:
+    """The cluster has one."""
+    found = patient.agent.ask("GET", "/v1/status/leader", timeout=_LOCAL).json()
+    if not found:
+        raise Trouble("Consul has no cluster leader", "'consul operator raft list-peers'")
+    return ok(f"the leader is {found}")
+
+
+def latency(patient: Patient) -> Finding:
+    """A question that only the leader may answer comes back soon: the median of a few."""
+    took = []
+    for _ in range(_TRIPS):
+        started = time.monotonic()
+        patient.agent.ask("GET", f"/v1/kv/{patient.key}/.doctor", consistent="")
+        took.append(time.monotonic() - started)
+    median = statistics.median(took)
+    text = f"{median * 1000:.1f}ms, the median of {_TRIPS} ({max(took) * 1000:.1f}ms at most)"
+    if median > _SLOW:
+        return warn(f"slow: {text}", "is the agent far away, or a server overloaded?")
+    return ok(text)
+
+
+def token(patient: Patient) -> Finding:
+    """Who Consul thinks we are.  The accessor is shown, never the secret."""
+    answer = patient.agent.ask("GET", "/v1/acl/token/self")
+    if "ACL support disabled" in answer.text:
+        return ok("ACLs are off")
+    if not patient.config.token:
+        return warn("ACLs are on, and there is no token", "give one with --token-file")
+    if answer.denied and "ACL not found" not in answer.text:
+        return skip("Consul does not say who we are")
+    if answer.denied:
+        raise _unknown_token()
+    found = answer.json()
+    named = [str(each.get("Name")) for each in (found.get("Policies") or ()) if each]
+    policies = f"policies {', '.join(named)}" if named else "no policies of its own"
+    return ok(f"accessor {found.get('AccessorID')}, {shown(policies, 120)}")
+
+
+def _unknown_token() -> Trouble:
+    return Trouble(
+        'the token is unknown to the cluster ("ACL not found")',
+        "it has expired, was deleted, or is of another cluster",
+        ExitCode.PERMISSION,
+    )
+
+
+def node_health(patient: Patient) -> Finding:
+    """The node counts as alive: --check serfHealth would end sessions otherwise."""
+    if not patient.node:
+        return skip("the node's name is unknown")
+    answer = patient.agent.ask("GET", f"/v1/health/node/{patient.node}")
+    found: list[Any] = [] if answer.denied else answer.json() or []
+    states = {each.get("CheckID"): each.get("Status") for each in found}
+    bad = sorted(f"{check} is {state}" for check, state in states.items() if state == "critical")
+    if bad:
+        return warn(
+            shown("; ".join(bad), 120), "locks that are bound to that check cannot be acquired"
+        )
+    if "serfHealth" not in states:
+        return skip(f"serfHealth of {shown(patient.node)} cannot be seen; locks do without")
+    return ok(f"serfHealth of {shown(patient.node)} is {states['serfHealth']}")

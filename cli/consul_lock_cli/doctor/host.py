@@ -1,0 +1,61 @@
+"""Checks of this host: its clock and its limits."""
+
+from __future__ import annotations
+
+import resource
+import time
+from email.utils import parsedate_to_datetime
+
+from consul_lock_cli.base.durations import show_duration
+from consul_lock_cli.base.timekeeping import synchronised
+from consul_lock_cli.doctor.context import Patient
+from consul_lock_cli.doctor.finding import Finding, ok, skip, warn
+
+# Files: the library has up to 96 connections open, and pipes and log files come on top.
+_FILES = 128
+
+# Seconds.  The header has whole ones, and the answer has been under way.
+_OFFSET = 3.0
+
+
+def open_files(patient: Patient) -> Finding:
+    """Enough of them for the connections of a lock, and for the command."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != resource.RLIM_INFINITY and soft < _FILES:
+        return warn(
+            f"only {soft} open files are allowed", f"ulimit -n {max(_FILES, min(hard, 1024))}"
+        )
+    return ok(f"{soft} allowed")
+
+
+def clock(patient: Patient) -> Finding:
+    """Somebody keeps it: locks do without, but cron slots and all times in messages do not."""
+    try:
+        kept = synchronised()
+    except OSError as error:
+        return skip(str(error))
+    if not kept:
+        return warn(
+            "nothing keeps this clock right (the kernel calls it unsynchronised)",
+            "run chrony, ntpd or systemd-timesyncd; 'timedatectl' shows it",
+        )
+    return ok("synchronised")
+
+
+def time_of_consul(patient: Patient) -> Finding:
+    """This clock and that of the agent's host agree."""
+    before = time.time()
+    said = patient.agent.ask("GET", "/v1/status/leader").headers.get("Date")
+    after = time.time()
+    try:
+        theirs = parsedate_to_datetime(said or "").timestamp()
+    except ValueError:
+        return skip("the answer has no Date")
+    # The header is cut to whole seconds: that moment was in [theirs, theirs + 1).
+    off = max(before - (theirs + 1), theirs - after, 0.0)
+    if off < _OFFSET:
+        return ok("the agent's clock agrees")
+    return warn(
+        f"this clock and the agent's are {show_duration(off)} apart",
+        "'timedatectl' on both hosts shows which one is wrong",
+    )

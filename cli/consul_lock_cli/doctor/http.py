@@ -1,0 +1,159 @@
+"""Plain HTTP to the agent, as `consul-lock doctor` looks at each step by itself."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import os
+import socket
+import ssl
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+from urllib.parse import quote, urlencode
+
+from consul_lock_cli.base.error_table import ExitCode
+from consul_lock_cli.base.names import shown
+from consul_lock_cli.doctor.finding import Trouble
+
+
+class Answer(NamedTuple):
+    """What the agent said."""
+
+    status: int
+    headers: Mapping[str, str]
+    text: str
+
+    def json(self) -> Any:
+        """The body as data; raises `Trouble` for what is none."""
+        try:
+            return json.loads(self.text)
+        except ValueError:
+            raise Trouble(
+                f'this is no answer of Consul (HTTP {self.status}): "{shown(self.text)}"',
+                "is there another program, or a proxy, at this address?",
+                ExitCode.CONFIG,
+            ) from None
+
+    @property
+    def denied(self) -> bool:
+        """The token may not do it.  A transaction says so with 409."""
+        denial = any(said in self.text for said in ("Permission denied", "ACL not found"))
+        return self.status in (401, 403) or (self.status in (409, 500) and denial)
+
+
+class Agent:
+    """One agent.  ``config`` is a `Config` of the library."""
+
+    def __init__(self, config: Any) -> None:
+        self.config = config
+        self._context: ssl.SSLContext | None = config.ssl_context()
+
+    def connect(self) -> socket.socket:
+        """A connection, without TLS.  Raises OSError."""
+        config = self.config
+        if config.unix_socket:
+            found = socket.socket(socket.AF_UNIX)
+            found.settimeout(config.connect_timeout)
+            found.connect(config.unix_socket)
+            return found
+        found = socket.create_connection((config.host, config.port), config.connect_timeout)
+        # Without this a request after a handshake waits 40 ms for an acknowledgement.
+        found.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        return found
+
+    def secure(self, plain: socket.socket) -> ssl.SSLSocket:
+        """The connection with TLS.  Raises `Trouble`."""
+        assert self._context is not None
+        name = self.config.tls_server_name or self.config.host
+        try:
+            return self._context.wrap_socket(plain, server_hostname=name)
+        except (OSError, ValueError) as error:
+            plain.close()
+            raise self._tls(error) from error
+
+    def ask(
+        self,
+        method: str,
+        path: str,
+        body: Any = None,
+        *,
+        timeout: float | None = None,
+        **query: Any,
+    ) -> Answer:
+        """Ask, over a connection of its own.  Raises `Trouble` if no answer comes.
+
+        ``timeout``: seconds, if not those of the settings.
+        """
+        config = self.config
+        limit = timeout or config.request_timeout
+        asked = urlencode([*query.items(), *config.query()])
+        target = f"{config.base_path}{quote(path)}" + (f"?{asked}" if asked else "")
+        connection = http.client.HTTPConnection(config.host, config.port)
+        try:
+            plain = self.connect()
+            # http.client is given a connection that is there already: it may be a unix socket.
+            connection.sock = self.secure(plain) if self._context else plain
+            connection.sock.settimeout(limit)
+            data = None if body is None else json.dumps(body).encode()
+            connection.request(method, target, data, config.headers())
+            answer = connection.getresponse()
+            text = answer.read().decode(errors="replace")
+        except TimeoutError as error:
+            raise Trouble(
+                f"{config.origin} gave no answer within {limit:g}s",
+                "it may be overloaded, frozen or cut off: see the agent's log",
+            ) from error
+        except ssl.SSLError as error:
+            raise self._tls(error) from error
+        except (OSError, http.client.HTTPException) as error:
+            raise self.unreachable(error) from error
+        finally:
+            connection.close()
+        return self._judged(Answer(answer.status, dict(answer.headers), text))
+
+    def _judged(self, answer: Answer) -> Answer:
+        if answer.status == 400 and "HTTP request to an HTTPS server" in answer.text:
+            raise Trouble(
+                f"{self.config.origin} speaks TLS only",
+                "write https:// in the address, or set CONSUL_HTTP_SSL=true",
+                ExitCode.CONFIG,
+            )
+        # Consul says 500 also to what it does not accept ("Invalid Session TTL").
+        blamed = answer.denied or "Invalid" in answer.text
+        if answer.status == 429 or (answer.status >= 500 and not blamed):
+            raise Trouble(
+                f"Consul answered HTTP {answer.status}: {shown(answer.text.strip(), 120)}",
+                "see the logs of the agent and of the servers; 'consul operator raft list-peers'",
+            )
+        return answer
+
+    def unreachable(self, error: Exception) -> Trouble:
+        """No connection, or one that broke."""
+        number = getattr(error, "errno", None)
+        why = os.strerror(number) if number and number > 0 else str(error) or type(error).__name__
+        if isinstance(error, TimeoutError):
+            why = "no answer in time"
+        return Trouble(
+            f"cannot reach Consul at {self.config.origin}: {why}",
+            "is the agent running there? --http-addr or CONSUL_HTTP_ADDR say where it is",
+        )
+
+    def _tls(self, error: Exception) -> Trouble:
+        origin, config = self.config.origin, ExitCode.CONFIG
+        if isinstance(error, ssl.SSLCertVerificationError):
+            return Trouble(
+                f"TLS: the certificate of {origin} is not trusted ({error.verify_message})",
+                "--ca-file or CONSUL_CACERT names its CA; --tls-server-name the name in it",
+                config,
+            )
+        reason = getattr(error, "reason", None) or str(error)
+        if reason in ("WRONG_VERSION_NUMBER", "HTTP_REQUEST"):
+            hint = "write http:// in the address, and unset CONSUL_HTTP_SSL"
+            return Trouble(f"{origin} does not speak TLS", hint, config)
+        if not isinstance(error, ssl.SSLError):
+            return self.unreachable(error)
+        return Trouble(
+            f"TLS: {origin} refused us ({reason})",
+            "it may want a certificate: --client-cert and --client-key",
+            config,
+        )

@@ -1,0 +1,77 @@
+"""Checks of the way to the agent: its name, a connection, TLS."""
+
+from __future__ import annotations
+
+import socket
+import ssl
+import time
+from collections.abc import Mapping
+from typing import Any
+
+from consul_lock_cli.base.durations import show_duration
+from consul_lock_cli.base.names import shown
+from consul_lock_cli.doctor.context import Patient
+from consul_lock_cli.doctor.finding import Finding, Trouble, ok, skip, warn
+
+# Seconds: time to renew a certificate that ends soon.
+_SOON = 14 * 86400.0
+
+
+def name(patient: Patient) -> Finding:
+    """The host's name has an address."""
+    config = patient.config
+    if config.unix_socket:
+        return skip("a unix socket needs none")
+    try:
+        found = socket.getaddrinfo(config.host, config.port, type=socket.SOCK_STREAM)
+    except (OSError, UnicodeError) as error:
+        why = getattr(error, "strerror", None) or error
+        raise Trouble(
+            f"cannot resolve '{shown(config.host)}': {why}",
+            "is it spelt right? see /etc/resolv.conf and its search domains",
+        ) from error
+    addresses = dict.fromkeys(str(each[4][0]) for each in found)
+    return ok(f"{config.host} is {', '.join(addresses)}")
+
+
+def connect(patient: Patient) -> Finding:
+    """Somebody listens there."""
+    started = time.monotonic()
+    try:
+        patient.agent.connect().close()
+    except OSError as error:
+        raise patient.agent.unreachable(error) from error
+    return ok(f"{patient.config.origin} takes connections ({_ms(started)})")
+
+
+def tls(patient: Patient) -> Finding:
+    """The certificate is trusted, is for this name, and does not end soon."""
+    config = patient.config
+    if config.scheme != "https":
+        return skip(f"{config.origin} is plain HTTP")
+    started = time.monotonic()
+    with patient.agent.secure(patient.agent.connect()) as secured:
+        version, certificate = secured.version(), secured.getpeercert() or {}
+    took = _ms(started)
+    ends = certificate.get("notAfter")
+    if not isinstance(ends, str):
+        # Python tells nothing about a certificate that is not checked.
+        return ok(f"{version} ({took}); the certificate was not checked")
+    left = ssl.cert_time_to_seconds(ends) - time.time()
+    if left < _SOON:
+        return warn(
+            f"the agent's certificate ends in {show_duration(left)}", "renew it on the agent"
+        )
+    return ok(
+        f"{version} ({took}); the certificate is for {_names(certificate)} and ends in"
+        f" {show_duration(left)}"
+    )
+
+
+def _names(certificate: Mapping[str, Any]) -> str:
+    """All names in it, as --tls-server-name may be one of them."""
+    return shown(", ".join(str(name) for _, name in certificate.get("subjectAltName", ())), 160)
+
+
+def _ms(started: float) -> str:
+    return f"{(time.monotonic() - started) * 1000:.1f}ms"

@@ -1,0 +1,88 @@
+"""Checks of what we were told: the settings, the configuration file, the times."""
+
+from __future__ import annotations
+
+import os
+import stat
+
+from consul_lock_cli.base.durations import show_duration
+from consul_lock_cli.base.error_table import ExitCode
+from consul_lock_cli.base.names import shown
+from consul_lock_cli.doctor.context import Patient
+from consul_lock_cli.doctor.finding import Finding, Trouble, ok, skip, warn
+from consul_lock_cli.settings.sources import Origin
+from consul_lock_cli.spec.timing import check_timing
+
+_LOOPBACK = ("127.", "localhost", "::1")
+
+
+def sources(patient: Patient) -> Finding:
+    """The variables and files can be read."""
+    if patient.fault is not None:
+        raise Trouble(
+            str(patient.fault),
+            "the other checks do without it; 'consul-lock config' shows the other settings",
+            ExitCode.CONFIG,
+        )
+    files = ", ".join(str(file.path) for file in patient.files) or "no file"
+    return ok(f"the environment and {files}")
+
+
+def settings(patient: Patient) -> Finding:
+    """Where Consul is and who we are: they contradict neither each other nor common sense."""
+    origins = patient.connection.origins
+    if patient.unread and not _from(origins.get("http-addr")):
+        raise Trouble(
+            "where Consul is may stand in the file that cannot be read",
+            "mend it, or say it with --http-addr",
+            ExitCode.CONFIG,
+        )
+    config = patient.config
+    if patient.remarks:
+        return warn("; ".join(patient.remarks), "the token in it is as good as public")
+    near = config.unix_socket or config.host.startswith(_LOOPBACK)
+    if config.token and config.scheme == "http" and not near:
+        return warn(
+            f"the token travels to {config.origin} unencrypted",
+            "use https://, or an agent on this host",
+        )
+    if config.scheme == "https" and not config.verify:
+        return warn("certificates are not checked", "leave --no-ssl-verify out, and give --ca-file")
+    where = _from(origins.get("http-addr"))
+    token = _from(origins.get("token-file")) or _from(origins.get("token"))
+    return ok(f"{config.origin}{where}, {f'a token{token}' if config.token else 'no token'}")
+
+
+def _from(origin: Origin | None) -> str:
+    known = origin is not None and origin.source != "default"
+    return f" (from {shown(origin.where or origin.source, 120)})" if origin and known else ""
+
+
+def config_files(patient: Patient) -> Finding:
+    """Nobody else can say where we go with our token, or read it."""
+    if not patient.files:
+        return skip("there is none")
+    for file in patient.files:
+        status = file.path.stat()
+        if status.st_uid not in (0, os.geteuid()) or status.st_mode & stat.S_IWOTH:
+            return warn(
+                f"others can change {file.path}", "make it yours, or root's; and chmod go-w"
+            )
+        if file.has_secret() and status.st_mode & stat.S_IROTH:
+            return warn(f"others can read the secret in {file.path}", f"chmod o-r {file.path}")
+    return ok(", ".join(str(file.path) for file in patient.files))
+
+
+def timing(patient: Patient) -> Finding:
+    """A lost lock leaves the time to stop the command; and how long a crash costs."""
+    check_timing(patient.ttl, patient.lock_delay, patient.kill_after)
+    if not patient.lock_delay:
+        return warn(
+            "with a lock-delay of 0 a session that is destroyed lets others in at once",
+            "--lock-delay 30s, unless the command needs no time to stop",
+        )
+    crash = show_duration(2 * patient.ttl + patient.lock_delay)
+    return ok(
+        f"after a crash a lock is free in at most {crash}: twice the TTL, as Consul waits that"
+        " long, and the lock-delay"
+    )

@@ -1,0 +1,148 @@
+"""The options that say what is locked, and with what session."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import click
+
+from consul_lock_cli.base.console import Misuse
+from consul_lock_cli.base.names import shown
+from consul_lock_cli.options.types import DURATION, NAME
+from consul_lock_cli.spec.lock import Mode, What
+
+
+class _Pair(click.ParamType):  # type: ignore[type-arg] # not generic in older clicks
+    name = "K=V"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[str, str]:
+        name, equals, text = str(value).partition("=")
+        if not name or not equals:
+            raise Misuse(f'--meta "{shown(str(value))}" is not of the form K=V')
+        try:
+            value.encode()
+        except UnicodeEncodeError:
+            raise Misuse(f'--meta "{shown(name)}": it is not UTF-8') from None
+        return name, text
+
+
+_SESSION = [
+    click.option(
+        "--ttl",
+        type=DURATION,
+        default=10.0,
+        help="TTL of the session, 10s to 24h [10s]; after a crash Consul frees at twice that.",
+    ),
+    click.option(
+        "--lock-delay",
+        type=DURATION,
+        default=30.0,
+        help="How long Consul keeps a lost lock from others, up to 60s [30s]: our time to stop.",
+    ),
+    click.option(
+        "--heartbeat",
+        type=DURATION,
+        help="Notice a crash within two of these, by a check at the local agent [off].",
+    ),
+    click.option(
+        "--check",
+        "checks",
+        multiple=True,
+        metavar="NAME",
+        help="Lose it if this check of our node fails, such as serfHealth [none].",
+    ),
+    click.option(
+        "--service-check",
+        "service_checks",
+        multiple=True,
+        metavar="ID",
+        help="Lose it if this check of a service fails [none].",
+    ),
+    click.option(
+        "--meta",
+        type=_Pair(),
+        multiple=True,
+        help="Shown to others with the lock; may be repeated.",
+    ),
+]
+
+_KIND = [
+    click.option(
+        "-k",
+        "--key",
+        "keys",
+        type=NAME,
+        multiple=True,
+        help="Name of the lock, as in 'consul lock KEY'; several: all of them, or none.",
+    ),
+    click.option(
+        "--limit",
+        type=click.IntRange(min=1),
+        default=1,
+        metavar="N",
+        help="At most N at once: a semaphore, as 'consul lock -n N' [1: a lock].",
+    ),
+    click.option("-s", "--shared", is_flag=True, help="Beside others who share it, too."),
+    click.option("-x", "--exclusive", is_flag=True, help="Beside nobody who shares it, either."),
+    click.option(
+        "--tree", is_flag=True, help="Exclude other tree locks on KEY, above it and below it."
+    ),
+]
+
+
+def locking_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the options that say what is locked; the command gets them as ``what``."""
+
+    @functools.wraps(command)
+    def with_what(
+        keys: tuple[str, ...], limit: int, shared: bool, exclusive: bool, tree: bool, **values: Any
+    ) -> Any:
+        kinds = {
+            "several --key": len(keys) > 1,
+            f"--limit {limit}": limit > 1,
+            "--shared": shared,
+            "--exclusive": exclusive,
+            "--tree": tree,
+        }
+        chosen = [name for name, given in kinds.items() if given]
+        if len(chosen) > 1:
+            raise Misuse(
+                f"{chosen[0]} and {chosen[1]} contradict each other", "they are kinds of locks"
+            )
+        modes = dict(zip(kinds, _MODES, strict=True))
+        mode = modes[chosen[0]] if chosen else Mode.LOCK
+        many = None if mode is Mode.SHARED else limit
+        return command(what=What(keys, mode, many, **_session(values)), **values)
+
+    return _with(_KIND + _SESSION, with_what)
+
+
+# In the order of the kinds above.
+_MODES = (Mode.MULTI, Mode.SEMAPHORE, Mode.SHARED, Mode.EXCLUSIVE, Mode.TREE)
+
+
+def session_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the options of the session alone; the command gets them as ``session``, a dict."""
+
+    @functools.wraps(command)
+    def with_session(**values: Any) -> Any:
+        return command(session=_session(values), **values)
+
+    return _with(_SESSION, with_session)
+
+
+def _session(values: dict[str, Any]) -> dict[str, Any]:
+    """Take the session's options out of all."""
+    names = ("ttl", "lock_delay", "heartbeat", "checks", "service_checks", "meta")
+    found = {name: values.pop(name) for name in names}
+    return {**found, "meta": dict(found["meta"])}
+
+
+def _with(options: list[Any], command: Callable[..., Any]) -> Callable[..., Any]:
+    for option in reversed(options):
+        command = option(command)
+    return command

@@ -1,0 +1,132 @@
+"""Commands whose stdout is data: for people, as JSON, or by a template."""
+
+from __future__ import annotations
+
+import functools
+import os
+import signal
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import click
+
+from consul_lock_cli.base.console import Misuse
+from consul_lock_cli.base.error_table import ExitCode, complaint, failure
+from consul_lock_cli.output import lock_json
+from consul_lock_cli.output.lock_table import wants_color
+from consul_lock_cli.output.template import Template
+from consul_lock_cli.process.signals import die_by
+from consul_lock_cli.settings.context import LenientContext
+
+
+class Output:
+    """How the data is printed."""
+
+    def __init__(self, as_json: bool, template: Template | None, color: bool) -> None:
+        self.as_json = as_json
+        self.template = template
+        self._color = color
+
+    @property
+    def wants_items(self) -> bool:
+        """Not text for people."""
+        return self.as_json or self.template is not None
+
+    def document(self, items: Sequence[Mapping[str, Any]], human: Callable[[], str]) -> None:
+        """All there is to print: one JSON document, a line for each item, or text for people."""
+        if self.as_json:
+            self.text(lock_json.document(items))
+        elif self.template is not None:
+            for item in items:
+                self.text(self.template.line(item))
+        elif text := human():
+            self.text(text)
+
+    def stream(self, item: Mapping[str, Any]) -> None:
+        """One more item of many to come: a JSON object on a line, or as the template says."""
+        self.text(self.template.line(item) if self.template else lock_json.line(item))
+
+    def text(self, text: str) -> None:
+        """Print something, now."""
+        encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
+        click.echo(text.encode(encoding, "backslashreplace").decode(encoding), color=self._color)
+
+
+class DataCommand(click.Command):
+    """With --json, what goes wrong is JSON on stdout, too; stderr and exit code are as always."""
+
+    def make_context(self, info_name: str | None, args: list[str], *rest: Any, **more: Any) -> Any:
+        """Parse the options."""
+        options = args[: args.index("--")] if "--" in args else list(args)
+        try:
+            return super().make_context(info_name, args, *rest, **more)
+        except click.exceptions.Exit:
+            raise  # --help
+        except Exception as error:
+            if "--json" in options:
+                _fail(error)
+            raise
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command.  Whoever reads its output may have enough of it."""
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError:
+            # As any other program would; Python would complain when it flushes.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+            die_by(signal.SIGPIPE)
+        except KeyboardInterrupt:
+            # Click would write an empty line for it, even where nobody types.
+            die_by(signal.SIGINT)
+        except (click.Abort, click.exceptions.Exit):
+            raise  # nothing has gone wrong
+        except Exception as error:
+            if ctx.params.get("as_json"):
+                _fail(error)
+            raise
+
+
+class DiagnosticCommand(DataCommand):
+    """One that is asked what is wrong: bad settings do not keep it from running."""
+
+    context_class = LenientContext
+
+
+def _fail(error: Exception) -> None:
+    if isinstance(error, click.ClickException):
+        code, text = ExitCode.USAGE, error.format_message()
+    else:
+        code, text = failure(error).code, complaint(error)
+    click.echo(lock_json.error(code, text))
+
+
+def data_options(*fields: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Add --json, --format for these fields, and --color; the command gets an ``output``."""
+
+    def decorate(command: Callable[..., Any]) -> Callable[..., Any]:
+        @functools.wraps(command)
+        def with_output(as_json: bool, template: str | None, color: str, **values: Any) -> Any:
+            if as_json and template is not None:
+                raise Misuse("--json and --format contradict each other", "leave one of them out")
+            made = None if template is None else Template(template, fields)
+            return command(output=Output(as_json, made, wants_color(color)), **values)
+
+        as_json = click.option(
+            "--json", "as_json", is_flag=True, help="As JSON; docs/json.md describes it."
+        )
+        form = click.option(
+            "--format",
+            "template",
+            metavar="TEMPLATE",
+            help="A line for each item, as in '{name} {holder.host}'; fields as with --json.",
+        )
+        color = click.option(
+            "--color",
+            type=click.Choice(["auto", "always", "never"]),
+            default="auto",
+            help="Colours: auto is on a terminal, without NO_COLOR and TERM=dumb [auto].",
+        )
+        return as_json(form(color(with_output)))
+
+    return decorate

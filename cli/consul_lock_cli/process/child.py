@@ -1,0 +1,153 @@
+"""The command's process: forked before any thread exists, held back until it is told to go.
+
+A process that has threads cannot fork safely, and the library has threads.  So the fork comes
+first; the child then waits at a pipe for its environment, and if the pipe ends without one
+(we gave up, or were killed) it ends too: the command never runs without the lock.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import json
+import os
+import signal
+from collections.abc import Iterator, Mapping, Sequence
+from typing import NoReturn
+
+from consul_lock_cli.base.error_table import ExitCode
+from consul_lock_cli.process import libc
+from consul_lock_cli.process.guardian import Guardian
+from consul_lock_cli.process.inherited import inherited
+from consul_lock_cli.process.signals import Signals, give_back
+from consul_lock_cli.spec.process import Manner
+
+
+class Child:
+    """A process that will become ``command``, as the leader of a group of its own.
+
+    ``output`` is a file descriptor for its stdout and stderr; None: ours.  ``manner`` says how
+    it is run.  Raises OSError if the system refuses a process or a pipe; then nothing of it
+    is left.
+    """
+
+    def __init__(
+        self,
+        command: Sequence[str],
+        signals: Signals,
+        *,
+        manner: Manner,
+        output: int | None = None,
+    ) -> None:
+        self.guardian: Guardian | None = None
+        us = os.getpid()
+        with _refusal():
+            go_read, self._go = os.pipe()
+            self._report, report_write = os.pipe()
+            self.pid = os.fork()
+        if self.pid == 0:
+            os.close(self._go)
+            os.close(self._report)
+            _become(command, signals, us, go_read, report_write, output, manner)
+        os.close(go_read)
+        os.close(report_write)
+        if not manner.foreground:
+            try:
+                # The child does the same: whoever is first, the group exists from here on.
+                os.setpgid(self.pid, self.pid)
+            except OSError:
+                pass  # it has done so already
+        self._guard(manner)
+
+    def _guard(self, manner: Manner) -> None:
+        if manner.guardian:
+            try:
+                with _refusal():
+                    self.guardian = Guardian(self.pid, manner)
+            except OSError:
+                self.abandon()
+                raise
+
+    def go(self, changes: Mapping[str, str | None]) -> None:
+        """Run the command, with these changes of our environment; None takes a variable out."""
+        try:
+            os.write(self._go, json.dumps(changes).encode())
+        except BrokenPipeError:
+            pass  # it has been killed: its status will say so
+        os.close(self._go)
+        self._go = -1
+
+    def abandon(self) -> None:
+        """Never run the command, if it does not run yet; and see the guardian out."""
+        if self._go >= 0:
+            if self.guardian is not None:
+                self.guardian.dismiss()
+            os.close(self._go)
+            self._go = -1
+            # It has nothing to lose yet, and might be stopped: then it would not see the pipe.
+            os.kill(self.pid, signal.SIGKILL)
+            os.waitpid(self.pid, 0)
+        if self.guardian is not None:
+            self.guardian.reap()
+
+    def failure(self) -> OSError | None:
+        """Why the command could not be run; None if it was.  To be asked when it has ended."""
+        found = os.read(self._report, 16)
+        return OSError(int(found), os.strerror(int(found))) if found else None
+
+
+@contextlib.contextmanager
+def _refusal() -> Iterator[None]:
+    """Say in words what the system refuses; pipes that are open by then end with us."""
+    try:
+        yield
+    except OSError as error:
+        raise OSError(f"cannot start a process: {error.strerror}") from error
+
+
+def _become(
+    command: Sequence[str],
+    signals: Signals,
+    parent: int,
+    go: int,
+    report: int,
+    output: int | None,
+    manner: Manner,
+) -> NoReturn:
+    try:
+        if not manner.foreground:
+            os.setpgid(0, 0)
+        libc.die_with_parent(manner.stop_signal)
+        changes = _wait(go)
+        if changes is None or os.getppid() != parent:
+            os._exit(ExitCode.UNAVAILABLE)  # nobody is there to see it
+        if manner.stdin_null:
+            _read_nothing()
+        if output is not None:
+            os.dup2(output, 1)
+            os.dup2(output, 2)
+        environment = {k: v for k, v in {**inherited(), **changes}.items() if v is not None}
+        # From here on a signal takes effect, one that came while we waited too.
+        give_back(signals)
+        os.execvpe(command[0], tuple(command), environment)
+    except OSError as error:
+        os.write(report, str(error.errno or errno.EIO).encode())
+    except BaseException:  # noqa: BLE001 - a forked child must not unwind into its parent's code
+        os.write(report, str(errno.EINVAL).encode())
+    os._exit(ExitCode.NOT_EXECUTABLE)
+
+
+def _read_nothing() -> None:
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(nothing, 0)
+    # dup2 leaves it as it was if it was 0 already.
+    os.set_inheritable(0, True)
+
+
+def _wait(go: int) -> dict[str, str | None] | None:
+    message = b""
+    while part := os.read(go, 65536):
+        message += part
+    # One that was cut off is no JSON, and raises: neither is taken for an order to run.
+    changes: dict[str, str | None] | None = json.loads(message) if message else None
+    return changes

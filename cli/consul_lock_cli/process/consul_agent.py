@@ -1,0 +1,168 @@
+"""A Consul agent of our own: a real one on loopback, in memory, gone when we are."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import shutil
+import signal
+import socket
+import tempfile
+import time
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from consul_lock_cli.process import libc
+from consul_lock_cli.process.child import Child
+from consul_lock_cli.process.group import Group
+from consul_lock_cli.process.interrupt import Interrupted
+from consul_lock_cli.process.signals import ENDING, Signals
+from consul_lock_cli.spec.process import Manner
+
+# Below the range that the kernel takes for outgoing connections.
+_PORT_LEAST, _PORT_MOST = 10_000, 32_700
+_PORTS = ("http", "server", "serf-lan", "serf-wan")
+
+# Seconds.  It elects itself within 3; a busy machine takes longer.
+_START = 30.0
+# Seconds to end well, before it is killed: its data is in memory, so nothing is lost.
+_STOP = 3.0
+
+
+class AgentFailed(Exception):
+    """The agent did not start; the message has the end of its log."""
+
+
+def find_consul() -> str | None:
+    """The binary: $CONSUL_BIN, on PATH, or where ``scripts/get-consul`` puts it; else None."""
+    asked = os.environ.get("CONSUL_BIN")
+    if asked:
+        if shutil.which(asked) is None:
+            raise AgentFailed(f"CONSUL_BIN={asked} is no program")
+        return asked
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    return shutil.which("consul") or shutil.which(cache / "consul-lock/consul-1.8.7/consul")
+
+
+class Agent:
+    """``with Agent(binary, signals) as agent:`` has a leader at ``agent.address``.
+
+    It ends with the block; if we are killed, its guardian ends it.  Raises `AgentFailed`, and
+    `Interrupted` if a signal asks us to end while it starts.
+    """
+
+    def __init__(self, binary: str, signals: Signals) -> None:
+        self._binary = binary
+        self._signals = signals
+        self._folder = Path(tempfile.mkdtemp(prefix="consul-lock-dev-"))
+        self._log = self._folder / "log"
+        ports = _free_ports(len(_PORTS))
+        self._port = ports[0]
+        self.address = f"http://127.0.0.1:{self._port}"
+        self._command = [
+            binary, "agent", "-dev", "-bind=127.0.0.1", "-client=127.0.0.1", "-node=dev",
+            "-dns-port=-1", "-log-level=warn", f"-data-dir={self._folder / 'data'}",
+            "-hcl=ports { grpc = -1 }", "-hcl=disable_update_check = true",
+            *(f"-{name}-port={port}" for name, port in zip(_PORTS, ports, strict=True)),
+        ]  # fmt: skip
+
+    def __enter__(self) -> Self:
+        try:
+            with self._log.open("wb") as log:
+                self._child = Child(
+                    self._command, self._signals, manner=Manner(), output=log.fileno()
+                )
+        except BaseException:
+            self._tidy_up()
+            raise
+        self._child.go({"CONSUL_HTTP_ADDR": None})
+        try:
+            self._wait_until_ready()
+        except BaseException:
+            self._stop()
+            raise
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._stop()
+
+    def alive(self) -> bool:
+        """Whether it runs.  By its own pid, which is ours until we have asked for its status."""
+        try:
+            return os.waitpid(self._child.pid, os.WNOHANG)[0] == 0
+        except ChildProcessError:
+            return False
+
+    def log(self) -> str:
+        """The end of its log."""
+        return self._log.read_text(errors="replace")[-2000:].rstrip()
+
+    def _wait_until_ready(self) -> None:
+        end = time.monotonic() + _START
+        while not self._ready():
+            if not self.alive() or time.monotonic() > end:
+                raise AgentFailed(f"{self._binary} agent did not start:\n{self.log()}")
+            asked = libc.fetch(ENDING & self._signals.caught, 0.05)
+            if asked is not None:
+                raise Interrupted(asked)
+
+    def _ready(self) -> bool:
+        """It has a leader and has entered itself: without that there are no sessions."""
+        # Dear, and no part of `dev --help`; when it is wanted first, the agent starts anyway.
+        import http.client
+
+        connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=2)
+        try:
+            connection.request("GET", "/v1/catalog/nodes")
+            answer = connection.getresponse()
+            return answer.status == 200 and bool(json.loads(answer.read()))
+        except (OSError, ValueError, http.client.HTTPException):
+            return False
+        finally:
+            connection.close()
+
+    def _stop(self) -> None:
+        end = time.monotonic() + _STOP
+        signum = signal.SIGTERM
+        # The binary may be a script that runs the real one.
+        group = Group(self._child.pid)
+        while self.alive() or not group.empty():
+            group.signal(signum)
+            libc.fetch({signal.SIGCHLD}, 0.05)
+            if time.monotonic() > end:
+                signum = signal.SIGKILL
+            if time.monotonic() > end + _STOP:
+                break  # what is left is out of our reach
+        if self._child.guardian is not None:
+            self._child.guardian.dismiss()
+            self._child.guardian.reap()
+        self._tidy_up()
+
+    def _tidy_up(self) -> None:
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+
+def _free_ports(count: int) -> list[int]:
+    found: list[int] = []
+    while len(found) < count:
+        port = random.randint(_PORT_LEAST, _PORT_MOST)
+        if port not in found and _is_free(port):
+            found.append(port)
+    return found
+
+
+def _is_free(port: int) -> bool:
+    for kind in (socket.SOCK_STREAM, socket.SOCK_DGRAM):
+        with socket.socket(socket.AF_INET, kind) as probe:
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                return False
+    return True

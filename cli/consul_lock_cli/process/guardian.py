@@ -1,0 +1,252 @@
+"""The guardian: a process that stops the command if we are killed and cannot do it ourselves.
+
+It has a pipe to us and waits at its other end.  The pipe ends when we do, however that is.
+Without a goodbye it sends the command the first signal, and SIGKILL when its time is over.
+If we have sent the first signal ourselves, it sees to it that SIGKILL comes in time, whether
+we have ended or hang, such as on a stderr that nobody reads.  If we hang or are stopped before
+that, so that nothing is renewed, it stops the command while nobody else can have the lock.
+
+While it waits it is a shell, guardian.sh, as a Python would take fifteen times the memory;
+when it has to act it runs `guardian_takeover`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import signal
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import NoReturn
+
+from consul_lock_cli.base.clock import now
+from consul_lock_cli.process.group import start_of
+from consul_lock_cli.process.guardian_takeover import GOODBYE, LEASE, SUSPENDED, hundredths
+from consul_lock_cli.spec.process import Manner
+
+SHELL = "/bin/sh"
+
+_SCRIPT = Path(__file__).with_name("guardian.sh")
+
+# Seconds.  It takes a thousandth, unless it is just about to run `guardian_takeover`, or is
+# stopped.
+_LEAVING = 1.0
+
+# Seconds.  A timer makes the shell look at the clock, first when it has surely begun, then so
+# often: for a short grace more often.
+_FIRST_TICK = 2.0
+_TICK_LEAST, _TICK_MOST = 0.1, 1.0
+
+# Seconds.  Leases that differ by less are the same, and so are clocks.
+_SAME, _SAME_CLOCK = 0.05, 1.0
+
+# Images without a shell, or with one that is not for us.
+_NO_SHELL = frozenset({errno.ENOENT, errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.ENOEXEC})
+
+# Of the environment, what a shell and a Python need to start.  Nothing that a shell would read
+# at its start, such as ENV, or take for a function; and no token of Consul.
+_KEPT = frozenset(
+    {
+        "PATH", "PYTHONHOME", "PYTHONPATH", "PYTHONPLATLIBDIR", "PYTHONPYCACHEPREFIX",
+        "PYTHONDONTWRITEBYTECODE", "PYTHONEXECUTABLE", "__PYVENV_LAUNCHER__",
+    }
+)  # fmt: skip
+_KEPT_KINDS = ("LD_", "DYLD_")
+
+
+class Guardian:
+    """Watches over the command whose first process is ``pid``, from now to `dismiss`.
+
+    Raises OSError if the system refuses a process or a pipe.
+    """
+
+    def __init__(self, pid: int, manner: Manner) -> None:
+        tick = min(max(_TICK_LEAST, manner.kill_after / 4), _TICK_MOST)
+        listen, self._pipe = os.pipe()
+        try:
+            self.pid = _start(_facts(pid, manner), listen, tick)
+        except BaseException:
+            os.close(self._pipe)
+            raise
+        finally:
+            os.close(listen)
+        # It may be stopped: what does not fit into the pipe is not said.
+        os.set_blocking(self._pipe, False)
+        self._lease = 0.0
+        self._knows_time = _shells_clock_is_ours()
+        self._planned = False
+
+    def watch(self, act_at: float, kill_at: float) -> None:
+        """Tell it till when the command may run, and when it has to be dead: if it hears no more
+        from us before the first, it stops the command.
+        """
+        # The moments differ a little each time they are reckoned.
+        if self._knows_time and not self._planned and abs(act_at - self._lease) > _SAME:
+            self._lease = act_at
+            self._say(f"{LEASE} {hundredths(act_at)} {hundredths(kill_at)}")
+
+    def suspend(self) -> None:
+        """We are about to stop, as the command has: it can do no harm before we go on."""
+        if not self._planned:
+            self._lease = 0.0
+            self._say(SUSPENDED)
+
+    def expect(self, kill_at: float) -> None:
+        """Tell it that the command has been sent the first signal, and when SIGKILL is due."""
+        self._planned = True
+        self._say(str(hundredths(kill_at)))
+
+    def dismiss(self) -> None:
+        """The command has ended, or will not start: so does the guardian."""
+        self._say(GOODBYE)
+        if self._pipe >= 0:
+            os.close(self._pipe)
+            self._pipe = -1
+
+    def reap(self) -> None:
+        """After `dismiss`: see it out.
+
+        Where nobody reaps orphans, such as in many a container, it would stay a zombie.
+        """
+        end = now() + _LEAVING
+        while self._pipe < 0 and now() < end:
+            try:
+                if os.waitpid(self.pid, os.WNOHANG)[0]:
+                    return
+            except ChildProcessError:
+                return
+            time.sleep(0.001)
+
+    def _say(self, message: str) -> None:
+        """One line, which is written at once or not at all: it is shorter than PIPE_BUF."""
+        if self._pipe >= 0:
+            # If it was killed itself, there is nothing to be done about it.
+            with contextlib.suppress(BrokenPipeError, BlockingIOError):
+                os.write(self._pipe, f"{message}\n".encode())
+
+
+def _shells_clock_is_ours() -> bool:
+    """A container may have an uptime of its own, and not every system tells it."""
+    try:
+        uptime = Path("/proc/uptime").read_text().split()[0]
+    except OSError:
+        return False
+    return abs(float(uptime) - now()) < _SAME_CLOCK
+
+
+def _facts(pid: int, manner: Manner) -> list[str]:
+    """What it has to know, as arguments; `guardian_takeover` and guardian.sh read them."""
+    return [
+        str(pid),
+        "alone" if manner.foreground else "group",
+        start_of(pid) or "-",
+        str(int(manner.stop_signal)),
+        str(hundredths(manner.kill_after)),
+        str(os.getpid()),
+    ]
+
+
+def _start(facts: list[str], listen: int, tick: float) -> int:
+    # A program that Python is a part of may not know where there is one: the shell goes on.
+    python = sys.executable or "python3"
+    programs = [
+        (python, [python, "-P", "-S", "-m", "consul_lock_cli.process.guardian_takeover", *facts])
+    ]
+    # From a zip file no shell can read.
+    if os.access(_SCRIPT, os.R_OK):
+        programs.insert(0, (SHELL, ["sh", str(_SCRIPT), *facts, python]))
+    _keep_to_ourselves()
+    failed, report = os.pipe()
+    try:
+        pid = os.fork()
+        if pid == 0:
+            _become(programs, _environment(os.environ), listen, report, tick)
+    except BaseException:
+        os.close(failed)
+        raise
+    finally:
+        os.close(report)
+    with os.fdopen(failed, "rb") as reading:
+        trouble = reading.read()
+    if trouble:
+        os.waitpid(pid, 0)
+        raise OSError(int(trouble), os.strerror(int(trouble)))
+    return pid
+
+
+def _become(
+    programs: Sequence[tuple[str, list[str]]],
+    environment: Mapping[str, str],
+    listen: int,
+    report: int,
+    tick: float,
+) -> NoReturn:
+    trouble = errno.ENOENT
+    try:
+        # No key at the terminal is meant for it, and no signal for our group.
+        os.setpgid(0, 0)
+        _arrange_descriptors(listen)
+        # The command's shell may have ignored it.
+        signal.signal(signal.SIGALRM, signal.SIG_DFL)
+        signal.setitimer(signal.ITIMER_REAL, _FIRST_TICK, tick)
+        # It also has to hear of the end of its own child.
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, (signal.SIGALRM, signal.SIGCHLD))
+        for program, command in programs:
+            try:
+                os.execve(program, command, environment)
+            except OSError as error:
+                trouble = error.errno or errno.EIO
+                if trouble not in _NO_SHELL:
+                    break
+    except OSError as error:
+        trouble = error.errno or errno.EIO
+    except BaseException:  # noqa: BLE001 - a forked child must not unwind into its parent's code
+        trouble = errno.EINVAL
+    os.write(report, str(trouble).encode())
+    os._exit(1)
+
+
+def _arrange_descriptors(listen: int) -> None:
+    if listen == 0:
+        os.set_inheritable(listen, True)
+    else:
+        os.dup2(listen, 0)
+    # Nobody must wait for the end of our stdout because of it; and what it opens must not become
+    # its own.
+    try:
+        nothing = os.open(os.devnull, os.O_WRONLY)
+    except OSError:
+        for each in (1, 2):
+            with contextlib.suppress(OSError):
+                os.close(each)
+    else:
+        for each in (1, 2):
+            os.dup2(nothing, each)
+
+
+def _keep_to_ourselves() -> None:
+    """No further program gets what we were started with, such as the lock of a flock(1).
+
+    The command has it by now.
+    """
+    try:
+        opened = [int(name) for name in os.listdir("/dev/fd")]  # noqa: PTH208 - names are all
+    except OSError:
+        opened = list(range(256))
+    for descriptor in opened:
+        if descriptor > 2:
+            # The one that listed them is closed already.
+            with contextlib.suppress(OSError):
+                os.set_inheritable(descriptor, False)
+
+
+def _environment(ours: Mapping[str, str]) -> dict[str, str]:
+    kept = {k: v for k, v in ours.items() if k in _KEPT or k.startswith(_KEPT_KINDS)}
+    # Where we come from, which may be no place of Python's own.
+    modules = str(Path(__file__).parents[2])
+    for name, more in (("PYTHONPATH", modules), ("PATH", os.defpath)):
+        kept[name] = os.pathsep.join([*filter(None, [kept.get(name)]), more])
+    return kept

@@ -1,0 +1,190 @@
+"""Getting the lock, or giving up: what `run` says and does until it has it."""
+
+from __future__ import annotations
+
+import shlex
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from consul_lock_cli.base.console import Talk
+from consul_lock_cli.base.durations import show_duration
+from consul_lock_cli.base.error_table import ExitCode, complaint, failure
+from consul_lock_cli.base.names import shown
+from consul_lock_cli.output.holder_text import ahead_of_us, briefly, held_by, shortly
+from consul_lock_cli.run import live_line
+from consul_lock_cli.run.campaign import campaign
+from consul_lock_cli.run.status_file import Report
+from consul_lock_cli.spec.lock import Mode, What, who_holds
+from consul_lock_cli.spec.run import Patience
+from consul_lock_cli.spec.timing import LOCK_DELAY_MOST
+
+if TYPE_CHECKING:
+    from consul_lock import Holder
+    from consul_lock_cli.spec.lock import Lockable
+
+
+# Whoever vanishes leaves a lock that nobody can have for a while; how long, only it could tell.
+_IN_LOCK_DELAY = f"-w 1m waits: a lock-delay is over after {show_duration(LOCK_DELAY_MOST)} at most"
+
+
+# Seconds before Consul is asked again by one who does not wait, after an error of Consul.
+_AGAIN = (0.3, 0.7)
+
+
+class Contest:
+    """One attempt.  Its methods block, so they are called where a signal can end them."""
+
+    def __init__(self, what: What, patience: Patience, talk: Talk, report: Report) -> None:
+        self._what = what
+        self._patience = patience
+        self._talk = talk
+        self._report = report
+        self._started = time.monotonic()
+        self._told: list[str] = []
+
+    @property
+    def waited(self) -> float:
+        """Seconds since it began."""
+        return time.monotonic() - self._started
+
+    def splay(self) -> None:
+        """Sleep first, so that hosts whose clocks agree do not all come at once."""
+        import random
+
+        seconds = random.uniform(0.0, self._patience.splay)
+        self._talk.note(f"sleeping for {show_duration(seconds)}", event="splay")
+        time.sleep(seconds)
+
+    def begin(self) -> None:
+        """The wait begins now."""
+        self._started = time.monotonic()
+
+    def contend(self, lock: Lockable) -> bool:
+        """Whether the lock was had."""
+        self.begin()
+        wait = self._patience.wait
+        if wait == 0:
+            return self._once(lock)
+        if self._talk.verbosity:
+            return self._at_once(lock) or self._telling(lock)
+        if live_line.somebody_looks(self._talk):
+            return self._showing(lock)
+        return self._acquire(lock, wait)
+
+    def _acquire(self, lock: Lockable, wait: float | None) -> bool:
+        if self._what.mode is Mode.LEADER:
+            return campaign(self._what, lock, self._patience, wait, self._talk)
+        return self._what.acquire(lock, wait)
+
+    def _once(self, lock: Lockable) -> bool:
+        """Try once.  As long as Consul fails nobody can say whether it is held, so it is asked
+        again, for --retry-for; a leader has had its time for that."""
+        import random
+
+        from consul_lock import Unavailable
+
+        end = self._started + self._patience.retry_for
+        while True:
+            try:
+                return self._acquire(lock, 0)
+            except Unavailable as error:
+                left = end - time.monotonic()
+                if left <= 0 or self._what.mode is Mode.LEADER:
+                    raise
+                pause = error.retry_after or random.uniform(*_AGAIN)
+            time.sleep(min(left, pause))
+
+    def _at_once(self, lock: Lockable) -> bool:
+        """Try once, and tell who holds it if it is not to be had."""
+        from consul_lock import Unavailable
+
+        try:
+            if self._what.acquire(lock, 0):
+                return True
+            self._tell(who_holds(lock))
+        except Unavailable as error:
+            # One try says nothing yet: the next acquire rides errors out.
+            self._talk.note(f"trying again: {complaint(error)}", event="retrying")
+        return False
+
+    def _tell(self, holders: list[Holder]) -> None:
+        self._told = [holder.session for holder in holders]
+        who = held_by(holders)
+        self._talk.note(f"waiting for {self._what.title}, {who}", event="waiting")
+
+    def _telling(self, lock: Lockable) -> bool:
+        """Wait, and tell whenever others hold it, or nobody does and we must wait all the same."""
+
+        def look() -> Callable[[], None]:
+            holders = who_holds(lock)
+            changed = [holder.session for holder in holders] != self._told
+            return lambda: self._tell(holders) if changed else None
+
+        with live_line.Looking(look):
+            return self._acquire(lock, self._patience.wait)
+
+    def _showing(self, lock: Lockable) -> bool:
+        """Wait, and let a person see for what."""
+        line = live_line.Line()
+
+        def look() -> Callable[[], None]:
+            ahead = ahead_of_us(lock.waiters())
+            place = "" if ahead is None else f"; {ahead} ahead of us" if ahead else "; we are next"
+            holders = who_holds(lock)
+            text = f"{self._what.title}, {briefly(holders)}{place}"
+            # Whoever has typed the command knows what it waits for.
+            short = f"{shortly(holders)}{'' if ahead is None else f' +{ahead}'}"
+            return lambda: line.show(f"consul-lock: waiting for {text}", text, short)
+
+        try:
+            with live_line.Looking(look):
+                return self._acquire(lock, self._patience.wait)
+        finally:
+            line.erase()
+
+    def busy(self, lock: Lockable) -> int:
+        """Say who holds it, and that nothing was started.  Returns the exit code."""
+        from consul_lock import ConsulLockError
+
+        code = self._patience.conflict_code
+        holders: list[Holder] | None
+        try:
+            holders = who_holds(lock)
+            who = held_by(holders)
+        except ConsulLockError:
+            holders, who = None, "held by somebody"
+        self._talk.error(
+            f"{self._what.title} is {who}: not started ({code})",
+            _IN_LOCK_DELAY if holders == [] else self._way_out(),
+            event="skipped",
+            code=code,
+        )
+        self._report.refused(ExitCode.HELD, code)
+        return code
+
+    def _way_out(self) -> str:
+        keys = self._what.keys
+        key = shlex.quote(shown(keys[0])) if len(keys) == 1 else "KEY"
+        frees = show_duration(self._what.frees_after)
+        return (
+            f"-w 10m waits; 'consul-lock holders {key}' shows more; if that host is dead, it frees"
+            f" itself in about {frees}"
+        )
+
+    def unavailable(self, error: BaseException) -> int:
+        """Say that Consul cannot be reached, and nothing was started.  Returns the exit code."""
+        code = self._patience.unavailable_code
+        self._talk.error(
+            f"{self._tried(error)}: not started ({code})", failure(error).hint, code=code
+        )
+        self._talk.trace(error)
+        self._report.refused(ExitCode.UNAVAILABLE, code)
+        return code
+
+    def unlocked(self, error: BaseException) -> None:
+        """Warn that the command runs all the same."""
+        self._talk.warn(f"{self._tried(error)}: running WITHOUT the lock")
+
+    def _tried(self, error: BaseException) -> str:
+        return f"{complaint(error)} (tried for {show_duration(self.waited)})"

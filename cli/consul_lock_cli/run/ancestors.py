@@ -1,0 +1,144 @@
+"""Locks that our own ancestors hold: waiting for one of them would never end.
+
+A command that runs under a lock may call `consul-lock` again.  What its ancestors hold is in
+its environment: a JSON list, as CONSUL_LOCK_KEY names only the nearest lock.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator, Mapping
+from typing import Any, NamedTuple
+
+from consul_lock_cli.base.console import Misuse
+from consul_lock_cli.base.names import shown
+from consul_lock_cli.spec.lock import Mode, What
+
+CHAIN = "CONSUL_LOCK_CHAIN"
+"""The variable with all of them, the nearest last."""
+
+_READ, _WRITE = "read", "write"
+
+
+class Held(NamedTuple):
+    """What one ancestor holds."""
+
+    keys: tuple[str, ...]
+    mode: str = Mode.LOCK
+    limit: int | None = 1
+    session: str = "unknown"
+    host: str = ""
+    pid: int = 0
+    place: str | None = None
+    """Where its cluster keeps it, see `Connection.place`; None: it does not say."""
+
+    def gone(self) -> bool:
+        """Whether it is known to have ended: a daemon keeps the environment of its start."""
+        if self.host != os.uname().nodename or self.pid <= 0:
+            return False
+        try:
+            os.kill(self.pid, 0)
+        except ProcessLookupError:
+            return True
+        except OSError:
+            return False
+        return False
+
+
+def refuse_ours(
+    what: What, wait: float | None, place: str, environ: Mapping[str, str] = os.environ
+) -> None:
+    """Raise `Misuse` if we would wait for what ends only when we end.
+
+    Where others could come in between, as a writer between two readers, it may go well, and
+    is not refused; nor is the same name in another datacenter, namespace or partition.
+    """
+    if wait == 0:
+        return
+    here = [held for held in _ancestors(environ) if held.place in (None, place)]
+    for key, session in _clashes(what, here):
+        raise Misuse(
+            f"{shown(key)} would deadlock with our own ancestor (session {shown(session)}),"
+            " which holds it",
+            "use another --key, or -n to give up at once",
+        )
+
+
+def chain_with(
+    what: What, session: str | None, place: str, environ: Mapping[str, str] = os.environ
+) -> str:
+    """The variable for a command that runs under this lock."""
+    us = (os.uname().nodename, os.getpid())
+    ours = Held(what.keys, what.mode, what.limit, session or "", *us, place)
+    chain = [held for held in _ancestors(environ) if not held.gone()]
+    return json.dumps([held._asdict() for held in [*chain, ours]], separators=(",", ":"))
+
+
+def _ancestors(environ: Mapping[str, str]) -> list[Held]:
+    if CHAIN in environ:
+        return list(_parsed(environ[CHAIN]))
+    if environ.get("CONSUL_LOCK_HELD") != "true" or not environ.get("CONSUL_LOCK_KEY"):
+        return []
+    limit = environ.get("CONSUL_LOCK_LIMIT", "1")
+    return [
+        Held(
+            tuple(environ["CONSUL_LOCK_KEY"].split("\n")),
+            environ.get("CONSUL_LOCK_MODE", Mode.LOCK),
+            int(limit) if limit.isdecimal() else None,
+            environ.get("CONSUL_LOCK_SESSION", "unknown"),
+        )
+    ]
+
+
+def _parsed(text: str) -> Iterator[Held]:
+    """What is in the variable; what is not ours in it is passed over."""
+    try:
+        found = json.loads(text)
+    except (ValueError, RecursionError):
+        return
+    for each in found if isinstance(found, list) else ():
+        fields = each if isinstance(each, dict) else {}
+        keys = fields.get("keys")
+        if isinstance(keys, list) and keys and all(isinstance(key, str) for key in keys):
+            limit, pid, place = (fields.get(name) for name in ("limit", "pid", "place"))
+            yield Held(
+                tuple(keys),
+                str(fields.get("mode")),
+                limit if isinstance(limit, int) else None,
+                str(fields.get("session")),
+                str(fields.get("host")),
+                pid if isinstance(pid, int) and 0 < pid < 2**31 else 0,
+                place if isinstance(place, str) else None,
+            )
+
+
+def _clashes(what: What, ancestors: list[Held]) -> Iterator[tuple[str, str]]:
+    """The keys that we cannot have before an ancestor ends, and its session."""
+    wanted = _claims(what.keys, what.mode)
+    alive = [held for held in ancestors if not held.gone()]
+    for held in alive:
+        for claim, access in _claims(held.keys, held.mode).items():
+            if claim in wanted and _WRITE in (access, wanted[claim]):
+                yield claim[1], held.session
+    if what.mode is Mode.SEMAPHORE:
+        slots = [h for h in alive if h.mode == Mode.SEMAPHORE and h.keys == what.keys]
+        if len(slots) >= (what.limit or 1):
+            yield what.keys[0], slots[-1].session
+
+
+def _claims(keys: tuple[str, ...], mode: str) -> dict[tuple[str, str], str]:
+    """What a lock takes: two that take the same exclude each other, unless both read."""
+    if mode in (Mode.LOCK, Mode.MULTI, Mode.LEADER):
+        return {("lock", key): _WRITE for key in keys}
+    if mode == Mode.SHARED:
+        return {("document", keys[0]): _READ}
+    if mode == Mode.EXCLUSIVE:
+        return {("document", keys[0]): _WRITE}
+    if mode == Mode.TREE:
+        parts = keys[0].split("/")
+        above: dict[tuple[str, str], Any] = {
+            ("document", "/".join(parts[:n])): _READ for n in range(1, len(parts))
+        }
+        return {**above, ("document", keys[0]): _WRITE}
+    return {}

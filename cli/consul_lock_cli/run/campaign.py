@@ -1,0 +1,91 @@
+"""Campaigning for an election: for ever, however long Consul is away, once it has been reached."""
+
+from __future__ import annotations
+
+import threading
+import time
+from typing import TYPE_CHECKING, Any
+
+from consul_lock_cli.base.console import Talk
+from consul_lock_cli.base.error_table import complaint
+from consul_lock_cli.spec.lock import What
+from consul_lock_cli.spec.run import Patience
+
+if TYPE_CHECKING:
+    from consul_lock_cli.spec.lock import Lockable
+
+AGAIN = "CONSULLOCK_AGAIN"
+"""Set for a leader that begins anew: it has reached Consul before."""
+
+FOR_EVER = 1e9
+"""Seconds: how long the library rides errors out for a candidate, which keeps its place in line."""
+
+# Seconds between two looks whether Consul can be reached, until it is; then those of --retry-for.
+_EVERY = 1.0
+
+
+def campaign(
+    what: What, election: Lockable, patience: Patience, wait: float | None, talk: Talk
+) -> bool:
+    """Whether we lead within ``wait`` seconds (None: for ever).
+
+    The first contact has --retry-for, so that a wrong address fails soon: raises `Unavailable`
+    then.  After that Consul may be away for as long as it likes, but for ``wait``; that is told,
+    once when it has been away for --retry-for, and once when it is back.
+    """
+    if not patience.reached:
+        _reach(election, patience.retry_for if wait is None else min(wait, patience.retry_for))
+    over, away = threading.Event(), threading.Event()
+    asked = (election, patience.retry_for, talk, over, away)
+    threading.Thread(target=_look, args=asked, daemon=True).start()
+    try:
+        leads = what.acquire(election, wait)
+    finally:
+        over.set()  # it is not joined, as it may be asking Consul just now
+    if away.is_set():
+        _back(talk, away)
+    return leads
+
+
+def _reach(election: Any, patience: float) -> None:
+    from consul_lock import Unavailable
+
+    end = time.monotonic() + patience
+    while True:
+        try:
+            election.leader()
+            return
+        except Unavailable:
+            left = end - time.monotonic()
+            if left <= 0:
+                raise
+        time.sleep(min(_EVERY, left))
+
+
+def _back(talk: Talk, away: threading.Event) -> None:
+    away.clear()
+    talk.tell("Consul answers again", event="available")
+
+
+def _look(
+    election: Any, retry_for: float, talk: Talk, over: threading.Event, away: threading.Event
+) -> None:
+    """See whether Consul is there, while the main thread waits for the lead."""
+    from consul_lock import ConsulLockError, Unavailable
+
+    since, pause = None, max(_EVERY, retry_for)
+    while not over.wait(pause):
+        try:
+            election.leader()
+        except Unavailable as error:
+            since, pause = since or time.monotonic(), _EVERY
+            long = time.monotonic() - since >= retry_for
+            if long and not away.is_set() and not over.is_set():
+                away.set()
+                talk.warn(f"{complaint(error)}: campaigning goes on", event="unavailable")
+            continue
+        except ConsulLockError:
+            continue  # told by the campaign itself, if it matters
+        if away.is_set() and not over.is_set():
+            _back(talk, away)
+        since, pause = None, max(_EVERY, retry_for)

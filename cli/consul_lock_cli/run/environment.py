@@ -1,0 +1,63 @@
+"""What a command is told of the lock that it runs under."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from consul_lock_cli.output.holder_text import when
+from consul_lock_cli.run.ancestors import CHAIN, chain_with
+from consul_lock_cli.spec.lock import What
+
+if TYPE_CHECKING:
+    from consul_lock_cli.spec.lock import Lockable
+
+# What only a command under a lock is told.
+_OF_A_LOCK = (
+    "CONSUL_LOCK_SESSION", "CONSUL_LOCK_TOKEN", "CONSUL_LOCK_MODE", "CONSUL_LOCK_LIMIT",
+    "CONSUL_LOCK_SLOT_INDEX", "CONSUL_LOCK_ACQUIRED_AT", "CONSUL_LOCK_TTL",
+)  # fmt: skip
+
+
+def locked(
+    what: What, lock: Lockable, slot: int | None, acquired: float, place: str
+) -> dict[str, str | None]:
+    """Changes of the environment; None takes a variable out.
+
+    ``slot`` is the number of a semaphore's slot, ``acquired`` seconds since the epoch,
+    ``place`` that of the connection.
+    """
+    session = lock.session_id
+    return {
+        "CONSUL_LOCK_HELD": "true",
+        "CONSUL_LOCK_KEY": all_keys(what),
+        "CONSUL_LOCK_SESSION": session,
+        "CONSUL_LOCK_TOKEN": str(lock.token),
+        "CONSUL_LOCK_MODE": what.mode,
+        "CONSUL_LOCK_LIMIT": None if what.limit is None else str(what.limit),
+        "CONSUL_LOCK_SLOT_INDEX": None if slot is None else str(slot),
+        "CONSUL_LOCK_ACQUIRED_AT": when(acquired),
+        "CONSUL_LOCK_TTL": f"{what.ttl:g}",
+        CHAIN: chain_with(what, session, place),
+    }
+
+
+def unlocked(what: What) -> Mapping[str, str | None]:
+    """The same for a command that runs though there is no lock to be had."""
+    nothing: dict[str, str | None] = dict.fromkeys(_OF_A_LOCK)
+    return nothing | {"CONSUL_LOCK_HELD": "false", "CONSUL_LOCK_KEY": all_keys(what)}
+
+
+def of_slot(name: str, slot: str, epoch: float | None, attempt: int) -> dict[str, str | None]:
+    """What is told of the slot of a cron job, beside that; ``attempt`` 0: it is not known."""
+    return {
+        "CONSUL_LOCK_CRON_NAME": name,
+        "CONSUL_LOCK_CRON_SLOT": slot,
+        "CONSUL_LOCK_CRON_SLOT_EPOCH": None if epoch is None else f"{epoch:.15g}",
+        "CONSUL_LOCK_CRON_ATTEMPT": str(attempt) if attempt else None,
+    }
+
+
+def all_keys(what: What) -> str:
+    """The names, one a line: they have no control characters."""
+    return "\n".join(what.keys)

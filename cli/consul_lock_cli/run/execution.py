@@ -1,0 +1,181 @@
+"""A command that runs under something held: what `run`, `leader` and `cron run` do alike."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Protocol
+
+import click
+
+from consul_lock_cli.base.console import Talk
+from consul_lock_cli.base.error_table import ExitCode, failure
+from consul_lock_cli.process import signals
+from consul_lock_cli.process.child import Child
+from consul_lock_cli.process.interrupt import Interrupted, OutOfTime, T, interruptible
+from consul_lock_cli.process.outcome import Done, pass_on
+from consul_lock_cli.process.supervisor import Lease, Supervisor
+from consul_lock_cli.run.loss import Loss
+from consul_lock_cli.run.progress import Story
+from consul_lock_cli.run.status_file import Report
+from consul_lock_cli.spec.process import Manner
+
+if TYPE_CHECKING:
+    from consul_lock import Client
+
+GOODBYE = 1.0
+"""Seconds for goodbyes to a Consul that may be out of order: the session ends without us too."""
+
+
+class Execution:
+    """One command and its end.  ``title`` is what is held for it, for people."""
+
+    def __init__(
+        self,
+        title: str,
+        program: str,
+        manner: Manner,
+        talk: Talk,
+        ours: signals.Signals,
+        report: Report,
+    ) -> None:
+        self._title = title
+        self._program = program
+        self._manner = manner
+        self._talk = talk
+        self._ours = ours
+        self._report = report
+        self.asked = False
+        """A signal asked us to end when the command had ended already."""
+
+    def attentively(
+        self, act: Callable[[], T], budget: float | None = None, *, finish: bool = False
+    ) -> T:
+        """Whatever else a signal cuts off, the report is written."""
+        return interruptible(
+            self._ours,
+            act,
+            budget,
+            lambda s: self._report.write_interrupted(s, self._talk),
+            finish=finish,
+        )
+
+    def finish(self, act: Callable[[], object], budget: float) -> bool:
+        """Let go of something.  Whether it came to its end: a signal leaves it time for that, as
+        others would have to wait for what is cut off, and is remembered.
+        """
+        ended = False
+
+        def to_its_end() -> None:
+            nonlocal ended
+            act()
+            ended = True
+
+        try:
+            self.attentively(to_its_end, budget, finish=True)
+        except Interrupted:
+            self.asked = True
+        return ended
+
+    def asked_to_end(self) -> int | None:
+        """A signal that came between what is attentive, where the command does not run yet."""
+        return signals.asked_to_end(self._ours)
+
+    def lost_before(self, loss: Loss) -> Done:
+        """We were stopped for too long: somebody else may have it, so nothing is started."""
+        why, about = loss.cause()
+        self._talk.error(
+            f"LOST {self._title} before the command was started: {why} ({ExitCode.LOST:d})",
+            event="lost",
+            **about,
+        )
+        self._report.know(lost=True)
+        self._report.refused(ExitCode.LOST, ExitCode.LOST)
+        return Done(ExitCode.LOST)
+
+    def run(
+        self,
+        child: Child,
+        lease: Lease,
+        environment: Mapping[str, str | None],
+        loss: Loss | None = None,
+    ) -> Done:
+        """Let the command go, and return when nothing of it is left."""
+        story = Story(self._talk, self._title, self._program, child.pid, self._manner)
+        supervisor = Supervisor(
+            child,
+            lease,
+            self._ours,
+            manner=self._manner,
+            on_lost=lambda grace: story.lost(loss, grace),
+            on_overtime=story.overtime,
+            on_kill=story.killed,
+        )
+        ended = supervisor.run(dict(environment))
+        story.exited(ended.code)
+        self._report.ended(ended)
+        return Done(None, ended)
+
+    def close(self, client: Client) -> None:
+        """All is done; trouble is told, and passed over."""
+        try:
+            self.attentively(client.close, budget=GOODBYE)
+        except (Interrupted, OutOfTime) as error:
+            self.asked = self.asked or isinstance(error, Interrupted)
+        except Exception as error:  # noqa: BLE001 - all is done; the session ends without us too
+            self._talk.note(f"while closing: {error}")
+
+
+class Undertaking(Protocol):
+    """What gets hold of something, runs the command under it, and lets go."""
+
+    @property
+    def asked(self) -> bool:
+        """A signal asked us to end when the command had ended already."""
+
+    def around(self, child: Child | None) -> Done:
+        """How it went.  Raises what fails."""
+
+
+def undertake(
+    command: Sequence[str],
+    manner: Manner,
+    talk: Talk,
+    report: Report,
+    make: Callable[[signals.Signals], Undertaking],
+) -> Done:
+    """How it went; if it raises, the report has been written."""
+    ours = signals.take_over()
+    child = None
+    try:
+        # Before the library is imported, as it starts threads.
+        child = Child(command, ours, manner=manner) if command else None
+        undertaking = make(ours)
+        done = undertaking.around(child)
+        asked = done.ended is not None and done.ended.asked
+        return done._replace(asked=undertaking.asked or asked)
+    except Interrupted as stop:
+        report.write_interrupted(stop.signum, talk)
+        raise
+    except click.UsageError:
+        report.write(ExitCode.USAGE, talk)
+        raise
+    except BaseException as error:
+        report.write(failure(error).code, talk)
+        raise
+    finally:
+        if child is not None:
+            child.abandon()
+
+
+def conclude(done: Done, command: Sequence[str], talk: Talk, report: Report) -> int:
+    """Write the report, and pass on how it ended."""
+    ended = done.ended
+    if done.code is not None or ended is None:
+        code = done.code or 0
+    else:
+        if ended.code < 0 and ended.stopped is None:
+            # We are about to die of the same signal.
+            report.write(128 - ended.code, talk)
+        code = pass_on(ended, command[0], talk)
+    report.write(code, talk)
+    return code

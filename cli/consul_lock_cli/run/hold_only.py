@@ -1,0 +1,57 @@
+"""`run --hold`: hold the lock with no command, until a signal comes."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from typing import TYPE_CHECKING
+
+from consul_lock_cli.base.console import Misuse, Talk
+from consul_lock_cli.base.error_table import ExitCode
+from consul_lock_cli.output.holder_text import when
+from consul_lock_cli.process import signals
+from consul_lock_cli.process.interrupt import Interrupted, interruptible
+from consul_lock_cli.run.environment import all_keys
+from consul_lock_cli.run.loss import Loss
+from consul_lock_cli.spec.lock import What
+
+if TYPE_CHECKING:
+    from consul_lock_cli.spec.lock import Lockable
+
+
+def keep(
+    what: What, lock: Lockable, slot: int | None, loss: Loss, talk: Talk, ours: signals.Signals
+) -> bool:
+    """Tell on stdout what is held, and wait.  Whether it was lost; a signal is no loss.
+
+    Raises `Misuse` if nobody can be told.
+    """
+    acquired = time.time()
+    about = {
+        "v": 1, "event": "acquired", "key": all_keys(what), "keys": list(what.keys),
+        "mode": what.mode, "limit": what.limit, "slot_index": slot,
+        "session": lock.session_id, "token": lock.token,
+        "acquired_at": when(acquired), "acquired_at_epoch": round(acquired, 3), "ttl": what.ttl,
+    }  # fmt: skip
+    try:
+        sys.stdout.write(json.dumps(about) + "\n")
+        sys.stdout.flush()
+    except OSError as error:
+        raise Misuse(
+            f"--hold prints to stdout, which does not take it: {error.strerror}",
+            "leave it open, if to /dev/null",
+        ) from error
+    try:
+        interruptible(ours, lambda: _wait_for_loss(lock))
+    except Interrupted:
+        return False
+    why, about_it = loss.cause()
+    talk.error(f"LOST {what.title}: {why} ({ExitCode.LOST:d})", event="lost", **about_it)
+    return True
+
+
+def _wait_for_loss(lock: Lockable) -> None:
+    # At its deadline it is over, whether the loss has been told or not.
+    while lock.held:
+        lock.lost.wait(lock.remaining())

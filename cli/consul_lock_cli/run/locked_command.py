@@ -1,0 +1,197 @@
+"""Get the lock, run the command under it, let it go: the middle of `run`."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from consul_lock_cli.base.clock import now
+from consul_lock_cli.base.console import Talk
+from consul_lock_cli.base.durations import show_duration
+from consul_lock_cli.base.error_table import ExitCode, complaint, failure
+from consul_lock_cli.options.types import Connection
+from consul_lock_cli.process import signals
+from consul_lock_cli.process.child import Child
+from consul_lock_cli.process.interrupt import Interrupted, OutOfTime
+from consul_lock_cli.process.outcome import Done
+from consul_lock_cli.run.acquire import Contest
+from consul_lock_cli.run.campaign import FOR_EVER
+from consul_lock_cli.run.deadline import LockLease, NoLease
+from consul_lock_cli.run.environment import all_keys, locked, unlocked
+from consul_lock_cli.run.execution import GOODBYE, Execution
+from consul_lock_cli.run.hold_only import keep
+from consul_lock_cli.run.loss import Loss
+from consul_lock_cli.run.status_file import Report
+from consul_lock_cli.spec.lock import Mode, slot_of
+from consul_lock_cli.spec.wanted import Wanted
+
+if TYPE_CHECKING:
+    from consul_lock import Client
+    from consul_lock_cli.spec.lock import Lockable
+
+# Seconds to ask for the number of a slot, however impatient we are: it is one request.
+_NUMBER_LEAST = 3.0
+
+
+class Hold:
+    """One lock around one command; without a command it is just held, until a signal comes."""
+
+    def __init__(
+        self,
+        wanted: Wanted,
+        command: Sequence[str],
+        connection: Connection,
+        talk: Talk,
+        ours: signals.Signals,
+        report: Report,
+    ) -> None:
+        self._what, patience, self._manner = wanted
+        self._patience = patience._replace(retry_for=connection.settings["retry_for"])
+        self._program = command[0] if command else ""
+        self._connection = connection
+        self._talk = talk
+        self._ours = ours
+        self._report = report
+        self._act = Execution(self._what.title, self._program, self._manner, talk, ours, report)
+        self._contest = Contest(self._what, self._patience, talk, report)
+        talk.about["key"] = all_keys(self._what)
+        report.know(key=all_keys(self._what), keys=self._what.keys, mode=self._what.mode)
+
+    @property
+    def asked(self) -> bool:
+        """A signal asked us to end when the command had ended already."""
+        return self._act.asked
+
+    def around(self, child: Child | None) -> Done:
+        """How it went.  Raises what fails."""
+        contest = self._contest
+        if self._patience.splay:
+            self._act.attentively(contest.splay)
+        more = {"retry_for": FOR_EVER} if self._what.mode is Mode.LEADER else {}
+        client = self._connection.client(self._talk, **more)
+        lease = LockLease()
+        try:
+            lock = self._lock(client, lease)
+            from consul_lock import Unavailable
+
+            try:
+                if not self._acquire(lock):
+                    return Done(self._act.attentively(lambda: contest.busy(lock)))
+                slot = self._number(lock)
+            except OutOfTime:
+                return Done(self._act.attentively(lambda: contest.busy(lock)))
+            except Unavailable as error:
+                if child is None or not self._patience.fail_open:
+                    return Done(contest.unavailable(error))
+                contest.unlocked(error)
+                return self._act.run(child, NoLease(), unlocked(self._what))
+            return self._under(lock, slot, lease, child, Loss(client, self._what, lock))
+        finally:
+            self._act.close(client)
+            self._talk.hurried = False
+
+    def _lock(self, client: Client, lease: LockLease) -> Lockable:
+        lock = self._what.make(client, program=self._program, on_lost=lease.wake)
+        lease.watch(lock)
+        return lock
+
+    def _acquire(self, lock: Lockable) -> bool:
+        try:
+            return self._act.attentively(lambda: self._contest.contend(lock))
+        except Interrupted:
+            # It may have come when the lock was ours already.
+            self._release(lock, lost=not lock.held, budget=GOODBYE)
+            raise
+        finally:
+            self._report.know(waited_s=round(self._contest.waited, 3))
+
+    def _number(self, lock: Lockable) -> int | None:
+        """The number of our slot, if there are slots.
+
+        After a crash there may be one to wait for.  Raises `OutOfTime` if that takes too long.
+        """
+        if self._what.mode is not Mode.SEMAPHORE:
+            return None
+        wait = self._patience.wait
+        budget = None if wait is None else max(_NUMBER_LEAST, wait - self._contest.waited)
+        try:
+            return self._act.attentively(lambda: slot_of(lock), budget)
+        except BaseException:
+            self._release(lock, lost=not lock.held, budget=GOODBYE)
+            raise
+
+    # -- under the lock -------------------------------------------------------------------
+
+    def _under(
+        self, lock: Lockable, slot: int | None, lease: LockLease, child: Child | None, loss: Loss
+    ) -> Done:
+        session, token, acquired = lock.session_id, lock.token, time.time()
+        self._talk.hurried = True
+        self._talk.note(
+            f"acquired after {show_duration(self._contest.waited)} session={session} token={token}",
+            event="acquired",
+            session=session,
+            token=token,
+        )
+        stop = self._act.asked_to_end()
+        if stop is not None:
+            # It came between the acquire and here: the command is never started.
+            self._release(lock, lost=False, budget=GOODBYE)
+            raise Interrupted(stop)
+        self._report.know(acquired=True, session=session, token=token)
+        if lease.lost() or not lease.remaining():
+            return self._act.lost_before(loss)
+        if child is None:
+            lost = keep(self._what, lock, slot, loss, self._talk, self._ours)
+            return Done(ExitCode.LOST if self._release(lock, lost) else 0)
+        begun = now()
+        told = locked(self._what, lock, slot, acquired, self._connection.place())
+        done = self._act.run(child, lease, told, loss)
+        ended = done.ended
+        assert ended is not None
+        over = ended.failure is not None or ended.lost or ended.asked or ended.typed
+        late = not over and self._hold_on(lock, begun)
+        lost = self._release(lock, ended.lost or late)
+        if not lost or ended.lost or late or ended.failure is not None:
+            return done
+        self._report.lost()
+        return Done(ExitCode.LOST)
+
+    def _hold_on(self, lock: Lockable, begun: float) -> bool:
+        """Keep the lock for --min-hold.  Whether it was lost then, when all was done."""
+        left = begun + self._patience.min_hold - now()
+        if left <= 0:
+            return False
+        self._talk.note(f"holding on for {show_duration(left)}", event="holding")
+        try:
+            lost = self._act.attentively(lambda: lock.lost.wait(left))
+        except Interrupted:
+            self._release(lock, lost=False, budget=GOODBYE)
+            raise
+        if lost:
+            self._talk.warn(
+                f"{self._what.title} was lost after the command had ended: others may have it"
+                " before --min-hold is over"
+            )
+        return lost
+
+    def _release(self, lock: Lockable, lost: bool, budget: float | None = None) -> bool:
+        """Whether it was lost before it could be released; trouble is told, and passed over."""
+        from consul_lock import ConsulLockError, LockLost, NotHeld
+
+        if lost:
+            return True
+        try:
+            # When its deadline is over, there is nothing to be released any more.
+            if self._act.finish(lock.release, budget or max(GOODBYE, lock.remaining())):
+                self._talk.note("released", event="released")
+            else:
+                self._talk.warn("not released, it frees itself later: a signal cut it off")
+        except (LockLost, NotHeld) as error:
+            code, hint = failure(error)
+            self._talk.error(f"{complaint(error)} ({code:d})", hint, event="lost")
+            return True
+        except (ConsulLockError, OutOfTime) as error:
+            self._talk.warn(f"not released, it frees itself later: {error}")
+        return False

@@ -1,0 +1,63 @@
+"""What is told of a command that runs under a lock, while it does."""
+
+from __future__ import annotations
+
+from consul_lock_cli.base.clock import now
+from consul_lock_cli.base.console import Talk
+from consul_lock_cli.base.durations import show_duration
+from consul_lock_cli.base.error_table import ExitCode
+from consul_lock_cli.base.names import shown
+from consul_lock_cli.run.loss import Loss
+from consul_lock_cli.spec.process import Manner, show_signal
+
+
+class Story:
+    """Of one run of one command, from now on.  ``title`` is what the lock is called."""
+
+    def __init__(self, talk: Talk, title: str, program: str, pid: int, manner: Manner) -> None:
+        self._talk = talk
+        self._title = title
+        self._program = program
+        self._pid = pid
+        self._manner = manner
+        self._begun = now()
+        if talk.json:
+            # Of no use to people, who see what it does.
+            talk.note(f"starting {shown(program)}", event="started", pid=pid)
+
+    def lost(self, loss: Loss | None, grace: float) -> None:
+        """The lock is lost, and SIGKILL comes in ``grace`` seconds, if at all."""
+        assert loss is not None  # without a lock none can be lost
+        # By now the command has been told; when it has to be killed, we must be back.
+        why, about = loss.cause(grace / 2)
+        code = f" ({ExitCode.LOST:d})" if self._manner.on_lost.stops else ""
+        self._talk.error(
+            f"LOST {self._title} after {show_duration(now() - self._begun)}: {why};"
+            f" {self._manner.after_loss(self._pid, grace)}{code}",
+            event="lost",
+            **about,
+        )
+
+    def overtime(self, grace: float) -> None:
+        """It ran for too long, and is being stopped."""
+        most = show_duration(self._manner.max_runtime or 0.0)
+        self._talk.error(
+            f"{shown(self._program)} ran for {most}, which is its --max-runtime;"
+            f" {self._manner.stopping(self._pid, grace)} ({ExitCode.OVERTIME:d})",
+            event="stopping",
+        )
+
+    def killed(self) -> None:
+        """It got SIGKILL."""
+        self._talk.note(f"sent KILL to {self._pid}", event="killed")
+
+    def exited(self, code: int) -> None:
+        """It has ended, with this code or minus the signal that killed it."""
+        after = now() - self._begun
+        how = f"exited {code}" if code >= 0 else f"died of {show_signal(-code)}"
+        self._talk.note(
+            f"command {how} after {show_duration(after)}",
+            event="exited",
+            after_s=round(after, 3),
+            code=code,
+        )

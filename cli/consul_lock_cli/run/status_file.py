@@ -1,0 +1,219 @@
+"""The report: one JSON object at the end, where somebody asked for it.
+
+An exit code alone cannot tell the command's 75 from ours; the report can.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import enum
+import functools
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+from consul_lock_cli.base.console import Misuse, Talk
+from consul_lock_cli.base.error_table import ExitCode
+from consul_lock_cli.options.types import FILE
+from consul_lock_cli.process.outcome import Ended
+
+
+class Kind(enum.StrEnum):
+    """How it ended."""
+
+    EXIT = "exit"
+    """The command ended by itself."""
+    SIGNAL = "signal"
+    """The command died of a signal."""
+    LOST = "lost"
+    """The lock was lost while the command ran."""
+    TIMEOUT = "timeout"
+    """The command ran for longer than --max-runtime."""
+    CONFLICT = "conflict"
+    """Somebody else holds the lock, so the command was not started."""
+    UNAVAILABLE = "unavailable"
+    """Consul could not be reached, so the command was not started."""
+    SKIP = "skip"
+    """The slot of a cron job is not ours, or is not to be run now; the command was not started."""
+    INTERRUPTED = "interrupted"
+    """A signal ended us while no command ran; with --hold, that is how it ends well."""
+    FAILED = "failed"
+    """Something else; the command was not started."""
+
+
+# What a code of ours means if no command has run.
+_OF_CODES = {
+    0: Kind.INTERRUPTED,
+    ExitCode.HELD: Kind.CONFLICT,
+    ExitCode.UNAVAILABLE: Kind.UNAVAILABLE,
+    ExitCode.LOST: Kind.LOST,
+}
+
+
+class Report:
+    """What is known of this run, and where it is to be written in the end, if anywhere."""
+
+    def __init__(self, path: str | None = None, descriptor: int | None = None) -> None:
+        self._path = None if path is None else Path(path)
+        self._descriptor = descriptor
+        self._known: dict[str, Any] = {
+            "v": 1, "acquired": False, "waited_s": None, "exit": None, "exit_code": None,
+            "key": None, "keys": [], "mode": None, "session": None, "token": None,
+            "lost": False,
+        }  # fmt: skip
+
+    def survive(self) -> None:
+        """We are about to become another program, which will report."""
+        if self._descriptor is not None:
+            os.set_inheritable(self._descriptor, True)
+
+    def know(self, **more: Any) -> None:
+        """Remember some of it."""
+        self._known.update(more)
+
+    def ended(self, ended: Ended) -> None:
+        """How the command ended: this is told, whatever our own exit code is."""
+        if ended.failure is not None:
+            return  # it was never run: our own code says why
+        died = ended.code < 0
+        kind = Kind.SIGNAL if died else Kind.EXIT
+        if ended.stopped is not None:
+            kind = Kind(ended.stopped.value)
+        self.know(lost=ended.lost)
+        self._exit(kind, None if died else ended.code, -ended.code if died else None)
+
+    def lost(self) -> None:
+        """When the command had ended, the lock turned out to have been lost before."""
+        self.know(lost=True)
+        self._known["exit"]["kind"] = Kind.LOST
+
+    def refused(self, why: ExitCode, code: int) -> None:
+        """The command was not started; ``code`` is what we exit with."""
+        self._exit(_OF_CODES.get(why, Kind.FAILED), int(code), None)
+
+    def skipped(self, code: int) -> None:
+        """There was no slot for us; ``code`` is what we exit with."""
+        self._exit(Kind.SKIP, int(code), None)
+
+    def write(self, code: int, talk: Talk) -> None:
+        """Write it: we are about to end with ``code``.  Trouble is told, and passed over."""
+        if self._known["exit"] is None:
+            self.know(lost=code == ExitCode.LOST)
+            self._exit(_OF_CODES.get(code, Kind.FAILED), int(code), None)
+        self._finish(code, talk)
+
+    def write_interrupted(self, signum: int, talk: Talk) -> None:
+        """Write it: we are about to die of a signal."""
+        if self._known["exit"] is None:
+            self._exit(Kind.INTERRUPTED, None, signum)
+        self._finish(128 + signum, talk)
+
+    def _exit(self, kind: Kind, code: int | None, signum: int | None) -> None:
+        self.know(exit={"kind": kind, "code": code, "signal": signum})
+
+    def _finish(self, code: int, talk: Talk) -> None:
+        self.know(exit_code=int(code))
+        text = json.dumps(self._known) + "\n"
+        try:
+            if self._descriptor is not None:
+                os.write(self._descriptor, text.encode())
+            if self._path is not None:
+                _put(self._path, text)
+        except OSError as error:
+            talk.warn(f"the status could not be written: {error}")
+
+
+def _put(path: Path, text: str) -> None:
+    """Write a file as a whole, where a link leads to; what is no file is only written to."""
+    stream = _stream(path)
+    if stream is not None:
+        os.write(stream, text.encode())
+    elif path.exists() and not path.is_file():
+        # Whoever reads a pipe is there already: we do not wait for him.
+        device = os.open(path, os.O_WRONLY | os.O_NONBLOCK | os.O_NOCTTY)
+        try:
+            os.write(device, text.encode())
+        finally:
+            os.close(device)
+    else:
+        _replace(_target(path), text)
+
+
+def _stream(path: Path) -> int | None:
+    """Which stream of ours it is, such as /dev/stderr: the command has written there, too."""
+    for descriptor in (1, 2):
+        with contextlib.suppress(OSError):
+            if os.path.samestat(os.fstat(descriptor), path.stat()):
+                return descriptor
+    return None
+
+
+def _target(path: Path) -> Path:
+    return path.resolve() if path.is_symlink() and path.exists() else path
+
+
+def _replace(path: Path, text: str) -> None:
+    """Write a file so that a reader sees the old one or the new one, and never a part."""
+    import tempfile
+
+    descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    try:
+        with os.fdopen(descriptor, "w") as file:
+            file.write(text)
+            # mkstemp lets nobody but us read it; the file is for others, as any that we make.
+            umask = os.umask(0)
+            os.umask(umask)
+            os.fchmod(file.fileno(), 0o666 & ~umask)
+        Path(name).replace(path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            Path(name).unlink()
+        raise
+
+
+def report_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add --status-file and --status-fd; the command gets its `Report` as ``report``."""
+
+    @functools.wraps(command)
+    def with_report(status_file: str | None, status_fd: int | None, **values: Any) -> Any:
+        return command(report=_checked(status_file, status_fd), **values)
+
+    file = click.option(
+        "--status-file",
+        type=FILE,
+        metavar="PATH",
+        help="Write how it ended there, as one JSON object.",
+    )
+    descriptor = click.option(
+        "--status-fd",
+        type=click.IntRange(min=0),
+        metavar="N",
+        help="The same to this file descriptor.",
+    )
+    return file(descriptor(with_report))
+
+
+def _checked(path: str | None, descriptor: int | None) -> Report:
+    """Refuse what could only fail when the command has run already."""
+    if path is not None:
+        file = Path(path)
+        folder = _target(file).parent
+        made = file.is_file() or not file.exists()
+        if made and not (folder.is_dir() and os.access(folder, os.W_OK)):
+            raise Misuse(f"--status-file: no file can be made in '{folder}'")
+        if file.is_dir():
+            raise Misuse(f"--status-file: '{path}' is a folder")
+    if descriptor is not None:
+        try:
+            os.fstat(descriptor)
+        except OSError:
+            raise Misuse(f"--status-fd {descriptor} is not open") from None
+        # Not for the command: whoever reads to its end would wait for the command's children,
+        # too.  The three streams are the command's all the same.
+        if descriptor > 2:
+            os.set_inheritable(descriptor, False)
+    return Report(path, descriptor)

@@ -1,0 +1,232 @@
+"""How settings reach the commands: a group whose commands look up what was not given to them.
+
+A command declares its options and knows nothing of this.  Click asks `lookup_default` for an
+option that is not on the command line, and only then is a file read: `--help` reads none.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+import click
+from click.core import ParameterSource
+
+from consul_lock_cli.base.console import Misuse, Talk
+from consul_lock_cli.settings.catalogue import CONFIG_VARIABLE, SETTINGS, rivals
+from consul_lock_cli.settings.config_file import BadSetting, find_files
+from consul_lock_cli.settings.sources import Found, Origin, Settings, as_boolean
+
+COMPLETION_VARIABLE = "_CONSUL_LOCK_COMPLETE"
+"""What our scripts for shells set; the words of the line are then our arguments."""
+
+_ALIASES = {"list": "ls", "force-release": "break"}
+
+# Where a command may have the names of the locks that it is about.
+_KEYS = ("key", "keys", "name", "names")
+
+
+class TypedOption(click.Option):
+    """One that comes from the command line only: the setting of its name means something else."""
+
+
+def setting_of(param: click.Parameter) -> str | None:
+    """The name of the setting that an option is; None if it comes from the command line only."""
+    if not isinstance(param, click.Option) or isinstance(param, TypedOption):
+        return None
+    names = {option.removeprefix("--") for option in param.opts if option.startswith("--")}
+    return next((name for name in names if name in SETTINGS), None)
+
+
+class SettingsContext(click.Context):
+    """The context of one command."""
+
+    def __init__(self, *args: Any, **more: Any) -> None:
+        super().__init__(*args, **more)
+        self.config_path: str | None = None
+        """The file of --config."""
+        self.looked_up: dict[str, Origin] = {}
+        """Where the settings come from that are neither flags nor defaults, by their names."""
+        self._settings: Settings | None = None
+        self._fault: BadSetting | None = None
+
+    @property
+    def settings(self) -> Settings:
+        """The environment and the files; raises `BadSetting`."""
+        if self._settings is None:
+            named = self.config_path
+            if named is None:
+                named = os.environ.get(CONFIG_VARIABLE)
+            # A shell that completes a line is told nothing.
+            warn = _nobody if self.resilient_parsing else self.ensure_object(Talk).warn
+            files = find_files(named, os.environ, warn, self.refuse_file)
+            self._settings = Settings(os.environ, files)
+        return self._settings
+
+    def refuse_file(self, error: BadSetting) -> None:
+        """What becomes of a file that is wrong."""
+        raise error
+
+    def refuse_value(self, error: BadSetting, param: click.Parameter) -> None:
+        """What becomes of a value that is wrong, and of what a wrong file may have said."""
+        if self.resilient_parsing:
+            return
+        if not param.is_eager:
+            raise error
+        # Older clicks look at eager options before they come to a --help that was given.
+        self._fault = error
+
+    def lookup_default(self, name: str, call: bool = True) -> Any:
+        """What click takes for an option that was not given; nothing for --help."""
+        param = next((param for param in self.command.params if param.name == name), None)
+        setting = setting_of(param) if param and call else None
+        if self._fault is not None and param is not None and call and not param.is_eager:
+            raise self._fault
+        if param is not None and setting is not None:
+            try:
+                value = self._value(param, setting)
+                if value is not None:
+                    return value
+            except BadSetting as error:
+                self.refuse_value(error, param)
+        return super().lookup_default(name) if call else super().lookup_default(name, call=False)
+
+    def find(self, setting: str) -> Found | None:
+        """The strongest source of a setting beside the command line."""
+        return self.settings.find(setting, self._keys())
+
+    def origin(self, setting: str) -> Origin:
+        """Where the value of an option comes from."""
+        for param in self.command.params:
+            if setting_of(param) == setting and self._given(param):
+                return Origin("flag", f"--{setting}")
+        return self.looked_up.get(setting, Origin("default"))
+
+    def _value(self, param: click.Parameter, setting: str) -> Any:
+        given = {setting_of(p) for p in self.command.params if self._given(p)}
+        found = None if given & rivals(setting) else self.find(setting)
+        if found is None:
+            return None
+        variable = SETTINGS[setting].variable or ""
+        # The library reads the variables of Consul itself, and knows best what they mean.
+        ours = found.origin.source != "environment" or variable.startswith("CONSULLOCK_")
+        if ours:
+            checked(self, param, found)
+        self.looked_up[setting] = found.origin
+        return written(param, found) if ours else None
+
+    def _given(self, param: click.Parameter) -> bool:
+        return self.get_parameter_source(param.name or "") is ParameterSource.COMMANDLINE
+
+    def _keys(self) -> Iterator[str]:
+        for name in _KEYS:
+            # What was not given may still be a mark of click's own.
+            value = self.params.get(name)
+            values = value if isinstance(value, tuple) else (value,)
+            yield from (each for each in values if isinstance(each, str))
+
+
+class LenientContext(SettingsContext):
+    """That of a command which tells what is wrong with settings: it goes on without those."""
+
+    def __init__(self, *args: Any, **more: Any) -> None:
+        super().__init__(*args, **more)
+        self._faults: list[str] = []
+        self.unread = False
+        """There is a file, and what it says is not known."""
+
+    @property
+    def fault(self) -> BadSetting | None:
+        """All that is wrong, in one error."""
+        return BadSetting("; ".join(dict.fromkeys(self._faults))) if self._faults else None
+
+    def refuse_file(self, error: BadSetting) -> None:
+        """Go on without it."""
+        self.unread = True
+        self._faults.append(str(error))
+
+    def refuse_value(self, error: BadSetting, param: click.Parameter) -> None:
+        """Leave it at the default."""
+        self._faults.append(str(error))
+
+
+def checked(ctx: click.Context, param: click.Parameter, found: Found) -> Any:
+    """The value as the command gets it; raises `BadSetting` if the option does not take it."""
+    value = written(param, found)
+    try:
+        return param.type_cast_value(ctx, value)
+    except click.UsageError as error:
+        text = error.message.removeprefix(f"{param.opts[-1]}: ")
+        raise BadSetting(f"{found.origin.where}: {text}") from None
+
+
+def written(param: click.Parameter, found: Found) -> Any:
+    """What was found, as it would stand on a command line."""
+    value, where = found.value, found.origin.where
+    if isinstance(param, click.Option) and param.is_flag:
+        return as_boolean(found)
+    if isinstance(value, bool):
+        raise BadSetting(f"{where}: write a value, not true or false")
+    if param.multiple:
+        if found.origin.source == "environment":
+            return tuple(str(value).split())
+        return value if isinstance(value, tuple) else (str(value),)
+    if isinstance(value, tuple):
+        raise BadSetting(f"{where}: write one value, not a list")
+    return str(value)
+
+
+def _nobody(text: str) -> None:
+    pass
+
+
+class Commands(click.Group):
+    """A group whose commands, whoever made them, take settings from everywhere."""
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """The command of that name; some have a second one."""
+        return super().get_command(ctx, _ALIASES.get(cmd_name, cmd_name))
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command.  If its options are wrong, say where the wrong one comes from."""
+        try:
+            return super().invoke(ctx)
+        except click.UsageError as error:
+            if isinstance(error.ctx, SettingsContext):
+                _blame(error, error.ctx)
+            raise
+
+    def main(self, *args: Any, **more: Any) -> Any:
+        """Run the command line, or answer a shell that wants to complete one."""
+        if os.environ.get(COMPLETION_VARIABLE):
+            from consul_lock_cli.completion.answer import answer
+
+            return answer(self, sys.argv[1:])
+        return super().main(*args, **more)
+
+
+def adopt(command: click.Command) -> None:
+    """Let a command take settings from everywhere."""
+    if not issubclass(command.context_class, SettingsContext):
+        command.context_class = SettingsContext
+
+
+def _blame(error: click.UsageError, ctx: SettingsContext) -> None:
+    """A value of a file or a variable that a check of the command refuses is no misuse of it."""
+    message = error.format_message()
+    named = set(re.findall(r"--([a-z][a-z-]*[a-z])", message)) & set(SETTINGS)
+    param = error.param if isinstance(error, click.BadParameter) else None
+    if param is not None:
+        named.add(setting_of(param) or "")
+    guilty = {name: ctx.looked_up[name] for name in named if name in ctx.looked_up}
+    if not guilty:
+        return
+    text = "; ".join(f"--{name} comes from {origin.where}" for name, origin in guilty.items())
+    if any(ctx.origin(name).source == "flag" for name in named if name in SETTINGS):
+        # Both are to blame: what was typed can be typed in another way.
+        hint = getattr(error, "hint", "")
+        raise Misuse(message, f"{hint}; {text}" if hint else text) from error
+    raise BadSetting(f"{message} ({text})") from error

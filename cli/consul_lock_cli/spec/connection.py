@@ -1,0 +1,116 @@
+"""Where Consul is and who we are, from the options of a command to a client of the library."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from consul_lock_cli.base.console import Misuse, Talk
+from consul_lock_cli.settings.sources import Found, Origin, as_boolean, rank
+
+if TYPE_CHECKING:
+    from consul_lock import Client
+
+PARAMETERS = {
+    "http-addr": "address",
+    "token": "token",
+    "token-file": "token_file",
+    "http-auth": "http_auth",
+    "ssl": "ssl",
+    "ssl-verify": "verify",
+    "ca-file": "ca_cert",
+    "ca-path": "ca_path",
+    "client-cert": "client_cert",
+    "client-key": "client_key",
+    "tls-server-name": "tls_server_name",
+    "datacenter": "datacenter",
+    "namespace": "namespace",
+    "partition": "partition",
+    "connect-timeout": "connect_timeout",
+    "request-timeout": "request_timeout",
+    "retry-for": "retry_for",
+}
+"""Settings, and what the library calls them."""
+
+_DEFAULT = Origin("default")
+
+
+@dataclass(frozen=True)
+class Connection:
+    """What the options say; None leaves it to the environment, which the library reads."""
+
+    settings: Mapping[str, Any] = field(repr=False)
+    """By the library's names."""
+    origins: Mapping[str, Origin] = field(default_factory=dict)
+    """Where each setting comes from, by our names; those that are defaults may be missing."""
+
+    def client(self, talk: Talk, **more: Any) -> Client:
+        """A client.  The library is imported here, and not before somebody talks to Consul."""
+        from consul_lock import Client, ConfigError
+
+        talk.listen()
+        address, ssl = self._place()
+        settings = {**self.settings, "address": address, "ssl": ssl, **more}
+        try:
+            return Client(**{k: v for k, v in settings.items() if v is not None})
+        except ConfigError as error:
+            raise ConfigError(self._in_our_words(str(error))) from error
+
+    def _place(self) -> tuple[str | None, bool | None]:
+        """The library's ``address`` and ``ssl``; None leaves that to the environment.
+
+        Whichever of address and ``ssl`` comes from the stronger source decides.  From the same
+        source, TLS is never dropped.  So does the library with its two sources; we have more.
+        """
+        ours = self._found("http-addr", "address", "CONSUL_HTTP_ADDR")
+        ssl = self._found("ssl", "ssl", "CONSUL_HTTP_SSL")
+        if ssl is None or (ssl.origin.source == "environment" and not _of_a_file(ours)):
+            return self.settings.get("address"), None
+        address = ours or Found("", _DEFAULT)
+        scheme, mark, rest = str(address.value).strip().partition("://")
+        stronger = rank(address.origin) < rank(ssl.origin)
+        known = scheme.lower() in ("http", "https", "unix")
+        if mark and (stronger or not known):
+            return str(address.value), None
+        if mark and scheme.lower() == "unix":
+            return str(address.value), as_boolean(ssl)
+        return _joined(address, scheme.lower(), rest if mark else scheme, ssl), None
+
+    def place(self) -> str:
+        """Datacenter, namespace and partition, as far as we were told: elsewhere a name is
+        another lock.  Not the address, as one cluster has many."""
+        names = ("datacenter", "namespace", "partition")
+        variables = {"namespace": "CONSUL_NAMESPACE", "partition": "CONSUL_PARTITION"}
+        told = (self.settings.get(n) or os.environ.get(variables.get(n, "")) or "" for n in names)
+        return "/".join(told)
+
+    def _found(self, setting: str, name: str, variable: str) -> Found | None:
+        value, origin = self.settings.get(name), self.origins.get(setting, _DEFAULT)
+        if value is not None:
+            return Found(value, origin)
+        text = os.environ.get(variable)
+        return Found(text, Origin("environment", variable)) if text else None
+
+    def _in_our_words(self, message: str) -> str:
+        """The library calls a setting by the name of its argument, we by where it comes from."""
+        argument, mark, rest = message.partition(": ")
+        for setting, name in PARAMETERS.items():
+            if mark and name == argument:
+                return f"{self.origins.get(setting, _DEFAULT).where or f'--{setting}'}: {rest}"
+        return message
+
+
+def _of_a_file(found: Found | None) -> bool:
+    return found is not None and found.origin.source.endswith("file")
+
+
+def _joined(address: Found, scheme: str, rest: str, ssl: Found) -> str:
+    secure = as_boolean(ssl)
+    if scheme == "https" and not secure and rank(address.origin) == rank(ssl.origin):
+        if ssl.origin.source == "flag":
+            # Not the address itself: somebody may have put a password into it.
+            raise Misuse("--http-addr says https, and there is --no-ssl", "leave one of them out")
+        secure = True
+    return f"{'https' if secure else 'http'}://{rest}"

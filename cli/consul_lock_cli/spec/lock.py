@@ -1,0 +1,158 @@
+"""What is to be locked, and the object of the library that it stands for."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
+
+from consul_lock_cli.base.console import Misuse
+from consul_lock_cli.base.durations import show_duration
+from consul_lock_cli.base.names import shown
+
+if TYPE_CHECKING:
+    from consul_lock import (
+        Client,
+        Election,
+        Holder,
+        Lock,
+        LossReason,
+        MultiLock,
+        ReadLock,
+        Semaphore,
+        WriteLock,
+    )
+
+    Lockable: TypeAlias = Lock | Semaphore | ReadLock | WriteLock | MultiLock | Election
+
+HEARTBEAT_LEAST, HEARTBEAT_MOST = 0.5, 60.0
+"""Seconds, as the library has it: with less, a process that pauses for a moment loses its locks."""
+
+
+class Mode(enum.StrEnum):
+    """The kinds of locks.  The command finds its own in CONSUL_LOCK_MODE."""
+
+    LOCK = "lock"
+    SEMAPHORE = "semaphore"
+    SHARED = "shared"
+    EXCLUSIVE = "exclusive"
+    MULTI = "multi"
+    TREE = "tree"
+    LEADER = "leader"
+
+
+class What(NamedTuple):
+    """What is to be locked, and what its session is to be.  Times are seconds."""
+
+    keys: tuple[str, ...]
+    mode: Mode = Mode.LOCK
+    limit: int | None = 1
+    """How many may hold it at once; None: as many as come."""
+    ttl: float = 10.0
+    lock_delay: float = 30.0
+    heartbeat: float | None = None
+    checks: tuple[str, ...] = ()
+    service_checks: tuple[str, ...] = ()
+    meta: Mapping[str, str] = {}
+    value: str = ""
+    """What a leader has to say."""
+
+    @property
+    def title(self) -> str:
+        """Its name, for people."""
+        return ", ".join(shown(key) for key in self.keys)
+
+    @property
+    def frees_after(self) -> float:
+        """Seconds after which Consul gives away what a dead host held."""
+        dead = 2 * (self.ttl if self.heartbeat is None else self.heartbeat)
+        return dead + self.lock_delay
+
+    def check(self) -> None:
+        """Raise `Misuse` for what cannot be locked."""
+        if not self.keys:
+            raise Misuse("no --key: which lock?", "consul-lock run --key NAME -- COMMAND")
+        for key in self.keys:
+            if self.keys.count(key) > 1:
+                raise Misuse(f'--key "{shown(key)}" is given twice', "name each lock once")
+            above = next((k for k in self.keys if key.startswith(f"{k}/")), None)
+            if above is not None:
+                raise Misuse(
+                    f'of two keys, "{shown(above)}" is above "{shown(key)}"',
+                    "these locks know nothing of each other: leave one out",
+                )
+        beat = self.heartbeat
+        if beat is not None and not HEARTBEAT_LEAST <= beat <= HEARTBEAT_MOST:
+            raise Misuse(f"--heartbeat {show_duration(beat)} is out of range", "use 500ms to 60s")
+
+    def make(
+        self, client: Client, *, program: str, on_lost: Callable[[LossReason], Any] | None = None
+    ) -> Lockable:
+        """The object to acquire; nothing is sent yet.  Raises `Misuse` for bad settings."""
+        import consul_lock as library
+
+        options = {"client": client, **self.options(program, on_lost)}
+        try:
+            return self._made(library, options)
+        except library.ConfigError as error:
+            # It is about what was typed, as nothing else goes into it.
+            raise Misuse(str(error)) from error
+
+    def options(
+        self, program: str, on_lost: Callable[[LossReason], Any] | None = None
+    ) -> dict[str, Any]:
+        """What the library is to know of the session, and of us."""
+        return {
+            "ttl": self.ttl,
+            "lock_delay": self.lock_delay,
+            "heartbeat": self.heartbeat,
+            "checks": self.checks,
+            "service_checks": self.service_checks,
+            "meta": dict(self.meta) or None,
+            "watch": True,
+            "command": shown(program, 200),
+            "on_lost": on_lost,
+        }
+
+    def _made(self, library: Any, options: dict[str, Any]) -> Lockable:
+        name = self.keys[0]
+        makers: dict[Mode, Callable[[], Lockable]] = {
+            Mode.LOCK: lambda: library.Lock(name, **options),
+            Mode.TREE: lambda: library.Lock(name, tree=True, **options),
+            Mode.SEMAPHORE: lambda: library.Semaphore(name, self.limit, **options),
+            Mode.SHARED: lambda: library.ReadWriteLock(name, **options).read(),
+            Mode.EXCLUSIVE: lambda: library.ReadWriteLock(name, **options).write(),
+            Mode.MULTI: lambda: library.MultiLock(self.keys, **options),
+            Mode.LEADER: lambda: library.Election(name, **options),
+        }
+        return makers[self.mode]()
+
+    def acquire(self, lock: Lockable, timeout: float | None) -> bool:
+        """Whether it was had within so many seconds; None: wait for ever."""
+        if self.mode is not Mode.LEADER:
+            return lock.acquire(timeout=timeout)
+        from consul_lock import LockTimeout
+
+        election: Any = lock
+        try:
+            election.campaign(self.value, timeout)
+        except LockTimeout:
+            return False
+        return True
+
+
+def slot_of(lock: Lockable) -> int:
+    """The number of the slot that we have of a semaphore.  Consul is asked for it."""
+    semaphore: Any = lock
+    (number,) = semaphore.slots()
+    return int(number)
+
+
+def who_holds(lock: Lockable) -> list[Holder]:
+    """Everybody who holds it, or a part of it, by Consul's word."""
+    everybody = getattr(lock, "holders", None)
+    if everybody is None:
+        holder = lock.holder()
+        return [] if holder is None else [holder]
+    found = everybody()
+    return list(found.values()) if isinstance(found, dict) else list(found)

@@ -1,0 +1,37 @@
+"""Whether the times that the user gave leave room to stop the command in time."""
+
+from __future__ import annotations
+
+from consul_lock_cli.base.console import Misuse
+from consul_lock_cli.base.durations import show_duration
+
+TTL_LEAST, TTL_MOST = 10.0, 86400.0
+"""Seconds: what Consul accepts."""
+
+LOCK_DELAY_MOST = 60.0
+"""Seconds: Consul stores a longer one but enforces no more."""
+
+
+def check_timing(ttl: float, lock_delay: float, kill_after: float, *, unsafe: bool = False) -> None:
+    """Raise `Misuse` if a lost lock could be somebody else's before the command is dead.
+
+    Nobody can acquire before the lock-delay is over.  In that time one renewal must be able
+    to fail, and the command be stopped.  Without a lock-delay the TTL takes its place, which
+    covers a lost connection but not an operator who destroys the session.  ``unsafe``: only
+    what Consul would refuse is looked for.
+    """
+    if not TTL_LEAST <= ttl <= TTL_MOST:
+        raise Misuse(f"--ttl {show_duration(ttl)}: Consul takes 10s to 24h")
+    if lock_delay > LOCK_DELAY_MOST:
+        raise Misuse(f"--lock-delay {show_duration(lock_delay)}: Consul enforces at most 60s")
+    span, name = (lock_delay, "--lock-delay") if lock_delay else (ttl, "--ttl")
+    renew = min(ttl / 3, lock_delay / 6) if lock_delay else ttl / 3
+    margin = max(0.2, 0.05 * span)
+    needed = 2 * renew + kill_after + margin
+    if needed > span and not unsafe:
+        raise Misuse(
+            f"--kill-after {show_duration(kill_after)} is too long for {name}"
+            f" {show_duration(span)}: two renewals ({show_duration(2 * renew)}), kill-after and a"
+            f" margin of {show_duration(margin)} take {show_duration(needed)}",
+            f"use a shorter --kill-after, or a longer {name}; --unsafe-timing runs it all the same",
+        )
