@@ -15,6 +15,7 @@ from collections.abc import Callable
 from typing import NamedTuple, TypeVar
 from urllib.parse import urlencode
 
+from consul_lock._drivers.fork import close_after_fork
 from consul_lock._drivers.http_reader import Answer, ClosedBeforeAnswer, CutShort, Reader
 from consul_lock._drivers.resolver import Address
 from consul_lock._protocol.flow import Request
@@ -86,6 +87,7 @@ class Connection:
                 server_hostname=config.tls_server_name or config.host,
                 do_handshake_on_connect=False,
             )
+            close_after_fork(wrapped)
             self._socket = wrapped
             self._whenever(self._readable, lambda _: wrapped.do_handshake(), None)
         except (OSError, ValueError) as error:
@@ -201,6 +203,7 @@ def _connected(config: Config, address: Address, seconds: float) -> socket.socke
     if seconds <= 0:
         raise unreachable(config, TimeoutError())
     found = socket.socket(address.family, socket.SOCK_STREAM)
+    close_after_fork(found)
     try:
         # Here Python's time-out is one by the clock: it goes on with the rest after a signal.
         found.settimeout(seconds)

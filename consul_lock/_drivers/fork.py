@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import socket
 import weakref
 from typing import Protocol
 
@@ -16,6 +17,7 @@ class Forgetful(Protocol):
 
 
 _all: weakref.WeakSet[Forgetful] = weakref.WeakSet()
+_sockets: weakref.WeakSet[socket.socket] = weakref.WeakSet()
 
 
 def forget_after_fork(thing: Forgetful) -> None:
@@ -23,9 +25,21 @@ def forget_after_fork(thing: Forgetful) -> None:
     _all.add(thing)
 
 
+def close_after_fork(found: socket.socket) -> None:
+    """Close the copy of a socket in every child forked from now on; its parent goes on using it."""
+    _sockets.add(found)
+
+
 def _after_fork() -> None:
     # The child would draw the same numbers as its parent.
     random.seed()
+    for found in list(_sockets):
+        # The descriptor alone: nothing is sent on a connection that is the parent's, neither the
+        # end of a TLS session nor that of the stream, and an event loop does not hear of it.
+        descriptor = found.detach()
+        if descriptor >= 0:
+            os.close(descriptor)
+    _sockets.clear()
     for thing in list(_all):
         thing.forked()
 

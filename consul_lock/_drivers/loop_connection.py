@@ -6,6 +6,7 @@ The counterpart of `_connection`, with the same reader and the same errors.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import select
 import socket
 import ssl
@@ -13,6 +14,7 @@ from collections.abc import Callable
 from typing import cast
 
 from consul_lock._drivers.connection import broken, handshake_failed, unreachable
+from consul_lock._drivers.fork import close_after_fork
 from consul_lock._drivers.http_reader import Answer, ClosedBeforeAnswer, Reader
 from consul_lock._drivers.resolver import Address
 from consul_lock.config import Config
@@ -132,6 +134,16 @@ class LoopConnection(asyncio.Protocol):
 
     abort = close
 
+    def forked(self) -> None:
+        """In a forked child, where the socket is closed already: let go of what is left of it.
+
+        So the loop, should it go on, does not take the next socket with that number for this one.
+        It shares its epoll with that of the parent, from which nothing can be taken out by the
+        number of a socket that is closed.
+        """
+        with contextlib.suppress(RuntimeError):  # the loop has ended, or is another thread's
+            self._transport.abort()
+
 
 async def connect(
     config: Config, context: ssl.SSLContext | None, address: Address, seconds: float
@@ -168,6 +180,7 @@ async def _opened(
 
 async def _connected(config: Config, address: Address) -> socket.socket:
     found = socket.socket(address.family, socket.SOCK_STREAM)
+    close_after_fork(found)
     try:
         found.setblocking(False)
         await asyncio.get_running_loop().sock_connect(found, address.place)

@@ -32,7 +32,7 @@ from consul_lock.errors import Unavailable
 # Seconds that closing waits for sockets to be closed, which takes the loop one turn or two.
 _CLOSING = 1.0
 
-# What forked children keep of their parents, untouched.
+# What forked children keep of their parents.
 _parents: list[LoopTransport] = []
 
 
@@ -235,8 +235,11 @@ class LoopTransport:
     # -- the end ------------------------------------------------------------------------------
 
     def forked(self) -> None:
-        """In a forked child: what is open is the parent's, and is left alone."""
-        # Collecting it here would close its sockets in the epoll that we share with the parent.
+        """In a forked child, where the sockets are closed already: begin no more with them."""
+        for connection in self._open:
+            connection.forked()
+        # asyncio warns of transports that are collected before the loop has run once more, which
+        # it does not do here.
         _parents.append(self)
 
     async def close(self) -> None:

@@ -301,12 +301,6 @@ class Transport:
         """Keep no connection from now on: there are no callers any more."""
         self.idle.drop()
 
-    def forked(self) -> None:
-        """In a forked child: close the copies of the parent's sockets, which goes on using its
-        own."""
-        for connection in list(self._open):
-            connection.close()
-
     def close(self) -> None:
         """End every request under way and close all connections."""
         self.closed = True

@@ -424,8 +424,7 @@ class ThreadDriver:
         self._on_fork = forget
 
     def forked(self) -> None:
-        """In the child: the parent's connections are not ours to use."""
-        self._transport.forked()
+        """In the child: the parent's connections are closed here, and not ours to use."""
         self._begin()
         self._on_fork()
 

@@ -18,17 +18,21 @@ import pytest
 from consul_lock import Client, Lock, Session
 from consul_lock.testing import ServedWorld, serve
 from tests.contract.operator import Operator
-from tests.drivers import dropping, forking, interrupted
+from tests.drivers import dropping, forked_sockets, forking, interrupted
+from tests.stage.agent import Agent
 from tests.waiting import eventually
 
 ROOT = Path(__file__).parents[2]
+
+each_api = pytest.mark.parametrize("api", ["threads", "asyncio"])
 
 
 @contextmanager
 def _process(module: Any, *arguments: str, dev: bool = False) -> Iterator[subprocess.Popen[str]]:
     """A process that runs a module, ended in any case."""
+    strict = ["-X", "dev", "-W", "error"] if dev else []
     process = subprocess.Popen(
-        [sys.executable, *(["-X", "dev"] if dev else []), "-m", module.__name__, *arguments],
+        [sys.executable, *strict, "-m", module.__name__, *arguments],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -116,6 +120,29 @@ def test_a_forked_child_drops_the_descriptors_of_its_parent_without_a_word(
         out, err = process.communicate(timeout=60)
     assert err == ""
     assert json.loads(out)["parent"]["held"]
+
+
+def _forks_without_a_trace(*arguments: str) -> None:
+    with _process(forked_sockets, *arguments, dev=True) as process:
+        out, err = process.communicate(timeout=120)
+    assert err == ""
+    assert json.loads(out) == {"left": [], "status": 0, "parent": [[True, True], True]}
+
+
+@each_api
+def test_a_forked_child_closes_its_copies_of_all_sockets(served: ServedWorld, api: str) -> None:
+    """Also of one that is being connected: else the parent could close none while it lives."""
+    _forks_without_a_trace(api, served.address)
+
+
+@each_api
+def test_a_forked_child_says_nothing_on_tls_connections_of_its_parent(
+    consul_binary: Path, api: str
+) -> None:
+    """The end of a TLS session, sent by the child, would end the one of its parent."""
+    with Agent(consul_binary, tls=True) as agent:
+        assert agent.certificates is not None
+        _forks_without_a_trace(api, agent.https_address, str(agent.certificates.ca))
 
 
 def test_clients_that_are_dropped_keep_no_thread(served: ServedWorld, operator: Operator) -> None:
