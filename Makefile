@@ -8,15 +8,16 @@ REAL_CONSUL = CONSUL_BIN="$$(scripts/get-consul || true)"; \
 # The tests mostly wait, for time-outs and expiries: more processes than cores, an agent for each.
 WORKERS ?= 4
 
-.PHONY: help demo test lint man docs clean
+.PHONY: help demo test lint generate man docs clean
 
 help:
-	@echo "make demo    one job runs under a lock while a second one waits, then runs"
-	@echo "make test    everything the project checks: ruff, mypy, all tests (with a real Consul if one can be had)"
-	@echo "make lint    ruff and mypy only"
-	@echo "make man     the man page and the completion of shells, below build/share"
-	@echo "make docs    bring docs/cli.md up to date, after a change to a command"
-	@echo "make clean   remove .venv and everything that was built"
+	@echo "make demo      one job runs under a lock while a second one waits, then runs"
+	@echo "make test      everything the project checks: ruff, mypy, all tests (with a real Consul if one can be had)"
+	@echo "make lint      ruff and mypy only"
+	@echo "make generate  the API for threads from that for asyncio, after a change to consul_lock/_async"
+	@echo "make man       the man page and the completion of shells, below build/share"
+	@echo "make docs      bring docs/cli.md up to date, after a change to a command"
+	@echo "make clean     remove .venv and everything that was built"
 	@echo "All of it needs Python 3.11 or later; say PYTHON=... if that is not python3."
 
 # The stamp is as new as the pyproject.toml it was made from, so installing is done once.
@@ -35,6 +36,9 @@ lint: .venv/installed
 
 test: lint
 	@$(REAL_CONSUL); $(BIN)/pytest -n $(WORKERS) --dist worksteal
+
+generate: .venv/installed
+	@$(BIN)/python -m scripts.unasync
 
 man: .venv/installed
 	@$(BIN)/python -m scripts.manual share build/share

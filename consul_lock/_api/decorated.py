@@ -80,20 +80,23 @@ def finished(result: R, function: Callable[..., Any], where: str) -> R:
 # -- asyncio -------------------------------------------------------------------------------------
 
 
-def awaits(function: Callable[..., Any], where: str, *, lambdas: bool = False) -> None:
-    """Raise `TypeError` for a function that is no coroutine function.
-
-    ``lambdas``: one that makes a coroutine is welcome, as it can be of no other use.
-    """
+def awaits(function: Callable[..., Any], where: str) -> None:
+    """Raise `TypeError` for a function that is no coroutine function."""
     _callable(function, where)
     _no_generator(function, where)
-    if _is(inspect.iscoroutinefunction, function):
-        return
-    if not (lambdas and getattr(function, "__name__", "") == "<lambda>"):
+    if not _is(inspect.iscoroutinefunction, function):
         raise TypeError(
             f"{where}: {_name(function)} is no coroutine function; write async def, or use"
             " consul_lock"
         )
+
+
+def makes_awaitable(function: Callable[..., Any], where: str) -> None:
+    """The same, but a lambda that makes a coroutine is welcome: it can be of no other use."""
+    _callable(function, where)
+    _no_generator(function, where)
+    if getattr(function, "__name__", "") != "<lambda>":
+        awaits(function, where)
 
 
 def awaitable(made: R, function: Callable[..., Any], where: str) -> R:

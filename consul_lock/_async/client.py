@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import asyncio
 import warnings
-import weakref
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
 from consul_lock._api.options import is_python_consul, require, require_address
-from consul_lock._drivers.asyncio import AsyncioDriver
+from consul_lock._async.runtime import DefaultClient, make_driver
 from consul_lock._drivers.identity import identity
-from consul_lock._protocol.client import close as closing
 from consul_lock._protocol.client.client import ClientCore
+from consul_lock._protocol.client.close import close
 from consul_lock._protocol.flow import Job
 from consul_lock.config import Config
-from consul_lock.errors import ConfigError
 
 T = TypeVar("T")
 
@@ -91,7 +88,7 @@ class Client:
 
     def _set_up(self, config: Config) -> None:
         self.config = config
-        self._driver = AsyncioDriver(config)
+        self._driver = make_driver(config)
         self._core = ClientCore(
             self._driver,
             identity(),
@@ -104,7 +101,7 @@ class Client:
         # Not of this object: it is collected when nobody can use it any more.
         driver.holding = lambda: bool(core.holds)
         driver.on_fork(lambda: core.forked(driver, identity()))
-        driver.on_end(lambda: closing.close(core))
+        driver.on_end(lambda: close(core))
 
     async def _run(self, job: Job[T]) -> T:
         return await self._driver.run(job)
@@ -125,8 +122,8 @@ class Client:
         if self._core.keeper is not None:
             warnings.warn(
                 f"{self!r} was dropped without close(): its idle sessions are destroyed now, and"
-                " a lock that is held stays held until its loop ends; close it, or use 'async"
-                " with'",
+                " a lock that is held stays held until its loop ends; close it, or use"
+                " 'async with'",
                 ResourceWarning,
                 stacklevel=2,
                 source=self,
@@ -149,30 +146,10 @@ class Client:
         return f"<{type(self).__module__}.Client {self.config.origin}>"
 
 
-_default_clients: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, Client] = (
-    weakref.WeakKeyDictionary()
-)
-
-
-def default_client() -> Client:
-    """The client of locks that were given none: one for each loop, from the environment."""
-    try:
-        loop = asyncio.get_running_loop()
-    except RuntimeError as error:
-        raise ConfigError(
-            "a lock without client= belongs to the running event loop, and none is running: make"
-            " the lock inside a coroutine, or give it a Client"
-        ) from error
-    # A client knows its loop, which keeps the loop from being collected.
-    for ended in [known for known in _default_clients if known.is_closed()]:
-        del _default_clients[ended]
-    client = _default_clients.get(loop)
-    if client is None or client._core.closed:
-        client = _default_clients[loop] = Client()
-    return client
+_default = DefaultClient(Client)
 
 
 def chosen(client: Client | None) -> Client:
     """The client that was given, or the default one."""
     require("client", client, Client)
-    return default_client() if client is None else client
+    return _default.get() if client is None else client

@@ -8,11 +8,11 @@ from types import TracebackType
 from typing import Any, ParamSpec, TypeVar, Unpack
 
 from consul_lock._api.cron_options import CronOptions, split
-from consul_lock._api.decorated import Kept, awaitable, awaits, decorates
+from consul_lock._api.decorated import Kept, awaitable, awaits, decorates, makes_awaitable
 from consul_lock._api.options import require
 from consul_lock._async.client import Client, chosen
 from consul_lock._async.lock import Lock, check_options
-from consul_lock._async.work import while_held
+from consul_lock._async.runtime import current_owner, run_while_held
 from consul_lock._protocol.cron.claim import Claim
 from consul_lock._protocol.cron.guard import CronCore
 from consul_lock._protocol.cron.run import CronRun
@@ -87,17 +87,18 @@ class CronGuard:
         call ``run.lock.ensure_held()`` often.  In asyncio ``fn`` is awaited as a task, which is
         cancelled when the lock is lost.
         """
-        awaits(fn, "CronGuard.run", lambdas=True)
+        makes_awaitable(fn, "CronGuard.run")
         kept = Kept[R]()
         with kept:
             async with self.claim() as run:
                 if not run:
                     return None
                 work = awaitable(fn(run), fn, "CronGuard.run")
-                lock = run.lock
-                if lock is None:
-                    return kept(await work)
-                return kept(await while_held(lock.lost, work, lock.ensure_held))
+                # -- asyncio only
+                if run.lock is not None:
+                    work = run_while_held(run.lock.lost, work, run.lock.ensure_held)
+                # -- both
+                return kept(await work)
 
     def slot(self, at: float) -> str:
         """The slot of a time (seconds since the epoch), as a claim at that time has it.  No I/O."""
@@ -130,8 +131,8 @@ class Claiming:
     async def __aenter__(self) -> CronRun[Lock]:
         guard, lock = self._guard, self._guard._lock()
         core: Any = None if lock is None else lock._core
-        self._claim, job = guard._core.claim(core, self._at, Lock._me())
-        run: CronRun[Lock] = await guard._client._run(job)
+        self._claim, job = guard._core.claim(core, self._at, current_owner())
+        run = await guard._client._run(job)
         run.lock = lock if run else None
         self._run = run
         return run
@@ -169,7 +170,9 @@ def once_per(
         @functools.wraps(function)
         async def run(*args: P.args, **kwargs: P.kwargs) -> R | None:
             guard = CronGuard(name, client=client, **options)
-            return await guard.run(lambda run: function(*args, **kwargs))
+            return await guard.run(
+                lambda run: awaitable(function(*args, **kwargs), function, where)
+            )
 
         return run
 

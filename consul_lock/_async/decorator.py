@@ -6,7 +6,7 @@ import functools
 from collections.abc import Callable, Coroutine
 from typing import Any, Literal, ParamSpec, TypeVar, Unpack, overload
 
-from consul_lock._api.decorated import Kept, OnBusy, awaits, decorates, waiting
+from consul_lock._api.decorated import Kept, OnBusy, awaitable, awaits, decorates, waiting
 from consul_lock._async.lock import Lock, LockOptions, check_options
 from consul_lock.errors import LockTimeout
 
@@ -70,7 +70,7 @@ def locked(
                 with kept:
                     async with lock(timeout=wait):
                         began = True
-                        return kept(await function(*args, **kwargs))
+                        return kept(await awaitable(function(*args, **kwargs), function, where))
             except LockTimeout:
                 # The function's own time-outs are its caller's business.
                 if began or on_busy != "skip":

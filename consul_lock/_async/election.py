@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncGenerator, Callable, Coroutine
-from types import TracebackType
-from typing import Any, Generic, Self, TypeVar, Unpack
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine
+from typing import Any, Self, TypeVar, Unpack
 
-from consul_lock._api.decorated import awaitable, awaits
+from consul_lock._api.decorated import awaitable, makes_awaitable
 from consul_lock._async.client import Client
-from consul_lock._async.locklike import LockLike, LossOptions
+from consul_lock._async.lockable import LockLike
+from consul_lock._async.runtime import LossOptions, Running, run_while_held
 from consul_lock._async.session import Session
-from consul_lock._async.work import Cancellation, while_held
 from consul_lock._drivers.clock import clock
 from consul_lock._protocol.election.election import ElectionCore
 from consul_lock._protocol.election.observer import Leader
@@ -101,11 +99,13 @@ class Election(LockLike):
         asyncio ``fn`` is awaited as a task, which is cancelled when the lead is lost; it should
         end soon then, as somebody else may lead.
         """
-        awaits(fn, "Election.run", lambdas=True)
+        makes_awaitable(fn, "Election.run")
         while True:
             await self.campaign(value)
             try:
-                result = await self._work(fn)
+                work = awaitable(fn(self), fn, "Election.run")
+                work = self._while_leading(work)  # asyncio only
+                result = await work
             except BaseException as error:
                 await self._client._run(self._core.abandon(self._me(), error))
                 if not self._core.lost_by(error):
@@ -114,6 +114,7 @@ class Election(LockLike):
                 if await self._client._run(self._core.conclude(self._me())):
                     return result
 
+    # -- asyncio only
     def running(self, fn: Callable[[Self], Coroutine[Any, Any, R]], value: str = "") -> Running[R]:
         """`run` beside a block: ``async with election.running(fn) as task:``.
 
@@ -123,60 +124,17 @@ class Election(LockLike):
         `TimeoutError`.  If ``fn`` returns, the lead ends and the block goes on: ``await task`` is
         what it returned.
         """
-        awaits(fn, "Election.running", lambdas=True)
+        makes_awaitable(fn, "Election.running")
         return Running(lambda: self.run(fn, value), self.name)
 
-    async def _work(self, fn: Callable[[Self], Coroutine[Any, Any, R]]) -> R:
-        """Await ``fn`` as a task that is cancelled by a loss, which is raised then."""
+    def _while_leading(self, work: Awaitable[R]) -> Coroutine[Any, Any, R]:
+        """The work, as a task that is cancelled by a loss, which is raised then."""
         hold = self._core.owners.last(self._me())
         assert hold is not None
 
         def raise_loss() -> None:
             raise self._core.lost_error(hold) from None
 
-        work = awaitable(fn(self), fn, "Election.run")
-        return await while_held(self.lost, work, raise_loss)
+        return run_while_held(self.lost, work, raise_loss)
 
-
-class Running(Generic[R]):
-    """What `Election.running` gives: a block with a candidate at work beside it."""
-
-    def __init__(self, run: Callable[[], Coroutine[Any, Any, R]], name: str) -> None:
-        self._run = run
-        self._name = name
-        self._task: asyncio.Task[R] | None = None
-        self._cancellation: Cancellation | None = None
-
-    async def __aenter__(self) -> asyncio.Task[R]:
-        if self._task is not None:
-            raise RuntimeError("a block of Election.running is entered once")
-        self._task = asyncio.create_task(self._run(), name=f"election {self._name}")
-        self._cancellation = Cancellation(self._failed)
-        return self._task
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        task, cancellation = self._task, self._cancellation
-        assert task is not None
-        assert cancellation is not None
-        ours = cancellation.end(error)
-        task.cancel()
-        await asyncio.wait({task})
-        failure = None if task.cancelled() else task.exception()
-        if failure is None:
-            return
-        if error is None or ours:
-            raise failure
-        error.add_note(f"the candidate beside it failed, too: {failure!r}")
-
-    async def _failed(self) -> None:
-        """Return when the candidate has failed, and only then."""
-        task = self._task
-        assert task is not None
-        await asyncio.wait({task})
-        if task.cancelled() or task.exception() is None:
-            await asyncio.Event().wait()
+    # -- both

@@ -7,7 +7,8 @@ from typing import Any, Self, Unpack
 
 from consul_lock._api.options import known, settings
 from consul_lock._async.client import Client
-from consul_lock._async.locklike import LockLike, LossOptions, shared_by
+from consul_lock._async.lockable import LockLike, shared_by
+from consul_lock._async.runtime import LossOptions
 from consul_lock._async.session import Session
 from consul_lock._protocol.holder import About
 from consul_lock._protocol.keys import LockKeys, for_key, for_name
@@ -73,7 +74,7 @@ class Lock(LockLike):
         meta: Mapping[str, str] | None = None,
         command: str | None = None,
         on_lost: Callable[[LossReason], Any] | None = None,
-        cancel_on_loss: bool = False,
+        cancel_on_loss: bool = False,  # asyncio only
     ) -> None:
         self._set_up(
             for_name(name),
@@ -90,7 +91,7 @@ class Lock(LockLike):
             meta=meta,
             command=command,
             on_lost=on_lost,
-            cancel_on_loss=cancel_on_loss,
+            cancel_on_loss=cancel_on_loss,  # asyncio only
         )
 
     @classmethod
@@ -123,6 +124,6 @@ def check_options(name: str, options: Mapping[str, Any]) -> None:
     shared = shared_by(client, session)
     if rest.pop("tree", False):
         path(name)
-    rest.pop("cancel_on_loss", None)
+    rest.pop("cancel_on_loss", None)  # asyncio only
     asked = settings(None if client is None else client._core, shared, **rest)
     About({}, asked.terms, asked.meta, asked.command)

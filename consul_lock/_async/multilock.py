@@ -6,7 +6,8 @@ from collections.abc import Iterable
 from typing import Unpack
 
 from consul_lock._async.client import Client
-from consul_lock._async.locklike import LockLike, LossOptions
+from consul_lock._async.lockable import LockLike
+from consul_lock._async.runtime import LossOptions
 from consul_lock._async.session import Session
 from consul_lock._protocol.holder import Holder
 from consul_lock._protocol.multilock.base import MultiLockCore, for_names

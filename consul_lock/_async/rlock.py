@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Unpack
 
 from consul_lock._async.client import Client
-from consul_lock._async.locklike import LockLike, LossOptions
+from consul_lock._async.lockable import LockLike
+from consul_lock._async.runtime import LossOptions
 from consul_lock._async.session import Session
 from consul_lock._protocol.keys import for_name
 from consul_lock._protocol.lock.rlock import RLockCore

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Unpack
 
 from consul_lock._async.client import Client
-from consul_lock._async.locklike import LockLike, LossOptions, begin
+from consul_lock._async.lockable import LockLike, begin
+from consul_lock._async.runtime import Blocks, LossOptions
 from consul_lock._async.session import Session
 from consul_lock._drivers.clock import clock
 from consul_lock._protocol.flow import Job
@@ -32,11 +33,19 @@ class ReadWriteLock:
         **options: Unpack[LossOptions],
     ) -> None:
         check(name)
-        cancels = options.pop("cancel_on_loss", False)
+        cancels = options.pop("cancel_on_loss", False)  # asyncio only
         client, settings = begin(client, session, **options)
         sides = ReadWriteCore(client._core, name, settings)
-        self._read = ReadLock(client, sides.reader, cancels)
-        self._write = WriteLock(client, sides.writer, cancels)
+        self._read = ReadLock(
+            client,
+            sides.reader,
+            cancels,  # asyncio only
+        )
+        self._write = WriteLock(
+            client,
+            sides.writer,
+            cancels,  # asyncio only
+        )
 
     @property
     def name(self) -> str:
@@ -61,11 +70,18 @@ class SideLock(LockLike):
 
     _core: SideCore
 
-    def __init__(self, client: Client, core: SideCore, cancel_on_loss: bool) -> None:
+    def __init__(
+        self,
+        client: Client,
+        core: SideCore,
+        cancel_on_loss: bool,  # asyncio only
+    ) -> None:
         self._client = client
         self._core = core
+        # -- asyncio only
         if cancel_on_loss:
-            self._blocks = []
+            self._blocks = Blocks()
+        # -- both
 
     async def holders(self) -> list[Holder]:
         """Who holds the read/write lock, whichever side of it, by Consul's word."""

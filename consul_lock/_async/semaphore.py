@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Self, Unpack
 
 from consul_lock._async.client import Client
-from consul_lock._async.locklike import LockLike, LossOptions, Timed
+from consul_lock._async.lockable import LockLike, Timed
+from consul_lock._async.runtime import LossOptions
 from consul_lock._async.session import Session
 from consul_lock._drivers.clock import clock
 from consul_lock._protocol.flow import Job

@@ -1,1 +1,2 @@
-"""The face for threads: the same files, names and words as in the other face."""
+# generated from consul_lock/_async/__init__.py, by scripts/unasync.py; do not edit
+"""The API for threads."""

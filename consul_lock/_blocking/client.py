@@ -1,19 +1,17 @@
+# generated from consul_lock/_async/client.py, by scripts/unasync.py; do not edit
 """The client for threads: connections, sessions, and a default one for locks that have none."""
 
 from __future__ import annotations
 
-import atexit
-import os
-import threading
 import warnings
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
 from consul_lock._api.options import is_python_consul, require, require_address
+from consul_lock._blocking.runtime import DefaultClient, make_driver
 from consul_lock._drivers.identity import identity
-from consul_lock._drivers.threads import ThreadDriver, close_all
-from consul_lock._protocol.client import close as closing
 from consul_lock._protocol.client.client import ClientCore
+from consul_lock._protocol.client.close import close
 from consul_lock._protocol.flow import Job
 from consul_lock.config import Config
 
@@ -91,7 +89,7 @@ class Client:
 
     def _set_up(self, config: Config) -> None:
         self.config = config
-        self._driver = ThreadDriver(config)
+        self._driver = make_driver(config)
         self._core = ClientCore(
             self._driver,
             identity(),
@@ -104,7 +102,7 @@ class Client:
         # Not of this object: it is collected when nobody can use it any more.
         driver.holding = lambda: bool(core.holds)
         driver.on_fork(lambda: core.forked(driver, identity()))
-        driver.on_end(lambda: closing.close(core))
+        driver.on_end(lambda: close(core))
 
     def _run(self, job: Job[T]) -> T:
         return self._driver.run(job)
@@ -125,14 +123,14 @@ class Client:
         if self._core.keeper is not None:
             warnings.warn(
                 f"{self!r} was dropped without close(): its idle sessions are destroyed now, and"
-                " a lock that is held stays held until the program ends; close it, or use 'with'",
+                " a lock that is held stays held until the program ends; close it, or use"
+                " 'with'",
                 ResourceWarning,
                 stacklevel=2,
                 source=self,
             )
         self._core.dropped = True
-        self._core.wake.set()
-        driver.drop()
+        driver.drop(self._core.wake.set)
 
     def __enter__(self) -> Self:
         return self
@@ -149,35 +147,10 @@ class Client:
         return f"<{type(self).__module__}.Client {self.config.origin}>"
 
 
-# Twice: an interrupt that strikes while they are closed ends the first call, which prints it, and
-# the second goes on.  Whoever presses Ctrl-C once more does not want to wait.
-atexit.register(close_all)
-atexit.register(close_all)
-
-
-_default_client: Client | None = None
-_default_mutex = threading.Lock()
-
-
-def default_client() -> Client:
-    """The client of locks that were given none: made from the environment at the first use."""
-    global _default_client
-    with _default_mutex:
-        if _default_client is None or _default_client._core.closed:
-            _default_client = Client()
-        return _default_client
-
-
-def _after_fork() -> None:
-    # Another thread of the parent may have been making it, and is not here to let go.
-    global _default_mutex
-    _default_mutex = threading.Lock()
-
-
-os.register_at_fork(after_in_child=_after_fork)
+_default = DefaultClient(Client)
 
 
 def chosen(client: Client | None) -> Client:
     """The client that was given, or the default one."""
     require("client", client, Client)
-    return default_client() if client is None else client
+    return _default.get() if client is None else client

@@ -1,3 +1,4 @@
+# generated from consul_lock/_async/cron.py, by scripts/unasync.py; do not edit
 """The cron guard for threads.  It decides nothing: a method runs a flow."""
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from consul_lock._api.decorated import Kept, blocks, decorates, finished
 from consul_lock._api.options import require
 from consul_lock._blocking.client import Client, chosen
 from consul_lock._blocking.lock import Lock, check_options
+from consul_lock._blocking.runtime import current_owner
 from consul_lock._protocol.cron.claim import Claim
 from consul_lock._protocol.cron.guard import CronCore
 from consul_lock._protocol.cron.run import CronRun
@@ -88,8 +90,12 @@ class CronGuard:
         """
         blocks(fn, "CronGuard.run")
         kept = Kept[R]()
-        with kept, self.claim() as run:
-            return kept(finished(fn(run), fn, "CronGuard.run")) if run else None
+        with kept:
+            with self.claim() as run:
+                if not run:
+                    return None
+                work = finished(fn(run), fn, "CronGuard.run")
+                return kept(work)
 
     def slot(self, at: float) -> str:
         """The slot of a time (seconds since the epoch), as a claim at that time has it.  No I/O."""
@@ -122,8 +128,8 @@ class Claiming:
     def __enter__(self) -> CronRun[Lock]:
         guard, lock = self._guard, self._guard._lock()
         core: Any = None if lock is None else lock._core
-        self._claim, job = guard._core.claim(core, self._at, Lock._me())
-        run: CronRun[Lock] = guard._client._run(job)
+        self._claim, job = guard._core.claim(core, self._at, current_owner())
+        run = guard._client._run(job)
         run.lock = lock if run else None
         self._run = run
         return run
@@ -153,7 +159,9 @@ def once_per(
     check_options(name, split(options)[1])
     where = f"@once_per({name!r})"
 
-    def decorate(function: Callable[P, R]) -> Callable[P, R | None]:
+    def decorate(
+        function: Callable[P, R],
+    ) -> Callable[P, R | None]:
         blocks(function, where)
 
         @functools.wraps(function)

@@ -1,3 +1,4 @@
+# generated from consul_lock/_async/cron_records.py, by scripts/unasync.py; do not edit
 """The records of cron guards for threads.  It decides nothing: a method runs a flow."""
 
 from __future__ import annotations

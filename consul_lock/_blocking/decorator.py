@@ -1,3 +1,4 @@
+# generated from consul_lock/_async/decorator.py, by scripts/unasync.py; do not edit
 """``@locked("name")``: a function that runs under a lock."""
 
 from __future__ import annotations
@@ -55,7 +56,9 @@ def locked(
     check_options(name, options)
     where = f"@locked({name!r})"
 
-    def decorate(function: Callable[P, R]) -> Callable[P, R | None]:
+    def decorate(
+        function: Callable[P, R],
+    ) -> Callable[P, R | None]:
         blocks(function, where)
 
         @functools.wraps(function)
@@ -63,9 +66,10 @@ def locked(
             lock = Lock(name, **options)
             began, kept = False, Kept[R]()
             try:
-                with kept, lock(timeout=wait):
-                    began = True
-                    return kept(finished(function(*args, **kwargs), function, where))
+                with kept:
+                    with lock(timeout=wait):
+                        began = True
+                        return kept(finished(function(*args, **kwargs), function, where))
             except LockTimeout:
                 # The function's own time-outs are its caller's business.
                 if began or on_busy != "skip":

@@ -1,3 +1,4 @@
+# generated from consul_lock/_async/election.py, by scripts/unasync.py; do not edit
 """The election for threads.  It decides nothing: a method runs a flow."""
 
 from __future__ import annotations
@@ -6,9 +7,9 @@ from collections.abc import Callable, Generator
 from typing import Self, TypeVar, Unpack
 
 from consul_lock._api.decorated import blocks, finished
-from consul_lock._api.options import Options
 from consul_lock._blocking.client import Client
-from consul_lock._blocking.locklike import LockLike, begin
+from consul_lock._blocking.lockable import LockLike
+from consul_lock._blocking.runtime import Options
 from consul_lock._blocking.session import Session
 from consul_lock._drivers.clock import clock
 from consul_lock._protocol.election.election import ElectionCore
@@ -40,7 +41,7 @@ class Election(LockLike):
         **options: Unpack[Options],
     ) -> None:
         options.setdefault("watch", True)
-        self._client, asked = begin(client, session, **options)
+        asked = self._begin(client, session, **options)
         self._core = ElectionCore(self._client._core, for_name(name), asked)
 
     @property
@@ -103,7 +104,8 @@ class Election(LockLike):
         while True:
             self.campaign(value)
             try:
-                result = finished(fn(self), fn, "Election.run")
+                work = finished(fn(self), fn, "Election.run")
+                result = work
             except BaseException as error:
                 self._client._run(self._core.abandon(self._me(), error))
                 if not self._core.lost_by(error):

@@ -1,3 +1,4 @@
+# generated from consul_lock/_async/lock.py, by scripts/unasync.py; do not edit
 """The lock for threads.  It decides nothing: a method runs a flow."""
 
 from __future__ import annotations
@@ -5,9 +6,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Self, Unpack
 
-from consul_lock._api.options import Options, known, settings
+from consul_lock._api.options import known, settings
 from consul_lock._blocking.client import Client
-from consul_lock._blocking.locklike import LockLike, begin, shared_by
+from consul_lock._blocking.lockable import LockLike, shared_by
+from consul_lock._blocking.runtime import Options
 from consul_lock._blocking.session import Session
 from consul_lock._protocol.holder import About
 from consul_lock._protocol.keys import LockKeys, for_key, for_name
@@ -28,8 +30,8 @@ class LockOptions(Options, total=False):
 class Lock(LockLike):
     """A lock with one holder, in the whole datacenter: first come, first served.
 
-    Use it in ``with``; the block never starts without the lock, and leaving it raises
-    `LockLost` if the lock was lost meanwhile.  It is not re-entrant.
+    Use it in ``with``; the block never starts without the lock, and leaving it raises `LockLost` if
+    the lock was lost meanwhile.  It is not re-entrant.
 
     One object may be shared by threads.  `held`, `token`, `lost`, `guard` and so on are about the
     hold of the caller: after a loss it sees that loss until it acquires again, also if another one
@@ -38,8 +40,8 @@ class Lock(LockLike):
 
     ``ttl``, ``lock_delay``, ``checks``, ``service_checks`` and ``heartbeat`` are those of its
     session (see `Session`); ``session`` shares one instead.  ``fair=True`` lines up even when the
-    lock looks free.  ``watch=True`` notices a loss within milliseconds, by a long poll, instead
-    of at the next renewal (3.3 s with the defaults).  ``meta`` and ``command`` are shown to others.
+    lock looks free.  ``watch=True`` notices a loss within milliseconds, by a long poll, instead of
+    at the next renewal (3.3 s with the defaults).  ``meta`` and ``command`` are shown to others.
     ``tree=True`` makes it a lock on a node of a tree: it excludes every tree lock above and below
     it in the path ("user/42" those of "user" and "user/42/cart", not of "user/43"), and what
     `ReadWriteLock` does with its name.  Plain locks with such names are something else.
@@ -105,7 +107,7 @@ class Lock(LockLike):
         tree: bool,
         **options: Any,
     ) -> None:
-        self._client, self._settings = begin(client, session, **options)
+        self._settings = self._begin(client, session, **options)
         core = TreeCore if tree else LockCore
         self._core = core(self._client._core, keys, self._settings)
 

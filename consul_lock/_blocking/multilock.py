@@ -1,3 +1,4 @@
+# generated from consul_lock/_async/multilock.py, by scripts/unasync.py; do not edit
 """Several locks at once, for threads.  It decides nothing: a method runs a flow."""
 
 from __future__ import annotations
@@ -5,9 +6,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Unpack
 
-from consul_lock._api.options import Options
 from consul_lock._blocking.client import Client
-from consul_lock._blocking.locklike import LockLike, begin
+from consul_lock._blocking.lockable import LockLike
+from consul_lock._blocking.runtime import Options
 from consul_lock._blocking.session import Session
 from consul_lock._protocol.holder import Holder
 from consul_lock._protocol.multilock.base import MultiLockCore, for_names
@@ -42,7 +43,7 @@ class MultiLock(LockLike):
         **options: Unpack[Options],
     ) -> None:
         locks = for_names(names)
-        self._client, asked = begin(client, session, **options)
+        asked = self._begin(client, session, **options)
         self._core = MultiLockCore(self._client._core, locks, asked)
 
     @property

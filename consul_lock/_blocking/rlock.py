@@ -1,12 +1,13 @@
+# generated from consul_lock/_async/rlock.py, by scripts/unasync.py; do not edit
 """The re-entrant lock for threads.  It decides nothing: a method runs a flow."""
 
 from __future__ import annotations
 
 from typing import Unpack
 
-from consul_lock._api.options import Options
 from consul_lock._blocking.client import Client
-from consul_lock._blocking.locklike import LockLike, begin
+from consul_lock._blocking.lockable import LockLike
+from consul_lock._blocking.runtime import Options
 from consul_lock._blocking.session import Session
 from consul_lock._protocol.keys import for_name
 from consul_lock._protocol.lock.rlock import RLockCore
@@ -38,7 +39,7 @@ class RLock(LockLike):
         fair: bool = False,
         **options: Unpack[Options],
     ) -> None:
-        self._client, asked = begin(client, session, fair=fair, **options)
+        asked = self._begin(client, session, fair=fair, **options)
         self._core = RLockCore(self._client._core, for_name(name), asked)
 
     @property

@@ -1,12 +1,13 @@
+# generated from consul_lock/_async/rwlock.py, by scripts/unasync.py; do not edit
 """The read/write lock for threads."""
 
 from __future__ import annotations
 
 from typing import Unpack
 
-from consul_lock._api.options import Options
 from consul_lock._blocking.client import Client
-from consul_lock._blocking.locklike import LockLike, begin
+from consul_lock._blocking.lockable import LockLike, begin
+from consul_lock._blocking.runtime import Options
 from consul_lock._blocking.session import Session
 from consul_lock._drivers.clock import clock
 from consul_lock._protocol.flow import Job
@@ -18,8 +19,8 @@ from consul_lock._protocol.weighted.rwlock import ReadWriteCore, SideCore
 class ReadWriteLock:
     """Many readers, or one writer beside nobody: first come, first served.
 
-    ``with rw.read():`` and ``with rw.write():``; both are held like a `Lock`.  A reader that
-    comes after a waiting writer waits behind it, so no writer waits for ever.
+    ``with rw.read():`` and ``with rw.write():``; both are held like a `Lock`.  A reader that comes
+    after a waiting writer waits behind it, so no writer waits for ever.
 
     Options as for `Lock`; they hold for both sides.
     """
@@ -35,7 +36,14 @@ class ReadWriteLock:
         check(name)
         client, settings = begin(client, session, **options)
         sides = ReadWriteCore(client._core, name, settings)
-        self._read, self._write = ReadLock(client, sides.reader), WriteLock(client, sides.writer)
+        self._read = ReadLock(
+            client,
+            sides.reader,
+        )
+        self._write = WriteLock(
+            client,
+            sides.writer,
+        )
 
     @property
     def name(self) -> str:
@@ -54,13 +62,17 @@ class ReadWriteLock:
 class SideLock(LockLike):
     """One side of a read/write lock.
 
-    It may be held by several threads at once, each with a hold of its own; ``held``, ``token``
-    and so on are about that of the calling thread.
+    It may be held by several threads at once, each with a hold of its own; ``held``, ``token`` and
+    so on are about that of the calling thread.
     """
 
     _core: SideCore
 
-    def __init__(self, client: Client, core: SideCore) -> None:
+    def __init__(
+        self,
+        client: Client,
+        core: SideCore,
+    ) -> None:
         self._client = client
         self._core = core
 

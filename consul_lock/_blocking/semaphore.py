@@ -1,12 +1,13 @@
+# generated from consul_lock/_async/semaphore.py, by scripts/unasync.py; do not edit
 """The semaphore for threads."""
 
 from __future__ import annotations
 
 from typing import Self, Unpack
 
-from consul_lock._api.options import Options
 from consul_lock._blocking.client import Client
-from consul_lock._blocking.locklike import LockLike, Timed, begin
+from consul_lock._blocking.lockable import LockLike, Timed
+from consul_lock._blocking.runtime import Options
 from consul_lock._blocking.session import Session
 from consul_lock._drivers.clock import clock
 from consul_lock._protocol.flow import Job
@@ -45,7 +46,7 @@ class Semaphore(LockLike):
         **options: Unpack[Options],
     ) -> None:
         check(name)
-        self._client, settings = begin(client, session, **options)
+        settings = self._begin(client, session, **options)
         self._core = SemaphoreCore(self._client._core, name, limit, settings)
 
     @property

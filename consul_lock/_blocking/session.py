@@ -1,3 +1,4 @@
+# generated from consul_lock/_async/session.py, by scripts/unasync.py; do not edit
 """A session shared on purpose, for threads."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# generated from consul_lock/_async/survey.py, by scripts/unasync.py; do not edit
 """The survey for threads.  It decides nothing: a method runs a flow."""
 
 from __future__ import annotations
@@ -72,7 +73,8 @@ class Survey:
         """
         lookout = self._core.lookout_below(name, timeout)
         while (news := self._client._run(lookout.news())) is not None:
-            yield from news
+            for change in news:
+                yield change
 
     def sessions(self, ids: Iterable[str]) -> dict[str, SessionStatus]:
         """What Consul says of sessions and the health of their nodes, by id; the dead are left out.

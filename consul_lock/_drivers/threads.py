@@ -415,8 +415,10 @@ class ThreadDriver:
         except Exception as error:  # noqa: BLE001 - raised by `close`, when all has ended
             self._failure = error
 
-    def drop(self) -> None:
-        """Nobody can use it any more; what the keeper still has to do needs no idle connections."""
+    def drop(self, tell: Callable[[], None]) -> None:
+        """Nobody can use it any more: ``tell`` the keeper, whose last work needs no idle
+        connections."""
+        tell()
         self._transport.drop()
 
     def on_fork(self, forget: Callable[[], None]) -> None:

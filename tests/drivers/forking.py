@@ -16,7 +16,7 @@ import warnings
 from typing import Any
 
 from consul_lock import Client, ConsulLockError, Lock
-from consul_lock._blocking import client as module
+from consul_lock._blocking.client import _default
 
 NAME = "drivers/fork"
 
@@ -69,23 +69,23 @@ def main(address: str) -> None:
 
 
 def default() -> None:
-    """Fork in the middle of `default_client`, in which another thread is just now."""
+    """Fork while another thread makes the default client."""
     inside, go_on = threading.Event(), threading.Event()
-    make = module.Client
+    make = _default._make
 
     def slowly() -> Client:
         inside.set()
         go_on.wait()
         return make()
 
-    module.Client = slowly  # type: ignore[assignment,misc] # for as long as it takes
-    thread = threading.Thread(target=module.default_client)
+    _default._make = slowly  # for as long as it takes
+    thread = threading.Thread(target=_default.get)
     thread.start()
     inside.wait()
     child = os.fork()
     if child == 0:
-        module.Client = make  # type: ignore[misc] # as it was
-        module.default_client()
+        _default._make = make
+        _default.get()
         os._exit(0)
     ended = [(0, 0)]
     deadline = time.monotonic() + 20

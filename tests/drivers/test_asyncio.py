@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable
 import pytest
 
 from consul_lock import ConfigError, LossReason
-from consul_lock._async import client as default
+from consul_lock._async.client import _default
 from consul_lock.aio import Client, Lock
 from consul_lock.testing import ServedWorld
 from tests.contract.operator import Operator
@@ -250,7 +250,7 @@ def test_clients_of_ended_loops_are_forgotten(
             pass
 
     # Those of other tests, whose loops may go on.
-    before = set(default._default_clients)
+    before = set(_default._clients)
     for _ in range(4):
         asyncio.run(main())
-    assert len(set(default._default_clients) - before) == 1
+    assert len(set(_default._clients) - before) == 1

@@ -1,21 +1,20 @@
+# generated from consul_lock/_async/lockable.py, by scripts/unasync.py; do not edit
 """What everything that can be held offers.  A method runs a flow, and decides nothing."""
 
 from __future__ import annotations
 
-import asyncio
-import weakref
+import threading
 from collections.abc import Iterable
 from types import TracebackType
-from typing import Any, Generic, NamedTuple, Self, TypeVar
+from typing import Any, Generic, Self, TypeVar
 
-from consul_lock._api.options import LockFace, Options, require, settings
-from consul_lock._async.client import Client, chosen
-from consul_lock._async.session import Session
-from consul_lock._async.work import Cancellation
+from consul_lock._api.options import LockFace, require, settings
+from consul_lock._blocking.client import Client, chosen
+from consul_lock._blocking.runtime import current_owner
+from consul_lock._blocking.session import Session
 from consul_lock._drivers.clock import clock
 from consul_lock._protocol.client.shared_session import SharedSession
 from consul_lock._protocol.consul.models import Pair
-from consul_lock._protocol.hold.hold import Hold
 from consul_lock._protocol.holder import Holder
 from consul_lock._protocol.primitive.guard import Op
 from consul_lock._protocol.primitive.primitive import Settings
@@ -39,56 +38,30 @@ def shared_by(client: Client | None, session: Session | None) -> SharedSession |
     return None if session is None else session._core
 
 
-class LossOptions(Options, total=False):
-    """What everything that can be held has in common in asyncio, by keyword."""
-
-    cancel_on_loss: bool
-
-
-class Block(NamedTuple):
-    """An ``async with`` block that is cancelled when its hold is lost."""
-
-    owner: Any
-    hold: Hold
-    cancellation: Cancellation
-
-
 class LockLike(LockFace):
     """Something that is acquired, held and released: see `Lock`."""
 
     _client: Client
-    _blocks: list[Block] | None = None
-    """Blocks that were entered and not left; None: blocks are not cancelled."""
+
+    _me = staticmethod(current_owner)
 
     def _begin(
         self,
         client: Client | None,
         session: Session | None,
-        *,
-        cancel_on_loss: bool = False,
         **options: Any,
     ) -> Settings:
         """Set up what all kinds have, and return checked settings."""
         self._client, asked = begin(client, session, **options)
-        if cancel_on_loss:
-            self._blocks = []
         return asked
 
-    @staticmethod
-    def _me() -> Any:
-        try:
-            task = asyncio.current_task()
-        except RuntimeError:
-            return None  # asked from outside the loop
-        return None if task is None else weakref.ref(task)
-
     @property
-    def lost(self) -> asyncio.Event:
-        """Set when the present, or last, hold was lost; ``await lost.wait()`` waits for it."""
-        lost: asyncio.Event = self._core.lost(self._me())  # type: ignore[assignment] # made by our driver
+    def lost(self) -> threading.Event:
+        """Set when the present, or last, hold was lost; ``lost.wait(timeout)`` waits for it."""
+        lost: threading.Event = self._core.lost(self._me())  # type: ignore[assignment] # made by our driver
         return lost
 
-    async def acquire(self, blocking: bool = True, timeout: float | None = None) -> bool:
+    def acquire(self, blocking: bool = True, timeout: float | None = None) -> bool:
         """Acquire it; False if it was not to be had within ``timeout`` seconds.
 
         None and -1 wait for ever, 0 and ``blocking=False`` try once.  If Consul does not answer it
@@ -96,77 +69,55 @@ class LockLike(LockFace):
         Raises `AlreadyHeld` rather than wait for oneself without a timeout; `Conflict` if the key
         is used for something else; `Unavailable` if Consul fails for longer than ``retry_for``
         before it is in the queue, or when its time is over; `Refused`; `PermissionDenied`.
-        Whatever is raised, a cancelled task included, nothing of it is left behind in Consul.
+        Whatever is raised, Ctrl-C included, nothing of it is left behind in Consul.
         """
-        return await self._client._run(self._core.acquire(blocking, timeout, self._me()))
+        return self._client._run(self._core.acquire(blocking, timeout, self._me()))
 
-    async def release(self) -> None:
+    def release(self) -> None:
         """Release it, to the next in line if there is one: the hold of the caller, or else the
         oldest one of this object.
 
         Raises `NotHeld`, `LockLost` if it was lost before, `Unavailable` if Consul cannot be
         reached: then it frees itself after twice the TTL and the lock-delay.
         """
-        await self._client._run(self._core.release(self._me()))
+        self._client._run(self._core.release(self._me()))
 
-    async def locked(self) -> bool:
+    def locked(self) -> bool:
         """Whether anybody holds it, by Consul's word."""
-        return await self.holder() is not None
+        return self.holder() is not None
 
-    async def holder(self) -> Holder | None:
+    def holder(self) -> Holder | None:
         """Who holds it, by Consul's word; None: nobody."""
-        return await self._client._run(self._core.holder())
+        return self._client._run(self._core.holder())
 
-    async def waiters(self) -> list[Holder]:
+    def waiters(self) -> list[Holder]:
         """Who waits for it, in order.  Clients of `consul lock` wait in no line."""
-        return await self._client._run(self._core.waiters())
+        return self._client._run(self._core.waiters())
 
-    async def guard(self, operations: Iterable[Op]) -> list[Pair]:
+    def guard(self, operations: Iterable[Op]) -> list[Pair]:
         """Carry out operations on keys, all or none, and none without the lock.
 
         One transaction that Consul refuses if our session does not hold the lock: a write that
         cannot happen late.  Returns the keys that were written or read.  Raises `LockLost`,
         `NotHeld`, `Conflict` if an operation was refused.
         """
-        return await self._client._run(self._core.guard(operations, clock(), self._me()))
+        return self._client._run(self._core.guard(operations, clock(), self._me()))
 
     def __call__(self, timeout: float | None = None) -> Timed[Self]:
-        """For ``async with lock(timeout=5):``, which raises `LockTimeout` after that."""
+        """For ``with lock(timeout=5):``, which raises `LockTimeout` after that."""
         return Timed(self, timeout)
 
-    async def __aenter__(self) -> Self:
-        await self._enter(None)
+    def __enter__(self) -> Self:
+        self._client._run(self._core.enter(None, self._me()))
         return self
 
-    async def _enter(self, timeout: float | None, n: int = 1) -> None:
-        me = self._me()
-        await self._client._run(self._core.enter(timeout, me, n))
-        hold = self._core.owners.own(me)
-        if self._blocks is not None and hold is not None:
-            lost: Any = hold.lost
-            self._blocks.append(Block(me, hold, Cancellation(lost.wait)))
-
-    async def __aexit__(
+    def __exit__(
         self,
         kind: type[BaseException] | None,
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        me = self._me()
-        lost = self._cancelled(me, error)
-        await self._client._run(self._core.leave(me, error))
-        if lost is not None:
-            raise self._core.lost_error(lost) from error
-
-    def _cancelled(self, me: Any, error: BaseException | None) -> Hold | None:
-        """What was lost, if that has ended the block: end the watch over it."""
-        if not self._blocks:
-            return None
-        # One that ends elsewhere than it began is the oldest, as for its hold.
-        mine = [block for block in self._blocks if block.owner == me]
-        block = mine[-1] if mine else self._blocks[0]
-        self._blocks.remove(block)
-        return block.hold if block.cancellation.end(error) else None
+        self._client._run(self._core.leave(self._me(), error))
 
 
 class Timed(Generic[L]):
@@ -177,14 +128,15 @@ class Timed(Generic[L]):
         self._timeout = timeout
         self._n = n
 
-    async def __aenter__(self) -> L:
-        await self._lock._enter(self._timeout, self._n)
-        return self._lock
+    def __enter__(self) -> L:
+        lock = self._lock
+        lock._client._run(lock._core.enter(self._timeout, lock._me(), self._n))
+        return lock
 
-    async def __aexit__(
+    def __exit__(
         self,
         kind: type[BaseException] | None,
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        await self._lock.__aexit__(kind, error, traceback)
+        self._lock.__exit__(kind, error, traceback)

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import threading
-import weakref
+import asyncio
 from collections.abc import Iterable
 from types import TracebackType
 from typing import Any, Generic, Self, TypeVar
 
 from consul_lock._api.options import LockFace, require, settings
-from consul_lock._blocking.client import Client, chosen
-from consul_lock._blocking.session import Session
+from consul_lock._async.client import Client, chosen
+from consul_lock._async.runtime import Blocks, current_owner
+from consul_lock._async.session import Session
 from consul_lock._drivers.clock import clock
 from consul_lock._protocol.client.shared_session import SharedSession
 from consul_lock._protocol.consul.models import Pair
@@ -41,18 +41,36 @@ class LockLike(LockFace):
     """Something that is acquired, held and released: see `Lock`."""
 
     _client: Client
+    # -- asyncio only
+    _blocks: Blocks | None = None
+    """Blocks that were entered and not left; None: blocks are not cancelled."""
+    # -- both
 
-    @staticmethod
-    def _me() -> Any:
-        return weakref.ref(threading.current_thread())
+    _me = staticmethod(current_owner)
+
+    def _begin(
+        self,
+        client: Client | None,
+        session: Session | None,
+        *,  # asyncio only
+        cancel_on_loss: bool = False,  # asyncio only
+        **options: Any,
+    ) -> Settings:
+        """Set up what all kinds have, and return checked settings."""
+        self._client, asked = begin(client, session, **options)
+        # -- asyncio only
+        if cancel_on_loss:
+            self._blocks = Blocks()
+        # -- both
+        return asked
 
     @property
-    def lost(self) -> threading.Event:
-        """Set when the present, or last, hold was lost; ``lost.wait(timeout)`` waits for it."""
-        lost: threading.Event = self._core.lost(self._me())  # type: ignore[assignment] # made by our driver
+    def lost(self) -> asyncio.Event:
+        """Set when the present, or last, hold was lost; ``await lost.wait()`` waits for it."""
+        lost: asyncio.Event = self._core.lost(self._me())  # type: ignore[assignment] # made by our driver
         return lost
 
-    def acquire(self, blocking: bool = True, timeout: float | None = None) -> bool:
+    async def acquire(self, blocking: bool = True, timeout: float | None = None) -> bool:
         """Acquire it; False if it was not to be had within ``timeout`` seconds.
 
         None and -1 wait for ever, 0 and ``blocking=False`` try once.  If Consul does not answer it
@@ -60,56 +78,66 @@ class LockLike(LockFace):
         Raises `AlreadyHeld` rather than wait for oneself without a timeout; `Conflict` if the key
         is used for something else; `Unavailable` if Consul fails for longer than ``retry_for``
         before it is in the queue, or when its time is over; `Refused`; `PermissionDenied`.
-        Whatever is raised, Ctrl-C included, nothing of it is left behind in Consul.
+        Whatever is raised, a cancelled task included, nothing of it is left behind in Consul.
         """
-        return self._client._run(self._core.acquire(blocking, timeout, self._me()))
+        return await self._client._run(self._core.acquire(blocking, timeout, self._me()))
 
-    def release(self) -> None:
+    async def release(self) -> None:
         """Release it, to the next in line if there is one: the hold of the caller, or else the
         oldest one of this object.
 
         Raises `NotHeld`, `LockLost` if it was lost before, `Unavailable` if Consul cannot be
         reached: then it frees itself after twice the TTL and the lock-delay.
         """
-        self._client._run(self._core.release(self._me()))
+        await self._client._run(self._core.release(self._me()))
 
-    def locked(self) -> bool:
+    async def locked(self) -> bool:
         """Whether anybody holds it, by Consul's word."""
-        return self.holder() is not None
+        return await self.holder() is not None
 
-    def holder(self) -> Holder | None:
+    async def holder(self) -> Holder | None:
         """Who holds it, by Consul's word; None: nobody."""
-        return self._client._run(self._core.holder())
+        return await self._client._run(self._core.holder())
 
-    def waiters(self) -> list[Holder]:
+    async def waiters(self) -> list[Holder]:
         """Who waits for it, in order.  Clients of `consul lock` wait in no line."""
-        return self._client._run(self._core.waiters())
+        return await self._client._run(self._core.waiters())
 
-    def guard(self, operations: Iterable[Op]) -> list[Pair]:
+    async def guard(self, operations: Iterable[Op]) -> list[Pair]:
         """Carry out operations on keys, all or none, and none without the lock.
 
         One transaction that Consul refuses if our session does not hold the lock: a write that
         cannot happen late.  Returns the keys that were written or read.  Raises `LockLost`,
         `NotHeld`, `Conflict` if an operation was refused.
         """
-        job = self._core.guard(operations, clock(), self._me())
-        return self._client._run(job)
+        return await self._client._run(self._core.guard(operations, clock(), self._me()))
 
     def __call__(self, timeout: float | None = None) -> Timed[Self]:
-        """For ``with lock(timeout=5):``, which raises `LockTimeout` after that."""
+        """For ``async with lock(timeout=5):``, which raises `LockTimeout` after that."""
         return Timed(self, timeout)
 
-    def __enter__(self) -> Self:
-        self._client._run(self._core.enter(None, self._me()))
+    async def __aenter__(self) -> Self:
+        await self._client._run(self._core.enter(None, self._me()))
+        # -- asyncio only
+        if self._blocks is not None:
+            self._blocks.enter(self._me(), self._core.owners.own(self._me()))
+        # -- both
         return self
 
-    def __exit__(
+    async def __aexit__(
         self,
         kind: type[BaseException] | None,
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        self._client._run(self._core.leave(self._me(), error))
+        # -- asyncio only
+        lost = self._blocks.leave(self._me(), error) if self._blocks is not None else None
+        # -- both
+        await self._client._run(self._core.leave(self._me(), error))
+        # -- asyncio only
+        if lost is not None:
+            raise self._core.lost_error(lost) from error
+        # -- both
 
 
 class Timed(Generic[L]):
@@ -120,15 +148,19 @@ class Timed(Generic[L]):
         self._timeout = timeout
         self._n = n
 
-    def __enter__(self) -> L:
+    async def __aenter__(self) -> L:
         lock = self._lock
-        lock._client._run(lock._core.enter(self._timeout, lock._me(), self._n))
+        await lock._client._run(lock._core.enter(self._timeout, lock._me(), self._n))
+        # -- asyncio only
+        if lock._blocks is not None:
+            lock._blocks.enter(lock._me(), lock._core.owners.own(lock._me()))
+        # -- both
         return lock
 
-    def __exit__(
+    async def __aexit__(
         self,
         kind: type[BaseException] | None,
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        self._lock.__exit__(kind, error, traceback)
+        await self._lock.__aexit__(kind, error, traceback)
