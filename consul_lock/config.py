@@ -74,9 +74,17 @@ class Config:
         check_printable("token", "the token", self.token or "")
         if bool(self.client_cert) != bool(self.client_key):
             given, missing = ("certificate", "key") if self.client_cert else ("key", "certificate")
+            problem = f"there is a TLS client {given} but no client {missing}"
+            hint = (
+                "give both (client_cert and client_key, CONSUL_CLIENT_CERT and CONSUL_CLIENT_KEY)"
+                " or neither"
+            )
             raise ConfigError(
-                f"there is a TLS client {given} but no client {missing}: give both "
-                "(client_cert and client_key, CONSUL_CLIENT_CERT and CONSUL_CLIENT_KEY) or neither"
+                f"{problem}: {hint}",
+                problem=problem,
+                hint=hint,
+                kind="contradiction",
+                settings=("client_cert", "client_key"),
             )
 
     @classmethod
@@ -207,7 +215,14 @@ def _timeouts(timeout: Any) -> dict[str, float]:
 
 def _check_seconds(name: str, value: object, *, zero: bool = False) -> None:
     if not isinstance(value, (int, float)) or isinstance(value, bool):
-        raise ConfigError(f"{name}: {value!r} is no number of seconds")
+        raise ConfigError(
+            f"{name}: {value!r} is no number of seconds", kind="value", settings=(name,)
+        )
     if not math.isfinite(value) or value < 0 or (value == 0 and not zero):
         least = "0 or more" if zero else "more than 0"
-        raise ConfigError(f"{name}: {value!r} seconds cannot be; give {least}, and an end to it")
+        raise ConfigError(
+            f"{name}: {value!r} seconds cannot be",
+            hint=f"give {least}, and an end to it",
+            kind="value",
+            settings=(name,),
+        )

@@ -15,16 +15,23 @@ import pytest
 import consul_lock
 from consul_lock import Client, ConfigError, Holder, LossReason, errors
 from consul_lock._protocol.consul.replies import NotConsul
+from tests.test_error_kinds import kinds_of
 
 ABOUT: dict[str, Any] = {
     "key": "deploy/web/.lock",
     "session": "b7e1a6d0-0000-0000-0000-000000000001",
     "holder": Holder("b7e1a6d0", "web-1", 42, "deploy", "make", 1.5, {"build": "7"}, 99),
 }
+# What every error has, and the base describes.
+_SHARED = {"problem", "hint", "kind", "key", "session", "holder"}
 OWN: dict[type[errors.ConsulLockError], dict[str, Any]] = {
     errors.LockLost: {"reason": LossReason.STOLEN, "last_error": None},
-    errors.Conflict: {"flags": 7, "limit": 3},
+    errors.Conflict: {"flags": 7, "limit": 3, "wanted": 4},
     errors.Unavailable: {"uncertain": False, "status": 503, "retry_after": 7.0},
+    errors.PermissionDenied: {"rule": "a rule", "access": "key:read", "action": "reading"},
+    errors.ConfigError: {"settings": ("ttl", "lock_delay")},
+    errors.Refused: {"settings": ("ttl",), "temporary": True, "answer": "Missing check"},
+    errors.ClockSkew: {"slot": "12:00", "found": "13:00", "host": "web-1", "ahead": 3600.0},
 }
 # What a nonsense environment would have python-consul2 do: it reads these in its constructor.
 NONSENSE = {
@@ -92,12 +99,16 @@ def test_every_error_is_picklable_with_what_it_carries(
     kind: type[errors.ConsulLockError], protocol: int
 ) -> None:
     """An error that crosses a process keeps its text and all its attributes."""
-    given = {**ABOUT, **OWN.get(kind, {})}
+    given = {**ABOUT, **OWN.get(kind, {}), "hint": "what to do"}
+    given["kind"] = kinds_of(kind)[-1]
     error = kind("what failed, and why", **given)
-    found = pickle.loads(pickle.dumps(error, protocol))
-    assert type(found) is kind
-    assert str(found) == "what failed, and why"
-    assert {name: getattr(found, name) for name in given} == given
+    error.add_note("a note")
+    for found in (pickle.loads(pickle.dumps(error, protocol)), copy.copy(error)):
+        assert type(found) is kind
+        assert str(found) == "what failed, and why; what to do"
+        assert found.problem == "what failed, and why"
+        assert {name: getattr(found, name) for name in given} == given
+        assert found.__notes__ == ["a note"]
 
 
 @pytest.mark.parametrize("kind", ERRORS)
@@ -113,7 +124,7 @@ def test_an_error_can_be_copied_and_made_without_arguments(
 @pytest.mark.parametrize("kind", ERRORS)
 def test_what_an_error_carries_is_in_its_doc(kind: type[errors.ConsulLockError]) -> None:
     """An attribute of its own is named in the docstring of the error."""
-    own = set(inspect.signature(kind).parameters) - {"message", "about", "key", "session", "holder"}
+    own = set(inspect.signature(kind).parameters) - {"message", "about", *_SHARED}
     assert all(f"``{name}``" in (kind.__doc__ or "") for name in own)
 
 

@@ -67,13 +67,27 @@ def _plan(
     given = [f"{what}={value!r}" for what, value in wanted.items() if value is not None]
     if len(given) != 1:
         what = " and ".join(given) or "none of them"
-        raise ConfigError(f"give one of every=, schedule= and slot=, not {what}")
+        raise ConfigError(
+            f"give one of every=, schedule= and slot=, not {what}",
+            kind="contradiction",
+            settings=("every", "schedule", "slot"),
+        )
     if timezone is not None and schedule is None:
-        raise ConfigError(f"timezone={timezone!r} needs schedule=: the slots of {given[0]} are UTC")
+        raise ConfigError(
+            f"timezone={timezone!r} needs schedule=: the slots of {given[0]} are UTC",
+            kind="contradiction",
+            settings=("timezone", "schedule"),
+        )
     if offset != 0 and every is None:
-        raise ConfigError(f"offset={offset!r} needs every=")
+        raise ConfigError(
+            f"offset={offset!r} needs every=", kind="contradiction", settings=("offset", "every")
+        )
     if early is not None and slot is not None:
-        raise ConfigError(f"early={early!r} needs a time, and slot={slot!r} has none")
+        raise ConfigError(
+            f"early={early!r} needs a time, and slot={slot!r} has none",
+            kind="contradiction",
+            settings=("early", "slot"),
+        )
     return _checked(CronPlan(_rhythm(every, offset, schedule, timezone, slot, early), **rest))
 
 
@@ -99,7 +113,11 @@ def _checked(asked: CronPlan) -> CronPlan:
     for what in ("max_lateness", "splay", "wait", "standby", "max_skew"):
         value = getattr(asked, what)
         if value is not None and not 0 <= number(what, value) <= _WAIT_MOST:
-            raise ConfigError(f"{what}={value!r} is out of range: 0 to {_WAIT_MOST:g} s")
+            raise ConfigError(
+                f"{what}={value!r} is out of range: 0 to {_WAIT_MOST:g} s",
+                kind="value",
+                settings=(what,),
+            )
     for what, most in (
         ("retry_crashed", RETRIES_MOST),
         ("retry_failed", RETRIES_MOST),
@@ -107,14 +125,28 @@ def _checked(asked: CronPlan) -> CronPlan:
     ):
         value = getattr(asked, what)
         if type(value) is not int or not 0 <= value <= most:
-            raise ConfigError(f"{what}={value!r} is not a whole number from 0 to {most}")
+            raise ConfigError(
+                f"{what}={value!r} is not a whole number from 0 to {most}",
+                kind="value",
+                settings=(what,),
+            )
     if asked.overlap not in ("skip", "wait", "allow"):
-        raise ConfigError(f"overlap={asked.overlap!r} is not one of 'skip', 'wait', 'allow'")
+        raise ConfigError(
+            f"overlap={asked.overlap!r} is not one of 'skip', 'wait', 'allow'",
+            kind="value",
+            settings=("overlap",),
+        )
     if asked.wait is not None and asked.overlap != "wait":
-        raise ConfigError(f"wait={asked.wait!r} needs overlap='wait', to be waited for at all")
+        raise ConfigError(
+            f"wait={asked.wait!r} needs overlap='wait', to be waited for at all",
+            kind="contradiction",
+            settings=("wait", "overlap"),
+        )
     if asked.retry_crashed and asked.overlap == "allow":
         raise ConfigError(
             f"retry_crashed={asked.retry_crashed!r} and overlap='allow': without a run lock nobody"
-            " can know that a run is dead"
+            " can know that a run is dead",
+            kind="contradiction",
+            settings=("retry_crashed", "overlap"),
         )
     return asked

@@ -21,10 +21,6 @@ from consul_lock.errors import ConfigError
 # How far before now counting begins: no change of a clock is longer.
 _BACK = timedelta(hours=3)
 
-_MISSING = (
-    "schedule= needs cronsim: pip install 'consul-lock-toolkit[cron]'; every= needs nothing more"
-)
-
 
 class Instants(NamedTuple):
     """The instants of a schedule on both sides of a moment, in seconds since the epoch."""
@@ -42,13 +38,15 @@ class Schedule(Rhythm):
         if len(str(expression).split()) != 5:
             raise ConfigError(
                 f"schedule={expression!r}: five fields are wanted: minute, hour, day of the month,"
-                " month, day of the week, as in '*/10 * * * *'"
+                " month, day of the week, as in '*/10 * * * *'",
+                kind="schedule",
+                settings=("schedule",),
             )
         self._expression = " ".join(str(expression).split())
         self._zone = _zone(timezone)
         self._early = None if early is None else number("early", early)
         if self._early is not None and self._early < 0:
-            raise ConfigError(f"early={early!r} is negative")
+            raise ConfigError(f"early={early!r} is negative", kind="value", settings=("early",))
         self.schedule = f"{self._expression} {timezone}"
         self._check()
 
@@ -56,16 +54,26 @@ class Schedule(Rhythm):
         try:
             found = next(self._from(datetime(2000, 1, 1, tzinfo=UTC)), None)
         except (self._sim.CronSimError, ValueError) as error:
-            raise ConfigError(f"schedule={self._expression!r}: {error}") from error
+            raise ConfigError(
+                f"schedule={self._expression!r}: {error}", kind="schedule", settings=("schedule",)
+            ) from error
         if found is None:
-            raise ConfigError(f"schedule={self._expression!r}: no such day ever comes")
+            raise ConfigError(
+                f"schedule={self._expression!r}: no such day ever comes",
+                kind="schedule",
+                settings=("schedule",),
+            )
 
     def _slot_of(self, now: float) -> Slot:
         around = self.around(now)
         if around.next is not None and around.next - now <= self._lead(around):
             return at(around.next)
         if around.last is None:
-            raise ConfigError(f"schedule={self._expression!r} has had no instant yet")
+            raise ConfigError(
+                f"schedule={self._expression!r} has had no instant yet",
+                kind="schedule",
+                settings=("schedule",),
+            )
         return at(around.last)
 
     def skew(self, slot: Slot) -> float:
@@ -108,9 +116,14 @@ def _zone(name: str) -> ZoneInfo:
     try:
         return ZoneInfo(name)
     except (KeyError, OSError, ValueError, TypeError, AttributeError) as error:
+        problem = f"timezone={name!r} is unknown on this host"
+        hint = "names are as in 'Europe/Berlin'; if that is one, install tzdata"
         raise ConfigError(
-            f"timezone={name!r} is unknown on this host: names are as in 'Europe/Berlin'; if that"
-            " is one, install tzdata"
+            f"{problem}: {hint}",
+            problem=problem,
+            hint=hint,
+            kind="timezone",
+            settings=("timezone",),
         ) from error
 
 
@@ -118,5 +131,13 @@ def _cronsim() -> Any:
     try:
         import cronsim
     except ImportError as error:
-        raise ConfigError(_MISSING) from error
+        problem = "schedule= needs cronsim"
+        hint = "pip install 'consul-lock-toolkit[cron]'; every= needs nothing more"
+        raise ConfigError(
+            f"{problem}: {hint}",
+            problem=problem,
+            hint=hint,
+            kind="no-cronsim",
+            settings=("schedule",),
+        ) from error
     return cronsim

@@ -114,14 +114,26 @@ def settings(
     asked = terms(**of_session)
     if shared is not None:
         if client is not None and not shared.belongs_to(client):
-            raise ConfigError("session= is of another client than client=; give both the same")
-        if asked != terms():
             raise ConfigError(
-                "session= and ttl, lock_delay or checks contradict each other: those belong to"
-                " the session, so give them to Session(...)"
+                "session= is of another client than client=",
+                hint="give both the same",
+                kind="contradiction",
+                settings=("session", "client"),
+            )
+        if asked != terms():
+            problem = "session= and ttl, lock_delay or checks contradict each other"
+            hint = "those belong to the session, so give them to Session(...)"
+            raise ConfigError(
+                f"{problem}: {hint}",
+                problem=problem,
+                hint=hint,
+                kind="contradiction",
+                settings=("session",),
             )
     if on_lost is not None and not callable(on_lost):
-        raise ConfigError(f"on_lost={on_lost!r} is not callable")
+        raise ConfigError(
+            f"on_lost={on_lost!r} is not callable", kind="value", settings=("on_lost",)
+        )
     return Settings(asked, shared, fair, watch, meta, command, on_lost)
 
 

@@ -99,7 +99,11 @@ class Lock(LockLike):
         """A lock on exactly this key, as Go's ``api.LockKey`` has it; options as for `Lock`."""
         known(options, LockOptions.__annotations__, "on_key")
         if options.get("tree"):
-            raise ConfigError("tree=True needs a name with a path: one key has none")
+            raise ConfigError(
+                "tree=True needs a name with a path: one key has none",
+                kind="value",
+                settings=("tree",),
+            )
         lock = cls("on-key", **options)
         lock._core = LockCore(lock._client._core, for_key(key), lock._settings)
         return lock

@@ -69,9 +69,16 @@ class DefaultClient(Generic[C]):
         try:
             loop = asyncio.get_running_loop()
         except RuntimeError as error:
+            problem = (
+                "a lock without client= belongs to the running event loop, and none is running"
+            )
+            hint = "make the lock inside a coroutine, or give it a Client"
             raise ConfigError(
-                "a lock without client= belongs to the running event loop, and none is running:"
-                " make the lock inside a coroutine, or give it a Client"
+                f"{problem}: {hint}",
+                problem=problem,
+                hint=hint,
+                kind="event-loop",
+                settings=("client",),
             ) from error
         # A client knows its loop, which keeps the loop from being collected.
         for ended in [known for known in self._clients if known.is_closed()]:

@@ -37,7 +37,12 @@ class _Parser:
         self.name = name
 
     def refuse(self, why: str, do: str = FORMS) -> NoReturn:
-        raise ConfigError(f"{self.name}: bad address {self.text!r}: {why}; {do}")
+        raise ConfigError(
+            f"{self.name}: bad address {self.text!r}: {why}",
+            hint=do,
+            kind="address",
+            settings=(self.name,),
+        )
 
     def address(self) -> Address:
         self.check_secrets()
@@ -61,13 +66,17 @@ class _Parser:
             return
         if "@" in self.text:
             raise ConfigError(
-                f"{self.name}: the address has a user in it (an @ sign); "
-                "give http_auth, or set CONSUL_HTTP_AUTH, instead"
+                f"{self.name}: the address has a user in it (an @ sign)",
+                hint="give http_auth, or set CONSUL_HTTP_AUTH, instead",
+                kind="address",
+                settings=(self.name,),
             )
         if "?" in self.text or "#" in self.text:
             raise ConfigError(
-                f"{self.name}: the address has a query or a fragment (a ? or #); leave it out: "
-                "tokens and datacenters are settings of their own"
+                f"{self.name}: the address has a query or a fragment (a ? or #)",
+                hint="leave it out: tokens and datacenters are settings of their own",
+                kind="address",
+                settings=(self.name,),
             )
 
     def network(self, scheme: str | None, rest: str) -> Address:

@@ -46,18 +46,30 @@ def read_token(path: FilePath, name: str) -> str:
 
     file = os.fspath(path)
     if not file:
-        raise ConfigError(f"{name}: it names no file; give a path, or leave it out")
+        raise ConfigError(
+            f"{name}: it names no file",
+            hint="give a path, or leave it out",
+            kind="credentials",
+            settings=(name,),
+        )
     try:
         with Path(file).open("rb") as opened:
             mode = os.fstat(opened.fileno()).st_mode
             content = opened.read(TOKEN_LIMIT + 1)
     except IsADirectoryError as error:
-        raise ConfigError(f"{name}: {file} is a directory; name the file in it") from error
+        raise ConfigError(
+            f"{name}: {file} is a directory",
+            hint="name the file in it",
+            kind="credentials",
+            settings=(name,),
+        ) from error
     except (OSError, ValueError) as error:  # ValueError: a NUL in the name.
         why = getattr(error, "strerror", None) or error
         raise ConfigError(
-            f"{name}: cannot read the token from {file!r}: {why}; "
-            "check the path, and that this user may read it"
+            f"{name}: cannot read the token from {file!r}: {why}",
+            hint="check the path, and that this user may read it",
+            kind="credentials",
+            settings=(name,),
         ) from error
     if stat.S_ISREG(mode) and mode & stat.S_IROTH:
         warnings.warn(
@@ -66,10 +78,19 @@ def read_token(path: FilePath, name: str) -> str:
             stacklevel=4,  # Whoever called Config.resolve.
         )
     if len(content) > TOKEN_LIMIT:
-        raise ConfigError(f"{name}: {file} is too long to be a token (over {TOKEN_LIMIT} bytes)")
+        raise ConfigError(
+            f"{name}: {file} is too long to be a token (over {TOKEN_LIMIT} bytes)",
+            kind="credentials",
+            settings=(name,),
+        )
     text = content.decode("latin-1").strip()
     if not text:
-        raise ConfigError(f"{name}: {file} is empty; put the token into it, or do not name it")
+        raise ConfigError(
+            f"{name}: {file} is empty",
+            hint="put the token into it, or do not name it",
+            kind="credentials",
+            settings=(name,),
+        )
     check_printable(f"{name}: {file}", "the token", text)
     return text
 
@@ -95,12 +116,25 @@ def split_auth(auth: str | tuple[str, str] | None, name: str) -> tuple[str, str]
     else:
         user, password = auth
     if ":" in user:
-        raise ConfigError(f"{name}: a user cannot have a colon in it, HTTP could not tell its end")
+        raise ConfigError(
+            f"{name}: a user cannot have a colon in it, HTTP could not tell its end",
+            kind="credentials",
+            settings=(name,),
+        )
     if not user:
-        raise ConfigError(f"{name}: there is no user; write user:password")
+        raise ConfigError(
+            f"{name}: there is no user",
+            hint="write user:password",
+            kind="credentials",
+            settings=(name,),
+        )
     for what, value in (("the user", user), ("the password", password)):
         if any(ord(character) < 32 or ord(character) == 127 for character in value):
-            raise ConfigError(f"{name}: {what} has a control character in it")
+            raise ConfigError(
+                f"{name}: {what} has a control character in it",
+                kind="credentials",
+                settings=(name,),
+            )
     return user, password
 
 
@@ -109,5 +143,8 @@ def check_printable(name: str, what: str, value: str) -> None:
     if not (value.isascii() and (value + "x").isprintable()) or " " in value:
         raise ConfigError(
             f"{name}: {what} has a character in it that no token has "
-            "(white space, a control character or one beyond ASCII); is it another file's text?"
+            "(white space, a control character or one beyond ASCII)",
+            hint="is it another file's text?",
+            kind="credentials",
+            settings=(name,),
         )

@@ -38,7 +38,10 @@ class Environment:
             return default if given is None else given
         if text not in BOOLEANS:
             raise ConfigError(
-                f"{variable}: {text!r} is neither true nor false; write true or false, or unset it"
+                f"{variable}: {text!r} is neither true nor false",
+                hint="write true or false, or unset it",
+                kind="value",
+                settings=(variable,),
             )
         return BOOLEANS[text]
 
@@ -51,7 +54,14 @@ class Environment:
         if given is not None:
             found = parse(given, "address")
             if found.scheme == "https" and ssl is False:
-                raise ConfigError(f"address {given!r} is https but ssl is False: leave one out")
+                problem, hint = f"address {given!r} is https but ssl is False", "leave one out"
+                raise ConfigError(
+                    f"{problem}: {hint}",
+                    problem=problem,
+                    hint=hint,
+                    kind="contradiction",
+                    settings=("address", "ssl"),
+                )
             if ssl is None and found.scheme:
                 return found
         else:

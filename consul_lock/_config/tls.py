@@ -47,7 +47,12 @@ def _files(folder: str) -> list[str]:
     except (OSError, ValueError) as error:
         _refuse("the CA folder", folder, error)
     if not files:
-        raise ConfigError(f"the CA folder {folder!r} has no file in it; put PEM files there")
+        raise ConfigError(
+            f"the CA folder {folder!r} has no file in it",
+            hint="put PEM files there",
+            kind="tls-file",
+            settings=("ca_path",),
+        )
     return files
 
 
@@ -62,8 +67,10 @@ def _identify(context: ssl.SSLContext, cert: str, key: str) -> None:
     def no_password() -> str:
         # Without this OpenSSL would ask for it on the terminal.
         raise ConfigError(
-            f"the client key {key!r} is encrypted, and nobody is there to type its password; "
-            "store it decrypted (openssl pkey), readable by this user only"
+            f"the client key {key!r} is encrypted, and nobody is there to type its password",
+            hint="store it decrypted (openssl pkey), readable by this user only",
+            kind="tls-file",
+            settings=("client_key",),
         )
 
     for what, file in (("the client certificate", cert), ("the client key", key)):
@@ -87,4 +94,4 @@ def _refuse(what: str, file: str, error: Exception) -> NoReturn:
     else:
         why = str(getattr(error, "strerror", None) or error)
         do = "check the path, and that this user may read it"
-    raise ConfigError(f"cannot use {what} {file!r}: {why}; {do}") from error
+    raise ConfigError(f"cannot use {what} {file!r}: {why}", hint=do, kind="tls-file") from error

@@ -135,11 +135,12 @@ class AsyncioDriver:
             self._loop = loop
         elif self._loop is not loop:
             ended = ", which has ended" if self._loop.is_closed() else ""
-            raise ConfigError(
-                f"this client was first used on another event loop{ended}, and belongs to it:"
-                " make one client for each loop, inside the coroutine that asyncio.run() is"
-                " given; a lock without client= has the one of its loop"
+            problem = f"this client was first used on another event loop{ended}, and belongs to it"
+            hint = (
+                "make one client for each loop, inside the coroutine that asyncio.run() is given;"
+                " a lock without client= has the one of its loop"
             )
+            raise ConfigError(f"{problem}: {hint}", problem=problem, hint=hint, kind="event-loop")
 
     async def _drive(self, flow: Flow[T]) -> T:
         step, value = flow.send, None
@@ -241,6 +242,7 @@ class AsyncioDriver:
             raise Unavailable(
                 f"{self._config.origin} has left {REQUESTS} requests of this client without an"
                 f" answer for {timeout:.1f} s, so no further one was sent",
+                kind="backlog",
                 uncertain=False,
             ) from None
         try:

@@ -223,14 +223,15 @@ def _connected(config: Config, address: Address, seconds: float) -> socket.socke
 
 def client_closed() -> Unavailable:
     """The error of calls that wait while the client is closed, and of those that come later."""
-    return Unavailable("the client is closed", uncertain=False)
+    return Unavailable("the client is closed", kind="closed", uncertain=False)
 
 
 def silent(config: Config, seconds: float) -> Unavailable:
     """The error for an answer that did not come in time."""
     return Unavailable(
         f"{config.origin} gave no answer within {seconds:.1f} s; it may be overloaded,"
-        " frozen, or cut off"
+        " frozen, or cut off",
+        kind="no-answer",
     )
 
 
@@ -239,35 +240,53 @@ def hung_up(config: Config) -> Unavailable:
     return Unavailable(
         f"{config.origin} hung up without an answer: it refuses connections, or has just ended."
         " Consul refuses them when one address has too many (200, unless"
-        " limits.http_max_conns_per_client says otherwise)"
+        " limits.http_max_conns_per_client says otherwise)",
+        kind="hung-up",
     )
 
 
 def unreachable(config: Config, error: OSError) -> Unavailable:
     """The error for a connection that could not be made."""
-    hint = "is the agent running there? CONSUL_HTTP_ADDR or address= say where it is"
     # By its number, as asyncio puts a text of its own in place of the system's.
     why = os.strerror(error.errno) if error.errno else str(error)
     if isinstance(error, TimeoutError):
         why = "no answer in time"
-    return Unavailable(f"cannot reach Consul at {config.origin}: {why}; {hint}", uncertain=False)
+    return Unavailable(
+        f"cannot reach Consul at {config.origin}: {why}",
+        hint="is the agent running there? CONSUL_HTTP_ADDR or address= say where it is",
+        kind="refused" if isinstance(error, ConnectionRefusedError) else "unreachable",
+        uncertain=False,
+    )
 
 
 def handshake_failed(config: Config, error: Exception) -> Unavailable | ConfigError:
     """The error for a TLS handshake that failed: mostly a setting, which no retry mends."""
     if isinstance(error, ssl.SSLCertVerificationError):
         return ConfigError(
-            f"TLS: the certificate of {config.origin} is not trusted ({error.verify_message});"
-            " give its CA with ca_cert= or CONSUL_CACERT, or its name with tls_server_name="
+            f"TLS: the certificate of {config.origin} is not trusted ({error.verify_message})",
+            hint="give its CA with ca_cert= or CONSUL_CACERT, or its name with tls_server_name=",
+            kind="certificate",
         )
     if isinstance(error, ssl.SSLError) and error.reason in ("WRONG_VERSION_NUMBER", "HTTP_REQUEST"):
-        return ConfigError(f"{config.origin} does not speak TLS: use http:// instead of https://")
-    if isinstance(error, ssl.SSLError) and "alert" in str(error).lower():
+        problem, hint = f"{config.origin} does not speak TLS", "use http:// instead of https://"
         return ConfigError(
-            f"TLS: {config.origin} refused us ({error.reason}): client_cert= needed?"
+            f"{problem}: {hint}",
+            problem=problem,
+            hint=hint,
+            kind="no-tls",
+            settings=("address",),
+        )
+    if isinstance(error, ssl.SSLError) and "alert" in str(error).lower():
+        problem, hint = f"TLS: {config.origin} refused us ({error.reason})", "client_cert= needed?"
+        return ConfigError(
+            f"{problem}: {hint}",
+            problem=problem,
+            hint=hint,
+            kind="client-certificate",
+            settings=("client_cert",),
         )
     why = "no answer in time" if isinstance(error, TimeoutError) else str(error)
-    return Unavailable(f"TLS with {config.origin} failed: {why}", uncertain=False)
+    return Unavailable(f"TLS with {config.origin} failed: {why}", kind="tls", uncertain=False)
 
 
 def broken(
@@ -284,7 +303,7 @@ def broken(
     # TLS 1.3 refuses a client for its certificate, or for want of one, after the handshake.
     if cause is not None and "CERTIFICATE" in (cause.reason or ""):
         return handshake_failed(config, cause)
-    return Unavailable(f"the connection to {config.origin} broke: {error}")
+    return Unavailable(f"the connection to {config.origin} broke: {error}", kind="broken")
 
 
 class Encoder:
@@ -303,7 +322,9 @@ class Encoder:
         """Sent with every request."""
         self._fixed = "".join(f"{name}: {value}\r\n" for name, value in fixed.items())
         if any(ord(c) < 32 for value in fixed.values() for c in value):
-            raise ConfigError("a token or password has a control character in it")
+            raise ConfigError(
+                "a token or password has a control character in it", kind="credentials"
+            )
         self._base = config.base_path
 
     def encode(self, request: Request) -> bytes:
@@ -322,4 +343,11 @@ class Encoder:
 def blame_plain_http(config: Config, body: bytes) -> None:
     """Raise `ConfigError` if an answer says that we speak plain HTTP to a TLS port."""
     if b"HTTP request to an HTTPS server" in body:
-        raise ConfigError(f"{config.origin} speaks TLS: use https:// or CONSUL_HTTP_SSL=true")
+        problem, hint = f"{config.origin} speaks TLS", "use https:// or CONSUL_HTTP_SSL=true"
+        raise ConfigError(
+            f"{problem}: {hint}",
+            problem=problem,
+            hint=hint,
+            kind="needs-tls",
+            settings=("address",),
+        )

@@ -17,7 +17,6 @@ def refuse_eventlet() -> None:
     if patcher is None:
         return
     if any(patcher.is_monkey_patched(what) for what in ("socket", "select", "thread")):
-        raise ConfigError(
-            "eventlet has monkey-patched this process, with which consul-lock does not work: use"
-            " gevent, threads or asyncio"
-        )
+        problem = "eventlet has monkey-patched this process, with which consul-lock does not work"
+        hint = "use gevent, threads or asyncio"
+        raise ConfigError(f"{problem}: {hint}", problem=problem, hint=hint, kind="eventlet")

@@ -114,11 +114,15 @@ class Resolver:
             raise Unavailable(
                 f"cannot resolve {host!r}: no answer from the name servers within"
                 f" {self._clock() - lookup.begun:.1f} s",
+                kind="dns-timeout",
                 uncertain=False,
             )
         why = getattr(lookup.error, "strerror", None) or lookup.error
         raise Unavailable(
-            f"cannot resolve {host!r}: {why}; is the name spelt right?", uncertain=False
+            f"cannot resolve {host!r}: {why}",
+            hint="is the name spelt right?",
+            kind="dns",
+            uncertain=False,
         ) from lookup.error
 
     def remember(self, address: Address) -> None:

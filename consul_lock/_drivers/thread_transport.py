@@ -118,6 +118,7 @@ class Transport:
             raise Unavailable(
                 f"{self.config.origin} has left {REQUESTS} requests of this client without an"
                 f" answer for {timeout:.1f} s, so no further one was sent",
+                kind="backlog",
                 uncertain=False,
             ) from None
 

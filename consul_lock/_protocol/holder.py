@@ -111,7 +111,9 @@ class About:
     ) -> None:
         words = {str(k): str(v) for k, v in (meta or {}).items()}
         if meta is not None and words != dict(meta):
-            raise ConfigError(f"meta={dict(meta)!r} must map strings to strings")
+            raise ConfigError(
+                f"meta={dict(meta)!r} must map strings to strings", kind="value", settings=("meta",)
+            )
         fixed = {
             **identity,
             "command": identity.get("command", "") if command is None else command,
@@ -125,7 +127,8 @@ class About:
             what = "meta and command" if value is None else "meta, command and value"
             raise ConfigError(
                 f"{what} take {len(self._tail)} bytes; at most {_ABOUT_MOST} are kept"
-                " with a lock, so store less there"
+                " with a lock, so store less there",
+                kind="value",
             )
 
     def value(self, since: float, token: int = 0) -> bytes:

@@ -40,5 +40,9 @@ def check(name: object) -> None:
     fault = fault_of(name if isinstance(name, str) else "")
     if fault is not None:
         shown = repr(name) if len(repr(name)) <= _SHOWN else f"{repr(name)[:_SHOWN]}..."
-        use = f"; use {fault.instead!r}" if fault.instead else ""
-        raise ConfigError(f"bad name {shown}: {fault.why}{use}")
+        raise ConfigError(
+            f"bad name {shown}: {fault.why}",
+            hint=f"use {fault.instead!r}" if fault.instead else "",
+            kind="name",
+            settings=("name",),
+        )

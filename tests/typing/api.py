@@ -9,7 +9,7 @@ from typing import assert_type
 
 import consul_lock
 from consul_lock import aio
-from consul_lock.errors import ConsulLockError, LossReason
+from consul_lock.errors import ConsulLockError, ErrorKind, LossReason, UnavailableKind
 
 
 def clients() -> None:
@@ -211,6 +211,12 @@ def run_async() -> None:
 def errors(error: ConsulLockError, lost: consul_lock.LockLost) -> None:
     assert_type(error.key, str | None)
     assert_type(error.session, str | None)
+    assert_type(error.problem, str)
+    assert_type(error.hint, str)
+    kind: ErrorKind = error.kind
+    assert_type(kind == "dns", bool)
+    unreached: UnavailableKind = consul_lock.Unavailable(kind="no-leader").kind
+    consul_lock.Unavailable(kind="held")  # type: ignore[arg-type] # of another class
     assert_type(lost.reason, LossReason)
     assert_type(consul_lock.Conflict().flags, int | None)
     assert_type(consul_lock.Conflict().limit, int | None)

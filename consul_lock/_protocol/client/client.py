@@ -102,7 +102,7 @@ class ClientCore:
             # One that is made while the client closes might be overlooked there.
             if session is not None:
                 yield from self.pool.destroy(session)
-            raise Unavailable("the client is closed", uncertain=False)
+            raise Unavailable("the client is closed", kind="closed", uncertain=False)
         if self.keeper is None:
             # Not before it has something to do: it would end at once.
             yield from self._start_keeper()

@@ -410,7 +410,7 @@ def _noted(error: Exception) -> ConsulLockError:
     """An error to be remembered: without its traceback, which would keep the frames of a turn."""
     if isinstance(error, ConsulLockError):
         return copy(error)
-    return ConsulLockError(f"unforeseen: {error!r}")
+    return ConsulLockError(f"unforeseen: {error!r}", kind="unforeseen")
 
 
 def _by_permission(batch: list[Look], denial: PermissionDenied) -> tuple[list[Look], list[Look]]:

@@ -261,7 +261,9 @@ class Patience:
             last = GRACE - self._late
         if last <= 0:
             raise self._last or Unavailable(
-                "Consul was too slow: no time is left for another request", uncertain=False
+                "Consul was too slow: no time is left for another request",
+                kind="no-time",
+                uncertain=False,
             )
         # Consul answers a blocking query up to a sixteenth late.
         held = request.wait * 17 / 16

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from copy import copy
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from consul_lock._protocol.consul.replies import NotConsul
 from consul_lock._protocol.flow import Reply
@@ -46,9 +46,12 @@ class Contact:
             try:
                 result = parse(reply)
             except NotConsul as error:
+                about: dict[str, Any] = {"problem": error.problem, "hint": error.hint}
                 if not self.reached:
-                    raise ConfigError(str(error)) from error
-                raise Unavailable(str(error), uncertain=True, status=reply.status) from error
+                    raise ConfigError(str(error), kind="not-consul", **about) from error
+                raise Unavailable(
+                    str(error), kind="proxy", uncertain=True, status=reply.status, **about
+                ) from error
             except Unavailable:
                 raise
             except ConsulLockError:
@@ -74,5 +77,14 @@ class Contact:
 
     def again(self) -> Unavailable:
         """The last error, for a call that has sent nothing itself."""
-        status = self.error.status if self.error else None
-        return Unavailable(str(self.error), uncertain=False, status=status)
+        error = self.error
+        if error is None:
+            return Unavailable("Consul did not answer", kind="no-answer", uncertain=False)
+        return Unavailable(
+            str(error),
+            problem=error.problem,
+            hint=error.hint,
+            kind=error.kind,
+            uncertain=False,
+            status=error.status,
+        )

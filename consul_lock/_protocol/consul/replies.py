@@ -7,6 +7,7 @@ prefixes before them, so they are matched as parts.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from typing import Any, NamedTuple, TypeVar
 
@@ -51,6 +52,9 @@ TRANSACTION_MOST = 64
 # Seconds of a Retry-After that are believed at most: a longer pause would not even see that the
 # limit was lifted, and callers have time-outs of their own.
 _RETRY_AFTER_MAX = 60.0
+
+# An ACL rule for a prefix, as flows name it.
+_RULE = re.compile(r'(\w+)_prefix "(.*?)" { policy = "(\w+)" }')
 
 # Most of `json.loads`, in fewer calls.
 _raw_decode = json.JSONDecoder().raw_decode
@@ -126,8 +130,15 @@ def check(reply: Reply, doing: str, rule: str) -> None:
     if status == 403 or _is_denial(text):
         raise denied(text, doing, rule)
     if status == 413:
-        raise Refused(f"{doing}: the value is too large for this server ({text}); store less")
-    raise Refused(f"{doing}: Consul refused it with status {status}: {text}")
+        raise Refused(
+            f"{doing}: the value is too large for this server ({text})",
+            hint="store less",
+            kind="too-large",
+            answer=text,
+        )
+    raise Refused(
+        f"{doing}: Consul refused it with status {status}: {text}", kind="rejected", answer=text
+    )
 
 
 def _is_denial(text: str) -> bool:
@@ -139,21 +150,25 @@ def _not_consul(reply: Reply, text: str, doing: str) -> NotConsul:
     if status in (301, 302, 303, 307, 308):
         target = reply.headers.get("location", "elsewhere")
         return NotConsul(
-            f"{doing}: the server redirects to {target!r} instead of answering; is the address"
-            " that of a Consul agent, and is the name clean (no '//', no '..')?"
+            f"{doing}: the server redirects to {target!r} instead of answering",
+            hint="is the address that of a Consul agent, and is the name clean (no '//', no '..')?",
+            kind="not-consul",
         )
     if status == 200:
         return _not_json(text, doing)
     return NotConsul(
-        f"{doing}: the server answered {status} {text!r}, which no Consul agent would;"
-        " does the address point to Consul?"
+        f"{doing}: the server answered {status} {text!r}, which no Consul agent would",
+        hint="does the address point to Consul?",
+        kind="not-consul",
     )
 
 
 def _not_json(text: str, doing: str) -> NotConsul:
     return NotConsul(
-        f"{doing}: the answer is not JSON but {text!r}; does the address"
-        " point to a Consul agent, or to something in front of it that wants a login?"
+        f"{doing}: the answer is not JSON but {text!r}",
+        hint="does the address point to a Consul agent, or to something in front of it that"
+        " wants a login?",
+        kind="not-consul",
     )
 
 
@@ -166,21 +181,26 @@ def _failed(reply: Reply, text: str, doing: str, rule: str) -> None:
         raise Refused(
             f"{doing}: Consul refused it: {text}: a session is bound to that health check, which"
             " has to be registered on its node, and passing",
+            kind="health-check",
+            answer=text,
             temporary=True,
         )
     if any(part in text for part in _BAD_SETTING):
-        raise Refused(f"{doing}: Consul refused it: {text}")
+        raise Refused(f"{doing}: Consul refused it: {text}", kind="bad-value", answer=text)
     if status == 429:
         raise Unavailable(
-            f"{doing}: Consul limits the rate of our requests (429: {text}); it is tried again"
-            " more slowly, and fewer clients on this address would help",
+            f"{doing}: Consul limits the rate of our requests (429: {text})",
+            hint="it is tried again more slowly, and fewer clients on this address would help",
+            kind="rate-limit",
             uncertain=False,
             status=status,
             retry_after=retry_after,
         )
-    hint = "; 'consul operator raft list-peers' shows the servers" if "leader" in text else ""
+    leaderless = "leader" in text
     raise Unavailable(
-        f"{doing}: Consul answered {status}: {text}{hint}",
+        f"{doing}: Consul answered {status}: {text}",
+        hint="'consul operator raft list-peers' shows the servers" if leaderless else "",
+        kind="no-leader" if leaderless else "server-error",
         uncertain=not any(part in text for part in _NOT_APPLIED),
         status=status,
         retry_after=retry_after,
@@ -197,11 +217,31 @@ def _retry_after(reply: Reply) -> float | None:
 
 def denied(text: str, doing: str, rule: str) -> PermissionDenied:
     """The error for an ACL that says no, with the rule that would say yes."""
-    if "ACL not found" in text:
+    unknown = "ACL not found" in text
+    if unknown:
         why = "the token is unknown to the cluster: expired, deleted, or of another cluster"
     else:
         why = "the token may not do this"
-    return PermissionDenied(f"{doing}: {why} ({text}); it needs the rule  {rule}")
+    return PermissionDenied(
+        f"{doing}: {why} ({text})",
+        hint=f"it needs the rule  {rule}",
+        kind="unknown-token" if unknown else "denied",
+        rule=rule,
+        access=_access(rule),
+        action=doing,
+    )
+
+
+def _access(rule: str) -> str:
+    """What rules for prefixes grant, in short: ``key:write on "jobs/"``.  "": there are none."""
+    granted: dict[str, list[str]] = {}
+    for resource, prefix, policy in _RULE.findall(rule):
+        # Sessions are not told apart: they belong to nodes.
+        places = granted.setdefault(f"{resource}:{policy}", [])
+        places += [] if resource == "session" else [f'"{prefix}"']
+    return ", ".join(
+        f"{what} on {', '.join(places)}" if places else what for what, places in granted.items()
+    )
 
 
 def decode(reply: Reply, doing: str) -> Any:
@@ -225,7 +265,9 @@ def understood(doing: str, build: Callable[[Any], T], document: Any) -> T:
 def _not_of_consul(doing: str, document: Any) -> NotConsul:
     return NotConsul(
         f"{doing}: the answer is JSON, but not that of a Consul agent"
-        f" ({excerpt(json.dumps(document).encode())}); does the address point to Consul?"
+        f" ({excerpt(json.dumps(document).encode())})",
+        hint="does the address point to Consul?",
+        kind="not-consul",
     )
 
 

@@ -60,7 +60,11 @@ class CronBook:
     ) -> Job[CronRecord]:
         """Let nothing be run."""
         if duration is not None and not 0 < number("duration", duration) <= PAUSE_MOST:
-            raise ConfigError(f"duration={duration!r} is out of range: up to {PAUSE_MOST:g} s")
+            raise ConfigError(
+                f"duration={duration!r} is out of range: up to {PAUSE_MOST:g} s",
+                kind="value",
+                settings=("duration",),
+            )
         who = self._who(by)
         _check_text("reason", reason)
         return Job(self._pause(_checked(name), duration, str(reason), who))
@@ -122,7 +126,9 @@ class CronBook:
 
 def _check_text(what: str, text: str) -> None:
     if len(str(text).encode("utf-8", "replace")) > _TEXT_MOST:
-        raise ConfigError(f"{what} is text, of {_TEXT_MOST} bytes at most")
+        raise ConfigError(
+            f"{what} is text, of {_TEXT_MOST} bytes at most", kind="value", settings=(what,)
+        )
 
 
 def _of_its_kind(record: CronRecord, last: Slot, text: str | None) -> Slot:
@@ -134,7 +140,10 @@ def _of_its_kind(record: CronRecord, last: Slot, text: str | None) -> Slot:
     if last.epoch is None:
         raise ConfigError(
             f"slot={text!r} is no time with its zone, as in {record.slot!r}, which is the last one"
-            f" of {record.name!r}; if that job has IDs from now on, reset it without a slot"
+            f" of {record.name!r}",
+            hint="if that job has IDs from now on, reset it without a slot",
+            kind="value",
+            settings=("slot",),
         )
     return last
 

@@ -101,9 +101,14 @@ class Claim:
         except Unavailable:
             if not self._unsure:
                 raise
-            raise Unavailable(
+            problem = (
                 f"slot {self.slot.label} of {self.name!r} was not run: the claim was sent, and"
-                f" Consul never said what became of it ({error}); the slot may be lost",
+                " Consul never said what became of it"
+            )
+            raise Unavailable(
+                f"{problem} ({error}); the slot may be lost",
+                problem=problem,
+                kind="claim-unknown",
                 uncertain=True,
                 status=error.status,
                 key=f"{self.name}/.cron",

@@ -92,8 +92,10 @@ def _why(error: Exception) -> str:
 
 def _not_ours(pair: Pair, why: str) -> Conflict:
     return Conflict(
-        f"{pair.key!r}: {why}; it is left as it is and nothing was run: use another name, or"
+        f"{pair.key!r}: {why}",
+        hint="it is left as it is and nothing was run: use another name, or"
         " delete the key if nobody needs it",
+        kind="cron-record",
         key=pair.key,
         flags=pair.flags,
     )

@@ -76,7 +76,9 @@ def judge(record: CronRecord | None, slot: Slot, claim: str, plan: CronPlan, now
     if (record.epoch is None) != (slot.epoch is None):
         raise Conflict(
             f"{record.key!r} is at slot {record.slot!r}, and this host wants {slot.label!r}: one"
-            " name has IDs or times, not both; reset the record if the job has changed",
+            " name has IDs or times, not both",
+            hint="reset the record if the job has changed",
+            kind="slot-form",
             key=record.key,
             flags=CRON_FLAG,
         )
@@ -107,14 +109,21 @@ def _of_same(record: CronRecord, plan: CronPlan) -> Verdict:
 def _check_skew(record: CronRecord, ahead: float, slot: Slot, plan: CronPlan) -> None:
     most = plan.rhythm.skew(slot) if plan.max_skew is None else plan.max_skew
     if ahead > most:
-        raise ClockSkew(
+        problem = (
             f"{record.name!r}: the record is at slot {record.slot}, written by {record.host}, and"
-            f" this host is at {slot.label}: a clock is wrong by {ahead:g} s or more, and"
-            f" {most:g} s are believed; put it right, then reset the record",
+            f" this host is at {slot.label}: a clock is wrong by {ahead:g} s or more"
+        )
+        hint = "put it right, then reset the record"
+        raise ClockSkew(
+            f"{problem}, and {most:g} s are believed; {hint}",
+            problem=problem,
+            hint=hint,
+            kind="clock-skew",
             key=record.key,
             slot=slot.label,
             found=record.slot,
             host=record.host,
+            ahead=ahead,
         )
 
 

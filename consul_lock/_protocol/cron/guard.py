@@ -34,7 +34,10 @@ class CronCore:
         names.check(name)
         if name.endswith(SUFFIX):
             name, key = name.removesuffix(SUFFIX), name
-            raise ConfigError(f"name={key!r} is the key of a record: give {name!r}")
+            problem, hint = f"name={key!r} is the key of a record", f"give {name!r}"
+            raise ConfigError(
+                f"{problem}: {hint}", problem=problem, hint=hint, kind="name", settings=("name",)
+            )
         self.client = client
         self.name = name
         self.plan = plan

@@ -64,10 +64,18 @@ class CronRun(Generic[L]):
         exception; it is "lost" whenever the run lock was lost.  No I/O.  Raises `ConfigError`.
         """
         if code is not None and not is_exit_code(code):
-            raise ConfigError(f"code={code!r} is no exit code: it is a whole number, or None")
+            raise ConfigError(
+                f"code={code!r} is no exit code: it is a whole number, or None",
+                kind="value",
+                settings=("code",),
+            )
         if state not in _ENDS:
             ends = ", ".join(end.value for end in _ENDS)
-            raise ConfigError(f"state={state!r} is no end that a run can say itself: {ends}")
+            raise ConfigError(
+                f"state={state!r} is no end that a run can say itself: {ends}",
+                kind="value",
+                settings=("state",),
+            )
         self.end = state, code
 
     def __bool__(self) -> bool:

@@ -72,14 +72,24 @@ class Every(Rhythm):
         self.every = seconds("every", every)
         if not EVERY_LEAST <= self.every <= EVERY_MOST:
             raise ConfigError(
-                f"every={every!r} is out of range: {EVERY_LEAST:g} s to {EVERY_MOST / 86400:g} d"
+                f"every={every!r} is out of range: {EVERY_LEAST:g} s to {EVERY_MOST / 86400:g} d",
+                kind="value",
+                settings=("every",),
             )
         self.offset = seconds("offset", offset)
         if not 0 <= self.offset < self.every:
-            raise ConfigError(f"offset={offset!r} and every={every!r}: it must be less than that")
+            raise ConfigError(
+                f"offset={offset!r} and every={every!r}: it must be less than that",
+                kind="contradiction",
+                settings=("offset", "every"),
+            )
         self.early = min(self.every / 4, EARLY_MOST) if early is None else number("early", early)
         if not 0 <= self.early < self.every:
-            raise ConfigError(f"early={early!r} and every={every!r}: it must be less than that")
+            raise ConfigError(
+                f"early={early!r} and every={every!r}: it must be less than that",
+                kind="contradiction",
+                settings=("early", "every"),
+            )
 
     def _slot_of(self, now: float) -> Slot:
         assert self.every is not None
@@ -109,7 +119,8 @@ class Once(Rhythm):
 def at(epoch: float) -> Slot:
     """The slot that begins at a time.  Raises `ConfigError` for one that no calendar has."""
     if not 0 <= epoch < _YEAR_9999:
-        raise ConfigError(f"a slot at {epoch!r} s since the epoch: is the clock of this host set?")
+        problem, hint = f"a slot at {epoch!r} s since the epoch", "is the clock of this host set?"
+        raise ConfigError(f"{problem}: {hint}", problem=problem, hint=hint, kind="clock")
     moment = datetime.fromtimestamp(epoch, UTC).replace(tzinfo=None)
     fraction = "milliseconds" if moment.microsecond else "seconds"
     return Slot(f"{moment.isoformat(timespec=fraction)}Z", float(epoch))
@@ -118,9 +129,15 @@ def at(epoch: float) -> Slot:
 def of_id(name: str) -> Slot:
     """The slot with an ID.  Raises `ConfigError`."""
     if not name or not isinstance(name, str):
-        raise ConfigError(f"slot={name!r}: an ID is a string that is not empty")
+        raise ConfigError(
+            f"slot={name!r}: an ID is a string that is not empty", kind="value", settings=("slot",)
+        )
     if not name.isprintable() or len(name.encode("utf-8", "replace")) > ID_MOST:
-        raise ConfigError(f"slot={name[:40]!r}: an ID is printable, and {ID_MOST} bytes at most")
+        raise ConfigError(
+            f"slot={name[:40]!r}: an ID is printable, and {ID_MOST} bytes at most",
+            kind="value",
+            settings=("slot",),
+        )
     return Slot(name, None)
 
 
@@ -143,5 +160,9 @@ def seconds(what: str, value: Any) -> float:
         return float(value)
     parts = _PART.findall(value)
     if not parts or "".join(amount + unit for amount, unit in parts) != value:
-        raise ConfigError(f"{what}={value!r} is no duration: write 90, '10m', '1h30m' or '1d'")
+        raise ConfigError(
+            f"{what}={value!r} is no duration: write 90, '10m', '1h30m' or '1d'",
+            kind="value",
+            settings=(what,),
+        )
     return sum(float(amount) * _UNITS[unit] for amount, unit in parts)

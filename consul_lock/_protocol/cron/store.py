@@ -157,8 +157,9 @@ def _change(
 def too_many(record: CronRecord) -> Unavailable:
     """The error for a record that changes whenever we want to write it."""
     return Unavailable(
-        f"writing {record.key!r}: {TRIES_MOST} tries were refused, as it changed each time; is"
-        " something else writing there?",
+        f"writing {record.key!r}: {TRIES_MOST} tries were refused, as it changed each time",
+        hint="is something else writing there?",
+        kind="contended",
         uncertain=False,
         key=record.key,
     )

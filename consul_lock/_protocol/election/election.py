@@ -45,7 +45,12 @@ class ElectionCore(LockCore):
 
     def __init__(self, client: ClientCore, keys: LockKeys, settings: Settings) -> None:
         if not settings.watch:
-            raise ConfigError("watch=False: an election is always watched; leave it out")
+            raise ConfigError(
+                "watch=False: an election is always watched",
+                hint="leave it out",
+                kind="value",
+                settings=("watch",),
+            )
         super().__init__(client, keys, settings)
         self._meta, self._command = settings.meta, settings.command
         self.about = self._silent = self._saying("")
@@ -54,11 +59,15 @@ class ElectionCore(LockCore):
     def _saying(self, value: str) -> About:
         """What we say of ourselves, with this value.  Raises `ConfigError`."""
         if not isinstance(value, str):
-            raise ConfigError(f"value={value!r} is not a string")
+            raise ConfigError(f"value={value!r} is not a string", kind="value", settings=("value",))
         try:
             value.encode()
         except UnicodeEncodeError as error:
-            raise ConfigError(f"value={value!r} is not valid text: {error.reason}") from error
+            raise ConfigError(
+                f"value={value!r} is not valid text: {error.reason}",
+                kind="value",
+                settings=("value",),
+            ) from error
         about = self.client.identity.about
         return About(about, self.terms, self._meta, self._command, value)
 
@@ -87,10 +96,12 @@ class ElectionCore(LockCore):
     def _campaign(self, entering: Flow[None]) -> Flow[None]:
         now = yield Now()
         if self.hold is not None and self.hold.counts(now):
+            problem = f"this object leads {self.name!r} already"
+            hint = (
+                "resign first, or proclaim a new value; a second candidate is an object of its own"
+            )
             raise AlreadyHeld(
-                f"this object leads {self.name!r} already: resign first, or proclaim a new value;"
-                " a second candidate is an object of its own",
-                key=self.key,
+                f"{problem}: {hint}", problem=problem, hint=hint, kind="leading", key=self.key
             )
         yield from entering
 
@@ -125,7 +136,9 @@ class ElectionCore(LockCore):
             if outcome.done:
                 self._written = there._replace(modify_index=outcome.raft_index)
                 return
-        raise Conflict(f"{self.key!r} is written by others all the time", key=self.key)
+        raise Conflict(
+            f"{self.key!r} is written by others all the time", kind="overwritten", key=self.key
+        )
 
     def _what_is_there(self, hold: Hold) -> Flow[Written]:
         """The key as we know it, or as it is read.  Raises `LockLost` if it is not ours."""
@@ -143,7 +156,7 @@ class ElectionCore(LockCore):
     def _ended(self, hold: Hold) -> LockLost | NotHeld:
         if hold.state is State.LOST:
             return self.lost_error(hold)
-        return NotHeld(f"{self.name!r} was resigned meanwhile", key=self.key)
+        return NotHeld(f"{self.name!r} was resigned meanwhile", kind="released", key=self.key)
 
     def conclude(self, owner: Any) -> Job[bool]:
         """Resign after a term of office.  The result is False if it was lost before."""

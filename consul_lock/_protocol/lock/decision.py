@@ -49,8 +49,9 @@ def foreign(pair: Pair | None) -> Conflict:
     """The error for a key that is used for something else."""
     key, flags, value = (pair.key, pair.flags, pair.value) if pair else ("", 0, b"")
     return Conflict(
-        f"{key!r} holds something that is not a lock (value {_quoted(value)}, flags {flags}); it is"
-        " left alone: use another name, or delete it if nobody needs it",
+        f"{key!r} holds something that is not a lock (value {_quoted(value)}, flags {flags})",
+        hint="it is left alone: use another name, or delete it if nobody needs it",
+        kind="foreign",
         key=key,
         flags=flags,
     )

@@ -176,7 +176,9 @@ def join(lock: LockCore, attempt: LockAttempt) -> Flow[None]:
         attempt.seen = None  # the lock has changed hands just now
     elif not session.gone:
         raise Conflict(
-            f"cannot join the waiting line below {lock.base!r}: {outcome.reasons}", key=lock.base
+            f"cannot join the waiting line below {lock.base!r}: {outcome.reasons}",
+            kind="queue",
+            key=lock.base,
         )
 
 

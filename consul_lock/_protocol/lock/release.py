@@ -87,7 +87,12 @@ def _let_go(letting: Letting) -> Flow[LossReason | None]:
             gone = hold.unanswered or (yield from _is_out_of_time(hold))
             return None if gone else (yield from lock.why_lost(hold))
         elif letting.blind:
-            raise Refused(f"cannot release {hold.key!r}: {outcome.reasons}", key=hold.key)
+            raise Refused(
+                f"cannot release {hold.key!r}: {outcome.reasons}",
+                kind="release",
+                answer=outcome.reasons,
+                key=hold.key,
+            )
         else:
             _refused(letting, outcome)
 

@@ -87,6 +87,7 @@ class RLockCore(LockCore):
         raise NotHeld(
             f"{self.name!r} was acquired by {_named(found.owner)}, another thread or task:"
             " nobody else can release it",
+            kind="other-holder",
             key=self.key,
         )
 

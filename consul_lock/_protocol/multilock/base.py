@@ -122,8 +122,9 @@ class MultiLockCore(Primitive):
             f"{name!r} is held by {holder}" if holder else "all are free just now, or in lock-delay"
         )
         return LockTimeout(
-            f"{self.name!r} were not to be had together in {timeout:g} s: {why}; wait longer, or"
-            " see who holds what with holders()",
+            f"{self.name!r} were not to be had together in {timeout:g} s: {why}",
+            hint="wait longer, or see who holds what with holders()",
+            kind="held" if holder else "free",
             key=dict(zip(self.names, self.keys, strict=True)).get(name, self.key),
             holder=holder,
         )
@@ -132,19 +133,30 @@ class MultiLockCore(Primitive):
 def for_names(names: Iterable[str]) -> tuple[LockKeys, ...]:
     """The keys of several locks.  Raises `ConfigError` for what cannot be held together."""
     if isinstance(names, str):
-        raise ConfigError(f"names={names!r} is one string; give a list of names: [{names!r}]")
+        raise ConfigError(
+            f"names={names!r} is one string",
+            hint=f"give a list of names: [{names!r}]",
+            kind="value",
+            settings=("names",),
+        )
     locks = tuple(for_name(name) for name in names)
     if not locks:
-        raise ConfigError("names is empty; give at least one name")
+        raise ConfigError(
+            "names is empty", hint="give at least one name", kind="value", settings=("names",)
+        )
     if len(locks) > NAMES_MOST:
         raise ConfigError(
             f"{len(locks)} names; Consul carries out {NAMES_MOST} operations together, so more"
-            " locks cannot be had at once"
+            " locks cannot be had at once",
+            kind="value",
+            settings=("names",),
         )
     seen = set[str]()
     for lock in locks:
         if lock.name in seen:
-            raise ConfigError(f"{lock.name!r} is in names twice")
+            raise ConfigError(
+                f"{lock.name!r} is in names twice", kind="contradiction", settings=("names",)
+            )
         seen.add(lock.name)
     for lock in locks:
         parts = lock.name.split("/")
@@ -152,7 +164,9 @@ def for_names(names: Iterable[str]) -> tuple[LockKeys, ...]:
             if (above := "/".join(parts[:size])) in seen:
                 raise ConfigError(
                     f"{above!r} and {lock.name!r} are in names, and one is above the other; these"
-                    " locks know nothing of each other: leave one out"
+                    " locks know nothing of each other: leave one out",
+                    kind="contradiction",
+                    settings=("names",),
                 )
     return locks
 

@@ -40,7 +40,12 @@ def _let_go(lock: MultiLockCore, hold: Hold) -> Flow[LossReason | None]:
             # Whoever calls us: it may have the other keys still.
             yield from lock.client.pool.destroy(hold.session)
             return reason
-    raise Refused(f"cannot release {lock.name!r}: {outcome.reasons}", key=hold.key)
+    raise Refused(
+        f"cannot release {lock.name!r}: {outcome.reasons}",
+        kind="release",
+        answer=outcome.reasons,
+        key=hold.key,
+    )
 
 
 def _delete(lock: MultiLockCore, hold: Hold) -> Flow[tuple[Outcome, range]]:

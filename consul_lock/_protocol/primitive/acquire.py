@@ -77,7 +77,7 @@ def _turn(lock: Primitive, attempt: Attempt) -> Flow[bool]:
 
 def _refuse_closed(client: ClientCore) -> None:
     if client.closed:
-        raise Unavailable("the client is closed", uncertain=False)
+        raise Unavailable("the client is closed", kind="closed", uncertain=False)
 
 
 def _see_that_it_is_held(lock: Primitive, attempt: Attempt) -> Flow[None]:

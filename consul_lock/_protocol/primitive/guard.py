@@ -93,7 +93,11 @@ def guard(lock: Primitive, hold: Hold, operations: tuple[Op, ...]) -> Flow[list[
         if reason is not None:
             yield from lock.client.lose(hold, reason)
             raise lock.lost_error(hold)
-    raise Conflict(f"nothing was written under the guard of {hold.key!r}: {refused}", key=hold.key)
+    raise Conflict(
+        f"nothing was written under the guard of {hold.key!r}: {refused}",
+        kind="guard",
+        key=hold.key,
+    )
 
 
 def _write(
@@ -103,7 +107,8 @@ def _write(
         most = TRANSACTION_MOST - len(checks)
         raise ConfigError(
             f"{len(operations)} operations in one guard; Consul takes {most} at most beside the"
-            f" {len(checks)} that are the guard itself"
+            f" {len(checks)} that are the guard itself",
+            kind="value",
         )
     request = lock.client.wire.transaction(
         [*checks, *(operation.wire() for operation in operations)],

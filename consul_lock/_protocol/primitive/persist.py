@@ -31,8 +31,9 @@ TRIES_MOST = 200
 def too_busy(lock: Primitive, doing: str) -> Unavailable:
     """The error for a change that others, or something unknown, kept us from again and again."""
     return Unavailable(
-        f"{doing} {lock.key!r}: {TRIES_MOST} tries were refused, as it changed each time; is"
-        " something else writing there?",
+        f"{doing} {lock.key!r}: {TRIES_MOST} tries were refused, as it changed each time",
+        hint="is something else writing there?",
+        kind="contended",
         uncertain=False,
         key=lock.key,
     )
@@ -141,8 +142,9 @@ def not_for_oneself(lock: Primitive, attempt: Attempt) -> None:
         weight = sum(c.weight for c in own if c.resource == claim.resource)
         if weight and weight + claim.weight > claim.limit:
             raise AlreadyHeld(
-                f"waiting for {lock.name!r} would deadlock: this thread or task holds it already;"
-                " release it first, use blocking=False to try once, or, if another thread or task"
-                " is to release it, wait with a timeout",
+                f"waiting for {lock.name!r} would deadlock: this thread or task holds it already",
+                hint="release it first, use blocking=False to try once, or, if another thread or"
+                " task is to release it, wait with a timeout",
+                kind="deadlock",
                 key=lock.key,
             )

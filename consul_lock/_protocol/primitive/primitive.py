@@ -191,6 +191,7 @@ class Primitive(ABC):
             error = LockTimeout(
                 f"{self.name!r} could not be acquired within {timeout:g} s, and Consul did not say"
                 " in time who holds it",
+                kind="unknown-holder",
                 key=self.key,
             )
         raise error
@@ -200,8 +201,9 @@ class Primitive(ABC):
         found = yield from self.who()
         held = f"it is held by {found}" if found else "it is free just now, or in lock-delay"
         return LockTimeout(
-            f"{self.name!r} was not to be had in {timeout:g} s: {held}; wait longer, or see who"
-            " waits with waiters()",
+            f"{self.name!r} was not to be had in {timeout:g} s: {held}",
+            hint="wait longer, or see who waits with waiters()",
+            kind="held" if found else "free",
             key=self.key,
             holder=found,
         )
@@ -267,7 +269,8 @@ class Primitive(ABC):
             why += f"; its session was bound to the health checks {named}, and one may have failed"
         return LockLost(
             f"{self.name!r} was lost while it was held ({reason.value}{why}): somebody else may"
-            f" have held it since; check with the fencing token {hold.token} what was written",
+            " have held it since",
+            hint=f"check with the fencing token {hold.token} what was written",
             reason=reason,
             last_error=error,
             key=self.key,
@@ -285,7 +288,7 @@ class Primitive(ABC):
         """The hold, if it counts at this time; else `LockLost` or `NotHeld`."""
         hold = self.current(owner)
         if hold is None or hold.over:
-            raise NotHeld(f"{self.name!r} is not held", key=self.key)
+            raise NotHeld(f"{self.name!r} is not held", kind="not-held", key=self.key)
         if not hold.counts(now):
             raise self.lost_error(hold)
         return hold

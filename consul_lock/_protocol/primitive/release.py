@@ -71,7 +71,11 @@ def _claim(lock: Primitive, call: Release) -> Hold | None:
     with lock.client.mutex:
         hold = call.find()
         if hold is None or hold.over:
-            raise NotHeld(f"{lock.name!r} is not held, so it cannot be released", key=lock.key)
+            raise NotHeld(
+                f"{lock.name!r} is not held, so it cannot be released",
+                kind="not-held",
+                key=lock.key,
+            )
         if hold.reason is LossReason.FORKED:
             warnings.warn(
                 f"{lock.name!r} is held by the parent of this process; releasing it here does"

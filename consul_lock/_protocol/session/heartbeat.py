@@ -82,13 +82,14 @@ class Pulse:
                 refusal = error
             now = yield Now()
             # A check of the user's, or anything else that is wrong, does not change by itself.
-            if self.check not in str(refusal):
+            if self.check not in refusal.answer:
                 raise refusal
             if now >= end:
                 raise Refused(
                     f"{refusal}; the agent that we registered the check with has not told the"
                     f" servers in {_NEWS:g} s: is the address that of one agent (not of several"
-                    " behind a load balancer), in the datacenter of the locks?"
+                    " behind a load balancer), in the datacenter of the locks?",
+                    kind="heartbeat",
                 ) from refusal
             yield Sleep(pause, 2 * pause)
             pause = min(2 * pause, _LOOK_LAST)
@@ -166,7 +167,7 @@ class Pulses:
     def _find(self, heartbeat: float, now: float) -> Pulse:
         with self._mutex:
             if self._closed:
-                raise Unavailable("the client is closed", uncertain=False)
+                raise Unavailable("the client is closed", kind="closed", uncertain=False)
             for pulse in self._pulses:
                 if pulse.heartbeat == heartbeat and not pulse.stop.is_set():
                     pulse.needed = now

@@ -199,14 +199,19 @@ class Pool:
             raise Unavailable(
                 "the new session was dead at once: is its node leaving, or one of its"
                 " checks failing?",
+                kind="session-dead",
                 uncertain=False,
                 session=session.id,
             )
         if difference := _difference(asked, info):
             self.condemn(session)
+            problem = f"the server made a session with {difference}; it was destroyed"
+            hint = "Is there a proxy that drops bodies in front of Consul?"
             raise Refused(
-                f"the server made a session with {difference}; it was destroyed."
-                " Is there a proxy that drops bodies in front of Consul?",
+                f"{problem}. {hint}",
+                problem=problem,
+                hint=hint,
+                kind="session-altered",
                 session=session.id,
             )
 

@@ -37,12 +37,16 @@ def terms(
     ttl, lock_delay = number("ttl", ttl), number("lock_delay", lock_delay)
     if not TTL_LEAST <= ttl <= TTL_MOST:
         raise ConfigError(
-            f"ttl={ttl:g} s is out of range: Consul takes {TTL_LEAST:g} to {TTL_MOST:g} s"
+            f"ttl={ttl:g} s is out of range: Consul takes {TTL_LEAST:g} to {TTL_MOST:g} s",
+            kind="value",
+            settings=("ttl",),
         )
     if not 0 <= lock_delay <= LOCK_DELAY_MOST:
         raise ConfigError(
             f"lock_delay={lock_delay:g} s is out of range: 0 to {LOCK_DELAY_MOST:g} s, as Consul"
-            " enforces no more than that"
+            " enforces no more than that",
+            kind="value",
+            settings=("lock_delay",),
         )
     asked = Terms(
         ttl,
@@ -56,8 +60,10 @@ def terms(
     if needed > span(asked):
         raise ConfigError(
             f"lock_delay={lock_delay:g} s is too short: one renewal must be able to fail, which"
-            f" takes 2 x {period(asked):.2f} s + {margin(asked):.2f} s = {needed:.2f} s;"
-            " use a longer lock_delay"
+            f" takes 2 x {period(asked):.2f} s + {margin(asked):.2f} s = {needed:.2f} s",
+            hint="use a longer lock_delay",
+            kind="contradiction",
+            settings=("lock_delay",),
         )
     return asked
 
@@ -68,7 +74,9 @@ def _heartbeat(value: Any) -> float:
         raise ConfigError(
             f"heartbeat={seconds:g} s is out of range: {HEARTBEAT_LEAST:g} to {HEARTBEAT_MOST:g} s;"
             " with less, a process that pauses for a moment loses its locks, and more is no"
-            " quicker than a ttl"
+            " quicker than a ttl",
+            kind="value",
+            settings=("heartbeat",),
         )
     return seconds
 
@@ -76,7 +84,9 @@ def _heartbeat(value: Any) -> float:
 def number(what: str, value: Any) -> float:
     """A finite number, or `ConfigError`."""
     if isinstance(value, bool) or not isinstance(value, int | float) or not _finite(value):
-        raise ConfigError(f"{what}={value!r} is not a finite number of seconds")
+        raise ConfigError(
+            f"{what}={value!r} is not a finite number of seconds", kind="value", settings=(what,)
+        )
     return float(value)
 
 
@@ -90,10 +100,17 @@ def _finite(value: float) -> bool:
 def names(what: str, value: Iterable[Any]) -> tuple[str, ...]:
     """A tuple of non-empty strings, or `ConfigError`: a lone string is a likely slip."""
     if isinstance(value, str):
-        raise ConfigError(f"{what}={value!r} is one string; give a list of names: [{value!r}]")
+        raise ConfigError(
+            f"{what}={value!r} is one string",
+            hint=f"give a list of names: [{value!r}]",
+            kind="value",
+            settings=(what,),
+        )
     found = tuple(value)
     if not all(isinstance(name, str) and name for name in found):
-        raise ConfigError(f"{what}={found!r} must be names, none of them empty")
+        raise ConfigError(
+            f"{what}={found!r} must be names, none of them empty", kind="value", settings=(what,)
+        )
     return found
 
 

@@ -33,7 +33,9 @@ class Breaking:
     def __init__(self, client: ClientCore, name: str, session: str, reason: str) -> None:
         if len(reason) > _REASON_MOST:
             raise ConfigError(
-                f"reason={reason!r} must be a string of at most {_REASON_MOST} characters"
+                f"reason={reason!r} must be a string of at most {_REASON_MOST} characters",
+                kind="value",
+                settings=("reason",),
             )
         self._client = client
         self._name = name

@@ -51,7 +51,7 @@ class SessionStatus:
 def session_id(session: str) -> str:
     """The id itself; raises `ConfigError` if it cannot be one."""
     if not _SESSION.fullmatch(session):
-        raise ConfigError(f"{session!r} is no id of a session")
+        raise ConfigError(f"{session!r} is no id of a session", kind="value")
     return session
 
 

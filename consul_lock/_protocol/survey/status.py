@@ -185,7 +185,7 @@ def _status(key: str, keys: Keys, filtered: bool) -> Status:
         kind = _OF_FLAGS.get(flags) if key.endswith(_DOCUMENT) else None
         if kind is None:
             why = f"{key!r} was not written by a lock tool (flags {flags})"
-            raise Conflict(why)
+            raise Conflict(why, kind="foreign")
         everything = [*keys.documents, *keys.contenders]
         # A limit of 0 stays where none is written.
         place = places.read(kind, name, everything, 0, 0, filtered)

@@ -59,7 +59,12 @@ class SurveyCore:
     def sessions(self, ids: Iterable[str]) -> Job[dict[str, SessionStatus]]:
         """What Consul says of sessions."""
         if isinstance(ids, str):
-            raise ConfigError(f"sessions({ids!r}): one string; give a list of ids: [{ids!r}]")
+            raise ConfigError(
+                f"sessions({ids!r}): one string",
+                hint=f"give a list of ids: [{ids!r}]",
+                kind="value",
+                settings=("ids",),
+            )
         wanted = tuple(ids)
         return self._job(lambda: health.sessions(self._client.wire, wanted))
 
@@ -82,13 +87,21 @@ class SurveyCore:
         if seen.kind == "foreign":
             raise Conflict(
                 f"{seen.key!r} is no lock, and not ours to delete: {seen.problem}",
+                kind="foreign",
                 key=seen.key,
                 flags=seen.flags,
             )
         if seen.state != "free" and not force:
+            problem = f"{seen.name!r} is {seen.state}"
+            hint = (
+                "destroy the sessions of its holders instead; to delete its key lets the next in"
+                " at once, and the old ones may still be at work"
+            )
             raise Conflict(
-                f"{seen.name!r} is {seen.state}: destroy the sessions of its holders instead; to"
-                " delete its key lets the next in at once, and the old ones may still be at work",
+                f"{problem}: {hint}",
+                problem=problem,
+                hint=hint,
+                kind="in-use",
                 key=seen.key,
                 flags=seen.flags,
             )
@@ -120,7 +133,9 @@ def checked_name(name: str) -> str:
 def checked_prefix(prefix: str) -> str:
     """The prefix; raises `ConfigError` for one that an HTTP server would change."""
     if not isinstance(prefix, str):
-        raise ConfigError(f"bad prefix {prefix!r}: it is not a string")
+        raise ConfigError(
+            f"bad prefix {prefix!r}: it is not a string", kind="value", settings=("prefix",)
+        )
     if prefix:
         names.check(prefix.removesuffix("/"))
     return prefix

@@ -94,5 +94,8 @@ def visible(bid: Bid, seen: tuple[Place, ...], rule: str) -> None:
     if any(place.filtered for place in seen):
         raise PermissionDenied(
             f"the token may not see all keys below {bid.spots[-1].prefix!r}, and who is not seen"
-            f" looks dead; it needs the rule  {rule}"
+            " looks dead",
+            hint=f"it needs the rule  {rule}",
+            kind="hidden-keys",
+            rule=rule,
         )

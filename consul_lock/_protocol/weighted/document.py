@@ -15,7 +15,7 @@ from typing import Any, NamedTuple, NoReturn
 from consul_lock._protocol.consul.models import Pair
 from consul_lock._protocol.hold.claim import ALL
 from consul_lock._protocol.lock.decision import LOCK_FLAG
-from consul_lock.errors import Conflict
+from consul_lock.errors import Conflict, ConflictKind
 
 SEMAPHORE_FLAG = 16210313421097356768
 """The flags of a semaphore's keys: what HashiCorp's Go client writes and expects."""
@@ -92,13 +92,13 @@ def decode(kind: Kind, name: str, pair: Pair | None, limit: int) -> Document:
     if pair is None:
         return fresh
     if pair.flags != kind.flags:
-        found = _KNOWN.get(pair.flags, "something else")
-        size = len(pair.value)
-        why = f"holds {found}, not a {kind.name} (flags {pair.flags}, {size} bytes)"
-        raise _conflict(pair, why)
+        found = _KNOWN.get(pair.flags)
+        why = f"holds {found or 'something else'}, not a {kind.name}"
+        more = f" (flags {pair.flags}, {len(pair.value)} bytes)"
+        raise _conflict(pair, why, "other-kind" if found else "foreign", more)
     if pair.session:
         why = f"is locked by session {pair.session}, which the document of a {kind.name} never is"
-        raise _conflict(pair, why)
+        raise _conflict(pair, why, "foreign")
     if not pair.value:
         return fresh._replace(modify_index=pair.modify_index)
     try:
@@ -106,13 +106,18 @@ def decode(kind: Kind, name: str, pair: Pair | None, limit: int) -> Document:
         read = _semaphore(fields) if kind is SEMAPHORE else _read_write(fields)
     except ValueError as error:
         why = f"is marked as a {kind.name}, but lock decoding failed: {error}"
-        raise _conflict(pair, why) from None
+        raise _conflict(pair, why, "damaged") from None
     return read._replace(modify_index=pair.modify_index)
 
 
-def _conflict(pair: Pair, why: str) -> Conflict:
+def _conflict(pair: Pair, why: str, kind: ConflictKind, more: str = "") -> Conflict:
+    problem = f"{pair.key!r} {why}"
+    hint = "it is left alone: use another name, or delete it if nobody needs it"
     return Conflict(
-        f"{pair.key!r} {why}; it is left alone: use another name, or delete it if nobody needs it",
+        f"{problem}{more}; {hint}",
+        problem=problem,
+        hint=hint,
+        kind=kind,
         key=pair.key,
         session=pair.session or None,
         flags=pair.flags,
@@ -212,8 +217,11 @@ def limit_conflict(name: str, found: int, local: int) -> Conflict:
     """Consul has another limit than we were told; the words are Go's."""
     return Conflict(
         f"semaphore limit conflict (lock: {found}, local: {local}): {name!r} has the limit"
-        f" {found} in Consul; use that one everywhere, or change it there with resize({local})",
+        f" {found} in Consul",
+        hint=f"use that one everywhere, or change it there with resize({local})",
+        kind="limit",
         key=SEMAPHORE.document_key(name),
         flags=SEMAPHORE.flags,
         limit=found,
+        wanted=local,
     )

@@ -40,12 +40,16 @@ class SemaphoreCore(HoldersCore):
     def attempt(self, owner: Any, blocking: bool, n: int = 1) -> Bid:
         if checked("n", n, AT_ONCE_MOST) > self.limit:
             raise ConfigError(
-                f"n={n} is more than the limit of {self.name!r}, which is {self.limit}"
+                f"n={n} is more than the limit of {self.name!r}, which is {self.limit}",
+                kind="contradiction",
+                settings=("n",),
             )
         if n > 1 and self.shared is not None:
             raise ConfigError(
                 f"n={n} and session= contradict each other: a slot belongs to a session, so"
-                " several slots need several sessions"
+                " several slots need several sessions",
+                kind="contradiction",
+                settings=("n", "session"),
             )
         return super().attempt(owner, blocking, n)
 
@@ -88,5 +92,9 @@ class SemaphoreCore(HoldersCore):
 def checked(what: str, value: Any, most: int) -> int:
     """A whole number from 1 to ``most``, or `ConfigError`."""
     if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= most:
-        raise ConfigError(f"{what}={value!r} is not a whole number from 1 to {most}")
+        raise ConfigError(
+            f"{what}={value!r} is not a whole number from 1 to {most}",
+            kind="value",
+            settings=(what,),
+        )
     return value

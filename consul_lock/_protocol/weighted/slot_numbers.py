@@ -44,7 +44,8 @@ def numbers(core: SemaphoreCore, hold: Hold) -> Flow[tuple[int, ...]]:
     if bid.n > AT_ONCE_MOST:
         raise ConfigError(
             f"slots() of {bid.n} slots taken at once; it numbers {AT_ONCE_MOST} at most: take"
-            " them in several holds"
+            " them in several holds",
+            kind="value",
         )
     while not bid.slots.numbers:
         with core.client.mutex:
@@ -101,7 +102,7 @@ def _still_held(core: SemaphoreCore, hold: Hold) -> None:
     if hold.state is State.LOST:
         raise core.lost_error(hold)
     if hold.state is not State.HELD:
-        raise NotHeld(f"{core.name!r} was released meanwhile", key=core.key)
+        raise NotHeld(f"{core.name!r} was released meanwhile", kind="released", key=core.key)
 
 
 def _ours(seen: Place, ids: Sequence[str]) -> tuple[int, ...]:
@@ -166,6 +167,8 @@ def _none_free(core: SemaphoreCore, seen: Place) -> Conflict:
     keys = ", ".join(repr(slot_key(core.name, number)) for number in sorted(taken)[:5])
     return Conflict(
         f"{core.name!r}: there is room, but no number of a slot is free after {_LONGEST:g} s:"
-        f" {keys or 'none'} are there; delete those that nobody holds",
+        f" {keys or 'none'} are there",
+        hint="delete those that nobody holds",
+        kind="slot-numbers",
         key=core.key,
     )

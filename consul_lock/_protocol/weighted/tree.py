@@ -43,6 +43,7 @@ def path(name: str) -> list[str]:
     elements = name.split("/")
     if len(elements) > DEPTH_MOST:
         raise ConfigError(
-            f"{name!r} is {len(elements)} deep; a tree lock can be {DEPTH_MOST} deep at most"
+            f"{name!r} is {len(elements)} deep; a tree lock can be {DEPTH_MOST} deep at most",
+            kind="name",
         )
     return elements
