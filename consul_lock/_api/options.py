@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import difflib
-import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypedDict
@@ -14,6 +13,7 @@ from consul_lock._protocol.client.shared_session import SharedSession
 from consul_lock._protocol.hold.state import State
 from consul_lock._protocol.primitive.primitive import Primitive, Settings
 from consul_lock._protocol.session.timing import terms
+from consul_lock._warnings import warn_caller
 from consul_lock.errors import ConfigError, ConsulLockError, LossReason
 
 
@@ -225,10 +225,9 @@ class LockFace(ABC):
     def __del__(self) -> None:
         core = getattr(self, "_core", None)
         if core is not None and core.owners.oldest() is not None:
-            warnings.warn(
+            warn_caller(
                 f"the lock {core.name!r} was dropped while it is held; it stays held until the"
                 " client is closed: release it, or use 'with'",
                 ResourceWarning,
-                stacklevel=2,
                 source=self,
             )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
@@ -12,6 +11,7 @@ from consul_lock._drivers.identity import identity
 from consul_lock._protocol.client.client import ClientCore
 from consul_lock._protocol.client.close import close
 from consul_lock._protocol.flow import Job
+from consul_lock._warnings import warn_caller
 from consul_lock.config import Config
 
 T = TypeVar("T")
@@ -120,12 +120,11 @@ class Client:
         if driver is None or driver.closed:
             return
         if self._core.keeper is not None:
-            warnings.warn(
+            warn_caller(
                 f"{self!r} was dropped without close(): its idle sessions are destroyed now, and"
                 " a lock that is held stays held until its loop ends; close it, or use"
                 " 'async with'",
                 ResourceWarning,
-                stacklevel=2,
                 source=self,
             )
         self._core.dropped = True

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import warnings
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
@@ -13,6 +12,7 @@ from consul_lock._drivers.identity import identity
 from consul_lock._protocol.client.client import ClientCore
 from consul_lock._protocol.client.close import close
 from consul_lock._protocol.flow import Job
+from consul_lock._warnings import warn_caller
 from consul_lock.config import Config
 
 T = TypeVar("T")
@@ -121,12 +121,11 @@ class Client:
         if driver is None or driver.closed:
             return
         if self._core.keeper is not None:
-            warnings.warn(
+            warn_caller(
                 f"{self!r} was dropped without close(): its idle sessions are destroyed now, and"
                 " a lock that is held stays held until the program ends; close it, or use"
                 " 'with'",
                 ResourceWarning,
-                stacklevel=2,
                 source=self,
             )
         self._core.dropped = True

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import os
 import stat
-import warnings
 from collections.abc import Mapping
 
 from consul_lock._config.environment import FilePath
+from consul_lock._warnings import warn_caller
 from consul_lock.errors import ConfigError
 
 TOKEN_LIMIT = 16 * 1024
@@ -72,10 +72,9 @@ def read_token(path: FilePath, name: str) -> str:
             settings=(name,),
         ) from error
     if stat.S_ISREG(mode) and mode & stat.S_IROTH:
-        warnings.warn(
+        warn_caller(
             f"{name}: every user of this host can read {file}; run: chmod o-r {file}",
             TokenFileWarning,
-            stacklevel=4,  # Whoever called Config.resolve.
         )
     if len(content) > TOKEN_LIMIT:
         raise ConfigError(

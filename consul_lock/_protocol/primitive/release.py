@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +11,7 @@ from consul_lock._protocol.hold.cleanup import Remainder
 from consul_lock._protocol.hold.hold import Hold
 from consul_lock._protocol.hold.state import Event, State
 from consul_lock._protocol.session.session import Session
+from consul_lock._warnings import warn_caller
 from consul_lock.errors import ConsulLockError, LockLost, LossReason, NotHeld
 
 if TYPE_CHECKING:
@@ -77,11 +77,10 @@ def _claim(lock: Primitive, call: Release) -> Hold | None:
                 key=lock.key,
             )
         if hold.reason is LossReason.FORKED:
-            warnings.warn(
+            warn_caller(
                 f"{lock.name!r} is held by the parent of this process; releasing it here does"
                 " nothing",
                 RuntimeWarning,
-                stacklevel=7,  # the caller's line: between are this flow, the driver, the face
             )
             return None
         if hold.state is State.LOST:
