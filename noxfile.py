@@ -32,7 +32,7 @@ def lint(session: nox.Session) -> None:
 @nox.session
 def types(session: nox.Session) -> None:
     """Let pyright read the public API as a user does; mypy does so in `lint`."""
-    session.install("-e", ".[asyncio,cron]", "pyright[nodejs]>=1.1.400")
+    session.install("-e", ".[cron]", "pyright[nodejs]>=1.1.400")
     session.run("pyright")
 
 

@@ -71,7 +71,7 @@ def test_the_wheel_has_our_packages_and_nothing_else(wheel: Path) -> None:
     info = f"consul_lock_toolkit-{_version()}.dist-info"
     data = info.replace(".dist-info", ".data")
     packages = {name.split("/")[0] for name in names} - {info, data}
-    assert packages == {"consul_lock", "consul_lock_cli", "consul_lock_names"}
+    assert packages == {"consul_lock", "consul_lock_cli"}
     assert not [name for name in names if "__pycache__" in name]
     assert "consul_lock_cli/process/guardian.sh" in names
     shared = {name.removeprefix(f"{data}/data/") for name in names if name.startswith(data)}
@@ -88,9 +88,7 @@ def test_the_wheel_has_every_file_of_the_tree(wheel: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
         names = [name for name in archive.namelist() if ".data/" not in name]
     packed = {name for name in names if name.endswith(_SOURCES)}
-    bases = (
-        (_ROOT, "consul_lock"), (_ROOT, "consul_lock_names"), (_ROOT / "cli", "consul_lock_cli"),
-    )  # fmt: skip
+    bases = ((_ROOT, "consul_lock"), (_ROOT / "cli", "consul_lock_cli"))
     tree = {
         str(path.relative_to(base))
         for base, name in bases

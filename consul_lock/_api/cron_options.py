@@ -9,15 +9,11 @@ from consul_lock._protocol.cron.decision import CronPlan
 from consul_lock._protocol.cron.slot import Every, Once, Rhythm
 from consul_lock._protocol.session.timing import number
 from consul_lock.errors import ConfigError
+from consul_lock.limits import HISTORY_MAX, RETRIES_MAX
 
 Overlap = Literal["skip", "wait", "allow"]
 
-HISTORY_MOST = 200
-"""Runs: with as many the record is still far below the 512 KB of a value in Consul."""
-
-RETRIES_MOST = 100
-
-_WAIT_MOST = 7 * 86400.0
+_WAIT_MAX = 7 * 86400.0
 
 _OF_LOCK = Options.__annotations__.keys()
 
@@ -112,16 +108,16 @@ def _rhythm(
 def _checked(asked: CronPlan) -> CronPlan:
     for what in ("max_lateness", "splay", "wait", "standby", "max_skew"):
         value = getattr(asked, what)
-        if value is not None and not 0 <= number(what, value) <= _WAIT_MOST:
+        if value is not None and not 0 <= number(what, value) <= _WAIT_MAX:
             raise ConfigError(
-                f"{what}={value!r} is out of range: 0 to {_WAIT_MOST:g} s",
+                f"{what}={value!r} is out of range: 0 to {_WAIT_MAX:g} s",
                 kind="value",
                 settings=(what,),
             )
     for what, most in (
-        ("retry_crashed", RETRIES_MOST),
-        ("retry_failed", RETRIES_MOST),
-        ("history", HISTORY_MOST),
+        ("retry_crashed", RETRIES_MAX),
+        ("retry_failed", RETRIES_MAX),
+        ("history", HISTORY_MAX),
     ):
         value = getattr(asked, what)
         if type(value) is not int or not 0 <= value <= most:

@@ -14,9 +14,10 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
-from consul_lock._protocol.cron.slot import EARLY_MOST, SKEW_LEAST, Rhythm, Slot, at
+from consul_lock._protocol.cron.slot import Rhythm, Slot, at
 from consul_lock._protocol.session.timing import number
 from consul_lock.errors import ConfigError
+from consul_lock.limits import EARLY_MAX, SKEW_MIN
 
 # How far before now counting begins: no change of a clock is longer.
 _BACK = timedelta(hours=3)
@@ -79,14 +80,14 @@ class Schedule(Rhythm):
     def skew(self, slot: Slot) -> float:
         assert slot.epoch is not None
         following = self.around(slot.epoch).next
-        return max(SKEW_LEAST, following - slot.epoch if following is not None else 0.0)
+        return max(SKEW_MIN, following - slot.epoch if following is not None else 0.0)
 
     def _lead(self, around: Instants) -> float:
         if self._early is not None:
             return self._early
         if around.last is None or around.next is None:
-            return EARLY_MOST
-        return min((around.next - around.last) / 4, EARLY_MOST)
+            return EARLY_MAX
+        return min((around.next - around.last) / 4, EARLY_MAX)
 
     def around(self, now: float) -> Instants:
         """The instants on both sides of a moment.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from consul_lock.errors import ConfigError
-from consul_lock_names import fault_of
+from consul_lock.names import fault_of
 
 # Characters of a bad name that an error shows.
 _SHOWN = 60

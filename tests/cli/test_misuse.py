@@ -161,11 +161,14 @@ def test_waiting_for_our_own_ancestor_is_refused() -> None:
     [["--help"], ["run", "-h"], ["run", "-k", "a//b", "x"], ["run", "-k", " a", "x"], ["version"],
      ["cron", "run", "--help"], ["cron", "run", "--name", "k", "--every", "0", "x"]],
 )  # fmt: skip
-def test_nothing_is_imported_before_consul_is_asked(arguments: list[str]) -> None:
-    """Help, completion and misuse must be quick; python-consul2 alone costs 85 ms."""
+def test_no_client_is_loaded_before_consul_is_asked(arguments: list[str]) -> None:
+    """Help, completion and misuse must be quick; limits and names suffice for it."""
     program = (
         "import os, sys; import consul_lock_cli.main as m; leave = os._exit\n"
-        "os._exit = lambda code: leave(200 + bool({'consul', 'consul_lock'} & set(sys.modules)))\n"
+        f"light = {[f'consul_lock.{name}' for name in ('errors', 'limits', 'names', '_version')]}\n"
+        "heavy = lambda name: name == 'consul' or name.startswith('consul_lock.')\n"
+        "loaded = lambda: {name for name in sys.modules if heavy(name)} - {*light}\n"
+        "os._exit = lambda code: leave(200 + bool(loaded()))\n"
         f"m.main({arguments!r})"
     )
     command = [sys.executable, "-c", program]

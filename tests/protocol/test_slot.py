@@ -10,11 +10,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from consul_lock._protocol.cron import slot as slots
-from consul_lock._protocol.cron.slot import EVERY_MOST, Every, Once
+from consul_lock._protocol.cron.slot import Every, Once
 from consul_lock.errors import ConfigError
+from consul_lock.limits import EVERY_MAX
 
 MOMENTS = st.floats(10**6, 4 * 10**9)
-LENGTHS = st.integers(1000, int(EVERY_MOST * 1000)).map(lambda ms: ms / 1000)
+LENGTHS = st.integers(1000, int(EVERY_MAX * 1000)).map(lambda ms: ms / 1000)
 
 
 def epoch(rhythm: Every, now: float) -> float:

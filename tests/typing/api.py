@@ -9,6 +9,7 @@ from typing import assert_type
 
 import consul_lock
 from consul_lock import aio
+from consul_lock.config import Config
 from consul_lock.errors import ConsulLockError, ErrorKind, LossReason, UnavailableKind
 
 
@@ -37,6 +38,18 @@ def clients() -> None:
         assert_type(opened, consul_lock.Client)
     assert_type(consul_lock.Client.from_consul(object()), consul_lock.Client)
     client.close()
+
+
+def lazy_names() -> None:
+    """Each name is known before it is loaded, and no other is."""
+    assert_type(consul_lock.errors.ConsulLockError(), ConsulLockError)
+    assert_type(consul_lock.config.Config(), Config)
+    assert_type(consul_lock.limits.TTL_MAX, float)
+    assert_type(consul_lock.names.NAME_MAX, int)
+    assert_type(consul_lock.__version__, str)
+    assert_type(aio.__version__, str)
+    _ = consul_lock.Lokc  # type: ignore[attr-defined] # the test: a wrong name is refused
+    _ = aio.Lokc  # type: ignore[attr-defined] # the test: the same
 
 
 def sessions(client: consul_lock.Client) -> None:

@@ -1,4 +1,7 @@
-"""The clock that everything here goes by."""
+"""The clock that everything here goes by, as the library does.
+
+It is not imported from there: the guardian's second half runs without the library in its path.
+"""
 
 from __future__ import annotations
 

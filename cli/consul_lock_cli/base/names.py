@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from consul_lock.names import fault_of
 from consul_lock_cli.base.console import Misuse
-from consul_lock_names import fault_of
 
 _EXAMPLES = 'use names like "backup" or "jobs/nightly"'
 

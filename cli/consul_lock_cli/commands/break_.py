@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
+from consul_lock.limits import REASON_MAX
 from consul_lock_cli.base import question
 from consul_lock_cli.base.console import Misuse, Talk
 from consul_lock_cli.base.error_table import ExitCode
@@ -16,9 +17,6 @@ from consul_lock_cli.options.types import NAME, Connection, connection_options, 
 from consul_lock_cli.output.data_command import DataCommand, Output, data_options
 from consul_lock_cli.output.lock_json import BROKEN, holder_item
 from consul_lock_cli.output.lock_table import describe, who
-
-_REASON_MOST = 512
-"""Characters, as the library has it."""
 
 if TYPE_CHECKING:
     from consul_lock import Holder, Status, Survey
@@ -90,8 +88,8 @@ class _Asked(NamedTuple):
         if self.session == "":
             # A variable that is not set shall not break all holders.
             raise Misuse("--session is empty", "leave it out to break every holder")
-        if len(self.reason) > _REASON_MOST:
-            raise Misuse(f"--reason is longer than {_REASON_MOST} characters", "be brief")
+        if len(self.reason) > REASON_MAX:
+            raise Misuse(f"--reason is longer than {REASON_MAX} characters", "be brief")
         if self.force and (not self.delete or self.session):
             raise Misuse(
                 "--force is for --delete, and is about all holders",

@@ -8,14 +8,13 @@ from typing import Any
 
 import click
 
+from consul_lock.limits import HISTORY_MAX, RETRIES_MAX
 from consul_lock_cli.base.console import Misuse
 from consul_lock_cli.base.error_table import ExitCode
 from consul_lock_cli.options.types import CRON_NAME, DURATION
 from consul_lock_cli.settings.context import TypedOption
 from consul_lock_cli.spec.cron import Timetable
 from consul_lock_cli.spec.run import Patience
-
-_RETRIES_MOST, _HISTORY_MOST = 100, 200
 
 _SLOT = [
     click.option("--name", type=CRON_NAME, help="Name of the job; its record is NAME/.cron."),
@@ -47,11 +46,11 @@ _CONTEST = [
     ),
     click.option("-w", "--wait", type=DURATION, help="With --overlap wait: for DUR [for ever]."),
     click.option(
-        "--retry-crashed", type=click.IntRange(0, _RETRIES_MOST), default=0, metavar="N",
+        "--retry-crashed", type=click.IntRange(0, RETRIES_MAX), default=0, metavar="N",
         help="Up to N more attempts at a slot whose run has died [0].",
     ),
     click.option(
-        "--retry-failed", type=click.IntRange(0, _RETRIES_MOST), default=0, metavar="N",
+        "--retry-failed", type=click.IntRange(0, RETRIES_MAX), default=0, metavar="N",
         help="Up to N more attempts at a slot whose run has failed [0].",
     ),
     click.option(
@@ -67,7 +66,7 @@ _CONTEST = [
         help="Run nothing if nobody keeps the clock of this host right.",
     ),
     click.option(
-        "--history", type=click.IntRange(0, _HISTORY_MOST), default=20, metavar="N",
+        "--history", type=click.IntRange(0, HISTORY_MAX), default=20, metavar="N",
         help="How many runs, and IDs, are remembered [20].",
     ),
 ]  # fmt: skip

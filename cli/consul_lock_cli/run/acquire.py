@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from consul_lock.limits import LOCK_DELAY_MAX
 from consul_lock_cli.base.console import Talk
 from consul_lock_cli.base.durations import show_duration
 from consul_lock_cli.base.error_table import ExitCode, complaint, failure
@@ -17,7 +18,6 @@ from consul_lock_cli.run.campaign import campaign
 from consul_lock_cli.run.status_file import Report
 from consul_lock_cli.spec.lock import Mode, What, who_holds
 from consul_lock_cli.spec.run import Patience
-from consul_lock_cli.spec.timing import LOCK_DELAY_MOST
 
 if TYPE_CHECKING:
     from consul_lock import Holder
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 # Whoever vanishes leaves a lock that nobody can have for a while; how long, only it could tell.
-_IN_LOCK_DELAY = f"-w 1m waits: a lock-delay is over after {show_duration(LOCK_DELAY_MOST)} at most"
+_IN_LOCK_DELAY = f"-w 1m waits: a lock-delay is over after {show_duration(LOCK_DELAY_MAX)} at most"
 
 
 # Seconds before Consul is asked again by one who does not wait, after an error of Consul.

@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 import signal
 import threading
-import time
 from typing import TYPE_CHECKING, Any
 
+from consul_lock_cli.base.clock import now
 from consul_lock_cli.process.signals import WAKE
 
 if TYPE_CHECKING:
@@ -32,11 +32,11 @@ class LockLease:
 
     def remaining(self) -> float:
         """Seconds until the command must be dead."""
-        now = time.clock_gettime(time.CLOCK_BOOTTIME)
+        moment = now()
         left = 0.0 if self._lock is None else self._lock.remaining()
         if left > 0:
-            self._deadline = now + left
-        return max(0.0, self._deadline - now)
+            self._deadline = moment + left
+        return max(0.0, self._deadline - moment)
 
     def lost(self) -> bool:
         """Whether the loss is known already."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from consul_lock.errors import LossReason
 from consul_lock_cli.base.names import shown
 from consul_lock_cli.completion.answer import in_time
 from consul_lock_cli.output.lock_json import break_item
@@ -15,15 +16,12 @@ if TYPE_CHECKING:
 # Seconds in which Consul has to say who broke it: it was just there to tell us of the loss.
 _PATIENCE = 1.0
 
-_LATE = "deadline"
-
-# By the values of the library's `LossReason`, as importing that costs a start its time.
 _WORDS = {
-    _LATE: "no renewal of session {session} succeeded in time",
-    "session-invalid": "session {session} expired, or somebody destroyed it",
-    "key-deleted": "somebody deleted its key",
-    "stolen": "another session has its key",
-    "revoked": "somebody released it",
+    LossReason.DEADLINE: "no renewal of session {session} succeeded in time",
+    LossReason.SESSION_INVALID: "session {session} expired, or somebody destroyed it",
+    LossReason.KEY_DELETED: "somebody deleted its key",
+    LossReason.STOLEN: "another session has its key",
+    LossReason.REVOKED: "somebody released it",
 }
 
 
@@ -50,14 +48,15 @@ class Loss:
         """Why it was lost.  Consul is asked for so long at most."""
         found = self._lock.lost_reason
         # What has not been told yet is seen by the time that is over.
-        reason = _LATE if found is None else found.value
-        about = {"reason": reason}
+        reason = LossReason.DEADLINE if found is None else found
+        about = {"reason": reason.value}
         breaks: list[Break] = []
-        if reason in ("session-invalid", "key-deleted"):  # else the session may be alive
+        # After any other loss the session may be alive, so nobody has broken it.
+        if reason in (LossReason.SESSION_INVALID, LossReason.KEY_DELETED):
             in_time(lambda: breaks.extend(self._breaks()), min(seconds, _PATIENCE))
         if not breaks:
-            text = _WORDS.get(reason, reason).format(session=self._session)
-            if reason == "session-invalid" and self._checks:
+            text = _WORDS.get(reason, reason.value).format(session=self._session)
+            if reason is LossReason.SESSION_INVALID and self._checks:
                 text += f", or its health check {' or '.join(self._checks)} failed"
             if (error := self._lock.renewal_error) is not None:
                 text, about = f"{text} ({error})", {**about, "error": str(error)}

@@ -8,12 +8,6 @@ from typing import Any, NamedTuple
 from consul_lock_cli.settings.catalogue import SETTINGS, Setting, rivals
 from consul_lock_cli.settings.config_file import BadSetting, ConfigFile
 
-# What Go's strconv.ParseBool takes, and so Consul: "yes" and "on" are refused, not guessed.
-_BOOLEANS = {
-    **dict.fromkeys(("1", "t", "T", "true", "TRUE", "True"), True),
-    **dict.fromkeys(("0", "f", "F", "false", "FALSE", "False"), False),
-}
-
 
 class Origin(NamedTuple):
     """Where a value comes from."""
@@ -78,8 +72,11 @@ def as_boolean(found: Found) -> bool:
     value = found.value
     if isinstance(value, bool):
         return value
-    if found.origin.source == "environment" and value in _BOOLEANS:
-        return _BOOLEANS[value]
+    if found.origin.source == "environment":
+        from consul_lock._config.environment import BOOLEANS  # few starts need it
+
+        if value in BOOLEANS:
+            return BOOLEANS[value]
     raise BadSetting(
         f"{found.origin.where}: {value!r} is neither true nor false; write true or false"
     )

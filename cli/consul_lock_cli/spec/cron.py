@@ -8,6 +8,7 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from consul_lock.limits import EVERY_MAX, EVERY_MIN
 from consul_lock_cli.base.console import Misuse
 from consul_lock_cli.base.durations import show_duration
 from consul_lock_cli.base.names import shown
@@ -15,8 +16,6 @@ from consul_lock_cli.base.names import shown
 if TYPE_CHECKING:
     from consul_lock import Client, CronGuard, LossReason
     from consul_lock_cli.spec.lock import What
-
-_EVERY_LEAST, _EVERY_MOST = 1.0, 366 * 86400.0
 
 # What is wrong about them is no matter of how a command line is written.
 _OF_THE_CALENDAR = ("schedule=", "timezone=")
@@ -75,7 +74,7 @@ class Timetable(NamedTuple):
         if self.every is None:
             return
         span = show_duration(self.every)
-        if not _EVERY_LEAST <= self.every <= _EVERY_MOST:
+        if not EVERY_MIN <= self.every <= EVERY_MAX:
             raise Misuse(f"--every {span} is out of range", "use 1s to 366d")
         for option, value in (("--offset", self.offset), ("--early", self.early)):
             if value is not None and value >= self.every:

@@ -6,6 +6,7 @@ import enum
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
+from consul_lock.limits import HEARTBEAT_MAX, HEARTBEAT_MIN
 from consul_lock_cli.base.console import Misuse
 from consul_lock_cli.base.durations import show_duration
 from consul_lock_cli.base.names import shown
@@ -24,9 +25,6 @@ if TYPE_CHECKING:
     )
 
     Lockable: TypeAlias = Lock | Semaphore | ReadLock | WriteLock | MultiLock | Election
-
-HEARTBEAT_LEAST, HEARTBEAT_MOST = 0.5, 60.0
-"""Seconds, as the library has it: with less, a process that pauses for a moment loses its locks."""
 
 
 class Mode(enum.StrEnum):
@@ -82,7 +80,7 @@ class What(NamedTuple):
                     "these locks know nothing of each other: leave one out",
                 )
         beat = self.heartbeat
-        if beat is not None and not HEARTBEAT_LEAST <= beat <= HEARTBEAT_MOST:
+        if beat is not None and not HEARTBEAT_MIN <= beat <= HEARTBEAT_MAX:
             raise Misuse(f"--heartbeat {show_duration(beat)} is out of range", "use 500ms to 60s")
 
     def make(

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from consul_lock.limits import (
+    LOCK_DELAY_MAX,
+    TTL_MAX,
+    TTL_MIN,
+    renew_interval,
+    safety_margin,
+    validity,
+)
 from consul_lock_cli.base.console import Misuse
 from consul_lock_cli.base.durations import show_duration
-
-TTL_LEAST, TTL_MOST = 10.0, 86400.0
-"""Seconds: what Consul accepts."""
-
-LOCK_DELAY_MOST = 60.0
-"""Seconds: Consul stores a longer one but enforces no more."""
 
 
 def check_timing(ttl: float, lock_delay: float, kill_after: float, *, unsafe: bool = False) -> None:
@@ -20,13 +22,12 @@ def check_timing(ttl: float, lock_delay: float, kill_after: float, *, unsafe: bo
     covers a lost connection but not an operator who destroys the session.  ``unsafe``: only
     what Consul would refuse is looked for.
     """
-    if not TTL_LEAST <= ttl <= TTL_MOST:
+    if not TTL_MIN <= ttl <= TTL_MAX:
         raise Misuse(f"--ttl {show_duration(ttl)}: Consul takes 10s to 24h")
-    if lock_delay > LOCK_DELAY_MOST:
+    if lock_delay > LOCK_DELAY_MAX:
         raise Misuse(f"--lock-delay {show_duration(lock_delay)}: Consul enforces at most 60s")
-    span, name = (lock_delay, "--lock-delay") if lock_delay else (ttl, "--ttl")
-    renew = min(ttl / 3, lock_delay / 6) if lock_delay else ttl / 3
-    margin = max(0.2, 0.05 * span)
+    span, name = validity(ttl, lock_delay), "--lock-delay" if lock_delay else "--ttl"
+    renew, margin = renew_interval(ttl, lock_delay), safety_margin(ttl, lock_delay)
     needed = 2 * renew + kill_after + margin
     if needed > span and not unsafe:
         raise Misuse(

@@ -23,11 +23,7 @@ from consul_lock._protocol.primitive.persist import patiently
 from consul_lock._protocol.session.timing import number
 from consul_lock._protocol.survey.survey import checked_prefix
 from consul_lock.errors import ConfigError
-
-PAUSE_MOST = 366 * 86400.0
-
-# Bytes of a reason, or of who gave it, at most: it is read with each look at the record.
-_TEXT_MOST = 500
+from consul_lock.limits import CRON_TEXT_MAX, PAUSE_MAX
 
 
 class CronBook:
@@ -59,9 +55,9 @@ class CronBook:
         self, name: str, duration: float | None, reason: str, by: str | None
     ) -> Job[CronRecord]:
         """Let nothing be run."""
-        if duration is not None and not 0 < number("duration", duration) <= PAUSE_MOST:
+        if duration is not None and not 0 < number("duration", duration) <= PAUSE_MAX:
             raise ConfigError(
-                f"duration={duration!r} is out of range: up to {PAUSE_MOST:g} s",
+                f"duration={duration!r} is out of range: up to {PAUSE_MAX:g} s",
                 kind="value",
                 settings=("duration",),
             )
@@ -125,9 +121,9 @@ class CronBook:
 
 
 def _check_text(what: str, text: str) -> None:
-    if len(str(text).encode("utf-8", "replace")) > _TEXT_MOST:
+    if len(str(text).encode("utf-8", "replace")) > CRON_TEXT_MAX:
         raise ConfigError(
-            f"{what} is text, of {_TEXT_MOST} bytes at most", kind="value", settings=(what,)
+            f"{what} is text, of {CRON_TEXT_MAX} bytes at most", kind="value", settings=(what,)
         )
 
 

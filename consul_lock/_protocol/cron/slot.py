@@ -14,18 +14,7 @@ from typing import Any, NamedTuple
 
 from consul_lock._protocol.session.timing import number
 from consul_lock.errors import ConfigError
-
-EVERY_LEAST, EVERY_MOST = 1.0, 366 * 86400.0
-"""Seconds: cron daemons know nothing shorter than a second, and a year is the longest rhythm."""
-
-EARLY_MOST = 30.0
-"""Seconds that a clock may have been stepped back between the firing and us, at most."""
-
-SKEW_LEAST = 300.0
-"""Seconds ahead of us that a record's slot may be before a clock must be wrong, at least."""
-
-ID_MOST = 200
-"""Bytes of an ID at most: the history keeps many."""
+from consul_lock.limits import EARLY_MAX, EVERY_MAX, EVERY_MIN, SKEW_MIN, SLOT_ID_MAX
 
 # The calendar of Python ends after the year 9999.
 _YEAR_9999 = 253370764800
@@ -70,9 +59,9 @@ class Every(Rhythm):
 
     def __init__(self, every: float | str, offset: float | str, early: float | None) -> None:
         self.every = seconds("every", every)
-        if not EVERY_LEAST <= self.every <= EVERY_MOST:
+        if not EVERY_MIN <= self.every <= EVERY_MAX:
             raise ConfigError(
-                f"every={every!r} is out of range: {EVERY_LEAST:g} s to {EVERY_MOST / 86400:g} d",
+                f"every={every!r} is out of range: {EVERY_MIN:g} s to {EVERY_MAX / 86400:g} d",
                 kind="value",
                 settings=("every",),
             )
@@ -83,7 +72,7 @@ class Every(Rhythm):
                 kind="contradiction",
                 settings=("offset", "every"),
             )
-        self.early = min(self.every / 4, EARLY_MOST) if early is None else number("early", early)
+        self.early = min(self.every / 4, EARLY_MAX) if early is None else number("early", early)
         if not 0 <= self.early < self.every:
             raise ConfigError(
                 f"early={early!r} and every={every!r}: it must be less than that",
@@ -100,7 +89,7 @@ class Every(Rhythm):
 
     def skew(self, slot: Slot) -> float:
         assert self.every is not None
-        return max(self.every, SKEW_LEAST)
+        return max(self.every, SKEW_MIN)
 
 
 class Once(Rhythm):
@@ -132,9 +121,9 @@ def of_id(name: str) -> Slot:
         raise ConfigError(
             f"slot={name!r}: an ID is a string that is not empty", kind="value", settings=("slot",)
         )
-    if not name.isprintable() or len(name.encode("utf-8", "replace")) > ID_MOST:
+    if not name.isprintable() or len(name.encode("utf-8", "replace")) > SLOT_ID_MAX:
         raise ConfigError(
-            f"slot={name[:40]!r}: an ID is printable, and {ID_MOST} bytes at most",
+            f"slot={name[:40]!r}: an ID is printable, and {SLOT_ID_MAX} bytes at most",
             kind="value",
             settings=("slot",),
         )

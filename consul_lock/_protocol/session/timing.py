@@ -8,21 +8,16 @@ from typing import Any
 
 from consul_lock._protocol.consul.models import Terms
 from consul_lock.errors import ConfigError
-
-TTL_LEAST, TTL_MOST = 10.0, 86400.0
-"""Seconds: what Consul accepts (``session_ttl_min`` of the servers may ask for more)."""
-
-LOCK_DELAY_MOST = 60.0
-"""Seconds: Consul stores a longer lock-delay but enforces no more (measured)."""
-
-HEARTBEAT_LEAST, HEARTBEAT_MOST = 0.5, 60.0
-"""Seconds.  An agent takes any length of a check (measured: 1 ns to 1000 h), so the bounds are
-ours: below, a process that the scheduler or a garbage collector stops for a moment loses its
-locks; above, a crash is noticed no sooner than by a TTL."""
-
-
-LOCK_DELAY_LEAST = 0.3
-"""Seconds: what leaves room for a renewal and the margin."""
+from consul_lock.limits import (
+    HEARTBEAT_MAX,
+    HEARTBEAT_MIN,
+    LOCK_DELAY_MAX,
+    TTL_MAX,
+    TTL_MIN,
+    renew_interval,
+    safety_margin,
+    validity,
+)
 
 
 def terms(
@@ -35,15 +30,15 @@ def terms(
 ) -> Terms:
     """Checked terms.  Raises `ConfigError` naming both values of a contradiction."""
     ttl, lock_delay = number("ttl", ttl), number("lock_delay", lock_delay)
-    if not TTL_LEAST <= ttl <= TTL_MOST:
+    if not TTL_MIN <= ttl <= TTL_MAX:
         raise ConfigError(
-            f"ttl={ttl:g} s is out of range: Consul takes {TTL_LEAST:g} to {TTL_MOST:g} s",
+            f"ttl={ttl:g} s is out of range: Consul takes {TTL_MIN:g} to {TTL_MAX:g} s",
             kind="value",
             settings=("ttl",),
         )
-    if not 0 <= lock_delay <= LOCK_DELAY_MOST:
+    if not 0 <= lock_delay <= LOCK_DELAY_MAX:
         raise ConfigError(
-            f"lock_delay={lock_delay:g} s is out of range: 0 to {LOCK_DELAY_MOST:g} s, as Consul"
+            f"lock_delay={lock_delay:g} s is out of range: 0 to {LOCK_DELAY_MAX:g} s, as Consul"
             " enforces no more than that",
             kind="value",
             settings=("lock_delay",),
@@ -70,9 +65,9 @@ def terms(
 
 def _heartbeat(value: Any) -> float:
     seconds = number("heartbeat", value)
-    if not HEARTBEAT_LEAST <= seconds <= HEARTBEAT_MOST:
+    if not HEARTBEAT_MIN <= seconds <= HEARTBEAT_MAX:
         raise ConfigError(
-            f"heartbeat={seconds:g} s is out of range: {HEARTBEAT_LEAST:g} to {HEARTBEAT_MOST:g} s;"
+            f"heartbeat={seconds:g} s is out of range: {HEARTBEAT_MIN:g} to {HEARTBEAT_MAX:g} s;"
             " with less, a process that pauses for a moment loses its locks, and more is no"
             " quicker than a ttl",
             kind="value",
@@ -115,18 +110,13 @@ def names(what: str, value: Iterable[Any]) -> tuple[str, ...]:
 
 
 def span(asked: Terms) -> float:
-    """Seconds for which a proof that the session lives keeps a lock safe.
-
-    With a lock-delay: nobody can acquire sooner than that after *any* loss of the session.
-    Without: its TTL, which covers the expiry of the TTL only, not the loss of a node.
-    """
-    return asked.lock_delay or asked.ttl
+    """`limits.validity` of these."""
+    return validity(asked.ttl, asked.lock_delay)
 
 
 def period(asked: Terms) -> float:
-    """Seconds between renewals: three chances in a TTL, six in a lock-delay."""
-    third = asked.ttl / 3
-    return min(third, asked.lock_delay / 6) if asked.lock_delay else third
+    """`limits.renew_interval` of these."""
+    return renew_interval(asked.ttl, asked.lock_delay)
 
 
 def spread_period(asked: Terms, random: float) -> float:
@@ -136,8 +126,8 @@ def spread_period(asked: Terms, random: float) -> float:
 
 
 def margin(asked: Terms) -> float:
-    """Seconds that we stop before anybody else can start: clocks drift, threads are late."""
-    return max(0.2, 0.05 * span(asked))
+    """`limits.safety_margin` of these."""
+    return safety_margin(asked.ttl, asked.lock_delay)
 
 
 def patience(asked: Terms) -> float:

@@ -18,9 +18,7 @@ from consul_lock._protocol.survey import note
 from consul_lock._protocol.survey import sessions as health
 from consul_lock._protocol.survey.note import Break
 from consul_lock.errors import ConfigError, PermissionDenied, Refused
-
-# Characters: more would be no reason, but a report.
-_REASON_MOST = 512
+from consul_lock.limits import REASON_MAX
 
 # Seconds, and Consul may take twice as long: whoever asks later that day why a job has died
 # shall find it, and nothing stays for ever.
@@ -31,9 +29,9 @@ class Breaking:
     """One hold that is to be broken."""
 
     def __init__(self, client: ClientCore, name: str, session: str, reason: str) -> None:
-        if len(reason) > _REASON_MOST:
+        if len(reason) > REASON_MAX:
             raise ConfigError(
-                f"reason={reason!r} must be a string of at most {_REASON_MOST} characters",
+                f"reason={reason!r} must be a string of at most {REASON_MAX} characters",
                 kind="value",
                 settings=("reason",),
             )

@@ -15,12 +15,12 @@ from typing import TYPE_CHECKING, Any
 from consul_lock._protocol.flow import Flow, Now, Sleep, Wait, Wall
 from consul_lock._protocol.hold.state import State
 from consul_lock._protocol.primitive.persist import until_let_go
-from consul_lock._protocol.session.timing import LOCK_DELAY_MOST
 from consul_lock._protocol.weighted.access import read, understood
 from consul_lock._protocol.weighted.attempt import Bid
 from consul_lock._protocol.weighted.document import SEMAPHORE
 from consul_lock._protocol.weighted.snapshot import Place, slot_key
 from consul_lock.errors import ConfigError, Conflict, NotHeld
+from consul_lock.limits import LOCK_DELAY_MAX
 
 if TYPE_CHECKING:
     from consul_lock._protocol.hold.hold import Hold
@@ -34,7 +34,7 @@ Consul carries out together."""
 _PAUSE = (0.25, 1.0)
 
 # Seconds after which no lock-delay can be the reason.
-_LONGEST = LOCK_DELAY_MOST + 5.0
+_LONGEST = LOCK_DELAY_MAX + 5.0
 
 
 def numbers(core: SemaphoreCore, hold: Hold) -> Flow[tuple[int, ...]]:

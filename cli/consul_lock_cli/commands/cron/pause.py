@@ -6,6 +6,7 @@ import time
 
 import click
 
+from consul_lock.limits import CRON_TEXT_MAX, PAUSE_MAX
 from consul_lock_cli.base.console import Misuse, Talk
 from consul_lock_cli.options.types import (
     CRON_NAME,
@@ -18,9 +19,6 @@ from consul_lock_cli.output import cron_text
 from consul_lock_cli.output.cron_json import CRON, cron_item
 from consul_lock_cli.output.cron_one import no_record
 from consul_lock_cli.output.data_command import DataCommand, Output, data_options
-
-# As the library has it: bytes, and seconds.
-_REASON_MOST, _LONGEST = 500, 366 * 86400.0
 
 
 @click.command("pause", cls=DataCommand)
@@ -49,9 +47,9 @@ def cron_pause(
 
     Example: consul-lock cron pause jobs/report --for 2h --reason deploy
     """
-    if len(reason.encode("utf-8", "replace")) > _REASON_MOST:
-        raise Misuse(f"--reason is longer than {_REASON_MOST} bytes", "be brief")
-    if duration is not None and duration > _LONGEST:
+    if len(reason.encode("utf-8", "replace")) > CRON_TEXT_MAX:
+        raise Misuse(f"--reason is longer than {CRON_TEXT_MAX} bytes", "be brief")
+    if duration is not None and duration > PAUSE_MAX:
         raise Misuse("--for is longer than 366d", "without --for it is paused until it is resumed")
     from consul_lock import CronRecords
 

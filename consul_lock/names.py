@@ -1,16 +1,15 @@
 """Which names a lock can have: one rule, for the library and for the command line.
 
-It is a package of its own because importing `consul_lock` brings an HTTP client along, some 100 ms
-that a command line with a typo in it need not cost.  Use `consul_lock`, not this.
+It imports nothing of the library, so a command line with a typo in it is refused at once.
 """
 
 from __future__ import annotations
 
 from typing import NamedTuple
 
-__all__ = ["NAME_MOST", "Fault", "fault_of"]
+__all__ = ["NAME_MAX", "Fault", "fault_of"]
 
-NAME_MOST = 512
+NAME_MAX = 512
 """Bytes of a name at most; the session ids behind it have to fit into a URL, too."""
 
 
@@ -38,8 +37,8 @@ def _why(name: str) -> str:
         size = len(name.encode())
     except UnicodeEncodeError as error:
         return f"it is not valid text: {error.reason}"
-    if size > NAME_MOST:
-        return f"{size} bytes, at most {NAME_MOST}"
+    if size > NAME_MAX:
+        return f"{size} bytes, at most {NAME_MAX}"
     if any(ord(c) < 32 or 127 <= ord(c) < 160 for c in name):
         return "it has a control character"
     if name != name.strip():
