@@ -120,7 +120,7 @@ def test_a_flow_knows_only_flows_and_errors() -> None:
     assert not _offenders(_FLOWS, lambda path: _ours(path) - allowed)
 
 
-def test_only_the_wire_knows_python_consul2() -> None:
+def test_only_one_module_imports_python_consul2() -> None:
     """So that another way of building requests is a change to one file."""
     users = [path for path in [*_LIBRARY, *_COMMAND] if "consul" in _roots(path)]
     assert [_shown(path) for path in users] == ["consul_lock/_protocol/consul/api.py"]

@@ -19,7 +19,7 @@ from consul_lock_cli.output.data_command import DiagnosticCommand
 from consul_lock_cli.settings.context import LenientContext
 
 if TYPE_CHECKING:
-    # Not at start-up: `run` imports this module too, and the checks need much.
+    # Not at start-up: the checks need much, and `--help` needs none of them.
     from consul_lock_cli.doctor.checks import Result
 
 

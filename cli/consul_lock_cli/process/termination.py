@@ -25,7 +25,7 @@ class Stopping:
     ) -> None:
         self.begun = False
         self.kill_at = math.inf
-        """When SIGKILL is due, by `timing.now`."""
+        """When SIGKILL is due, by the clock of `consul_lock_cli.base.clock`."""
         self._command = command
         self._guardian = guardian
         self._on_kill = on_kill

@@ -1,4 +1,4 @@
-"""Consul's endpoints as typed flows: the only module that knows python-consul2.
+"""Consul's endpoints as typed flows: the only module that uses the code of python-consul2.
 
 python-consul2 builds the requests and decodes most answers.  Its transports are not used:
 its endpoint objects are given a client that *returns* the request instead of sending it.

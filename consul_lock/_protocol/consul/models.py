@@ -89,7 +89,7 @@ class Found(NamedTuple):
 
 
 class Terms(NamedTuple):
-    """What a session is asked to be; see `consul_lock._protocol.session.session` for the rules."""
+    """What a session is asked to be; see `consul_lock._protocol.session.timing` for the rules."""
 
     ttl: float
     lock_delay: float

@@ -137,7 +137,7 @@ def grouped(pairs: Iterable[Pair]) -> dict[str, Keys]:
     found: dict[str, Keys] = {}
     for pair in pairs:
         if pair.flags == CRON_FLAG and pair.key.endswith(SUFFIX):
-            continue  # the record of a cron job, which is no lock: see `cron_book`
+            continue  # the record of a cron job, which is no lock
         key, role = of_key(pair)
         keys = found.setdefault(key, Keys([], [], [], []))
         by_role = {
