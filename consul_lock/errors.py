@@ -38,6 +38,7 @@ LockLostKind: TypeAlias = Literal[
 ]
 ConflictKind: TypeAlias = Literal[
     "foreign",
+    "unmarked",
     "damaged",
     "other-kind",
     "limit",

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 from consul_lock._protocol.consul.models import Pair
 from consul_lock._protocol.cron import slot as slots
 from consul_lock._protocol.cron.record import (
+    ADVICE,
     CRON_FLAG,
     CronChange,
     CronPast,
@@ -93,8 +94,7 @@ def _why(error: Exception) -> str:
 def _not_ours(pair: Pair, why: str) -> Conflict:
     return Conflict(
         f"{pair.key!r}: {why}",
-        hint="it is left as it is and nothing was run: use another name, or"
-        " delete the key if nobody needs it",
+        hint=ADVICE,
         kind="cron-record",
         key=pair.key,
         flags=pair.flags,

@@ -156,9 +156,21 @@ class CronRecord:
         return (this, *self.history)
 
 
+ADVICE = (
+    "it is left as it is and nothing was run: use another name, or delete the key if nobody needs"
+    " it"
+)
+"""The hint of the error for a key that is no record."""
+
+
 class CronProblem(NamedTuple):
     """A key where a record should be, of which nothing can be made."""
 
     name: str
     key: str
     problem: str
+
+    @property
+    def why(self) -> str:
+        """What is wrong, without the key and the advice."""
+        return self.problem.removeprefix(f"{self.key!r}: ").removesuffix(f"; {ADVICE}")

@@ -7,6 +7,7 @@ them is shown as it is, and never makes sense of by force.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from copy import copy
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
@@ -73,6 +74,8 @@ class Status:
     to two hours."""
     index: int = field(default=0, compare=False)
     """ModifyIndex of the key; 0 if there is no such key."""
+    conflict: Conflict | None = field(default=None, compare=False, repr=False)
+    """The error of who would use it, if it is foreign; ``problem`` is its text."""
 
     @property
     def held(self) -> bool:
@@ -184,8 +187,12 @@ def _status(key: str, keys: Keys, filtered: bool) -> Status:
             return _lock(key, name, pair, keys.line)
         kind = _OF_FLAGS.get(flags) if key.endswith(_DOCUMENT) else None
         if kind is None:
-            why = f"{key!r} was not written by a lock tool (flags {flags})"
-            raise Conflict(why, kind="foreign")
+            raise Conflict(
+                f"{key!r} was not written by a lock tool (flags {flags})",
+                kind="unmarked",
+                key=key,
+                flags=flags,
+            )
         everything = [*keys.documents, *keys.contenders]
         # A limit of 0 stays where none is written.
         place = places.read(kind, name, everything, 0, 0, filtered)
@@ -201,6 +208,7 @@ def _status(key: str, keys: Keys, filtered: bool) -> Status:
             value=pair.value,
             problem=str(error),
             index=pair.modify_index,
+            conflict=copy(error),  # without its traceback, which would keep the call's frames
         )
 
 

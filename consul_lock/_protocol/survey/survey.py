@@ -85,9 +85,13 @@ class SurveyCore:
     def remove(self, seen: Status, force: bool) -> Job[bool]:
         """Delete a key if it still is as it was seen."""
         if seen.kind == "foreign":
+            found = seen.conflict or Conflict(seen.problem, kind="unmarked")
+            problem = f"{seen.key!r} is no lock, and not ours to delete"
             raise Conflict(
-                f"{seen.key!r} is no lock, and not ours to delete: {seen.problem}",
-                kind="foreign",
+                f"{problem}: {found}",
+                problem=f"{problem}: {found.problem}",
+                hint=found.hint,
+                kind=found.kind,
                 key=seen.key,
                 flags=seen.flags,
             )
