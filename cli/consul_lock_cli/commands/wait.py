@@ -57,7 +57,7 @@ def wait(
     with connection.client(talk) as client:
         for seen in Survey(client).watch(key, timeout=patience):
             if seen.kind == "foreign":
-                raise Conflict(seen.problem, key=seen.key, flags=seen.flags)
+                raise seen.conflict or Conflict(seen.problem, key=seen.key, flags=seen.flags)
             if seen.held == held:
                 break
     assert seen is not None

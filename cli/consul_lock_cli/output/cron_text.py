@@ -92,13 +92,8 @@ def note(record: CronRecord | CronProblem, most: int) -> str:
     from consul_lock import CronProblem
 
     if isinstance(record, CronProblem):
-        return shown(reason(record), most)
+        return shown(record.why, most)
     now = time.time()
     if record.paused is not None and record.is_paused(now):
         return f"paused {pause(record.paused, now, most)}"
     return ""
-
-
-def reason(problem: CronProblem) -> str:
-    """Why it cannot be read, without the key and the library's advice."""
-    return problem.problem.removeprefix(f"{problem.key!r}: ").partition("; it is left")[0]

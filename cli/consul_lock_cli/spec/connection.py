@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from copy import copy
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +12,7 @@ from consul_lock_cli.base.console import Misuse, Talk
 from consul_lock_cli.settings.sources import Found, Origin, as_boolean, rank
 
 if TYPE_CHECKING:
-    from consul_lock import Client
+    from consul_lock import Client, ConfigError
 
 PARAMETERS = {
     "http-addr": "address",
@@ -56,7 +57,7 @@ class Connection:
         try:
             return Client(**{k: v for k, v in settings.items() if v is not None})
         except ConfigError as error:
-            raise ConfigError(self._in_our_words(str(error))) from error
+            raise self._in_our_words(error) from error
 
     def _place(self) -> tuple[str | None, bool | None]:
         """The library's ``address`` and ``ssl``; None leaves that to the environment.
@@ -93,13 +94,16 @@ class Connection:
         text = os.environ.get(variable)
         return Found(text, Origin("environment", variable)) if text else None
 
-    def _in_our_words(self, message: str) -> str:
-        """The library calls a setting by the name of its argument, we by where it comes from."""
-        argument, mark, rest = message.partition(": ")
+    def _in_our_words(self, error: ConfigError) -> ConfigError:
+        """The same error.  The library calls a setting by the name of its argument, the command
+        by where it comes from."""
+        found = copy(error)
         for setting, name in PARAMETERS.items():
-            if mark and name == argument:
-                return f"{self.origins.get(setting, _DEFAULT).where or f'--{setting}'}: {rest}"
-        return message
+            if name in error.settings:
+                where = self.origins.get(setting, _DEFAULT).where or f"--{setting}"
+                found.problem = found.problem.replace(f"{name}: ", f"{where}: ", 1)
+                found.args = (str(found).replace(f"{name}: ", f"{where}: ", 1),)
+        return found
 
 
 def _of_a_file(found: Found | None) -> bool:

@@ -13,7 +13,6 @@ from consul_lock_cli.base.console import Misuse, Talk
 from consul_lock_cli.base.error_table import ExitCode
 from consul_lock_cli.base.names import shown
 from consul_lock_cli.options.types import CRON_NAME, Connection, connection_options, talk_options
-from consul_lock_cli.output import cron_text
 from consul_lock_cli.output.cron_describe import describe
 from consul_lock_cli.output.cron_json import CRON, cron_item
 from consul_lock_cli.output.cron_one import no_record, nothing
@@ -131,7 +130,7 @@ def _agreed(seen: CronRecord | CronProblem, slot: str | None) -> bool:
     from consul_lock import CronProblem
 
     if isinstance(seen, CronProblem):
-        why = shown(cron_text.reason(seen), 500)
+        why = shown(seen.why, 500)
         click.echo(f"{shown(seen.name, 512)}: unreadable: {why}", err=True)
     else:
         click.echo(describe(seen, time.time()), err=True)
