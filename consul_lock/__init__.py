@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from consul_lock._blocking.session import Session
     from consul_lock._blocking.survey import Survey
     from consul_lock._protocol.consul.models import Pair
+    from consul_lock._protocol.consul.operations import Op
     from consul_lock._protocol.cron.decision import CronOutcome
     from consul_lock._protocol.cron.record import (
         CronChange,
@@ -44,7 +45,6 @@ if TYPE_CHECKING:
     from consul_lock._protocol.cron.run import CronRun
     from consul_lock._protocol.election.observer import Leader
     from consul_lock._protocol.holder import Holder
-    from consul_lock._protocol.primitive.guard import Op
     from consul_lock._protocol.survey.leftovers import Cleaned, Leftover
     from consul_lock._protocol.survey.note import Break
     from consul_lock._protocol.survey.read import Overview
@@ -145,7 +145,7 @@ _HOMES = {
     "CronRun": "consul_lock._protocol.cron.run",
     "CronOutcome": "consul_lock._protocol.cron.decision",
     "Overview": "consul_lock._protocol.survey.read",
-    "Op": "consul_lock._protocol.primitive.guard",
+    "Op": "consul_lock._protocol.consul.operations",
     "SessionStatus": "consul_lock._protocol.survey.sessions",
     "Holder": "consul_lock._protocol.holder",
     "Cleaned": "consul_lock._protocol.survey.leftovers",

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any, Literal
 
 from consul_lock._api.options import Options
+from consul_lock._protocol.arguments import number
 from consul_lock._protocol.cron.decision import CronPlan
 from consul_lock._protocol.cron.slot import Every, Once, Rhythm
-from consul_lock._protocol.session.timing import number
 from consul_lock.errors import ConfigError
 from consul_lock.limits import HISTORY_MAX, RETRIES_MAX
 

@@ -14,8 +14,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
+from consul_lock._protocol.arguments import number
 from consul_lock._protocol.cron.slot import Rhythm, Slot, at
-from consul_lock._protocol.session.timing import number
 from consul_lock.errors import ConfigError
 from consul_lock.limits import EARLY_MAX, SKEW_MIN
 

@@ -11,7 +11,8 @@ from consul_lock._drivers.clock import clock
 from consul_lock._protocol.client.client import ClientCore
 from consul_lock._protocol.client.shared_session import SharedSession
 from consul_lock._protocol.hold.state import State
-from consul_lock._protocol.primitive.primitive import Primitive, Settings
+from consul_lock._protocol.primitive.lockable import Lockable
+from consul_lock._protocol.primitive.primitive import Settings
 from consul_lock._protocol.session.timing import terms
 from consul_lock._warnings import warn_caller
 from consul_lock.errors import ConfigError, ConsulLockError, LossReason
@@ -140,7 +141,7 @@ def settings(
 class LockFace(ABC):
     """The part of a lock that answers at once."""
 
-    _core: Primitive
+    _core: Lockable
 
     @staticmethod
     @abstractmethod

@@ -12,7 +12,7 @@ from consul_lock._async.runtime import LossOptions
 from consul_lock._async.session import Session
 from consul_lock._protocol.holder import About
 from consul_lock._protocol.keys import LockKeys, for_key, for_name
-from consul_lock._protocol.lock.base import LockCore
+from consul_lock._protocol.lock.lock import LockCore
 from consul_lock._protocol.weighted.tree import TreeCore, path
 from consul_lock.errors import ConfigError, LossReason
 

@@ -10,7 +10,8 @@ from consul_lock._async.lockable import LockLike
 from consul_lock._async.runtime import LossOptions
 from consul_lock._async.session import Session
 from consul_lock._protocol.holder import Holder
-from consul_lock._protocol.multilock.base import MultiLockCore, for_names
+from consul_lock._protocol.multilock.base import for_names
+from consul_lock._protocol.multilock.multilock import MultiLockCore
 
 
 class MultiLock(LockLike):

@@ -15,8 +15,8 @@ from consul_lock._blocking.session import Session
 from consul_lock._drivers.clock import clock
 from consul_lock._protocol.client.shared_session import SharedSession
 from consul_lock._protocol.consul.models import Pair
+from consul_lock._protocol.consul.operations import Op
 from consul_lock._protocol.holder import Holder
-from consul_lock._protocol.primitive.guard import Op
 from consul_lock._protocol.primitive.primitive import Settings
 
 L = TypeVar("L", bound="LockLike")

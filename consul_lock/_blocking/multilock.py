@@ -11,7 +11,8 @@ from consul_lock._blocking.lockable import LockLike
 from consul_lock._blocking.runtime import Options
 from consul_lock._blocking.session import Session
 from consul_lock._protocol.holder import Holder
-from consul_lock._protocol.multilock.base import MultiLockCore, for_names
+from consul_lock._protocol.multilock.base import for_names
+from consul_lock._protocol.multilock.multilock import MultiLockCore
 
 
 class MultiLock(LockLike):

@@ -8,7 +8,7 @@ import socket
 import sys
 from pathlib import Path
 
-from consul_lock._protocol.surroundings import Identity
+from consul_lock._protocol.flow import Identity
 from consul_lock._version import __version__
 
 

@@ -7,8 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from consul_lock._protocol.consul.models import Pair, Terms
-from consul_lock._protocol.hold.waiter import Entry, Line
+from consul_lock._protocol.consul.models import Terms
 from consul_lock.errors import ConfigError
 
 VALUE_MOST = 4096
@@ -17,8 +16,6 @@ VALUE_MOST = 4096
 # Seconds since the epoch: the last year that Python's calendar has.
 _YEAR_9999 = 253370764800
 
-# Waiters told to the next holder: about as many as fit.
-_HINTS_MOST = 10
 
 # What one waiter may say of itself: ten and more of them fit into a lock's value.
 _ABOUT_MOST = 2048
@@ -60,7 +57,7 @@ def parse(session: str, value: str | bytes, token: int | None = None) -> Holder:
     ``token`` is the key's ModifyIndex.  A leader that has written a new value since it was
     elected says itself what its token was.
     """
-    about = _object(value)
+    about = read_object(value)
     meta = about.get("meta")
     try:
         return Holder(
@@ -84,7 +81,7 @@ def _token(index: int | None, told: Any) -> int | None:
     return told if index is not None and type(told) is int and 0 < told < index else index
 
 
-def _object(value: str | bytes) -> dict[str, Any]:
+def read_object(value: str | bytes) -> dict[str, Any]:
     try:
         found = json.loads(value)
     except (ValueError, RecursionError):
@@ -135,35 +132,3 @@ class About:
         """The value of the lock, or of a waiter's entry; with a ``token`` other than its index."""
         other = f'"token": {token}, ' if token else ""
         return f'{{"v": 1, "since": {since:.3f}, {other}{self._tail}'.encode()
-
-
-def inherit(entry: Entry, rest: Line, since: float) -> bytes:
-    """The value of a lock that is handed to a waiter: about it, that it has not confirmed it yet,
-    and who comes next.
-
-    As many of the next waiters as fit are told, so that the new holder can hand over in its
-    turn without reading the line.  What they say of themselves goes as text, not taken apart.
-    """
-    about = _object(entry.about)
-    about["since"] = round(since, 3)
-    following = [
-        [waiter.session, waiter.about, waiter.modify_index] for waiter in rest.entries[:_HINTS_MOST]
-    ]
-    while True:
-        value = json.dumps({**about, "handed": True, "next": following}).encode()
-        if len(value) <= VALUE_MOST or not following:
-            return value
-        following.pop()
-
-
-def inherited(pair: Pair) -> Line:
-    """The next waiters, as the one who handed the lock to us knew them."""
-    told = _object(pair.value).get("next")
-    entries = list[Entry]()
-    for item in told if isinstance(told, list) else ():
-        match item:
-            case [str(session), str(about), int(index)]:
-                entries.append(Entry(session, about, 0, index))
-            case _:
-                break  # of another version: those behind must not come before it
-    return Line(tuple(entries), 0)

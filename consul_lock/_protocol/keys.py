@@ -1,4 +1,4 @@
-"""Names of locks, and the keys that belong to them."""
+"""Names of locks, the keys that belong to them, and the flags of these keys."""
 
 from __future__ import annotations
 
@@ -6,6 +6,15 @@ from typing import NamedTuple
 
 from consul_lock.errors import ConfigError
 from consul_lock.names import fault_of
+
+LOCK_FLAG = 3304740253564472344
+"""The flags of a key that is a lock: what HashiCorp's Go client writes and expects."""
+
+SEMAPHORE_FLAG = 16210313421097356768
+"""The flags of a semaphore's keys: what HashiCorp's Go client writes and expects."""
+
+READ_WRITE_FLAG = 4377101031871790599
+"""The flags of a read/write lock's keys: drawn at random, to be nobody else's."""
 
 # Characters of a bad name that an error shows.
 _SHOWN = 60
@@ -46,3 +55,20 @@ def check(name: object) -> None:
             kind="name",
             settings=("name",),
         )
+
+
+def checked_name(name: str) -> str:
+    """The name, also of somebody who gives the key of a lock; raises `ConfigError`."""
+    check(name)
+    return name.removesuffix("/.lock") or name
+
+
+def checked_prefix(prefix: str) -> str:
+    """The prefix; raises `ConfigError` for one that an HTTP server would change."""
+    if not isinstance(prefix, str):
+        raise ConfigError(
+            f"bad prefix {prefix!r}: it is not a string", kind="value", settings=("prefix",)
+        )
+    if prefix:
+        check(prefix.removesuffix("/"))
+    return prefix

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from consul_lock._protocol.client.client import ClientCore
 from consul_lock._protocol.client.close import close
-from consul_lock._protocol.flow import Flow, Job, Sleep, Wait
-from consul_lock._protocol.primitive.primitive import Primitive, Settings
+from consul_lock._protocol.flow import Flow, Identity, Job, Sleep, Wait
+from consul_lock._protocol.primitive.lockable import Lockable
+from consul_lock._protocol.primitive.primitive import Settings
 from consul_lock._protocol.session import timing as terms
-from consul_lock._protocol.surroundings import Identity
 from consul_lock.errors import Conflict, ConsulLockError
 from tests.protocol.plan import TIMEOUTS, Client
 from tests.protocol.process import Cancelled, Process
@@ -28,7 +28,7 @@ _CLEAN_UP = 5.0
 class Wish(NamedTuple):
     """What a thread wants to have for a while."""
 
-    lock: Primitive
+    lock: Lockable
     n: int = 1
     weights: Mapping[str, int] = {}
     """So much of each of these resources it has then, for whoever looks at several."""

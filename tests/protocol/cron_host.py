@@ -11,10 +11,9 @@ from consul_lock._protocol.cron.claim import Claim
 from consul_lock._protocol.cron.decision import CronPlan
 from consul_lock._protocol.cron.guard import CronCore
 from consul_lock._protocol.cron.run_lock import RunLock
-from consul_lock._protocol.flow import Flow, Job, Request, Sleep, Wall
+from consul_lock._protocol.flow import Flow, Identity, Job, Request, Sleep, Wall
 from consul_lock._protocol.primitive.primitive import Settings
 from consul_lock._protocol.session import timing as terms
-from consul_lock._protocol.surroundings import Identity
 from consul_lock.errors import ConsulLockError
 from tests.protocol.letter import Letter
 from tests.protocol.process import Cancelled, Process

@@ -8,9 +8,9 @@ from typing import Any, NamedTuple
 
 from consul_lock._protocol import keys as names
 from consul_lock._protocol.flow import Job
-from consul_lock._protocol.lock.base import LockCore
-from consul_lock._protocol.multilock.base import MultiLockCore
-from consul_lock._protocol.primitive.primitive import Primitive
+from consul_lock._protocol.lock.lock import LockCore
+from consul_lock._protocol.multilock.multilock import MultiLockCore
+from consul_lock._protocol.primitive.lockable import Lockable
 from consul_lock._protocol.weighted.rwlock import ReadWriteCore
 from consul_lock._protocol.weighted.semaphore import SemaphoreCore
 from consul_lock._protocol.weighted.tree import TreeCore
@@ -47,7 +47,7 @@ class Menu:
         self.contender = contender
         self.counts = contender.simulator.counts
         self.limit = limit
-        self._made: dict[Any, Primitive] = {}
+        self._made: dict[Any, Lockable] = {}
 
     def wish(self, number: int) -> Wish:
         """One of the things to want."""
@@ -73,7 +73,7 @@ class Menu:
         """Whether a conflict was to be expected."""
         return self.counts["trouble: foreign key"] > 0
 
-    def make(self, what: Any, make: Callable[[], Primitive]) -> Any:
+    def make(self, what: Any, make: Callable[[], Lockable]) -> Any:
         """The object of this client for something."""
         if what not in self._made:
             self._made[what] = make()

@@ -144,7 +144,7 @@ MUTANTS = (
         Mutant(
             "who leaves the line does not see that it was let in",
             "weighted.release:give_up",
-            "grant = yield from core.accept(bid, seen)",
+            "grant = yield from accept(core, bid, seen)",
             "break",
             "test_holders_crossing:test_a_waiter_that_gives_up_just_as_it_is_let_in_holds_it",
         ),
@@ -196,7 +196,7 @@ MUTANTS = (
     CrowdMutant(
         Mutant(
             "the token is the index of the lining up",
-            "weighted.acquire:accept",
+            "weighted.access:accept",
             "max(c.modify_index for",
             "max(c.create_index for",
         ),
@@ -336,7 +336,7 @@ MUTANTS = (
     CrowdMutant(
         Mutant(
             "who reads already waits behind the writer that waits for it",
-            "primitive.persist:has_part",
+            "primitive.acquire:has_part",
             "return any(",
             "return False and any(",
         ),
@@ -346,7 +346,7 @@ MUTANTS = (
     CrowdMutant(
         Mutant(
             "everybody may overtake, not only who has a part",
-            "primitive.persist:has_part",
+            "primitive.acquire:has_part",
             "return any(",
             "return True or any(",
         ),

@@ -14,6 +14,7 @@ from consul_lock._protocol.flow import (
     Batch,
     Call,
     Flow,
+    Identity,
     Job,
     Now,
     Reply,
@@ -24,10 +25,9 @@ from consul_lock._protocol.flow import (
     Wall,
     Warn,
 )
-from consul_lock._protocol.lock.base import LockCore
+from consul_lock._protocol.lock.lock import LockCore
 from consul_lock._protocol.primitive.primitive import Settings
 from consul_lock._protocol.session import timing as terms
-from consul_lock._protocol.surroundings import Identity
 from consul_lock.errors import Unavailable
 from consul_lock.testing import World
 

@@ -45,7 +45,7 @@ MUTANTS = (
     ),
     Mutant(
         "an acquire without an answer is taken for a refusal, and its session is used again",
-        "client.client:ClientCore.write",
+        "client.base:ClientBase.write",
         "each.uncertain or error.uncertain",
         "each.uncertain",
         "test_doubt:test_a_try_without_an_answer_costs_the_session",
@@ -87,7 +87,7 @@ MUTANTS = (
     Mutant(
         "a new hold with an earlier deadline does not wake the watchdog",
         "client.watchdog:Watchdog.mind",
-        "hold.deadline() < self._planned",
+        "deadline < self._planned",
         "False",
         "test_watchdog:test_a_hold_whose_deadline_comes_first_wakes_it",
     ),
@@ -200,7 +200,7 @@ MUTANTS = (
     ),
     Mutant(
         "the undo of an acquire forgets the lock that was just given",
-        "lock.withdrawal:_let_go_of_all",
+        "lock.release:_let_go_of_all",
         "if grant is None and is_ours(attempt):",
         "if False:",
     ),
@@ -219,7 +219,7 @@ MUTANTS = (
     ),
     Mutant(
         "whoever takes a free lock overwrites what has come there since",
-        "lock.decision:unchanged_operation",
+        "consul.operations:unchanged_operation",
         '{"Verb": "check-not-exists", "Key": key}',
         '{"Verb": "get-tree", "Key": key}',
     ),
@@ -266,13 +266,13 @@ MUTANTS = (
     Mutant(
         "what was handed over counts as long as any lock, confirmed or not",
         "hold.hold:Hold.deadline",
-        "return min(end, unconfirmed.until)",
+        "return min(end, self.unconfirmed.until)",
         "return end",
         "test_confirmation:test_it_counts_for_a_few_seconds_from_the_last_read_that_did_not_show_it",
     ),
     Mutant(
         "a confirmation does not look whether somebody has taken over",
-        "hold.confirmation:confirm",
+        "client.confirm:confirm",
         '{"Verb": "check-index", "Key": lock.key, "Index": index},',
         '{"Verb": "get", "Key": lock.key},',
         "test_confirmation:test_a_late_confirmation_is_refused_though_the_lock_is_ours_again",

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from consul_lock._protocol.flow import Request
-from consul_lock._protocol.hold.attempt import LockAttempt
 from consul_lock._protocol.holder import parse
 from consul_lock._protocol.keys import LockKeys
+from consul_lock._protocol.lock.base import LockAttempt
 from tests.protocol.hand import verbs
 from tests.protocol.inspector import Inspector
 from tests.protocol.plan import Plan, Trouble

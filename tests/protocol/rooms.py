@@ -12,7 +12,7 @@ from consul_lock._protocol.client.shared_session import SharedSession
 from consul_lock._protocol.flow import Flow, Job, Request
 from consul_lock._protocol.primitive.primitive import Settings
 from consul_lock._protocol.session import timing as terms
-from consul_lock._protocol.weighted.base import HoldersCore
+from consul_lock._protocol.weighted.engine import WeightedCore
 from consul_lock._protocol.weighted.rwlock import ReadWriteCore, SideCore
 from consul_lock._protocol.weighted.semaphore import SemaphoreCore
 from consul_lock._protocol.weighted.tree import TreeCore
@@ -29,7 +29,7 @@ NO_ANSWER = Unavailable("no answer came")
 CHANGING = {"lock", "cas", "delete", "delete-cas"}
 
 
-def everything(lock: HoldersCore) -> int:
+def everything(lock: WeightedCore) -> int:
     """How much of it there is, for one who wants it all."""
     return 2 if isinstance(lock, SemaphoreCore) else 1
 
@@ -39,7 +39,7 @@ class Rooms(Hand):
 
     def __init__(self) -> None:
         super().__init__()
-        self.rivals: list[HoldersCore] = []
+        self.rivals: list[WeightedCore] = []
         self.waiters: list[Job] = []
 
     def semaphore(self, client: ClientCore | None = None, **settings: Any) -> SemaphoreCore:
@@ -55,9 +55,9 @@ class Rooms(Hand):
     def tree(self, client: ClientCore | None = None) -> TreeCore:
         return TreeCore(client or self.client(), names.for_name("a/b/c"), Settings(terms.terms()))
 
-    def rival(self, lock: HoldersCore) -> HoldersCore:
+    def rival(self, lock: WeightedCore) -> WeightedCore:
         """Of another client, and in the way."""
-        made: HoldersCore
+        made: WeightedCore
         if isinstance(lock, SemaphoreCore):
             made = self.semaphore()
         else:
@@ -79,7 +79,7 @@ class Rooms(Hand):
                 except LockLost:
                     continue
 
-    def get(self, lock: HoldersCore, timeout: float | None = None) -> Any:
+    def get(self, lock: WeightedCore, timeout: float | None = None) -> Any:
         """Acquire all that there is, as another does, who looks before it lets go."""
         job = lock.acquire(timeout != 0, timeout or None, "other", everything(lock))
         had = self.run(job)
@@ -87,7 +87,7 @@ class Rooms(Hand):
             lock.hold.crowded = True
         return had
 
-    def line_up(self, lock: HoldersCore) -> None:
+    def line_up(self, lock: WeightedCore) -> None:
         """Wait behind whoever is there."""
         job = lock.acquire(True, None, "other", everything(lock))
         self.until(job.flow, lambda request: request.wait > 0)
@@ -125,27 +125,27 @@ class Scene(NamedTuple):
     """A hand, and a flow about to be performed by it."""
 
     hand: Rooms
-    lock: HoldersCore
+    lock: WeightedCore
     job: Job
     n: int = 1
     lost: bool = False
     """What it is about is lost, so it may be left to the keeper to take away."""
 
 
-def acquire(kind: Callable[[Rooms], HoldersCore], n: int = 1) -> Scene:
+def acquire(kind: Callable[[Rooms], WeightedCore], n: int = 1) -> Scene:
     hand = Rooms()
     lock = kind(hand)
     return Scene(hand, lock, lock.acquire(True, None, "me", n), n)
 
 
-def acquire_again(kind: Callable[[Rooms], HoldersCore], n: int = 1) -> Scene:
+def acquire_again(kind: Callable[[Rooms], WeightedCore], n: int = 1) -> Scene:
     """With sessions at hand."""
     scene = release(kind, n)
     scene.hand.run(scene.job)
     return scene._replace(job=scene.lock.acquire(True, None, "me", n))
 
 
-def acquire_after_waiting(kind: Callable[[Rooms], HoldersCore], n: int = 1) -> Scene:
+def acquire_after_waiting(kind: Callable[[Rooms], WeightedCore], n: int = 1) -> Scene:
     """Let in by whoever leaves."""
     scene = acquire(kind, n)
     hand = scene.hand
@@ -154,7 +154,7 @@ def acquire_after_waiting(kind: Callable[[Rooms], HoldersCore], n: int = 1) -> S
     return scene
 
 
-def acquire_after_a_dead_one(kind: Callable[[Rooms], HoldersCore], n: int = 1) -> Scene:
+def acquire_after_a_dead_one(kind: Callable[[Rooms], WeightedCore], n: int = 1) -> Scene:
     """Its slot is had a moment later, when the lock-delay is over."""
     scene = acquire(kind, n)
     scene.hand.get(scene.hand.rival(scene.lock))
@@ -164,13 +164,13 @@ def acquire_after_a_dead_one(kind: Callable[[Rooms], HoldersCore], n: int = 1) -
     return scene
 
 
-def acquire_that_gives_up(kind: Callable[[Rooms], HoldersCore], n: int = 1) -> Scene:
+def acquire_that_gives_up(kind: Callable[[Rooms], WeightedCore], n: int = 1) -> Scene:
     scene = acquire(kind, n)
     scene.hand.get(scene.hand.rival(scene.lock))
     return scene._replace(job=scene.lock.acquire(True, 3.0, "me", n))
 
 
-def acquire_after_no_answer(kind: Callable[[Rooms], HoldersCore], n: int = 1) -> Scene:
+def acquire_after_no_answer(kind: Callable[[Rooms], WeightedCore], n: int = 1) -> Scene:
     """The entering was carried out, and its answer lost."""
     scene = acquire(kind, n)
     flow = scene.job.flow
@@ -193,13 +193,13 @@ def acquire_after_no_answer(kind: Callable[[Rooms], HoldersCore], n: int = 1) ->
     return scene._replace(job=Job(rest(), scene.job.undo))
 
 
-def release(kind: Callable[[Rooms], HoldersCore], n: int = 1) -> Scene:
+def release(kind: Callable[[Rooms], WeightedCore], n: int = 1) -> Scene:
     scene = acquire(kind, n)
     scene.hand.run(scene.job)
     return scene._replace(job=scene.lock.release("me"))
 
 
-def release_to_the_next(kind: Callable[[Rooms], HoldersCore], n: int = 1) -> Scene:
+def release_to_the_next(kind: Callable[[Rooms], WeightedCore], n: int = 1) -> Scene:
     """There were others when it was had, so it looks before it lets go, and lets somebody in."""
     scene = acquire_after_waiting(kind, n)
     scene.hand.run(scene.job)
@@ -208,7 +208,7 @@ def release_to_the_next(kind: Callable[[Rooms], HoldersCore], n: int = 1) -> Sce
     return scene._replace(job=scene.lock.release("me"))
 
 
-def release_of_what_is_lost(kind: Callable[[Rooms], HoldersCore], n: int = 1) -> Scene:
+def release_of_what_is_lost(kind: Callable[[Rooms], WeightedCore], n: int = 1) -> Scene:
     """Its first session is dead, and nobody has noticed."""
     scene = release(kind, n)
     assert scene.lock.hold is not None
@@ -216,7 +216,7 @@ def release_of_what_is_lost(kind: Callable[[Rooms], HoldersCore], n: int = 1) ->
     return scene._replace(lost=True)
 
 
-def release_of_what_was_lost(kind: Callable[[Rooms], HoldersCore], n: int = 1) -> Scene:
+def release_of_what_was_lost(kind: Callable[[Rooms], WeightedCore], n: int = 1) -> Scene:
     """The keeper has noticed."""
     scene = release_of_what_is_lost(kind, n)
     assert scene.lock.hold is not None
@@ -229,7 +229,7 @@ def changing(request: Request) -> bool:
     return bool(CHANGING & set(verbs(request)))
 
 
-def shared(hand: Rooms) -> HoldersCore:
+def shared(hand: Rooms) -> WeightedCore:
     """A semaphore with a session that a lock holds something with, too."""
     client = hand.client()
     session = SharedSession(client, terms.terms())

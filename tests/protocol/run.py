@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections import Counter
 
 from consul_lock._protocol import keys as names
-from consul_lock._protocol.lock.base import LockCore
-from consul_lock._protocol.lock.decision import LOCK_FLAG
+from consul_lock._protocol.keys import LOCK_FLAG
+from consul_lock._protocol.lock.lock import LockCore
 from tests.protocol.contender import Contender, Wish, Wishes
 from tests.protocol.pictures import Pictures
 from tests.protocol.plan import Plan

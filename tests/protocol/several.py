@@ -9,10 +9,12 @@ from typing import Any
 from consul_lock._protocol.client.client import ClientCore
 from consul_lock._protocol.flow import Flow, Request
 from consul_lock._protocol.hold.hold import Hold
-from consul_lock._protocol.lock.decision import LOCK_FLAG
+from consul_lock._protocol.keys import LOCK_FLAG
 from consul_lock._protocol.multilock.attempt import BundleAttempt
-from consul_lock._protocol.multilock.base import MultiLockCore, for_names
-from consul_lock._protocol.primitive.primitive import Primitive, Settings
+from consul_lock._protocol.multilock.base import for_names
+from consul_lock._protocol.multilock.multilock import MultiLockCore
+from consul_lock._protocol.primitive.lockable import Lockable
+from consul_lock._protocol.primitive.primitive import Settings
 from consul_lock._protocol.session import timing as terms
 from consul_lock._protocol.session.session import Session
 from consul_lock.errors import ConsulLockError, LossReason
@@ -48,7 +50,7 @@ class Several(Hand):
         self.multilocks.append(made)
         return made
 
-    def acquire(self, lock: Primitive, timeout: float | None = None, owner: str = "me") -> Any:
+    def acquire(self, lock: Lockable, timeout: float | None = None, owner: str = "me") -> Any:
         job = lock.acquire(timeout != 0, timeout or None, owner)
         try:
             return self.run(job)
@@ -57,10 +59,10 @@ class Several(Hand):
             self.run(job.undo())
             raise
 
-    def release(self, lock: Primitive, owner: str = "me") -> None:
+    def release(self, lock: Lockable, owner: str = "me") -> None:
         self.run(lock.release(owner))
 
-    def queue_up(self, lock: Primitive) -> tuple[Flow[Any], Request]:
+    def queue_up(self, lock: Lockable) -> tuple[Flow[Any], Request]:
         flow = lock.acquire(True, None, "me").flow
         return flow, self.until(flow, lambda request: request.wait > 0)
 
@@ -130,7 +132,7 @@ def releasing(request: Request) -> bool:
     return bool({"delete", "delete-cas"} & set(verbs(request)))
 
 
-def hold_of(lock: Primitive) -> Hold:
+def hold_of(lock: Lockable) -> Hold:
     """The latest hold."""
     assert lock.hold is not None
     return lock.hold

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 from consul_lock._protocol.flow import Request
-from consul_lock._protocol.lock.decision import LOCK_FLAG
+from consul_lock._protocol.keys import LOCK_FLAG
 from consul_lock.testing import World
 from tests.protocol.referee import Referee
 from tests.protocol.simulator import Simulator

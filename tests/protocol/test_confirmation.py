@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import pytest
 
+from consul_lock._protocol.client.confirm import confirm, settle
 from consul_lock._protocol.client.shared_session import SharedSession
 from consul_lock._protocol.flow import Flow, Request
-from consul_lock._protocol.hold.attempt import LockAttempt
-from consul_lock._protocol.hold.confirmation import COUNTS, TAKE_OVER_AFTER, confirm, settle
+from consul_lock._protocol.hold.confirmation import COUNTS, TAKE_OVER_AFTER
 from consul_lock._protocol.hold.hold import Hold
 from consul_lock._protocol.hold.state import State
 from consul_lock._protocol.holder import Holder, parse
-from consul_lock._protocol.lock.base import LockCore
+from consul_lock._protocol.lock.base import LockAttempt
+from consul_lock._protocol.lock.lock import LockCore
 from consul_lock._protocol.lock.queue import accept, look
 from consul_lock._protocol.session import timing as terms
 from consul_lock.errors import LockLost, LossReason, Unavailable
@@ -100,7 +101,7 @@ def test_what_cannot_be_stopped_confirms_before_it_begins() -> None:
 
 def confirming(hand: Hand, lock: LockCore) -> tuple[Flow[None], Request]:
     """Its confirmation, which is not sent yet."""
-    flow = settle(held(lock))
+    flow = settle(lock.client, held(lock))
     return flow, hand.until(flow, lambda request: verbs(request) == ["check-index", "lock"])
 
 
@@ -147,9 +148,11 @@ def test_confirmation_and_take_over_exclude_each_other(late: bool) -> None:
         hand.run_after(other, taking)
         assert held(behind).token == said(hand).token
         assert said(hand).confirmed
-        assert not hand.run(confirm(lock, hold.session, hold.attempt.about, handed)).done
+        assert not hand.run(
+            confirm(lock.client, lock, hold.session, hold.attempt.about, handed)
+        ).done
     else:
-        assert hand.run(confirm(lock, hold.session, hold.attempt.about, handed)).done
+        assert hand.run(confirm(lock.client, lock, hold.session, hold.attempt.about, handed)).done
         assert not hand.perform(taking).done
 
 
@@ -160,7 +163,7 @@ def test_a_late_confirmation_is_refused_though_the_lock_is_ours_again() -> None:
     hold = held(lock)
     assert hold.unconfirmed is not None
     stale = (hold.unconfirmed.modify_index - 1, 0.0, hold.token)
-    assert not hand.run(confirm(lock, hold.session, hold.attempt.about, stale)).done
+    assert not hand.run(confirm(lock.client, lock, hold.session, hold.attempt.about, stale)).done
     assert not said(hand).confirmed
 
 

@@ -14,11 +14,10 @@ from consul_lock._protocol.cron.guard import CronCore
 from consul_lock._protocol.cron.run import CronRun
 from consul_lock._protocol.cron.run_lock import RunLock
 from consul_lock._protocol.cron.slot import Every
-from consul_lock._protocol.flow import Job, Request, Wall
-from consul_lock._protocol.lock.decision import LOCK_FLAG
+from consul_lock._protocol.flow import Identity, Job, Request, Wall
+from consul_lock._protocol.keys import LOCK_FLAG
 from consul_lock._protocol.primitive.primitive import Settings
 from consul_lock._protocol.session import timing as terms
-from consul_lock._protocol.surroundings import Identity
 from consul_lock.errors import ConsulLockError, LockLost, Unavailable
 from tests.protocol.hand import NAME, Hand, verbs
 from tests.protocol.stranger import operator

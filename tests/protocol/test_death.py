@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from consul_lock._protocol.flow import Reply, Request
-from consul_lock._protocol.lock.decision import LOCK_FLAG
+from consul_lock._protocol.keys import LOCK_FLAG
 from consul_lock.testing import Exchange, World
 from tests.protocol.plan import Trouble, from_seed
 from tests.protocol.run import play

@@ -10,13 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from consul_lock._protocol.consul.models import Pair
-from consul_lock._protocol.hold.claim import ALL
-from consul_lock._protocol.lock.decision import LOCK_FLAG
+from consul_lock._protocol.keys import LOCK_FLAG, READ_WRITE_FLAG, SEMAPHORE_FLAG
 from consul_lock._protocol.weighted.document import (
+    ALL,
     READ_WRITE,
-    READ_WRITE_FLAG,
     SEMAPHORE,
-    SEMAPHORE_FLAG,
     Document,
     Kind,
     decode,

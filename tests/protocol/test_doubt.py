@@ -10,9 +10,9 @@ from consul_lock._protocol.client.keeper import Keeper
 from consul_lock._protocol.consul.models import Found, Pair
 from consul_lock._protocol.flow import Batch, Flow, Wait
 from consul_lock._protocol.hold import waiter as lines
-from consul_lock._protocol.keys import for_name
-from consul_lock._protocol.lock.base import LockCore
-from consul_lock._protocol.lock.decision import LOCK_FLAG, Verdict, judge
+from consul_lock._protocol.keys import LOCK_FLAG, for_name
+from consul_lock._protocol.lock.decision import Verdict, judge
+from consul_lock._protocol.lock.lock import LockCore
 from consul_lock._protocol.primitive.primitive import Settings
 from consul_lock._protocol.session.session import Session
 from consul_lock._protocol.session.timing import terms

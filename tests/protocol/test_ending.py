@@ -14,7 +14,7 @@ from consul_lock._protocol.client.keeper import Keeper
 from consul_lock._protocol.client.shared_session import SharedSession
 from consul_lock._protocol.flow import Batch, Request, Wait
 from consul_lock._protocol.hold.state import State
-from consul_lock._protocol.lock.base import LockCore
+from consul_lock._protocol.lock.lock import LockCore
 from consul_lock._protocol.session import timing as terms
 from consul_lock.errors import LossReason, PermissionDenied, Unavailable
 from tests.protocol.hand import NAME, NEVER, Hand, verbs

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
+from consul_lock._protocol.client.retry import TRIES_MOST
 from consul_lock._protocol.flow import Job, Request
-from consul_lock._protocol.primitive.persist import TRIES_MOST
-from consul_lock._protocol.weighted.document import SEMAPHORE_FLAG
+from consul_lock._protocol.keys import SEMAPHORE_FLAG
 from consul_lock._protocol.weighted.release import settle
 from consul_lock.errors import Unavailable
 from tests.protocol.hand import verbs

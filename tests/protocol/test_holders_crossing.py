@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from consul_lock._protocol.flow import Request
-from consul_lock._protocol.weighted.base import HoldersCore
+from consul_lock._protocol.weighted.engine import WeightedCore
 from consul_lock.errors import Conflict
 from tests.protocol.hand import verbs
 from tests.protocol.rooms import Rooms
@@ -24,7 +24,7 @@ def leaves(request: Request) -> bool:
     return bool({"delete", "delete-cas"} & set(verbs(request)))
 
 
-def in_queue(hand: Rooms, lock: HoldersCore) -> dict[str, Any]:
+def in_queue(hand: Rooms, lock: WeightedCore) -> dict[str, Any]:
     """The contender keys of one that waits, and what Consul knows of each."""
     mine = hand.sessions_of(lock.client)
     entries = hand.world._server.kv.entries

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from consul_lock._protocol.flow import Request
-from consul_lock._protocol.weighted.base import HoldersCore
+from consul_lock._protocol.weighted.engine import WeightedCore
 from consul_lock._protocol.weighted.rwlock import SideCore
 from consul_lock._protocol.weighted.semaphore import SemaphoreCore
 from tests.protocol.cuts import cuts
@@ -35,7 +35,7 @@ FATES = ["never arrives", "is carried out", "comes as a ghost"]
 """What becomes of the request at which a flow is cut off."""
 
 
-def acquire_as_its_session_dies(kind: Callable[[Rooms], HoldersCore], n: int = 1) -> Scene:
+def acquire_as_its_session_dies(kind: Callable[[Rooms], WeightedCore], n: int = 1) -> Scene:
     """It is let in, and dies before it knows."""
     scene = acquire(kind, n)
     hand = scene.hand
@@ -51,13 +51,13 @@ def acquire_as_its_session_dies(kind: Callable[[Rooms], HoldersCore], n: int = 1
     return scene
 
 
-def try_behind_a_dead_one(kind: Callable[[Rooms], HoldersCore], n: int = 1) -> Scene:
+def try_behind_a_dead_one(kind: Callable[[Rooms], WeightedCore], n: int = 1) -> Scene:
     """Its lock-delay is not over, so it gives up."""
     scene = acquire_after_a_dead_one(kind, n)
     return scene._replace(job=scene.lock.acquire(False, None, "me", n))
 
 
-def try_long_after_a_dead_one(kind: Callable[[Rooms], HoldersCore], n: int = 1) -> Scene:
+def try_long_after_a_dead_one(kind: Callable[[Rooms], WeightedCore], n: int = 1) -> Scene:
     """It is over, and nobody was there meanwhile."""
     scene = try_behind_a_dead_one(kind, n)
     assert not scene.hand.get(scene.hand.rival(scene.lock), timeout=0)
@@ -80,7 +80,7 @@ SCENES = (
     release_of_what_is_lost,
     release_of_what_was_lost,
 )
-KINDS: dict[str, tuple[Callable[[Rooms], HoldersCore], int]] = {
+KINDS: dict[str, tuple[Callable[[Rooms], WeightedCore], int]] = {
     "one-slot": (Rooms.semaphore, 1),
     "shared": (shared, 1),
     "two-slots": (Rooms.semaphore, 2),

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from consul_lock._protocol.consul.models import Pair
-from consul_lock._protocol.lock.decision import LOCK_FLAG, Verdict
+from consul_lock._protocol.keys import LOCK_FLAG
+from consul_lock._protocol.lock.decision import Verdict
 from consul_lock._protocol.multilock.attempt import read, stand
 from consul_lock._protocol.multilock.base import for_names
 from consul_lock._protocol.session.session import Session

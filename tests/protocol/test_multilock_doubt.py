@@ -9,7 +9,7 @@ import pytest
 
 from consul_lock._protocol.client.shared_session import SharedSession
 from consul_lock._protocol.flow import Batch, Flow, Job, Request
-from consul_lock._protocol.multilock.base import MultiLockCore
+from consul_lock._protocol.multilock.multilock import MultiLockCore
 from consul_lock._protocol.primitive.undo import undo_acquire
 from consul_lock._protocol.session import timing as terms
 from consul_lock.errors import LockLost, LossReason, Refused, Unavailable

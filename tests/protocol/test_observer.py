@@ -11,7 +11,7 @@ from consul_lock._protocol.consul.models import Found, Pair
 from consul_lock._protocol.election.observer import Leader, Observer
 from consul_lock._protocol.flow import Flow, Now, Request, Sleep
 from consul_lock._protocol.holder import About
-from consul_lock._protocol.lock.decision import LOCK_FLAG
+from consul_lock._protocol.keys import LOCK_FLAG
 from consul_lock._protocol.session.timing import terms
 from consul_lock.errors import PermissionDenied, Unavailable
 from tests.protocol.hand import Hand

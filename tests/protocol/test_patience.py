@@ -13,9 +13,11 @@ from consul_lock._protocol import keys as names
 from consul_lock._protocol.cron.decision import CronOutcome
 from consul_lock._protocol.election.election import ElectionCore
 from consul_lock._protocol.flow import Job, Reply, Request, Sleep
-from consul_lock._protocol.lock.base import LockCore
-from consul_lock._protocol.multilock.base import MultiLockCore, for_names
-from consul_lock._protocol.primitive.primitive import Primitive, Settings
+from consul_lock._protocol.lock.lock import LockCore
+from consul_lock._protocol.multilock.base import for_names
+from consul_lock._protocol.multilock.multilock import MultiLockCore
+from consul_lock._protocol.primitive.lockable import Lockable
+from consul_lock._protocol.primitive.primitive import Settings
 from consul_lock._protocol.session import timing as terms
 from consul_lock._protocol.weighted.rwlock import ReadWriteCore
 from consul_lock._protocol.weighted.semaphore import SemaphoreCore
@@ -46,7 +48,7 @@ def settings(**more: Any) -> Settings:
     return Settings(terms.terms(), **more)
 
 
-KINDS: dict[str, Callable[[Hand], Primitive]] = {
+KINDS: dict[str, Callable[[Hand], Lockable]] = {
     "lock": lambda hand: hand.lock(),
     "watched": lambda hand: hand.lock(watch=True),
     "fair": lambda hand: hand.lock(fair=True),
@@ -59,7 +61,7 @@ KINDS: dict[str, Callable[[Hand], Primitive]] = {
 each_kind = pytest.mark.parametrize("make", KINDS.values(), ids=KINDS.keys())
 
 
-def frozen_scenes(make: Callable[[Hand], Primitive], *, held: bool) -> Iterator[tuple[Hand, Any]]:
+def frozen_scenes(make: Callable[[Hand], Lockable], *, held: bool) -> Iterator[tuple[Hand, Any]]:
     """A hand and a lock, where Consul freezes after 0, 1, 2, ... answers from then on."""
     for place in range(_PLACES):
         hand = Hand()
@@ -86,7 +88,7 @@ def took(hand: Hand, job: Job) -> tuple[float, Any]:
 @each_kind
 @pytest.mark.parametrize("held", [False, True], ids=["free", "held"])
 def test_a_timeout_bounds_a_call_wherever_consul_freezes(
-    make: Callable[[Hand], Primitive], held: bool
+    make: Callable[[Hand], Lockable], held: bool
 ) -> None:
     """At the first request, in the middle, at the closing of a wait that was in vain."""
     for timeout in (0.1, 1.0, 5.0):
@@ -102,7 +104,7 @@ def test_a_timeout_bounds_a_call_wherever_consul_freezes(
 @each_kind
 @pytest.mark.parametrize("held", [False, True], ids=["free", "held"])
 def test_a_single_try_takes_no_longer_than_connecting_may(
-    make: Callable[[Hand], Primitive], held: bool
+    make: Callable[[Hand], Lockable], held: bool
 ) -> None:
     """And a second for leaving nothing behind."""
     for hand, lock in frozen_scenes(make, held=held):
@@ -112,7 +114,7 @@ def test_a_single_try_takes_no_longer_than_connecting_may(
 
 @each_kind
 def test_the_block_of_a_lock_that_cannot_be_had_ends_in_time(
-    make: Callable[[Hand], Primitive],
+    make: Callable[[Hand], Lockable],
 ) -> None:
     """It asks who holds it; if there is no answer, that is left out of the error."""
     ends = set()
@@ -159,7 +161,7 @@ def test_a_pause_ends_with_the_timeout() -> None:
 
 @each_kind
 def test_before_consul_has_answered_once_every_wait_ends(
-    make: Callable[[Hand], Primitive],
+    make: Callable[[Hand], Lockable],
 ) -> None:
     """Counted from the first request; the last ones are cut to what is left."""
     hand = Hand()
@@ -171,7 +173,7 @@ def test_before_consul_has_answered_once_every_wait_ends(
 
 
 @each_kind
-def test_a_release_that_is_not_answered_ends_in_time(make: Callable[[Hand], Primitive]) -> None:
+def test_a_release_that_is_not_answered_ends_in_time(make: Callable[[Hand], Lockable]) -> None:
     """Its requests are cut to what is left."""
     hand = Hand()
     lock = make(hand)
@@ -205,7 +207,7 @@ def test_a_wait_without_a_place_in_a_queue_ends() -> None:
 # As in an outage of all servers, after which the times of all sessions begin anew.
 LASTING = Settings(terms.terms(ttl=86400.0))
 
-QUEUES: dict[str, Callable[[Hand], Primitive]] = {
+QUEUES: dict[str, Callable[[Hand], Lockable]] = {
     "lock": lambda hand: LockCore(hand.client(), names.for_name(NAME), LASTING),
     "semaphore": lambda hand: SemaphoreCore(hand.client(), "slots", 1, LASTING),
     "writer": lambda hand: ReadWriteCore(hand.client(), "a/b", LASTING).writer,
@@ -215,7 +217,7 @@ QUEUES: dict[str, Callable[[Hand], Primitive]] = {
 each_queue = pytest.mark.parametrize("make", QUEUES.values(), ids=QUEUES.keys())
 
 
-def waiting(hand: Hand, make: Callable[[Hand], Primitive], timeout: float | None) -> Any:
+def waiting(hand: Hand, make: Callable[[Hand], Lockable], timeout: float | None) -> Any:
     """The flow of one who waits in a queue, at a blocking read."""
     holder, lock = make(hand), make(hand)
     assert hand.run(holder.acquire(True, None, "other"))
@@ -233,7 +235,7 @@ def waiting(hand: Hand, make: Callable[[Hand], Primitive], timeout: float | None
 
 @each_queue
 def test_a_place_in_a_queue_is_kept_through_an_outage_of_any_length(
-    make: Callable[[Hand], Primitive],
+    make: Callable[[Hand], Lockable],
 ) -> None:
     """That is said in the log, once; and when Consul is back it goes on as if nothing had been."""
     hand = Hand()
@@ -251,7 +253,7 @@ def test_a_place_in_a_queue_is_kept_through_an_outage_of_any_length(
 
 
 @each_queue
-def test_in_a_queue_the_timeout_still_ends_the_wait(make: Callable[[Hand], Primitive]) -> None:
+def test_in_a_queue_the_timeout_still_ends_the_wait(make: Callable[[Hand], Lockable]) -> None:
     """What ends is the wait, and not the error."""
     hand = Hand()
     flow = waiting(hand, make, 100.0)
@@ -376,7 +378,7 @@ def test_a_process_that_was_stopped_does_not_blame_consul() -> None:
 
 @each_kind
 def test_the_time_of_a_process_that_was_stopped_is_over_which_is_no_error(
-    make: Callable[[Hand], Primitive],
+    make: Callable[[Hand], Lockable],
 ) -> None:
     """Wherever it was stopped: Consul has answered each request at once."""
     ends = []
@@ -445,7 +447,7 @@ def test_before_first_contact_a_strange_answer_is_an_error_at_once(
 @each_strange
 @each_kind
 def test_after_first_contact_a_strange_answer_is_ridden_out_at_each_step(
-    make: Callable[[Hand], Primitive], said: tuple[int, bytes]
+    make: Callable[[Hand], Lockable], said: tuple[int, bytes]
 ) -> None:
     """As a 502 is: of acquires, and of releases."""
     for place in range(1, _PLACES):
@@ -512,7 +514,7 @@ def refusing(hand: Hand, said: tuple[int, bytes], seconds: float) -> None:
 
 @each_queue
 def test_a_waiter_survives_a_graceful_restart_of_its_agent(
-    make: Callable[[Hand], Primitive],
+    make: Callable[[Hand], Lockable],
 ) -> None:
     """Its session is gone with the node, the agent is away, and then not known to the servers."""
     hand = Hand()

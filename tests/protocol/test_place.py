@@ -10,9 +10,9 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from consul_lock._protocol.consul.models import Pair
-from consul_lock._protocol.hold.claim import ALL
-from consul_lock._protocol.lock.decision import LOCK_FLAG
+from consul_lock._protocol.keys import LOCK_FLAG
 from consul_lock._protocol.weighted.document import (
+    ALL,
     READ_WRITE,
     SEMAPHORE,
     Document,

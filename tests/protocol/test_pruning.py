@@ -11,10 +11,10 @@ import pytest
 
 from consul_lock._protocol import keys as names
 from consul_lock._protocol.flow import Request
+from consul_lock._protocol.keys import SEMAPHORE_FLAG
 from consul_lock._protocol.primitive.primitive import Settings
 from consul_lock._protocol.session import timing as terms
-from consul_lock._protocol.weighted.base import HoldersCore
-from consul_lock._protocol.weighted.document import SEMAPHORE_FLAG
+from consul_lock._protocol.weighted.engine import WeightedCore
 from consul_lock._protocol.weighted.rwlock import ReadWriteCore
 from consul_lock._protocol.weighted.semaphore import SemaphoreCore
 from consul_lock._protocol.weighted.tree import TreeCore
@@ -28,7 +28,7 @@ NAME = "a/b"
 # Seconds: nobody renews sessions here, and only those that are destroyed are to end.
 _LONG = 3600.0
 
-Kind = Callable[[Rooms, Settings], HoldersCore]
+Kind = Callable[[Rooms, Settings], WeightedCore]
 KINDS: dict[str, Kind] = {
     "semaphore": lambda hand, settings: SemaphoreCore(hand.client(), NAME, 2, settings),
     "writer": lambda hand, settings: ReadWriteCore(hand.client(), NAME, settings).writer,
@@ -42,7 +42,7 @@ def hand() -> Rooms:
     return Rooms()
 
 
-def make(hand: Rooms, kind: Kind, lock_delay: float = 30.0) -> HoldersCore:
+def make(hand: Rooms, kind: Kind, lock_delay: float = 30.0) -> WeightedCore:
     """One more client's."""
     return kind(hand, Settings(terms.terms(_LONG, lock_delay)))
 
@@ -52,14 +52,14 @@ def semaphore(hand: Rooms, limit: int = 2, lock_delay: float = 30.0) -> Semaphor
     return SemaphoreCore(hand.client(), NAME, limit, Settings(terms.terms(_LONG, lock_delay)))
 
 
-def die(hand: Rooms, lock: HoldersCore) -> None:
+def die(hand: Rooms, lock: WeightedCore) -> None:
     """Its sessions end, and its client is never heard of again."""
     assert lock.hold is not None
     for session in lock.hold.sessions:
         operator(hand.world, f"/v1/session/destroy/{session.id}")
 
 
-def try_once(hand: Rooms, lock: HoldersCore) -> bool:
+def try_once(hand: Rooms, lock: WeightedCore) -> bool:
     return bool(hand.get(lock, timeout=0))
 
 

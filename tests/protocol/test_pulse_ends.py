@@ -8,8 +8,7 @@ from typing import Any
 import pytest
 
 from consul_lock._protocol.client import close as closing
-from consul_lock._protocol.flow import Flow, Spawn, Wait
-from consul_lock._protocol.surroundings import Identity
+from consul_lock._protocol.flow import Flow, Identity, Spawn, Wait
 from consul_lock.errors import Unavailable
 from tests.protocol.hand import Hand
 from tests.protocol.heart import (

@@ -6,7 +6,7 @@ import pytest
 
 from consul_lock._protocol.consul.models import Pair
 from consul_lock._protocol.hold import waiter as lines
-from consul_lock._protocol.lock.decision import LOCK_FLAG
+from consul_lock._protocol.keys import LOCK_FLAG
 from consul_lock.errors import Refused
 from tests.protocol.hand import NAME, Hand, verbs
 from tests.protocol.stranger import operator

@@ -10,13 +10,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from consul_lock._protocol.consul.durations import seconds
 from consul_lock._protocol.consul.models import Found, Pair
 from consul_lock._protocol.flow import Request
-from consul_lock._protocol.lock.decision import LOCK_FLAG
-from consul_lock._protocol.survey.sessions import seconds, sessions
+from consul_lock._protocol.keys import LOCK_FLAG, READ_WRITE_FLAG, SEMAPHORE_FLAG
+from consul_lock._protocol.survey.sessions import sessions
 from consul_lock._protocol.survey.status import Status, of_name, read
 from consul_lock._protocol.survey.survey import SurveyCore
-from consul_lock._protocol.weighted.document import READ_WRITE_FLAG, SEMAPHORE_FLAG
 from consul_lock.errors import ConfigError, Conflict, PermissionDenied, Unavailable
 from tests.protocol.hand import NAME, Hand
 from tests.protocol.stranger import operator

@@ -9,9 +9,9 @@ import pytest
 
 from consul_lock._protocol.client.close import close
 from consul_lock._protocol.client.keeper import Keeper
+from consul_lock._protocol.consul.operations import Op
 from consul_lock._protocol.flow import Job, Request
-from consul_lock._protocol.lock.base import LockCore
-from consul_lock._protocol.primitive.guard import Op
+from consul_lock._protocol.lock.lock import LockCore
 from consul_lock._protocol.primitive.watch import watch
 from tests.protocol.cuts import cuts
 from tests.protocol.hand import Hand

@@ -11,7 +11,7 @@ from consul_lock._protocol.flow import Batch, Call, Flow, Now, Request, Wait, Wa
 from consul_lock._protocol.hold.hold import Grant, Hold, Holds
 from consul_lock._protocol.hold.state import State
 from consul_lock._protocol.keys import for_name
-from consul_lock._protocol.lock.base import LockCore
+from consul_lock._protocol.lock.lock import LockCore
 from consul_lock._protocol.primitive.primitive import Settings
 from consul_lock._protocol.session.timing import terms
 from consul_lock.errors import LockLost, LossReason, PermissionDenied, Unavailable

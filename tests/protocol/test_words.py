@@ -13,8 +13,8 @@ from consul_lock._protocol import keys as names
 from consul_lock._protocol.arguments import waiting_time
 from consul_lock._protocol.consul.models import Pair
 from consul_lock._protocol.consul.replies import Outcome
-from consul_lock._protocol.hold.waiter import Entry, Line
-from consul_lock._protocol.holder import VALUE_MOST, About, inherit, inherited, parse
+from consul_lock._protocol.hold.waiter import Entry, Line, inherit, inherited
+from consul_lock._protocol.holder import VALUE_MOST, About, parse
 from consul_lock._protocol.session import timing as terms
 from consul_lock.errors import ConfigError
 

@@ -3,7 +3,7 @@
 One thread or task a client, whatever the number of locks.  It goes round in turns: renew the
 sessions that are due, several at a time; verify what is held with them; and when no renewal
 is due, find out what became of a hold, read queues, and let clean-up begin.  Three detectors of
-loss meet in `ClientCore.lose`: Consul says that the session is dead; a read shows another session
+loss meet in `ClientBase.lose`: Consul says that the session is dead; a read shows another session
 or no key; the deadline passes, which is the `watchdog`'s to see.  An error is not a loss.
 
 The deadline is built on the verification, not on the renewal: from its sending, as its answer
@@ -28,7 +28,7 @@ from collections.abc import Iterator, Sequence
 from copy import copy
 from typing import Any, NamedTuple
 
-from consul_lock._protocol.client.client import ClientCore
+from consul_lock._protocol.client.base import ClientBase
 from consul_lock._protocol.consul.models import key_rule
 from consul_lock._protocol.consul.replies import TRANSACTION_MOST, Outcome
 from consul_lock._protocol.flow import Batch, Flow, Now, Request, Sleep, Spawn, Wait, Warn
@@ -77,7 +77,7 @@ class Look(NamedTuple):
 class Keeper:
     """The flow behind the keeper thread or task."""
 
-    def __init__(self, core: ClientCore) -> None:
+    def __init__(self, core: ClientBase) -> None:
         self._core = core
         core.keeper = self
         self._next_sweep = 0.0
@@ -177,7 +177,7 @@ class Keeper:
         deadline would be as good.
         """
         core = self._core
-        holds = dict.fromkeys(hold for s in sessions for hold in list(s.holds))
+        holds = dict[Hold, None].fromkeys(hold for s in sessions for hold in list(s.holds))
         looks = list(_batches([hold for hold in holds if hold.state is State.HELD]))
         renewals = [self._renewal(session) for session in sessions]
         proofs = [self._proving(batch, hints=True) for batch in looks]

@@ -21,15 +21,11 @@ a client which acquires again and again starts no thread each time.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
+from consul_lock._protocol.client.base import ClientBase
+from consul_lock._protocol.client.confirm import settle
 from consul_lock._protocol.flow import Flow, Now, Spawn, Wait, Warn
-from consul_lock._protocol.hold.confirmation import settle
 from consul_lock._protocol.hold.hold import Hold
 from consul_lock.errors import LossReason
-
-if TYPE_CHECKING:
-    from consul_lock._protocol.client.client import ClientCore
 
 # Seconds that it stays when nothing is held any more.
 _LINGER = 10.0
@@ -44,7 +40,7 @@ NAME = "consul-lock-watchdog"
 class Watchdog:
     """The flow behind the watchdog's thread or task, and who starts it."""
 
-    def __init__(self, core: ClientCore) -> None:
+    def __init__(self, core: ClientBase) -> None:
         self._core = core
         self.wake = core.new_signal()
         """Set when there is something to do before it planned to."""
@@ -113,7 +109,7 @@ class Watchdog:
             due = core.holds.to_confirm(now)
         for hold in due:
             try:
-                yield Spawn(settle(hold), "consul-lock-confirm")
+                yield Spawn(settle(core, hold), "consul-lock-confirm")
             except RuntimeError as error:  # no thread is to be had
                 failure = error
             else:

@@ -6,7 +6,9 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from consul_lock._protocol import keys as names
+from consul_lock._protocol.arguments import number
 from consul_lock._protocol.client.client import ClientCore
+from consul_lock._protocol.client.retry import patiently
 from consul_lock._protocol.cron import slot as slots
 from consul_lock._protocol.cron import store as cron_change
 from consul_lock._protocol.cron.record import (
@@ -19,9 +21,7 @@ from consul_lock._protocol.cron.record import (
 )
 from consul_lock._protocol.cron.slot import Slot
 from consul_lock._protocol.flow import Flow, Job, Wall
-from consul_lock._protocol.primitive.persist import patiently
-from consul_lock._protocol.session.timing import number
-from consul_lock._protocol.survey.survey import checked_prefix
+from consul_lock._protocol.keys import checked_prefix
 from consul_lock.errors import ConfigError
 from consul_lock.limits import CRON_TEXT_MAX, PAUSE_MAX
 

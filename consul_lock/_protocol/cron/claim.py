@@ -13,7 +13,8 @@ from dataclasses import replace
 from typing import Any
 
 from consul_lock._protocol.client.client import ClientCore
-from consul_lock._protocol.client.retry import Patience
+from consul_lock._protocol.client.retry import QUICKER, TRIES_MOST
+from consul_lock._protocol.consul.error_budget import Patience
 from consul_lock._protocol.cron import store as cron_change
 from consul_lock._protocol.cron.decision import CronOutcome, CronPlan, Verdict, judge
 from consul_lock._protocol.cron.entry import Entry
@@ -23,7 +24,6 @@ from consul_lock._protocol.cron.run import CronRun
 from consul_lock._protocol.cron.run_lock import RunLock
 from consul_lock._protocol.cron.store import Sight
 from consul_lock._protocol.flow import Flow, Now, Sleep, Wall
-from consul_lock._protocol.primitive.persist import QUICKER, TRIES_MOST
 from consul_lock.errors import ConsulLockError, Unavailable
 
 # Seconds for a note that decides nothing.

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from consul_lock._protocol.client.retry import QUICKER
 from consul_lock._protocol.consul.models import Pair
 from consul_lock._protocol.consul.replies import Outcome
 from consul_lock._protocol.cron.decision import CronOutcome, CronPlan
@@ -16,7 +17,6 @@ from consul_lock._protocol.cron.record import UNDER_WAY
 from consul_lock._protocol.cron.run_lock import OPERATIONS, RunLock, looks
 from consul_lock._protocol.cron.store import Sight
 from consul_lock._protocol.flow import Flow, Now, Sleep
-from consul_lock._protocol.primitive.persist import QUICKER
 from consul_lock._protocol.primitive.release import quietly
 from consul_lock._protocol.session import timing as rules
 from consul_lock.errors import Unavailable

@@ -5,17 +5,17 @@ from __future__ import annotations
 from typing import Any
 
 from consul_lock._protocol.client.client import ClientCore
-from consul_lock._protocol.client.retry import Patience
+from consul_lock._protocol.consul.error_budget import Patience
 from consul_lock._protocol.consul.models import Pair, encode
+from consul_lock._protocol.consul.operations import check_session, lock_operation
 from consul_lock._protocol.cron.slot import Slot
 from consul_lock._protocol.flow import Flow
-from consul_lock._protocol.hold.attempt import Attempt, LockAttempt
-from consul_lock._protocol.hold.hold import Grant
+from consul_lock._protocol.hold.hold import Attempt, Grant
 from consul_lock._protocol.holder import About, parse
 from consul_lock._protocol.keys import LockKeys
-from consul_lock._protocol.lock.base import LockCore
-from consul_lock._protocol.lock.decision import check_session, lock_operation
-from consul_lock._protocol.primitive.persist import persist
+from consul_lock._protocol.lock.base import LockAttempt
+from consul_lock._protocol.lock.lock import LockCore
+from consul_lock._protocol.primitive.acquire import persist
 from consul_lock._protocol.primitive.primitive import Settings
 
 LOOKING = "cron: looking"

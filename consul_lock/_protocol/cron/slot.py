@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from math import floor
 from typing import Any, NamedTuple
 
-from consul_lock._protocol.session.timing import number
+from consul_lock._protocol.arguments import number
 from consul_lock.errors import ConfigError
 from consul_lock.limits import EARLY_MAX, EVERY_MAX, EVERY_MIN, SKEW_MIN, SLOT_ID_MAX
 

@@ -7,7 +7,8 @@ from dataclasses import replace
 from typing import Any, NamedTuple
 
 from consul_lock._protocol.client.client import ClientCore
-from consul_lock._protocol.client.retry import Patience
+from consul_lock._protocol.client.retry import QUICKER, TRIES_MOST
+from consul_lock._protocol.consul.error_budget import Patience
 from consul_lock._protocol.consul.models import Pair, encode, key_rule
 from consul_lock._protocol.cron import codec as cron_json
 from consul_lock._protocol.cron.record import (
@@ -18,7 +19,6 @@ from consul_lock._protocol.cron.record import (
     CronRecord,
 )
 from consul_lock._protocol.flow import Flow, Now, Sleep
-from consul_lock._protocol.primitive.persist import QUICKER, TRIES_MOST
 from consul_lock.errors import Conflict, Unavailable
 
 # Seconds of one blocking read, and the pause after one that came back at once.

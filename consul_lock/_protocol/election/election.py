@@ -11,18 +11,18 @@ from typing import Any, NamedTuple
 
 from consul_lock._protocol.arguments import waiting_time
 from consul_lock._protocol.client.client import ClientCore
-from consul_lock._protocol.client.retry import Patience
+from consul_lock._protocol.client.retry import until_let_go
+from consul_lock._protocol.consul.error_budget import Patience
 from consul_lock._protocol.consul.models import encode
+from consul_lock._protocol.consul.operations import check_session, lock_operation
 from consul_lock._protocol.election.observer import Leader, Observer, leader_in
 from consul_lock._protocol.flow import Flow, Job, Now
-from consul_lock._protocol.hold.attempt import Attempt, LockAttempt
-from consul_lock._protocol.hold.hold import Hold
+from consul_lock._protocol.hold.hold import Attempt, Hold
 from consul_lock._protocol.hold.state import State
 from consul_lock._protocol.holder import About, parse
 from consul_lock._protocol.keys import LockKeys
-from consul_lock._protocol.lock.base import LockCore
-from consul_lock._protocol.lock.decision import check_session, lock_operation
-from consul_lock._protocol.primitive.persist import until_let_go
+from consul_lock._protocol.lock.base import LockAttempt
+from consul_lock._protocol.lock.lock import LockCore
 from consul_lock._protocol.primitive.primitive import Settings
 from consul_lock.errors import AlreadyHeld, ConfigError, Conflict, LockLost, NotHeld
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from consul_lock._protocol.client.client import ClientCore
-from consul_lock._protocol.client.retry import Patience
+from consul_lock._protocol.consul.error_budget import Patience
 from consul_lock._protocol.consul.models import Found, Pair
 from consul_lock._protocol.flow import Flow, Job, Now, Sleep
 from consul_lock._protocol.holder import Holder, parse

@@ -6,15 +6,12 @@ A slot in a document does not go with its session, as the key of a lock does.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 from consul_lock._protocol.flow import Flow, Now
+from consul_lock._protocol.hold.hold import Attempt, Held
+from consul_lock._protocol.session.session import Session
 from consul_lock.errors import ConsulLockError, Unavailable
-
-if TYPE_CHECKING:
-    from consul_lock._protocol.hold.attempt import Attempt
-    from consul_lock._protocol.primitive.primitive import Primitive
-    from consul_lock._protocol.session.session import Session
 
 PAUSE = 2.0
 """Seconds between tries, while Consul cannot be reached."""
@@ -25,7 +22,7 @@ class Remainder(NamedTuple):
 
     when: float
     """To take it away at this time (driver's clock)."""
-    lock: Primitive
+    lock: Held
     sessions: Sequence[Session]
 
 

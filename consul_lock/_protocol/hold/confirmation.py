@@ -32,19 +32,10 @@ command, confirms before it begins (``watch=True``).
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import NamedTuple
 
-from consul_lock._protocol.consul.models import Pair, encode
-from consul_lock._protocol.consul.replies import Outcome
-from consul_lock._protocol.flow import Flow, Now, Sleep
-from consul_lock._protocol.holder import About, parse
-from consul_lock._protocol.lock.decision import lock_operation
-from consul_lock._protocol.session.session import Session
-from consul_lock.errors import ConsulLockError, Unavailable
-
-if TYPE_CHECKING:
-    from consul_lock._protocol.hold.hold import Hold
-    from consul_lock._protocol.primitive.primitive import Primitive
+from consul_lock._protocol.consul.models import Pair
+from consul_lock._protocol.holder import parse
 
 COUNTS = 4.0
 """Seconds for which a lock counts that was handed over and is not confirmed."""
@@ -55,9 +46,6 @@ before it counts.  More than two polls of the first waiter, and the ways of thei
 
 TAKE_OVER_AFTER = 4.5
 """Seconds after which the next waiter takes over."""
-
-# Seconds between tries to confirm, when a try was not answered at once.
-_RETRY = (0.05, 0.1)
 
 
 class Unconfirmed(NamedTuple):
@@ -76,74 +64,6 @@ class Unconfirmed(NamedTuple):
         return self.until - COUNTS + CONFIRM_AFTER
 
 
-def confirm(
-    lock: Primitive,
-    session: Session,
-    about: About,
-    handed: tuple[int, float, int],
-    timeout: float | None = None,
-) -> Flow[Outcome]:
-    """Confirm what was ``handed`` over: the index, since when, and the fencing token."""
-    index, since, token = handed
-    operations: list[dict[str, Any]] = [
-        {"Verb": "check-index", "Key": lock.key, "Index": index},
-        lock_operation(lock.key, session.id, encode(about.value(since, token))),
-    ]
-    request = lock.client.wire.transaction(
-        operations, f"confirming {lock.key!r}", lock.rule, timeout=timeout
-    )
-    return (yield from lock.client.write(session, request))
-
-
 def is_unconfirmed(pair: Pair | None) -> bool:
     """Whether a lock's key was handed to its holder, which has not confirmed it."""
     return pair is not None and bool(pair.session) and not parse(pair.session, pair.value).confirmed
-
-
-def settle(hold: Hold) -> Flow[None]:
-    """Confirm a hold in the time that it counts; else the watchdog tells its loss."""
-    client = hold.lock.client
-    while hold.counts((yield Now())) and (pending := hold.unconfirmed) is not None:
-        try:
-            if (yield from _confirmed(hold, pending)):
-                with client.mutex:
-                    hold.unconfirmed = None
-                return
-        except Unavailable:
-            pass  # whether it was carried out is asked, as long as there is time
-        except ConsulLockError:
-            return  # it may not be confirmed, such as after a change of rules
-        yield Sleep(*_RETRY)
-
-
-def _confirmed(hold: Hold, pending: Unconfirmed) -> Flow[bool]:
-    """One try to confirm it, and a look if that was not carried out, or not answered."""
-    lock, client = hold.lock, hold.lock.client
-    handed = (pending.modify_index, pending.since, hold.token)
-    try:
-        left = yield from _left(pending)
-        outcome = yield from confirm(lock, hold.session, hold.attempt.about, handed, left)
-        if outcome.done:
-            return True
-    except Unavailable:
-        pass
-    left = yield from _left(pending)
-    found = yield from client.wire.get(lock.key, consistent=True, timeout=left)
-    pair = found.pair
-    if pair is None or pair.session != hold.session.id:
-        reason = yield from client.diagnose(hold, pair, left)
-        yield from client.lose(hold, reason)
-    elif pair.modify_index != pending.modify_index and not is_unconfirmed(pair):
-        # By our own write; or somebody has written over it, and with that nobody can take over.
-        hold.proved(found.sent)
-        return True
-    else:
-        hold.unconfirmed = pending._replace(modify_index=pair.modify_index)
-    return False
-
-
-def _left(pending: Unconfirmed) -> Flow[float]:
-    """Seconds that a request may take."""
-    now = yield Now()
-    left: float = pending.until - now
-    return max(0.05, left)

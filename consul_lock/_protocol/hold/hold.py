@@ -3,30 +3,31 @@
 from __future__ import annotations
 
 import heapq
-from collections.abc import Callable, Iterator
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from inspect import signature
 from itertools import count
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
+from consul_lock._protocol.consul.error_budget import Patience
+from consul_lock._protocol.consul.models import Found, Pair, Terms
 from consul_lock._protocol.consul.replies import Outcome
-from consul_lock._protocol.flow import Call, Flow, Signal
+from consul_lock._protocol.flow import Call, Flow, Now, Request, Signal
 from consul_lock._protocol.hold import state
+from consul_lock._protocol.hold.confirmation import Unconfirmed
 from consul_lock._protocol.hold.state import Event, State
+from consul_lock._protocol.hold.waiter import Line
+from consul_lock._protocol.holder import About
+from consul_lock._protocol.session.session import Session
 from consul_lock.errors import (
     ConsulLockError,
+    LockLost,
     LossReason,
     PermissionDenied,
     Refused,
     Unavailable,
 )
-
-if TYPE_CHECKING:
-    from consul_lock._protocol.hold.attempt import Attempt
-    from consul_lock._protocol.hold.confirmation import Unconfirmed
-    from consul_lock._protocol.hold.waiter import Line
-    from consul_lock._protocol.primitive.primitive import Primitive
-    from consul_lock._protocol.session.session import Session
 
 
 class Grant(NamedTuple):
@@ -45,10 +46,81 @@ class Grant(NamedTuple):
     """It was handed over to us, and we have not confirmed it."""
 
 
+class Held(ABC):
+    """What a hold is a hold of, as far as those who look after holds have to know it.
+
+    A kind of lock says here how it is let go of, what proves that it is still held, and what it
+    leaves behind; the keeper, the watch and the end of a client work with this alone.
+    """
+
+    key: str
+    name: str
+    rule: str
+    """The ACL rule that is needed to write its keys."""
+    on_lost: Callable[[LossReason], Any] | None
+
+    @abstractmethod
+    def new_signal(self) -> Signal:
+        """A new signal to wait for."""
+
+    @abstractmethod
+    def lost_error(self, hold: Hold) -> LockLost:
+        """The error that says why a hold was lost."""
+
+    @abstractmethod
+    def let_go(self, hold: Hold, *, patient: bool = True) -> Flow[LossReason | None]:
+        """Give it back.  Returns why it was lost, if it turns out that it was."""
+
+    @abstractmethod
+    def tidy(self, attempt: Any, sessions: Sequence[Session]) -> Flow[None]:
+        """Take away what an attempt or its hold left in Consul, now that its sessions ended."""
+
+    def farewell(self, session: Session) -> list[Request]:
+        """What lets go of it, should this session, which is about to be ended, hold it though
+        nobody works under it."""
+        return []
+
+    ends_session = False
+    """Its loss is the end of a session shared with others, too: that would go on holding what
+    is left of it, for nobody."""
+
+    leaves_traces = False
+    """A hold that was lost leaves something in Consul, which `tidy` takes away."""
+
+    @abstractmethod
+    def proof(self, hold: Hold) -> list[dict[str, Any]]:
+        """Operations that Consul refuses if it is not held any more."""
+
+    def hints(self, hold: Hold) -> list[dict[str, Any]]:
+        """Operations that are refused if there is something to be learnt beside that."""
+        return []
+
+    def learn(self, hold: Hold, timeout: float) -> Flow[None]:
+        """A hint was refused: see what there is to be learnt."""
+        yield from ()
+
+    def disproved(self, hold: Hold, pairs: Sequence[Pair]) -> bool:
+        """Whether what Consul answered to a proof that it did not refuse shows it lost."""
+        return False
+
+    def refuted(self, hold: Hold, refusal: str, timeout: float) -> Flow[LossReason | None]:
+        """Why it is lost, now that Consul has refused a proof with this text."""
+        return self.examine(hold, None, timeout)
+
+    @abstractmethod
+    def examine(self, hold: Hold, found: Found | None, timeout: float | None) -> Flow[Any]:
+        """Why it is lost (a `LossReason`); None: it is held.  By a read that its ``look`` gave,
+        else by one of its own."""
+
+    @abstractmethod
+    def look(self, hold: Hold, index: int, wait: float) -> Flow[Found]:
+        """A blocking read that sees the loss."""
+
+
 class Hold:
     """One acquisition, from the grant to its end."""
 
-    def __init__(self, lock: Primitive, grant: Grant, attempt: Attempt) -> None:
+    def __init__(self, lock: Held, grant: Grant, attempt: Attempt) -> None:
         self.lock = lock
         self.key = lock.key
         self.session, self.others = grant.session, grant.others
@@ -69,7 +141,6 @@ class Hold:
         self.reason: LossReason | None = None
         self.cause: ConsulLockError | None = None
         """The last error of its renewals, if they failed when it was lost."""
-        self._new_signal = lock.client.new_signal
         self._lost: Signal | None = None
         self.told = False
         self.unanswered = False
@@ -80,7 +151,7 @@ class Hold:
     def lost(self) -> Signal:
         """Set when it is lost; made when somebody asks for it, as most never do."""
         if self._lost is None:
-            self._lost = self._new_signal()
+            self._lost = self.lock.new_signal()
             if self.state is State.LOST:
                 self._lost.set()
         return self._lost
@@ -91,11 +162,11 @@ class Hold:
         state = self.state
         return self.told or state is State.RELEASING or state is State.RELEASED
 
-    def forked(self, new_signal: Callable[[], Signal]) -> None:
+    def forked(self) -> None:
         """In a forked child it is lost; its old signal may be in use by a thread of the parent."""
         self.advance(Event.LOSE)
         self.reason = LossReason.FORKED
-        self._new_signal, self._lost = new_signal, None
+        self._lost = None
 
     def advance(self, event: Event) -> bool:
         """Change state by the table; False if the event means nothing in this state.
@@ -276,3 +347,77 @@ class Holds:
         """Before this time nothing is to be confirmed."""
         dues = (h.unconfirmed.due for h in self.unconfirmed if h.unconfirmed)
         return min(dues, default=float("inf"))
+
+
+def may_wait(attempt: Attempt) -> Flow[bool]:
+    """Whether the caller is willing to wait any longer."""
+    if not attempt.blocking:
+        return False
+    now = yield Now()
+    return attempt.deadline is None or now < attempt.deadline
+
+
+class Claim(NamedTuple):
+    """So much of one resource."""
+
+    resource: str
+    weight: int = 1
+    limit: int = 1
+
+
+class Attempt:
+    """What one call of acquire has done so far."""
+
+    def __init__(
+        self,
+        claims: tuple[Claim, ...],
+        about: About,
+        bond: tuple[Terms, Any],
+        owner: Any,
+        blocking: bool,
+    ) -> None:
+        self.claims = claims
+        """What it asks for: nobody waits for what it has claimed itself."""
+        self.rooms = claims
+        """What it queues for inside the process."""
+        self.about = about
+        self.bond = bond
+        """The terms of the session, and the session shared on purpose, if any: two attempts of
+        the same bond can pass a session on."""
+        self.owner = owner
+        """The thread or task that asks."""
+        self.blocking = blocking
+        self.deadline: float | None = None
+        """Until when to wait (driver's clock); None: for ever."""
+        self.admitted = False
+        """It has its turn inside the process."""
+        self.signal: Signal | None = None
+        """Set when it becomes this attempt's turn; made only if it has to wait."""
+        self.given: Grant | None = None
+        """What it wanted, passed on by the one before us in this process."""
+        self.session: Session | None = None
+        self.exposed = False
+        """We have asked for it with this session: it may be ours, or become ours."""
+        self.hold: Hold | None = None
+        """What came of it."""
+        self.complained = False
+        """It was said that somebody has written over a lock that is waited for."""
+        self.patience: Patience | None = None
+        """How long it goes on while Consul fails; made when it begins."""
+
+    @property
+    def placed(self) -> bool:
+        """Whether it has a place in a queue of Consul's, which it would lose."""
+        return False
+
+    @property
+    def sessions(self) -> Sequence[Session]:
+        """What was borrowed for it."""
+        return [] if self.session is None else [self.session]
+
+    def forget_sessions(self) -> None:
+        """What was borrowed is given back."""
+        self.session, self.exposed = None, False
+
+    def forget_what_was_seen(self) -> None:
+        """What was read may not be true any more."""

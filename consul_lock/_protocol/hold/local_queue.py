@@ -8,14 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from consul_lock._protocol.hold.claim import Claim
-
-if TYPE_CHECKING:
-    from consul_lock._protocol.flow import Signal
-    from consul_lock._protocol.hold.attempt import Attempt
-    from consul_lock._protocol.hold.hold import Grant
+from consul_lock._protocol.flow import Signal
+from consul_lock._protocol.hold.hold import Attempt, Claim, Grant
 
 
 class Room:

@@ -21,14 +21,12 @@ server uses would otherwise keep all their tasks in memory.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 from weakref import ReferenceType
 
+from consul_lock._protocol.hold.hold import Hold
 from consul_lock._protocol.hold.state import State
 from consul_lock.errors import LossReason
-
-if TYPE_CHECKING:
-    from consul_lock._protocol.hold.hold import Hold
 
 # Lost holds that an owner keeps without having been told, which is a program that never releases.
 _UNTOLD_MAX = 100

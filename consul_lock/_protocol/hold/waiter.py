@@ -8,14 +8,20 @@ waiter that joins writes it anew, so its index tells a releaser whether it has s
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 from consul_lock._protocol.consul.models import Pair, is_session
-from consul_lock._protocol.lock.decision import LOCK_FLAG
+from consul_lock._protocol.holder import VALUE_MOST, read_object
+from consul_lock._protocol.keys import LOCK_FLAG
 
 DEAD_MAX = 24
 """Entries of dead waiters that one transaction deletes, beside what it is for."""
+
+
+# Waiters told to the next holder: about as many as fit.
+_HINTS_MOST = 10
 
 
 class Entry(NamedTuple):
@@ -142,3 +148,35 @@ def leave(base: str, session: str, dead: Iterable[Remnant]) -> list[dict[str, An
         {"Verb": "delete", "Key": key},
         *bury(dead),
     ]
+
+
+def inherit(entry: Entry, rest: Line, since: float) -> bytes:
+    """The value of a lock that is handed to a waiter: about it, that it has not confirmed it yet,
+    and who comes next.
+
+    As many of the next waiters as fit are told, so that the new holder can hand over in its
+    turn without reading the line.  What they say of themselves goes as text, not taken apart.
+    """
+    about = read_object(entry.about)
+    about["since"] = round(since, 3)
+    following = [
+        [waiter.session, waiter.about, waiter.modify_index] for waiter in rest.entries[:_HINTS_MOST]
+    ]
+    while True:
+        value = json.dumps({**about, "handed": True, "next": following}).encode()
+        if len(value) <= VALUE_MOST or not following:
+            return value
+        following.pop()
+
+
+def inherited(pair: Pair) -> Line:
+    """The next waiters, as the one who handed the lock to us knew them."""
+    told = read_object(pair.value).get("next")
+    entries = list[Entry]()
+    for item in told if isinstance(told, list) else ():
+        match item:
+            case [str(session), str(about), int(index)]:
+                entries.append(Entry(session, about, 0, index))
+            case _:
+                break  # of another version: those behind must not come before it
+    return Line(tuple(entries), 0)

@@ -7,34 +7,27 @@ first in line watches the lock, everybody else only the entry before their own.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from consul_lock._protocol.consul.models import encode
-from consul_lock._protocol.consul.replies import Outcome
-from consul_lock._protocol.flow import Flow, Request, Sleep, Wall
-from consul_lock._protocol.hold import waiter as lines
-from consul_lock._protocol.hold.attempt import LockAttempt
-from consul_lock._protocol.hold.hold import Grant
-from consul_lock._protocol.lock.decision import (
-    Verdict,
-    foreign,
-    judge,
+from consul_lock._protocol.consul.operations import (
     lock_operation,
     unchanged_operation,
     unlock_operation,
 )
+from consul_lock._protocol.consul.replies import Outcome
+from consul_lock._protocol.flow import Flow, Request, Sleep, Wall
+from consul_lock._protocol.hold import waiter as lines
+from consul_lock._protocol.hold.hold import Grant, may_wait
+from consul_lock._protocol.lock.base import LockAttempt, LockBase, complain
+from consul_lock._protocol.lock.decision import Verdict, foreign, judge
 from consul_lock._protocol.lock.queue import accept, give_up, join, look, overdue, wait_for_turn
-from consul_lock._protocol.primitive.persist import complain, may_wait, not_for_oneself
+from consul_lock._protocol.primitive.acquire import not_for_oneself
 from consul_lock._protocol.session.session import Session
-
-if TYPE_CHECKING:
-    from consul_lock._protocol.lock.base import LockCore
 
 # Seconds between tries while Consul imposes the lock-delay, whose end nothing announces.
 _DELAY_RETRY = (0.25, 1.0)
 
 
-def contend(lock: LockCore, attempt: LockAttempt) -> Flow[Grant | None]:
+def contend(lock: LockBase, attempt: LockAttempt) -> Flow[Grant | None]:
     """Get the lock.  None: it was not to be had in time."""
     while True:
         session, verdict = yield from _where_we_stand(lock, attempt)
@@ -61,7 +54,7 @@ def contend(lock: LockCore, attempt: LockAttempt) -> Flow[Grant | None]:
             yield from wait_for_turn(lock, attempt)
 
 
-def _where_we_stand(lock: LockCore, attempt: LockAttempt) -> Flow[tuple[Session, Verdict]]:
+def _where_we_stand(lock: LockBase, attempt: LockAttempt) -> Flow[tuple[Session, Verdict]]:
     session = attempt.session
     if session is None or session.gone:
         session = yield from _new_session(lock, attempt)
@@ -71,7 +64,7 @@ def _where_we_stand(lock: LockCore, attempt: LockAttempt) -> Flow[tuple[Session,
     return session, judge(attempt.seen, session, certain=attempt.certain)
 
 
-def _new_session(lock: LockCore, attempt: LockAttempt) -> Flow[Session]:
+def _new_session(lock: LockBase, attempt: LockAttempt) -> Flow[Session]:
     attempt.queued = attempt.joined = attempt.exposed = False
     attempt.unseen = attempt.idle = None
     attempt.forget_place()
@@ -79,7 +72,7 @@ def _new_session(lock: LockCore, attempt: LockAttempt) -> Flow[Session]:
     return attempt.session
 
 
-def _take(lock: LockCore, attempt: LockAttempt) -> Flow[Outcome]:
+def _take(lock: LockBase, attempt: LockAttempt) -> Flow[Outcome]:
     """Lock the key, if it still is as it was read: nothing foreign is ever overwritten."""
     session, pair = attempt.session, attempt.seen.pair if attempt.seen else None
     assert session is not None
@@ -97,7 +90,7 @@ def _take(lock: LockCore, attempt: LockAttempt) -> Flow[Outcome]:
     return outcome
 
 
-def _taking(lock: LockCore, attempt: LockAttempt, session: Session, since: float) -> Request:
+def _taking(lock: LockBase, attempt: LockAttempt, session: Session, since: float) -> Request:
     pair = attempt.seen.pair if attempt.seen else None
     operations = [unchanged_operation(lock.key, pair)]
     if pair is not None and pair.session:
@@ -118,7 +111,7 @@ def _taking(lock: LockCore, attempt: LockAttempt, session: Session, since: float
     return lock.client.wire.transaction(operations, f"locking {lock.key!r}", lock.rule)
 
 
-def _refused(lock: LockCore, attempt: LockAttempt, outcome: Outcome) -> Flow[None]:
+def _refused(lock: LockBase, attempt: LockAttempt, outcome: Outcome) -> Flow[None]:
     """The lock could not be taken: find out where we stand."""
     attempt.refused = True
     attempt.seen = None
@@ -138,13 +131,13 @@ def _refused(lock: LockCore, attempt: LockAttempt, outcome: Outcome) -> Flow[Non
         attempt.barred = attempt.idle[0]
 
 
-def _may_take(lock: LockCore, attempt: LockAttempt) -> Flow[bool]:
+def _may_take(lock: LockBase, attempt: LockAttempt) -> Flow[bool]:
     """A free lock is for the first in line, or for a newcomer; one who may not wait tries once."""
     if attempt.queued and not attempt.first and not (yield from overdue(lock, attempt)):
         return False
     return not attempt.refused or (yield from may_wait(attempt))
 
 
-def _may_take_over(lock: LockCore, attempt: LockAttempt) -> Flow[bool]:
+def _may_take_over(lock: LockBase, attempt: LockAttempt) -> Flow[bool]:
     """What was handed to somebody else is for those in line, if it is not confirmed in time."""
     return attempt.queued and attempt.idle is not None and (yield from overdue(lock, attempt))

@@ -2,31 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 from consul_lock._protocol.client.client import ClientCore
-from consul_lock._protocol.consul.models import Found, key_rule
-from consul_lock._protocol.flow import Flow, Request
-from consul_lock._protocol.hold.attempt import LockAttempt
-from consul_lock._protocol.hold.claim import Claim
-from consul_lock._protocol.hold.hold import Grant, Hold
-from consul_lock._protocol.hold.waiter import entry_key
-from consul_lock._protocol.holder import Holder
-from consul_lock._protocol.keys import LockKeys
-from consul_lock._protocol.lock import questions as asking
-from consul_lock._protocol.lock import withdrawal
-from consul_lock._protocol.lock.acquire import contend
-from consul_lock._protocol.lock.decision import as_refused, check_session, unlock_operation
-from consul_lock._protocol.lock.queue import tidy
-from consul_lock._protocol.lock.release import let_go
-from consul_lock._protocol.primitive.primitive import Primitive, Settings
+from consul_lock._protocol.consul.models import Found, Pair, Terms, key_rule
+from consul_lock._protocol.consul.operations import check_session, unlock_operation
+from consul_lock._protocol.flow import Flow, Request, Warn
+from consul_lock._protocol.hold import waiter as lines
+from consul_lock._protocol.hold.hold import Attempt, Claim, Hold
+from consul_lock._protocol.hold.state import State
+from consul_lock._protocol.hold.waiter import Entry, Remnant, entry_key
+from consul_lock._protocol.holder import About, Holder, parse
+from consul_lock._protocol.keys import LOCK_FLAG, LockKeys
+from consul_lock._protocol.lock.decision import as_refused, written_over
+from consul_lock._protocol.primitive.lockable import Lockable
+from consul_lock._protocol.primitive.primitive import Settings
 from consul_lock._protocol.session.session import Session
 from consul_lock.errors import LossReason
 
 
-class LockCore(Primitive):
-    """A lock, on one key, with a line behind it."""
+class LockBase(Lockable):
+    """A lock, on one key, with a line behind it; all but how it is got and let go of."""
 
     def __init__(self, client: ClientCore, keys: LockKeys, settings: Settings) -> None:
         super().__init__(client, keys.name, keys.key, settings)
@@ -37,18 +33,6 @@ class LockCore(Primitive):
 
     def attempt(self, owner: Any, blocking: bool, n: int = 1) -> LockAttempt:
         return LockAttempt(self._claims, self.about, (self.terms, self.shared), owner, blocking)
-
-    def contend(self, attempt: LockAttempt) -> Flow[Grant | None]:
-        return contend(self, attempt)
-
-    def let_go(self, hold: Hold, *, patient: bool = True) -> Flow[LossReason | None]:
-        return let_go(self, hold, patient=patient)
-
-    def withdraw(self, attempt: LockAttempt, sessions: Sequence[Session]) -> Flow[list[Session]]:
-        return withdrawal.withdraw(self, attempt, sessions)
-
-    def tidy(self, attempt: LockAttempt, sessions: Sequence[Session]) -> Flow[None]:
-        return tidy(self)
 
     def farewell(self, session: Session) -> list[Request]:
         key, doing = self.key, f"letting go of {self.key!r}"
@@ -67,7 +51,7 @@ class LockCore(Primitive):
         return [] if hold.crowded else [{"Verb": "check-not-exists", "Key": self.base}]
 
     def learn(self, hold: Hold, timeout: float) -> Flow[None]:
-        return asking.read_line(self, hold, timeout)
+        return read_line(self, hold, timeout)
 
     def refuted(self, hold: Hold, refusal: str, timeout: float) -> Flow[LossReason | None]:
         return self.client.diagnose(hold, as_refused(hold.key, refusal), timeout)
@@ -93,7 +77,89 @@ class LockCore(Primitive):
         return self.proof(hold)
 
     def who(self) -> Flow[Holder | None]:
-        return asking.holder(self.client, self.key)
+        return read_holder(self.client, self.key)
 
     def line(self) -> Flow[list[Holder]]:
-        return asking.waiters(self.client, self.base)
+        return read_waiters(self.client, self.base)
+
+
+class LockAttempt(Attempt):
+    """One try to get a lock, which may lead into its line."""
+
+    def __init__(
+        self,
+        claims: tuple[Claim, ...],
+        about: About,
+        bond: tuple[Terms, Any],
+        owner: Any,
+        blocking: bool,
+    ) -> None:
+        super().__init__(claims, about, bond, owner, blocking)
+        self.joined = False
+        """We have asked to enter Consul's line with this session, whatever came of it."""
+        self.queued = False
+        """Our entry is in the waiting line of Consul, as far as we know."""
+        self.first = False
+        """Nobody is before us in that line."""
+        self.ahead: Entry | None = None
+        """Who is directly before us; None and not ``first``: not known."""
+        self.before: tuple[Entry, ...] = ()
+        """All who were before us when we read the queue last."""
+        self.unseen: float | None = None
+        """A time (driver's clock) before which nothing that we hold now was handed to us; None: we
+        have not joined the queue yet with this session.  See `confirmation`."""
+        self.idle: tuple[int, float] | None = None
+        """The lock is free, or was handed to somebody who has not confirmed it: the ModifyIndex
+        of its key (0: there is none) and when we were first told (driver's clock)."""
+        self.barred = -1
+        """The same ModifyIndex, if the lock was in lock-delay when we tried to take it."""
+        self.dead: tuple[Remnant, ...] = ()
+        """Entries of dead waiters in that line, to be deleted by what we write to it next."""
+        self.seen: Found | None = None
+        """The last read of the lock's key; None: not looked yet, or too long ago."""
+        self.certain = False
+        """That read cannot have been an old picture."""
+        self.refused = False
+        """Consul has refused us the lock at least once."""
+
+    @property
+    def placed(self) -> bool:
+        return self.queued
+
+    def forget_what_was_seen(self) -> None:
+        self.seen = None
+
+    def forget_place(self) -> None:
+        """What we knew of our place in Consul's line is not true any more."""
+        self.first, self.ahead, self.before, self.seen = False, None, (), None
+
+
+def read_holder(client: ClientCore, key: str) -> Flow[Holder | None]:
+    """Who holds a key; None: nobody."""
+    found = yield from client.wire.get(key)
+    pair = found.pair
+    if pair is None or not pair.session:
+        return None
+    return parse(pair.session, pair.value, pair.modify_index)
+
+
+def read_waiters(client: ClientCore, base: str) -> Flow[list[Holder]]:
+    """Who is in a line, in order."""
+    found = yield from client.wire.tree(base)
+    entries = lines.read(base, found.pairs).entries
+    return [parse(entry.session, entry.about) for entry in entries]
+
+
+def read_line(lock: LockBase, hold: Hold, timeout: float) -> Flow[None]:
+    """Read the line while holding, so that the release itself needs one request only."""
+    found = yield from lock.client.wire.tree(lock.base, timeout)
+    line = lines.read(lock.base, found.pairs).behind(hold.session.id)
+    if hold.state is State.HELD:
+        hold.line, hold.crowded = line, hold.crowded or bool(line.sign)
+
+
+def complain(attempt: Attempt, pair: Pair | None) -> Flow[None]:
+    """Say once that a lock which is waited for was written over; it is waited for all the same."""
+    if pair is not None and pair.flags != LOCK_FLAG and not attempt.complained:
+        attempt.complained = True
+        yield Warn(written_over(pair), "overwritten")

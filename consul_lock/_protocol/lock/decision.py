@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 import enum
-from typing import Any
 
 from consul_lock._protocol.consul.models import Found, Pair
+from consul_lock._protocol.keys import LOCK_FLAG
 from consul_lock._protocol.session.session import Session
 from consul_lock.errors import Conflict
-
-LOCK_FLAG = 3304740253564472344
-"""The flags of a key that is a lock: what HashiCorp's Go client writes and expects."""
-
 
 # Bytes of a foreign value that an error quotes: enough to know whose it is.
 _SHOWN = 40
@@ -80,29 +76,3 @@ def as_refused(key: str, refusal: str) -> Pair | None:
         return None
     other = "" if 'current session ""' in refusal else "another"
     return Pair(key, b"", 0, other, 0, 0)
-
-
-def unchanged_operation(key: str, pair: Pair | None) -> dict[str, Any]:
-    """The operation that refuses everything, unless the key is as it was read."""
-    if pair is None:
-        return {"Verb": "check-not-exists", "Key": key}
-    return {"Verb": "check-index", "Key": key, "Index": pair.modify_index}
-
-
-def check_session(key: str, session: str) -> dict[str, Any]:
-    """The operation that refuses everything, unless this session holds the key."""
-    return {"Verb": "check-session", "Key": key, "Session": session}
-
-
-def lock_operation(key: str, session: str, value: str) -> dict[str, Any]:
-    """The operation that gives a key to a session."""
-    return {"Verb": "lock", "Key": key, "Session": session, "Flags": LOCK_FLAG, "Value": value}
-
-
-def unlock_operation(key: str, session: str) -> dict[str, Any]:
-    """The operation that frees a key, if this session holds it.
-
-    It keeps the flags: without them Consul would write 0, and every other client would take
-    the key for a foreign one.
-    """
-    return {"Verb": "unlock", "Key": key, "Session": session, "Flags": LOCK_FLAG}

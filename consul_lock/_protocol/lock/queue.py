@@ -6,29 +6,27 @@ hand-over wakes two waiters however many there are.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
+from consul_lock._protocol.client.base import believe
+from consul_lock._protocol.client.confirm import confirm
 from consul_lock._protocol.consul.models import Found, encode
+from consul_lock._protocol.consul.operations import unchanged_operation
 from consul_lock._protocol.flow import Flow, Now, Wall
 from consul_lock._protocol.hold import waiter as lines
-from consul_lock._protocol.hold.attempt import LockAttempt
 from consul_lock._protocol.hold.confirmation import (
     CONFIRM_AFTER,
     COUNTS,
     TAKE_OVER_AFTER,
     Unconfirmed,
-    confirm,
     is_unconfirmed,
 )
 from consul_lock._protocol.hold.hold import Grant
-from consul_lock._protocol.holder import inherited, parse
-from consul_lock._protocol.lock.decision import LOCK_FLAG, Verdict, judge, unchanged_operation
-from consul_lock._protocol.primitive.persist import believe
+from consul_lock._protocol.hold.waiter import inherited
+from consul_lock._protocol.holder import parse
+from consul_lock._protocol.keys import LOCK_FLAG
+from consul_lock._protocol.lock.base import LockAttempt, LockBase
+from consul_lock._protocol.lock.decision import Verdict, judge
 from consul_lock._protocol.session.session import Session
 from consul_lock.errors import Conflict
-
-if TYPE_CHECKING:
-    from consul_lock._protocol.lock.base import LockCore
 
 # Seconds of one blocking read of the first in line: what was handed to it counts without a further
 # write only if it has looked a short time before.
@@ -41,7 +39,7 @@ _FAR_POLL = 5.0
 _EACH_BEFORE = 0.5
 
 
-def wait_for_turn(lock: LockCore, attempt: LockAttempt) -> Flow[None]:
+def wait_for_turn(lock: LockBase, attempt: LockAttempt) -> Flow[None]:
     """Do the one thing that brings us nearer to our turn."""
     if not attempt.queued:
         yield from join(lock, attempt)
@@ -53,7 +51,7 @@ def wait_for_turn(lock: LockCore, attempt: LockAttempt) -> Flow[None]:
         yield from _watch_ahead(lock, attempt, attempt.ahead)
 
 
-def look(lock: LockCore, attempt: LockAttempt, *, certain: bool = False) -> Flow[None]:
+def look(lock: LockBase, attempt: LockAttempt, *, certain: bool = False) -> Flow[None]:
     """Read the lock's key, now; ``certain``: by a read that no deposed leader can answer."""
     found = yield from lock.client.wire.get(lock.key, consistent=certain)
     yield from _saw(attempt, found, certain=certain)
@@ -75,7 +73,7 @@ def _saw(attempt: LockAttempt, found: Found, *, certain: bool) -> Flow[None]:
         attempt.idle = index, now
 
 
-def overdue(lock: LockCore, attempt: LockAttempt) -> Flow[bool]:
+def overdue(lock: LockBase, attempt: LockAttempt) -> Flow[bool]:
     """Whether those before us, and whoever it was handed to, have not taken it for so long that
     they must be gone."""
     if attempt.idle is None or not (yield from _is_overdue(attempt)):
@@ -101,7 +99,7 @@ def _overdue_at(attempt: LockAttempt) -> float:
     return attempt.idle[1] + TAKE_OVER_AFTER + before * _EACH_BEFORE
 
 
-def accept(lock: LockCore, attempt: LockAttempt) -> Flow[Grant | None]:
+def accept(lock: LockBase, attempt: LockAttempt) -> Flow[Grant | None]:
     """The key shows our session: it was handed to us, or an earlier try of ours came through.
 
     None: it is to be looked at once more.
@@ -133,17 +131,17 @@ def accept(lock: LockCore, attempt: LockAttempt) -> Flow[Grant | None]:
     return None
 
 
-def _confirm(lock: LockCore, attempt: LockAttempt, handed: tuple[int, float, int]) -> Flow[bool]:
+def _confirm(lock: LockBase, attempt: LockAttempt, handed: tuple[int, float, int]) -> Flow[bool]:
     """False: somebody has taken over, or written there."""
     session = attempt.session
     assert session is not None
-    outcome = yield from confirm(lock, session, attempt.about, handed)
+    outcome = yield from confirm(lock.client, lock, session, attempt.about, handed)
     if not outcome.done:
         yield from look(lock, attempt, certain=True)
     return outcome.done
 
 
-def join(lock: LockCore, attempt: LockAttempt) -> Flow[None]:
+def join(lock: LockBase, attempt: LockAttempt) -> Flow[None]:
     """Enter the waiting line, and see who is before us."""
     session = attempt.session
     assert session is not None
@@ -182,7 +180,7 @@ def join(lock: LockCore, attempt: LockAttempt) -> Flow[None]:
         )
 
 
-def _holds(lock: LockCore, attempt: LockAttempt, session: Session) -> Flow[bool]:
+def _holds(lock: LockBase, attempt: LockAttempt, session: Session) -> Flow[bool]:
     """Whether we, who may have been in line before, have been handed the lock since.
 
     Its holder must not join: nobody would ever answer to that entry.
@@ -206,14 +204,14 @@ def _place(attempt: LockAttempt, line: lines.Line) -> None:
         attempt.first = attempt.ahead is None
 
 
-def _find_place(lock: LockCore, attempt: LockAttempt) -> Flow[None]:
+def _find_place(lock: LockBase, attempt: LockAttempt) -> Flow[None]:
     """Read the whole line to see who is before us."""
     found = yield from lock.client.wire.tree(lock.base)
     _place(attempt, lines.read(lock.base, found.pairs))
     yield from look(lock, attempt, certain=True)
 
 
-def _watch_lock(lock: LockCore, attempt: LockAttempt) -> Flow[None]:
+def _watch_lock(lock: LockBase, attempt: LockAttempt) -> Flow[None]:
     """We are first: wait for the lock itself to change."""
     wait = yield from _poll_time(attempt, _NEAR_POLL)
     index = attempt.seen.raft_index if attempt.seen else 0
@@ -224,7 +222,7 @@ def _watch_lock(lock: LockCore, attempt: LockAttempt) -> Flow[None]:
         attempt.seen = None
 
 
-def _watch_ahead(lock: LockCore, attempt: LockAttempt, ahead: lines.Entry) -> Flow[None]:
+def _watch_ahead(lock: LockBase, attempt: LockAttempt, ahead: lines.Entry) -> Flow[None]:
     """Wait for the one before us to leave; then we are first if it got the lock.
 
     It may come back at once with the same session, behind us: its entry is another one then.
@@ -263,7 +261,7 @@ def _poll_time(attempt: LockAttempt, most: float) -> Flow[float]:
     return max(0.001, min(most, remaining))
 
 
-def give_up(lock: LockCore, attempt: LockAttempt) -> Flow[Grant | None]:
+def give_up(lock: LockBase, attempt: LockAttempt) -> Flow[Grant | None]:
     """Leave the line.  If the lock was handed to us at that very moment, we hold it: keep it."""
     ours = yield from leave(lock, attempt)
     while ours:
@@ -274,7 +272,7 @@ def give_up(lock: LockCore, attempt: LockAttempt) -> Flow[Grant | None]:
     return None
 
 
-def leave(lock: LockCore, attempt: LockAttempt) -> Flow[bool]:
+def leave(lock: LockBase, attempt: LockAttempt) -> Flow[bool]:
     """Leave the line.  True: the lock was handed to us at that very moment."""
     session = attempt.session
     if not attempt.queued or session is None:
@@ -302,7 +300,7 @@ def is_ours(attempt: LockAttempt) -> bool:
     return judge(attempt.seen, session, certain=attempt.certain) is Verdict.OURS
 
 
-def tidy(lock: LockCore) -> Flow[None]:
+def tidy(lock: LockBase) -> Flow[None]:
     """Take the sign away if nobody is in line any more, and what the dead have left."""
     found = yield from lock.client.wire.tree(lock.base)
     line = lines.read(lock.base, found.pairs)

@@ -6,22 +6,22 @@ so it is never free while somebody waits: first come, first served, one Raft wri
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from typing import Any
 
+from consul_lock._protocol.client.retry import until_let_go
 from consul_lock._protocol.consul.models import encode
+from consul_lock._protocol.consul.operations import lock_operation, unlock_operation
 from consul_lock._protocol.consul.replies import Outcome
 from consul_lock._protocol.flow import Flow, Now, Request, Wall
 from consul_lock._protocol.hold import waiter as lines
-from consul_lock._protocol.hold.attempt import Attempt
-from consul_lock._protocol.hold.hold import Grant, Hold
-from consul_lock._protocol.hold.waiter import Entry, Line
-from consul_lock._protocol.holder import inherit
-from consul_lock._protocol.lock.decision import lock_operation, unlock_operation
-from consul_lock._protocol.primitive.persist import until_let_go
-from consul_lock.errors import LossReason, PermissionDenied, Refused
-
-if TYPE_CHECKING:
-    from consul_lock._protocol.lock.base import LockCore
+from consul_lock._protocol.hold.hold import Attempt, Grant, Hold
+from consul_lock._protocol.hold.state import Event
+from consul_lock._protocol.hold.waiter import Entry, Line, inherit
+from consul_lock._protocol.lock.base import LockAttempt, LockBase
+from consul_lock._protocol.lock.queue import is_ours, leave, look
+from consul_lock._protocol.session.session import Session
+from consul_lock.errors import ConsulLockError, LossReason, PermissionDenied, Refused
 
 # Refusals of a hand-over that we cannot explain, before we let go without one.
 _REFUSALS_MOST = 5
@@ -30,7 +30,7 @@ _REFUSALS_MOST = 5
 class Letting:
     """One release under way."""
 
-    def __init__(self, lock: LockCore, hold: Hold) -> None:
+    def __init__(self, lock: LockBase, hold: Hold) -> None:
         self.lock = lock
         self.hold = hold
         self.fresh = False
@@ -42,7 +42,7 @@ class Letting:
         """Who of this process got it."""
 
 
-def let_go(lock: LockCore, hold: Hold, *, patient: bool = True) -> Flow[LossReason | None]:
+def let_go(lock: LockBase, hold: Hold, *, patient: bool = True) -> Flow[LossReason | None]:
     """Release a lock that we hold.  Returns why it was lost, if it turns out that it was."""
     letting = Letting(lock, hold)
     return until_let_go(lock.client, hold, lambda: _allowed(letting), patient=patient)
@@ -124,7 +124,7 @@ def _refused(letting: Letting, outcome: Outcome) -> None:
         letting.blind = True
 
 
-def _hand_over(lock: LockCore, hold: Hold, line: Line, fresh: bool) -> Flow[Outcome]:
+def _hand_over(lock: LockBase, hold: Hold, line: Line, fresh: bool) -> Flow[Outcome]:
     """Give the lock to the first in line, if it is alive and still there."""
     heir = line.entries[0]
     rest = line.behind(heir.session)
@@ -141,7 +141,7 @@ def _hand_over(lock: LockCore, hold: Hold, line: Line, fresh: bool) -> Flow[Outc
 
 
 def _hand_over_operations(
-    lock: LockCore, hold: Hold, heir: Entry, value: str
+    lock: LockBase, hold: Hold, heir: Entry, value: str
 ) -> list[dict[str, Any]]:
     entry = lines.entry_key(lock.base, heir.session)
     return [
@@ -191,3 +191,35 @@ def _pass_on(letting: Letting, outcome: Outcome) -> bool:
         return True
     hold.crowded, hold.line = False, None
     return False
+
+
+def withdraw(
+    lock: LockBase, attempt: LockAttempt, sessions: Sequence[Session]
+) -> Flow[list[Session]]:
+    """Returns the sessions that stay in doubt, and must be ended."""
+    doubtful = []
+    for session in sessions:
+        attempt.session = session
+        if not (yield from _let_go_of_all(lock, attempt, session)):
+            doubtful.append(session)
+    return doubtful
+
+
+def _let_go_of_all(lock: LockBase, attempt: LockAttempt, session: Session) -> Flow[bool]:
+    """Leave the line, and the lock if it is ours.  False: the session must be destroyed."""
+    grant = attempt.given
+    try:
+        if attempt.queued:
+            yield from leave(lock, attempt)
+        elif grant is None:
+            yield from look(lock, attempt, certain=True)
+        if grant is None and is_ours(attempt):
+            # Nobody works under it, so it need not be confirmed.
+            grant = Grant(session, 0, True, None)
+        if grant is not None:
+            hold = Hold(lock, grant, attempt)
+            hold.advance(Event.RELEASE)
+            yield from lock.let_go(hold, patient=False)
+    except ConsulLockError:
+        return False
+    return not session.doubtful

@@ -10,7 +10,7 @@ from consul_lock._protocol.client.client import ClientCore
 from consul_lock._protocol.flow import Flow, Job, Now
 from consul_lock._protocol.hold.hold import Hold
 from consul_lock._protocol.keys import LockKeys
-from consul_lock._protocol.lock.base import LockCore
+from consul_lock._protocol.lock.lock import LockCore
 from consul_lock._protocol.primitive.primitive import Settings
 from consul_lock._protocol.primitive.release import Release
 from consul_lock.errors import LossReason, NotHeld

@@ -8,12 +8,12 @@ handed on in its line, and so is never free, can make us wait for as long as the
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
+from consul_lock._protocol.client.base import believe
 from consul_lock._protocol.consul.models import Pair, encode
 from consul_lock._protocol.consul.replies import Outcome
 from consul_lock._protocol.flow import Flow, Now, Sleep, Wall
-from consul_lock._protocol.hold.hold import Grant
+from consul_lock._protocol.hold.hold import Grant, may_wait
+from consul_lock._protocol.lock.base import complain
 from consul_lock._protocol.lock.decision import Verdict, foreign
 from consul_lock._protocol.multilock.attempt import (
     BundleAttempt,
@@ -26,11 +26,9 @@ from consul_lock._protocol.multilock.attempt import (
     step_in,
     step_out,
 )
-from consul_lock._protocol.primitive.persist import believe, complain, may_wait, not_for_oneself
+from consul_lock._protocol.multilock.base import MultiLockBase
+from consul_lock._protocol.primitive.acquire import not_for_oneself
 from consul_lock._protocol.session.session import Session
-
-if TYPE_CHECKING:
-    from consul_lock._protocol.multilock.base import MultiLockCore
 
 # Seconds of one blocking read, as for the line of a lock.
 _POLL = 10.0
@@ -44,7 +42,7 @@ _RETRY = (0.25, 1.0)
 _OUTRUN = (0.01, 0.1)
 
 
-def contend(lock: MultiLockCore, attempt: BundleAttempt) -> Flow[Grant | None]:
+def contend(lock: MultiLockBase, attempt: BundleAttempt) -> Flow[Grant | None]:
     """Get all of them.  None: they were not to be had in time."""
     while True:
         session, where = yield from _where_we_stand(lock, attempt)
@@ -68,7 +66,7 @@ def contend(lock: MultiLockCore, attempt: BundleAttempt) -> Flow[Grant | None]:
             yield from _wait(lock, attempt, session, where.pair)
 
 
-def _where_we_stand(lock: MultiLockCore, attempt: BundleAttempt) -> Flow[tuple[Session, Standing]]:
+def _where_we_stand(lock: MultiLockBase, attempt: BundleAttempt) -> Flow[tuple[Session, Standing]]:
     session = attempt.session
     if session is None or session.gone:
         attempt.exposed = False
@@ -78,7 +76,7 @@ def _where_we_stand(lock: MultiLockCore, attempt: BundleAttempt) -> Flow[tuple[S
     return session, stand(lock.keys, attempt.pairs, session, alone=attempt.alone)
 
 
-def _look(lock: MultiLockCore, attempt: BundleAttempt, session: Session) -> Flow[dict[str, Pair]]:
+def _look(lock: MultiLockBase, attempt: BundleAttempt, session: Session) -> Flow[dict[str, Pair]]:
     """Read the keys, unless they look free, and the try itself would show if they are not."""
     noted = [key for key in lock.keys if lock.client.crowded(key)]
     if guarded(lock.keys) and not (noted or attempt.warned or session.doubtful):
@@ -88,14 +86,14 @@ def _look(lock: MultiLockCore, attempt: BundleAttempt, session: Session) -> Flow
     return found
 
 
-def _may_take(lock: MultiLockCore, attempt: BundleAttempt) -> Flow[bool]:
+def _may_take(lock: MultiLockBase, attempt: BundleAttempt) -> Flow[bool]:
     """One who may not wait tries once."""
     if attempt.refused and not (yield from may_wait(attempt)):
         return False
     return step_in(lock.client, attempt)
 
 
-def _take(lock: MultiLockCore, attempt: BundleAttempt, session: Session) -> Flow[Outcome]:
+def _take(lock: MultiLockBase, attempt: BundleAttempt, session: Session) -> Flow[Outcome]:
     since = yield Wall()
     value = encode(lock.about.value(since))
     operations = locking(lock.keys, attempt.pairs or {}, session, value)
@@ -105,7 +103,7 @@ def _take(lock: MultiLockCore, attempt: BundleAttempt, session: Session) -> Flow
     return outcome
 
 
-def _refused(lock: MultiLockCore, attempt: BundleAttempt, outcome: Outcome) -> Flow[None]:
+def _refused(lock: MultiLockBase, attempt: BundleAttempt, outcome: Outcome) -> Flow[None]:
     """One of them could not be taken, so none was: find out where we stand."""
     attempt.pairs = None
     if outcome.says("invalid session"):
@@ -122,7 +120,7 @@ def _refused(lock: MultiLockCore, attempt: BundleAttempt, outcome: Outcome) -> F
         yield from _pause(lock, attempt, _OUTRUN)
 
 
-def _pause(lock: MultiLockCore, attempt: BundleAttempt, seconds: tuple[float, float]) -> Flow[None]:
+def _pause(lock: MultiLockBase, attempt: BundleAttempt, seconds: tuple[float, float]) -> Flow[None]:
     attempt.pairs = None
     if (yield from may_wait(attempt)):
         step_out(lock.client, attempt)
@@ -139,7 +137,7 @@ def _time_left(attempt: BundleAttempt, most: float) -> Flow[float]:
 
 
 def _wait(
-    lock: MultiLockCore, attempt: BundleAttempt, session: Session, pair: Pair | None
+    lock: MultiLockBase, attempt: BundleAttempt, session: Session, pair: Pair | None
 ) -> Flow[None]:
     """Wait until the lock that is in our way changes."""
     attempt.warned, attempt.refusals = True, 0
@@ -158,7 +156,7 @@ def _wait(
     attempt.pairs = None
 
 
-def _accept(lock: MultiLockCore, attempt: BundleAttempt, session: Session) -> Flow[Grant | None]:
+def _accept(lock: MultiLockBase, attempt: BundleAttempt, session: Session) -> Flow[Grant | None]:
     """The keys show our session: an earlier try of ours came through."""
     pairs = [pair for pair in (attempt.pairs or {}).values() if pair.session == session.id]
     attempt.pairs = None
@@ -172,7 +170,7 @@ def _accept(lock: MultiLockCore, attempt: BundleAttempt, session: Session) -> Fl
     return _grant(lock, session, max(pair.modify_index for pair in pairs))
 
 
-def _grant(lock: MultiLockCore, session: Session, token: int) -> Grant:
+def _grant(lock: MultiLockBase, session: Session, token: int) -> Grant:
     for key in lock.keys:
         lock.client.note(key, crowded=False)
     return Grant(session, token, False, None)

@@ -7,17 +7,12 @@ from typing import Any, NamedTuple
 
 from consul_lock._protocol.client.client import ClientCore
 from consul_lock._protocol.consul.models import Found, Pair, Terms, key_rule
+from consul_lock._protocol.consul.operations import lock_operation, unchanged_operation
 from consul_lock._protocol.consul.replies import TRANSACTION_MOST, Outcome
 from consul_lock._protocol.flow import Flow
-from consul_lock._protocol.hold.attempt import Attempt
-from consul_lock._protocol.hold.claim import Claim
+from consul_lock._protocol.hold.hold import Attempt, Claim
 from consul_lock._protocol.holder import About
-from consul_lock._protocol.lock.decision import (
-    Verdict,
-    judge,
-    lock_operation,
-    unchanged_operation,
-)
+from consul_lock._protocol.lock.decision import Verdict, judge
 from consul_lock._protocol.session.session import Session
 
 # Tries to read all keys at one moment, while others make and delete some of them.

@@ -7,16 +7,16 @@ from typing import Any
 
 from consul_lock._protocol.client.client import ClientCore
 from consul_lock._protocol.consul.models import Found, key_rule
+from consul_lock._protocol.consul.operations import check_session, unlock_operation
 from consul_lock._protocol.consul.replies import TRANSACTION_MOST
 from consul_lock._protocol.flow import Flow, Job, Request
-from consul_lock._protocol.hold.hold import Grant, Hold
+from consul_lock._protocol.hold.hold import Hold
 from consul_lock._protocol.holder import Holder, parse
 from consul_lock._protocol.keys import LockKeys, for_name
-from consul_lock._protocol.lock.decision import as_refused, check_session, unlock_operation
-from consul_lock._protocol.multilock import acquire as gathering
-from consul_lock._protocol.multilock import release as dropping
+from consul_lock._protocol.lock.decision import as_refused
 from consul_lock._protocol.multilock.attempt import BundleAttempt, guarded, read
-from consul_lock._protocol.primitive.primitive import Primitive, Settings
+from consul_lock._protocol.primitive.lockable import Lockable
+from consul_lock._protocol.primitive.primitive import Settings
 from consul_lock._protocol.session.session import Session
 from consul_lock.errors import ConfigError, LockTimeout, LossReason
 
@@ -27,8 +27,8 @@ NAMES_MOST = TRANSACTION_MOST
 _SHOWN_MOST = 120
 
 
-class MultiLockCore(Primitive):
-    """The locks of several names, held together or not at all."""
+class MultiLockBase(Lockable):
+    """The locks of several names; all but how they are got and let go of."""
 
     def __init__(self, client: ClientCore, locks: tuple[LockKeys, ...], settings: Settings) -> None:
         super().__init__(client, _shown(locks), locks[0].key, settings)
@@ -40,18 +40,6 @@ class MultiLockCore(Primitive):
 
     def attempt(self, owner: Any, blocking: bool, n: int = 1) -> BundleAttempt:
         return BundleAttempt(self.keys, self.about, (self.terms, self.shared), owner, blocking)
-
-    def contend(self, attempt: BundleAttempt) -> Flow[Grant | None]:
-        return gathering.contend(self, attempt)
-
-    def let_go(self, hold: Hold, *, patient: bool = True) -> Flow[LossReason | None]:
-        return dropping.let_go(self, hold, patient=patient)
-
-    def withdraw(self, attempt: BundleAttempt, sessions: Sequence[Session]) -> Flow[list[Session]]:
-        return dropping.withdraw(self, attempt, sessions)
-
-    def tidy(self, attempt: BundleAttempt, sessions: Sequence[Session]) -> Flow[None]:
-        yield from ()  # it leaves nothing beside its keys, which end with their session
 
     def farewell(self, session: Session) -> list[Request]:
         if not guarded(self.keys):

@@ -3,30 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from consul_lock._protocol.client.retry import until_let_go
 from consul_lock._protocol.consul.replies import Outcome
 from consul_lock._protocol.flow import Flow
 from consul_lock._protocol.hold.hold import Grant, Hold
 from consul_lock._protocol.hold.state import Event
 from consul_lock._protocol.multilock.attempt import BundleAttempt, guarded, read
-from consul_lock._protocol.primitive.persist import until_let_go
+from consul_lock._protocol.multilock.base import MultiLockBase
 from consul_lock._protocol.session.session import Session
 from consul_lock.errors import ConsulLockError, LossReason, Refused
-
-if TYPE_CHECKING:
-    from consul_lock._protocol.multilock.base import MultiLockCore
 
 # Times that somebody may write to one of many keys between our look and our release.
 _TRIES = 5
 
 
-def let_go(lock: MultiLockCore, hold: Hold, *, patient: bool = True) -> Flow[LossReason | None]:
+def let_go(lock: MultiLockBase, hold: Hold, *, patient: bool = True) -> Flow[LossReason | None]:
     """Release all of them.  Returns why they were lost, if it turns out that they were."""
     return until_let_go(lock.client, hold, lambda: _let_go(lock, hold), patient=patient)
 
 
-def _let_go(lock: MultiLockCore, hold: Hold) -> Flow[LossReason | None]:
+def _let_go(lock: MultiLockBase, hold: Hold) -> Flow[LossReason | None]:
     for _ in range(_TRIES):
         outcome, checks = yield from _delete(lock, hold)
         if outcome.done:
@@ -48,7 +46,7 @@ def _let_go(lock: MultiLockCore, hold: Hold) -> Flow[LossReason | None]:
     )
 
 
-def _delete(lock: MultiLockCore, hold: Hold) -> Flow[tuple[Outcome, range]]:
+def _delete(lock: MultiLockBase, hold: Hold) -> Flow[tuple[Outcome, range]]:
     """Delete all keys, if all are ours.  The second result: which operations asked for that.
 
     Who waits in the line of one of them watches its key, and takes it when it is gone.
@@ -75,7 +73,7 @@ def _delete(lock: MultiLockCore, hold: Hold) -> Flow[tuple[Outcome, range]]:
 
 
 def withdraw(
-    lock: MultiLockCore, attempt: BundleAttempt, sessions: Sequence[Session]
+    lock: MultiLockBase, attempt: BundleAttempt, sessions: Sequence[Session]
 ) -> Flow[list[Session]]:
     """Returns the sessions that stay in doubt, and must be ended."""
     doubtful = []
@@ -87,7 +85,7 @@ def withdraw(
     return doubtful
 
 
-def _let_go_of_all(lock: MultiLockCore, attempt: BundleAttempt, session: Session) -> Flow[bool]:
+def _let_go_of_all(lock: MultiLockBase, attempt: BundleAttempt, session: Session) -> Flow[bool]:
     """False: the session must be destroyed."""
     try:
         found = yield from read(lock.client, lock.keys, attempt.known)

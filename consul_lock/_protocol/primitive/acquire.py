@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from typing import Any
 
 from consul_lock._protocol.client.client import ClientCore
-from consul_lock._protocol.client.retry import Patience
+from consul_lock._protocol.consul.error_budget import Patience
 from consul_lock._protocol.flow import Flow, Now, Spawn, Wait
-from consul_lock._protocol.hold.attempt import Attempt
-from consul_lock._protocol.hold.hold import Grant, Hold
-from consul_lock._protocol.primitive.persist import not_for_oneself, persist
+from consul_lock._protocol.hold.hold import Attempt, Grant, Hold
+from consul_lock._protocol.primitive.primitive import Primitive
 from consul_lock._protocol.primitive.release import end_all
 from consul_lock._protocol.primitive.watch import watch
-from consul_lock.errors import Unavailable
-
-if TYPE_CHECKING:
-    from consul_lock._protocol.primitive.primitive import Primitive
+from consul_lock.errors import AlreadyHeld, Refused, Unavailable
 
 # Seconds after which the keeper reads a line that we were told nothing of: those who have just
 # let go have had time to line up again, and a job that is shorter is not disturbed.
@@ -134,3 +131,50 @@ def _abandon(lock: Primitive, attempt: Attempt) -> Flow[None]:
     # Nothing of it is ours any more, should the caller be cut off from here on.
     attempt.forget_sessions()
     lock.client.turns.leave(attempt)
+
+
+def persist(contend: Callable[[Any], Flow[Grant | None]], attempt: Attempt) -> Flow[Grant | None]:
+    """Get it from Consul.  None: it was not to be had in time."""
+    patience = attempt.patience
+    assert patience is not None
+    while True:
+        try:
+            return (yield from contend(attempt))
+        except (Unavailable, Refused) as error:
+            failed = error
+        yield from patience.ride_out(failed)
+        attempt.forget_what_was_seen()
+
+
+def has_part(lock: Primitive, attempt: Attempt) -> bool:
+    """Whether the caller holds some of what it asks for.
+
+    Then those in line may be waiting for that: behind them it would wait for itself.  So it may
+    overtake them.
+    """
+    wanted = {claim.resource for claim in attempt.claims}
+    own = (hold for hold in list(lock.client.holds) if hold.owner == attempt.owner)
+    return any(claim.resource in wanted for hold in own for claim in hold.attempt.claims)
+
+
+def not_for_oneself(lock: Primitive, attempt: Attempt) -> None:
+    """Raise `AlreadyHeld` for whoever is about to wait for what it holds itself.
+
+    Even if everybody else let go, there would be no room: only another thread or task could end
+    the wait, by releasing what this one has acquired.  That is a common use of a semaphore (one
+    acquires, its workers release), and possible with any lock.  So the wait is refused only where
+    it is most likely a mistake that nothing else would ever show: for a lock, without a timeout.
+    """
+    if attempt.deadline is not None or lock.handed_on:
+        return
+    own = [c for h in list(lock.client.holds) if h.owner == attempt.owner for c in h.attempt.claims]
+    for claim in attempt.claims:
+        weight = sum(c.weight for c in own if c.resource == claim.resource)
+        if weight and weight + claim.weight > claim.limit:
+            raise AlreadyHeld(
+                f"waiting for {lock.name!r} would deadlock: this thread or task holds it already",
+                hint="release it first, use blocking=False to try once, or, if another thread or"
+                " task is to release it, wait with a timeout",
+                kind="deadlock",
+                key=lock.key,
+            )

@@ -2,79 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any
 
-from consul_lock._protocol.consul.models import Pair, encode, key_rule
+from consul_lock._protocol.consul.models import Pair, key_rule
+from consul_lock._protocol.consul.operations import Op
 from consul_lock._protocol.consul.replies import TRANSACTION_MOST, Outcome
 from consul_lock._protocol.flow import Flow
 from consul_lock._protocol.hold.hold import Hold
+from consul_lock._protocol.primitive.primitive import Primitive
 from consul_lock.errors import ConfigError, Conflict
-
-if TYPE_CHECKING:
-    from consul_lock._protocol.primitive.primitive import Primitive
 
 # Tries, as what the guard itself compares can change while the lock goes on being held.
 _TRIES = 10
-
-
-class Op(NamedTuple):
-    """One operation on a key, to be carried out under the guard of a lock."""
-
-    verb: str
-    key: str
-    value: bytes = b""
-    modify_index: int = 0
-    flags: int = 0
-
-    @classmethod
-    def set(cls, key: str, value: str | bytes, flags: int = 0) -> Op:
-        """Write a value (text is encoded as UTF-8)."""
-        return cls("set", key, _bytes(value), 0, flags)
-
-    @classmethod
-    def cas(cls, key: str, value: str | bytes, index: int, flags: int = 0) -> Op:
-        """Write a value if the key's ModifyIndex is this one; 0: if there is no such key."""
-        return cls("cas", key, _bytes(value), index, flags)
-
-    @classmethod
-    def delete(cls, key: str) -> Op:
-        """Delete a key, if it is there."""
-        return cls("delete", key)
-
-    @classmethod
-    def delete_cas(cls, key: str, index: int) -> Op:
-        """Delete a key if its ModifyIndex is this one."""
-        return cls("delete-cas", key, b"", index)
-
-    @classmethod
-    def get(cls, key: str) -> Op:
-        """Read a key; the whole guard is refused if there is no such key."""
-        return cls("get", key)
-
-    @classmethod
-    def check_index(cls, key: str, index: int) -> Op:
-        """Refuse the whole guard unless the key's ModifyIndex is this one."""
-        return cls("check-index", key, b"", index)
-
-    @classmethod
-    def check_not_exists(cls, key: str) -> Op:
-        """Refuse the whole guard if there is such a key."""
-        return cls("check-not-exists", key)
-
-    def wire(self) -> dict[str, Any]:
-        """As Consul wants it."""
-        operation: dict[str, Any] = {"Verb": self.verb, "Key": self.key}
-        if self.value:
-            operation["Value"] = encode(self.value)
-        if self.modify_index or "cas" in self.verb or "index" in self.verb:
-            operation["Index"] = self.modify_index
-        if self.flags:
-            operation["Flags"] = self.flags
-        return operation
-
-
-def _bytes(value: str | bytes) -> bytes:
-    return value.encode() if isinstance(value, str) else bytes(value)
 
 
 def guard(lock: Primitive, hold: Hold, operations: tuple[Op, ...]) -> Flow[list[Pair]]:

@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from consul_lock._protocol.flow import Flow, Job, Now
-from consul_lock._protocol.hold.attempt import Attempt
 from consul_lock._protocol.hold.cleanup import Remainder
-from consul_lock._protocol.hold.hold import Hold
+from consul_lock._protocol.hold.hold import Attempt, Hold
 from consul_lock._protocol.hold.state import Event, State
+from consul_lock._protocol.primitive.primitive import Primitive
 from consul_lock._protocol.session.session import Session
 from consul_lock._warnings import warn_caller
 from consul_lock.errors import ConsulLockError, LockLost, LossReason, NotHeld
-
-if TYPE_CHECKING:
-    from consul_lock._protocol.primitive.primitive import Primitive
 
 
 class Release:

@@ -7,18 +7,13 @@ let go in order, so that nobody has to sit out a lock-delay; what stays in doubt
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from consul_lock._protocol.flow import Flow, Now
-from consul_lock._protocol.hold.attempt import Attempt
-from consul_lock._protocol.hold.hold import Hold
+from consul_lock._protocol.hold.hold import Attempt, Hold
 from consul_lock._protocol.hold.state import Event, State
+from consul_lock._protocol.primitive.primitive import Primitive
 from consul_lock._protocol.primitive.release import end_all, end_lost, finish
 from consul_lock._protocol.session.session import Session
 from consul_lock.errors import ConsulLockError
-
-if TYPE_CHECKING:
-    from consul_lock._protocol.primitive.primitive import Primitive
 
 
 def undo_acquire(lock: Primitive, attempt: Attempt) -> Flow[None]:

@@ -13,8 +13,7 @@ from consul_lock._protocol.flow import Flow, Sleep, Warn
 from consul_lock._protocol.hold.hold import Hold
 from consul_lock._protocol.hold.state import State
 from consul_lock._protocol.holder import parse
-from consul_lock._protocol.lock.decision import LOCK_FLAG
-from consul_lock._protocol.weighted.document import READ_WRITE_FLAG, SEMAPHORE_FLAG
+from consul_lock._protocol.keys import LOCK_FLAG, READ_WRITE_FLAG, SEMAPHORE_FLAG
 from consul_lock.errors import ConsulLockError
 
 # Seconds of one blocking read; a change ends it at once.

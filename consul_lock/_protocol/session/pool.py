@@ -14,12 +14,12 @@ from itertools import count
 from typing import Any
 
 from consul_lock._protocol.consul.api import Wire
+from consul_lock._protocol.consul.durations import seconds
 from consul_lock._protocol.consul.models import SessionInfo, Terms
 from consul_lock._protocol.flow import Batch, Flow, Now, Signal
 from consul_lock._protocol.session import timing as rules
 from consul_lock._protocol.session.heartbeat import Pulses
 from consul_lock._protocol.session.session import Session
-from consul_lock._protocol.survey.sessions import seconds
 from consul_lock.errors import ConsulLockError, PermissionDenied, Refused, Unavailable
 
 # Seconds for one try to destroy a session while somebody waits for the clean-up.

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from consul_lock._protocol.consul.models import Terms
 from consul_lock._protocol.flow import Request
 from consul_lock._protocol.session import timing as rules
 from consul_lock.errors import ConsulLockError
-
-if TYPE_CHECKING:
-    from consul_lock._protocol.hold.hold import Hold
 
 # Requests kept ready by one session: a few locks' worth.
 _PREPARED_MOST = 16
@@ -28,8 +25,8 @@ class Session:
         """Who uses it; None while it is in the pool."""
         self.shared = False
         """Several locks live and die with it."""
-        self.holds: dict[Hold, None] = {}
-        """What is held with it; see `Holds`."""
+        self.holds: dict[Any, None] = {}
+        """What is held with it: each a `Hold`, which `Holds` adds and drops."""
         self.alive = 0.0
         """The latest time at which it was certainly alive: the sending of a write or of a
         verification that needed it and was answered well.  A renewal is no proof: a leader that

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable
 from typing import Any
 
+from consul_lock._protocol.arguments import names, number
 from consul_lock._protocol.consul.models import Terms
 from consul_lock.errors import ConfigError
 from consul_lock.limits import (
@@ -74,39 +74,6 @@ def _heartbeat(value: Any) -> float:
             settings=("heartbeat",),
         )
     return seconds
-
-
-def number(what: str, value: Any) -> float:
-    """A finite number, or `ConfigError`."""
-    if isinstance(value, bool) or not isinstance(value, int | float) or not _finite(value):
-        raise ConfigError(
-            f"{what}={value!r} is not a finite number of seconds", kind="value", settings=(what,)
-        )
-    return float(value)
-
-
-def _finite(value: float) -> bool:
-    try:
-        return math.isfinite(value)
-    except OverflowError:  # a whole number that no float can hold
-        return False
-
-
-def names(what: str, value: Iterable[Any]) -> tuple[str, ...]:
-    """A tuple of non-empty strings, or `ConfigError`: a lone string is a likely slip."""
-    if isinstance(value, str):
-        raise ConfigError(
-            f"{what}={value!r} is one string",
-            hint=f"give a list of names: [{value!r}]",
-            kind="value",
-            settings=(what,),
-        )
-    found = tuple(value)
-    if not all(isinstance(name, str) and name for name in found):
-        raise ConfigError(
-            f"{what}={found!r} must be names, none of them empty", kind="value", settings=(what,)
-        )
-    return found
 
 
 def span(asked: Terms) -> float:

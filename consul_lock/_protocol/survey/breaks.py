@@ -9,11 +9,11 @@ only session with behaviour ``delete``: nobody ever waits for its key.
 from __future__ import annotations
 
 from consul_lock._protocol.client.client import ClientCore
+from consul_lock._protocol.client.retry import patiently
 from consul_lock._protocol.consul import models as records
 from consul_lock._protocol.consul.models import Terms, key_rule
 from consul_lock._protocol.flow import Flow, Job, Wall
-from consul_lock._protocol.lock.decision import LOCK_FLAG
-from consul_lock._protocol.primitive.persist import patiently
+from consul_lock._protocol.keys import LOCK_FLAG
 from consul_lock._protocol.survey import note
 from consul_lock._protocol.survey import sessions as health
 from consul_lock._protocol.survey.note import Break

@@ -24,17 +24,17 @@ from functools import partial
 from typing import Any, NamedTuple
 
 from consul_lock._protocol.client.client import ClientCore
+from consul_lock._protocol.client.retry import patiently
 from consul_lock._protocol.consul.models import Found, Pair, Terms, key_rule
 from consul_lock._protocol.consul.replies import Outcome
 from consul_lock._protocol.flow import Flow, Job
 from consul_lock._protocol.hold import waiter as lines
 from consul_lock._protocol.holder import Holder, parse
-from consul_lock._protocol.lock.decision import LOCK_FLAG
-from consul_lock._protocol.primitive.persist import patiently
+from consul_lock._protocol.keys import LOCK_FLAG
 from consul_lock._protocol.survey import status as statuses
 from consul_lock._protocol.weighted import snapshot as places
-from consul_lock._protocol.weighted.attempt import Spot
 from consul_lock._protocol.weighted.document import Kind
+from consul_lock._protocol.weighted.layout import Spot
 from consul_lock._protocol.weighted.operations import change, remove
 from consul_lock._protocol.weighted.pruning import proved
 from consul_lock._protocol.weighted.snapshot import Place

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from consul_lock._protocol.consul.models import Pair
 from consul_lock._protocol.holder import moment
-from consul_lock._protocol.lock.decision import LOCK_FLAG
+from consul_lock._protocol.keys import LOCK_FLAG
 
 _FOLDER = "/.break"
 

@@ -8,12 +8,10 @@ from dataclasses import dataclass, field
 
 from consul_lock._protocol.consul import replies as answer
 from consul_lock._protocol.consul.api import Wire
+from consul_lock._protocol.consul.durations import seconds
 from consul_lock._protocol.consul.models import SESSION_RULE, SessionInfo, checked
 from consul_lock._protocol.flow import Flow, Reply, Request
 from consul_lock.errors import ConfigError
-
-_UNITS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
-_PART = re.compile(r"([0-9.]+)(ns|us|µs|ms|s|m|h)")
 
 # As Consul makes them; anything else in a path could be another path.
 _SESSION = re.compile(r"[0-9A-Fa-f-]{1,64}", re.ASCII)
@@ -78,11 +76,6 @@ def _status(info: SessionInfo, node_checks: Mapping[str, str]) -> SessionStatus:
         info.service_checks,
         node_checks,
     )
-
-
-def seconds(text: str) -> float:
-    """A duration as Go writes it, such as "1m30s"; 0.0 for an empty one."""
-    return sum(float(number) * _UNITS[unit] for number, unit in _PART.findall(text))
 
 
 def _node_checks(wire: Wire, node: str) -> Request:

@@ -14,19 +14,12 @@ from typing import NamedTuple
 from consul_lock._protocol.consul.models import Pair, is_session
 from consul_lock._protocol.cron.record import CRON_FLAG, SUFFIX
 from consul_lock._protocol.hold import waiter as lines
-from consul_lock._protocol.hold.claim import ALL
 from consul_lock._protocol.holder import Holder, parse
-from consul_lock._protocol.lock.decision import LOCK_FLAG
+from consul_lock._protocol.keys import LOCK_FLAG, READ_WRITE_FLAG, SEMAPHORE_FLAG
 from consul_lock._protocol.survey import note
 from consul_lock._protocol.survey.note import Break
 from consul_lock._protocol.weighted import snapshot as places
-from consul_lock._protocol.weighted.document import (
-    READ_WRITE,
-    READ_WRITE_FLAG,
-    SEMAPHORE,
-    SEMAPHORE_FLAG,
-    Kind,
-)
+from consul_lock._protocol.weighted.document import ALL, READ_WRITE, SEMAPHORE, Kind
 from consul_lock._protocol.weighted.snapshot import Place
 from consul_lock.errors import Conflict
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import TypeVar
 
-from consul_lock._protocol import keys as names
 from consul_lock._protocol.arguments import waiting_time
 from consul_lock._protocol.client.client import ClientCore
+from consul_lock._protocol.client.retry import patiently
 from consul_lock._protocol.consul.models import key_rule
 from consul_lock._protocol.flow import Flow, Job
-from consul_lock._protocol.primitive.persist import patiently
+from consul_lock._protocol.keys import checked_name, checked_prefix
 from consul_lock._protocol.survey import note
 from consul_lock._protocol.survey import sessions as health
 from consul_lock._protocol.survey.breaks import Breaking
@@ -126,23 +126,6 @@ class SurveyCore:
 
     def _job(self, once: Callable[[], Flow[T]]) -> Job[T]:
         return Job(patiently(self._client, once))
-
-
-def checked_name(name: str) -> str:
-    """The name, also of somebody who gives the key of a lock; raises `ConfigError`."""
-    names.check(name)
-    return name.removesuffix("/.lock") or name
-
-
-def checked_prefix(prefix: str) -> str:
-    """The prefix; raises `ConfigError` for one that an HTTP server would change."""
-    if not isinstance(prefix, str):
-        raise ConfigError(
-            f"bad prefix {prefix!r}: it is not a string", kind="value", settings=("prefix",)
-        )
-    if prefix:
-        names.check(prefix.removesuffix("/"))
-    return prefix
 
 
 def break_of(client: ClientCore, key: str) -> Flow[Break | None]:

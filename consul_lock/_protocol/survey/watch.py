@@ -7,14 +7,14 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from consul_lock._protocol.client.client import ClientCore
-from consul_lock._protocol.client.retry import Patience
+from consul_lock._protocol.consul.error_budget import Patience
 from consul_lock._protocol.consul.models import Found
 from consul_lock._protocol.flow import Flow, Job, Now, Sleep
 from consul_lock._protocol.holder import Holder
+from consul_lock._protocol.keys import SEMAPHORE_FLAG
 from consul_lock._protocol.survey import sessions as health
 from consul_lock._protocol.survey.read import one, whole
 from consul_lock._protocol.survey.status import Status
-from consul_lock._protocol.weighted.document import SEMAPHORE_FLAG
 from consul_lock.errors import ConsulLockError, Unavailable
 
 # Seconds of one blocking read; a change ends it at once.

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import enum
-from typing import TYPE_CHECKING
+from typing import Any
 
+from consul_lock._protocol.client.base import believe
 from consul_lock._protocol.consul.models import Found
-from consul_lock._protocol.flow import Flow
+from consul_lock._protocol.consul.replies import Outcome
+from consul_lock._protocol.flow import Flow, Sleep
+from consul_lock._protocol.hold.hold import Grant
 from consul_lock._protocol.weighted import snapshot as places
-from consul_lock._protocol.weighted.attempt import Bid, Spot
-from consul_lock._protocol.weighted.snapshot import Place
+from consul_lock._protocol.weighted.attempt import Bid
+from consul_lock._protocol.weighted.base import WeightedBase, read
+from consul_lock._protocol.weighted.layout import Spot
+from consul_lock._protocol.weighted.snapshot import Place, understood
 from consul_lock.errors import PermissionDenied
 
-if TYPE_CHECKING:
-    from consul_lock._protocol.weighted.base import HoldersCore
+# Seconds before the next try after somebody else was quicker: twice that each time, at most 0.3.
+_QUICKER = 0.005
 
 
 class Standing(enum.Enum):
@@ -27,38 +32,13 @@ class Standing(enum.Enum):
     FULL = "others are before us"
 
 
-def understood(spot: Spot, found: Found) -> Place:
-    """What was read of one name."""
-    return places.read(
-        spot.kind, spot.name, found.pairs, spot.limit, found.raft_index, found.filtered
-    )
-
-
-def read(
-    core: HoldersCore,
-    spots: tuple[Spot, ...],
-    *,
-    certain: bool = False,
-    timeout: float | None = None,
-) -> Flow[Found]:
-    """Read the names, as one moment's picture; ``certain``: which cannot be an old one."""
-    wire = core.client.wire
-    if len(spots) == 1:
-        return (yield from wire.tree(spots[0].prefix, timeout, consistent=certain))
-    operations = [{"Verb": "get-tree", "Key": spot.prefix} for spot in spots]
-    doing = f"reading {core.key!r}"
-    outcome = yield from wire.transact(operations, doing, core.rule, timeout=timeout)
-    # Its pairs are the whole picture: no change that is not in it has a lower index.
-    return Found(outcome.sent, max(1, outcome.raft_index), outcome.pairs)
-
-
-def look(core: HoldersCore, bid: Bid, *, certain: bool = False) -> Flow[None]:
+def look(core: WeightedBase, bid: Bid, *, certain: bool = False) -> Flow[None]:
     """Read where we stand, now."""
     found = yield from read(core, bid.spots, certain=certain)
     see(core, bid, found, certain=certain or len(bid.spots) > 1)
 
 
-def see(core: HoldersCore, bid: Bid, found: Found, *, certain: bool = False) -> None:
+def see(core: WeightedBase, bid: Bid, found: Found, *, certain: bool = False) -> None:
     """Take in what was read of all names."""
     bid.places = tuple(understood(spot, found) for spot in bid.spots)
     bid.certain = certain
@@ -99,3 +79,49 @@ def visible(bid: Bid, seen: tuple[Place, ...], rule: str) -> None:
             kind="hidden-keys",
             rule=rule,
         )
+
+
+def write(
+    core: WeightedBase, bid: Bid, operations: list[dict[str, Any]], doing: str
+) -> Flow[Outcome]:
+    request = core.client.wire.transaction(operations, doing, core.rule)
+    bid.asked = bid.exposed = True
+    outcome = yield from core.client.write(bid.group[0], request, bid.group[1:])
+    return outcome
+
+
+def refused(core: WeightedBase, bid: Bid, outcome: Outcome) -> Flow[None]:
+    """Others were quicker, or our sessions have died: look again."""
+    bid.places = None
+    core.client.note(core.key, crowded=True)
+    yield from _buried(core, bid, outcome)
+    if bid.refusals:
+        pause = min(_QUICKER * 2.0 ** min(bid.refusals, 8), 0.3)
+        yield Sleep(0.0, pause)
+    bid.refusals += 1
+
+
+def _buried(core: WeightedBase, bid: Bid, outcome: Outcome) -> Flow[None]:
+    """Only our sessions ever lock our keys: a lock-delay on one says that its session died."""
+    if outcome.delayed:
+        for session in [s for s in bid.group if s.id in outcome.reasons]:
+            yield from core.client.lose_session(session)
+
+
+def accept(core: WeightedBase, bid: Bid, seen: tuple[Place, ...]) -> Flow[Grant | None]:
+    """We were let in, or an earlier try of ours came through.
+
+    It counts only with sessions renewed of late: a process that was paused while it waited must
+    not wake up believing.
+    """
+    for session in bid.group:
+        if not (yield from believe(core.client, session)):
+            return None
+    # Whoever let us in wrote our own key anew, and nobody has since.
+    token = max(c.modify_index for p in seen for c in p.contenders if c.session == bid.leader)
+    return grant(bid, token, crowded=True)
+
+
+def grant(bid: Bid, token: int, *, crowded: bool) -> Grant:
+    first, *others = bid.group
+    return Grant(first, token, crowded, None, tuple(others))

@@ -7,31 +7,38 @@ in line watches everything: it is the one to notice that a holder is gone.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from consul_lock._protocol.consul.operations import check_session
 from consul_lock._protocol.flow import Flow, Wall
-from consul_lock._protocol.hold.hold import Grant
-from consul_lock._protocol.lock.decision import check_session
-from consul_lock._protocol.primitive.persist import believe, has_part, may_wait, not_for_oneself
+from consul_lock._protocol.hold.hold import Grant, may_wait
+from consul_lock._protocol.primitive.acquire import has_part, not_for_oneself
 from consul_lock._protocol.weighted import snapshot as places
-from consul_lock._protocol.weighted.access import Standing, look, standing, visible
-from consul_lock._protocol.weighted.attempt import Bid, Spot
+from consul_lock._protocol.weighted.access import (
+    Standing,
+    accept,
+    grant,
+    look,
+    refused,
+    standing,
+    visible,
+    write,
+)
+from consul_lock._protocol.weighted.attempt import Bid
+from consul_lock._protocol.weighted.base import WeightedBase
 from consul_lock._protocol.weighted.document import SEMAPHORE, limit_conflict
-from consul_lock._protocol.weighted.layout import Contender
+from consul_lock._protocol.weighted.layout import Contender, Spot
 from consul_lock._protocol.weighted.operations import admit, change, contend_operation, touch
 from consul_lock._protocol.weighted.pruning import prune
-from consul_lock._protocol.weighted.queue import refused, wait_for_turn, write
+from consul_lock._protocol.weighted.queue import wait_for_turn
 from consul_lock._protocol.weighted.release import give_up, litter, start_anew
 from consul_lock._protocol.weighted.snapshot import Place
-
-if TYPE_CHECKING:
-    from consul_lock._protocol.weighted.base import HoldersCore
 
 # Tries of one who may not wait, when there is room but others are quicker each time.
 _TRIES = 5
 
 
-def contend(core: HoldersCore, bid: Bid) -> Flow[Grant | None]:
+def contend(core: WeightedBase, bid: Bid) -> Flow[Grant | None]:
     """Get in.  None: it was not to be had in time."""
     while True:
         yield from _gather(core, bid)
@@ -62,7 +69,7 @@ def contend(core: HoldersCore, bid: Bid) -> Flow[Grant | None]:
             return grant
 
 
-def _start_over(core: HoldersCore, bid: Bid, where: Standing) -> Flow[None]:
+def _start_over(core: WeightedBase, bid: Bid, where: Standing) -> Flow[None]:
     """What was read is no ground to stand on."""
     if where is Standing.OLD:
         yield from look(core, bid, certain=True)
@@ -72,7 +79,7 @@ def _start_over(core: HoldersCore, bid: Bid, where: Standing) -> Flow[None]:
         yield from start_anew(core, bid)
 
 
-def _gather(core: HoldersCore, bid: Bid) -> Flow[None]:
+def _gather(core: WeightedBase, bid: Bid) -> Flow[None]:
     """A session for each slot; if one has died, all are given up, as they enter together."""
     if bid.group and any(session.gone for session in bid.group):
         yield from start_anew(core, bid)
@@ -82,7 +89,7 @@ def _gather(core: HoldersCore, bid: Bid) -> Flow[None]:
         bid.session = bid.group[0]
 
 
-def _agree(core: HoldersCore, bid: Bid, seen: tuple[Place, ...]) -> Flow[None]:
+def _agree(core: WeightedBase, bid: Bid, seen: tuple[Place, ...]) -> Flow[None]:
     """See that the limit is ours.  Whoever is in line already goes along with a change of it."""
     visible(bid, seen, core.rule)
     found = seen[-1].document
@@ -101,26 +108,7 @@ def _may_take(bid: Bid) -> Flow[bool]:
     return bid.refusals < _TRIES or (yield from may_wait(bid))
 
 
-def accept(core: HoldersCore, bid: Bid, seen: tuple[Place, ...]) -> Flow[Grant | None]:
-    """We were let in, or an earlier try of ours came through.
-
-    It counts only with sessions renewed of late: a process that was paused while it waited must
-    not wake up believing.
-    """
-    for session in bid.group:
-        if not (yield from believe(core.client, session)):
-            return None
-    # Whoever let us in wrote our own key anew, and nobody has since.
-    token = max(c.modify_index for p in seen for c in p.contenders if c.session == bid.leader)
-    return _grant(bid, token, crowded=True)
-
-
-def _grant(bid: Bid, token: int, *, crowded: bool) -> Grant:
-    first, *others = bid.group
-    return Grant(first, token, crowded, None, tuple(others))
-
-
-def _take(core: HoldersCore, bid: Bid, seen: tuple[Place, ...]) -> Flow[Grant | None]:
+def _take(core: WeightedBase, bid: Bid, seen: tuple[Place, ...]) -> Flow[Grant | None]:
     """Enter, and let in with us whoever of those behind fits in, too."""
     since = yield Wall()
     operations, crowded = list[dict[str, Any]](), bid.joined
@@ -138,7 +126,7 @@ def _take(core: HoldersCore, bid: Bid, seen: tuple[Place, ...]) -> Flow[Grant | 
     operations += litter(bid.spots, seen, core.operations_most - len(operations))
     outcome = yield from write(core, bid, operations, f"entering {core.key!r}")
     if outcome.done:
-        return _grant(bid, outcome.raft_index, crowded=crowded)
+        return grant(bid, outcome.raft_index, crowded=crowded)
     yield from refused(core, bid, outcome)
     return None
 

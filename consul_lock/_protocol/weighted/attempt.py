@@ -3,51 +3,15 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any
 
-from consul_lock._protocol.consul.models import encode
-from consul_lock._protocol.hold.attempt import Attempt
-from consul_lock._protocol.hold.claim import Claim
-from consul_lock._protocol.weighted.document import Kind, weight_of
-
-if TYPE_CHECKING:
-    from consul_lock._protocol.consul.models import Terms
-    from consul_lock._protocol.flow import Signal
-    from consul_lock._protocol.holder import About
-    from consul_lock._protocol.session.session import Session
-    from consul_lock._protocol.weighted.snapshot import Place
-
-
-class Spot(NamedTuple):
-    """A document to enter, and how."""
-
-    kind: Kind
-    name: str
-    mode: str
-    limit: int
-
-    @property
-    def weight(self) -> int:
-        """What one session weighs there."""
-        return weight_of(self.mode) or 1
-
-    @property
-    def prefix(self) -> str:
-        """What is listed, to see the document and its contenders."""
-        return self.kind.prefix(self.name)
-
-    @property
-    def document_key(self) -> str:
-        """The key of the document."""
-        return self.kind.document_key(self.name)
-
-    def contender_key(self, session: str) -> str:
-        """The key of one contender."""
-        return self.kind.contender_key(self.name, session)
-
-    def claim(self, n: int) -> Claim:
-        """The same, for the queue inside the process."""
-        return Claim(f"{self.document_key} {self.kind.name}", n * self.weight, self.limit)
+from consul_lock._protocol.consul.models import Terms, encode
+from consul_lock._protocol.flow import Signal
+from consul_lock._protocol.hold.hold import Attempt, Claim
+from consul_lock._protocol.holder import About
+from consul_lock._protocol.session.session import Session
+from consul_lock._protocol.weighted.layout import Spot
+from consul_lock._protocol.weighted.snapshot import Place
 
 
 class Numbering:

@@ -1,8 +1,8 @@
-"""The engine of semaphores, read/write locks and tree locks: documents that list their holders.
+"""What semaphores, read/write locks and tree locks share: documents that list their holders.
 
 Whoever wants something makes a contender key, locked by its session, and enters a document by
 check-and-set, in a transaction in which Consul checks the contender key too.  The kinds differ
-in what they claim (see `consul_lock._protocol.hold.claim`), and in nothing else.
+in what they claim (see `Claim`), and in nothing else.
 """
 
 from __future__ import annotations
@@ -13,23 +13,21 @@ from typing import Any
 
 from consul_lock._protocol.client.client import ClientCore
 from consul_lock._protocol.consul.models import Found, Pair, key_rule
+from consul_lock._protocol.consul.operations import check_session
 from consul_lock._protocol.consul.replies import TRANSACTION_MOST
 from consul_lock._protocol.flow import Flow
-from consul_lock._protocol.hold.hold import Grant, Hold
+from consul_lock._protocol.hold.hold import Hold
 from consul_lock._protocol.holder import Holder, parse
-from consul_lock._protocol.lock.decision import check_session
-from consul_lock._protocol.primitive.primitive import Primitive, Settings
-from consul_lock._protocol.session.session import Session
-from consul_lock._protocol.weighted import acquire as entering
-from consul_lock._protocol.weighted import release as leaving
-from consul_lock._protocol.weighted.access import read, understood
-from consul_lock._protocol.weighted.attempt import Bid, Spot
+from consul_lock._protocol.primitive.lockable import Lockable
+from consul_lock._protocol.primitive.primitive import Settings
+from consul_lock._protocol.weighted.attempt import Bid
 from consul_lock._protocol.weighted.document import decode
-from consul_lock._protocol.weighted.snapshot import Place, slot_key
+from consul_lock._protocol.weighted.layout import Spot
+from consul_lock._protocol.weighted.snapshot import Place, slot_key, understood
 from consul_lock.errors import Conflict, ConsulLockError, LossReason
 
 
-class HoldersCore(Primitive):
+class WeightedBase(Lockable):
     """Something with a document of its holders.  One object can be held several times over."""
 
     operations_most = TRANSACTION_MOST
@@ -54,23 +52,7 @@ class HoldersCore(Primitive):
     def refresh(self, attempt: Bid) -> None:
         attempt.want(self.spots())
 
-    def contend(self, attempt: Bid) -> Flow[Grant | None]:
-        return entering.contend(self, attempt)
-
-    def accept(self, bid: Bid, seen: tuple[Place, ...]) -> Flow[Grant | None]:
-        """We were let in: from now on we hold it, if our sessions live."""
-        return entering.accept(self, bid, seen)
-
-    def let_go(self, hold: Hold, *, patient: bool = True) -> Flow[LossReason | None]:
-        return leaving.let_go(self, hold, patient=patient)
-
-    def withdraw(self, attempt: Bid, sessions: Sequence[Session]) -> Flow[list[Session]]:
-        return leaving.withdraw(self, attempt, sessions)
-
     ends_session = leaves_traces = True
-
-    def tidy(self, attempt: Bid, sessions: Sequence[Session]) -> Flow[None]:
-        return leaving.settle(self, attempt.spots, sessions)
 
     # -- looking after it ------------------------------------------------------------------------
 
@@ -194,3 +176,21 @@ def _alive(hold: Hold) -> list[dict[str, Any]]:
     ]
     slots = [(slot_key(hold.lock.name, number), session) for number, session in _numbers(hold)]
     return contending + [check_session(key, session) for key, session in slots]
+
+
+def read(
+    core: WeightedBase,
+    spots: tuple[Spot, ...],
+    *,
+    certain: bool = False,
+    timeout: float | None = None,
+) -> Flow[Found]:
+    """Read the names, as one moment's picture; ``certain``: which cannot be an old one."""
+    wire = core.client.wire
+    if len(spots) == 1:
+        return (yield from wire.tree(spots[0].prefix, timeout, consistent=certain))
+    operations = [{"Verb": "get-tree", "Key": spot.prefix} for spot in spots]
+    doing = f"reading {core.key!r}"
+    outcome = yield from wire.transact(operations, doing, core.rule, timeout=timeout)
+    # Its pairs are the whole picture: no change that is not in it has a lower index.
+    return Found(outcome.sent, max(1, outcome.raft_index), outcome.pairs)

@@ -13,15 +13,11 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple, NoReturn
 
 from consul_lock._protocol.consul.models import Pair
-from consul_lock._protocol.hold.claim import ALL
-from consul_lock._protocol.lock.decision import LOCK_FLAG
+from consul_lock._protocol.keys import LOCK_FLAG, READ_WRITE_FLAG, SEMAPHORE_FLAG
 from consul_lock.errors import Conflict, ConflictKind
 
-SEMAPHORE_FLAG = 16210313421097356768
-"""The flags of a semaphore's keys: what HashiCorp's Go client writes and expects."""
-
-READ_WRITE_FLAG = 4377101031871790599
-"""The flags of a read/write lock's keys: drawn at random, to be nobody else's."""
+ALL = 2**31 - 1
+"""What a writer weighs, and the limit of what readers and writers share."""
 
 _MODES = {"read": 1, "write": ALL}
 """What the holders of a read/write lock weigh."""

@@ -6,6 +6,7 @@ import json
 from typing import Any, NamedTuple, TypeGuard
 
 from consul_lock._protocol.consul.models import Pair
+from consul_lock._protocol.hold.hold import Claim
 from consul_lock._protocol.weighted.document import READ_WRITE, Kind, weight_of
 
 
@@ -64,3 +65,35 @@ def _object(text: str) -> dict[str, Any]:
 
 def _count(value: Any) -> TypeGuard[int]:
     return type(value) is int and value >= 1
+
+
+class Spot(NamedTuple):
+    """A document to enter, and how."""
+
+    kind: Kind
+    name: str
+    mode: str
+    limit: int
+
+    @property
+    def weight(self) -> int:
+        """What one session weighs there."""
+        return weight_of(self.mode) or 1
+
+    @property
+    def prefix(self) -> str:
+        """What is listed, to see the document and its contenders."""
+        return self.kind.prefix(self.name)
+
+    @property
+    def document_key(self) -> str:
+        """The key of the document."""
+        return self.kind.document_key(self.name)
+
+    def contender_key(self, session: str) -> str:
+        """The key of one contender."""
+        return self.kind.contender_key(self.name, session)
+
+    def claim(self, n: int) -> Claim:
+        """The same, for the queue inside the process."""
+        return Claim(f"{self.document_key} {self.kind.name}", n * self.weight, self.limit)

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from consul_lock._protocol.consul.models import encode
 from consul_lock._protocol.weighted import snapshot as places
+from consul_lock._protocol.weighted.attempt import Bid
 from consul_lock._protocol.weighted.document import Document
 from consul_lock._protocol.weighted.document import encode as written
-
-if TYPE_CHECKING:
-    from consul_lock._protocol.weighted.attempt import Bid, Spot
-    from consul_lock._protocol.weighted.layout import Contender
+from consul_lock._protocol.weighted.layout import Contender, Spot
 from consul_lock._protocol.weighted.snapshot import Place
 
 

@@ -26,20 +26,19 @@ just after D's end.  Who has read that D is dead sends it later than that.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from consul_lock._protocol.flow import Flow
 from consul_lock._protocol.weighted import snapshot as places
-from consul_lock._protocol.weighted.attempt import Bid, Spot
+from consul_lock._protocol.weighted.access import refused
+from consul_lock._protocol.weighted.attempt import Bid
+from consul_lock._protocol.weighted.base import WeightedBase
+from consul_lock._protocol.weighted.layout import Spot
 from consul_lock._protocol.weighted.operations import change, contend_operation
-from consul_lock._protocol.weighted.queue import refused
 from consul_lock._protocol.weighted.snapshot import Place
 
-if TYPE_CHECKING:
-    from consul_lock._protocol.weighted.base import HoldersCore
 
-
-def prune(core: HoldersCore, bid: Bid, seen: tuple[Place, ...]) -> Flow[bool]:
+def prune(core: WeightedBase, bid: Bid, seen: tuple[Place, ...]) -> Flow[bool]:
     """Take dead holders out of the documents.  True: look again, as things have changed."""
     changed = False
     for spot, place in zip(bid.spots, seen, strict=True):
@@ -49,7 +48,7 @@ def prune(core: HoldersCore, bid: Bid, seen: tuple[Place, ...]) -> Flow[bool]:
     return changed
 
 
-def _prune(core: HoldersCore, bid: Bid, spot: Spot, place: Place) -> Flow[bool]:
+def _prune(core: WeightedBase, bid: Bid, spot: Spot, place: Place) -> Flow[bool]:
     most = (core.operations_most - 1) // 2
     while dead := sorted(place.vanished() - bid.guarded)[:most]:
         operations = [op for session in dead for op in proved(spot, session, bid.leader)]

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from consul_lock._protocol.consul.models import Found
-from consul_lock._protocol.consul.replies import Outcome
-from consul_lock._protocol.flow import Flow, Now, Sleep, Wall
-from consul_lock._protocol.weighted.access import admitted, see
-from consul_lock._protocol.weighted.attempt import Bid, Spot
-from consul_lock._protocol.weighted.layout import Contender
+from consul_lock._protocol.flow import Flow, Now, Wall
+from consul_lock._protocol.weighted.access import admitted, refused, see, write
+from consul_lock._protocol.weighted.attempt import Bid
+from consul_lock._protocol.weighted.base import WeightedBase
+from consul_lock._protocol.weighted.layout import Contender, Spot
 from consul_lock._protocol.weighted.operations import contend_operation
 from consul_lock._protocol.weighted.snapshot import Place
-
-if TYPE_CHECKING:
-    from consul_lock._protocol.weighted.base import HoldersCore
 
 # Seconds of one blocking read, as in the line of a lock.
 _POLL = 10.0
@@ -23,11 +20,8 @@ _POLL = 10.0
 # end.  A try before it is refused without a Raft write.
 _DELAY_RETRY = (0.25, 1.0)
 
-# Seconds before the next try after somebody else was quicker: twice that each time, at most 0.3.
-_QUICKER = 0.005
 
-
-def wait_for_turn(core: HoldersCore, bid: Bid, seen: tuple[Place, ...]) -> Flow[None]:
+def wait_for_turn(core: WeightedBase, bid: Bid, seen: tuple[Place, ...]) -> Flow[None]:
     """Do the one thing that brings us nearer."""
     if not bid.joined:
         yield from _join(core, bid)
@@ -46,34 +40,7 @@ def wait_for_turn(core: HoldersCore, bid: Bid, seen: tuple[Place, ...]) -> Flow[
     bid.guarded = frozenset()
 
 
-def write(
-    core: HoldersCore, bid: Bid, operations: list[dict[str, Any]], doing: str
-) -> Flow[Outcome]:
-    request = core.client.wire.transaction(operations, doing, core.rule)
-    bid.asked = bid.exposed = True
-    outcome = yield from core.client.write(bid.group[0], request, bid.group[1:])
-    return outcome
-
-
-def refused(core: HoldersCore, bid: Bid, outcome: Outcome) -> Flow[None]:
-    """Others were quicker, or our sessions have died: look again."""
-    bid.places = None
-    core.client.note(core.key, crowded=True)
-    yield from _buried(core, bid, outcome)
-    if bid.refusals:
-        pause = min(_QUICKER * 2.0 ** min(bid.refusals, 8), 0.3)
-        yield Sleep(0.0, pause)
-    bid.refusals += 1
-
-
-def _buried(core: HoldersCore, bid: Bid, outcome: Outcome) -> Flow[None]:
-    """Only our sessions ever lock our keys: a lock-delay on one says that its session died."""
-    if outcome.delayed:
-        for session in [s for s in bid.group if s.id in outcome.reasons]:
-            yield from core.client.lose_session(session)
-
-
-def _join(core: HoldersCore, bid: Bid) -> Flow[None]:
+def _join(core: WeightedBase, bid: Bid) -> Flow[None]:
     """Line up, and see who is there."""
     since = yield Wall()
     operations = list[dict[str, Any]]()
@@ -93,7 +60,7 @@ def _join(core: HoldersCore, bid: Bid) -> Flow[None]:
     see(core, bid, Found(outcome.sent, outcome.raft_index, outcome.pairs), certain=True)
 
 
-def _watch_ahead(core: HoldersCore, bid: Bid, spot: Spot, ahead: Contender) -> Flow[None]:
+def _watch_ahead(core: WeightedBase, bid: Bid, spot: Spot, ahead: Contender) -> Flow[None]:
     """Wait for the one before us to enter, or to leave."""
     key = spot.contender_key(ahead.session)
     wait = yield from _poll_time(core, bid)
@@ -104,7 +71,7 @@ def _watch_ahead(core: HoldersCore, bid: Bid, spot: Spot, ahead: Contender) -> F
     bid.places = None
 
 
-def _undisturbed(core: HoldersCore, bid: Bid, spot: Spot) -> Flow[bool]:
+def _undisturbed(core: WeightedBase, bid: Bid, spot: Spot) -> Flow[bool]:
     """Whether our own key is still as we saw it."""
     assert bid.places is not None
     found = yield from core.client.wire.get(spot.contender_key(bid.leader))
@@ -112,7 +79,7 @@ def _undisturbed(core: HoldersCore, bid: Bid, spot: Spot) -> Flow[bool]:
     return found.pair is not None and found.pair.modify_index in mine
 
 
-def _watch_all(core: HoldersCore, bid: Bid, spot: Spot, place: Place) -> Flow[None]:
+def _watch_all(core: WeightedBase, bid: Bid, spot: Spot, place: Place) -> Flow[None]:
     """We are first: see everything that happens to it."""
     wait = yield from _poll_time(core, bid)
     index = max(place.raft_index, bid.waited.get(spot.prefix, 0))
@@ -125,7 +92,7 @@ def _watch_all(core: HoldersCore, bid: Bid, spot: Spot, place: Place) -> Flow[No
         bid.places = None
 
 
-def _poll_time(core: HoldersCore, bid: Bid) -> Flow[float]:
+def _poll_time(core: WeightedBase, bid: Bid) -> Flow[float]:
     """Seconds of one blocking read: until we give up, or try again to prune a dead holder."""
     low, high = _DELAY_RETRY
     wait = low + (high - low) * core.client.random() if bid.guarded else _POLL

@@ -7,33 +7,31 @@ does not look whether it was let in, so it is left to enter by itself.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from consul_lock._protocol.client.retry import QUICKER, TRIES_MOST, too_busy, until_let_go
+from consul_lock._protocol.consul.operations import check_session
 from consul_lock._protocol.flow import Flow, Sleep, Wall
 from consul_lock._protocol.hold.hold import Grant, Hold
-from consul_lock._protocol.lock.decision import check_session
-from consul_lock._protocol.primitive.persist import QUICKER, TRIES_MOST, too_busy, until_let_go
 from consul_lock._protocol.primitive.release import end_all
 from consul_lock._protocol.session.session import Session
 from consul_lock._protocol.weighted import snapshot as places
-from consul_lock._protocol.weighted.access import look, read, understood
-from consul_lock._protocol.weighted.attempt import Bid, Spot
+from consul_lock._protocol.weighted.access import accept, look
+from consul_lock._protocol.weighted.attempt import Bid
+from consul_lock._protocol.weighted.base import WeightedBase, read
 from consul_lock._protocol.weighted.document import Document
-from consul_lock._protocol.weighted.layout import Contender
+from consul_lock._protocol.weighted.layout import Contender, Spot
 from consul_lock._protocol.weighted.operations import change, forget, remove, touch
-from consul_lock._protocol.weighted.snapshot import Place
+from consul_lock._protocol.weighted.snapshot import Place, understood
 from consul_lock.errors import Conflict, ConsulLockError, LossReason
 
-if TYPE_CHECKING:
-    from consul_lock._protocol.weighted.base import HoldersCore
 
-
-def let_go(core: HoldersCore, hold: Hold, *, patient: bool = True) -> Flow[LossReason | None]:
+def let_go(core: WeightedBase, hold: Hold, *, patient: bool = True) -> Flow[LossReason | None]:
     """Give back what we hold.  Returns why it was lost, if it turns out that it was."""
     return until_let_go(core.client, hold, lambda: _let_go(core, hold), patient=patient)
 
 
-def _let_go(core: HoldersCore, hold: Hold) -> Flow[LossReason | None]:
+def _let_go(core: WeightedBase, hold: Hold) -> Flow[LossReason | None]:
     bid = hold.attempt
     assert isinstance(bid, Bid)
     ids, refusals = [session.id for session in hold.sessions], 0
@@ -58,7 +56,7 @@ def _let_go(core: HoldersCore, hold: Hold) -> Flow[LossReason | None]:
             return None
         refusals += 1
         if refusals >= TRIES_MOST:
-            raise too_busy(core, "releasing")
+            raise too_busy(core.key, "releasing")
         if refusals > 1:
             yield Sleep(*QUICKER)
 
@@ -83,7 +81,7 @@ def _contender(bid: Bid, spot: Spot, session: str, index: int) -> Contender:
 
 
 def _seen(
-    core: HoldersCore, spots: tuple[Spot, ...], since: int, *, certain: bool
+    core: WeightedBase, spots: tuple[Spot, ...], since: int, *, certain: bool
 ) -> Flow[tuple[Place, ...]]:
     found = yield from read(core, spots, certain=certain)
     if found.raft_index < since:
@@ -92,7 +90,10 @@ def _seen(
 
 
 def _depart(
-    core: HoldersCore, spots: tuple[Spot, ...], sessions: Sequence[Session], seen: tuple[Place, ...]
+    core: WeightedBase,
+    spots: tuple[Spot, ...],
+    sessions: Sequence[Session],
+    seen: tuple[Place, ...],
 ) -> Flow[Any]:
     """Take sessions out of the documents and out of the line, and let in who comes next."""
     since = yield Wall()
@@ -177,7 +178,7 @@ def litter(
     return operations[: max(0, room)]
 
 
-def settle(core: HoldersCore, spots: tuple[Spot, ...], sessions: Sequence[Session]) -> Flow[None]:
+def settle(core: WeightedBase, spots: tuple[Spot, ...], sessions: Sequence[Session]) -> Flow[None]:
     """Take sessions that have lost what they held out of the documents."""
     for _ in range(TRIES_MOST):
         seen = yield from _seen(core, spots, 0, certain=True)
@@ -188,10 +189,10 @@ def settle(core: HoldersCore, spots: tuple[Spot, ...], sessions: Sequence[Sessio
         if outcome.done:
             return
         yield Sleep(*QUICKER)
-    raise too_busy(core, "leaving")
+    raise too_busy(core.key, "leaving")
 
 
-def give_up(core: HoldersCore, bid: Bid) -> Flow[Grant | None]:
+def give_up(core: WeightedBase, bid: Bid) -> Flow[Grant | None]:
     """Leave the line.  If we were let in at that very moment, we hold it: keep it."""
     if not bid.asked:
         return None
@@ -202,7 +203,7 @@ def give_up(core: HoldersCore, bid: Bid) -> Flow[Grant | None]:
         assert seen is not None
         ids = bid.ids()
         if any(place.holds(session) for place in seen for session in ids):
-            grant = yield from core.accept(bid, seen)
+            grant = yield from accept(core, bid, seen)
             if grant is None:
                 yield from start_anew(core, bid)
             return grant
@@ -219,12 +220,12 @@ def give_up(core: HoldersCore, bid: Bid) -> Flow[Grant | None]:
         if tries:
             yield Sleep(*QUICKER)
     else:
-        raise too_busy(core, "leaving the line of")
+        raise too_busy(core.key, "leaving the line of")
     bid.asked, bid.joined, bid.places = False, False, None
     return None
 
 
-def _going(core: HoldersCore, bid: Bid, seen: tuple[Place, ...]) -> list[dict[str, Any]]:
+def _going(core: WeightedBase, bid: Bid, seen: tuple[Place, ...]) -> list[dict[str, Any]]:
     """Delete our contender keys, and documents that nobody else cares for."""
     ids, operations = bid.ids(), list[dict[str, Any]]()
     for spot, place in zip(bid.spots, seen, strict=True):
@@ -235,13 +236,13 @@ def _going(core: HoldersCore, bid: Bid, seen: tuple[Place, ...]) -> list[dict[st
     return operations and operations + litter(bid.spots, seen, room, frozenset(ids))
 
 
-def start_anew(core: HoldersCore, bid: Bid) -> Flow[None]:
+def start_anew(core: WeightedBase, bid: Bid) -> Flow[None]:
     """Not with these sessions: nobody has worked under what they have got, so it goes at once."""
     yield from end_all(core, bid, list(bid.group), tidy=bid.exposed)
     bid.forget_sessions()
 
 
-def _sweep(core: HoldersCore, spots: tuple[Spot, ...]) -> Flow[None]:
+def _sweep(core: WeightedBase, spots: tuple[Spot, ...]) -> Flow[None]:
     """Take away documents that nobody is left in: whoever left last may have left it to us."""
     found = yield from read(core, spots)
     for spot in spots:
@@ -253,7 +254,7 @@ def _sweep(core: HoldersCore, spots: tuple[Spot, ...]) -> Flow[None]:
             yield from core.client.wire.transact(operations, doing, core.rule)
 
 
-def withdraw(core: HoldersCore, bid: Bid, sessions: Sequence[Session]) -> Flow[list[Session]]:
+def withdraw(core: WeightedBase, bid: Bid, sessions: Sequence[Session]) -> Flow[list[Session]]:
     """Leave the line, or what was entered.  Returns the sessions that stay in doubt."""
     try:
         if sessions:

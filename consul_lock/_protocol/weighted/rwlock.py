@@ -5,20 +5,21 @@ from __future__ import annotations
 from typing import Any
 
 from consul_lock._protocol.client.client import ClientCore
+from consul_lock._protocol.client.retry import QUICKER, TRIES_MOST, too_busy, until_let_go
 from consul_lock._protocol.flow import Flow, Job, Sleep, Wall
-from consul_lock._protocol.hold.claim import ALL
 from consul_lock._protocol.hold.hold import Hold
-from consul_lock._protocol.primitive.persist import QUICKER, TRIES_MOST, too_busy, until_let_go
 from consul_lock._protocol.primitive.primitive import Settings
 from consul_lock._protocol.weighted import snapshot as places
-from consul_lock._protocol.weighted.access import read, understood
-from consul_lock._protocol.weighted.attempt import Bid, Spot
-from consul_lock._protocol.weighted.base import HoldersCore
-from consul_lock._protocol.weighted.document import READ_WRITE
+from consul_lock._protocol.weighted.attempt import Bid
+from consul_lock._protocol.weighted.base import read
+from consul_lock._protocol.weighted.document import ALL, READ_WRITE
+from consul_lock._protocol.weighted.engine import WeightedCore
+from consul_lock._protocol.weighted.layout import Spot
 from consul_lock._protocol.weighted.operations import admit, change, contend_operation, touch
+from consul_lock._protocol.weighted.snapshot import understood
 
 
-class SideCore(HoldersCore):
+class SideCore(WeightedCore):
     """One side of a read/write lock: the readers', or the writers'."""
 
     def __init__(self, client: ClientCore, name: str, mode: str, settings: Settings) -> None:
@@ -60,7 +61,7 @@ class SideCore(HoldersCore):
                 yield from self.client.lose(hold, reason)
                 return False
             yield Sleep(*QUICKER)
-        raise too_busy(self, "downgrading")
+        raise too_busy(self.key, "downgrading")
 
     def _rewrite(self, hold: Hold, bid: Bid, spot: Spot) -> Flow[Any]:
         """Write the document with us as a reader, and let in the readers that wait."""

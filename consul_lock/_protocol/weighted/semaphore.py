@@ -4,17 +4,20 @@ from __future__ import annotations
 
 from typing import Any
 
+from consul_lock._protocol.arguments import checked
 from consul_lock._protocol.client.client import ClientCore
+from consul_lock._protocol.client.retry import QUICKER, TRIES_MOST, too_busy
 from consul_lock._protocol.flow import Flow, Job, Sleep, Wall
-from consul_lock._protocol.primitive.persist import QUICKER, TRIES_MOST, too_busy
 from consul_lock._protocol.primitive.primitive import Settings
 from consul_lock._protocol.weighted import snapshot as places
-from consul_lock._protocol.weighted.access import read, understood
-from consul_lock._protocol.weighted.attempt import Bid, Spot
-from consul_lock._protocol.weighted.base import HoldersCore
+from consul_lock._protocol.weighted.attempt import Bid
+from consul_lock._protocol.weighted.base import read
 from consul_lock._protocol.weighted.document import SEMAPHORE
+from consul_lock._protocol.weighted.engine import WeightedCore
+from consul_lock._protocol.weighted.layout import Spot
 from consul_lock._protocol.weighted.operations import change, touch
 from consul_lock._protocol.weighted.slot_numbers import numbers
+from consul_lock._protocol.weighted.snapshot import understood
 from consul_lock.errors import ConfigError
 
 AT_ONCE_MOST = 30
@@ -25,7 +28,7 @@ LIMIT_MOST = 2**31 - 1
 """The highest limit: what a Go client of 32 bits can read."""
 
 
-class SemaphoreCore(HoldersCore):
+class SemaphoreCore(WeightedCore):
     """At most ``limit`` holders."""
 
     handed_on = True
@@ -79,7 +82,7 @@ class SemaphoreCore(HoldersCore):
                 break
             yield Sleep(*QUICKER)
         else:
-            raise too_busy(self, "resizing")
+            raise too_busy(self.key, "resizing")
         self.adopt(limit)
 
     def adopt(self, limit: int) -> None:
@@ -87,14 +90,3 @@ class SemaphoreCore(HoldersCore):
             self.limit = limit
             (spot,) = self.spots()
             self.client.turns.relimit(spot.claim(1).resource, limit)
-
-
-def checked(what: str, value: Any, most: int) -> int:
-    """A whole number from 1 to ``most``, or `ConfigError`."""
-    if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= most:
-        raise ConfigError(
-            f"{what}={value!r} is not a whole number from 1 to {most}",
-            kind="value",
-            settings=(what,),
-        )
-    return value

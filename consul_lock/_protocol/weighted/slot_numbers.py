@@ -10,21 +10,18 @@ holder that was only cut off may still be at work with it; then whoever needs a 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from consul_lock._protocol.client.retry import until_let_go
 from consul_lock._protocol.flow import Flow, Now, Sleep, Wait, Wall
+from consul_lock._protocol.hold.hold import Hold
 from consul_lock._protocol.hold.state import State
-from consul_lock._protocol.primitive.persist import until_let_go
-from consul_lock._protocol.weighted.access import read, understood
 from consul_lock._protocol.weighted.attempt import Bid
+from consul_lock._protocol.weighted.base import WeightedBase, read
 from consul_lock._protocol.weighted.document import SEMAPHORE
-from consul_lock._protocol.weighted.snapshot import Place, slot_key
+from consul_lock._protocol.weighted.snapshot import Place, slot_key, understood
 from consul_lock.errors import ConfigError, Conflict, NotHeld
 from consul_lock.limits import LOCK_DELAY_MAX
-
-if TYPE_CHECKING:
-    from consul_lock._protocol.hold.hold import Hold
-    from consul_lock._protocol.weighted.semaphore import SemaphoreCore
 
 AT_ONCE_MOST = 15
 """Slots of one hold that can be numbered: to leave, each takes four of the 64 operations that
@@ -37,7 +34,7 @@ _PAUSE = (0.25, 1.0)
 _LONGEST = LOCK_DELAY_MAX + 5.0
 
 
-def numbers(core: SemaphoreCore, hold: Hold) -> Flow[tuple[int, ...]]:
+def numbers(core: WeightedBase, hold: Hold) -> Flow[tuple[int, ...]]:
     """The numbers of a hold's slots; asked for at the first call."""
     bid = hold.attempt
     assert isinstance(bid, Bid)
@@ -64,7 +61,7 @@ def numbers(core: SemaphoreCore, hold: Hold) -> Flow[tuple[int, ...]]:
     return bid.slots.numbers
 
 
-def _number(core: SemaphoreCore, hold: Hold, bid: Bid) -> Flow[None]:
+def _number(core: WeightedBase, hold: Hold, bid: Bid) -> Flow[None]:
     now = yield Now()
     end, delayed = now + _LONGEST, set[int]()
     # What was seen on entering will do, unless we have asked before and were not answered.
@@ -98,7 +95,7 @@ def _number(core: SemaphoreCore, hold: Hold, bid: Bid) -> Flow[None]:
         seen = None
 
 
-def _still_held(core: SemaphoreCore, hold: Hold) -> None:
+def _still_held(core: WeightedBase, hold: Hold) -> None:
     if hold.state is State.LOST:
         raise core.lost_error(hold)
     if hold.state is not State.HELD:
@@ -137,7 +134,7 @@ def choose(seen: Place, ids: Sequence[str], not_now: set[int]) -> tuple[int, ...
 
 
 def _claim(
-    core: SemaphoreCore, hold: Hold, bid: Bid, seen: Place, chosen: tuple[int, ...]
+    core: WeightedBase, hold: Hold, bid: Bid, seen: Place, chosen: tuple[int, ...]
 ) -> Flow[Any]:
     since = yield Wall()
     operations = list[dict[str, Any]]()
@@ -162,7 +159,7 @@ def _claim(
     return (yield from core.client.write(first, request, others))
 
 
-def _none_free(core: SemaphoreCore, seen: Place) -> Conflict:
+def _none_free(core: WeightedBase, seen: Place) -> Conflict:
     taken: Mapping[int, str] = seen.slots
     keys = ", ".join(repr(slot_key(core.name, number)) for number in sorted(taken)[:5])
     return Conflict(

@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
-from consul_lock._protocol.consul.models import Pair, is_session
+from consul_lock._protocol.consul.models import Found, Pair, is_session
 from consul_lock._protocol.holder import Holder
 from consul_lock._protocol.holder import parse as told
 from consul_lock._protocol.weighted.document import SEMAPHORE, Document, Kind, decode
-from consul_lock._protocol.weighted.layout import Contender, parse
+from consul_lock._protocol.weighted.layout import Contender, Spot, parse
 
 
 class Place(NamedTuple):
@@ -212,3 +212,8 @@ def grants(
             for contender in group:
                 document = enter(document, [contender.session], contender.weight)
     return document, tuple(granted)
+
+
+def understood(spot: Spot, found: Found) -> Place:
+    """What was read of one name."""
+    return read(spot.kind, spot.name, found.pairs, spot.limit, found.raft_index, found.filtered)

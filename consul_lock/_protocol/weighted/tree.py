@@ -7,19 +7,18 @@ from __future__ import annotations
 
 from consul_lock._protocol.client.client import ClientCore
 from consul_lock._protocol.consul.models import key_rule
-from consul_lock._protocol.hold.claim import ALL
 from consul_lock._protocol.keys import LockKeys
 from consul_lock._protocol.primitive.primitive import Settings
-from consul_lock._protocol.weighted.attempt import Spot
-from consul_lock._protocol.weighted.base import HoldersCore
-from consul_lock._protocol.weighted.document import READ_WRITE
+from consul_lock._protocol.weighted.document import ALL, READ_WRITE
+from consul_lock._protocol.weighted.engine import WeightedCore
+from consul_lock._protocol.weighted.layout import Spot
 from consul_lock.errors import ConfigError
 
 DEPTH_MOST = 16
 """Elements of a path at most: each takes three of the 64 operations of a transaction."""
 
 
-class TreeCore(HoldersCore):
+class TreeCore(WeightedCore):
     """A lock on a node of a path."""
 
     def __init__(self, client: ClientCore, keys: LockKeys, settings: Settings) -> None:

@@ -1,0 +1,293 @@
+"""What the locks of one client share: sessions, the keeper, the queue inside the process."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import Any
+
+from consul_lock._protocol.consul import models as records
+from consul_lock._protocol.consul.api import Wire
+from consul_lock._protocol.consul.contact import Contact
+from consul_lock._protocol.consul.models import Pair, Terms
+from consul_lock._protocol.consul.replies import Outcome
+from consul_lock._protocol.flow import Batch, Flow, Identity, Now, Request, Spawn, Surroundings
+from consul_lock._protocol.hold.cleanup import Remainder, Remains
+from consul_lock._protocol.hold.hold import Hold, Holds
+from consul_lock._protocol.hold.local_queue import Turns
+from consul_lock._protocol.hold.state import Event
+from consul_lock._protocol.session import timing as rules
+from consul_lock._protocol.session.pool import Pool
+from consul_lock._protocol.session.session import Session
+from consul_lock.errors import ConsulLockError, LossReason, PermissionDenied, Refused, Unavailable
+
+# Keys that were found taken of late, whose next acquire reads before it writes.
+_CROWDED_MOST = 1024
+
+
+class ClientBase(ABC):
+    """Everything of a client that is not I/O, but what runs beside its callers."""
+
+    def __init__(
+        self,
+        surroundings: Surroundings,
+        identity: Identity,
+        *,
+        query: tuple[tuple[str, str], ...] = (),
+        retry_for: float = 30.0,
+        connect_timeout: float = 3.0,
+        request_timeout: float = 10.0,
+    ) -> None:
+        self.contact = Contact()
+        self.wire = Wire(self.contact, query)
+        self.retry_for = retry_for
+        self.connect_timeout = connect_timeout
+        self.request_timeout = request_timeout
+        self.holds = Holds()
+        self._begin(surroundings, identity)
+
+    def _begin(self, surroundings: Surroundings, identity: Identity) -> None:
+        self.surroundings = surroundings
+        self.mutex = surroundings.mutex()
+        self.new_signal = surroundings.signal
+        self.random = surroundings.random
+        self.identity = identity
+        self.pool = Pool(self.wire, self.mutex, self.random, identity.label, self.new_signal)
+        self.turns = Turns(self.mutex, self.new_signal)
+        self.wake = self.new_signal()
+        """Set when the keeper has something to do before it planned to."""
+        self.planned = float("inf")
+        """When the keeper looks next by itself (driver's clock)."""
+        self.to_look: dict[Hold, None] = {}
+        """Holds whose line the keeper is to read, soonest first."""
+        self.keeper: Any = None
+        """The keeper at work, if there is anything to keep."""
+        self.dropped = False
+        """Nobody can use it any more, though it was not closed."""
+        self.closed = False
+        """Nothing begins any more."""
+        self.remains = Remains(self.wake.set)
+        self._crowded: dict[str, None] = {}
+        self._signs = 0
+
+    def forked(self, surroundings: Surroundings, identity: Identity) -> None:
+        """In a forked child: nothing is shared with the parent, least of all its locks.
+
+        Locks and signals of the process may have been held by threads that do not exist here,
+        so all are made anew.
+        """
+        for session in self.pool.live.values():
+            session.gone = True
+        for hold in self.holds:
+            hold.forked()
+        self.holds = Holds()
+        self._begin(surroundings, identity)
+
+    def begin_to_close(self) -> None:
+        """Nothing begins any more, and what runs beside the callers sees it at once."""
+        self.closed = True
+        self.wake.set()
+
+    # -- sessions ------------------------------------------------------------------------
+
+    def borrow(self, terms: Terms, borrower: Any) -> Flow[Session]:
+        """A session of our own, kept alive from now on."""
+        session = None
+        if not self.closed:
+            session = yield from self.pool.borrow(terms, borrower)
+        if session is None or self.closed:
+            # One that is made while the client closes might be overlooked there.
+            if session is not None:
+                yield from self.pool.destroy(session)
+            raise Unavailable("the client is closed", kind="closed", uncertain=False)
+        if self.keeper is None:
+            # Not before it has something to do: it would end at once.
+            yield from self._start_keeper()
+        elif session.next_renewal < self.planned:
+            self.wake.set()
+        return session
+
+    @abstractmethod
+    def new_keeper(self) -> Flow[None]:
+        """The flow of a new keeper, which is in ``keeper`` from now on."""
+
+    def _start_keeper(self) -> Flow[None]:
+        with self.mutex:
+            if self.keeper is not None:
+                return
+            keeper = self.new_keeper()
+        try:
+            yield Spawn(keeper, "consul-lock-keeper")
+        except BaseException:
+            # No thread was to be had, or we were cut off: the next session tries again.  Should
+            # this one have begun after all, it sees that it is not the keeper.
+            self.keeper = None
+            raise
+
+    def idle(self) -> bool:
+        """Whether there is nothing to keep.  Ask under the mutex."""
+        pool = self.pool
+        of_sessions = pool.live or pool.condemned or pool.orphans or pool.pulses
+        kept = of_sessions or self.holds or self.remains.times()
+        return not kept and not self.surroundings.busy()
+
+    def write(
+        self, session: Session, request: Request, others: Sequence[Session] = ()
+    ) -> Flow[Outcome]:
+        """A transaction that sessions of ours take part in; until it is answered, they are in
+        doubt."""
+        sessions = (session, *others)
+        with self.mutex:
+            for each in sessions:
+                each.writing += 1
+        try:
+            outcome: Outcome = yield request
+        except (PermissionDenied, Refused):
+            self._answered(sessions)
+            raise
+        except Unavailable as error:
+            for each in sessions:
+                each.uncertain = each.uncertain or error.uncertain
+            self._answered(sessions)
+            raise
+        self._answered(sessions)
+        for each in sessions:
+            if outcome.done:
+                each.proved(outcome.sent, outcome.raft_index)
+            elif outcome.invalid(each.id):
+                yield from self.lose_session(each)
+        return outcome
+
+    def _answered(self, sessions: Sequence[Session]) -> None:
+        # Not in a ``finally``: a write that is cut off by anything else stays in doubt.
+        with self.mutex:
+            for session in sessions:
+                session.writing -= 1
+
+    def lose_session(self, session: Session) -> Flow[None]:
+        """Consul says that the session is dead: everything held with it is lost."""
+        self.pool.bury(session)
+        yield from self._lose_all_of(session)
+
+    def end(self, session: Session) -> Flow[None]:
+        """End a session that a late write could still give a lock to, or take one from.
+
+        Other locks of a shared one are lost and told so, which is the price of sharing.
+        """
+        ended = session.gone and session.id not in self.pool.condemned
+        if not ended:
+            self.pool.condemn(session)
+        # Told first: destroying waits for Consul, which may be away.
+        yield from self._lose_all_of(session)
+        if not ended:
+            yield from self.pool.destroy(session)
+
+    def _lose_all_of(self, session: Session) -> Flow[None]:
+        for hold in list[Hold](session.holds):
+            yield from self.lose(hold, LossReason.SESSION_INVALID)
+
+    def clean_up(self, borrower: Any) -> Flow[None]:
+        """Destroy what somebody borrowed and was never told of."""
+        for session in self.pool.borrowed_by(borrower):
+            if not session.shared:
+                yield from self.pool.destroy(session)
+        if self.pool.orphans:
+            now = yield Now()
+            yield from self.pool.sweep(now)
+        if self.pool.orphans or self.pool.condemned:
+            if self.keeper is None and not self.closed:
+                yield from self._start_keeper()
+            self.wake.set()
+
+    # -- holds ---------------------------------------------------------------------------
+
+    def lose(self, hold: Hold, reason: LossReason, event: Event = Event.LOSE) -> Flow[None]:
+        """The one way to lose a lock.  Whoever comes first tells the reason; the rest is void."""
+        cause = hold.renewal_error
+        now = yield Now()
+        with self.mutex:
+            if not hold.advance(event):
+                return
+            hold.reason, hold.cause = reason, cause
+            if hold.lock.leaves_traces:
+                # Not at once: whoever works under it needs time to stop, as after any loss.
+                later = now + rules.span(hold.session.terms)
+                self.remains.leave(hold.attempt, Remainder(later, hold.lock, hold.sessions))
+            self.holds.drop(hold)
+            if hold.unconfirmed is not None and reason is LossReason.DEADLINE:
+                # Its session may hold it still, and the next waiter need not wait for it.  If it is
+                # lost before, it is not ours any more, or its holder needs the lock-delay to stop.
+                hold.session.farewell = hold.lock.farewell(hold.session)
+        ended = reason is LossReason.DEADLINE or hold.lock.ends_session
+        for session in hold.sessions:
+            if ended or not session.shared:
+                self.pool.condemn(session)
+        self.turns.leave(hold.attempt)
+        hold.lost.set()
+        self.wake.set()
+        if (told := hold.telling(reason)) is not None:
+            yield told
+        for session in hold.sessions if ended else ():
+            yield from self._lose_all_of(session)
+
+    def diagnose(
+        self, hold: Hold, pair: Pair | None, timeout: float | None = None
+    ) -> Flow[LossReason]:
+        """Why a key is not held by our session, given what was read of it.
+
+        The end of a session takes its keys with it, so the session is asked about first.
+        """
+        try:
+            for session in hold.sessions:
+                if (yield from self.wire.renew(session.id, timeout)) is None:
+                    return LossReason.SESSION_INVALID
+        except ConsulLockError:
+            pass  # not known: judge by the key alone
+        if pair is None:
+            return LossReason.KEY_DELETED
+        return LossReason.STOLEN if pair.session else LossReason.REVOKED
+
+    # -- what was learnt of keys -----------------------------------------------------------
+
+    def crowded(self, key: str) -> bool:
+        """Whether the key was taken when we last wanted it: then a read before a write saves a
+        Raft entry, which a refused transaction costs as well."""
+        return key in self._crowded
+
+    def note(self, key: str, *, crowded: bool) -> None:
+        """Remember whether the key was taken."""
+        if not crowded:
+            self._crowded.pop(key, None)
+            return
+        if len(self._crowded) >= _CROWDED_MOST:
+            self._crowded.pop(next(iter(self._crowded)), None)
+        self._crowded[key] = None
+
+    def sign(self, session: Session) -> str:
+        """A value for the sign of a line that was never there before."""
+        with self.mutex:
+            self._signs += 1
+            return records.encode(f"{session.id} {self._signs}".encode())
+
+
+def believe(client: ClientBase, session: Session) -> Flow[bool]:
+    """Whether a session that Consul shows as the holder's is alive, by a proof of late.
+
+    A process that was paused while it waited must not wake up believing.  A renewal alone, such
+    as the keeper's of the time it waited, is no proof.
+    """
+    asked = session.terms
+    now = yield Now()
+    known = session.alive if asked.lock_delay else session.renewed
+    if now - known > 1.5 * rules.period(asked):
+        asking = (client.wire.renewal(session.id), client.wire.proof_of_life(session.id))
+        info, shown = yield Batch(asking)
+        for answer in (info, shown):
+            if isinstance(answer, Exception):
+                raise answer
+        if info is None or shown is None:
+            yield from client.lose_session(session)
+            return False
+        session.was_renewed(info.sent)
+        session.proved(shown)
+    return True
