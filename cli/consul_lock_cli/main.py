@@ -12,12 +12,13 @@ from typing import NoReturn
 
 import click
 
-from consul_lock_cli.base.console import Misuse, Talk
-from consul_lock_cli.base.error_table import ExitCode, complaint, failure
-from consul_lock_cli.lazy import Lazy
+from consul_lock_cli.base.console import Talk
+from consul_lock_cli.base.error_table import complaint, failure
+from consul_lock_cli.base.errors import Misuse
+from consul_lock_cli.base.exit_codes import ExitCode
+from consul_lock_cli.group import Commands, Lazy
 from consul_lock_cli.process.interrupt import Interrupted
 from consul_lock_cli.process.signals import die_by
-from consul_lock_cli.settings.context import Commands
 
 _COMMANDS = (
     "run", "leader", "ls", "status", "holders", "watch", "wait", "break", "clean", "doctor",

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import click
 
-from consul_lock_cli.base.error_table import ExitCode
+from consul_lock_cli.base.exit_codes import ExitCode
 from consul_lock_cli.main import cli
 from consul_lock_cli.settings.catalogue import CONFIG_VARIABLE, SETTINGS
 from consul_lock_cli.settings.context import setting_of

@@ -21,7 +21,7 @@ from consul_lock_cli.run.locked_command import Hold
 from consul_lock_cli.run.status_file import Report
 from consul_lock_cli.spec.lock import What
 from consul_lock_cli.spec.process import Manner
-from consul_lock_cli.spec.wanted import Wanted
+from consul_lock_cli.spec.run import Wanted
 
 
 class MadeUp:

@@ -17,12 +17,13 @@ from pathlib import Path
 import click
 
 from consul_lock_cli.base.console import Talk
+from consul_lock_cli.options.process import command_options
 from consul_lock_cli.process import guardian
 from consul_lock_cli.process.child import Child
-from consul_lock_cli.process.outcome import pass_on
 from consul_lock_cli.process.signals import WAKE, take_over
 from consul_lock_cli.process.supervisor import Supervisor
-from consul_lock_cli.spec.process import Manner, command_options
+from consul_lock_cli.run.result import pass_on
+from consul_lock_cli.spec.process import Manner
 
 PROGRAM = (sys.executable, str(Path(__file__).resolve()))
 """How to run it."""

@@ -18,8 +18,9 @@ from typing import Self
 
 import pytest
 
+from consul_lock_cli.base.clock import in_time
 from consul_lock_cli.completion import answer
-from consul_lock_cli.completion.answer import SHELLS, in_time
+from consul_lock_cli.completion.answer import SHELLS
 from consul_lock_cli.spec.connection import Connection
 from tests.cli.configured import NOWHERE, Home, Result
 from tests.cli.cron_jobs import Jobs

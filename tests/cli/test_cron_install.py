@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from consul_lock_cli.base.console import Misuse
+from consul_lock_cli.base.errors import Misuse
 from consul_lock_cli.cron import fire_times, quoting
 from tests.cli.inspecting import Result, ask
 

@@ -8,7 +8,8 @@ import pytest
 from click.testing import CliRunner
 
 from consul_lock import errors
-from consul_lock_cli.base.error_table import ExitCode, failure
+from consul_lock_cli.base.error_table import failure
+from consul_lock_cli.base.exit_codes import ExitCode
 from consul_lock_cli.main import cli
 
 

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 import consul_lock_cli
-from consul_lock_cli.base.error_table import ExitCode
+from consul_lock_cli.base.exit_codes import ExitCode
 from tests.cli.supervised import PROGRAM
 from tests.cli.wrapper import Running, alive, children, environment, is_guardian
 from tests.waiting import eventually

@@ -9,7 +9,7 @@ import subprocess
 
 import pytest
 
-from consul_lock_cli.base.console import Misuse
+from consul_lock_cli.base.errors import Misuse
 from consul_lock_cli.output.lock_json import STATUS
 from consul_lock_cli.output.template import Template
 from tests.cli.inspecting import (

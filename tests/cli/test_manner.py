@@ -14,8 +14,9 @@ from pathlib import Path
 import click
 import pytest
 
-from consul_lock_cli.base.console import Misuse
-from consul_lock_cli.spec.process import STOP, WARN, Manner, OnLost, command_options, parse_signal
+from consul_lock_cli.base.errors import Misuse
+from consul_lock_cli.options.process import command_options, parse_signal
+from consul_lock_cli.spec.process import STOP, WARN, Manner, OnLost
 from consul_lock_cli.spec.timing import check_timing
 from tests.cli.conftest import Result
 from tests.cli.supervised import PROGRAM

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from consul_lock_cli.base.console import Misuse
-from consul_lock_cli.base.names import check_name, shown
+from consul_lock_cli.base.errors import Misuse
+from consul_lock_cli.base.text import shown
+from consul_lock_cli.options.types import check_name
 
 _BAD = {
     "": "", "/a": "a", "a/": "a", "a//b": "a/b", ".": "", "..": "", "a/../b": "b", "./a": "a",

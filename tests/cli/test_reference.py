@@ -14,7 +14,7 @@ from pathlib import Path
 import click
 import pytest
 
-from consul_lock_cli.base.error_table import ExitCode
+from consul_lock_cli.base.exit_codes import ExitCode
 from consul_lock_cli.main import cli
 from consul_lock_cli.settings.catalogue import SETTINGS
 from consul_lock_cli.settings.context import SettingsContext

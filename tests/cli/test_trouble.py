@@ -341,7 +341,7 @@ def test_a_session_that_the_server_does_not_accept_is_73(consul_binary: Path) ->
 def test_an_error_that_nobody_thought_of_is_70_in_one_line() -> None:
     """-vv shows where it was."""
     program = (
-        "import consul_lock_cli.main as m, consul_lock_cli.commands.run as r\n"
+        "import consul_lock_cli.main as m, consul_lock_cli.run.locked_command as r\n"
         "def broken(*_, **__): raise KeyError('oops')\n"
         "r.Hold = broken\n"
         "m.main()"

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import contextlib
-import functools
 import select
 import sys
-from collections.abc import Callable
+import time
 from typing import Any
 
 import click
+
+from consul_lock_cli.base.clock import rfc3339
+from consul_lock_cli.base.errors import Misuse
 
 # Characters: in any encoding they fit into the room that a pipe has if it has any.
 _PART = 1000
@@ -97,10 +99,15 @@ class Talk:
 
     def _log(self, level: str, event: str, text: str, more: dict[str, Any]) -> None:
         import json
-        from datetime import UTC, datetime
 
-        when = datetime.now(UTC).isoformat(timespec="milliseconds")[:-6] + "Z"
-        line = {"ts": when, "level": level, "event": event, **self.about, "message": text, **more}
+        line = {
+            "ts": rfc3339(time.time()),
+            "level": level,
+            "event": event,
+            **self.about,
+            "message": text,
+            **more,
+        }
         self._say(json.dumps(line))
 
     def _say(self, text: str) -> None:
@@ -121,43 +128,17 @@ def _taken(descriptor: int) -> bool:
     return bool(room.poll(1000 * _READER))
 
 
-class Misuse(click.UsageError):
-    """The command line is wrong, and we know what was probably meant."""
-
-    def __init__(self, message: str, hint: str = "") -> None:
-        super().__init__(message)
-        self.hint = hint
+def require_terminal(hint: str) -> None:
+    """Raise `Misuse` if there is nobody to ask."""
+    if sys.stdin is None or not sys.stdin.isatty():
+        raise Misuse("nobody to ask: stdin is no terminal", hint)
 
 
-def talk_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Add -v, -q and --log-format; the command gets its `Talk` as ``talk``."""
-
-    @functools.wraps(command)
-    def with_talk(**values: Any) -> Any:
-        return command(talk=click.get_current_context().ensure_object(Talk), **values)
-
-    # Eager: they hold for the error in another option too.
-    verbose = click.option(
-        "-v", "--verbose", count=True, expose_value=False, is_eager=True,
-        callback=_setting("verbosity"),
-        help="Tell what happens; -vv also shows the traceback of an error.",
-    )  # fmt: skip
-    quiet = click.option(
-        "-q", "--quiet", is_flag=True, expose_value=False, is_eager=True,
-        callback=_setting("quiet"),
-        help="No hints and no warnings.",
-    )  # fmt: skip
-    form = click.option(
-        "--log-format", type=click.Choice(["text", "json"]), default="text", expose_value=False,
-        is_eager=True,
-        callback=lambda ctx, param, value: _setting("json")(ctx, param, value == "json"),
-        help="What we say on stderr: lines of text, or a JSON object a line [text].",
-    )  # fmt: skip
-    return verbose(quiet(form(with_talk)))
-
-
-def _setting(name: str) -> Callable[[click.Context, click.Parameter, Any], None]:
-    def set_it(ctx: click.Context, param: click.Parameter, value: Any) -> None:
-        setattr(ctx.ensure_object(Talk), name, value)
-
-    return set_it
+def confirmed(what: str) -> bool:
+    """Whether the answer is yes."""
+    click.echo(f"{what}? [y/N]: ", err=True, nl=False)
+    # Not click.confirm: it takes the end of what is typed for a Ctrl-C.
+    answer = sys.stdin.readline()
+    if not answer.endswith("\n"):
+        click.echo(err=True)
+    return answer.strip().lower() in ("y", "yes")

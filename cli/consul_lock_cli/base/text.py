@@ -1,4 +1,4 @@
-"""How much room text takes on a terminal: some characters take two columns, some none."""
+"""Text on a terminal: how many columns it takes, and that of others made harmless."""
 
 from __future__ import annotations
 
@@ -31,3 +31,9 @@ def _width(character: str) -> int:
     if unicodedata.combining(character):
         return 0
     return 2 if unicodedata.east_asian_width(character) in "WF" else 1
+
+
+def shown(text: str, most: int = 60) -> str:
+    """Text of others made safe for a terminal: nothing that moves the cursor, not too long."""
+    safe = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
+    return safe if len(safe) <= most else safe[: most - 3] + "..."

@@ -9,14 +9,17 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import click
 
 from consul_lock.limits import REASON_MAX
-from consul_lock_cli.base import question
-from consul_lock_cli.base.console import Misuse, Talk
-from consul_lock_cli.base.error_table import ExitCode
-from consul_lock_cli.commands.status import NOT_SO
-from consul_lock_cli.options.types import NAME, Connection, connection_options, talk_options
+from consul_lock_cli.base.console import Talk, confirmed, require_terminal
+from consul_lock_cli.base.errors import Misuse
+from consul_lock_cli.base.exit_codes import NOT_SO, ExitCode
+from consul_lock_cli.options.connection import connection_options
+from consul_lock_cli.options.types import NAME
+from consul_lock_cli.options.waiting import talk_options
 from consul_lock_cli.output.data_command import DataCommand, Output, data_options
+from consul_lock_cli.output.holder_text import who
 from consul_lock_cli.output.lock_json import BROKEN, holder_item
-from consul_lock_cli.output.lock_table import describe, who
+from consul_lock_cli.output.lock_table import describe
+from consul_lock_cli.spec.connection import Connection
 
 if TYPE_CHECKING:
     from consul_lock import Holder, Status, Survey
@@ -96,7 +99,7 @@ class _Asked(NamedTuple):
                 "without it, the sessions of the holders are destroyed, which is safer",
             )
         if not self.yes:
-            question.check("--yes breaks it without asking")
+            require_terminal("--yes breaks it without asking")
 
 
 class _Breaking:
@@ -158,7 +161,7 @@ class _Breaking:
         does = [f"destroy {one}"] if hit else []
         also = ["delete the key"] if self._asked.delete else []
         what = " and ".join([*does, *also])
-        return question.agreed(f"{what[0].upper()}{what[1:]}")
+        return confirmed(f"{what[0].upper()}{what[1:]}")
 
     def _end(self, seen: Status, holder: Holder) -> None:
         if self._survey.break_hold(self._key, holder.session, self._asked.reason) is None:

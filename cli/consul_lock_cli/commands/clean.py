@@ -6,14 +6,15 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from consul_lock_cli.base import question
-from consul_lock_cli.base.console import Talk
-from consul_lock_cli.base.error_table import ExitCode
-from consul_lock_cli.commands.status import NOT_SO
-from consul_lock_cli.options.types import PREFIX, Connection, connection_options, talk_options
+from consul_lock_cli.base.console import Talk, confirmed, require_terminal
+from consul_lock_cli.base.exit_codes import NOT_SO, ExitCode
+from consul_lock_cli.options.connection import connection_options
+from consul_lock_cli.options.types import PREFIX
+from consul_lock_cli.options.waiting import talk_options
 from consul_lock_cli.output.data_command import DataCommand, Output, data_options
 from consul_lock_cli.output.lock_json import CLEANED, cleaned_item
 from consul_lock_cli.output.lock_table import leftover_table
+from consul_lock_cli.spec.connection import Connection
 
 if TYPE_CHECKING:
     from consul_lock import Cleaned, Leftover
@@ -47,7 +48,7 @@ def clean(
     Example: consul-lock clean jobs/ --dry-run
     """
     if not (yes or dry_run):
-        question.check("--yes deletes without asking, --dry-run only shows")
+        require_terminal("--yes deletes without asking, --dry-run only shows")
     from consul_lock import Survey
 
     with connection.client(talk) as client:
@@ -73,7 +74,7 @@ def clean(
 
 def _agreed(found: list[Leftover]) -> bool:
     click.echo(leftover_table(found), err=True)
-    return question.agreed(f"Delete {len(found)} key{'s' if len(found) > 1 else ''}")
+    return confirmed(f"Delete {len(found)} key{'s' if len(found) > 1 else ''}")
 
 
 def _tell(cleaned: list[Cleaned], talk: Talk) -> int:

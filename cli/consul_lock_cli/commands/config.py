@@ -11,11 +11,13 @@ import click
 from consul_lock_cli.base.console import Talk
 from consul_lock_cli.base.durations import show_duration
 from consul_lock_cli.base.error_table import complaint, failure
-from consul_lock_cli.base.names import shown
-from consul_lock_cli.options.types import NAME, Duration, connection_options, talk_options
+from consul_lock_cli.base.errors import BadSetting
+from consul_lock_cli.base.text import shown
+from consul_lock_cli.options.connection import connection_options
+from consul_lock_cli.options.types import NAME, Duration
+from consul_lock_cli.options.waiting import talk_options
 from consul_lock_cli.output.data_command import DiagnosticCommand
 from consul_lock_cli.settings.catalogue import CONFIG_VARIABLE, SETTINGS
-from consul_lock_cli.settings.config_file import BadSetting
 from consul_lock_cli.settings.context import LenientContext, checked, setting_of, written
 from consul_lock_cli.settings.sources import Found, Origin, rank
 from consul_lock_cli.spec.connection import PARAMETERS, Connection

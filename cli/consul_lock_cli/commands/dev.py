@@ -8,15 +8,17 @@ from collections.abc import Iterator
 
 import click
 
-from consul_lock_cli.base.console import Talk, talk_options
-from consul_lock_cli.base.error_table import ExitCode
+from consul_lock_cli.base.console import Talk
+from consul_lock_cli.base.exit_codes import ExitCode
 from consul_lock_cli.options.types import COMMAND, Runner
+from consul_lock_cli.options.waiting import talk_options
 from consul_lock_cli.process import signals
 from consul_lock_cli.process.child import Child
 from consul_lock_cli.process.consul_agent import Agent, AgentFailed, find_consul
-from consul_lock_cli.process.outcome import Ended, pass_on
+from consul_lock_cli.process.outcome import Ended
 from consul_lock_cli.process.supervisor import Supervisor
 from consul_lock_cli.run.deadline import NoLease
+from consul_lock_cli.run.result import pass_on
 from consul_lock_cli.spec.process import Manner
 
 # As in `run`.

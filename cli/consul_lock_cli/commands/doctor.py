@@ -7,24 +7,18 @@ from typing import TYPE_CHECKING
 import click
 
 from consul_lock_cli.base.console import Talk
-from consul_lock_cli.options.types import (
-    DURATION,
-    NAME,
-    Connection,
-    connection_options,
-    talk_options,
-)
+from consul_lock_cli.doctor.finding import CHECK
+from consul_lock_cli.options.connection import connection_options
+from consul_lock_cli.options.types import DURATION, NAME
+from consul_lock_cli.options.waiting import talk_options
 from consul_lock_cli.output import lock_json
 from consul_lock_cli.output.data_command import DiagnosticCommand
 from consul_lock_cli.settings.context import LenientContext
+from consul_lock_cli.spec.connection import Connection
 
 if TYPE_CHECKING:
     # Not at start-up: the checks need much, and `--help` needs none of them.
     from consul_lock_cli.doctor.checks import Result
-
-
-CHECK = ("check", "verdict", "text", "hint")
-"""Fields of a check, with --json."""
 
 
 @click.command(

@@ -5,10 +5,13 @@ from __future__ import annotations
 import click
 
 from consul_lock_cli.base.console import Talk
-from consul_lock_cli.options.types import NAME, Connection, connection_options, talk_options
+from consul_lock_cli.options.connection import connection_options
+from consul_lock_cli.options.types import NAME
+from consul_lock_cli.options.waiting import talk_options
 from consul_lock_cli.output.data_command import DataCommand, Output, data_options
 from consul_lock_cli.output.lock_json import HOLDER, SESSION, holder_item, session_item
 from consul_lock_cli.output.lock_table import holder_table
+from consul_lock_cli.spec.connection import Connection
 
 
 @click.command(cls=DataCommand)

@@ -8,28 +8,26 @@ from typing import Any
 
 import click
 
-from consul_lock_cli.base.console import Misuse, Talk, talk_options
-from consul_lock_cli.commands.run import EPILOG, hold_around
+from consul_lock_cli.base.console import Talk
+from consul_lock_cli.base.errors import Misuse
+from consul_lock_cli.base.exit_codes import EPILOG
+from consul_lock_cli.options.connection import connection_options
 from consul_lock_cli.options.lock import session_options
-from consul_lock_cli.options.types import (
-    COMMAND,
-    DURATION,
-    NAME,
-    Connection,
-    Runner,
-    connection_options,
-)
-from consul_lock_cli.process.inherited import inherited
+from consul_lock_cli.options.process import command_options
+from consul_lock_cli.options.types import COMMAND, DURATION, NAME, Runner
+from consul_lock_cli.options.waiting import talk_options
+from consul_lock_cli.process.child import inherited
 from consul_lock_cli.process.outcome import Why
 from consul_lock_cli.run.ancestors import refuse_ours
 from consul_lock_cli.run.campaign import AGAIN
 from consul_lock_cli.run.execution import conclude
+from consul_lock_cli.run.locked_command import hold_around
 from consul_lock_cli.run.status_file import Report, report_options
+from consul_lock_cli.spec.connection import Connection
 from consul_lock_cli.spec.lock import Mode, What
-from consul_lock_cli.spec.process import Manner, command_options
-from consul_lock_cli.spec.run import Patience
+from consul_lock_cli.spec.process import Manner
+from consul_lock_cli.spec.run import Patience, Wanted
 from consul_lock_cli.spec.timing import check_timing
-from consul_lock_cli.spec.wanted import Wanted
 
 # Bytes of the value: with the rest that is said of a holder it has to fit into its record.
 _VALUE_MOST = 1024

@@ -8,12 +8,15 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from consul_lock_cli.base.console import Talk
-from consul_lock_cli.options.types import PREFIX, Connection, connection_options, talk_options
+from consul_lock_cli.options.connection import connection_options
+from consul_lock_cli.options.types import PREFIX
+from consul_lock_cli.options.waiting import talk_options
 from consul_lock_cli.output.cron_json import LISTED, listed_item
 from consul_lock_cli.output.cron_table import overview_table
 from consul_lock_cli.output.data_command import DataCommand, Output, data_options
 from consul_lock_cli.output.lock_json import CLEANED, cleaned_item, status_item
 from consul_lock_cli.output.lock_table import leftover_table
+from consul_lock_cli.spec.connection import Connection
 
 if TYPE_CHECKING:
     from consul_lock import Overview

@@ -7,26 +7,23 @@ import sys
 
 import click
 
-from consul_lock_cli.base.console import Misuse, Talk, talk_options
-from consul_lock_cli.base.error_table import ExitCode
+from consul_lock_cli.base.console import Talk
+from consul_lock_cli.base.errors import Misuse
+from consul_lock_cli.base.exit_codes import EPILOG
+from consul_lock_cli.options.connection import connection_options
 from consul_lock_cli.options.lock import locking_options
-from consul_lock_cli.options.types import COMMAND, Connection, Runner, connection_options
-from consul_lock_cli.process.outcome import Done
+from consul_lock_cli.options.process import command_options
+from consul_lock_cli.options.types import COMMAND, Runner
+from consul_lock_cli.options.waiting import patience_options, talk_options
 from consul_lock_cli.run.ancestors import refuse_ours
 from consul_lock_cli.run.dry_run import rehearse
-from consul_lock_cli.run.execution import conclude, undertake
-from consul_lock_cli.run.locked_command import Hold
+from consul_lock_cli.run.locked_command import under
 from consul_lock_cli.run.status_file import Report, report_options
+from consul_lock_cli.spec.connection import Connection
 from consul_lock_cli.spec.lock import What
-from consul_lock_cli.spec.process import Manner, command_options
-from consul_lock_cli.spec.run import Patience, patience_options
+from consul_lock_cli.spec.process import Manner
+from consul_lock_cli.spec.run import Patience, Wanted
 from consul_lock_cli.spec.timing import check_timing
-from consul_lock_cli.spec.wanted import Wanted
-
-EPILOG = (
-    "\b\nExit codes, beside those of COMMAND itself (128+n if signal n killed it):\n"
-    + "\n".join(f"  {code:d}  {code.sentence}" for code in ExitCode)
-)
 
 
 @click.command(
@@ -83,38 +80,6 @@ def run(
     if dry_run:
         return rehearse(wanted, command, connection, talk)
     return under(wanted, command, connection, talk, report)
-
-
-def under(
-    wanted: Wanted,
-    command: tuple[str, ...],
-    connection: Connection,
-    talk: Talk,
-    report: Report,
-) -> int:
-    """Run the command under the lock; without a command, just hold it.  Returns the exit code.
-
-    Dies of the signal that killed the command, if one did.
-    """
-    done = hold_around(wanted, command, connection, talk, report)
-    return conclude(done, command, talk, report)
-
-
-def hold_around(
-    wanted: Wanted,
-    command: tuple[str, ...],
-    connection: Connection,
-    talk: Talk,
-    report: Report,
-) -> Done:
-    """How it went; if it raises, the report has been written."""
-    return undertake(
-        command,
-        wanted.manner,
-        talk,
-        report,
-        lambda ours: Hold(wanted, command, connection, talk, ours, report),
-    )
 
 
 def _refuse_a_limit(patience: Patience, command: tuple[str, ...]) -> None:

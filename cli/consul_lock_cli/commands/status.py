@@ -8,17 +8,17 @@ from typing import TYPE_CHECKING
 import click
 
 from consul_lock_cli.base.console import Talk
-from consul_lock_cli.base.error_table import ExitCode
-from consul_lock_cli.options.types import NAME, Connection, connection_options, talk_options
+from consul_lock_cli.base.exit_codes import NOT_SO, ExitCode
+from consul_lock_cli.options.connection import connection_options
+from consul_lock_cli.options.types import NAME
+from consul_lock_cli.options.waiting import talk_options
 from consul_lock_cli.output.data_command import DataCommand, Output, data_options
 from consul_lock_cli.output.lock_json import STATUS, status_item
 from consul_lock_cli.output.lock_table import describe
+from consul_lock_cli.spec.connection import Connection
 
 if TYPE_CHECKING:
     from consul_lock import Status
-
-NOT_SO = 1
-"""Exit code of a question that is answered with no."""
 
 
 @click.command(cls=DataCommand)

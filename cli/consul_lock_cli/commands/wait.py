@@ -6,19 +6,17 @@ import time
 
 import click
 
-from consul_lock_cli.base.console import Misuse, Talk
-from consul_lock_cli.base.error_table import ExitCode
-from consul_lock_cli.options.types import (
-    DURATION,
-    NAME,
-    Connection,
-    connection_options,
-    talk_options,
-)
+from consul_lock_cli.base.console import Talk
+from consul_lock_cli.base.errors import Misuse
+from consul_lock_cli.base.exit_codes import ExitCode
+from consul_lock_cli.options.connection import connection_options
+from consul_lock_cli.options.types import DURATION, NAME
+from consul_lock_cli.options.waiting import talk_options
 from consul_lock_cli.output.data_command import DataCommand, Output, data_options
+from consul_lock_cli.output.holder_text import who
 from consul_lock_cli.output.lock_json import STATUS, status_item
-from consul_lock_cli.output.lock_table import who
 from consul_lock_cli.settings.context import TypedOption
+from consul_lock_cli.spec.connection import Connection
 
 
 @click.command(cls=DataCommand)

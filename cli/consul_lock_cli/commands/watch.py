@@ -8,11 +8,15 @@ from typing import Any
 
 import click
 
-from consul_lock_cli.base.console import Misuse, Talk
-from consul_lock_cli.options.types import PREFIX, Connection, connection_options, talk_options
+from consul_lock_cli.base.console import Talk
+from consul_lock_cli.base.errors import Misuse
+from consul_lock_cli.options.connection import connection_options
+from consul_lock_cli.options.types import PREFIX
+from consul_lock_cli.options.waiting import talk_options
 from consul_lock_cli.output import lock_json
 from consul_lock_cli.output.data_command import DataCommand, Output, data_options
 from consul_lock_cli.output.lock_json import EVENT, event_item
+from consul_lock_cli.spec.connection import Connection
 
 
 @click.command(cls=DataCommand)

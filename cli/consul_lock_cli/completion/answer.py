@@ -8,19 +8,20 @@ from __future__ import annotations
 
 import os
 import re
-import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import TYPE_CHECKING, Literal, get_args
 
 import click
 
+from consul_lock_cli.base.clock import in_time
 from consul_lock_cli.base.console import Talk
-from consul_lock_cli.settings.context import COMPLETION_VARIABLE
 
 if TYPE_CHECKING:
     from consul_lock_cli.spec.connection import Connection
 
+COMPLETION_VARIABLE = "_CONSUL_LOCK_COMPLETE"
+"""What our scripts for shells set; the words of the line are then our arguments."""
 
 # Seconds in which Consul has to have answered.
 _PATIENCE = 1.0
@@ -51,23 +52,6 @@ def answer(cli: click.Command, words: Sequence[str]) -> int:
     except Exception:  # noqa: BLE001 - see above
         pass
     return 0
-
-
-def in_time(act: Callable[[], Any], seconds: float) -> None:
-    """Do something for so long at most; what fails or lasts longer is as if it were not done.
-
-    In a thread, as nothing else ends the resolution of a name.  The process ends without it.
-    """
-
-    def try_it() -> None:
-        try:
-            act()
-        except BaseException:  # noqa: BLE001 - see above
-            pass
-
-    thread = threading.Thread(target=try_it, daemon=True)
-    thread.start()
-    thread.join(seconds)
 
 
 def names(connection: Connection, incomplete: str, cron: bool = False) -> list[str]:

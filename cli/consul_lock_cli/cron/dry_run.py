@@ -12,11 +12,11 @@ import click
 from consul_lock_cli import FIRED_AT
 from consul_lock_cli.base.console import Talk
 from consul_lock_cli.base.error_table import complaint, failure
-from consul_lock_cli.base.names import shown
-from consul_lock_cli.options.types import Connection
+from consul_lock_cli.base.text import shown
 from consul_lock_cli.output.holder_text import held_by
+from consul_lock_cli.spec.connection import Connection
 from consul_lock_cli.spec.cron import Timetable, short
-from consul_lock_cli.spec.wanted import Wanted
+from consul_lock_cli.spec.run import Wanted
 
 if TYPE_CHECKING:
     from consul_lock import CronRecord, Status

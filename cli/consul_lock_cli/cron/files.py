@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from math import ceil
 from typing import NamedTuple
 
-from consul_lock_cli.base.console import Misuse
 from consul_lock_cli.base.durations import exact_duration
+from consul_lock_cli.base.errors import Misuse
 from consul_lock_cli.cron import fire_times, quoting
 from consul_lock_cli.spec.cron import Timetable
 

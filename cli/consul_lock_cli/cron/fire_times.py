@@ -10,9 +10,9 @@ import re
 from math import ceil, gcd
 from typing import NamedTuple
 
-from consul_lock_cli.base.console import Misuse
 from consul_lock_cli.base.durations import exact_duration
-from consul_lock_cli.base.names import shown
+from consul_lock_cli.base.errors import Misuse
+from consul_lock_cli.base.text import shown
 
 _MINUTE, _HOUR, _DAY = 60, 3600, 86400
 

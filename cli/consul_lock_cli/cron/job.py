@@ -9,22 +9,22 @@ from typing import TYPE_CHECKING
 from consul_lock_cli import FIRED_AT
 from consul_lock_cli.base.console import Talk
 from consul_lock_cli.base.durations import show_duration
-from consul_lock_cli.base.error_table import ExitCode
-from consul_lock_cli.base.names import shown
+from consul_lock_cli.base.exit_codes import ExitCode
+from consul_lock_cli.base.text import shown
 from consul_lock_cli.cron.claim import Claim
-from consul_lock_cli.options.types import Connection
 from consul_lock_cli.process import signals
 from consul_lock_cli.process.child import Child
 from consul_lock_cli.process.interrupt import Interrupted
-from consul_lock_cli.process.outcome import Done
 from consul_lock_cli.run.acquire import Contest
 from consul_lock_cli.run.deadline import LockLease, NoLease
 from consul_lock_cli.run.environment import locked, of_slot, unlocked
 from consul_lock_cli.run.execution import Execution
 from consul_lock_cli.run.loss import Loss
+from consul_lock_cli.run.result import Done
 from consul_lock_cli.run.status_file import Report
+from consul_lock_cli.spec.connection import Connection
 from consul_lock_cli.spec.cron import Timetable, short
-from consul_lock_cli.spec.wanted import Wanted
+from consul_lock_cli.spec.run import Wanted
 
 if TYPE_CHECKING:
     from consul_lock import Client, CronGuard, CronRun, Lock

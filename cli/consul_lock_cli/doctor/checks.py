@@ -6,15 +6,33 @@ one is a line in `CHECKS`.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple
 
+import click
+
+from consul_lock_cli.base.error_table import complaint, failure
+from consul_lock_cli.base.exit_codes import ExitCode
 from consul_lock_cli.doctor import consul, host, network, processes
 from consul_lock_cli.doctor import settings as told
 from consul_lock_cli.doctor import trial as trials
 from consul_lock_cli.doctor.context import Patient
 from consul_lock_cli.doctor.cron_clocks import cron_clocks
-from consul_lock_cli.doctor.finding import Check, Finding, Verdict, failed, skip
+from consul_lock_cli.doctor.finding import Finding, Trouble, Verdict, skip
+
+# What the doctor may exit with.  What else an error says is a wrong setting of this host.
+_CLASSES = frozenset(
+    {ExitCode.UNAVAILABLE, ExitCode.PERMISSION, ExitCode.CONFIG, ExitCode.SOFTWARE}
+)
+
+
+class Check(NamedTuple):
+    """One question.  ``needs`` names the checks that must not have failed or been skipped."""
+
+    name: str
+    look: Callable[[Patient], Finding]
+    needs: tuple[str, ...] = ()
+
 
 CHECKS = (
     # First, as they fork: later there may be threads.
@@ -75,3 +93,16 @@ def exit_code(results: Iterable[Result], strict: bool) -> int:
         if finding.verdict is Verdict.FAIL:
             return finding.code
     return int(strict and any(finding.verdict is Verdict.WARN for finding in findings))
+
+
+def failed(error: Exception) -> Finding:
+    """The finding for whatever a check raised."""
+    if isinstance(error, Trouble):
+        return error.finding
+    if isinstance(error, click.ClickException):
+        hint = getattr(error, "hint", "")
+        return Finding(Verdict.FAIL, error.format_message(), hint, ExitCode.CONFIG)
+    code, hint = failure(error)
+    kind = f"{type(error).__name__}: " if code is ExitCode.SOFTWARE else ""
+    known = code if code in _CLASSES else ExitCode.CONFIG
+    return Finding(Verdict.FAIL, f"{kind}{complaint(error)}", hint, known)

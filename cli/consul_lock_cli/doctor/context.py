@@ -8,9 +8,10 @@ from functools import cached_property
 from typing import Any
 
 from consul_lock_cli.base.console import Talk
+from consul_lock_cli.base.errors import BadSetting
 from consul_lock_cli.doctor.http import Agent
-from consul_lock_cli.options.types import Connection
-from consul_lock_cli.settings.config_file import BadSetting, ConfigFile
+from consul_lock_cli.settings.config_file import ConfigFile
+from consul_lock_cli.spec.connection import Connection
 
 
 @dataclass

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 from urllib.parse import quote
 
 from consul_lock_cli.base.durations import show_duration
-from consul_lock_cli.base.names import shown
+from consul_lock_cli.base.text import shown
 from consul_lock_cli.doctor.context import Patient
 from consul_lock_cli.doctor.finding import Finding, ok, skip, warn
 

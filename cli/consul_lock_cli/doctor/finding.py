@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Callable
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
-import click
+from consul_lock_cli.base.exit_codes import ExitCode
 
-from consul_lock_cli.base.error_table import ExitCode, complaint, failure
-
-if TYPE_CHECKING:
-    from consul_lock_cli.doctor.context import Patient
+CHECK = ("check", "verdict", "text", "hint")
+"""Fields of a check, with --json."""
 
 
 class Verdict(enum.StrEnum):
@@ -30,14 +27,6 @@ class Finding(NamedTuple):
     text: str
     hint: str = ""
     code: int = 0
-
-
-class Check(NamedTuple):
-    """One question.  ``needs`` names the checks that must not have failed or been skipped."""
-
-    name: str
-    look: Callable[[Patient], Finding]
-    needs: tuple[str, ...] = ()
 
 
 class Trouble(Exception):
@@ -61,22 +50,3 @@ def warn(text: str, hint: str) -> Finding:
 def skip(text: str) -> Finding:
     """There is nothing to look at."""
     return Finding(Verdict.SKIP, text)
-
-
-# What the doctor may exit with.  What else an error says is a wrong setting of this host.
-_CLASSES = frozenset(
-    {ExitCode.UNAVAILABLE, ExitCode.PERMISSION, ExitCode.CONFIG, ExitCode.SOFTWARE}
-)
-
-
-def failed(error: Exception) -> Finding:
-    """The finding for whatever a check raised."""
-    if isinstance(error, Trouble):
-        return error.finding
-    if isinstance(error, click.ClickException):
-        hint = getattr(error, "hint", "")
-        return Finding(Verdict.FAIL, error.format_message(), hint, ExitCode.CONFIG)
-    code, hint = failure(error)
-    kind = f"{type(error).__name__}: " if code is ExitCode.SOFTWARE else ""
-    known = code if code in _CLASSES else ExitCode.CONFIG
-    return Finding(Verdict.FAIL, f"{kind}{complaint(error)}", hint, known)

@@ -6,8 +6,8 @@ import resource
 import time
 from email.utils import parsedate_to_datetime
 
+from consul_lock_cli.base.clock import synchronised
 from consul_lock_cli.base.durations import show_duration
-from consul_lock_cli.base.timekeeping import synchronised
 from consul_lock_cli.doctor.context import Patient
 from consul_lock_cli.doctor.finding import Finding, ok, skip, warn
 

@@ -11,8 +11,8 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 from urllib.parse import quote, urlencode
 
-from consul_lock_cli.base.error_table import ExitCode
-from consul_lock_cli.base.names import shown
+from consul_lock_cli.base.exit_codes import ExitCode
+from consul_lock_cli.base.text import shown
 from consul_lock_cli.doctor.finding import Trouble
 
 

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from consul_lock_cli.base.durations import show_duration
-from consul_lock_cli.base.names import shown
+from consul_lock_cli.base.text import shown
 from consul_lock_cli.doctor.context import Patient
 from consul_lock_cli.doctor.finding import Finding, Trouble, ok, skip, warn
 

@@ -10,7 +10,7 @@ import sys
 from collections.abc import Callable
 from typing import NoReturn
 
-from consul_lock_cli.base.error_table import ExitCode
+from consul_lock_cli.base.exit_codes import ExitCode
 from consul_lock_cli.doctor.context import Patient
 from consul_lock_cli.doctor.finding import Finding, Trouble, ok, skip, warn
 from consul_lock_cli.process import libc

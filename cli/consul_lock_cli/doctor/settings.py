@@ -6,8 +6,8 @@ import os
 import stat
 
 from consul_lock_cli.base.durations import show_duration
-from consul_lock_cli.base.error_table import ExitCode
-from consul_lock_cli.base.names import shown
+from consul_lock_cli.base.exit_codes import ExitCode
+from consul_lock_cli.base.text import shown
 from consul_lock_cli.doctor.context import Patient
 from consul_lock_cli.doctor.finding import Finding, Trouble, ok, skip, warn
 from consul_lock_cli.settings.sources import Origin

@@ -10,8 +10,8 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from consul_lock_cli.base.durations import show_duration
-from consul_lock_cli.base.error_table import ExitCode
-from consul_lock_cli.base.names import shown
+from consul_lock_cli.base.exit_codes import ExitCode
+from consul_lock_cli.base.text import shown
 from consul_lock_cli.doctor.context import Patient
 from consul_lock_cli.doctor.finding import Finding, Trouble, ok, warn
 from consul_lock_cli.doctor.http import Answer

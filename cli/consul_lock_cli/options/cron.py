@@ -9,8 +9,8 @@ from typing import Any
 import click
 
 from consul_lock.limits import HISTORY_MAX, RETRIES_MAX
-from consul_lock_cli.base.console import Misuse
-from consul_lock_cli.base.error_table import ExitCode
+from consul_lock_cli.base.errors import Misuse
+from consul_lock_cli.base.exit_codes import ExitCode
 from consul_lock_cli.options.types import CRON_NAME, DURATION
 from consul_lock_cli.settings.context import TypedOption
 from consul_lock_cli.spec.cron import Timetable

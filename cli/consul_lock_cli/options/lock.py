@@ -8,8 +8,8 @@ from typing import Any
 
 import click
 
-from consul_lock_cli.base.console import Misuse
-from consul_lock_cli.base.names import shown
+from consul_lock_cli.base.errors import Misuse
+from consul_lock_cli.base.text import shown
 from consul_lock_cli.options.types import DURATION, NAME
 from consul_lock_cli.spec.lock import Mode, What
 

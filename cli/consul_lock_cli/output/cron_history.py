@@ -9,8 +9,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, NamedTuple
 
 from consul_lock_cli.base.durations import show_duration
-from consul_lock_cli.base.names import shown
-from consul_lock_cli.base.text import width
+from consul_lock_cli.base.text import shown, width
 from consul_lock_cli.output import cron_text
 from consul_lock_cli.output.lock_json import moment
 from consul_lock_cli.output.lock_table import Row, table

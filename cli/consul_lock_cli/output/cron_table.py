@@ -1,16 +1,22 @@
-"""Cron jobs in tables: a line for each, in one of their own or among locks."""
+"""Cron jobs for people: a line for each, in a table or among locks; all about one of them."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from consul_lock_cli.base.names import shown
+from consul_lock_cli.base.durations import show_duration
+from consul_lock_cli.base.text import shown
 from consul_lock_cli.output import cron_text
+from consul_lock_cli.output.holder_text import word
 from consul_lock_cli.output.lock_table import HEAD, Row, status_row, table
 
 if TYPE_CHECKING:
     from consul_lock import CronProblem, CronRecord, Overview
+
+# Seconds: clocks that are kept right differ by less.
+_OFF = 2.0
 
 # Characters of a reason, or of a problem.
 _NOTE_MOST = 60
@@ -62,3 +68,81 @@ def _among_locks(record: CronRecord | CronProblem, now: float) -> Row:
     ran = f"{shown(record.host)} " if record.host and state != "paused" else ""
     last = f"slot {cron_text.slot(record.slot, record.epoch, now)}" if record.slot else "-"
     return (name, state, rhythm, f"{ran}{said}", last, "-")
+
+
+def describe(record: CronRecord, now: float) -> str:
+    """Everything but the runs of the history."""
+    title = f"{shown(record.name, 512)}: {word(cron_text.state(record, now))}"
+    lines = [f"{title} ({cron_text.rhythm(record)})"]
+    lines += [f"  {what:<10} {text}" for what, text in _lines(record, now)]
+    return "\n".join(lines)
+
+
+def _lines(record: CronRecord, now: float) -> Iterator[tuple[str, str]]:
+    if record.slot:
+        attempt = f", attempt {record.attempt}" if record.attempt else ""
+        yield "slot", f"{cron_text.slot(record.slot, record.epoch)}{attempt}"
+    if record.attempt:
+        yield from _run(record, now)
+    if record.overlaps:
+        last = f", the last one {shown(record.overlapped)}" if record.overlapped else ""
+        yield "overlaps", f"{record.overlaps} skipped, as the run before was under way{last}"
+    pause = record.paused
+    if pause is not None and record.is_paused(now):
+        yield "paused", f"{cron_text.ago(pause.at, now)} {cron_text.pause(pause, now, 500)}"
+    if record.every and record.epoch is not None and not record.is_paused(now):
+        following = record.epoch + record.every
+        begins = "begins" if following > now else "has begun"
+        yield (
+            "next slot",
+            f"{cron_text.slot('', following)}, {begins} {cron_text.ago(following, now)}",
+        )
+    if record.changed is not None:
+        change = record.changed
+        what = f"{shown(change.what, 20)} by {shown(change.by, 100)}"
+        yield "changed", f"{cron_text.clock(change.at)}, {cron_text.ago(change.at, now)}: {what}"
+    if record.history:
+        states = Counter(past.state.value for past in record.history)
+        counts = ", ".join(f"{count} {state}" for state, count in states.most_common())
+        yield "earlier", f"{counts}; 'consul-lock cron history' shows them"
+
+
+def _run(record: CronRecord, now: float) -> Iterator[tuple[str, str]]:
+    yield "run by", f"{shown(record.host)} pid {record.pid}"
+    if record.claimed_at is not None:
+        yield (
+            "claimed",
+            f"{cron_text.clock(record.claimed_at)}, {_ago_or_not(record.claimed_at, now)}",
+        )
+    outcome = cron_text.result(record, now)
+    over = "" if record.finished_at is None else f", {cron_text.ago(record.finished_at, now)}"
+    if record.crashed:
+        yield "result", f"{record.state.value} by its record, but its session is gone: it is dead"
+    else:
+        said = "" if outcome == "-" else f" {outcome}"
+        yield "result", f"{record.state.value}{said}{over}"
+    if record.session:
+        yield "run lock", f"session {shown(record.session)}, token {record.token}"
+        if record.claim:
+            yield "claim", shown(record.claim)
+    else:
+        yield "run lock", "none: overlaps are allowed"
+    yield from _clock(record, now)
+
+
+def _ago_or_not(epoch: float, now: float) -> str:
+    return "by its clock" if epoch - now > _OFF else cron_text.ago(epoch, now)
+
+
+def _clock(record: CronRecord, now: float) -> Iterator[tuple[str, str]]:
+    """What its dates say of its host's clock."""
+    claimed = record.claimed_at
+    if claimed is None:
+        return
+    if claimed - now > _OFF:
+        ahead = show_duration(claimed - now)
+        yield "clock", f"{shown(record.host)} is {ahead} ahead of this host: one of them is wrong"
+    elif record.epoch is not None:
+        late = claimed - record.epoch
+        when = "after" if late >= 0 else "before"
+        yield "clock", f"claimed {show_duration(abs(late))} {when} the slot began, by its own clock"

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from consul_lock_cli.base.durations import exact_duration, show_duration
-from consul_lock_cli.base.names import shown
+from consul_lock_cli.base.text import shown
 
 if TYPE_CHECKING:
     from consul_lock import CronPause, CronProblem, CronRecord

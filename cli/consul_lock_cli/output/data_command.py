@@ -7,17 +7,22 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from consul_lock_cli.base.console import Misuse
-from consul_lock_cli.base.error_table import ExitCode, complaint, failure
+from consul_lock_cli.base.error_table import complaint, failure
+from consul_lock_cli.base.errors import Misuse
+from consul_lock_cli.base.exit_codes import NOT_SO, ExitCode
+from consul_lock_cli.base.text import shown
 from consul_lock_cli.output import lock_json
 from consul_lock_cli.output.lock_table import wants_color
 from consul_lock_cli.output.template import Template
 from consul_lock_cli.process.signals import die_by
 from consul_lock_cli.settings.context import LenientContext
+
+if TYPE_CHECKING:
+    from consul_lock_cli.base.console import Talk
 
 
 class Output:
@@ -130,3 +135,15 @@ def data_options(*fields: str) -> Callable[[Callable[..., Any]], Callable[..., A
         return as_json(form(color(with_output)))
 
     return decorate
+
+
+def nothing(talk: Talk, output: Output, text: str) -> int:
+    """There is nothing to show or to do.  Exit code."""
+    talk.tell(text)
+    output.document([], str)
+    return NOT_SO
+
+
+def no_record(talk: Talk, output: Output, name: str) -> int:
+    """Nobody has ever claimed a slot of that name.  Exit code."""
+    return nothing(talk, output, f"there is no cron job {shown(name, 512)}: it has no record")

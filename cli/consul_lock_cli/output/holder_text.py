@@ -1,21 +1,94 @@
-"""Who holds a lock, in words."""
+"""Who holds a lock, since when and in which state, in words: the one place that says so."""
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+import click
+
 from consul_lock_cli.base.durations import show_duration
-from consul_lock_cli.base.names import shown
+from consul_lock_cli.base.text import shown
+from consul_lock_cli.output.lock_json import moment, text
 
 if TYPE_CHECKING:
-    from consul_lock import Holder
+    from consul_lock import Break, Holder, Status
+
+COLORS = {
+    "held": "yellow", "free": "green", "vanished": "red", "foreign": "magenta",
+    "claimed": "yellow", "running": "yellow", "done": "green", "failed": "red", "lost": "red",
+    "timeout": "red", "missed": "red", "paused": "cyan", "unreadable": "magenta",
+}  # fmt: skip
+"""Of states, by their first words."""
 
 # Of a semaphore with many slots, the first few are enough to ask.
 _NAMED_MOST = 3
+
+
+def word(text: str) -> str:
+    """A state in its colour."""
+    return click.style(text, fg=COLORS.get(text))
+
+
+def state(status: Status) -> str:
+    """In one word."""
+    return "foreign" if status.kind == "foreign" else status.state
+
+
+def mode(status: Status) -> str:
+    """How it is held, in one or two words."""
+    if status.kind == "semaphore":
+        limit = "?" if status.limit is None else status.limit
+        return f"sem {len(status.holders)}/{limit}"
+    if status.kind == "read-write":
+        readers = len(status.holders)
+        return f"read {readers}" if status.mode == "read" and readers > 1 else status.mode or "rw"
+    return "lock" if status.kind == "lock" else "-"
+
+
+def foreign(status: Status, most: int) -> str:
+    """A value that is no lock's: so many characters of it, and its size if that is not all."""
+    value = text(status.value)
+    size = f" ({len(status.value)} bytes)" if len(value) > most else ""
+    return f'value "{shown(value, most)}"{size}, flags {status.flags}'
+
+
+def broken_by(last: Break, now: float, most: int) -> str:
+    """Who broke it, and why."""
+    ago = f" {show_duration(round(max(0.0, now - last.at)))} ago" if last.at else ""
+    return f"by {shown(last.user, 20)}@{shown(last.host)}{ago}" + (
+        f": {shown(last.reason, most)}" if last.reason else ""
+    )
+
+
+def identity(holder: Holder) -> str:
+    """Which process it is: "web3 pid 4242"; of a client that does not say so, its session."""
+    if holder.foreign:
+        return f"session {shown(holder.session)}"
+    return f"{shown(holder.host)} pid {holder.pid}"
+
+
+def short_identity(holder: Holder) -> str:
+    """The same for the cell of a table: "web3:4242"."""
+    if holder.foreign:
+        return f"session {shown(holder.session, 13)}"
+    return f"{shown(holder.host)}:{holder.pid}"
+
+
+def age(holder: Holder, now: float) -> str:
+    """For how long, by our clock and its own."""
+    since = moment(holder.since)
+    return "-" if since is None else show_duration(round(max(0.0, now - holder.since)))
+
+
+def who(holder: Holder, now: float) -> str:
+    """In one line: "web3 pid 4242 (root), since 2026-11-21 17:00:03Z, 3m12s"."""
+    if holder.foreign:
+        return f"{identity(holder)} (a client that says nothing of itself)"
+    since = _since(holder)
+    when = f", since {since}, {age(holder, now)}" if since else ""
+    return f"{_with_user(holder)}{when}"
 
 
 def held_by(holders: Sequence[Holder]) -> str:
@@ -23,26 +96,11 @@ def held_by(holders: Sequence[Holder]) -> str:
     if not holders:
         return "free, but in lock-delay or freed just now"
     if len(holders) == 1:
-        return f"held by {_one(holders[0])}"
-    named = ", ".join(_one(holder) for holder in holders[:_NAMED_MOST])
+        return f"held by {_among_others(holders[0])}"
+    named = ", ".join(_among_others(holder) for holder in holders[:_NAMED_MOST])
     more = len(holders) - _NAMED_MOST
     rest = f" and {more} more" if more > 0 else ""
     return f"held by {len(holders)}: {named}{rest}"
-
-
-def when(seconds: float) -> str:
-    """A moment since the epoch as RFC 3339, to the millisecond."""
-    moment = datetime.fromtimestamp(seconds, UTC)
-    return moment.isoformat(timespec="milliseconds")[:-6] + "Z"
-
-
-def _one(holder: Holder) -> str:
-    if holder.foreign:
-        return f"session {shown(holder.session)}"
-    age = show_duration(time.time() - holder.since)
-    since = datetime.fromtimestamp(holder.since, UTC).strftime("%Y-%m-%d %H:%M:%SZ")
-    user = f"{shown(holder.user)}, " if holder.user else ""
-    return f"{shown(holder.host)} pid {holder.pid} ({user}since {since}, {age})"
 
 
 def briefly(holders: Sequence[Holder]) -> str:
@@ -50,13 +108,9 @@ def briefly(holders: Sequence[Holder]) -> str:
     if not holders:
         return "free, but in lock-delay"
     first = holders[0]
-    if first.foreign:
-        who = f"session {shown(first.session)}"
-    else:
-        user = f" ({shown(first.user)})" if first.user else ""
-        age = show_duration(round(max(0.0, time.time() - first.since)))
-        who = f"{shown(first.host)} pid {first.pid}{user} for {age}"
-    return f"held by {who}" + (f" and {len(holders) - 1} more" if len(holders) > 1 else "")
+    since = "" if first.foreign else f" for {age(first, time.time())}"
+    more = f" and {len(holders) - 1} more" if len(holders) > 1 else ""
+    return f"held by {_with_user(first)}{since}{more}"
 
 
 def shortly(holders: Sequence[Holder]) -> str:
@@ -66,14 +120,24 @@ def shortly(holders: Sequence[Holder]) -> str:
     first = holders[0]
     if first.foreign:
         return shown(first.session)
-    age = show_duration(round(max(0.0, time.time() - first.since)))
-    return f"{age} {shown(first.host, 20)}:{first.pid}"
+    return f"{age(first, time.time())} {shown(first.host, 20)}:{first.pid}"
 
 
-def ahead_of_us(waiters: Sequence[Holder]) -> int | None:
-    """How many wait before us; None: we are in no line."""
-    us = (os.uname().nodename, os.getpid())
-    for place, waiter in enumerate(waiters):
-        if (waiter.host, waiter.pid) == us:
-            return place
-    return None
+def _with_user(holder: Holder) -> str:
+    user = f" ({shown(holder.user)})" if holder.user and not holder.foreign else ""
+    return f"{identity(holder)}{user}"
+
+
+def _among_others(holder: Holder) -> str:
+    """With all that is said of it in brackets."""
+    if holder.foreign:
+        return identity(holder)
+    user = f"{shown(holder.user)}, " if holder.user else ""
+    held = show_duration(time.time() - holder.since)
+    return f"{identity(holder)} ({user}since {_since(holder)}, {held})"
+
+
+def _since(holder: Holder) -> str:
+    """A moment for people, in UTC; empty: it is not known."""
+    day, _, time_of_day = (moment(holder.since) or "T").partition("T")
+    return f"{day} {time_of_day[:8]}Z" if day else ""

@@ -8,8 +8,9 @@ what is not known is null.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
+
+from consul_lock_cli.base.clock import rfc3339
 
 if TYPE_CHECKING:
     from consul_lock import Break, Change, Holder, Leftover, SessionStatus, Status
@@ -196,7 +197,6 @@ def moment(epoch: float) -> str | None:
     if not epoch:
         return None
     try:
-        when = datetime.fromtimestamp(epoch, UTC)
+        return rfc3339(epoch)
     except (OverflowError, OSError, ValueError):
         return None
-    return when.isoformat(timespec="milliseconds")[:-6] + "Z"

@@ -11,21 +11,26 @@ from typing import TYPE_CHECKING
 import click
 
 from consul_lock_cli.base.durations import show_duration
-from consul_lock_cli.base.names import shown
-from consul_lock_cli.base.text import pad, width
-from consul_lock_cli.output.lock_json import moment, text
+from consul_lock_cli.base.text import pad, shown, width
+from consul_lock_cli.output.holder_text import (
+    COLORS,
+    age,
+    broken_by,
+    foreign,
+    identity,
+    mode,
+    short_identity,
+    state,
+    who,
+    word,
+)
 
 if TYPE_CHECKING:
-    from consul_lock import Break, Holder, Leftover, SessionStatus, Status
+    from consul_lock import Holder, Leftover, SessionStatus, Status
 
 # Holders named in one cell.
 _NAMED_MOST = 4
 
-_COLORS = {
-    "held": "yellow", "free": "green", "vanished": "red", "foreign": "magenta",
-    "claimed": "yellow", "running": "yellow", "done": "green", "failed": "red", "lost": "red",
-    "timeout": "red", "missed": "red", "paused": "cyan", "unreadable": "magenta",
-}  # fmt: skip
 _HEALTH = {"passing": "green", "warning": "yellow", "critical": "red"}
 _KINDS = {"none": "nothing is there", "read-write": "read/write lock", "foreign": "no lock"}
 
@@ -60,28 +65,7 @@ def table(head: Row, rows: Sequence[Row], styled: int | None = None) -> str:
 
 def _styled(cell: str) -> str:
     first = cell.partition(" ")[0].lower()
-    return click.style(cell, fg={**_COLORS, **_HEALTH}.get(first))
-
-
-def word(text: str) -> str:
-    """A state in its colour."""
-    return click.style(text, fg=_COLORS.get(text))
-
-
-def state(status: Status) -> str:
-    """In one word."""
-    return "foreign" if status.kind == "foreign" else status.state
-
-
-def mode(status: Status) -> str:
-    """How it is held, in one or two words."""
-    if status.kind == "semaphore":
-        limit = "?" if status.limit is None else status.limit
-        return f"sem {len(status.holders)}/{limit}"
-    if status.kind == "read-write":
-        readers = len(status.holders)
-        return f"read {readers}" if status.mode == "read" and readers > 1 else status.mode or "rw"
-    return "lock" if status.kind == "lock" else "-"
+    return click.style(cell, fg={**COLORS, **_HEALTH}.get(first))
 
 
 def status_row(each: Status, now: float) -> Row:
@@ -103,52 +87,14 @@ def _holders(status: Status) -> str:
         (holder,) = status.holders
         command = f' "{shown(holder.command, 30)}"' if holder.command else ""
         user = f" {shown(holder.user, 20)}" if holder.user else ""
-        return f"{_short(holder)}{user}{command}"
-    named = [_short(holder) for holder in status.holders[:_NAMED_MOST]]
+        return f"{short_identity(holder)}{user}{command}"
+    named = [short_identity(holder) for holder in status.holders[:_NAMED_MOST]]
     more = len(status.holders) - _NAMED_MOST
     if not named and status.last_break is not None:
         return f"(broken {broken_by(status.last_break, time.time(), 30)})"
     if not named and status.last_holder is not None:
-        return f"(its last holder {died(status.last_holder)} died)"
+        return f"(its last holder {identity(status.last_holder)} died)"
     return " ".join([*named, *([f"and {more} more"] if more > 0 else [])]) or "-"
-
-
-def foreign(status: Status, most: int) -> str:
-    """A value that is no lock's: so many characters of it, and its size if that is not all."""
-    value = text(status.value)
-    size = f" ({len(status.value)} bytes)" if len(value) > most else ""
-    return f'value "{shown(value, most)}"{size}, flags {status.flags}'
-
-
-def broken_by(last: Break, now: float, most: int) -> str:
-    """Who broke it, and why."""
-    ago = f" {show_duration(round(max(0.0, now - last.at)))} ago" if last.at else ""
-    return f"by {shown(last.user, 20)}@{shown(last.host)}{ago}" + (
-        f": {shown(last.reason, most)}" if last.reason else ""
-    )
-
-
-def _short(holder: Holder) -> str:
-    return f"session {shown(holder.session, 13)}" if holder.foreign else _process(holder)
-
-
-def _process(holder: Holder) -> str:
-    return f"{shown(holder.host)}:{holder.pid}"
-
-
-def died(holder: Holder) -> str:
-    """Who it was."""
-    return f"session {shown(holder.session)}" if holder.foreign else _who(holder)
-
-
-def _who(holder: Holder) -> str:
-    return f"{shown(holder.host)} pid {holder.pid}"
-
-
-def age(holder: Holder, now: float) -> str:
-    """For how long, by our clock and its own."""
-    since = moment(holder.since)
-    return "-" if since is None else show_duration(round(max(0.0, now - holder.since)))
 
 
 def describe(status: Status, now: float) -> str:
@@ -160,7 +106,7 @@ def describe(status: Status, now: float) -> str:
     elif status.mode in ("read", "write"):
         what = f"{what}, {status.mode}"
     last = status.last_holder
-    died_of = "" if last is None else f"; its last holder {died(last)} died"
+    died_of = "" if last is None else f"; its last holder {identity(last)} died"
     lines = [f"{shown(status.name, 512)}: {word(state(status))} ({what}){died_of}"]
     if last is not None:
         lines.append(f"  died       {who(last, now)}")
@@ -181,17 +127,6 @@ def describe(status: Status, now: float) -> str:
         lines.append(f"  last break {broken_by(status.last_break, now, 600)}")
         lines.append(f"             session {shown(status.last_break.session)}")
     return "\n".join(lines)
-
-
-def who(holder: Holder, now: float) -> str:
-    """In one line, for people."""
-    if holder.foreign:
-        return f"session {shown(holder.session)} (a client that says nothing of itself)"
-    user = f" ({shown(holder.user)})" if holder.user else ""
-    since = moment(holder.since)
-    day, _, time_of_day = (since or "T").partition("T")
-    when = f", since {day} {time_of_day[:8]}Z, {age(holder, now)}" if since else ""
-    return f"{shown(holder.host)} pid {holder.pid}{user}{when}"
 
 
 def _details(holder: Holder) -> list[str]:
@@ -216,7 +151,7 @@ def holder_table(status: Status, sessions: dict[str, SessionStatus]) -> str:
         gone = "session gone" if holder.session in status.vanished else ""
         rows.append(
             (
-                "-" if holder.foreign else _process(holder),
+                "-" if holder.foreign else short_identity(holder),
                 shown(holder.user, 20) or "-",
                 age(holder, now),
                 "-" if holder.token is None else str(holder.token),
@@ -233,7 +168,7 @@ def holder_table(status: Status, sessions: dict[str, SessionStatus]) -> str:
 def leftover_table(found: Sequence[Leftover]) -> str:
     """A line for each key that somebody who died has left."""
     rows = [
-        (shown(each.key, 512), each.what, died(each.holder) if each.holder else "-")
+        (shown(each.key, 512), each.what, identity(each.holder) if each.holder else "-")
         for each in found
     ]
     return table(("KEY", "WHAT", "OF"), rows)

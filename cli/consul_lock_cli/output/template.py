@@ -10,8 +10,8 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from consul_lock_cli.base.console import Misuse
-from consul_lock_cli.base.names import shown
+from consul_lock_cli.base.errors import Misuse
+from consul_lock_cli.base.text import shown
 from consul_lock_cli.output.cron_json import CHANGE, CRON, PAUSE
 from consul_lock_cli.output.lock_json import BREAK, HOLDER, dumps
 

@@ -13,12 +13,12 @@ import json
 import os
 import signal
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import NoReturn
 
-from consul_lock_cli.base.error_table import ExitCode
+from consul_lock_cli.base.exit_codes import ExitCode
 from consul_lock_cli.process import libc
 from consul_lock_cli.process.guardian import Guardian
-from consul_lock_cli.process.inherited import inherited
 from consul_lock_cli.process.signals import Signals, give_back
 from consul_lock_cli.spec.process import Manner
 
@@ -151,3 +151,15 @@ def _wait(go: int) -> dict[str, str | None] | None:
     # One that was cut off is no JSON, and raises: neither is taken for an order to run.
     changes: dict[str, str | None] | None = json.loads(message) if message else None
     return changes
+
+
+def inherited() -> dict[str, str]:
+    """Ours, without the LC_CTYPE that Python puts in where no locale is set, as under cron."""
+    ours = dict(os.environ)
+    try:
+        before = b"\0" + Path("/proc/self/environ").read_bytes()
+    except OSError:
+        return ours
+    if b"\0LC_CTYPE=" not in before:
+        ours.pop("LC_CTYPE", None)
+    return ours

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from consul_lock.limits import LOCK_DELAY_MAX
 from consul_lock_cli.base.console import Talk
 from consul_lock_cli.base.durations import show_duration
-from consul_lock_cli.base.error_table import ExitCode, complaint, failure
-from consul_lock_cli.base.names import shown
-from consul_lock_cli.output.holder_text import ahead_of_us, briefly, held_by, shortly
+from consul_lock_cli.base.error_table import complaint, failure
+from consul_lock_cli.base.exit_codes import ExitCode
+from consul_lock_cli.base.text import shown
+from consul_lock_cli.output.holder_text import briefly, held_by, shortly
 from consul_lock_cli.run import live_line
 from consul_lock_cli.run.campaign import campaign
 from consul_lock_cli.run.status_file import Report
@@ -188,3 +190,12 @@ class Contest:
 
     def _tried(self, error: BaseException) -> str:
         return f"{complaint(error)} (tried for {show_duration(self.waited)})"
+
+
+def ahead_of_us(waiters: Sequence[Holder]) -> int | None:
+    """How many wait before us; None: we are in no line."""
+    us = (os.uname().nodename, os.getpid())
+    for place, waiter in enumerate(waiters):
+        if (waiter.host, waiter.pid) == us:
+            return place
+    return None

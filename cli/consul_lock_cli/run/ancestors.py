@@ -11,8 +11,8 @@ import os
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
-from consul_lock_cli.base.console import Misuse
-from consul_lock_cli.base.names import shown
+from consul_lock_cli.base.errors import Misuse
+from consul_lock_cli.base.text import shown
 from consul_lock_cli.spec.lock import Mode, What
 
 CHAIN = "CONSUL_LOCK_CHAIN"

@@ -9,15 +9,16 @@ from typing import TYPE_CHECKING, NamedTuple
 import click
 
 from consul_lock_cli.base.console import Talk
-from consul_lock_cli.base.error_table import ExitCode, complaint, failure
-from consul_lock_cli.base.names import shown
-from consul_lock_cli.options.types import Connection
+from consul_lock_cli.base.error_table import complaint, failure
+from consul_lock_cli.base.exit_codes import ExitCode
+from consul_lock_cli.base.text import shown
 from consul_lock_cli.output.holder_text import held_by
+from consul_lock_cli.spec.connection import Connection
 from consul_lock_cli.spec.lock import Mode, What
 
 if TYPE_CHECKING:
     from consul_lock import Status
-    from consul_lock_cli.spec.wanted import Wanted
+    from consul_lock_cli.spec.run import Wanted
 
 _KINDS = {
     Mode.LOCK: "lock",

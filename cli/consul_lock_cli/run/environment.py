@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from consul_lock_cli.output.holder_text import when
+from consul_lock_cli.base.clock import rfc3339
 from consul_lock_cli.run.ancestors import CHAIN, chain_with
 from consul_lock_cli.spec.lock import What
 
@@ -36,7 +36,7 @@ def locked(
         "CONSUL_LOCK_MODE": what.mode,
         "CONSUL_LOCK_LIMIT": None if what.limit is None else str(what.limit),
         "CONSUL_LOCK_SLOT_INDEX": None if slot is None else str(slot),
-        "CONSUL_LOCK_ACQUIRED_AT": when(acquired),
+        "CONSUL_LOCK_ACQUIRED_AT": rfc3339(acquired),
         "CONSUL_LOCK_TTL": f"{what.ttl:g}",
         CHAIN: chain_with(what, session, place),
     }

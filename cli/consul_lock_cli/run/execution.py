@@ -8,14 +8,15 @@ from typing import TYPE_CHECKING, Protocol
 import click
 
 from consul_lock_cli.base.console import Talk
-from consul_lock_cli.base.error_table import ExitCode, failure
+from consul_lock_cli.base.error_table import failure
+from consul_lock_cli.base.exit_codes import ExitCode
 from consul_lock_cli.process import signals
 from consul_lock_cli.process.child import Child
 from consul_lock_cli.process.interrupt import Interrupted, OutOfTime, T, interruptible
-from consul_lock_cli.process.outcome import Done, pass_on
 from consul_lock_cli.process.supervisor import Lease, Supervisor
 from consul_lock_cli.run.loss import Loss
 from consul_lock_cli.run.progress import Story
+from consul_lock_cli.run.result import Done, pass_on
 from consul_lock_cli.run.status_file import Report
 from consul_lock_cli.spec.process import Manner
 

@@ -7,9 +7,10 @@ import sys
 import time
 from typing import TYPE_CHECKING
 
-from consul_lock_cli.base.console import Misuse, Talk
-from consul_lock_cli.base.error_table import ExitCode
-from consul_lock_cli.output.holder_text import when
+from consul_lock_cli.base.clock import rfc3339
+from consul_lock_cli.base.console import Talk
+from consul_lock_cli.base.errors import Misuse
+from consul_lock_cli.base.exit_codes import ExitCode
 from consul_lock_cli.process import signals
 from consul_lock_cli.process.interrupt import Interrupted, interruptible
 from consul_lock_cli.run.environment import all_keys
@@ -32,7 +33,7 @@ def keep(
         "v": 1, "event": "acquired", "key": all_keys(what), "keys": list(what.keys),
         "mode": what.mode, "limit": what.limit, "slot_index": slot,
         "session": lock.session_id, "token": lock.token,
-        "acquired_at": when(acquired), "acquired_at_epoch": round(acquired, 3), "ttl": what.ttl,
+        "acquired_at": rfc3339(acquired), "acquired_at_epoch": round(acquired, 3), "ttl": what.ttl,
     }  # fmt: skip
     try:
         sys.stdout.write(json.dumps(about) + "\n")

@@ -9,22 +9,23 @@ from typing import TYPE_CHECKING
 from consul_lock_cli.base.clock import now
 from consul_lock_cli.base.console import Talk
 from consul_lock_cli.base.durations import show_duration
-from consul_lock_cli.base.error_table import ExitCode, complaint, failure
-from consul_lock_cli.options.types import Connection
+from consul_lock_cli.base.error_table import complaint, failure
+from consul_lock_cli.base.exit_codes import ExitCode
 from consul_lock_cli.process import signals
 from consul_lock_cli.process.child import Child
 from consul_lock_cli.process.interrupt import Interrupted, OutOfTime
-from consul_lock_cli.process.outcome import Done
 from consul_lock_cli.run.acquire import Contest
 from consul_lock_cli.run.campaign import FOR_EVER
 from consul_lock_cli.run.deadline import LockLease, NoLease
 from consul_lock_cli.run.environment import all_keys, locked, unlocked
-from consul_lock_cli.run.execution import GOODBYE, Execution
+from consul_lock_cli.run.execution import GOODBYE, Execution, conclude, undertake
 from consul_lock_cli.run.hold_only import keep
 from consul_lock_cli.run.loss import Loss
+from consul_lock_cli.run.result import Done
 from consul_lock_cli.run.status_file import Report
+from consul_lock_cli.spec.connection import Connection
 from consul_lock_cli.spec.lock import Mode, slot_of
-from consul_lock_cli.spec.wanted import Wanted
+from consul_lock_cli.spec.run import Wanted
 
 if TYPE_CHECKING:
     from consul_lock import Client
@@ -195,3 +196,35 @@ class Hold:
         except (ConsulLockError, OutOfTime) as error:
             self._talk.warn(f"not released, it frees itself later: {error}")
         return False
+
+
+def under(
+    wanted: Wanted,
+    command: tuple[str, ...],
+    connection: Connection,
+    talk: Talk,
+    report: Report,
+) -> int:
+    """Run the command under the lock; without a command, just hold it.  Returns the exit code.
+
+    Dies of the signal that killed the command, if one did.
+    """
+    done = hold_around(wanted, command, connection, talk, report)
+    return conclude(done, command, talk, report)
+
+
+def hold_around(
+    wanted: Wanted,
+    command: tuple[str, ...],
+    connection: Connection,
+    talk: Talk,
+    report: Report,
+) -> Done:
+    """How it went; if it raises, the report has been written."""
+    return undertake(
+        command,
+        wanted.manner,
+        talk,
+        report,
+        lambda ours: Hold(wanted, command, connection, talk, ours, report),
+    )

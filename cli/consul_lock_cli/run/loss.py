@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from consul_lock.errors import LossReason
-from consul_lock_cli.base.names import shown
-from consul_lock_cli.completion.answer import in_time
+from consul_lock_cli.base.clock import in_time
+from consul_lock_cli.base.text import shown
 from consul_lock_cli.output.lock_json import break_item
 
 if TYPE_CHECKING:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from consul_lock_cli.base.clock import now
 from consul_lock_cli.base.console import Talk
 from consul_lock_cli.base.durations import show_duration
-from consul_lock_cli.base.error_table import ExitCode
-from consul_lock_cli.base.names import shown
+from consul_lock_cli.base.exit_codes import ExitCode
+from consul_lock_cli.base.text import shown
 from consul_lock_cli.run.loss import Loss
 from consul_lock_cli.spec.process import Manner, show_signal
 

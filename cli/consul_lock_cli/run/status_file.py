@@ -16,8 +16,9 @@ from typing import Any
 
 import click
 
-from consul_lock_cli.base.console import Misuse, Talk
-from consul_lock_cli.base.error_table import ExitCode
+from consul_lock_cli.base.console import Talk
+from consul_lock_cli.base.errors import Misuse
+from consul_lock_cli.base.exit_codes import ExitCode
 from consul_lock_cli.options.types import FILE
 from consul_lock_cli.process.outcome import Ended
 

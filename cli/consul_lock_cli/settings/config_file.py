@@ -9,6 +9,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
+from consul_lock_cli.base.errors import BadSetting
 from consul_lock_cli.settings.catalogue import SETTINGS
 
 SYSTEM_FILE = Path("/etc/consul-lock/config.toml")
@@ -17,10 +18,6 @@ _TABLES = ("consul", "defaults", "key")
 
 # Bytes; more than this is another file, or /dev/zero.
 _MOST = 1 << 20
-
-
-class BadSetting(Exception):
-    """A variable or a file is wrong; the message names it and says what to write."""
 
 
 class ConfigFile:

@@ -7,23 +7,17 @@ option that is not on the command line, and only then is a file read: `--help` r
 from __future__ import annotations
 
 import os
-import re
-import sys
 from collections.abc import Iterator
 from typing import Any
 
 import click
 from click.core import ParameterSource
 
-from consul_lock_cli.base.console import Misuse, Talk
+from consul_lock_cli.base.console import Talk
+from consul_lock_cli.base.errors import BadSetting
 from consul_lock_cli.settings.catalogue import CONFIG_VARIABLE, SETTINGS, rivals
-from consul_lock_cli.settings.config_file import BadSetting, find_files
+from consul_lock_cli.settings.config_file import find_files
 from consul_lock_cli.settings.sources import Found, Origin, Settings, as_boolean
-
-COMPLETION_VARIABLE = "_CONSUL_LOCK_COMPLETE"
-"""What our scripts for shells set; the words of the line are then our arguments."""
-
-_ALIASES = {"list": "ls", "force-release": "break"}
 
 # Where a command may have the names of the locks that it is about.
 _KEYS = ("key", "keys", "name", "names")
@@ -181,52 +175,3 @@ def written(param: click.Parameter, found: Found) -> Any:
 
 def _nobody(text: str) -> None:
     pass
-
-
-class Commands(click.Group):
-    """A group whose commands, whoever made them, take settings from everywhere."""
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """The command of that name; some have a second one."""
-        return super().get_command(ctx, _ALIASES.get(cmd_name, cmd_name))
-
-    def invoke(self, ctx: click.Context) -> Any:
-        """Run the command.  If its options are wrong, say where the wrong one comes from."""
-        try:
-            return super().invoke(ctx)
-        except click.UsageError as error:
-            if isinstance(error.ctx, SettingsContext):
-                _blame(error, error.ctx)
-            raise
-
-    def main(self, *args: Any, **more: Any) -> Any:
-        """Run the command line, or answer a shell that wants to complete one."""
-        if os.environ.get(COMPLETION_VARIABLE):
-            from consul_lock_cli.completion.answer import answer
-
-            return answer(self, sys.argv[1:])
-        return super().main(*args, **more)
-
-
-def adopt(command: click.Command) -> None:
-    """Let a command take settings from everywhere."""
-    if not issubclass(command.context_class, SettingsContext):
-        command.context_class = SettingsContext
-
-
-def _blame(error: click.UsageError, ctx: SettingsContext) -> None:
-    """A value of a file or a variable that a check of the command refuses is no misuse of it."""
-    message = error.format_message()
-    named = set(re.findall(r"--([a-z][a-z-]*[a-z])", message)) & set(SETTINGS)
-    param = error.param if isinstance(error, click.BadParameter) else None
-    if param is not None:
-        named.add(setting_of(param) or "")
-    guilty = {name: ctx.looked_up[name] for name in named if name in ctx.looked_up}
-    if not guilty:
-        return
-    text = "; ".join(f"--{name} comes from {origin.where}" for name, origin in guilty.items())
-    if any(ctx.origin(name).source == "flag" for name in named if name in SETTINGS):
-        # Both are to blame: what was typed can be typed in another way.
-        hint = getattr(error, "hint", "")
-        raise Misuse(message, f"{hint}; {text}" if hint else text) from error
-    raise BadSetting(f"{message} ({text})") from error

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
+from consul_lock_cli.base.errors import BadSetting
 from consul_lock_cli.settings.catalogue import SETTINGS, Setting, rivals
-from consul_lock_cli.settings.config_file import BadSetting, ConfigFile
+from consul_lock_cli.settings.config_file import ConfigFile
 
 
 class Origin(NamedTuple):

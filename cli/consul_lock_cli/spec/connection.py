@@ -8,7 +8,11 @@ from copy import copy
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from consul_lock_cli.base.console import Misuse, Talk
+import click
+
+from consul_lock_cli.base.console import Talk
+from consul_lock_cli.base.errors import Misuse
+from consul_lock_cli.settings.context import SettingsContext
 from consul_lock_cli.settings.sources import Found, Origin, as_boolean, rank
 
 if TYPE_CHECKING:
@@ -118,3 +122,12 @@ def _joined(address: Found, scheme: str, rest: str, ssl: Found) -> str:
             raise Misuse("--http-addr says https, and there is --no-ssl", "leave one of them out")
         secure = True
     return f"{'https' if secure else 'http'}://{rest}"
+
+
+def connection_of(ctx: click.Context) -> Connection:
+    """The connection that the options of a command ask for."""
+    settings = {name: ctx.params.get(name) for name in PARAMETERS.values()}
+    origins: dict[str, Origin] = {}
+    if isinstance(ctx, SettingsContext):
+        origins = {setting: ctx.origin(setting) for setting in PARAMETERS}
+    return Connection(settings, origins)

@@ -9,9 +9,9 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from consul_lock.limits import EVERY_MAX, EVERY_MIN
-from consul_lock_cli.base.console import Misuse
 from consul_lock_cli.base.durations import show_duration
-from consul_lock_cli.base.names import shown
+from consul_lock_cli.base.errors import Misuse
+from consul_lock_cli.base.text import shown
 
 if TYPE_CHECKING:
     from consul_lock import Client, CronGuard, LossReason

@@ -7,9 +7,9 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 from consul_lock.limits import HEARTBEAT_MAX, HEARTBEAT_MIN
-from consul_lock_cli.base.console import Misuse
 from consul_lock_cli.base.durations import show_duration
-from consul_lock_cli.base.names import shown
+from consul_lock_cli.base.errors import Misuse
+from consul_lock_cli.base.text import shown
 
 if TYPE_CHECKING:
     from consul_lock import (

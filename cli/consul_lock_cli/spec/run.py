@@ -1,15 +1,12 @@
-"""How long to wait for a lock, and what becomes of us if it is not to be had."""
+"""One hold as the user asked for it: what to lock, how long to wait, how to run the command."""
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-import click
-
-from consul_lock_cli.base.error_table import ExitCode
-from consul_lock_cli.options.types import DURATION
+from consul_lock_cli.base.exit_codes import ExitCode
+from consul_lock_cli.spec.lock import What
+from consul_lock_cli.spec.process import Manner
 
 
 class Patience(NamedTuple):
@@ -30,51 +27,9 @@ class Patience(NamedTuple):
     """It has been, in an earlier term."""
 
 
-_OPTIONS = [
-    click.option("-n", "--nonblock", is_flag=True, help="Give up at once if it is held."),
-    click.option("-w", "--wait", type=DURATION, help="Give up after DUR [for ever]."),
-    click.option(
-        "-E",
-        "--conflict-exit-code",
-        "conflict_code",
-        type=click.IntRange(0, 255),
-        default=int(ExitCode.HELD),
-        metavar="N",
-        help="Exit code if we give up [75].",
-    ),
-    click.option(
-        "--fail-open/--fail-closed",
-        help="If Consul cannot be reached: run COMMAND without the lock, or not at all [closed].",
-    ),
-    click.option(
-        "--unavailable-exit-code",
-        "unavailable_code",
-        type=click.IntRange(0, 255),
-        default=int(ExitCode.UNAVAILABLE),
-        metavar="N",
-        help="Exit code if Consul cannot be reached [69].",
-    ),
-    click.option(
-        "--splay", type=DURATION, default=0.0, help="First sleep for a random time up to DUR [0]."
-    ),
-    click.option(
-        "--min-hold",
-        type=DURATION,
-        default=0.0,
-        help="Hold the lock for DUR at least, though COMMAND has ended [0].",
-    ),
-]
+class Wanted(NamedTuple):
+    """What to hold, how long to wait for it, and how to run the command."""
 
-
-def patience_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Add these options; the command gets them as ``patience``."""
-
-    @functools.wraps(command)
-    def with_patience(nonblock: bool, wait: float | None, **values: Any) -> Any:
-        given = {name: values.pop(name) for name in Patience._fields[1:] if name in values}
-        return command(patience=Patience(0.0 if nonblock else wait, **given), **values)
-
-    decorated: Callable[..., Any] = with_patience
-    for option in reversed(_OPTIONS):
-        decorated = option(decorated)
-    return decorated
+    what: What
+    patience: Patience = Patience()
+    manner: Manner = Manner()

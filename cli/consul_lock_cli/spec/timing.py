@@ -10,8 +10,8 @@ from consul_lock.limits import (
     safety_margin,
     validity,
 )
-from consul_lock_cli.base.console import Misuse
 from consul_lock_cli.base.durations import show_duration
+from consul_lock_cli.base.errors import Misuse
 
 
 def check_timing(ttl: float, lock_delay: float, kill_after: float, *, unsafe: bool = False) -> None:

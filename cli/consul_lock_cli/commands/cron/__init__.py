@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import click
 
-from consul_lock_cli.lazy import Lazy
-from consul_lock_cli.settings.context import Commands
+from consul_lock_cli.group import Commands, Lazy
 
 _COMMANDS = ("run", "ls", "show", "history", "reset", "pause", "resume", "install")
 

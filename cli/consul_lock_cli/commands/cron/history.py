@@ -8,11 +8,13 @@ import time
 import click
 
 from consul_lock_cli.base.console import Talk
-from consul_lock_cli.options.types import CRON_NAME, Connection, connection_options, talk_options
+from consul_lock_cli.options.connection import connection_options
+from consul_lock_cli.options.types import CRON_NAME
+from consul_lock_cli.options.waiting import talk_options
 from consul_lock_cli.output.cron_history import history_table, timeline
 from consul_lock_cli.output.cron_json import CRON_RUN, run_item
-from consul_lock_cli.output.cron_one import no_record
-from consul_lock_cli.output.data_command import DataCommand, Output, data_options
+from consul_lock_cli.output.data_command import DataCommand, Output, data_options, no_record
+from consul_lock_cli.spec.connection import Connection
 
 
 @click.command("history", cls=DataCommand)

@@ -11,16 +11,21 @@ from typing import Any
 
 import click
 
-from consul_lock_cli.base.console import Misuse, Talk, talk_options
+from consul_lock_cli.base.console import Talk
 from consul_lock_cli.base.durations import exact_duration
+from consul_lock_cli.base.errors import Misuse
 from consul_lock_cli.cron.files import Job, crontab, service, timer
 from consul_lock_cli.cron.fire_times import checked, far_offset
+from consul_lock_cli.options.connection import connection_options
 from consul_lock_cli.options.cron import cron_options
 from consul_lock_cli.options.lock import session_options
-from consul_lock_cli.options.types import COMMAND, Connection, Runner, connection_options
+from consul_lock_cli.options.process import command_options
+from consul_lock_cli.options.types import COMMAND, Runner
+from consul_lock_cli.options.waiting import talk_options
+from consul_lock_cli.spec.connection import Connection
 from consul_lock_cli.spec.cron import Timetable
 from consul_lock_cli.spec.lock import What
-from consul_lock_cli.spec.process import Manner, command_options
+from consul_lock_cli.spec.process import Manner
 from consul_lock_cli.spec.run import Patience
 from consul_lock_cli.spec.timing import check_timing
 

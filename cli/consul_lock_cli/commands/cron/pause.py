@@ -7,18 +7,15 @@ import time
 import click
 
 from consul_lock.limits import CRON_TEXT_MAX, PAUSE_MAX
-from consul_lock_cli.base.console import Misuse, Talk
-from consul_lock_cli.options.types import (
-    CRON_NAME,
-    POSITIVE,
-    Connection,
-    connection_options,
-    talk_options,
-)
+from consul_lock_cli.base.console import Talk
+from consul_lock_cli.base.errors import Misuse
+from consul_lock_cli.options.connection import connection_options
+from consul_lock_cli.options.types import CRON_NAME, POSITIVE
+from consul_lock_cli.options.waiting import talk_options
 from consul_lock_cli.output import cron_text
 from consul_lock_cli.output.cron_json import CRON, cron_item
-from consul_lock_cli.output.cron_one import no_record
-from consul_lock_cli.output.data_command import DataCommand, Output, data_options
+from consul_lock_cli.output.data_command import DataCommand, Output, data_options, no_record
+from consul_lock_cli.spec.connection import Connection
 
 
 @click.command("pause", cls=DataCommand)

@@ -8,15 +8,23 @@ from typing import TYPE_CHECKING
 
 import click
 
-from consul_lock_cli.base import question
-from consul_lock_cli.base.console import Misuse, Talk
-from consul_lock_cli.base.error_table import ExitCode
-from consul_lock_cli.base.names import shown
-from consul_lock_cli.options.types import CRON_NAME, Connection, connection_options, talk_options
-from consul_lock_cli.output.cron_describe import describe
+from consul_lock_cli.base.console import Talk, confirmed, require_terminal
+from consul_lock_cli.base.errors import Misuse
+from consul_lock_cli.base.exit_codes import ExitCode
+from consul_lock_cli.base.text import shown
+from consul_lock_cli.options.connection import connection_options
+from consul_lock_cli.options.types import CRON_NAME
+from consul_lock_cli.options.waiting import talk_options
 from consul_lock_cli.output.cron_json import CRON, cron_item
-from consul_lock_cli.output.cron_one import no_record, nothing
-from consul_lock_cli.output.data_command import DataCommand, Output, data_options
+from consul_lock_cli.output.cron_table import describe
+from consul_lock_cli.output.data_command import (
+    DataCommand,
+    Output,
+    data_options,
+    no_record,
+    nothing,
+)
+from consul_lock_cli.spec.connection import Connection
 
 if TYPE_CHECKING:
     from consul_lock import CronProblem, CronRecord, CronRecords
@@ -60,7 +68,7 @@ def cron_reset(
         # A variable that is not set shall not let everything run once more.
         raise Misuse("--slot is empty", "leave it out to forget all slots")
     if not yes:
-        question.check("--yes resets it without asking")
+        require_terminal("--yes resets it without asking")
     from consul_lock import CronRecords
 
     with connection.client(talk) as client:
@@ -135,7 +143,7 @@ def _agreed(seen: CronRecord | CronProblem, slot: str | None) -> bool:
     else:
         click.echo(describe(seen, time.time()), err=True)
     what = "Forget which slot was run last"
-    return question.agreed(what if slot is None else f"Set it to slot {shown(slot)}")
+    return confirmed(what if slot is None else f"Set it to slot {shown(slot)}")
 
 
 def _reset(

@@ -6,23 +6,26 @@ from typing import Any
 
 import click
 
-from consul_lock_cli.base.console import Misuse, Talk, talk_options
-from consul_lock_cli.base.error_table import ExitCode
-from consul_lock_cli.base.timekeeping import synchronised
-from consul_lock_cli.commands.run import EPILOG
+from consul_lock_cli.base.clock import synchronised
+from consul_lock_cli.base.console import Talk
+from consul_lock_cli.base.errors import Misuse
+from consul_lock_cli.base.exit_codes import EPILOG, ExitCode
 from consul_lock_cli.cron.job import CronJob
+from consul_lock_cli.options.connection import connection_options
 from consul_lock_cli.options.cron import cron_options
 from consul_lock_cli.options.lock import session_options
-from consul_lock_cli.options.types import COMMAND, Connection, Runner, connection_options
+from consul_lock_cli.options.process import command_options
+from consul_lock_cli.options.types import COMMAND, Runner
+from consul_lock_cli.options.waiting import talk_options
 from consul_lock_cli.run.ancestors import refuse_ours
 from consul_lock_cli.run.execution import conclude, undertake
 from consul_lock_cli.run.status_file import Report, report_options
+from consul_lock_cli.spec.connection import Connection
 from consul_lock_cli.spec.cron import Timetable
 from consul_lock_cli.spec.lock import What
-from consul_lock_cli.spec.process import Manner, command_options
-from consul_lock_cli.spec.run import Patience
+from consul_lock_cli.spec.process import Manner
+from consul_lock_cli.spec.run import Patience, Wanted
 from consul_lock_cli.spec.timing import check_timing
-from consul_lock_cli.spec.wanted import Wanted
 
 
 @click.command(

@@ -7,11 +7,13 @@ import time
 import click
 
 from consul_lock_cli.base.console import Talk
-from consul_lock_cli.options.types import CRON_NAME, Connection, connection_options, talk_options
-from consul_lock_cli.output.cron_describe import describe
+from consul_lock_cli.options.connection import connection_options
+from consul_lock_cli.options.types import CRON_NAME
+from consul_lock_cli.options.waiting import talk_options
 from consul_lock_cli.output.cron_json import CRON, cron_item
-from consul_lock_cli.output.cron_one import no_record
-from consul_lock_cli.output.data_command import DataCommand, Output, data_options
+from consul_lock_cli.output.cron_table import describe
+from consul_lock_cli.output.data_command import DataCommand, Output, data_options, no_record
+from consul_lock_cli.spec.connection import Connection
 
 
 @click.command("show", cls=DataCommand)

@@ -1,0 +1,102 @@
+"""Groups of commands: each is imported when it is asked for, and takes settings from everywhere."""
+
+from __future__ import annotations
+
+import importlib
+import keyword
+import os
+import re
+import sys
+from collections.abc import Iterator, MutableMapping, Sequence
+from typing import Any
+
+import click
+
+from consul_lock_cli.base.errors import BadSetting, Misuse
+from consul_lock_cli.completion.answer import COMPLETION_VARIABLE, answer
+from consul_lock_cli.settings.catalogue import SETTINGS
+from consul_lock_cli.settings.context import SettingsContext, setting_of
+
+_ALIASES = {"list": "ls", "force-release": "break"}
+
+
+class Lazy(MutableMapping[str, click.Command]):
+    """The commands of a group by name: whoever runs one of them does not pay for the others.
+
+    Each is in the module of its name in `commands`, or in ``package`` there, as a function that
+    is called as both; the name of a keyword of Python has a _ behind it.
+    """
+
+    def __init__(self, names: Sequence[str], package: str = "") -> None:
+        self._names = names
+        self._package = f"{package}." if package else ""
+        self._loaded: dict[str, click.Command] = {}
+
+    def __getitem__(self, name: str) -> click.Command:
+        if name in self._names and name not in self._loaded:
+            python = f"{name}_" if keyword.iskeyword(name) else name
+            module = importlib.import_module(f"consul_lock_cli.commands.{self._package}{python}")
+            command: click.Command = getattr(module, self._package.replace(".", "_") + python)
+            command.name = name
+            adopt(command)
+            self._loaded[name] = command
+        return self._loaded[name]
+
+    def __setitem__(self, name: str, command: click.Command) -> None:
+        self._loaded[name] = command
+
+    def __delitem__(self, name: str) -> None:
+        del self._loaded[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._names)
+
+    def __len__(self) -> int:
+        return len(self._names)
+
+
+class Commands(click.Group):
+    """A group whose commands, whoever made them, take settings from everywhere."""
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """The command of that name; some have a second one."""
+        return super().get_command(ctx, _ALIASES.get(cmd_name, cmd_name))
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command.  If its options are wrong, say where the wrong one comes from."""
+        try:
+            return super().invoke(ctx)
+        except click.UsageError as error:
+            if isinstance(error.ctx, SettingsContext):
+                _blame(error, error.ctx)
+            raise
+
+    def main(self, *args: Any, **more: Any) -> Any:
+        """Run the command line, or answer a shell that wants to complete one."""
+        if os.environ.get(COMPLETION_VARIABLE):
+            return answer(self, sys.argv[1:])
+        return super().main(*args, **more)
+
+
+def adopt(command: click.Command) -> None:
+    """Let a command take settings from everywhere."""
+    if not issubclass(command.context_class, SettingsContext):
+        command.context_class = SettingsContext
+
+
+def _blame(error: click.UsageError, ctx: SettingsContext) -> None:
+    """A value of a file or a variable that a check of the command refuses is no misuse of it."""
+    message = error.format_message()
+    named = set(re.findall(r"--([a-z][a-z-]*[a-z])", message)) & set(SETTINGS)
+    param = error.param if isinstance(error, click.BadParameter) else None
+    if param is not None:
+        named.add(setting_of(param) or "")
+    guilty = {name: ctx.looked_up[name] for name in named if name in ctx.looked_up}
+    if not guilty:
+        return
+    text = "; ".join(f"--{name} comes from {origin.where}" for name, origin in guilty.items())
+    if any(ctx.origin(name).source == "flag" for name in named if name in SETTINGS):
+        # Both are to blame: what was typed can be typed in another way.
+        hint = getattr(error, "hint", "")
+        raise Misuse(message, f"{hint}; {text}" if hint else text) from error
+    raise BadSetting(f"{message} ({text})") from error

@@ -1,0 +1,97 @@
+"""The options that say how long to wait, and how much to print."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import click
+
+from consul_lock_cli.base.console import Talk
+from consul_lock_cli.base.exit_codes import ExitCode
+from consul_lock_cli.options.types import DURATION
+from consul_lock_cli.spec.run import Patience
+
+_OPTIONS = [
+    click.option("-n", "--nonblock", is_flag=True, help="Give up at once if it is held."),
+    click.option("-w", "--wait", type=DURATION, help="Give up after DUR [for ever]."),
+    click.option(
+        "-E",
+        "--conflict-exit-code",
+        "conflict_code",
+        type=click.IntRange(0, 255),
+        default=int(ExitCode.HELD),
+        metavar="N",
+        help="Exit code if we give up [75].",
+    ),
+    click.option(
+        "--fail-open/--fail-closed",
+        help="If Consul cannot be reached: run COMMAND without the lock, or not at all [closed].",
+    ),
+    click.option(
+        "--unavailable-exit-code",
+        "unavailable_code",
+        type=click.IntRange(0, 255),
+        default=int(ExitCode.UNAVAILABLE),
+        metavar="N",
+        help="Exit code if Consul cannot be reached [69].",
+    ),
+    click.option(
+        "--splay", type=DURATION, default=0.0, help="First sleep for a random time up to DUR [0]."
+    ),
+    click.option(
+        "--min-hold",
+        type=DURATION,
+        default=0.0,
+        help="Hold the lock for DUR at least, though COMMAND has ended [0].",
+    ),
+]
+
+
+def talk_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add -v, -q and --log-format; the command gets its `Talk` as ``talk``."""
+
+    @functools.wraps(command)
+    def with_talk(**values: Any) -> Any:
+        return command(talk=click.get_current_context().ensure_object(Talk), **values)
+
+    # Eager: they hold for the error in another option too.
+    verbose = click.option(
+        "-v", "--verbose", count=True, expose_value=False, is_eager=True,
+        callback=_setting("verbosity"),
+        help="Tell what happens; -vv also shows the traceback of an error.",
+    )  # fmt: skip
+    quiet = click.option(
+        "-q", "--quiet", is_flag=True, expose_value=False, is_eager=True,
+        callback=_setting("quiet"),
+        help="No hints and no warnings.",
+    )  # fmt: skip
+    form = click.option(
+        "--log-format", type=click.Choice(["text", "json"]), default="text", expose_value=False,
+        is_eager=True,
+        callback=lambda ctx, param, value: _setting("json")(ctx, param, value == "json"),
+        help="What we say on stderr: lines of text, or a JSON object a line [text].",
+    )  # fmt: skip
+    return verbose(quiet(form(with_talk)))
+
+
+def _setting(name: str) -> Callable[[click.Context, click.Parameter, Any], None]:
+    def set_it(ctx: click.Context, param: click.Parameter, value: Any) -> None:
+        setattr(ctx.ensure_object(Talk), name, value)
+
+    return set_it
+
+
+def patience_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add these options; the command gets them as ``patience``."""
+
+    @functools.wraps(command)
+    def with_patience(nonblock: bool, wait: float | None, **values: Any) -> Any:
+        given = {name: values.pop(name) for name in Patience._fields[1:] if name in values}
+        return command(patience=Patience(0.0 if nonblock else wait, **given), **values)
+
+    decorated: Callable[..., Any] = with_patience
+    for option in reversed(_OPTIONS):
+        decorated = option(decorated)
+    return decorated

@@ -1,0 +1,40 @@
+"""What is passed on when all is over: an exit code, or a death by a signal."""
+
+from __future__ import annotations
+
+import errno
+from typing import NamedTuple
+
+from consul_lock_cli.base.console import Talk
+from consul_lock_cli.base.text import shown
+from consul_lock_cli.process.outcome import Ended, exit_code
+from consul_lock_cli.process.signals import die_by
+
+
+class Done(NamedTuple):
+    """What is to be passed on: an exit code of ours, else how the command ended."""
+
+    code: int | None
+    ended: Ended | None = None
+    asked: bool = False
+    """A signal asked us to end, while the command ran or afterwards."""
+
+
+def pass_on(ended: Ended, program: str, talk: Talk) -> int:
+    """The exit code.  Dies of the signal that killed the command, so clean up before."""
+    if ended.failure is not None:
+        return _cannot_run(program, ended, ended.failure, talk)
+    if ended.code < 0 and ended.stopped is None:
+        die_by(-ended.code, group=ended.typed)
+    return exit_code(ended)
+
+
+def _cannot_run(program: str, ended: Ended, error: OSError, talk: Talk) -> int:
+    code = exit_code(ended)
+    hint = ""
+    if error.errno == errno.ENOEXEC:
+        hint = "a script begins with a line like #!/bin/sh"
+    elif " " in program:
+        hint = "use -c for a shell command"
+    talk.error(f"cannot run '{shown(program)}': {error.strerror} ({code:d})", hint)
+    return code
