@@ -25,7 +25,7 @@ from typing import Any
 from real import real_agent
 
 from consul_lock import Client, Lock, aio
-from consul_lock._drivers.connection import Encoder
+from consul_lock._drivers.http import Encoder
 
 # Locks acquired at once: else a start at 25 ms a request would take minutes.
 _AT_ONCE = 16

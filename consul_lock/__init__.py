@@ -45,8 +45,8 @@ if TYPE_CHECKING:
     from consul_lock._protocol.cron.run import CronRun
     from consul_lock._protocol.election.observer import Leader
     from consul_lock._protocol.holder import Holder
+    from consul_lock._protocol.survey.break_note import Break
     from consul_lock._protocol.survey.leftovers import Cleaned, Leftover
-    from consul_lock._protocol.survey.note import Break
     from consul_lock._protocol.survey.read import Overview
     from consul_lock._protocol.survey.sessions import SessionStatus
     from consul_lock._protocol.survey.status import Status
@@ -151,7 +151,7 @@ _HOMES = {
     "Cleaned": "consul_lock._protocol.survey.leftovers",
     "Leftover": "consul_lock._protocol.survey.leftovers",
     "Change": "consul_lock._protocol.survey.watch",
-    "Break": "consul_lock._protocol.survey.note",
+    "Break": "consul_lock._protocol.survey.break_note",
     "Leader": "consul_lock._protocol.election.observer",
     "Pair": "consul_lock._protocol.consul.models",
     "Status": "consul_lock._protocol.survey.status",

@@ -13,7 +13,8 @@ from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import Any, Generic, Literal, Self, TypeVar
 
-from consul_lock._api.options import LockFace, known
+from consul_lock._api.lock_state import LockFace
+from consul_lock._api.options import known
 from consul_lock._protocol import keys as names
 from consul_lock.errors import ConfigError, LockLost
 

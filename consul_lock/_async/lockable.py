@@ -7,7 +7,8 @@ from collections.abc import Iterable
 from types import TracebackType
 from typing import Any, Generic, Self, TypeVar
 
-from consul_lock._api.options import LockFace, require, settings
+from consul_lock._api.lock_state import LockFace
+from consul_lock._api.options import require, settings
 from consul_lock._async.client import Client, chosen
 from consul_lock._async.runtime import Blocks, current_owner
 from consul_lock._async.session import Session

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Iterable
 
 from consul_lock._async.client import Client, chosen
+from consul_lock._protocol.survey.break_note import Break
 from consul_lock._protocol.survey.leftovers import Cleaned, Leftover
-from consul_lock._protocol.survey.note import Break
 from consul_lock._protocol.survey.read import Overview
 from consul_lock._protocol.survey.sessions import SessionStatus
 from consul_lock._protocol.survey.status import Status

@@ -8,7 +8,8 @@ from collections.abc import Iterable
 from types import TracebackType
 from typing import Any, Generic, Self, TypeVar
 
-from consul_lock._api.options import LockFace, require, settings
+from consul_lock._api.lock_state import LockFace
+from consul_lock._api.options import require, settings
 from consul_lock._blocking.client import Client, chosen
 from consul_lock._blocking.runtime import current_owner
 from consul_lock._blocking.session import Session

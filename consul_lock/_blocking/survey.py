@@ -6,8 +6,8 @@ from __future__ import annotations
 from collections.abc import Generator, Iterable
 
 from consul_lock._blocking.client import Client, chosen
+from consul_lock._protocol.survey.break_note import Break
 from consul_lock._protocol.survey.leftovers import Cleaned, Leftover
-from consul_lock._protocol.survey.note import Break
 from consul_lock._protocol.survey.read import Overview
 from consul_lock._protocol.survey.sessions import SessionStatus
 from consul_lock._protocol.survey.status import Status

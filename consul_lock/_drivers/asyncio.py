@@ -16,9 +16,9 @@ from collections.abc import AsyncIterator, Callable
 from typing import Any, TypeVar
 
 from consul_lock._drivers.clock import clock
-from consul_lock._drivers.connection import client_closed
+from consul_lock._drivers.connection_pool import NO_PLACE, POLLS, REQUESTS, SHORT, GivenUp
 from consul_lock._drivers.fork import forget_after_fork
-from consul_lock._drivers.idle import NO_PLACE, POLLS, REQUESTS, SHORT, GivenUp
+from consul_lock._drivers.http import client_closed
 from consul_lock._drivers.loop_connection import LoopConnection
 from consul_lock._drivers.loop_transport import LoopTransport
 from consul_lock._protocol.flow import (

@@ -2,26 +2,24 @@
 
 The standard library's http.client parses an answer with the e-mail package, which alone costs
 more time than Consul needs for a lock; with it half the speed of a bare socket is out of
-reach (measured).  So `_reader` reads the answers, and this module connects and sends.
+reach (measured).  So `http_reader` reads the answers, and this module connects and sends.
 """
 
 from __future__ import annotations
 
-import os
 import select
 import socket
 import ssl
 from collections.abc import Callable
 from typing import NamedTuple, TypeVar
-from urllib.parse import urlencode
 
 from consul_lock._drivers.fork import close_after_fork
+from consul_lock._drivers.http import broken, handshake_failed, unreachable
 from consul_lock._drivers.http_reader import Answer, ClosedBeforeAnswer, CutShort, Reader
 from consul_lock._drivers.resolver import Address
 from consul_lock._protocol.flow import Request
-from consul_lock._version import __version__
 from consul_lock.config import Config
-from consul_lock.errors import ConfigError, ConsulLockError, Unavailable
+from consul_lock.errors import ConsulLockError
 
 A = TypeVar("A")
 T = TypeVar("T")
@@ -219,135 +217,3 @@ def _connected(config: Config, address: Address, seconds: float) -> socket.socke
         found.close()
         raise
     return found
-
-
-def client_closed() -> Unavailable:
-    """The error of calls that wait while the client is closed, and of those that come later."""
-    return Unavailable("the client is closed", kind="closed", uncertain=False)
-
-
-def silent(config: Config, seconds: float) -> Unavailable:
-    """The error for an answer that did not come in time."""
-    return Unavailable(
-        f"{config.origin} gave no answer within {seconds:.1f} s; it may be overloaded,"
-        " frozen, or cut off",
-        kind="no-answer",
-    )
-
-
-def hung_up(config: Config) -> Unavailable:
-    """The error for a connection that was closed in place of an answer."""
-    return Unavailable(
-        f"{config.origin} hung up without an answer: it refuses connections, or has just ended."
-        " Consul refuses them when one address has too many (200, unless"
-        " limits.http_max_conns_per_client says otherwise)",
-        kind="hung-up",
-    )
-
-
-def unreachable(config: Config, error: OSError) -> Unavailable:
-    """The error for a connection that could not be made."""
-    # By its number, as asyncio puts a text of its own in place of the system's.
-    why = os.strerror(error.errno) if error.errno else str(error)
-    if isinstance(error, TimeoutError):
-        why = "no answer in time"
-    return Unavailable(
-        f"cannot reach Consul at {config.origin}: {why}",
-        hint="is the agent running there? CONSUL_HTTP_ADDR or address= say where it is",
-        kind="refused" if isinstance(error, ConnectionRefusedError) else "unreachable",
-        uncertain=False,
-    )
-
-
-def handshake_failed(config: Config, error: Exception) -> Unavailable | ConfigError:
-    """The error for a TLS handshake that failed: mostly a setting, which no retry mends."""
-    if isinstance(error, ssl.SSLCertVerificationError):
-        return ConfigError(
-            f"TLS: the certificate of {config.origin} is not trusted ({error.verify_message})",
-            hint="give its CA with ca_cert= or CONSUL_CACERT, or its name with tls_server_name=",
-            kind="certificate",
-        )
-    if isinstance(error, ssl.SSLError) and error.reason in ("WRONG_VERSION_NUMBER", "HTTP_REQUEST"):
-        problem, hint = f"{config.origin} does not speak TLS", "use http:// instead of https://"
-        return ConfigError(
-            f"{problem}: {hint}",
-            problem=problem,
-            hint=hint,
-            kind="no-tls",
-            settings=("address",),
-        )
-    if isinstance(error, ssl.SSLError) and "alert" in str(error).lower():
-        problem, hint = f"TLS: {config.origin} refused us ({error.reason})", "client_cert= needed?"
-        return ConfigError(
-            f"{problem}: {hint}",
-            problem=problem,
-            hint=hint,
-            kind="client-certificate",
-            settings=("client_cert",),
-        )
-    why = "no answer in time" if isinstance(error, TimeoutError) else str(error)
-    return Unavailable(f"TLS with {config.origin} failed: {why}", kind="tls", uncertain=False)
-
-
-def broken(
-    config: Config, error: BaseException, *, begun: bool
-) -> ClosedBeforeAnswer | Unavailable | ConfigError:
-    """The error for a connection that ended in the middle of an exchange; ``begun``: bytes of
-    the answer have come."""
-    if isinstance(error, (ConnectionResetError, BrokenPipeError)) and not begun:
-        # It was closed before what we sent had been read, which is how limits refuse us.
-        return ClosedBeforeAnswer(str(error))
-    cause: BaseException | None = error
-    while cause is not None and not isinstance(cause, ssl.SSLError):
-        cause = cause.__cause__
-    # TLS 1.3 refuses a client for its certificate, or for want of one, after the handshake.
-    if cause is not None and "CERTIFICATE" in (cause.reason or ""):
-        return handshake_failed(config, cause)
-    return Unavailable(f"the connection to {config.origin} broke: {error}", kind="broken")
-
-
-class Encoder:
-    """Turns requests into bytes; what is the same for all of a client is made once."""
-
-    def __init__(self, config: Config) -> None:
-        host = "localhost" if config.unix_socket else config.host
-        host = f"[{host}]" if ":" in host else host
-        fixed = {
-            "Host": host if config.unix_socket else f"{host}:{config.port}",
-            "User-Agent": f"consul-lock/{__version__}",
-            "Content-Type": "application/json",
-            **config.headers(),
-        }
-        self.headers = fixed
-        """Sent with every request."""
-        self._fixed = "".join(f"{name}: {value}\r\n" for name, value in fixed.items())
-        if any(ord(c) < 32 for value in fixed.values() for c in value):
-            raise ConfigError(
-                "a token or password has a control character in it", kind="credentials"
-            )
-        self._base = config.base_path
-
-    def encode(self, request: Request) -> bytes:
-        """The request in one piece, always with its length: Consul ignores a body without."""
-        target = self._base + request.path
-        if request.params:
-            target = f"{target}?{urlencode(request.params)}"
-        body = request.body or b""
-        head = (
-            f"{request.method} {target} HTTP/1.1\r\n{self._fixed}"
-            f"Content-Length: {len(body)}\r\n\r\n"
-        )
-        return head.encode("latin-1") + body
-
-
-def blame_plain_http(config: Config, body: bytes) -> None:
-    """Raise `ConfigError` if an answer says that we speak plain HTTP to a TLS port."""
-    if b"HTTP request to an HTTPS server" in body:
-        problem, hint = f"{config.origin} speaks TLS", "use https:// or CONSUL_HTTP_SSL=true"
-        raise ConfigError(
-            f"{problem}: {hint}",
-            problem=problem,
-            hint=hint,
-            kind="needs-tls",
-            settings=("address",),
-        )

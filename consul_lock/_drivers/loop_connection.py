@@ -13,8 +13,8 @@ import ssl
 from collections.abc import Callable
 from typing import cast
 
-from consul_lock._drivers.connection import broken, handshake_failed, unreachable
 from consul_lock._drivers.fork import close_after_fork
+from consul_lock._drivers.http import broken, handshake_failed, unreachable
 from consul_lock._drivers.http_reader import Answer, ClosedBeforeAnswer, Reader
 from consul_lock._drivers.resolver import Address
 from consul_lock.config import Config

@@ -11,17 +11,11 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from consul_lock._drivers.clock import clock
-from consul_lock._drivers.connection import (
-    CutOff,
-    Encoder,
-    blame_plain_http,
-    client_closed,
-    hung_up,
-    silent,
-)
+from consul_lock._drivers.connection import CutOff
+from consul_lock._drivers.connection_pool import GivenUp, Idle
 from consul_lock._drivers.eventlet import refuse_eventlet
+from consul_lock._drivers.http import Encoder, blame_plain_http, client_closed, hung_up, silent
 from consul_lock._drivers.http_reader import Answer, ClosedBeforeAnswer
-from consul_lock._drivers.idle import GivenUp, Idle
 from consul_lock._drivers.loop_connection import LoopConnection, connect
 from consul_lock._drivers.pipeline import Connect, Means, Pipeline, Receive, Send
 from consul_lock._drivers.resolver import Address, Resolver
@@ -186,7 +180,7 @@ class LoopTransport:
         return self._resolver.judge(lookup)
 
     def _refused(self) -> None:
-        """A connection was refused: make room, see `consul_lock._drivers.idle`."""
+        """A connection was refused: make room, see `consul_lock._drivers.connection_pool`."""
         self.idle.refused()
         for connection in list(self._polling):
             connection.abort()

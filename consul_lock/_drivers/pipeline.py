@@ -14,9 +14,9 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Sequence
 from typing import Any, Generic, NamedTuple
 
-from consul_lock._drivers.connection import hung_up, silent
+from consul_lock._drivers.connection_pool import C, Idle
+from consul_lock._drivers.http import hung_up, silent
 from consul_lock._drivers.http_reader import Answer, ClosedBeforeAnswer
-from consul_lock._drivers.idle import C, Idle
 from consul_lock._protocol.flow import Request
 from consul_lock.config import Config
 

@@ -14,18 +14,11 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from consul_lock._drivers.connection import (
-    Connection,
-    CutOff,
-    Encoder,
-    blame_plain_http,
-    client_closed,
-    hung_up,
-    silent,
-)
+from consul_lock._drivers.connection import Connection, CutOff
+from consul_lock._drivers.connection_pool import NO_PLACE, POLLS, REQUESTS, GivenUp, Idle
 from consul_lock._drivers.eventlet import refuse_eventlet
+from consul_lock._drivers.http import Encoder, blame_plain_http, client_closed, hung_up, silent
 from consul_lock._drivers.http_reader import Answer, ClosedBeforeAnswer
-from consul_lock._drivers.idle import NO_PLACE, POLLS, REQUESTS, GivenUp, Idle
 from consul_lock._drivers.pipeline import Connect, Means, Pipeline, Receive, Send
 from consul_lock._drivers.resolver import Address, Resolver
 from consul_lock._drivers.thread_event import Signal
@@ -217,7 +210,7 @@ class Transport:
         return request.parse(Reply(answer.status, answer.headers, answer.body, sent))
 
     def _refused(self) -> None:
-        """A connection was refused: make room, see `consul_lock._drivers.idle`."""
+        """A connection was refused: make room, see `consul_lock._drivers.connection_pool`."""
         self.idle.refused()
         for connection in list(self._polling):
             connection.abort()

@@ -20,9 +20,10 @@ from types import FrameType
 from typing import Any, NamedTuple, TypeVar
 
 from consul_lock._drivers.clock import clock
-from consul_lock._drivers.connection import Connection, client_closed
+from consul_lock._drivers.connection import Connection
+from consul_lock._drivers.connection_pool import SHORT
 from consul_lock._drivers.fork import forget_after_fork
-from consul_lock._drivers.idle import SHORT
+from consul_lock._drivers.http import client_closed
 from consul_lock._drivers.thread_event import Signal
 from consul_lock._drivers.thread_transport import Transport
 from consul_lock._protocol.flow import (

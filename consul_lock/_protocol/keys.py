@@ -20,6 +20,14 @@ READ_WRITE_FLAG = 4377101031871790599
 _SHOWN = 60
 
 
+CRON_FLAG = 6231955483607814123
+"""The flags of a cron record: drawn at random, to be nobody else's."""
+
+
+SUFFIX = "/.cron"
+"""Behind the name of a cron job: the key of its record."""
+
+
 class LockKeys(NamedTuple):
     """Where a lock lives in Consul."""
 
@@ -72,3 +80,13 @@ def checked_prefix(prefix: str) -> str:
     if prefix:
         check(prefix.removesuffix("/"))
     return prefix
+
+
+def slot_key(name: str, number: int) -> str:
+    """The key that a session locks to have this slot of a semaphore, and no other."""
+    return f"{name}/.slot/{number}"
+
+
+def entry_key(base: str, session: str) -> str:
+    """The key of a waiter's entry."""
+    return f"{base}/{session}"

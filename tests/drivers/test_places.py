@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from consul_lock import Client, Lock, Unavailable, aio
-from consul_lock._drivers.idle import REQUESTS
+from consul_lock._drivers.connection_pool import REQUESTS
 from consul_lock.testing import ServedWorld
 
 

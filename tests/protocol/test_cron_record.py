@@ -13,7 +13,6 @@ from consul_lock._protocol.consul.models import Pair
 from consul_lock._protocol.cron import codec as cron_json
 from consul_lock._protocol.cron import slot as slots
 from consul_lock._protocol.cron.record import (
-    CRON_FLAG,
     CronChange,
     CronPast,
     CronPause,
@@ -21,6 +20,7 @@ from consul_lock._protocol.cron.record import (
     CronState,
 )
 from consul_lock._protocol.cron.slot import Slot
+from consul_lock._protocol.keys import CRON_FLAG
 from consul_lock.errors import Conflict
 
 NAME = "jobs/nightly"

@@ -167,7 +167,7 @@ def test_whoever_waited_for_an_earlier_run_begins_no_slot_whose_time_is_over() -
 MUTANTS = (
     Mutant(
         "whoever has waited begins a slot that is over",
-        "cron.firing:Firing.followed",
+        "cron.claim:Firing.followed",
         "!= self.slot",
         "is None",
     ),
@@ -191,7 +191,7 @@ MUTANTS = (
     ),
     Mutant(
         "an attempt that is under way is taken for a crashed one",
-        "cron.entry:Entry.enter",
+        "cron.run_lock:Entry.enter",
         "if seen.lock is None or not seen.lock.session:",
         "if retry:\n            self.undo = tuple\n            return None\n        if True:",
     ),
@@ -215,19 +215,19 @@ MUTANTS = (
     ),
     Mutant(
         "who stands by takes one who only looked, and died, for a run that has ended",
-        "cron.entry:Entry._until_it_is_free",
+        "cron.run_lock:Entry._until_it_is_free",
         "self._stood_by = _under_way(seen)",
         "self._stood_by = True",
     ),
     Mutant(
         "a run lock that was had for nothing is kept",
-        "cron.entry:Entry.let_go",
+        "cron.run_lock:Entry.let_go",
         "yield from quietly(self.lock.release(self.owner))",
         "yield from ()",
     ),
     Mutant(
         "nobody stands by",
-        "cron.entry:Entry.standby",
+        "cron.run_lock:Entry.standby",
         "+ self.plan.standby",
         "",
     ),

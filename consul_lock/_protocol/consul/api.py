@@ -17,7 +17,6 @@ from consul import base
 from consul_lock._protocol.consul import models as records
 from consul_lock._protocol.consul import replies as answer
 from consul_lock._protocol.consul.contact import Contact
-from consul_lock._protocol.consul.floor import Floor
 from consul_lock._protocol.consul.models import (
     SERVICE,
     SERVICE_RULE,
@@ -28,6 +27,7 @@ from consul_lock._protocol.consul.models import (
     duration,
     key_rule,
 )
+from consul_lock._protocol.consul.poll_rate import Floor
 from consul_lock._protocol.consul.replies import Outcome
 from consul_lock._protocol.flow import Flow, Reply, Request, Sleep
 

@@ -12,7 +12,6 @@ from consul_lock._protocol.client.retry import patiently
 from consul_lock._protocol.cron import slot as slots
 from consul_lock._protocol.cron import store as cron_change
 from consul_lock._protocol.cron.record import (
-    SUFFIX,
     CronChange,
     CronPause,
     CronProblem,
@@ -21,7 +20,7 @@ from consul_lock._protocol.cron.record import (
 )
 from consul_lock._protocol.cron.slot import Slot
 from consul_lock._protocol.flow import Flow, Job, Wall
-from consul_lock._protocol.keys import checked_prefix
+from consul_lock._protocol.keys import SUFFIX, checked_prefix
 from consul_lock.errors import ConfigError
 from consul_lock.limits import CRON_TEXT_MAX, PAUSE_MAX
 

@@ -10,7 +10,6 @@ from consul_lock._protocol.consul.models import Pair
 from consul_lock._protocol.cron import slot as slots
 from consul_lock._protocol.cron.record import (
     ADVICE,
-    CRON_FLAG,
     CronChange,
     CronPast,
     CronPause,
@@ -18,6 +17,7 @@ from consul_lock._protocol.cron.record import (
     CronState,
 )
 from consul_lock._protocol.cron.slot import Slot
+from consul_lock._protocol.keys import CRON_FLAG
 from consul_lock.errors import Conflict, ConsulLockError
 
 VERSION = 1

@@ -5,14 +5,9 @@ from __future__ import annotations
 import enum
 from typing import NamedTuple
 
-from consul_lock._protocol.cron.record import (
-    CRON_FLAG,
-    UNDER_WAY,
-    CronPast,
-    CronRecord,
-    CronState,
-)
+from consul_lock._protocol.cron.record import UNDER_WAY, CronPast, CronRecord, CronState
 from consul_lock._protocol.cron.slot import Rhythm, Slot
+from consul_lock._protocol.keys import CRON_FLAG
 from consul_lock.errors import ClockSkew, Conflict
 
 

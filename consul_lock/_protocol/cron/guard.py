@@ -14,10 +14,11 @@ from consul_lock._protocol.client.client import ClientCore
 from consul_lock._protocol.cron import store as cron_change
 from consul_lock._protocol.cron.claim import Claim
 from consul_lock._protocol.cron.decision import CronPlan
-from consul_lock._protocol.cron.record import SUFFIX, CronRecord, CronState
+from consul_lock._protocol.cron.record import CronRecord, CronState
 from consul_lock._protocol.cron.run import CronRun, is_exit_code
 from consul_lock._protocol.cron.run_lock import RunLock
 from consul_lock._protocol.flow import Flow, Job, Now, Wall
+from consul_lock._protocol.keys import SUFFIX
 from consul_lock.errors import ConfigError, ConsulLockError
 
 # Seconds for recording the end of a run: it is over, and whoever waits for us waits for nothing.

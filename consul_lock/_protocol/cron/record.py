@@ -10,10 +10,7 @@ import enum
 from dataclasses import dataclass
 from typing import NamedTuple
 
-CRON_FLAG = 6231955483607814123
-"""The flags of a cron record: drawn at random, to be nobody else's."""
-
-SUFFIX = "/.cron"
+from consul_lock._protocol.keys import SUFFIX
 
 
 class CronState(enum.Enum):

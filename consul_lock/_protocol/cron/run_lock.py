@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from consul_lock._protocol.client.client import ClientCore
+from consul_lock._protocol.client.retry import QUICKER
 from consul_lock._protocol.consul.error_budget import Patience
 from consul_lock._protocol.consul.models import Pair, encode
 from consul_lock._protocol.consul.operations import check_session, lock_operation
+from consul_lock._protocol.consul.replies import Outcome
+from consul_lock._protocol.cron.decision import CronOutcome, CronPlan
+from consul_lock._protocol.cron.record import UNDER_WAY
 from consul_lock._protocol.cron.slot import Slot
-from consul_lock._protocol.flow import Flow
+from consul_lock._protocol.cron.store import Sight
+from consul_lock._protocol.flow import Flow, Now, Sleep
 from consul_lock._protocol.hold.hold import Attempt, Grant
 from consul_lock._protocol.holder import About, parse
 from consul_lock._protocol.keys import LockKeys
@@ -17,6 +23,9 @@ from consul_lock._protocol.lock.base import LockAttempt
 from consul_lock._protocol.lock.lock import LockCore
 from consul_lock._protocol.primitive.acquire import persist
 from consul_lock._protocol.primitive.primitive import Settings
+from consul_lock._protocol.primitive.release import quietly
+from consul_lock._protocol.session import timing as rules
+from consul_lock.errors import Unavailable
 
 LOOKING = "cron: looking"
 """The value of whoever has the lock only to look at the record."""
@@ -24,6 +33,16 @@ LOOKING = "cron: looking"
 
 OPERATIONS = 2
 """How many operations of a claim are about the lock: the first ones."""
+
+
+# Seconds to wait for one who holds the run lock only to look at the record, which takes
+# milliseconds: after so many it is stuck.
+_LOOKER_MOST = 5.0
+
+
+# Seconds between tries while Consul imposes the lock-delay, whose end nothing announces, and how
+# long after its length it must be over.
+_DELAY_RETRY, _DELAY_MORE = (0.25, 1.0), 5.0
 
 
 class RunLock(LockCore):
@@ -59,3 +78,147 @@ class RunLock(LockCore):
 def looks(pair: Pair) -> bool:
     """Whether the holder only looks at the record.  Of all others, something is under way."""
     return parse(pair.session, pair.value).value == LOOKING
+
+
+class Entry:
+    """The way of one call to the run lock, if there is one.
+
+    To hold it proves that no earlier run is alive.  All who come at the same time get it for a
+    look, so only a holder that says that a run is under way is one to give way to.
+    """
+
+    def __init__(self, plan: CronPlan, lock: RunLock | None, owner: Any) -> None:
+        self.plan = plan
+        self.lock = lock
+        self.undo: Callable[[], Flow[None]] | None = None
+        """How to undo the acquire of the run lock; None: it is not ours, nor may it become so."""
+        self.exhausted = False
+        """Consul failed us for as long as we are willing to try."""
+        self.wait = 0.0
+        """Seconds that a look may wait for news."""
+        self.overlapped = False
+        """An earlier run was seen to be under way."""
+        self._stood_by = False
+        """The record said that it is under way: so whether it crashes is worth to be seen."""
+        self.begun = 0.0
+        """Since when we try (driver's clock)."""
+        self.owner = owner
+        self._looker: tuple[str, float] = ("", 0.0)
+        """Who holds the run lock only to look, and since when."""
+        self._delayed: float | None = None
+        """Since when the run lock is free and cannot be had."""
+
+    def holds(self) -> Flow[bool]:
+        """Whether the run lock is ours, if there is one."""
+        if self.lock is None:
+            return True
+        if self.undo is None:
+            return False
+        now = yield Now()
+        if self.lock.hold is not None and self.lock.hold.counts(now):
+            return True
+        yield from self.let_go()
+        return False
+
+    def enter(self, seen: Sight, retry: bool) -> Flow[CronOutcome | None]:
+        """Take the run lock.  None: it is ours, or it is worth to look again; else what came."""
+        ended = self._stood_by and not retry and not _under_way(seen)
+        if ended and self.plan.overlap == "skip":
+            return CronOutcome.OVERLAP  # it has not crashed, but ended in order
+        if seen.lock is None or not seen.lock.session:
+            if (yield from self._acquire()):
+                self._delayed = None
+                return None
+            left = yield from self._until_delay_is_over(retry)
+        else:
+            self._delayed = None
+            self.wait = left = yield from self._until_it_is_free(seen, seen.lock, retry)
+        if left > 0:
+            return None
+        return CronOutcome.TAKEN if retry else CronOutcome.OVERLAP
+
+    def _acquire(self) -> Flow[bool]:
+        assert self.lock is not None
+        job = self.lock.acquire(False, None, self.owner)
+        self.undo = job.undo
+        try:
+            got: bool = yield from job.flow
+        except Unavailable as error:
+            failed: Unavailable | None = error
+        else:
+            failed = None
+        if failed is not None:
+            self.exhausted = True
+            raise failed
+        if not got:
+            self.undo = None
+        return got
+
+    def _until_delay_is_over(self, retry: bool) -> Flow[float]:
+        """Pause, as it is in lock-delay, or somebody was quicker.  Returns the seconds left."""
+        assert self.lock is not None
+        now = yield Now()
+        if self._delayed is None:
+            self._delayed = now
+            yield Sleep(*QUICKER)
+            return 1.0
+        left = yield from self.standby()
+        if not retry:
+            over = self._delayed + rules.span(self.lock.terms) + _DELAY_MORE
+            left = max(left, over - now)
+        if left > 0:
+            yield Sleep(*_DELAY_RETRY)
+        return float(left)
+
+    def _until_it_is_free(self, seen: Sight, pair: Pair, retry: bool) -> Flow[float]:
+        """Seconds to wait for whoever holds it."""
+        now = yield Now()
+        if looks(pair):
+            if self._looker[0] != pair.session:
+                self._looker = pair.session, now
+            if (left := self._looker[1] + _LOOKER_MOST - now) > 0:
+                return float(left)
+        standby = yield from self.standby()
+        if retry:
+            return float(standby)
+        self.overlapped = True
+        self._stood_by = _under_way(seen)
+        if self.plan.overlap != "wait":
+            return float(standby)
+        if self.plan.wait is None:
+            return _DELAY_MORE  # for ever, in steps
+        return float(max(standby, self.begun + self.plan.wait - now))
+
+    def standby(self) -> Flow[float]:
+        """Seconds that we still stand by; not above 0: we do not."""
+        now = yield Now()
+        return float(self.begun + self.plan.standby - now)
+
+    def confirm(self) -> Flow[None]:
+        """Raise `LockLost` if the run lock was lost since the claim: we were stopped for so long
+        that a further attempt may be at work."""
+        hold = self.lock.hold if self.lock else None
+        now = yield Now()
+        if self.lock is not None and hold is not None and not hold.counts(now):
+            raise self.lock.lost_error(hold)
+
+    def let_go(self) -> Flow[None]:
+        """Give the run lock back, if it is ours; errors change nothing any more."""
+        if self.lock is not None and self.undo is not None:
+            yield from quietly(self.lock.release(self.owner))
+            self.undo = None
+
+    def disproved(self, outcome: Outcome) -> Flow[None]:
+        """A write was refused: was that because the lock is not ours any more?
+
+        Consul names the lock-delay before it looks whether the lock was ours.
+        """
+        hold = self.lock.hold if self.lock else None
+        if self.lock is not None and hold is not None and outcome.refusals(0, OPERATIONS):
+            reason = yield from self.lock.examine(hold, None, None)
+            if reason is not None:
+                yield from self.lock.client.lose(hold, reason)
+
+
+def _under_way(seen: Sight) -> bool:
+    return seen.record is not None and seen.record.state in UNDER_WAY

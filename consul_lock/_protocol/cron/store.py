@@ -11,14 +11,9 @@ from consul_lock._protocol.client.retry import QUICKER, TRIES_MOST
 from consul_lock._protocol.consul.error_budget import Patience
 from consul_lock._protocol.consul.models import Pair, encode, key_rule
 from consul_lock._protocol.cron import codec as cron_json
-from consul_lock._protocol.cron.record import (
-    CRON_FLAG,
-    SUFFIX,
-    UNDER_WAY,
-    CronProblem,
-    CronRecord,
-)
+from consul_lock._protocol.cron.record import UNDER_WAY, CronProblem, CronRecord
 from consul_lock._protocol.flow import Flow, Now, Sleep
+from consul_lock._protocol.keys import CRON_FLAG, SUFFIX
 from consul_lock.errors import Conflict, Unavailable
 
 # Seconds of one blocking read, and the pause after one that came back at once.

@@ -358,7 +358,13 @@ def may_wait(attempt: Attempt) -> Flow[bool]:
 
 
 class Claim(NamedTuple):
-    """So much of one resource."""
+    """So much of one resource: what an acquire asks for, as a weight.
+
+    Everything is a semaphore of some limit.  A lock weighs 1 of 1, a slot of a semaphore 1 of its
+    limit, a reader 1 of `ALL`, a writer all of it.  The one rule, for the queue inside the process
+    as well as for the documents in Consul: the weights of those before and the own one together
+    may not exceed the limit.
+    """
 
     resource: str
     weight: int = 1

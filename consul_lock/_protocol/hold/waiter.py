@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 from consul_lock._protocol.consul.models import Pair, is_session
 from consul_lock._protocol.holder import VALUE_MOST, read_object
-from consul_lock._protocol.keys import LOCK_FLAG
+from consul_lock._protocol.keys import LOCK_FLAG, entry_key
 
 DEAD_MAX = 24
 """Entries of dead waiters that one transaction deletes, beside what it is for."""
@@ -67,11 +67,6 @@ class Line(NamedTuple):
             if entry.session == session:
                 return self.entries[:place]
         raise KeyError(session)
-
-
-def entry_key(base: str, session: str) -> str:
-    """The key of a waiter's entry."""
-    return f"{base}/{session}"
 
 
 def read(base: str, pairs: Iterable[Pair]) -> Line:

@@ -17,6 +17,7 @@ from consul_lock._protocol.consul.replies import Outcome
 from consul_lock._protocol.flow import Flow, Request, Sleep, Wall
 from consul_lock._protocol.hold import waiter as lines
 from consul_lock._protocol.hold.hold import Grant, may_wait
+from consul_lock._protocol.keys import entry_key
 from consul_lock._protocol.lock.base import LockAttempt, LockBase, complain
 from consul_lock._protocol.lock.decision import Verdict, foreign, judge
 from consul_lock._protocol.lock.queue import accept, give_up, join, look, overdue, wait_for_turn
@@ -101,11 +102,10 @@ def _taking(lock: LockBase, attempt: LockAttempt, session: Session, since: float
     value = encode(attempt.about.value(since))
     operations.append(lock_operation(lock.key, session.id, value))
     if attempt.joined:
-        operations.append({"Verb": "delete", "Key": lines.entry_key(lock.base, session.id)})
+        operations.append({"Verb": "delete", "Key": entry_key(lock.base, session.id)})
         # Who was before us and did not take it is gone, or will ask for a place at the end.
         before = (
-            lines.Remnant(lines.entry_key(lock.base, e.session), e.modify_index)
-            for e in attempt.before
+            lines.Remnant(entry_key(lock.base, e.session), e.modify_index) for e in attempt.before
         )
         operations += lines.bury([*before, *attempt.dead])
     return lock.client.wire.transaction(operations, f"locking {lock.key!r}", lock.rule)

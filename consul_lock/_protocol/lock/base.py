@@ -11,9 +11,9 @@ from consul_lock._protocol.flow import Flow, Request, Warn
 from consul_lock._protocol.hold import waiter as lines
 from consul_lock._protocol.hold.hold import Attempt, Claim, Hold
 from consul_lock._protocol.hold.state import State
-from consul_lock._protocol.hold.waiter import Entry, Remnant, entry_key
+from consul_lock._protocol.hold.waiter import Entry, Remnant
 from consul_lock._protocol.holder import About, Holder, parse
-from consul_lock._protocol.keys import LOCK_FLAG, LockKeys
+from consul_lock._protocol.keys import LOCK_FLAG, LockKeys, entry_key
 from consul_lock._protocol.lock.decision import as_refused, written_over
 from consul_lock._protocol.primitive.lockable import Lockable
 from consul_lock._protocol.primitive.primitive import Settings

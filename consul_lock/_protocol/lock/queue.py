@@ -22,7 +22,7 @@ from consul_lock._protocol.hold.confirmation import (
 from consul_lock._protocol.hold.hold import Grant
 from consul_lock._protocol.hold.waiter import inherited
 from consul_lock._protocol.holder import parse
-from consul_lock._protocol.keys import LOCK_FLAG
+from consul_lock._protocol.keys import LOCK_FLAG, entry_key
 from consul_lock._protocol.lock.base import LockAttempt, LockBase
 from consul_lock._protocol.lock.decision import Verdict, judge
 from consul_lock._protocol.session.session import Session
@@ -230,14 +230,14 @@ def _watch_ahead(lock: LockBase, attempt: LockAttempt, ahead: lines.Entry) -> Fl
     session = attempt.session
     assert session is not None
     wait = yield from _poll_time(attempt, _FAR_POLL)
-    key = lines.entry_key(lock.base, ahead.session)
+    key = entry_key(lock.base, ahead.session)
     found = yield from lock.client.wire.get(key, ahead.modify_index, wait)
     seen = found.pair
     # The entry of one who died stays, without its session.
     if seen is not None and seen.session and seen.create_index == ahead.create_index:
         # Written anew by its waiter, perhaps: with the old index we would never block again.
         attempt.ahead = ahead._replace(modify_index=seen.modify_index)
-        own = yield from lock.client.wire.get(lines.entry_key(lock.base, session.id))
+        own = yield from lock.client.wire.get(entry_key(lock.base, session.id))
         if own.pair is None:
             attempt.forget_place()
         yield from look(lock, attempt, certain=True)

@@ -18,6 +18,7 @@ from consul_lock._protocol.hold import waiter as lines
 from consul_lock._protocol.hold.hold import Attempt, Grant, Hold
 from consul_lock._protocol.hold.state import Event
 from consul_lock._protocol.hold.waiter import Entry, Line, inherit
+from consul_lock._protocol.keys import entry_key
 from consul_lock._protocol.lock.base import LockAttempt, LockBase
 from consul_lock._protocol.lock.queue import is_ours, leave, look
 from consul_lock._protocol.session.session import Session
@@ -143,7 +144,7 @@ def _hand_over(lock: LockBase, hold: Hold, line: Line, fresh: bool) -> Flow[Outc
 def _hand_over_operations(
     lock: LockBase, hold: Hold, heir: Entry, value: str
 ) -> list[dict[str, Any]]:
-    entry = lines.entry_key(lock.base, heir.session)
+    entry = entry_key(lock.base, heir.session)
     return [
         unlock_operation(hold.key, hold.session.id),
         # By its index, as a waiter that gave up and came back has another entry with the same

@@ -14,9 +14,9 @@ from consul_lock._protocol.consul import models as records
 from consul_lock._protocol.consul.models import Terms, key_rule
 from consul_lock._protocol.flow import Flow, Job, Wall
 from consul_lock._protocol.keys import LOCK_FLAG
-from consul_lock._protocol.survey import note
+from consul_lock._protocol.survey import break_note as note
 from consul_lock._protocol.survey import sessions as health
-from consul_lock._protocol.survey.note import Break
+from consul_lock._protocol.survey.break_note import Break
 from consul_lock.errors import ConfigError, PermissionDenied, Refused
 from consul_lock.limits import REASON_MAX
 

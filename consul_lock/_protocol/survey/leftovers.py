@@ -30,7 +30,7 @@ from consul_lock._protocol.consul.replies import Outcome
 from consul_lock._protocol.flow import Flow, Job
 from consul_lock._protocol.hold import waiter as lines
 from consul_lock._protocol.holder import Holder, parse
-from consul_lock._protocol.keys import LOCK_FLAG
+from consul_lock._protocol.keys import LOCK_FLAG, slot_key
 from consul_lock._protocol.survey import status as statuses
 from consul_lock._protocol.weighted import snapshot as places
 from consul_lock._protocol.weighted.document import Kind
@@ -123,7 +123,7 @@ def _of_document(key: str, name: str, pairs: Sequence[Pair]) -> list[Leftover]:
         where, index = kind.contender_key(name, session), left.modify_index if left else 0
         seen.append(Leftover(name, where, what, place.holder(session), index))
     for number, index in sorted(place.left_slots.items()):
-        seen.append(Leftover(name, places.slot_key(name, number), "slot", None, index))
+        seen.append(Leftover(name, slot_key(name, number), "slot", None, index))
     index = place.document.modify_index
     if index and not (holders.keys() - place.vanished()) and not place.contenders:
         seen.append(Leftover(name, kind.document_key(name), "document", None, index))

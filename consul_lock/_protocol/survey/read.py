@@ -10,7 +10,7 @@ from consul_lock._protocol.cron import store as cron_change
 from consul_lock._protocol.cron.record import CronProblem, CronRecord
 from consul_lock._protocol.flow import Flow
 from consul_lock._protocol.keys import SEMAPHORE_FLAG
-from consul_lock._protocol.survey import note
+from consul_lock._protocol.survey import break_note as note
 from consul_lock._protocol.survey import status as statuses
 from consul_lock._protocol.survey.status import Status
 

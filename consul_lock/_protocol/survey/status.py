@@ -12,12 +12,11 @@ from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 from consul_lock._protocol.consul.models import Pair, is_session
-from consul_lock._protocol.cron.record import CRON_FLAG, SUFFIX
 from consul_lock._protocol.hold import waiter as lines
 from consul_lock._protocol.holder import Holder, parse
-from consul_lock._protocol.keys import LOCK_FLAG, READ_WRITE_FLAG, SEMAPHORE_FLAG
-from consul_lock._protocol.survey import note
-from consul_lock._protocol.survey.note import Break
+from consul_lock._protocol.keys import CRON_FLAG, LOCK_FLAG, READ_WRITE_FLAG, SEMAPHORE_FLAG, SUFFIX
+from consul_lock._protocol.survey import break_note as note
+from consul_lock._protocol.survey.break_note import Break
 from consul_lock._protocol.weighted import snapshot as places
 from consul_lock._protocol.weighted.document import ALL, READ_WRITE, SEMAPHORE, Kind
 from consul_lock._protocol.weighted.snapshot import Place

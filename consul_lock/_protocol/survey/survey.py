@@ -11,11 +11,11 @@ from consul_lock._protocol.client.retry import patiently
 from consul_lock._protocol.consul.models import key_rule
 from consul_lock._protocol.flow import Flow, Job
 from consul_lock._protocol.keys import checked_name, checked_prefix
-from consul_lock._protocol.survey import note
+from consul_lock._protocol.survey import break_note as note
 from consul_lock._protocol.survey import sessions as health
+from consul_lock._protocol.survey.break_note import Break
 from consul_lock._protocol.survey.breaks import Breaking
 from consul_lock._protocol.survey.leftovers import Cleaned, Cleaning, Leftover, leftovers
-from consul_lock._protocol.survey.note import Break
 from consul_lock._protocol.survey.read import Overview, below, one, overview
 from consul_lock._protocol.survey.sessions import SessionStatus
 from consul_lock._protocol.survey.status import Status

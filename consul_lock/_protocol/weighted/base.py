@@ -18,12 +18,13 @@ from consul_lock._protocol.consul.replies import TRANSACTION_MOST
 from consul_lock._protocol.flow import Flow
 from consul_lock._protocol.hold.hold import Hold
 from consul_lock._protocol.holder import Holder, parse
+from consul_lock._protocol.keys import slot_key
 from consul_lock._protocol.primitive.lockable import Lockable
 from consul_lock._protocol.primitive.primitive import Settings
 from consul_lock._protocol.weighted.attempt import Bid
 from consul_lock._protocol.weighted.document import decode
 from consul_lock._protocol.weighted.layout import Spot
-from consul_lock._protocol.weighted.snapshot import Place, slot_key, understood
+from consul_lock._protocol.weighted.snapshot import Place, understood
 from consul_lock.errors import Conflict, ConsulLockError, LossReason
 
 

@@ -13,6 +13,7 @@ from consul_lock._protocol.client.retry import QUICKER, TRIES_MOST, too_busy, un
 from consul_lock._protocol.consul.operations import check_session
 from consul_lock._protocol.flow import Flow, Sleep, Wall
 from consul_lock._protocol.hold.hold import Grant, Hold
+from consul_lock._protocol.keys import slot_key
 from consul_lock._protocol.primitive.release import end_all
 from consul_lock._protocol.session.session import Session
 from consul_lock._protocol.weighted import snapshot as places
@@ -129,7 +130,7 @@ def _withdrawn(spot: Spot, place: Place, session: str) -> list[dict[str, Any]]:
     if not place.holds(session):
         return [forget(key, mine.modify_index)]
     numbers = [number for number, holder in place.slots.items() if holder == session]
-    keys = [key, *(places.slot_key(spot.name, number) for number in sorted(numbers))]
+    keys = [key, *(slot_key(spot.name, number) for number in sorted(numbers))]
     return [
         operation
         for key in keys
@@ -172,7 +173,7 @@ def litter(
         others = {c.session for c in place.contenders} | place.document.holders.keys()
         if others <= leaving and place.document.modify_index:
             operations += [
-                forget(places.slot_key(spot.name, number), index)
+                forget(slot_key(spot.name, number), index)
                 for number, index in sorted(place.left_slots.items())
             ]
     return operations[: max(0, room)]

@@ -16,10 +16,11 @@ from consul_lock._protocol.client.retry import until_let_go
 from consul_lock._protocol.flow import Flow, Now, Sleep, Wait, Wall
 from consul_lock._protocol.hold.hold import Hold
 from consul_lock._protocol.hold.state import State
+from consul_lock._protocol.keys import slot_key
 from consul_lock._protocol.weighted.attempt import Bid
 from consul_lock._protocol.weighted.base import WeightedBase, read
 from consul_lock._protocol.weighted.document import SEMAPHORE
-from consul_lock._protocol.weighted.snapshot import Place, slot_key, understood
+from consul_lock._protocol.weighted.snapshot import Place, understood
 from consul_lock.errors import ConfigError, Conflict, NotHeld
 from consul_lock.limits import LOCK_DELAY_MAX
 

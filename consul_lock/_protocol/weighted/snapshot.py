@@ -69,11 +69,6 @@ class Place(NamedTuple):
         return before[-1] if before else None
 
 
-def slot_key(name: str, number: int) -> str:
-    """The key that a session locks to have this slot of a semaphore, and no other."""
-    return f"{name}/.slot/{number}"
-
-
 def read(
     kind: Kind,
     name: str,
