@@ -279,6 +279,7 @@ def test_what_stands_between_markers_or_before_one_is_dropped() -> None:
                 asyncio.run()
 
             # -- both
+
             def h(self) -> None: ...
 
             # -- asyncio only
@@ -359,17 +360,20 @@ def test_words_of_docstrings_are_exchanged_across_lines_and_the_paragraph_is_fil
 
 
 def test_a_filled_paragraph_is_as_wide_as_the_project_and_keeps_code_together() -> None:
-    """100 characters, and no line break inside double backquotes."""
-    words = "one two three four five six seven eight nine ten eleven twelve thirteen fourteen a bc"
-    made = converted(f'''
+    """100 characters, no line break inside double backquotes, and two spaces after a sentence."""
+    begin = "w" * 60
+    rest = "and more of it until the line is as full as can be, no later.  It ends:"
+    assert converted(f'''
         class A:
-            """For several tasks: {words} ``async with lock(timeout=5)`` and more {words}."""
-    ''')
-    lines = made.splitlines()
-    assert max(map(len, lines)) <= unasync.WIDTH
-    assert made.count("``with lock(timeout=5)``") == 1
-    assert len(lines) == 4
-    assert lines[-1].endswith('bc."""')
+            """For several tasks: {begin} ``async with lock(timeout=5)`` {rest}
+            here.
+            There."""
+    ''') == (
+        "class A:\n"
+        f'    """For several threads: {begin}\n'
+        f"    ``with lock(timeout=5)`` {rest}\n"
+        '    here.  There."""\n'
+    )
 
 
 def test_words_of_comments_and_messages_are_exchanged() -> None:
