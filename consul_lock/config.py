@@ -140,10 +140,14 @@ class Config:
         """The settings of a ``consul.Consul`` of python-consul2; the environment is not read.
 
         Its ``timeout``, if it has one, becomes both time-outs, or the first and the second of a
-        pair as `requests` takes them.  Raises ConfigError for values that cannot work.
+        pair as `requests` takes them.  Raises ConfigError for values that cannot work, and for a
+        client of py-consul.
         """
         from pathlib import Path  # Start-up time again: most programs never come here.
 
+        from consul_lock._protocol.consul.python_consul2 import refuse_others
+
+        refuse_others(consul)
         http = consul.http
         timeouts: dict[str, Any] = _timeouts(http.timeout)
         trust = http.verify if isinstance(http.verify, (str, os.PathLike)) else None

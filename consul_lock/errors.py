@@ -89,6 +89,7 @@ ConfigErrorKind: TypeAlias = Literal[
     "schedule",
     "timezone",
     "no-cronsim",
+    "no-python-consul2",
     "clock",
 ]
 RefusedKind: TypeAlias = Literal[

@@ -27,8 +27,12 @@ _PUBLIC = {
     "consul_lock", "consul_lock.aio", "consul_lock.errors", "consul_lock.limits",
     "consul_lock.names", "consul_lock.testing",
 }  # fmt: skip
-# The words for true and false are one table; it is no part of the API.
-_SHARED = {"consul_lock._config.environment.BOOLEANS"}
+# Nor part of the API: the words for true and false are one table, and `doctor` names the place of
+# python-consul2.
+_SHARED = {
+    "consul_lock._config.environment.BOOLEANS",
+    "consul_lock._protocol.consul.python_consul2.base",
+}
 
 # From the lowest level up.  A module imports only from its own level and from lower ones.
 _LEVELS = [
@@ -134,10 +138,21 @@ def test_a_flow_knows_only_flows_and_errors() -> None:
     assert not _offenders(_FLOWS, lambda path: _ours(path) - allowed)
 
 
-def test_only_one_module_imports_python_consul2() -> None:
-    """So that another way of building requests is a change to one file."""
+def test_python_consul2_is_known_in_one_place() -> None:
+    """So that another way of building requests is a change to few files."""
+    loader = "consul_lock._protocol.consul.python_consul2"
     users = [path for path in [*_LIBRARY, *_COMMAND] if "consul" in _roots(path)]
-    assert [_shown(path) for path in users] == ["consul_lock/_protocol/consul/api.py"]
+    assert [_module(path) for path in users] == [loader]  # for type checkers only
+    users = [
+        path
+        for path in [*_LIBRARY, *_COMMAND]
+        if any(name == loader or name.startswith(f"{loader}.") for name in _imports(path))
+    ]
+    assert {_module(path) for path in users} == {
+        "consul_lock._protocol.consul.api",
+        "consul_lock.config",  # refuses a client of py-consul
+        "consul_lock_cli.doctor.host",  # says where it is
+    }
 
 
 def test_arrows_in_the_library_point_down() -> None:

@@ -134,3 +134,13 @@ _PROGRAMS = {
     "threads": 'from consul_lock import Client, Lock; Lock("x", client=Client())',
     "asyncio": 'from consul_lock.aio import Client, Lock; Lock("x", client=Client())',
 }
+
+
+@pytest.mark.parametrize("program", _PROGRAMS.values(), ids=[*_PROGRAMS])
+def test_a_lock_loads_no_transport_of_python_consul2(program: str) -> None:
+    """Nor the package itself; asyncio with threads, or aiohttp with asyncio, as little."""
+    found = {name.partition(".")[0] for name in _loaded(program)}
+    assert "consul_lock" in found
+    assert not found & {"consul", "requests", "urllib3", "charset_normalizer", "idna", "certifi"}
+    assert "aiohttp" not in found
+    assert ("asyncio" in found) == ("aio" in program)

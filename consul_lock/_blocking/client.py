@@ -80,7 +80,10 @@ class Client:
 
     @classmethod
     def from_consul(cls, consul: Any) -> Self:
-        """A client with the settings of a python-consul2 ``consul.Consul``."""
+        """A client with the settings of a python-consul2 ``consul.Consul``.
+
+        Raises `ConfigError` for one of py-consul, and for settings that cannot work.
+        """
         if not is_python_consul(consul):
             raise TypeError(f"{consul!r} is no consul.Consul of python-consul2")
         client = cls.__new__(cls)
@@ -89,16 +92,17 @@ class Client:
 
     def _set_up(self, config: Config) -> None:
         self.config = config
-        self._driver = make_driver(config)
-        self._core = ClientCore(
-            self._driver,
+        driver = make_driver(config)
+        core = ClientCore(
+            driver,
             identity(),
             query=config.query(),
             retry_for=config.retry_for,
             connect_timeout=config.connect_timeout,
             request_timeout=config.request_timeout,
         )
-        core, driver = self._core, self._driver
+        # Now that nothing can fail any more: `__del__` needs both.
+        self._driver, self._core = driver, core
         # Not of this object: it is collected when nobody can use it any more.
         driver.holding = lambda: bool(core.holds)
         driver.on_fork(lambda: core.forked(driver, identity()))

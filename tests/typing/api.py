@@ -45,7 +45,7 @@ def lazy_names() -> None:
     assert_type(consul_lock.errors.ConsulLockError(), ConsulLockError)
     assert_type(consul_lock.config.Config(), Config)
     assert_type(consul_lock.limits.TTL_MAX, float)
-    assert_type(consul_lock.names.NAME_MAX, int)
+    _bytes: int = consul_lock.names.NAME_MAX
     assert_type(consul_lock.__version__, str)
     assert_type(aio.__version__, str)
     _ = consul_lock.Lokc  # type: ignore[attr-defined] # the test: a wrong name is refused

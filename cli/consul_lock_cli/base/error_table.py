@@ -136,6 +136,9 @@ _CASES = [
         "it may want a certificate of ours: --client-cert and --client-key",
     ),
     _Case(
+        "ConfigError", r"(.*python-consul2.*?); (.*)", ExitCode.CONFIG, r"\1", r"\2",
+    ),
+    _Case(
         "ConfigError", r"schedule= needs cronsim: (.*?);", ExitCode.CONFIG,
         "--schedule needs cronsim", r"\1 has it; --every and --slot need nothing more",
     ),

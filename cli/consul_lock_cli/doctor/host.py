@@ -1,10 +1,11 @@
-"""Checks of this host: its clock and its limits."""
+"""Checks of this host: its clock, its limits and its Python packages."""
 
 from __future__ import annotations
 
 import resource
 import time
 from email.utils import parsedate_to_datetime
+from pathlib import Path
 
 from consul_lock_cli.base.clock import synchronised
 from consul_lock_cli.base.durations import show_duration
@@ -26,6 +27,21 @@ def open_files(patient: Patient) -> Finding:
             f"only {soft} open files are allowed", f"ulimit -n {max(_FILES, min(hard, 1024))}"
         )
     return ok(f"{soft} allowed")
+
+
+def packages(patient: Patient) -> Finding:
+    """The package `consul` of this Python is the one that the library needs."""
+    from consul_lock._protocol.consul.python_consul2 import base
+
+    module = Path(base().__file__)
+    # Of what py-consul has there, python-consul2 overwrites the rest.
+    if module.with_name("callback.py").exists():
+        return warn(
+            f"python-consul2 was installed over py-consul in {module.parent}",
+            "what needs py-consul does not work there: give one of the two an environment of its"
+            " own",
+        )
+    return ok(f"python-consul2 in {module.parent}")
 
 
 def clock(patient: Patient) -> Finding:

@@ -1,7 +1,7 @@
 """Consul's endpoints as typed flows: the only module that uses the code of python-consul2.
 
-python-consul2 builds the requests and decodes most answers.  Its transports are not used:
-its endpoint objects are given a client that *returns* the request instead of sending it.
+python-consul2 builds the requests.  Its transports are not used: its endpoint objects are given a
+client that *returns* the request instead of sending it.
 They are made without their `consul.Consul`, whose constructor reads the environment.
 """
 
@@ -12,9 +12,8 @@ from collections.abc import Callable, Sequence
 from typing import Any
 from urllib.parse import quote
 
-from consul import base
-
 from consul_lock._protocol.consul import models as records
+from consul_lock._protocol.consul import python_consul2
 from consul_lock._protocol.consul import replies as answer
 from consul_lock._protocol.consul.contact import Contact
 from consul_lock._protocol.consul.models import (
@@ -32,7 +31,7 @@ from consul_lock._protocol.consul.replies import Outcome
 from consul_lock._protocol.flow import Flow, Reply, Request, Sleep
 
 
-class _Describe(base.HTTPClient):  # type: ignore[misc] # python-consul2 has no types
+class _Describe:
     """A transport that does not transport: it returns the request, with its decoder."""
 
     def __init__(self, query: tuple[tuple[str, str], ...]) -> None:
@@ -81,6 +80,7 @@ class Wire:
 
     def __init__(self, contact: Contact, query: tuple[tuple[str, str], ...] = ()) -> None:
         self._heard = contact.heard
+        base = python_consul2.base()
         endpoints = _Endpoints(query)
         self._kv = base.Consul.KV(endpoints)
         self._session = base.Consul.Session(endpoints)
