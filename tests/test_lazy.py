@@ -65,10 +65,11 @@ def test_a_bare_import_loads_nothing_and_has_its_modules_as_attributes() -> None
 
 
 def test_one_name_does_not_load_the_others() -> None:
-    """A program with a lock pays for no cron jobs, and threads not for asyncio."""
+    """A program with a lock pays for no cron jobs and semaphores, and threads not for asyncio."""
     found = _of_library(_loaded("from consul_lock import Lock"))
     assert not [name for name in found if "cron" in name or "_async" in name]
     assert not {"consul_lock._drivers.asyncio", "consul_lock._blocking.survey"} & found
+    assert "consul_lock._protocol.weighted" not in found
     found = _of_library(_loaded("from consul_lock.aio import Lock"))
     assert not [name for name in found if "cron" in name or "_blocking" in name]
 

@@ -14,7 +14,6 @@ from consul_lock._blocking.session import Session
 from consul_lock._protocol.holder import About
 from consul_lock._protocol.keys import LockKeys, for_key, for_name
 from consul_lock._protocol.lock.lock import LockCore
-from consul_lock._protocol.weighted.tree import TreeCore, path
 from consul_lock.errors import ConfigError, LossReason
 
 
@@ -112,8 +111,13 @@ class Lock(LockLike):
         **options: Any,
     ) -> None:
         self._settings = self._begin(client, session, **options)
-        core = TreeCore if tree else LockCore
-        self._core = core(self._client._core, keys, self._settings)
+        if tree:
+            # A tree lock is made of what semaphores are made of; other locks load none of it.
+            from consul_lock._protocol.weighted.tree import TreeCore
+
+            self._core = TreeCore(self._client._core, keys, self._settings)
+        else:
+            self._core = LockCore(self._client._core, keys, self._settings)
 
 
 def check_options(name: str, options: Mapping[str, Any]) -> None:
@@ -122,6 +126,8 @@ def check_options(name: str, options: Mapping[str, Any]) -> None:
     client, session = rest.pop("client", None), rest.pop("session", None)
     shared = shared_by(client, session)
     if rest.pop("tree", False):
+        from consul_lock._protocol.weighted.tree import path
+
         path(name)
     asked = settings(None if client is None else client._core, shared, **rest)
     About({}, asked.terms, asked.meta, asked.command)
