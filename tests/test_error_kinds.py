@@ -11,7 +11,8 @@ from typing import Any, get_args
 import pytest
 
 from consul_lock import LossReason, errors
-from consul_lock_cli.base.error_table import failure
+from consul_lock._protocol.consul.replies import denied
+from consul_lock_cli.base import error_table
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGE = (ROOT / "docs/errors.md").read_text()
@@ -45,7 +46,36 @@ def test_the_page_has_each_kind_of_each_class_and_its_exit_code(name: str) -> No
     error = CLASSES[name]
     kinds, code = _described(name)
     assert kinds == list(kinds_of(error))
-    assert {int(failure(error("x", kind=kind)).code) for kind in kinds} == {code}
+    assert {int(error_table.failure(error("x", kind=kind)).code) for kind in kinds} == {code}
+
+
+def test_the_command_knows_no_kind_that_there_is_not() -> None:
+    """A row of its table for a word of another class, or an old one, would never be used."""
+    for error, kind in error_table.CASES:
+        if kind is not None:
+            assert issubclass(error, errors.ConsulLockError)
+            assert kind in kinds_of(error)
+
+
+@pytest.mark.parametrize(
+    "rule, access",
+    [
+        ('session_prefix "" { policy = "write" }', "session:write"),
+        ('key_prefix "" { policy = "read" }', 'key:read on ""'),
+        (
+            'key_prefix "a/" { policy = "write" } key_prefix "b/" { policy = "write" }',
+            'key:write on "a/", "b/"',
+        ),
+        ('service "consul-lock" { policy = "write" }', ""),
+    ],
+)
+def test_what_a_rule_grants_in_short(rule: str, access: str) -> None:
+    """As the command says it; a MultiLock needs the rules of all its keys."""
+    error = denied("Permission denied", "locking it", rule)
+    assert (error.rule, error.access, error.action) == (rule, access, "locking it")
+    said = f"{access} (locking it)" if access else error.problem
+    assert error_table.complaint(error) == f"permission denied: {said}"
+    assert error_table.failure(error).hint.startswith(f"the token needs  {rule}  ; ")
 
 
 def test_a_kind_belongs_to_one_class() -> None:

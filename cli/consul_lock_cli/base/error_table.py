@@ -2,9 +2,23 @@
 
 from __future__ import annotations
 
-import re
-from typing import NamedTuple
+from collections.abc import Callable
+from operator import attrgetter
+from typing import Any, NamedTuple
 
+from consul_lock.errors import (
+    ClockSkew,
+    ConfigError,
+    Conflict,
+    ConsulLockError,
+    ErrorKind,
+    LockLost,
+    LockTimeout,
+    PermissionDenied,
+    Refused,
+    Unavailable,
+)
+from consul_lock_cli.base.errors import BadSetting
 from consul_lock_cli.base.exit_codes import ExitCode
 
 
@@ -16,199 +30,210 @@ class Failure(NamedTuple):
 
 
 class _Case(NamedTuple):
-    """A line of the table: what the library says, and what we say instead."""
+    """What the command makes of an error."""
 
-    kind: str
-    """The class of the error."""
-    told: str
-    """What its message looks like; empty: whatever it is."""
     code: ExitCode
-    text: str
-    """What failed, with the groups of ``told``; empty: the message itself."""
-    hint: str
+    hint: str | Callable[[Any], str]
+    text: Callable[[Any], str] = str
+    """What failed."""
 
 
-# Names of classes, as importing them would cost every start the time of the library.
-_LIBRARY = "consul_lock.errors."
+_problem = attrgetter("problem")
+
 _SOURCE = "'consul-lock config' shows where the token comes from"
+_LIMITS = "see the limits of this user: ulimit -a"
 
-_DENIED = r"(.*?): the token may not do this .*?; it needs the rule +("
-_CLOCKS = "'timedatectl' shows whether a clock is right; reset the record when all of them are"
 
-_NEEDED = rf"the token needs  \2  ; {_SOURCE}"
+def _name(error: Any) -> str:
+    """The name of the lock or job whose key an error is about."""
+    return (error.key or "").removesuffix("/.lock").removesuffix("/.cron")
 
-# The library advises programs, which have arguments; we advise people, who have options.  So
-# what it says is cut off where its advice begins.  The first class of an error's own order of
-# inheritance that is found here decides, and of its lines the first that matches.
-_CASES = [
-    _Case(
-        "Unavailable", r"(cannot reach Consul at .*?); is the agent", ExitCode.UNAVAILABLE,
-        r"\1",
-        "is the agent running? --http-addr or CONSUL_HTTP_ADDR says where it is;"
-        " 'consul-lock doctor' checks more",
-    ),
-    _Case(
-        "Unavailable", r"(cannot resolve .*?);", ExitCode.UNAVAILABLE, r"\1",
+
+def _denied(error: PermissionDenied) -> str:
+    access = f"{error.access} ({error.action})" if error.access else error.problem
+    return f"permission denied: {access}"
+
+
+def _needed(error: PermissionDenied) -> str:
+    return f"the token needs  {error.rule}  ; {_SOURCE}" if error.rule else _SOURCE
+
+
+def in_options(error: ConfigError, text: str) -> str:
+    """A text of the error, with options (``--lock-delay 5``) for the arguments of the library
+    (``lock_delay=5``)."""
+    for name in error.settings:
+        text = text.replace(f"{name}=", f"--{name.replace('_', '-')} ")
+    return text
+
+
+_UNREACHED = _Case(
+    ExitCode.UNAVAILABLE,
+    "is the agent running? --http-addr or CONSUL_HTTP_ADDR says where it is;"
+    " 'consul-lock doctor' checks more",
+    _problem,
+)
+_FOREIGN = _Case(
+    ExitCode.DATA, "use another --key; or delete what is there, if nobody needs it", _problem
+)
+_DENIED = _Case(ExitCode.PERMISSION, _needed, _denied)
+
+# By class and kind; None: all other kinds of the class.  The library advises programs, which have
+# arguments; the command advises people, who have options, so it has hints of its own.
+CASES: dict[tuple[type[BaseException], ErrorKind | None], _Case] = {
+    (Unavailable, "refused"): _UNREACHED,
+    (Unavailable, "unreachable"): _UNREACHED,
+    (Unavailable, "dns"): _Case(
+        ExitCode.UNAVAILABLE,
         "is the name spelt right, and in the search domain of this host? --http-addr or"
         " CONSUL_HTTP_ADDR has it",
+        _problem,
     ),
-    _Case(
-        "Unavailable", r"(slot .* was not run: the claim was sent, and Consul never said .*?) \(",
-        ExitCode.UNAVAILABLE, r"\1",
-        "the slot may be lost; --retry-for says how long to try",
+    (Unavailable, "claim-unknown"): _Case(
+        ExitCode.UNAVAILABLE, "the slot may be lost; --retry-for says how long to try", _problem
     ),
-    _Case(
-        "Unavailable", r"(.*leader.*?)(?:; 'consul operator.*)?$", ExitCode.UNAVAILABLE, r"\1",
+    (Unavailable, "no-leader"): _Case(
+        ExitCode.UNAVAILABLE,
         "'consul operator raft list-peers' shows the servers; a longer --retry-for rides out a"
         " longer election",
+        _problem,
     ),
-    _Case(
-        "Unavailable", r"(.* limits the rate of our requests .*?); it is tried",
-        ExitCode.UNAVAILABLE, r"\1",
+    (Unavailable, "rate-limit"): _Case(
+        ExitCode.UNAVAILABLE,
         "fewer clients at this address, or higher limits of the agent, would help",
+        _problem,
     ),
-    _Case(
-        "Unavailable", "", ExitCode.UNAVAILABLE, "",
-        "--http-addr says where Consul is, --retry-for how long to try",
+    (Unavailable, None): _Case(
+        ExitCode.UNAVAILABLE, "--http-addr says where Consul is, --retry-for how long to try"
     ),
-    _Case(
-        "PermissionDenied", r"(.*): the token is unknown .* rule  ", ExitCode.PERMISSION,
-        r'the token is unknown to the cluster ("ACL not found"; \1)',
+    (PermissionDenied, "unknown-token"): _Case(
+        ExitCode.PERMISSION,
         f"it has expired, was deleted, or is of another cluster; {_SOURCE}",
+        lambda e: f'the token is unknown to the cluster ("ACL not found"; {e.action})',
     ),
-    _Case(
-        "PermissionDenied", rf'{_DENIED}(session)_prefix "" {{ policy = "(\w+)" }})',
-        ExitCode.PERMISSION, r"permission denied: \3:\4 (\1)", _NEEDED,
+    (PermissionDenied, "denied"): _DENIED,
+    (PermissionDenied, "hidden-keys"): _DENIED,
+    (Conflict, "limit"): _Case(
+        ExitCode.DATA,
+        lambda e: (
+            "all users of a semaphore must agree on --limit; 'consul-lock break --delete"
+            f" {_name(e)}' removes it when nobody holds it"
+        ),
+        lambda e: f"{_name(e)} is a semaphore with limit {e.limit}, wanted {e.wanted}",
     ),
-    _Case(
-        "PermissionDenied", rf'{_DENIED}(\w+)_prefix "(.*)" {{ policy = "(\w+)" }})',
-        ExitCode.PERMISSION, r'permission denied: \3:\5 on "\4" (\1)', _NEEDED,
-    ),
-    _Case(
-        "PermissionDenied", r"(.*?); it needs the rule +(.*)", ExitCode.PERMISSION,
-        r"permission denied: \1", rf"the token needs  \2  ; {_SOURCE}",
-    ),
-    _Case("PermissionDenied", "", ExitCode.PERMISSION, "", _SOURCE),
-    _Case(
-        "Conflict", r"semaphore limit conflict \(lock: (\d+), local: (\d+)\): '(.*)' has",
-        ExitCode.DATA, r"\3 is a semaphore with limit \1, wanted \2",
-        r"all users of a semaphore must agree on --limit; 'consul-lock break --delete \3' removes"
-        " it when nobody holds it",
-    ),
-    _Case(
-        "Conflict", r"(.*? holds a .*?, not a .*?) \(flags", ExitCode.DATA, r"\1",
+    (Conflict, "other-kind"): _Case(
+        ExitCode.DATA,
         "all users of a name must agree on the kind of lock; or use another --key",
+        _problem,
     ),
-    _Case(
-        "Conflict", r"(.*?); it is left alone", ExitCode.DATA, r"\1",
-        "use another --key; or delete what is there, if nobody needs it",
+    (Conflict, "foreign"): _FOREIGN,
+    (Conflict, "damaged"): _FOREIGN,
+    (Conflict, "cron-record"): _Case(
+        ExitCode.DATA,
+        lambda e: (
+            "use another --name; or, if nobody needs it, 'consul-lock cron reset --force"
+            f" {_name(e)}' writes it anew"
+        ),
+        _problem,
     ),
-    _Case(
-        "Conflict", r"('(.*?)/\.cron'): (.*?); it is left as it is", ExitCode.DATA, r"\1: \3",
-        r"use another --name; or, if nobody needs it, 'consul-lock cron reset --force \2'"
-        " writes it anew",
+    (Conflict, "slot-form"): _Case(
+        ExitCode.DATA,
+        lambda e: (
+            f"use another --name; or 'consul-lock cron reset {_name(e)}' if the job has changed"
+        ),
+        _problem,
     ),
-    _Case(
-        "Conflict", r"('(.*)/\.cron' is at slot .*?): (one name has IDs or times, not both);",
-        ExitCode.DATA, r"\1: \3",
-        r"use another --name; or 'consul-lock cron reset \2' if the job has changed",
+    (Conflict, None): _Case(ExitCode.DATA, "use another --key"),
+    (Refused, None): _Case(
+        ExitCode.REFUSED, "the servers may be configured for other limits; see their log"
     ),
-    _Case("Conflict", "", ExitCode.DATA, "", "use another --key"),
-    _Case(
-        "Refused", "", ExitCode.REFUSED, "",
-        "the servers may be configured for other limits; see their log",
-    ),
-    _Case(
-        "ConfigError", r"(.* speaks TLS):", ExitCode.CONFIG, r"\1, and the address says http",
+    (ConfigError, "needs-tls"): _Case(
+        ExitCode.CONFIG,
         "use https:// in the address, or CONSUL_HTTP_SSL=true",
+        lambda e: f"{e.problem}, and the address says http",
     ),
-    _Case(
-        "ConfigError", r"(.* does not speak TLS)", ExitCode.CONFIG, r"\1",
-        "use http:// in the address, and no CONSUL_HTTP_SSL=true",
+    (ConfigError, "no-tls"): _Case(
+        ExitCode.CONFIG, "use http:// in the address, and no CONSUL_HTTP_SSL=true", _problem
     ),
-    _Case(
-        "ConfigError", r"(TLS: the certificate of .* is not trusted .*?);", ExitCode.CONFIG, r"\1",
+    (ConfigError, "certificate"): _Case(
+        ExitCode.CONFIG,
         "--ca-file or CONSUL_CACERT has the certificate of its CA; if only the name is wrong:"
         " --tls-server-name server.dc1.consul",
+        _problem,
     ),
-    _Case(
-        "ConfigError", r"(TLS: .* refused us .*?):", ExitCode.CONFIG, r"\1",
+    (ConfigError, "client-certificate"): _Case(
+        ExitCode.CONFIG,
         "it may want a certificate of ours: --client-cert and --client-key",
+        _problem,
     ),
-    _Case(
-        "ConfigError", r"(.*python-consul2.*?); (.*)", ExitCode.CONFIG, r"\1", r"\2",
+    (ConfigError, "no-python-consul2"): _Case(ExitCode.CONFIG, attrgetter("hint"), _problem),
+    (ConfigError, "no-cronsim"): _Case(
+        ExitCode.CONFIG,
+        "pip install 'consul-lock-toolkit[cron]' has it; --every and --slot need nothing more",
+        lambda _: "--schedule needs cronsim",
     ),
-    _Case(
-        "ConfigError", r"schedule= needs cronsim: (.*?);", ExitCode.CONFIG,
-        "--schedule needs cronsim", r"\1 has it; --every and --slot need nothing more",
-    ),
-    _Case(
-        "ConfigError", r"schedule=(.*)", ExitCode.CONFIG, r"--schedule \1",
+    (ConfigError, "schedule"): _Case(
+        ExitCode.CONFIG,
         "five fields are wanted, for a day that comes: '30 2 * * 1-5' is 2:30 on working days",
+        lambda e: in_options(e, str(e)),
     ),
-    _Case(
-        "ConfigError", r"timezone=(.*? is unknown on this host)", ExitCode.CONFIG,
-        r"--timezone \1", "names are as in 'Europe/Berlin'; if that is one, install tzdata",
+    (ConfigError, "timezone"): _Case(
+        ExitCode.CONFIG,
+        "names are as in 'Europe/Berlin'; if that is one, install tzdata",
+        lambda e: in_options(e, e.problem),
     ),
-    _Case(
-        "ConfigError", r"(a slot at .* since the epoch): is the clock", ExitCode.CONFIG, r"\1",
-        "'timedatectl' shows whether the clock of this host is set",
+    (ConfigError, "clock"): _Case(
+        ExitCode.CONFIG, "'timedatectl' shows whether the clock of this host is set", _problem
     ),
-    _Case(
-        "ConfigError", "", ExitCode.CONFIG, "",
+    (ConfigError, None): _Case(
+        ExitCode.CONFIG,
         "an option beats the environment; 'consul-lock run --help' lists both",
     ),
-    _Case(
-        "consul_lock_cli.base.errors.BadSetting", "", ExitCode.CONFIG, "",
-        "'consul-lock config' shows the settings, and where each comes from",
+    (BadSetting, None): _Case(
+        ExitCode.CONFIG, "'consul-lock config' shows the settings, and where each comes from"
     ),
-    _Case(
-        "ClockSkew",
-        r"'(.*?)': (the record is at .*?, written by .*?, and this host is at .*?): (.*?), and",
-        ExitCode.CONFIG, r"\1: \2: \3",
-        r"'timedatectl' on both hosts shows which clock is wrong; when it is right, 'consul-lock"
-        r" cron reset \1' forgets that slot",
+    (ClockSkew, None): _Case(
+        ExitCode.CONFIG,
+        lambda e: (
+            "'timedatectl' on both hosts shows which clock is wrong; when it is right, 'consul-lock"
+            f" cron reset {_name(e)}' forgets that slot"
+        ),
+        lambda e: (
+            f"{_name(e)}: the record is at slot {e.found}, written by {e.host}, and this host is"
+            f" at {e.slot}: a clock is wrong by {e.ahead:g} s or more"
+        ),
     ),
-    _Case("ClockSkew", "", ExitCode.CONFIG, "", _CLOCKS),
-    _Case("LockTimeout", "", ExitCode.HELD, "", "-w waits longer"),
-    _Case("LockLost", "", ExitCode.LOST, "", "a longer --lock-delay rides out a longer outage"),
-    _Case(
-        "builtins.MemoryError", "", ExitCode.OS, "", "free some memory, or raise the limit"
+    (LockTimeout, None): _Case(ExitCode.HELD, "-w waits longer"),
+    (LockLost, None): _Case(ExitCode.LOST, "a longer --lock-delay rides out a longer outage"),
+    (MemoryError, None): _Case(ExitCode.OS, "free some memory, or raise the limit"),
+    (OSError, None): _Case(
+        ExitCode.OS, _LIMITS, lambda e: str(e).removeprefix(f"[Errno {e.errno}] ")
     ),
-    _Case(
-        "builtins.RuntimeError", r"can't start new thread", ExitCode.OS, "cannot start a thread",
-        "see the limits of this user: ulimit -a",
+    (BaseException, None): _Case(
+        ExitCode.SOFTWARE, "this is a bug of consul-lock; -vv shows where"
     ),
-    _Case(
-        "builtins.OSError", r"(?:\[Errno \d+\] )?(.*)", ExitCode.OS, r"\1",
-        "see the limits of this user: ulimit -a",
-    ),
-    _Case(
-        "builtins.BaseException", "", ExitCode.SOFTWARE, "",
-        "this is a bug of consul-lock; -vv shows where",
-    ),
-]  # fmt: skip
+}
+
+_NO_THREAD = _Case(ExitCode.OS, _LIMITS, lambda _: "cannot start a thread")
 
 
 def failure(error: BaseException) -> Failure:
     """The one place that says which error ends in which exit code."""
-    case, found = _case(error)
-    return Failure(case.code, found.expand(case.hint) if found.re.groups else case.hint)
+    case = _case(error)
+    return Failure(case.code, case.hint if isinstance(case.hint, str) else case.hint(error))
 
 
 def complaint(error: BaseException) -> str:
     """What failed, in words for whoever typed the command."""
-    case, found = _case(error)
-    return found.expand(case.text) if case.text else str(error)
+    return _case(error).text(error)
 
 
-def _case(error: BaseException) -> tuple[_Case, re.Match[str]]:
-    text = str(error)
-    for kind in type(error).__mro__:
-        name = f"{kind.__module__}.{kind.__qualname__}"
-        for case in _CASES:
-            if case.kind == name or f"{_LIBRARY}{case.kind}" == name:
-                found = re.match(case.told, text, re.DOTALL)
-                if found:
-                    return case, found
+def _case(error: BaseException) -> _Case:
+    # Python has no class of its own for this one.
+    if type(error) is RuntimeError and str(error).startswith("can't start new thread"):
+        return _NO_THREAD
+    kind = error.kind if isinstance(error, ConsulLockError) else None
+    # The nearest class decides: most errors of the library are an OSError or a ValueError, too.
+    for each in type(error).__mro__:
+        if found := CASES.get((each, kind)) or CASES.get((each, None)):
+            return found
     raise error

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from consul_lock.limits import EVERY_MAX, EVERY_MIN
 from consul_lock_cli.base.durations import show_duration
+from consul_lock_cli.base.error_table import in_options
 from consul_lock_cli.base.errors import Misuse
 from consul_lock_cli.base.text import shown
 
@@ -17,8 +18,8 @@ if TYPE_CHECKING:
     from consul_lock import Client, CronGuard, LossReason
     from consul_lock_cli.spec.lock import What
 
-# What is wrong about them is no matter of how a command line is written.
-_OF_THE_CALENDAR = ("schedule=", "timezone=")
+# Kinds of errors that are no matter of how a command line is written.
+_OF_THE_CALENDAR = ("schedule", "timezone", "no-cronsim")
 
 
 class Timetable(NamedTuple):
@@ -114,18 +115,13 @@ class Timetable(NamedTuple):
                 what.keys[0], client=client, **options, **what.options(program, on_lost)
             )
         except ConfigError as error:
-            text = str(error)
-            if text.startswith(_OF_THE_CALENDAR):
+            if error.kind in _OF_THE_CALENDAR:
                 raise
-            raise Misuse(re.sub(r"\b([a-z]+(?:_[a-z]+)*)=", _as_option, text)) from error
+            raise Misuse(in_options(error, str(error))) from error
 
     def epoch(self, slot: str) -> float | None:
         """The time of a slot, in seconds since the epoch; None: it is an ID."""
         return None if self.slot is not None else datetime.fromisoformat(slot).timestamp()
-
-
-def _as_option(found: re.Match[str]) -> str:
-    return f"--{found[1].replace('_', '-')} "
 
 
 def short(slot: str, epoch: float | None, at: float) -> str:

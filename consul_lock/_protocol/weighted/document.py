@@ -88,10 +88,12 @@ def decode(kind: Kind, name: str, pair: Pair | None, limit: int) -> Document:
     if pair is None:
         return fresh
     if pair.flags != kind.flags:
+        about = f" (flags {pair.flags}, {len(pair.value)} bytes)"
         found = _KNOWN.get(pair.flags)
-        why = f"holds {found or 'something else'}, not a {kind.name}"
-        more = f" (flags {pair.flags}, {len(pair.value)} bytes)"
-        raise _conflict(pair, why, "other-kind" if found else "foreign", more)
+        if found is None:
+            why = f"holds something else, not a {kind.name}{about}"
+            raise _conflict(pair, why, "foreign")
+        raise _conflict(pair, f"holds {found}, not a {kind.name}", "other-kind", about)
     if pair.session:
         why = f"is locked by session {pair.session}, which the document of a {kind.name} never is"
         raise _conflict(pair, why, "foreign")
