@@ -35,7 +35,7 @@ class Jobs:
         """A guard, hourly unless it is said otherwise."""
         if "slot" not in options:
             options = {"every": HOUR, "early": 0, **options}
-        asked = {"retry_failed": 1, "lock_delay": 0.5, **options}
+        asked = {"retry_failed": 1, **options}
         return CronGuard(self.name(name), client=self.client, **asked)
 
     def run(

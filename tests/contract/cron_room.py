@@ -15,6 +15,10 @@ HOUR = 3600.0
 NINE = 500_000 * HOUR
 """The beginning of a slot, with ``every="1h"``."""
 
+SHORT = 0.6
+"""Lock-delay of a host that is to die.  Others have the default: with a short one, a run is lost
+if the machine is too busy to renew its session twice a second."""
+
 
 class Claiming(Sync):
     """A claim of either face.  To ask a `CronRun` takes no actor."""
@@ -46,8 +50,7 @@ class CronRoom:
         if not {"every", "slot", "schedule"} & options.keys():
             options["every"] = "1h"
         client = self.room.client(self.room.actor())
-        asked = {"lock_delay": 0.6, **options}
-        return self._new(client, "CronGuard", self.name, client=client.thing, **asked)
+        return self._new(client, "CronGuard", self.name, client=client.thing, **options)
 
     def claim(self, host: Sync, at: float = NINE) -> Claiming:
         """For ``with``: what is entered is a `CronRun`."""

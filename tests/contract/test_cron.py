@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from consul_lock import ClockSkew, ConfigError, Conflict, CronState, LockLost
-from tests.contract.cron_room import HOUR, NINE, CronRoom
+from tests.contract.cron_room import HOUR, NINE, SHORT, CronRoom
 from tests.contract.faces import Asyncio, Threads
 from tests.contract.room import Room
 from tests.waiting import eventually
@@ -324,7 +324,7 @@ def test_a_lost_run_lock_is_told_to_the_job_and_recorded(cron: CronRoom) -> None
 
 def test_a_crashed_run_is_run_again_by_one_who_stands_by(cron: CronRoom) -> None:
     """Once its lock-delay is over, and it counts as lost from the moment it is dead."""
-    first = cron.claim(cron.host())
+    first = cron.claim(cron.host(lock_delay=SHORT))
     run = first.__enter__()
     claim, entering = cron.start(cron.host(retry_crashed=1, standby=60))
     cron.room.operator.destroy(run.lock.session_id)
@@ -340,7 +340,7 @@ def test_a_crashed_run_is_run_again_by_one_who_stands_by(cron: CronRoom) -> None
 
 def test_the_next_slot_runs_after_a_crash_and_the_crashed_one_is_lost(cron: CronRoom) -> None:
     """Without a retry nobody runs it again."""
-    first = cron.claim(cron.host())
+    first = cron.claim(cron.host(lock_delay=SHORT))
     run = first.__enter__()
     cron.room.operator.destroy(run.lock.session_id)
     assert cron.once(cron.host()) == "taken"

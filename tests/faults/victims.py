@@ -11,6 +11,7 @@ from tests.faults.cuts import REQUEST_TIMEOUT, Cut
 from tests.faults.faces import Face
 from tests.stage.agent import Agent
 from tests.stage.proxy import Proxy
+from tests.waiting import eventually
 
 # How a call that was cut off may end, besides well.
 _ENDS = (Unavailable, KeyboardInterrupt, asyncio.CancelledError, FutureCancelled)
@@ -53,11 +54,27 @@ class Victim:
         finally:
             self.cut.disarm(self.proxy, self.client)
 
+    def get(self) -> None:
+        """Acquire with nothing in the way.
+
+        It may take several tries: the time-out of this client is short, so on a machine that is
+        busy a request may fail by itself.
+        """
+
+        def got() -> bool:
+            try:
+                return bool(self.lock.acquire(timeout=5))
+            except Unavailable:
+                return False
+
+        eventually(got, 60)
+
     def let_go(self) -> None:
-        """Release; an outage longer than the hold deadline may have cost us the lock."""
+        """Release; an outage longer than the hold deadline may have cost us the lock, and a request
+        may fail by itself on a machine that is busy: what it leaves is looked for afterwards."""
         try:
             self.lock.release()
-        except (LockLost, NotHeld):
+        except (LockLost, NotHeld, Unavailable):
             assert not self.lock.held
 
     def left(self, agent: Agent) -> list[str]:
