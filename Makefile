@@ -1,33 +1,39 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-# One shell line: CONSUL_BIN is exported if there is a real Consul, else it is unset and we go on.
+# One shell line: CONSUL_BIN is exported if there is a real Consul, otherwise it is unset.
 REAL_CONSUL = CONSUL_BIN="$$(scripts/get-consul || true)"; \
 	if [ -n "$$CONSUL_BIN" ]; then export CONSUL_BIN; else unset CONSUL_BIN; fi
 
-# The tests mostly wait, for time-outs and expiries: more processes than cores, an agent for each.
+# The tests mostly wait, for timeouts and expiries: more processes than cores, an agent for each.
 WORKERS ?= 4
 
 .PHONY: help demo test lint generate man docs clean
 
 help:
 	@echo "make demo      one job runs under a lock while a second one waits, then runs"
-	@echo "make test      everything the project checks: ruff, mypy, all tests (with a real Consul if one can be had)"
+	@echo "make test      everything the project checks: ruff, mypy, all tests (with a real Consul if available)"
 	@echo "make lint      ruff and mypy only"
 	@echo "make generate  the API for threads from that for asyncio, after a change to consul_lock/_async"
 	@echo "make man       the man page and the completion of shells, below build/share"
 	@echo "make docs      bring docs/cli.md up to date, after a change to a command"
 	@echo "make clean     remove .venv and everything that was built"
-	@echo "All of it needs Python 3.11 or later; say PYTHON=... if that is not python3."
+	@echo "All of it needs Python 3.11 or later; set PYTHON=... if that is not python3."
 
-# The stamp is as new as the pyproject.toml it was made from, so installing is done once.
-.venv/installed: pyproject.toml
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or later is needed; this is " + sys.version.split()[0])'
-	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[cron,dev]'
+# Two stamps in one environment, each as new as the pyproject.toml it was made from: what users need (the demo),
+# and the developers' tools besides. Installing the second is installing the first.
+VENV = $(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or later is needed; this is " + sys.version.split()[0])' \
+	&& $(PYTHON) -m venv .venv && $(BIN)/python -m pip install --quiet --disable-pip-version-check
+
+.venv/runnable: pyproject.toml
+	@$(VENV) -e .
 	@touch $@
 
-demo: .venv/installed
+.venv/installed: pyproject.toml
+	@$(VENV) -e '.[cron,dev]'
+	@touch .venv/runnable $@
+
+demo: .venv/runnable
 	@$(REAL_CONSUL); $(BIN)/python examples/demo.py
 
 lint: .venv/installed
