@@ -37,7 +37,7 @@ def _described(name: str) -> tuple[list[str], int]:
     assert section, f"docs/errors.md has no section {name}"
     code = re.search(r"Exit code (\d+)\.", section[1])
     assert code, f"docs/errors.md gives no exit code of {name}"
-    return re.findall(r"^\| `([a-z-]+)` \| \S", section[1], re.MULTILINE), int(code[1])
+    return re.findall(r"^\| `([a-z0-9-]+)` \| \S", section[1], re.MULTILINE), int(code[1])
 
 
 @pytest.mark.parametrize("name", CLASSES)
