@@ -20,7 +20,7 @@ from consul_lock_cli.settings.context import SettingsContext, setting_of
 _ALIASES = {"list": "ls", "force-release": "break"}
 
 
-class Lazy(MutableMapping[str, click.Command]):
+class LazyCommands(MutableMapping[str, click.Command]):
     """The commands of a group by name: whoever runs one of them does not pay for the others.
 
     Each is in the module of its name in `commands`, or in ``package`` there, as a function that

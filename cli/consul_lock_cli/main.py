@@ -12,11 +12,11 @@ from typing import NoReturn
 
 import click
 
-from consul_lock_cli.base.console import Talk
+from consul_lock_cli.base.console import Console
 from consul_lock_cli.base.error_table import complaint, failure
 from consul_lock_cli.base.errors import Misuse
 from consul_lock_cli.base.exit_codes import ExitCode
-from consul_lock_cli.group import Commands, Lazy
+from consul_lock_cli.group import Commands, LazyCommands
 from consul_lock_cli.process.interrupt import Interrupted
 from consul_lock_cli.process.signals import die_by
 
@@ -28,7 +28,7 @@ _COMMANDS = (
 
 @click.group(
     cls=Commands,
-    commands=Lazy(_COMMANDS),
+    commands=LazyCommands(_COMMANDS),
     no_args_is_help=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
@@ -38,7 +38,7 @@ def cli() -> None:
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run the command line and exit; a traceback is shown with -vv only."""
-    talk = Talk()
+    talk = Console()
     try:
         code = cli.main(arguments, prog_name="consul-lock", standalone_mode=False, obj=talk) or 0
     except Interrupted as stop:
@@ -52,7 +52,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     leave(code)
 
 
-def _misuse(error: click.ClickException, talk: Talk, words: Sequence[str]) -> ExitCode:
+def _misuse(error: click.ClickException, talk: Console, words: Sequence[str]) -> ExitCode:
     if isinstance(error, click.NoSuchOption | click.BadOptionUsage):
         # No option was read, so -q was not either.
         options = itertools.takewhile(lambda word: word != "--", words)
@@ -67,7 +67,7 @@ def _misuse(error: click.ClickException, talk: Talk, words: Sequence[str]) -> Ex
     return ExitCode.USAGE
 
 
-def _failed(error: BaseException, talk: Talk) -> ExitCode:
+def _failed(error: BaseException, talk: Console) -> ExitCode:
     code, hint = failure(error)
     kind = "" if code is not ExitCode.SOFTWARE else f"{type(error).__name__}: "
     talk.error(f"{kind}{complaint(error)} ({code:d})", hint, code=code)

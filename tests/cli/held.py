@@ -13,15 +13,15 @@ import sys
 import threading
 from typing import Any, ClassVar
 
-from consul_lock_cli.base.console import Talk
+from consul_lock_cli.base.console import Console
 from consul_lock_cli.process.child import Child
 from consul_lock_cli.process.interrupt import Interrupted
 from consul_lock_cli.process.signals import die_by, take_over
-from consul_lock_cli.run.locked_command import Hold
-from consul_lock_cli.run.status_file import Report
-from consul_lock_cli.spec.lock import What
-from consul_lock_cli.spec.process import Manner
-from consul_lock_cli.spec.run import Wanted
+from consul_lock_cli.run.locked_command import LockedCommand
+from consul_lock_cli.run.status_file import StatusFile
+from consul_lock_cli.spec.lock import LockSpec
+from consul_lock_cli.spec.process import ProcessPolicy
+from consul_lock_cli.spec.run import RunSpec
 
 
 class MadeUp:
@@ -73,7 +73,7 @@ class MadeUp:
             os.kill(os.getpid(), signal.SIGTERM)
 
 
-class HoldMadeUp(Hold):
+class MadeUpLockedCommand(LockedCommand):
     """Not even the library is needed."""
 
     def _lock(self, client: Any, lease: Any) -> Any:
@@ -83,12 +83,14 @@ class HoldMadeUp(Hold):
 
 def main(moment: str, *command: str) -> None:
     """As `consul_lock_cli.commands.run` and `main` do it."""
-    wanted = Wanted(What(("k",)))
+    wanted = RunSpec(LockSpec(("k",)))
     ours = take_over()
-    child = Child(command, ours, manner=Manner(guardian=False))
+    child = Child(command, ours, manner=ProcessPolicy(guardian=False))
     made_up: Any = MadeUp(moment)
     try:
-        done = HoldMadeUp(wanted, command, made_up, Talk(), ours, Report()).around(child)
+        done = MadeUpLockedCommand(wanted, command, made_up, Console(), ours, StatusFile()).around(
+            child
+        )
         child.abandon()
         sys.exit(done.code)
     except Interrupted as stop:

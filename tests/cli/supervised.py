@@ -16,14 +16,14 @@ from pathlib import Path
 
 import click
 
-from consul_lock_cli.base.console import Talk
+from consul_lock_cli.base.console import Console
 from consul_lock_cli.options.process import command_options
 from consul_lock_cli.process import guardian
 from consul_lock_cli.process.child import Child
 from consul_lock_cli.process.signals import WAKE, take_over
 from consul_lock_cli.process.supervisor import Supervisor
 from consul_lock_cli.run.result import pass_on
-from consul_lock_cli.spec.process import Manner
+from consul_lock_cli.spec.process import ProcessPolicy
 
 PROGRAM = (sys.executable, str(Path(__file__).resolve()))
 """How to run it."""
@@ -66,7 +66,7 @@ def main(
     never_go: bool,
     guardian_python: str,
     guardian_shell: str,
-    manner: Manner,
+    manner: ProcessPolicy,
     command: tuple[str, ...],
 ) -> int:
     """Supervise, tell, and pass on."""
@@ -90,7 +90,7 @@ def main(
     finally:
         child.abandon()
     _say(f"{ended.code} lost={ended.lost}")
-    return pass_on(ended, command[0], Talk())
+    return pass_on(ended, command[0], Console())
 
 
 def _say(text: str) -> None:

@@ -29,7 +29,7 @@ from tests.waiting import eventually
 _USUAL = {"clock", "client-agent", "open-files"}
 
 
-class Report(NamedTuple):
+class StatusFile(NamedTuple):
     """What the doctor found."""
 
     code: int
@@ -46,7 +46,7 @@ class Report(NamedTuple):
         }
 
 
-def doctor(address: str | None, *options: str, **more: str) -> Report:
+def doctor(address: str | None, *options: str, **more: str) -> StatusFile:
     """Run it with --json."""
     result = subprocess.run(
         [*COMMAND, "doctor", "--json", "--long-poll", "200ms", *options],
@@ -63,7 +63,7 @@ def doctor(address: str | None, *options: str, **more: str) -> Report:
     assert said["exit"] == result.returncode
     items = {item["check"]: item for item in said["items"]}
     assert list(items) == [check.name for check in CHECKS]
-    return Report(result.returncode, items, result.stderr)
+    return StatusFile(result.returncode, items, result.stderr)
 
 
 def sessions_left(proxy: Proxy, agent: Agent) -> int:

@@ -16,7 +16,7 @@ import pytest
 
 from consul_lock_cli.base.errors import Misuse
 from consul_lock_cli.options.process import command_options, parse_signal
-from consul_lock_cli.spec.process import STOP, WARN, Manner, OnLost
+from consul_lock_cli.spec.process import STOP, WARN, OnLost, ProcessPolicy
 from consul_lock_cli.spec.timing import check_timing
 from tests.cli.conftest import Result
 from tests.cli.supervised import PROGRAM
@@ -34,12 +34,12 @@ _WORK = "i=0; while [ $((i += 1)) -lt 600 ]; do sleep 0.05; done"
 @click.command(context_settings={"allow_interspersed_args": False})
 @command_options
 @click.argument("command", nargs=-1, type=click.UNPROCESSED)
-def given(manner: Manner, command: tuple[str, ...]) -> tuple[Manner, tuple[str, ...]]:
+def given(manner: ProcessPolicy, command: tuple[str, ...]) -> tuple[ProcessPolicy, tuple[str, ...]]:
     """Give back what arrives."""
     return manner, command
 
 
-def manner_of(*arguments: str) -> Manner:
+def manner_of(*arguments: str) -> ProcessPolicy:
     manner, command = given.main([*arguments, "--", "true"], standalone_mode=False)
     assert command == ("true",)
     return manner
@@ -56,7 +56,7 @@ def lost(tmp_path: Path) -> Path:
 
 def test_without_options_it_is_the_manner_without_arguments() -> None:
     """So that a caller without a command line has the same."""
-    assert manner_of() == Manner()
+    assert manner_of() == ProcessPolicy()
 
 
 @pytest.mark.parametrize(
@@ -82,7 +82,7 @@ def test_an_option_changes_what_it_is_about(
     arguments: list[str], changes: dict[str, object]
 ) -> None:
     """And nothing else."""
-    assert manner_of(*arguments)._asdict() == Manner()._asdict() | changes
+    assert manner_of(*arguments)._asdict() == ProcessPolicy()._asdict() | changes
 
 
 @pytest.mark.parametrize(
@@ -137,12 +137,12 @@ def test_times_that_are_not_safe_can_be_had() -> None:
 
 def test_what_was_done_can_be_said() -> None:
     """For the line that says why."""
-    assert Manner().stopping(7, 5) == "sent TERM to group 7; KILL in 5s"
-    assert Manner(foreground=True).stopping(7, 0) == "sent KILL to process 7"
-    assert Manner(on_lost=WARN).after_loss(7, 5) == "the command goes on"
+    assert ProcessPolicy().stopping(7, 5) == "sent TERM to group 7; KILL in 5s"
+    assert ProcessPolicy(foreground=True).stopping(7, 0) == "sent KILL to process 7"
+    assert ProcessPolicy(on_lost=WARN).after_loss(7, 5) == "the command goes on"
     hangup = OnLost(stops=False, signum=signal.SIGHUP)
-    assert Manner(on_lost=hangup).after_loss(7, 5) == "sent HUP, and the command goes on"
-    odd = Manner(stop_signal=signal.SIGRTMIN + 1)
+    assert ProcessPolicy(on_lost=hangup).after_loss(7, 5) == "sent HUP, and the command goes on"
+    odd = ProcessPolicy(stop_signal=signal.SIGRTMIN + 1)
     assert odd.after_loss(7, 5).startswith(f"sent signal {signal.SIGRTMIN + 1} to")
 
 

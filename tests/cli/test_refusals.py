@@ -16,7 +16,7 @@ import pytest
 
 from consul_lock_cli.process.child import Child
 from consul_lock_cli.process.signals import Signals
-from consul_lock_cli.spec.process import Manner
+from consul_lock_cli.spec.process import ProcessPolicy
 from tests.cli.helpers import helpers_of
 from tests.cli.wrapper import COMMAND, PATIENCE, consul, environment
 from tests.waiting import eventually
@@ -95,7 +95,7 @@ def test_without_a_process_for_the_command_there_is_none(monkeypatch: pytest.Mon
     """What the system said is told in words."""
     monkeypatch.setattr(os, "fork", _refuse)
     with pytest.raises(OSError, match="a process: Resource temporarily unavailable"):
-        Child(["true"], Signals(frozenset(), frozenset()), manner=Manner())
+        Child(["true"], Signals(frozenset(), frozenset()), manner=ProcessPolicy())
 
 
 def test_without_a_process_for_the_guardian_the_command_goes_too(
@@ -111,7 +111,7 @@ def test_without_a_process_for_the_guardian_the_command_goes_too(
 
     monkeypatch.setattr(os, "fork", once)
     with pytest.raises(OSError, match="cannot start a process"):
-        Child(["true"], Signals(frozenset(), frozenset()), manner=Manner())
+        Child(["true"], Signals(frozenset(), frozenset()), manner=ProcessPolicy())
     (pid,) = forked
     assert not Path(f"/proc/{pid}").exists()
 

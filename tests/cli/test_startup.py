@@ -18,7 +18,7 @@ _PROGRAM = """
 import contextlib, io, sys
 import click
 from consul_lock_cli.main import cli
-from consul_lock_cli.base.console import Talk
+from consul_lock_cli.base.console import Console
 
 def paths(group):
     for name, command in group.commands.items():
@@ -29,7 +29,7 @@ def paths(group):
 for arguments in [[], *paths(cli)]:
     for last in ("--help", "--nonsense"):
         with contextlib.redirect_stdout(io.StringIO()), contextlib.suppress(click.UsageError):
-            cli.main([*arguments, last], standalone_mode=False, obj=Talk())
+            cli.main([*arguments, last], standalone_mode=False, obj=Console())
         found = [m for m in sys.modules if m.split(".")[0] in FOREIGN or (
             m.startswith("consul_lock.") and m not in LIGHT)]
         assert not found, (arguments, last, found)

@@ -343,7 +343,7 @@ def test_an_error_that_nobody_thought_of_is_70_in_one_line() -> None:
     program = (
         "import consul_lock_cli.main as m, consul_lock_cli.run.locked_command as r\n"
         "def broken(*_, **__): raise KeyError('oops')\n"
-        "r.Hold = broken\n"
+        "r.LockedCommand = broken\n"
         "m.main()"
     )
     for verbose in ([], ["-vv"]):

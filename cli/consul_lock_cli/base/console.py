@@ -19,7 +19,7 @@ _PART = 1000
 _READER = 0.1
 
 
-class Talk:
+class Console:
     """Our voice: errors always, hints and warnings unless quiet, the rest if asked for.
 
     What is said is an event, too: with ``--log-format json`` each is one JSON object, with the
@@ -88,7 +88,7 @@ class Talk:
         import warnings
 
         class Log(logging.Handler):
-            def emit(_, record: logging.LogRecord) -> None:  # noqa: N805 - `self` is the Talk
+            def emit(_, record: logging.LogRecord) -> None:  # noqa: N805 - `self` is the Console
                 if record.levelno < logging.WARNING:
                     self.note(record.getMessage())
                 else:

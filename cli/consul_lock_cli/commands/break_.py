@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import click
 
 from consul_lock.limits import REASON_MAX
-from consul_lock_cli.base.console import Talk, confirmed, require_terminal
+from consul_lock_cli.base.console import Console, confirmed, require_terminal
 from consul_lock_cli.base.errors import Misuse
 from consul_lock_cli.base.exit_codes import NOT_SO, ExitCode
 from consul_lock_cli.options.connection import connection_options
@@ -52,7 +52,7 @@ if TYPE_CHECKING:
 @click.argument("key", type=NAME)
 def break_(
     connection: Connection,
-    talk: Talk,
+    talk: Console,
     output: Output,
     key: str,
     **options: Any,
@@ -105,7 +105,9 @@ class _Asked(NamedTuple):
 class _Breaking:
     """One call of it."""
 
-    def __init__(self, survey: Survey, talk: Talk, output: Output, key: str, asked: _Asked) -> None:
+    def __init__(
+        self, survey: Survey, talk: Console, output: Output, key: str, asked: _Asked
+    ) -> None:
         self._survey = survey
         self._talk = talk
         self._output = output

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from consul_lock_cli.base.console import Talk, confirmed, require_terminal
+from consul_lock_cli.base.console import Console, confirmed, require_terminal
 from consul_lock_cli.base.exit_codes import NOT_SO, ExitCode
 from consul_lock_cli.options.connection import connection_options
 from consul_lock_cli.options.types import PREFIX
@@ -33,7 +33,7 @@ _WHY = {
 @connection_options
 @click.argument("prefix", type=PREFIX)
 def clean(
-    connection: Connection, talk: Talk, output: Output, prefix: str, dry_run: bool, yes: bool
+    connection: Connection, talk: Console, output: Output, prefix: str, dry_run: bool, yes: bool
 ) -> int:
     """Delete what dead holders and waiters have left below PREFIX.
 
@@ -77,7 +77,7 @@ def _agreed(found: list[Leftover]) -> bool:
     return confirmed(f"Delete {len(found)} key{'s' if len(found) > 1 else ''}")
 
 
-def _tell(cleaned: list[Cleaned], talk: Talk) -> int:
+def _tell(cleaned: list[Cleaned], talk: Console) -> int:
     left = [each for each in cleaned if each.outcome != "deleted"]
     talk.tell(f"deleted {len(cleaned) - len(left)} of {len(cleaned)} keys")
     for each in left:

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import click
 
-from consul_lock_cli.base.console import Talk
+from consul_lock_cli.base.console import Console
 from consul_lock_cli.base.durations import show_duration
 from consul_lock_cli.base.error_table import complaint, failure
 from consul_lock_cli.base.errors import BadSetting
@@ -37,7 +37,7 @@ class _Row(NamedTuple):
 @click.option("--json", "as_json", is_flag=True, help="As one JSON object.")
 @talk_options
 @connection_options
-def config(connection: Connection, talk: Talk, key: str | None, as_json: bool) -> int:
+def config(connection: Connection, talk: Console, key: str | None, as_json: bool) -> int:
     """Show all settings, and where each comes from.
 
     A flag beats the environment, the environment the file of the user, that the file of the
@@ -69,7 +69,7 @@ def config(connection: Connection, talk: Talk, key: str | None, as_json: bool) -
     return code
 
 
-def _point_out_typos(talk: Talk) -> None:
+def _point_out_typos(talk: Console) -> None:
     known = {setting.variable for setting in SETTINGS.values()} | {CONFIG_VARIABLE}
     for name in sorted(set(os.environ) - known):
         if name.startswith("CONSULLOCK_"):
@@ -85,7 +85,7 @@ def _files(ctx: LenientContext) -> _Row:
     return _Row("config", [str(file.path) for file in ctx.settings.files], origin)
 
 
-def _of_consul(ctx: LenientContext, connection: Connection, talk: Talk) -> Iterator[_Row]:
+def _of_consul(ctx: LenientContext, connection: Connection, talk: Console) -> Iterator[_Row]:
     """As the library understands them.  Nothing is sent; raises its error."""
     with connection.client(talk) as client:
         resolved = client.config

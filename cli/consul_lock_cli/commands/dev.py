@@ -8,21 +8,21 @@ from collections.abc import Iterator
 
 import click
 
-from consul_lock_cli.base.console import Talk
+from consul_lock_cli.base.console import Console
 from consul_lock_cli.base.exit_codes import ExitCode
 from consul_lock_cli.options.types import COMMAND, Runner
 from consul_lock_cli.options.waiting import talk_options
 from consul_lock_cli.process import signals
 from consul_lock_cli.process.child import Child
 from consul_lock_cli.process.consul_agent import Agent, AgentFailed, find_consul
-from consul_lock_cli.process.outcome import Ended
+from consul_lock_cli.process.outcome import ProcessResult
 from consul_lock_cli.process.supervisor import Supervisor
-from consul_lock_cli.run.deadline import NoLease
+from consul_lock_cli.run.deadline import NoDeadline
 from consul_lock_cli.run.result import pass_on
-from consul_lock_cli.spec.process import Manner
+from consul_lock_cli.spec.process import ProcessPolicy
 
 # As in `run`.
-_MANNER = Manner()
+_MANNER = ProcessPolicy()
 
 # What would lead a Consul client somewhere else, or make it speak TLS.
 _ELSEWHERE = (
@@ -35,7 +35,7 @@ _ELSEWHERE = (
 @click.command(cls=Runner, options_metavar="[OPTIONS] [--]")
 @talk_options
 @click.argument("command", nargs=-1, type=COMMAND)
-def dev(talk: Talk, command: tuple[str, ...]) -> int:
+def dev(talk: Console, command: tuple[str, ...]) -> int:
     """Run COMMAND beside a private Consul, which ends with it.
 
     CONSUL_HTTP_ADDR leads COMMAND there.  Without COMMAND, the line that sets it is printed,
@@ -63,7 +63,7 @@ def dev(talk: Talk, command: tuple[str, ...]) -> int:
 
 
 @contextlib.contextmanager
-def _consul(ours: signals.Signals, talk: Talk) -> Iterator[str]:
+def _consul(ours: signals.Signals, talk: Console) -> Iterator[str]:
     binary = find_consul()
     if binary is None:
         from consul_lock.testing import serve
@@ -86,9 +86,9 @@ def _until_a_signal(ours: signals.Signals, address: str) -> int:
     return 0
 
 
-def _run(child: Child, ours: signals.Signals, address: str) -> Ended:
+def _run(child: Child, ours: signals.Signals, address: str) -> ProcessResult:
     away: dict[str, str | None] = dict.fromkeys(_ELSEWHERE)
-    supervisor = Supervisor(child, NoLease(), ours, manner=_MANNER)
+    supervisor = Supervisor(child, NoDeadline(), ours, manner=_MANNER)
     try:
         return supervisor.run({**away, "CONSULLOCK_CONFIG": "", "CONSUL_HTTP_ADDR": address})
     finally:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from consul_lock_cli.base.console import Talk
+from consul_lock_cli.base.console import Console
 from consul_lock_cli.doctor.finding import CHECK
 from consul_lock_cli.options.connection import connection_options
 from consul_lock_cli.options.types import DURATION, NAME
@@ -44,7 +44,7 @@ if TYPE_CHECKING:
 @connection_options
 def doctor(
     connection: Connection,
-    talk: Talk,
+    talk: Console,
     key: str,
     ttl: float,
     lock_delay: float,
@@ -61,12 +61,14 @@ def doctor(
     Example: consul-lock doctor --key jobs/backup
     """
     from consul_lock_cli.doctor.checks import examine, exit_code
-    from consul_lock_cli.doctor.context import Patient
+    from consul_lock_cli.doctor.context import DoctorContext
 
     ctx = click.get_current_context()
     assert isinstance(ctx, LenientContext)
     files, fault, unread = ctx.settings.files, ctx.fault, ctx.unread
-    patient = Patient(connection, key, ttl, lock_delay, kill_after, poll, files, fault, unread)
+    patient = DoctorContext(
+        connection, key, ttl, lock_delay, kill_after, poll, files, fault, unread
+    )
     results = []
     for result in examine(patient):
         results.append(result)
@@ -94,7 +96,7 @@ def _print_json(results: list[Result], code: int) -> None:
     click.echo(lock_json.document(items, exit=code))
 
 
-def _sum_up(results: list[Result], code: int, talk: Talk) -> None:
+def _sum_up(results: list[Result], code: int, talk: Console) -> None:
     """One line on stderr, as whoever reads only that must know."""
     bad = [result for result in results if result.finding.verdict == "fail"]
     if bad:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from consul_lock_cli.base.console import Talk
+from consul_lock_cli.base.console import Console
 from consul_lock_cli.options.connection import connection_options
 from consul_lock_cli.options.types import NAME
 from consul_lock_cli.options.waiting import talk_options
@@ -19,7 +19,7 @@ from consul_lock_cli.spec.connection import Connection
 @talk_options
 @connection_options
 @click.argument("key", type=NAME)
-def holders(connection: Connection, talk: Talk, output: Output, key: str) -> None:
+def holders(connection: Connection, talk: Console, output: Output, key: str) -> None:
     """Show who holds the lock KEY, with their sessions and the health of their nodes.
 
     "session gone" is a holder of a semaphore or read/write lock that has died and still has its

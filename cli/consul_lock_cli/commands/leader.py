@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from consul_lock_cli.base.console import Talk
+from consul_lock_cli.base.console import Console
 from consul_lock_cli.base.errors import Misuse
 from consul_lock_cli.base.exit_codes import EPILOG
 from consul_lock_cli.options.connection import connection_options
@@ -17,16 +17,16 @@ from consul_lock_cli.options.process import command_options
 from consul_lock_cli.options.types import COMMAND, DURATION, NAME, Runner
 from consul_lock_cli.options.waiting import talk_options
 from consul_lock_cli.process.child import inherited
-from consul_lock_cli.process.outcome import Why
+from consul_lock_cli.process.outcome import StopReason
 from consul_lock_cli.run.ancestors import refuse_ours
 from consul_lock_cli.run.campaign import AGAIN
 from consul_lock_cli.run.execution import conclude
 from consul_lock_cli.run.locked_command import hold_around
-from consul_lock_cli.run.status_file import Report, report_options
+from consul_lock_cli.run.status_file import StatusFile, report_options
 from consul_lock_cli.spec.connection import Connection
-from consul_lock_cli.spec.lock import Mode, What
-from consul_lock_cli.spec.process import Manner
-from consul_lock_cli.spec.run import Patience, Wanted
+from consul_lock_cli.spec.lock import LockKind, LockSpec
+from consul_lock_cli.spec.process import ProcessPolicy
+from consul_lock_cli.spec.run import RunSpec, WaitPolicy
 from consul_lock_cli.spec.timing import check_timing
 
 # Bytes of the value: with the rest that is said of a holder it has to fit into its record.
@@ -49,10 +49,10 @@ _VALUE_MOST = 1024
 @click.argument("command", nargs=-1, type=COMMAND)
 def leader(
     connection: Connection,
-    talk: Talk,
+    talk: Console,
     session: dict[str, Any],
-    manner: Manner,
-    report: Report,
+    manner: ProcessPolicy,
+    report: StatusFile,
     keys: tuple[str, ...],
     value: str,
     wait: float | None,
@@ -71,7 +71,7 @@ def leader(
         raise Misuse("an election has one --key", "run one 'consul-lock leader' for each")
     if len(value.encode("utf-8", "surrogateescape")) > _VALUE_MOST:
         raise Misuse(f"--value is longer than {_VALUE_MOST} bytes", "publish where to find it")
-    what = What(keys, Mode.LEADER, **session, value=value)
+    what = LockSpec(keys, LockKind.LEADER, **session, value=value)
     what.check()
     if not command:
         raise Misuse("no command to run", "consul-lock leader --key NAME -- COMMAND")
@@ -80,15 +80,15 @@ def leader(
     retry_for = connection.settings["retry_for"]
     # Before the command is forked, which is not to see it.
     reached = os.environ.pop(AGAIN, None) is not None
-    wanted = Wanted(what, Patience(wait, retry_for=retry_for, reached=reached), manner)
+    wanted = RunSpec(what, WaitPolicy(wait, retry_for=retry_for, reached=reached), manner)
     done = hold_around(wanted, command, connection, talk, report)
-    if not done.asked and done.ended is not None and done.ended.stopped is Why.LOST:
+    if not done.asked and done.ended is not None and done.ended.stopped is StopReason.LOST:
         talk.tell(f"campaigning for {what.title} again", event="campaigning")
         _once_more(report)
     return conclude(done, command, talk, report)
 
 
-def _once_more(report: Report) -> None:
+def _once_more(report: StatusFile) -> None:
     """Begin anew, as the same process: the library has started threads by now, and what has
     threads cannot fork a command safely."""
     report.survive()

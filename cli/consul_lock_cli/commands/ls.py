@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from consul_lock_cli.base.console import Talk
+from consul_lock_cli.base.console import Console
 from consul_lock_cli.options.connection import connection_options
 from consul_lock_cli.options.types import PREFIX
 from consul_lock_cli.options.waiting import talk_options
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 @talk_options
 @connection_options
 @click.argument("prefix", type=PREFIX, default="")
-def ls(connection: Connection, talk: Talk, output: Output, prefix: str, dead: bool) -> None:
+def ls(connection: Connection, talk: Console, output: Output, prefix: str, dead: bool) -> None:
     """List what is there below PREFIX: locks, semaphores, cron jobs, foreign values.
 
     PREFIX is one as Consul has it: "job" finds "job", "jobs" and "jobs/a"; without it all is

@@ -7,7 +7,7 @@ import sys
 
 import click
 
-from consul_lock_cli.base.console import Talk
+from consul_lock_cli.base.console import Console
 from consul_lock_cli.base.errors import Misuse
 from consul_lock_cli.base.exit_codes import EPILOG
 from consul_lock_cli.options.connection import connection_options
@@ -18,11 +18,11 @@ from consul_lock_cli.options.waiting import patience_options, talk_options
 from consul_lock_cli.run.ancestors import refuse_ours
 from consul_lock_cli.run.dry_run import rehearse
 from consul_lock_cli.run.locked_command import under
-from consul_lock_cli.run.status_file import Report, report_options
+from consul_lock_cli.run.status_file import StatusFile, report_options
 from consul_lock_cli.spec.connection import Connection
-from consul_lock_cli.spec.lock import What
-from consul_lock_cli.spec.process import Manner
-from consul_lock_cli.spec.run import Patience, Wanted
+from consul_lock_cli.spec.lock import LockSpec
+from consul_lock_cli.spec.process import ProcessPolicy
+from consul_lock_cli.spec.run import RunSpec, WaitPolicy
 from consul_lock_cli.spec.timing import check_timing
 
 
@@ -42,11 +42,11 @@ from consul_lock_cli.spec.timing import check_timing
 @click.argument("command", nargs=-1, type=COMMAND)
 def run(
     connection: Connection,
-    talk: Talk,
-    what: What,
-    patience: Patience,
-    manner: Manner,
-    report: Report,
+    talk: Console,
+    what: LockSpec,
+    patience: WaitPolicy,
+    manner: ProcessPolicy,
+    report: StatusFile,
     hold: bool,
     dry_run: bool,
     command: tuple[str, ...],
@@ -76,13 +76,13 @@ def run(
     )
     if not what.lock_delay:
         talk.warn("--lock-delay 0: a session that is destroyed lets others in at once")
-    wanted = Wanted(what, patience, manner)
+    wanted = RunSpec(what, patience, manner)
     if dry_run:
         return rehearse(wanted, command, connection, talk)
     return under(wanted, command, connection, talk, report)
 
 
-def _refuse_a_limit(patience: Patience, command: tuple[str, ...]) -> None:
+def _refuse_a_limit(patience: WaitPolicy, command: tuple[str, ...]) -> None:
     """`consul lock -n 3 KEY COMMAND` is a semaphore; our -n is that of flock."""
     number = command[0] if patience.wait == 0 and command else ""
     if number.isdecimal() and shutil.which(number) is None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from consul_lock_cli.base.console import Talk
+from consul_lock_cli.base.console import Console
 from consul_lock_cli.base.exit_codes import NOT_SO, ExitCode
 from consul_lock_cli.options.connection import connection_options
 from consul_lock_cli.options.types import NAME
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 @talk_options
 @connection_options
 @click.argument("key", type=NAME)
-def status(connection: Connection, talk: Talk, output: Output, key: str, watch: bool) -> int:
+def status(connection: Connection, talk: Console, output: Output, key: str, watch: bool) -> int:
     """Show the lock KEY: its state, who holds it and how, and who waits.
 
     With -q nothing is printed, and the exit code answers: 0 somebody holds it, 1 nobody does,

@@ -6,7 +6,7 @@ import time
 
 import click
 
-from consul_lock_cli.base.console import Talk
+from consul_lock_cli.base.console import Console
 from consul_lock_cli.base.errors import Misuse
 from consul_lock_cli.base.exit_codes import ExitCode
 from consul_lock_cli.options.connection import connection_options
@@ -33,7 +33,7 @@ from consul_lock_cli.spec.connection import Connection
 @click.argument("key", type=NAME)
 def wait(
     connection: Connection,
-    talk: Talk,
+    talk: Console,
     output: Output,
     key: str,
     free: bool,

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from consul_lock_cli.base.console import Talk
+from consul_lock_cli.base.console import Console
 from consul_lock_cli.base.errors import Misuse
 from consul_lock_cli.options.connection import connection_options
 from consul_lock_cli.options.types import PREFIX
@@ -34,7 +34,7 @@ from consul_lock_cli.spec.connection import Connection
 @click.argument("name", metavar="KEY|PREFIX", type=PREFIX)
 def watch(
     connection: Connection,
-    talk: Talk,
+    talk: Console,
     output: Output,
     name: str,
     once: bool,
@@ -67,7 +67,7 @@ def watch(
                 return
 
 
-def _execute(command: str, item: Mapping[str, Any], talk: Talk) -> None:
+def _execute(command: str, item: Mapping[str, Any], talk: Console) -> None:
     """Run it to its end: the next event waits for that."""
     import subprocess
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Literal, get_args
 import click
 
 from consul_lock_cli.base.clock import in_time
-from consul_lock_cli.base.console import Talk
+from consul_lock_cli.base.console import Console
 
 if TYPE_CHECKING:
     from consul_lock_cli.spec.connection import Connection
@@ -46,7 +46,7 @@ def answer(cli: click.Command, words: Sequence[str]) -> int:
     os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
     try:
         *before, last = words
-        completer = ShellComplete(cli, {"obj": Talk()}, "consul-lock", COMPLETION_VARIABLE)
+        completer = ShellComplete(cli, {"obj": Console()}, "consul-lock", COMPLETION_VARIABLE)
         for item in completer.get_completions(before, last):
             click.echo("\t".join((item.type, item.value, " ".join((item.help or "").split()))))
     except Exception:  # noqa: BLE001 - see above
@@ -65,7 +65,7 @@ def _names(connection: Connection, incomplete: str, cron: bool) -> list[str]:
     from consul_lock import Survey
 
     impatient = dict.fromkeys(("connect_timeout", "request_timeout"), _PATIENCE)
-    with connection.client(Talk(), **impatient, retry_for=0.0) as client:
+    with connection.client(Console(), **impatient, retry_for=0.0) as client:
         locks, crons = Survey(client).overview(incomplete)
     found = crons if cron else [status for status in locks if status.kind != "foreign"]
     # Others chose these names, and a shell reads what is put into its line.

@@ -6,10 +6,10 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 from consul_lock_cli import FIRED_AT
-from consul_lock_cli.base.console import Talk
+from consul_lock_cli.base.console import Console
 from consul_lock_cli.base.error_table import complaint, failure
 from consul_lock_cli.process.interrupt import Interrupted, OutOfTime
-from consul_lock_cli.process.outcome import Ended, Why, exit_code
+from consul_lock_cli.process.outcome import ProcessResult, StopReason, exit_code
 from consul_lock_cli.run.execution import GOODBYE, Execution
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ _LEAVING = 6.0
 class Claim:
     """One claim, of the slot in which we were started."""
 
-    def __init__(self, guard: CronGuard, act: Execution, talk: Talk) -> None:
+    def __init__(self, guard: CronGuard, act: Execution, talk: Console) -> None:
         self._guard = guard
         self._act = act
         self._talk = talk
@@ -58,7 +58,7 @@ class Claim:
             self._run.ended(CronState.LOST)
             self._leave(self._run, GOODBYE)
 
-    def leave(self, ended: Ended) -> bool:
+    def leave(self, ended: ProcessResult) -> bool:
         """Record the end and let go.  Whether the lock was lost before that, unnoticed."""
         run = self._run
         assert run is not None
@@ -92,9 +92,9 @@ class Claim:
         return lost
 
 
-def _state(ended: Ended) -> CronState:
+def _state(ended: ProcessResult) -> CronState:
     from consul_lock import CronState
 
     if ended.stopped is not None:
-        return CronState.LOST if ended.stopped is Why.LOST else CronState.TIMEOUT
+        return CronState.LOST if ended.stopped is StopReason.LOST else CronState.TIMEOUT
     return CronState.FAILED if exit_code(ended) else CronState.DONE

@@ -10,24 +10,24 @@ from typing import TYPE_CHECKING
 import click
 
 from consul_lock_cli import FIRED_AT
-from consul_lock_cli.base.console import Talk
+from consul_lock_cli.base.console import Console
 from consul_lock_cli.base.error_table import complaint, failure
 from consul_lock_cli.base.text import shown
 from consul_lock_cli.output.holder_text import held_by
 from consul_lock_cli.spec.connection import Connection
-from consul_lock_cli.spec.cron import Timetable, short
-from consul_lock_cli.spec.run import Wanted
+from consul_lock_cli.spec.cron import CronSpec, short
+from consul_lock_cli.spec.run import RunSpec
 
 if TYPE_CHECKING:
     from consul_lock import CronRecord, Status
 
 
 def rehearse(
-    wanted: Wanted,
-    timetable: Timetable,
+    wanted: RunSpec,
+    timetable: CronSpec,
     command: Sequence[str],
     connection: Connection,
-    talk: Talk,
+    talk: Console,
 ) -> int:
     """The exit code: 0 if it would run now, else that of what would come instead."""
     what, patience = wanted.what, wanted.patience
@@ -61,14 +61,14 @@ def rehearse(
     return 0
 
 
-def _late(timetable: Timetable, epoch: float | None) -> str:
+def _late(timetable: CronSpec, epoch: float | None) -> str:
     most = timetable.max_lateness
     late = most is not None and epoch is not None and FIRED_AT - epoch > most
     return "it began too long ago" if late else ""
 
 
 def _not_ours(
-    timetable: Timetable, label: str, epoch: float | None, record: CronRecord | None
+    timetable: CronSpec, label: str, epoch: float | None, record: CronRecord | None
 ) -> str:
     """Why the record leaves nothing to be run; empty: it does not."""
     if record is None or not record.slot:

@@ -10,7 +10,7 @@ from typing import NamedTuple
 from consul_lock_cli.base.durations import exact_duration
 from consul_lock_cli.base.errors import Misuse
 from consul_lock_cli.cron import fire_times, quoting
-from consul_lock_cli.spec.cron import Timetable
+from consul_lock_cli.spec.cron import CronSpec
 
 # Seconds that systemd gives us beyond those that we give the command.
 _STOP_MORE = 10
@@ -27,7 +27,7 @@ class Job(NamedTuple):
     """What is to be started, and when."""
 
     name: str
-    timetable: Timetable
+    timetable: CronSpec
     on: str | None
     """A cron expression that says when to fire; None: as the slots say."""
     user: str | None
@@ -70,7 +70,7 @@ def crontab(job: Job) -> str:
     return "\n".join([*notes, f"{fields} {user}{quoting.for_cron(line)}"])
 
 
-def _more_often(who: str, times: Timetable) -> list[str]:
+def _more_often(who: str, times: CronSpec) -> list[str]:
     assert times.every is not None
     if fire_times.steps(times.every, times.offset or 0.0).exact:
         return []

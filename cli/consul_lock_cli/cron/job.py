@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from consul_lock_cli import FIRED_AT
-from consul_lock_cli.base.console import Talk
+from consul_lock_cli.base.console import Console
 from consul_lock_cli.base.durations import show_duration
 from consul_lock_cli.base.exit_codes import ExitCode
 from consul_lock_cli.base.text import shown
@@ -15,16 +15,16 @@ from consul_lock_cli.cron.claim import Claim
 from consul_lock_cli.process import signals
 from consul_lock_cli.process.child import Child
 from consul_lock_cli.process.interrupt import Interrupted
-from consul_lock_cli.run.acquire import Contest
-from consul_lock_cli.run.deadline import LockLease, NoLease
+from consul_lock_cli.run.acquire import Acquisition
+from consul_lock_cli.run.deadline import LockDeadline, NoDeadline
 from consul_lock_cli.run.environment import locked, of_slot, unlocked
 from consul_lock_cli.run.execution import Execution
-from consul_lock_cli.run.loss import Loss
-from consul_lock_cli.run.result import Done
-from consul_lock_cli.run.status_file import Report
+from consul_lock_cli.run.loss import LossReport
+from consul_lock_cli.run.result import RunResult
+from consul_lock_cli.run.status_file import StatusFile
 from consul_lock_cli.spec.connection import Connection
-from consul_lock_cli.spec.cron import Timetable, short
-from consul_lock_cli.spec.run import Wanted
+from consul_lock_cli.spec.cron import CronSpec, short
+from consul_lock_cli.spec.run import RunSpec
 
 if TYPE_CHECKING:
     from consul_lock import Client, CronGuard, CronRun, Lock
@@ -35,13 +35,13 @@ class CronJob:
 
     def __init__(
         self,
-        wanted: Wanted,
-        timetable: Timetable,
+        wanted: RunSpec,
+        timetable: CronSpec,
         command: Sequence[str],
         connection: Connection,
-        talk: Talk,
+        talk: Console,
         ours: signals.Signals,
-        report: Report,
+        report: StatusFile,
     ) -> None:
         self._what, self._patience, manner = wanted
         self._name = self._what.keys[0]
@@ -51,7 +51,7 @@ class CronJob:
         self._talk = talk
         self._report = report
         self._act = Execution(self._what.title, self._program, manner, talk, ours, report)
-        self._contest = Contest(self._what, self._patience, talk, report)
+        self._contest = Acquisition(self._what, self._patience, talk, report)
         talk.about["key"] = self._name
         report.know(key=self._name, keys=self._what.keys, mode=self._what.mode, name=self._name)
 
@@ -60,13 +60,13 @@ class CronJob:
         """A signal asked us to end when the command had ended already."""
         return self._act.asked
 
-    def around(self, child: Child | None) -> Done:
+    def around(self, child: Child | None) -> RunResult:
         """How it went.  Raises what fails."""
         assert child is not None
         if self._patience.splay:
             self._act.attentively(self._contest.splay)
         client = self._connection.client(self._talk)
-        lease = LockLease()
+        lease = LockDeadline()
         try:
             from consul_lock import Unavailable
 
@@ -77,14 +77,14 @@ class CronJob:
                 run = claim.enter()
             except Unavailable as error:
                 if not self._patience.fail_open:
-                    return Done(self._contest.unavailable(error))
+                    return RunResult(self._contest.unavailable(error))
                 self._contest.unlocked(error)
                 return self._everywhere(guard, child)
             finally:
                 self._report.know(waited_s=round(self._contest.waited, 3))
             self._tell_slot(run)
             if not run:
-                return Done(self._skip(run))
+                return RunResult(self._skip(run))
             return self._ours(run, claim, lease, child, client)
         finally:
             self._act.close(client)
@@ -115,24 +115,24 @@ class CronJob:
         self._report.skipped(code)
         return code
 
-    def _everywhere(self, guard: CronGuard, child: Child) -> Done:
+    def _everywhere(self, guard: CronGuard, child: Child) -> RunResult:
         """Consul is away, and the user has said that the job may run all the same."""
         label = guard.slot(FIRED_AT)
         told = of_slot(self._name, label, self._timetable.epoch(label), 0)
-        return self._act.run(child, NoLease(), {**unlocked(self._what), **told})
+        return self._act.run(child, NoDeadline(), {**unlocked(self._what), **told})
 
     # -- ours -----------------------------------------------------------------------------
 
     def _ours(
-        self, run: CronRun[Lock], claim: Claim, lease: LockLease, child: Child, client: Client
-    ) -> Done:
+        self, run: CronRun[Lock], claim: Claim, lease: LockDeadline, child: Child, client: Client
+    ) -> RunResult:
         acquired, lock = time.time(), run.lock
         self._talk.hurried = True
         about: dict[str, object] = {"attempt": run.attempt}
         told, held, loss = dict(unlocked(self._what)), None, None
         if lock is not None:
             lease.watch(lock)
-            loss, held = Loss(client, self._what, lock), lease
+            loss, held = LossReport(client, self._what, lock), lease
             told = locked(self._what, lock, None, acquired, self._connection.place())
             about.update(session=lock.session_id, token=lock.token)
             self._report.know(acquired=True, session=lock.session_id, token=lock.token)
@@ -151,9 +151,9 @@ class CronJob:
             claim.lost_before()
             return self._act.lost_before(loss)
         told |= of_slot(self._name, run.slot, run.epoch, run.attempt)
-        done = self._act.run(child, held or NoLease(), told, loss)
+        done = self._act.run(child, held or NoDeadline(), told, loss)
         assert done.ended is not None
         if not claim.leave(done.ended) or done.ended.failure is not None:
             return done
         self._report.lost()
-        return Done(ExitCode.LOST)
+        return RunResult(ExitCode.LOST)

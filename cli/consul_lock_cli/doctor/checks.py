@@ -1,6 +1,6 @@
 """All checks of `consul-lock doctor`, and how they are made one after the other.
 
-A check is a function from the `Patient` to a `Finding`; it may also raise what it met.  A new
+A check is a function from the `DoctorContext` to a `Finding`; it may also raise what it met.  A new
 one is a line in `CHECKS`.
 """
 
@@ -16,7 +16,7 @@ from consul_lock_cli.base.exit_codes import ExitCode
 from consul_lock_cli.doctor import consul, host, network, processes
 from consul_lock_cli.doctor import settings as told
 from consul_lock_cli.doctor import trial as trials
-from consul_lock_cli.doctor.context import Patient
+from consul_lock_cli.doctor.context import DoctorContext
 from consul_lock_cli.doctor.cron_clocks import cron_clocks
 from consul_lock_cli.doctor.finding import Finding, Trouble, Verdict, skip
 
@@ -30,7 +30,7 @@ class Check(NamedTuple):
     """One question.  ``needs`` names the checks that must not have failed or been skipped."""
 
     name: str
-    look: Callable[[Patient], Finding]
+    look: Callable[[DoctorContext], Finding]
     needs: tuple[str, ...] = ()
 
 
@@ -69,7 +69,7 @@ class Result(NamedTuple):
     finding: Finding
 
 
-def examine(patient: Patient, checks: Iterable[Check] = CHECKS) -> Iterator[Result]:
+def examine(patient: DoctorContext, checks: Iterable[Check] = CHECKS) -> Iterator[Result]:
     """Make the checks, one after the other."""
     broken: set[str] = set()
     for check in checks:
@@ -80,7 +80,7 @@ def examine(patient: Patient, checks: Iterable[Check] = CHECKS) -> Iterator[Resu
         yield Result(check.name, finding)
 
 
-def _look(check: Check, patient: Patient) -> Finding:
+def _look(check: Check, patient: DoctorContext) -> Finding:
     try:
         return check.look(patient)
     except Exception as error:  # noqa: BLE001 - whatever it is, it is what was found

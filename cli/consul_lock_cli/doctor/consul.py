@@ -9,7 +9,7 @@ from typing import Any
 
 from consul_lock_cli.base.exit_codes import ExitCode
 from consul_lock_cli.base.text import shown
-from consul_lock_cli.doctor.context import Patient
+from consul_lock_cli.doctor.context import DoctorContext
 from consul_lock_cli.doctor.finding import Finding, Trouble, ok, skip, warn
 
 _LEAST = (1, 8)
@@ -23,7 +23,7 @@ _TRIPS = 5
 _SLOW = 0.25
 
 
-def agent(patient: Patient) -> Finding:
+def agent(patient: DoctorContext) -> Finding:
     """Something answers as a Consul agent does, and is recent enough."""
     limit = min(_LOCAL, patient.config.request_timeout)
     answer = patient.agent.ask("GET", "/v1/agent/self", timeout=limit)
@@ -53,7 +53,7 @@ def agent(patient: Patient) -> Finding:
     return ok(f"Consul {version}, node {shown(node)}, datacenter {config.get('Datacenter')}")
 
 
-def client_agent(patient: Patient) -> Finding:
+def client_agent(patient: DoctorContext) -> Finding:
     """It is no server: Consul drops all sessions of a server that leaves."""
     answer = patient.agent.ask("GET", "/v1/agent/self")
     if answer.denied:
@@ -66,7 +66,7 @@ def client_agent(patient: Patient) -> Finding:
     )
 
 
-def leader(patient: Patient) -> Finding:
+def leader(patient: DoctorContext) -> Finding:
     """The cluster has one."""
     found = patient.agent.ask("GET", "/v1/status/leader", timeout=_LOCAL).json()
     if not found:
@@ -74,7 +74,7 @@ def leader(patient: Patient) -> Finding:
     return ok(f"the leader is {found}")
 
 
-def latency(patient: Patient) -> Finding:
+def latency(patient: DoctorContext) -> Finding:
     """A question that only the leader may answer comes back soon: the median of a few."""
     took = []
     for _ in range(_TRIPS):
@@ -88,7 +88,7 @@ def latency(patient: Patient) -> Finding:
     return ok(text)
 
 
-def token(patient: Patient) -> Finding:
+def token(patient: DoctorContext) -> Finding:
     """Who Consul thinks we are.  The accessor is shown, never the secret."""
     answer = patient.agent.ask("GET", "/v1/acl/token/self")
     if "ACL support disabled" in answer.text:
@@ -113,7 +113,7 @@ def _unknown_token() -> Trouble:
     )
 
 
-def node_health(patient: Patient) -> Finding:
+def node_health(patient: DoctorContext) -> Finding:
     """The node counts as alive: --check serfHealth would end sessions otherwise."""
     if not patient.node:
         return skip("the node's name is unknown")

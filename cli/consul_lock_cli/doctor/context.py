@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
-from consul_lock_cli.base.console import Talk
+from consul_lock_cli.base.console import Console
 from consul_lock_cli.base.errors import BadSetting
 from consul_lock_cli.doctor.http import Agent
 from consul_lock_cli.settings.config_file import ConfigFile
@@ -15,7 +15,7 @@ from consul_lock_cli.spec.connection import Connection
 
 
 @dataclass
-class Patient:
+class DoctorContext:
     """Times are seconds."""
 
     connection: Connection
@@ -49,7 +49,7 @@ class Patient:
         return Agent(self.config)
 
 
-class _Listener(Talk):
+class _Listener(Console):
     """Collects warnings: they become findings."""
 
     def __init__(self, remarks: list[str]) -> None:

@@ -14,7 +14,7 @@ from urllib.parse import quote
 
 from consul_lock_cli.base.durations import show_duration
 from consul_lock_cli.base.text import shown
-from consul_lock_cli.doctor.context import Patient
+from consul_lock_cli.doctor.context import DoctorContext
 from consul_lock_cli.doctor.finding import Finding, ok, skip, warn
 
 _RECORD = "/.cron"
@@ -33,7 +33,7 @@ class _Claim(NamedTuple):
     at: float
 
 
-def cron_clocks(patient: Patient) -> Finding:
+def cron_clocks(patient: DoctorContext) -> Finding:
     """No claim is in the future, or earlier than the one that it came after.
 
     Consul knows the order of a record's claims, and the hosts' clocks have dated them.
@@ -68,7 +68,7 @@ def _fault(claims: list[_Claim]) -> str:
     return ""
 
 
-def _read(patient: Patient, name: str) -> dict[str, Any]:
+def _read(patient: DoctorContext, name: str) -> dict[str, Any]:
     answer = patient.agent.ask("GET", f"/v1/kv/{quote(name)}")
     try:
         found = json.loads(base64.b64decode(answer.json()[0]["Value"] or ""))

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from consul_lock_cli.base.clock import synchronised
 from consul_lock_cli.base.durations import show_duration
-from consul_lock_cli.doctor.context import Patient
+from consul_lock_cli.doctor.context import DoctorContext
 from consul_lock_cli.doctor.finding import Finding, ok, skip, warn
 
 # Files: the library has up to 96 connections open, and pipes and log files come on top.
@@ -19,7 +19,7 @@ _FILES = 128
 _OFFSET = 3.0
 
 
-def open_files(patient: Patient) -> Finding:
+def open_files(patient: DoctorContext) -> Finding:
     """Enough of them for the connections of a lock, and for the command."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft != resource.RLIM_INFINITY and soft < _FILES:
@@ -29,7 +29,7 @@ def open_files(patient: Patient) -> Finding:
     return ok(f"{soft} allowed")
 
 
-def packages(patient: Patient) -> Finding:
+def packages(patient: DoctorContext) -> Finding:
     """The package `consul` of this Python is the one that the library needs."""
     from consul_lock._protocol.consul.python_consul2 import base
 
@@ -44,7 +44,7 @@ def packages(patient: Patient) -> Finding:
     return ok(f"python-consul2 in {module.parent}")
 
 
-def clock(patient: Patient) -> Finding:
+def clock(patient: DoctorContext) -> Finding:
     """Somebody keeps it: locks do without, but cron slots and all times in messages do not."""
     try:
         kept = synchronised()
@@ -58,7 +58,7 @@ def clock(patient: Patient) -> Finding:
     return ok("synchronised")
 
 
-def time_of_consul(patient: Patient) -> Finding:
+def time_of_consul(patient: DoctorContext) -> Finding:
     """This clock and that of the agent's host agree."""
     before = time.time()
     said = patient.agent.ask("GET", "/v1/status/leader").headers.get("Date")

@@ -10,14 +10,14 @@ from typing import Any
 
 from consul_lock_cli.base.durations import show_duration
 from consul_lock_cli.base.text import shown
-from consul_lock_cli.doctor.context import Patient
+from consul_lock_cli.doctor.context import DoctorContext
 from consul_lock_cli.doctor.finding import Finding, Trouble, ok, skip, warn
 
 # Seconds: time to renew a certificate that ends soon.
 _SOON = 14 * 86400.0
 
 
-def name(patient: Patient) -> Finding:
+def name(patient: DoctorContext) -> Finding:
     """The host's name has an address."""
     config = patient.config
     if config.unix_socket:
@@ -34,7 +34,7 @@ def name(patient: Patient) -> Finding:
     return ok(f"{config.host} is {', '.join(addresses)}")
 
 
-def connect(patient: Patient) -> Finding:
+def connect(patient: DoctorContext) -> Finding:
     """Somebody listens there."""
     started = time.monotonic()
     try:
@@ -44,7 +44,7 @@ def connect(patient: Patient) -> Finding:
     return ok(f"{patient.config.origin} takes connections ({_ms(started)})")
 
 
-def tls(patient: Patient) -> Finding:
+def tls(patient: DoctorContext) -> Finding:
     """The certificate is trusted, is for this name, and does not end soon."""
     config = patient.config
     if config.scheme != "https":

@@ -11,11 +11,11 @@ from collections.abc import Callable
 from typing import NoReturn
 
 from consul_lock_cli.base.exit_codes import ExitCode
-from consul_lock_cli.doctor.context import Patient
+from consul_lock_cli.doctor.context import DoctorContext
 from consul_lock_cli.doctor.finding import Finding, Trouble, ok, skip, warn
 from consul_lock_cli.process import libc
 from consul_lock_cli.process.guardian import Guardian
-from consul_lock_cli.spec.process import Manner
+from consul_lock_cli.spec.process import ProcessPolicy
 
 # Seconds for the end of a process: milliseconds do, unless it never comes.
 _DEATH = 5.0
@@ -24,7 +24,7 @@ _DEATH = 5.0
 _GRACE = 0.1
 
 
-def processes(patient: Patient) -> Finding:
+def processes(patient: DoctorContext) -> Finding:
     """The kernel ends a process with its parent, if that was asked for."""
     if sys.platform != "linux":
         return skip("only Linux can end a process with its parent")
@@ -36,7 +36,7 @@ def processes(patient: Patient) -> Finding:
     )
 
 
-def guardian(patient: Patient) -> Finding:
+def guardian(patient: DoctorContext) -> Finding:
     """What asks for nothing is stopped by the guardian of a wrapper that was killed."""
     if _ends(_with_a_guarded_child):
         return ok("a guardian stops the command of a wrapper that was killed")
@@ -62,7 +62,7 @@ def _with_a_guarded_child(leash: int, tell: int) -> None:
     if child:
         # In a group of its own, or the guardian would stop us all.
         os.setpgid(child, child)
-        Guardian(child, Manner(kill_after=_GRACE))
+        Guardian(child, ProcessPolicy(kill_after=_GRACE))
         os.write(tell, b"ready")
         os.close(tell)
     os.read(leash, 1)

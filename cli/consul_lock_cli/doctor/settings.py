@@ -8,7 +8,7 @@ import stat
 from consul_lock_cli.base.durations import show_duration
 from consul_lock_cli.base.exit_codes import ExitCode
 from consul_lock_cli.base.text import shown
-from consul_lock_cli.doctor.context import Patient
+from consul_lock_cli.doctor.context import DoctorContext
 from consul_lock_cli.doctor.finding import Finding, Trouble, ok, skip, warn
 from consul_lock_cli.settings.sources import Origin
 from consul_lock_cli.spec.timing import check_timing
@@ -16,7 +16,7 @@ from consul_lock_cli.spec.timing import check_timing
 _LOOPBACK = ("127.", "localhost", "::1")
 
 
-def sources(patient: Patient) -> Finding:
+def sources(patient: DoctorContext) -> Finding:
     """The variables and files can be read."""
     if patient.fault is not None:
         raise Trouble(
@@ -28,7 +28,7 @@ def sources(patient: Patient) -> Finding:
     return ok(f"the environment and {files}")
 
 
-def settings(patient: Patient) -> Finding:
+def settings(patient: DoctorContext) -> Finding:
     """Where Consul is and who we are: they contradict neither each other nor common sense."""
     origins = patient.connection.origins
     if patient.unread and not _from(origins.get("http-addr")):
@@ -58,7 +58,7 @@ def _from(origin: Origin | None) -> str:
     return f" (from {shown(origin.where or origin.source, 120)})" if origin and known else ""
 
 
-def config_files(patient: Patient) -> Finding:
+def config_files(patient: DoctorContext) -> Finding:
     """Nobody else can say where we go with our token, or read it."""
     if not patient.files:
         return skip("there is none")
@@ -73,7 +73,7 @@ def config_files(patient: Patient) -> Finding:
     return ok(", ".join(str(file.path) for file in patient.files))
 
 
-def timing(patient: Patient) -> Finding:
+def timing(patient: DoctorContext) -> Finding:
     """A lost lock leaves the time to stop the command; and how long a crash costs."""
     check_timing(patient.ttl, patient.lock_delay, patient.kill_after)
     if not patient.lock_delay:

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from consul_lock_cli.base.durations import show_duration
 from consul_lock_cli.base.exit_codes import ExitCode
 from consul_lock_cli.base.text import shown
-from consul_lock_cli.doctor.context import Patient
+from consul_lock_cli.doctor.context import DoctorContext
 from consul_lock_cli.doctor.finding import Finding, Trouble, ok, warn
 from consul_lock_cli.doctor.http import Answer
 
@@ -30,7 +30,7 @@ class _Step(NamedTuple):
 class Trial:
     """One session and one key.  As a context manager it leaves nothing behind."""
 
-    def __init__(self, patient: Patient) -> None:
+    def __init__(self, patient: DoctorContext) -> None:
         self._ask = patient.agent.ask
         self._patient = patient
         self.key = f"{patient.key}/.doctor-{uuid.uuid4()}"
@@ -161,14 +161,14 @@ class Trial:
 
 
 @contextlib.contextmanager
-def _locked(patient: Patient) -> Iterator[Trial]:
+def _locked(patient: DoctorContext) -> Iterator[Trial]:
     with Trial(patient) as trial:
         trial.create()
         trial.lock()
         yield trial
 
 
-def trial(patient: Patient) -> Finding:
+def trial(patient: DoctorContext) -> Finding:
     """All steps once; nothing is left, even if one of them fails."""
     started = time.monotonic()
     with _locked(patient) as tried:
@@ -180,7 +180,7 @@ def trial(patient: Patient) -> Finding:
     return ok(f"locked, renewed and released {patient.key}/.doctor-... ({took:.0f}ms)")
 
 
-def long_poll(patient: Patient) -> Finding:
+def long_poll(patient: DoctorContext) -> Finding:
     """Consul, and whatever is between us, lets a question stay open: waiters need that."""
     with _locked(patient) as tried:
         took = tried.poll(patient.poll)

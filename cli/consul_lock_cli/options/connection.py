@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from consul_lock_cli.base.console import Talk
+from consul_lock_cli.base.console import Console
 from consul_lock_cli.options.types import DURATION, FILE, FOLDER, POSITIVE
 from consul_lock_cli.settings.catalogue import CONFIG_VARIABLE
 from consul_lock_cli.settings.context import SettingsContext
@@ -57,7 +57,7 @@ def connection_options(command: Callable[..., Any]) -> Callable[..., Any]:
         connection = connection_of(ctx)
         for name, better in _BETTER.items():
             if connection.origins.get(name, Origin("default")).source == "flag":
-                ctx.ensure_object(Talk).warn(
+                ctx.ensure_object(Console).warn(
                     f"--{name} can be seen by every user of this machine; {better} cannot"
                 )
         others = {k: v for k, v in values.items() if k not in PARAMETERS.values()}

@@ -13,8 +13,8 @@ from consul_lock_cli.base.errors import Misuse
 from consul_lock_cli.base.exit_codes import ExitCode
 from consul_lock_cli.options.types import CRON_NAME, DURATION
 from consul_lock_cli.settings.context import TypedOption
-from consul_lock_cli.spec.cron import Timetable
-from consul_lock_cli.spec.run import Patience
+from consul_lock_cli.spec.cron import CronSpec
+from consul_lock_cli.spec.run import WaitPolicy
 
 _SLOT = [
     click.option("--name", type=CRON_NAME, help="Name of the job; its record is NAME/.cron."),
@@ -112,11 +112,11 @@ def cron_options(command: Callable[..., Any]) -> Callable[..., Any]:
                 "--fail-open: without Consul every host would run the job",
                 "add --yes-run-everywhere if that does no harm",
             )
-        wanted = {field: values.pop(field) for field in Timetable._fields}
+        wanted = {field: values.pop(field) for field in CronSpec._fields}
         _leave_out_what_others_mean(wanted)
-        timetable = Timetable(**wanted)
+        timetable = CronSpec(**wanted)
         timetable.check()
-        patience = Patience(
+        patience = WaitPolicy(
             timetable.wait, unavailable_code=unavailable_code, fail_open=fail_open, splay=splay
         )
         return command(name=name, timetable=timetable, patience=patience, **values)

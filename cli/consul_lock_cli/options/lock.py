@@ -11,7 +11,7 @@ import click
 from consul_lock_cli.base.errors import Misuse
 from consul_lock_cli.base.text import shown
 from consul_lock_cli.options.types import DURATION, NAME
-from consul_lock_cli.spec.lock import Mode, What
+from consul_lock_cli.spec.lock import LockKind, LockSpec
 
 
 class _Pair(click.ParamType):  # type: ignore[type-arg] # not generic in older clicks
@@ -114,15 +114,15 @@ def locking_options(command: Callable[..., Any]) -> Callable[..., Any]:
                 f"{chosen[0]} and {chosen[1]} contradict each other", "they are kinds of locks"
             )
         modes = dict(zip(kinds, _MODES, strict=True))
-        mode = modes[chosen[0]] if chosen else Mode.LOCK
-        many = None if mode is Mode.SHARED else limit
-        return command(what=What(keys, mode, many, **_session(values)), **values)
+        mode = modes[chosen[0]] if chosen else LockKind.LOCK
+        many = None if mode is LockKind.SHARED else limit
+        return command(what=LockSpec(keys, mode, many, **_session(values)), **values)
 
     return _with(_KIND + _SESSION, with_what)
 
 
 # In the order of the kinds above.
-_MODES = (Mode.MULTI, Mode.SEMAPHORE, Mode.SHARED, Mode.EXCLUSIVE, Mode.TREE)
+_MODES = (LockKind.MULTI, LockKind.SEMAPHORE, LockKind.SHARED, LockKind.EXCLUSIVE, LockKind.TREE)
 
 
 def session_options(command: Callable[..., Any]) -> Callable[..., Any]:

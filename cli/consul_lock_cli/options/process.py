@@ -12,7 +12,7 @@ import click
 
 from consul_lock_cli.base.errors import Misuse
 from consul_lock_cli.options.types import DURATION, flagged
-from consul_lock_cli.spec.process import STOP, WARN, Manner, OnLost, show_signal
+from consul_lock_cli.spec.process import STOP, WARN, OnLost, ProcessPolicy, show_signal
 
 
 def parse_signal(text: str) -> int:
@@ -128,7 +128,7 @@ def command_options(command: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(command)
     def with_manner(**values: Any) -> Any:
         argv = _resolved(values.pop("shell"), values.pop("command", ()))
-        manner = Manner(
+        manner = ProcessPolicy(
             stdin_null=values.pop("stdin") == "null",
             guardian=not values.pop("no_guardian"),
             # As with timeout(1), 0 is no limit.

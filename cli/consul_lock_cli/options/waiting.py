@@ -8,10 +8,10 @@ from typing import Any
 
 import click
 
-from consul_lock_cli.base.console import Talk
+from consul_lock_cli.base.console import Console
 from consul_lock_cli.base.exit_codes import ExitCode
 from consul_lock_cli.options.types import DURATION
-from consul_lock_cli.spec.run import Patience
+from consul_lock_cli.spec.run import WaitPolicy
 
 _OPTIONS = [
     click.option("-n", "--nonblock", is_flag=True, help="Give up at once if it is held."),
@@ -50,11 +50,11 @@ _OPTIONS = [
 
 
 def talk_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Add -v, -q and --log-format; the command gets its `Talk` as ``talk``."""
+    """Add -v, -q and --log-format; the command gets its `Console` as ``talk``."""
 
     @functools.wraps(command)
     def with_talk(**values: Any) -> Any:
-        return command(talk=click.get_current_context().ensure_object(Talk), **values)
+        return command(talk=click.get_current_context().ensure_object(Console), **values)
 
     # Eager: they hold for the error in another option too.
     verbose = click.option(
@@ -78,7 +78,7 @@ def talk_options(command: Callable[..., Any]) -> Callable[..., Any]:
 
 def _setting(name: str) -> Callable[[click.Context, click.Parameter, Any], None]:
     def set_it(ctx: click.Context, param: click.Parameter, value: Any) -> None:
-        setattr(ctx.ensure_object(Talk), name, value)
+        setattr(ctx.ensure_object(Console), name, value)
 
     return set_it
 
@@ -88,8 +88,8 @@ def patience_options(command: Callable[..., Any]) -> Callable[..., Any]:
 
     @functools.wraps(command)
     def with_patience(nonblock: bool, wait: float | None, **values: Any) -> Any:
-        given = {name: values.pop(name) for name in Patience._fields[1:] if name in values}
-        return command(patience=Patience(0.0 if nonblock else wait, **given), **values)
+        given = {name: values.pop(name) for name in WaitPolicy._fields[1:] if name in values}
+        return command(patience=WaitPolicy(0.0 if nonblock else wait, **given), **values)
 
     decorated: Callable[..., Any] = with_patience
     for option in reversed(_OPTIONS):

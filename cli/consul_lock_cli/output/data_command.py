@@ -22,7 +22,7 @@ from consul_lock_cli.process.signals import die_by
 from consul_lock_cli.settings.context import LenientContext
 
 if TYPE_CHECKING:
-    from consul_lock_cli.base.console import Talk
+    from consul_lock_cli.base.console import Console
 
 
 class Output:
@@ -137,13 +137,13 @@ def data_options(*fields: str) -> Callable[[Callable[..., Any]], Callable[..., A
     return decorate
 
 
-def nothing(talk: Talk, output: Output, text: str) -> int:
+def nothing(talk: Console, output: Output, text: str) -> int:
     """There is nothing to show or to do.  Exit code."""
     talk.tell(text)
     output.document([], str)
     return NOT_SO
 
 
-def no_record(talk: Talk, output: Output, name: str) -> int:
+def no_record(talk: Console, output: Output, name: str) -> int:
     """Nobody has ever claimed a slot of that name.  Exit code."""
     return nothing(talk, output, f"there is no cron job {shown(name, 512)}: it has no record")

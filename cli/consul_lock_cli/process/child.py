@@ -20,7 +20,7 @@ from consul_lock_cli.base.exit_codes import ExitCode
 from consul_lock_cli.process import libc
 from consul_lock_cli.process.guardian import Guardian
 from consul_lock_cli.process.signals import Signals, give_back
-from consul_lock_cli.spec.process import Manner
+from consul_lock_cli.spec.process import ProcessPolicy
 
 
 class Child:
@@ -36,7 +36,7 @@ class Child:
         command: Sequence[str],
         signals: Signals,
         *,
-        manner: Manner,
+        manner: ProcessPolicy,
         output: int | None = None,
     ) -> None:
         self.guardian: Guardian | None = None
@@ -59,7 +59,7 @@ class Child:
                 pass  # it has done so already
         self._guard(manner)
 
-    def _guard(self, manner: Manner) -> None:
+    def _guard(self, manner: ProcessPolicy) -> None:
         if manner.guardian:
             try:
                 with _refusal():
@@ -112,7 +112,7 @@ def _become(
     go: int,
     report: int,
     output: int | None,
-    manner: Manner,
+    manner: ProcessPolicy,
 ) -> NoReturn:
     try:
         if not manner.foreground:

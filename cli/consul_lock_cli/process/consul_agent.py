@@ -19,7 +19,7 @@ from consul_lock_cli.process.child import Child
 from consul_lock_cli.process.group import Group
 from consul_lock_cli.process.interrupt import Interrupted
 from consul_lock_cli.process.signals import ENDING, Signals
-from consul_lock_cli.spec.process import Manner
+from consul_lock_cli.spec.process import ProcessPolicy
 
 # Below the range that the kernel takes for outgoing connections.
 _PORT_LEAST, _PORT_MOST = 10_000, 32_700
@@ -72,7 +72,7 @@ class Agent:
         try:
             with self._log.open("wb") as log:
                 self._child = Child(
-                    self._command, self._signals, manner=Manner(), output=log.fileno()
+                    self._command, self._signals, manner=ProcessPolicy(), output=log.fileno()
                 )
         except BaseException:
             self._tidy_up()

@@ -25,7 +25,7 @@ from typing import NoReturn
 from consul_lock_cli.base.clock import now
 from consul_lock_cli.process.group import start_of
 from consul_lock_cli.process.guardian_takeover import GOODBYE, LEASE, SUSPENDED, hundredths
-from consul_lock_cli.spec.process import Manner
+from consul_lock_cli.spec.process import ProcessPolicy
 
 SHELL = "/bin/sh"
 
@@ -63,7 +63,7 @@ class Guardian:
     Raises OSError if the system refuses a process or a pipe.
     """
 
-    def __init__(self, pid: int, manner: Manner) -> None:
+    def __init__(self, pid: int, manner: ProcessPolicy) -> None:
         tick = min(max(_TICK_LEAST, manner.kill_after / 4), _TICK_MOST)
         listen, self._pipe = os.pipe()
         try:
@@ -137,7 +137,7 @@ def _shells_clock_is_ours() -> bool:
     return abs(float(uptime) - now()) < _SAME_CLOCK
 
 
-def _facts(pid: int, manner: Manner) -> list[str]:
+def _facts(pid: int, manner: ProcessPolicy) -> list[str]:
     """What it has to know, as arguments; `guardian_takeover` and guardian.sh read them."""
     return [
         str(pid),

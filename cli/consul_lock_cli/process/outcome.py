@@ -9,14 +9,14 @@ from typing import NamedTuple
 from consul_lock_cli.base.exit_codes import ExitCode
 
 
-class Why(enum.Enum):
+class StopReason(enum.Enum):
     """Why we have stopped a command, where nobody else wanted it."""
 
     LOST = "lost"
     OVERTIME = "timeout"
 
 
-class Ended(NamedTuple):
+class ProcessResult(NamedTuple):
     """How it ended."""
 
     code: int
@@ -27,18 +27,18 @@ class Ended(NamedTuple):
     """A signal that killed it was typed at the terminal, so it is meant for us too."""
     failure: OSError | None
     """Why it could not be run; None if it was."""
-    stopped: Why | None = None
+    stopped: StopReason | None = None
     """Why we have stopped it; None: we have not."""
     asked: bool = False
     """We were asked to end with it: by TERM, or by another such signal while it was stopped."""
 
 
-def exit_code(ended: Ended) -> int:
+def exit_code(ended: ProcessResult) -> int:
     """What is passed on, as a shell has it: 128+n for a death of signal n."""
     if ended.failure is not None:
         return _not_run(ended.failure)
     if ended.stopped is not None:
-        return ExitCode.LOST if ended.stopped is Why.LOST else ExitCode.OVERTIME
+        return ExitCode.LOST if ended.stopped is StopReason.LOST else ExitCode.OVERTIME
     return 128 - ended.code if ended.code < 0 else ended.code
 
 

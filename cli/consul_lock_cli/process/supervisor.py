@@ -1,6 +1,6 @@
 """Watch over a command while something is held for it.
 
-Knows nothing of locks: what is held is a `Lease`, and all that matters is how long it lasts.
+Knows nothing of locks: what is held is a `Deadline`, and all that matters is how long it lasts.
 One loop in the main thread fetches signals, reaps children and looks at the lease.
 """
 
@@ -16,11 +16,11 @@ from consul_lock_cli.base.clock import now
 from consul_lock_cli.process import libc
 from consul_lock_cli.process.child import Child
 from consul_lock_cli.process.group import target
-from consul_lock_cli.process.outcome import Ended, Why
+from consul_lock_cli.process.outcome import ProcessResult, StopReason
 from consul_lock_cli.process.signals import ENDING, STOPPING, WAKE, Signals, stop_by, swallow_echo
 from consul_lock_cli.process.terminal import Terminal
-from consul_lock_cli.process.termination import Stopping
-from consul_lock_cli.spec.process import Manner
+from consul_lock_cli.process.termination import Termination
+from consul_lock_cli.spec.process import ProcessPolicy
 
 # How often we look whether the rest of the group is gone: the end of somebody else's child
 # sends us no signal.
@@ -30,7 +30,7 @@ _POLL = 0.05
 _IDLE = 1.0
 
 
-class Lease(Protocol):
+class Deadline(Protocol):
     """What is held while the command runs."""
 
     def remaining(self) -> float:
@@ -50,10 +50,10 @@ class Supervisor:
     def __init__(
         self,
         child: Child,
-        lease: Lease,
+        lease: Deadline,
         signals: Signals,
         *,
-        manner: Manner,
+        manner: ProcessPolicy,
         on_lost: Callable[[float], None] = lambda grace: None,
         on_overtime: Callable[[float], None] = lambda grace: None,
         on_kill: Callable[[], None] = lambda: None,
@@ -62,18 +62,18 @@ class Supervisor:
         self._child = child
         self._manner = manner
         self._group = target(child.pid, foreground=self._manner.foreground)
-        self._stopping = Stopping(self._group, child.guardian, on_kill)
+        self._stopping = Termination(self._group, child.guardian, on_kill)
         self._lease = lease
         self._caught = signals.caught
         self._on_lost = on_lost
         self._on_overtime = on_overtime
         self._status: int | None = None
         self._lost = self._asked = False
-        self._stopped: Why | None = None
+        self._stopped: StopReason | None = None
         self._needed = 0.0
         self._overtime_at = math.inf
 
-    def run(self, environment: dict[str, str | None]) -> Ended:
+    def run(self, environment: dict[str, str | None]) -> ProcessResult:
         """Let the child go; return when nothing of its group is left."""
         libc.adopt_orphans()
         self._lend()
@@ -104,12 +104,14 @@ class Supervisor:
             if fetched is not None:
                 self._handle(*fetched)
 
-    def _ended(self, code: int) -> Ended:
+    def _ended(self, code: int) -> ProcessResult:
         typed = self.terminal.lent and -code in (signal.SIGINT, signal.SIGQUIT)
         self.terminal.take_back()
         if code < 0:
             self.terminal.mend()
-        return Ended(code, self._lost, typed, self._child.failure(), self._stopped, self._asked)
+        return ProcessResult(
+            code, self._lost, typed, self._child.failure(), self._stopped, self._asked
+        )
 
     # -- the end --------------------------------------------------------------------------
 
@@ -161,7 +163,7 @@ class Supervisor:
         # Whoever asked for unsafe times wants them.
         grace = kill_after if self._manner.unsafe_timing else max(0.0, min(kill_after, left))
         if then.stops:
-            self._stopped = Why.LOST
+            self._stopped = StopReason.LOST
             self._stopping.begin(grace, self._manner.stop_signal)
         elif then.signum is not None:
             self._group.signal(then.signum)
@@ -177,7 +179,7 @@ class Supervisor:
         if now() >= self._overtime_at:
             self._overtime_at = math.inf
             if self._status is None and not self._stopping.begun:
-                self._stopped = Why.OVERTIME
+                self._stopped = StopReason.OVERTIME
                 self._stopping.begin(self._manner.kill_after, self._manner.stop_signal)
                 self._on_overtime(self._manner.kill_after)
         self._stopping.look()

@@ -14,7 +14,7 @@ from consul_lock_cli.process.guardian import Guardian
 _AGAIN = 0.05
 
 
-class Stopping:
+class Termination:
     """The end of one command, once it has begun.
 
     The guardian, if there is one, learns when SIGKILL is due; ``on_kill`` is told once.

@@ -9,17 +9,17 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from consul_lock.limits import LOCK_DELAY_MAX
-from consul_lock_cli.base.console import Talk
+from consul_lock_cli.base.console import Console
 from consul_lock_cli.base.durations import show_duration
 from consul_lock_cli.base.error_table import complaint, failure
 from consul_lock_cli.base.exit_codes import ExitCode
 from consul_lock_cli.base.text import shown
 from consul_lock_cli.output.holder_text import briefly, held_by, shortly
-from consul_lock_cli.run import live_line
 from consul_lock_cli.run.campaign import campaign
-from consul_lock_cli.run.status_file import Report
-from consul_lock_cli.spec.lock import Mode, What, who_holds
-from consul_lock_cli.spec.run import Patience
+from consul_lock_cli.run.live_line import BackgroundPoll, LiveLine, somebody_looks
+from consul_lock_cli.run.status_file import StatusFile
+from consul_lock_cli.spec.lock import LockKind, LockSpec, who_holds
+from consul_lock_cli.spec.run import WaitPolicy
 
 if TYPE_CHECKING:
     from consul_lock import Holder
@@ -34,10 +34,12 @@ _IN_LOCK_DELAY = f"-w 1m waits: a lock-delay is over after {show_duration(LOCK_D
 _AGAIN = (0.3, 0.7)
 
 
-class Contest:
+class Acquisition:
     """One attempt.  Its methods block, so they are called where a signal can end them."""
 
-    def __init__(self, what: What, patience: Patience, talk: Talk, report: Report) -> None:
+    def __init__(
+        self, what: LockSpec, patience: WaitPolicy, talk: Console, report: StatusFile
+    ) -> None:
         self._what = what
         self._patience = patience
         self._talk = talk
@@ -70,12 +72,12 @@ class Contest:
             return self._once(lock)
         if self._talk.verbosity:
             return self._at_once(lock) or self._telling(lock)
-        if live_line.somebody_looks(self._talk):
+        if somebody_looks(self._talk):
             return self._showing(lock)
         return self._acquire(lock, wait)
 
     def _acquire(self, lock: Lockable, wait: float | None) -> bool:
-        if self._what.mode is Mode.LEADER:
+        if self._what.mode is LockKind.LEADER:
             return campaign(self._what, lock, self._patience, wait, self._talk)
         return self._what.acquire(lock, wait)
 
@@ -92,7 +94,7 @@ class Contest:
                 return self._acquire(lock, 0)
             except Unavailable as error:
                 left = end - time.monotonic()
-                if left <= 0 or self._what.mode is Mode.LEADER:
+                if left <= 0 or self._what.mode is LockKind.LEADER:
                     raise
                 pause = error.retry_after or random.uniform(*_AGAIN)
             time.sleep(min(left, pause))
@@ -123,12 +125,12 @@ class Contest:
             changed = [holder.session for holder in holders] != self._told
             return lambda: self._tell(holders) if changed else None
 
-        with live_line.Looking(look):
+        with BackgroundPoll(look):
             return self._acquire(lock, self._patience.wait)
 
     def _showing(self, lock: Lockable) -> bool:
         """Wait, and let a person see for what."""
-        line = live_line.Line()
+        line = LiveLine()
 
         def look() -> Callable[[], None]:
             ahead = ahead_of_us(lock.waiters())
@@ -140,7 +142,7 @@ class Contest:
             return lambda: line.show(f"consul-lock: waiting for {text}", text, short)
 
         try:
-            with live_line.Looking(look):
+            with BackgroundPoll(look):
                 return self._acquire(lock, self._patience.wait)
         finally:
             line.erase()

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 from consul_lock_cli.base.errors import Misuse
 from consul_lock_cli.base.text import shown
-from consul_lock_cli.spec.lock import Mode, What
+from consul_lock_cli.spec.lock import LockKind, LockSpec
 
 CHAIN = "CONSUL_LOCK_CHAIN"
 """The variable with all of them, the nearest last."""
@@ -25,7 +25,7 @@ class Held(NamedTuple):
     """What one ancestor holds."""
 
     keys: tuple[str, ...]
-    mode: str = Mode.LOCK
+    mode: str = LockKind.LOCK
     limit: int | None = 1
     session: str = "unknown"
     host: str = ""
@@ -47,7 +47,7 @@ class Held(NamedTuple):
 
 
 def refuse_ours(
-    what: What, wait: float | None, place: str, environ: Mapping[str, str] = os.environ
+    what: LockSpec, wait: float | None, place: str, environ: Mapping[str, str] = os.environ
 ) -> None:
     """Raise `Misuse` if we would wait for what ends only when we end.
 
@@ -66,7 +66,7 @@ def refuse_ours(
 
 
 def chain_with(
-    what: What, session: str | None, place: str, environ: Mapping[str, str] = os.environ
+    what: LockSpec, session: str | None, place: str, environ: Mapping[str, str] = os.environ
 ) -> str:
     """The variable for a command that runs under this lock."""
     us = (os.uname().nodename, os.getpid())
@@ -84,7 +84,7 @@ def _ancestors(environ: Mapping[str, str]) -> list[Held]:
     return [
         Held(
             tuple(environ["CONSUL_LOCK_KEY"].split("\n")),
-            environ.get("CONSUL_LOCK_MODE", Mode.LOCK),
+            environ.get("CONSUL_LOCK_MODE", LockKind.LOCK),
             int(limit) if limit.isdecimal() else None,
             environ.get("CONSUL_LOCK_SESSION", "unknown"),
         )
@@ -113,7 +113,7 @@ def _parsed(text: str) -> Iterator[Held]:
             )
 
 
-def _clashes(what: What, ancestors: list[Held]) -> Iterator[tuple[str, str]]:
+def _clashes(what: LockSpec, ancestors: list[Held]) -> Iterator[tuple[str, str]]:
     """The keys that we cannot have before an ancestor ends, and its session."""
     wanted = _claims(what.keys, what.mode)
     alive = [held for held in ancestors if not held.gone()]
@@ -121,21 +121,21 @@ def _clashes(what: What, ancestors: list[Held]) -> Iterator[tuple[str, str]]:
         for claim, access in _claims(held.keys, held.mode).items():
             if claim in wanted and _WRITE in (access, wanted[claim]):
                 yield claim[1], held.session
-    if what.mode is Mode.SEMAPHORE:
-        slots = [h for h in alive if h.mode == Mode.SEMAPHORE and h.keys == what.keys]
+    if what.mode is LockKind.SEMAPHORE:
+        slots = [h for h in alive if h.mode == LockKind.SEMAPHORE and h.keys == what.keys]
         if len(slots) >= (what.limit or 1):
             yield what.keys[0], slots[-1].session
 
 
 def _claims(keys: tuple[str, ...], mode: str) -> dict[tuple[str, str], str]:
     """What a lock takes: two that take the same exclude each other, unless both read."""
-    if mode in (Mode.LOCK, Mode.MULTI, Mode.LEADER):
+    if mode in (LockKind.LOCK, LockKind.MULTI, LockKind.LEADER):
         return {("lock", key): _WRITE for key in keys}
-    if mode == Mode.SHARED:
+    if mode == LockKind.SHARED:
         return {("document", keys[0]): _READ}
-    if mode == Mode.EXCLUSIVE:
+    if mode == LockKind.EXCLUSIVE:
         return {("document", keys[0]): _WRITE}
-    if mode == Mode.TREE:
+    if mode == LockKind.TREE:
         parts = keys[0].split("/")
         above: dict[tuple[str, str], Any] = {
             ("document", "/".join(parts[:n])): _READ for n in range(1, len(parts))

@@ -6,10 +6,10 @@ import threading
 import time
 from typing import TYPE_CHECKING, Any
 
-from consul_lock_cli.base.console import Talk
+from consul_lock_cli.base.console import Console
 from consul_lock_cli.base.error_table import complaint
-from consul_lock_cli.spec.lock import What
-from consul_lock_cli.spec.run import Patience
+from consul_lock_cli.spec.lock import LockSpec
+from consul_lock_cli.spec.run import WaitPolicy
 
 if TYPE_CHECKING:
     from consul_lock_cli.spec.lock import Lockable
@@ -25,7 +25,7 @@ _EVERY = 1.0
 
 
 def campaign(
-    what: What, election: Lockable, patience: Patience, wait: float | None, talk: Talk
+    what: LockSpec, election: Lockable, patience: WaitPolicy, wait: float | None, talk: Console
 ) -> bool:
     """Whether we lead within ``wait`` seconds (None: for ever).
 
@@ -62,13 +62,13 @@ def _reach(election: Any, patience: float) -> None:
         time.sleep(min(_EVERY, left))
 
 
-def _back(talk: Talk, away: threading.Event) -> None:
+def _back(talk: Console, away: threading.Event) -> None:
     away.clear()
     talk.tell("Consul answers again", event="available")
 
 
 def _look(
-    election: Any, retry_for: float, talk: Talk, over: threading.Event, away: threading.Event
+    election: Any, retry_for: float, talk: Console, over: threading.Event, away: threading.Event
 ) -> None:
     """See whether Consul is there, while the main thread waits for the lead."""
     from consul_lock import ConsulLockError, Unavailable

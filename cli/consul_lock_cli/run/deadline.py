@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from consul_lock_cli.spec.lock import Lockable
 
 
-class LockLease:
+class LockDeadline:
     """The time that a lock leaves, also after its loss.
 
     Whatever takes the lock away, Consul lets nobody in before its deadline (the lock-delay).
@@ -48,7 +48,7 @@ class LockLease:
         signal.pthread_kill(self._main, WAKE)
 
 
-class NoLease:
+class NoDeadline:
     """Nothing is held, so nothing can be lost."""
 
     def remaining(self) -> float:

@@ -8,26 +8,26 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import click
 
-from consul_lock_cli.base.console import Talk
+from consul_lock_cli.base.console import Console
 from consul_lock_cli.base.error_table import complaint, failure
 from consul_lock_cli.base.exit_codes import ExitCode
 from consul_lock_cli.base.text import shown
 from consul_lock_cli.output.holder_text import held_by
 from consul_lock_cli.spec.connection import Connection
-from consul_lock_cli.spec.lock import Mode, What
+from consul_lock_cli.spec.lock import LockKind, LockSpec
 
 if TYPE_CHECKING:
     from consul_lock import Status
-    from consul_lock_cli.spec.run import Wanted
+    from consul_lock_cli.spec.run import RunSpec
 
 _KINDS = {
-    Mode.LOCK: "lock",
-    Mode.MULTI: "lock",
-    Mode.LEADER: "lock",
-    Mode.SEMAPHORE: "semaphore",
-    Mode.SHARED: "read-write",
-    Mode.EXCLUSIVE: "read-write",
-    Mode.TREE: "read-write",
+    LockKind.LOCK: "lock",
+    LockKind.MULTI: "lock",
+    LockKind.LEADER: "lock",
+    LockKind.SEMAPHORE: "semaphore",
+    LockKind.SHARED: "read-write",
+    LockKind.EXCLUSIVE: "read-write",
+    LockKind.TREE: "read-write",
 }
 """What the library calls them when it looks at them from outside."""
 
@@ -39,7 +39,7 @@ class _Place(NamedTuple):
     shared: bool = False
 
 
-def rehearse(wanted: Wanted, command: Sequence[str], connection: Connection, talk: Talk) -> int:
+def rehearse(wanted: RunSpec, command: Sequence[str], connection: Connection, talk: Console) -> int:
     """The exit code: 0 if it would run now, 75 (-E) if it would wait or give up, 65, 69."""
     what, patience = wanted.what, wanted.patience
     with connection.client(talk) as client:
@@ -66,7 +66,9 @@ def rehearse(wanted: Wanted, command: Sequence[str], connection: Connection, tal
     return patience.conflict_code
 
 
-def _unavailable(error: BaseException, wanted: Wanted, command: Sequence[str], talk: Talk) -> int:
+def _unavailable(
+    error: BaseException, wanted: RunSpec, command: Sequence[str], talk: Console
+) -> int:
     if wanted.patience.fail_open:
         click.echo(f"Consul cannot be reached: would {_doing(command)} without the lock")
         return 0
@@ -79,29 +81,29 @@ def _doing(command: Sequence[str]) -> str:
     return f"run {shlex.join(command)}" if command else "hold it"
 
 
-def _places(what: What) -> Iterator[_Place]:
+def _places(what: LockSpec) -> Iterator[_Place]:
     """Every name that it takes; a tree lock shares those above its own."""
-    if what.mode is Mode.TREE:
+    if what.mode is LockKind.TREE:
         parts = what.keys[0].split("/")
         yield from (_Place("/".join(parts[:n]), True) for n in range(1, len(parts)))
-    yield from (_Place(key, what.mode is Mode.SHARED) for key in what.keys)
+    yield from (_Place(key, what.mode is LockKind.SHARED) for key in what.keys)
 
 
-def _misfit(what: What, status: Status) -> str:
+def _misfit(what: LockSpec, status: Status) -> str:
     """What is wrong with what is there; empty: nothing."""
     kind = _KINDS[what.mode]
     if status.kind == "foreign":
         return status.problem or f"{status.key!r} holds something that is not a lock"
     if status.kind not in (kind, "none"):
         return f"{status.key!r} is a {status.kind}, wanted a {kind}"
-    if what.mode is Mode.SEMAPHORE and status.limit not in (None, what.limit):
+    if what.mode is LockKind.SEMAPHORE and status.limit not in (None, what.limit):
         return f"{status.name!r} is a semaphore with limit {status.limit}, wanted {what.limit}"
     return ""
 
 
-def _in_the_way(what: What, place: _Place, status: Status) -> bool:
+def _in_the_way(what: LockSpec, place: _Place, status: Status) -> bool:
     """Whether we could not have it at once.  First come, first served: who waits comes first."""
-    if what.mode is Mode.SEMAPHORE:
+    if what.mode is LockKind.SEMAPHORE:
         return bool(status.waiters) or len(status.holders) >= (what.limit or 1)
     if place.shared:
         return bool(status.waiters) or status.mode == "write"

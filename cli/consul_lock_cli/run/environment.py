@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from consul_lock_cli.base.clock import rfc3339
 from consul_lock_cli.run.ancestors import CHAIN, chain_with
-from consul_lock_cli.spec.lock import What
+from consul_lock_cli.spec.lock import LockSpec
 
 if TYPE_CHECKING:
     from consul_lock_cli.spec.lock import Lockable
@@ -20,7 +20,7 @@ _OF_A_LOCK = (
 
 
 def locked(
-    what: What, lock: Lockable, slot: int | None, acquired: float, place: str
+    what: LockSpec, lock: Lockable, slot: int | None, acquired: float, place: str
 ) -> dict[str, str | None]:
     """Changes of the environment; None takes a variable out.
 
@@ -42,7 +42,7 @@ def locked(
     }
 
 
-def unlocked(what: What) -> Mapping[str, str | None]:
+def unlocked(what: LockSpec) -> Mapping[str, str | None]:
     """The same for a command that runs though there is no lock to be had."""
     nothing: dict[str, str | None] = dict.fromkeys(_OF_A_LOCK)
     return nothing | {"CONSUL_LOCK_HELD": "false", "CONSUL_LOCK_KEY": all_keys(what)}
@@ -58,6 +58,6 @@ def of_slot(name: str, slot: str, epoch: float | None, attempt: int) -> dict[str
     }
 
 
-def all_keys(what: What) -> str:
+def all_keys(what: LockSpec) -> str:
     """The names, one a line: they have no control characters."""
     return "\n".join(what.keys)

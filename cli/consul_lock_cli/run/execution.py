@@ -7,18 +7,18 @@ from typing import TYPE_CHECKING, Protocol
 
 import click
 
-from consul_lock_cli.base.console import Talk
+from consul_lock_cli.base.console import Console
 from consul_lock_cli.base.error_table import failure
 from consul_lock_cli.base.exit_codes import ExitCode
 from consul_lock_cli.process import signals
 from consul_lock_cli.process.child import Child
 from consul_lock_cli.process.interrupt import Interrupted, OutOfTime, T, interruptible
-from consul_lock_cli.process.supervisor import Lease, Supervisor
-from consul_lock_cli.run.loss import Loss
-from consul_lock_cli.run.progress import Story
-from consul_lock_cli.run.result import Done, pass_on
-from consul_lock_cli.run.status_file import Report
-from consul_lock_cli.spec.process import Manner
+from consul_lock_cli.process.supervisor import Deadline, Supervisor
+from consul_lock_cli.run.loss import LossReport
+from consul_lock_cli.run.progress import Progress
+from consul_lock_cli.run.result import RunResult, pass_on
+from consul_lock_cli.run.status_file import StatusFile
+from consul_lock_cli.spec.process import ProcessPolicy
 
 if TYPE_CHECKING:
     from consul_lock import Client
@@ -34,10 +34,10 @@ class Execution:
         self,
         title: str,
         program: str,
-        manner: Manner,
-        talk: Talk,
+        manner: ProcessPolicy,
+        talk: Console,
         ours: signals.Signals,
-        report: Report,
+        report: StatusFile,
     ) -> None:
         self._title = title
         self._program = program
@@ -81,7 +81,7 @@ class Execution:
         """A signal that came between what is attentive, where the command does not run yet."""
         return signals.asked_to_end(self._ours)
 
-    def lost_before(self, loss: Loss) -> Done:
+    def lost_before(self, loss: LossReport) -> RunResult:
         """We were stopped for too long: somebody else may have it, so nothing is started."""
         why, about = loss.cause()
         self._talk.error(
@@ -91,17 +91,17 @@ class Execution:
         )
         self._report.know(lost=True)
         self._report.refused(ExitCode.LOST, ExitCode.LOST)
-        return Done(ExitCode.LOST)
+        return RunResult(ExitCode.LOST)
 
     def run(
         self,
         child: Child,
-        lease: Lease,
+        lease: Deadline,
         environment: Mapping[str, str | None],
-        loss: Loss | None = None,
-    ) -> Done:
+        loss: LossReport | None = None,
+    ) -> RunResult:
         """Let the command go, and return when nothing of it is left."""
-        story = Story(self._talk, self._title, self._program, child.pid, self._manner)
+        story = Progress(self._talk, self._title, self._program, child.pid, self._manner)
         supervisor = Supervisor(
             child,
             lease,
@@ -114,7 +114,7 @@ class Execution:
         ended = supervisor.run(dict(environment))
         story.exited(ended.code)
         self._report.ended(ended)
-        return Done(None, ended)
+        return RunResult(None, ended)
 
     def close(self, client: Client) -> None:
         """All is done; trouble is told, and passed over."""
@@ -133,17 +133,17 @@ class Undertaking(Protocol):
     def asked(self) -> bool:
         """A signal asked us to end when the command had ended already."""
 
-    def around(self, child: Child | None) -> Done:
+    def around(self, child: Child | None) -> RunResult:
         """How it went.  Raises what fails."""
 
 
 def undertake(
     command: Sequence[str],
-    manner: Manner,
-    talk: Talk,
-    report: Report,
+    manner: ProcessPolicy,
+    talk: Console,
+    report: StatusFile,
     make: Callable[[signals.Signals], Undertaking],
-) -> Done:
+) -> RunResult:
     """How it went; if it raises, the report has been written."""
     ours = signals.take_over()
     child = None
@@ -168,7 +168,7 @@ def undertake(
             child.abandon()
 
 
-def conclude(done: Done, command: Sequence[str], talk: Talk, report: Report) -> int:
+def conclude(done: RunResult, command: Sequence[str], talk: Console, report: StatusFile) -> int:
     """Write the report, and pass on how it ended."""
     ended = done.ended
     if done.code is not None or ended is None:

@@ -8,21 +8,26 @@ import time
 from typing import TYPE_CHECKING
 
 from consul_lock_cli.base.clock import rfc3339
-from consul_lock_cli.base.console import Talk
+from consul_lock_cli.base.console import Console
 from consul_lock_cli.base.errors import Misuse
 from consul_lock_cli.base.exit_codes import ExitCode
 from consul_lock_cli.process import signals
 from consul_lock_cli.process.interrupt import Interrupted, interruptible
 from consul_lock_cli.run.environment import all_keys
-from consul_lock_cli.run.loss import Loss
-from consul_lock_cli.spec.lock import What
+from consul_lock_cli.run.loss import LossReport
+from consul_lock_cli.spec.lock import LockSpec
 
 if TYPE_CHECKING:
     from consul_lock_cli.spec.lock import Lockable
 
 
 def keep(
-    what: What, lock: Lockable, slot: int | None, loss: Loss, talk: Talk, ours: signals.Signals
+    what: LockSpec,
+    lock: Lockable,
+    slot: int | None,
+    loss: LossReport,
+    talk: Console,
+    ours: signals.Signals,
 ) -> bool:
     """Tell on stdout what is held, and wait.  Whether it was lost; a signal is no loss.
 

@@ -13,7 +13,7 @@ import sys
 import threading
 from collections.abc import Callable
 
-from consul_lock_cli.base.console import Talk
+from consul_lock_cli.base.console import Console
 from consul_lock_cli.base.text import cut, width
 
 # Seconds until it appears: who need not wait shall not see it flicker.
@@ -24,7 +24,7 @@ _EVERY = 2.0
 _ERASE = "\r\x1b[K"
 
 
-class Looking:
+class BackgroundPoll:
     """``with Looking(look):`` calls ``look()`` again and again, in a thread, until the end.
 
     It may ask Consul, and may fail, which is passed over.  What it returns is called, if it
@@ -57,7 +57,7 @@ class Looking:
                         show()
 
 
-class Line:
+class LiveLine:
     """One line of the terminal, shown and then gone again."""
 
     def __init__(self) -> None:
@@ -87,7 +87,7 @@ class Line:
             sys.stderr.flush()
 
 
-def somebody_looks(talk: Talk) -> bool:
+def somebody_looks(talk: Console) -> bool:
     """Whether there is a person to see such a line."""
     if talk.quiet or talk.json or os.environ.get("TERM", "dumb") == "dumb":
         return False

@@ -7,25 +7,25 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from consul_lock_cli.base.clock import now
-from consul_lock_cli.base.console import Talk
+from consul_lock_cli.base.console import Console
 from consul_lock_cli.base.durations import show_duration
 from consul_lock_cli.base.error_table import complaint, failure
 from consul_lock_cli.base.exit_codes import ExitCode
 from consul_lock_cli.process import signals
 from consul_lock_cli.process.child import Child
 from consul_lock_cli.process.interrupt import Interrupted, OutOfTime
-from consul_lock_cli.run.acquire import Contest
+from consul_lock_cli.run.acquire import Acquisition
 from consul_lock_cli.run.campaign import FOR_EVER
-from consul_lock_cli.run.deadline import LockLease, NoLease
+from consul_lock_cli.run.deadline import LockDeadline, NoDeadline
 from consul_lock_cli.run.environment import all_keys, locked, unlocked
 from consul_lock_cli.run.execution import GOODBYE, Execution, conclude, undertake
 from consul_lock_cli.run.hold_only import keep
-from consul_lock_cli.run.loss import Loss
-from consul_lock_cli.run.result import Done
-from consul_lock_cli.run.status_file import Report
+from consul_lock_cli.run.loss import LossReport
+from consul_lock_cli.run.result import RunResult
+from consul_lock_cli.run.status_file import StatusFile
 from consul_lock_cli.spec.connection import Connection
-from consul_lock_cli.spec.lock import Mode, slot_of
-from consul_lock_cli.spec.run import Wanted
+from consul_lock_cli.spec.lock import LockKind, slot_of
+from consul_lock_cli.spec.run import RunSpec
 
 if TYPE_CHECKING:
     from consul_lock import Client
@@ -35,17 +35,17 @@ if TYPE_CHECKING:
 _NUMBER_LEAST = 3.0
 
 
-class Hold:
+class LockedCommand:
     """One lock around one command; without a command it is just held, until a signal comes."""
 
     def __init__(
         self,
-        wanted: Wanted,
+        wanted: RunSpec,
         command: Sequence[str],
         connection: Connection,
-        talk: Talk,
+        talk: Console,
         ours: signals.Signals,
-        report: Report,
+        report: StatusFile,
     ) -> None:
         self._what, patience, self._manner = wanted
         self._patience = patience._replace(retry_for=connection.settings["retry_for"])
@@ -55,7 +55,7 @@ class Hold:
         self._ours = ours
         self._report = report
         self._act = Execution(self._what.title, self._program, self._manner, talk, ours, report)
-        self._contest = Contest(self._what, self._patience, talk, report)
+        self._contest = Acquisition(self._what, self._patience, talk, report)
         talk.about["key"] = all_keys(self._what)
         report.know(key=all_keys(self._what), keys=self._what.keys, mode=self._what.mode)
 
@@ -64,35 +64,35 @@ class Hold:
         """A signal asked us to end when the command had ended already."""
         return self._act.asked
 
-    def around(self, child: Child | None) -> Done:
+    def around(self, child: Child | None) -> RunResult:
         """How it went.  Raises what fails."""
         contest = self._contest
         if self._patience.splay:
             self._act.attentively(contest.splay)
-        more = {"retry_for": FOR_EVER} if self._what.mode is Mode.LEADER else {}
+        more = {"retry_for": FOR_EVER} if self._what.mode is LockKind.LEADER else {}
         client = self._connection.client(self._talk, **more)
-        lease = LockLease()
+        lease = LockDeadline()
         try:
             lock = self._lock(client, lease)
             from consul_lock import Unavailable
 
             try:
                 if not self._acquire(lock):
-                    return Done(self._act.attentively(lambda: contest.busy(lock)))
+                    return RunResult(self._act.attentively(lambda: contest.busy(lock)))
                 slot = self._number(lock)
             except OutOfTime:
-                return Done(self._act.attentively(lambda: contest.busy(lock)))
+                return RunResult(self._act.attentively(lambda: contest.busy(lock)))
             except Unavailable as error:
                 if child is None or not self._patience.fail_open:
-                    return Done(contest.unavailable(error))
+                    return RunResult(contest.unavailable(error))
                 contest.unlocked(error)
-                return self._act.run(child, NoLease(), unlocked(self._what))
-            return self._under(lock, slot, lease, child, Loss(client, self._what, lock))
+                return self._act.run(child, NoDeadline(), unlocked(self._what))
+            return self._under(lock, slot, lease, child, LossReport(client, self._what, lock))
         finally:
             self._act.close(client)
             self._talk.hurried = False
 
-    def _lock(self, client: Client, lease: LockLease) -> Lockable:
+    def _lock(self, client: Client, lease: LockDeadline) -> Lockable:
         lock = self._what.make(client, program=self._program, on_lost=lease.wake)
         lease.watch(lock)
         return lock
@@ -112,7 +112,7 @@ class Hold:
 
         After a crash there may be one to wait for.  Raises `OutOfTime` if that takes too long.
         """
-        if self._what.mode is not Mode.SEMAPHORE:
+        if self._what.mode is not LockKind.SEMAPHORE:
             return None
         wait = self._patience.wait
         budget = None if wait is None else max(_NUMBER_LEAST, wait - self._contest.waited)
@@ -125,8 +125,13 @@ class Hold:
     # -- under the lock -------------------------------------------------------------------
 
     def _under(
-        self, lock: Lockable, slot: int | None, lease: LockLease, child: Child | None, loss: Loss
-    ) -> Done:
+        self,
+        lock: Lockable,
+        slot: int | None,
+        lease: LockDeadline,
+        child: Child | None,
+        loss: LossReport,
+    ) -> RunResult:
         session, token, acquired = lock.session_id, lock.token, time.time()
         self._talk.hurried = True
         self._talk.note(
@@ -145,7 +150,7 @@ class Hold:
             return self._act.lost_before(loss)
         if child is None:
             lost = keep(self._what, lock, slot, loss, self._talk, self._ours)
-            return Done(ExitCode.LOST if self._release(lock, lost) else 0)
+            return RunResult(ExitCode.LOST if self._release(lock, lost) else 0)
         begun = now()
         told = locked(self._what, lock, slot, acquired, self._connection.place())
         done = self._act.run(child, lease, told, loss)
@@ -157,7 +162,7 @@ class Hold:
         if not lost or ended.lost or late or ended.failure is not None:
             return done
         self._report.lost()
-        return Done(ExitCode.LOST)
+        return RunResult(ExitCode.LOST)
 
     def _hold_on(self, lock: Lockable, begun: float) -> bool:
         """Keep the lock for --min-hold.  Whether it was lost then, when all was done."""
@@ -199,11 +204,11 @@ class Hold:
 
 
 def under(
-    wanted: Wanted,
+    wanted: RunSpec,
     command: tuple[str, ...],
     connection: Connection,
-    talk: Talk,
-    report: Report,
+    talk: Console,
+    report: StatusFile,
 ) -> int:
     """Run the command under the lock; without a command, just hold it.  Returns the exit code.
 
@@ -214,17 +219,17 @@ def under(
 
 
 def hold_around(
-    wanted: Wanted,
+    wanted: RunSpec,
     command: tuple[str, ...],
     connection: Connection,
-    talk: Talk,
-    report: Report,
-) -> Done:
+    talk: Console,
+    report: StatusFile,
+) -> RunResult:
     """How it went; if it raises, the report has been written."""
     return undertake(
         command,
         wanted.manner,
         talk,
         report,
-        lambda ours: Hold(wanted, command, connection, talk, ours, report),
+        lambda ours: LockedCommand(wanted, command, connection, talk, ours, report),
     )

@@ -11,7 +11,7 @@ from consul_lock_cli.output.lock_json import break_item
 
 if TYPE_CHECKING:
     from consul_lock import Break, Client
-    from consul_lock_cli.spec.lock import Lockable, What
+    from consul_lock_cli.spec.lock import Lockable, LockSpec
 
 # Seconds in which Consul has to say who broke it: it was just there to tell us of the loss.
 _PATIENCE = 1.0
@@ -33,10 +33,10 @@ class Cause(NamedTuple):
     """For the log."""
 
 
-class Loss:
+class LossReport:
     """What can be told of the loss of a lock that we have, once it comes to that."""
 
-    def __init__(self, client: Client, what: What, lock: Lockable) -> None:
+    def __init__(self, client: Client, what: LockSpec, lock: Lockable) -> None:
         self._client = client
         self._names = what.keys
         self._checks = (*what.checks, *what.service_checks)

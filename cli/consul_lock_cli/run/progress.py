@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from consul_lock_cli.base.clock import now
-from consul_lock_cli.base.console import Talk
+from consul_lock_cli.base.console import Console
 from consul_lock_cli.base.durations import show_duration
 from consul_lock_cli.base.exit_codes import ExitCode
 from consul_lock_cli.base.text import shown
-from consul_lock_cli.run.loss import Loss
-from consul_lock_cli.spec.process import Manner, show_signal
+from consul_lock_cli.run.loss import LossReport
+from consul_lock_cli.spec.process import ProcessPolicy, show_signal
 
 
-class Story:
+class Progress:
     """Of one run of one command, from now on.  ``title`` is what the lock is called."""
 
-    def __init__(self, talk: Talk, title: str, program: str, pid: int, manner: Manner) -> None:
+    def __init__(
+        self, talk: Console, title: str, program: str, pid: int, manner: ProcessPolicy
+    ) -> None:
         self._talk = talk
         self._title = title
         self._program = program
@@ -25,7 +27,7 @@ class Story:
             # Of no use to people, who see what it does.
             talk.note(f"starting {shown(program)}", event="started", pid=pid)
 
-    def lost(self, loss: Loss | None, grace: float) -> None:
+    def lost(self, loss: LossReport | None, grace: float) -> None:
         """The lock is lost, and SIGKILL comes in ``grace`` seconds, if at all."""
         assert loss is not None  # without a lock none can be lost
         # By now the command has been told; when it has to be killed, we must be back.

@@ -5,22 +5,22 @@ from __future__ import annotations
 import errno
 from typing import NamedTuple
 
-from consul_lock_cli.base.console import Talk
+from consul_lock_cli.base.console import Console
 from consul_lock_cli.base.text import shown
-from consul_lock_cli.process.outcome import Ended, exit_code
+from consul_lock_cli.process.outcome import ProcessResult, exit_code
 from consul_lock_cli.process.signals import die_by
 
 
-class Done(NamedTuple):
+class RunResult(NamedTuple):
     """What is to be passed on: an exit code of ours, else how the command ended."""
 
     code: int | None
-    ended: Ended | None = None
+    ended: ProcessResult | None = None
     asked: bool = False
     """A signal asked us to end, while the command ran or afterwards."""
 
 
-def pass_on(ended: Ended, program: str, talk: Talk) -> int:
+def pass_on(ended: ProcessResult, program: str, talk: Console) -> int:
     """The exit code.  Dies of the signal that killed the command, so clean up before."""
     if ended.failure is not None:
         return _cannot_run(program, ended, ended.failure, talk)
@@ -29,7 +29,7 @@ def pass_on(ended: Ended, program: str, talk: Talk) -> int:
     return exit_code(ended)
 
 
-def _cannot_run(program: str, ended: Ended, error: OSError, talk: Talk) -> int:
+def _cannot_run(program: str, ended: ProcessResult, error: OSError, talk: Console) -> int:
     code = exit_code(ended)
     hint = ""
     if error.errno == errno.ENOEXEC:

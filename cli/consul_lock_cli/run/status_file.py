@@ -16,11 +16,11 @@ from typing import Any
 
 import click
 
-from consul_lock_cli.base.console import Talk
+from consul_lock_cli.base.console import Console
 from consul_lock_cli.base.errors import Misuse
 from consul_lock_cli.base.exit_codes import ExitCode
 from consul_lock_cli.options.types import FILE
-from consul_lock_cli.process.outcome import Ended
+from consul_lock_cli.process.outcome import ProcessResult
 
 
 class Kind(enum.StrEnum):
@@ -55,7 +55,7 @@ _OF_CODES = {
 }
 
 
-class Report:
+class StatusFile:
     """What is known of this run, and where it is to be written in the end, if anywhere."""
 
     def __init__(self, path: str | None = None, descriptor: int | None = None) -> None:
@@ -76,7 +76,7 @@ class Report:
         """Remember some of it."""
         self._known.update(more)
 
-    def ended(self, ended: Ended) -> None:
+    def ended(self, ended: ProcessResult) -> None:
         """How the command ended: this is told, whatever our own exit code is."""
         if ended.failure is not None:
             return  # it was never run: our own code says why
@@ -100,14 +100,14 @@ class Report:
         """There was no slot for us; ``code`` is what we exit with."""
         self._exit(Kind.SKIP, int(code), None)
 
-    def write(self, code: int, talk: Talk) -> None:
+    def write(self, code: int, talk: Console) -> None:
         """Write it: we are about to end with ``code``.  Trouble is told, and passed over."""
         if self._known["exit"] is None:
             self.know(lost=code == ExitCode.LOST)
             self._exit(_OF_CODES.get(code, Kind.FAILED), int(code), None)
         self._finish(code, talk)
 
-    def write_interrupted(self, signum: int, talk: Talk) -> None:
+    def write_interrupted(self, signum: int, talk: Console) -> None:
         """Write it: we are about to die of a signal."""
         if self._known["exit"] is None:
             self._exit(Kind.INTERRUPTED, None, signum)
@@ -116,7 +116,7 @@ class Report:
     def _exit(self, kind: Kind, code: int | None, signum: int | None) -> None:
         self.know(exit={"kind": kind, "code": code, "signal": signum})
 
-    def _finish(self, code: int, talk: Talk) -> None:
+    def _finish(self, code: int, talk: Console) -> None:
         self.know(exit_code=int(code))
         text = json.dumps(self._known) + "\n"
         try:
@@ -177,7 +177,7 @@ def _replace(path: Path, text: str) -> None:
 
 
 def report_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Add --status-file and --status-fd; the command gets its `Report` as ``report``."""
+    """Add --status-file and --status-fd; the command gets its `StatusFile` as ``report``."""
 
     @functools.wraps(command)
     def with_report(status_file: str | None, status_fd: int | None, **values: Any) -> Any:
@@ -198,7 +198,7 @@ def report_options(command: Callable[..., Any]) -> Callable[..., Any]:
     return file(descriptor(with_report))
 
 
-def _checked(path: str | None, descriptor: int | None) -> Report:
+def _checked(path: str | None, descriptor: int | None) -> StatusFile:
     """Refuse what could only fail when the command has run already."""
     if path is not None:
         file = Path(path)
@@ -217,4 +217,4 @@ def _checked(path: str | None, descriptor: int | None) -> Report:
         # too.  The three streams are the command's all the same.
         if descriptor > 2:
             os.set_inheritable(descriptor, False)
-    return Report(path, descriptor)
+    return StatusFile(path, descriptor)

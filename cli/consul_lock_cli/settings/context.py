@@ -13,7 +13,7 @@ from typing import Any
 import click
 from click.core import ParameterSource
 
-from consul_lock_cli.base.console import Talk
+from consul_lock_cli.base.console import Console
 from consul_lock_cli.base.errors import BadSetting
 from consul_lock_cli.settings.catalogue import CONFIG_VARIABLE, SETTINGS, rivals
 from consul_lock_cli.settings.config_file import find_files
@@ -55,7 +55,7 @@ class SettingsContext(click.Context):
             if named is None:
                 named = os.environ.get(CONFIG_VARIABLE)
             # A shell that completes a line is told nothing.
-            warn = _nobody if self.resilient_parsing else self.ensure_object(Talk).warn
+            warn = _nobody if self.resilient_parsing else self.ensure_object(Console).warn
             files = find_files(named, os.environ, warn, self.refuse_file)
             self._settings = Settings(os.environ, files)
         return self._settings

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from consul_lock_cli.base.console import Talk
+from consul_lock_cli.base.console import Console
 from consul_lock_cli.base.errors import Misuse
 from consul_lock_cli.settings.context import SettingsContext
 from consul_lock_cli.settings.sources import Found, Origin, as_boolean, rank
@@ -51,7 +51,7 @@ class Connection:
     origins: Mapping[str, Origin] = field(default_factory=dict)
     """Where each setting comes from, by our names; those that are defaults may be missing."""
 
-    def client(self, talk: Talk, **more: Any) -> Client:
+    def client(self, talk: Console, **more: Any) -> Client:
         """A client.  The library is imported here, and not before somebody talks to Consul."""
         from consul_lock import Client, ConfigError
 

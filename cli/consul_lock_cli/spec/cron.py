@@ -16,13 +16,13 @@ from consul_lock_cli.base.text import shown
 
 if TYPE_CHECKING:
     from consul_lock import Client, CronGuard, LossReason
-    from consul_lock_cli.spec.lock import What
+    from consul_lock_cli.spec.lock import LockSpec
 
 # Kinds of errors that are no matter of how a command line is written.
 _OF_THE_CALENDAR = ("schedule", "timezone", "no-cronsim")
 
 
-class Timetable(NamedTuple):
+class CronSpec(NamedTuple):
     """Times are seconds; what each means is said by the library's `CronGuard`."""
 
     every: float | None = None
@@ -85,7 +85,7 @@ class Timetable(NamedTuple):
                 )
 
     def guard(
-        self, client: Client, what: What, program: str, on_lost: Callable[[LossReason], Any]
+        self, client: Client, what: LockSpec, program: str, on_lost: Callable[[LossReason], Any]
     ) -> CronGuard:
         """The guard; nothing is sent yet.
 

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     Lockable: TypeAlias = Lock | Semaphore | ReadLock | WriteLock | MultiLock | Election
 
 
-class Mode(enum.StrEnum):
+class LockKind(enum.StrEnum):
     """The kinds of locks.  The command finds its own in CONSUL_LOCK_MODE."""
 
     LOCK = "lock"
@@ -39,11 +39,11 @@ class Mode(enum.StrEnum):
     LEADER = "leader"
 
 
-class What(NamedTuple):
+class LockSpec(NamedTuple):
     """What is to be locked, and what its session is to be.  Times are seconds."""
 
     keys: tuple[str, ...]
-    mode: Mode = Mode.LOCK
+    mode: LockKind = LockKind.LOCK
     limit: int | None = 1
     """How many may hold it at once; None: as many as come."""
     ttl: float = 10.0
@@ -114,20 +114,20 @@ class What(NamedTuple):
 
     def _made(self, library: Any, options: dict[str, Any]) -> Lockable:
         name = self.keys[0]
-        makers: dict[Mode, Callable[[], Lockable]] = {
-            Mode.LOCK: lambda: library.Lock(name, **options),
-            Mode.TREE: lambda: library.Lock(name, tree=True, **options),
-            Mode.SEMAPHORE: lambda: library.Semaphore(name, self.limit, **options),
-            Mode.SHARED: lambda: library.ReadWriteLock(name, **options).read(),
-            Mode.EXCLUSIVE: lambda: library.ReadWriteLock(name, **options).write(),
-            Mode.MULTI: lambda: library.MultiLock(self.keys, **options),
-            Mode.LEADER: lambda: library.Election(name, **options),
+        makers: dict[LockKind, Callable[[], Lockable]] = {
+            LockKind.LOCK: lambda: library.Lock(name, **options),
+            LockKind.TREE: lambda: library.Lock(name, tree=True, **options),
+            LockKind.SEMAPHORE: lambda: library.Semaphore(name, self.limit, **options),
+            LockKind.SHARED: lambda: library.ReadWriteLock(name, **options).read(),
+            LockKind.EXCLUSIVE: lambda: library.ReadWriteLock(name, **options).write(),
+            LockKind.MULTI: lambda: library.MultiLock(self.keys, **options),
+            LockKind.LEADER: lambda: library.Election(name, **options),
         }
         return makers[self.mode]()
 
     def acquire(self, lock: Lockable, timeout: float | None) -> bool:
         """Whether it was had within so many seconds; None: wait for ever."""
-        if self.mode is not Mode.LEADER:
+        if self.mode is not LockKind.LEADER:
             return lock.acquire(timeout=timeout)
         from consul_lock import LockTimeout
 

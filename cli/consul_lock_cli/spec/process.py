@@ -21,7 +21,7 @@ STOP = OnLost(stops=True)
 WARN = OnLost(stops=False)
 
 
-class Manner(NamedTuple):
+class ProcessPolicy(NamedTuple):
     """How a command is run and stopped.  Times are seconds."""
 
     stdin_null: bool = False

@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from consul_lock_cli.base.exit_codes import ExitCode
-from consul_lock_cli.spec.lock import What
-from consul_lock_cli.spec.process import Manner
+from consul_lock_cli.spec.lock import LockSpec
+from consul_lock_cli.spec.process import ProcessPolicy
 
 
-class Patience(NamedTuple):
+class WaitPolicy(NamedTuple):
     """Times are seconds."""
 
     wait: float | None = None
@@ -27,9 +27,9 @@ class Patience(NamedTuple):
     """It has been, in an earlier term."""
 
 
-class Wanted(NamedTuple):
+class RunSpec(NamedTuple):
     """What to hold, how long to wait for it, and how to run the command."""
 
-    what: What
-    patience: Patience = Patience()
-    manner: Manner = Manner()
+    what: LockSpec
+    patience: WaitPolicy = WaitPolicy()
+    manner: ProcessPolicy = ProcessPolicy()

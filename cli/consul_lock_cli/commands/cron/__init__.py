@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import click
 
-from consul_lock_cli.group import Commands, Lazy
+from consul_lock_cli.group import Commands, LazyCommands
 
 _COMMANDS = ("run", "ls", "show", "history", "reset", "pause", "resume", "install")
 
 
-@click.group(cls=Commands, commands=Lazy(_COMMANDS, "cron"), no_args_is_help=False)
+@click.group(cls=Commands, commands=LazyCommands(_COMMANDS, "cron"), no_args_is_help=False)
 def cron() -> None:
     """Cron jobs that are in the crontab of every host, and run on one."""

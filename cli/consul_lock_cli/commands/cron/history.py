@@ -7,7 +7,7 @@ import time
 
 import click
 
-from consul_lock_cli.base.console import Talk
+from consul_lock_cli.base.console import Console
 from consul_lock_cli.options.connection import connection_options
 from consul_lock_cli.options.types import CRON_NAME
 from consul_lock_cli.options.waiting import talk_options
@@ -26,7 +26,7 @@ from consul_lock_cli.spec.connection import Connection
 @connection_options
 @click.argument("name", type=CRON_NAME)
 def cron_history(
-    connection: Connection, talk: Talk, output: Output, name: str, number: int | None
+    connection: Connection, talk: Console, output: Output, name: str, number: int | None
 ) -> int:
     """Show the last runs of the cron job NAME, the latest at the bottom.
 

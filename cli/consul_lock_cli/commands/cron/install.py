@@ -11,7 +11,7 @@ from typing import Any
 
 import click
 
-from consul_lock_cli.base.console import Talk
+from consul_lock_cli.base.console import Console
 from consul_lock_cli.base.durations import exact_duration
 from consul_lock_cli.base.errors import Misuse
 from consul_lock_cli.cron.files import Job, crontab, service, timer
@@ -23,10 +23,10 @@ from consul_lock_cli.options.process import command_options
 from consul_lock_cli.options.types import COMMAND, Runner
 from consul_lock_cli.options.waiting import talk_options
 from consul_lock_cli.spec.connection import Connection
-from consul_lock_cli.spec.cron import Timetable
-from consul_lock_cli.spec.lock import What
-from consul_lock_cli.spec.process import Manner
-from consul_lock_cli.spec.run import Patience
+from consul_lock_cli.spec.cron import CronSpec
+from consul_lock_cli.spec.lock import LockSpec
+from consul_lock_cli.spec.process import ProcessPolicy
+from consul_lock_cli.spec.run import WaitPolicy
 from consul_lock_cli.spec.timing import check_timing
 
 # What is ours, and not for `cron run`.
@@ -80,12 +80,12 @@ def _typed(option: click.Option, value: Any) -> list[str]:
 @click.argument("command", nargs=-1, type=COMMAND)
 def cron_install(
     connection: Connection,
-    talk: Talk,
+    talk: Console,
     name: str,
-    timetable: Timetable,
-    patience: Patience,
+    timetable: CronSpec,
+    patience: WaitPolicy,
     session: dict[str, Any],
-    manner: Manner,
+    manner: ProcessPolicy,
     form: str | None,
     user: str | None,
     on: str | None,
@@ -101,7 +101,7 @@ def cron_install(
     """
     if not command:
         raise Misuse("no command to run", "consul-lock cron install --name NAME --every 1h -- ...")
-    What((name,), **session).check()
+    LockSpec((name,), **session).check()
     unsafe = manner.unsafe_timing or timetable.overlap == "allow"
     check_timing(session["ttl"], session["lock_delay"], manner.kill_after, unsafe=unsafe)
     ctx = click.get_current_context()
@@ -128,7 +128,7 @@ def _program() -> str:
     return shutil.which("consul-lock") or "consul-lock"
 
 
-def _days_begin(timetable: Timetable, on: str | None) -> list[str]:
+def _days_begin(timetable: CronSpec, on: str | None) -> list[str]:
     """An option that keeps the beginning of a day away from the time at which it is fired."""
     every = timetable.every
     if on is None or every is None or every % 86400 or timetable.offset is not None:

@@ -6,7 +6,7 @@ import time
 
 import click
 
-from consul_lock_cli.base.console import Talk
+from consul_lock_cli.base.console import Console
 from consul_lock_cli.options.connection import connection_options
 from consul_lock_cli.options.types import CRON_PREFIX
 from consul_lock_cli.options.waiting import talk_options
@@ -21,7 +21,7 @@ from consul_lock_cli.spec.connection import Connection
 @talk_options
 @connection_options
 @click.argument("prefix", type=CRON_PREFIX, default="")
-def cron_ls(connection: Connection, talk: Talk, output: Output, prefix: str) -> None:
+def cron_ls(connection: Connection, talk: Console, output: Output, prefix: str) -> None:
     """List the cron jobs below PREFIX, with what became of the last slot of each.
 
     A run whose host has died is shown as lost, whatever its record says.  "unreadable" is what

@@ -7,7 +7,7 @@ import time
 import click
 
 from consul_lock.limits import CRON_TEXT_MAX, PAUSE_MAX
-from consul_lock_cli.base.console import Talk
+from consul_lock_cli.base.console import Console
 from consul_lock_cli.base.errors import Misuse
 from consul_lock_cli.options.connection import connection_options
 from consul_lock_cli.options.types import CRON_NAME, POSITIVE
@@ -28,7 +28,7 @@ from consul_lock_cli.spec.connection import Connection
 @click.argument("name", type=CRON_NAME)
 def cron_pause(
     connection: Connection,
-    talk: Talk,
+    talk: Console,
     output: Output,
     name: str,
     duration: float | None,

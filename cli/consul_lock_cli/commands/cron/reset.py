@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from consul_lock_cli.base.console import Talk, confirmed, require_terminal
+from consul_lock_cli.base.console import Console, confirmed, require_terminal
 from consul_lock_cli.base.errors import Misuse
 from consul_lock_cli.base.exit_codes import ExitCode
 from consul_lock_cli.base.text import shown
@@ -46,7 +46,7 @@ if TYPE_CHECKING:
 @click.argument("name", type=CRON_NAME)
 def cron_reset(
     connection: Connection,
-    talk: Talk,
+    talk: Console,
     output: Output,
     name: str,
     slot: str | None,
@@ -79,7 +79,7 @@ class _Resetting:
     """One call of it."""
 
     def __init__(
-        self, records: CronRecords, talk: Talk, output: Output, name: str, force: bool
+        self, records: CronRecords, talk: Console, output: Output, name: str, force: bool
     ) -> None:
         self._records = records
         self._talk = talk

@@ -6,7 +6,7 @@ import time
 
 import click
 
-from consul_lock_cli.base.console import Talk
+from consul_lock_cli.base.console import Console
 from consul_lock_cli.options.connection import connection_options
 from consul_lock_cli.options.types import CRON_NAME
 from consul_lock_cli.options.waiting import talk_options
@@ -26,7 +26,7 @@ from consul_lock_cli.spec.connection import Connection
 @talk_options
 @connection_options
 @click.argument("name", type=CRON_NAME)
-def cron_resume(connection: Connection, talk: Talk, output: Output, name: str) -> int:
+def cron_resume(connection: Connection, talk: Console, output: Output, name: str) -> int:
     """Let the cron job NAME be run again, after 'cron pause'.
 
     The slots that were missed meanwhile are not made up for.

@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from consul_lock_cli.base.clock import synchronised
-from consul_lock_cli.base.console import Talk
+from consul_lock_cli.base.console import Console
 from consul_lock_cli.base.errors import Misuse
 from consul_lock_cli.base.exit_codes import EPILOG, ExitCode
 from consul_lock_cli.cron.job import CronJob
@@ -19,12 +19,12 @@ from consul_lock_cli.options.types import COMMAND, Runner
 from consul_lock_cli.options.waiting import talk_options
 from consul_lock_cli.run.ancestors import refuse_ours
 from consul_lock_cli.run.execution import conclude, undertake
-from consul_lock_cli.run.status_file import Report, report_options
+from consul_lock_cli.run.status_file import StatusFile, report_options
 from consul_lock_cli.spec.connection import Connection
-from consul_lock_cli.spec.cron import Timetable
-from consul_lock_cli.spec.lock import What
-from consul_lock_cli.spec.process import Manner
-from consul_lock_cli.spec.run import Patience, Wanted
+from consul_lock_cli.spec.cron import CronSpec
+from consul_lock_cli.spec.lock import LockSpec
+from consul_lock_cli.spec.process import ProcessPolicy
+from consul_lock_cli.spec.run import RunSpec, WaitPolicy
 from consul_lock_cli.spec.timing import check_timing
 
 
@@ -43,13 +43,13 @@ from consul_lock_cli.spec.timing import check_timing
 @click.argument("command", nargs=-1, type=COMMAND)
 def cron_run(
     connection: Connection,
-    talk: Talk,
+    talk: Console,
     name: str,
-    timetable: Timetable,
-    patience: Patience,
+    timetable: CronSpec,
+    patience: WaitPolicy,
     session: dict[str, Any],
-    manner: Manner,
-    report: Report,
+    manner: ProcessPolicy,
+    report: StatusFile,
     dry_run: bool,
     command: tuple[str, ...],
 ) -> int:
@@ -64,7 +64,7 @@ def cron_run(
     """
     if not command:
         raise Misuse("no command to run", "consul-lock cron run --name NAME --every 1h -- COMMAND")
-    wanted = Wanted(What((name,), **session), patience, manner)
+    wanted = RunSpec(LockSpec((name,), **session), patience, manner)
     _check(wanted, timetable, connection, talk)
     if dry_run:
         from consul_lock_cli.cron.dry_run import rehearse
@@ -83,7 +83,7 @@ def cron_run(
     return conclude(done, command, talk, report)
 
 
-def _check(wanted: Wanted, timetable: Timetable, connection: Connection, talk: Talk) -> None:
+def _check(wanted: RunSpec, timetable: CronSpec, connection: Connection, talk: Console) -> None:
     what, patience, manner = wanted
     what.check()
     if timetable.overlap == "wait":
@@ -95,7 +95,7 @@ def _check(wanted: Wanted, timetable: Timetable, connection: Connection, talk: T
         talk.warn("--lock-delay 0: a session that is destroyed lets others in at once")
 
 
-def _kept(talk: Talk) -> bool:
+def _kept(talk: Console) -> bool:
     """Whether somebody keeps the clock right; if not, that is told."""
     try:
         kept, why = synchronised(), "the kernel calls it unsynchronised"

@@ -6,7 +6,7 @@ import time
 
 import click
 
-from consul_lock_cli.base.console import Talk
+from consul_lock_cli.base.console import Console
 from consul_lock_cli.options.connection import connection_options
 from consul_lock_cli.options.types import CRON_NAME
 from consul_lock_cli.options.waiting import talk_options
@@ -21,7 +21,7 @@ from consul_lock_cli.spec.connection import Connection
 @talk_options
 @connection_options
 @click.argument("name", type=CRON_NAME)
-def cron_show(connection: Connection, talk: Talk, output: Output, name: str) -> int:
+def cron_show(connection: Connection, talk: Console, output: Output, name: str) -> int:
     """Show the cron job NAME: its last slot, who ran it and how it ended, pauses, overlaps.
 
     Times are by the clocks of the hosts that wrote them.
