@@ -38,40 +38,40 @@ def cli() -> None:
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run the command line and exit; a traceback is shown with -vv only."""
-    talk = Console()
+    console = Console()
     try:
-        code = cli.main(arguments, prog_name="consul-lock", standalone_mode=False, obj=talk) or 0
+        code = cli.main(arguments, prog_name="consul-lock", standalone_mode=False, obj=console) or 0
     except Interrupted as stop:
         die_by(stop.signum)
     except (click.Abort, KeyboardInterrupt):
         die_by(signal.SIGINT)
     except click.ClickException as error:
-        code = _misuse(error, talk, sys.argv[1:] if arguments is None else arguments)
+        code = _misuse(error, console, sys.argv[1:] if arguments is None else arguments)
     except BaseException as error:  # noqa: BLE001 - whatever it is, the user gets one line
-        code = _failed(error, talk)
+        code = _failed(error, console)
     leave(code)
 
 
-def _misuse(error: click.ClickException, talk: Console, words: Sequence[str]) -> ExitCode:
+def _misuse(error: click.ClickException, console: Console, words: Sequence[str]) -> ExitCode:
     if isinstance(error, click.NoSuchOption | click.BadOptionUsage):
         # No option was read, so -q was not either.
         options = itertools.takewhile(lambda word: word != "--", words)
-        talk.quiet = talk.quiet or not {"-q", "--quiet"}.isdisjoint(options)
+        console.quiet = console.quiet or not {"-q", "--quiet"}.isdisjoint(options)
     context = error.ctx if isinstance(error, click.UsageError) else None
     path = context.command_path if context else "consul-lock"
     hint = error.hint if isinstance(error, Misuse) else ""
-    talk.error(
+    console.error(
         error.format_message(), hint or f"'{path} --help' lists the options", code=ExitCode.USAGE
     )
-    talk.trace(error)
+    console.trace(error)
     return ExitCode.USAGE
 
 
-def _failed(error: BaseException, talk: Console) -> ExitCode:
+def _failed(error: BaseException, console: Console) -> ExitCode:
     code, hint = failure(error)
     kind = "" if code is not ExitCode.SOFTWARE else f"{type(error).__name__}: "
-    talk.error(f"{kind}{complaint(error)} ({code:d})", hint, code=code)
-    talk.trace(error)
+    console.error(f"{kind}{complaint(error)} ({code:d})", hint, code=code)
+    console.trace(error)
     return code
 
 

@@ -83,14 +83,14 @@ class MadeUpLockedCommand(LockedCommand):
 
 def main(moment: str, *command: str) -> None:
     """As `consul_lock_cli.commands.run` and `main` do it."""
-    wanted = RunSpec(LockSpec(("k",)))
+    run_spec = RunSpec(LockSpec(("k",)))
     ours = take_over()
-    child = Child(command, ours, manner=ProcessPolicy(guardian=False))
+    child = Child(command, ours, policy=ProcessPolicy(guardian=False))
     made_up: Any = MadeUp(moment)
     try:
-        done = MadeUpLockedCommand(wanted, command, made_up, Console(), ours, StatusFile()).around(
-            child
-        )
+        done = MadeUpLockedCommand(
+            run_spec, command, made_up, Console(), ours, StatusFile()
+        ).around(child)
         child.abandon()
         sys.exit(done.code)
     except Interrupted as stop:

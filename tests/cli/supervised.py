@@ -66,13 +66,13 @@ def main(
     never_go: bool,
     guardian_python: str,
     guardian_shell: str,
-    manner: ProcessPolicy,
+    policy: ProcessPolicy,
     command: tuple[str, ...],
 ) -> int:
     """Supervise, tell, and pass on."""
     sys.executable, guardian.SHELL = guardian_python, guardian_shell
     ours = take_over()
-    child = Child(command, ours, manner=manner)
+    child = Child(command, ours, policy=policy)
     if never_go:
         print("held back", flush=True)  # noqa: T201 - a program
         signal.pause()
@@ -80,9 +80,9 @@ def main(
         child,
         MadeUp(left, lost_when),
         ours,
-        manner=manner,
-        on_lost=lambda grace: _say(f"lost: {manner.after_loss(child.pid, grace)}"),
-        on_overtime=lambda grace: _say(f"overtime: {manner.stopping(child.pid, grace)}"),
+        policy=policy,
+        on_lost=lambda grace: _say(f"lost: {policy.after_loss(child.pid, grace)}"),
+        on_overtime=lambda grace: _say(f"overtime: {policy.stopping(child.pid, grace)}"),
         on_kill=lambda: _say("killed"),
     )
     try:

@@ -101,13 +101,13 @@ def altered(address: str) -> Iterator[Callable[[str, Answer], str]]:
 def test_a_good_agent_has_no_complaint_and_keeps_nothing(agent: Agent, fresh_name: str) -> None:
     """Every check is made; neither a key nor a session is left."""
     with Proxy(agent.address) as proxy:
-        report = doctor(proxy.address, "--key", fresh_name)
+        status_file = doctor(proxy.address, "--key", fresh_name)
         assert proxy.count("PUT", "session/create")
         assert sessions_left(proxy, agent) == 0
-    assert report.bad() == {}
-    assert report.code == 0
-    assert report.stderr == ""
-    verdicts = {name: item["verdict"] for name, item in report.items.items()}
+    assert status_file.bad() == {}
+    assert status_file.code == 0
+    assert status_file.stderr == ""
+    verdicts = {name: item["verdict"] for name, item in status_file.items.items()}
     assert {name for name, verdict in verdicts.items() if verdict == "skip"} == {
         "config-files",
         "cron-clocks",
@@ -134,10 +134,10 @@ def test_people_get_a_line_for_each_check(agent: Agent) -> None:
 
 def test_strict_makes_one_of_a_warning(agent: Agent) -> None:
     """The tests' agent is a server, of which the doctor warns."""
-    report = doctor(agent.address, "--strict")
-    assert report.items["client-agent"]["verdict"] == "warn"
-    assert report.code == 1
-    assert "--strict" in report.stderr
+    status_file = doctor(agent.address, "--strict")
+    assert status_file.items["client-agent"]["verdict"] == "warn"
+    assert status_file.code == 1
+    assert "--strict" in status_file.stderr
 
 
 def test_a_client_agent_is_what_it_should_be(consul_binary: Path, own_agent: Agent) -> None:
@@ -145,61 +145,61 @@ def test_a_client_agent_is_what_it_should_be(consul_binary: Path, own_agent: Age
     join = [f"127.0.0.1:{own_agent.ports.serf}"]
     config = {"server": False, "retry_join": join, "retry_interval": "200ms"}
     with Agent(consul_binary, config=config, name="client", dev=False) as client:
-        report = doctor(client.address)
-    assert report.items["client-agent"]["verdict"] == "ok"
-    assert report.bad() == {}
+        status_file = doctor(client.address)
+    assert status_file.items["client-agent"]["verdict"] == "ok"
+    assert status_file.bad() == {}
 
 
 def test_nobody_listens() -> None:
     """69 of the connection; what needs it is not tried."""
-    report = doctor(f"127.0.0.1:{free_port()}")
-    assert report.code == 69
-    assert report.bad() == {"connect": "fail"}
-    assert "Connection refused" in report.items["connect"]["text"]
-    assert report.items["trial"]["verdict"] == "skip"
-    first, hint = report.stderr.splitlines()
+    status_file = doctor(f"127.0.0.1:{free_port()}")
+    assert status_file.code == 69
+    assert status_file.bad() == {"connect": "fail"}
+    assert "Connection refused" in status_file.items["connect"]["text"]
+    assert status_file.items["trial"]["verdict"] == "skip"
+    first, hint = status_file.stderr.splitlines()
     assert first.startswith("consul-lock: connect: cannot reach Consul at")
     assert hint.startswith("hint: ")
 
 
 def test_an_unknown_host_name() -> None:
     """69 of the name."""
-    report = doctor("no-such-host.invalid:8500")
-    assert (report.code, report.bad()) == (69, {"name": "fail"})
-    assert "no-such-host.invalid" in report.items["name"]["text"]
+    status_file = doctor("no-such-host.invalid:8500")
+    assert (status_file.code, status_file.bad()) == (69, {"name": "fail"})
+    assert "no-such-host.invalid" in status_file.items["name"]["text"]
 
 
 def test_tls_with_its_own_authority_is_good(guarded: Agent) -> None:
     """Version, names and end of the certificate are told."""
     assert guarded.certificates is not None
-    report = doctor(
+    status_file = doctor(
         guarded.https_address,
         CONSUL_CACERT=str(guarded.certificates.ca),
         CONSUL_HTTP_TOKEN=guarded.master_token or "",
     )
-    assert report.bad() == {}
-    assert report.items["tls"]["text"].startswith("TLSv1.")
-    assert "the certificate is for localhost, " in report.items["tls"]["text"]
-    assert "accessor" in report.items["token"]["text"]
+    assert status_file.bad() == {}
+    assert status_file.items["tls"]["text"].startswith("TLSv1.")
+    assert "the certificate is for localhost, " in status_file.items["tls"]["text"]
+    assert "accessor" in status_file.items["token"]["text"]
 
 
 def test_an_authority_that_signed_nothing_here(guarded: Agent) -> None:
     """78 of TLS, with the option that mends it."""
     assert guarded.certificates is not None
-    report = doctor(guarded.https_address, CONSUL_CACERT=str(guarded.certificates.other_ca))
-    assert (report.code, report.bad()) == (78, {"tls": "fail"})
-    assert "not trusted" in report.items["tls"]["text"]
-    assert "--ca-file" in report.items["tls"]["hint"]
+    status_file = doctor(guarded.https_address, CONSUL_CACERT=str(guarded.certificates.other_ca))
+    assert (status_file.code, status_file.bad()) == (78, {"tls": "fail"})
+    assert "not trusted" in status_file.items["tls"]["text"]
+    assert "--ca-file" in status_file.items["tls"]["hint"]
 
 
 def test_http_to_https_and_the_reverse(guarded: Agent) -> None:
     """Both are 78, and say which scheme is right."""
-    report = doctor(f"http://localhost:{guarded.ports.https}")
-    assert (report.code, report.bad()) == (78, {"agent": "fail"})
-    assert "https://" in report.items["agent"]["hint"]
-    report = doctor(f"https://127.0.0.1:{guarded.http_port}")
-    assert (report.code, report.bad()) == (78, {"tls": "fail"})
-    assert "http://" in report.items["tls"]["hint"]
+    status_file = doctor(f"http://localhost:{guarded.ports.https}")
+    assert (status_file.code, status_file.bad()) == (78, {"agent": "fail"})
+    assert "https://" in status_file.items["agent"]["hint"]
+    status_file = doctor(f"https://127.0.0.1:{guarded.http_port}")
+    assert (status_file.code, status_file.bad()) == (78, {"tls": "fail"})
+    assert "http://" in status_file.items["tls"]["hint"]
 
 
 _SESSIONS = 'session_prefix "" { policy = "write" }'
@@ -213,43 +213,43 @@ def test_a_poor_token_is_told_what_it_needs(guarded: Agent, rules: str, needed: 
     """77, with the rule that is missing; and nothing is left of the half that worked."""
     token = guarded.token_for(rules)
     with Proxy(guarded.address) as proxy:
-        report = doctor(proxy.address, "--key", "jobs/x", CONSUL_HTTP_TOKEN=token)
+        status_file = doctor(proxy.address, "--key", "jobs/x", CONSUL_HTTP_TOKEN=token)
         assert sessions_left(proxy, guarded) == 0
-    assert report.code == 77
-    assert "permission denied" in report.items["trial"]["text"]
-    assert needed in report.items["trial"]["hint"]
+    assert status_file.code == 77
+    assert "permission denied" in status_file.items["trial"]["text"]
+    assert needed in status_file.items["trial"]["hint"]
     assert guarded.keys("jobs") == []
 
 
 def test_a_token_for_sessions_and_keys_is_enough(guarded: Agent) -> None:
     """agent:read is only missed, and the secret is not shown."""
     secret = guarded.token_for(f"{_SESSIONS} {_KEYS}")
-    report = doctor(guarded.address, "--key", "jobs/x", CONSUL_HTTP_TOKEN=secret)
-    assert (report.code, report.bad()) == (0, {"agent": "warn"})
-    assert "agent_prefix" in report.items["agent"]["hint"]
-    assert secret not in json.dumps(report.items) + report.stderr
+    status_file = doctor(guarded.address, "--key", "jobs/x", CONSUL_HTTP_TOKEN=secret)
+    assert (status_file.code, status_file.bad()) == (0, {"agent": "warn"})
+    assert "agent_prefix" in status_file.items["agent"]["hint"]
+    assert secret not in json.dumps(status_file.items) + status_file.stderr
 
 
 def test_no_token_and_a_token_of_another_cluster(guarded: Agent) -> None:
     """Both are 77, but not for the same reason."""
-    report = doctor(guarded.address)
-    assert report.code == 77
-    assert "there is no token" in report.items["token"]["text"]
+    status_file = doctor(guarded.address)
+    assert status_file.code == 77
+    assert "there is no token" in status_file.items["token"]["text"]
     other = "3d6f0e8c-0000-0000-0000-000000000000"
-    report = doctor(guarded.address, CONSUL_HTTP_TOKEN=other)
-    assert report.code == 77
-    assert "unknown to the cluster" in report.items["agent"]["text"]
-    assert other not in json.dumps(report.items) + report.stderr
+    status_file = doctor(guarded.address, CONSUL_HTTP_TOKEN=other)
+    assert status_file.code == 77
+    assert "unknown to the cluster" in status_file.items["agent"]["text"]
+    assert other not in json.dumps(status_file.items) + status_file.stderr
 
 
 def test_a_frozen_agent(own_agent: Agent) -> None:
     """It takes the connection and says nothing: 69, and soon."""
     own_agent.freeze()
-    report = doctor(own_agent.address)
+    status_file = doctor(own_agent.address)
     own_agent.thaw()
-    assert (report.code, report.bad()) == (69, {"agent": "fail"})
-    assert report.items["connect"]["verdict"] == "ok"
-    assert "no answer within" in report.items["agent"]["text"]
+    assert (status_file.code, status_file.bad()) == (69, {"agent": "fail"})
+    assert status_file.items["connect"]["verdict"] == "ok"
+    assert "no answer within" in status_file.items["agent"]["text"]
 
 
 def test_a_server_with_other_limits(consul_binary: Path) -> None:
@@ -258,11 +258,11 @@ def test_a_server_with_other_limits(consul_binary: Path) -> None:
     try:
         agent.launch()
         eventually(lambda: doctor(agent.unix_address, "--ttl", "30s").code == 0)
-        report = doctor(agent.unix_address)
+        status_file = doctor(agent.unix_address)
     finally:
         agent.stop()
-    assert (report.code, report.bad()) == (78, {"trial": "fail"})
-    assert "Invalid Session TTL" in report.items["trial"]["text"]
+    assert (status_file.code, status_file.bad()) == (78, {"trial": "fail"})
+    assert "Invalid Session TTL" in status_file.items["trial"]["text"]
 
 
 @pytest.mark.parametrize(
@@ -289,25 +289,25 @@ def test_what_is_wrong_on_the_way(
     code: int,
 ) -> None:
     """One answer is another's than Consul's; the check that it concerns sees it."""
-    report = doctor(altered(kind, answer))
-    assert report.bad() == {check: verdict}
-    assert report.code == code
+    status_file = doctor(altered(kind, answer))
+    assert status_file.bad() == {check: verdict}
+    assert status_file.code == code
 
 
 def test_a_clock_that_differs_from_the_agents(altered: Callable[[str, Answer], str]) -> None:
     """By the Date of an answer, an hour before."""
     date = formatdate(time.time() - 3630, usegmt=True)
     answer = Answer(200, {"Date": date}, b'"127.0.0.1:8300"')
-    report = doctor(altered("status/leader", answer))
-    assert report.bad() == {"agent-clock": "warn"}
-    assert "1h00m" in report.items["agent-clock"]["text"]
+    status_file = doctor(altered("status/leader", answer))
+    assert status_file.bad() == {"agent-clock": "warn"}
+    assert "1h00m" in status_file.items["agent-clock"]["text"]
 
 
 def test_times_that_leave_no_time_to_stop(agent: Agent) -> None:
     """78, and no trial with them."""
-    report = doctor(agent.address, "--kill-after", "60s", "--lock-delay", "15s")
-    assert (report.code, report.bad()) == (78, {"timing": "fail"})
-    assert report.items["trial"]["verdict"] == "skip"
+    status_file = doctor(agent.address, "--kill-after", "60s", "--lock-delay", "15s")
+    assert (status_file.code, status_file.bad()) == (78, {"timing": "fail"})
+    assert status_file.items["trial"]["verdict"] == "skip"
     assert doctor(agent.address, "--lock-delay", "0", "--ttl", "30s").bad() == {"timing": "warn"}
 
 
@@ -315,32 +315,32 @@ def test_a_broken_file_is_a_finding_and_not_the_end(agent: Agent, tmp_path: Path
     """The first that fails; all else is looked at, if where Consul is stands elsewhere."""
     broken = tmp_path / "broken.toml"
     broken.write_text("[defaults]\nttl = \n")
-    report = doctor(agent.address, "--config", str(broken))
-    assert (report.code, report.bad()) == (78, {"sources": "fail"})
-    assert f"{broken}: Invalid value (at line 2" in report.items["sources"]["text"]
-    assert report.items["trial"]["verdict"] == "ok"
-    assert report.stderr.startswith(f"consul-lock: sources: {broken}: ")
-    report = doctor(None, "--config", str(broken))
-    assert (report.code, report.bad()) == (78, {"sources": "fail", "settings": "fail"})
-    assert "where Consul is may stand in the file" in report.items["settings"]["text"]
-    assert report.items["open-files"]["verdict"] in ("ok", "warn")
-    assert report.items["connect"]["verdict"] == "skip"
+    status_file = doctor(agent.address, "--config", str(broken))
+    assert (status_file.code, status_file.bad()) == (78, {"sources": "fail"})
+    assert f"{broken}: Invalid value (at line 2" in status_file.items["sources"]["text"]
+    assert status_file.items["trial"]["verdict"] == "ok"
+    assert status_file.stderr.startswith(f"consul-lock: sources: {broken}: ")
+    status_file = doctor(None, "--config", str(broken))
+    assert (status_file.code, status_file.bad()) == (78, {"sources": "fail", "settings": "fail"})
+    assert "where Consul is may stand in the file" in status_file.items["settings"]["text"]
+    assert status_file.items["open-files"]["verdict"] in ("ok", "warn")
+    assert status_file.items["connect"]["verdict"] == "skip"
 
 
 def test_every_value_that_is_wrong_is_told_at_once(agent: Agent, tmp_path: Path) -> None:
     """Of files and variables; those of Consul itself are the library's to judge."""
     file = tmp_path / "config.toml"
     file.write_text('[defaults]\nttl = "soon"\nkill-after = 3\n')
-    report = doctor(agent.address, "--config", str(file), CONSULLOCK_RETRY_FOR="never")
-    assert (report.code, report.bad()) == (78, {"sources": "fail"})
-    text = report.items["sources"]["text"]
+    status_file = doctor(agent.address, "--config", str(file), CONSULLOCK_RETRY_FOR="never")
+    assert (status_file.code, status_file.bad()) == (78, {"sources": "fail"})
+    text = status_file.items["sources"]["text"]
     assert f'{file}: [defaults] ttl: bad duration "soon"' in text
     assert 'CONSULLOCK_RETRY_FOR: bad duration "never"' in text
-    report = doctor(agent.address, CONSUL_HTTP_SSL_VERIFY="perhaps")
-    assert (report.code, report.bad()) == (78, {"settings": "fail"})
-    report = doctor("https://h", "--no-ssl", "--http-addr", "https://h")
-    assert (report.code, report.bad()) == (78, {"settings": "fail"})
-    assert "--http-addr says https, and there is --no-ssl" in report.items["settings"]["text"]
+    status_file = doctor(agent.address, CONSUL_HTTP_SSL_VERIFY="perhaps")
+    assert (status_file.code, status_file.bad()) == (78, {"settings": "fail"})
+    status_file = doctor("https://h", "--no-ssl", "--http-addr", "https://h")
+    assert (status_file.code, status_file.bad()) == (78, {"settings": "fail"})
+    assert "--http-addr says https, and there is --no-ssl" in status_file.items["settings"]["text"]
 
 
 def _claimed(host: str, seconds: float, **more: Any) -> dict[str, Any]:
@@ -359,9 +359,9 @@ def test_clocks_of_hosts_that_run_jobs_are_compared(own_agent: Agent) -> None:
     item = doctor(own_agent.address).items["cron-clocks"]
     assert (item["verdict"], "(2 looked at)" in item["text"]) == ("ok", True)
     write("jobs/a", _claimed("web2", -90, history=[_claimed("web1", -30)]))
-    report = doctor(own_agent.address)
-    assert report.bad() == {"cron-clocks": "warn"}
-    text = report.items["cron-clocks"]["text"]
+    status_file = doctor(own_agent.address)
+    assert status_file.bad() == {"cron-clocks": "warn"}
+    text = status_file.items["cron-clocks"]["text"]
     assert text == "jobs/a: the clocks of web1 and web2 are at least 1m00s apart"
     write("jobs/a", _claimed("web2", 7230))
     assert "jobs/a: web2 is 2h00m ahead" in doctor(own_agent.address).items["cron-clocks"]["text"]
@@ -381,9 +381,9 @@ def test_files_that_others_can_read_or_change(agent: Agent, tmp_path: Path) -> N
     assert f"others can change {config}" in items["config-files"]["text"]
     token.chmod(0o600)
     config.chmod(0o644)
-    report = doctor(agent.address, "--long-poll", "0", **surroundings)
-    assert report.bad() == {"config-files": "warn"}
-    assert f"others can read the secret in {config}" in report.items["config-files"]["text"]
+    status_file = doctor(agent.address, "--long-poll", "0", **surroundings)
+    assert status_file.bad() == {"config-files": "warn"}
+    assert f"others can read the secret in {config}" in status_file.items["config-files"]["text"]
     config.chmod(0o600)
     items = doctor(agent.address, "--long-poll", "0", **surroundings).items
     assert items["config-files"]["verdict"] == "ok"

@@ -34,15 +34,15 @@ _WORK = "i=0; while [ $((i += 1)) -lt 600 ]; do sleep 0.05; done"
 @click.command(context_settings={"allow_interspersed_args": False})
 @command_options
 @click.argument("command", nargs=-1, type=click.UNPROCESSED)
-def given(manner: ProcessPolicy, command: tuple[str, ...]) -> tuple[ProcessPolicy, tuple[str, ...]]:
+def given(policy: ProcessPolicy, command: tuple[str, ...]) -> tuple[ProcessPolicy, tuple[str, ...]]:
     """Give back what arrives."""
-    return manner, command
+    return policy, command
 
 
 def manner_of(*arguments: str) -> ProcessPolicy:
-    manner, command = given.main([*arguments, "--", "true"], standalone_mode=False)
+    policy, command = given.main([*arguments, "--", "true"], standalone_mode=False)
     assert command == ("true",)
-    return manner
+    return policy
 
 
 @pytest.fixture

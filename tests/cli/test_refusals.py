@@ -95,7 +95,7 @@ def test_without_a_process_for_the_command_there_is_none(monkeypatch: pytest.Mon
     """What the system said is told in words."""
     monkeypatch.setattr(os, "fork", _refuse)
     with pytest.raises(OSError, match="a process: Resource temporarily unavailable"):
-        Child(["true"], Signals(frozenset(), frozenset()), manner=ProcessPolicy())
+        Child(["true"], Signals(frozenset(), frozenset()), policy=ProcessPolicy())
 
 
 def test_without_a_process_for_the_guardian_the_command_goes_too(
@@ -111,7 +111,7 @@ def test_without_a_process_for_the_guardian_the_command_goes_too(
 
     monkeypatch.setattr(os, "fork", once)
     with pytest.raises(OSError, match="cannot start a process"):
-        Child(["true"], Signals(frozenset(), frozenset()), manner=ProcessPolicy())
+        Child(["true"], Signals(frozenset(), frozenset()), policy=ProcessPolicy())
     (pid,) = forked
     assert not Path(f"/proc/{pid}").exists()
 

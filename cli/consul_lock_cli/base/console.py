@@ -56,7 +56,7 @@ class Console:
         else:
             self._say(f"consul-lock: warning: {text}")
 
-    def tell(self, text: str, *, event: str = "note", **more: Any) -> None:
+    def note(self, text: str, *, event: str = "note", **more: Any) -> None:
         """Say what everybody should know."""
         if self.quiet:
             return
@@ -65,10 +65,10 @@ class Console:
         else:
             self._say(f"consul-lock: {text}")
 
-    def note(self, text: str, *, event: str = "note", **more: Any) -> None:
+    def debug(self, text: str, *, event: str = "note", **more: Any) -> None:
         """Tell the story, to those who asked for it."""
         if self.verbosity:
-            self.tell(text, event=event, **more)
+            self.note(text, event=event, **more)
 
     def trace(self, error: BaseException) -> None:
         """Show where an error comes from, with -vv."""
@@ -90,7 +90,7 @@ class Console:
         class Log(logging.Handler):
             def emit(_, record: logging.LogRecord) -> None:  # noqa: N805 - `self` is the Console
                 if record.levelno < logging.WARNING:
-                    self.note(record.getMessage())
+                    self.debug(record.getMessage())
                 else:
                     self.warn(record.getMessage(), event=getattr(record, "event", "warning"))
 

@@ -14,7 +14,7 @@ from consul_lock_cli.base.errors import Misuse
 from consul_lock_cli.base.exit_codes import NOT_SO, ExitCode
 from consul_lock_cli.options.connection import connection_options
 from consul_lock_cli.options.types import NAME
-from consul_lock_cli.options.waiting import talk_options
+from consul_lock_cli.options.waiting import console_options
 from consul_lock_cli.output.data_command import DataCommand, Output, data_options
 from consul_lock_cli.output.holder_text import who
 from consul_lock_cli.output.lock_json import BROKEN, holder_item
@@ -47,12 +47,12 @@ if TYPE_CHECKING:
     help="With --delete: end no session, and delete the key under whoever holds it.",
 )
 @data_options(*BROKEN)
-@talk_options
+@console_options
 @connection_options
 @click.argument("key", type=NAME)
 def break_(
     connection: Connection,
-    talk: Console,
+    console: Console,
     output: Output,
     key: str,
     **options: Any,
@@ -73,8 +73,8 @@ def break_(
     asked.check()
     from consul_lock import Survey
 
-    with connection.client(talk) as client:
-        return _Breaking(Survey(client), talk, output, key, asked).run()
+    with connection.client(console) as client:
+        return _Breaking(Survey(client), console, output, key, asked).run()
 
 
 class _Asked(NamedTuple):
@@ -106,10 +106,10 @@ class _Breaking:
     """One call of it."""
 
     def __init__(
-        self, survey: Survey, talk: Console, output: Output, key: str, asked: _Asked
+        self, survey: Survey, console: Console, output: Output, key: str, asked: _Asked
     ) -> None:
         self._survey = survey
-        self._talk = talk
+        self._console = console
         self._output = output
         self._key = key
         self._asked = asked
@@ -130,15 +130,15 @@ class _Breaking:
             other = who(_alive(seen)[0], time.time())
             return self._held(f"{self._key} is held by {other}, not by session {session}")
         if not hit and not (delete and seen.index):
-            self._talk.tell(f"nothing to break: {self._key} is {seen.state}")
+            self._console.note(f"nothing to break: {self._key} is {seen.state}")
             return NOT_SO
         if force and _alive(seen):
-            self._talk.warn(
+            self._console.warn(
                 "--force: the old holder's session stays valid, and the next holder enters at once"
             )
         if not self._asked.yes:
             if not self._agreed(seen, hit):
-                self._talk.tell(f"{self._key} is left alone")
+                self._console.note(f"{self._key} is left alone")
                 return NOT_SO
             if not {h.session for h in hit} <= {h.session for h in _alive(self._look())}:
                 return self._held(f"{self._key} has changed meanwhile: nothing is broken")
@@ -154,7 +154,7 @@ class _Breaking:
         return seen
 
     def _held(self, text: str, hint: str = "") -> int:
-        self._talk.error(f"{text} ({ExitCode.HELD:d})", hint)
+        self._console.error(f"{text} ({ExitCode.HELD:d})", hint)
         return ExitCode.HELD
 
     def _agreed(self, seen: Status, hit: Sequence[Holder]) -> bool:
@@ -167,12 +167,14 @@ class _Breaking:
 
     def _end(self, seen: Status, holder: Holder) -> None:
         if self._survey.break_hold(self._key, holder.session, self._asked.reason) is None:
-            self._talk.warn(
+            self._console.warn(
                 f"it is not noted who broke {self._key}: that takes"
                 f' key_prefix "{self._key}/" {{ policy = "write" }}'
             )
         self._broken.append({**holder_item(holder), "name": seen.name, "key": seen.key})
-        self._talk.tell(f"broke {self._key}: destroyed the session of {who(holder, time.time())}")
+        self._console.note(
+            f"broke {self._key}: destroyed the session of {who(holder, time.time())}"
+        )
 
     def _delete(self, seen: Status) -> int:
         if not self._asked.force:
@@ -185,7 +187,7 @@ class _Breaking:
         if not seen.index:
             return 0  # the session took it along
         if self._survey.remove(seen, force=self._asked.force):
-            self._talk.tell(f"deleted {seen.key}")
+            self._console.note(f"deleted {seen.key}")
             return 0
         return self._held(f"{self._key} has changed meanwhile: its key is not deleted")
 

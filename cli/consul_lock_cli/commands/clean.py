@@ -10,7 +10,7 @@ from consul_lock_cli.base.console import Console, confirmed, require_terminal
 from consul_lock_cli.base.exit_codes import NOT_SO, ExitCode
 from consul_lock_cli.options.connection import connection_options
 from consul_lock_cli.options.types import PREFIX
-from consul_lock_cli.options.waiting import talk_options
+from consul_lock_cli.options.waiting import console_options
 from consul_lock_cli.output.data_command import DataCommand, Output, data_options
 from consul_lock_cli.output.lock_json import CLEANED, cleaned_item
 from consul_lock_cli.output.lock_table import leftover_table
@@ -29,11 +29,11 @@ _WHY = {
 @click.option("--dry-run", is_flag=True, help="Show what would be deleted, and delete nothing.")
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @data_options(*CLEANED)
-@talk_options
+@console_options
 @connection_options
 @click.argument("prefix", type=PREFIX)
 def clean(
-    connection: Connection, talk: Console, output: Output, prefix: str, dry_run: bool, yes: bool
+    connection: Connection, console: Console, output: Output, prefix: str, dry_run: bool, yes: bool
 ) -> int:
     """Delete what dead holders and waiters have left below PREFIX.
 
@@ -51,20 +51,20 @@ def clean(
         require_terminal("--yes deletes without asking, --dry-run only shows")
     from consul_lock import Survey
 
-    with connection.client(talk) as client:
+    with connection.client(console) as client:
         survey = Survey(client)
         found = survey.leftovers(prefix)
         cleaned: list[Cleaned] = []
         code: int = NOT_SO
         if not found:
-            talk.tell(f"nothing to delete below {prefix!r}")
+            console.note(f"nothing to delete below {prefix!r}")
         elif dry_run:
             code = 0
         elif yes or _agreed(found):
             cleaned = survey.clean(found)
-            code = _tell(cleaned, talk)
+            code = _tell(cleaned, console)
         else:
-            talk.tell("nothing is deleted")
+            console.note("nothing is deleted")
     items: list[Any] = [cleaned_item(each.leftover, each.outcome) for each in cleaned]
     if dry_run:
         items = [cleaned_item(each, None) for each in found]
@@ -77,9 +77,9 @@ def _agreed(found: list[Leftover]) -> bool:
     return confirmed(f"Delete {len(found)} key{'s' if len(found) > 1 else ''}")
 
 
-def _tell(cleaned: list[Cleaned], talk: Console) -> int:
+def _tell(cleaned: list[Cleaned], console: Console) -> int:
     left = [each for each in cleaned if each.outcome != "deleted"]
-    talk.tell(f"deleted {len(cleaned) - len(left)} of {len(cleaned)} keys")
+    console.note(f"deleted {len(cleaned) - len(left)} of {len(cleaned)} keys")
     for each in left:
-        talk.warn(f"{each.leftover.key} is left: {_WHY[each.outcome]}")
+        console.warn(f"{each.leftover.key} is left: {_WHY[each.outcome]}")
     return ExitCode.HELD if left else 0

@@ -15,7 +15,7 @@ from consul_lock_cli.base.errors import BadSetting
 from consul_lock_cli.base.text import shown
 from consul_lock_cli.options.connection import connection_options
 from consul_lock_cli.options.types import NAME, Duration
-from consul_lock_cli.options.waiting import talk_options
+from consul_lock_cli.options.waiting import console_options
 from consul_lock_cli.output.data_command import DiagnosticCommand
 from consul_lock_cli.settings.catalogue import CONFIG_VARIABLE, SETTINGS
 from consul_lock_cli.settings.context import LenientContext, checked, setting_of, written
@@ -35,9 +35,9 @@ class _Row(NamedTuple):
 @click.command(cls=DiagnosticCommand)
 @click.option("-k", "--key", type=NAME, help="As they are for this lock, with its own tables.")
 @click.option("--json", "as_json", is_flag=True, help="As one JSON object.")
-@talk_options
+@console_options
 @connection_options
-def config(connection: Connection, talk: Console, key: str | None, as_json: bool) -> int:
+def config(connection: Connection, console: Console, key: str | None, as_json: bool) -> int:
     """Show all settings, and where each comes from.
 
     A flag beats the environment, the environment the file of the user, that the file of the
@@ -47,11 +47,11 @@ def config(connection: Connection, talk: Console, key: str | None, as_json: bool
     """
     ctx = click.get_current_context()
     assert isinstance(ctx, LenientContext)
-    _point_out_typos(talk)
+    _point_out_typos(console)
     problem: Exception | None = ctx.fault
     rows = [_files(ctx)]
     try:
-        rows += _of_consul(ctx, connection, talk)
+        rows += _of_consul(ctx, connection, console)
         rows += _of_ours(ctx)
     except click.ClickException:
         raise  # misuse
@@ -64,16 +64,16 @@ def config(connection: Connection, talk: Console, key: str | None, as_json: bool
     code, hint = failure(problem)
     # The hint of a bad setting is to run this command.
     hint = "" if isinstance(problem, BadSetting) else hint
-    talk.error(f"{complaint(problem)} ({code:d})", hint)
-    talk.trace(problem)
+    console.error(f"{complaint(problem)} ({code:d})", hint)
+    console.trace(problem)
     return code
 
 
-def _point_out_typos(talk: Console) -> None:
+def _point_out_typos(console: Console) -> None:
     known = {setting.variable for setting in SETTINGS.values()} | {CONFIG_VARIABLE}
     for name in sorted(set(os.environ) - known):
         if name.startswith("CONSULLOCK_"):
-            talk.warn(f"{shown(name)} is no setting")
+            console.warn(f"{shown(name)} is no setting")
 
 
 def _files(ctx: LenientContext) -> _Row:
@@ -85,9 +85,9 @@ def _files(ctx: LenientContext) -> _Row:
     return _Row("config", [str(file.path) for file in ctx.settings.files], origin)
 
 
-def _of_consul(ctx: LenientContext, connection: Connection, talk: Console) -> Iterator[_Row]:
+def _of_consul(ctx: LenientContext, connection: Connection, console: Console) -> Iterator[_Row]:
     """As the library understands them.  Nothing is sent; raises its error."""
-    with connection.client(talk) as client:
+    with connection.client(console) as client:
         resolved = client.config
     origins = {name: ctx.origin(name) for name in PARAMETERS}
     values = {name: getattr(resolved, field, None) for name, field in PARAMETERS.items()}

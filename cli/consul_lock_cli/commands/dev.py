@@ -11,7 +11,7 @@ import click
 from consul_lock_cli.base.console import Console
 from consul_lock_cli.base.exit_codes import ExitCode
 from consul_lock_cli.options.types import COMMAND, Runner
-from consul_lock_cli.options.waiting import talk_options
+from consul_lock_cli.options.waiting import console_options
 from consul_lock_cli.process import signals
 from consul_lock_cli.process.child import Child
 from consul_lock_cli.process.consul_agent import Agent, AgentFailed, find_consul
@@ -22,7 +22,7 @@ from consul_lock_cli.run.result import pass_on
 from consul_lock_cli.spec.process import ProcessPolicy
 
 # As in `run`.
-_MANNER = ProcessPolicy()
+_POLICY = ProcessPolicy()
 
 # What would lead a Consul client somewhere else, or make it speak TLS.
 _ELSEWHERE = (
@@ -33,9 +33,9 @@ _ELSEWHERE = (
 
 
 @click.command(cls=Runner, options_metavar="[OPTIONS] [--]")
-@talk_options
+@console_options
 @click.argument("command", nargs=-1, type=COMMAND)
-def dev(talk: Console, command: tuple[str, ...]) -> int:
+def dev(console: Console, command: tuple[str, ...]) -> int:
     """Run COMMAND beside a private Consul, which ends with it.
 
     CONSUL_HTTP_ADDR leads COMMAND there.  Without COMMAND, the line that sets it is printed,
@@ -47,15 +47,15 @@ def dev(talk: Console, command: tuple[str, ...]) -> int:
     """
     ours = signals.take_over()
     # Before the model starts, as it has threads.
-    child = Child(command, ours, manner=_MANNER) if command else None
+    child = Child(command, ours, policy=_POLICY) if command else None
     try:
-        with _consul(ours, talk) as address:
+        with _consul(ours, console) as address:
             if child is None:
                 return _until_a_signal(ours, address)
             ended = _run(child, ours, address)
-        return pass_on(ended, command[0], talk)
+        return pass_on(ended, command[0], console)
     except AgentFailed as error:
-        talk.error(str(error), "unset CONSUL_BIN, or point it to another binary")
+        console.error(str(error), "unset CONSUL_BIN, or point it to another binary")
         return ExitCode.UNAVAILABLE
     finally:
         if child is not None:
@@ -63,20 +63,20 @@ def dev(talk: Console, command: tuple[str, ...]) -> int:
 
 
 @contextlib.contextmanager
-def _consul(ours: signals.Signals, talk: Console) -> Iterator[str]:
+def _consul(ours: signals.Signals, console: Console) -> Iterator[str]:
     binary = find_consul()
     if binary is None:
         from consul_lock.testing import serve
 
         with serve() as served:
-            talk.tell(f"no consul binary found: a model of Consul runs at {served.address}")
+            console.note(f"no consul binary found: a model of Consul runs at {served.address}")
             yield served.address
         return
     with Agent(binary, ours) as agent:
-        talk.tell(f"a real Consul agent ({binary}) runs at {agent.address}")
+        console.note(f"a real Consul agent ({binary}) runs at {agent.address}")
         yield agent.address
         if not agent.alive():
-            talk.warn(f"the agent ended before its time:\n{agent.log()}")
+            console.warn(f"the agent ended before its time:\n{agent.log()}")
 
 
 def _until_a_signal(ours: signals.Signals, address: str) -> int:
@@ -88,7 +88,7 @@ def _until_a_signal(ours: signals.Signals, address: str) -> int:
 
 def _run(child: Child, ours: signals.Signals, address: str) -> ProcessResult:
     away: dict[str, str | None] = dict.fromkeys(_ELSEWHERE)
-    supervisor = Supervisor(child, NoDeadline(), ours, manner=_MANNER)
+    supervisor = Supervisor(child, NoDeadline(), ours, policy=_POLICY)
     try:
         return supervisor.run({**away, "CONSULLOCK_CONFIG": "", "CONSUL_HTTP_ADDR": address})
     finally:

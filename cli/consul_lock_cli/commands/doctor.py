@@ -10,7 +10,7 @@ from consul_lock_cli.base.console import Console
 from consul_lock_cli.doctor.finding import CHECK
 from consul_lock_cli.options.connection import connection_options
 from consul_lock_cli.options.types import DURATION, NAME
-from consul_lock_cli.options.waiting import talk_options
+from consul_lock_cli.options.waiting import console_options
 from consul_lock_cli.output import lock_json
 from consul_lock_cli.output.data_command import DiagnosticCommand
 from consul_lock_cli.settings.context import LenientContext
@@ -40,11 +40,11 @@ if TYPE_CHECKING:
 @click.option("--long-poll", "poll", type=DURATION, default=5.0, help="Length of that test [5s].")
 @click.option("--strict", is_flag=True, help="Exit with 1 if there are warnings.")
 @click.option("--json", "as_json", is_flag=True, help="As one JSON object.")
-@talk_options
+@console_options
 @connection_options
 def doctor(
     connection: Connection,
-    talk: Console,
+    console: Console,
     key: str,
     ttl: float,
     lock_delay: float,
@@ -66,18 +66,18 @@ def doctor(
     ctx = click.get_current_context()
     assert isinstance(ctx, LenientContext)
     files, fault, unread = ctx.settings.files, ctx.fault, ctx.unread
-    patient = DoctorContext(
+    context = DoctorContext(
         connection, key, ttl, lock_delay, kill_after, poll, files, fault, unread
     )
     results = []
-    for result in examine(patient):
+    for result in examine(context):
         results.append(result)
         if not as_json:
-            _show(result, talk.quiet)
+            _show(result, console.quiet)
     code = exit_code(results, strict)
     if as_json:
         _print_json(results, code)
-    _sum_up(results, code, talk)
+    _sum_up(results, code, console)
     return code
 
 
@@ -96,12 +96,12 @@ def _print_json(results: list[Result], code: int) -> None:
     click.echo(lock_json.document(items, exit=code))
 
 
-def _sum_up(results: list[Result], code: int, talk: Console) -> None:
+def _sum_up(results: list[Result], code: int, console: Console) -> None:
     """One line on stderr, as whoever reads only that must know."""
     bad = [result for result in results if result.finding.verdict == "fail"]
     if bad:
         first, finding = bad[0]
         more = f"; {len(bad) - 1} more failed" if len(bad) > 1 else ""
-        talk.error(f"{first}: {finding.text}{more} ({code})", finding.hint)
+        console.error(f"{first}: {finding.text}{more} ({code})", finding.hint)
     elif code:
-        talk.error(f"there are warnings, and --strict counts them ({code})")
+        console.error(f"there are warnings, and --strict counts them ({code})")

@@ -7,7 +7,7 @@ import click
 from consul_lock_cli.base.console import Console
 from consul_lock_cli.options.connection import connection_options
 from consul_lock_cli.options.types import NAME
-from consul_lock_cli.options.waiting import talk_options
+from consul_lock_cli.options.waiting import console_options
 from consul_lock_cli.output.data_command import DataCommand, Output, data_options
 from consul_lock_cli.output.lock_json import HOLDER, SESSION, holder_item, session_item
 from consul_lock_cli.output.lock_table import holder_table
@@ -16,10 +16,10 @@ from consul_lock_cli.spec.connection import Connection
 
 @click.command(cls=DataCommand)
 @data_options(*HOLDER, *SESSION)
-@talk_options
+@console_options
 @connection_options
 @click.argument("key", type=NAME)
-def holders(connection: Connection, talk: Console, output: Output, key: str) -> None:
+def holders(connection: Connection, console: Console, output: Output, key: str) -> None:
     """Show who holds the lock KEY, with their sessions and the health of their nodes.
 
     "session gone" is a holder of a semaphore or read/write lock that has died and still has its
@@ -31,7 +31,7 @@ def holders(connection: Connection, talk: Console, output: Output, key: str) -> 
     """
     from consul_lock import Survey
 
-    with connection.client(talk) as client:
+    with connection.client(console) as client:
         survey = Survey(client)
         seen = survey.status(key)
         sessions = survey.sessions(h.session for h in seen.holders) if seen.holders else {}

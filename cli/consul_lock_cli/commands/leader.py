@@ -15,14 +15,14 @@ from consul_lock_cli.options.connection import connection_options
 from consul_lock_cli.options.lock import session_options
 from consul_lock_cli.options.process import command_options
 from consul_lock_cli.options.types import COMMAND, DURATION, NAME, Runner
-from consul_lock_cli.options.waiting import talk_options
+from consul_lock_cli.options.waiting import console_options
 from consul_lock_cli.process.child import inherited
 from consul_lock_cli.process.outcome import StopReason
 from consul_lock_cli.run.ancestors import refuse_ours
 from consul_lock_cli.run.campaign import AGAIN
 from consul_lock_cli.run.execution import conclude
 from consul_lock_cli.run.locked_command import hold_around
-from consul_lock_cli.run.status_file import StatusFile, report_options
+from consul_lock_cli.run.status_file import StatusFile, status_file_options
 from consul_lock_cli.spec.connection import Connection
 from consul_lock_cli.spec.lock import LockKind, LockSpec
 from consul_lock_cli.spec.process import ProcessPolicy
@@ -43,16 +43,16 @@ _VALUE_MOST = 1024
 @click.option("-w", "--wait", type=DURATION, help="Give up after DUR without leading [for ever].")
 @session_options
 @command_options
-@report_options
-@talk_options
+@status_file_options
+@console_options
 @connection_options
 @click.argument("command", nargs=-1, type=COMMAND)
 def leader(
     connection: Connection,
-    talk: Console,
+    console: Console,
     session: dict[str, Any],
-    manner: ProcessPolicy,
-    report: StatusFile,
+    policy: ProcessPolicy,
+    status_file: StatusFile,
     keys: tuple[str, ...],
     value: str,
     wait: float | None,
@@ -71,27 +71,27 @@ def leader(
         raise Misuse("an election has one --key", "run one 'consul-lock leader' for each")
     if len(value.encode("utf-8", "surrogateescape")) > _VALUE_MOST:
         raise Misuse(f"--value is longer than {_VALUE_MOST} bytes", "publish where to find it")
-    what = LockSpec(keys, LockKind.LEADER, **session, value=value)
-    what.check()
+    spec = LockSpec(keys, LockKind.LEADER, **session, value=value)
+    spec.check()
     if not command:
         raise Misuse("no command to run", "consul-lock leader --key NAME -- COMMAND")
-    refuse_ours(what, wait, connection.place())
-    check_timing(what.ttl, what.lock_delay, manner.kill_after, unsafe=manner.unsafe_timing)
+    refuse_ours(spec, wait, connection.place())
+    check_timing(spec.ttl, spec.lock_delay, policy.kill_after, unsafe=policy.unsafe_timing)
     retry_for = connection.settings["retry_for"]
     # Before the command is forked, which is not to see it.
     reached = os.environ.pop(AGAIN, None) is not None
-    wanted = RunSpec(what, WaitPolicy(wait, retry_for=retry_for, reached=reached), manner)
-    done = hold_around(wanted, command, connection, talk, report)
+    run_spec = RunSpec(spec, WaitPolicy(wait, retry_for=retry_for, reached=reached), policy)
+    done = hold_around(run_spec, command, connection, console, status_file)
     if not done.asked and done.ended is not None and done.ended.stopped is StopReason.LOST:
-        talk.tell(f"campaigning for {what.title} again", event="campaigning")
-        _once_more(report)
-    return conclude(done, command, talk, report)
+        console.note(f"campaigning for {spec.title} again", event="campaigning")
+        _once_more(status_file)
+    return conclude(done, command, console, status_file)
 
 
-def _once_more(report: StatusFile) -> None:
+def _once_more(status_file: StatusFile) -> None:
     """Begin anew, as the same process: the library has started threads by now, and what has
     threads cannot fork a command safely."""
-    report.survive()
+    status_file.survive()
     # Signals stay blocked, so none is lost.  Nothing of ours is open but what Python opened,
     # which closes itself.
     os.execve(sys.executable, sys.orig_argv, {**inherited(), AGAIN: "1"})

@@ -10,7 +10,7 @@ import click
 from consul_lock_cli.base.console import Console
 from consul_lock_cli.options.connection import connection_options
 from consul_lock_cli.options.types import PREFIX
-from consul_lock_cli.options.waiting import talk_options
+from consul_lock_cli.options.waiting import console_options
 from consul_lock_cli.output.cron_json import LISTED, listed_item
 from consul_lock_cli.output.cron_table import overview_table
 from consul_lock_cli.output.data_command import DataCommand, Output, data_options
@@ -29,10 +29,10 @@ if TYPE_CHECKING:
     help="Only what those who died have left, which 'clean' deletes.",
 )
 @data_options(*LISTED, *CLEANED)
-@talk_options
+@console_options
 @connection_options
 @click.argument("prefix", type=PREFIX, default="")
-def ls(connection: Connection, talk: Console, output: Output, prefix: str, dead: bool) -> None:
+def ls(connection: Connection, console: Console, output: Output, prefix: str, dead: bool) -> None:
     """List what is there below PREFIX: locks, semaphores, cron jobs, foreign values.
 
     PREFIX is one as Consul has it: "job" finds "job", "jobs" and "jobs/a"; without it all is
@@ -46,14 +46,14 @@ def ls(connection: Connection, talk: Console, output: Output, prefix: str, dead:
     from consul_lock import Survey
 
     if dead:
-        with connection.client(talk) as client:
+        with connection.client(console) as client:
             left = Survey(client).leftovers(prefix)
         output.document(
             [cleaned_item(each, None) for each in left],
             lambda: leftover_table(left) if left else "",
         )
         return
-    with connection.client(talk) as client:
+    with connection.client(console) as client:
         found = Survey(client).overview(prefix)
     now = time.time()
     output.document(

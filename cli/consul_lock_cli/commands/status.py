@@ -11,7 +11,7 @@ from consul_lock_cli.base.console import Console
 from consul_lock_cli.base.exit_codes import NOT_SO, ExitCode
 from consul_lock_cli.options.connection import connection_options
 from consul_lock_cli.options.types import NAME
-from consul_lock_cli.options.waiting import talk_options
+from consul_lock_cli.options.waiting import console_options
 from consul_lock_cli.output.data_command import DataCommand, Output, data_options
 from consul_lock_cli.output.lock_json import STATUS, status_item
 from consul_lock_cli.output.lock_table import describe
@@ -24,10 +24,10 @@ if TYPE_CHECKING:
 @click.command(cls=DataCommand)
 @click.option("--watch", is_flag=True, help="Print it again after each change, until a signal.")
 @data_options(*STATUS)
-@talk_options
+@console_options
 @connection_options
 @click.argument("key", type=NAME)
-def status(connection: Connection, talk: Console, output: Output, key: str, watch: bool) -> int:
+def status(connection: Connection, console: Console, output: Output, key: str, watch: bool) -> int:
     """Show the lock KEY: its state, who holds it and how, and who waits.
 
     With -q nothing is printed, and the exit code answers: 0 somebody holds it, 1 nobody does,
@@ -37,13 +37,13 @@ def status(connection: Connection, talk: Console, output: Output, key: str, watc
     """
     from consul_lock import Survey
 
-    with connection.client(talk) as client:
+    with connection.client(console) as client:
         survey = Survey(client)
         if watch:
             for number, seen in enumerate(survey.watch(key)):
                 _again(seen, output, first=not number)
         seen = survey.status(key)
-    if talk.quiet:
+    if console.quiet:
         return ExitCode.DATA if seen.kind == "foreign" else 0 if seen.held else NOT_SO
     output.document([status_item(seen)], lambda: describe(seen, time.time()))
     return 0

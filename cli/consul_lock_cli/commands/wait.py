@@ -11,7 +11,7 @@ from consul_lock_cli.base.errors import Misuse
 from consul_lock_cli.base.exit_codes import ExitCode
 from consul_lock_cli.options.connection import connection_options
 from consul_lock_cli.options.types import DURATION, NAME
-from consul_lock_cli.options.waiting import talk_options
+from consul_lock_cli.options.waiting import console_options
 from consul_lock_cli.output.data_command import DataCommand, Output, data_options
 from consul_lock_cli.output.holder_text import who
 from consul_lock_cli.output.lock_json import STATUS, status_item
@@ -28,12 +28,12 @@ from consul_lock_cli.spec.connection import Connection
     help="Give up after DUR [for ever].",
 )  # fmt: skip
 @data_options(*STATUS)
-@talk_options
+@console_options
 @connection_options
 @click.argument("key", type=NAME)
 def wait(
     connection: Connection,
-    talk: Console,
+    console: Console,
     output: Output,
     key: str,
     free: bool,
@@ -52,7 +52,7 @@ def wait(
     from consul_lock import Conflict, Survey
 
     seen = None
-    with connection.client(talk) as client:
+    with connection.client(console) as client:
         for seen in Survey(client).watch(key, timeout=patience):
             if seen.kind == "foreign":
                 raise seen.conflict or Conflict(seen.problem, key=seen.key, flags=seen.flags)
@@ -64,5 +64,5 @@ def wait(
     if seen.held == held:
         return 0
     how = f"held by {who(seen.holders[0], time.time())}" if seen.holders else seen.state
-    talk.error(f"{key} is still {how} ({ExitCode.HELD:d})", "-w waits longer")
+    console.error(f"{key} is still {how} ({ExitCode.HELD:d})", "-w waits longer")
     return ExitCode.HELD

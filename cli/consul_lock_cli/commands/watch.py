@@ -12,7 +12,7 @@ from consul_lock_cli.base.console import Console
 from consul_lock_cli.base.errors import Misuse
 from consul_lock_cli.options.connection import connection_options
 from consul_lock_cli.options.types import PREFIX
-from consul_lock_cli.options.waiting import talk_options
+from consul_lock_cli.options.waiting import console_options
 from consul_lock_cli.output import lock_json
 from consul_lock_cli.output.data_command import DataCommand, Output, data_options
 from consul_lock_cli.output.lock_json import EVENT, event_item
@@ -29,12 +29,12 @@ from consul_lock_cli.spec.connection import Connection
     help="Run CMD with /bin/sh for each event, which is on its stdin; print nothing.",
 )
 @data_options(*EVENT)
-@talk_options
+@console_options
 @connection_options
 @click.argument("name", metavar="KEY|PREFIX", type=PREFIX)
 def watch(
     connection: Connection,
-    talk: Console,
+    console: Console,
     output: Output,
     name: str,
     once: bool,
@@ -54,7 +54,7 @@ def watch(
 
     if command is not None and output.template is not None:
         raise Misuse("--exec and --format contradict each other", "CMD gets the JSON of the event")
-    with connection.client(talk) as client:
+    with connection.client(console) as client:
         for change in Survey(client).changes(name):
             if change.what == "held" and not initial:
                 continue
@@ -62,12 +62,12 @@ def watch(
             if command is None:
                 output.stream(item)
             else:
-                _execute(command, item, talk)
+                _execute(command, item, console)
             if once:
                 return
 
 
-def _execute(command: str, item: Mapping[str, Any], talk: Console) -> None:
+def _execute(command: str, item: Mapping[str, Any], console: Console) -> None:
     """Run it to its end: the next event waits for that."""
     import subprocess
 
@@ -75,4 +75,4 @@ def _execute(command: str, item: Mapping[str, Any], talk: Console) -> None:
     # Whoever does not read its stdin ends the pipe, which `run` takes for no error.
     code = subprocess.run(["/bin/sh", "-c", command], input=given, check=False).returncode
     if code:
-        talk.warn(f"--exec: {command!r} ended with {code}")
+        console.warn(f"--exec: {command!r} ended with {code}")

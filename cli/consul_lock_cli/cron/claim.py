@@ -22,10 +22,10 @@ _LEAVING = 6.0
 class Claim:
     """One claim, of the slot in which we were started."""
 
-    def __init__(self, guard: CronGuard, act: Execution, talk: Console) -> None:
+    def __init__(self, guard: CronGuard, act: Execution, console: Console) -> None:
         self._guard = guard
         self._act = act
-        self._talk = talk
+        self._console = console
         self._block = ExitStack()
         self._run: CronRun[Lock] | None = None
 
@@ -74,18 +74,18 @@ class Claim:
         try:
             # A second signal of whoever ends us leaves it time to be recorded.
             if not self._act.finish(self._block.close, budget):
-                self._talk.warn("not released, it frees itself later: a signal cut it off")
+                self._console.warn("not released, it frees itself later: a signal cut it off")
             elif run.lock is not None:
-                self._talk.note("released", event="released")
+                self._console.debug("released", event="released")
         except (LockLost, NotHeld) as error:
             lost = True
             if not known:
                 code, hint = failure(error)
-                self._talk.error(f"{complaint(error)} ({code:d})", hint, event="lost")
+                self._console.error(f"{complaint(error)} ({code:d})", hint, event="lost")
         except (ConsulLockError, OutOfTime) as error:
-            self._talk.warn(f"not released, it frees itself later: {error}")
+            self._console.warn(f"not released, it frees itself later: {error}")
         if not run.recorded:
-            self._talk.warn(
+            self._console.warn(
                 f"how slot {run.slot} has ended could not be recorded: it will be shown as lost",
                 event="unrecorded",
             )

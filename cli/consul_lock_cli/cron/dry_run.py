@@ -23,52 +23,52 @@ if TYPE_CHECKING:
 
 
 def rehearse(
-    wanted: RunSpec,
-    timetable: CronSpec,
+    run_spec: RunSpec,
+    cron_spec: CronSpec,
     command: Sequence[str],
     connection: Connection,
-    talk: Console,
+    console: Console,
 ) -> int:
     """The exit code: 0 if it would run now, else that of what would come instead."""
-    what, patience = wanted.what, wanted.patience
+    spec, wait_policy = run_spec.lock, run_spec.wait
     doing = f"would run {shlex.join(command)}"
-    with connection.client(talk) as client:
+    with connection.client(console) as client:
         from consul_lock import CronRecords, Survey, Unavailable
 
-        guard = timetable.guard(client, what, command[0], lambda reason: None)
+        guard = cron_spec.guard(client, spec, command[0], lambda reason: None)
         label = guard.slot(FIRED_AT)
-        epoch = timetable.epoch(label)
-        slot = f"slot {short(label, epoch, FIRED_AT)} of {what.title}"
+        epoch = cron_spec.epoch(label)
+        slot = f"slot {short(label, epoch, FIRED_AT)} of {spec.title}"
         try:
-            record = CronRecords(client).record(what.keys[0])
-            status = Survey(client).status(what.keys[0])
+            record = CronRecords(client).record(spec.keys[0])
+            status = Survey(client).status(spec.keys[0])
         except Unavailable as error:
-            if patience.fail_open:
+            if wait_policy.fail_open:
                 click.echo(f"{slot}: Consul cannot be reached: {doing}, as every host would")
                 return 0
-            code = patience.unavailable_code
-            talk.error(f"{complaint(error)} ({code})", failure(error).hint, code=code)
+            code = wait_policy.unavailable_code
+            console.error(f"{complaint(error)} ({code})", failure(error).hint, code=code)
             return code
-    why = _late(timetable, epoch) or _not_ours(timetable, label, epoch, record)
+    why = _late(cron_spec, epoch) or _not_ours(cron_spec, label, epoch, record)
     if why:
         click.echo(f"{slot}: {why}: would skip it")
-        return timetable.skip_code
-    if status.held and timetable.overlap != "allow":
-        then = "wait" if timetable.overlap == "wait" else "skip it"
+        return cron_spec.skip_code
+    if status.held and cron_spec.overlap != "allow":
+        then = "wait" if cron_spec.overlap == "wait" else "skip it"
         click.echo(f"{slot}: the lock is {_by(status)}: would {then}")
-        return timetable.overlap_code
+        return cron_spec.overlap_code
     click.echo(f"{slot}: {doing}")
     return 0
 
 
-def _late(timetable: CronSpec, epoch: float | None) -> str:
-    most = timetable.max_lateness
+def _late(cron_spec: CronSpec, epoch: float | None) -> str:
+    most = cron_spec.max_lateness
     late = most is not None and epoch is not None and FIRED_AT - epoch > most
     return "it began too long ago" if late else ""
 
 
 def _not_ours(
-    timetable: CronSpec, label: str, epoch: float | None, record: CronRecord | None
+    cron_spec: CronSpec, label: str, epoch: float | None, record: CronRecord | None
 ) -> str:
     """Why the record leaves nothing to be run; empty: it does not."""
     if record is None or not record.slot:
@@ -76,7 +76,7 @@ def _not_ours(
     if record.is_paused(time.time()):
         return "it is paused"
     if record.slot == label:
-        again = {"failed": timetable.retry_failed, "lost": timetable.retry_crashed}
+        again = {"failed": cron_spec.retry_failed, "lost": cron_spec.retry_crashed}
         state = record.shown.value
         more = record.attempt <= again.get(state, 0)
         return "" if more else f"already {state} by {shown(record.host)}"

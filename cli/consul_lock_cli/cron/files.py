@@ -27,7 +27,7 @@ class Job(NamedTuple):
     """What is to be started, and when."""
 
     name: str
-    timetable: CronSpec
+    cron_spec: CronSpec
     on: str | None
     """A cron expression that says when to fire; None: as the slots say."""
     user: str | None
@@ -43,7 +43,7 @@ class Job(NamedTuple):
 
 def crontab(job: Job) -> str:
     """A line for /etc/cron.d if there is a user in it, else for a user's own crontab."""
-    times, line = job.timetable, quoting.for_a_shell(job.words, job.timetable.slot)
+    times, line = job.cron_spec, quoting.for_a_shell(job.words, job.cron_spec.slot)
     if "\n" in line or "\r" in line:
         raise Misuse("a crontab has no line breaks in a command", "put the command into a script")
     where = f"/etc/cron.d/{job.file}" if job.user else "the crontab of a user ('crontab -e')"
@@ -79,7 +79,7 @@ def _more_often(who: str, times: CronSpec) -> list[str]:
 
 def timer(job: Job) -> str:
     """The timer of systemd."""
-    times, notes = job.timetable, list[str]()
+    times, notes = job.cron_spec, list[str]()
     if job.on is not None:
         when = fire_times.calendar_of("--on", job.on, "")
     elif times.schedule is not None:
@@ -111,7 +111,7 @@ def timer(job: Job) -> str:
 
 def service(job: Job) -> str:
     """The service that it starts."""
-    times = job.timetable
+    times = job.cron_spec
     codes = sorted({times.skip_code, times.overlap_code} - {0})
     success = ["SuccessExitStatus=" + " ".join(map(str, codes))] if codes else []
     lines = [

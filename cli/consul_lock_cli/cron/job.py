@@ -35,25 +35,27 @@ class CronJob:
 
     def __init__(
         self,
-        wanted: RunSpec,
-        timetable: CronSpec,
+        run_spec: RunSpec,
+        cron_spec: CronSpec,
         command: Sequence[str],
         connection: Connection,
-        talk: Console,
+        console: Console,
         ours: signals.Signals,
-        report: StatusFile,
+        status_file: StatusFile,
     ) -> None:
-        self._what, self._patience, manner = wanted
-        self._name = self._what.keys[0]
-        self._timetable = timetable
+        self._spec, self._wait_policy, policy = run_spec
+        self._name = self._spec.keys[0]
+        self._cron_spec = cron_spec
         self._program = command[0]
         self._connection = connection
-        self._talk = talk
-        self._report = report
-        self._act = Execution(self._what.title, self._program, manner, talk, ours, report)
-        self._contest = Acquisition(self._what, self._patience, talk, report)
-        talk.about["key"] = self._name
-        report.know(key=self._name, keys=self._what.keys, mode=self._what.mode, name=self._name)
+        self._console = console
+        self._status_file = status_file
+        self._act = Execution(self._spec.title, self._program, policy, console, ours, status_file)
+        self._contest = Acquisition(self._spec, self._wait_policy, console, status_file)
+        console.about["key"] = self._name
+        status_file.know(
+            key=self._name, keys=self._spec.keys, mode=self._spec.mode, name=self._name
+        )
 
     @property
     def asked(self) -> bool:
@@ -63,36 +65,36 @@ class CronJob:
     def around(self, child: Child | None) -> RunResult:
         """How it went.  Raises what fails."""
         assert child is not None
-        if self._patience.splay:
+        if self._wait_policy.splay:
             self._act.attentively(self._contest.splay)
-        client = self._connection.client(self._talk)
+        client = self._connection.client(self._console)
         lease = LockDeadline()
         try:
             from consul_lock import Unavailable
 
-            guard = self._timetable.guard(client, self._what, self._program, lease.wake)
-            claim = Claim(guard, self._act, self._talk)
+            guard = self._cron_spec.guard(client, self._spec, self._program, lease.wake)
+            claim = Claim(guard, self._act, self._console)
             self._contest.begin()
             try:
                 run = claim.enter()
             except Unavailable as error:
-                if not self._patience.fail_open:
+                if not self._wait_policy.fail_open:
                     return RunResult(self._contest.unavailable(error))
                 self._contest.unlocked(error)
                 return self._everywhere(guard, child)
             finally:
-                self._report.know(waited_s=round(self._contest.waited, 3))
+                self._status_file.know(waited_s=round(self._contest.waited, 3))
             self._tell_slot(run)
             if not run:
                 return RunResult(self._skip(run))
             return self._ours(run, claim, lease, child, client)
         finally:
             self._act.close(client)
-            self._talk.hurried = False
+            self._console.hurried = False
 
     def _tell_slot(self, run: CronRun[Lock]) -> None:
-        self._talk.about["slot"] = run.slot
-        self._report.know(
+        self._console.about["slot"] = run.slot
+        self._status_file.know(
             slot=run.slot,
             slot_epoch=run.epoch,
             outcome=run.outcome.value,
@@ -106,20 +108,20 @@ class CronJob:
         from consul_lock import CronOutcome
 
         overlap = run.outcome is CronOutcome.OVERLAP
-        code = self._timetable.overlap_code if overlap else self._timetable.skip_code
+        code = self._cron_spec.overlap_code if overlap else self._cron_spec.skip_code
         why = shown(run.reason.removeprefix(f"slot {run.slot} of {run.name!r}: "), 300)
-        text = f"slot {short(run.slot, run.epoch, FIRED_AT)} of {self._what.title}: {why}"
+        text = f"slot {short(run.slot, run.epoch, FIRED_AT)} of {self._spec.title}: {why}"
         # One warning of all hosts is enough.
-        say = self._talk.warn if overlap and run.first else self._talk.note
+        say = self._console.warn if overlap and run.first else self._console.note
         say(text, event="skipped", outcome=run.outcome.value, code=code)
-        self._report.skipped(code)
+        self._status_file.skipped(code)
         return code
 
     def _everywhere(self, guard: CronGuard, child: Child) -> RunResult:
         """Consul is away, and the user has said that the job may run all the same."""
         label = guard.slot(FIRED_AT)
-        told = of_slot(self._name, label, self._timetable.epoch(label), 0)
-        return self._act.run(child, NoDeadline(), {**unlocked(self._what), **told})
+        told = of_slot(self._name, label, self._cron_spec.epoch(label), 0)
+        return self._act.run(child, NoDeadline(), {**unlocked(self._spec), **told})
 
     # -- ours -----------------------------------------------------------------------------
 
@@ -127,16 +129,16 @@ class CronJob:
         self, run: CronRun[Lock], claim: Claim, lease: LockDeadline, child: Child, client: Client
     ) -> RunResult:
         acquired, lock = time.time(), run.lock
-        self._talk.hurried = True
+        self._console.hurried = True
         about: dict[str, object] = {"attempt": run.attempt}
-        told, held, loss = dict(unlocked(self._what)), None, None
+        told, held, loss = dict(unlocked(self._spec)), None, None
         if lock is not None:
             lease.watch(lock)
-            loss, held = LossReport(client, self._what, lock), lease
-            told = locked(self._what, lock, None, acquired, self._connection.place())
+            loss, held = LossReport(client, self._spec, lock), lease
+            told = locked(self._spec, lock, None, acquired, self._connection.place())
             about.update(session=lock.session_id, token=lock.token)
-            self._report.know(acquired=True, session=lock.session_id, token=lock.token)
-        self._talk.note(
+            self._status_file.know(acquired=True, session=lock.session_id, token=lock.token)
+        self._console.debug(
             f"claimed slot {short(run.slot, run.epoch, FIRED_AT)} after"
             f" {show_duration(self._contest.waited)}: "
             + " ".join(f"{name}={value}" for name, value in about.items()),
@@ -155,5 +157,5 @@ class CronJob:
         assert done.ended is not None
         if not claim.leave(done.ended) or done.ended.failure is not None:
             return done
-        self._report.lost()
+        self._status_file.lost()
         return RunResult(ExitCode.LOST)

@@ -69,20 +69,20 @@ class Result(NamedTuple):
     finding: Finding
 
 
-def examine(patient: DoctorContext, checks: Iterable[Check] = CHECKS) -> Iterator[Result]:
+def examine(context: DoctorContext, checks: Iterable[Check] = CHECKS) -> Iterator[Result]:
     """Make the checks, one after the other."""
     broken: set[str] = set()
     for check in checks:
         cause = next((need for need in check.needs if need in broken), None)
-        finding = skip(f"not without: {cause}") if cause else _look(check, patient)
+        finding = skip(f"not without: {cause}") if cause else _look(check, context)
         if cause or finding.verdict is Verdict.FAIL:
             broken.add(check.name)
         yield Result(check.name, finding)
 
 
-def _look(check: Check, patient: DoctorContext) -> Finding:
+def _look(check: Check, context: DoctorContext) -> Finding:
     try:
-        return check.look(patient)
+        return check.look(context)
     except Exception as error:  # noqa: BLE001 - whatever it is, it is what was found
         return failed(error)
 

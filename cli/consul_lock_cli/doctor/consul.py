@@ -23,10 +23,10 @@ _TRIPS = 5
 _SLOW = 0.25
 
 
-def agent(patient: DoctorContext) -> Finding:
+def agent(context: DoctorContext) -> Finding:
     """Something answers as a Consul agent does, and is recent enough."""
-    limit = min(_LOCAL, patient.config.request_timeout)
-    answer = patient.agent.ask("GET", "/v1/agent/self", timeout=limit)
+    limit = min(_LOCAL, context.config.request_timeout)
+    answer = context.agent.ask("GET", "/v1/agent/self", timeout=limit)
     if answer.denied:
         if "ACL not found" in answer.text:
             raise _unknown_token()
@@ -45,7 +45,7 @@ def agent(patient: DoctorContext) -> Finding:
             "is there another program, or a proxy, at this address?",
             ExitCode.CONFIG,
         )
-    patient.node = node
+    context.node = node
     if (int(found[1]), int(found[2])) < _LEAST:
         return warn(
             f"Consul {version} is older than all that this is tried with", "use 1.8 or later"
@@ -53,9 +53,9 @@ def agent(patient: DoctorContext) -> Finding:
     return ok(f"Consul {version}, node {shown(node)}, datacenter {config.get('Datacenter')}")
 
 
-def client_agent(patient: DoctorContext) -> Finding:
+def client_agent(context: DoctorContext) -> Finding:
     """It is no server: Consul drops all sessions of a server that leaves."""
-    answer = patient.agent.ask("GET", "/v1/agent/self")
+    answer = context.agent.ask("GET", "/v1/agent/self")
     if answer.denied:
         return skip("the token may not ask")
     if not answer.json().get("Config", {}).get("Server"):
@@ -66,20 +66,20 @@ def client_agent(patient: DoctorContext) -> Finding:
     )
 
 
-def leader(patient: DoctorContext) -> Finding:
+def leader(context: DoctorContext) -> Finding:
     """The cluster has one."""
-    found = patient.agent.ask("GET", "/v1/status/leader", timeout=_LOCAL).json()
+    found = context.agent.ask("GET", "/v1/status/leader", timeout=_LOCAL).json()
     if not found:
         raise Trouble("Consul has no cluster leader", "'consul operator raft list-peers'")
     return ok(f"the leader is {found}")
 
 
-def latency(patient: DoctorContext) -> Finding:
+def latency(context: DoctorContext) -> Finding:
     """A question that only the leader may answer comes back soon: the median of a few."""
     took = []
     for _ in range(_TRIPS):
         started = time.monotonic()
-        patient.agent.ask("GET", f"/v1/kv/{patient.key}/.doctor", consistent="")
+        context.agent.ask("GET", f"/v1/kv/{context.key}/.doctor", consistent="")
         took.append(time.monotonic() - started)
     median = statistics.median(took)
     text = f"{median * 1000:.1f}ms, the median of {_TRIPS} ({max(took) * 1000:.1f}ms at most)"
@@ -88,12 +88,12 @@ def latency(patient: DoctorContext) -> Finding:
     return ok(text)
 
 
-def token(patient: DoctorContext) -> Finding:
+def token(context: DoctorContext) -> Finding:
     """Who Consul thinks we are.  The accessor is shown, never the secret."""
-    answer = patient.agent.ask("GET", "/v1/acl/token/self")
+    answer = context.agent.ask("GET", "/v1/acl/token/self")
     if "ACL support disabled" in answer.text:
         return ok("ACLs are off")
-    if not patient.config.token:
+    if not context.config.token:
         return warn("ACLs are on, and there is no token", "give one with --token-file")
     if answer.denied and "ACL not found" not in answer.text:
         return skip("Consul does not say who we are")
@@ -113,11 +113,11 @@ def _unknown_token() -> Trouble:
     )
 
 
-def node_health(patient: DoctorContext) -> Finding:
+def node_health(context: DoctorContext) -> Finding:
     """The node counts as alive: --check serfHealth would end sessions otherwise."""
-    if not patient.node:
+    if not context.node:
         return skip("the node's name is unknown")
-    answer = patient.agent.ask("GET", f"/v1/health/node/{patient.node}")
+    answer = context.agent.ask("GET", f"/v1/health/node/{context.node}")
     found: list[Any] = [] if answer.denied else answer.json() or []
     states = {each.get("CheckID"): each.get("Status") for each in found}
     bad = sorted(f"{check} is {state}" for check, state in states.items() if state == "critical")
@@ -126,5 +126,5 @@ def node_health(patient: DoctorContext) -> Finding:
             shown("; ".join(bad), 120), "locks that are bound to that check cannot be acquired"
         )
     if "serfHealth" not in states:
-        return skip(f"serfHealth of {shown(patient.node)} cannot be seen; locks do without")
-    return ok(f"serfHealth of {shown(patient.node)} is {states['serfHealth']}")
+        return skip(f"serfHealth of {shown(context.node)} cannot be seen; locks do without")
+    return ok(f"serfHealth of {shown(context.node)} is {states['serfHealth']}")

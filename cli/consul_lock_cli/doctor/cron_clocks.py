@@ -33,18 +33,18 @@ class _Claim(NamedTuple):
     at: float
 
 
-def cron_clocks(patient: DoctorContext) -> Finding:
+def cron_clocks(context: DoctorContext) -> Finding:
     """No claim is in the future, or earlier than the one that it came after.
 
     Consul knows the order of a record's claims, and the hosts' clocks have dated them.
     """
-    answer = patient.agent.ask("GET", "/v1/kv/", keys="")
+    answer = context.agent.ask("GET", "/v1/kv/", keys="")
     names = answer.json() if answer.status == 200 else []
     records = [name for name in names if name.endswith(_RECORD)][:_MOST]
     if not records:
         return skip("there are no records of cron jobs, or the token may not see them")
     for name in records:
-        fault = _fault(list(_claims(_read(patient, name))))
+        fault = _fault(list(_claims(_read(context, name))))
         if fault:
             return warn(
                 f"{shown(name.removesuffix(_RECORD))}: {fault}",
@@ -68,8 +68,8 @@ def _fault(claims: list[_Claim]) -> str:
     return ""
 
 
-def _read(patient: DoctorContext, name: str) -> dict[str, Any]:
-    answer = patient.agent.ask("GET", f"/v1/kv/{quote(name)}")
+def _read(context: DoctorContext, name: str) -> dict[str, Any]:
+    answer = context.agent.ask("GET", f"/v1/kv/{quote(name)}")
     try:
         found = json.loads(base64.b64decode(answer.json()[0]["Value"] or ""))
     except (ValueError, LookupError, TypeError, binascii.Error):

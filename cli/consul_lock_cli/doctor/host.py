@@ -19,7 +19,7 @@ _FILES = 128
 _OFFSET = 3.0
 
 
-def open_files(patient: DoctorContext) -> Finding:
+def open_files(context: DoctorContext) -> Finding:
     """Enough of them for the connections of a lock, and for the command."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft != resource.RLIM_INFINITY and soft < _FILES:
@@ -29,7 +29,7 @@ def open_files(patient: DoctorContext) -> Finding:
     return ok(f"{soft} allowed")
 
 
-def packages(patient: DoctorContext) -> Finding:
+def packages(context: DoctorContext) -> Finding:
     """The package `consul` of this Python is the one that the library needs."""
     from consul_lock._protocol.consul.python_consul2 import base
 
@@ -44,7 +44,7 @@ def packages(patient: DoctorContext) -> Finding:
     return ok(f"python-consul2 in {module.parent}")
 
 
-def clock(patient: DoctorContext) -> Finding:
+def clock(context: DoctorContext) -> Finding:
     """Somebody keeps it: locks do without, but cron slots and all times in messages do not."""
     try:
         kept = synchronised()
@@ -58,10 +58,10 @@ def clock(patient: DoctorContext) -> Finding:
     return ok("synchronised")
 
 
-def time_of_consul(patient: DoctorContext) -> Finding:
+def time_of_consul(context: DoctorContext) -> Finding:
     """This clock and that of the agent's host agree."""
     before = time.time()
-    said = patient.agent.ask("GET", "/v1/status/leader").headers.get("Date")
+    said = context.agent.ask("GET", "/v1/status/leader").headers.get("Date")
     after = time.time()
     try:
         theirs = parsedate_to_datetime(said or "").timestamp()

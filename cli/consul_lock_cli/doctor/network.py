@@ -17,9 +17,9 @@ from consul_lock_cli.doctor.finding import Finding, Trouble, ok, skip, warn
 _SOON = 14 * 86400.0
 
 
-def name(patient: DoctorContext) -> Finding:
+def name(context: DoctorContext) -> Finding:
     """The host's name has an address."""
-    config = patient.config
+    config = context.config
     if config.unix_socket:
         return skip("a unix socket needs none")
     try:
@@ -34,23 +34,23 @@ def name(patient: DoctorContext) -> Finding:
     return ok(f"{config.host} is {', '.join(addresses)}")
 
 
-def connect(patient: DoctorContext) -> Finding:
+def connect(context: DoctorContext) -> Finding:
     """Somebody listens there."""
     started = time.monotonic()
     try:
-        patient.agent.connect().close()
+        context.agent.connect().close()
     except OSError as error:
-        raise patient.agent.unreachable(error) from error
-    return ok(f"{patient.config.origin} takes connections ({_ms(started)})")
+        raise context.agent.unreachable(error) from error
+    return ok(f"{context.config.origin} takes connections ({_ms(started)})")
 
 
-def tls(patient: DoctorContext) -> Finding:
+def tls(context: DoctorContext) -> Finding:
     """The certificate is trusted, is for this name, and does not end soon."""
-    config = patient.config
+    config = context.config
     if config.scheme != "https":
         return skip(f"{config.origin} is plain HTTP")
     started = time.monotonic()
-    with patient.agent.secure(patient.agent.connect()) as secured:
+    with context.agent.secure(context.agent.connect()) as secured:
         version, certificate = secured.version(), secured.getpeercert() or {}
     took = _ms(started)
     ends = certificate.get("notAfter")

@@ -24,7 +24,7 @@ _DEATH = 5.0
 _GRACE = 0.1
 
 
-def processes(patient: DoctorContext) -> Finding:
+def processes(context: DoctorContext) -> Finding:
     """The kernel ends a process with its parent, if that was asked for."""
     if sys.platform != "linux":
         return skip("only Linux can end a process with its parent")
@@ -36,7 +36,7 @@ def processes(patient: DoctorContext) -> Finding:
     )
 
 
-def guardian(patient: DoctorContext) -> Finding:
+def guardian(context: DoctorContext) -> Finding:
     """What asks for nothing is stopped by the guardian of a wrapper that was killed."""
     if _ends(_with_a_guarded_child):
         return ok("a guardian stops the command of a wrapper that was killed")

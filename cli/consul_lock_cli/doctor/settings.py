@@ -16,30 +16,30 @@ from consul_lock_cli.spec.timing import check_timing
 _LOOPBACK = ("127.", "localhost", "::1")
 
 
-def sources(patient: DoctorContext) -> Finding:
+def sources(context: DoctorContext) -> Finding:
     """The variables and files can be read."""
-    if patient.fault is not None:
+    if context.fault is not None:
         raise Trouble(
-            str(patient.fault),
+            str(context.fault),
             "the other checks do without it; 'consul-lock config' shows the other settings",
             ExitCode.CONFIG,
         )
-    files = ", ".join(str(file.path) for file in patient.files) or "no file"
+    files = ", ".join(str(file.path) for file in context.files) or "no file"
     return ok(f"the environment and {files}")
 
 
-def settings(patient: DoctorContext) -> Finding:
+def settings(context: DoctorContext) -> Finding:
     """Where Consul is and who we are: they contradict neither each other nor common sense."""
-    origins = patient.connection.origins
-    if patient.unread and not _from(origins.get("http-addr")):
+    origins = context.connection.origins
+    if context.unread and not _from(origins.get("http-addr")):
         raise Trouble(
             "where Consul is may stand in the file that cannot be read",
             "mend it, or say it with --http-addr",
             ExitCode.CONFIG,
         )
-    config = patient.config
-    if patient.remarks:
-        return warn("; ".join(patient.remarks), "the token in it is as good as public")
+    config = context.config
+    if context.remarks:
+        return warn("; ".join(context.remarks), "the token in it is as good as public")
     near = config.unix_socket or config.host.startswith(_LOOPBACK)
     if config.token and config.scheme == "http" and not near:
         return warn(
@@ -58,11 +58,11 @@ def _from(origin: Origin | None) -> str:
     return f" (from {shown(origin.where or origin.source, 120)})" if origin and known else ""
 
 
-def config_files(patient: DoctorContext) -> Finding:
+def config_files(context: DoctorContext) -> Finding:
     """Nobody else can say where we go with our token, or read it."""
-    if not patient.files:
+    if not context.files:
         return skip("there is none")
-    for file in patient.files:
+    for file in context.files:
         status = file.path.stat()
         if status.st_uid not in (0, os.geteuid()) or status.st_mode & stat.S_IWOTH:
             return warn(
@@ -70,18 +70,18 @@ def config_files(patient: DoctorContext) -> Finding:
             )
         if file.has_secret() and status.st_mode & stat.S_IROTH:
             return warn(f"others can read the secret in {file.path}", f"chmod o-r {file.path}")
-    return ok(", ".join(str(file.path) for file in patient.files))
+    return ok(", ".join(str(file.path) for file in context.files))
 
 
-def timing(patient: DoctorContext) -> Finding:
+def timing(context: DoctorContext) -> Finding:
     """A lost lock leaves the time to stop the command; and how long a crash costs."""
-    check_timing(patient.ttl, patient.lock_delay, patient.kill_after)
-    if not patient.lock_delay:
+    check_timing(context.ttl, context.lock_delay, context.kill_after)
+    if not context.lock_delay:
         return warn(
             "with a lock-delay of 0 a session that is destroyed lets others in at once",
             "--lock-delay 30s, unless the command needs no time to stop",
         )
-    crash = show_duration(2 * patient.ttl + patient.lock_delay)
+    crash = show_duration(2 * context.ttl + context.lock_delay)
     return ok(
         f"after a crash a lock is free in at most {crash}: twice the TTL, as Consul waits that"
         " long, and the lock-delay"

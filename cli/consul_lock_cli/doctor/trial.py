@@ -30,18 +30,18 @@ class _Step(NamedTuple):
 class Trial:
     """One session and one key.  As a context manager it leaves nothing behind."""
 
-    def __init__(self, patient: DoctorContext) -> None:
-        self._ask = patient.agent.ask
-        self._patient = patient
-        self.key = f"{patient.key}/.doctor-{uuid.uuid4()}"
+    def __init__(self, context: DoctorContext) -> None:
+        self._ask = context.agent.ask
+        self._patient = context
+        self.key = f"{context.key}/.doctor-{uuid.uuid4()}"
         self._path = f"/v1/kv/{self.key}"
         self._session = ""
         self._made = _Step("creating a session", 'session_prefix "" { policy = "write" }')
         self._kept = _Step(
-            f"writing {self.key}", f'key_prefix "{patient.key}" {{ policy = "write" }}'
+            f"writing {self.key}", f'key_prefix "{context.key}" {{ policy = "write" }}'
         )
         self._read = _Step(
-            f"reading {self.key}", f'key_prefix "{patient.key}" {{ policy = "read" }}'
+            f"reading {self.key}", f'key_prefix "{context.key}" {{ policy = "read" }}'
         )
 
     def __enter__(self) -> Trial:
@@ -161,31 +161,31 @@ class Trial:
 
 
 @contextlib.contextmanager
-def _locked(patient: DoctorContext) -> Iterator[Trial]:
-    with Trial(patient) as trial:
+def _locked(context: DoctorContext) -> Iterator[Trial]:
+    with Trial(context) as trial:
         trial.create()
         trial.lock()
         yield trial
 
 
-def trial(patient: DoctorContext) -> Finding:
+def trial(context: DoctorContext) -> Finding:
     """All steps once; nothing is left, even if one of them fails."""
     started = time.monotonic()
-    with _locked(patient) as tried:
+    with _locked(context) as tried:
         tried.renew()
         tried.compare_and_set()
         tried.release()
         tried.destroy()
     took = (time.monotonic() - started) * 1000
-    return ok(f"locked, renewed and released {patient.key}/.doctor-... ({took:.0f}ms)")
+    return ok(f"locked, renewed and released {context.key}/.doctor-... ({took:.0f}ms)")
 
 
-def long_poll(patient: DoctorContext) -> Finding:
+def long_poll(context: DoctorContext) -> Finding:
     """Consul, and whatever is between us, lets a question stay open: waiters need that."""
-    with _locked(patient) as tried:
-        took = tried.poll(patient.poll)
-    asked = show_duration(patient.poll)
-    if took < patient.poll * _HELD:
+    with _locked(context) as tried:
+        took = tried.poll(context.poll)
+    asked = show_duration(context.poll)
+    if took < context.poll * _HELD:
         return warn(
             f"a long poll of {asked} was answered after {show_duration(took)}",
             "a proxy may drop its parameters: those who wait would ask without a pause",

@@ -96,10 +96,10 @@ _ENDS = [
 
 
 def cron_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Add them; the command gets ``name``, ``timetable`` and ``patience``."""
+    """Add them; the command gets ``name``, ``cron_spec`` and ``wait_policy``."""
 
     @functools.wraps(command)
-    def with_timetable(
+    def with_cron_spec(
         name: str | None, fail_open: bool, everywhere: bool, splay: float, unavailable_code: int,
         **values: Any,
     ) -> Any:  # fmt: skip
@@ -114,14 +114,14 @@ def cron_options(command: Callable[..., Any]) -> Callable[..., Any]:
             )
         wanted = {field: values.pop(field) for field in CronSpec._fields}
         _leave_out_what_others_mean(wanted)
-        timetable = CronSpec(**wanted)
-        timetable.check()
-        patience = WaitPolicy(
-            timetable.wait, unavailable_code=unavailable_code, fail_open=fail_open, splay=splay
+        cron_spec = CronSpec(**wanted)
+        cron_spec.check()
+        wait_policy = WaitPolicy(
+            cron_spec.wait, unavailable_code=unavailable_code, fail_open=fail_open, splay=splay
         )
-        return command(name=name, timetable=timetable, patience=patience, **values)
+        return command(name=name, cron_spec=cron_spec, wait_policy=wait_policy, **values)
 
-    decorated: Callable[..., Any] = with_timetable
+    decorated: Callable[..., Any] = with_cron_spec
     for option in reversed([*_SLOT, *_CONTEST, *_ENDS]):
         decorated = option(decorated)
     return decorated

@@ -95,10 +95,10 @@ _KIND = [
 
 
 def locking_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Add the options that say what is locked; the command gets them as ``what``."""
+    """Add the options that say what is locked; the command gets them as ``spec``."""
 
     @functools.wraps(command)
-    def with_what(
+    def with_spec(
         keys: tuple[str, ...], limit: int, shared: bool, exclusive: bool, tree: bool, **values: Any
     ) -> Any:
         kinds = {
@@ -116,9 +116,9 @@ def locking_options(command: Callable[..., Any]) -> Callable[..., Any]:
         modes = dict(zip(kinds, _MODES, strict=True))
         mode = modes[chosen[0]] if chosen else LockKind.LOCK
         many = None if mode is LockKind.SHARED else limit
-        return command(what=LockSpec(keys, mode, many, **_session(values)), **values)
+        return command(spec=LockSpec(keys, mode, many, **_session(values)), **values)
 
-    return _with(_KIND + _SESSION, with_what)
+    return _with(_KIND + _SESSION, with_spec)
 
 
 # In the order of the kinds above.

@@ -120,24 +120,24 @@ _OPTIONS = (
 
 
 def command_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Add the options of the command that is run; what is decorated gets them as ``manner``.
+    """Add the options of the command that is run; what is decorated gets them as ``policy``.
 
     It has an argument ``command``, as a tuple, which becomes that of the shell with -c.
     """
 
     @functools.wraps(command)
-    def with_manner(**values: Any) -> Any:
+    def with_policy(**values: Any) -> Any:
         argv = _resolved(values.pop("shell"), values.pop("command", ()))
-        manner = ProcessPolicy(
+        policy = ProcessPolicy(
             stdin_null=values.pop("stdin") == "null",
             guardian=not values.pop("no_guardian"),
             # As with timeout(1), 0 is no limit.
             max_runtime=values.pop("max_runtime") or None,
             **{name: values.pop(name) for name in _AS_THEY_ARE},
         )
-        return command(manner=manner, command=argv, **values)
+        return command(policy=policy, command=argv, **values)
 
-    decorated: Callable[..., Any] = with_manner
+    decorated: Callable[..., Any] = with_policy
     for option in reversed(_OPTIONS):
         decorated = option(decorated)
     return decorated

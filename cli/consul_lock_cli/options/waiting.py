@@ -49,12 +49,12 @@ _OPTIONS = [
 ]
 
 
-def talk_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Add -v, -q and --log-format; the command gets its `Console` as ``talk``."""
+def console_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add -v, -q and --log-format; the command gets its `Console` as ``console``."""
 
     @functools.wraps(command)
-    def with_talk(**values: Any) -> Any:
-        return command(talk=click.get_current_context().ensure_object(Console), **values)
+    def with_console(**values: Any) -> Any:
+        return command(console=click.get_current_context().ensure_object(Console), **values)
 
     # Eager: they hold for the error in another option too.
     verbose = click.option(
@@ -73,7 +73,7 @@ def talk_options(command: Callable[..., Any]) -> Callable[..., Any]:
         callback=lambda ctx, param, value: _setting("json")(ctx, param, value == "json"),
         help="What we say on stderr: lines of text, or a JSON object a line [text].",
     )  # fmt: skip
-    return verbose(quiet(form(with_talk)))
+    return verbose(quiet(form(with_console)))
 
 
 def _setting(name: str) -> Callable[[click.Context, click.Parameter, Any], None]:
@@ -83,15 +83,15 @@ def _setting(name: str) -> Callable[[click.Context, click.Parameter, Any], None]
     return set_it
 
 
-def patience_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Add these options; the command gets them as ``patience``."""
+def wait_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add these options; the command gets them as ``wait_policy``."""
 
     @functools.wraps(command)
-    def with_patience(nonblock: bool, wait: float | None, **values: Any) -> Any:
+    def with_wait_policy(nonblock: bool, wait: float | None, **values: Any) -> Any:
         given = {name: values.pop(name) for name in WaitPolicy._fields[1:] if name in values}
-        return command(patience=WaitPolicy(0.0 if nonblock else wait, **given), **values)
+        return command(wait_policy=WaitPolicy(0.0 if nonblock else wait, **given), **values)
 
-    decorated: Callable[..., Any] = with_patience
+    decorated: Callable[..., Any] = with_wait_policy
     for option in reversed(_OPTIONS):
         decorated = option(decorated)
     return decorated

@@ -137,13 +137,13 @@ def data_options(*fields: str) -> Callable[[Callable[..., Any]], Callable[..., A
     return decorate
 
 
-def nothing(talk: Console, output: Output, text: str) -> int:
+def nothing(console: Console, output: Output, text: str) -> int:
     """There is nothing to show or to do.  Exit code."""
-    talk.tell(text)
+    console.note(text)
     output.document([], str)
     return NOT_SO
 
 
-def no_record(talk: Console, output: Output, name: str) -> int:
+def no_record(console: Console, output: Output, name: str) -> int:
     """Nobody has ever claimed a slot of that name.  Exit code."""
-    return nothing(talk, output, f"there is no cron job {shown(name, 512)}: it has no record")
+    return nothing(console, output, f"there is no cron job {shown(name, 512)}: it has no record")

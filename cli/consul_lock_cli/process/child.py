@@ -26,7 +26,7 @@ from consul_lock_cli.spec.process import ProcessPolicy
 class Child:
     """A process that will become ``command``, as the leader of a group of its own.
 
-    ``output`` is a file descriptor for its stdout and stderr; None: ours.  ``manner`` says how
+    ``output`` is a file descriptor for its stdout and stderr; None: ours.  ``policy`` says how
     it is run.  Raises OSError if the system refuses a process or a pipe; then nothing of it
     is left.
     """
@@ -36,7 +36,7 @@ class Child:
         command: Sequence[str],
         signals: Signals,
         *,
-        manner: ProcessPolicy,
+        policy: ProcessPolicy,
         output: int | None = None,
     ) -> None:
         self.guardian: Guardian | None = None
@@ -48,22 +48,22 @@ class Child:
         if self.pid == 0:
             os.close(self._go)
             os.close(self._report)
-            _become(command, signals, us, go_read, report_write, output, manner)
+            _become(command, signals, us, go_read, report_write, output, policy)
         os.close(go_read)
         os.close(report_write)
-        if not manner.foreground:
+        if not policy.foreground:
             try:
                 # The child does the same: whoever is first, the group exists from here on.
                 os.setpgid(self.pid, self.pid)
             except OSError:
                 pass  # it has done so already
-        self._guard(manner)
+        self._guard(policy)
 
-    def _guard(self, manner: ProcessPolicy) -> None:
-        if manner.guardian:
+    def _guard(self, policy: ProcessPolicy) -> None:
+        if policy.guardian:
             try:
                 with _refusal():
-                    self.guardian = Guardian(self.pid, manner)
+                    self.guardian = Guardian(self.pid, policy)
             except OSError:
                 self.abandon()
                 raise
@@ -112,16 +112,16 @@ def _become(
     go: int,
     report: int,
     output: int | None,
-    manner: ProcessPolicy,
+    policy: ProcessPolicy,
 ) -> NoReturn:
     try:
-        if not manner.foreground:
+        if not policy.foreground:
             os.setpgid(0, 0)
-        libc.die_with_parent(manner.stop_signal)
+        libc.die_with_parent(policy.stop_signal)
         changes = _wait(go)
         if changes is None or os.getppid() != parent:
             os._exit(ExitCode.UNAVAILABLE)  # nobody is there to see it
-        if manner.stdin_null:
+        if policy.stdin_null:
             _read_nothing()
         if output is not None:
             os.dup2(output, 1)

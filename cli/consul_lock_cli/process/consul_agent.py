@@ -72,7 +72,7 @@ class Agent:
         try:
             with self._log.open("wb") as log:
                 self._child = Child(
-                    self._command, self._signals, manner=ProcessPolicy(), output=log.fileno()
+                    self._command, self._signals, policy=ProcessPolicy(), output=log.fileno()
                 )
         except BaseException:
             self._tidy_up()

@@ -63,11 +63,11 @@ class Guardian:
     Raises OSError if the system refuses a process or a pipe.
     """
 
-    def __init__(self, pid: int, manner: ProcessPolicy) -> None:
-        tick = min(max(_TICK_LEAST, manner.kill_after / 4), _TICK_MOST)
+    def __init__(self, pid: int, policy: ProcessPolicy) -> None:
+        tick = min(max(_TICK_LEAST, policy.kill_after / 4), _TICK_MOST)
         listen, self._pipe = os.pipe()
         try:
-            self.pid = _start(_facts(pid, manner), listen, tick)
+            self.pid = _start(_facts(pid, policy), listen, tick)
         except BaseException:
             os.close(self._pipe)
             raise
@@ -137,14 +137,14 @@ def _shells_clock_is_ours() -> bool:
     return abs(float(uptime) - now()) < _SAME_CLOCK
 
 
-def _facts(pid: int, manner: ProcessPolicy) -> list[str]:
+def _facts(pid: int, policy: ProcessPolicy) -> list[str]:
     """What it has to know, as arguments; `guardian_takeover` and guardian.sh read them."""
     return [
         str(pid),
-        "alone" if manner.foreground else "group",
+        "alone" if policy.foreground else "group",
         start_of(pid) or "-",
-        str(int(manner.stop_signal)),
-        str(hundredths(manner.kill_after)),
+        str(int(policy.stop_signal)),
+        str(hundredths(policy.kill_after)),
         str(os.getpid()),
     ]
 

@@ -53,15 +53,15 @@ class Supervisor:
         lease: Deadline,
         signals: Signals,
         *,
-        manner: ProcessPolicy,
+        policy: ProcessPolicy,
         on_lost: Callable[[float], None] = lambda grace: None,
         on_overtime: Callable[[float], None] = lambda grace: None,
         on_kill: Callable[[], None] = lambda: None,
     ) -> None:
         self.terminal = Terminal()
         self._child = child
-        self._manner = manner
-        self._group = target(child.pid, foreground=self._manner.foreground)
+        self._policy = policy
+        self._group = target(child.pid, foreground=self._policy.foreground)
         self._stopping = Termination(self._group, child.guardian, on_kill)
         self._lease = lease
         self._caught = signals.caught
@@ -77,9 +77,9 @@ class Supervisor:
         """Let the child go; return when nothing of its group is left."""
         libc.adopt_orphans()
         self._lend()
-        self._needed = self._manner.needed(self._lease.remaining())
-        if self._manner.max_runtime is not None:
-            self._overtime_at = now() + self._manner.max_runtime
+        self._needed = self._policy.needed(self._lease.remaining())
+        if self._policy.max_runtime is not None:
+            self._overtime_at = now() + self._policy.max_runtime
         self._look_at_lease()
         if self._stopped is not None:
             # It was lost since it was had, as we were frozen: the command never begins.
@@ -122,12 +122,12 @@ class Supervisor:
         # If it ended while we were stopped, it was the guardian who killed.
         self._look_at_lease()
         # What we stop, we stop altogether.
-        kept = self._manner.keep_leftovers and self._stopped is None
+        kept = self._policy.keep_leftovers and self._stopped is None
         if kept or self._group.empty():
             return True
         if not self._stopping.begun:
             # The command has ended and left processes behind.
-            self._stopping.begin(self._manner.kill_after, signal.SIGTERM)
+            self._stopping.begin(self._policy.kill_after, signal.SIGTERM)
         return False
 
     def _reap(self) -> None:
@@ -159,12 +159,12 @@ class Supervisor:
             self._be_watched(left)
             return
         self._lost = True
-        then, kill_after = self._manner.on_lost, self._manner.kill_after
+        then, kill_after = self._policy.on_lost, self._policy.kill_after
         # Whoever asked for unsafe times wants them.
-        grace = kill_after if self._manner.unsafe_timing else max(0.0, min(kill_after, left))
+        grace = kill_after if self._policy.unsafe_timing else max(0.0, min(kill_after, left))
         if then.stops:
             self._stopped = StopReason.LOST
-            self._stopping.begin(grace, self._manner.stop_signal)
+            self._stopping.begin(grace, self._policy.stop_signal)
         elif then.signum is not None:
             self._group.signal(then.signum)
         self._on_lost(grace)
@@ -172,7 +172,7 @@ class Supervisor:
     def _be_watched(self, left: float) -> None:
         """Should we hang, or be stopped, the guardian stops the command: after we should have."""
         guardian = self._child.guardian
-        if guardian is not None and self._manner.on_lost.stops and left < math.inf:
+        if guardian is not None and self._policy.on_lost.stops and left < math.inf:
             guardian.watch(now() + left - self._needed / 2, now() + left)
 
     def _look_at_clock(self) -> None:
@@ -180,8 +180,8 @@ class Supervisor:
             self._overtime_at = math.inf
             if self._status is None and not self._stopping.begun:
                 self._stopped = StopReason.OVERTIME
-                self._stopping.begin(self._manner.kill_after, self._manner.stop_signal)
-                self._on_overtime(self._manner.kill_after)
+                self._stopping.begin(self._policy.kill_after, self._policy.stop_signal)
+                self._on_overtime(self._policy.kill_after)
         self._stopping.look()
 
     # -- signals --------------------------------------------------------------------------
@@ -197,7 +197,7 @@ class Supervisor:
     def _handle(self, signum: int, by_kernel: bool) -> None:
         if signum in (signal.SIGCHLD, WAKE):
             return
-        if by_kernel and self._manner.foreground:
+        if by_kernel and self._policy.foreground:
             return  # a key at the terminal is for our whole group, so the command has it
         if signum in ENDING:
             swallow_echo(signum)
@@ -219,10 +219,10 @@ class Supervisor:
         if self._stopping.begun:
             self._stopping.hurry()
         else:
-            self._stopping.begin(self._manner.kill_after, signal.SIGTERM)
+            self._stopping.begin(self._policy.kill_after, signal.SIGTERM)
 
     def _lend(self, asked: bool = False) -> bool:
-        return not self._manner.foreground and self.terminal.lend(self._child.pid, asked)
+        return not self._policy.foreground and self.terminal.lend(self._child.pid, asked)
 
     def _suspend(self, signum: int) -> None:
         """The command was stopped from the terminal: stop too, so that the shell sees it."""

@@ -38,12 +38,12 @@ class Acquisition:
     """One attempt.  Its methods block, so they are called where a signal can end them."""
 
     def __init__(
-        self, what: LockSpec, patience: WaitPolicy, talk: Console, report: StatusFile
+        self, spec: LockSpec, wait_policy: WaitPolicy, console: Console, status_file: StatusFile
     ) -> None:
-        self._what = what
-        self._patience = patience
-        self._talk = talk
-        self._report = report
+        self._spec = spec
+        self._wait_policy = wait_policy
+        self._console = console
+        self._status_file = status_file
         self._started = time.monotonic()
         self._told: list[str] = []
 
@@ -56,8 +56,8 @@ class Acquisition:
         """Sleep first, so that hosts whose clocks agree do not all come at once."""
         import random
 
-        seconds = random.uniform(0.0, self._patience.splay)
-        self._talk.note(f"sleeping for {show_duration(seconds)}", event="splay")
+        seconds = random.uniform(0.0, self._wait_policy.splay)
+        self._console.debug(f"sleeping for {show_duration(seconds)}", event="splay")
         time.sleep(seconds)
 
     def begin(self) -> None:
@@ -67,19 +67,19 @@ class Acquisition:
     def contend(self, lock: Lockable) -> bool:
         """Whether the lock was had."""
         self.begin()
-        wait = self._patience.wait
+        wait = self._wait_policy.wait
         if wait == 0:
             return self._once(lock)
-        if self._talk.verbosity:
+        if self._console.verbosity:
             return self._at_once(lock) or self._telling(lock)
-        if somebody_looks(self._talk):
+        if somebody_looks(self._console):
             return self._showing(lock)
         return self._acquire(lock, wait)
 
     def _acquire(self, lock: Lockable, wait: float | None) -> bool:
-        if self._what.mode is LockKind.LEADER:
-            return campaign(self._what, lock, self._patience, wait, self._talk)
-        return self._what.acquire(lock, wait)
+        if self._spec.mode is LockKind.LEADER:
+            return campaign(self._spec, lock, self._wait_policy, wait, self._console)
+        return self._spec.acquire(lock, wait)
 
     def _once(self, lock: Lockable) -> bool:
         """Try once.  As long as Consul fails nobody can say whether it is held, so it is asked
@@ -88,13 +88,13 @@ class Acquisition:
 
         from consul_lock import Unavailable
 
-        end = self._started + self._patience.retry_for
+        end = self._started + self._wait_policy.retry_for
         while True:
             try:
                 return self._acquire(lock, 0)
             except Unavailable as error:
                 left = end - time.monotonic()
-                if left <= 0 or self._what.mode is LockKind.LEADER:
+                if left <= 0 or self._spec.mode is LockKind.LEADER:
                     raise
                 pause = error.retry_after or random.uniform(*_AGAIN)
             time.sleep(min(left, pause))
@@ -104,18 +104,18 @@ class Acquisition:
         from consul_lock import Unavailable
 
         try:
-            if self._what.acquire(lock, 0):
+            if self._spec.acquire(lock, 0):
                 return True
             self._tell(who_holds(lock))
         except Unavailable as error:
             # One try says nothing yet: the next acquire rides errors out.
-            self._talk.note(f"trying again: {complaint(error)}", event="retrying")
+            self._console.debug(f"trying again: {complaint(error)}", event="retrying")
         return False
 
     def _tell(self, holders: list[Holder]) -> None:
         self._told = [holder.session for holder in holders]
         who = held_by(holders)
-        self._talk.note(f"waiting for {self._what.title}, {who}", event="waiting")
+        self._console.debug(f"waiting for {self._spec.title}, {who}", event="waiting")
 
     def _telling(self, lock: Lockable) -> bool:
         """Wait, and tell whenever others hold it, or nobody does and we must wait all the same."""
@@ -126,7 +126,7 @@ class Acquisition:
             return lambda: self._tell(holders) if changed else None
 
         with BackgroundPoll(look):
-            return self._acquire(lock, self._patience.wait)
+            return self._acquire(lock, self._wait_policy.wait)
 
     def _showing(self, lock: Lockable) -> bool:
         """Wait, and let a person see for what."""
@@ -136,14 +136,14 @@ class Acquisition:
             ahead = ahead_of_us(lock.waiters())
             place = "" if ahead is None else f"; {ahead} ahead of us" if ahead else "; we are next"
             holders = who_holds(lock)
-            text = f"{self._what.title}, {briefly(holders)}{place}"
+            text = f"{self._spec.title}, {briefly(holders)}{place}"
             # Whoever has typed the command knows what it waits for.
             short = f"{shortly(holders)}{'' if ahead is None else f' +{ahead}'}"
             return lambda: line.show(f"consul-lock: waiting for {text}", text, short)
 
         try:
             with BackgroundPoll(look):
-                return self._acquire(lock, self._patience.wait)
+                return self._acquire(lock, self._wait_policy.wait)
         finally:
             line.erase()
 
@@ -151,26 +151,26 @@ class Acquisition:
         """Say who holds it, and that nothing was started.  Returns the exit code."""
         from consul_lock import ConsulLockError
 
-        code = self._patience.conflict_code
+        code = self._wait_policy.conflict_code
         holders: list[Holder] | None
         try:
             holders = who_holds(lock)
             who = held_by(holders)
         except ConsulLockError:
             holders, who = None, "held by somebody"
-        self._talk.error(
-            f"{self._what.title} is {who}: not started ({code})",
+        self._console.error(
+            f"{self._spec.title} is {who}: not started ({code})",
             _IN_LOCK_DELAY if holders == [] else self._way_out(),
             event="skipped",
             code=code,
         )
-        self._report.refused(ExitCode.HELD, code)
+        self._status_file.refused(ExitCode.HELD, code)
         return code
 
     def _way_out(self) -> str:
-        keys = self._what.keys
+        keys = self._spec.keys
         key = shlex.quote(shown(keys[0])) if len(keys) == 1 else "KEY"
-        frees = show_duration(self._what.frees_after)
+        frees = show_duration(self._spec.frees_after)
         return (
             f"-w 10m waits; 'consul-lock holders {key}' shows more; if that host is dead, it frees"
             f" itself in about {frees}"
@@ -178,17 +178,17 @@ class Acquisition:
 
     def unavailable(self, error: BaseException) -> int:
         """Say that Consul cannot be reached, and nothing was started.  Returns the exit code."""
-        code = self._patience.unavailable_code
-        self._talk.error(
+        code = self._wait_policy.unavailable_code
+        self._console.error(
             f"{self._tried(error)}: not started ({code})", failure(error).hint, code=code
         )
-        self._talk.trace(error)
-        self._report.refused(ExitCode.UNAVAILABLE, code)
+        self._console.trace(error)
+        self._status_file.refused(ExitCode.UNAVAILABLE, code)
         return code
 
     def unlocked(self, error: BaseException) -> None:
         """Warn that the command runs all the same."""
-        self._talk.warn(f"{self._tried(error)}: running WITHOUT the lock")
+        self._console.warn(f"{self._tried(error)}: running WITHOUT the lock")
 
     def _tried(self, error: BaseException) -> str:
         return f"{complaint(error)} (tried for {show_duration(self.waited)})"

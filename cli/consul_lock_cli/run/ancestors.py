@@ -47,7 +47,7 @@ class Held(NamedTuple):
 
 
 def refuse_ours(
-    what: LockSpec, wait: float | None, place: str, environ: Mapping[str, str] = os.environ
+    spec: LockSpec, wait: float | None, place: str, environ: Mapping[str, str] = os.environ
 ) -> None:
     """Raise `Misuse` if we would wait for what ends only when we end.
 
@@ -57,7 +57,7 @@ def refuse_ours(
     if wait == 0:
         return
     here = [held for held in _ancestors(environ) if held.place in (None, place)]
-    for key, session in _clashes(what, here):
+    for key, session in _clashes(spec, here):
         raise Misuse(
             f"{shown(key)} would deadlock with our own ancestor (session {shown(session)}),"
             " which holds it",
@@ -66,11 +66,11 @@ def refuse_ours(
 
 
 def chain_with(
-    what: LockSpec, session: str | None, place: str, environ: Mapping[str, str] = os.environ
+    spec: LockSpec, session: str | None, place: str, environ: Mapping[str, str] = os.environ
 ) -> str:
     """The variable for a command that runs under this lock."""
     us = (os.uname().nodename, os.getpid())
-    ours = Held(what.keys, what.mode, what.limit, session or "", *us, place)
+    ours = Held(spec.keys, spec.mode, spec.limit, session or "", *us, place)
     chain = [held for held in _ancestors(environ) if not held.gone()]
     return json.dumps([held._asdict() for held in [*chain, ours]], separators=(",", ":"))
 
@@ -113,18 +113,18 @@ def _parsed(text: str) -> Iterator[Held]:
             )
 
 
-def _clashes(what: LockSpec, ancestors: list[Held]) -> Iterator[tuple[str, str]]:
+def _clashes(spec: LockSpec, ancestors: list[Held]) -> Iterator[tuple[str, str]]:
     """The keys that we cannot have before an ancestor ends, and its session."""
-    wanted = _claims(what.keys, what.mode)
+    wanted = _claims(spec.keys, spec.mode)
     alive = [held for held in ancestors if not held.gone()]
     for held in alive:
         for claim, access in _claims(held.keys, held.mode).items():
             if claim in wanted and _WRITE in (access, wanted[claim]):
                 yield claim[1], held.session
-    if what.mode is LockKind.SEMAPHORE:
-        slots = [h for h in alive if h.mode == LockKind.SEMAPHORE and h.keys == what.keys]
-        if len(slots) >= (what.limit or 1):
-            yield what.keys[0], slots[-1].session
+    if spec.mode is LockKind.SEMAPHORE:
+        slots = [h for h in alive if h.mode == LockKind.SEMAPHORE and h.keys == spec.keys]
+        if len(slots) >= (spec.limit or 1):
+            yield spec.keys[0], slots[-1].session
 
 
 def _claims(keys: tuple[str, ...], mode: str) -> dict[tuple[str, str], str]:

@@ -25,7 +25,11 @@ _EVERY = 1.0
 
 
 def campaign(
-    what: LockSpec, election: Lockable, patience: WaitPolicy, wait: float | None, talk: Console
+    spec: LockSpec,
+    election: Lockable,
+    wait_policy: WaitPolicy,
+    wait: float | None,
+    console: Console,
 ) -> bool:
     """Whether we lead within ``wait`` seconds (None: for ever).
 
@@ -33,24 +37,26 @@ def campaign(
     then.  After that Consul may be away for as long as it likes, but for ``wait``; that is told,
     once when it has been away for --retry-for, and once when it is back.
     """
-    if not patience.reached:
-        _reach(election, patience.retry_for if wait is None else min(wait, patience.retry_for))
+    if not wait_policy.reached:
+        _reach(
+            election, wait_policy.retry_for if wait is None else min(wait, wait_policy.retry_for)
+        )
     over, away = threading.Event(), threading.Event()
-    asked = (election, patience.retry_for, talk, over, away)
+    asked = (election, wait_policy.retry_for, console, over, away)
     threading.Thread(target=_look, args=asked, daemon=True).start()
     try:
-        leads = what.acquire(election, wait)
+        leads = spec.acquire(election, wait)
     finally:
         over.set()  # it is not joined, as it may be asking Consul just now
     if away.is_set():
-        _back(talk, away)
+        _back(console, away)
     return leads
 
 
-def _reach(election: Any, patience: float) -> None:
+def _reach(election: Any, seconds: float) -> None:
     from consul_lock import Unavailable
 
-    end = time.monotonic() + patience
+    end = time.monotonic() + seconds
     while True:
         try:
             election.leader()
@@ -62,13 +68,13 @@ def _reach(election: Any, patience: float) -> None:
         time.sleep(min(_EVERY, left))
 
 
-def _back(talk: Console, away: threading.Event) -> None:
+def _back(console: Console, away: threading.Event) -> None:
     away.clear()
-    talk.tell("Consul answers again", event="available")
+    console.note("Consul answers again", event="available")
 
 
 def _look(
-    election: Any, retry_for: float, talk: Console, over: threading.Event, away: threading.Event
+    election: Any, retry_for: float, console: Console, over: threading.Event, away: threading.Event
 ) -> None:
     """See whether Consul is there, while the main thread waits for the lead."""
     from consul_lock import ConsulLockError, Unavailable
@@ -82,10 +88,10 @@ def _look(
             long = time.monotonic() - since >= retry_for
             if long and not away.is_set() and not over.is_set():
                 away.set()
-                talk.warn(f"{complaint(error)}: campaigning goes on", event="unavailable")
+                console.warn(f"{complaint(error)}: campaigning goes on", event="unavailable")
             continue
         except ConsulLockError:
             continue  # told by the campaign itself, if it matters
         if away.is_set() and not over.is_set():
-            _back(talk, away)
+            _back(console, away)
         since, pause = None, max(_EVERY, retry_for)

@@ -39,41 +39,43 @@ class _Place(NamedTuple):
     shared: bool = False
 
 
-def rehearse(wanted: RunSpec, command: Sequence[str], connection: Connection, talk: Console) -> int:
+def rehearse(
+    run_spec: RunSpec, command: Sequence[str], connection: Connection, console: Console
+) -> int:
     """The exit code: 0 if it would run now, 75 (-E) if it would wait or give up, 65, 69."""
-    what, patience = wanted.what, wanted.patience
-    with connection.client(talk) as client:
+    spec, wait_policy = run_spec.lock, run_spec.wait
+    with connection.client(console) as client:
         from consul_lock import Survey, Unavailable
 
-        what.make(client, program="")  # for its checks
+        spec.make(client, program="")  # for its checks
         survey = Survey(client)
         try:
-            seen = [(place, survey.status(place.key)) for place in _places(what)]
+            seen = [(place, survey.status(place.key)) for place in _places(spec)]
         except Unavailable as error:
-            return _unavailable(error, wanted, command, talk)
+            return _unavailable(error, run_spec, command, console)
     for _, status in seen:
-        fault = _misfit(what, status)
+        fault = _misfit(spec, status)
         if fault:
-            talk.error(f"{fault} ({ExitCode.DATA:d})", "use another --key", code=ExitCode.DATA)
+            console.error(f"{fault} ({ExitCode.DATA:d})", "use another --key", code=ExitCode.DATA)
             return ExitCode.DATA
-    taken = [status for place, status in seen if _in_the_way(what, place, status)]
+    taken = [status for place, status in seen if _in_the_way(spec, place, status)]
     if not taken:
-        click.echo(f"{what.title} is free: would {_doing(command)}")
+        click.echo(f"{spec.title} is free: would {_doing(command)}")
         return 0
-    then = "give up" if patience.wait == 0 else "wait"
+    then = "give up" if wait_policy.wait == 0 else "wait"
     for status in taken:
         click.echo(f"{shown(status.name)} is {_by(status)}: would {then}")
-    return patience.conflict_code
+    return wait_policy.conflict_code
 
 
 def _unavailable(
-    error: BaseException, wanted: RunSpec, command: Sequence[str], talk: Console
+    error: BaseException, run_spec: RunSpec, command: Sequence[str], console: Console
 ) -> int:
-    if wanted.patience.fail_open:
+    if run_spec.wait.fail_open:
         click.echo(f"Consul cannot be reached: would {_doing(command)} without the lock")
         return 0
-    code = wanted.patience.unavailable_code
-    talk.error(f"{complaint(error)} ({code})", failure(error).hint, code=code)
+    code = run_spec.wait.unavailable_code
+    console.error(f"{complaint(error)} ({code})", failure(error).hint, code=code)
     return code
 
 
@@ -81,30 +83,30 @@ def _doing(command: Sequence[str]) -> str:
     return f"run {shlex.join(command)}" if command else "hold it"
 
 
-def _places(what: LockSpec) -> Iterator[_Place]:
+def _places(spec: LockSpec) -> Iterator[_Place]:
     """Every name that it takes; a tree lock shares those above its own."""
-    if what.mode is LockKind.TREE:
-        parts = what.keys[0].split("/")
+    if spec.mode is LockKind.TREE:
+        parts = spec.keys[0].split("/")
         yield from (_Place("/".join(parts[:n]), True) for n in range(1, len(parts)))
-    yield from (_Place(key, what.mode is LockKind.SHARED) for key in what.keys)
+    yield from (_Place(key, spec.mode is LockKind.SHARED) for key in spec.keys)
 
 
-def _misfit(what: LockSpec, status: Status) -> str:
+def _misfit(spec: LockSpec, status: Status) -> str:
     """What is wrong with what is there; empty: nothing."""
-    kind = _KINDS[what.mode]
+    kind = _KINDS[spec.mode]
     if status.kind == "foreign":
         return status.problem or f"{status.key!r} holds something that is not a lock"
     if status.kind not in (kind, "none"):
         return f"{status.key!r} is a {status.kind}, wanted a {kind}"
-    if what.mode is LockKind.SEMAPHORE and status.limit not in (None, what.limit):
-        return f"{status.name!r} is a semaphore with limit {status.limit}, wanted {what.limit}"
+    if spec.mode is LockKind.SEMAPHORE and status.limit not in (None, spec.limit):
+        return f"{status.name!r} is a semaphore with limit {status.limit}, wanted {spec.limit}"
     return ""
 
 
-def _in_the_way(what: LockSpec, place: _Place, status: Status) -> bool:
+def _in_the_way(spec: LockSpec, place: _Place, status: Status) -> bool:
     """Whether we could not have it at once.  First come, first served: who waits comes first."""
-    if what.mode is LockKind.SEMAPHORE:
-        return bool(status.waiters) or len(status.holders) >= (what.limit or 1)
+    if spec.mode is LockKind.SEMAPHORE:
+        return bool(status.waiters) or len(status.holders) >= (spec.limit or 1)
     if place.shared:
         return bool(status.waiters) or status.mode == "write"
     return bool(status.holders)

@@ -20,7 +20,7 @@ _OF_A_LOCK = (
 
 
 def locked(
-    what: LockSpec, lock: Lockable, slot: int | None, acquired: float, place: str
+    spec: LockSpec, lock: Lockable, slot: int | None, acquired: float, place: str
 ) -> dict[str, str | None]:
     """Changes of the environment; None takes a variable out.
 
@@ -30,22 +30,22 @@ def locked(
     session = lock.session_id
     return {
         "CONSUL_LOCK_HELD": "true",
-        "CONSUL_LOCK_KEY": all_keys(what),
+        "CONSUL_LOCK_KEY": all_keys(spec),
         "CONSUL_LOCK_SESSION": session,
         "CONSUL_LOCK_TOKEN": str(lock.token),
-        "CONSUL_LOCK_MODE": what.mode,
-        "CONSUL_LOCK_LIMIT": None if what.limit is None else str(what.limit),
+        "CONSUL_LOCK_MODE": spec.mode,
+        "CONSUL_LOCK_LIMIT": None if spec.limit is None else str(spec.limit),
         "CONSUL_LOCK_SLOT_INDEX": None if slot is None else str(slot),
         "CONSUL_LOCK_ACQUIRED_AT": rfc3339(acquired),
-        "CONSUL_LOCK_TTL": f"{what.ttl:g}",
-        CHAIN: chain_with(what, session, place),
+        "CONSUL_LOCK_TTL": f"{spec.ttl:g}",
+        CHAIN: chain_with(spec, session, place),
     }
 
 
-def unlocked(what: LockSpec) -> Mapping[str, str | None]:
+def unlocked(spec: LockSpec) -> Mapping[str, str | None]:
     """The same for a command that runs though there is no lock to be had."""
     nothing: dict[str, str | None] = dict.fromkeys(_OF_A_LOCK)
-    return nothing | {"CONSUL_LOCK_HELD": "false", "CONSUL_LOCK_KEY": all_keys(what)}
+    return nothing | {"CONSUL_LOCK_HELD": "false", "CONSUL_LOCK_KEY": all_keys(spec)}
 
 
 def of_slot(name: str, slot: str, epoch: float | None, attempt: int) -> dict[str, str | None]:
@@ -58,6 +58,6 @@ def of_slot(name: str, slot: str, epoch: float | None, attempt: int) -> dict[str
     }
 
 
-def all_keys(what: LockSpec) -> str:
+def all_keys(spec: LockSpec) -> str:
     """The names, one a line: they have no control characters."""
-    return "\n".join(what.keys)
+    return "\n".join(spec.keys)

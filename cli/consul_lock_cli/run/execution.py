@@ -34,17 +34,17 @@ class Execution:
         self,
         title: str,
         program: str,
-        manner: ProcessPolicy,
-        talk: Console,
+        policy: ProcessPolicy,
+        console: Console,
         ours: signals.Signals,
-        report: StatusFile,
+        status_file: StatusFile,
     ) -> None:
         self._title = title
         self._program = program
-        self._manner = manner
-        self._talk = talk
+        self._policy = policy
+        self._console = console
         self._ours = ours
-        self._report = report
+        self._status_file = status_file
         self.asked = False
         """A signal asked us to end when the command had ended already."""
 
@@ -56,7 +56,7 @@ class Execution:
             self._ours,
             act,
             budget,
-            lambda s: self._report.write_interrupted(s, self._talk),
+            lambda s: self._status_file.write_interrupted(s, self._console),
             finish=finish,
         )
 
@@ -84,13 +84,13 @@ class Execution:
     def lost_before(self, loss: LossReport) -> RunResult:
         """We were stopped for too long: somebody else may have it, so nothing is started."""
         why, about = loss.cause()
-        self._talk.error(
+        self._console.error(
             f"LOST {self._title} before the command was started: {why} ({ExitCode.LOST:d})",
             event="lost",
             **about,
         )
-        self._report.know(lost=True)
-        self._report.refused(ExitCode.LOST, ExitCode.LOST)
+        self._status_file.know(lost=True)
+        self._status_file.refused(ExitCode.LOST, ExitCode.LOST)
         return RunResult(ExitCode.LOST)
 
     def run(
@@ -101,19 +101,19 @@ class Execution:
         loss: LossReport | None = None,
     ) -> RunResult:
         """Let the command go, and return when nothing of it is left."""
-        story = Progress(self._talk, self._title, self._program, child.pid, self._manner)
+        story = Progress(self._console, self._title, self._program, child.pid, self._policy)
         supervisor = Supervisor(
             child,
             lease,
             self._ours,
-            manner=self._manner,
+            policy=self._policy,
             on_lost=lambda grace: story.lost(loss, grace),
             on_overtime=story.overtime,
             on_kill=story.killed,
         )
         ended = supervisor.run(dict(environment))
         story.exited(ended.code)
-        self._report.ended(ended)
+        self._status_file.ended(ended)
         return RunResult(None, ended)
 
     def close(self, client: Client) -> None:
@@ -123,7 +123,7 @@ class Execution:
         except (Interrupted, OutOfTime) as error:
             self.asked = self.asked or isinstance(error, Interrupted)
         except Exception as error:  # noqa: BLE001 - all is done; the session ends without us too
-            self._talk.note(f"while closing: {error}")
+            self._console.debug(f"while closing: {error}")
 
 
 class Undertaking(Protocol):
@@ -139,9 +139,9 @@ class Undertaking(Protocol):
 
 def undertake(
     command: Sequence[str],
-    manner: ProcessPolicy,
-    talk: Console,
-    report: StatusFile,
+    policy: ProcessPolicy,
+    console: Console,
+    status_file: StatusFile,
     make: Callable[[signals.Signals], Undertaking],
 ) -> RunResult:
     """How it went; if it raises, the report has been written."""
@@ -149,26 +149,28 @@ def undertake(
     child = None
     try:
         # Before the library is imported, as it starts threads.
-        child = Child(command, ours, manner=manner) if command else None
+        child = Child(command, ours, policy=policy) if command else None
         undertaking = make(ours)
         done = undertaking.around(child)
         asked = done.ended is not None and done.ended.asked
         return done._replace(asked=undertaking.asked or asked)
     except Interrupted as stop:
-        report.write_interrupted(stop.signum, talk)
+        status_file.write_interrupted(stop.signum, console)
         raise
     except click.UsageError:
-        report.write(ExitCode.USAGE, talk)
+        status_file.write(ExitCode.USAGE, console)
         raise
     except BaseException as error:
-        report.write(failure(error).code, talk)
+        status_file.write(failure(error).code, console)
         raise
     finally:
         if child is not None:
             child.abandon()
 
 
-def conclude(done: RunResult, command: Sequence[str], talk: Console, report: StatusFile) -> int:
+def conclude(
+    done: RunResult, command: Sequence[str], console: Console, status_file: StatusFile
+) -> int:
     """Write the report, and pass on how it ended."""
     ended = done.ended
     if done.code is not None or ended is None:
@@ -176,7 +178,7 @@ def conclude(done: RunResult, command: Sequence[str], talk: Console, report: Sta
     else:
         if ended.code < 0 and ended.stopped is None:
             # We are about to die of the same signal.
-            report.write(128 - ended.code, talk)
-        code = pass_on(ended, command[0], talk)
-    report.write(code, talk)
+            status_file.write(128 - ended.code, console)
+        code = pass_on(ended, command[0], console)
+    status_file.write(code, console)
     return code

@@ -22,11 +22,11 @@ if TYPE_CHECKING:
 
 
 def keep(
-    what: LockSpec,
+    spec: LockSpec,
     lock: Lockable,
     slot: int | None,
     loss: LossReport,
-    talk: Console,
+    console: Console,
     ours: signals.Signals,
 ) -> bool:
     """Tell on stdout what is held, and wait.  Whether it was lost; a signal is no loss.
@@ -35,10 +35,10 @@ def keep(
     """
     acquired = time.time()
     about = {
-        "v": 1, "event": "acquired", "key": all_keys(what), "keys": list(what.keys),
-        "mode": what.mode, "limit": what.limit, "slot_index": slot,
+        "v": 1, "event": "acquired", "key": all_keys(spec), "keys": list(spec.keys),
+        "mode": spec.mode, "limit": spec.limit, "slot_index": slot,
         "session": lock.session_id, "token": lock.token,
-        "acquired_at": rfc3339(acquired), "acquired_at_epoch": round(acquired, 3), "ttl": what.ttl,
+        "acquired_at": rfc3339(acquired), "acquired_at_epoch": round(acquired, 3), "ttl": spec.ttl,
     }  # fmt: skip
     try:
         sys.stdout.write(json.dumps(about) + "\n")
@@ -53,7 +53,7 @@ def keep(
     except Interrupted:
         return False
     why, about_it = loss.cause()
-    talk.error(f"LOST {what.title}: {why} ({ExitCode.LOST:d})", event="lost", **about_it)
+    console.error(f"LOST {spec.title}: {why} ({ExitCode.LOST:d})", event="lost", **about_it)
     return True
 
 

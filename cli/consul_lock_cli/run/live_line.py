@@ -87,9 +87,9 @@ class LiveLine:
             sys.stderr.flush()
 
 
-def somebody_looks(talk: Console) -> bool:
+def somebody_looks(console: Console) -> bool:
     """Whether there is a person to see such a line."""
-    if talk.quiet or talk.json or os.environ.get("TERM", "dumb") == "dumb":
+    if console.quiet or console.json or os.environ.get("TERM", "dumb") == "dumb":
         return False
     return sys.stderr is not None and _terminal() is not None
 

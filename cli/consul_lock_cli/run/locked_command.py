@@ -40,24 +40,26 @@ class LockedCommand:
 
     def __init__(
         self,
-        wanted: RunSpec,
+        run_spec: RunSpec,
         command: Sequence[str],
         connection: Connection,
-        talk: Console,
+        console: Console,
         ours: signals.Signals,
-        report: StatusFile,
+        status_file: StatusFile,
     ) -> None:
-        self._what, patience, self._manner = wanted
-        self._patience = patience._replace(retry_for=connection.settings["retry_for"])
+        self._spec, wait_policy, self._policy = run_spec
+        self._wait_policy = wait_policy._replace(retry_for=connection.settings["retry_for"])
         self._program = command[0] if command else ""
         self._connection = connection
-        self._talk = talk
+        self._console = console
         self._ours = ours
-        self._report = report
-        self._act = Execution(self._what.title, self._program, self._manner, talk, ours, report)
-        self._contest = Acquisition(self._what, self._patience, talk, report)
-        talk.about["key"] = all_keys(self._what)
-        report.know(key=all_keys(self._what), keys=self._what.keys, mode=self._what.mode)
+        self._status_file = status_file
+        self._act = Execution(
+            self._spec.title, self._program, self._policy, console, ours, status_file
+        )
+        self._contest = Acquisition(self._spec, self._wait_policy, console, status_file)
+        console.about["key"] = all_keys(self._spec)
+        status_file.know(key=all_keys(self._spec), keys=self._spec.keys, mode=self._spec.mode)
 
     @property
     def asked(self) -> bool:
@@ -67,10 +69,10 @@ class LockedCommand:
     def around(self, child: Child | None) -> RunResult:
         """How it went.  Raises what fails."""
         contest = self._contest
-        if self._patience.splay:
+        if self._wait_policy.splay:
             self._act.attentively(contest.splay)
-        more = {"retry_for": FOR_EVER} if self._what.mode is LockKind.LEADER else {}
-        client = self._connection.client(self._talk, **more)
+        more = {"retry_for": FOR_EVER} if self._spec.mode is LockKind.LEADER else {}
+        client = self._connection.client(self._console, **more)
         lease = LockDeadline()
         try:
             lock = self._lock(client, lease)
@@ -83,17 +85,17 @@ class LockedCommand:
             except OutOfTime:
                 return RunResult(self._act.attentively(lambda: contest.busy(lock)))
             except Unavailable as error:
-                if child is None or not self._patience.fail_open:
+                if child is None or not self._wait_policy.fail_open:
                     return RunResult(contest.unavailable(error))
                 contest.unlocked(error)
-                return self._act.run(child, NoDeadline(), unlocked(self._what))
-            return self._under(lock, slot, lease, child, LossReport(client, self._what, lock))
+                return self._act.run(child, NoDeadline(), unlocked(self._spec))
+            return self._under(lock, slot, lease, child, LossReport(client, self._spec, lock))
         finally:
             self._act.close(client)
-            self._talk.hurried = False
+            self._console.hurried = False
 
     def _lock(self, client: Client, lease: LockDeadline) -> Lockable:
-        lock = self._what.make(client, program=self._program, on_lost=lease.wake)
+        lock = self._spec.make(client, program=self._program, on_lost=lease.wake)
         lease.watch(lock)
         return lock
 
@@ -105,16 +107,16 @@ class LockedCommand:
             self._release(lock, lost=not lock.held, budget=GOODBYE)
             raise
         finally:
-            self._report.know(waited_s=round(self._contest.waited, 3))
+            self._status_file.know(waited_s=round(self._contest.waited, 3))
 
     def _number(self, lock: Lockable) -> int | None:
         """The number of our slot, if there are slots.
 
         After a crash there may be one to wait for.  Raises `OutOfTime` if that takes too long.
         """
-        if self._what.mode is not LockKind.SEMAPHORE:
+        if self._spec.mode is not LockKind.SEMAPHORE:
             return None
-        wait = self._patience.wait
+        wait = self._wait_policy.wait
         budget = None if wait is None else max(_NUMBER_LEAST, wait - self._contest.waited)
         try:
             return self._act.attentively(lambda: slot_of(lock), budget)
@@ -133,8 +135,8 @@ class LockedCommand:
         loss: LossReport,
     ) -> RunResult:
         session, token, acquired = lock.session_id, lock.token, time.time()
-        self._talk.hurried = True
-        self._talk.note(
+        self._console.hurried = True
+        self._console.debug(
             f"acquired after {show_duration(self._contest.waited)} session={session} token={token}",
             event="acquired",
             session=session,
@@ -145,14 +147,14 @@ class LockedCommand:
             # It came between the acquire and here: the command is never started.
             self._release(lock, lost=False, budget=GOODBYE)
             raise Interrupted(stop)
-        self._report.know(acquired=True, session=session, token=token)
+        self._status_file.know(acquired=True, session=session, token=token)
         if lease.lost() or not lease.remaining():
             return self._act.lost_before(loss)
         if child is None:
-            lost = keep(self._what, lock, slot, loss, self._talk, self._ours)
+            lost = keep(self._spec, lock, slot, loss, self._console, self._ours)
             return RunResult(ExitCode.LOST if self._release(lock, lost) else 0)
         begun = now()
-        told = locked(self._what, lock, slot, acquired, self._connection.place())
+        told = locked(self._spec, lock, slot, acquired, self._connection.place())
         done = self._act.run(child, lease, told, loss)
         ended = done.ended
         assert ended is not None
@@ -161,23 +163,23 @@ class LockedCommand:
         lost = self._release(lock, ended.lost or late)
         if not lost or ended.lost or late or ended.failure is not None:
             return done
-        self._report.lost()
+        self._status_file.lost()
         return RunResult(ExitCode.LOST)
 
     def _hold_on(self, lock: Lockable, begun: float) -> bool:
         """Keep the lock for --min-hold.  Whether it was lost then, when all was done."""
-        left = begun + self._patience.min_hold - now()
+        left = begun + self._wait_policy.min_hold - now()
         if left <= 0:
             return False
-        self._talk.note(f"holding on for {show_duration(left)}", event="holding")
+        self._console.debug(f"holding on for {show_duration(left)}", event="holding")
         try:
             lost = self._act.attentively(lambda: lock.lost.wait(left))
         except Interrupted:
             self._release(lock, lost=False, budget=GOODBYE)
             raise
         if lost:
-            self._talk.warn(
-                f"{self._what.title} was lost after the command had ended: others may have it"
+            self._console.warn(
+                f"{self._spec.title} was lost after the command had ended: others may have it"
                 " before --min-hold is over"
             )
         return lost
@@ -191,45 +193,45 @@ class LockedCommand:
         try:
             # When its deadline is over, there is nothing to be released any more.
             if self._act.finish(lock.release, budget or max(GOODBYE, lock.remaining())):
-                self._talk.note("released", event="released")
+                self._console.debug("released", event="released")
             else:
-                self._talk.warn("not released, it frees itself later: a signal cut it off")
+                self._console.warn("not released, it frees itself later: a signal cut it off")
         except (LockLost, NotHeld) as error:
             code, hint = failure(error)
-            self._talk.error(f"{complaint(error)} ({code:d})", hint, event="lost")
+            self._console.error(f"{complaint(error)} ({code:d})", hint, event="lost")
             return True
         except (ConsulLockError, OutOfTime) as error:
-            self._talk.warn(f"not released, it frees itself later: {error}")
+            self._console.warn(f"not released, it frees itself later: {error}")
         return False
 
 
 def under(
-    wanted: RunSpec,
+    run_spec: RunSpec,
     command: tuple[str, ...],
     connection: Connection,
-    talk: Console,
-    report: StatusFile,
+    console: Console,
+    status_file: StatusFile,
 ) -> int:
     """Run the command under the lock; without a command, just hold it.  Returns the exit code.
 
     Dies of the signal that killed the command, if one did.
     """
-    done = hold_around(wanted, command, connection, talk, report)
-    return conclude(done, command, talk, report)
+    done = hold_around(run_spec, command, connection, console, status_file)
+    return conclude(done, command, console, status_file)
 
 
 def hold_around(
-    wanted: RunSpec,
+    run_spec: RunSpec,
     command: tuple[str, ...],
     connection: Connection,
-    talk: Console,
-    report: StatusFile,
+    console: Console,
+    status_file: StatusFile,
 ) -> RunResult:
     """How it went; if it raises, the report has been written."""
     return undertake(
         command,
-        wanted.manner,
-        talk,
-        report,
-        lambda ours: LockedCommand(wanted, command, connection, talk, ours, report),
+        run_spec.process,
+        console,
+        status_file,
+        lambda ours: LockedCommand(run_spec, command, connection, console, ours, status_file),
     )

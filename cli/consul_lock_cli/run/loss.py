@@ -36,10 +36,10 @@ class Cause(NamedTuple):
 class LossReport:
     """What can be told of the loss of a lock that we have, once it comes to that."""
 
-    def __init__(self, client: Client, what: LockSpec, lock: Lockable) -> None:
+    def __init__(self, client: Client, spec: LockSpec, lock: Lockable) -> None:
         self._client = client
-        self._names = what.keys
-        self._checks = (*what.checks, *what.service_checks)
+        self._names = spec.keys
+        self._checks = (*spec.checks, *spec.service_checks)
         self._lock = lock
         # Afterwards it has none any more.
         self._session = lock.session_id or ""

@@ -15,49 +15,49 @@ class Progress:
     """Of one run of one command, from now on.  ``title`` is what the lock is called."""
 
     def __init__(
-        self, talk: Console, title: str, program: str, pid: int, manner: ProcessPolicy
+        self, console: Console, title: str, program: str, pid: int, policy: ProcessPolicy
     ) -> None:
-        self._talk = talk
+        self._console = console
         self._title = title
         self._program = program
         self._pid = pid
-        self._manner = manner
+        self._policy = policy
         self._begun = now()
-        if talk.json:
+        if console.json:
             # Of no use to people, who see what it does.
-            talk.note(f"starting {shown(program)}", event="started", pid=pid)
+            console.debug(f"starting {shown(program)}", event="started", pid=pid)
 
     def lost(self, loss: LossReport | None, grace: float) -> None:
         """The lock is lost, and SIGKILL comes in ``grace`` seconds, if at all."""
         assert loss is not None  # without a lock none can be lost
         # By now the command has been told; when it has to be killed, we must be back.
         why, about = loss.cause(grace / 2)
-        code = f" ({ExitCode.LOST:d})" if self._manner.on_lost.stops else ""
-        self._talk.error(
+        code = f" ({ExitCode.LOST:d})" if self._policy.on_lost.stops else ""
+        self._console.error(
             f"LOST {self._title} after {show_duration(now() - self._begun)}: {why};"
-            f" {self._manner.after_loss(self._pid, grace)}{code}",
+            f" {self._policy.after_loss(self._pid, grace)}{code}",
             event="lost",
             **about,
         )
 
     def overtime(self, grace: float) -> None:
         """It ran for too long, and is being stopped."""
-        most = show_duration(self._manner.max_runtime or 0.0)
-        self._talk.error(
+        most = show_duration(self._policy.max_runtime or 0.0)
+        self._console.error(
             f"{shown(self._program)} ran for {most}, which is its --max-runtime;"
-            f" {self._manner.stopping(self._pid, grace)} ({ExitCode.OVERTIME:d})",
+            f" {self._policy.stopping(self._pid, grace)} ({ExitCode.OVERTIME:d})",
             event="stopping",
         )
 
     def killed(self) -> None:
         """It got SIGKILL."""
-        self._talk.note(f"sent KILL to {self._pid}", event="killed")
+        self._console.debug(f"sent KILL to {self._pid}", event="killed")
 
     def exited(self, code: int) -> None:
         """It has ended, with this code or minus the signal that killed it."""
         after = now() - self._begun
         how = f"exited {code}" if code >= 0 else f"died of {show_signal(-code)}"
-        self._talk.note(
+        self._console.debug(
             f"command {how} after {show_duration(after)}",
             event="exited",
             after_s=round(after, 3),

@@ -20,21 +20,21 @@ class RunResult(NamedTuple):
     """A signal asked us to end, while the command ran or afterwards."""
 
 
-def pass_on(ended: ProcessResult, program: str, talk: Console) -> int:
+def pass_on(ended: ProcessResult, program: str, console: Console) -> int:
     """The exit code.  Dies of the signal that killed the command, so clean up before."""
     if ended.failure is not None:
-        return _cannot_run(program, ended, ended.failure, talk)
+        return _cannot_run(program, ended, ended.failure, console)
     if ended.code < 0 and ended.stopped is None:
         die_by(-ended.code, group=ended.typed)
     return exit_code(ended)
 
 
-def _cannot_run(program: str, ended: ProcessResult, error: OSError, talk: Console) -> int:
+def _cannot_run(program: str, ended: ProcessResult, error: OSError, console: Console) -> int:
     code = exit_code(ended)
     hint = ""
     if error.errno == errno.ENOEXEC:
         hint = "a script begins with a line like #!/bin/sh"
     elif " " in program:
         hint = "use -c for a shell command"
-    talk.error(f"cannot run '{shown(program)}': {error.strerror} ({code:d})", hint)
+    console.error(f"cannot run '{shown(program)}': {error.strerror} ({code:d})", hint)
     return code

@@ -100,23 +100,23 @@ class StatusFile:
         """There was no slot for us; ``code`` is what we exit with."""
         self._exit(Kind.SKIP, int(code), None)
 
-    def write(self, code: int, talk: Console) -> None:
+    def write(self, code: int, console: Console) -> None:
         """Write it: we are about to end with ``code``.  Trouble is told, and passed over."""
         if self._known["exit"] is None:
             self.know(lost=code == ExitCode.LOST)
             self._exit(_OF_CODES.get(code, Kind.FAILED), int(code), None)
-        self._finish(code, talk)
+        self._finish(code, console)
 
-    def write_interrupted(self, signum: int, talk: Console) -> None:
+    def write_interrupted(self, signum: int, console: Console) -> None:
         """Write it: we are about to die of a signal."""
         if self._known["exit"] is None:
             self._exit(Kind.INTERRUPTED, None, signum)
-        self._finish(128 + signum, talk)
+        self._finish(128 + signum, console)
 
     def _exit(self, kind: Kind, code: int | None, signum: int | None) -> None:
         self.know(exit={"kind": kind, "code": code, "signal": signum})
 
-    def _finish(self, code: int, talk: Console) -> None:
+    def _finish(self, code: int, console: Console) -> None:
         self.know(exit_code=int(code))
         text = json.dumps(self._known) + "\n"
         try:
@@ -125,7 +125,7 @@ class StatusFile:
             if self._path is not None:
                 _put(self._path, text)
         except OSError as error:
-            talk.warn(f"the status could not be written: {error}")
+            console.warn(f"the status could not be written: {error}")
 
 
 def _put(path: Path, text: str) -> None:
@@ -176,12 +176,12 @@ def _replace(path: Path, text: str) -> None:
         raise
 
 
-def report_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Add --status-file and --status-fd; the command gets its `StatusFile` as ``report``."""
+def status_file_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add --status-file and --status-fd; the command gets its `StatusFile` as ``status_file``."""
 
     @functools.wraps(command)
-    def with_report(status_file: str | None, status_fd: int | None, **values: Any) -> Any:
-        return command(report=_checked(status_file, status_fd), **values)
+    def with_status_file(status_file: str | None, status_fd: int | None, **values: Any) -> Any:
+        return command(status_file=_checked(status_file, status_fd), **values)
 
     file = click.option(
         "--status-file",
@@ -195,7 +195,7 @@ def report_options(command: Callable[..., Any]) -> Callable[..., Any]:
         metavar="N",
         help="The same to this file descriptor.",
     )
-    return file(descriptor(with_report))
+    return file(descriptor(with_status_file))
 
 
 def _checked(path: str | None, descriptor: int | None) -> StatusFile:

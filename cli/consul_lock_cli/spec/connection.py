@@ -51,11 +51,11 @@ class Connection:
     origins: Mapping[str, Origin] = field(default_factory=dict)
     """Where each setting comes from, by our names; those that are defaults may be missing."""
 
-    def client(self, talk: Console, **more: Any) -> Client:
+    def client(self, console: Console, **more: Any) -> Client:
         """A client.  The library is imported here, and not before somebody talks to Consul."""
         from consul_lock import Client, ConfigError
 
-        talk.listen()
+        console.listen()
         address, ssl = self._place()
         settings = {**self.settings, "address": address, "ssl": ssl, **more}
         try:

@@ -85,7 +85,7 @@ class CronSpec(NamedTuple):
                 )
 
     def guard(
-        self, client: Client, what: LockSpec, program: str, on_lost: Callable[[LossReason], Any]
+        self, client: Client, spec: LockSpec, program: str, on_lost: Callable[[LossReason], Any]
     ) -> CronGuard:
         """The guard; nothing is sent yet.
 
@@ -112,7 +112,7 @@ class CronSpec(NamedTuple):
             options["timezone"] = self.timezone
         try:
             return CronGuard(
-                what.keys[0], client=client, **options, **what.options(program, on_lost)
+                spec.keys[0], client=client, **options, **spec.options(program, on_lost)
             )
         except ConfigError as error:
             if error.kind in _OF_THE_CALENDAR:

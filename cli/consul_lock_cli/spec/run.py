@@ -30,6 +30,6 @@ class WaitPolicy(NamedTuple):
 class RunSpec(NamedTuple):
     """What to hold, how long to wait for it, and how to run the command."""
 
-    what: LockSpec
-    patience: WaitPolicy = WaitPolicy()
-    manner: ProcessPolicy = ProcessPolicy()
+    lock: LockSpec
+    wait: WaitPolicy = WaitPolicy()
+    process: ProcessPolicy = ProcessPolicy()

@@ -10,7 +10,7 @@ import click
 from consul_lock_cli.base.console import Console
 from consul_lock_cli.options.connection import connection_options
 from consul_lock_cli.options.types import CRON_NAME
-from consul_lock_cli.options.waiting import talk_options
+from consul_lock_cli.options.waiting import console_options
 from consul_lock_cli.output.cron_history import history_table, timeline
 from consul_lock_cli.output.cron_json import CRON_RUN, run_item
 from consul_lock_cli.output.data_command import DataCommand, Output, data_options, no_record
@@ -22,11 +22,11 @@ from consul_lock_cli.spec.connection import Connection
     "-n", "--number", metavar="N", type=click.IntRange(min=1), help="Only the last N lines [all]."
 )
 @data_options(*CRON_RUN)
-@talk_options
+@console_options
 @connection_options
 @click.argument("name", type=CRON_NAME)
 def cron_history(
-    connection: Connection, talk: Console, output: Output, name: str, number: int | None
+    connection: Connection, console: Console, output: Output, name: str, number: int | None
 ) -> int:
     """Show the last runs of the cron job NAME, the latest at the bottom.
 
@@ -40,10 +40,10 @@ def cron_history(
     """
     from consul_lock import CronRecords
 
-    with connection.client(talk) as client:
+    with connection.client(console) as client:
         record = CronRecords(client).record(name)
     if record is None:
-        return no_record(talk, output, name)
+        return no_record(console, output, name)
     now = time.time()
     lines = timeline(record, now)[-(number or 0) :]
     columns = shutil.get_terminal_size().columns

@@ -21,7 +21,7 @@ from consul_lock_cli.options.cron import cron_options
 from consul_lock_cli.options.lock import session_options
 from consul_lock_cli.options.process import command_options
 from consul_lock_cli.options.types import COMMAND, Runner
-from consul_lock_cli.options.waiting import talk_options
+from consul_lock_cli.options.waiting import console_options
 from consul_lock_cli.spec.connection import Connection
 from consul_lock_cli.spec.cron import CronSpec
 from consul_lock_cli.spec.lock import LockSpec
@@ -75,17 +75,17 @@ def _typed(option: click.Option, value: Any) -> list[str]:
 @cron_options
 @session_options
 @command_options
-@talk_options
+@console_options
 @connection_options
 @click.argument("command", nargs=-1, type=COMMAND)
 def cron_install(
     connection: Connection,
-    talk: Console,
+    console: Console,
     name: str,
-    timetable: CronSpec,
-    patience: WaitPolicy,
+    cron_spec: CronSpec,
+    wait_policy: WaitPolicy,
     session: dict[str, Any],
-    manner: ProcessPolicy,
+    policy: ProcessPolicy,
     form: str | None,
     user: str | None,
     on: str | None,
@@ -102,8 +102,8 @@ def cron_install(
     if not command:
         raise Misuse("no command to run", "consul-lock cron install --name NAME --every 1h -- ...")
     LockSpec((name,), **session).check()
-    unsafe = manner.unsafe_timing or timetable.overlap == "allow"
-    check_timing(session["ttl"], session["lock_delay"], manner.kill_after, unsafe=unsafe)
+    unsafe = policy.unsafe_timing or cron_spec.overlap == "allow"
+    check_timing(session["ttl"], session["lock_delay"], policy.kill_after, unsafe=unsafe)
     ctx = click.get_current_context()
     for secret, better in _SECRETS.items():
         if ctx.get_parameter_source(secret) is click.core.ParameterSource.COMMANDLINE:
@@ -111,9 +111,9 @@ def cron_install(
             raise Misuse(f"{option} could be read by everybody", f"use {better}")
     if user is not None and (not user.isprintable() or not user or " " in user):
         raise Misuse("--user is no name of a user", "as in --user root")
-    typed = [*ctx.meta[_TYPED], *_days_begin(timetable, on)]
+    typed = [*ctx.meta[_TYPED], *_days_begin(cron_spec, on)]
     words = [_program(), "cron", "run", *typed, "--", *command]
-    job = Job(name, timetable, on, user, words, manner.kill_after)
+    job = Job(name, cron_spec, on, user, words, policy.kill_after)
     files = [] if form == "systemd" else [crontab(job)]
     files += [] if form == "crontab" else [timer(job), service(job)]
     for number, text in enumerate(files):
@@ -128,10 +128,10 @@ def _program() -> str:
     return shutil.which("consul-lock") or "consul-lock"
 
 
-def _days_begin(timetable: CronSpec, on: str | None) -> list[str]:
+def _days_begin(cron_spec: CronSpec, on: str | None) -> list[str]:
     """An option that keeps the beginning of a day away from the time at which it is fired."""
-    every = timetable.every
-    if on is None or every is None or every % 86400 or timetable.offset is not None:
+    every = cron_spec.every
+    if on is None or every is None or every % 86400 or cron_spec.offset is not None:
         return []
     checked("--on", on)
     offset = far_offset(on, time.localtime().tm_gmtoff)

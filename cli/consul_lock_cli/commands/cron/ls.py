@@ -9,7 +9,7 @@ import click
 from consul_lock_cli.base.console import Console
 from consul_lock_cli.options.connection import connection_options
 from consul_lock_cli.options.types import CRON_PREFIX
-from consul_lock_cli.options.waiting import talk_options
+from consul_lock_cli.options.waiting import console_options
 from consul_lock_cli.output.cron_json import CRON, cron_item
 from consul_lock_cli.output.cron_table import cron_table
 from consul_lock_cli.output.data_command import DataCommand, Output, data_options
@@ -18,10 +18,10 @@ from consul_lock_cli.spec.connection import Connection
 
 @click.command("ls", cls=DataCommand)
 @data_options(*CRON)
-@talk_options
+@console_options
 @connection_options
 @click.argument("prefix", type=CRON_PREFIX, default="")
-def cron_ls(connection: Connection, talk: Console, output: Output, prefix: str) -> None:
+def cron_ls(connection: Connection, console: Console, output: Output, prefix: str) -> None:
     """List the cron jobs below PREFIX, with what became of the last slot of each.
 
     A run whose host has died is shown as lost, whatever its record says.  "unreadable" is what
@@ -31,7 +31,7 @@ def cron_ls(connection: Connection, talk: Console, output: Output, prefix: str) 
     """
     from consul_lock import CronRecords
 
-    with connection.client(talk) as client:
+    with connection.client(console) as client:
         found = CronRecords(client).below(prefix)
     now = time.time()
     items = [cron_item(record, now) for record in found] if output.wants_items else []

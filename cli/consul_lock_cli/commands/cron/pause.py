@@ -11,7 +11,7 @@ from consul_lock_cli.base.console import Console
 from consul_lock_cli.base.errors import Misuse
 from consul_lock_cli.options.connection import connection_options
 from consul_lock_cli.options.types import CRON_NAME, POSITIVE
-from consul_lock_cli.options.waiting import talk_options
+from consul_lock_cli.options.waiting import console_options
 from consul_lock_cli.output import cron_text
 from consul_lock_cli.output.cron_json import CRON, cron_item
 from consul_lock_cli.output.data_command import DataCommand, Output, data_options, no_record
@@ -23,12 +23,12 @@ from consul_lock_cli.spec.connection import Connection
 @click.option("--reason", metavar="TEXT", default="", help="Why; whoever looks at it is told.")
 @click.option("--new", is_flag=True, help="Also a job that was never run, and has no record.")
 @data_options(*CRON)
-@talk_options
+@console_options
 @connection_options
 @click.argument("name", type=CRON_NAME)
 def cron_pause(
     connection: Connection,
-    talk: Console,
+    console: Console,
     output: Output,
     name: str,
     duration: float | None,
@@ -50,13 +50,13 @@ def cron_pause(
         raise Misuse("--for is longer than 366d", "without --for it is paused until it is resumed")
     from consul_lock import CronRecords
 
-    with connection.client(talk) as client:
+    with connection.client(console) as client:
         records = CronRecords(client)
         if not new and records.record(name) is None:
-            return no_record(talk, output, name)
+            return no_record(console, output, name)
         record = records.pause(name, duration, reason=reason)
     now = time.time()
     if record.paused is not None:
-        talk.tell(f"paused {name} {cron_text.pause(record.paused, now, 500)}")
+        console.note(f"paused {name} {cron_text.pause(record.paused, now, 500)}")
     output.document([cron_item(record, now)], str)
     return 0

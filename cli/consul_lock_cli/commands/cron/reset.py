@@ -14,7 +14,7 @@ from consul_lock_cli.base.exit_codes import ExitCode
 from consul_lock_cli.base.text import shown
 from consul_lock_cli.options.connection import connection_options
 from consul_lock_cli.options.types import CRON_NAME
-from consul_lock_cli.options.waiting import talk_options
+from consul_lock_cli.options.waiting import console_options
 from consul_lock_cli.output.cron_json import CRON, cron_item
 from consul_lock_cli.output.cron_table import describe
 from consul_lock_cli.output.data_command import (
@@ -41,12 +41,12 @@ if TYPE_CHECKING:
     "--force", is_flag=True, help="Also what cannot be read: it is written anew, and forgets all."
 )
 @data_options(*CRON)
-@talk_options
+@console_options
 @connection_options
 @click.argument("name", type=CRON_NAME)
 def cron_reset(
     connection: Connection,
-    talk: Console,
+    console: Console,
     output: Output,
     name: str,
     slot: str | None,
@@ -71,18 +71,18 @@ def cron_reset(
         require_terminal("--yes resets it without asking")
     from consul_lock import CronRecords
 
-    with connection.client(talk) as client:
-        return _Resetting(CronRecords(client), talk, output, name, force).run(slot, yes)
+    with connection.client(console) as client:
+        return _Resetting(CronRecords(client), console, output, name, force).run(slot, yes)
 
 
 class _Resetting:
     """One call of it."""
 
     def __init__(
-        self, records: CronRecords, talk: Console, output: Output, name: str, force: bool
+        self, records: CronRecords, console: Console, output: Output, name: str, force: bool
     ) -> None:
         self._records = records
-        self._talk = talk
+        self._console = console
         self._output = output
         self._name = name
         self._force = force
@@ -91,24 +91,24 @@ class _Resetting:
         """Exit code."""
         seen = _look(self._records, self._name, self._force)
         if seen is None:
-            return no_record(self._talk, self._output, self._name)
+            return no_record(self._console, self._output, self._name)
         last = None if slot is None else _slot(seen, slot)
         if not yes:
             if not _agreed(seen, slot):
-                return nothing(self._talk, self._output, f"{self._name} is left alone")
+                return nothing(self._console, self._output, f"{self._name} is left alone")
             if _of(_look(self._records, self._name, self._force)) != _of(seen):
                 return self._changed()
         written = _reset(self._records, self._name, last, self._force)
         if written is None:
-            return no_record(self._talk, self._output, self._name)
+            return no_record(self._console, self._output, self._name)
         told = "no slot was run" if slot is None else f"{shown(written.slot)} was run last"
-        self._talk.tell(f"reset {self._name}: as if {told}")
+        self._console.note(f"reset {self._name}: as if {told}")
         self._output.document([cron_item(written, time.time())], str)
         return 0
 
     def _changed(self) -> int:
         text = f"{self._name} has changed meanwhile: it is not reset"
-        self._talk.error(f"{text} ({ExitCode.HELD:d})", "look at it again")
+        self._console.error(f"{text} ({ExitCode.HELD:d})", "look at it again")
         self._output.document([], str)
         return ExitCode.HELD
 

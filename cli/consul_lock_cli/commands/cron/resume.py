@@ -9,7 +9,7 @@ import click
 from consul_lock_cli.base.console import Console
 from consul_lock_cli.options.connection import connection_options
 from consul_lock_cli.options.types import CRON_NAME
-from consul_lock_cli.options.waiting import talk_options
+from consul_lock_cli.options.waiting import console_options
 from consul_lock_cli.output.cron_json import CRON, cron_item
 from consul_lock_cli.output.data_command import (
     DataCommand,
@@ -23,10 +23,10 @@ from consul_lock_cli.spec.connection import Connection
 
 @click.command("resume", cls=DataCommand)
 @data_options(*CRON)
-@talk_options
+@console_options
 @connection_options
 @click.argument("name", type=CRON_NAME)
-def cron_resume(connection: Connection, talk: Console, output: Output, name: str) -> int:
+def cron_resume(connection: Connection, console: Console, output: Output, name: str) -> int:
     """Let the cron job NAME be run again, after 'cron pause'.
 
     The slots that were missed meanwhile are not made up for.
@@ -38,14 +38,14 @@ def cron_resume(connection: Connection, talk: Console, output: Output, name: str
     """
     from consul_lock import CronRecords
 
-    with connection.client(talk) as client:
+    with connection.client(console) as client:
         records = CronRecords(client)
         record = records.record(name)
         if record is None:
-            return no_record(talk, output, name)
+            return no_record(console, output, name)
         if not record.is_paused(time.time()) or not records.resume(name):
-            return nothing(talk, output, f"nothing to resume: {name} is not paused")
+            return nothing(console, output, f"nothing to resume: {name} is not paused")
         record = records.record(name) or record
-    talk.tell(f"resumed {name}")
+    console.note(f"resumed {name}")
     output.document([cron_item(record, time.time())], str)
     return 0

@@ -16,10 +16,10 @@ from consul_lock_cli.options.cron import cron_options
 from consul_lock_cli.options.lock import session_options
 from consul_lock_cli.options.process import command_options
 from consul_lock_cli.options.types import COMMAND, Runner
-from consul_lock_cli.options.waiting import talk_options
+from consul_lock_cli.options.waiting import console_options
 from consul_lock_cli.run.ancestors import refuse_ours
 from consul_lock_cli.run.execution import conclude, undertake
-from consul_lock_cli.run.status_file import StatusFile, report_options
+from consul_lock_cli.run.status_file import StatusFile, status_file_options
 from consul_lock_cli.spec.connection import Connection
 from consul_lock_cli.spec.cron import CronSpec
 from consul_lock_cli.spec.lock import LockSpec
@@ -36,20 +36,20 @@ from consul_lock_cli.spec.timing import check_timing
 @cron_options
 @session_options
 @command_options
-@report_options
+@status_file_options
 @click.option("--dry-run", is_flag=True, help="Say what would happen now, and do nothing.")
-@talk_options
+@console_options
 @connection_options
 @click.argument("command", nargs=-1, type=COMMAND)
 def cron_run(
     connection: Connection,
-    talk: Console,
+    console: Console,
     name: str,
-    timetable: CronSpec,
-    patience: WaitPolicy,
+    cron_spec: CronSpec,
+    wait_policy: WaitPolicy,
     session: dict[str, Any],
-    manner: ProcessPolicy,
-    report: StatusFile,
+    policy: ProcessPolicy,
+    status_file: StatusFile,
     dry_run: bool,
     command: tuple[str, ...],
 ) -> int:
@@ -64,45 +64,47 @@ def cron_run(
     """
     if not command:
         raise Misuse("no command to run", "consul-lock cron run --name NAME --every 1h -- COMMAND")
-    wanted = RunSpec(LockSpec((name,), **session), patience, manner)
-    _check(wanted, timetable, connection, talk)
+    run_spec = RunSpec(LockSpec((name,), **session), wait_policy, policy)
+    _check(run_spec, cron_spec, connection, console)
     if dry_run:
         from consul_lock_cli.cron.dry_run import rehearse
 
-        return rehearse(wanted, timetable, command, connection, talk)
-    if timetable.require_synced_clock and not _kept(talk):
-        report.write(ExitCode.CONFIG, talk)
+        return rehearse(run_spec, cron_spec, command, connection, console)
+    if cron_spec.require_synced_clock and not _kept(console):
+        status_file.write(ExitCode.CONFIG, console)
         return ExitCode.CONFIG
     done = undertake(
         command,
-        manner,
-        talk,
-        report,
-        lambda ours: CronJob(wanted, timetable, command, connection, talk, ours, report),
+        policy,
+        console,
+        status_file,
+        lambda ours: CronJob(run_spec, cron_spec, command, connection, console, ours, status_file),
     )
-    return conclude(done, command, talk, report)
+    return conclude(done, command, console, status_file)
 
 
-def _check(wanted: RunSpec, timetable: CronSpec, connection: Connection, talk: Console) -> None:
-    what, patience, manner = wanted
-    what.check()
-    if timetable.overlap == "wait":
-        refuse_ours(what, patience.wait, connection.place())
+def _check(
+    run_spec: RunSpec, cron_spec: CronSpec, connection: Connection, console: Console
+) -> None:
+    spec, wait_policy, policy = run_spec
+    spec.check()
+    if cron_spec.overlap == "wait":
+        refuse_ours(spec, wait_policy.wait, connection.place())
     # Without a lock there is none to be lost.
-    unsafe = manner.unsafe_timing or timetable.overlap == "allow"
-    check_timing(what.ttl, what.lock_delay, manner.kill_after, unsafe=unsafe)
-    if not what.lock_delay:
-        talk.warn("--lock-delay 0: a session that is destroyed lets others in at once")
+    unsafe = policy.unsafe_timing or cron_spec.overlap == "allow"
+    check_timing(spec.ttl, spec.lock_delay, policy.kill_after, unsafe=unsafe)
+    if not spec.lock_delay:
+        console.warn("--lock-delay 0: a session that is destroyed lets others in at once")
 
 
-def _kept(talk: Console) -> bool:
+def _kept(console: Console) -> bool:
     """Whether somebody keeps the clock right; if not, that is told."""
     try:
         kept, why = synchronised(), "the kernel calls it unsynchronised"
     except OSError as error:
         kept, why = False, str(error)
     if not kept:
-        talk.error(
+        console.error(
             f"--require-synced-clock: nothing keeps this clock right ({why}): not started"
             f" ({ExitCode.CONFIG:d})",
             "run chrony, ntpd or systemd-timesyncd; 'timedatectl' shows it",

@@ -9,7 +9,7 @@ import click
 from consul_lock_cli.base.console import Console
 from consul_lock_cli.options.connection import connection_options
 from consul_lock_cli.options.types import CRON_NAME
-from consul_lock_cli.options.waiting import talk_options
+from consul_lock_cli.options.waiting import console_options
 from consul_lock_cli.output.cron_json import CRON, cron_item
 from consul_lock_cli.output.cron_table import describe
 from consul_lock_cli.output.data_command import DataCommand, Output, data_options, no_record
@@ -18,10 +18,10 @@ from consul_lock_cli.spec.connection import Connection
 
 @click.command("show", cls=DataCommand)
 @data_options(*CRON)
-@talk_options
+@console_options
 @connection_options
 @click.argument("name", type=CRON_NAME)
-def cron_show(connection: Connection, talk: Console, output: Output, name: str) -> int:
+def cron_show(connection: Connection, console: Console, output: Output, name: str) -> int:
     """Show the cron job NAME: its last slot, who ran it and how it ended, pauses, overlaps.
 
     Times are by the clocks of the hosts that wrote them.
@@ -32,10 +32,10 @@ def cron_show(connection: Connection, talk: Console, output: Output, name: str) 
     """
     from consul_lock import CronRecords
 
-    with connection.client(talk) as client:
+    with connection.client(console) as client:
         record = CronRecords(client).record(name)
     if record is None:
-        return no_record(talk, output, name)
+        return no_record(console, output, name)
     now = time.time()
     output.document([cron_item(record, now)], lambda: describe(record, now))
     return 0
