@@ -270,7 +270,7 @@ def test_what_lasts_too_long_is_left() -> None:
 def test_consul_has_a_second_whatever_it_hangs_in(monkeypatch: pytest.MonkeyPatch) -> None:
     """The resolution of a name, for one, has a time-out of half a minute."""
     never = threading.Event()
-    monkeypatch.setattr(answer, "_PATIENCE", 0.05)
+    monkeypatch.setattr(answer, "_TIMEOUT", 0.05)
     monkeypatch.setattr(answer, "_names", lambda *_: [str(never.wait(PATIENCE))])
     assert answer.names(Connection({}), "") == []
     never.set()

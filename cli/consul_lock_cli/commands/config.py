@@ -52,7 +52,7 @@ def config(connection: Connection, console: Console, key: str | None, as_json: b
     rows = [_files(ctx)]
     try:
         rows += _of_consul(ctx, connection, console)
-        rows += _of_ours(ctx)
+        rows += _of_the_command(ctx)
     except click.ClickException:
         raise  # misuse
     except Exception as error:  # noqa: BLE001 - whatever it is, what is known is shown
@@ -107,7 +107,7 @@ def _of_consul(ctx: LenientContext, connection: Connection, console: Console) ->
         yield _Row(name, values[name], origins[name])
 
 
-def _of_ours(ctx: LenientContext) -> Iterator[_Row]:
+def _of_the_command(ctx: LenientContext) -> Iterator[_Row]:
     """Those of the commands, with the defaults that they have there."""
     for name, param in _options(ctx).items():
         found = ctx.find(name)

@@ -12,10 +12,10 @@ from consul_lock_cli.base.console import Console
 from consul_lock_cli.base.exit_codes import ExitCode
 from consul_lock_cli.options.types import COMMAND, Runner
 from consul_lock_cli.options.waiting import console_options
-from consul_lock_cli.process import signals
 from consul_lock_cli.process.child import Child
 from consul_lock_cli.process.consul_agent import Agent, AgentFailed, find_consul
 from consul_lock_cli.process.outcome import ProcessResult
+from consul_lock_cli.process.signals import ENDING, Signals, take_over
 from consul_lock_cli.process.supervisor import Supervisor
 from consul_lock_cli.run.deadline import NoDeadline
 from consul_lock_cli.run.result import pass_on
@@ -45,14 +45,14 @@ def dev(console: Console, command: tuple[str, ...]) -> int:
 
     Example: consul-lock dev -- consul-lock run --key demo -- echo hello
     """
-    ours = signals.take_over()
+    signals = take_over()
     # Before the model starts, as it has threads.
-    child = Child(command, ours, policy=_POLICY) if command else None
+    child = Child(command, signals, policy=_POLICY) if command else None
     try:
-        with _consul(ours, console) as address:
+        with _consul(signals, console) as address:
             if child is None:
-                return _until_a_signal(ours, address)
-            ended = _run(child, ours, address)
+                return _until_a_signal(signals, address)
+            ended = _run(child, signals, address)
         return pass_on(ended, command[0], console)
     except AgentFailed as error:
         console.error(str(error), "unset CONSUL_BIN, or point it to another binary")
@@ -63,7 +63,7 @@ def dev(console: Console, command: tuple[str, ...]) -> int:
 
 
 @contextlib.contextmanager
-def _consul(ours: signals.Signals, console: Console) -> Iterator[str]:
+def _consul(signals: Signals, console: Console) -> Iterator[str]:
     binary = find_consul()
     if binary is None:
         from consul_lock.testing import serve
@@ -72,23 +72,23 @@ def _consul(ours: signals.Signals, console: Console) -> Iterator[str]:
             console.note(f"no consul binary found: a model of Consul runs at {served.address}")
             yield served.address
         return
-    with Agent(binary, ours) as agent:
+    with Agent(binary, signals) as agent:
         console.note(f"a real Consul agent ({binary}) runs at {agent.address}")
         yield agent.address
         if not agent.alive():
             console.warn(f"the agent ended before its time:\n{agent.log()}")
 
 
-def _until_a_signal(ours: signals.Signals, address: str) -> int:
+def _until_a_signal(signals: Signals, address: str) -> int:
     click.echo(f"export CONSUL_HTTP_ADDR={address}")
     # Ending it by a signal is how it is meant to end.
-    signal.sigwaitinfo(signals.ENDING & ours.caught)
+    signal.sigwaitinfo(ENDING & signals.caught)
     return 0
 
 
-def _run(child: Child, ours: signals.Signals, address: str) -> ProcessResult:
+def _run(child: Child, signals: Signals, address: str) -> ProcessResult:
     away: dict[str, str | None] = dict.fromkeys(_ELSEWHERE)
-    supervisor = Supervisor(child, NoDeadline(), ours, policy=_POLICY)
+    supervisor = Supervisor(child, NoDeadline(), signals, policy=_POLICY)
     try:
         return supervisor.run({**away, "CONSULLOCK_CONFIG": "", "CONSUL_HTTP_ADDR": address})
     finally:

@@ -18,10 +18,10 @@ from consul_lock_cli.options.types import COMMAND, DURATION, NAME, Runner
 from consul_lock_cli.options.waiting import console_options
 from consul_lock_cli.process.child import inherited
 from consul_lock_cli.process.outcome import StopReason
-from consul_lock_cli.run.ancestors import refuse_ours
+from consul_lock_cli.run.ancestors import refuse_own_ancestors
 from consul_lock_cli.run.campaign import AGAIN
 from consul_lock_cli.run.execution import conclude
-from consul_lock_cli.run.locked_command import hold_around
+from consul_lock_cli.run.locked_command import hold_while_running
 from consul_lock_cli.run.status_file import StatusFile, status_file_options
 from consul_lock_cli.spec.connection import Connection
 from consul_lock_cli.spec.lock import LockKind, LockSpec
@@ -75,13 +75,13 @@ def leader(
     spec.check()
     if not command:
         raise Misuse("no command to run", "consul-lock leader --key NAME -- COMMAND")
-    refuse_ours(spec, wait, connection.place())
+    refuse_own_ancestors(spec, wait, connection.place())
     check_timing(spec.ttl, spec.lock_delay, policy.kill_after, unsafe=policy.unsafe_timing)
     retry_for = connection.settings["retry_for"]
     # Before the command is forked, which is not to see it.
     reached = os.environ.pop(AGAIN, None) is not None
     run_spec = RunSpec(spec, WaitPolicy(wait, retry_for=retry_for, reached=reached), policy)
-    done = hold_around(run_spec, command, connection, console, status_file)
+    done = hold_while_running(run_spec, command, connection, console, status_file)
     if not done.asked and done.ended is not None and done.ended.stopped is StopReason.LOST:
         console.note(f"campaigning for {spec.title} again", event="campaigning")
         _once_more(status_file)

@@ -15,7 +15,7 @@ from consul_lock_cli.options.lock import locking_options
 from consul_lock_cli.options.process import command_options
 from consul_lock_cli.options.types import COMMAND, Runner
 from consul_lock_cli.options.waiting import console_options, wait_options
-from consul_lock_cli.run.ancestors import refuse_ours
+from consul_lock_cli.run.ancestors import refuse_own_ancestors
 from consul_lock_cli.run.dry_run import rehearse
 from consul_lock_cli.run.locked_command import under
 from consul_lock_cli.run.status_file import StatusFile, status_file_options
@@ -67,7 +67,7 @@ def run(
         raise Misuse("--hold prints to stdout, which is closed", "leave it open, if to /dev/null")
     if not hold and not command:
         raise Misuse("no command to run", "consul-lock run --key NAME -- COMMAND")
-    refuse_ours(spec, wait_policy.wait, connection.place())
+    refuse_own_ancestors(spec, wait_policy.wait, connection.place())
     check_timing(
         spec.ttl,
         spec.lock_delay,

@@ -24,7 +24,7 @@ COMPLETION_VARIABLE = "_CONSUL_LOCK_COMPLETE"
 """What our scripts for shells set; the words of the line are then our arguments."""
 
 # Seconds in which Consul has to have answered.
-_PATIENCE = 1.0
+_TIMEOUT = 1.0
 
 _HARMLESS = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_./@%+=,-]*")
 
@@ -57,14 +57,14 @@ def answer(cli: click.Command, words: Sequence[str]) -> int:
 def names(connection: Connection, incomplete: str, cron: bool = False) -> list[str]:
     """Names of locks, or cron jobs, that begin so; none if Consul does not say so in time."""
     found: list[str] = []
-    in_time(lambda: found.extend(_names(connection, incomplete, cron)), _PATIENCE)
+    in_time(lambda: found.extend(_names(connection, incomplete, cron)), _TIMEOUT)
     return found
 
 
 def _names(connection: Connection, incomplete: str, cron: bool) -> list[str]:
     from consul_lock import Survey
 
-    impatient = dict.fromkeys(("connect_timeout", "request_timeout"), _PATIENCE)
+    impatient = dict.fromkeys(("connect_timeout", "request_timeout"), _TIMEOUT)
     with connection.client(Console(), **impatient, retry_for=0.0) as client:
         locks, crons = Survey(client).overview(incomplete)
     found = crons if cron else [status for status in locks if status.kind != "foreign"]

@@ -37,7 +37,7 @@ class Claim:
             return self._run
 
         try:
-            return self._act.attentively(claim)
+            return self._act.interruptibly(claim)
         except Interrupted as stop:
             self.never_run(stop.signum)
             raise

@@ -12,9 +12,9 @@ from consul_lock_cli.base.durations import show_duration
 from consul_lock_cli.base.exit_codes import ExitCode
 from consul_lock_cli.base.text import shown
 from consul_lock_cli.cron.claim import Claim
-from consul_lock_cli.process import signals
 from consul_lock_cli.process.child import Child
 from consul_lock_cli.process.interrupt import Interrupted
+from consul_lock_cli.process.signals import Signals
 from consul_lock_cli.run.acquire import Acquisition
 from consul_lock_cli.run.deadline import LockDeadline, NoDeadline
 from consul_lock_cli.run.environment import locked, of_slot, unlocked
@@ -40,7 +40,7 @@ class CronJob:
         command: Sequence[str],
         connection: Connection,
         console: Console,
-        ours: signals.Signals,
+        signals: Signals,
         status_file: StatusFile,
     ) -> None:
         self._spec, self._wait_policy, policy = run_spec
@@ -50,8 +50,10 @@ class CronJob:
         self._connection = connection
         self._console = console
         self._status_file = status_file
-        self._act = Execution(self._spec.title, self._program, policy, console, ours, status_file)
-        self._contest = Acquisition(self._spec, self._wait_policy, console, status_file)
+        self._act = Execution(
+            self._spec.title, self._program, policy, console, signals, status_file
+        )
+        self._acquisition = Acquisition(self._spec, self._wait_policy, console, status_file)
         console.about["key"] = self._name
         status_file.know(
             key=self._name, keys=self._spec.keys, mode=self._spec.mode, name=self._name
@@ -66,28 +68,28 @@ class CronJob:
         """How it went.  Raises what fails."""
         assert child is not None
         if self._wait_policy.splay:
-            self._act.attentively(self._contest.splay)
+            self._act.interruptibly(self._acquisition.splay)
         client = self._connection.client(self._console)
-        lease = LockDeadline()
+        deadline = LockDeadline()
         try:
             from consul_lock import Unavailable
 
-            guard = self._cron_spec.guard(client, self._spec, self._program, lease.wake)
+            guard = self._cron_spec.guard(client, self._spec, self._program, deadline.wake)
             claim = Claim(guard, self._act, self._console)
-            self._contest.begin()
+            self._acquisition.begin()
             try:
                 run = claim.enter()
             except Unavailable as error:
                 if not self._wait_policy.fail_open:
-                    return RunResult(self._contest.unavailable(error))
-                self._contest.unlocked(error)
+                    return RunResult(self._acquisition.unavailable(error))
+                self._acquisition.unlocked(error)
                 return self._everywhere(guard, child)
             finally:
-                self._status_file.know(waited_s=round(self._contest.waited, 3))
+                self._status_file.know(waited_s=round(self._acquisition.waited, 3))
             self._tell_slot(run)
             if not run:
                 return RunResult(self._skip(run))
-            return self._ours(run, claim, lease, child, client)
+            return self._run_slot(run, claim, deadline, child, client)
         finally:
             self._act.close(client)
             self._console.hurried = False
@@ -125,22 +127,22 @@ class CronJob:
 
     # -- ours -----------------------------------------------------------------------------
 
-    def _ours(
-        self, run: CronRun[Lock], claim: Claim, lease: LockDeadline, child: Child, client: Client
+    def _run_slot(
+        self, run: CronRun[Lock], claim: Claim, deadline: LockDeadline, child: Child, client: Client
     ) -> RunResult:
         acquired, lock = time.time(), run.lock
         self._console.hurried = True
         about: dict[str, object] = {"attempt": run.attempt}
         told, held, loss = dict(unlocked(self._spec)), None, None
         if lock is not None:
-            lease.watch(lock)
-            loss, held = LossReport(client, self._spec, lock), lease
+            deadline.watch(lock)
+            loss, held = LossReport(client, self._spec, lock), deadline
             told = locked(self._spec, lock, None, acquired, self._connection.place())
             about.update(session=lock.session_id, token=lock.token)
             self._status_file.know(acquired=True, session=lock.session_id, token=lock.token)
         self._console.debug(
             f"claimed slot {short(run.slot, run.epoch, FIRED_AT)} after"
-            f" {show_duration(self._contest.waited)}: "
+            f" {show_duration(self._acquisition.waited)}: "
             + " ".join(f"{name}={value}" for name, value in about.items()),
             event="acquired",
             **about,

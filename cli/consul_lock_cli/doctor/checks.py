@@ -13,9 +13,7 @@ import click
 
 from consul_lock_cli.base.error_table import complaint, failure
 from consul_lock_cli.base.exit_codes import ExitCode
-from consul_lock_cli.doctor import consul, host, network, processes
-from consul_lock_cli.doctor import settings as told
-from consul_lock_cli.doctor import trial as trials
+from consul_lock_cli.doctor import consul, host, network, processes, settings, trial
 from consul_lock_cli.doctor.context import DoctorContext
 from consul_lock_cli.doctor.cron_clocks import cron_clocks
 from consul_lock_cli.doctor.finding import Finding, Trouble, Verdict, skip
@@ -38,11 +36,11 @@ CHECKS = (
     # First, as they fork: later there may be threads.
     Check("processes", processes.processes),
     Check("guardian", processes.guardian),
-    Check("sources", told.sources),
-    Check("config-files", told.config_files),
+    Check("sources", settings.sources),
+    Check("config-files", settings.config_files),
     Check("packages", host.packages),
-    Check("settings", told.settings, ("packages",)),
-    Check("timing", told.timing),
+    Check("settings", settings.settings, ("packages",)),
+    Check("timing", settings.timing),
     Check("open-files", host.open_files),
     Check("clock", host.clock),
     Check("name", network.name, ("settings",)),
@@ -54,8 +52,8 @@ CHECKS = (
     Check("token", consul.token, ("agent",)),
     Check("leader", consul.leader, ("agent",)),
     Check("latency", consul.latency, ("leader",)),
-    Check("trial", trials.trial, ("leader", "timing")),
-    Check("long-poll", trials.long_poll, ("trial",)),
+    Check("trial", trial.trial, ("leader", "timing")),
+    Check("long-poll", trial.long_poll, ("trial",)),
     Check("node-health", consul.node_health, ("leader",)),
     Check("cron-clocks", cron_clocks, ("leader",)),
 )

@@ -47,10 +47,10 @@ def guardian(context: DoctorContext) -> Finding:
 
 
 def _with_a_child_that_asks(leash: int, tell: int) -> None:
-    us = os.getpid()
+    parent = os.getpid()
     if os.fork() == 0:
         libc.die_with_parent(signal.SIGKILL)
-        if os.getppid() == us:
+        if os.getppid() == parent:
             os.write(tell, b"ready")
     else:
         os.close(tell)

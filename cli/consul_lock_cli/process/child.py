@@ -40,7 +40,7 @@ class Child:
         output: int | None = None,
     ) -> None:
         self.guardian: Guardian | None = None
-        us = os.getpid()
+        parent = os.getpid()
         with _refusal():
             go_read, self._go = os.pipe()
             self._report, report_write = os.pipe()
@@ -48,7 +48,7 @@ class Child:
         if self.pid == 0:
             os.close(self._go)
             os.close(self._report)
-            _become(command, signals, us, go_read, report_write, output, policy)
+            _become(command, signals, parent, go_read, report_write, output, policy)
         os.close(go_read)
         os.close(report_write)
         if not policy.foreground:
@@ -155,11 +155,11 @@ def _wait(go: int) -> dict[str, str | None] | None:
 
 def inherited() -> dict[str, str]:
     """Ours, without the LC_CTYPE that Python puts in where no locale is set, as under cron."""
-    ours = dict(os.environ)
+    environ = dict(os.environ)
     try:
         before = b"\0" + Path("/proc/self/environ").read_bytes()
     except OSError:
-        return ours
+        return environ
     if b"\0LC_CTYPE=" not in before:
-        ours.pop("LC_CTYPE", None)
-    return ours
+        environ.pop("LC_CTYPE", None)
+    return environ

@@ -243,8 +243,8 @@ def _keep_to_ourselves() -> None:
                 os.set_inheritable(descriptor, False)
 
 
-def _environment(ours: Mapping[str, str]) -> dict[str, str]:
-    kept = {k: v for k, v in ours.items() if k in _KEPT or k.startswith(_KEPT_KINDS)}
+def _environment(environ: Mapping[str, str]) -> dict[str, str]:
+    kept = {k: v for k, v in environ.items() if k in _KEPT or k.startswith(_KEPT_KINDS)}
     # Where we come from, which may be no place of Python's own.
     modules = str(Path(__file__).parents[2])
     for name, more in (("PYTHONPATH", modules), ("PATH", os.defpath)):

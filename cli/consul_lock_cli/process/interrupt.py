@@ -49,7 +49,7 @@ def interruptible(
     signals: Signals,
     act: Callable[[], T],
     budget: float | None = None,
-    last_words: Callable[[int], object] = lambda signum: None,
+    on_interrupt: Callable[[int], object] = lambda signum: None,
     *,
     finish: bool = False,
 ) -> T:
@@ -57,12 +57,12 @@ def interruptible(
 
     What ``act`` does while one of them passes through it must be done within `CLEAN_UP` seconds;
     if not, `OutOfTime` is raised in it again, or we die of the signal, and before that
-    ``last_words`` is called with it.  A signal that comes too late for ``act`` raises all the
+    ``on_interrupt`` is called with it.  A signal that comes too late for ``act`` raises all the
     same: none is lost.  With ``finish`` the first signal leaves ``act`` `CLEAN_UP` seconds to come
     to its end by itself.
     """
-    watch = _Watch(signals, budget, last_words, finish)
-    signal.signal(WAKE, watch.strike)
+    watch = _Watch(signals, budget, on_interrupt, finish)
+    signal.signal(WAKE, watch.on_wake)
     watch.start()
     try:
         try:
@@ -85,7 +85,7 @@ class _Watch(threading.Thread):
         self,
         signals: Signals,
         budget: float | None,
-        last_words: Callable[[int], object],
+        on_interrupt: Callable[[int], object],
         finish: bool,
     ) -> None:
         super().__init__(name="consul-lock-signals", daemon=True)
@@ -95,11 +95,11 @@ class _Watch(threading.Thread):
         self._end = None if budget is None else time.monotonic() + budget
         self._fired = False
         self._over = False
-        self._last_words = last_words
+        self._on_interrupt = on_interrupt
         self._finish = finish
         self._main = threading.get_ident()
 
-    def strike(self, *_: Any) -> None:
+    def on_wake(self, *_: Any) -> None:
         """Handle `WAKE`, in the main thread: raise, and not for a `WAKE` of others."""
         if self.armed and self._fired:
             self._fired = False
@@ -118,7 +118,7 @@ class _Watch(threading.Thread):
     def run(self) -> None:
         """Turn the first signal into an exception of the main thread; then its time runs."""
         while not self._over:
-            fetched = libc.receive(self._caught, self._patience())
+            fetched = libc.receive(self._caught, self._time_left())
             if fetched is None:
                 self._look_at_the_clock()
                 continue
@@ -131,12 +131,12 @@ class _Watch(threading.Thread):
                 self._asked_to_end(signum)
             # Anything else is meant for the command, which does not run: it is dropped.
 
-    def _patience(self) -> float:
+    def _time_left(self) -> float:
         return 3600.0 if self._end is None else max(0.0, self._end - time.monotonic())
 
     def _asked_to_end(self, signum: int) -> None:
         if self.signum is not None:
-            self._insist()
+            self._keep_waking()
             return
         swallow_echo(signum)
         self.signum = signum
@@ -148,13 +148,13 @@ class _Watch(threading.Thread):
         if self._end is None or time.monotonic() < self._end:
             return
         if self.signum is not None:
-            self._insist()
+            self._keep_waking()
             return
         # Cleaning up has its time, too, and is then cut off in the same way.
         self._end = time.monotonic() + CLEAN_UP
         self._fire()
 
-    def _insist(self) -> None:
+    def _keep_waking(self) -> None:
         assert self.signum is not None
         if self._finish:
             # It was let go on, and is cut off now.
@@ -162,7 +162,7 @@ class _Watch(threading.Thread):
             self._end = time.monotonic() + CLEAN_UP
             self._fire()
             return
-        self._last_words(self.signum)
+        self._on_interrupt(self.signum)
         die_by(self.signum)
 
     def _fire(self) -> None:

@@ -22,7 +22,7 @@ class ProcessResult(NamedTuple):
     code: int
     """The command's exit code, or minus the signal that killed it."""
     lost: bool
-    """The lease was lost while something still ran, whatever became of that."""
+    """What was held was lost while something still ran, whatever became of that."""
     typed: bool
     """A signal that killed it was typed at the terminal, so it is meant for us too."""
     failure: OSError | None

@@ -1,7 +1,7 @@
 """Watch over a command while something is held for it.
 
 Knows nothing of locks: what is held is a `Deadline`, and all that matters is how long it lasts.
-One loop in the main thread fetches signals, reaps children and looks at the lease.
+One loop in the main thread fetches signals, reaps children and looks at the deadline.
 """
 
 from __future__ import annotations
@@ -26,7 +26,8 @@ from consul_lock_cli.spec.process import ProcessPolicy
 # sends us no signal.
 _POLL = 0.05
 
-# We look at the lease this often at least: it counts the time a machine sleeps, our waits do not.
+# We look at the deadline this often at least: it counts the time a machine sleeps, our waits do
+# not.
 _IDLE = 1.0
 
 
@@ -50,7 +51,7 @@ class Supervisor:
     def __init__(
         self,
         child: Child,
-        lease: Deadline,
+        deadline: Deadline,
         signals: Signals,
         *,
         policy: ProcessPolicy,
@@ -63,7 +64,7 @@ class Supervisor:
         self._policy = policy
         self._group = target(child.pid, foreground=self._policy.foreground)
         self._stopping = Termination(self._group, child.guardian, on_kill)
-        self._lease = lease
+        self._deadline = deadline
         self._caught = signals.caught
         self._on_lost = on_lost
         self._on_overtime = on_overtime
@@ -77,10 +78,10 @@ class Supervisor:
         """Let the child go; return when nothing of its group is left."""
         libc.adopt_orphans()
         self._lend()
-        self._needed = self._policy.needed(self._lease.remaining())
+        self._needed = self._policy.needed(self._deadline.remaining())
         if self._policy.max_runtime is not None:
             self._overtime_at = now() + self._policy.max_runtime
-        self._look_at_lease()
+        self._look_at_deadline()
         if self._stopped is not None:
             # It was lost since it was had, as we were frozen: the command never begins.
             self._group.signal(signal.SIGKILL)
@@ -98,9 +99,9 @@ class Supervisor:
 
     def _watch(self) -> None:
         while not self._over():
-            self._look_at_lease()
+            self._look_at_deadline()
             self._look_at_clock()
-            fetched = libc.receive(self._caught, self._patience())
+            fetched = libc.receive(self._caught, self._time_left())
             if fetched is not None:
                 self._handle(*fetched)
 
@@ -120,7 +121,7 @@ class Supervisor:
         if self._status is None:
             return False
         # If it ended while we were stopped, it was the guardian who killed.
-        self._look_at_lease()
+        self._look_at_deadline()
         # What we stop, we stop altogether.
         kept = self._policy.keep_leftovers and self._stopped is None
         if kept or self._group.empty():
@@ -151,11 +152,11 @@ class Supervisor:
 
     # -- stopping it ----------------------------------------------------------------------
 
-    def _look_at_lease(self) -> None:
+    def _look_at_deadline(self) -> None:
         if self._lost:
             return
-        left = self._lease.remaining()
-        if not self._lease.lost() and left > self._needed:
+        left = self._deadline.remaining()
+        if not self._deadline.lost() and left > self._needed:
             self._be_watched(left)
             return
         self._lost = True
@@ -186,10 +187,10 @@ class Supervisor:
 
     # -- signals --------------------------------------------------------------------------
 
-    def _patience(self) -> float:
+    def _time_left(self) -> float:
         ends = [_IDLE, self._stopping.kill_at - now(), self._overtime_at - now()]
         if not self._lost:
-            ends.append(self._lease.remaining() - self._needed)
+            ends.append(self._deadline.remaining() - self._needed)
         if self._status is not None:
             ends.append(_POLL)
         return max(0.0, min(ends))
@@ -234,8 +235,8 @@ class Supervisor:
         if not stop_by(signum) and not typed:
             # Who sent it from elsewhere can continue us, though no shell can.
             os.kill(os.getpid(), signal.SIGSTOP)
-        # Here we go on; nothing was renewed meanwhile, so the lease is looked at first.
-        self._look_at_lease()
+        # Here we go on; nothing was renewed meanwhile, so the deadline is looked at first.
+        self._look_at_deadline()
         self._look_at_clock()
         self._lend()
         self._group.signal(signal.SIGCONT)

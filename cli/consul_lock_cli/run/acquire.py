@@ -133,7 +133,7 @@ class Acquisition:
         line = LiveLine()
 
         def look() -> Callable[[], None]:
-            ahead = ahead_of_us(lock.waiters())
+            ahead = waiters_ahead(lock.waiters())
             place = "" if ahead is None else f"; {ahead} ahead of us" if ahead else "; we are next"
             holders = who_holds(lock)
             text = f"{self._spec.title}, {briefly(holders)}{place}"
@@ -194,10 +194,10 @@ class Acquisition:
         return f"{complaint(error)} (tried for {show_duration(self.waited)})"
 
 
-def ahead_of_us(waiters: Sequence[Holder]) -> int | None:
+def waiters_ahead(waiters: Sequence[Holder]) -> int | None:
     """How many wait before us; None: we are in no line."""
-    us = (os.uname().nodename, os.getpid())
+    own = (os.uname().nodename, os.getpid())
     for place, waiter in enumerate(waiters):
-        if (waiter.host, waiter.pid) == us:
+        if (waiter.host, waiter.pid) == own:
             return place
     return None

@@ -46,7 +46,7 @@ class Held(NamedTuple):
         return False
 
 
-def refuse_ours(
+def refuse_own_ancestors(
     spec: LockSpec, wait: float | None, place: str, environ: Mapping[str, str] = os.environ
 ) -> None:
     """Raise `Misuse` if we would wait for what ends only when we end.
@@ -69,10 +69,10 @@ def chain_with(
     spec: LockSpec, session: str | None, place: str, environ: Mapping[str, str] = os.environ
 ) -> str:
     """The variable for a command that runs under this lock."""
-    us = (os.uname().nodename, os.getpid())
-    ours = Held(spec.keys, spec.mode, spec.limit, session or "", *us, place)
+    process = (os.uname().nodename, os.getpid())
+    own = Held(spec.keys, spec.mode, spec.limit, session or "", *process, place)
     chain = [held for held in _ancestors(environ) if not held.gone()]
-    return json.dumps([held._asdict() for held in [*chain, ours]], separators=(",", ":"))
+    return json.dumps([held._asdict() for held in [*chain, own]], separators=(",", ":"))
 
 
 def _ancestors(environ: Mapping[str, str]) -> list[Held]:

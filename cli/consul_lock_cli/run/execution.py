@@ -10,9 +10,9 @@ import click
 from consul_lock_cli.base.console import Console
 from consul_lock_cli.base.error_table import failure
 from consul_lock_cli.base.exit_codes import ExitCode
-from consul_lock_cli.process import signals
 from consul_lock_cli.process.child import Child
 from consul_lock_cli.process.interrupt import Interrupted, OutOfTime, T, interruptible
+from consul_lock_cli.process.signals import Signals, asked_to_end, take_over
 from consul_lock_cli.process.supervisor import Deadline, Supervisor
 from consul_lock_cli.run.loss import LossReport
 from consul_lock_cli.run.progress import Progress
@@ -36,24 +36,24 @@ class Execution:
         program: str,
         policy: ProcessPolicy,
         console: Console,
-        ours: signals.Signals,
+        signals: Signals,
         status_file: StatusFile,
     ) -> None:
         self._title = title
         self._program = program
         self._policy = policy
         self._console = console
-        self._ours = ours
+        self._signals = signals
         self._status_file = status_file
         self.asked = False
         """A signal asked us to end when the command had ended already."""
 
-    def attentively(
+    def interruptibly(
         self, act: Callable[[], T], budget: float | None = None, *, finish: bool = False
     ) -> T:
         """Whatever else a signal cuts off, the report is written."""
         return interruptible(
-            self._ours,
+            self._signals,
             act,
             budget,
             lambda s: self._status_file.write_interrupted(s, self._console),
@@ -72,14 +72,14 @@ class Execution:
             ended = True
 
         try:
-            self.attentively(to_its_end, budget, finish=True)
+            self.interruptibly(to_its_end, budget, finish=True)
         except Interrupted:
             self.asked = True
         return ended
 
     def asked_to_end(self) -> int | None:
         """A signal that came between what is attentive, where the command does not run yet."""
-        return signals.asked_to_end(self._ours)
+        return asked_to_end(self._signals)
 
     def lost_before(self, loss: LossReport) -> RunResult:
         """We were stopped for too long: somebody else may have it, so nothing is started."""
@@ -96,30 +96,30 @@ class Execution:
     def run(
         self,
         child: Child,
-        lease: Deadline,
+        deadline: Deadline,
         environment: Mapping[str, str | None],
         loss: LossReport | None = None,
     ) -> RunResult:
         """Let the command go, and return when nothing of it is left."""
-        story = Progress(self._console, self._title, self._program, child.pid, self._policy)
+        progress = Progress(self._console, self._title, self._program, child.pid, self._policy)
         supervisor = Supervisor(
             child,
-            lease,
-            self._ours,
+            deadline,
+            self._signals,
             policy=self._policy,
-            on_lost=lambda grace: story.lost(loss, grace),
-            on_overtime=story.overtime,
-            on_kill=story.killed,
+            on_lost=lambda grace: progress.lost(loss, grace),
+            on_overtime=progress.overtime,
+            on_kill=progress.killed,
         )
         ended = supervisor.run(dict(environment))
-        story.exited(ended.code)
+        progress.exited(ended.code)
         self._status_file.ended(ended)
         return RunResult(None, ended)
 
     def close(self, client: Client) -> None:
         """All is done; trouble is told, and passed over."""
         try:
-            self.attentively(client.close, budget=GOODBYE)
+            self.interruptibly(client.close, budget=GOODBYE)
         except (Interrupted, OutOfTime) as error:
             self.asked = self.asked or isinstance(error, Interrupted)
         except Exception as error:  # noqa: BLE001 - all is done; the session ends without us too
@@ -142,15 +142,15 @@ def undertake(
     policy: ProcessPolicy,
     console: Console,
     status_file: StatusFile,
-    make: Callable[[signals.Signals], Undertaking],
+    make: Callable[[Signals], Undertaking],
 ) -> RunResult:
     """How it went; if it raises, the report has been written."""
-    ours = signals.take_over()
+    signals = take_over()
     child = None
     try:
         # Before the library is imported, as it starts threads.
-        child = Child(command, ours, policy=policy) if command else None
-        undertaking = make(ours)
+        child = Child(command, signals, policy=policy) if command else None
+        undertaking = make(signals)
         done = undertaking.around(child)
         asked = done.ended is not None and done.ended.asked
         return done._replace(asked=undertaking.asked or asked)

@@ -11,8 +11,8 @@ from consul_lock_cli.base.clock import rfc3339
 from consul_lock_cli.base.console import Console
 from consul_lock_cli.base.errors import Misuse
 from consul_lock_cli.base.exit_codes import ExitCode
-from consul_lock_cli.process import signals
 from consul_lock_cli.process.interrupt import Interrupted, interruptible
+from consul_lock_cli.process.signals import Signals
 from consul_lock_cli.run.environment import all_keys
 from consul_lock_cli.run.loss import LossReport
 from consul_lock_cli.spec.lock import LockSpec
@@ -27,7 +27,7 @@ def keep(
     slot: int | None,
     loss: LossReport,
     console: Console,
-    ours: signals.Signals,
+    signals: Signals,
 ) -> bool:
     """Tell on stdout what is held, and wait.  Whether it was lost; a signal is no loss.
 
@@ -49,7 +49,7 @@ def keep(
             "leave it open, if to /dev/null",
         ) from error
     try:
-        interruptible(ours, lambda: _wait_for_loss(lock))
+        interruptible(signals, lambda: _wait_for_loss(lock))
     except Interrupted:
         return False
     why, about_it = loss.cause()

@@ -46,9 +46,9 @@ class BackgroundPoll:
             self._over.set()
 
     def _run(self) -> None:
-        patience = _APPEARS
-        while not self._over.wait(patience):
-            patience = _EVERY
+        pause = _APPEARS
+        while not self._over.wait(pause):
+            pause = _EVERY
             # Whatever goes wrong is told by the waiting itself.
             with contextlib.suppress(Exception):
                 show = self._look()

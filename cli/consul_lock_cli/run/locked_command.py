@@ -11,9 +11,9 @@ from consul_lock_cli.base.console import Console
 from consul_lock_cli.base.durations import show_duration
 from consul_lock_cli.base.error_table import complaint, failure
 from consul_lock_cli.base.exit_codes import ExitCode
-from consul_lock_cli.process import signals
 from consul_lock_cli.process.child import Child
 from consul_lock_cli.process.interrupt import Interrupted, OutOfTime
+from consul_lock_cli.process.signals import Signals
 from consul_lock_cli.run.acquire import Acquisition
 from consul_lock_cli.run.campaign import FOR_EVER
 from consul_lock_cli.run.deadline import LockDeadline, NoDeadline
@@ -44,7 +44,7 @@ class LockedCommand:
         command: Sequence[str],
         connection: Connection,
         console: Console,
-        ours: signals.Signals,
+        signals: Signals,
         status_file: StatusFile,
     ) -> None:
         self._spec, wait_policy, self._policy = run_spec
@@ -52,12 +52,12 @@ class LockedCommand:
         self._program = command[0] if command else ""
         self._connection = connection
         self._console = console
-        self._ours = ours
+        self._signals = signals
         self._status_file = status_file
         self._act = Execution(
-            self._spec.title, self._program, self._policy, console, ours, status_file
+            self._spec.title, self._program, self._policy, console, signals, status_file
         )
-        self._contest = Acquisition(self._spec, self._wait_policy, console, status_file)
+        self._acquisition = Acquisition(self._spec, self._wait_policy, console, status_file)
         console.about["key"] = all_keys(self._spec)
         status_file.know(key=all_keys(self._spec), keys=self._spec.keys, mode=self._spec.mode)
 
@@ -68,46 +68,46 @@ class LockedCommand:
 
     def around(self, child: Child | None) -> RunResult:
         """How it went.  Raises what fails."""
-        contest = self._contest
+        acquisition = self._acquisition
         if self._wait_policy.splay:
-            self._act.attentively(contest.splay)
+            self._act.interruptibly(acquisition.splay)
         more = {"retry_for": FOR_EVER} if self._spec.mode is LockKind.LEADER else {}
         client = self._connection.client(self._console, **more)
-        lease = LockDeadline()
+        deadline = LockDeadline()
         try:
-            lock = self._lock(client, lease)
+            lock = self._lock(client, deadline)
             from consul_lock import Unavailable
 
             try:
                 if not self._acquire(lock):
-                    return RunResult(self._act.attentively(lambda: contest.busy(lock)))
+                    return RunResult(self._act.interruptibly(lambda: acquisition.busy(lock)))
                 slot = self._number(lock)
             except OutOfTime:
-                return RunResult(self._act.attentively(lambda: contest.busy(lock)))
+                return RunResult(self._act.interruptibly(lambda: acquisition.busy(lock)))
             except Unavailable as error:
                 if child is None or not self._wait_policy.fail_open:
-                    return RunResult(contest.unavailable(error))
-                contest.unlocked(error)
+                    return RunResult(acquisition.unavailable(error))
+                acquisition.unlocked(error)
                 return self._act.run(child, NoDeadline(), unlocked(self._spec))
-            return self._under(lock, slot, lease, child, LossReport(client, self._spec, lock))
+            return self._under(lock, slot, deadline, child, LossReport(client, self._spec, lock))
         finally:
             self._act.close(client)
             self._console.hurried = False
 
-    def _lock(self, client: Client, lease: LockDeadline) -> Lockable:
-        lock = self._spec.make(client, program=self._program, on_lost=lease.wake)
-        lease.watch(lock)
+    def _lock(self, client: Client, deadline: LockDeadline) -> Lockable:
+        lock = self._spec.make(client, program=self._program, on_lost=deadline.wake)
+        deadline.watch(lock)
         return lock
 
     def _acquire(self, lock: Lockable) -> bool:
         try:
-            return self._act.attentively(lambda: self._contest.contend(lock))
+            return self._act.interruptibly(lambda: self._acquisition.contend(lock))
         except Interrupted:
             # It may have come when the lock was ours already.
             self._release(lock, lost=not lock.held, budget=GOODBYE)
             raise
         finally:
-            self._status_file.know(waited_s=round(self._contest.waited, 3))
+            self._status_file.know(waited_s=round(self._acquisition.waited, 3))
 
     def _number(self, lock: Lockable) -> int | None:
         """The number of our slot, if there are slots.
@@ -117,9 +117,9 @@ class LockedCommand:
         if self._spec.mode is not LockKind.SEMAPHORE:
             return None
         wait = self._wait_policy.wait
-        budget = None if wait is None else max(_NUMBER_LEAST, wait - self._contest.waited)
+        budget = None if wait is None else max(_NUMBER_LEAST, wait - self._acquisition.waited)
         try:
-            return self._act.attentively(lambda: slot_of(lock), budget)
+            return self._act.interruptibly(lambda: slot_of(lock), budget)
         except BaseException:
             self._release(lock, lost=not lock.held, budget=GOODBYE)
             raise
@@ -130,14 +130,15 @@ class LockedCommand:
         self,
         lock: Lockable,
         slot: int | None,
-        lease: LockDeadline,
+        deadline: LockDeadline,
         child: Child | None,
         loss: LossReport,
     ) -> RunResult:
         session, token, acquired = lock.session_id, lock.token, time.time()
         self._console.hurried = True
+        waited = show_duration(self._acquisition.waited)
         self._console.debug(
-            f"acquired after {show_duration(self._contest.waited)} session={session} token={token}",
+            f"acquired after {waited} session={session} token={token}",
             event="acquired",
             session=session,
             token=token,
@@ -148,14 +149,14 @@ class LockedCommand:
             self._release(lock, lost=False, budget=GOODBYE)
             raise Interrupted(stop)
         self._status_file.know(acquired=True, session=session, token=token)
-        if lease.lost() or not lease.remaining():
+        if deadline.lost() or not deadline.remaining():
             return self._act.lost_before(loss)
         if child is None:
-            lost = keep(self._spec, lock, slot, loss, self._console, self._ours)
+            lost = keep(self._spec, lock, slot, loss, self._console, self._signals)
             return RunResult(ExitCode.LOST if self._release(lock, lost) else 0)
         begun = now()
         told = locked(self._spec, lock, slot, acquired, self._connection.place())
-        done = self._act.run(child, lease, told, loss)
+        done = self._act.run(child, deadline, told, loss)
         ended = done.ended
         assert ended is not None
         over = ended.failure is not None or ended.lost or ended.asked or ended.typed
@@ -173,7 +174,7 @@ class LockedCommand:
             return False
         self._console.debug(f"holding on for {show_duration(left)}", event="holding")
         try:
-            lost = self._act.attentively(lambda: lock.lost.wait(left))
+            lost = self._act.interruptibly(lambda: lock.lost.wait(left))
         except Interrupted:
             self._release(lock, lost=False, budget=GOODBYE)
             raise
@@ -216,11 +217,11 @@ def under(
 
     Dies of the signal that killed the command, if one did.
     """
-    done = hold_around(run_spec, command, connection, console, status_file)
+    done = hold_while_running(run_spec, command, connection, console, status_file)
     return conclude(done, command, console, status_file)
 
 
-def hold_around(
+def hold_while_running(
     run_spec: RunSpec,
     command: tuple[str, ...],
     connection: Connection,
@@ -233,5 +234,5 @@ def hold_around(
         run_spec.process,
         console,
         status_file,
-        lambda ours: LockedCommand(run_spec, command, connection, console, ours, status_file),
+        lambda signals: LockedCommand(run_spec, command, connection, console, signals, status_file),
     )

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from consul_lock_cli.spec.lock import Lockable, LockSpec
 
 # Seconds in which Consul has to say who broke it: it was just there to tell us of the loss.
-_PATIENCE = 1.0
+_TIMEOUT = 1.0
 
 _WORDS = {
     LossReason.DEADLINE: "no renewal of session {session} succeeded in time",
@@ -44,7 +44,7 @@ class LossReport:
         # Afterwards it has none any more.
         self._session = lock.session_id or ""
 
-    def cause(self, seconds: float = _PATIENCE) -> Cause:
+    def cause(self, seconds: float = _TIMEOUT) -> Cause:
         """Why it was lost.  Consul is asked for so long at most."""
         found = self._lock.lost_reason
         # What has not been told yet is seen by the time that is over.
@@ -53,7 +53,7 @@ class LossReport:
         breaks: list[Break] = []
         # After any other loss the session may be alive, so nobody has broken it.
         if reason in (LossReason.SESSION_INVALID, LossReason.KEY_DELETED):
-            in_time(lambda: breaks.extend(self._breaks()), min(seconds, _PATIENCE))
+            in_time(lambda: breaks.extend(self._breaks()), min(seconds, _TIMEOUT))
         if not breaks:
             text = _WORDS.get(reason, reason.value).format(session=self._session)
             if reason is LossReason.SESSION_INVALID and self._checks:

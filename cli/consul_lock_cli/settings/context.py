@@ -106,11 +106,11 @@ class SettingsContext(click.Context):
             return None
         variable = SETTINGS[setting].variable or ""
         # The library reads the variables of Consul itself, and knows best what they mean.
-        ours = found.origin.source != "environment" or variable.startswith("CONSULLOCK_")
-        if ours:
+        own = found.origin.source != "environment" or variable.startswith("CONSULLOCK_")
+        if own:
             checked(self, param, found)
         self.looked_up[setting] = found.origin
-        return written(param, found) if ours else None
+        return written(param, found) if own else None
 
     def _given(self, param: click.Parameter) -> bool:
         return self.get_parameter_source(param.name or "") is ParameterSource.COMMANDLINE

@@ -69,11 +69,11 @@ class Connection:
         Whichever of address and ``ssl`` comes from the stronger source decides.  From the same
         source, TLS is never dropped.  So does the library with its two sources; we have more.
         """
-        ours = self._found("http-addr", "address", "CONSUL_HTTP_ADDR")
+        given = self._found("http-addr", "address", "CONSUL_HTTP_ADDR")
         ssl = self._found("ssl", "ssl", "CONSUL_HTTP_SSL")
-        if ssl is None or (ssl.origin.source == "environment" and not _of_a_file(ours)):
+        if ssl is None or (ssl.origin.source == "environment" and not _of_a_file(given)):
             return self.settings.get("address"), None
-        address = ours or Found("", _DEFAULT)
+        address = given or Found("", _DEFAULT)
         scheme, mark, rest = str(address.value).strip().partition("://")
         stronger = rank(address.origin) < rank(ssl.origin)
         known = scheme.lower() in ("http", "https", "unix")

@@ -43,9 +43,9 @@ class ProcessPolicy(NamedTuple):
     """It may still run when others have the lock."""
 
     def needed(self, left: float) -> float:
-        """How much of a lease must be left when the first signal is due.
+        """How many seconds before the deadline the first signal is due.
 
-        ``left`` is what is left of it when the command starts.
+        ``left`` is the time until the deadline when the command starts.
         """
         if self.on_lost == WARN:
             return 0.0

@@ -17,7 +17,7 @@ from consul_lock_cli.options.lock import session_options
 from consul_lock_cli.options.process import command_options
 from consul_lock_cli.options.types import COMMAND, Runner
 from consul_lock_cli.options.waiting import console_options
-from consul_lock_cli.run.ancestors import refuse_ours
+from consul_lock_cli.run.ancestors import refuse_own_ancestors
 from consul_lock_cli.run.execution import conclude, undertake
 from consul_lock_cli.run.status_file import StatusFile, status_file_options
 from consul_lock_cli.spec.connection import Connection
@@ -78,7 +78,9 @@ def cron_run(
         policy,
         console,
         status_file,
-        lambda ours: CronJob(run_spec, cron_spec, command, connection, console, ours, status_file),
+        lambda signals: CronJob(
+            run_spec, cron_spec, command, connection, console, signals, status_file
+        ),
     )
     return conclude(done, command, console, status_file)
 
@@ -89,7 +91,7 @@ def _check(
     spec, wait_policy, policy = run_spec
     spec.check()
     if cron_spec.overlap == "wait":
-        refuse_ours(spec, wait_policy.wait, connection.place())
+        refuse_own_ancestors(spec, wait_policy.wait, connection.place())
     # Without a lock there is none to be lost.
     unsafe = policy.unsafe_timing or cron_spec.overlap == "allow"
     check_timing(spec.ttl, spec.lock_delay, policy.kill_after, unsafe=unsafe)
