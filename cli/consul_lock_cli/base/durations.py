@@ -11,7 +11,7 @@ _PART = re.compile(rf"({_NUMBER})(ms|s|m|h|d)", re.ASCII)
 _PARTS = re.compile(rf"(?:{_NUMBER}(?:ms|s|m|h|d))+", re.ASCII)
 
 # A century: nobody means more, and no clock of the system overflows.
-_MOST = 36500 * 86400.0
+_SECONDS_MAX = 36500 * 86400.0
 
 
 def parse_duration(text: str) -> float:
@@ -23,7 +23,7 @@ def parse_duration(text: str) -> float:
         seconds = sum(float(number) * _UNITS[unit] for number, unit in _PART.findall(text))
     else:
         raise ValueError(f'bad duration "{text}": use 10, 1.5s, 250ms, 5m, 1h30m or 1d')
-    if seconds > _MOST:
+    if seconds > _SECONDS_MAX:
         raise ValueError(f'bad duration "{text}": too long')
     return seconds
 

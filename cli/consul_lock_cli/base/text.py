@@ -33,7 +33,7 @@ def _width(character: str) -> int:
     return 2 if unicodedata.east_asian_width(character) in "WF" else 1
 
 
-def shown(text: str, most: int = 60) -> str:
+def shown(text: str, length: int = 60) -> str:
     """Text of others made safe for a terminal: nothing that moves the cursor, not too long."""
     safe = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
-    return safe if len(safe) <= most else safe[: most - 3] + "..."
+    return safe if len(safe) <= length else safe[: length - 3] + "..."

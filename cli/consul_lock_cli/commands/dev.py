@@ -13,7 +13,7 @@ from consul_lock_cli.base.exit_codes import ExitCode
 from consul_lock_cli.options.types import COMMAND, Runner
 from consul_lock_cli.options.waiting import console_options
 from consul_lock_cli.process.child import Child
-from consul_lock_cli.process.consul_agent import Agent, AgentFailed, find_consul
+from consul_lock_cli.process.consul_agent import AgentFailed, ConsulAgent, find_consul
 from consul_lock_cli.process.outcome import ProcessResult
 from consul_lock_cli.process.signals import ENDING, Signals, take_over
 from consul_lock_cli.process.supervisor import Supervisor
@@ -72,7 +72,7 @@ def _consul(signals: Signals, console: Console) -> Iterator[str]:
             console.note(f"no consul binary found: a model of Consul runs at {served.address}")
             yield served.address
         return
-    with Agent(binary, signals) as agent:
+    with ConsulAgent(binary, signals) as agent:
         console.note(f"a real Consul agent ({binary}) runs at {agent.address}")
         yield agent.address
         if not agent.alive():

@@ -30,7 +30,7 @@ from consul_lock_cli.spec.run import RunSpec, WaitPolicy
 from consul_lock_cli.spec.timing import check_timing
 
 # Bytes of the value: with the rest that is said of a holder it has to fit into its record.
-_VALUE_MOST = 1024
+_VALUE_MAX = 1024
 
 
 @click.command(
@@ -69,8 +69,8 @@ def leader(
     """
     if len(keys) > 1:
         raise Misuse("an election has one --key", "run one 'consul-lock leader' for each")
-    if len(value.encode("utf-8", "surrogateescape")) > _VALUE_MOST:
-        raise Misuse(f"--value is longer than {_VALUE_MOST} bytes", "publish where to find it")
+    if len(value.encode("utf-8", "surrogateescape")) > _VALUE_MAX:
+        raise Misuse(f"--value is longer than {_VALUE_MAX} bytes", "publish where to find it")
     spec = LockSpec(keys, LockKind.LEADER, **session, value=value)
     spec.check()
     if not command:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 _LEAVING = 6.0
 
 
-class Claim:
+class EnteredClaim:
     """One claim, of the slot in which we were started."""
 
     def __init__(self, guard: CronGuard, act: Execution, console: Console) -> None:

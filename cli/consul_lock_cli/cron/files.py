@@ -23,7 +23,7 @@ _MORE_OFTEN = (
 )
 
 
-class Job(NamedTuple):
+class InstalledJob(NamedTuple):
     """What is to be started, and when."""
 
     name: str
@@ -41,7 +41,7 @@ class Job(NamedTuple):
         return re.sub(r"[^A-Za-z0-9_-]+", "-", self.name).strip("-") or "job"
 
 
-def crontab(job: Job) -> str:
+def crontab(job: InstalledJob) -> str:
     """A line for /etc/cron.d if there is a user in it, else for a user's own crontab."""
     times, line = job.cron_spec, quoting.for_a_shell(job.words, job.cron_spec.slot)
     if "\n" in line or "\r" in line:
@@ -77,7 +77,7 @@ def _more_often(who: str, times: CronSpec) -> list[str]:
     return [_MORE_OFTEN.format(who=who, every=exact_duration(times.every))]
 
 
-def timer(job: Job) -> str:
+def timer(job: InstalledJob) -> str:
     """The timer of systemd."""
     times, notes = job.cron_spec, list[str]()
     if job.on is not None:
@@ -109,7 +109,7 @@ def timer(job: Job) -> str:
     return "\n".join(lines)
 
 
-def service(job: Job) -> str:
+def service(job: InstalledJob) -> str:
     """The service that it starts."""
     times = job.cron_spec
     codes = sorted({times.skip_code, times.overlap_code} - {0})
@@ -135,5 +135,5 @@ def service(job: Job) -> str:
     return "\n".join(lines)
 
 
-def _description(job: Job) -> str:
+def _description(job: InstalledJob) -> str:
     return f"{job.name}, once for each slot on one of all hosts".replace("%", "%%")

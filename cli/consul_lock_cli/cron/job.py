@@ -11,7 +11,7 @@ from consul_lock_cli.base.console import Console
 from consul_lock_cli.base.durations import show_duration
 from consul_lock_cli.base.exit_codes import ExitCode
 from consul_lock_cli.base.text import shown
-from consul_lock_cli.cron.claim import Claim
+from consul_lock_cli.cron.claim import EnteredClaim
 from consul_lock_cli.process.child import Child
 from consul_lock_cli.process.interrupt import Interrupted
 from consul_lock_cli.process.signals import Signals
@@ -75,7 +75,7 @@ class CronJob:
             from consul_lock import Unavailable
 
             guard = self._cron_spec.guard(client, self._spec, self._program, deadline.wake)
-            claim = Claim(guard, self._act, self._console)
+            claim = EnteredClaim(guard, self._act, self._console)
             self._acquisition.begin()
             try:
                 run = claim.enter()
@@ -128,7 +128,12 @@ class CronJob:
     # -- ours -----------------------------------------------------------------------------
 
     def _run_slot(
-        self, run: CronRun[Lock], claim: Claim, deadline: LockDeadline, child: Child, client: Client
+        self,
+        run: CronRun[Lock],
+        claim: EnteredClaim,
+        deadline: LockDeadline,
+        child: Child,
+        client: Client,
     ) -> RunResult:
         acquired, lock = time.time(), run.lock
         self._console.hurried = True

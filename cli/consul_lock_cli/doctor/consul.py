@@ -12,7 +12,7 @@ from consul_lock_cli.base.text import shown
 from consul_lock_cli.doctor.context import DoctorContext
 from consul_lock_cli.doctor.finding import Finding, Trouble, ok, skip, warn
 
-_LEAST = (1, 8)
+_VERSION_MIN = (1, 8)
 """The oldest Consul that this is tried with."""
 
 # Seconds for what the agent answers by itself.  A healthy one needs milliseconds.
@@ -46,7 +46,7 @@ def agent(context: DoctorContext) -> Finding:
             ExitCode.CONFIG,
         )
     context.node = node
-    if (int(found[1]), int(found[2])) < _LEAST:
+    if (int(found[1]), int(found[2])) < _VERSION_MIN:
         return warn(
             f"Consul {version} is older than all that this is tried with", "use 1.8 or later"
         )

@@ -9,7 +9,7 @@ from typing import Any
 
 from consul_lock_cli.base.console import Console
 from consul_lock_cli.base.errors import BadSetting
-from consul_lock_cli.doctor.http import Agent
+from consul_lock_cli.doctor.http import AgentClient
 from consul_lock_cli.settings.config_file import ConfigFile
 from consul_lock_cli.spec.connection import Connection
 
@@ -44,9 +44,9 @@ class DoctorContext:
             return client.config
 
     @cached_property
-    def agent(self) -> Agent:
+    def agent(self) -> AgentClient:
         """The agent, to be asked."""
-        return Agent(self.config)
+        return AgentClient(self.config)
 
 
 class _Listener(Console):

@@ -20,7 +20,7 @@ from consul_lock_cli.doctor.finding import Finding, ok, skip, warn
 _RECORD = "/.cron"
 
 # Records that are read: enough to see a clock that is wrong, and soon done.
-_MOST = 50
+_RECORDS_MAX = 50
 
 # Seconds that nobody is asked to explain: clocks that are kept right differ by less.
 _OFF = 2.0
@@ -40,7 +40,7 @@ def cron_clocks(context: DoctorContext) -> Finding:
     """
     answer = context.agent.ask("GET", "/v1/kv/", keys="")
     names = answer.json() if answer.status == 200 else []
-    records = [name for name in names if name.endswith(_RECORD)][:_MOST]
+    records = [name for name in names if name.endswith(_RECORD)][:_RECORDS_MAX]
     if not records:
         return skip("there are no records of cron jobs, or the token may not see them")
     for name in records:

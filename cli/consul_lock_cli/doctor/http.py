@@ -41,7 +41,7 @@ class Answer(NamedTuple):
         return self.status in (401, 403) or (self.status in (409, 500) and denial)
 
 
-class Agent:
+class AgentClient:
     """One agent.  ``config`` is a `Config` of the library."""
 
     def __init__(self, config: Any) -> None:

@@ -33,10 +33,10 @@ class Gap(NamedTuple):
 
 
 # Columns of a terminal below which there is no room for bars, and then for years and attempts.
-_BARS_LEAST, _YEARS_LEAST = 64, 50
+_BARS_MIN, _YEARS_MIN = 64, 50
 
 # Columns of a host's name at most, and of the longest bar.
-_HOST_MOST, _BAR_MOST = 24, 40
+_HOST_MAX, _BAR_MAX = 24, 40
 
 # How the label of a time begins: "2026-".
 _YEAR = 5
@@ -80,14 +80,14 @@ def history_table(
     longest = max((_took(line, now) or 0.0 for line in lines), default=0.0)
     rows: list[Row] = [_row(line, now) for line in lines]
     head: Row = ("SLOT", "RESULT", "TOOK", "TRY", "HOST")
-    if columns < _YEARS_LEAST:
+    if columns < _YEARS_MIN:
         head = _narrowed(head, timed=False)
         rows = [
             _narrowed(row, line.epoch is not None) for row, line in zip(rows, lines, strict=True)
         ]
-    elif columns >= _BARS_LEAST:
+    elif columns >= _BARS_MIN:
         used = sum(max(width(row[at]) for row in (head, *rows)) + 2 for at in range(len(head)))
-        room = min(columns - used - 1, _BAR_MOST)
+        room = min(columns - used - 1, _BAR_MAX)
         head = (*head, "")
         rows = [
             (*row, _bar(line, now, longest, room)) for row, line in zip(rows, lines, strict=True)
@@ -108,7 +108,7 @@ def _row(line: CronPast | Gap, now: float) -> Row:
         _word(line),
         "-" if took is None else show_duration(took),
         str(line.attempt),
-        shown(line.host, _HOST_MOST) or "-",
+        shown(line.host, _HOST_MAX) or "-",
     )
 
 

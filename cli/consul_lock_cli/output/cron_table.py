@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 _OFF = 2.0
 
 # Characters of a reason, or of a problem.
-_NOTE_MOST = 60
+_NOTE_MAX = 60
 
 
 def cron_table(records: Sequence[CronRecord | CronProblem], now: float) -> str:
@@ -36,13 +36,13 @@ def _row(record: CronRecord | CronProblem, now: float) -> Row:
 
     start = (shown(record.name, 512), cron_text.state(record, now), cron_text.rhythm(record))
     if isinstance(record, CronProblem):
-        return (*start, "-", "-", "-", cron_text.note(record, _NOTE_MOST))
+        return (*start, "-", "-", "-", cron_text.note(record, _NOTE_MAX))
     return (
         *start,
         cron_text.slot(record.slot, record.epoch, now),
         shown(record.host) or "-",
         cron_text.result(record, now),
-        cron_text.note(record, _NOTE_MOST),
+        cron_text.note(record, _NOTE_MAX),
     )
 
 
@@ -63,7 +63,7 @@ def _among_locks(record: CronRecord | CronProblem, now: float) -> Row:
         cron_text.rhythm(record),
     )
     if isinstance(record, CronProblem):
-        return (name, state, rhythm, cron_text.note(record, _NOTE_MOST), "-", "-")
+        return (name, state, rhythm, cron_text.note(record, _NOTE_MAX), "-", "-")
     said = cron_text.note(record, 30) if state == "paused" else cron_text.result(record, now)
     ran = f"{shown(record.host)} " if record.host and state != "paused" else ""
     last = f"slot {cron_text.slot(record.slot, record.epoch, now)}" if record.slot else "-"

@@ -80,20 +80,20 @@ def _since(record: CronRecord, now: float) -> str:
     return "?" if since is None else show_duration(round(max(0.0, now - since)))
 
 
-def pause(paused: CronPause, now: float, most: int) -> str:
+def pause(paused: CronPause, now: float, length: int) -> str:
     """Who paused it, until when, and why."""
     until = "" if paused.until is None else f" until {clock(paused.until, now)}"
-    why = f": {shown(paused.reason, most)}" if paused.reason else ""
+    why = f": {shown(paused.reason, length)}" if paused.reason else ""
     return f"by {shown(paused.by, 40)}{until}{why}"
 
 
-def note(record: CronRecord | CronProblem, most: int) -> str:
+def note(record: CronRecord | CronProblem, length: int) -> str:
     """What is out of the ordinary."""
     from consul_lock import CronProblem
 
     if isinstance(record, CronProblem):
-        return shown(record.why, most)
+        return shown(record.why, length)
     now = time.time()
     if record.paused is not None and record.is_paused(now):
-        return f"paused {pause(record.paused, now, most)}"
+        return f"paused {pause(record.paused, now, length)}"
     return ""

@@ -23,7 +23,7 @@ COLORS = {
 """Of states, by their first words."""
 
 # Of a semaphore with many slots, the first few are enough to ask.
-_NAMED_MOST = 3
+_NAMED_MAX = 3
 
 
 def word(text: str) -> str:
@@ -47,18 +47,18 @@ def mode(status: Status) -> str:
     return "lock" if status.kind == "lock" else "-"
 
 
-def foreign(status: Status, most: int) -> str:
+def foreign(status: Status, length: int) -> str:
     """A value that is no lock's: so many characters of it, and its size if that is not all."""
     value = text(status.value)
-    size = f" ({len(status.value)} bytes)" if len(value) > most else ""
-    return f'value "{shown(value, most)}"{size}, flags {status.flags}'
+    size = f" ({len(status.value)} bytes)" if len(value) > length else ""
+    return f'value "{shown(value, length)}"{size}, flags {status.flags}'
 
 
-def broken_by(last: Break, now: float, most: int) -> str:
+def broken_by(last: Break, now: float, length: int) -> str:
     """Who broke it, and why."""
     ago = f" {show_duration(round(max(0.0, now - last.at)))} ago" if last.at else ""
     return f"by {shown(last.user, 20)}@{shown(last.host)}{ago}" + (
-        f": {shown(last.reason, most)}" if last.reason else ""
+        f": {shown(last.reason, length)}" if last.reason else ""
     )
 
 
@@ -97,8 +97,8 @@ def held_by(holders: Sequence[Holder]) -> str:
         return "free, but in lock-delay or freed just now"
     if len(holders) == 1:
         return f"held by {_among_others(holders[0])}"
-    named = ", ".join(_among_others(holder) for holder in holders[:_NAMED_MOST])
-    more = len(holders) - _NAMED_MOST
+    named = ", ".join(_among_others(holder) for holder in holders[:_NAMED_MAX])
+    more = len(holders) - _NAMED_MAX
     rest = f" and {more} more" if more > 0 else ""
     return f"held by {len(holders)}: {named}{rest}"
 

@@ -48,7 +48,7 @@ CLEANED = ("name", "key", "what", "holder", "index", "outcome")
 """Fields of a key that somebody who died has left."""
 
 # Characters of a foreign value: to recognise it.  Some are half a megabyte.
-_VALUE_MOST = 256
+_VALUE_MAX = 256
 
 
 def dumps(value: Any) -> str:
@@ -87,7 +87,7 @@ def status_item(status: Status) -> dict[str, Any]:
         "waiters": [holder_item(waiter) for waiter in status.waiters],
         "flags": status.flags,
         "index": status.index or None,
-        "value": text(status.value)[:_VALUE_MOST] if foreign else None,
+        "value": text(status.value)[:_VALUE_MAX] if foreign else None,
         "size": len(status.value) if foreign else None,
         "problem": status.problem or None,
         "last_holder": last_item(status.last_holder),

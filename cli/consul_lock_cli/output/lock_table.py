@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from consul_lock import Holder, Leftover, SessionStatus, Status
 
 # Holders named in one cell.
-_NAMED_MOST = 4
+_NAMED_MAX = 4
 
 _HEALTH = {"passing": "green", "warning": "yellow", "critical": "red"}
 _KINDS = {"none": "nothing is there", "read-write": "read/write lock", "foreign": "no lock"}
@@ -88,8 +88,8 @@ def _holders(status: Status) -> str:
         command = f' "{shown(holder.command, 30)}"' if holder.command else ""
         user = f" {shown(holder.user, 20)}" if holder.user else ""
         return f"{short_identity(holder)}{user}{command}"
-    named = [short_identity(holder) for holder in status.holders[:_NAMED_MOST]]
-    more = len(status.holders) - _NAMED_MOST
+    named = [short_identity(holder) for holder in status.holders[:_NAMED_MAX]]
+    more = len(status.holders) - _NAMED_MAX
     if not named and status.last_break is not None:
         return f"(broken {broken_by(status.last_break, time.time(), 30)})"
     if not named and status.last_holder is not None:

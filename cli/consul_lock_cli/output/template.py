@@ -16,7 +16,7 @@ from consul_lock_cli.output.cron_json import CHANGE, CRON, PAUSE
 from consul_lock_cli.output.lock_json import BREAK, HOLDER, dumps
 
 # Characters of one value: more than anything here has, but for a value of somebody else.
-_MOST = 4096
+_TEXT_MAX = 4096
 
 # Objects whose fields have names of somebody's choice.
 _FREE = ("meta", "node_checks")
@@ -117,5 +117,5 @@ def _shown(value: Any) -> str:
         return dumps(value)
     if isinstance(value, list):
         simple = all(isinstance(each, str | int) for each in value)
-        return shown(",".join(map(str, value)) if simple else dumps(value), _MOST)
-    return shown(str(value), _MOST)
+        return shown(",".join(map(str, value)) if simple else dumps(value), _TEXT_MAX)
+    return shown(str(value), _TEXT_MAX)

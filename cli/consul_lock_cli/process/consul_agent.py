@@ -22,7 +22,7 @@ from consul_lock_cli.process.signals import ENDING, Signals
 from consul_lock_cli.spec.process import ProcessPolicy
 
 # Below the range that the kernel takes for outgoing connections.
-_PORT_LEAST, _PORT_MOST = 10_000, 32_700
+_PORT_MIN, _PORT_MAX = 10_000, 32_700
 _PORTS = ("http", "server", "serf-lan", "serf-wan")
 
 # Seconds.  It elects itself within 3; a busy machine takes longer.
@@ -46,7 +46,7 @@ def find_consul() -> str | None:
     return shutil.which("consul") or shutil.which(cache / "consul-lock/consul-1.8.7/consul")
 
 
-class Agent:
+class ConsulAgent:
     """``with Agent(binary, signals) as agent:`` has a leader at ``agent.address``.
 
     It ends with the block; if we are killed, its guardian ends it.  Raises `AgentFailed`, and
@@ -152,7 +152,7 @@ class Agent:
 def _free_ports(count: int) -> list[int]:
     found: list[int] = []
     while len(found) < count:
-        port = random.randint(_PORT_LEAST, _PORT_MOST)
+        port = random.randint(_PORT_MIN, _PORT_MAX)
         if port not in found and _is_free(port):
             found.append(port)
     return found

@@ -38,7 +38,7 @@ _LEAVING = 1.0
 # Seconds.  A timer makes the shell look at the clock, first when it has surely begun, then so
 # often: for a short grace more often.
 _FIRST_TICK = 2.0
-_TICK_LEAST, _TICK_MOST = 0.1, 1.0
+_TICK_MIN, _TICK_MAX = 0.1, 1.0
 
 # Seconds.  Leases that differ by less are the same, and so are clocks.
 _SAME, _SAME_CLOCK = 0.05, 1.0
@@ -64,7 +64,7 @@ class Guardian:
     """
 
     def __init__(self, pid: int, policy: ProcessPolicy) -> None:
-        tick = min(max(_TICK_LEAST, policy.kill_after / 4), _TICK_MOST)
+        tick = min(max(_TICK_MIN, policy.kill_after / 4), _TICK_MAX)
         listen, self._pipe = os.pipe()
         try:
             self.pid = _start(_facts(pid, policy), listen, tick)

@@ -21,7 +21,7 @@ CHAIN = "CONSUL_LOCK_CHAIN"
 _READ, _WRITE = "read", "write"
 
 
-class Held(NamedTuple):
+class HeldLock(NamedTuple):
     """What one ancestor holds."""
 
     keys: tuple[str, ...]
@@ -70,19 +70,19 @@ def chain_with(
 ) -> str:
     """The variable for a command that runs under this lock."""
     process = (os.uname().nodename, os.getpid())
-    own = Held(spec.keys, spec.mode, spec.limit, session or "", *process, place)
+    own = HeldLock(spec.keys, spec.mode, spec.limit, session or "", *process, place)
     chain = [held for held in _ancestors(environ) if not held.gone()]
     return json.dumps([held._asdict() for held in [*chain, own]], separators=(",", ":"))
 
 
-def _ancestors(environ: Mapping[str, str]) -> list[Held]:
+def _ancestors(environ: Mapping[str, str]) -> list[HeldLock]:
     if CHAIN in environ:
         return list(_parsed(environ[CHAIN]))
     if environ.get("CONSUL_LOCK_HELD") != "true" or not environ.get("CONSUL_LOCK_KEY"):
         return []
     limit = environ.get("CONSUL_LOCK_LIMIT", "1")
     return [
-        Held(
+        HeldLock(
             tuple(environ["CONSUL_LOCK_KEY"].split("\n")),
             environ.get("CONSUL_LOCK_MODE", LockKind.LOCK),
             int(limit) if limit.isdecimal() else None,
@@ -91,7 +91,7 @@ def _ancestors(environ: Mapping[str, str]) -> list[Held]:
     ]
 
 
-def _parsed(text: str) -> Iterator[Held]:
+def _parsed(text: str) -> Iterator[HeldLock]:
     """What is in the variable; what is not ours in it is passed over."""
     try:
         found = json.loads(text)
@@ -102,7 +102,7 @@ def _parsed(text: str) -> Iterator[Held]:
         keys = fields.get("keys")
         if isinstance(keys, list) and keys and all(isinstance(key, str) for key in keys):
             limit, pid, place = (fields.get(name) for name in ("limit", "pid", "place"))
-            yield Held(
+            yield HeldLock(
                 tuple(keys),
                 str(fields.get("mode")),
                 limit if isinstance(limit, int) else None,
@@ -113,7 +113,7 @@ def _parsed(text: str) -> Iterator[Held]:
             )
 
 
-def _clashes(spec: LockSpec, ancestors: list[Held]) -> Iterator[tuple[str, str]]:
+def _clashes(spec: LockSpec, ancestors: list[HeldLock]) -> Iterator[tuple[str, str]]:
     """The keys that we cannot have before an ancestor ends, and its session."""
     wanted = _claims(spec.keys, spec.mode)
     alive = [held for held in ancestors if not held.gone()]

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from consul_lock_cli.spec.lock import Lockable
 
 # Seconds to ask for the number of a slot, however impatient we are: it is one request.
-_NUMBER_LEAST = 3.0
+_NUMBER_MIN = 3.0
 
 
 class LockedCommand:
@@ -117,7 +117,7 @@ class LockedCommand:
         if self._spec.mode is not LockKind.SEMAPHORE:
             return None
         wait = self._wait_policy.wait
-        budget = None if wait is None else max(_NUMBER_LEAST, wait - self._acquisition.waited)
+        budget = None if wait is None else max(_NUMBER_MIN, wait - self._acquisition.waited)
         try:
             return self._act.interruptibly(lambda: slot_of(lock), budget)
         except BaseException:

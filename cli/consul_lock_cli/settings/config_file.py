@@ -17,7 +17,7 @@ SYSTEM_FILE = Path("/etc/consul-lock/config.toml")
 _TABLES = ("consul", "defaults", "key")
 
 # Bytes; more than this is another file, or /dev/zero.
-_MOST = 1 << 20
+_BYTES_MAX = 1 << 20
 
 
 class ConfigFile:
@@ -131,7 +131,7 @@ def _read(path: Path, source: str, warn: Callable[[str], None]) -> ConfigFile | 
     try:
         with path.open("rb") as opened:
             status = os.fstat(opened.fileno())
-            text = opened.read(_MOST + 1).decode()
+            text = opened.read(_BYTES_MAX + 1).decode()
     except (FileNotFoundError, NotADirectoryError):
         if source != "file":
             return None
@@ -145,7 +145,7 @@ def _read(path: Path, source: str, warn: Callable[[str], None]) -> ConfigFile | 
             return None
         why = getattr(error, "strerror", None) or error
         raise BadSetting(f"{path}: cannot be read: {why}") from None
-    if len(text) > _MOST:
+    if len(text) > _BYTES_MAX:
         raise BadSetting(f"{path}: it is too long for a configuration file")
     file = ConfigFile(path, source, _parse(path, text))
     if file.has_secret() and stat.S_ISREG(status.st_mode) and status.st_mode & stat.S_IROTH:

@@ -14,7 +14,7 @@ import click
 from consul_lock_cli.base.console import Console
 from consul_lock_cli.base.durations import exact_duration
 from consul_lock_cli.base.errors import Misuse
-from consul_lock_cli.cron.files import Job, crontab, service, timer
+from consul_lock_cli.cron.files import InstalledJob, crontab, service, timer
 from consul_lock_cli.cron.fire_times import checked, far_offset
 from consul_lock_cli.options.connection import connection_options
 from consul_lock_cli.options.cron import cron_options
@@ -113,7 +113,7 @@ def cron_install(
         raise Misuse("--user is no name of a user", "as in --user root")
     typed = [*ctx.meta[_TYPED], *_days_begin(cron_spec, on)]
     words = [_program(), "cron", "run", *typed, "--", *command]
-    job = Job(name, cron_spec, on, user, words, policy.kill_after)
+    job = InstalledJob(name, cron_spec, on, user, words, policy.kill_after)
     files = [] if form == "systemd" else [crontab(job)]
     files += [] if form == "crontab" else [timer(job), service(job)]
     for number, text in enumerate(files):
