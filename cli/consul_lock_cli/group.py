@@ -13,8 +13,7 @@ from typing import Any
 import click
 
 from consul_lock_cli.base.errors import BadSetting, Misuse
-from consul_lock_cli.completion.answer import COMPLETION_VARIABLE, answer
-from consul_lock_cli.settings.catalogue import SETTINGS
+from consul_lock_cli.settings.catalogue import COMPLETION_VARIABLE, SETTINGS
 from consul_lock_cli.settings.context import SettingsContext, setting_of
 
 _ALIASES = {"list": "ls", "force-release": "break"}
@@ -74,6 +73,9 @@ class Commands(click.Group):
     def main(self, *args: Any, **more: Any) -> Any:
         """Run the command line, or answer a shell that wants to complete one."""
         if os.environ.get(COMPLETION_VARIABLE):
+            # Every other start need not pay for it.
+            from consul_lock_cli.completion.answer import answer
+
             return answer(self, sys.argv[1:])
         return super().main(*args, **more)
 

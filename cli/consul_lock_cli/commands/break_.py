@@ -13,8 +13,8 @@ from consul_lock_cli.base.console import Console, confirmed, require_terminal
 from consul_lock_cli.base.errors import Misuse
 from consul_lock_cli.base.exit_codes import NOT_SO, ExitCode
 from consul_lock_cli.options.connection import connection_options
+from consul_lock_cli.options.console import console_options
 from consul_lock_cli.options.types import NAME
-from consul_lock_cli.options.waiting import console_options
 from consul_lock_cli.output.data_command import DataCommand, Output, data_options
 from consul_lock_cli.output.holder_text import who
 from consul_lock_cli.output.lock_json import BROKEN, holder_item

@@ -9,8 +9,8 @@ import click
 from consul_lock_cli.base.console import Console, confirmed, require_terminal
 from consul_lock_cli.base.exit_codes import NOT_SO, ExitCode
 from consul_lock_cli.options.connection import connection_options
+from consul_lock_cli.options.console import console_options
 from consul_lock_cli.options.types import PREFIX
-from consul_lock_cli.options.waiting import console_options
 from consul_lock_cli.output.data_command import DataCommand, Output, data_options
 from consul_lock_cli.output.lock_json import CLEANED, cleaned_item
 from consul_lock_cli.output.lock_table import leftover_table

@@ -14,8 +14,8 @@ from consul_lock_cli.base.error_table import complaint, failure
 from consul_lock_cli.base.errors import BadSetting
 from consul_lock_cli.base.text import shown
 from consul_lock_cli.options.connection import connection_options
+from consul_lock_cli.options.console import console_options
 from consul_lock_cli.options.types import NAME, Duration
-from consul_lock_cli.options.waiting import console_options
 from consul_lock_cli.output.data_command import DiagnosticCommand
 from consul_lock_cli.settings.catalogue import CONFIG_VARIABLE, SETTINGS
 from consul_lock_cli.settings.context import LenientContext, checked, setting_of, written

@@ -10,8 +10,8 @@ import click
 
 from consul_lock_cli.base.console import Console
 from consul_lock_cli.base.exit_codes import ExitCode
+from consul_lock_cli.options.console import console_options
 from consul_lock_cli.options.types import COMMAND, Runner
-from consul_lock_cli.options.waiting import console_options
 from consul_lock_cli.process.child import Child
 from consul_lock_cli.process.consul_agent import AgentFailed, ConsulAgent, find_consul
 from consul_lock_cli.process.outcome import ProcessResult

@@ -9,8 +9,8 @@ import click
 from consul_lock_cli.base.console import Console
 from consul_lock_cli.doctor.finding import CHECK
 from consul_lock_cli.options.connection import connection_options
+from consul_lock_cli.options.console import console_options
 from consul_lock_cli.options.types import DURATION, NAME
-from consul_lock_cli.options.waiting import console_options
 from consul_lock_cli.output import lock_json
 from consul_lock_cli.output.data_command import DiagnosticCommand
 from consul_lock_cli.settings.context import LenientContext

@@ -12,10 +12,10 @@ from consul_lock_cli.base.console import Console
 from consul_lock_cli.base.errors import Misuse
 from consul_lock_cli.base.exit_codes import EPILOG
 from consul_lock_cli.options.connection import connection_options
+from consul_lock_cli.options.console import console_options
 from consul_lock_cli.options.lock import session_options
 from consul_lock_cli.options.process import command_options
 from consul_lock_cli.options.types import COMMAND, DURATION, NAME, Runner
-from consul_lock_cli.options.waiting import console_options
 from consul_lock_cli.process.child import inherited
 from consul_lock_cli.process.outcome import StopReason
 from consul_lock_cli.run.ancestors import refuse_own_ancestors

@@ -9,8 +9,8 @@ import click
 
 from consul_lock_cli.base.console import Console
 from consul_lock_cli.options.connection import connection_options
+from consul_lock_cli.options.console import console_options
 from consul_lock_cli.options.types import PREFIX
-from consul_lock_cli.options.waiting import console_options
 from consul_lock_cli.output.cron_json import LISTED, listed_item
 from consul_lock_cli.output.cron_table import overview_table
 from consul_lock_cli.output.data_command import DataCommand, Output, data_options

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import sys
 
 import click
@@ -11,12 +10,12 @@ from consul_lock_cli.base.console import Console
 from consul_lock_cli.base.errors import Misuse
 from consul_lock_cli.base.exit_codes import EPILOG
 from consul_lock_cli.options.connection import connection_options
+from consul_lock_cli.options.console import console_options
 from consul_lock_cli.options.lock import locking_options
 from consul_lock_cli.options.process import command_options
 from consul_lock_cli.options.types import COMMAND, Runner
-from consul_lock_cli.options.waiting import console_options, wait_options
+from consul_lock_cli.options.waiting import wait_options
 from consul_lock_cli.run.ancestors import refuse_own_ancestors
-from consul_lock_cli.run.dry_run import rehearse
 from consul_lock_cli.run.locked_command import under
 from consul_lock_cli.run.status_file import StatusFile, status_file_options
 from consul_lock_cli.spec.connection import Connection
@@ -78,6 +77,8 @@ def run(
         console.warn("--lock-delay 0: a session that is destroyed lets others in at once")
     run_spec = RunSpec(spec, wait_policy, policy)
     if dry_run:
+        from consul_lock_cli.run.dry_run import rehearse
+
         return rehearse(run_spec, command, connection, console)
     return under(run_spec, command, connection, console, status_file)
 
@@ -85,7 +86,11 @@ def run(
 def _refuse_a_limit(wait_policy: WaitPolicy, command: tuple[str, ...]) -> None:
     """`consul lock -n 3 KEY COMMAND` is a semaphore; our -n is that of flock."""
     number = command[0] if wait_policy.wait == 0 and command else ""
-    if number.isdecimal() and shutil.which(number) is None:
+    if not number.isdecimal():
+        return
+    import shutil  # every start would pay for it
+
+    if shutil.which(number) is None:
         raise Misuse(
             f'-n takes no number, so "{number}" would be the command',
             f"for a semaphore use --limit {number}; -n is --nonblock, as with flock",

@@ -10,8 +10,8 @@ import click
 from consul_lock_cli.base.console import Console
 from consul_lock_cli.base.exit_codes import NOT_SO, ExitCode
 from consul_lock_cli.options.connection import connection_options
+from consul_lock_cli.options.console import console_options
 from consul_lock_cli.options.types import NAME
-from consul_lock_cli.options.waiting import console_options
 from consul_lock_cli.output.data_command import DataCommand, Output, data_options
 from consul_lock_cli.output.lock_json import STATUS, status_item
 from consul_lock_cli.output.lock_table import describe

@@ -11,8 +11,8 @@ import click
 from consul_lock_cli.base.console import Console
 from consul_lock_cli.base.errors import Misuse
 from consul_lock_cli.options.connection import connection_options
+from consul_lock_cli.options.console import console_options
 from consul_lock_cli.options.types import PREFIX
-from consul_lock_cli.options.waiting import console_options
 from consul_lock_cli.output import lock_json
 from consul_lock_cli.output.data_command import DataCommand, Output, data_options
 from consul_lock_cli.output.lock_json import EVENT, event_item

@@ -16,12 +16,10 @@ import click
 
 from consul_lock_cli.base.clock import in_time
 from consul_lock_cli.base.console import Console
+from consul_lock_cli.settings.catalogue import COMPLETION_VARIABLE
 
 if TYPE_CHECKING:
     from consul_lock_cli.spec.connection import Connection
-
-COMPLETION_VARIABLE = "_CONSUL_LOCK_COMPLETE"
-"""What our scripts for shells set; the words of the line are then our arguments."""
 
 # Seconds in which Consul has to have answered.
 _TIMEOUT = 1.0

@@ -10,7 +10,6 @@ from consul_lock.names import fault_of
 from consul_lock_cli.base.durations import parse_duration
 from consul_lock_cli.base.errors import Misuse
 from consul_lock_cli.base.text import shown
-from consul_lock_cli.completion.answer import names
 from consul_lock_cli.spec.connection import connection_of
 
 if TYPE_CHECKING:
@@ -58,6 +57,8 @@ class _Name(click.ParamType):  # type: ignore[type-arg] # the same
     ) -> list[CompletionItem]:
         """The locks, or jobs, that there are."""
         from click.shell_completion import CompletionItem
+
+        from consul_lock_cli.completion.answer import names
 
         found = names(connection_of(ctx), incomplete, self._cron)
         return [CompletionItem(name) for name in found]

@@ -1,4 +1,4 @@
-"""The options that say how long to wait, and how much to print."""
+"""The options that say how long to wait, and what to do if the lock is not to be had."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from typing import Any
 
 import click
 
-from consul_lock_cli.base.console import Console
 from consul_lock_cli.base.exit_codes import ExitCode
 from consul_lock_cli.options.types import DURATION
 from consul_lock_cli.spec.run import WaitPolicy
@@ -47,40 +46,6 @@ _OPTIONS = [
         help="Hold the lock for DUR at least, though COMMAND has ended [0].",
     ),
 ]
-
-
-def console_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Add -v, -q and --log-format; the command gets its `Console` as ``console``."""
-
-    @functools.wraps(command)
-    def with_console(**values: Any) -> Any:
-        return command(console=click.get_current_context().ensure_object(Console), **values)
-
-    # Eager: they hold for the error in another option too.
-    verbose = click.option(
-        "-v", "--verbose", count=True, expose_value=False, is_eager=True,
-        callback=_setting("verbosity"),
-        help="Tell what happens; -vv also shows the traceback of an error.",
-    )  # fmt: skip
-    quiet = click.option(
-        "-q", "--quiet", is_flag=True, expose_value=False, is_eager=True,
-        callback=_setting("quiet"),
-        help="No hints and no warnings.",
-    )  # fmt: skip
-    form = click.option(
-        "--log-format", type=click.Choice(["text", "json"]), default="text", expose_value=False,
-        is_eager=True,
-        callback=lambda ctx, param, value: _setting("json")(ctx, param, value == "json"),
-        help="What we say on stderr: lines of text, or a JSON object a line [text].",
-    )  # fmt: skip
-    return verbose(quiet(form(with_console)))
-
-
-def _setting(name: str) -> Callable[[click.Context, click.Parameter, Any], None]:
-    def set_it(ctx: click.Context, param: click.Parameter, value: Any) -> None:
-        setattr(ctx.ensure_object(Console), name, value)
-
-    return set_it
 
 
 def wait_options(command: Callable[..., Any]) -> Callable[..., Any]:

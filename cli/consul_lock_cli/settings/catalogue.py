@@ -76,6 +76,9 @@ SETTINGS: Mapping[str, Setting] = {
 CONFIG_VARIABLE = variable_of("config")
 """Names the file; it is read instead of the user's and the system's."""
 
+COMPLETION_VARIABLE = "_CONSUL_LOCK_COMPLETE"
+"""No setting: what our scripts for shells set; the words of the line are then our arguments."""
+
 # Whoever sets one of them does not want the other from a place of less weight: a token from
 # the environment beats a token file of /etc.
 _RIVALS = (frozenset(("token", "token-file")), frozenset(("ca-file", "ca-path")))

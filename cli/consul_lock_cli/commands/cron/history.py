@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import shutil
 import time
 
 import click
 
 from consul_lock_cli.base.console import Console
 from consul_lock_cli.options.connection import connection_options
+from consul_lock_cli.options.console import console_options
 from consul_lock_cli.options.types import CRON_NAME
-from consul_lock_cli.options.waiting import console_options
 from consul_lock_cli.output.cron_history import history_table, timeline
 from consul_lock_cli.output.cron_json import CRON_RUN, run_item
 from consul_lock_cli.output.data_command import DataCommand, Output, data_options, no_record
@@ -38,6 +37,8 @@ def cron_history(
 
     Example: consul-lock cron history jobs/report
     """
+    import shutil  # every start would pay for it
+
     from consul_lock import CronRecords
 
     with connection.client(console) as client:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import sys
 import time
 from collections.abc import Sequence
@@ -17,11 +16,11 @@ from consul_lock_cli.base.errors import Misuse
 from consul_lock_cli.cron.files import InstalledJob, crontab, service, timer
 from consul_lock_cli.cron.fire_times import checked, far_offset
 from consul_lock_cli.options.connection import connection_options
+from consul_lock_cli.options.console import console_options
 from consul_lock_cli.options.cron import cron_options
 from consul_lock_cli.options.lock import session_options
 from consul_lock_cli.options.process import command_options
 from consul_lock_cli.options.types import COMMAND, Runner
-from consul_lock_cli.options.waiting import console_options
 from consul_lock_cli.spec.connection import Connection
 from consul_lock_cli.spec.cron import CronSpec
 from consul_lock_cli.spec.lock import LockSpec
@@ -125,6 +124,8 @@ def _program() -> str:
     ourselves = Path(sys.argv[0])
     if ourselves.name == "consul-lock" and ourselves.is_file():
         return str(ourselves.absolute())
+    import shutil  # every start would pay for it
+
     return shutil.which("consul-lock") or "consul-lock"
 
 

@@ -8,8 +8,8 @@ import click
 
 from consul_lock_cli.base.console import Console
 from consul_lock_cli.options.connection import connection_options
+from consul_lock_cli.options.console import console_options
 from consul_lock_cli.options.types import CRON_PREFIX
-from consul_lock_cli.options.waiting import console_options
 from consul_lock_cli.output.cron_json import CRON, cron_item
 from consul_lock_cli.output.cron_table import cron_table
 from consul_lock_cli.output.data_command import DataCommand, Output, data_options

@@ -10,8 +10,8 @@ from consul_lock.limits import CRON_TEXT_MAX, PAUSE_MAX
 from consul_lock_cli.base.console import Console
 from consul_lock_cli.base.errors import Misuse
 from consul_lock_cli.options.connection import connection_options
+from consul_lock_cli.options.console import console_options
 from consul_lock_cli.options.types import CRON_NAME, POSITIVE
-from consul_lock_cli.options.waiting import console_options
 from consul_lock_cli.output import cron_text
 from consul_lock_cli.output.cron_json import CRON, cron_item
 from consul_lock_cli.output.data_command import DataCommand, Output, data_options, no_record

@@ -13,8 +13,8 @@ from consul_lock_cli.base.errors import Misuse
 from consul_lock_cli.base.exit_codes import ExitCode
 from consul_lock_cli.base.text import shown
 from consul_lock_cli.options.connection import connection_options
+from consul_lock_cli.options.console import console_options
 from consul_lock_cli.options.types import CRON_NAME
-from consul_lock_cli.options.waiting import console_options
 from consul_lock_cli.output.cron_json import CRON, cron_item
 from consul_lock_cli.output.cron_table import describe
 from consul_lock_cli.output.data_command import (

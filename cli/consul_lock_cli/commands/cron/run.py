@@ -12,11 +12,11 @@ from consul_lock_cli.base.errors import Misuse
 from consul_lock_cli.base.exit_codes import EPILOG, ExitCode
 from consul_lock_cli.cron.job import CronJob
 from consul_lock_cli.options.connection import connection_options
+from consul_lock_cli.options.console import console_options
 from consul_lock_cli.options.cron import cron_options
 from consul_lock_cli.options.lock import session_options
 from consul_lock_cli.options.process import command_options
 from consul_lock_cli.options.types import COMMAND, Runner
-from consul_lock_cli.options.waiting import console_options
 from consul_lock_cli.run.ancestors import refuse_own_ancestors
 from consul_lock_cli.run.execution import conclude, undertake
 from consul_lock_cli.run.status_file import StatusFile, status_file_options
