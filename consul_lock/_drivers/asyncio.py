@@ -18,7 +18,7 @@ from typing import Any, TypeVar
 from consul_lock._drivers.clock import clock
 from consul_lock._drivers.connection_pool import NO_PLACE, POLLS, REQUESTS, SHORT, GivenUp
 from consul_lock._drivers.fork import forget_after_fork
-from consul_lock._drivers.http import client_closed
+from consul_lock._drivers.http import backlog, client_closed
 from consul_lock._drivers.loop_connection import LoopConnection
 from consul_lock._drivers.loop_transport import LoopTransport
 from consul_lock._protocol.flow import (
@@ -36,7 +36,7 @@ from consul_lock._protocol.flow import (
     Warn,
 )
 from consul_lock.config import Config
-from consul_lock.errors import ConfigError, ConsulLockError, Unavailable
+from consul_lock.errors import ConfigError, ConsulLockError
 
 log = logging.getLogger("consul_lock")
 
@@ -239,12 +239,7 @@ class AsyncioDriver:
             async with asyncio.timeout(timeout):
                 await places.acquire()
         except TimeoutError:
-            raise Unavailable(
-                f"{self._config.origin} has left {REQUESTS} requests of this client without an"
-                f" answer for {timeout:.1f} s, so no further one was sent",
-                kind="backlog",
-                uncertain=False,
-            ) from None
+            raise backlog(self._config, REQUESTS, timeout) from None
         try:
             yield
         finally:

@@ -11,13 +11,12 @@ import select
 import socket
 import ssl
 from collections.abc import Callable
-from typing import NamedTuple, TypeVar
+from typing import TypeVar
 
 from consul_lock._drivers.fork import close_after_fork
-from consul_lock._drivers.http import broken, handshake_failed, unreachable
+from consul_lock._drivers.http import broken, connecting, handshake_failed, unreachable
 from consul_lock._drivers.http_reader import Answer, ClosedBeforeAnswer, CutShort, Reader
 from consul_lock._drivers.resolver import Address
-from consul_lock._protocol.flow import Request
 from consul_lock.config import Config
 from consul_lock.errors import ConsulLockError
 
@@ -27,17 +26,6 @@ T = TypeVar("T")
 # Seconds of one poll at most.  A signal that comes between Python's last look for one and the
 # beginning of the poll does not end it: Ctrl-C would be obeyed when the long poll ends.
 _POLL_MAX = 1.0
-
-
-class CutOff(NamedTuple):
-    """A write that was cut off before its answer: by an exception of a signal handler, or as the
-    task was cancelled."""
-
-    caller: object
-    """The id of the thread, or the task."""
-    request: Request
-    sent: float
-    deadline: float
 
 
 class Connection:
@@ -200,20 +188,9 @@ class Connection:
 def _connected(config: Config, address: Address, seconds: float) -> socket.socket:
     if seconds <= 0:
         raise unreachable(config, TimeoutError())
-    found = socket.socket(address.family, socket.SOCK_STREAM)
-    close_after_fork(found)
-    try:
+    with connecting(config, address) as found:
         # Here Python's time-out is one by the clock: it goes on with the rest after a signal.
         found.settimeout(seconds)
         found.connect(address.place)
         found.setblocking(False)
-        if address.family != socket.AF_UNIX:
-            # Without this every small request waits 40 ms for the acknowledgement of the last.
-            found.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    except OSError as error:
-        found.close()
-        raise unreachable(config, error) from error
-    except BaseException:
-        found.close()
-        raise
     return found

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import random
 import socket
+import sys
+import warnings
 import weakref
 from typing import Protocol
 
@@ -33,15 +35,25 @@ def close_after_fork(found: socket.socket) -> None:
 def _after_fork() -> None:
     # The child would draw the same numbers as its parent.
     random.seed()
-    for found in list(_sockets):
-        # The descriptor alone: nothing is sent on a connection that is the parent's, neither the
-        # end of a TLS session nor that of the stream, and an event loop does not hear of it.
-        descriptor = found.detach()
-        if descriptor >= 0:
-            os.close(descriptor)
-    _sockets.clear()
+    _close_sockets()
     for thing in list(_all):
         thing.forked()
+
+
+def _close_sockets() -> None:
+    # The descriptor alone: nothing is sent on a connection that is the parent's, neither the end of
+    # a TLS session nor that of the stream, and an event loop does not hear of it.
+    descriptors = [found.detach() for found in list(_sockets)]
+    _sockets.clear()
+    for descriptor in descriptors:
+        if descriptor >= 0:
+            os.close(descriptor)
+    if "asyncio" in sys.modules and descriptors:
+        # asyncio warns of a transport that is collected before its loop has closed it, which that
+        # of the parent will not do here.
+        numbers = "|".join(map(str, descriptors))
+        ours = rf"unclosed transport <\w+ (closing )?fd=({numbers}) "
+        warnings.filterwarnings("ignore", ours, ResourceWarning)
 
 
 os.register_at_fork(after_in_child=_after_fork)

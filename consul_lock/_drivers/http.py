@@ -1,16 +1,29 @@
-"""What the connections and transports of both APIs share: requests as bytes, failures as errors."""
+"""What the connections and transports of both APIs share: sockets, requests, errors."""
 
 from __future__ import annotations
 
 import os
+import socket
 import ssl
+from collections.abc import Iterator
+from contextlib import contextmanager
 from urllib.parse import urlencode
 
+from consul_lock._drivers.fork import close_after_fork
 from consul_lock._drivers.http_reader import ClosedBeforeAnswer
+from consul_lock._drivers.resolver import Address
 from consul_lock._protocol.flow import Request
 from consul_lock._version import __version__
 from consul_lock.config import Config
 from consul_lock.errors import ConfigError, Unavailable
+
+
+def held_for(wait: float) -> float:
+    """For how long (seconds) a long poll is held at most, beside the time of any request.
+
+    Consul adds up to a sixteenth.  One without a leader holds a request 7.4 s, as it does any.
+    """
+    return wait * 17 / 16
 
 
 def client_closed() -> Unavailable:
@@ -24,6 +37,16 @@ def silent(config: Config, seconds: float) -> Unavailable:
         f"{config.origin} gave no answer within {seconds:.1f} s; it may be overloaded,"
         " frozen, or cut off",
         kind="no-answer",
+    )
+
+
+def backlog(config: Config, places: int, seconds: float) -> Unavailable:
+    """The error for a request that found no place among those under way."""
+    return Unavailable(
+        f"{config.origin} has left {places} requests of this client without an answer for"
+        f" {seconds:.1f} s, so no further one was sent",
+        kind="backlog",
+        uncertain=False,
     )
 
 
@@ -96,6 +119,27 @@ def broken(
     if cause is not None and "CERTIFICATE" in (cause.reason or ""):
         return handshake_failed(config, cause)
     return Unavailable(f"the connection to {config.origin} broke: {error}", kind="broken")
+
+
+@contextmanager
+def connecting(config: Config, address: Address) -> Iterator[socket.socket]:
+    """A new socket, to be connected in the block; closed after any error there.
+
+    An OSError becomes `Unavailable`.
+    """
+    found = socket.socket(address.family, socket.SOCK_STREAM)
+    try:
+        close_after_fork(found)
+        if address.family != socket.AF_UNIX:
+            # Without this every small request waits 40 ms for the acknowledgement of the last.
+            found.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        yield found
+    except OSError as error:
+        found.close()
+        raise unreachable(config, error) from error
+    except BaseException:
+        found.close()
+        raise
 
 
 class Encoder:

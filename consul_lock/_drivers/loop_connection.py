@@ -1,6 +1,6 @@
 """One kept-alive HTTP connection to Consul on an event loop, for one request at a time.
 
-The counterpart of `_connection`, with the same reader and the same errors.
+The counterpart of `consul_lock._drivers.connection`, with the same reader and the same errors.
 """
 
 from __future__ import annotations
@@ -13,8 +13,7 @@ import ssl
 from collections.abc import Callable
 from typing import cast
 
-from consul_lock._drivers.fork import close_after_fork
-from consul_lock._drivers.http import broken, handshake_failed, unreachable
+from consul_lock._drivers.http import broken, connecting, handshake_failed, unreachable
 from consul_lock._drivers.http_reader import Answer, ClosedBeforeAnswer, Reader
 from consul_lock._drivers.resolver import Address
 from consul_lock.config import Config
@@ -179,18 +178,7 @@ async def _opened(
 
 
 async def _connected(config: Config, address: Address) -> socket.socket:
-    found = socket.socket(address.family, socket.SOCK_STREAM)
-    close_after_fork(found)
-    try:
+    with connecting(config, address) as found:
         found.setblocking(False)
         await asyncio.get_running_loop().sock_connect(found, address.place)
-        if address.family != socket.AF_UNIX:
-            # Without this every small request waits 40 ms for the acknowledgement of the last.
-            found.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    except OSError as error:
-        found.close()
-        raise unreachable(config, error) from error
-    except BaseException:
-        found.close()
-        raise
     return found

@@ -1,7 +1,8 @@
 """The connections of one client of threads: few, kept alive, and shared.
 
 Consul serves 200 connections of one address, so a client has at most 64 long polls and 32 other
-requests under way; renewals never wait behind either.  `_idle` says which stay open.
+requests under way; renewals never wait behind either.  `consul_lock._drivers.connection_pool`
+says which stay open, `consul_lock._drivers.transport` has what the transport of asyncio shares.
 """
 
 from __future__ import annotations
@@ -14,20 +15,20 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from consul_lock._drivers.connection import Connection, CutOff
-from consul_lock._drivers.connection_pool import NO_PLACE, POLLS, REQUESTS, GivenUp, Idle
-from consul_lock._drivers.eventlet import refuse_eventlet
-from consul_lock._drivers.http import Encoder, blame_plain_http, client_closed, hung_up, silent
+from consul_lock._drivers.connection import Connection
+from consul_lock._drivers.connection_pool import NO_PLACE, POLLS, REQUESTS, GivenUp
+from consul_lock._drivers.http import backlog, client_closed, held_for, hung_up, silent
 from consul_lock._drivers.http_reader import Answer, ClosedBeforeAnswer
-from consul_lock._drivers.pipeline import Connect, Means, Pipeline, Receive, Send
-from consul_lock._drivers.resolver import Address, Resolver
+from consul_lock._drivers.pipeline import Connect, Pipeline, Receive, Send
+from consul_lock._drivers.resolver import Address
 from consul_lock._drivers.thread_event import Signal
-from consul_lock._protocol.flow import Reply, Request
+from consul_lock._drivers.transport import CutOff, TransportBase
+from consul_lock._protocol.flow import Request
 from consul_lock.config import Config
 from consul_lock.errors import ConsulLockError, Unavailable
 
 
-class Transport:
+class Transport(TransportBase[Connection]):
     """Sends requests from any thread."""
 
     def __init__(
@@ -36,34 +37,12 @@ class Transport:
         clock: Callable[[], float],
         holding: Callable[[], bool] = lambda: False,
     ) -> None:
-        refuse_eventlet()
-        self.config = config
-        self._clock = clock
-        self._context = config.ssl_context()
-        self._encode = Encoder(config).encode
-        self._resolver = Resolver(config, clock)
-        self.idle: Idle[Connection] = Idle(clock, self._discard, holding)
+        super().__init__(config, clock, holding)
         # Not a semaphore: this one is in C, and no exception of a signal handler breaks it.
         self._places: queue.SimpleQueue[int] = queue.SimpleQueue()
         for place in range(REQUESTS):
             self._places.put(place)
         self._polls = deque(range(POLLS))
-        self._open: dict[Connection, None] = {}
-        self._polling: dict[Connection, None] = {}
-        self.without_answer: dict[Connection, CutOff] = {}
-        """Writes that were cut off before their answer came; see `finish`."""
-        self._ending = False
-        self.closed = False
-        self._means = Means(
-            config,
-            clock,
-            self.idle,
-            self._encode,
-            self._parse,
-            self._put,
-            self._discard,
-            self._refused,
-        )
 
     def send(self, request: Request) -> Any:
         """Perform one request.  All of it, from the wait for a place to the last byte of the
@@ -108,12 +87,7 @@ class Transport:
         try:
             return self._places.get(timeout=timeout)
         except queue.Empty:
-            raise Unavailable(
-                f"{self.config.origin} has left {REQUESTS} requests of this client without an"
-                f" answer for {timeout:.1f} s, so no further one was sent",
-                kind="backlog",
-                uncertain=False,
-            ) from None
+            raise backlog(self.config, REQUESTS, timeout) from None
 
     def _send_poll(self, request: Request, timeout: float) -> Any:
         if self._ending:
@@ -124,8 +98,7 @@ class Transport:
             except IndexError:
                 return self._send_read(request)
             try:
-                # Consul adds up to a sixteenth, and a leaderless one holds a request 7.4 s more.
-                return self._exchange(request, timeout + request.wait * 17 / 16)
+                return self._exchange(request, timeout + held_for(request.wait))
             except GivenUp:
                 pass  # its connection is needed for something else
             finally:
@@ -162,18 +135,6 @@ class Transport:
                 raise
             return self._parse(request, answer, sent)
 
-    def _repeatable(self, request: Request, idle: Connection | None) -> bool:
-        """The other side has hung up without an answer: whether to send it again, on another
-        connection.  A read may be sent again, if the connection was closed while it was idle."""
-        if request.wait and self._ending:
-            raise client_closed()
-        if request.wait and self.idle.crowded:
-            raise GivenUp
-        if idle is not None:
-            return request.method == "GET"
-        self._refused()
-        return False
-
     def _answer(
         self, connection: Connection, request: Request, data: bytes, deadline: float
     ) -> Answer:
@@ -202,19 +163,6 @@ class Transport:
         else:
             self.idle.put(connection, threading.get_ident())
 
-    def _parse(self, request: Request, answer: Answer, sent: float) -> Any:
-        if answer.status == 400:
-            blame_plain_http(self.config, answer.body)
-        if answer.status == 429 and b"concurrent connections" in answer.body:
-            self._refused()
-        return request.parse(Reply(answer.status, answer.headers, answer.body, sent))
-
-    def _refused(self) -> None:
-        """A connection was refused: make room, see `consul_lock._drivers.connection_pool`."""
-        self.idle.refused()
-        for connection in list(self._polling):
-            connection.abort()
-
     def _connect(self, deadline: float) -> Connection:
         """Find the address, connect and agree on keys, in `connect_timeout`."""
         if self.closed:
@@ -242,28 +190,11 @@ class Transport:
         done.wait(max(0.0, self._resolver.patience(lookup, until) - self._clock()))
         return self._resolver.judge(lookup)
 
-    def _discard(self, connection: Connection) -> None:
-        self._open.pop(connection, None)
-        connection.close()
-
     def rest(self) -> None:
         """Close what is not needed soon; called by the keeper before it waits."""
         self.idle.rest(threading.get_ident())
 
     # -- what was cut off ---------------------------------------------------------------------
-
-    def _cut_off(self, connection: Connection, cut: CutOff) -> None:
-        if cut.request.method == "GET":
-            self._discard(connection)
-        else:
-            self.without_answer[connection] = cut
-
-    def unanswered(self, thread: int) -> Connection | None:
-        """Where a write of this thread was cut off before its answer; see `finish`."""
-        for connection, cut in list(self.without_answer.items()):
-            if cut.caller == thread:
-                return connection
-        return None
 
     def finish(self, connection: Connection) -> Any:
         """Wait for the answer to a write that was cut off: the result of the request."""
@@ -275,12 +206,6 @@ class Transport:
         finally:
             self._open.pop(connection, None)
         return self._parse(cut.request, answer, cut.sent)
-
-    def forget(self, thread: int) -> None:
-        """Nobody waits for the answer to what was cut off in this thread."""
-        while self.without_answer and (connection := self.unanswered(thread)) is not None:
-            del self.without_answer[connection]
-            self._discard(connection)
 
     # -- the end ------------------------------------------------------------------------------
 
