@@ -142,3 +142,55 @@ def test_each_place_that_makes_an_error_gives_a_kind_of_its_class() -> None:
             given[name] |= _words(keywords["kind"], tree, known)
     assert not wrong
     assert given == {name: set(kinds_of(error)) for name, error in CLASSES.items()}
+
+
+# Texts of others, which have no field for it.
+_FOREIGN_TEXTS = {
+    "cli/consul_lock_cli/base/error_table.py: _case",  # Python's, of a thread that cannot start
+    "consul_lock/_drivers/http.py: handshake_failed",  # OpenSSL's
+}
+_TAKES_APART = {
+    *("startswith", "endswith", "partition", "rpartition", "split", "find", "index", "count"),
+    *("match", "search", "fullmatch", "findall", "finditer", "sub"),
+}
+
+
+def _takes_apart(function: ast.AST) -> bool:
+    """Whether it looks into the text of an exception that it has caught or was given."""
+    texts = {
+        ast.unparse(target)
+        for node in ast.walk(function)
+        if isinstance(node, ast.Assign) and _is_text(node.value)
+        for target in node.targets
+    }
+
+    def is_text(node: ast.AST) -> bool:
+        return any(_is_text(each) or ast.unparse(each) in texts for each in ast.walk(node))
+
+    for node in ast.walk(function):
+        looked_at: list[ast.AST] = []
+        if isinstance(node, ast.Compare) and isinstance(node.ops[0], ast.In | ast.NotIn):
+            looked_at = list(node.comparators)
+        elif isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
+            looked_at = [node.func.value, *node.args] if node.func.attr in _TAKES_APART else []
+        if any(map(is_text, looked_at)):
+            return True
+    return False
+
+
+def _is_text(node: ast.AST) -> bool:
+    """``str(error)``, ``error.args[0]`` or ``error.problem``."""
+    text = ast.unparse(node) if isinstance(node, ast.Call | ast.Attribute) else ""
+    return bool(re.fullmatch(r"str\((error|refusal|failure)\)|error\.(args|problem|hint)", text))
+
+
+def test_nobody_takes_the_sentences_of_errors_apart() -> None:
+    """Neither the library nor the command: they are for people, and may change."""
+    found = {
+        f"{path.relative_to(ROOT)}: {function.name}"
+        for folder in ("consul_lock", "cli")
+        for path in (ROOT / folder).rglob("*.py")
+        for function in ast.walk(ast.parse(path.read_text()))
+        if isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef) and _takes_apart(function)
+    }
+    assert found == _FOREIGN_TEXTS
