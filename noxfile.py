@@ -19,9 +19,9 @@ WITH_TESTS = [
 ]  # fmt: skip
 # These look at the source tree, which the wheel session hides on purpose.
 OF_THE_TREE = [
-    "--ignore=tests/test_packaging.py",
-    "--ignore=tests/test_layers.py",
-    "--deselect=tests/test_readme.py::test_the_install_block_installs_the_command",
+    "--ignore=tests/project/test_packaging.py",
+    "--ignore=tests/project/test_layers.py",
+    "--deselect=tests/project/test_readme.py::test_the_install_block_installs_the_command",
 ]
 
 

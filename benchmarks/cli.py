@@ -18,9 +18,9 @@ from uuid import uuid4
 import rounds
 from real import real_agent
 
-from tests.cli.helpers import Helper, helpers_of, text_of
-from tests.cli.wrapper import Running, environment
-from tests.waiting import eventually
+from tests.cli.command import Running, environment
+from tests.cli.process_tree import Helper, helpers_of, text_of
+from tests.support.waiting import eventually
 
 OURS, IMPORTS, PYTHON = "consul-lock run -- true", "import click, consul.base", "python -c pass"
 AIM = 2.0

@@ -24,8 +24,8 @@ from pathlib import Path
 
 import rounds
 
-from tests.stage.binary import NONE, find_consul
-from tests.stage.cluster import Cluster
+from tests.support.binary import NONE, find_consul
+from tests.support.cluster import Cluster
 
 # Seconds by which the clock of a host is off.
 HOSTS = {"host-1": 0.0, "host-2": 1.7, "host-3": -1.9}

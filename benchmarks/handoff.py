@@ -19,7 +19,7 @@ from naive import NaiveLock
 from ours import TaskLock, ThreadLock
 from real import real_agent
 
-from tests.stage.agent import Agent
+from tests.support.agent import Agent
 
 OURS, NAIVE, BARE = "our Lock, 1 waiting", "python-consul2, 1 waiting", "bare sockets, 1 waiting"
 OURS_ASYNCIO = "our Lock, asyncio, 1 waiting"

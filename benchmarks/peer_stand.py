@@ -16,8 +16,8 @@ from uuid import uuid4
 
 from peer_tools import Tool
 
-from tests.cli.wrapper import alive
-from tests.waiting import eventually
+from tests.cli.command import alive
+from tests.support.waiting import eventually
 
 # Seconds.  What has not happened by then is taken not to happen.
 PATIENCE = 12.0

@@ -18,10 +18,10 @@ from typing import Any
 
 from real import real_agent
 
-from tests.cli.wrapper import environment
-from tests.stage.agent import Agent, version_of
-from tests.stage.ports import free_port
-from tests.waiting import eventually
+from tests.cli.command import environment
+from tests.support.agent import Agent, version_of
+from tests.support.ports import free_port
+from tests.support.waiting import eventually
 
 # Nobody listens there.
 _DEAD = "127.0.0.1:1"

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from tests.stage.agent import Agent
-from tests.stage.binary import NONE, find_consul
+from tests.support.agent import Agent
+from tests.support.binary import NONE, find_consul
 
 
 def real_agent() -> Agent:

@@ -18,10 +18,10 @@ from typing import Any
 import rounds
 from real import real_agent
 
-from tests.crowd.takeover import PATIENCE, takeover
-from tests.interop.peer import Peer
-from tests.stage.agent import Agent
-from tests.waiting import eventually
+from tests.interop.go_command import Peer
+from tests.stress.takeover import PATIENCE, takeover
+from tests.support.agent import Agent
+from tests.support.waiting import eventually
 
 QUICK, OURS, GO = "our Lock, heartbeat=1, lock_delay=2", "our Lock", "consul lock"
 AIM = 4.0

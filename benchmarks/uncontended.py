@@ -18,7 +18,7 @@ from naive import NaiveLock
 from ours import TaskLock, ThreadLock
 from real import real_agent
 
-from tests.stage.agent import Agent
+from tests.support.agent import Agent
 
 OURS, OURS_ASYNCIO, NAIVE, BARE = "our Lock", "our Lock, asyncio", "python-consul2", "bare socket"
 AIMS = {NAIVE: 4.0, BARE: 0.5}

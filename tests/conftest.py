@@ -11,11 +11,20 @@ from pathlib import Path
 from types import FrameType
 
 import pytest
+from hypothesis import HealthCheck, settings
 
-from tests.stage.agent import Agent, version_of
-from tests.stage.binary import NONE, find_consul
-from tests.stage.cluster import Cluster
-from tests.waiting import eventually
+from tests.support.agent import Agent, version_of
+from tests.support.binary import NONE, find_consul
+from tests.support.cluster import Cluster
+from tests.support.waiting import eventually
+
+# The same examples every time, or new ones.  Time passes only inside the simulation, so a slow
+# machine makes no example wrong.
+settings.register_profile(
+    "ci", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.register_profile("search", parent=settings.get_profile("ci"), derandomize=False)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
 
 _binary = pytest.StashKey[Path | None]()
 
@@ -47,7 +56,7 @@ def pytest_report_header(config: pytest.Config) -> str:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     # What takes minutes comes first: begun last, it would keep one of several processes busy
     # while the others have nothing left to do.
-    items.sort(key=lambda item: "crowd" not in item.path.parts)
+    items.sort(key=lambda item: "stress" not in item.path.parts)
     # Who takes a real Consul is marked by that, so that -m "not real" needs no discipline.
     for item in items:
         names = getattr(item, "fixturenames", ())
@@ -55,6 +64,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker("real")
         if "cluster" in names:
             item.add_marker("cluster")
+            item.add_marker("slow")
+        if "simulation" in item.path.parts:
             item.add_marker("slow")
 
 

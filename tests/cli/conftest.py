@@ -10,9 +10,9 @@ from uuid import uuid4
 
 import pytest
 
-from tests.cli.supervised import PROGRAM
-from tests.cli.wrapper import COMMAND, PATIENCE, Running, consul, environment
-from tests.stage.agent import Agent
+from tests.cli.command import COMMAND, PATIENCE, Running, consul, environment
+from tests.cli.program_supervisor import PROGRAM
+from tests.support.agent import Agent
 
 Result = subprocess.CompletedProcess[str]
 

@@ -16,7 +16,7 @@ import pytest
 
 from consul_lock_cli.base.exit_codes import ExitCode
 from consul_lock_cli.main import cli
-from tests.cli.wrapper import PATIENCE, environment
+from tests.cli.command import PATIENCE, environment
 
 # What a user would type, with as little patience as the command has.  Nothing of it may need an
 # answer of Consul to be correct.
@@ -131,7 +131,7 @@ def _walk(folder: Path, variables: dict[str, str]) -> dict[str, tuple[int, str, 
     home = {"HOME": str(folder), "XDG_CONFIG_HOME": str(folder), "CONSUL_BIN": "/bin/false"}
     patience = {"CONSULLOCK_RETRY_FOR": "0"}
     result = subprocess.run(
-        [sys.executable, str(Path(__file__).with_name("walk.py")), str(folder)],
+        [sys.executable, str(Path(__file__).with_name("program_many_commands.py")), str(folder)],
         env=environment(**home, **{**patience, **variables}),
         input=json.dumps(commands),
         stdout=subprocess.PIPE,

@@ -22,8 +22,8 @@ from scripts.manual.__main__ import main
 from scripts.manual.content import EXAMPLES
 from scripts.manual.markdown import bring_up_to_date
 from scripts.manual.roff import man_page
-from tests.cli.configured import Home
-from tests.cli.wrapper import COMMAND, PATIENCE
+from tests.cli.command import COMMAND, PATIENCE
+from tests.cli.isolated_home import Home
 
 _ROOT = Path(__file__).resolve().parents[2]
 _PAGE = _ROOT / "docs" / "cli.md"

@@ -8,9 +8,9 @@ import sys
 from pathlib import Path
 from uuid import uuid4
 
-from tests.cli.helpers import Helper, helpers_of, text_of
-from tests.cli.wrapper import PATIENCE, Running, environment
-from tests.waiting import eventually
+from tests.cli.command import PATIENCE, Running, environment
+from tests.cli.process_tree import Helper, helpers_of, text_of
+from tests.support.waiting import eventually
 
 # `--help` and a usage error of each command there is, in one process: what was imported by one
 # would still be there for the next, so the first offender is named.

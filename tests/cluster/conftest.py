@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.stage.cluster import Cluster
+from tests.support.cluster import Cluster
 
 
 @pytest.fixture(scope="module")

@@ -9,8 +9,8 @@ import os
 import sys
 from pathlib import Path
 
-from tests.cluster.logbook import Logbook
-from tests.waiting import eventually
+from tests.cluster.event_log import Logbook
+from tests.support.waiting import eventually
 
 # Seconds: ends a job whose test has failed, and nothing else.
 PATIENCE = 180.0

@@ -7,7 +7,7 @@ import logging
 import pytest
 
 from tests.faults.deaths import Make, one, play, two
-from tests.stage.cluster import Cluster
+from tests.support.cluster import Cluster
 
 log = logging.getLogger(__name__)
 

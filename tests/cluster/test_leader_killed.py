@@ -12,13 +12,13 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.wrapper import Running, environment
-from tests.cluster.logbook import Logbook
-from tests.cluster.witness import PATIENCE, Pair, Worker
+from tests.cli.command import Running, environment
+from tests.cluster.event_log import Logbook
+from tests.cluster.holder_and_waiter import PATIENCE, Pair, Worker
 from tests.scale.callers import Callers, Tasks, Threads
-from tests.stage.agent import Agent
-from tests.stage.cluster import Cluster
-from tests.waiting import eventually
+from tests.support.agent import Agent
+from tests.support.cluster import Cluster
+from tests.support.waiting import eventually
 
 log = logging.getLogger(__name__)
 

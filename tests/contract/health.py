@@ -8,7 +8,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from tests.contract.operator import Operator
-from tests.waiting import eventually
+from tests.support.waiting import eventually
 
 SERVICE = "consul-lock"
 

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from tests.contract.layouts import SEMAPHORE_OF_ONE, WRITE_LOCK, KeyLayout, Layout
+from tests.contract.key_layouts import SEMAPHORE_OF_ONE, WRITE_LOCK, KeyLayout, Layout
 
 Options = Mapping[str, Any]
 

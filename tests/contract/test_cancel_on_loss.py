@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 
 from consul_lock import LockLost, LossReason, NotHeld
-from tests.contract.faces import Asyncio
+from tests.contract.apis import Asyncio
+from tests.contract.fixture import Room
 from tests.contract.lock_kinds import each_kind
-from tests.contract.room import Room
-from tests.waiting import eventually
+from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.parametrize("face", [Asyncio], indirect=True, ids=["asyncio"])
 

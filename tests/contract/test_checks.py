@@ -9,10 +9,10 @@ from typing import Any, NamedTuple
 import pytest
 
 from consul_lock import LockLost, LossReason, Refused
+from tests.contract.fixture import Room, Told
 from tests.contract.health import Health
 from tests.contract.lock_kinds import KINDS
-from tests.contract.room import Room, Told
-from tests.waiting import eventually
+from tests.support.waiting import eventually
 
 
 class Check(NamedTuple):

@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 
 from consul_lock import ClockSkew, ConfigError, Conflict, CronState, LockLost
-from tests.contract.cron_room import HOUR, NINE, SHORT, CronRoom
-from tests.contract.faces import Asyncio, Threads
-from tests.contract.room import Room
-from tests.waiting import eventually
+from tests.contract.apis import Asyncio, Threads
+from tests.contract.cron_fixture import HOUR, NINE, SHORT, CronRoom
+from tests.contract.fixture import Room
+from tests.support.waiting import eventually
 
 
 @pytest.fixture

@@ -16,10 +16,10 @@ from consul_lock import (
     LossReason,
     NotHeld,
 )
+from tests.contract.fixture import Room, Told
 from tests.contract.lock_kinds import Kind, Options
 from tests.contract.operator import LOCK_FLAG
-from tests.contract.room import Room, Told
-from tests.waiting import eventually
+from tests.support.waiting import eventually
 
 
 def make(api: ModuleType, name: str, client: Any, options: Options) -> Any:

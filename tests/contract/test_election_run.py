@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 
 from consul_lock import AlreadyHeld, LockLost, LossReason, NotHeld
-from tests.contract.faces import Asyncio, Threads
-from tests.contract.room import Room
+from tests.contract.apis import Asyncio, Threads
+from tests.contract.fixture import Room
 from tests.contract.test_election import ELECTION
-from tests.waiting import eventually
+from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.parametrize("kind", [ELECTION], indirect=True, ids=["election"])
 

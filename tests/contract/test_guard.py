@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from consul_lock import ConfigError, Conflict, LockLost, LossReason, NotHeld, Op
+from tests.contract.fixture import Room
 from tests.contract.lock_kinds import each_kind
-from tests.contract.room import Room
 
 pytestmark = each_kind
 

@@ -15,13 +15,13 @@ from typing import Any
 import pytest
 
 from consul_lock import ConfigError, LockLost, LossReason, PermissionDenied
-from tests.contract import crashing
-from tests.contract.faces import Sync
+from tests.contract import program_crash
+from tests.contract.apis import Sync
+from tests.contract.fixture import Room, Told
 from tests.contract.health import Health
 from tests.contract.lock_kinds import KINDS
-from tests.contract.room import Room, Told
-from tests.stage.agent import Agent
-from tests.waiting import eventually
+from tests.support.agent import Agent
+from tests.support.waiting import eventually
 
 ROOT = Path(__file__).parents[2]
 
@@ -53,7 +53,7 @@ def none_left(health: Health) -> None:
 def process(*arguments: str) -> Iterator[subprocess.Popen[str]]:
     """A process that holds a lock, ended in any case."""
     started = subprocess.Popen(
-        [sys.executable, "-m", crashing.__name__, *arguments],
+        [sys.executable, "-m", program_crash.__name__, *arguments],
         stdout=subprocess.PIPE,
         text=True,
         cwd=ROOT,

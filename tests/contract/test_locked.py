@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from consul_lock import ConfigError, LockLost, LockTimeout
-from tests.contract.room import Room
-from tests.waiting import eventually
+from tests.contract.fixture import Room
+from tests.support.waiting import eventually
 
 
 class Work:

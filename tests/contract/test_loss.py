@@ -7,10 +7,10 @@ from collections.abc import Callable
 import pytest
 
 from consul_lock import LockLost, LossReason
-from tests.contract.faces import Sync
+from tests.contract.apis import Sync
+from tests.contract.fixture import Room, Told
 from tests.contract.lock_kinds import each_kind
-from tests.contract.room import Room, Told
-from tests.waiting import eventually
+from tests.support.waiting import eventually
 
 
 def _destroy_session(room: Room, lock: Sync) -> None:

@@ -17,8 +17,8 @@ import pytest
 import consul_lock
 import consul_lock.aio
 from consul_lock import ConfigError, LockLost
-from tests.contract.faces import Asyncio, Face, Threads
-from tests.contract.room import Room
+from tests.contract.apis import Asyncio, Face, Threads
+from tests.contract.fixture import Room
 
 in_threads = pytest.mark.parametrize("face", [Threads], indirect=True, ids=["threads"])
 in_asyncio = pytest.mark.parametrize("face", [Asyncio], indirect=True, ids=["asyncio"])

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from consul_lock import AlreadyHeld, ConfigError, Conflict, LockLost, LockTimeout, LossReason, Op
-from tests.contract.faces import Sync
-from tests.contract.room import LOCK_DELAY, Room, Told
-from tests.waiting import eventually
+from tests.contract.apis import Sync
+from tests.contract.fixture import LOCK_DELAY, Room, Told
+from tests.support.waiting import eventually
 
 NAMES = ("apples", "pears", "plums")
 

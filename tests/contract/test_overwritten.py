@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from tests.contract.faces import Sync
+from tests.contract.apis import Sync
+from tests.contract.fixture import Room
 from tests.contract.lock_kinds import KINDS
-from tests.contract.room import Room
-from tests.stage.proxy import Proxy
-from tests.waiting import eventually
+from tests.support.proxy import Proxy
+from tests.support.waiting import eventually
 
 # One of each way to be kept in Consul.
 each_kind = pytest.mark.parametrize(

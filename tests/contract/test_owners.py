@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 
 from consul_lock import AlreadyHeld, LockLost, LossReason, NotHeld, Op
-from tests.contract.faces import Sync
+from tests.contract.apis import Sync
+from tests.contract.fixture import Room, Told
 from tests.contract.lock_kinds import KINDS, each_kind
-from tests.contract.room import Room, Told
-from tests.waiting import eventually
+from tests.support.waiting import eventually
 
 each_kind_that_is_handed_on = pytest.mark.parametrize(
     "kind",

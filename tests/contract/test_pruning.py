@@ -9,10 +9,10 @@ from time import monotonic
 import pytest
 
 from consul_lock import LockLost
-from tests.contract.faces import Sync
-from tests.contract.layouts import SEMAPHORE_FLAG
-from tests.contract.room import Room
-from tests.waiting import eventually
+from tests.contract.apis import Sync
+from tests.contract.fixture import Room
+from tests.contract.key_layouts import SEMAPHORE_FLAG
+from tests.support.waiting import eventually
 
 LONG, SHORT = 6.0, 1.0
 """Seconds: the lock-delays of a holder and of those who come after it."""

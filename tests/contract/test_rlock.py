@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 
 from consul_lock import AlreadyHeld, LockLost, LossReason, NotHeld
-from tests.contract.faces import Asyncio, Sync
+from tests.contract.apis import Asyncio, Sync
+from tests.contract.fixture import Room, Told
 from tests.contract.lock_kinds import Kind, Options
-from tests.contract.room import Room, Told
-from tests.waiting import eventually
+from tests.support.waiting import eventually
 
 
 def _make(api: ModuleType, name: str, client: Any, options: Options) -> Any:

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from consul_lock import AlreadyHeld, ConfigError, NotHeld
-from tests.contract.faces import Sync
-from tests.contract.room import LOCK_DELAY, Room
-from tests.waiting import eventually
+from tests.contract.apis import Sync
+from tests.contract.fixture import LOCK_DELAY, Room
+from tests.support.waiting import eventually
 
 Make = Callable[..., Sync]
 

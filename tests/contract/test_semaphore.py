@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 
 from consul_lock import ConfigError, Conflict, NotHeld
-from tests.contract.faces import Sync
-from tests.contract.layouts import SEMAPHORE_FLAG
-from tests.contract.room import LOCK_DELAY, Room
-from tests.waiting import eventually
+from tests.contract.apis import Sync
+from tests.contract.fixture import LOCK_DELAY, Room
+from tests.contract.key_layouts import SEMAPHORE_FLAG
+from tests.support.waiting import eventually
 
 Make = Callable[..., Sync]
 

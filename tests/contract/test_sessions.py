@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 
 from consul_lock import ConfigError, Conflict, LockLost, LossReason, Unavailable
-from tests.contract.faces import Sync
+from tests.contract.apis import Sync
+from tests.contract.fixture import LOCK_DELAY, Room, Told
 from tests.contract.lock_kinds import each_kind
-from tests.contract.room import LOCK_DELAY, Room, Told
-from tests.waiting import eventually
+from tests.support.waiting import eventually
 
 SOON = 10.0
 """Seconds: half of the time for which errors of the server are ridden out."""

@@ -8,7 +8,7 @@ import pytest
 
 from consul_lock.testing import ServedWorld, serve
 from tests.contract.operator import Operator
-from tests.stage.proxy import Proxy
+from tests.support.proxy import Proxy
 
 
 @pytest.fixture

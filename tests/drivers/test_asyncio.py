@@ -13,7 +13,7 @@ from consul_lock._async.client import _default
 from consul_lock.aio import Client, Lock
 from consul_lock.testing import ServedWorld
 from tests.contract.operator import Operator
-from tests.waiting import eventually, eventually_async
+from tests.support.waiting import eventually, eventually_async
 
 NAME = "drivers/asyncio"
 

@@ -12,10 +12,10 @@ import pytest
 
 from consul_lock import Client, Lock, aio
 from consul_lock.testing import ServedWorld
-from tests.drivers.attempts import Attempt, each_face
-from tests.stage.actions import PASS, Action
-from tests.stage.proxy import Proxy
-from tests.waiting import eventually, eventually_async
+from tests.drivers.acquire_once import Attempt, each_face
+from tests.support.actions import PASS, Action
+from tests.support.proxy import Proxy
+from tests.support.waiting import eventually, eventually_async
 
 BUDGET = 64
 """Long polls of one client at a time, as the docs promise."""

@@ -15,11 +15,11 @@ from typing import Any
 import pytest
 
 from consul_lock import Unavailable
-from tests.drivers.asking import Ask, each_asks
-from tests.drivers.names import HOST, name_servers
-from tests.drivers.stub import Script, stub
-from tests.stage.certificates import Certificates
-from tests.stage.http_messages import Message
+from tests.drivers.name_servers import HOST, name_servers
+from tests.drivers.request_once import Ask, each_asks
+from tests.support.certificates import Certificates
+from tests.support.http_messages import Message
+from tests.support.scripted_server import Script, stub
 
 pytestmark = each_asks
 

@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 
 from consul_lock import ConfigError, Unavailable
-from tests.drivers.asking import on_loop, on_threads
-from tests.drivers.stub import always, stub
-from tests.stage.certificates import Certificates
-from tests.stage.ports import free_port
+from tests.drivers.request_once import on_loop, on_threads
+from tests.support.certificates import Certificates
+from tests.support.ports import free_port
+from tests.support.scripted_server import always, stub
 
 
 @contextmanager

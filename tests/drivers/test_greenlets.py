@@ -15,14 +15,14 @@ import pytest
 
 from consul_lock.testing import ServedWorld
 from tests.contract.operator import Operator
-from tests.drivers import greenlets
-from tests.stage.agent import Agent
+from tests.drivers import program_greenlets
+from tests.support.agent import Agent
 
 ROOT = Path(__file__).parents[2]
 
 PATIENCE = 90
 
-_PATCHED = ("-m", "gevent.monkey", "--module", greenlets.__name__)
+_PATCHED = ("-m", "gevent.monkey", "--module", program_greenlets.__name__)
 
 
 @contextmanager
@@ -56,7 +56,7 @@ def test_greenlets_take_turns(served: ServedWorld, operator: Operator) -> None:
     """Of one client and of several: 48 rounds, one inside at a time, and nothing is left."""
     with _process(*_PATCHED, "together", served.address) as process:
         assert _said(process) == {"most": 1, "rounds": 48}
-    assert operator.keys(greenlets.NAME) == {}
+    assert operator.keys(program_greenlets.NAME) == {}
     assert operator.sessions() == set()
 
 

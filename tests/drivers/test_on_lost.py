@@ -6,8 +6,8 @@ import threading
 
 from consul_lock import Client, Lock
 from consul_lock.testing import World, serve
-from tests.stage.raw_http import exchange
-from tests.waiting import eventually
+from tests.support.raw_http import exchange
+from tests.support.waiting import eventually
 
 
 def test_an_on_lost_that_takes_its_time_does_not_hold_up_the_keeper() -> None:

@@ -19,9 +19,9 @@ import pytest
 from consul_lock import Client, Lock, Session
 from consul_lock.testing import ServedWorld, serve
 from tests.contract.operator import Operator
-from tests.drivers import dropping, forked_sockets, forking, interrupted
-from tests.stage.agent import Agent
-from tests.waiting import eventually
+from tests.drivers import program_drop, program_fork, program_forked_sockets, program_interrupt
+from tests.support.agent import Agent
+from tests.support.waiting import eventually
 
 ROOT = Path(__file__).parents[2]
 
@@ -51,7 +51,7 @@ def test_a_forked_child_has_none_of_its_parents_locks(
     served: ServedWorld, operator: Operator
 ) -> None:
     """There it reads as lost (FORKED), releasing it does nothing, and its own locks work."""
-    with _process(forking, served.address) as process:
+    with _process(program_fork, served.address) as process:
         out, err = process.communicate(timeout=60)
     assert err == ""
     said = json.loads(out)
@@ -61,12 +61,12 @@ def test_a_forked_child_has_none_of_its_parents_locks(
     assert child["threads"] == 1
     [(category, file, text)] = child["warnings"]
     assert category == "RuntimeWarning"
-    assert file.endswith("forking.py")
-    assert forking.NAME in text
+    assert file.endswith("program_fork.py")
+    assert program_fork.NAME in text
     assert child["own"] is True
     assert child["parents"] is False
     assert said["parent"] == {"held": True, "holder": True, "locked": False}
-    assert operator.keys(forking.NAME) == {}
+    assert operator.keys(program_fork.NAME) == {}
     assert operator.sessions() == set()
 
 
@@ -75,8 +75,11 @@ def test_ctrl_c_while_waiting_leaves_nothing(
     served: ServedWorld, operator: Operator, way: str
 ) -> None:
     """It ends the wait at once, in Consul's line and behind another thread of the process."""
-    with Client(served.address) as client, _process(interrupted, served.address, way) as process:
-        lock = Lock(interrupted.NAME, client=client)
+    with (
+        Client(served.address) as client,
+        _process(program_interrupt, served.address, way) as process,
+    ):
+        lock = Lock(program_interrupt.NAME, client=client)
         if way == "line":
             assert lock.acquire(timeout=0)
         assert process.stdout is not None
@@ -89,11 +92,11 @@ def test_ctrl_c_while_waiting_leaves_nothing(
         assert process.stdout.readline() == "interrupted held=False\n"
         assert lock.waiters() == []
         if way == "line":
-            assert set(operator.keys(interrupted.NAME)) == {lock.key}
+            assert set(operator.keys(program_interrupt.NAME)) == {lock.key}
             lock.release()
         _, err = process.communicate("go on\n", timeout=30)
         assert (process.returncode, err) == (0, "")
-    assert operator.keys(interrupted.NAME) == {}
+    assert operator.keys(program_interrupt.NAME) == {}
     assert operator.sessions() == set()
 
 
@@ -108,7 +111,7 @@ def test_a_forked_child_does_not_use_a_shared_session_of_its_parent() -> None:
 
 def test_a_fork_while_another_thread_makes_the_default_client_does_not_hang_the_child() -> None:
     """That thread holds the mutex, and does not exist in the child to let go of it."""
-    with _process(forking, "default") as process:
+    with _process(program_fork, "default") as process:
         out, err = process.communicate(timeout=60)
     assert (json.loads(out), err) == ({"child": "made its own"}, "")
 
@@ -117,14 +120,14 @@ def test_a_forked_child_drops_the_descriptors_of_its_parent_without_a_word(
     served: ServedWorld,
 ) -> None:
     """Nor does the parent notice, whose connections are open."""
-    with _process(forking, served.address, dev=True) as process:
+    with _process(program_fork, served.address, dev=True) as process:
         out, err = process.communicate(timeout=60)
     assert err == ""
     assert json.loads(out)["parent"]["held"]
 
 
 def _forks_without_a_trace(*arguments: str) -> None:
-    with _process(forked_sockets, *arguments, dev=True) as process:
+    with _process(program_forked_sockets, *arguments, dev=True) as process:
         out, err = process.communicate(timeout=120)
     # asyncio itself complains of a loop that ends unclosed, of its two sockets, and of its tasks.
     assert not re.findall(r"unclosed transport|family=(?!1\b)", err), err
@@ -174,11 +177,11 @@ def test_a_client_dropped_while_it_holds_keeps_the_lock_until_the_program_ends(
     served: ServedWorld, operator: Operator
 ) -> None:
     """Somebody may be at work under it; the end of the interpreter releases it in order."""
-    with _process(dropping, served.address) as process:
+    with _process(program_drop, served.address) as process:
         out, err = process.communicate(timeout=60)
     assert (process.returncode, out) == (0, "held\n")
     assert "ResourceWarning" not in err
-    assert operator.keys(dropping.NAME) == {}
+    assert operator.keys(program_drop.NAME) == {}
     assert operator.sessions() == set()
 
 
@@ -186,12 +189,12 @@ def test_closing_the_client_in_a_signal_handler_ends_the_wait_beneath_it(
     served: ServedWorld, operator: Operator
 ) -> None:
     """A handler of SIGTERM that closes and leaves: nothing waits for what it has interrupted."""
-    with Client(served.address) as client, Lock(interrupted.NAME, client=client):
+    with Client(served.address) as client, Lock(program_interrupt.NAME, client=client):
         before = operator.sessions()
-        with _process(interrupted, served.address, "handler") as process:
+        with _process(program_interrupt, served.address, "handler") as process:
             assert process.stdout is not None
             assert process.stdout.readline() == "waiting\n"
-            eventually(lambda: operator.keys(f"{interrupted.NAME}/.queue/"))
+            eventually(lambda: operator.keys(f"{program_interrupt.NAME}/.queue/"))
             process.send_signal(signal.SIGTERM)
             out, err = process.communicate(timeout=30)
             assert (process.returncode, out, err) == (7, "closed\n", "")

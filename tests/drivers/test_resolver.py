@@ -11,9 +11,9 @@ import pytest
 from consul_lock import Client, Lock, aio
 from consul_lock._drivers.resolver import Resolver
 from consul_lock.config import Config
-from tests.drivers.names import HOST, name_servers
-from tests.stage.proxy import Proxy
-from tests.waiting import eventually
+from tests.drivers.name_servers import HOST, name_servers
+from tests.support.proxy import Proxy
+from tests.support.waiting import eventually
 
 
 def test_waiting_for_silent_name_servers_takes_one_thread(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,10 +14,10 @@ import pytest
 
 import consul_lock
 from consul_lock.testing import ServedWorld
-from tests.drivers import warned
+from tests.drivers import program_warnings
 
 ROOT = Path(__file__).parents[2]
-PROGRAM = Path(warned.__file__)
+PROGRAM = Path(program_warnings.__file__)
 
 
 def _marked(api: str) -> list[tuple[int, str]]:
@@ -35,7 +35,14 @@ def test_a_warning_points_at_the_line_of_the_caller(
     token_file = tmp_path / "token"
     token_file.write_text("secret")
     token_file.chmod(0o644)
-    command = [sys.executable, "-m", warned.__name__, api, served.address, str(token_file)]
+    command = [
+        sys.executable,
+        "-m",
+        program_warnings.__name__,
+        api,
+        served.address,
+        str(token_file),
+    ]
     run = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, timeout=60, check=False)
     assert run.stderr == ""
     seen = json.loads(run.stdout)

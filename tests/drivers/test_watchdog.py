@@ -16,7 +16,7 @@ from consul_lock._drivers.clock import clock
 from consul_lock._drivers.loop_transport import LoopTransport
 from consul_lock._drivers.thread_transport import Transport
 from consul_lock.testing import World, serve
-from tests.waiting import eventually
+from tests.support.waiting import eventually
 
 # Seconds by which a busy machine may be late.  The keeper hangs for longer than that and the
 # lock-delay, so it is never the keeper that tells.

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.faults.faces import Face, open_face
+from tests.faults.apis import Face, open_face
 
 
 @pytest.fixture(params=["threads", "asyncio"])

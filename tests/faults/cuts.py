@@ -9,8 +9,8 @@ from random import Random
 from time import monotonic
 from typing import Any
 
-from tests.stage.actions import DROP_AFTER, DROP_BEFORE, PASS, Action, Delay
-from tests.stage.proxy import Proxy
+from tests.support.actions import DROP_AFTER, DROP_BEFORE, PASS, Action, Delay
+from tests.support.proxy import Proxy
 
 REQUEST_TIMEOUT = 0.4
 """Seconds: what the clients here allow for one request."""

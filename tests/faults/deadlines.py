@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from consul_lock._drivers.clock import clock
-from tests.waiting import eventually
+from tests.support.waiting import eventually
 
 
 def last_deadline(lock: Any) -> float:

@@ -9,9 +9,9 @@ from random import Random
 from typing import NamedTuple
 
 from consul_lock import Client, Lock, MultiLock
-from tests.stage.actions import DROP_BEFORE, PASS, Action
-from tests.stage.inside import Inside
-from tests.stage.proxy import Proxy
+from tests.support.actions import DROP_BEFORE, PASS, Action
+from tests.support.proxy import Proxy
+from tests.support.raw_kv import Inside
 
 # Seconds: longer than all deaths together take, so that each holder believes till after its own.
 _LOCK_DELAY = 60.0

@@ -16,11 +16,11 @@ from consul_lock import (
     Refused,
     Unavailable,
 )
-from tests.faults.canned import Asked, Said, canned
-from tests.faults.faces import Face
-from tests.stage.agent import Agent
-from tests.stage.ports import free_port
-from tests.waiting import eventually
+from tests.faults.apis import Face
+from tests.support.agent import Agent
+from tests.support.http_server import Asked, Said, canned
+from tests.support.ports import free_port
+from tests.support.waiting import eventually
 
 HTML = b"<!DOCTYPE html><html><title>Sign in</title>"
 

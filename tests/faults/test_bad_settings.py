@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from consul_lock import ConfigError
-from tests.faults.canned import Canned, Said, canned
-from tests.faults.faces import Face
+from tests.faults.apis import Face
+from tests.support.http_server import Canned, Said, canned
 
 LONG = "x" * 513
 

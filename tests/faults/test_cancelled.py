@@ -8,8 +8,8 @@ from random import Random
 import pytest
 
 from tests.faults.cancelled import cancel
-from tests.stage.agent import Agent
-from tests.waiting import eventually
+from tests.support.agent import Agent
+from tests.support.waiting import eventually
 
 CANCELLATIONS = 300
 

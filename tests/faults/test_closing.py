@@ -7,7 +7,7 @@ from random import Random
 import pytest
 
 from tests.faults.closing import FACES, KINDS, closes
-from tests.stage.agent import Agent
+from tests.support.agent import Agent
 
 CLOSES = 15
 

@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 from consul_lock import Client, Lock, Unavailable
+from tests.faults.apis import Face
 from tests.faults.deadlines import pass_by
-from tests.faults.faces import Face
-from tests.stage.agent import Agent
-from tests.waiting import eventually
+from tests.support.agent import Agent
+from tests.support.waiting import eventually
 
 LIMIT = 12
 """Connections of one address that the agent of these tests serves; Consul's default is 200."""

@@ -20,8 +20,8 @@ from time import monotonic
 import pytest
 
 from consul_lock import Client, Lock
-from tests.stage.agent import Agent
-from tests.waiting import eventually
+from tests.support.agent import Agent
+from tests.support.waiting import eventually
 
 ROUNDS = 40
 

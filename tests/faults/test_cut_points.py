@@ -15,11 +15,11 @@ from time import monotonic
 import pytest
 
 from consul_lock import Client, Lock
+from tests.faults.apis import Face
+from tests.faults.cut_clients import Victim
 from tests.faults.cuts import Interrupt, NetworkCut, settled
-from tests.faults.faces import Face
-from tests.faults.victims import Victim
-from tests.stage.agent import Agent
-from tests.waiting import eventually
+from tests.support.agent import Agent
+from tests.support.waiting import eventually
 
 POINTS = 20
 """Cut points of one situation and face; there are five situations and two faces."""

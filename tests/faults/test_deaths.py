@@ -7,7 +7,7 @@ import logging
 import pytest
 
 from tests.faults.deaths import Make, one, play, two
-from tests.stage.agent import Agent
+from tests.support.agent import Agent
 
 log = logging.getLogger(__name__)
 

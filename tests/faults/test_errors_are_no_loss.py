@@ -10,13 +10,13 @@ import pytest
 
 from consul_lock import LossReason
 from consul_lock._drivers.clock import clock
+from tests.faults.apis import Face
 from tests.faults.deadlines import last_deadline, pass_by
-from tests.faults.faces import Face
-from tests.stage.actions import DROP_AFTER, DROP_BEFORE, PASS, Action
-from tests.stage.agent import Agent
-from tests.stage.http_messages import Answer
-from tests.stage.proxy import Proxy
-from tests.waiting import eventually
+from tests.support.actions import DROP_AFTER, DROP_BEFORE, PASS, Action
+from tests.support.agent import Agent
+from tests.support.http_messages import Answer
+from tests.support.proxy import Proxy
+from tests.support.waiting import eventually
 
 # Seconds for which Consul gives nothing but errors; with a lock-delay of 6 s a renewal is due
 # every second, and a hold would end after 5.7.

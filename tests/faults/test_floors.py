@@ -12,13 +12,13 @@ import pytest
 import consul_lock
 from consul_lock import Client, Unavailable, aio
 from consul_lock.testing import ServedWorld, serve
-from tests.drivers.stub import Stub, stub, through
-from tests.faults.canned import Said, canned
+from tests.faults.apis import Asyncio, Face, OnLoop
 from tests.faults.deadlines import pass_by
-from tests.faults.faces import Asyncio, Face, OnLoop
-from tests.stage.http_messages import Answer
-from tests.stage.proxy import Proxy
-from tests.waiting import eventually
+from tests.support.http_messages import Answer
+from tests.support.http_server import Said, canned
+from tests.support.proxy import Proxy
+from tests.support.scripted_server import Stub, stub, through
+from tests.support.waiting import eventually
 
 SECONDS = 4.0
 """Of a wait that is counted."""

@@ -9,10 +9,10 @@ import pytest
 
 from consul_lock import LockLost, LossReason
 from consul_lock._drivers.clock import clock
+from tests.faults.apis import Face
 from tests.faults.deadlines import last_deadline
-from tests.faults.faces import Face
-from tests.stage.agent import Agent
-from tests.waiting import eventually
+from tests.support.agent import Agent
+from tests.support.waiting import eventually
 
 # Seconds by which a thread of this machine may be late.
 LATE = 1.0

@@ -15,8 +15,8 @@ from pathlib import Path
 import pytest
 
 from consul_lock._drivers.clock import clock
-from tests.stage.agent import Agent
-from tests.waiting import eventually
+from tests.support.agent import Agent
+from tests.support.waiting import eventually
 
 ROOT = Path(__file__).parents[2]
 HEARTBEAT = Path(__file__).parent / "heartbeat.py"

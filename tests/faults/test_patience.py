@@ -12,13 +12,13 @@ from typing import Any
 import pytest
 
 from consul_lock import ConfigError, Refused, Unavailable
-from tests.cli.wrapper import COMMAND, PATIENCE, environment
-from tests.faults.faces import Face
-from tests.stage.actions import PASS, Action
-from tests.stage.agent import Agent
-from tests.stage.http_messages import Answer
-from tests.stage.proxy import Proxy
-from tests.waiting import eventually
+from tests.cli.command import COMMAND, PATIENCE, environment
+from tests.faults.apis import Face
+from tests.support.actions import PASS, Action
+from tests.support.agent import Agent
+from tests.support.http_messages import Answer
+from tests.support.proxy import Proxy
+from tests.support.waiting import eventually
 
 # Seconds by which this machine may be late.
 LATE = 1.5

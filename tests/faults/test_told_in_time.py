@@ -10,14 +10,14 @@ import pytest
 
 from consul_lock import LossReason
 from consul_lock._drivers.clock import clock
-from tests.drivers.names import HOST, name_servers
-from tests.drivers.stub import Script, stub, through
+from tests.drivers.name_servers import HOST, name_servers
+from tests.faults.apis import Face
 from tests.faults.deadlines import last_deadline, pass_by
-from tests.faults.faces import Face
-from tests.stage.actions import DROP_BEFORE
-from tests.stage.agent import Agent
-from tests.stage.proxy import Proxy
-from tests.waiting import eventually
+from tests.support.actions import DROP_BEFORE
+from tests.support.agent import Agent
+from tests.support.proxy import Proxy
+from tests.support.scripted_server import Script, stub, through
+from tests.support.waiting import eventually
 
 LOCK_DELAY = 3.0
 

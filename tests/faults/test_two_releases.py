@@ -7,11 +7,11 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from consul_lock import NotHeld
-from tests.faults.faces import Face
-from tests.stage.actions import HOLD, PASS
-from tests.stage.agent import Agent
-from tests.stage.proxy import Proxy
-from tests.waiting import eventually
+from tests.faults.apis import Face
+from tests.support.actions import HOLD, PASS
+from tests.support.agent import Agent
+from tests.support.proxy import Proxy
+from tests.support.waiting import eventually
 
 
 def test_a_second_release_does_not_meddle_with_the_first(face: Face, agent: Agent) -> None:

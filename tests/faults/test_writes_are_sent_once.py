@@ -7,11 +7,11 @@ from collections.abc import Iterator
 import pytest
 
 from consul_lock import Unavailable
-from tests.faults.faces import Face
-from tests.stage.actions import DROP_AFTER, PASS, Action
-from tests.stage.agent import Agent
-from tests.stage.proxy import Proxy
-from tests.waiting import eventually
+from tests.faults.apis import Face
+from tests.support.actions import DROP_AFTER, PASS, Action
+from tests.support.agent import Agent
+from tests.support.proxy import Proxy
+from tests.support.waiting import eventually
 
 
 @pytest.fixture

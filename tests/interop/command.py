@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import subprocess
 
-from tests.cli.wrapper import COMMAND, PATIENCE, environment
+from tests.cli.command import COMMAND, PATIENCE, environment
 
 
 def run_ours(address: str, *arguments: str) -> subprocess.CompletedProcess[str]:

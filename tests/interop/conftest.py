@@ -11,10 +11,10 @@ from typing import Any
 
 import pytest
 
-from tests.cli.wrapper import Running, environment
-from tests.faults.faces import Face, open_face
-from tests.interop.peer import Peer
-from tests.stage.agent import Agent
+from tests.cli.command import Running, environment
+from tests.faults.apis import Face, open_face
+from tests.interop.go_command import Peer
+from tests.support.agent import Agent
 
 
 @pytest.fixture(params=["threads", "asyncio"])

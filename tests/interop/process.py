@@ -8,8 +8,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from tests.interop.peer import environment
-from tests.stage.agent import Agent
+from tests.interop.go_command import environment
+from tests.support.agent import Agent
 
 _ROOT = Path(__file__).parents[2]
 

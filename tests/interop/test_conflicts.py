@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from consul_lock import Conflict
-from tests.faults.faces import Face
-from tests.interop.peer import Peer
-from tests.stage.agent import Agent
+from tests.faults.apis import Face
+from tests.interop.go_command import Peer
+from tests.support.agent import Agent
 
 LOCK_FLAG = 3304740253564472344
 SEMAPHORE_FLAG = 16210313421097356768

@@ -9,13 +9,13 @@ from typing import Any
 
 import pytest
 
-from tests.faults.faces import Face
+from tests.faults.apis import Face
+from tests.interop.go_command import Peer
 from tests.interop.holder import LOCK_DELAY, TTL
-from tests.interop.peer import Peer
 from tests.interop.process import Holding
 from tests.interop.semaphores import Slots, semaphore
-from tests.stage.agent import Agent
-from tests.waiting import eventually
+from tests.support.agent import Agent
+from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.slow
 

@@ -7,11 +7,11 @@ from concurrent.futures import Future
 from time import monotonic
 from typing import Any
 
-from tests.faults.faces import Face
-from tests.interop.peer import Peer, run_go
+from tests.faults.apis import Face
+from tests.interop.go_command import Peer, run_go
 from tests.interop.semaphores import Slots, document, semaphore
-from tests.stage.agent import Agent
-from tests.waiting import eventually
+from tests.support.agent import Agent
+from tests.support.waiting import eventually
 
 Go = Callable[..., Peer]
 Acquiring = Callable[[Any], "Future[float]"]

@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 
 from consul_lock import PermissionDenied
-from tests.faults.faces import Face
-from tests.interop.peer import run_go
+from tests.faults.apis import Face
+from tests.interop.go_command import run_go
 from tests.interop.semaphores import Slots, document, semaphore
-from tests.stage.agent import Agent
-from tests.stage.agent_config import MASTER_TOKEN
+from tests.support.agent import Agent
+from tests.support.agent_config import MASTER_TOKEN
 
 # What a waiter for slots of "hidden/NAME" needs; Go asks about the agent besides.
 RULES = """

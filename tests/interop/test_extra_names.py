@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 
 from consul_lock import ConfigError
-from tests.faults.faces import Face
-from tests.interop.peer import Peer
+from tests.faults.apis import Face
+from tests.interop.go_command import Peer
 from tests.interop.semaphores import Slots, document, semaphore
-from tests.stage.agent import Agent
+from tests.support.agent import Agent
 
 Go = Callable[..., Peer]
 

@@ -9,13 +9,13 @@ from time import monotonic
 
 import pytest
 
-from tests.cli.wrapper import Running, alive
+from tests.cli.command import Running, alive
+from tests.interop.go_command import Peer
 from tests.interop.holder import ENDED
-from tests.interop.peer import Peer
 from tests.interop.process import Holding
 from tests.interop.semaphores import Slots
-from tests.stage.agent import Agent
-from tests.waiting import eventually
+from tests.support.agent import Agent
+from tests.support.waiting import eventually
 
 Go = Callable[..., Peer]
 Ours = Callable[..., Running]

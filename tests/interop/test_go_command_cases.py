@@ -14,13 +14,13 @@ from typing import Any
 
 import pytest
 
-from tests.cli.wrapper import Running
-from tests.faults.faces import Face
+from tests.cli.command import Running
+from tests.faults.apis import Face
 from tests.interop.command import run_ours
-from tests.interop.peer import Peer, run_go
+from tests.interop.go_command import Peer, run_go
 from tests.interop.semaphores import Slots, semaphore
-from tests.stage.agent import Agent
-from tests.waiting import eventually
+from tests.support.agent import Agent
+from tests.support.waiting import eventually
 
 Go = Callable[..., Peer]
 Ours = Callable[..., Running]

@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 
 from consul_lock import AlreadyHeld, Conflict, LockLost, LossReason, NotHeld
-from tests.faults.faces import Face
-from tests.interop.peer import Peer
-from tests.stage.agent import Agent
-from tests.waiting import eventually
+from tests.faults.apis import Face
+from tests.interop.go_command import Peer
+from tests.support.agent import Agent
+from tests.support.waiting import eventually
 
 Go = Callable[..., Peer]
 Acquiring = Callable[[Any], "Future[float]"]

@@ -8,15 +8,15 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.cli.wrapper import Running
-from tests.faults.faces import Face
-from tests.interop.peer import Peer
+from tests.cli.command import Running
+from tests.faults.apis import Face
+from tests.interop.go_command import Peer
 from tests.interop.semaphores import semaphore
-from tests.stage.actions import PASS, Action
-from tests.stage.agent import Agent
-from tests.stage.http_messages import Answer
-from tests.stage.proxy import Proxy
-from tests.waiting import eventually
+from tests.support.actions import PASS, Action
+from tests.support.agent import Agent
+from tests.support.http_messages import Answer
+from tests.support.proxy import Proxy
+from tests.support.waiting import eventually
 
 Go = Callable[..., Peer]
 Ours = Callable[..., Running]

@@ -10,14 +10,14 @@ from typing import Any
 import pytest
 
 from consul_lock import ConfigError, Conflict, LockLost, NotHeld
-from tests.faults.faces import Face
-from tests.interop.peer import Peer, run_go
+from tests.faults.apis import Face
+from tests.interop.go_command import Peer, run_go
 from tests.interop.semaphores import Slots, document, semaphore
-from tests.stage.actions import PASS
-from tests.stage.agent import Agent
-from tests.stage.http_messages import Answer
-from tests.stage.proxy import Proxy
-from tests.waiting import eventually
+from tests.support.actions import PASS
+from tests.support.agent import Agent
+from tests.support.http_messages import Answer
+from tests.support.proxy import Proxy
+from tests.support.waiting import eventually
 
 LOCK_FLAG = 3304740253564472344
 

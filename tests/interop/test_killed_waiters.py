@@ -13,12 +13,12 @@ from typing import Any
 
 import pytest
 
-from tests.cli.inspecting import LOCK_FLAG
-from tests.cli.wrapper import Running
-from tests.faults.faces import Face
+from tests.cli.command import Running
+from tests.cli.inspect_fixture import LOCK_FLAG
+from tests.faults.apis import Face
 from tests.interop.process import Holding
-from tests.stage.agent import Agent
-from tests.waiting import eventually
+from tests.support.agent import Agent
+from tests.support.waiting import eventually
 
 log = logging.getLogger(__name__)
 

@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
-from tests.faults.faces import Face
-from tests.interop.peer import Peer
+from tests.faults.apis import Face
+from tests.interop.go_command import Peer
 from tests.interop.semaphores import SEMAPHORE_FLAG, Slots, document, semaphore
-from tests.stage.agent import Agent
-from tests.stage.proxy import Proxy
+from tests.support.agent import Agent
+from tests.support.proxy import Proxy
 
 Go = Callable[..., Peer]
 

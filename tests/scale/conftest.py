@@ -9,8 +9,8 @@ import pytest
 
 from tests.scale.callers import Callers, Tasks, Threads
 from tests.scale.counter import Requests
-from tests.stage.agent import Agent
-from tests.waiting import eventually
+from tests.support.agent import Agent
+from tests.support.waiting import eventually
 
 
 @pytest.fixture(scope="module")

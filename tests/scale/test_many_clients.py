@@ -10,9 +10,9 @@ from typing import Any, NamedTuple
 
 from tests.scale.callers import Callers, Tasks, close_all, reached
 from tests.scale.counter import Requests
-from tests.scale.recorder import Recorder
-from tests.stage.agent import Agent
-from tests.waiting import eventually
+from tests.scale.overlap_check import Recorder
+from tests.support.agent import Agent
+from tests.support.waiting import eventually
 
 log = logging.getLogger(__name__)
 

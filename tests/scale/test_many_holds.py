@@ -13,8 +13,8 @@ from consul_lock._drivers.pipeline import LANES
 from consul_lock._drivers.thread_transport import Transport
 from consul_lock._protocol.flow import Request
 from tests.scale.callers import Callers, Tasks, close_all, reached
-from tests.stage.agent import Agent
-from tests.waiting import eventually
+from tests.support.agent import Agent
+from tests.support.waiting import eventually
 
 LOCKS = 300
 

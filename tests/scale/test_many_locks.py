@@ -13,8 +13,8 @@ from typing import Any
 from consul_lock import Client, Lock, Session
 from tests.scale.callers import Callers, Tasks, close_all, reached
 from tests.scale.counter import Requests
-from tests.stage.agent import Agent
-from tests.waiting import eventually
+from tests.support.agent import Agent
+from tests.support.waiting import eventually
 
 log = logging.getLogger(__name__)
 

@@ -1,0 +1,256 @@
+"""`consul-lock cron run`: each slot once, on one of all hosts that fire."""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from pathlib import Path
+
+import pytest
+
+from consul_lock import CronState
+from tests.cli.command import COMMAND, Running, environment
+from tests.cli.cron_fixture import (
+    EIGHT,
+    HOUR,
+    Job,
+    job_fixture,  # noqa: F401 - a fixture, used by its name
+)
+
+_HOURLY = ("--every", "1h")
+_TELL = ("--", "sh", "-c", "echo $CONSUL_LOCK_CRON_SLOT")
+_STAY = ("--", "sh", "-c", "trap 'exit 0' TERM; echo ready; while :; do sleep 0.05; done")
+
+
+def test_the_first_host_runs_it_and_the_others_are_silent(job: Job) -> None:
+    """Nothing is left but the record; -v says who has done it."""
+    first = job.fire(*_HOURLY, "--", "echo", "mine", at=EIGHT + 1)
+    assert (first.returncode, first.stdout, first.stderr) == (0, "mine\n", "")
+    second = job.fire(*_HOURLY, "--", "echo", "mine", at=EIGHT + 2)
+    assert (second.returncode, second.stdout, second.stderr) == (0, "", "")
+    third = job.fire(*_HOURLY, "-v", "--", "echo", "mine", at=EIGHT + HOUR - 60)
+    label = f"slot 08:00Z of {job.name}: already done by "
+    assert (third.returncode, third.stdout) == (0, "")
+    said = third.stderr.splitlines()
+    assert len(said) == 1
+    assert re.fullmatch(rf"consul-lock: {re.escape(label)}\S+ \(exit 0, 0s\)", said[0]), said
+    assert job.left() == ([job.key], [])
+    record = job.record()
+    assert (record.state, record.exit, record.epoch) == (CronState.DONE, 0, EIGHT)
+
+
+def test_the_command_is_told_its_slot_and_its_lock(job: Job) -> None:
+    """Beside what any command under a lock is told."""
+    done = job.fire(*_HOURLY, "--", "env", at=EIGHT)
+    told = dict(line.split("=", 1) for line in done.stdout.splitlines())
+    record = job.record()
+    assert {name: text for name, text in told.items() if name.startswith("CONSUL_LOCK_CRON")} == {
+        "CONSUL_LOCK_CRON_NAME": job.name,
+        "CONSUL_LOCK_CRON_SLOT": record.slot,
+        "CONSUL_LOCK_CRON_SLOT_EPOCH": f"{EIGHT:.0f}",
+        "CONSUL_LOCK_CRON_ATTEMPT": "1",
+    }
+    assert told["CONSUL_LOCK_HELD"] == "true"
+    assert told["CONSUL_LOCK_KEY"] == job.name
+    assert told["CONSUL_LOCK_SESSION"] == record.session
+    assert told["CONSUL_LOCK_TOKEN"] == str(record.token)
+    once = job.fire("--slot", "x", "--name", f"{job.name}/id", "--", "env").stdout
+    assert "CONSUL_LOCK_CRON_SLOT=x\n" in once
+    assert "SLOT_EPOCH" not in once
+
+
+def test_hosts_whose_clocks_differ_run_each_slot_once(job: Job) -> None:
+    """Each fires when its own clock shows the hour; one is an hour ahead of the two others."""
+    ran = []
+    for hour in range(3):
+        for ahead in (HOUR, 1, 0):
+            done = job.fire(*_HOURLY, *_TELL, at=EIGHT + hour * HOUR + ahead)
+            assert (done.returncode, done.stderr) == (0, "")
+            ran += done.stdout.split()
+    assert len(ran) == len(set(ran)) == 3
+
+
+def test_a_clock_that_is_stepped_back_after_the_firing_makes_no_difference(job: Job) -> None:
+    """Five seconds before the slot begins it counts already."""
+    early = job.fire(*_HOURLY, *_TELL, at=EIGHT - 5)
+    assert early.stdout == "2027-01-15T08:00:00Z\n"
+    assert job.fire(*_HOURLY, *_TELL, at=EIGHT + 1).stdout == ""
+
+
+def test_the_slot_is_that_of_the_firing_whatever_comes_after_it(job: Job) -> None:
+    """The clock is read first of all; the next slot begins while we start, and sleep."""
+    program = (
+        "import time\n"
+        f"looks = iter([{EIGHT + 59}])\n"
+        f"time.time = lambda: next(looks, {EIGHT + 90})\n"
+        "from consul_lock_cli.main import main\n"
+        "main()"
+    )
+    options = ("--every", "60s", "--early", "0", "--splay", "50ms", "-v")
+    arguments = ["cron", "run", "--name", job.name, *options, *_TELL]
+    with Running(
+        arguments, environment(job.address), prefix=(sys.executable, "-c", program)
+    ) as host:
+        assert host.line() == "2027-01-15T08:00:00Z"
+        assert host.wait() == 0
+        assert "consul-lock: sleeping for " in host.errors()
+
+
+def test_the_long_day_of_autumn_has_25_hours(job: Job) -> None:
+    """And the hour that comes twice on the clock on the wall is two slots."""
+    midnight = 1792879200.0  # 2026-10-25 00:00 in Berlin
+    ran = []
+    for hour in range(25):
+        done = job.fire(
+            *_HOURLY, "--no-guardian", "--", "sh", "-c", "echo $CONSUL_LOCK_CRON_SLOT; date +%H",
+            at=midnight + hour * HOUR, TZ="Europe/Berlin",
+        )  # fmt: skip
+        ran += done.stdout.splitlines()[:1]
+    assert len(set(ran)) == 25
+    assert (ran[0], ran[-1]) == ("2026-10-24T22:00:00Z", "2026-10-25T22:00:00Z")
+
+
+def test_an_id_is_run_once(job: Job) -> None:
+    """Whatever the time."""
+    assert job.fire("--slot", "2026-11-21", *_TELL).stdout == "2026-11-21\n"
+    again = job.fire("--slot", "2026-11-21", *_TELL, at=EIGHT)
+    assert (again.returncode, again.stdout, again.stderr) == (0, "", "")
+    assert job.fire("--slot", "2026-11-22", *_TELL).stdout == "2026-11-22\n"
+
+
+def test_a_cron_expression_names_slots_in_its_own_zone(job: Job) -> None:
+    """A night's job is run once, be its hosts' clocks a little apart."""
+    nightly = ("--schedule", "30 2 * * *", "--timezone", "Europe/Berlin")
+    assert job.fire(*nightly, *_TELL, at=EIGHT).stdout == "2027-01-15T01:30:00Z\n"
+    assert job.fire(*nightly, *_TELL, at=EIGHT + HOUR).stdout == ""
+
+
+def test_a_pause_is_silent(job: Job) -> None:
+    """On every host, with the code that was chosen for it."""
+    job.pause()
+    for options, code in (((), 0), (("--skip-exit-code", "9"), 9)):
+        done = job.fire(*_HOURLY, *options, *_TELL)
+        assert (done.returncode, done.stdout, done.stderr) == (code, "", "")
+    assert "paused by " in job.fire(*_HOURLY, "-v", *_TELL).stderr
+
+
+def test_a_slot_that_began_too_long_ago_is_skipped(job: Job) -> None:
+    """As after a suspend."""
+    late = ("--max-lateness", "1m")
+    assert job.fire(*_HOURLY, *late, "--skip-exit-code", "9", *_TELL, at=EIGHT + 90).returncode == 9
+    assert job.fire(*_HOURLY, *late, *_TELL, at=EIGHT + 30).stdout == "2027-01-15T08:00:00Z\n"
+
+
+def test_while_a_run_is_alive_the_next_slot_is_skipped_and_not_burnt(job: Job) -> None:
+    """One host of all says so, never two run at once, and who comes after it runs the slot."""
+    long = job.start(*_HOURLY, *_STAY, at=EIGHT)
+    assert long.line() == "ready"
+    first = job.fire(*_HOURLY, *_TELL, at=EIGHT + HOUR)
+    assert (first.returncode, first.stdout) == (0, "")
+    (warning,) = first.stderr.splitlines()
+    assert warning.startswith(f"consul-lock: warning: slot 09:00Z of {job.name}: skipped, as an")
+    second = job.fire(*_HOURLY, "--overlap-exit-code", "7", *_TELL, at=EIGHT + HOUR)
+    assert (second.returncode, second.stdout, second.stderr) == (7, "", "")
+    long.send(15)
+    assert long.wait() == 0
+    assert job.record().overlaps == 1
+    third = job.fire(*_HOURLY, *_TELL, at=EIGHT + HOUR + 60)
+    assert third.stdout == "2027-01-15T09:00:00Z\n"
+
+
+def test_with_overlap_wait_the_next_slot_is_run_when_the_run_has_ended(job: Job) -> None:
+    """Or skipped, when the time to wait is over."""
+    wait = ("--overlap", "wait")
+    long = job.start(*_HOURLY, *_STAY, at=EIGHT)
+    assert long.line() == "ready"
+    short = job.fire(*_HOURLY, *wait, "-w", "200ms", "--overlap-exit-code", "7", *_TELL,
+                     at=EIGHT + HOUR)  # fmt: skip
+    assert (short.returncode, short.stdout) == (7, "")
+    waiter = job.start_waiting(*_HOURLY, *wait, *_TELL, at=EIGHT + HOUR)
+    long.send(15)
+    assert waiter.line() == "2027-01-15T09:00:00Z"
+    assert (long.wait(), waiter.wait()) == (0, 0)
+
+
+def test_with_overlap_allow_runs_are_beside_each_other(job: Job) -> None:
+    """There is no lock then, and the command is told so."""
+    allow = ("--overlap", "allow")
+    long = job.start(*_HOURLY, *allow, *_STAY, at=EIGHT)
+    assert long.line() == "ready"
+    script = "echo $CONSUL_LOCK_HELD $CONSUL_LOCK_CRON_ATTEMPT $CONSUL_LOCK_TOKEN"
+    beside = job.fire(*_HOURLY, *allow, "--", "sh", "-c", script, at=EIGHT + HOUR)
+    assert beside.stdout == "false 1\n"
+    assert job.fire(*_HOURLY, *allow, "--", "echo", "twice", at=EIGHT + HOUR).stdout == ""
+    long.send(15)
+    assert long.wait() == 0
+    assert job.left() == ([job.key], [])
+
+
+def test_a_run_that_has_failed_can_be_tried_again(job: Job) -> None:
+    """By a host that comes late; the exit code is the command's."""
+    again = ("--retry-failed", "1")
+    attempt = ("--", "sh", "-c", "exit 4$CONSUL_LOCK_CRON_ATTEMPT")
+    codes = [job.fire(*_HOURLY, *again, *attempt, at=EIGHT).returncode for _ in range(3)]
+    assert codes == [41, 42, 0]
+    record = job.record()
+    assert (record.state, record.attempt, record.exit) == (CronState.FAILED, 2, 42)
+
+
+def test_a_command_that_cannot_be_run_has_failed(job: Job) -> None:
+    """127, and so it says in the record."""
+    done = job.fire(*_HOURLY, "--", "/no/such")
+    assert (done.returncode, len(done.stderr.splitlines())) == (127, 1)
+    assert (job.record().state, job.record().exit) == (CronState.FAILED, 127)
+
+
+def test_a_run_that_takes_too_long_is_stopped(job: Job) -> None:
+    """124, and the record says so."""
+    assert job.fire(*_HOURLY, "--max-runtime", "200ms", "--", "sleep", "60").returncode == 124
+    assert (job.record().state, job.record().exit) == (CronState.TIMEOUT, 124)
+
+
+def test_the_report_and_the_log_tell_a_skip(job: Job, tmp_path: Path) -> None:
+    """With the slot and the reason, for programs."""
+    status = tmp_path / "status"
+    options = (*_HOURLY, "--log-format", "json", "-v", "--status-file", str(status))
+    job.fire(*options, "--", "true", at=EIGHT)
+    report = json.loads(status.read_text())
+    assert (report["outcome"], report["attempt"], report["exit"]["kind"]) == ("run", 1, "exit")
+    assert (report["slot_epoch"], report["acquired"]) == (EIGHT, True)
+    skipped = job.fire(*options, "--skip-exit-code", "9", "--", "true", at=EIGHT)
+    (event,) = map(json.loads, skipped.stderr.splitlines())
+    assert (event["event"], event["outcome"], event["code"]) == ("skipped", "taken", 9)
+    assert (event["key"], event["slot"]) == (job.name, "2027-01-15T08:00:00Z")
+    report = json.loads(status.read_text())
+    assert report["exit"] == {"kind": "skip", "code": 9, "signal": None}
+    assert (report["exit_code"], report["outcome"], report["acquired"]) == (9, "taken", False)
+
+
+def test_a_job_that_waits_for_its_own_ancestor_is_refused(job: Job) -> None:
+    """It would never end; to skip the slot is no waiting."""
+    inner = [*COMMAND, "cron", "run", "--name", job.name, "--slot", "b"]
+    waiting = job.fire("--slot", "a", "--", *inner, "--overlap", "wait", "true")
+    assert waiting.returncode == 64
+    assert "would deadlock with our own ancestor" in waiting.stderr
+    skipping = job.fire("--slot", "c", "--", *inner, "echo", "started")
+    assert (skipping.returncode, skipping.stdout) == (0, "")
+
+
+@pytest.mark.parametrize("options", [("--retry-failed", "1"), ()])
+def test_a_dry_run_says_what_would_happen(job: Job, options: tuple[str, ...]) -> None:
+    """And claims nothing."""
+    dry = (*_HOURLY, *options, "--dry-run", "--skip-exit-code", "9", "--overlap-exit-code", "7")
+    free = job.fire(*dry, "--", "echo", "a b", at=EIGHT)
+    assert (free.returncode, free.stderr) == (0, "")
+    assert free.stdout == f"slot 08:00Z of {job.name}: would run echo 'a b'\n"
+    assert job.left() == ([], [])
+    job.fire(*_HOURLY, "--", "false", at=EIGHT)
+    again = job.fire(*dry, "--", "true", at=EIGHT)
+    assert again.returncode == (0 if options else 9)
+    assert ("already failed by" in again.stdout) is not bool(options)
+    earlier = job.fire(*dry, "--", "true", at=EIGHT - HOUR)
+    assert (earlier.returncode, "has begun already" in earlier.stdout) == (9, True)
+    job.pause()
+    paused = job.fire(*dry, "--", "true", at=EIGHT + HOUR)
+    assert (paused.returncode, "it is paused: would skip it" in paused.stdout) == (9, True)

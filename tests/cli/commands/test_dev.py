@@ -1,0 +1,144 @@
+"""`consul-lock dev`: a private Consul that ends with the command."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.cli.command import COMMAND, Running, alive, children, consul, environment, is_guardian
+from tests.support.waiting import eventually
+
+_RUN = [*COMMAND, "run", "-k", "k", "--"]
+
+
+@pytest.fixture(params=["real", "model"])
+def surroundings(
+    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[dict[str, str]]:
+    """An environment in which the real binary is found, and one in which none is."""
+    # Whatever dev leaves behind is seen here.
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    if request.param == "real":
+        binary = request.getfixturevalue("consul_binary")
+        yield environment(CONSUL_BIN=str(binary), TMPDIR=str(tmp_path))
+        return
+    empty = environment(TMPDIR=str(tmp_path), XDG_CACHE_HOME=str(tmp_path / "cache"))
+    empty.pop("CONSUL_BIN", None)
+    folders = empty["PATH"].split(os.pathsep)
+    empty["PATH"] = os.pathsep.join(each for each in folders if not Path(each, "consul").exists())
+    yield empty
+
+
+def test_the_command_has_a_consul_of_its_own(surroundings: dict[str, str], tmp_path: Path) -> None:
+    """Its exit code is ours, stderr says what runs, and nothing is left behind."""
+    surroundings |= {"CONSUL_HTTP_SSL": "true", "CONSUL_HTTP_ADDR": "nowhere"}
+    script = 'env | grep CONSUL_HTTP; "$@"'
+    inner = [*_RUN, "sh", "-c", "exit 5"]
+    with Running(["dev", "--", "sh", "-c", script, "sh", *inner], surroundings) as dev:
+        address = dev.line().removeprefix("CONSUL_HTTP_ADDR=")
+        assert dev.wait() == 5
+        assert dev.line() == ""
+        kind = "a real Consul agent" if "CONSUL_BIN" in surroundings else "a model of Consul"
+        (said,) = dev.said()
+        assert kind in said
+        assert said.endswith(f"runs at {address}")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_without_a_command_it_runs_until_a_signal(
+    surroundings: dict[str, str], tmp_path: Path
+) -> None:
+    """And prints the line for a shell."""
+    with Running(["dev"], surroundings) as dev:
+        address = dev.line().removeprefix("export CONSUL_HTTP_ADDR=")
+        assert consul(address, "GET", "/v1/status/leader")
+        real = "CONSUL_BIN" in surroundings
+        agents, guardians = _told_apart(dev, real)
+        assert len(agents) == real
+        dev.send(signal.SIGINT)
+        assert dev.wait() == 0
+        assert not any(map(alive, agents))
+        eventually(lambda: not any(map(alive, guardians)))
+    assert list(tmp_path.iterdir()) == []
+
+
+def _told_apart(dev: Running, count: int) -> tuple[list[int], list[int]]:
+    """Its children: those who work, and so many guardians."""
+
+    def find() -> tuple[list[int], list[int]]:
+        everybody = children(dev.pid)
+        found = [each for each in everybody if is_guardian(each)]
+        assert len(found) == count
+        return [each for each in everybody if each not in found], found
+
+    return eventually(find)
+
+
+@pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_ends_the_command_and_then_the_agent(
+    surroundings: dict[str, str], tmp_path: Path, signum: int
+) -> None:
+    """The command gets it first; we die as it does."""
+    with Running(["dev", "--", "sh", "-c", "echo ready; exec sleep 60"], surroundings) as dev:
+        assert dev.line() == "ready"
+        real = "CONSUL_BIN" in surroundings
+        workers, guardians = _told_apart(dev, 1 + real)
+        assert len(workers) == 1 + real
+        dev.send(signum)
+        assert dev.wait() == -signum
+        assert not any(map(alive, workers))
+        eventually(lambda: not any(map(alive, guardians)))
+    assert list(tmp_path.iterdir()) == []
+
+
+def _behind_a_script(binary: str, pids: Path) -> str:
+    """A program that runs the binary, and enters its pid in that file."""
+    script = pids.with_name("consul")
+    script.write_text(f"#!/bin/sh\n'{binary}' \"$@\" & echo $! >>'{pids}'; wait\n")
+    script.chmod(0o755)
+    return str(script)
+
+
+def test_an_agent_behind_a_script_ends_with_us(consul_binary: Path, tmp_path: Path) -> None:
+    """The script does not pass on that it is to end."""
+    pids = tmp_path / "pids"
+    env = environment(CONSUL_BIN=_behind_a_script(str(consul_binary), pids), TMPDIR=str(tmp_path))
+    with Running(["dev", "--", "true"], env) as dev:
+        assert dev.wait() == 0
+    assert not alive(int(pids.read_text()))
+
+
+def test_if_we_are_killed_nothing_is_left(surroundings: dict[str, str], tmp_path: Path) -> None:
+    """Neither of the command nor of the agent, be it behind a script: no kernel tells it then."""
+    pids = tmp_path / "pids"
+    pids.touch()
+    if "CONSUL_BIN" in surroundings:
+        surroundings["CONSUL_BIN"] = _behind_a_script(surroundings["CONSUL_BIN"], pids)
+    with Running(["dev", "--", "sh", "-c", "sleep 60 & echo $!; wait"], surroundings) as dev:
+        everybody = [int(dev.line()), *map(int, pids.read_text().split()), *children(dev.pid)]
+        assert len(everybody) == (6 if "CONSUL_BIN" in surroundings else 3)
+        dev.send(signal.SIGKILL)
+        dev.wait()
+        eventually(lambda: not any(map(alive, everybody)))
+
+
+def test_a_binary_that_is_no_consul_is_told(tmp_path: Path) -> None:
+    """With the end of its output, and the command is not started."""
+    result = subprocess.run(
+        [*COMMAND, "dev", "--", "echo", "started"],
+        env=environment(CONSUL_BIN=sys.executable, TMPDIR=str(tmp_path)),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert result.returncode == 69
+    assert result.stdout == ""
+    assert "agent did not start" in result.stderr
+    assert list(tmp_path.iterdir()) == []

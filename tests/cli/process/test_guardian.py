@@ -1,0 +1,370 @@
+"""The guardian: what becomes of a command whose wrapper is killed.
+
+Tests that take a ``machine`` run on several: one that has everything, and those on which the
+guardian has to do without its Python, or without a shell.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+import consul_lock_cli
+from consul_lock_cli.base.exit_codes import ExitCode
+from tests.cli.command import Running, alive, children, environment, is_guardian
+from tests.cli.program_supervisor import PROGRAM
+from tests.support.waiting import eventually
+
+Supervise = Callable[..., Running]
+
+# Options of supervised.py.
+_MACHINES = {
+    "complete": {},
+    "no python": {"guardian_python": "/no/such/python"},
+    "a python that fails": {"guardian_python": "/bin/false"},
+    "no shell": {"guardian_shell": "/no/such/sh"},
+}
+
+
+@pytest.fixture(params=_MACHINES)
+def machine(request: pytest.FixtureRequest) -> dict[str, str]:
+    return _MACHINES[request.param]
+
+
+# Not for ever: if a test fails, nobody may be left to end it.
+_WORK = "i=0; while [ $((i += 1)) -lt 600 ]; do sleep 0.05; done"
+
+
+def _told(before: str) -> list[str]:
+    """A script that says its pid when it is ready, and then works."""
+    return ["sh", "-c", f"{before}\necho $$; {_WORK}"]
+
+
+def _guardian(running: Running) -> int:
+    """The pid of the only helper beside the command."""
+    (found,) = eventually(lambda: [pid for pid in running.children() if is_guardian(pid)])
+    return found
+
+
+def _kill(running: Running) -> None:
+    running.send(signal.SIGKILL)
+    assert running.wait() == -signal.SIGKILL
+
+
+def _expect(told: str, running: Running, machine: dict[str, str]) -> None:
+    """This line is the last: only a shell does not know whom the kernel has told."""
+    lines = list(iter(running.line, ""))
+    assert lines == [told] or (lines == [told, told] and "guardian_python" in machine)
+
+
+# Says each TERM it gets, however soon one follows the other.
+_COUNTING = (
+    "import os, signal, sys, time\n"
+    "name, *others = sys.argv[1:]\n"
+    "signal.signal(signal.SIGTERM, lambda *_: os.write(1, f'{name} term\\n'.encode()))\n"
+    "if others and not os.fork(): name = others[0]\n"
+    "os.write(1, f'{os.getpid()}\\n'.encode())\n"
+    "for _ in range(600): time.sleep(0.05)\n"
+)
+
+
+def test_if_we_are_killed_the_whole_group_gets_one_term(supervise: Supervise) -> None:
+    """The kernel tells the command itself; to many a program a second TERM means: at once."""
+    running = supervise(sys.executable, "-c", _COUNTING, "command", "grandchild", kill_after="1s")
+    pids = [int(running.line()), int(running.line())]
+    guardian = _guardian(running)
+    _kill(running)
+    assert {running.line(), running.line()} == {"command term", "grandchild term"}
+    # The end of the pipe: nothing was said twice, and the guardian does not hold it open.
+    assert running.line() == ""
+    eventually(lambda: not any(map(alive, [*pids, guardian])))
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
+def test_a_command_that_took_on_other_rights_is_told_too(supervise: Supervise) -> None:
+    """As with runuser: the kernel has forgotten then that it should tell it."""
+    program = (
+        "import os, signal, time\n"
+        "os.setgid(65534); os.setuid(65534)\n"
+        "signal.signal(signal.SIGTERM, lambda *_: print('term', flush=True))\n"
+        "print(os.getpid(), flush=True)\n"
+        "for _ in range(600): time.sleep(0.05)\n"
+    )
+    running = supervise(sys.executable, "-c", program, kill_after="1")
+    command = int(running.line())
+    _kill(running)
+    assert running.line() == "term"
+    assert running.line() == ""
+    eventually(lambda: not alive(command))
+
+
+def test_who_ignores_the_first_signal_is_killed_after_the_grace(
+    supervise: Supervise, machine: dict[str, str]
+) -> None:
+    """The command and what it started."""
+    script = f"trap '' TERM; sh -c 'echo $$; {_WORK}' &"
+    running = supervise(*_told(script), kill_after="1s", **machine)
+    pids = [int(running.line()), int(running.line())]
+    guardian = _guardian(running)
+    killed = time.monotonic()
+    _kill(running)
+    eventually(lambda: not any(alive(pid) for pid in pids))
+    assert time.monotonic() - killed >= 1
+    eventually(lambda: not alive(guardian))
+
+
+def test_the_stop_signal_is_the_first_one_here_too(
+    supervise: Supervise, machine: dict[str, str]
+) -> None:
+    """A program that tidies up on INT gets INT."""
+    running = supervise(*_told("trap 'echo int; exit' INT"), stop_signal="INT", **machine)
+    running.line()
+    _kill(running)
+    _expect("int", running, machine)
+
+
+def test_a_command_that_was_put_aside_sees_the_signal(
+    supervise: Supervise, machine: dict[str, str]
+) -> None:
+    """It is stopped, and so are we, when we are killed."""
+    # The kernel hangs up on a stopped group that nobody can wake any more.
+    running = supervise(*_told("trap '' HUP; trap 'echo term; exit' TERM"), **machine)
+    command = int(running.line())
+    os.kill(command, signal.SIGTSTP)
+    eventually(lambda: _stopped(running.pid))
+    _kill(running)
+    _expect("term", running, machine)
+
+
+def _stopped(pid: int) -> bool:
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "T"
+
+
+def test_while_we_are_stopped_the_command_does_not_outlive_the_lease(
+    supervise: Supervise, machine: dict[str, str]
+) -> None:
+    """Nothing is renewed then, and nobody but the guardian sees the end of the lease."""
+    stubborn = f"sh -c 'trap \"\" TERM; echo $$; {_WORK}' &"
+    running = supervise(
+        *_told(f"{stubborn} trap 'echo term' TERM"), left="5", kill_after="2s", **machine
+    )
+    pids = [int(running.line()), int(running.line())]
+    running.send(signal.SIGSTOP)
+    assert running.line() == "term"
+    # Whoever does not end by it is killed, though we still do nothing.
+    eventually(lambda: not any(map(alive, pids)))
+    assert _stopped(running.pid)
+    running.send(signal.SIGCONT)
+    assert running.wait() == ExitCode.LOST
+
+
+def test_a_command_that_is_put_aside_with_us_is_left_alone(
+    supervise: Supervise, machine: dict[str, str]
+) -> None:
+    """It can do no harm before we go on, and then the lease is looked at first."""
+    lease = 3.0
+    begun = time.monotonic()
+    script = "trap '' HUP; trap 'echo term; exit' TERM"
+    running = supervise(*_told(script), left=str(lease), kill_after="2s", **machine)
+    command = int(running.line())
+    os.kill(command, signal.SIGTSTP)
+    eventually(lambda: _stopped(running.pid))
+    # A second later than the guardian would have acted, and killed.
+    eventually(lambda: time.monotonic() > begun + lease + 1)
+    assert _stopped(command)
+    running.send(signal.SIGCONT)
+    # There is no time left to be asked in.
+    assert running.line() == ""
+    assert running.wait() == ExitCode.LOST
+
+
+def test_a_grace_that_has_begun_does_not_begin_again(
+    supervise: Supervise, machine: dict[str, str]
+) -> None:
+    """If the lock is lost, somebody else may have it when that time is over."""
+    grandchild = f"sh -c 'trap \"echo term\" TERM; echo ready; {_WORK}' &"
+    running = supervise(*_told(f"{grandchild} trap '' TERM"), kill_after="3s", **machine)
+    pids = {running.line(), running.line()}
+    command = int((pids - {"ready"}).pop())
+    running.send(signal.SIGTERM)
+    assert running.line() == "term"
+    begun = time.monotonic()
+    eventually(lambda: time.monotonic() > begun + 1.5)
+    _kill(running)
+    killed = time.monotonic()
+    eventually(lambda: not alive(command))
+    assert time.monotonic() - begun >= 2
+    assert time.monotonic() - killed < 3
+    assert running.line() == ""  # no second term
+
+
+def test_the_command_is_killed_in_time_though_we_hang(
+    supervise: Supervise, machine: dict[str, str]
+) -> None:
+    """Whatever it is that holds us up, such as a stderr that nobody reads."""
+    running = supervise(*_told("trap 'echo term' TERM"), kill_after="1s", **machine)
+    command = int(running.line())
+    running.send(signal.SIGTERM)
+    assert running.line() == "term"
+    running.send(signal.SIGSTOP)
+    eventually(lambda: not alive(command))
+    running.send(signal.SIGCONT)
+    assert running.wait() == -signal.SIGKILL
+
+
+def test_the_command_dies_though_the_guardian_is_killed_too(supervise: Supervise) -> None:
+    """By the kernel: the last line of defence."""
+    running = supervise("sh", "-c", "echo $$; exec sleep 100")
+    command = int(running.line())
+    guardian = _guardian(running)
+    running.send(signal.SIGSTOP)
+    os.kill(guardian, signal.SIGKILL)
+    _kill(running)
+    eventually(lambda: not alive(command))
+    eventually(lambda: not alive(guardian))
+
+
+def test_without_its_guardian_the_command_goes_on(supervise: Supervise) -> None:
+    """A helper that was killed is no reason to stop anything."""
+    running = supervise(*_told("trap 'exit 7' USR1"))
+    running.line()
+    guardian = _guardian(running)
+    os.kill(guardian, signal.SIGKILL)
+    eventually(lambda: guardian not in running.children())
+    running.send(signal.SIGUSR1)
+    assert running.wait() == 7
+
+
+def test_a_normal_end_leaves_no_guardian(supervise: Supervise) -> None:
+    """Nor a zombie of it, where nobody reaps orphans."""
+    running = supervise(*_told("trap 'exit 0' USR1"))
+    running.line()
+    guardian = _guardian(running)
+    running.send(signal.SIGUSR1)
+    assert running.wait() == 0
+    assert not Path(f"/proc/{guardian}").exists()
+
+
+def test_the_guardian_is_the_only_helper_and_costs_nothing(supervise: Supervise) -> None:
+    """It sleeps at its pipe, has nothing of ours open, and no signal of others ends it."""
+    running = supervise(*_told("trap 'echo usr1' USR1"))
+    command = int(running.line())
+    guardian = _guardian(running)
+    assert sorted(running.children()) == sorted([command, guardian])
+    assert os.getpgid(guardian) == guardian
+    own = {os.devnull, str(Path(consul_lock_cli.__file__).parent / "process/guardian.sh")}
+    opened = [str(each.readlink()) for each in Path(f"/proc/{guardian}/fd").iterdir()]
+    assert [each.partition("[")[0] for each in opened if each not in own] == ["pipe:"]
+    status = Path(f"/proc/{guardian}/status")
+
+    def woken() -> list[str]:
+        return [line for line in status.read_text().splitlines() if "ctxt_switches" in line]
+
+    asleep = eventually(lambda: "S (sleeping)" in status.read_text() and woken())
+    for _ in range(5):
+        running.send(signal.SIGUSR1)
+        assert running.line() == "usr1"
+    for signum in _SIGNALS:
+        os.kill(guardian, signum)
+    assert alive(guardian)
+    assert woken() == asleep
+
+
+_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGTSTP)
+
+
+def test_a_python_that_is_killed_leaves_the_rest_to_the_shell(supervise: Supervise) -> None:
+    """Such as for want of memory."""
+    running = supervise(*_told("trap '' TERM"), kill_after="1.5")
+    command = int(running.line())
+    guardian = _guardian(running)
+    _kill(running)
+    (python,) = eventually(lambda: children(guardian))
+    os.kill(python, signal.SIGKILL)
+    assert alive(command)
+    eventually(lambda: not alive(command))
+    eventually(lambda: not alive(guardian))
+
+
+def test_signals_of_others_do_not_keep_it_from_its_work(
+    supervise: Supervise, machine: dict[str, str]
+) -> None:
+    """A shell may unblock what waits when it runs a program, and would die of it."""
+    running = supervise(*_told("trap '' TERM"), kill_after="0.2", **machine)
+    command = int(running.line())
+    guardian = _guardian(running)
+    for signum in _SIGNALS:
+        os.kill(guardian, signum)
+    _kill(running)
+    eventually(lambda: not alive(command))
+    eventually(lambda: not alive(guardian))
+
+
+def test_it_has_no_secret_of_ours_and_reads_nothing_at_its_start(
+    supervise: Supervise, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A shell may read $ENV, and a function of bash's can have the name of a command."""
+    for name in ("SOME_TOKEN", "ENV", "BASH_ENV", "BASH_FUNC_read%%", "LD_LIBRARY_PATH"):
+        monkeypatch.setenv(name, "/no/such")
+    running = supervise(*_told(""))
+    running.line()
+    variables = Path(f"/proc/{_guardian(running)}/environ").read_text().split("\0")
+    names = {each.partition("=")[0] for each in variables if each}
+    assert "LD_LIBRARY_PATH" in names
+    kinds = {name.partition("_")[0] for name in names}
+    assert all(kind in ("LD", "PATH") or kind.startswith("PYTHON") for kind in kinds), names
+
+
+def test_without_stdin_and_stdout_it_is_the_same() -> None:
+    """Our pipes have their numbers then."""
+    prefix = ("sh", "-c", 'exec "$@" 3>&1 <&- >&-', "sh", *PROGRAM, "--")
+    command = _told("trap 'exit 7' USR1; exec >&3")
+    with Running(command, environment(), prefix=prefix) as running:
+        running.line()
+        assert str(Path(f"/proc/{_guardian(running)}/fd/0").readlink()).startswith("pipe:")
+        running.send(signal.SIGUSR1)
+        assert running.wait() == 7
+
+
+def test_no_guardian_is_none(supervise: Supervise) -> None:
+    """The kernel still tells the command itself."""
+    running = supervise(*_told("trap 'echo term; exit' TERM"), no_guardian=True)
+    command = int(running.line())
+    assert running.children() == [command]
+    _kill(running)
+    assert running.line() == "term"
+
+
+def test_in_the_foreground_only_the_command_itself_is_stopped(
+    supervise: Supervise, machine: dict[str, str]
+) -> None:
+    """Its group is that of whoever started us."""
+    grandchild = f"sh -c 'echo $$; {_WORK}' &"
+    script = f"trap '' TERM; {grandchild}"
+    running = supervise(*_told(script), foreground=True, kill_after="0.5", **machine)
+    pids = {int(running.line()), int(running.line())}
+    (command,) = pids & set(running.children())
+    (left,) = pids - {command}
+    try:
+        _kill(running)
+        eventually(lambda: not alive(command))
+        assert alive(left)
+    finally:
+        os.kill(left, signal.SIGKILL)
+
+
+def test_a_command_that_was_never_started_never_is(supervise: Supervise) -> None:
+    """We are killed while we wait for the lock: nothing of us is left."""
+    running = supervise("echo", "started", never_go=True)
+    assert running.line() == "held back"
+    helpers = running.children()
+    assert len(helpers) == 2
+    _kill(running)
+    eventually(lambda: not any(alive(pid) for pid in helpers))
+    assert running.line() == ""

@@ -1,0 +1,244 @@
+"""The supervisor, without any lock: what becomes of a command, its group and its signals."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.cli.command import Running, alive, environment
+from tests.cli.program_supervisor import PROGRAM
+from tests.support.waiting import eventually
+
+Supervise = Callable[..., Running]
+
+
+def _told(script: str) -> list[str]:
+    """A shell script that says when it is ready, and then does nothing for ever."""
+    return ["sh", "-c", f"{script}; echo ready; while :; do sleep 0.05; done"]
+
+
+@pytest.mark.parametrize(
+    "command, code",
+    [
+        (["true"], 0),
+        (["sh", "-c", "exit 42"], 42),
+        (["sh", "-c", 'test "$SUPERVISED" = yes'], 0),
+        (["sh", "-c", "kill -9 $$"], -9),
+        (["sh", "-c", "kill -SEGV $$"], -11),
+        (["/no/such"], 127),
+        (["/etc/passwd"], 126),
+        (["/tmp"], 126),
+    ],
+)
+def test_the_end_of_the_command_is_ours(
+    supervise: Supervise, command: list[str], code: int
+) -> None:
+    """A code is passed on; of a signal we die, too."""
+    assert supervise(*command).wait() == code
+
+
+def test_a_command_that_dies_of_segv_leaves_no_core_of_us(
+    supervise: Supervise, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The core would be that of the wrapper: useless, and it may hold a token."""
+    monkeypatch.chdir(tmp_path)
+    limited = ("sh", "-c", 'ulimit -S -c unlimited 2>/dev/null; exec "$@"', "sh")
+    everything = ["sh", "-c", "ulimit -c 0; kill -SEGV $$"]
+    with Running(everything, environment(), prefix=(*limited, *PROGRAM)) as running:
+        assert running.wait() == -signal.SIGSEGV
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_term_is_seen_once_and_the_code_after_it_counts(supervise: Supervise) -> None:
+    """A command that tidies up on TERM says itself how it went."""
+    running = supervise(*_told("trap 'echo term' TERM; trap 'exit 7' USR1"))
+    assert running.line() == "ready"
+    running.send(signal.SIGTERM)
+    assert running.line() == "term"
+    running.send(signal.SIGUSR1)
+    assert running.wait() == 7
+    assert running.line() == ""
+
+
+@pytest.mark.parametrize("name", ["HUP", "INT", "QUIT", "USR1", "USR2", "WINCH", "ALRM", "CONT"])
+def test_other_signals_reach_the_command_and_we_live(supervise: Supervise, name: str) -> None:
+    """The command decides what they mean."""
+    running = supervise(*_told(f"trap 'echo {name}' {name}"))
+    assert running.line() == "ready"
+    running.send(signal.Signals[f"SIG{name}"])
+    assert running.line() == name
+    running.send(signal.SIGTERM)
+    assert running.wait() == -signal.SIGTERM
+
+
+def test_who_ignores_term_is_killed_after_the_grace(supervise: Supervise) -> None:
+    """--kill-after counts from TERM."""
+    running = supervise(*_told("trap '' TERM"), kill_after="0.5")
+    assert running.line() == "ready"
+    sent = time.monotonic()
+    running.send(signal.SIGTERM)
+    assert running.wait() == -signal.SIGKILL
+    assert 0.5 <= time.monotonic() - sent < 30
+
+
+def test_a_second_term_kills_at_once(supervise: Supervise) -> None:
+    """Somebody is in a hurry."""
+    running = supervise(*_told("trap 'echo term' TERM"), kill_after="600")
+    assert running.line() == "ready"
+    running.send(signal.SIGTERM)
+    assert running.line() == "term"
+    running.send(signal.SIGTERM)
+    assert running.wait() == -signal.SIGKILL
+
+
+@pytest.mark.parametrize("name", ["TERM", "INT"])
+def test_a_signal_and_its_echo_are_one(supervise: Supervise, name: str) -> None:
+    """timeout(1) sends it to us and to our group; a second TERM would kill."""
+    script = f"trap 'echo {name}' {name}; trap 'exit 7' USR1"
+    while True:
+        running = supervise(*_told(script), kill_after="600")
+        assert running.line() == "ready"
+        sent = time.monotonic()
+        running.send(signal.Signals[f"SIG{name}"])
+        eventually(lambda sent=sent: time.monotonic() > sent + 0.002)
+        running.send(signal.Signals[f"SIG{name}"])
+        if time.monotonic() < sent + 0.04:
+            break  # else it was no echo: this machine is busy
+    assert running.line() == name
+    running.send(signal.SIGUSR1)
+    assert running.wait() == 7
+    assert running.line() == ""
+
+
+def test_under_timeout_the_command_is_gone_in_time() -> None:
+    """It gets the TERM that is sent to us, once."""
+    everything = [*PROGRAM, "--", *_told("trap 'echo term; exit 3' TERM")]
+    with Running(everything, environment(), prefix=("timeout", "3")) as running:
+        assert running.line() == "ready"
+        assert running.line() == "term"
+        assert running.line() == ""
+        assert running.wait() == 124
+
+
+def test_grandchildren_are_gone_before_we_end(supervise: Supervise) -> None:
+    """Also one that ignores TERM, and is nobody's child any more."""
+    script = (
+        "(trap '' TERM; echo $(exec sh -c 'echo $PPID'); while :; do sleep 0.05; done) & exit 3"
+    )
+    running = supervise("sh", "-c", script, kill_after="0.3")
+    grandchild = int(running.line())
+    assert alive(grandchild)
+    assert running.wait() == 3
+    assert not alive(grandchild)
+
+
+def test_a_daemon_that_left_the_group_goes_on(supervise: Supervise) -> None:
+    """Who calls setsid means it; it keeps nothing of us, and does not hold us up."""
+    program = (
+        "import os, time\n"
+        "ready, go = os.pipe()\n"
+        "if os.fork(): os.close(go); os.read(ready, 1); os._exit(0)\n"
+        "os.setsid(); os.close(ready); print(os.getpid(), flush=True); os.close(go)\n"
+        "time.sleep(60)\n"
+    )
+    running = supervise(sys.executable, "-c", program)
+    pid = int(running.line())
+    try:
+        assert running.wait() == 0
+        assert alive(pid)
+        inherited = {each.name for each in Path(f"/proc/{pid}/fd").iterdir()}
+        assert inherited == {"0", "1", "2"}
+    finally:
+        os.kill(pid, signal.SIGKILL)
+
+
+def test_a_zombie_that_nobody_reaps_does_not_hold_us_up(supervise: Supervise) -> None:
+    """It stays in the group, but cannot do anything any more."""
+    program = (
+        "import os, time\n"
+        "ready, go = os.pipe()\n"
+        "if os.fork(): os.close(go); os.read(ready, 1); os._exit(0)\n"  # the leader ends
+        "if os.fork() == 0: os._exit(0)\n"  # stays in the group, as a zombie
+        "os.setsid(); print(os.getpid(), flush=True); os.close(go)\n"  # its parent left
+        "time.sleep(60)\n"
+    )
+    running = supervise(sys.executable, "-c", program, kill_after="0.3")
+    pid = int(running.line())
+    try:
+        assert running.wait() == 0
+    finally:
+        os.kill(pid, signal.SIGKILL)
+
+
+def test_a_known_loss_stops_the_command_at_once(supervise: Supervise, tmp_path: Path) -> None:
+    """TERM comes within moments, KILL after the grace."""
+    lost = tmp_path / "lost"
+    running = supervise(*_told("trap 'echo term; exit 5' TERM"), lost_when=str(lost))
+    assert running.line() == "ready"
+    lost.touch()
+    assert running.line() == "term"
+    assert running.wait() == 76
+    assert "5 lost=True" in running.errors()
+
+
+def test_without_renewals_the_command_is_dead_by_the_deadline(supervise: Supervise) -> None:
+    """TERM comes `kill_after` before the end of the lease, and KILL not later than that end."""
+    script = f"exec {sys.executable} -c '{_CLOCK}'"
+    started = time.monotonic()
+    running = supervise("sh", "-c", script, left="3", kill_after="0.8")
+    assert running.line() == "ready"
+    assert running.line() == "term"
+    assert time.monotonic() - started >= 2.2
+    assert running.wait() == 76
+    assert time.monotonic() - started < 30
+    assert "-9 lost=True" in running.errors()
+
+
+_CLOCK = (
+    "import os, signal, time; "
+    "signal.signal(signal.SIGTERM, lambda *_: os.write(1, b\"term\\n\")); "
+    "os.write(1, b\"ready\\n\"); time.sleep(60)"
+)  # fmt: skip
+
+
+def test_under_a_lease_that_is_over_the_command_never_begins(supervise: Supervise) -> None:
+    """We may have been frozen since it was had; a signal that it ignores is no difference."""
+    running = supervise("echo", "began", left="1", kill_after="2s", stop_signal="WINCH")
+    assert running.line() == ""
+    assert running.wait() == 76
+
+
+def test_a_lease_that_ended_while_we_were_frozen_leaves_no_grace(supervise: Supervise) -> None:
+    """Somebody else may run already: KILL, not TERM and then some seconds.  With a guardian, it
+    would have been stopped before.
+    """
+    script = _told("trap 'echo term' TERM")
+    running = supervise(*script, left="2", kill_after="1", no_guardian=True)
+    assert running.line() == "ready"
+    running.send(signal.SIGSTOP)
+    frozen = time.monotonic()
+    eventually(lambda: time.monotonic() > frozen + 2.5)
+    running.send(signal.SIGCONT)
+    assert running.wait() == 76
+    assert "-9 lost=True" in running.errors()
+    assert running.line() == ""
+
+
+def test_if_we_are_killed_the_command_gets_term(supervise: Supervise) -> None:
+    """The kernel sends it, as nobody else is left to."""
+    running = supervise("sh", "-c", "echo $$; exec sleep 60")
+    pid = int(running.line())
+    running.send(signal.SIGKILL)
+    running.wait()
+    eventually(lambda: not alive(pid))
+
+
+def test_the_command_dies_of_a_broken_pipe(supervise: Supervise) -> None:
+    """`yes | head` under us must end like anywhere else."""
+    assert supervise("sh", "-c", "kill -PIPE $$").wait() == -signal.SIGPIPE

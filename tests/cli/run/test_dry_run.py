@@ -1,0 +1,79 @@
+"""`run --dry-run`: what would happen, and nothing happens."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from tests.cli.command import Running, consul
+from tests.cli.conftest import Result
+
+LockedRun = Callable[..., Result]
+Start = Callable[..., Running]
+
+_STAY = ("--", "sh", "-c", "echo ready; exec sleep 60")
+
+
+def test_a_free_lock_would_be_had_and_nothing_is_made(
+    locked_run: LockedRun, address: str, key: str
+) -> None:
+    """No session, no key, no run."""
+    # Other tests make sessions at this agent meanwhile, but each of those is younger.
+    index = max((s["CreateIndex"] for s in consul(address, "GET", "/v1/session/list")), default=0)
+    result = locked_run("--dry-run", "--", "echo", "a b")
+    assert (result.returncode, result.stderr) == (0, "")
+    assert result.stdout == f"{key} is free: would run echo 'a b'\n"
+    assert consul(address, "GET", f"/v1/kv/{key}?recurse") is None
+    later = consul(address, "GET", "/v1/session/list")
+    assert not [s for s in later if s["CreateIndex"] > index and f"{key}" in s["Name"]]
+
+
+def test_a_held_lock_would_be_waited_for(
+    holder: Running, locked_run: LockedRun, key: str, address: str
+) -> None:
+    """75 all the same, or what -E says; and who holds it."""
+    for options, code, what in (
+        ((), 75, "wait"),
+        (("-n",), 75, "give up"),
+        (("-w", "5s", "-E", "3"), 3, "wait"),
+    ):
+        result = locked_run("--dry-run", *options, "--", "true")
+        assert result.returncode == code
+        assert result.stdout.startswith(f"{key} is held by ")
+        assert f"pid {holder.pid} " in result.stdout
+        assert result.stdout.endswith(f": would {what}\n")
+    assert consul(address, "GET", f"/v1/kv/{key}/.queue?keys") is None
+
+
+def test_slots_are_counted(start: Start, locked_run: LockedRun) -> None:
+    """A free one is enough, and the limit must be the same."""
+    slot = start("--limit", "2", *_STAY)
+    assert slot.line() == "ready"
+    assert locked_run("--limit", "2", "--dry-run", "true").returncode == 0
+    assert locked_run("--limit", "3", "--dry-run", "true").returncode == 65
+    assert locked_run("--dry-run", "true").returncode == 65
+    second = start("--limit", "2", *_STAY)
+    assert second.line() == "ready"
+    assert locked_run("--limit", "2", "--dry-run", "true").returncode == 75
+
+
+def test_a_reader_is_in_the_way_of_a_writer_only(start: Start, locked_run: LockedRun) -> None:
+    """And of a tree lock above it."""
+    reader = start("-s", *_STAY)
+    assert reader.line() == "ready"
+    codes = [locked_run(kind, "--dry-run", "true").returncode for kind in ("-s", "-x", "--tree")]
+    assert codes == [0, 75, 75]
+
+
+def test_a_consul_out_of_reach_is_69(locked_run: LockedRun) -> None:
+    """Or 0, if it would run all the same."""
+    away = ("--http-addr", "127.0.0.1:1", "--retry-for", "0", "--dry-run")
+    assert locked_run(*away, "--", "true").returncode == 69
+    assert locked_run(*away, "--unavailable-exit-code", "3", "--", "true").returncode == 3
+    result = locked_run(*away, "--fail-open", "--", "true")
+    assert (result.returncode, "without the lock" in result.stdout) == (0, True)
+
+
+def test_what_is_no_lock_is_65(locked_run: LockedRun, address: str, key: str) -> None:
+    """As it would be in earnest."""
+    consul(address, "PUT", f"/v1/kv/{key}/.lock", "hello")
+    assert locked_run("--dry-run", "true").returncode == 65

@@ -1,0 +1,132 @@
+"""How long it is held: without a command, for a time at least, and after some sleep."""
+
+from __future__ import annotations
+
+import json
+import re
+import signal
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.cli.command import COMMAND, Running, consul, environment
+from tests.cli.conftest import Result
+from tests.support.waiting import eventually
+
+LockedRun = Callable[..., Result]
+Start = Callable[..., Running]
+
+
+@pytest.mark.parametrize("name", ["TERM", "INT"])
+def test_hold_tells_in_a_line_of_json_and_ends_well_by_a_signal(
+    start: Start, locked_run: LockedRun, address: str, key: str, name: str, tmp_path: Path
+) -> None:
+    """That is how it is meant to end: 0, and the lock is free at once."""
+    holder = start("--hold", "--status-file", str(tmp_path / "status"))
+    told = json.loads(holder.line())
+    (entry,) = consul(address, "GET", f"/v1/kv/{key}/.lock")
+    assert told["event"] == "acquired"
+    assert (told["key"], told["keys"], told["mode"]) == (key, [key], "lock")
+    assert (told["session"], told["token"]) == (entry["Session"], entry["ModifyIndex"])
+    assert locked_run("-n", "--", "true").returncode == 75
+    holder.send(signal.Signals[f"SIG{name}"])
+    assert holder.wait() == 0
+    assert (holder.line(), holder.errors()) == ("", "")
+    assert _ending(tmp_path) == ("interrupted", False, 0)
+    assert locked_run("-n", "--", "true").returncode == 0
+
+
+def _ending(folder: Path) -> tuple[str, bool, int]:
+    told = json.loads((folder / "status").read_text())
+    return told["exit"]["kind"], told["lost"], told["exit_code"]
+
+
+def test_hold_ends_with_76_when_the_lock_is_lost(
+    start: Start, address: str, key: str, tmp_path: Path
+) -> None:
+    """Nobody else tells whoever relies on it."""
+    holder = start("--limit", "2", "--hold", "--status-file", str(tmp_path / "status"))
+    session = json.loads(holder.line())["session"]
+    assert consul(address, "PUT", f"/v1/session/destroy/{session}")
+    assert holder.wait() == 76
+    why = f"session {session} expired, or somebody destroyed it"
+    assert f"consul-lock: LOST {key}: {why} (76)" in holder.errors()
+    assert _ending(tmp_path) == ("lost", True, 76)
+
+
+@pytest.mark.parametrize("stdout", [">&-", ">/dev/full", "| true"])
+def test_hold_needs_somebody_to_tell(address: str, key: str, stdout: str) -> None:
+    """Else nobody would learn of the lock, so it is let go of."""
+    script = f'{{ sleep 0.2; "$@"; echo "code $?" >&2; }} {stdout}'
+    command = ["sh", "-c", script, "sh", *COMMAND, "run", "-k", key, "--hold"]
+    result = subprocess.run(
+        command, env=environment(address), capture_output=True, text=True, check=False
+    )
+    assert "consul-lock: --hold prints to stdout, which " in result.stderr
+    assert result.stderr.splitlines()[2:] == ["code 64"]
+    assert consul(address, "GET", f"/v1/kv/{key}/.lock") is None
+
+
+def test_a_quick_command_can_hold_for_longer(start: Start, locked_run: LockedRun) -> None:
+    """So that a host whose clock is late finds it held; the command's code is kept."""
+    begun = time.monotonic()
+    quick = start("-v", "--min-hold", "2s", "--", "sh", "-c", "echo done; exit 7")
+    assert quick.line() == "done"
+    eventually(lambda: "holding on" in quick.errors())
+    assert locked_run("-n", "--", "true").returncode == 75
+    assert quick.wait() == 7
+    assert time.monotonic() - begun >= 2
+    assert locked_run("-n", "--", "true").returncode == 0
+
+
+def test_a_signal_ends_the_holding_on_too(start: Start, locked_run: LockedRun) -> None:
+    """The command has ended; we die of it, and release."""
+    quick = start("-v", "--min-hold", "60s", "--", "true")
+    eventually(lambda: "holding on" in quick.errors())
+    quick.send(signal.SIGTERM)
+    assert quick.wait() == -signal.SIGTERM
+    assert locked_run("-n", "--", "true").returncode == 0
+
+
+def test_who_ends_the_command_ends_the_holding_on_too(start: Start, locked_run: LockedRun) -> None:
+    """Whoever sends TERM wants us gone, and would send KILL next."""
+    running = start("--min-hold", "60s", "--", "sh", "-c", "echo ready; exec sleep 60")
+    assert running.line() == "ready"
+    running.send(signal.SIGTERM)
+    assert running.wait() == -signal.SIGTERM
+    assert locked_run("-n", "--", "true").returncode == 0
+
+
+def test_a_loss_while_holding_on_harms_nobody(start: Start, address: str, key: str) -> None:
+    """The work was done under the lock: its code stands."""
+    quick = start("-v", "--min-hold", "60s", "--", "sh", "-c", "exit 7")
+    eventually(lambda: "holding on" in quick.errors())
+    (entry,) = consul(address, "GET", f"/v1/kv/{key}/.lock")
+    assert consul(address, "PUT", f"/v1/session/destroy/{entry['Session']}")
+    assert quick.wait() == 7
+
+
+def test_what_cannot_be_run_is_not_held_on_for(locked_run: LockedRun) -> None:
+    """There was no run to keep others from."""
+    begun = time.monotonic()
+    assert locked_run("--min-hold", "60s", "--", "/no/such").returncode == 127
+    assert time.monotonic() - begun < 30
+
+
+def test_splay_sleeps_first_and_a_signal_ends_it(
+    start: Start, locked_run: LockedRun, sessions: Callable[[int], list[str]]
+) -> None:
+    """Before Consul is asked for anything; nothing is held meanwhile."""
+    sleeper = start("-v", "--splay", "36500d", "--", "echo", "started")
+    eventually(lambda: "sleeping for" in sleeper.errors())
+    assert locked_run("-n", "--", "true").returncode == 0
+    assert sessions(sleeper.pid) == []
+    sleeper.send(signal.SIGTERM)
+    assert sleeper.wait() == -signal.SIGTERM
+    assert sleeper.line() == ""
+    result = locked_run("-v", "--splay", "100ms", "--", "echo", "started")
+    assert result.stdout == "started\n"
+    assert re.search(r"sleeping for 0?\.?\d+(e-\d+)?s", result.stderr)

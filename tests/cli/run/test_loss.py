@@ -1,0 +1,270 @@
+"""Losing the lock while the command runs: it is stopped, and the code is 76."""
+
+from __future__ import annotations
+
+import json
+import re
+import signal
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.cli.command import Running, alive, consul, environment
+from tests.support.agent import Agent
+from tests.support.http_messages import Answer
+from tests.support.proxy import Proxy
+from tests.support.waiting import eventually
+
+Start = Callable[..., Running]
+
+_STUBBORN = "trap 'echo term' TERM; echo $$; while :; do sleep 0.05; done"
+
+# The quickest that is allowed: stops 1 s before the end of a lock-delay of 4 s.
+_QUICK = ("--lock-delay", "4s", "--kill-after", "1s")
+
+
+def _destroy_session(address: str, key: str) -> None:
+    held = consul(address, "GET", f"/v1/kv/{key}/.lock")
+    assert consul(address, "PUT", f"/v1/session/destroy/{held[0]['Session']}")
+
+
+def _delete_key(address: str, key: str) -> None:
+    assert consul(address, "DELETE", f"/v1/kv/{key}/.lock")
+
+
+def _release_by_hand(address: str, key: str) -> None:
+    held = consul(address, "GET", f"/v1/kv/{key}/.lock")
+    assert consul(address, "PUT", f"/v1/kv/{key}/.lock?release={held[0]['Session']}")
+
+
+@pytest.mark.parametrize(
+    "take_away, why",
+    [
+        (_destroy_session, r"session \S+ expired, or somebody destroyed it"),
+        (_delete_key, "somebody deleted its key"),
+        (_release_by_hand, "somebody released it"),
+    ],
+)
+def test_a_lock_that_is_taken_away_stops_the_command(
+    start: Start,
+    address: str,
+    key: str,
+    sessions: Callable[[int], list[str]],
+    take_away: Callable[[str, str], None],
+    why: str,
+) -> None:
+    """TERM within moments, KILL after the grace, 76, and no session is left."""
+    # With these, a look at the lock every 9 s: only the watch on the key is sooner.
+    seldom = ("--ttl", "60s", "--lock-delay", "60s")
+    running = start(*seldom, "--kill-after", "1s", "--", "sh", "-c", _STUBBORN)
+    command = int(running.line())
+    take_away(address, key)
+    gone = time.monotonic()
+    assert running.line() == "term"
+    assert time.monotonic() - gone < 8
+    assert running.wait() == 76
+    assert not alive(command)
+    assert sessions(running.pid) == []
+    (line,) = running.said()
+    then = rf"sent TERM to group {command}; KILL in 1s \(76\)"
+    assert re.fullmatch(rf"consul-lock: LOST {key} after \S+s: {why}; {then}", line)
+
+
+def test_a_loss_beats_the_code_of_the_command(start: Start, address: str, key: str) -> None:
+    """Its success was not under the lock."""
+    script = "trap 'exit 0' TERM; echo ready; while :; do sleep 0.05; done"
+    running = start("--", "sh", "-c", script)
+    assert running.line() == "ready"
+    _destroy_session(address, key)
+    assert running.wait() == 76
+
+
+def test_a_loss_can_be_a_warning_only(start: Start, address: str, key: str, tmp_path: Path) -> None:
+    """--on-lost warn: the command goes on, and its code stands; the report has the loss."""
+    script = "trap 'exit 5' USR1; echo ready; while :; do sleep 0.05; done"
+    status = tmp_path / "status"
+    running = start("--on-lost", "warn", "--status-file", str(status), "--", "sh", "-c", script)
+    assert running.line() == "ready"
+    _destroy_session(address, key)
+    eventually(lambda: f"LOST {key} after" in running.errors())
+    running.send(signal.SIGUSR1)
+    assert running.wait() == 5
+    (line,) = running.said()
+    assert line.endswith("; the command goes on")
+    told = json.loads(status.read_text())
+    assert (told["lost"], told["exit"]["kind"], told["exit"]["code"]) == (True, "exit", 5)
+
+
+@pytest.mark.slow
+def test_an_agent_that_dies_and_is_back_soon_costs_nothing(consul_binary: Path) -> None:
+    """A client agent of a living cluster: the servers have the session, and wait for its TTL.  That
+    renewals fail, and work again, is told once each."""
+    script = "trap 'exit 5' USR1; echo ready; while :; do sleep 0.05; done"
+    with Agent(consul_binary, name="server") as server:
+        join = {"retry_join": [f"127.0.0.1:{server.ports.serf}"], "retry_interval": "1s"}
+        with (
+            Agent(consul_binary, name="local", dev=False, config=join) as local,
+            Proxy(local.address) as proxy,
+        ):
+            arguments = ["run", "-k", "k", "--", "sh", "-c", script]
+            with Running(arguments, environment(proxy.address)) as running:
+                assert running.line() == "ready"
+                local.kill()
+                down = time.monotonic()
+                # Longer than from one renewal to the next, so that some fail.
+                eventually(lambda: time.monotonic() > down + 4)
+                local.start()
+                before = proxy.count("PUT", "session/renew")
+                eventually(lambda: proxy.count("PUT", "session/renew") >= before + 2)
+                running.send(signal.SIGUSR1)
+                assert running.wait() == 5
+                fails, works = running.said()
+                assert "renewing sessions fails" in fails
+                assert "renewing sessions works again" in works
+
+
+@pytest.mark.parametrize(
+    "options, place", [([], "/.lock"), (["--limit", "2"], ""), (["--shared"], "/.lock")]
+)
+@pytest.mark.parametrize("keeps_flags", [True, False])
+def test_a_foreign_value_under_our_session_is_no_loss(
+    start: Start, address: str, key: str, options: list[str], place: str, keeps_flags: bool
+) -> None:
+    """Rude, but the lock is still ours: a warning for each such value, and nothing is left."""
+    script = "trap 'exit 5' USR1; echo $CONSUL_LOCK_SESSION; while :; do sleep 0.05; done"
+    running = start(*options, "--", "sh", "-c", script)
+    session = running.line()
+    path = f"{key}{place}" if not options else f"{key}{place}/{session}"
+    flags = consul(address, "GET", f"/v1/kv/{path}")[0]["Flags"] if keeps_flags else 0
+    for times, word in enumerate(("graffiti", "more of it"), 1):
+        assert consul(address, "PUT", f"/v1/kv/{path}?flags={flags}", word)
+        eventually(lambda word=word: word in running.errors())
+        assert len(running.said()) == times
+    running.send(signal.SIGUSR1)
+    assert running.wait() == 5
+    line, _ = running.said()
+    assert line.startswith(f"consul-lock: warning: '{path}' was overwritten ('graffiti') while")
+    assert ("no lock until it is released" in line) is not keeps_flags
+    assert consul(address, "GET", f"/v1/kv/{key}?recurse") is None
+
+
+def test_a_foreign_value_is_an_event(start: Start, address: str, key: str) -> None:
+    """Of its own, for those who read logs; a holder that writes its own value is none."""
+    running = start("--log-format", "json", "--", "sh", "-c", "echo ready; exec sleep 60")
+    assert running.line() == "ready"
+    assert consul(address, "PUT", f"/v1/kv/{key}/.lock", "graffiti")
+    eventually(lambda: "graffiti" in running.errors())
+    (event,) = map(json.loads, running.errors().splitlines())
+    assert (event["level"], event["event"], event["key"]) == ("warning", "overwritten", key)
+
+
+def test_a_loss_names_the_last_error_of_the_renewals(address: str, key: str) -> None:
+    """A token that was revoked: in the line for people, and as a field of the log's event."""
+    denied = Answer(403, {}, b"ACL not found")
+    with Proxy(address) as proxy:
+        quick = ("--log-format", "json", *_QUICK)
+        arguments = ["run", "-k", key, *quick, "--", "sh", "-c", "echo ready; exec sleep 60"]
+        with Running(arguments, environment(proxy.address)) as running:
+            assert running.line() == "ready"
+            proxy.rule = lambda method, path, body, n: denied
+            assert running.wait() == 76
+            events = map(json.loads, running.errors().splitlines())
+            (event,) = [event for event in events if event["event"] == "lost"]
+            assert event["reason"] == "deadline"
+            assert "ACL not found" in event["error"]
+            assert re.search(
+                r"no renewal of session .* in time \(.*ACL not found", event["message"]
+            )
+            proxy.rule = None
+
+
+def test_a_clock_that_is_stepped_by_a_day_is_nothing(
+    address: str, key: str, tmp_path: Path
+) -> None:
+    """Forwards, and far back: renewed as before, nothing told, and the end is told in seconds."""
+    script = "trap 'exit 5' USR1; echo ready; while :; do sleep 0.05; done"
+    clock = tmp_path / "clock"
+    stepped = (
+        sys.executable,
+        str(Path(__file__).parents[1] / "program_stepped_clock.py"),
+        str(clock),
+    )
+    quick = ("--lock-delay", "6s", "--kill-after", "1s")
+    with Proxy(address) as proxy:
+        env = environment(proxy.address)
+        arguments = ["run", "-k", key, "-v", *quick, "--min-hold", "1s", "--", "sh", "-c", script]
+        with Running(arguments, env, prefix=stepped) as running:
+            assert running.line() == "ready"
+            for step in ("86400", "-86400"):
+                clock.write_text(step)
+                before = proxy.count("PUT", "session/renew")
+                eventually(lambda before=before: proxy.count("PUT", "session/renew") >= before + 2)
+            running.send(signal.SIGUSR1)
+            assert running.wait() == 5
+            told = re.findall(r"(acquired|exited 5|released|LOST|warning)", running.errors())
+            assert told == ["acquired", "exited 5", "released"]
+            assert re.search(r"exited 5 after \d{1,2}(\.\d+)?s$", running.errors(), re.MULTILINE)
+
+
+def test_a_frozen_agent_costs_the_lock_in_time(own_agent: Agent, tmp_path: Path) -> None:
+    """Nothing answers, and the command is dead before anybody else could have the lock.  We do
+    not wait for answers that are of no use any more, neither then nor when we let go of another.
+    """
+    patient = ["--request-timeout", "100s"]
+    arguments = ["run", "-k", "k", *_QUICK, *patient, "--", "sh", "-c", _STUBBORN]
+    go = tmp_path / "go"
+    work = f"echo ready; until [ -e {go} ]; do sleep 0.05; done"
+    other = Running(
+        ["run", "-k", "other", *_QUICK, *patient, "-c", work], environment(own_agent.address)
+    )
+    with Running(arguments, environment(own_agent.address)) as running, other:
+        command = int(running.line())
+        assert other.line() == "ready"
+        frozen = time.monotonic()
+        own_agent.freeze()
+        go.touch()
+        try:
+            assert running.line() == "term"
+            eventually(lambda: not alive(command))
+            assert time.monotonic() - frozen < 15
+            assert running.wait() == 76
+            assert "LOST k after" in running.errors()
+            assert other.wait() == 0
+            assert "not released, it frees itself later: Consul gave no" in other.errors()
+        finally:
+            own_agent.thaw()
+
+
+def test_while_we_are_stopped_nobody_else_begins_beside_the_command(
+    start: Start, address: str, key: str
+) -> None:
+    """SIGSTOP, or a host that gives us no time: the session ends, and the command has to before."""
+    holder = start(*_QUICK, "--heartbeat", "1s", "--", "sh", "-c", _STUBBORN)
+    command = int(holder.line())
+    holder.send(signal.SIGSTOP)
+    # Who is dead stays a zombie as long as we do nothing.
+    script = f"grep -q '^State:.Z' /proc/{command}/status && echo dead || echo alive"
+    other = start(*_QUICK, "--", "sh", "-c", script)
+    assert holder.line() == "term"
+    assert other.line() == "dead"
+    holder.send(signal.SIGCONT)
+    assert holder.wait() == 76
+
+
+def test_an_outage_shorter_than_the_lock_delay_is_nothing(own_agent: Agent) -> None:
+    """An agent that hangs for a moment costs no job."""
+    script = "trap 'exit 5' USR1; echo ready; while :; do sleep 0.05; done"
+    with Running(
+        ["run", "-k", "k", "--", "sh", "-c", script], environment(own_agent.address)
+    ) as running:
+        assert running.line() == "ready"
+        own_agent.freeze()
+        frozen = time.monotonic()
+        eventually(lambda: time.monotonic() > frozen + 5)
+        own_agent.thaw()
+        running.send(signal.SIGUSR1)
+        assert running.wait() == 5
+        assert running.said() == []

@@ -1,0 +1,489 @@
+"""How a command is run and stopped: the options that say so."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import click
+import pytest
+
+from consul_lock_cli.base.errors import Misuse
+from consul_lock_cli.options.process import command_options, parse_signal
+from consul_lock_cli.spec.process import STOP, WARN, OnLost, ProcessPolicy
+from consul_lock_cli.spec.timing import check_timing
+from tests.cli.command import COMMAND, PATIENCE, Running, alive, consul, environment
+from tests.cli.conftest import Result
+from tests.cli.program_supervisor import PROGRAM
+from tests.support.waiting import eventually
+
+LockedRun = Callable[..., Result]
+Start = Callable[..., Running]
+Supervise = Callable[..., Running]
+
+# Not for ever: if a test fails, nobody may be left to end it.
+_WORK = "i=0; while [ $((i += 1)) -lt 600 ]; do sleep 0.05; done"
+
+
+@click.command(context_settings={"allow_interspersed_args": False})
+@command_options
+@click.argument("command", nargs=-1, type=click.UNPROCESSED)
+def given(policy: ProcessPolicy, command: tuple[str, ...]) -> tuple[ProcessPolicy, tuple[str, ...]]:
+    """Give back what arrives."""
+    return policy, command
+
+
+def manner_of(*arguments: str) -> ProcessPolicy:
+    policy, command = given.main([*arguments, "--", "true"], standalone_mode=False)
+    assert command == ("true",)
+    return policy
+
+
+@pytest.fixture
+def lost(tmp_path: Path) -> Path:
+    """A file whose coming is the loss of the lease, with ``lost_when=str(lost)``."""
+    return tmp_path / "lost"
+
+
+# -- what the options mean ------------------------------------------------------------------
+
+
+def test_without_options_it_is_the_manner_without_arguments() -> None:
+    """So that a caller without a command line has the same."""
+    assert manner_of() == ProcessPolicy()
+
+
+@pytest.mark.parametrize(
+    "arguments, changes",
+    [
+        (["--stdin", "null"], {"stdin_null": True}),
+        (["--stdin", "inherit"], {"stdin_null": False}),
+        (["--foreground"], {"foreground": True}),
+        (["--stop-signal", "INT"], {"stop_signal": signal.SIGINT}),
+        (["--stop-signal", "KILL"], {"stop_signal": signal.SIGKILL}),
+        (["--kill-after", "250ms"], {"kill_after": 0.25}),
+        (["--max-runtime", "1h30m"], {"max_runtime": 5400.0}),
+        (["--max-runtime", "0"], {"max_runtime": None}),
+        (["--on-lost", "stop"], {"on_lost": STOP}),
+        (["--on-lost", "warn"], {"on_lost": WARN}),
+        (["--on-lost", "signal:USR1"], {"on_lost": OnLost(stops=False, signum=signal.SIGUSR1)}),
+        (["--keep-leftovers"], {"keep_leftovers": True}),
+        (["--no-guardian"], {"guardian": False}),
+        (["--unsafe-timing"], {"unsafe_timing": True}),
+    ],
+)
+def test_an_option_changes_what_it_is_about(
+    arguments: list[str], changes: dict[str, object]
+) -> None:
+    """And nothing else."""
+    assert manner_of(*arguments)._asdict() == ProcessPolicy()._asdict() | changes
+
+
+@pytest.mark.parametrize(
+    "text, number",
+    [("TERM", 15), ("SIGTERM", 15), ("term", 15), ("sigusr1", 10), ("15", 15), (" HUP ", 1)],
+)
+def test_a_signal_has_many_names(text: str, number: int) -> None:
+    """Those of kill(1), whatever their case."""
+    assert parse_signal(text) == number
+
+
+def test_signals_without_a_name_of_their_own_are_counted() -> None:
+    """From both ends, as kill -l has them."""
+    assert parse_signal("RTMIN+1") == signal.SIGRTMIN + 1
+    assert parse_signal("SIGRTMAX-2") == signal.SIGRTMAX - 2
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--stdin", "tty", "true"],
+        *(["--stop-signal", each, "true"] for each in ("NO", "", "0", "-1", "99", "RTMAX+1")),
+        *(["--stop-signal", each, "true"] for each in ("STOP", "TSTP", "CONT")),
+        *(["--on-lost", each, "true"] for each in ("", "go", "signal", "signal:", "warn:HUP")),
+        ["--on-lost", "signal:NO", "true"],
+        ["--kill-after", "-1", "true"],
+        ["--max-runtime", "nan", "true"],
+        ["-c", "a", "b"],
+        ["-c", "a", "--", "b"],
+        ["-c", ""],
+        ["-c", " "],
+    ],
+    ids=" ".join,
+)
+def test_what_makes_no_sense_is_refused(arguments: list[str]) -> None:
+    """With the words that were wrong."""
+    with pytest.raises(click.UsageError) as refused:
+        given.main(arguments, standalone_mode=False)
+    assert refused.value.message
+
+
+def test_times_that_are_not_safe_can_be_had() -> None:
+    """But nothing that Consul would refuse."""
+    with pytest.raises(Misuse, match="--kill-after 1m00s is too long"):
+        check_timing(10, 15, 60)
+    check_timing(10, 15, 60, unsafe=True)
+    with pytest.raises(Misuse, match="--ttl 5s"):
+        check_timing(5, 15, 60, unsafe=True)
+    with pytest.raises(Misuse, match="--lock-delay 1m01s"):
+        check_timing(10, 61, 60, unsafe=True)
+
+
+def test_what_was_done_can_be_said() -> None:
+    """For the line that says why."""
+    assert ProcessPolicy().stopping(7, 5) == "sent TERM to group 7; KILL in 5s"
+    assert ProcessPolicy(foreground=True).stopping(7, 0) == "sent KILL to process 7"
+    assert ProcessPolicy(on_lost=WARN).after_loss(7, 5) == "the command goes on"
+    hangup = OnLost(stops=False, signum=signal.SIGHUP)
+    assert ProcessPolicy(on_lost=hangup).after_loss(7, 5) == "sent HUP, and the command goes on"
+    odd = ProcessPolicy(stop_signal=signal.SIGRTMIN + 1)
+    assert odd.after_loss(7, 5).startswith(f"sent signal {signal.SIGRTMIN + 1} to")
+
+
+# -- what is run ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "string, output, code",
+    [
+        ("echo a | tr a b; exit 3", "b\n", 3),
+        ("echo $0 $#", "/bin/sh 0\n", 0),
+        ("-no-option", "", 127),
+        ("kill -USR1 $$", "", -signal.SIGUSR1),
+    ],
+)
+def test_a_string_is_for_the_shell(
+    supervise: Supervise, string: str, output: str, code: int
+) -> None:
+    """As with flock -c; its code is ours."""
+    running = supervise(command=string)
+    assert running.wait() == code
+    assert "".join(f"{line}\n" for line in iter(running.line, "")) == output
+
+
+@pytest.mark.parametrize("closed", ["", "<&-", "<&- >&- 2>&-"])
+def test_a_command_can_be_given_nothing_to_read(tmp_path: Path, closed: str) -> None:
+    """Although we have something to read, or not even a stdin."""
+    read = tmp_path / "read"
+    script = f'"$@" {closed}; exit $?'
+    arguments = [
+        *PROGRAM,
+        "--stdin",
+        "null",
+        "-c",
+        f"cat > {read}; readlink /proc/$$/fd/0 >> {read}",
+    ]
+    result = subprocess.run(
+        ["sh", "-c", script, "sh", *arguments], env=environment(), input=b"typed", check=False
+    )
+    assert result.returncode == 0
+    assert read.read_text() == "/dev/null\n"
+
+
+# -- how it is stopped ----------------------------------------------------------------------
+
+
+def _told(before: str) -> list[str]:
+    """A script that says its pid when it is ready, and then works."""
+    return ["sh", "-c", f"{before}\necho $$; {_WORK}"]
+
+
+def test_a_command_that_runs_too_long_is_124(supervise: Supervise) -> None:
+    """Whatever its own code is: it was not done."""
+    running = supervise(*_told("trap 'echo term; exit 0' TERM"), max_runtime="1s")
+    started = time.monotonic()
+    command = running.line()
+    assert running.line() == "term"
+    assert running.wait() == 124
+    assert f"overtime: sent TERM to group {command}; KILL in 5s" in running.errors()
+    assert time.monotonic() - started < 30
+
+
+def test_a_command_that_must_be_killed_for_it_is_124_too(supervise: Supervise) -> None:
+    """Where timeout(1) says 137.  The rest of its group dies with it."""
+    script = f"trap '' TERM; sh -c 'echo $$; {_WORK}' &"
+    running = supervise(*_told(script), max_runtime="1s", kill_after="500ms", keep_leftovers=True)
+    pids = [int(running.line()), int(running.line())]
+    assert running.wait() == 124
+    assert not any(alive(pid) for pid in pids)
+    assert "killed\n-9 lost=False" in running.errors()
+
+
+def test_who_is_done_in_time_has_its_own_code(supervise: Supervise) -> None:
+    """What it leaves behind may take longer to be stopped than it was allowed to run."""
+    script = f"(trap '' TERM; {_WORK}) & exit 3"
+    assert supervise("sh", "-c", script, max_runtime="1s", kill_after="1500ms").wait() == 3
+
+
+def test_term_comes_first_and_then_the_code_is_the_commands(supervise: Supervise) -> None:
+    """We were asked to end it: that its time runs out meanwhile is no news."""
+    running = supervise(
+        *_told("trap 'echo term' TERM; trap 'exit 9' USR1"), max_runtime="2s", kill_after="20s"
+    )
+    running.line()
+    running.send(signal.SIGTERM)
+    assert running.line() == "term"
+    sent = time.monotonic()
+    eventually(lambda: time.monotonic() > sent + 2.2)
+    running.send(signal.SIGUSR1)
+    assert running.wait() == 9
+    assert "overtime" not in running.errors()
+
+
+@pytest.mark.parametrize("why, code", [({}, 76), ({"max_runtime": "1s"}, 124)])
+def test_the_first_signal_can_be_chosen(
+    supervise: Supervise, lost: Path, why: dict[str, str], code: int
+) -> None:
+    """For a loss and for overtime."""
+    script = "trap 'echo int; exit' INT; trap 'echo term' TERM"
+    running = supervise(*_told(script), stop_signal="INT", lost_when=str(lost), **why)
+    running.line()
+    if not why:
+        lost.touch()
+    assert running.line() == "int"
+    assert running.wait() == code
+    assert running.line() == ""
+
+
+def test_a_chosen_signal_is_not_for_those_who_ask_us(supervise: Supervise) -> None:
+    """Whoever sends us TERM means TERM."""
+    running = supervise(*_told("trap 'echo term; exit 4' TERM"), stop_signal="INT")
+    running.line()
+    running.send(signal.SIGTERM)
+    assert running.line() == "term"
+    assert running.wait() == 4
+
+
+# -- the lock is lost -----------------------------------------------------------------------
+
+
+def test_a_loss_can_be_no_more_than_a_warning(supervise: Supervise, lost: Path) -> None:
+    """The command is not even told, and its code counts."""
+    script = "trap 'echo term' TERM; trap 'exit 5' USR1"
+    running = supervise(*_told(script), on_lost="warn", lost_when=str(lost))
+    running.line()
+    lost.touch()
+    eventually(lambda: "lost: the command goes on" in running.errors())
+    running.send(signal.SIGUSR1)
+    assert running.wait() == 5
+    assert running.line() == ""
+    assert "5 lost=True" in running.errors()
+
+
+def test_unsafe_times_give_the_command_all_its_grace(supervise: Supervise) -> None:
+    """And it is not stopped as long as there may be a renewal."""
+    script = "trap 'echo term' TERM; trap 'exit 5' USR1"
+    running = supervise(*_told(script), unsafe_timing=True, left="2.4", kill_after="20s")
+    started = time.monotonic()
+    running.line()
+    eventually(lambda: time.monotonic() > started + 0.5)
+    assert "lost" not in running.errors()
+    assert running.line() == "term"
+    eventually(lambda: "KILL in 20s" in running.errors())
+    eventually(lambda: time.monotonic() > started + 2.6)
+    running.send(signal.SIGUSR1)
+    assert running.wait() == 76
+    assert "5 lost=True" in running.errors()
+
+
+def test_a_warning_comes_when_the_lock_is_lost_and_not_before(supervise: Supervise) -> None:
+    """There is nothing for which time must be left."""
+    started = time.monotonic()
+    running = supervise(*_told(""), on_lost="warn", kill_after="20s", left="2")
+    running.line()
+    eventually(lambda: "lost:" in running.errors())
+    assert time.monotonic() - started >= 2
+    running.send(signal.SIGTERM)
+    assert running.wait() == -signal.SIGTERM
+
+
+def test_a_loss_can_be_left_to_the_command(supervise: Supervise) -> None:
+    """It is told once, early enough, and may end when it likes: no KILL."""
+    script = "trap 'echo hup' HUP; trap 'echo term' TERM; trap 'exit 6' USR1"
+    running = supervise(*_told(script), on_lost="signal:HUP", kill_after="1s", left="2.5")
+    running.line()
+    assert running.line() == "hup"
+    told = time.monotonic()
+    eventually(lambda: time.monotonic() > told + 2)
+    running.send(signal.SIGUSR1)
+    assert running.wait() == 6
+    assert running.line() == ""
+    assert "killed" not in running.errors()
+
+
+def test_after_a_warning_the_time_may_still_be_over(supervise: Supervise, lost: Path) -> None:
+    """Another reason to stop it, with its own code."""
+    lost.touch()
+    running = supervise(*_told(""), on_lost="warn", lost_when=str(lost), max_runtime="500ms")
+    assert running.wait() == 124
+    assert "-15 lost=True" in running.errors()
+
+
+# -- its group ------------------------------------------------------------------------------
+
+
+def test_leftovers_can_be_kept(supervise: Supervise) -> None:
+    """We end with the command, and they go on."""
+    script = f"sh -c 'trap \"echo term\" TERM; echo $$; {_WORK}' & sleep 0.3; exit 3"
+    running = supervise("sh", "-c", f"echo; {script}", keep_leftovers=True)
+    assert running.line() == ""
+    helpers = running.children()
+    left = int(running.line())
+    try:
+        assert running.wait() == 3
+        eventually(lambda: not any(map(alive, helpers)))
+        assert alive(left)
+    finally:
+        os.kill(left, signal.SIGKILL)
+    assert running.line() == ""
+
+
+def test_leftovers_of_a_lost_lock_are_not_kept(supervise: Supervise, lost: Path) -> None:
+    """They would work without it."""
+    script = f"sh -c 'trap \"\" TERM; echo $$; {_WORK}' &"
+    running = supervise(
+        *_told(script), keep_leftovers=True, lost_when=str(lost), kill_after="300ms"
+    )
+    pids = [int(running.line()), int(running.line())]
+    lost.touch()
+    assert running.wait() == 76
+    assert not any(alive(pid) for pid in pids)
+
+
+def test_in_the_foreground_it_is_in_our_group(supervise: Supervise) -> None:
+    """As with timeout --foreground, only itself is stopped."""
+    grandchild = f"sh -c 'trap \"echo term\" TERM; echo $$; {_WORK}' &"
+    running = supervise(*_told(f"{grandchild} trap 'exit 8' TERM"), foreground=True)
+    pids = {int(running.line()), int(running.line())}
+    (command,) = pids & set(running.children())
+    (left,) = pids - {command}
+    try:
+        assert os.getpgid(command) == os.getpgid(running.pid)
+        running.send(signal.SIGTERM)
+        assert running.wait() == 8
+        assert alive(left)
+    finally:
+        os.kill(left, signal.SIGKILL)
+    assert running.line() == ""
+
+
+def test_in_the_foreground_it_can_be_killed_too(supervise: Supervise, lost: Path) -> None:
+    """By its own pid."""
+    running = supervise(
+        *_told("trap '' TERM"), foreground=True, lost_when=str(lost), kill_after="300ms"
+    )
+    command = int(running.line())
+    lost.touch()
+    assert running.wait() == 76
+    assert not alive(command)
+    assert f"lost: sent TERM to process {command}" in running.errors()
+
+
+def test_a_stopped_command_is_woken_for_the_first_signal(supervise: Supervise, lost: Path) -> None:
+    """And killed, if that does not help."""
+    program = (
+        "import os, signal, time\n"
+        "signal.signal(signal.SIGTERM, lambda *_: os.write(1, b'term\\n'))\n"
+        "os.write(1, b'ready\\n')\n"
+        "time.sleep(60)\n"
+    )
+    running = supervise(
+        sys.executable, "-c", program, lost_when=str(lost), kill_after="300ms", no_guardian=True
+    )
+    assert running.line() == "ready"
+    (command,) = running.children()
+    os.kill(command, signal.SIGSTOP)
+    lost.touch()
+    assert running.line() == "term"
+    assert running.wait() == 76
+
+
+# -- under a real lock ----------------------------------------------------------------------
+
+
+def test_overtime_frees_the_lock_at_once(locked_run: LockedRun, key: str) -> None:
+    """One line says why: 124 can be a code of the command, too."""
+    result = locked_run("--max-runtime", "500ms", "-c", "trap 'exit 0' TERM; sleep 60 & wait")
+    assert result.returncode == 124
+    (line,) = result.stderr.splitlines()
+    assert "--max-runtime; sent TERM to group " in line
+    assert line.endswith("(124)")
+    assert locked_run("-n", "--", "true").returncode == 0
+
+
+@pytest.mark.parametrize("guard", [[], ["--no-guardian"]], ids=["guarded", "alone"])
+def test_nobody_waits_for_a_reader_of_stderr(
+    address: str, key: str, locked_run: LockedRun, guard: list[str]
+) -> None:
+    """While it is held: the command is killed, and others get the lock, though nobody hears."""
+    deaf, full = os.pipe()
+    os.set_blocking(full, False)
+    with contextlib.suppress(BlockingIOError):
+        while os.write(full, b"x" * 4096):
+            pass
+    os.set_blocking(full, True)
+    command = [*COMMAND, "run", "-v", "-k", key, "--max-runtime", "200ms", "--kill-after", "200ms"]
+    stubborn = ["-c", f"trap '' TERM; {_WORK}"]
+    process = subprocess.Popen([*command, *guard, *stubborn], env=environment(address), stderr=full)
+    os.close(full)
+    try:
+        eventually(lambda: consul(address, "GET", f"/v1/kv/{key}/.lock"))
+        assert locked_run("-w", "20s", "--", "true").returncode == 0
+    finally:
+        os.close(deaf)
+        assert process.wait(PATIENCE) == 124
+
+
+def test_a_lost_lock_can_be_only_warned_of(start: Start, address: str, key: str) -> None:
+    """And the code is the command's."""
+    running = start("--on-lost", "warn", "--", *_told("trap 'exit 5' USR1"))
+    running.line()
+    session = consul(address, "GET", f"/v1/kv/{key}/.lock")[0]["Session"]
+    assert consul(address, "PUT", f"/v1/session/destroy/{session}")
+    eventually(lambda: f"LOST {key} after" in running.errors())
+    running.send(signal.SIGUSR1)
+    assert running.wait() == 5
+    (line,) = running.said()
+    assert line.endswith("; the command goes on")
+
+
+def test_the_lock_is_free_although_leftovers_are_kept(start: Start, locked_run: LockedRun) -> None:
+    """They are none of its business."""
+    running = start("--keep-leftovers", "-c", f"sh -c 'echo $$; {_WORK}' & read x < /dev/null")
+    left = int(running.line())
+    try:
+        assert running.wait() == 1  # of read, which read nothing
+        assert locked_run("-n", "--", "true").returncode == 0
+        assert alive(left)
+    finally:
+        os.kill(left, signal.SIGKILL)
+
+
+def test_whoever_kills_us_kills_the_command_and_not_the_lock(
+    start: Start, locked_run: LockedRun
+) -> None:
+    """The group is dead within moments; others wait for the lock-delay, to be sure."""
+    running = start("--kill-after", "300ms", "--", *_told(f"sh -c 'echo $$; {_WORK}' &"))
+    pids = [int(running.line()), int(running.line())]
+    helpers = running.children()
+    assert len(helpers) == 2
+    running.send(signal.SIGKILL)
+    running.wait()
+    eventually(lambda: not any(alive(pid) for pid in [*pids, *helpers]))
+    assert locked_run("-n", "--", "true").returncode == 75
+
+
+def test_the_command_line_knows_what_is_refused(locked_run: LockedRun) -> None:
+    """64 and a hint; what is not safe can be had."""
+    result = locked_run("-c", "a", "b")
+    assert result.returncode == 64
+    assert len(result.stderr.splitlines()) == 2
+    tight = ["--kill-after", "60s", "--lock-delay", "15s"]
+    assert locked_run(*tight, "--", "true").returncode == 64
+    assert locked_run(*tight, "--unsafe-timing", "--", "true").returncode == 0

@@ -1,0 +1,81 @@
+"""Somebody who holds a lock through the trouble, and somebody who waits for it."""
+
+from __future__ import annotations
+
+import threading
+from concurrent.futures import Future
+from contextlib import suppress
+from typing import Any
+
+from consul_lock import LossReason, Unavailable
+from tests.cluster.event_log import Logbook
+from tests.scale.callers import Callers, close_all, reached
+
+# Seconds: ends a test that has failed, and nothing else.
+PATIENCE = 180.0
+
+
+class Pair:
+    """A holder and a waiter of one lock, each a client of its own, of one face."""
+
+    def __init__(self, callers: Callers, address: str, name: str, logbook: Logbook) -> None:
+        self.callers = callers
+        self.name = name
+        self.told: list[LossReason] = []
+        """What ``on_lost`` was called with."""
+        self._logbook = logbook
+        self._clients = [callers.client(address) for _ in range(2)]
+        self.holder = callers.lock(name, self._clients[0], on_lost=self.told.append)
+        self._waiter = callers.lock(name, self._clients[1], on_lost=self.told.append)
+        assert callers.start(reached(self.holder.acquire())).result(PATIENCE)
+        self._waiting = callers.start(self._wait())
+
+    async def _wait(self) -> None:
+        await reached(self._waiter.acquire())
+        with self._logbook.under(self.name, "waiter", self._waiter.token):
+            assert self._waiter.held
+        await reached(self._waiter.release())
+
+    async def _let_go(self) -> None:
+        with self._logbook.under(self.name, "holder", self.holder.token):
+            assert self.holder.held
+        await reached(self.holder.release())
+
+    def stands(self) -> bool:
+        """Nothing is lost: the holder holds, and the waiter waits."""
+        lost = self.told or self.holder.lost.is_set()
+        return self.holder.held and not lost and not self._waiting.done()
+
+    def finish(self) -> None:
+        """The holder lets go, the waiter gets it and lets go, too."""
+        self.callers.start(self._let_go()).result(PATIENCE)
+        self._waiting.result(PATIENCE)
+        close_all(self.callers, self._clients)
+        assert self.told == []
+
+
+class Worker:
+    """Takes one and the same lock again and again, in turns with others."""
+
+    def __init__(
+        self, callers: Callers, address: str, name: str, who: str, logbook: Logbook
+    ) -> None:
+        self._callers = callers
+        self._client = callers.client(address)
+        self._lock = callers.lock(name, self._client)
+        self._enough = threading.Event()
+        self._life: Future[Any] = callers.start(self._live(name, who, logbook))
+
+    async def _live(self, name: str, who: str, logbook: Logbook) -> None:
+        while not self._enough.is_set():
+            assert await reached(self._lock.acquire())
+            # Time for others to come in wrongly.  A question is not tried again.
+            with logbook.under(name, who, self._lock.token), suppress(Unavailable):
+                await reached(self._lock.locked())
+            await reached(self._lock.release())
+
+    def finish(self) -> None:
+        """No more after this turn.  Raises what went wrong in any."""
+        self._enough.set()
+        self._life.result(PATIENCE)
+        close_all(self._callers, [self._client])

@@ -1,0 +1,121 @@
+"""The room of one test: a face, a server and a kind of lock, and nothing left behind."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from consul_lock import LossReason
+from tests.contract.actors import Actor
+from tests.contract.apis import Face, Sync
+from tests.contract.lock_kinds import Kind
+from tests.contract.operator import Operator
+from tests.support.session_remains import of_a_dead_one
+from tests.support.waiting import eventually
+
+LOCK_DELAY = 3.6
+"""Seconds, of all locks here unless they say otherwise: a look at each lock every 0.6 s."""
+
+
+class Room:
+    """Makes clients, locks and actors, and clears them away."""
+
+    def __init__(self, face: Face, operator: Operator, kind: Kind, name: str) -> None:
+        self.face = face
+        self.api = face.api
+        self.operator = operator
+        self.kind = kind
+        self.name = name
+        self.key = kind.layout.key(name)
+        self.left: set[str] = set()
+        """Keys that the test leaves on purpose."""
+        self._ends: list[Callable[[], Any]] = []
+        self._before = operator.sessions()
+        self._actors: list[Actor] = []
+        self._clients: list[Sync] = []
+        self.main = self.actor()
+        self._own = self.client()
+
+    def actor(self) -> Actor:
+        """One more thread or task."""
+        self._actors.append(self.face.actor())
+        return self._actors[-1]
+
+    def client(self, actor: Actor | None = None, **options: Any) -> Sync:
+        """One more client, as if of another process."""
+        actor = actor or self.main
+        made = actor.do(self.api.Client, self.operator.address, **options)
+        self._clients.append(Sync(made, actor))
+        return self._clients[-1]
+
+    def lock(self, client: Sync | None = None, name: str | None = None, **options: Any) -> Sync:
+        """A lock of the kind under test; without arguments it is the test's own."""
+        client = client or self._own
+        asked = {"lock_delay": LOCK_DELAY, **options}
+        made = client.actor.do(self.kind.make, self.api, name or self.name, client.thing, asked)
+        return Sync(made, client.actor)
+
+    def others_lock(self, **options: Any) -> Sync:
+        """The same lock for somebody else: another client, on an actor of its own."""
+        return self.lock(self.client(self.actor()), **options)
+
+    def holding(self, **options: Any) -> Sync:
+        """The test's own lock, acquired."""
+        lock = self.lock(**options)
+        assert lock.acquire(timeout=30)
+        return lock
+
+    def at_end(self, undo: Callable[[], Any]) -> None:
+        """Call this before looking whether anything is left."""
+        self._ends.append(undo)
+
+    def in_line(self, count: int) -> None:
+        """Wait until so many are in the waiting line, if there is one."""
+        layout = self.kind.layout
+        if not layout.has_line:
+            return
+        eventually(
+            lambda: layout.waiting(self.operator, self.name) == count, message=f"{count} in line"
+        )
+
+    def owner(self) -> str | None:
+        """The session that holds the test's own lock, by Consul's word."""
+        return self.kind.layout.owner(self.operator, self.name)
+
+    def take(self) -> str:
+        """An operator holds the lock from now on, whatever it was before."""
+        return self.kind.layout.take(self.operator, self.name)
+
+    def clear(self, thief: str) -> None:
+        """The operator does not hold it any more."""
+        self.kind.layout.clear(self.operator, self.name, thief)
+
+    def revoke(self) -> None:
+        """An operator releases the lock for whoever holds it."""
+        self.kind.layout.revoke(self.operator, self.name)
+
+    def close(self) -> None:
+        """Close all clients, and see that nothing is left of them."""
+        for client in self._clients:
+            client.close()
+        for actor in self._actors:
+            actor.close()
+        for undo in self._ends:
+            undo()
+        eventually(lambda: not self.face.helpers(), message=f"left: {self.face.helpers()}")
+        keys = self.operator.keys(self.name)
+        dead = {key for key, entry in keys.items() if of_a_dead_one(entry)} - self.left
+        assert keys.keys() - dead == self.left
+        assert self.operator.sessions() <= self._before
+        for key in self.left | dead:
+            self.operator.delete(key)
+
+
+class Told:
+    """An ``on_lost`` that remembers what it was told."""
+
+    def __init__(self) -> None:
+        self.reasons: list[LossReason] = []
+
+    def __call__(self, reason: LossReason) -> None:
+        self.reasons.append(reason)

@@ -1,0 +1,142 @@
+"""Every example runs, and does what it says."""
+
+from __future__ import annotations
+
+import os
+import pathlib
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+
+import pytest
+
+EXAMPLES = pathlib.Path(__file__).parents[2] / "examples"
+
+EXPECTED = {
+    "lock.py": ["mine, with the token", "others see:"],
+    "asyncio_lock.py": [f"task {number} has the lock" for number in range(10)],
+    "guarded_write.py": ["the counter is 2"],
+    "loss.py": ["told at once: session-invalid", "held: False", "ended with: session-invalid"],
+    "semaphore.py": [
+        *(f"download {number} ran" for number in range(3)),
+        "the big job has two slots",
+        "a small one fits in beside it: True",
+        "and no more than one: False",
+        "with a limit of 4: True",
+        "holders: 3",
+    ],
+    "read_write.py": [
+        "the writer is alone",
+        "a reader got in beside it: False",
+        "after the downgrade it did: True",
+        "and the former writer reads on: True",
+    ],
+    "cron_job.py": [
+        "not more than one of them has run it: True",
+        "attempt 1 has a token: True",
+        "it failed",
+        "attempt 2 is well",
+        "once more: taken",
+        "CronRecord(name='examples/report'",
+    ],
+    "related.py": [
+        "pears are free: False",
+        "the cart is free: False",
+        "the neighbour is free: True",
+    ],
+    "election.py": [
+        "leads, with the token",
+        "it is lost: its session is destroyed",
+        "nobody leads",
+        "both have led: node-1 node-2",
+    ],
+    "asyncio_election.py": [
+        "term 1 begins",
+        "others see: node-1 in its term 1",
+        "the lead is lost, so the task is cancelled",
+        "term 2 begins",
+        "done",
+    ],
+    "deploy.sh": ["deploying with fencing token"],
+    "demo.py": ["first: the lock is mine", "second: the lock is mine", "one after the other"],
+}
+
+
+def test_every_example_has_a_test():
+    """An example that is not run is a claim that nobody checks."""
+    found = {path.name for path in EXAMPLES.iterdir() if path.suffix in (".py", ".sh")}
+    assert found == set(EXPECTED)
+
+
+def _command_lines() -> list[list[str]]:
+    """Those of ours in the crontab, the unit of systemd and the CronJob."""
+    crontab = (EXAMPLES / "crontab").read_text().replace("\\%", "%")
+    service = (EXAMPLES / "systemd" / "sync.service").read_text()
+    job = (EXAMPLES / "kubernetes-cronjob.yaml").read_text().partition("command:\n")[2]
+    return [
+        *(
+            shlex.split(line.split(" root ")[1])
+            for line in crontab.splitlines()
+            if " root " in line
+        ),
+        shlex.split(re.findall(r"^ExecStart=(.*)$", service, re.MULTILINE)[0]),
+        re.findall(r"^ +- (.*)$", job, re.MULTILINE),
+    ]
+
+
+@pytest.mark.parametrize("words", _command_lines(), ids=lambda words: words[-1])
+def test_the_jobs_of_the_examples_can_be_started(words, agent):
+    """With a dry run: the options are right, and what is to be run is a program's path."""
+    program, *options = words
+    assert pathlib.Path(program).name == "consul-lock"
+    assert options[:2] == ["cron", "run"]
+    at = options.index("--")
+    assert options[at + 1].startswith("/usr/local/bin/")
+    done = subprocess.run(
+        [sys.executable, "-m", "consul_lock_cli", *options[:at], "--dry-run", "--", "true"],
+        env={**os.environ, "CONSUL_HTTP_ADDR": agent.address},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="needs systemd-analyze")
+def test_systemd_takes_the_units_of_the_examples(tmp_path):
+    """But for the program, which is somewhere else here."""
+    for name in ("sync.timer", "sync.service"):
+        text = (EXAMPLES / "systemd" / name).read_text()
+        (tmp_path / name).write_text(text.replace("/usr/local/bin/consul-lock", "/bin/true"))
+    files = [str(path) for path in sorted(tmp_path.iterdir())]
+    done = subprocess.run(
+        ["systemd-analyze", "verify", *files], capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.parametrize("name", sorted(EXPECTED))
+def test_an_example_says_what_it_should(name, agent, tmp_path):
+    """It ends well, and its words come in the order that they should."""
+    wrapper = tmp_path / "consul-lock"
+    wrapper.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m consul_lock_cli "$@"\n')
+    wrapper.chmod(0o755)
+    program = [] if name.endswith(".sh") else [sys.executable, "-W", "error::ResourceWarning"]
+    done = subprocess.run(
+        [*program, str(EXAMPLES / name)],
+        env={
+            **os.environ,
+            "CONSUL_HTTP_ADDR": agent.address,
+            "PATH": f"{tmp_path}{os.pathsep}{os.environ['PATH']}",
+        },
+        capture_output=True,
+        text=True,
+        timeout=180,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    for words in EXPECTED[name]:
+        assert words in done.stdout, done.stdout + done.stderr

@@ -1,0 +1,68 @@
+"""The public API is what it was: names, parameters, fields, members of enums, bases.
+
+`tests/project/public_api.txt` was written from the state before the library got its packages, by
+`python -m tests.project.public_api > tests/project/public_api.txt`.  A change that is made on
+purpose is written to it in the same way and reviewed as its difference; what was added since
+stands in `_ADDED`.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from pathlib import Path
+
+from tests.project import public_api
+
+_SNAPSHOT = Path(__file__).with_name("public_api.txt")
+
+# What has come since the snapshot, as regular expressions for whole lines.
+_ADDED: tuple[str, ...] = (
+    # Of every error.
+    r"consul_lock\.\w+\(= (problem: str \| None = None|hint: str = ''|kind: Literal\[.*)\)",
+    r"consul_lock\.\w+\.(problem|hint|kind): attribute",
+    # Of some.
+    r"consul_lock\.ClockSkew(\(= ahead: float = 0\.0\)|\.ahead: attribute)",
+    r"consul_lock\.ConfigError\(= settings: tuple\[str, \.\.\.\] = \(\)\)",
+    r"consul_lock\.(ConfigError|Refused)\.settings: attribute",
+    r"consul_lock\.Conflict(\(= wanted: int \| None = None\)|\.wanted: attribute)",
+    r"consul_lock\.PermissionDenied\(= (rule|access|action): str = ''\)",
+    r"consul_lock\.PermissionDenied\.(rule|access|action): attribute",
+    r"consul_lock\.CronProblem\.why: property, str",
+    r"consul_lock\.Status\.conflict: .*",
+    r"consul_lock\.Status\(.* conflict: .*",
+    r"consul_lock\.Refused(\(= answer: str = ''\)|\.answer: attribute)",
+)
+
+
+def test_the_public_api_is_the_snapshot_and_what_was_added_on_purpose() -> None:
+    """Nothing has gone or changed; each addition is listed, and each listed one is there."""
+    before, today = _SNAPSHOT.read_text().splitlines(), list(public_api.lines())
+    changes = list(difflib.unified_diff(before, today, "snapshot", "today", n=0, lineterm=""))
+    added = set(today) - set(before)
+    wanted = {line for line in added if any(re.fullmatch(rule, line) for rule in _ADDED)}
+    assert not set(before) - set(today), "\n".join(changes)
+    assert added == wanted, "\n".join(changes)
+    unused = [rule for rule in _ADDED if not any(re.fullmatch(rule, line) for line in added)]
+    assert not unused
+
+
+def test_the_snapshot_names_no_private_module() -> None:
+    """Those may move without a change of the API."""
+    assert not re.findall(r"consul_lock\S*\._(?!_).*", _SNAPSHOT.read_text())
+
+
+def test_the_snapshot_has_each_fact_once() -> None:
+    """So that a set of lines is the whole comparison; a class is compared in all its parts."""
+    lines = _SNAPSHOT.read_text().splitlines()
+    assert len(lines) == len(set(lines)) > 1500
+    for fact in (
+        "consul_lock.Lock(= ttl: float = 10.0)",
+        "consul_lock.aio.Lock.release: coroutine function",
+        "consul_lock.LossReason.DEADLINE = 'deadline'",
+        "consul_lock.LockTimeout is a TimeoutError",
+        "consul_lock.CronPause.until: element 2, float | None",
+        "consul_lock.Status.holders: field 6, tuple[Holder, ...]",
+        "consul_lock.Lock.held: property, bool",
+    ):
+        assert fact in lines

@@ -1,0 +1,143 @@
+"""What every referee of a simulated run looks after, whatever it is that is held."""
+
+from __future__ import annotations
+
+import json
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from consul_lock._protocol.flow import Request
+from tests.simulation.simulator import Host, Simulator, Violation
+
+if TYPE_CHECKING:
+    from consul_lock._protocol.hold.hold import Hold
+    from tests.simulation.lock_client import Contender, Thread
+
+
+# Seconds within which a loss is told: what the threads of one process take for their turns.
+_PROMPT = 0.05
+
+
+class Inspector(ABC):
+    """Knows whose sessions there are, and says when one is in the wrong hands."""
+
+    def __init__(self, simulator: Simulator, *, orderly: bool) -> None:
+        self.contenders: list[Contender] = []
+        self.strangers: set[str] = set()
+        """Sessions that are none of ours."""
+        self.healed: float | None = None
+        self.exclusive = True
+        """Too many at a time are a violation.  Not promised any more once somebody deleted a key
+        by hand."""
+        self._simulator = simulator
+        self._server = simulator.world._server
+        self._orderly = orderly
+        self._owners: dict[str, int] = {}
+
+    # -- what each of them sees in its own way
+
+    @abstractmethod
+    def holding(self) -> Sequence[str]:
+        """Sessions that hold something by Consul's word."""
+
+    @abstractmethod
+    def in_line(self) -> Sequence[str]:
+        """Sessions that wait, the first one first."""
+
+    @abstractmethod
+    def before(self) -> None:
+        """Something is about to happen in the world."""
+
+    @abstractmethod
+    def after(self, host: Host | None, request: Request | None) -> None:
+        """It has happened."""
+
+    @abstractmethod
+    def granted(self, thread: Thread, hold: Hold) -> None:
+        """A call of acquire has returned with what was asked for."""
+
+    @abstractmethod
+    def check(self) -> None:
+        """After each event."""
+
+    @abstractmethod
+    def nothing_left(self) -> None:
+        """Everybody has released and nobody waits."""
+
+    # -- whose is what
+
+    def owner(self, session: str) -> int | None:
+        """Number of the contender whose session it is."""
+        return self._owners.get(session)
+
+    def sessions(self) -> set[str]:
+        """All sessions there are."""
+        return {session.id for session in self._server.sessions.all()}
+
+    def meet(self, host: Host | None, request: Request | None) -> None:
+        """See whose the new sessions are, and that nobody meddles with those of others."""
+        for session in self._server.sessions.all():
+            if session.id not in self._owners and session.name.startswith("c"):
+                # Contenders name their sessions after themselves.
+                self._owners[session.id] = int(session.name[1:].split()[0])
+        if host is None or request is None:
+            return
+        what, _, asked = request.path.removeprefix("/v1/session/").partition("/")
+        if what in ("destroy", "renew") and self._owners.get(asked, host.number) != host.number:
+            raise Violation(f"contender {host.number} would {what} a session that is not its own")
+
+    def losses_are_told(self) -> None:
+        """Whose deadline has passed has been told, unless its process is paused; and whoever was
+        told that it does not hold any more is never told that it does."""
+        now = self._simulator.now
+        for contender in self.contenders:
+            if contender.crashed or now < contender.paused_until + _PROMPT:
+                continue
+            for hold in contender.core.holds:
+                late = contender.clock() - hold.deadline()
+                if late > _PROMPT:
+                    raise Violation(f"the loss of {hold.key!r} is told {late:.3f} s late")
+
+    def anybody_wants(self) -> bool:
+        """Whether anybody is willing to wait for as long as it takes."""
+        return any(thread.wants for c in self.contenders if not c.crashed for thread in c.threads)
+
+    def idle_sessions_do_nothing(self) -> None:
+        """A session that anybody may borrow next holds nothing and waits for nothing."""
+        idle = [s.id for c in self.contenders if not c.crashed for s in c.idle_sessions()]
+        if not idle:
+            return
+        # One that has died meanwhile does nothing any more, whatever is left of it.
+        busy = {*self.holding(), *self.in_line()} & self.sessions()
+        for session in idle:
+            if session in busy:
+                raise Violation(f"session {session} is idle, but holds the lock or waits")
+
+    # -- at the end
+
+    def only_idle_sessions(self) -> None:
+        """Living clients keep what they may reuse, or still have to destroy."""
+        known: set[str] = set()
+        for contender in self.contenders:
+            pool = contender.core.pool
+            for session in pool.live.values():
+                if session.borrower is not None and not contender.crashed:
+                    raise Violation(f"session {session.id} is still lent to {session.borrower}")
+            known |= set(contender.sessions())
+        # What is left of a request that was cut off is found again by its name.
+        hidden = {n for c in self.contenders for n in c.core.pool.orphans}
+        extra = [
+            s.id
+            for s in self._server.sessions.all()
+            if s.id not in known | self.strangers and s.name not in hidden
+        ]
+        crashed = {c.number for c in self.contenders if c.crashed}
+        if extra := [s for s in extra if self._owners.get(s) not in crashed]:
+            raise Violation(f"sessions left behind: {extra}")
+
+    def no_sessions(self) -> None:
+        """Everybody has closed."""
+        if extra := self.sessions() - self.strangers:
+            whose = json.dumps({s: self._owners.get(s) for s in extra})
+            raise Violation(f"sessions left behind: {whose}")

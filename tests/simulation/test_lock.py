@@ -1,0 +1,123 @@
+"""The lock among contenders, in a world where everything goes wrong.
+
+``HYPOTHESIS_PROFILE=search pytest tests/simulation/test_lock.py`` looks for new trouble.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import pytest
+from hypothesis import given, settings
+
+from tests.simulation.lock_run import play
+from tests.simulation.scenario import Plan, Trouble, from_seed, hesitant, plans
+
+SEEDS = range(500)
+
+# What has to happen in these runs, and how often at least: else they would prove nothing.
+HAPPENS = {
+    "granted": 3000,
+    "handed over": 1500,
+    "passed on inside a client": 200,
+    "taken by a newcomer": 500,
+    "taken by the first in line": 100,
+    "taken by a stranger": 50,
+    "gave up": 500,
+    "cancelled": 100,
+    "answer lost": 50,
+    "cut after": 50,
+    "refused": 100,
+    "late": 50,
+    "timed out": 500,
+    "ghosts carried out": 100,
+    "old pictures shown": 30,
+    "lost: deadline": 3,
+    "lost: session-invalid": 5,
+    "lost: revoked": 3,
+    "release: LockLost": 30,
+    "acquire: Unavailable": 100,
+    "trouble: crash": 30,
+    "trouble: pause": 100,
+    "trouble: freeze": 30,
+    "trouble: leaderless": 30,
+    "trouble: elect": 30,
+    "trouble: leave": 30,
+    "trouble: close": 30,
+    "trouble: partition": 30,
+}
+
+
+@pytest.mark.slow
+@given(plans())
+@settings(max_examples=300)
+def test_the_lock_keeps_its_promises(plan: Plan) -> None:
+    """Whatever happens: one holder, growing tokens, everybody served, nothing left behind."""
+    play(plan)
+
+
+@pytest.mark.slow
+def test_many_troubles_really_happen_and_none_breaks_a_promise() -> None:
+    """Fixed runs, in which every kind of trouble is counted; the counts are printed."""
+    total: Counter[str] = Counter()
+    for seed in SEEDS:
+        try:
+            total += play(from_seed(seed))
+        except Exception as error:
+            error.add_note(f"in the run of from_seed({seed})")
+            raise
+    for what in sorted(total):
+        print(f"{total[what]:8} {what}")  # noqa: T201 - shown with -s, and if the test fails
+    rare = {what: total[what] for what, least in HAPPENS.items() if total[what] < least}
+    assert not rare
+
+
+@pytest.mark.parametrize("seed", range(0, 100, 10))
+def test_in_good_weather_the_order_is_first_come_first_served(seed: int) -> None:
+    """Without faults and time-outs, every grant goes to the first in line."""
+    total: Counter[str] = Counter()
+    for each in range(seed, seed + 10):
+        total += play(from_seed(each, orderly=True))
+    assert total["handed over"] > 10
+
+
+@pytest.mark.parametrize("seed", range(0, 100, 20))
+def test_in_good_weather_whoever_is_given_the_lock_notices_at_once(seed: int) -> None:
+    """Also among those who give up and ask again, with the same session and so the same key."""
+    total: Counter[str] = Counter()
+    for each in range(seed, seed + 20):
+        total += play(from_seed(each, calm=True))
+    assert total["handed over"] > 10
+    assert total["gave up"] > 10
+
+
+@pytest.mark.slow
+def test_what_is_handed_over_and_not_confirmed_is_taken_over_and_held_by_one_only() -> None:
+    """Pauses, partitions and lost messages between a hand-over and its confirmation."""
+    total: Counter[str] = Counter()
+    for seed in range(200):
+        total += play(hesitant(seed))
+    assert total["handed over"] > 1000
+    assert total["confirmed"] > 500
+    assert total["taken over"] > 30
+    assert total["lost: deadline"] > 0
+
+
+@pytest.mark.parametrize("seed", range(0, 60, 20))
+def test_whoever_waits_behind_the_dead_is_served_in_seconds(seed: int) -> None:
+    """Waiters and holders crash, and nothing else goes wrong."""
+    total: Counter[str] = Counter()
+    for each in range(seed, seed + 20):
+        total += play(from_seed(each, only=(Trouble.CRASH,)))
+    assert total["trouble: crash"] > 10
+    assert total["handed over"] > 10
+
+
+def test_who_loses_a_deleted_key_releases_nothing_and_everybody_is_served() -> None:
+    """A key deleted by hand costs exclusion, as Consul imposes no lock-delay; nothing else."""
+    total: Counter[str] = Counter()
+    for seed in range(100):
+        total += play(from_seed(seed, more=(Trouble.DELETE,)))
+    assert total["lost: key-deleted"] > 0
+    assert total["lost: stolen"] > 0
+    assert total["trouble: delete"] > 50

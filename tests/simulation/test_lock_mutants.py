@@ -1,0 +1,74 @@
+"""Tests of the tests: wrong versions of the flows are found out, the right one is not."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+
+import pytest
+
+from consul_lock._protocol.lock.decision import Verdict
+from tests.simulation.lock_mutants import MUTANTS
+from tests.simulation.lock_run import play
+from tests.simulation.mutation import Mutant, applied
+from tests.simulation.scenario import Plan, from_seed, hesitant
+from tests.unit.protocol.primitive.test_uncertain_answers import found
+
+# Runs among which one has to find out each of the mutants that is left to the simulation.  The
+# right flows go through the same runs in test_lock.py.
+SEEDS = range(200)
+
+ARGUMENTS = {"place": 2, "seen": found("mine", 5), "certain": False, "verdict": Verdict.STALE}
+
+
+def play_by_hand(test: str) -> None:
+    """Call a test of another module."""
+    module, _, name = test.partition(":")
+    function = getattr(importlib.import_module(f"tests.{module}"), name)
+    wanted = inspect.signature(function).parameters
+    function(**{name: value for name, value in ARGUMENTS.items() if name in wanted})
+
+
+def plans_of(seed: int) -> tuple[Plan, ...]:
+    """Every trouble, none, and what comes between a hand-over and its confirmation."""
+    return from_seed(seed), from_seed(seed, calm=True), hesitant(seed)
+
+
+def is_found_out(mutant: Mutant) -> bool:
+    """Whether any test sees the difference."""
+    if mutant.found_by:
+        try:
+            play_by_hand(mutant.found_by)
+        except (Exception, pytest.fail.Exception):  # noqa: BLE001 - a wrong flow fails anyhow
+            return True
+        return False
+    for seed in SEEDS:
+        for plan in plans_of(seed):
+            try:
+                play(plan)
+            except Exception:  # noqa: BLE001 - a wrong flow fails anyhow
+                return True
+    return False
+
+
+@pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.story)
+def test_a_wrong_version_is_found_out(mutant: Mutant) -> None:
+    """By a simulation, or by the test that pins it."""
+    with applied(mutant):
+        assert is_found_out(mutant)
+
+
+@pytest.mark.parametrize(
+    "test",
+    sorted({m.found_by for m in MUTANTS if m.found_by}),
+    ids=lambda test: test.rpartition(".")[2],
+)
+def test_the_right_version_passes_what_finds_the_wrong_ones(test: str) -> None:
+    """Else they would prove nothing."""
+    play_by_hand(test)
+
+
+def test_half_of_the_wrong_versions_are_found_by_the_simulation() -> None:
+    """It is worth its time."""
+    simulated = [mutant for mutant in MUTANTS if not mutant.found_by]
+    assert len(simulated) >= 10

@@ -1,0 +1,139 @@
+"""What several can hold, among contenders, in a world where everything goes wrong.
+
+``HYPOTHESIS_PROFILE=search pytest tests/simulation/test_weighted_and_multilock.py`` looks for new
+trouble.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.simulation.scenario import Trouble
+from tests.simulation.weighted_kinds import KINDS
+from tests.simulation.weighted_run import play
+from tests.simulation.weighted_scenario import CrowdPlan, crowd, crowds
+
+_T = Trouble
+SEEDS = range(36)
+
+# What has to happen in these runs, and how often at least: else they would prove nothing.
+HAPPENS = {
+    "granted": 2500,
+    "granted several": 200,
+    "handed over": 500,
+    "let in together": 40,
+    "taken from the line": 800,
+    "taken by a newcomer": 2500,
+    "taken together": 300,
+    "passed on inside a client": 1,
+    "downgraded": 80,
+    "resizes": 80,
+    "limit conflicts": 80,
+    "pruned": 12,
+    "moments of several holders": 6000,
+    "moments of several numbers": 3000,
+    "answered": 300,
+    "gave up": 600,
+    "cancelled": 40,
+    "answer lost": 25,
+    "cut after": 20,
+    "refused": 25,
+    "late": 25,
+    "timed out": 120,
+    "ghosts carried out": 50,
+    "old pictures shown": 5,
+    "lost: deadline": 1,
+    "lost: session-invalid": 2,
+    "release: LockLost": 12,
+    "acquire: Unavailable": 60,
+    "trouble: crash": 40,
+    "trouble: pause": 40,
+    "trouble: freeze": 15,
+    "trouble: leaderless": 12,
+    "trouble: elect": 15,
+    "trouble: leave": 10,
+    "trouble: close": 15,
+    "trouble: partition": 15,
+    "trouble: destroy": 30,
+}
+
+
+def total_of(seeds: range, kinds: tuple[str, ...] = tuple(KINDS), **chosen: object) -> Counter[str]:
+    """How often what happened in these runs of each kind."""
+    total: Counter[str] = Counter()
+    for kind in kinds:
+        for seed in seeds:
+            try:
+                total += play(crowd(kind, seed, **chosen))  # type: ignore[arg-type] # any of its options
+            except Exception as error:
+                error.add_note(f"in the run of crowd({kind!r}, {seed}, **{chosen})")
+                raise
+    return total
+
+
+@pytest.mark.slow
+@given(st.sampled_from(sorted(KINDS)).flatmap(crowds))
+@settings(max_examples=50)
+def test_they_keep_their_promises(plan: CrowdPlan) -> None:
+    """Whatever happens: never too many, all or nothing, everybody served, nothing left behind."""
+    play(plan)
+
+
+@pytest.mark.slow
+def test_many_troubles_really_happen_and_none_breaks_a_promise() -> None:
+    """Fixed runs, in which every kind of trouble is counted; the counts are printed."""
+    total = total_of(SEEDS)
+    for what in sorted(total):
+        print(f"{total[what]:8} {what}")  # noqa: T201 - shown with -s, and if the test fails
+    rare = {what: total[what] for what, least in HAPPENS.items() if total[what] < least}
+    assert not rare
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_in_good_weather_the_order_is_first_come_first_served(kind: str) -> None:
+    """Without faults and time-outs nobody is let in before those who came earlier and who do
+    not fit in beside it, and whoever is let in hears of it at once."""
+    total = total_of(range(12), (kind,), orderly=True)
+    assert total["granted"] > 300
+    assert total["handed over"] + total["taken from the line"] > 50
+
+
+def test_beside_clients_of_go_everybody_is_served_and_nothing_is_left() -> None:
+    """They prune at once, which costs exclusion: a holder that was only cut off may believe."""
+    total = total_of(range(10), ("semaphore",), only=(_T.STRANGER, _T.STRANGER, _T.CRASH))
+    assert total["taken by a stranger"] > 10
+    assert total["pruned by a stranger"] > 0
+
+
+@pytest.mark.parametrize(
+    "only", [(_T.DESTROY,), (_T.GHOST, _T.ANSWER_LOST, _T.CUT_AFTER), (_T.CANCEL, _T.OLD)]
+)
+def test_much_of_the_same_trouble_breaks_no_promise(only: tuple[Trouble, ...]) -> None:
+    """Sessions that are destroyed; writes whose outcome nobody knows; callers that are cut off."""
+    total = total_of(range(6), only=only)
+    assert sum(total[f"trouble: {trouble.value}"] for trouble in only) > 80
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_many_who_come_at_a_death_and_try_once_are_not_in_before_the_lock_delay(kind: str) -> None:
+    """Though writes are applied some time after they were admitted, and lock-delays differ."""
+    total = total_of(range(8), (kind,), only=(_T.FLEET, _T.CRASH))
+    assert total["trouble: fleet"] > 20
+    assert total["applied later than admitted"] > 100
+
+
+def test_who_has_no_patience_leaves_nothing_behind() -> None:
+    """Nearly every wait ends just when its time is up, and often just when it is let in."""
+    total = total_of(range(5), hurried=True)
+    assert total["gave up"] > 300
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_hand_that_deletes_keys_costs_exclusion_and_nothing_else(kind: str) -> None:
+    """Everybody is served, and nothing is left behind."""
+    total = total_of(range(8), (kind,), only=(_T.DELETE, _T.PAUSE, _T.CANCEL))
+    assert total["trouble: delete"] > 8

@@ -1,0 +1,385 @@
+"""Wrong versions of what semaphores, read/write locks, tree locks and multi-locks do."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from tests.simulation.mutation import Mutant
+
+
+class CrowdMutant(NamedTuple):
+    """A wrong version, and which runs have to find it out, unless a test played by hand does."""
+
+    mutant: Mutant
+    kind: str
+    """One of `KINDS`."""
+    weather: str = "bad"
+    """Of the runs, see ``WEATHER`` of the test; in good weather order and speed are checked."""
+
+
+MUTANTS = (
+    CrowdMutant(
+        Mutant(
+            "whoever enters does not show that its sessions live",
+            "weighted.acquire:_own",
+            "    return operations\n",
+            "    return [] if bid.joined else operations\n",
+        ),
+        "read/write",
+        "hands",
+    ),
+    CrowdMutant(
+        Mutant(
+            "dead holders are pruned without the lock that proves their death",
+            "weighted.pruning:proved",
+            "return [lock, {",
+            "return [{**lock, 'Verb': 'delete'}, {",
+        ),
+        "semaphore",
+        "dead",
+    ),
+    CrowdMutant(
+        Mutant(
+            "all holders are tried, whether they were seen dead or not",
+            "weighted.snapshot:Place.vanished",
+            "else frozenset(self.document.holders) - self.sessions",
+            "else frozenset(self.document.holders)",
+        ),
+        "semaphore",
+        "fleets",
+    ),
+    CrowdMutant(
+        Mutant(
+            "the key that is locked to prune is not that of the dead one",
+            "weighted.pruning:proved",
+            "key = spot.contender_key(dead)",
+            "key, dead = spot.contender_key(ours), ours",
+        ),
+        "read/write",
+        "dead",
+    ),
+    CrowdMutant(
+        Mutant(
+            "the lock that proves the death is refused, and the holder put out all the same",
+            "weighted.pruning:_prune",
+            "        bid.guarded |= delayed\n",
+            "        if delayed:\n"
+            "            wire, last = core.client.wire, operations[-1:]\n"
+            "            yield from wire.transact(last, doing, core.rule)\n",
+        ),
+        "semaphore",
+        "dead",
+    ),
+    CrowdMutant(
+        Mutant(
+            "one who waits tries only once to prune a dead holder",
+            "weighted.queue:wait_for_turn",
+            "    bid.guarded = frozenset()\n",
+            "",
+        ),
+        "tree",
+        "dead",
+    ),
+    CrowdMutant(
+        Mutant(
+            "a dead holder that was pruned keeps its key",
+            "weighted.pruning:proved",
+            '{"Verb": "delete", "Key": key}',
+            '{"Verb": "unlock", "Key": key, "Session": ours}',
+        ),
+        "tree",
+        "dead",
+    ),
+    CrowdMutant(
+        Mutant(
+            "only the first of several places is pruned",
+            "weighted.pruning:prune",
+            "zip(bid.spots, seen, strict=True):",
+            "list(zip(bid.spots, seen, strict=True))[:1]:",
+        ),
+        "tree",
+        "dead",
+    ),
+    CrowdMutant(
+        Mutant(
+            "the keys of those who died while they waited stay",
+            "weighted.release:litter",
+            "if session not in guarded",
+            "if session in leaving",
+        ),
+        "read/write",
+        "dead",
+    ),
+    CrowdMutant(
+        Mutant(
+            "the numbers that the dead have left stay",
+            "weighted.release:litter",
+            "if others <= leaving and place.document.modify_index:",
+            "if False:",
+        ),
+        "semaphore",
+        "destroyed",
+    ),
+    CrowdMutant(
+        Mutant(
+            "readers overtake the writer that waits",
+            "weighted.snapshot:admits",
+            "before = sum(",
+            "before = 0 and sum(",
+        ),
+        "read/write",
+        "good",
+    ),
+    CrowdMutant(
+        Mutant(
+            "those who are let in by a release are not told",
+            "weighted.release:_depart",
+            "operations += touch(spot, each, since)",
+            "pass",
+        ),
+        "semaphore",
+        "good",
+    ),
+    CrowdMutant(
+        Mutant(
+            "who leaves the line does not see that it was let in",
+            "weighted.release:give_up",
+            "grant = yield from accept(core, bid, seen)",
+            "break",
+            "unit.protocol.weighted.test_crossing_changes:test_a_waiter_that_gives_up_just_as_it_is_let_in_holds_it",
+        ),
+        "semaphore",
+    ),
+    CrowdMutant(
+        Mutant(
+            "of several slots only one is taken",
+            "weighted.operations:admit",
+            "bid.ids()",
+            "bid.ids()[:1]",
+        ),
+        "semaphore",
+        "good",
+    ),
+    CrowdMutant(
+        Mutant(
+            "several locks are released one after the other",
+            "multilock.release:_delete",
+            "request = client.wire.transaction(pairwise, doing, lock.rule)\n",
+            "request = client.wire.transaction(pairwise[:2], doing, lock.rule)\n"
+            "        yield from client.write(hold.session, request)\n"
+            "        rest = pairwise[2:] or pairwise\n"
+            "        request = client.wire.transaction(rest, doing, lock.rule)\n",
+        ),
+        "multi",
+        "good",
+    ),
+    CrowdMutant(
+        Mutant(
+            "of several locks all but the last are taken",
+            "multilock.attempt:locking",
+            "    for key in keys:\n",
+            "    for key in keys[:-1] or keys:\n",
+        ),
+        "multi",
+        "good",
+    ),
+    CrowdMutant(
+        Mutant(
+            "an old picture is believed",
+            "weighted.access:standing",
+            "fresh = bid.certain or",
+            "fresh = True or",
+        ),
+        "semaphore",
+        "old pictures",
+    ),
+    CrowdMutant(
+        Mutant(
+            "the token is the index of the lining up",
+            "weighted.access:accept",
+            "max(c.modify_index for",
+            "max(c.create_index for",
+        ),
+        "read/write",
+        "good",
+    ),
+    CrowdMutant(
+        Mutant(
+            "a document is overwritten, whatever has become of it",
+            "weighted.operations:change",
+            '"Verb": "cas"',
+            '"Verb": "set"',
+        ),
+        "read/write",
+        "good",
+    ),
+    CrowdMutant(
+        Mutant(
+            "one who left and came back is let in at its old place",
+            "weighted.operations:touch",
+            '"Verb": "check-index"',
+            '"Verb": "get"',
+            "unit.protocol.weighted.test_crossing_changes:test_a_waiter_that_left_and_came_back_is_not_let_in_before_those_who_stayed",
+        ),
+        "semaphore",
+    ),
+    CrowdMutant(
+        Mutant(
+            "who withdraws forgets that it may have been let in just now",
+            "weighted.release:_withdrawn",
+            "[forget(key, mine.modify_index)]",
+            '[{"Verb": "delete", "Key": key}]',
+            "unit.protocol.weighted.test_crossing_changes:test_a_waiter_that_gives_up_just_as_it_is_let_in_holds_it",
+        ),
+        "read/write",
+    ),
+    CrowdMutant(
+        Mutant(
+            "a tree lock is let in to one document of several",
+            "weighted.snapshot:grants",
+            " and c.places == 1",
+            "",
+        ),
+        "tree",
+        "good",
+    ),
+    CrowdMutant(
+        Mutant(
+            "who waits for more than there is now is not told",
+            "weighted.acquire:_agree",
+            "if bid.n > limit or",
+            "if",
+            "unit.protocol.weighted.test_crossing_changes:test_a_waiter_is_told_that_there_is_less_now_than_it_waits_for",
+        ),
+        "semaphore",
+    ),
+    CrowdMutant(
+        Mutant(
+            "the document is never taken away",
+            "weighted.release:_rewrite",
+            "if not document.holders and not others:",
+            "if False:",
+        ),
+        "tree",
+        "good",
+    ),
+    CrowdMutant(
+        Mutant(
+            "the place in the process is given up, and nobody is called in",
+            "hold.local_queue:Turns.leave",
+            "            self.call_in(attempt)\n",
+            "            pass\n",
+        ),
+        "read/write",
+        "good",
+    ),
+    CrowdMutant(
+        Mutant(
+            "who lines up again keeps its old place in some lines",
+            "weighted.queue:_join",
+            "            if bid.asked:\n",
+            "            if False:\n",
+            "unit.protocol.weighted.test_crossing_changes:test_a_waiter_whose_key_was_deleted_has_one_place_in_all_queues",
+        ),
+        "tree",
+    ),
+    CrowdMutant(
+        Mutant(
+            "a downgrade changes nothing in Consul",
+            "weighted.rwlock:SideCore._rewrite",
+            "document = admit(place.document, bid, spot)",
+            "document = admit(place.document, bid, spot._replace(mode='write'))",
+        ),
+        "read/write",
+        "good",
+    ),
+    CrowdMutant(
+        Mutant(
+            "of several slots only one is given back",
+            "weighted.release:_let_go",
+            "_depart(core, bid.spots, hold.sessions, seen)",
+            "_depart(core, bid.spots, hold.sessions[:1], seen)",
+        ),
+        "semaphore",
+        "good",
+    ),
+    CrowdMutant(
+        Mutant(
+            "several locks are given back without a look whose they are",
+            "multilock.release:_delete",
+            "request = client.wire.transaction(pairwise, doing, lock.rule)",
+            "request = client.wire.transaction(deletions, doing, lock.rule)",
+        ),
+        "multi",
+        "ghosts",
+    ),
+    CrowdMutant(
+        Mutant(
+            "another limit throws out those who are in",
+            "weighted.semaphore:SemaphoreCore._resize",
+            "place.document._replace(limit=limit)",
+            "place.document._replace(limit=limit, holders={})",
+        ),
+        "semaphore",
+        "good",
+    ),
+    CrowdMutant(
+        Mutant(
+            "room is given away that a group in line has waited for",
+            "weighted.snapshot:grants",
+            "            break  # and nobody behind it fits beside it\n",
+            "            continue\n",
+        ),
+        "semaphore",
+        "good",
+    ),
+    CrowdMutant(
+        Mutant(
+            "who reads already waits behind the writer that waits for it",
+            "primitive.acquire:has_part",
+            "return any(",
+            "return False and any(",
+        ),
+        "read/write",
+        "good",
+    ),
+    CrowdMutant(
+        Mutant(
+            "everybody may overtake, not only who has a part",
+            "primitive.acquire:has_part",
+            "return any(",
+            "return True or any(",
+        ),
+        "semaphore",
+        "good",
+    ),
+    CrowdMutant(
+        Mutant(
+            "the number of a slot is believed in before Consul has given it",
+            "weighted.slot_numbers:_number",
+            "if outcome.done:",
+            "if outcome is not None:",
+        ),
+        "semaphore",
+    ),
+    CrowdMutant(
+        Mutant(
+            "who leaves keeps the number of its slot",
+            "weighted.release:_withdrawn",
+            "if holder == session]",
+            "if holder == key]",
+        ),
+        "semaphore",
+        "good",
+    ),
+    CrowdMutant(
+        Mutant(
+            "the number of a slot stays when its holder dies",
+            "weighted.slot_numbers:_claim",
+            '"Verb": "lock"',
+            '"Verb": "set"',
+        ),
+        "semaphore",
+        "dead",
+    ),
+)

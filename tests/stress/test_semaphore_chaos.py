@@ -1,0 +1,110 @@
+"""Twenty processes, three slots, and for a minute somebody who kills, freezes and destroys."""
+
+from __future__ import annotations
+
+import logging
+import os
+import random
+import time
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from consul_lock import Client, Semaphore
+from tests.stress.document_reader import Onlooker
+from tests.stress.overlap_check import Story
+from tests.stress.semaphore_workers import Crowd
+from tests.stress.worker import LOCK_DELAY, TTL
+from tests.support.agent import Agent
+from tests.support.waiting import eventually
+
+log = logging.getLogger(__name__)
+
+pytestmark = pytest.mark.slow
+
+SECONDS = float(os.environ.get("CROWD_SECONDS", "60"))
+
+LIMIT, PROCESSES = 3, 20
+
+# Seconds: ends a test that has failed, and nothing else.
+PATIENCE = 120.0
+
+# What is done to whom, in random order, again and again.  A holder that is hit blocks its slot
+# for some seconds, so they are hit less often than those who wait.
+_DEEDS = (
+    [(Crowd.kill, True)] * 2
+    + [(Crowd.destroy, True), (Crowd.freeze, True)] * 3
+    + [(Crowd.kill, False), (Crowd.destroy, False)] * 4
+)
+
+
+def _deeds() -> Iterator[tuple[Callable[..., bool], bool]]:
+    """Until the time is over, and until each thing was done at least twice."""
+    end = time.monotonic() + SECONDS
+    yield from random.sample(_DEEDS, len(_DEEDS))
+    while time.monotonic() < end:
+        yield random.choice(_DEEDS)
+
+
+def _disturb(crowd: Crowd) -> None:
+    for deed, holder in _deeds():
+        _look_on(crowd, random.uniform(0.2, 1.2))
+        done = partial(deed, crowd, holder=holder)
+        eventually(done, PATIENCE, message=f"{deed.__name__}, holder={holder}")
+
+
+def _look_on(crowd: Crowd, seconds: float) -> None:
+    end = time.monotonic() + seconds
+
+    def over() -> bool:
+        crowd.look()
+        return time.monotonic() > end
+
+    eventually(over)
+
+
+def _last_of_all(agent: Agent, name: str) -> None:
+    """Take all slots at once, which needs every dead one to be cleared away, and let go."""
+    with Client(agent.address) as client:
+        semaphore = Semaphore(name, LIMIT, client=client, ttl=TTL, lock_delay=LOCK_DELAY)
+        assert semaphore.acquire(timeout=PATIENCE, n=LIMIT)
+        assert len(semaphore.holders()) == LIMIT
+        semaphore.release()
+
+
+def _judge(story: Story, onlooker: Onlooker) -> None:
+    assert story.nonsense == []
+    assert story.overlaps(LIMIT) == []
+    assert story.wrong_tokens(LIMIT) == []
+    assert onlooker.too_many(LIMIT) == []
+    assert onlooker.limits == {LIMIT}
+    assert onlooker.wrong_grants(story.holds) == []
+
+
+def test_never_more_than_three_of_twenty_hold_whoever_is_killed(
+    ours: Agent, fresh_name: str, tmp_path: Path
+) -> None:
+    """Judged by what the processes wrote, not by what Consul or we say; nothing is left."""
+    with Onlooker(ours, fresh_name) as onlooker:
+        with Crowd(ours, fresh_name, LIMIT, PROCESSES, tmp_path) as crowd:
+            _disturb(crowd)
+            story = crowd.finish()
+        _last_of_all(ours, fresh_name)
+    grants, seen = len(story.holds), onlooker.seen(story.holds)
+    log.info(
+        "%g s: %d grants, at most %d slots at once; %s; %.0f %% of the grants seen by another",
+        SECONDS, grants, story.most(), dict(story.counts), 100 * seen,
+    )  # fmt: skip
+    _judge(story, onlooker)
+    # Enough has happened for this to mean something.
+    assert story.most() == LIMIT
+    assert grants > 2 * PROCESSES
+    assert story.counts["holders killed"] > 1
+    assert story.counts["holders destroyed"] > 1
+    assert story.counts["holders frozen"] > 1
+    assert story.counts["lost"] > 0
+    assert seen > 0.5
+    eventually(lambda: ours.sessions() == [], PATIENCE, message="no session is left")
+    assert ours.keys(fresh_name) == []

@@ -1,0 +1,35 @@
+"""A crashed holder with a heartbeat is replaced in seconds."""
+
+from __future__ import annotations
+
+import logging
+
+import pytest
+
+from tests.stress.kinds import KINDS
+from tests.stress.takeover import takeover
+from tests.support.agent import Agent
+from tests.support.waiting import eventually
+
+log = logging.getLogger(__name__)
+
+pytestmark = pytest.mark.slow
+
+HEARTBEAT, LOCK_DELAY = 1.0, 2.0
+
+# Seconds.  It takes about four; without a heartbeat the shortest TTL alone takes twenty, and the
+# lock-delay comes on top.
+SOON = 12.0
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_crashed_holder_with_a_heartbeat_is_replaced_long_before_its_ttl(
+    ours: Agent, fresh_name: str, kind: str
+) -> None:
+    """But not before its lock-delay: until then it might still believe that it holds."""
+    options = {"heartbeat": HEARTBEAT, "lock_delay": LOCK_DELAY}
+    took = takeover(ours, kind, fresh_name, options)
+    log.info("%s: replaced after %.2f s", kind, took)
+    assert LOCK_DELAY < took < SOON
+    eventually(lambda: ours.sessions() == [], message="no session is left")
+    assert ours.keys(fresh_name) == []

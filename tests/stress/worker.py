@@ -1,0 +1,128 @@
+"""A process that takes slots of one semaphore again and again, and writes down when it has them.
+
+`python -m tests.stress.worker ADDRESS NAME LIMIT NOTEBOOK`, until its standard input ends, which
+it does with the test, however that ends.
+
+What it writes (each line under the notebook's lock, see there):
+
+* ``asks`` before each acquire, ``quits`` after one that came to nothing;
+* ``begin`` and then, about each 20 ms, ``still``: **after having looked at `held`, with the lock
+  of the notebook in hand.**  So each such line proves: at this place in the order of all lines
+  this process believed that it holds;
+* ``end`` after the same look, before it calls `release`;
+* ``lost`` when it looked and `held` was false: from then on it makes no claim; ``missed`` if
+  that was the first look, directly after the acquire.
+
+Nothing is claimed for the time after the last such look.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import sys
+import threading
+from pathlib import Path
+from typing import Any
+
+from consul_lock import Client, LockLost, Semaphore
+from tests.stress.event_log import Notebook, Page
+
+TTL, LOCK_DELAY, HEARTBEAT = 10.0, 3.0, 1.0
+"""Short, so that a slot of a dead process is free in some five seconds, not in half a minute."""
+
+# Seconds between two looks.  Far less than the shortest wrong overlap we want to see.
+_BEAT = 0.02
+
+# Seconds: a hold is sometimes over at once, and never so long that few get a turn.
+_LONGEST = 0.4
+
+
+class Worker:
+    """One semaphore, one client, one thread."""
+
+    def __init__(self, semaphore: Any, limit: int, notebook: Notebook) -> None:
+        self._semaphore = semaphore
+        self._limit = limit
+        self._notebook = notebook
+        self._pid = os.getpid()
+        self._hold = 0
+        self._enough = threading.Event()
+        threading.Thread(target=self._listen, daemon=True).start()
+
+    def _listen(self) -> None:
+        sys.stdin.read()
+        self._enough.set()
+
+    def run(self) -> None:
+        """Hold, let go, and again, until the input ends."""
+        while not self._enough.is_set():
+            self._hold += 1
+            slots = random.choices(range(1, self._limit + 1), [0.85, 0.13, 0.02][: self._limit])[0]
+            # Now and then one that gives up while it waits.
+            timeout = random.choice([20.0, 20.0, 20.0, random.uniform(0, 2)])
+            self._note("asks")
+            if not self._semaphore.acquire(timeout=timeout, n=slots):
+                self._note("quits")
+            elif self._is_held("begin", slots):
+                self._keep(random.uniform(0, _LONGEST))
+            else:
+                self._drop()
+
+    def _keep(self, seconds: float) -> None:
+        beats = int(seconds / _BEAT)
+        while beats > 0 and not self._enough.wait(_BEAT):
+            beats -= 1
+            if not self._is_held("still"):
+                return self._drop()
+        if not self._is_held("end"):
+            return self._drop()
+        try:
+            self._semaphore.release()
+        except LockLost:
+            self._note("late")
+        return None
+
+    def _drop(self) -> None:
+        """A hold that is lost is given back, too: that says so and sends nothing."""
+        try:
+            self._semaphore.release()
+        except LockLost:
+            return
+        raise AssertionError("the release of a lost hold did not say so")
+
+    def _is_held(self, what: str, slots: int = 0) -> bool:
+        """Look, and write what was seen, while nobody else can write."""
+        with self._notebook.open() as page:
+            held = self._semaphore.held
+            if held:
+                self._write(page, what, slots)
+            else:
+                self._write(page, "missed" if what == "begin" else "lost", 0)
+        return bool(held)
+
+    def _note(self, what: str) -> None:
+        with self._notebook.open() as page:
+            self._write(page, what, 0)
+
+    def _write(self, page: Page, what: str, slots: int) -> None:
+        taken = (self._semaphore.session_id, self._semaphore.token, slots)
+        page.note(what, self._pid, self._hold, *(taken if what == "begin" else ()))
+
+
+def main(address: str, name: str, limit: str, notebook: str) -> None:
+    """Work until told to stop; who was not killed leaves nothing behind."""
+    with Client(address) as client:
+        semaphore = Semaphore(
+            name,
+            int(limit),
+            client=client,
+            ttl=TTL,
+            lock_delay=LOCK_DELAY,
+            heartbeat=HEARTBEAT,
+        )
+        Worker(semaphore, int(limit), Notebook(Path(notebook))).run()
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

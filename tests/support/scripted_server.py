@@ -1,0 +1,125 @@
+"""A server that answers what a script says, byte for byte."""
+
+from __future__ import annotations
+
+import socket
+import ssl
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from http.client import HTTPConnection
+from urllib.parse import urlsplit
+
+from tests.support.http_messages import Closed, Message, Stream
+
+Script = Callable[[Message], Iterator[bytes] | None]
+"""What to send for a request, piece by piece; after None the connection is closed."""
+
+
+class Stub:
+    """Listens on loopback at ``place``, a host and a port; ``accepted`` counts connections, and
+    ``asked`` requests.  With a ``context`` it speaks TLS."""
+
+    def __init__(self, script: Script, context: ssl.SSLContext | None = None) -> None:
+        self._script = script
+        self._context = context
+        self.asked = 0
+        self._listener = socket.create_server(("127.0.0.1", 0), backlog=64)
+        self.place = f"127.0.0.1:{self._listener.getsockname()[1]}"
+        self._open: set[socket.socket] = set()
+        self._threads: list[threading.Thread] = []
+        self.accepted = 0
+        self._acceptor = threading.Thread(target=self._accept, daemon=True)
+        self._acceptor.start()
+
+    def _accept(self) -> None:
+        while True:
+            try:
+                client, _ = self._listener.accept()
+            except OSError:
+                return
+            self.accepted += 1
+            client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            self._open.add(client)
+            thread = threading.Thread(target=self._serve, args=(client,), daemon=True)
+            self._threads.append(thread)
+            thread.start()
+
+    def _serve(self, client: socket.socket) -> None:
+        with client:
+            try:
+                if self._context is None:
+                    self._talk(client)
+                else:
+                    with self._context.wrap_socket(client, server_side=True) as wrapped:
+                        self._talk(wrapped)
+            except (Closed, OSError):
+                pass  # the client is gone, which ends its connection
+            finally:
+                self._open.discard(client)
+
+    def _talk(self, client: socket.socket) -> None:
+        stream = Stream(client)
+        while True:
+            message = stream.read_request()
+            self.asked += 1
+            parts = self._script(message)
+            if parts is None:
+                return
+            for part in parts:
+                client.sendall(part)
+
+    def close(self) -> None:
+        """Stop listening, and hang up."""
+        for sock in (self._listener, *list(self._open)):
+            try:
+                sock.shutdown(socket.SHUT_RDWR)
+            except OSError:
+                continue  # closed already
+        self._acceptor.join(10)
+        self._listener.close()
+        for thread in self._threads:
+            thread.join(10)
+
+
+@contextmanager
+def stub(script: Script, context: ssl.SSLContext | None = None) -> Iterator[Stub]:
+    """A stub for the length of a block."""
+    server = Stub(script, context)
+    try:
+        yield server
+    finally:
+        server.close()
+
+
+def always(answer: bytes, *, then_close: bool = False) -> Script:
+    """The same bytes for every request."""
+    ended: list[bool] = []
+
+    def script(message: Message) -> Iterator[bytes] | None:
+        if then_close and ended:
+            return None
+        ended.append(True)
+        return _then_end(answer) if then_close else iter([answer])
+
+    return script
+
+
+def _then_end(answer: bytes) -> Iterator[bytes]:
+    yield answer
+    raise Closed
+
+
+def through(address: str, write: Callable[[int, bytes, str], Iterator[bytes]]) -> Script:
+    """Ask a real server, and ``write(status, body, index)`` its answer in another form."""
+
+    def script(message: Message) -> Iterator[bytes]:
+        method, path, _ = message.start.split(" ", 2)
+        connection = HTTPConnection(urlsplit(address).netloc, timeout=30)
+        connection.request(method, path, message.body)
+        answer = connection.getresponse()
+        body, index = answer.read(), answer.getheader("X-Consul-Index") or "1"
+        connection.close()
+        return write(answer.status, body, index)
+
+    return script

@@ -1,0 +1,302 @@
+"""The watchdog tells losses in time without any I/O; the keeper goes on whatever it meets."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from consul_lock._protocol.client.keeper import Keeper
+from consul_lock._protocol.flow import Batch, Call, Flow, Now, Request, Wait, Warn
+from consul_lock._protocol.hold.hold import Grant, Hold, Holds
+from consul_lock._protocol.hold.state import State
+from consul_lock._protocol.keys import for_name
+from consul_lock._protocol.lock.lock import LockCore
+from consul_lock._protocol.primitive.primitive import Settings
+from consul_lock._protocol.session.timing import terms
+from consul_lock.errors import LockLost, LossReason, PermissionDenied, Unavailable
+from tests.unit.protocol.fake_driver import NAME, Hand
+
+
+def hold_of(lock: LockCore) -> Hold:
+    """What it holds."""
+    assert lock.hold is not None
+    return lock.hold
+
+
+def watchdog_of(hand: Hand) -> Flow[None]:
+    """The flow that the first hold has started."""
+    (flow,) = [f for f in hand.spawned if getattr(f, "__qualname__", "") == "Watchdog.run"]
+    return flow
+
+
+def rest(hand: Hand, flow: Flow[None], effect: Any = None) -> Wait:
+    """Perform what takes no time, up to the next pause."""
+    effect = next(flow) if effect is None else effect
+    while not isinstance(effect, Wait):
+        assert isinstance(effect, Now | Call | Warn), f"{effect!r} may take its time"
+        effect = hand.go_on(flow, effect)
+    return effect
+
+
+def sleep(hand: Hand, flow: Flow[None], pause: Wait | None, seconds: float) -> Wait | None:
+    """Let it go on until so many seconds have passed; None: it has ended."""
+    end = hand.world.now + seconds
+    while pause is not None and hand.world.now < end:
+        try:
+            pause = rest(hand, flow, hand.go_on(flow, pause))
+        except StopIteration:
+            pause = None
+    return pause
+
+
+def test_a_loss_is_told_at_the_deadline_without_any_request() -> None:
+    """The keeper hangs all the while: nobody performs it."""
+    hand, told = Hand(), list[tuple[LossReason, float]]()
+    lock = hand.lock(on_lost=lambda reason: told.append((reason, hand.world.now)))
+    hand.acquire(lock)
+    hold = hold_of(lock)
+    deadline = hold.deadline()
+    flow = watchdog_of(hand)
+    hand.sent.clear()
+    sleep(hand, flow, rest(hand, flow), 40.0)
+    assert told == [(LossReason.DEADLINE, pytest.approx(deadline))]
+    assert hold.lost.is_set()
+    assert hand.sent == []
+
+
+def test_a_deadline_that_moved_away_is_looked_at_again() -> None:
+    """It is not forgotten, and not told before its time."""
+    hand, told = Hand(), list[float]()
+    lock = hand.lock(on_lost=lambda reason: told.append(hand.world.now))
+    hand.acquire(lock)
+    hold, flow = hold_of(lock), watchdog_of(hand)
+    pause = sleep(hand, flow, rest(hand, flow), 20.0)
+    hold.proved(hand.world.now)
+    deadline = hold.deadline()
+    sleep(hand, flow, pause, 60.0)
+    assert told == [pytest.approx(deadline)]
+
+
+def test_a_hold_whose_deadline_comes_first_wakes_it() -> None:
+    """It had planned to look again in 2 s; a lock-delay may be shorter than that."""
+    hand = Hand()
+    client = hand.client()
+    hand.acquire(hand.lock(client))
+    flow = watchdog_of(hand)
+    pause = rest(hand, flow)
+    hand.acquire(hand.lock(client, "jobs/other"))
+    assert not pause.signal.is_set()
+    brief = LockCore(client, for_name("jobs/brief"), Settings(terms(lock_delay=1.0)))
+    hand.acquire(brief)
+    assert pause.signal.is_set()
+
+
+def test_what_has_passed_its_deadline_never_counts_again() -> None:
+    """An answer that was on its way moves the deadline away, after somebody was told False."""
+    hand = Hand()
+    lock = hand.lock()
+    hand.acquire(lock)
+    hold, flow = hold_of(lock), watchdog_of(hand)
+    pause = rest(hand, flow)
+    late = hold.deadline() + 0.001
+    assert not hold.counts(late)
+    hold.proved(20.0)
+    assert hold.deadline() > late
+    assert not hold.counts(late)
+    assert not hold.counts(hand.world.now)
+    sleep(hand, flow, pause, 30.0)
+    assert hold.reason is LossReason.DEADLINE
+
+
+def test_it_ends_when_nothing_was_held_for_a_while_and_begins_again() -> None:
+    """No thread is started for each acquire, and none is left for ever."""
+    hand = Hand()
+    lock = hand.lock()
+    hand.acquire(lock)
+    flow = watchdog_of(hand)
+    pause = sleep(hand, flow, rest(hand, flow), 12.0)
+    hand.release(lock)
+    pause = sleep(hand, flow, pause, 5.0)
+    hand.acquire(lock)
+    hand.release(lock)
+    assert watchdog_of(hand) is flow
+    assert sleep(hand, flow, pause, 30.0) is None
+    hand.spawned.clear()
+    hand.acquire(lock)
+    assert watchdog_of(hand) is not flow
+
+
+def test_it_ends_at_once_when_the_client_is_closed() -> None:
+    """Closing does not wait for it."""
+    hand = Hand()
+    lock = hand.lock()
+    hand.acquire(lock)
+    flow = watchdog_of(hand)
+    pause = rest(hand, flow)
+    hand.release(lock)
+    lock.client.begin_to_close()
+    assert pause.signal.is_set()
+    with pytest.raises(StopIteration):
+        rest(hand, flow, hand.go_on(flow, pause))
+
+
+def test_an_error_while_one_loss_is_told_does_not_keep_the_others_from_it() -> None:
+    """It is written into the log, with its traceback."""
+    hand = Hand()
+    client = hand.client()
+    first, second = hand.lock(client), hand.lock(client, "jobs/other")
+    hand.acquire(first)
+    hand.acquire(second)
+
+    def broken(attempt: Any) -> None:
+        if attempt is hold_of(first).attempt:
+            raise RuntimeError("odd")
+
+    client.turns.leave = broken  # type: ignore[method-assign] # what nobody foresees
+    flow = watchdog_of(hand)
+    sleep(hand, flow, rest(hand, flow), 40.0)
+    assert hold_of(second).lost.is_set()
+    assert [(w.event, repr(w.error)) for w in hand.warnings] == [
+        ("watchdog-error", "RuntimeError('odd')")
+    ]
+
+
+def test_no_thread_for_the_watchdog_fails_the_acquire() -> None:
+    """A loss could not be told; the next acquire tries again."""
+    hand = Hand()
+    lock = hand.lock()
+    job = lock.acquire(True, None, "me")
+    effect, _ = hand.drive(job.flow, 0)
+    while getattr(getattr(effect, "flow", None), "__qualname__", "") != "Watchdog.run":
+        effect = hand.go_on(job.flow, effect)
+    with pytest.raises(RuntimeError):
+        job.flow.throw(RuntimeError("can't start new thread"))
+    assert job.undo is not None
+    hand.run(job.undo())
+    assert hand.held() == {}
+    hand.spawned.clear()
+    hand.acquire(lock)
+    assert watchdog_of(hand)
+
+
+def test_the_heap_of_deadlines_does_not_grow_with_each_acquire() -> None:
+    """An uncontended lock is acquired thousands of times before a deadline comes."""
+    hand = Hand()
+    lock = hand.lock()
+    hand.acquire(lock)
+    holds, first = Holds(), hold_of(lock)
+    grant = Grant(first.session, first.token, False, None)
+    for _ in range(1000):
+        holds.add(hold := Hold(lock, grant, first.attempt))
+        holds.drop(hold)
+    assert len(holds._heap) < 100
+    holds.add(first)
+    assert list(holds) == [first]
+    assert holds.late(first.deadline()) == [first]
+
+
+# -- the keeper -----------------------------------------------------------------------------------
+
+
+def kept(hand: Hand) -> tuple[LockCore, Flow[None], Batch]:
+    """A lock that is held, and its keeper about to renew."""
+    lock = hand.lock()
+    hand.acquire(lock)
+    flow = Keeper(lock.client).run()
+    return lock, flow, hand.until(flow, lambda request: "/session/renew/" in request.path)
+
+
+def renew(hand: Hand, flow: Flow[None], asking: Batch, answer: Exception | None) -> Batch:
+    """All of a batch is answered with an error, or well; the next batch."""
+    if answer is None:
+        effect = hand.go_on(flow, asking)
+    else:
+        effect = flow.send((answer,) * len(asking.requests))
+    if isinstance(effect, Request | Batch):
+        return effect  # type: ignore[return-value] # the keeper sends batches
+    return hand.until(flow, lambda request: "/session/renew/" in request.path, after=effect)
+
+
+def test_the_keeper_goes_on_after_what_nobody_foresaw() -> None:
+    """Whether it comes with an answer, or out of the keeper itself."""
+    hand = Hand()
+    lock, flow, asking = kept(hand)
+    asking = renew(hand, flow, asking, ValueError("1, 1"))
+    asking = hand.until(
+        flow,
+        lambda request: "/session/renew/" in request.path,
+        after=flow.throw(ZeroDivisionError()),
+    )
+    renew(hand, flow, asking, None)
+    assert hold_of(lock).state is State.HELD
+    assert hold_of(lock).deadline() > 30.0
+    events = [(warning.event, type(warning.error)) for warning in hand.warnings]
+    assert ("keeper-error", ValueError) in events
+    assert ("keeper-error", ZeroDivisionError) in events
+
+
+def test_one_warning_when_renewals_begin_to_fail_and_one_when_they_work_again() -> None:
+    """However often they are tried meanwhile."""
+    hand = Hand()
+    lock, flow, asking = kept(hand)
+    for error in (Unavailable("refused"), PermissionDenied("ACL not found"), Unavailable("no")):
+        asking = renew(hand, flow, asking, error)
+    assert hold_of(lock).renewal_error is not None
+    asking = renew(hand, flow, asking, None)
+    assert hold_of(lock).renewal_error is None
+    renew(hand, flow, asking, None)
+    assert [warning.event for warning in hand.warnings] == ["renewal-failing", "renewal-works"]
+    assert "refused" in hand.warnings[0].text
+
+
+def test_the_loss_says_what_renewals_failed_with() -> None:
+    """In its text, as a field, and to those functions that want it."""
+    told = list[tuple[LossReason, LockLost]]()
+
+    def on_lost(reason: LossReason, error: LockLost) -> None:
+        told.append((reason, error))
+
+    hand = Hand()
+    lock = hand.lock(on_lost=on_lost)
+    hand.acquire(lock)
+    flow = Keeper(lock.client).run()
+    asking = hand.until(flow, lambda request: "/session/renew/" in request.path)
+    renew(hand, flow, asking, PermissionDenied("403 ACL not found"))
+    watchdog = watchdog_of(hand)
+    sleep(hand, watchdog, rest(hand, watchdog), 40.0)
+    [(reason, error)] = told
+    assert reason is LossReason.DEADLINE
+    assert isinstance(error.last_error, PermissionDenied)
+    assert "403 ACL not found" in str(error)
+    assert str(lock.lost_error(hold_of(lock))) == str(error)
+
+
+def test_while_consul_is_away_one_renewal_a_try_is_sent_and_then_all() -> None:
+    """Two thousand sessions would be eight thousand connections a second."""
+    hand = Hand()
+    client = hand.client()
+    locks = [hand.lock(client, f"{NAME}/{number}") for number in range(20)]
+    for lock in locks:
+        hand.acquire(lock)
+    flow = Keeper(client).run()
+    asking = hand.until(flow, lambda request: "/session/renew/" in request.path)
+    assert len(asking.requests) > 20
+    for _ in range(5):
+        asking = renew(hand, flow, asking, Unavailable("refused"))
+        assert len(asking.requests) == 2
+    asking = renew(hand, flow, asking, None)
+    assert len(asking.requests) > 19
+
+
+def test_many_renewals_and_verifications_are_few_requests() -> None:
+    """A renewal each, and a verification for 32 locks: a proof and a look at the queue each."""
+    hand = Hand()
+    client = hand.client()
+    for number in range(100):
+        hand.acquire(hand.lock(client, f"{NAME}/{number}"))
+    flow = Keeper(client).run()
+    asking = hand.until(flow, lambda request: "/session/renew/" in request.path)
+    renewals = [r for r in asking.requests if "/session/renew/" in r.path]
+    assert len(renewals) == 100
+    assert len(asking.requests) - len(renewals) == 4

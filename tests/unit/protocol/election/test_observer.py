@@ -1,0 +1,302 @@
+"""Observing an election, played by hand: every leader once, none after a newer one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from consul_lock._protocol.consul.models import Found, Pair
+from consul_lock._protocol.election.observer import Leader, Observer
+from consul_lock._protocol.flow import Flow, Now, Request, Sleep
+from consul_lock._protocol.holder import About
+from consul_lock._protocol.keys import LOCK_FLAG
+from consul_lock._protocol.session.timing import terms
+from consul_lock.errors import PermissionDenied, Unavailable
+from tests.simulation.foreign_lock_client import operator
+from tests.unit.protocol.election.test_election import KEY, campaign, election, leading, proclaim
+from tests.unit.protocol.fake_driver import Hand
+
+
+def following(hand: Hand) -> Callable[[], Leader | None]:
+    """Each call is the next step of an observer."""
+    observer = Observer(hand.client("observer"), KEY)
+    return lambda: hand.run(observer.next())
+
+
+def shown(leader: Leader | None) -> Any:
+    return leader and leader.value
+
+
+# -- what is shown
+
+
+def test_every_change_is_shown() -> None:
+    """Nobody, a leader, its next value, nobody, and a leader again."""
+    hand = Hand()
+    core = election(hand)
+    step = following(hand)
+    assert step() is None
+    hand.when_blocked = lambda: campaign(hand, core, "first")
+    assert shown(step()) == "first"
+    hand.when_blocked = lambda: proclaim(hand, core, "second")
+    assert shown(step()) == "second"
+    hand.when_blocked = lambda: hand.release(core)
+    assert step() is None
+    hand.when_blocked = lambda: campaign(hand, core, "third")
+    assert shown(step()) == "third"
+
+
+def test_who_leads_already_is_shown_at_once() -> None:
+    """The first look does not wait; it needs no session, and makes none."""
+    hand, core = leading()
+    before = hand.sessions()
+    step = following(hand)
+    assert shown(step()) == "first"
+    assert hand.requests() == [f"GET kv/{KEY}"]
+    assert hand.sessions() == before
+    assert core.hold is not None
+
+
+def test_what_does_not_change_is_not_shown_twice() -> None:
+    """The same words proclaimed again, and a poll that ends without news."""
+    hand, core = leading()
+    step = following(hand)
+    step()
+    operator(hand.world, f"/v1/kv/{KEY}?flags={LOCK_FLAG}", body=b"a note")
+    proclaim(hand, core, "first")
+
+    def in_the_next_poll() -> None:
+        hand.when_blocked = lambda: proclaim(hand, core, "second")
+
+    hand.when_blocked = in_the_next_poll
+    begun = hand.world.now
+    assert shown(step()) == "second"
+    assert hand.world.now >= begun + 10
+
+
+def test_a_leader_that_was_elected_again_is_shown_again() -> None:
+    """With the same session and the same value it is another term of office: another token."""
+    hand, core = leading()
+    step = following(hand)
+    first = step()
+    assert core.hold is not None
+    session = core.hold.session
+    hand.release(core)
+    campaign(hand, core, "first")
+    second = step()
+    assert first is not None
+    assert second is not None
+    assert core.hold.session is session
+    assert (second.value, second.holder.session) == (first.value, first.holder.session)
+    assert second.token == core.hold.token > first.token
+
+
+def test_a_foreign_leader_is_shown_with_all_that_it_says() -> None:
+    """As Go's clients write it: the value is text, or bytes; writing it again is no change."""
+    hand = Hand()
+    step = following(hand)
+    session = hand.acquire(other := hand.lock(name="another")) and other.hold
+    assert session
+    take = f"/v1/kv/{KEY}?acquire={session.session.id}&flags={LOCK_FLAG}"
+    operator(hand.world, take, body=b"node-1 \xff")
+    leader = step()
+    assert leader is not None
+    assert (leader.value, leader.holder.foreign) == ("node-1 \ufffd", True)
+    assert (leader.holder.session, leader.holder.host) == (session.session.id, "")
+    assert leader.token == hand.world._server.kv.entries[KEY].modify_index
+    operator(hand.world, take, body=b"")
+    operator(hand.world, take, body=b"node-1 \xff")
+    hand.when_blocked = lambda: operator(hand.world, take, body=b"node-2")
+    assert shown(step()) == "node-2"
+
+
+def test_another_leader_with_the_same_words_is_shown() -> None:
+    """Two that say nothing are told apart by their sessions."""
+    hand = Hand()
+    step, sessions = following(hand), list[str]()
+    for name in ("one", "two"):
+        hand.acquire(lock := hand.lock(name=name))
+        assert lock.hold is not None
+        operator(hand.world, f"/v1/kv/{KEY}", "DELETE")
+        operator(hand.world, f"/v1/kv/{KEY}?acquire={lock.hold.session.id}&flags={LOCK_FLAG}")
+        leader = step()
+        assert leader is not None
+        sessions.append(leader.holder.session)
+    assert sessions[0] != sessions[1]
+
+
+def test_a_key_that_nobody_holds_is_no_leader() -> None:
+    """Go leaves it behind when it lets go; others may use it for something else."""
+    hand = Hand()
+    operator(hand.world, f"/v1/kv/{KEY}?flags=7", body=b"precious")
+    assert following(hand)() is None
+    assert hand.run(election(hand).leader()) is None
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        b'{"host": "a", "pid": 1, "value": 7, "token": "x"}',
+        b'{"host": "a", "pid": 1, "token": true}',
+        b'{"host": "a", "pid": 1, "token": 999999}',
+        b'{"host": "a", "pid": 1, "token": -5}',
+        b'{"host": "a", "pid": 1e999}',
+        b'{"value": ["deep"]}',
+        b"[" * 100_000,
+        b"\xff\xfe",
+        b"",
+    ],
+    ids=range(9),
+)
+def test_nonsense_in_the_key_is_shown_and_raises_nothing(value: bytes) -> None:
+    """What is no token is not taken for one."""
+    hand, core = leading()
+    assert core.hold is not None
+    operator(hand.world, f"/v1/kv/{KEY}?acquire={core.hold.session.id}", body=value)
+    leader = following(hand)()
+    assert leader is not None
+    assert leader.token == hand.world._server.kv.entries[KEY].modify_index
+    assert isinstance(leader.value, str)
+
+
+# -- old pictures
+
+
+class Answers:
+    """An observer that is told what Consul answers."""
+
+    def __init__(self) -> None:
+        self.hand = Hand()
+        self.about = About({"host": "a", "pid": 1}, terms(), None, None, "")
+        self.observer = Observer(self.hand.client(), KEY)
+        self.now = 0.0
+        self.flow: Flow[Leader | None] = self.observer.next().flow
+        self.request = self._asked(next(self.flow))
+
+    def found(self, index: int, session: str | None) -> Found:
+        """A read of the key; None: there is none."""
+        value = self.about.value(0.0)
+        pair = Pair(KEY, value, LOCK_FLAG, session or "", 1, index)
+        return Found(self.now, index, (pair,) if session else ())
+
+    def answer(self, found: Found | Exception) -> str:
+        """What comes of an answer: the session that is shown, or what is asked next."""
+        try:
+            effect = self._after(found)
+        except StopIteration as end:
+            self.flow = self.observer.next().flow
+            self.request = self._asked(next(self.flow))
+            return end.value.holder.session if end.value else "nobody"
+        self.request = self._asked(effect)
+        return self.asked()
+
+    def _after(self, found: Found | Exception) -> Any:
+        if isinstance(found, Exception):
+            return self.flow.throw(found)
+        return self.flow.send(found)
+
+    def asked(self) -> str:
+        params = dict(self.request.params)
+        if "consistent" in params:
+            return "certain"
+        return f"from {params['index']}" if "index" in params else "at once"
+
+    def _asked(self, effect: Any) -> Request:
+        while not isinstance(effect, Request):
+            if isinstance(effect, Sleep):
+                self.now += effect.high
+            effect = self.flow.send(self.now if isinstance(effect, Now) else None)
+        return effect
+
+
+def test_the_next_look_waits_from_the_last_answer() -> None:
+    """That is the index which Consul said, and the wait ends in good time."""
+    answers = Answers()
+    assert answers.asked() == "at once"
+    assert answers.answer(answers.found(7, "a")) == "a"
+    assert answers.asked() == "from 7"
+    assert answers.request.wait == 10.0
+
+
+@pytest.mark.parametrize("old", ["a", None])
+def test_an_old_picture_is_not_shown_after_a_newer_one(old: str | None) -> None:
+    """A deposed leader of the servers answers; a read that it cannot answer tells the truth."""
+    answers = Answers()
+    assert answers.answer(answers.found(7, "a")) == "a"
+    assert answers.answer(answers.found(12, "b")) == "b"
+    assert answers.answer(answers.found(9, old)) == "certain"
+    assert answers.answer(answers.found(12, "b")) == "from 12"
+    assert answers.answer(answers.found(13, None)) == "nobody"
+
+
+def test_an_old_picture_is_not_shown_after_an_error_either() -> None:
+    """The look after an error does not wait, but what was seen is not forgotten."""
+    answers = Answers()
+    answers.answer(answers.found(12, "b"))
+    assert answers.answer(Unavailable("no answer came")) == "at once"
+    assert answers.answer(answers.found(7, "a")) == "certain"
+    assert answers.answer(answers.found(12, "b")) == "from 12"
+
+
+def test_a_restored_snapshot_is_believed() -> None:
+    """Its indexes are lower for good: the certain read says so, and the next look goes by it."""
+    answers = Answers()
+    answers.answer(answers.found(700, "a"))
+    assert answers.answer(answers.found(30, "b")) == "certain"
+    assert answers.answer(answers.found(31, "b")) == "b"
+    assert answers.asked() == "from 31"
+    assert answers.answer(answers.found(32, None)) == "nobody"
+
+
+# -- errors
+
+
+def test_errors_are_no_change_and_are_ridden_out() -> None:
+    """For so long as the client says, counted anew after each good answer."""
+    hand, _ = leading()
+    step = following(hand)
+    hand.failures.extend([Unavailable("no leader")] * 3)
+    begun = hand.world.now
+    assert shown(step()) == "first"
+    assert hand.world.now > begun
+    hand.failures.extend([Unavailable("no leader")] * 100)
+    begun = hand.world.now
+    with pytest.raises(Unavailable, match="no leader"):
+        step()
+    assert begun + 30 <= hand.world.now < begun + 31
+
+
+def test_a_good_answer_ends_the_count() -> None:
+    """Troubles that are far apart do not add up."""
+    answers = Answers()
+    answers.answer(answers.found(7, "a"))
+    for _ in range(5):
+        assert answers.answer(Unavailable("no leader")) == "at once"
+        answers.now += 15
+        assert answers.answer(answers.found(7, "a")) == "from 7"
+
+
+def test_other_errors_are_raised_at_once() -> None:
+    """The token may not read: no patience helps."""
+    answers = Answers()
+    with pytest.raises(PermissionDenied):
+        answers.answer(PermissionDenied("no"))
+
+
+def test_a_closed_client_ends_the_observer() -> None:
+    """It does not wait for one that never comes back."""
+    answers = Answers()
+    answers.observer._client.begin_to_close()
+    with pytest.raises(Unavailable):
+        answers.answer(Unavailable("the client is closed"))
+
+
+def test_answers_without_news_that_come_at_once_are_not_asked_for_in_a_tight_loop() -> None:
+    """A proxy may cut long polls short; Consul may wake us for nothing."""
+    answers = Answers()
+    answers.answer(answers.found(7, "a"))
+    for _ in range(100):
+        assert answers.answer(answers.found(7, "a")) == "from 7"
+    assert answers.now >= 5

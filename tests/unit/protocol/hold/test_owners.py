@@ -1,0 +1,148 @@
+"""The map of owners: whose hold is whose, and what is forgotten when."""
+
+from __future__ import annotations
+
+import weakref
+from typing import Any, cast
+
+import pytest
+
+from consul_lock._protocol.flow import Wait
+from consul_lock._protocol.hold.hold import Hold
+from consul_lock._protocol.hold.owners import Owners
+from consul_lock._protocol.hold.state import State
+from consul_lock.errors import LockLost, LossReason, NotHeld
+from tests.simulation.foreign_lock_client import operator
+from tests.unit.protocol.fake_driver import Hand
+from tests.unit.protocol.weighted_driver import Rooms
+
+
+class Thread:
+    """Something that can be referred to weakly, as threads and tasks can."""
+
+
+class Stub:
+    """A hold, as far as the map is concerned."""
+
+    def __init__(self, owner: Any, state: State = State.HELD) -> None:
+        self.owner, self.state, self.reason, self.told = owner, state, None, False
+
+    @property
+    def over(self) -> bool:
+        return self.told or self.state in (State.RELEASING, State.RELEASED)
+
+
+def granted(owners: Owners, owner: Any) -> Hold:
+    made = cast("Hold", Stub(owner))
+    owners.add(made)
+    return made
+
+
+def test_owners_that_have_ended_and_holds_that_are_over_are_forgotten() -> None:
+    """A lock of a module, used by a hundred thousand tasks of a server, does not grow."""
+    owners, sizes, lasting = Owners(), list[int](), Thread()
+    kept = granted(owners, weakref.ref(lasting))
+    for _ in range(20_000):
+        task = Thread()
+        granted(owners, weakref.ref(task)).state = State.RELEASED
+        sizes.append(len(owners._of) + len(owners._granted))
+    assert max(sizes) < 100
+    assert owners.own(weakref.ref(lasting)) is kept
+    assert owners.oldest() is kept
+
+
+def test_an_owner_that_is_never_told_of_its_losses_does_not_grow() -> None:
+    """It acquires again and again, and releases nothing."""
+    owners, task = Owners(), Thread()
+    for _ in range(1_000):
+        granted(owners, weakref.ref(task)).state = State.LOST
+    (holds,) = owners._of.values()
+    assert len(holds) < 200
+    assert len(owners._granted) < 500
+
+
+def test_the_map_keeps_no_owner_alive() -> None:
+    """Not even one that holds something: a thread may end, and another one release it."""
+    owners, task = Owners(), Thread()
+    reference = weakref.ref(task)
+    hold = granted(owners, reference)
+    del task
+    assert reference() is None
+    for _ in range(200):
+        other = Thread()
+        granted(owners, weakref.ref(other)).state = State.RELEASED
+    assert owners.released_by("anybody") is hold
+
+
+def test_a_hold_that_was_cut_off_on_entering_leaves_no_block() -> None:
+    """The next block of the same owner is the only one there is."""
+    hand = Hand()
+    lock = hand.lock()
+    job = lock.enter(None, "me")
+    hand.run(job.flow)
+    assert job.undo is not None
+    hand.run(job.undo())
+    hand.run(lock.enter(None, "me"))
+    hand.run(lock.leave("me", None))
+    assert (hand.held(), lock.owners._blocks) == ({}, [])
+
+
+def test_the_loss_of_one_is_not_the_hold_of_the_next_in_the_same_object() -> None:
+    """Neither by the keeper's finding it, nor before anybody has noticed."""
+    hand = Hand()
+    lock = hand.lock()
+    hand.acquire(lock)
+    assert lock.hold is not None
+    token = lock.hold.token
+    operator(hand.world, f"/v1/session/destroy/{lock.hold.session.id}")
+    hand.run(lock.client.lose_session(lock.hold.session))
+    hand.world.advance(31.0)
+    assert hand.acquire(lock, owner="you")
+    now = hand.world.now
+    assert lock.ensure(now, "you").token > token
+    with pytest.raises(LockLost):
+        lock.ensure(now, "me")
+    with pytest.raises(LockLost):
+        lock.guard([], now, "me")
+    with pytest.raises(LockLost):
+        hand.release(lock)
+    with pytest.raises(NotHeld):
+        lock.ensure(now, "me")
+    hand.run(lock.client.lose(lock.ensure(now, "you"), LossReason.STOLEN))
+
+
+def test_a_release_after_the_deadline_says_that_it_was_lost_and_sends_nothing() -> None:
+    """The keeper was stopped along with us: what counts is the clock."""
+    told = list[LossReason]()
+    hand = Hand()
+    lock = hand.lock(on_lost=told.append)
+    hand.acquire(lock)
+    assert lock.hold is not None
+    lost, session = lock.lost("me"), lock.hold.session
+    hand.requests()
+    hand.world.advance(28.6)
+    with pytest.raises(LockLost) as caught:
+        hand.release(lock)
+    assert caught.value.reason is LossReason.DEADLINE
+    assert (told, lost.is_set(), hand.requests()) == ([LossReason.DEADLINE], True, [])
+    assert session.id in lock.client.pool.condemned
+    with pytest.raises(NotHeld):
+        hand.release(lock)
+
+
+def test_the_dispatcher_of_a_semaphore_waits_for_its_workers() -> None:
+    """Inside the process: what it holds itself is released by somebody else."""
+    hand = Rooms()
+    slots = hand.semaphore()
+    for _ in range(2):
+        assert hand.run(slots.acquire(True, None, "dispatcher"))
+    job = slots.acquire(True, None, "dispatcher")
+    effect, _ = hand.drive(job.flow, 0)
+    assert isinstance(effect, Wait)
+    hand.run(slots.release("worker"))
+    assert hand.run_after(job.flow, effect) is True
+    for _ in range(2):
+        hand.run(slots.release("worker"))
+    with pytest.raises(NotHeld):
+        hand.run(slots.release("worker"))
+    assert hand.documents() == {} or hand.inside() == {"slots/.lock": set()}

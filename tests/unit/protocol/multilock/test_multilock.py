@@ -1,0 +1,306 @@
+"""Several locks at once: all or nothing, played by hand."""
+
+from __future__ import annotations
+
+import pytest
+
+from consul_lock._protocol.consul.models import Pair
+from consul_lock._protocol.keys import LOCK_FLAG
+from consul_lock._protocol.lock.decision import Verdict
+from consul_lock._protocol.multilock.attempt import read, stand
+from consul_lock._protocol.multilock.base import for_names
+from consul_lock._protocol.session.session import Session
+from consul_lock._protocol.session.timing import terms
+from consul_lock.errors import ConfigError, Conflict, LockTimeout
+from tests.unit.protocol.multilock_driver import FEW, KEYS, MANY, A, B, C, Several, hold_of, locking
+
+each_size = pytest.mark.parametrize("names", [FEW, MANY], ids=["few", "many"])
+
+
+# -- names
+
+
+@pytest.mark.parametrize(
+    "names, says",
+    [
+        ([], "empty"),
+        ("jobs", "one string"),
+        (["a", ""], "bad name"),
+        (["a", 7], "bad name"),
+        (["a", "b", "a"], "twice"),
+        (["a", "a/b"], "above"),
+        (["x/y/z", "x"], "above"),
+        ([str(number) for number in range(65)], "65 names"),
+    ],
+)
+def test_names_that_cannot_be_held_together_are_refused(names: list[str], says: str) -> None:
+    """Before anything is sent."""
+    with pytest.raises(ConfigError, match=says):
+        for_names(names)
+
+
+def test_names_are_above_each_other_by_whole_elements_only() -> None:
+    """`a` is not above `ab`, nor are two of one folder."""
+    assert [lock.name for lock in for_names(["a", "ab/c", "ab/d"])] == ["a", "ab/c", "ab/d"]
+
+
+def test_what_it_is_called() -> None:
+    """By all names, shortened if there are many; its key is the first one."""
+    hand = Several()
+    few, many = hand.multilock(), hand.multilock(*MANY)
+    assert few.name == "stock/apples, stock/pears, other"
+    assert few.keys == tuple(KEYS.values())
+    assert few.key == KEYS[A]
+    assert many.name.startswith("stock/apples, ")
+    assert many.name.endswith("(64 names)")
+    assert len(many.name) <= 120
+
+
+# -- what is sent
+
+
+@pytest.mark.parametrize("count, reads", [(32, 0), (33, 1), (64, 1)])
+def test_nobody_in_the_way(count: int, reads: int) -> None:
+    """One transaction takes them, one gives them back; of many, each after a look."""
+    hand = Several()
+    lock = hand.multilock(*MANY[:count])
+    assert hand.acquire(lock)
+    assert hand.owned(lock)
+    taking = ["PUT txn"] * (reads + 1)
+    assert hand.requests() == ["PUT session/create", "PUT session/renew", *taking]
+    entries = hand.world._server.kv.entries
+    assert {entries[key].modify_index for key in lock.keys} == {hold_of(lock).token}
+    hand.release(lock)
+    assert hand.requests() == taking
+    assert hand.held() == {}
+    assert hand.acquire(lock)
+    assert hand.requests() == taking
+
+
+def test_the_value_of_each_key_says_who_holds_it() -> None:
+    """A plain lock of that name asks for it with `holder()`."""
+    hand = Several()
+    lock = hand.multilock(meta={"job": "count"})
+    hand.acquire(lock)
+    for name in FEW:
+        found = hand.run(hand.lock(name=name).holder())
+        assert (found.host, found.meta) == ("a", {"job": "count"})
+
+
+# -- somebody in the way
+
+
+@each_size
+@pytest.mark.parametrize("place", [0, 1, 2])
+def test_one_that_is_taken_refuses_all(names: tuple[str, ...], place: int) -> None:
+    """Nothing is held meanwhile, and it says which one."""
+    hand = Several()
+    other = hand.lock(hand.client("b"), names[place])
+    hand.acquire(other)
+    lock = hand.multilock(*names)
+    assert not hand.acquire(lock, timeout=0)
+    assert list(hand.held()) == [other.key]
+    with pytest.raises(LockTimeout, match=f"'{names[place]}' is held by b pid 1") as caught:
+        hand.run(lock.enter(2.0, "me"))
+    assert 2 <= hand.world.now < 2.2
+    assert caught.value.key == other.key
+    assert caught.value.holder.host == "b"
+    assert list(hand.run(lock.holders())) == [names[place]]
+    assert hand.run(lock.holder()).host == "b"
+    assert hand.run(lock.waiters()) == []
+
+
+def test_who_comes_too_late_is_told_so_even_if_all_are_free_by_then() -> None:
+    """The error is about what was asked for, not about what is known by now."""
+    hand = Several()
+    lock = hand.multilock()
+    hand.acquire(other := hand.lock(hand.client("b"), B))
+    hand.destroy(other.hold.session.id if other.hold else "")
+    with pytest.raises(LockTimeout, match="all are free just now, or in lock-delay") as caught:
+        hand.run(lock.enter(2.0, "me"))
+    assert (caught.value.key, caught.value.holder) == (lock.key, None)
+
+
+@each_size
+def test_it_watches_the_one_in_its_way_and_then_takes_all(names: tuple[str, ...]) -> None:
+    """Holding nothing and being in no line, it reads once more and tries again."""
+    hand = Several()
+    other = hand.lock(hand.client("b"), B)
+    hand.acquire(other)
+    lock = hand.multilock(*names)
+    hand.acquire(lock, timeout=0)  # from here on it knows that it reads before it writes
+    flow, watching = hand.queue_up(lock)
+    assert watching.path == f"/v1/kv/{other.key}"
+    assert not any(locking(request) for request in hand.sent[-2:])
+    assert list(hand.held()) == [other.key]
+    hand.when_blocked = lambda: hand.release(other)
+    hand.sent.clear()
+    assert hand.run_after(flow, watching)
+    assert hand.owned(lock)
+    assert [request.method for request in hand.sent if locking(request)] == ["PUT"]
+
+
+def test_it_goes_on_waiting_while_a_line_hands_the_lock_on() -> None:
+    """It may be overtaken; the next holder is watched without another look at all keys."""
+    hand = Several()
+    first, second = (hand.lock(hand.client(label), B) for label in "bc")
+    hand.acquire(first)
+    lock = hand.multilock()
+    flow, watching = hand.queue_up(lock)
+    waiting, line = hand.queue_up(second)
+    hand.when_blocked = lambda: hand.release(first)
+    again = hand.go_on(flow, hand.go_on(flow, watching))  # it asks for the time before
+    assert again.path == f"/v1/kv/{KEYS[B]}"
+    assert again.wait > 0
+    assert hand.run_after(waiting, line)
+    hand.sent.clear()
+    hand.when_blocked = lambda: hand.release(second)
+    assert hand.run_after(flow, again)
+    assert hand.owned(lock)
+
+
+def test_an_index_that_went_backwards_is_not_waited_for() -> None:
+    """Of a restored snapshot; all is read again."""
+    hand = Several()
+    hand.acquire(hand.lock(hand.client("b"), B))
+    flow, watching = hand.queue_up(hand.multilock())
+    seen = hand.perform(watching._replace(params=()))
+    older = seen.pair._replace(modify_index=1)
+    reading = hand.next_of(flow, seen._replace(raft_index=1, pairs=(older,)))
+    assert reading.path == "/v1/txn"
+
+
+def test_who_heads_the_line_of_one_of_them_gets_it_when_all_are_released() -> None:
+    """It watches the key, which is gone then."""
+    hand = Several()
+    lock = hand.multilock()
+    hand.acquire(lock)
+    plain = hand.lock(hand.client("b"), C)
+    flow, watching = hand.queue_up(plain)
+    hand.when_blocked = lambda: hand.release(lock)
+    assert hand.run_after(flow, watching)
+    assert set(hand.held()) & set(KEYS.values()) == {KEYS[C]}
+
+
+@each_size
+def test_a_key_that_somebody_left_behind_is_taken_and_taken_away(names: tuple[str, ...]) -> None:
+    """Go's client leaves an unlocked key with the flags of a lock."""
+    hand = Several()
+    hand.put(KEYS[B], LOCK_FLAG)
+    lock = hand.multilock(*names)
+    assert hand.run(lock.holders()) == {}
+    assert hand.acquire(lock, timeout=9)
+    assert hand.owned(lock)
+    hand.release(lock)
+    assert hand.held() == {}
+    hand.sent.clear()
+    assert hand.acquire(lock)
+    assert sum(request.path == "/v1/txn" for request in hand.sent) == (2 if names is MANY else 1)
+
+
+@each_size
+def test_what_is_used_for_something_else_is_left_alone(names: tuple[str, ...]) -> None:
+    """Conflict, with the key and its flags; nothing is locked."""
+    hand = Several()
+    hand.put(KEYS[B], 42)
+    with pytest.raises(Conflict, match=r'value "by hand", flags 42') as caught:
+        hand.acquire(hand.multilock(*names))
+    assert (caught.value.key, caught.value.flags) == (KEYS[B], 42)
+    assert list(hand.held()) == [KEYS[B]]
+
+
+@each_size
+def test_a_lock_delay_is_sat_out(names: tuple[str, ...]) -> None:
+    """Nothing announces its end: it is tried again and again, but not without a pause."""
+    hand = Several()
+    other = hand.lock(hand.client("b"), C)
+    hand.acquire(other)
+    assert other.hold is not None
+    hand.destroy(other.hold.session.id)
+    begun = hand.world.now
+    lock = hand.multilock(*names)
+    assert not hand.acquire(lock, timeout=0)
+    assert not hand.acquire(lock, timeout=4.7)
+    assert hand.world.now - begun == pytest.approx(4.7)
+    hand.sent.clear()
+    assert hand.acquire(lock, timeout=100)
+    assert 30 <= hand.world.now - begun < 31.5
+    assert 25 < sum(map(locking, hand.sent)) < 60
+
+
+def test_a_session_that_died_in_the_pool_is_replaced() -> None:
+    """Its death is not known before it is used."""
+    hand = Several()
+    lock = hand.multilock()
+    hand.acquire(lock)
+    hand.release(lock)
+    hand.destroy(*hand.sessions())
+    assert hand.acquire(lock, timeout=0)
+    assert hand.owned(lock)
+
+
+def test_who_is_outrun_again_and_again_makes_pauses() -> None:
+    """All look free, and one is taken before it writes: each refusal is a Raft write."""
+    hand = Several()
+    lock = hand.multilock()
+    hurdles = [hand.lock(hand.client(f"b{number}"), B) for number in range(3)]
+
+    flow = lock.acquire(True, None, "me").flow
+    effect = hand.until(flow, locking)
+    for place, hurdle in enumerate(hurdles):
+        hand.acquire(hurdle)
+        before = hand.world.now
+        effect = hand.go_on(flow, effect)
+        hand.release(hurdle)
+        effect = hand.until(flow, locking, after=effect)
+        assert (hand.world.now > before) is (place > 0)
+    assert hand.run_after(flow, effect)
+
+
+# -- reading
+
+
+def test_keys_that_come_and_go_are_read_one_by_one_in_the_end() -> None:
+    """One moment at which all can be read cannot be had: others never leave the time for it."""
+    hand = Several()
+    client = hand.client()
+
+    def flip(request: object) -> None:
+        if KEYS[B] in hand.held():
+            hand.delete(KEYS[B])
+        else:
+            hand.put(KEYS[B], LOCK_FLAG)
+
+    hand.put(KEYS[A], LOCK_FLAG)
+    assert set(hand.run(read(client, list(KEYS.values())))) == {KEYS[A]}
+    assert len(hand.sent) == 2
+    hand.sent.clear()
+    hand.after = flip
+    assert KEYS[A] in hand.run(read(client, list(KEYS.values())))
+    assert [request.method for request in hand.sent] == ["PUT"] * 4 + ["GET"] * 3
+    assert all(("consistent", "") in request.params for request in hand.sent[:4])
+
+
+@pytest.mark.parametrize(
+    "owners, alone, verdict",
+    [
+        ([None, None], True, Verdict.FREE),
+        (["", None], True, Verdict.FREE),
+        (["mine", "mine"], True, Verdict.OURS),
+        (["mine", None], True, Verdict.OURS),
+        (["mine", "other"], True, Verdict.OURS),
+        (["mine", "mine"], False, Verdict.TAKEN),
+        ([None, "mine"], False, Verdict.TAKEN),
+        (["", "other"], True, Verdict.TAKEN),
+    ],
+)
+def test_where_one_stands(owners: list[str | None], alone: bool, verdict: Verdict) -> None:
+    """What a shared session has is ours only if no other lock of this process can have it."""
+    pairs = {
+        key: Pair(key, b"", LOCK_FLAG, owner, 1, 2)
+        for key, owner in zip("ab", owners, strict=True)
+        if owner is not None
+    }
+    where = stand("ab", pairs, Session("mine", terms(), None), alone=alone)
+    assert where.verdict is verdict
+    assert (where.pair is not None) is (verdict is Verdict.TAKEN)

@@ -1,0 +1,357 @@
+"""Several locks at once: answers that do not come, and flows that are cut off."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import pytest
+
+from consul_lock._protocol.client.shared_session import SharedSession
+from consul_lock._protocol.flow import Batch, Flow, Job, Request
+from consul_lock._protocol.multilock.multilock import MultiLockCore
+from consul_lock._protocol.primitive.undo import undo_acquire
+from consul_lock._protocol.session import timing as terms
+from consul_lock.errors import LockLost, LossReason, Refused, Unavailable
+from tests.simulation.flow_process import Cancelled
+from tests.unit.protocol.cut_points import cuts
+from tests.unit.protocol.multilock_driver import (
+    FEW,
+    KEYS,
+    MANY,
+    A,
+    B,
+    C,
+    Several,
+    hold_of,
+    locking,
+    lose,
+    releasing,
+)
+
+each_size = pytest.mark.parametrize("names", [FEW, MANY], ids=["few", "many"])
+
+
+def unanswered(hand: Several, lock: MultiLockCore) -> Flow[Any]:
+    """An acquire whose write was carried out, but not answered."""
+    flow = lock.acquire(True, None, "me").flow
+    hand.world.submit(hand.until(flow, locking))
+    return flow
+
+
+NO_ANSWER = Unavailable("no answer came")
+
+
+@each_size
+def test_a_try_that_came_through_unanswered_is_accepted(names: tuple[str, ...]) -> None:
+    """A consistent read shows it; the session ends with the hold, as ghosts may come still."""
+    hand = Several()
+    lock = hand.multilock(*names)
+    flow = unanswered(hand, lock)
+    hand.sent.clear()
+    assert hand.run_from(flow, NO_ANSWER)
+    assert not any(map(locking, hand.sent))
+    assert hand.owned(lock)
+    entries = hand.world._server.kv.entries
+    assert {entries[key].modify_index for key in lock.keys} == {hold_of(lock).token}
+    hand.release(lock)
+    assert hand.held() == {}
+    assert hold_of(lock).session.gone
+
+
+def test_what_was_had_is_let_go_of_before_anybody_is_told() -> None:
+    """The caller may be cut off between the answer and the next step, where nothing is yielded."""
+    hand = Several()
+    lock = hand.multilock()
+    attempt = lock.attempt("me", blocking=True)
+    hand.run(lock.contend(attempt))
+    assert set(hand.held()) == set(lock.keys)
+    hand.run(undo_acquire(lock, attempt))
+    assert hand.held() == {}
+    assert lock.client.pool.live.keys() == hand.sessions()
+
+
+@each_size
+def test_a_try_that_never_arrived_is_repeated(names: tuple[str, ...]) -> None:
+    """Only its answer shows that all is well."""
+    hand = Several()
+    lock = hand.multilock(*names)
+    flow = lock.acquire(True, None, "me").flow
+    hand.until(flow, locking)
+    assert hand.run_from(flow, NO_ANSWER)
+    assert sum(map(locking, hand.sent)) == 1
+    assert hand.owned(lock)
+
+
+def test_who_wakes_up_as_the_holder_renews_before_it_believes() -> None:
+    """It was paused: its session may have died in the meantime, and others have had the locks."""
+    hand = Several()
+    lock = hand.multilock()
+    flow = unanswered(hand, lock)
+    (session,) = hand.sessions()
+    effect = flow.throw(NO_ANSWER)
+    reading = hand.until(flow, lambda request: request.path == "/v1/txn", after=effect)
+    seen = hand.perform(hand.go_on(flow, reading))  # at the second try: the keys are there
+    hand.world.advance(60.0)
+    asking = hand.next_of(flow, seen)
+    assert isinstance(asking, Batch)
+    assert asking.requests[0].path == f"/v1/session/renew/{session}"
+    assert hand.run_after(flow, asking)
+    assert hold_of(lock).session.id != session
+
+
+@each_size
+def test_what_is_left_of_a_try_that_somebody_meddled_with_is_not_believed(
+    names: tuple[str, ...],
+) -> None:
+    """They came together, so with one of them gone none is safe: the session ends."""
+    hand = Several()
+    lock = hand.multilock(*names)
+    flow = unanswered(hand, lock)
+    (session,) = hand.sessions()
+    hand.delete(KEYS[B])
+    begun = hand.world.now
+    assert hand.run_from(flow, NO_ANSWER)
+    assert hand.owned(lock)
+    assert hold_of(lock).session.id != session
+    assert hand.world.now - begun > 30.0, "the others are in lock-delay"
+
+
+@each_size
+def test_a_release_that_came_through_unanswered_is_no_loss(names: tuple[str, ...]) -> None:
+    """Nor is what somebody else does with the keys afterwards."""
+    hand = Several()
+    lock = hand.multilock(*names)
+    hand.acquire(lock)
+    flow = lock.release("me").flow
+    hand.world.submit(hand.until(flow, releasing))
+    hand.acquire(hand.lock(hand.client("b"), C))
+    hand.run_from(flow, NO_ANSWER)
+    assert list(hand.held()) == [KEYS[C]]
+    assert hold_of(lock).session.gone
+
+
+@each_size
+def test_a_release_that_never_arrived_finds_a_loss_all_the_same(names: tuple[str, ...]) -> None:
+    """All are released or none: one that is gone by itself was lost."""
+    hand = Several()
+    lock = hand.multilock(*names)
+    hand.acquire(lock)
+    flow = lock.release("me").flow
+    hand.until(flow, releasing)
+    hand.delete(KEYS[B])
+    with pytest.raises(LockLost) as caught:
+        hand.run_from(flow, NO_ANSWER)
+    assert caught.value.reason is LossReason.KEY_DELETED
+    assert set(hand.held().values()) == {""}
+
+
+def test_a_key_of_many_that_is_written_while_it_is_released() -> None:
+    """What was read is not true any more: it is read again, but not for ever."""
+    hand = Several()
+    lock = hand.multilock(*MANY)
+    hand.acquire(lock)
+    flow = lock.release("me").flow
+    effect: Request = hand.until(flow, releasing)
+    for number in range(3):
+        hand.put(KEYS[C], number)
+        effect = hand.until(flow, releasing, after=effect)
+    hand.run_after(flow, effect)
+    assert hand.held() == {}
+
+
+def test_a_key_of_many_that_is_written_again_and_again() -> None:
+    """The release fails, and its clean-up ends the session."""
+    hand = Several()
+    lock = hand.multilock(*MANY)
+    hand.acquire(lock)
+    writes = iter(range(1000))
+    hand.after = lambda request: operator_writes(hand, next(writes))
+    job = lock.release("me")
+    with pytest.raises(Refused, match="index is stale"):
+        hand.run(job)
+    assert job.undo is not None
+    hand.run(job.undo())
+    assert set(hand.held().values()) == {""}
+    assert hold_of(lock).session.gone
+
+
+def operator_writes(hand: Several, number: int) -> None:
+    if hand.held().get(KEYS[C]):
+        hand.put(KEYS[C], number)
+
+
+# -- cut off at every single point
+
+
+class Scene(NamedTuple):
+    """A hand, and a flow about to be performed by it."""
+
+    hand: Several
+    lock: MultiLockCore
+    job: Job
+
+
+def acquire(*names: str) -> Scene:
+    hand = Several()
+    lock = hand.multilock(*names)
+    return Scene(hand, lock, lock.acquire(True, None, "me"))
+
+
+def acquire_many() -> Scene:
+    return acquire(*MANY)
+
+
+def acquire_with_a_session_at_hand() -> Scene:
+    scene = acquire()
+    hand, lock = scene.hand, scene.lock
+    hand.acquire(lock)
+    hand.release(lock)
+    return scene._replace(job=lock.acquire(True, None, "me"))
+
+
+def acquire_with_a_shared_session() -> Scene:
+    hand = Several()
+    client = hand.client()
+    shared = SharedSession(client, terms.terms())
+    hand.acquire(hand.lock(client, "beside", shared=shared))
+    lock = hand.multilock(client=client, shared=shared)
+    return Scene(hand, lock, lock.acquire(True, None, "me"))
+
+
+def acquire_with_a_shared_session_after_waiting() -> Scene:
+    scene = acquire_with_a_shared_session()
+    other = scene.hand.lock(scene.hand.client("b"), B)
+    scene.hand.acquire(other)
+    scene.hand.when_blocked = lambda: scene.hand.release(other)
+    return scene
+
+
+def acquire_after_waiting() -> Scene:
+    scene = acquire()
+    other = scene.hand.lock(scene.hand.client("b"), B)
+    scene.hand.acquire(other)
+    scene.hand.when_blocked = lambda: scene.hand.release(other)
+    return scene
+
+
+def acquire_that_gives_up() -> Scene:
+    scene = acquire()
+    scene.hand.acquire(scene.hand.lock(scene.hand.client("b"), C))
+    return scene._replace(job=scene.lock.acquire(True, 3.0, "me"))
+
+
+def acquire_after_no_answer() -> Scene:
+    scene = acquire()
+    hand, flow = scene.hand, scene.job.flow
+    hand.world.submit(hand.until(flow, locking))
+    first = flow.throw(NO_ANSWER)
+
+    def rest() -> Flow[Any]:
+        answer = yield first
+        while True:
+            try:
+                effect = flow.send(answer)
+            except StopIteration as end:
+                return end.value
+            try:
+                answer = yield effect
+            except BaseException as error:
+                flow.throw(error)
+                raise
+
+    return scene._replace(job=Job(rest(), scene.job.undo))
+
+
+def release(*names: str) -> Scene:
+    scene = acquire(*names)
+    scene.hand.run(scene.job)
+    return scene._replace(job=scene.lock.release("me"))
+
+
+def release_many() -> Scene:
+    return release(*MANY)
+
+
+def release_with_a_shared_session() -> Scene:
+    scene = acquire_with_a_shared_session()
+    scene.hand.run(scene.job)
+    return scene._replace(job=scene.lock.release("me"))
+
+
+def release_of_lost_locks() -> Scene:
+    scene = release()
+    lose(scene.hand, scene.lock, KEYS[A], LossReason.KEY_DELETED)
+    return scene
+
+
+UNDONE = (
+    acquire,
+    acquire_many,
+    acquire_with_a_session_at_hand,
+    acquire_with_a_shared_session,
+    acquire_with_a_shared_session_after_waiting,
+    acquire_after_waiting,
+    acquire_that_gives_up,
+    acquire_after_no_answer,
+    release,
+    release_many,
+    release_with_a_shared_session,
+    release_of_lost_locks,
+)
+each_scene = pytest.mark.parametrize("build", UNDONE, ids=lambda build: build.__name__)
+
+
+@each_scene
+@pytest.mark.parametrize("error", [GeneratorExit, Cancelled])
+def test_a_flow_that_is_cut_off_yields_nothing_more(
+    build: Callable[[], Scene], error: type[BaseException]
+) -> None:
+    """The driver may have stopped listening; so a flow never yields while it unwinds."""
+    for scene, _ in cuts(build):
+        with pytest.raises(error):
+            scene.job.flow.throw(error())
+
+
+@each_scene
+@pytest.mark.parametrize("fate", ["never arrives", "is carried out", "comes as a ghost"])
+def test_the_undo_leaves_nothing_behind(build: Callable[[], Scene], fate: str) -> None:
+    """No key is ours, and somebody else gets all at once, or after a lock-delay."""
+    for scene, effect in cuts(build):
+        hand, lock = scene.hand, scene.lock
+        if isinstance(effect, Request) and fate == "is carried out":
+            hand.world.submit(effect)
+        scene.job.flow.close()
+        mine = {session.id for session in lock.client.pool.live.values()}
+        assert scene.job.undo is not None
+        hand.run(scene.job.undo())
+        if isinstance(effect, Request) and fate == "comes as a ghost":
+            hand.world.submit(effect)
+        held = {key for key, owner in hand.held().items() if owner in mine}
+        assert held <= {"beside/.lock"}, f"cut off at {effect}"
+        assert not hand.borrowed(), f"cut off at {effect}"
+        assert not {key for key in lock.client.turns._rooms if key != "beside/.lock"}
+        others = hand.multilock(*lock.names, client=hand.client("c"))
+        if build is acquire_that_gives_up:
+            hand.delete(KEYS[C])
+        assert hand.acquire(others, timeout=31.5), f"cut off at {effect}"
+
+
+@each_scene
+def test_nobody_sits_out_a_lock_delay_where_it_is_known_how_things_stand(
+    build: Callable[[], Scene],
+) -> None:
+    """It is looked first, and what is ours is let go in order."""
+    for scene, effect in cuts(build):
+        if isinstance(effect, Request) and (locking(effect) or releasing(effect)):
+            continue  # of which nobody knows what became
+        hand, lock = scene.hand, scene.lock
+        scene.job.flow.close()
+        assert scene.job.undo is not None
+        hand.run(scene.job.undo())
+        for key in (KEYS[B], KEYS[C]):
+            hand.delete(key)  # of whoever was in the way
+        if build in (acquire_after_no_answer, release_of_lost_locks):
+            continue  # in doubt from the beginning, or lost
+        others = hand.multilock(*lock.names, client=hand.client("c"))
+        assert hand.acquire(others, timeout=0), f"cut off at {effect}"

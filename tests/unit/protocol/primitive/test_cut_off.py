@@ -1,0 +1,159 @@
+"""Cut off at every single point: a flow yields nothing more, and its undo leaves nothing behind."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import pytest
+
+from consul_lock._protocol.client.close import close
+from consul_lock._protocol.client.keeper import Keeper
+from consul_lock._protocol.consul.operations import Op
+from consul_lock._protocol.flow import Job, Request
+from consul_lock._protocol.lock.lock import LockCore
+from consul_lock._protocol.primitive.watch import watch
+from tests.simulation.flow_process import Cancelled
+from tests.unit.protocol.cut_points import cuts
+from tests.unit.protocol.fake_driver import Hand
+
+
+class Scene(NamedTuple):
+    """A hand, and a flow about to be performed by it."""
+
+    hand: Hand
+    lock: LockCore
+    job: Job
+
+
+def first_acquire() -> Scene:
+    hand = Hand()
+    lock = hand.lock()
+    return Scene(hand, lock, lock.acquire(True, None, "me"))
+
+
+def acquire_with_a_session_at_hand() -> Scene:
+    scene = first_acquire()
+    hand, lock = scene.hand, scene.lock
+    hand.run(scene.job)
+    hand.release(lock)
+    return Scene(hand, lock, lock.acquire(True, None, "me"))
+
+
+def acquire_by_hand_over() -> Scene:
+    hand = Hand()
+    mine, other = hand.lock(), hand.lock(hand.client("b"))
+    hand.acquire(other)
+    hand.when_blocked = lambda: hand.release(other)
+    return Scene(hand, mine, mine.acquire(True, None, "me"))
+
+
+def acquire_that_gives_up() -> Scene:
+    hand = Hand()
+    mine, other = hand.lock(), hand.lock(hand.client("b"))
+    hand.acquire(other)
+    return Scene(hand, mine, mine.acquire(True, 3.0, "me"))
+
+
+def acquire_with_a_watch() -> Scene:
+    hand = Hand()
+    lock = hand.lock(watch=True)
+    return Scene(hand, lock, lock.acquire(True, None, "me"))
+
+
+def release() -> Scene:
+    scene = first_acquire()
+    scene.hand.run(scene.job)
+    return scene._replace(job=scene.lock.release("me"))
+
+
+def release_to_the_next_in_line() -> Scene:
+    scene = acquire_by_hand_over()
+    hand, lock = scene.hand, scene.lock
+    hand.run(scene.job)
+    other = hand.lock(hand.client("c"))
+    hand.queue_up(other)
+    assert ".queue/" in str(hand.held())
+    return Scene(hand, lock, lock.release("me"))
+
+
+def release_of_a_lost_lock() -> Scene:
+    scene = release()
+    for session in scene.hand.sessions():
+        path = f"/v1/session/destroy/{session}"
+        scene.hand.world.submit(Request("PUT", path, (), None, lambda reply: reply))
+    return scene
+
+
+UNDONE = (
+    first_acquire,
+    acquire_with_a_session_at_hand,
+    acquire_by_hand_over,
+    acquire_that_gives_up,
+    acquire_with_a_watch,
+    release,
+    release_to_the_next_in_line,
+    release_of_a_lost_lock,
+)
+
+
+def keeper() -> Scene:
+    scene = release()
+    return scene._replace(job=Job(Keeper(scene.lock.client).run()))
+
+
+def watching() -> Scene:
+    scene = release()
+    assert scene.lock.hold is not None
+    return scene._replace(job=Job(watch(scene.lock.client, scene.lock.hold)))
+
+
+def closing() -> Scene:
+    scene = release()
+    return scene._replace(job=Job(close(scene.lock.client)))
+
+
+def guarding() -> Scene:
+    scene = release()
+    return scene._replace(job=scene.lock.guard([Op.set("x", "1")], scene.hand.world.now, "me"))
+
+
+@pytest.mark.parametrize("build", [*UNDONE, keeper, watching, closing, guarding])
+@pytest.mark.parametrize("error", [GeneratorExit, Cancelled])
+def test_a_flow_that_is_cut_off_yields_nothing_more(
+    build: Callable[[], Scene], error: type[BaseException]
+) -> None:
+    """The driver may have stopped listening; so a flow never yields while it unwinds."""
+    for scene, _ in cuts(build, endless=build is keeper):
+        with pytest.raises(error):
+            scene.job.flow.throw(error())
+
+
+@pytest.mark.parametrize("build", UNDONE)
+@pytest.mark.parametrize("fate", ["never arrives", "is carried out", "comes as a ghost"])
+def test_the_undo_leaves_nothing_behind(build: Callable[[], Scene], fate: str) -> None:
+    """Wherever it was cut off: no lock, no place in line, no session that a ghost could use."""
+    for scene, effect in cuts(build):
+        hand, lock = scene.hand, scene.lock
+        if isinstance(effect, Request) and fate == "is carried out":
+            hand.world.submit(effect)
+        scene.job.flow.close()
+        mine = {session.id for session in lock.client.pool.live.values()}
+        assert scene.job.undo is not None
+        hand.run(scene.job.undo())
+        if isinstance(effect, Request) and fate == "comes as a ghost":
+            hand.world.submit(effect)
+        held_by_me = mine & set(hand.held().values())
+        assert not held_by_me, f"cut off at {effect}"
+
+
+@pytest.mark.parametrize("build", UNDONE)
+def test_after_the_undo_the_lock_can_be_had_again_at_once(build: Callable[[], Scene]) -> None:
+    """Another client needs no patience, unless an answer is missing: then a lock-delay."""
+    for scene, effect in cuts(build):
+        scene.job.flow.close()
+        assert scene.job.undo is not None
+        scene.hand.run(scene.job.undo())
+        sessions = {s.id for s in scene.lock.client.pool.live.values() if s.borrower is not None}
+        assert not sessions, f"cut off at {effect}"
+        assert not scene.lock.client.turns._rooms, f"cut off at {effect}"

@@ -1,0 +1,237 @@
+"""A hand for semaphores, read/write and tree locks, and scenes: flows about to be performed."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from consul_lock._protocol import keys as names
+from consul_lock._protocol.client.client import ClientCore
+from consul_lock._protocol.client.shared_session import SharedSession
+from consul_lock._protocol.flow import Flow, Job, Request
+from consul_lock._protocol.primitive.primitive import Settings
+from consul_lock._protocol.session import timing as terms
+from consul_lock._protocol.weighted.engine import WeightedCore
+from consul_lock._protocol.weighted.rwlock import ReadWriteCore, SideCore
+from consul_lock._protocol.weighted.semaphore import SemaphoreCore
+from consul_lock._protocol.weighted.tree import TreeCore
+from consul_lock.errors import LockLost, LossReason, Unavailable
+from tests.simulation.foreign_lock_client import operator
+from tests.unit.protocol.fake_driver import Hand, verbs
+
+BESIDE = "beside/.lock"
+"""A lock that is held with a shared session."""
+
+
+NO_ANSWER = Unavailable("no answer came")
+
+CHANGING = {"lock", "cas", "delete", "delete-cas"}
+
+
+def everything(lock: WeightedCore) -> int:
+    """How much of it there is, for one who wants it all."""
+    return 2 if isinstance(lock, SemaphoreCore) else 1
+
+
+class Rooms(Hand):
+    """A hand for what has a document of its holders."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.rivals: list[WeightedCore] = []
+        self.waiters: list[Job] = []
+
+    def semaphore(self, client: ClientCore | None = None, **settings: Any) -> SemaphoreCore:
+        asked = Settings(terms.terms(), **settings)
+        return SemaphoreCore(client or self.client(), "slots", 2, asked)
+
+    def writer(self, client: ClientCore | None = None) -> SideCore:
+        return ReadWriteCore(client or self.client(), "a/b", Settings(terms.terms())).writer
+
+    def reader(self, client: ClientCore | None = None) -> SideCore:
+        return ReadWriteCore(client or self.client(), "a/b", Settings(terms.terms())).reader
+
+    def tree(self, client: ClientCore | None = None) -> TreeCore:
+        return TreeCore(client or self.client(), names.for_name("a/b/c"), Settings(terms.terms()))
+
+    def rival(self, lock: WeightedCore) -> WeightedCore:
+        """Of another client, and in the way."""
+        made: WeightedCore
+        if isinstance(lock, SemaphoreCore):
+            made = self.semaphore()
+        else:
+            made = self.writer() if isinstance(lock, SideCore) else self.tree()
+        self.rivals.append(made)
+        return made
+
+    def rivals_leave(self) -> None:
+        """Those that hold something let go of it; what they have lost is taken away."""
+        while self.waiters:
+            waiter = self.waiters.pop()
+            waiter.flow.close()
+            assert waiter.undo is not None
+            self.run(waiter.undo())
+        for rival in self.rivals:
+            if rival.hold is not None and not rival.hold.over:
+                try:
+                    self.run(rival.release("other"))
+                except LockLost:
+                    continue
+
+    def get(self, lock: WeightedCore, timeout: float | None = None) -> Any:
+        """Acquire all that there is, as another does, who looks before it lets go."""
+        job = lock.acquire(timeout != 0, timeout or None, "other", everything(lock))
+        had = self.run(job)
+        if lock.hold is not None:
+            lock.hold.crowded = True
+        return had
+
+    def line_up(self, lock: WeightedCore) -> None:
+        """Wait behind whoever is there."""
+        job = lock.acquire(True, None, "other", everything(lock))
+        self.until(job.flow, lambda request: request.wait > 0)
+        self.waiters.append(job)
+
+    def documents(self) -> dict[str, bytes]:
+        """All documents."""
+        kv = self.world._server.kv.entries
+        ours = (key for key in kv if key.endswith("/.lock") and key != BESIDE)
+        return {key: kv[key].value for key in ours}
+
+    def inside(self) -> dict[str, set[str]]:
+        """Who is in each document."""
+        return {key: set(json.loads(value)["Holders"]) for key, value in self.documents().items()}
+
+    def sessions_of(self, client: ClientCore) -> set[str]:
+        """All sessions that a client has made and may use, but those that are shared."""
+        sessions = [*client.pool.live.values(), *client.pool.condemned.values()]
+        return {session.id for session in sessions if not session.shared}
+
+    def traces(self) -> set[str]:
+        """All sessions that are in a document, or in a line."""
+        owners = {owner for key, owner in self.held().items() if key != BESIDE}
+        return owners.union(*self.inside().values()) - {""}
+
+    def keep(self, client: ClientCore) -> None:
+        """What a keeper does in a minute, as far as lost holds and dead sessions go."""
+        self.world.advance(60.0)
+        for attempt in client.remains.due(self.world.now):
+            self.run(client.remains.clear(attempt))
+        self.run(client.pool.sweep(self.world.now))
+
+
+class Scene(NamedTuple):
+    """A hand, and a flow about to be performed by it."""
+
+    hand: Rooms
+    lock: WeightedCore
+    job: Job
+    n: int = 1
+    lost: bool = False
+    """What it is about is lost, so it may be left to the keeper to take away."""
+
+
+def acquire(kind: Callable[[Rooms], WeightedCore], n: int = 1) -> Scene:
+    hand = Rooms()
+    lock = kind(hand)
+    return Scene(hand, lock, lock.acquire(True, None, "me", n), n)
+
+
+def acquire_again(kind: Callable[[Rooms], WeightedCore], n: int = 1) -> Scene:
+    """With sessions at hand."""
+    scene = release(kind, n)
+    scene.hand.run(scene.job)
+    return scene._replace(job=scene.lock.acquire(True, None, "me", n))
+
+
+def acquire_after_waiting(kind: Callable[[Rooms], WeightedCore], n: int = 1) -> Scene:
+    """Let in by whoever leaves."""
+    scene = acquire(kind, n)
+    hand = scene.hand
+    hand.get(hand.rival(scene.lock))
+    hand.when_blocked = hand.rivals_leave
+    return scene
+
+
+def acquire_after_a_dead_one(kind: Callable[[Rooms], WeightedCore], n: int = 1) -> Scene:
+    """Its slot is had a moment later, when the lock-delay is over."""
+    scene = acquire(kind, n)
+    scene.hand.get(scene.hand.rival(scene.lock))
+    for session in scene.hand.sessions():
+        operator(scene.hand.world, f"/v1/session/destroy/{session}")
+    scene.hand.world.advance(28.0)
+    return scene
+
+
+def acquire_that_gives_up(kind: Callable[[Rooms], WeightedCore], n: int = 1) -> Scene:
+    scene = acquire(kind, n)
+    scene.hand.get(scene.hand.rival(scene.lock))
+    return scene._replace(job=scene.lock.acquire(True, 3.0, "me", n))
+
+
+def acquire_after_no_answer(kind: Callable[[Rooms], WeightedCore], n: int = 1) -> Scene:
+    """The entering was carried out, and its answer lost."""
+    scene = acquire(kind, n)
+    flow = scene.job.flow
+    scene.hand.world.submit(scene.hand.until(flow, changing))
+    first = flow.throw(NO_ANSWER)
+
+    def rest() -> Flow[Any]:
+        effect = first
+        while True:
+            try:
+                answer = yield effect
+            except BaseException as error:
+                flow.throw(error)
+                raise
+            try:
+                effect = flow.send(answer)
+            except StopIteration as end:
+                return end.value
+
+    return scene._replace(job=Job(rest(), scene.job.undo))
+
+
+def release(kind: Callable[[Rooms], WeightedCore], n: int = 1) -> Scene:
+    scene = acquire(kind, n)
+    scene.hand.run(scene.job)
+    return scene._replace(job=scene.lock.release("me"))
+
+
+def release_to_the_next(kind: Callable[[Rooms], WeightedCore], n: int = 1) -> Scene:
+    """There were others when it was had, so it looks before it lets go, and lets somebody in."""
+    scene = acquire_after_waiting(kind, n)
+    scene.hand.run(scene.job)
+    for _ in range(2):
+        scene.hand.line_up(scene.hand.rival(scene.lock))
+    return scene._replace(job=scene.lock.release("me"))
+
+
+def release_of_what_is_lost(kind: Callable[[Rooms], WeightedCore], n: int = 1) -> Scene:
+    """Its first session is dead, and nobody has noticed."""
+    scene = release(kind, n)
+    assert scene.lock.hold is not None
+    operator(scene.hand.world, f"/v1/session/destroy/{scene.lock.hold.session.id}")
+    return scene._replace(lost=True)
+
+
+def release_of_what_was_lost(kind: Callable[[Rooms], WeightedCore], n: int = 1) -> Scene:
+    """The keeper has noticed."""
+    scene = release_of_what_is_lost(kind, n)
+    assert scene.lock.hold is not None
+    scene.hand.run(scene.lock.client.lose(scene.lock.hold, LossReason.SESSION_INVALID))
+    return scene
+
+
+def changing(request: Request) -> bool:
+    """Whether it is a transaction that changes something."""
+    return bool(CHANGING & set(verbs(request)))
+
+
+def shared(hand: Rooms) -> WeightedCore:
+    """A semaphore with a session that a lock holds something with, too."""
+    client = hand.client()
+    session = SharedSession(client, terms.terms())
+    hand.acquire(hand.lock(client, "beside", shared=session))
+    return hand.semaphore(client, shared=session)
