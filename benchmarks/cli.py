@@ -23,6 +23,8 @@ from tests.cli.process_tree import Helper, helpers_of, text_of
 from tests.support.waiting import eventually
 
 OURS, IMPORTS, PYTHON = "consul-lock run -- true", "import click, consul.base", "python -c pass"
+LIBRARY = 'from consul_lock import Client, Lock; Lock("x", client=Client())'
+ASYNCIO = LIBRARY.replace("consul_lock", "consul_lock.aio")
 AIM = 2.0
 MOST_HELPERS, MOST_MEMORY = 2, 40.0
 
@@ -122,6 +124,8 @@ def main() -> None:
         run = [_COMMAND, "run", "--key", "bench/start", "--", "true"]
         turns = {
             OURS: timed(run, env),
+            LIBRARY: timed([sys.executable, "-c", LIBRARY], env),
+            ASYNCIO: timed([sys.executable, "-c", ASYNCIO], env),
             IMPORTS: timed([sys.executable, "-c", IMPORTS], env),
             PYTHON: timed([sys.executable, "-c", "pass"], env),
         }
