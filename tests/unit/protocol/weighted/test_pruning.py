@@ -98,6 +98,29 @@ def test_a_waiter_is_in_soon_after_the_lock_delay(hand: Rooms, kind: Kind) -> No
     assert died + 25.0 <= hand.world.now <= died + 26.5
 
 
+def test_a_holder_that_was_seen_alive_is_not_tried() -> None:
+    """A request that is admitted while it lives could be carried out just after its end, past its
+    lock-delay: two would hold the slot."""
+    hand = Rooms()
+    hand.get(holder := semaphore(hand))
+    assert holder.hold is not None
+    key = f"{NAME}/{holder.hold.session.id}"
+    newcomer = semaphore(hand)
+    hand.sent.clear()
+    assert not try_once(hand, newcomer)
+    assert key not in _locked_by(hand.sent)
+    die(hand, holder)
+    assert not try_once(hand, newcomer)
+    assert key in _locked_by(hand.sent)
+
+
+def _locked_by(requests: list[Request]) -> set[str]:
+    """The keys that transactions lock."""
+    bodies = [json.loads(r.body) for r in requests if r.path == "/v1/txn" and r.body]
+    operations = [operation["KV"] for body in bodies for operation in body if "KV" in operation]
+    return {each["Key"] for each in operations if each["Verb"] == "lock"}
+
+
 def test_a_try_in_lock_delay_is_no_raft_write(hand: Rooms) -> None:
     """The leader refuses it by itself, however many come and try."""
     hand.get(holder := make(hand, KINDS["semaphore"]))
