@@ -2,8 +2,8 @@
 
 A *flow* is a generator.  It yields effects and is sent their results; it does no I/O, reads
 no clock, draws no random number and starts no thread.  A *driver* performs the effects: on
-the calling thread (``_threads``), on an asyncio loop (``_asyncio``), or in virtual time (the
-simulator of the tests).  So every algorithm is written once and tested without a network.
+the calling thread (``_drivers.threads``), on an asyncio loop (``_drivers.asyncio``), or in virtual
+time (the simulator of the tests).  So every algorithm is written once and tested without a network.
 
 Two laws:
 
@@ -11,6 +11,19 @@ Two laws:
   may have stopped listening;
 * clean-up is a flow of its own, the ``undo`` of a `Job`, which the driver runs, shielded, on
   any BaseException.
+
+The obvious way would be a ``finally`` in the flow that releases what was acquired.  But a flow can
+be cut off at any of its effects, by Ctrl-C, a cancellation or a timeout, and then:
+
+    flow     yields [lock KEY] ...... cut off ... finally: yields [release KEY]
+    driver   sends it                unwinds: performs nothing any more, and a second Ctrl-C,
+                                     or the cancellation of the clean-up, would end that, too
+    Consul                 KEY is locked, for a caller that is gone
+
+Nor does the flow know whether its write was carried out.  So the driver knows the undo before the
+flow begins, lets the write that is under way be answered, and runs the undo where nothing
+interrupts it; and the undo asks Consul how things stand, instead of trusting how far the flow
+had come.  It can be run twice.
 """
 
 from __future__ import annotations

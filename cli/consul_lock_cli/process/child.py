@@ -2,7 +2,18 @@
 
 A process that has threads cannot fork safely, and the library has threads.  So the fork comes
 first; the child then waits at a pipe for its environment, and if the pipe ends without one
-(we gave up, or were killed) it ends too: the command never runs without the lock.
+(consul-lock gave up, or was killed) it ends too: the command never runs without the lock.
+
+    consul-lock   fork, fork the guardian, import the library, acquire ... go      supervise
+    child         setpgid, wait at the pipe .............................. exec    the command
+
+The obvious order, to fork when the lock is held, has the child begin as a copy of a process whose
+other threads are gone: a lock that one of them held just then, of malloc or of an import, is held
+for ever in the child, which hangs before its exec, under the lock.  `subprocess` avoids that in C
+code, but runs none of what has to happen in between here: a group of its own, the signal at the
+death of the parent, signals given back.  It would also report only after the acquire that there
+are no more processes to be had, and there would be a moment in which the lock is held and a
+SIGKILL leaves a command that no guardian knows.
 """
 
 from __future__ import annotations

@@ -6,6 +6,20 @@ If we have sent the first signal ourselves, it sees to it that SIGKILL comes in 
 we have ended or hang, such as on a stderr that nobody reads.  If we hang or are stopped before
 that, so that nothing is renewed, it stops the command while nobody else can have the lock.
 
+Time line of a consul-lock that is stopped with SIGSTOP, with the defaults; the deadline is 28.5 s
+after the last verification, and nobody else can have the lock for 1.5 s after it:
+
+    0.0 s   the lock is verified; the guardian is told: act at 26.0 s, kill at 28.5 s
+    1.0 s   consul-lock is stopped, and renews nothing any more
+    23.5 s  here it would have sent SIGTERM itself, 5 s (``--kill-after``) before the deadline
+    26.0 s  the guardian has heard nothing since: it sends SIGTERM
+    28.5 s  it sends SIGKILL to what is left of the command
+    30.0 s  another host may acquire the lock
+
+The obvious thing, that the kernel kills the child with its parent (PR_SET_PDEATHSIG), is used as
+well, but reaches the first process alone, not its children, and does nothing while the parent is
+stopped.  A thread would die, and stop, with consul-lock.
+
 While it waits it is a shell, guardian.sh, as a Python would take fifteen times the memory;
 when it has to act it runs `guardian_takeover`.
 """

@@ -4,6 +4,19 @@ The library cleans up after any exception, so a signal becomes one: `Interrupted
 signals stay blocked everywhere; a thread of ours fetches them and sends `WAKE` to the main
 thread, whose handler raises.  A Python handler for SIGTERM itself would not do: the library
 starts its keeper thread within the call, which would inherit an unblocked SIGTERM for ever.
+
+    0.0 s   main thread: waits for the lock         signal thread: waits for signals
+    7.0 s                                           fetches SIGTERM, sends `WAKE`
+    7.0 s   the handler raises `Interrupted`;
+            the library leaves the queue
+    7.1 s   dies of SIGTERM, no lock left behind
+    8.0 s                                           were it not done by now (`CLEAN_UP`), or at a
+                                                    second signal: dies of it here
+
+Why not look at a flag now and then: the main thread waits in a system call for the answer to a
+blocking query, which takes seconds each time.  And a signal that comes a moment before that call
+begins would be missed until it ends: so the thread sends `WAKE`, which interrupts the call, and
+the handler raises.
 """
 
 from __future__ import annotations

@@ -1,7 +1,18 @@
 """What was read of one semaphore or read/write lock, and what follows from it: pure.
 
-One rule decides it all: the weights of those in and of those who wait before me, and mine, fit
-into the limit.  So the first who does not fit holds up everybody behind it.
+One rule decides it all: the weights of the holders, of the contenders that wait before this one
+and its own fit into the limit.  So the first that does not fit holds up all behind it.  The order
+is that of the contender keys' CreateIndex, which Raft gives out once and which all clients read
+alike.  Time line of a lock with readers of weight 1 and a writer of the weight of the limit:
+
+    R1 holds; the writer W comes, and waits; the reader R2 comes
+    R2    would fit in beside R1, but not together with W, which is before it: R2 waits
+    R1    leaves, and lets W in with the same write; W leaves, and lets R2 in
+
+The obvious rule, to enter where there is room, lets readers pass for ever, and W starves.  What
+does not count as before: a contender that has died, a group that wants more than the limit, and
+keys of the Go client, which has no order: each of its clients just tries.  One that holds a part
+of what it asks for may overtake, as those before it may wait for that part.
 """
 
 from __future__ import annotations
