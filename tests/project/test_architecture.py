@@ -201,3 +201,20 @@ def test_no_decision_is_lost() -> None:
 def test_it_is_one_page() -> None:
     """What the tree itself says, and what needs more than a line, stands elsewhere."""
     assert len(_PAGE.read_text().splitlines()) <= _MOST_LINES
+
+
+def test_what_to_run_is_there_and_no_package_is_left_out() -> None:
+    """CONTRIBUTING.md says for each package of the library what to run after a change."""
+    text = (_ROOT / "CONTRIBUTING.md").read_text()
+    rows = [line.split("|")[1:3] for line in text.splitlines() if line.startswith("| ")][1:]
+    changed, run = (
+        {path for row in rows for path in re.findall(r"`([\w./]+)`", row[at])} for at in (0, 1)
+    )
+    assert run
+    assert not {path for path in changed | run if not (_ROOT / path).exists()}
+    packages = {
+        "consul_lock/" + room.name for room in (_ROOT / "consul_lock").iterdir() if _is_room(room)
+    }
+    flows = {path for path in (_ROOT / "consul_lock" / "_protocol").iterdir() if _is_room(path)}
+    packages |= {"consul_lock/_protocol/" + room.name for room in flows}
+    assert packages - {"consul_lock/_protocol"} <= changed
