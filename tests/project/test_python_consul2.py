@@ -15,7 +15,9 @@ import consul
 import pytest
 import six
 
-_ROOT = Path(__file__).resolve().parents[2]
+import consul_lock
+
+_LIBRARY = Path(consul_lock.__file__).parent
 _CONSUL = Path(consul.__file__).parent
 _NEITHER = "assert not {'consul', 'consul.base', 'requests', 'urllib3'} & set(sys.modules)\n"
 _REMEDY = "an environment of its own"
@@ -100,8 +102,8 @@ def test_it_is_found_in_a_zip_file(tmp_path: Path) -> None:
         packed.write(six.__file__, "six.py")
         for source in _CONSUL.glob("*.py"):
             packed.write(source, f"consul/{source.name}")
-        for source in (_ROOT / "consul_lock").rglob("*.py"):
-            packed.write(source, source.relative_to(_ROOT))
+        for source in _LIBRARY.rglob("*.py"):
+            packed.write(source, source.relative_to(_LIBRARY.parent))
     program = (
         "from consul_lock import Client, Lock\n"
         "Lock('x', client=Client())\n"
@@ -166,19 +168,27 @@ def test_another_consul_is_named_with_the_remedy(
     assert "pipx" in text
 
 
-def test_no_consul_at_all_is_said(tmp_path: Path) -> None:
+@pytest.fixture
+def alone(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the library and nothing that it needs."""
+    folder = tmp_path_factory.mktemp("alone")
+    (folder / "consul_lock").symlink_to(_LIBRARY)
+    return folder
+
+
+def test_no_consul_at_all_is_said(alone: Path, tmp_path: Path) -> None:
     """Uninstalling py-consul takes files of python-consul2 along."""
-    assert "not installed" in _complaint(_ROOT, flags=("-S",))
+    assert "not installed" in _complaint(alone, flags=("-S",))
     # The rest of such a package: a folder that is no package any more.
-    text = _complaint(_write(tmp_path, {"tornado.py": ""}), _ROOT, flags=("-S",))
+    text = _complaint(_write(tmp_path, {"tornado.py": ""}), alone, flags=("-S",))
     assert "'consul' is not python-consul2" in text
     assert str(tmp_path) in text
 
 
-def test_one_that_cannot_be_run_is_said(tmp_path: Path) -> None:
+def test_one_that_cannot_be_run_is_said(alone: Path, tmp_path: Path) -> None:
     """With what it says itself, here that the module six is missing."""
     shutil.copytree(_CONSUL, tmp_path / "consul")
-    text = _complaint(tmp_path, _ROOT, flags=("-S",))
+    text = _complaint(tmp_path, alone, flags=("-S",))
     assert "python-consul2 cannot be loaded: No module named 'six'" in text
     assert "pip install" in text
 

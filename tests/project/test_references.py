@@ -12,7 +12,7 @@ from itertools import pairwise
 from pathlib import Path
 
 _ROOT = Path(__file__).resolve().parents[2]
-_FOLDERS = ["consul_lock", "consul_lock_names", "cli", "tests", "benchmarks", "examples", "scripts"]
+_FOLDERS = ["consul_lock", "cli", "tests", "benchmarks", "examples", "scripts"]
 _FILES = sorted(path for folder in _FOLDERS for path in (_ROOT / folder).rglob("*.py"))
 
 # Between single backquotes; what stands between double ones is code of any kind.
