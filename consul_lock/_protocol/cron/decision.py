@@ -57,8 +57,28 @@ class Verdict(enum.Enum):
 def judge(record: CronRecord | None, slot: Slot, claim: str, plan: CronPlan, now: float) -> Verdict:
     """What the record means for whoever wants this slot.
 
-    Raises `ClockSkew` if its slot is too far ahead, `Conflict` if it counts otherwise than we do.
-    An old picture of it does no harm: it can only make the claim be refused.
+    The first line that is true decides:
+
+        record says                                     this host
+        ----------------------------------------------  ------------------------------------
+        nothing: there is none                          CLAIM
+        this very claim (an answer was lost)            WON
+        paused                                          PAUSED
+        no slot yet                                     CLAIM
+        IDs, and this slot is a time, or the reverse    raises `Conflict`
+        this slot, an attempt under way or lost         RETRY while crashes are retried; if under
+                                                        way WAIT_FOR_RETRY while failures are
+        this slot, failed                               RETRY while failures are retried
+        this slot, anything else                        TAKEN
+        another ID                                      TAKEN if the history knows it, else CLAIM
+        an earlier time                                 CLAIM
+        a later time, by more than clocks may differ    raises `ClockSkew`
+        a later time                                    PASSED
+
+    A lock alone could not decide this: the run may be over on one host before the clock of the
+    next one comes to the slot.  A stale read of the record does no harm, as the claim checks the
+    record's index: it can only make the claim be refused.  That an attempt which is under way
+    has crashed is not known here: RETRY takes the run lock first, which proves it.
     """
     if record is None:
         return Verdict.CLAIM

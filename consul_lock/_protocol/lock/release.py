@@ -2,6 +2,19 @@
 
 Whoever releases hands the lock to the first in line in the very transaction that unlocks it,
 so it is never free while somebody waits: first come, first served, one Raft write, no race.
+
+The obvious way, to unlock the key and let the waiters race for it, costs a Raft write for each of
+them, is not fair, and leaves the key free in between.  To write "you are next" first and unlock
+afterwards leaves a gap in which either may die.  Here there is no such moment:
+
+    holder   [unlock KEY, check-index ENTRY, lock KEY with the waiter's session, delete ENTRY]
+    Raft     carries it out: the waiter holds KEY, and is in the queue no more
+    waiter   its blocking read of KEY ends: it holds
+
+Consul lets a transaction lock a key with the session of somebody else, and refuses all of it if
+that session has ended.  The holder then reads the queue and tries the next waiter.  What Consul
+cannot know is whether the waiter's process still lives, as its session outlives it: so a hand-over
+is to be confirmed, see `consul_lock._protocol.hold.confirmation`.
 """
 
 from __future__ import annotations

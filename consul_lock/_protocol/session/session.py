@@ -1,4 +1,19 @@
-"""A session: the thing that dies when we do."""
+"""A session: the thing that dies when we do.
+
+Why it remembers the index of its own last write.  A session is used for one hold after another,
+and a leader that was deposed without knowing it yet answers plain reads with an older state, for
+up to 2.5 s:
+
+    index 10   the session locks KEY
+    index 20   the session releases KEY; another client gets it at index 21
+    later      the next acquire with this session reads KEY from the old leader, which has not got
+               beyond 19: KEY, held by this session, ModifyIndex 10
+
+Taken at its word that would be a hand-over, and two would hold the lock.  But 10 is not higher
+than 20, the index of the session's own last write, so this read is stale.  What gives KEY to this
+session again is a later write, with a higher index.  To make every read consistent would cost the
+leader a round trip to the other servers each time.
+"""
 
 from __future__ import annotations
 
