@@ -44,7 +44,7 @@ MUTANTS = (
             "weighted.snapshot:Place.vanished",
             "else frozenset(self.document.holders) - self.sessions",
             "else frozenset(self.document.holders)",
-            "test_pruning:test_a_holder_that_was_seen_alive_is_not_tried",
+            "unit.protocol.weighted.test_pruning:test_a_holder_that_was_seen_alive_is_not_tried",
         ),
         "semaphore",
         "fleets",
