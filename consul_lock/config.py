@@ -22,6 +22,7 @@ from consul_lock._config.credentials import (
     find_token,
 )
 from consul_lock._config.environment import Environment, FilePath
+from consul_lock._config.tls import make_context
 from consul_lock.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -198,9 +199,8 @@ class Config:
         """
         if self.scheme != "https":
             return None
-        from consul_lock._config import tls
 
-        return tls.make_context(
+        return make_context(
             ca_cert=self.ca_cert,
             ca_path=self.ca_path,
             client_cert=self.client_cert,

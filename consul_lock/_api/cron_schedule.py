@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
 from consul_lock._protocol.arguments import number
-from consul_lock._protocol.cron.slot import Rhythm, Slot, at
+from consul_lock._protocol.cron.slot import Rhythm, Slot, slot_at
 from consul_lock.errors import ConfigError
 from consul_lock.limits import EARLY_MAX, SKEW_MIN
 
@@ -68,14 +68,14 @@ class Schedule(Rhythm):
     def _slot_of(self, now: float) -> Slot:
         around = self.around(now)
         if around.next is not None and around.next - now <= self._lead(around):
-            return at(around.next)
+            return slot_at(around.next)
         if around.last is None:
             raise ConfigError(
                 f"schedule={self._expression!r} has had no instant yet",
                 kind="schedule",
                 settings=("schedule",),
             )
-        return at(around.last)
+        return slot_at(around.last)
 
     def skew(self, slot: Slot) -> float:
         assert slot.epoch is not None
@@ -95,7 +95,7 @@ class Schedule(Rhythm):
         Counted forwards, from one that lies before any change of the clocks: so the answer does
         not depend on the direction, and time never runs backwards.
         """
-        moment = datetime.fromtimestamp(at(now).epoch or 0.0, UTC)
+        moment = datetime.fromtimestamp(slot_at(now).epoch or 0.0, UTC)
         before = next(self._from(moment - _BACK, reverse=True), None)
         last = None if before is None else before.timestamp()
         for instant in self._from(moment - _BACK if before is None else before):

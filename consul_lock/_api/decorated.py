@@ -13,9 +13,9 @@ from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import Any, Generic, Literal, Self, TypeVar
 
-from consul_lock._api.lock_state import LockFace
+from consul_lock._api.lock_state import LockState
 from consul_lock._api.options import known
-from consul_lock._protocol import keys as names
+from consul_lock._protocol.keys import check_name
 from consul_lock.errors import ConfigError, LockLost
 
 R = TypeVar("R")
@@ -46,13 +46,13 @@ def decorates(
     decorator: str, name: object, options: Mapping[str, Any], allowed: Mapping[str, Any]
 ) -> None:
     """Check the arguments of a decorator, but for the values of its options."""
-    if isinstance(name, LockFace):
+    if isinstance(name, LockState):
         raise TypeError(
             f"@{decorator} takes the name of a lock, not a lock: write @{decorator}({name.name!r})"
         )
     if callable(name):
         raise TypeError(f'@{decorator} needs a name: write @{decorator}("name") above the function')
-    names.check(name)
+    check_name(name)
     known(options, allowed, f"@{decorator}")
 
 

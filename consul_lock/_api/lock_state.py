@@ -12,7 +12,7 @@ from consul_lock._warnings import warn_caller
 from consul_lock.errors import ConsulLockError, LossReason
 
 
-class LockFace(ABC):
+class LockState(ABC):
     """The part of a lock that answers at once."""
 
     _core: Lockable

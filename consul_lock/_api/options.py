@@ -9,7 +9,7 @@ from typing import Any, TypedDict
 from consul_lock._protocol.client.client import ClientCore
 from consul_lock._protocol.client.shared_session import SharedSession
 from consul_lock._protocol.primitive.primitive import Settings
-from consul_lock._protocol.session.timing import terms
+from consul_lock._protocol.session.timing import session_options
 from consul_lock.errors import ConfigError, LossReason
 
 
@@ -107,7 +107,7 @@ def settings(
 ) -> Settings:
     """Checked settings; ``client`` None: it is not known yet.  Raises `ConfigError`."""
     known(of_session, [*Options.__annotations__], "a lock")
-    asked = terms(**of_session)
+    asked = session_options(**of_session)
     if shared is not None:
         if client is not None and not shared.belongs_to(client):
             raise ConfigError(
@@ -116,7 +116,7 @@ def settings(
                 kind="contradiction",
                 settings=("session", "client"),
             )
-        if asked != terms():
+        if asked != session_options():
             problem = "session= and ttl, lock_delay or checks contradict each other"
             hint = "those belong to the session, so give them to Session(...)"
             raise ConfigError(

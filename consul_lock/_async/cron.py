@@ -13,11 +13,11 @@ from consul_lock._api.options import require
 from consul_lock._async.client import Client, chosen
 from consul_lock._async.lock import Lock, check_options
 from consul_lock._async.runtime import current_owner, run_while_held
-from consul_lock._protocol.cron.claim import Claim
+from consul_lock._protocol.cron.claim import SlotClaim
 from consul_lock._protocol.cron.guard import CronCore
 from consul_lock._protocol.cron.run import CronRun
 from consul_lock._protocol.cron.run_lock import RunLock
-from consul_lock._protocol.keys import for_name
+from consul_lock._protocol.keys import keys_of_name
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -111,7 +111,7 @@ class CronGuard:
 
     def _lock(self) -> Lock | None:
         """A new run lock, if there is to be one."""
-        keys = for_name(self._core.name)
+        keys = keys_of_name(self._core.name)
         if self._core.plan.overlap == "allow":
             return None
         lock = Lock(self._core.name, client=self._client, **self._options)
@@ -125,7 +125,7 @@ class Claiming:
     def __init__(self, guard: CronGuard, at: float | None) -> None:
         self._guard = guard
         self._at = at
-        self._claim: Claim | None = None
+        self._claim: SlotClaim | None = None
         self._run: CronRun[Lock] | None = None
 
     async def __aenter__(self) -> CronRun[Lock]:

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from types import TracebackType
 from typing import Any, Generic, Self, TypeVar
 
-from consul_lock._api.lock_state import LockFace
+from consul_lock._api.lock_state import LockState
 from consul_lock._api.options import require, settings
 from consul_lock._async.client import Client, chosen
 from consul_lock._async.runtime import Blocks, current_owner
@@ -38,7 +38,7 @@ def shared_by(client: Client | None, session: Session | None) -> SharedSession |
     return None if session is None else session._core
 
 
-class LockLike(LockFace):
+class LockLike(LockState):
     """Something that is acquired, held and released: see `Lock`."""
 
     _client: Client

@@ -10,7 +10,7 @@ from consul_lock._async.lockable import LockLike
 from consul_lock._async.runtime import LossOptions
 from consul_lock._async.session import Session
 from consul_lock._protocol.holder import Holder
-from consul_lock._protocol.multilock.base import for_names
+from consul_lock._protocol.multilock.base import keys_of_names
 from consul_lock._protocol.multilock.multilock import MultiLockCore
 
 
@@ -42,7 +42,7 @@ class MultiLock(LockLike):
         session: Session | None = None,
         **options: Unpack[LossOptions],
     ) -> None:
-        locks = for_names(names)
+        locks = keys_of_names(names)
         asked = self._begin(client, session, **options)
         self._core = MultiLockCore(self._client._core, locks, asked)
 

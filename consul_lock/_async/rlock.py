@@ -8,7 +8,7 @@ from consul_lock._async.client import Client
 from consul_lock._async.lockable import LockLike
 from consul_lock._async.runtime import LossOptions
 from consul_lock._async.session import Session
-from consul_lock._protocol.keys import for_name
+from consul_lock._protocol.keys import keys_of_name
 from consul_lock._protocol.lock.rlock import RLockCore
 
 
@@ -39,7 +39,7 @@ class RLock(LockLike):
         **options: Unpack[LossOptions],
     ) -> None:
         asked = self._begin(client, session, fair=fair, **options)
-        self._core = RLockCore(self._client._core, for_name(name), asked)
+        self._core = RLockCore(self._client._core, keys_of_name(name), asked)
 
     @property
     def count(self) -> int:

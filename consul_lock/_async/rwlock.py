@@ -11,7 +11,7 @@ from consul_lock._async.session import Session
 from consul_lock._drivers.clock import clock
 from consul_lock._protocol.flow import Job
 from consul_lock._protocol.holder import Holder
-from consul_lock._protocol.keys import check
+from consul_lock._protocol.keys import check_name
 from consul_lock._protocol.weighted.rwlock import ReadWriteCore, SideCore
 
 
@@ -32,7 +32,7 @@ class ReadWriteLock:
         session: Session | None = None,
         **options: Unpack[LossOptions],
     ) -> None:
-        check(name)
+        check_name(name)
         cancels = options.pop("cancel_on_loss", False)  # asyncio only
         client, settings = begin(client, session, **options)
         sides = ReadWriteCore(client._core, name, settings)

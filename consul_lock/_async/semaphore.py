@@ -11,7 +11,7 @@ from consul_lock._async.session import Session
 from consul_lock._drivers.clock import clock
 from consul_lock._protocol.flow import Job
 from consul_lock._protocol.holder import Holder
-from consul_lock._protocol.keys import check
+from consul_lock._protocol.keys import check_name
 from consul_lock._protocol.weighted.semaphore import SemaphoreCore
 
 
@@ -44,7 +44,7 @@ class Semaphore(LockLike):
         session: Session | None = None,
         **options: Unpack[LossOptions],
     ) -> None:
-        check(name)
+        check_name(name)
         settings = self._begin(client, session, **options)
         self._core = SemaphoreCore(self._client._core, name, limit, settings)
 

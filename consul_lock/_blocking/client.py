@@ -10,7 +10,7 @@ from consul_lock._api.options import is_python_consul, require, require_address
 from consul_lock._blocking.runtime import DefaultClient, make_driver
 from consul_lock._drivers.identity import identity
 from consul_lock._protocol.client.client import ClientCore
-from consul_lock._protocol.client.close import close
+from consul_lock._protocol.client.close import close_client
 from consul_lock._protocol.flow import Job
 from consul_lock._warnings import warn_caller
 from consul_lock.config import Config
@@ -106,7 +106,7 @@ class Client:
         # Not of this object: it is collected when nobody can use it any more.
         driver.holding = lambda: bool(core.holds)
         driver.on_fork(lambda: core.forked(driver, identity()))
-        driver.on_end(lambda: close(core))
+        driver.on_end(lambda: close_client(core))
 
     def _run(self, job: Job[T]) -> T:
         return self._driver.run(job)

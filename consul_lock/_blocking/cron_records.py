@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from consul_lock._blocking.client import Client, chosen
-from consul_lock._protocol.cron.admin import CronBook
+from consul_lock._protocol.cron.admin import CronAdmin
 from consul_lock._protocol.cron.record import CronProblem, CronRecord
 
 
@@ -17,7 +17,7 @@ class CronRecords:
 
     def __init__(self, client: Client | None = None) -> None:
         self._client = chosen(client)
-        self._core = CronBook(self._client._core)
+        self._core = CronAdmin(self._client._core)
 
     def below(self, prefix: str = "") -> list[CronRecord | CronProblem]:
         """All records of names that begin with a prefix, in one read of everything below it.

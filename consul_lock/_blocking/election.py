@@ -14,7 +14,7 @@ from consul_lock._blocking.session import Session
 from consul_lock._drivers.clock import clock
 from consul_lock._protocol.election.election import ElectionCore
 from consul_lock._protocol.election.observer import Leader
-from consul_lock._protocol.keys import for_name
+from consul_lock._protocol.keys import keys_of_name
 
 R = TypeVar("R")
 
@@ -42,7 +42,7 @@ class Election(LockLike):
     ) -> None:
         options.setdefault("watch", True)
         asked = self._begin(client, session, **options)
-        self._core = ElectionCore(self._client._core, for_name(name), asked)
+        self._core = ElectionCore(self._client._core, keys_of_name(name), asked)
 
     @property
     def is_leader(self) -> bool:

@@ -11,8 +11,8 @@ from consul_lock._blocking.client import Client
 from consul_lock._blocking.lockable import LockLike, shared_by
 from consul_lock._blocking.runtime import Options
 from consul_lock._blocking.session import Session
-from consul_lock._protocol.holder import About
-from consul_lock._protocol.keys import LockKeys, for_key, for_name
+from consul_lock._protocol.holder import OwnerInfo
+from consul_lock._protocol.keys import LockKeys, keys_of_key, keys_of_name
 from consul_lock._protocol.lock.lock import LockCore
 from consul_lock.errors import ConfigError, LossReason
 
@@ -72,7 +72,7 @@ class Lock(LockLike):
         on_lost: Callable[[LossReason], Any] | None = None,
     ) -> None:
         self._set_up(
-            for_name(name),
+            keys_of_name(name),
             client,
             session,
             tree,
@@ -99,7 +99,7 @@ class Lock(LockLike):
                 settings=("tree",),
             )
         lock = cls("on-key", **options)
-        lock._core = LockCore(lock._client._core, for_key(key), lock._settings)
+        lock._core = LockCore(lock._client._core, keys_of_key(key), lock._settings)
         return lock
 
     def _set_up(
@@ -130,4 +130,4 @@ def check_options(name: str, options: Mapping[str, Any]) -> None:
 
         path(name)
     asked = settings(None if client is None else client._core, shared, **rest)
-    About({}, asked.terms, asked.meta, asked.command)
+    OwnerInfo({}, asked.terms, asked.meta, asked.command)

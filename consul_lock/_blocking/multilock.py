@@ -11,7 +11,7 @@ from consul_lock._blocking.lockable import LockLike
 from consul_lock._blocking.runtime import Options
 from consul_lock._blocking.session import Session
 from consul_lock._protocol.holder import Holder
-from consul_lock._protocol.multilock.base import for_names
+from consul_lock._protocol.multilock.base import keys_of_names
 from consul_lock._protocol.multilock.multilock import MultiLockCore
 
 
@@ -43,7 +43,7 @@ class MultiLock(LockLike):
         session: Session | None = None,
         **options: Unpack[Options],
     ) -> None:
-        locks = for_names(names)
+        locks = keys_of_names(names)
         asked = self._begin(client, session, **options)
         self._core = MultiLockCore(self._client._core, locks, asked)
 

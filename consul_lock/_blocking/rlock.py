@@ -9,7 +9,7 @@ from consul_lock._blocking.client import Client
 from consul_lock._blocking.lockable import LockLike
 from consul_lock._blocking.runtime import Options
 from consul_lock._blocking.session import Session
-from consul_lock._protocol.keys import for_name
+from consul_lock._protocol.keys import keys_of_name
 from consul_lock._protocol.lock.rlock import RLockCore
 
 
@@ -40,7 +40,7 @@ class RLock(LockLike):
         **options: Unpack[Options],
     ) -> None:
         asked = self._begin(client, session, fair=fair, **options)
-        self._core = RLockCore(self._client._core, for_name(name), asked)
+        self._core = RLockCore(self._client._core, keys_of_name(name), asked)
 
     @property
     def count(self) -> int:

@@ -12,7 +12,7 @@ from consul_lock._blocking.session import Session
 from consul_lock._drivers.clock import clock
 from consul_lock._protocol.flow import Job
 from consul_lock._protocol.holder import Holder
-from consul_lock._protocol.keys import check
+from consul_lock._protocol.keys import check_name
 from consul_lock._protocol.weighted.rwlock import ReadWriteCore, SideCore
 
 
@@ -33,7 +33,7 @@ class ReadWriteLock:
         session: Session | None = None,
         **options: Unpack[Options],
     ) -> None:
-        check(name)
+        check_name(name)
         client, settings = begin(client, session, **options)
         sides = ReadWriteCore(client._core, name, settings)
         self._read = ReadLock(

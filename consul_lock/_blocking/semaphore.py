@@ -12,7 +12,7 @@ from consul_lock._blocking.session import Session
 from consul_lock._drivers.clock import clock
 from consul_lock._protocol.flow import Job
 from consul_lock._protocol.holder import Holder
-from consul_lock._protocol.keys import check
+from consul_lock._protocol.keys import check_name
 from consul_lock._protocol.weighted.semaphore import SemaphoreCore
 
 
@@ -45,7 +45,7 @@ class Semaphore(LockLike):
         session: Session | None = None,
         **options: Unpack[Options],
     ) -> None:
-        check(name)
+        check_name(name)
         settings = self._begin(client, session, **options)
         self._core = SemaphoreCore(self._client._core, name, limit, settings)
 

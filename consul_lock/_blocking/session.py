@@ -9,7 +9,7 @@ from typing import Self
 
 from consul_lock._blocking.client import Client, chosen
 from consul_lock._protocol.client.shared_session import SharedSession
-from consul_lock._protocol.session.timing import terms
+from consul_lock._protocol.session.timing import session_options
 
 
 class Session:
@@ -39,7 +39,7 @@ class Session:
         name: str | None = None,
     ) -> None:
         self._client = chosen(client)
-        asked = terms(ttl, lock_delay, checks, service_checks, name, heartbeat)
+        asked = session_options(ttl, lock_delay, checks, service_checks, name, heartbeat)
         self._core = SharedSession(self._client._core, asked)
 
     @property

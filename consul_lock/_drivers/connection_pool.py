@@ -63,7 +63,7 @@ class Kept(Protocol):
 C = TypeVar("C", bound=Kept)
 
 
-class Idle(Generic[C]):
+class ConnectionPool(Generic[C]):
     """The connections, the one used last at the end.
 
     Every step is one call of a C function, so threads need no lock.

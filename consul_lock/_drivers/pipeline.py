@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Sequence
 from typing import Any, Generic, NamedTuple
 
-from consul_lock._drivers.connection_pool import C, Idle
+from consul_lock._drivers.connection_pool import C, ConnectionPool
 from consul_lock._drivers.http import hung_up, silent
 from consul_lock._drivers.http_reader import Answer, ClosedBeforeAnswer
 from consul_lock._protocol.flow import Request
@@ -56,7 +56,7 @@ class Means(NamedTuple, Generic[C]):
 
     config: Config
     clock: Callable[[], float]
-    idle: Idle[C]
+    idle: ConnectionPool[C]
     encode: Callable[[Request], bytes]
     parse: Callable[[Request, Answer, float], Any]
     put: Callable[[C], None]

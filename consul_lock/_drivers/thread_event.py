@@ -15,7 +15,7 @@ import time
 _LOOK_AGAIN = 2.0
 
 
-class Signal(threading.Event):
+class ThreadEvent(threading.Event):
     """An event with the methods of `threading.Event`."""
 
     def __init__(self) -> None:

@@ -21,14 +21,14 @@ from consul_lock._drivers.http import backlog, client_closed, held_for, hung_up,
 from consul_lock._drivers.http_reader import Answer, ClosedBeforeAnswer
 from consul_lock._drivers.pipeline import Connect, Pipeline, Receive, Send
 from consul_lock._drivers.resolver import Address
-from consul_lock._drivers.thread_event import Signal
+from consul_lock._drivers.thread_event import ThreadEvent
 from consul_lock._drivers.transport import CutOff, TransportBase
 from consul_lock._protocol.flow import Request
 from consul_lock.config import Config
 from consul_lock.errors import ConsulLockError, Unavailable
 
 
-class Transport(TransportBase[Connection]):
+class ThreadTransport(TransportBase[Connection]):
     """Sends requests from any thread."""
 
     def __init__(
@@ -185,7 +185,7 @@ class Transport(TransportBase[Connection]):
         raise AssertionError("a resolver has found nothing, and raised no error")
 
     def _resolve(self, until: float) -> list[Address]:
-        done, lookup = Signal(), self._resolver.ask()
+        done, lookup = ThreadEvent(), self._resolver.ask()
         lookup.tell(done.set)
         done.wait(max(0.0, self._resolver.patience(lookup, until) - self._clock()))
         return self._resolver.judge(lookup)

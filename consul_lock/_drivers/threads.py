@@ -24,8 +24,8 @@ from consul_lock._drivers.connection import Connection
 from consul_lock._drivers.connection_pool import SHORT
 from consul_lock._drivers.fork import forget_after_fork
 from consul_lock._drivers.http import client_closed
-from consul_lock._drivers.thread_event import Signal
-from consul_lock._drivers.thread_transport import Transport
+from consul_lock._drivers.thread_event import ThreadEvent
+from consul_lock._drivers.thread_transport import ThreadTransport
 from consul_lock._protocol.flow import (
     Batch,
     Call,
@@ -93,14 +93,14 @@ class ThreadDriver:
         _open.add(self)
 
     def _begin(self) -> None:
-        self._transport = Transport(self._config, clock, self._holds)
+        self._transport = ThreadTransport(self._config, clock, self._holds)
         self._helpers: dict[threading.Thread, None] = {}
         self._calls: dict[FrameType, _Call] = {}
-        self._undoing: dict[FrameType, Signal] = {}
+        self._undoing: dict[FrameType, ThreadEvent] = {}
         """What is undone just now; set when that has ended."""
-        self._ending = Signal()
+        self._ending = ThreadEvent()
         """The client closes: calls wait for nothing any more."""
-        self._ended = Signal()
+        self._ended = ThreadEvent()
         self._closer = threading.Lock()
         """Held by the thread that closes."""
         self._closing_for = 0
@@ -111,8 +111,8 @@ class ThreadDriver:
     def mutex(self) -> AbstractContextManager[Any]:
         return threading.RLock()
 
-    def signal(self) -> Signal:
-        return Signal()
+    def signal(self) -> ThreadEvent:
+        return ThreadEvent()
 
     def random(self) -> float:
         return random.random()
@@ -274,7 +274,7 @@ class ThreadDriver:
 
     def _undo_beside(self, frame: FrameType, patience: float = _CLEAN_UP) -> None:
         """Undo a call on a thread of its own, and wait for that for a while."""
-        done = Signal()
+        done = ThreadEvent()
 
         def undo() -> None:
             try:
@@ -291,7 +291,7 @@ class ThreadDriver:
         done.wait(patience)
 
     def _undo(self, frame: FrameType) -> None:
-        call, done = self._calls.get(frame), Signal()
+        call, done = self._calls.get(frame), ThreadEvent()
         if call is None or call.job.undo is None:
             return
         others = self._undoing.setdefault(frame, done)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 
-from consul_lock._drivers.connection_pool import GivenUp, Idle, Kept
+from consul_lock._drivers.connection_pool import ConnectionPool, GivenUp, Kept
 from consul_lock._drivers.eventlet import refuse_eventlet
 from consul_lock._drivers.http import Encoder, blame_plain_http, client_closed
 from consul_lock._drivers.http_reader import Answer
@@ -51,7 +51,7 @@ class TransportBase(Generic[C]):
         self._context = config.ssl_context()
         self._encode = Encoder(config).encode
         self._resolver = Resolver(config, clock)
-        self.idle: Idle[C] = Idle(clock, self._discard, holding)
+        self.idle: ConnectionPool[C] = ConnectionPool(clock, self._discard, holding)
         self._open: dict[C, None] = {}
         self._polling: dict[C, None] = {}
         self.without_answer: dict[C, CutOff] = {}

@@ -165,7 +165,7 @@ class Job(NamedTuple, Generic[T]):
         return _CLEAN_UP_FAILED if limit is None else max(0.0, limit - now)
 
 
-class Surroundings(Protocol):
+class Environment(Protocol):
     """What a driver supplies beside performing effects."""
 
     def mutex(self) -> AbstractContextManager[Any]:

@@ -9,7 +9,7 @@ from typing import Any
 from consul_lock._protocol.flow import Batch, Flow, Request
 
 
-def together(flows: Iterable[Flow[None]], most: int) -> Flow[None]:
+def gather(flows: Iterable[Flow[None]], most: int) -> Flow[None]:
     """Run flows to their ends, at most so many at a time.
 
     In step: each is performed up to its next request, and those of all are sent in one batch.  So

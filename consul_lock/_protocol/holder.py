@@ -7,10 +7,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from consul_lock._protocol.consul.models import Terms
+from consul_lock._protocol.consul.models import SessionOptions
 from consul_lock.errors import ConfigError
 
-VALUE_MOST = 4096
+VALUE_MAX = 4096
 """Bytes of a lock's value at most, so that watching and listing locks stays cheap."""
 
 # Seconds since the epoch: the last year that Python's calendar has.
@@ -18,7 +18,7 @@ _YEAR_9999 = 253370764800
 
 
 # What one waiter may say of itself: ten and more of them fit into a lock's value.
-_ABOUT_MOST = 2048
+_ABOUT_MAX = 2048
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ class Holder:
         return f"{who} ({self.user})" if self.user else who
 
 
-def parse(session: str, value: str | bytes, token: int | None = None) -> Holder:
+def parse_holder(session: str, value: str | bytes, token: int | None = None) -> Holder:
     """The holder, or waiter, in a value; whatever is in it, nothing is raised.
 
     ``token`` is the key's ModifyIndex.  A leader that has written a new value since it was
@@ -95,13 +95,13 @@ def moment(value: Any) -> float:
     return seconds if 0 <= seconds < _YEAR_9999 else 0.0
 
 
-class About:
+class OwnerInfo:
     """What we say of ourselves, serialised once."""
 
     def __init__(
         self,
         identity: Mapping[str, Any],
-        terms: Terms,
+        terms: SessionOptions,
         meta: Mapping[str, str] | None,
         command: str | None,
         value: str | None = None,
@@ -120,10 +120,10 @@ class About:
             **({} if value is None else {"value": value}),
         }
         self._tail = json.dumps(fixed)[1:]
-        if len(self._tail) > _ABOUT_MOST:
+        if len(self._tail) > _ABOUT_MAX:
             what = "meta and command" if value is None else "meta, command and value"
             raise ConfigError(
-                f"{what} take {len(self._tail)} bytes; at most {_ABOUT_MOST} are kept"
+                f"{what} take {len(self._tail)} bytes; at most {_ABOUT_MAX} are kept"
                 " with a lock, so store less there",
                 kind="value",
             )

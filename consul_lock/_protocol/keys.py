@@ -24,7 +24,7 @@ CRON_FLAG = 6231955483607814123
 """The flags of a cron record: drawn at random, to be nobody else's."""
 
 
-SUFFIX = "/.cron"
+CRON_SUFFIX = "/.cron"
 """Behind the name of a cron job: the key of its record."""
 
 
@@ -38,21 +38,21 @@ class LockKeys(NamedTuple):
     """The sign that somebody waits; the entries of the waiters are below it."""
 
 
-def for_name(name: str) -> LockKeys:
+def keys_of_name(name: str) -> LockKeys:
     """The keys of a lock with a name: all below the folder of that name."""
-    check(name)
+    check_name(name)
     return LockKeys(name, f"{name}/.lock", f"{name}/.queue")
 
 
-def for_key(key: str) -> LockKeys:
+def keys_of_key(key: str) -> LockKeys:
     """The keys of a lock on exactly this key, as Go's ``api.LockKey`` takes it."""
-    check(key)
+    check_name(key)
     if key.endswith("/.lock"):
-        return for_name(key.removesuffix("/.lock"))._replace(name=key)
+        return keys_of_name(key.removesuffix("/.lock"))._replace(name=key)
     return LockKeys(key, key, f"{key}/.queue")
 
 
-def check(name: object) -> None:
+def check_name(name: object) -> None:
     """Raise `ConfigError` for a name that Consul, or an HTTP server before it, would change."""
     fault = fault_of(name if isinstance(name, str) else "")
     if fault is not None:
@@ -67,7 +67,7 @@ def check(name: object) -> None:
 
 def checked_name(name: str) -> str:
     """The name, also of somebody who gives the key of a lock; raises `ConfigError`."""
-    check(name)
+    check_name(name)
     return name.removesuffix("/.lock") or name
 
 
@@ -78,7 +78,7 @@ def checked_prefix(prefix: str) -> str:
             f"bad prefix {prefix!r}: it is not a string", kind="value", settings=("prefix",)
         )
     if prefix:
-        check(prefix.removesuffix("/"))
+        check_name(prefix.removesuffix("/"))
     return prefix
 
 

@@ -8,11 +8,20 @@ from typing import NamedTuple
 from urllib.parse import quote, unquote, urlencode
 
 from consul_lock._protocol.flow import Request
-from consul_lock.testing import agent_api, service_api, session_api
+from consul_lock.testing.agent_api import about, check_fail, check_pass, check_warn, leader
 from consul_lock.testing.blocking_queries import Query
 from consul_lock.testing.kv_api import kv
 from consul_lock.testing.responses import NOTHING, TEXT, Answer, Refusal, Write, refusal
 from consul_lock.testing.server import Server
+from consul_lock.testing.service_api import (
+    checks,
+    deregister,
+    deregister_check,
+    register,
+    register_check,
+    services,
+)
+from consul_lock.testing.session_api import create, destroy, everything, info, of_node, renew
 from consul_lock.testing.txn_api import txn
 
 Work = Answer | Write | Query
@@ -34,25 +43,25 @@ _KV = Endpoint(kv, ("GET", "PUT", "DELETE"))
 
 _EXACT = {
     "/v1/txn": Endpoint(txn, _PUT),
-    "/v1/session/create": Endpoint(session_api.create, _PUT),
-    "/v1/session/list": Endpoint(session_api.everything, _GET),
-    "/v1/status/leader": Endpoint(agent_api.leader, _GET),
-    "/v1/agent/self": Endpoint(agent_api.about, _GET),
-    "/v1/agent/services": Endpoint(service_api.services, _GET),
-    "/v1/agent/service/register": Endpoint(service_api.register, _PUT),
-    "/v1/agent/checks": Endpoint(service_api.checks, _GET),
-    "/v1/agent/check/register": Endpoint(service_api.register_check, _PUT),
+    "/v1/session/create": Endpoint(create, _PUT),
+    "/v1/session/list": Endpoint(everything, _GET),
+    "/v1/status/leader": Endpoint(leader, _GET),
+    "/v1/agent/self": Endpoint(about, _GET),
+    "/v1/agent/services": Endpoint(services, _GET),
+    "/v1/agent/service/register": Endpoint(register, _PUT),
+    "/v1/agent/checks": Endpoint(checks, _GET),
+    "/v1/agent/check/register": Endpoint(register_check, _PUT),
 }
 _FOLDERS = {
-    "/v1/session/destroy/": Endpoint(session_api.destroy, _PUT),
-    "/v1/session/renew/": Endpoint(session_api.renew, _PUT),
-    "/v1/session/info/": Endpoint(session_api.info, _GET),
-    "/v1/session/node/": Endpoint(session_api.of_node, _GET),
-    "/v1/agent/service/deregister/": Endpoint(service_api.deregister, _PUT),
-    "/v1/agent/check/deregister/": Endpoint(service_api.deregister_check, _PUT),
-    "/v1/agent/check/pass/": Endpoint(agent_api.check_pass, _PUT),
-    "/v1/agent/check/warn/": Endpoint(agent_api.check_warn, _PUT),
-    "/v1/agent/check/fail/": Endpoint(agent_api.check_fail, _PUT),
+    "/v1/session/destroy/": Endpoint(destroy, _PUT),
+    "/v1/session/renew/": Endpoint(renew, _PUT),
+    "/v1/session/info/": Endpoint(info, _GET),
+    "/v1/session/node/": Endpoint(of_node, _GET),
+    "/v1/agent/service/deregister/": Endpoint(deregister, _PUT),
+    "/v1/agent/check/deregister/": Endpoint(deregister_check, _PUT),
+    "/v1/agent/check/pass/": Endpoint(check_pass, _PUT),
+    "/v1/agent/check/warn/": Endpoint(check_warn, _PUT),
+    "/v1/agent/check/fail/": Endpoint(check_fail, _PUT),
 }
 
 

@@ -75,7 +75,7 @@ def test_two_candidates_of_one_client_say_each_its_own_value(room: Room) -> None
     first, second = room.lock(client), room.lock(client).by(room.actor())
     first.campaign("first")
     waiting = second.start("campaign", "second")
-    rooms = client.thing._core.turns._rooms
+    rooms = client.thing._core.local_queues._queues
     eventually(lambda: any(room.waiting for room in rooms.values()))
     first.resign()
     assert waiting.result(30) is None

@@ -35,7 +35,7 @@ def semaphore(room: Room, limit: int) -> Sync:
 
 def waits_in_the_process(lock: Sync) -> bool:
     """Whether somebody waits for this lock behind another one of the same client."""
-    rooms = lock.thing._core.client.turns._rooms
+    rooms = lock.thing._core.client.local_queues._queues
     return any(each.waiting for each in list(rooms.values()))
 
 

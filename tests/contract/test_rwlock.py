@@ -173,7 +173,7 @@ def test_who_is_in_does_not_wait_behind_those_who_wait_for_it(
     assert read.acquire()
     writing = write.start("acquire")
     if same_client:
-        eventually(lambda: any(t.waiting for t in client.thing._core.turns._rooms.values()))
+        eventually(lambda: any(t.waiting for t in client.thing._core.local_queues._queues.values()))
     else:
         in_line(read, 1)
     assert read.start("acquire").result(30) is True

@@ -14,7 +14,7 @@ import consul_lock
 from consul_lock import LockLost, LossReason, PermissionDenied, aio
 from consul_lock._drivers.clock import clock
 from consul_lock._drivers.loop_transport import LoopTransport
-from consul_lock._drivers.thread_transport import Transport
+from consul_lock._drivers.thread_transport import ThreadTransport
 from consul_lock.testing import World, serve
 from tests.support.waiting import eventually
 
@@ -29,9 +29,9 @@ LOCK_DELAY = 2.0
 def hanging(monkeypatch: pytest.MonkeyPatch) -> Iterator[threading.Event]:
     """Set: whatever keepers send hangs, and no timeout ends it."""
     hang, leave = threading.Event(), threading.Event()
-    send_all, exchange_all = Transport.send_all, LoopTransport.exchange_all
+    send_all, exchange_all = ThreadTransport.send_all, LoopTransport.exchange_all
 
-    def of_threads(transport: Transport, requests: Any) -> Any:
+    def of_threads(transport: ThreadTransport, requests: Any) -> Any:
         if hang.is_set():
             leave.wait(60)
         return send_all(transport, requests)
@@ -41,7 +41,7 @@ def hanging(monkeypatch: pytest.MonkeyPatch) -> Iterator[threading.Event]:
             await asyncio.Event().wait()  # until it is cancelled
         return await exchange_all(transport, requests)
 
-    monkeypatch.setattr(Transport, "send_all", of_threads)
+    monkeypatch.setattr(ThreadTransport, "send_all", of_threads)
     monkeypatch.setattr(LoopTransport, "exchange_all", of_tasks)
     yield hang
     hang.clear()

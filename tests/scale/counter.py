@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from consul_lock._drivers.loop_transport import LoopTransport
-from consul_lock._drivers.thread_transport import Transport
-from consul_lock._protocol.consul.replies import Outcome
+from consul_lock._drivers.thread_transport import ThreadTransport
+from consul_lock._protocol.consul.replies import TxnResult
 from consul_lock._protocol.flow import Request
 
 
@@ -27,9 +27,9 @@ class Requests:
         self._wrap_tasks(monkeypatch)
 
     def _wrap_threads(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        send = Transport._exchange
+        send = ThreadTransport._exchange
 
-        def counted(transport: Transport, request: Request, *times: Any) -> Any:
+        def counted(transport: ThreadTransport, request: Request, *times: Any) -> Any:
             self._count(request)
             try:
                 answer = send(transport, request, *times)
@@ -38,7 +38,7 @@ class Requests:
                 raise
             return self._answered(answer)
 
-        monkeypatch.setattr(Transport, "_exchange", counted)
+        monkeypatch.setattr(ThreadTransport, "_exchange", counted)
 
     def _wrap_tasks(self, monkeypatch: pytest.MonkeyPatch) -> None:
         send = LoopTransport.exchange
@@ -59,7 +59,7 @@ class Requests:
             self.kinds[_kind(request)] += 1
 
     def _answered(self, answer: Any) -> Any:
-        if isinstance(answer, Outcome) and not answer.done:
+        if isinstance(answer, TxnResult) and not answer.done:
             with self._mutex:
                 self.refused.append(answer.reasons)
         return answer

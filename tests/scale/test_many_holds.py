@@ -10,7 +10,7 @@ import pytest
 
 from consul_lock._drivers.loop_transport import LoopTransport
 from consul_lock._drivers.pipeline import LANES
-from consul_lock._drivers.thread_transport import Transport
+from consul_lock._drivers.thread_transport import ThreadTransport
 from consul_lock._protocol.flow import Request
 from tests.scale.callers import Callers, Tasks, close_all, reached
 from tests.support.agent import Agent
@@ -27,9 +27,9 @@ class Batches:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.renewals = self.verifications = self.connections = 0
-        send_all, exchange_all = Transport.send_all, LoopTransport.exchange_all
+        send_all, exchange_all = ThreadTransport.send_all, LoopTransport.exchange_all
 
-        def of_threads(transport: Transport, requests: Sequence[Request]) -> Any:
+        def of_threads(transport: ThreadTransport, requests: Sequence[Request]) -> Any:
             answers = send_all(transport, requests)
             self._count(requests, len(transport._open))
             return answers
@@ -39,7 +39,7 @@ class Batches:
             self._count(requests, len(transport._open))
             return answers
 
-        monkeypatch.setattr(Transport, "send_all", of_threads)
+        monkeypatch.setattr(ThreadTransport, "send_all", of_threads)
         monkeypatch.setattr(LoopTransport, "exchange_all", of_tasks)
 
     def _count(self, requests: Sequence[Request], connections: int) -> None:

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from consul_lock._protocol import keys as names
 from consul_lock._protocol.client.client import ClientCore
-from consul_lock._protocol.cron.claim import Claim
+from consul_lock._protocol.cron.claim import SlotClaim
 from consul_lock._protocol.cron.decision import CronPlan
 from consul_lock._protocol.cron.guard import CronCore
 from consul_lock._protocol.cron.run_lock import RunLock
@@ -32,7 +32,7 @@ class Start(NamedTuple):
     """A job that was begun."""
 
     host: CronHost
-    claim: Claim
+    claim: SlotClaim
     slot: str
     attempt: int
     at: float
@@ -43,7 +43,7 @@ class Line(NamedTuple):
 
     jobs: list[Job]
     """What has to be undone if it is cut off."""
-    claims: list[Claim]
+    claims: list[SlotClaim]
 
 
 class CronHost(Host):
@@ -59,7 +59,7 @@ class CronHost(Host):
         self.core = ClientCore(self, Identity({"host": f"h{number}", "pid": number}, f"c{number}"))
         self.guard = CronCore(self.core, NAME, plan)
         self.on_start: Callable[[Start], None] = lambda start: None
-        self.running: dict[Claim, Start] = {}
+        self.running: dict[SlotClaim, Start] = {}
         self.ended: list[Start] = []
         """What it has run to its end."""
         self.fired: list[str] = []
@@ -106,8 +106,8 @@ class CronHost(Host):
     def _life(self, line: Line, wall: float) -> Flow[None]:
         lock = None
         if self.plan.overlap != "allow":
-            asked = Settings(terms.terms())
-            lock = RunLock(self.core, names.for_name(NAME), asked)
+            asked = Settings(terms.session_options())
+            lock = RunLock(self.core, names.keys_of_name(NAME), asked)
         claim, job = self.guard.claim(lock, wall, self)
         line.jobs.append(job)
         run = yield from job.flow
@@ -147,7 +147,7 @@ class CronHost(Host):
             if job.undo is not None:
                 self.start(job.undo(), "undo")
 
-    def _holds(self, claim: Claim) -> bool:
+    def _holds(self, claim: SlotClaim) -> bool:
         hold = claim.lock.hold if claim.lock else None
         return hold is None or hold.counts(self.clock())
 

@@ -7,7 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from consul_lock._protocol.client.client import ClientCore
-from consul_lock._protocol.client.close import close
+from consul_lock._protocol.client.close import close_client
 from consul_lock._protocol.flow import Flow, Identity, Job, Sleep, Wait
 from consul_lock._protocol.primitive.lockable import Lockable
 from consul_lock._protocol.primitive.primitive import Settings
@@ -75,7 +75,7 @@ class Contender(Host):
         """Told of whoever has less now than it was granted."""
         self.core = ClientCore(self, Identity({"host": f"h{number}", "pid": number}, f"c{number}"))
         self.settings = Settings(
-            terms.terms(lock_delay=asked.lock_delay),
+            terms.session_options(lock_delay=asked.lock_delay),
             fair=asked.fair,
             watch=asked.watch,
             on_lost=self._lost,
@@ -99,7 +99,7 @@ class Contender(Host):
 
     def sessions(self) -> list[str]:
         """Ids of the sessions that the client knows of."""
-        return [*self.core.pool.live, *self.core.pool.condemned]
+        return [*self.core.pool.live, *self.core.pool.to_destroy]
 
     def idle_sessions(self) -> list[Session]:
         """Sessions that wait in the pool for somebody to use them."""
@@ -114,7 +114,7 @@ class Contender(Host):
         self.closed = True
         for thread in self.threads:
             thread.weather.set()
-        self.start(close(self.core), f"close {self.number}", lambda *_: self._shut())
+        self.start(close_client(self.core), f"close {self.number}", lambda *_: self._shut())
 
     def _shut(self) -> None:
         # As drivers do: no connection is left, and none is made any more.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from consul_lock._protocol.flow import Request
-from consul_lock._protocol.holder import parse
+from consul_lock._protocol.holder import parse_holder
 from consul_lock._protocol.keys import LockKeys
 from consul_lock._protocol.lock.base import LockAttempt
 from tests.simulation.common_invariants import Inspector
@@ -89,7 +89,7 @@ class Referee(Inspector):
         sessions = tuple(entry.session for entry in line)
         if found is None:
             return _Lock("", 0, 0, sessions)
-        holder = parse(found.session, found.value, found.modify_index)
+        holder = parse_holder(found.session, found.value, found.modify_index)
         return _Lock(
             found.session,
             found.flags,
@@ -252,7 +252,7 @@ class Referee(Inspector):
         return {
             attempt.session.id
             for contender in self.contenders
-            for room in contender.core.turns._rooms.values()
+            for room in contender.core.local_queues._queues.values()
             for attempt in room.occupants
             if isinstance(attempt, LockAttempt) and attempt.queued and attempt.session is not None
             if attempt.hold is None

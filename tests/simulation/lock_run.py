@@ -19,7 +19,7 @@ NAME = "jobs/nightly"
 
 def wishes(contender: Contender) -> Wishes:
     """All threads of a client want the same lock, and share its object."""
-    lock = LockCore(contender.core, names.for_name(NAME), contender.settings)
+    lock = LockCore(contender.core, names.keys_of_name(NAME), contender.settings)
     expected = contender.simulator.counts
     wish = Wish(lock, refused=lambda error: expected["trouble: foreign key"] > 0)
     return lambda thread, turn: wish
@@ -31,7 +31,7 @@ class Run(Trial):
     referee: Referee
 
     def cast(self) -> None:
-        self.keys = names.for_name(NAME)
+        self.keys = names.keys_of_name(NAME)
         self.pictures = Pictures(self.world, ((self.keys.key, False), (self.keys.base, True)))
         self.referee = Referee(self.simulator, self.keys, self.plan)
         self.stranger = Stranger(self.world, self.simulator, self.referee, self.keys.key)

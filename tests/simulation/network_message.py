@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 REQUEST_TIMEOUT = 10.0
 
 # Seconds after which a ghost comes at the latest: an agent keeps no request for longer.
-GHOST_MOST = 14.0
+GHOST_MAX = 14.0
 
 
 class Fate(enum.Enum):
@@ -80,7 +80,7 @@ class Letter:
             return
         if self.fate is Fate.GHOST:
             self._host.after(way, lambda: self._fail("connection reset"))
-            way += simulator.random.choice((0.01, 0.3, 2.0, GHOST_MOST - 2))
+            way += simulator.random.choice((0.01, 0.3, 2.0, GHOST_MAX - 2))
         # Not an event of the host: it may be paused or dead while its request goes on.
         simulator.at(simulator.now + way, self._arrive)
 

@@ -13,7 +13,7 @@ from consul_lock.testing import World
 from tests.simulation.common_invariants import Inspector
 from tests.simulation.foreign_lock_client import operator
 from tests.simulation.lock_client import Contender, Wishes
-from tests.simulation.network_message import GHOST_MOST, Fate
+from tests.simulation.network_message import GHOST_MAX, Fate
 from tests.simulation.scenario import FIRST, HOLDER, SECONDS, TIMEOUTS, Client, Fault, Plan, Trouble
 from tests.simulation.simulator import Host, Simulator, Violation
 from tests.unit.protocol.stale_reads import Pictures
@@ -27,7 +27,7 @@ _ALL_SERVED = 20.0 + 60.0 + 40.0 + 10 * 7.0
 _FLEET = 6
 
 # Seconds until idle sessions have been retired, ghosts have come, and all that is swept up.
-SETTLED = 20.0 + 15.0 + GHOST_MOST + 10.0
+SETTLED = 20.0 + 15.0 + GHOST_MAX + 10.0
 
 _FATES = {
     trouble: Fate(trouble.value)
@@ -270,4 +270,4 @@ class Trial(ABC):
 
     def _swept(self) -> bool:
         pools = [contender.core.pool for contender in self._alive()]
-        return not any(pool.condemned or pool.orphans for pool in pools)
+        return not any(pool.to_destroy or pool.orphans for pool in pools)

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 DELAYS = (0.001, 0.002, 0.004, 0.01, 0.03, 0.1, 0.4, 1.3)
 
 # More than any run needs: one that gets here goes round in circles.
-EVENTS_MOST = 60_000
+EVENTS_MAX = 60_000
 
 
 class Violation(AssertionError):
@@ -80,7 +80,7 @@ class Simulator:
         if due is None and of_world is None:
             return False
         self.events += 1
-        if self.events > EVENTS_MOST:
+        if self.events > EVENTS_MAX:
             raise Violation("no end is in sight: something goes round in circles")
         if due is None or (of_world is not None and of_world <= due):
             assert of_world is not None

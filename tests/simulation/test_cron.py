@@ -12,7 +12,7 @@ from random import Random
 import pytest
 
 from consul_lock._protocol.cron.decision import CronPlan
-from consul_lock._protocol.cron.slot import Every, parse
+from consul_lock._protocol.cron.slot import Every, parse_slot
 from tests.simulation.cron_run import Day, Play, from_seed, label
 from tests.simulation.flow_process import EPOCH
 from tests.simulation.mutation import Mutant, applied
@@ -161,7 +161,7 @@ def test_whoever_waited_for_an_earlier_run_begins_no_slot_whose_time_is_over() -
     play.play()
     assert 4 < len(play.starts) < 8
     for start in play.starts.values():
-        assert parse(start.slot).epoch == Every(60.0, 0, 0.0).slot(EPOCH + start.at).epoch
+        assert parse_slot(start.slot).epoch == Every(60.0, 0, 0.0).slot(EPOCH + start.at).epoch
 
 
 MUTANTS = (
@@ -173,61 +173,61 @@ MUTANTS = (
     ),
     Mutant(
         "the record is overwritten, whatever is there",
-        "cron.store:cas",
+        "cron.store:record_write",
         '"Verb": "cas"',
         '"Verb": "set"',
     ),
     Mutant(
         "a claim whose answer was lost is not known again",
-        "cron.decision:judge",
+        "cron.decision:decide",
         "record.claim == claim",
         "record.claim == claim + 'x'",
     ),
     Mutant(
         "what became of the claim is not known: it is run",
-        "cron.claim:Claim._claim",
+        "cron.claim:SlotClaim._claim",
         "            raise\n",
         "            return (yield from self._won(record))\n",
     ),
     Mutant(
         "an attempt that is under way is taken for a crashed one",
-        "cron.run_lock:Entry.enter",
+        "cron.run_lock:RunLockAccess.enter",
         "if seen.lock is None or not seen.lock.session:",
         "if retry:\n            self.undo = tuple\n            return None\n        if True:",
     ),
     Mutant(
         "the record is not asked which slot was last",
-        "cron.decision:judge",
+        "cron.decision:decide",
         "if record.slot == slot.label:",
         "if False:",
     ),
     Mutant(
         "an earlier slot is claimed after a later one",
-        "cron.decision:judge",
+        "cron.decision:decide",
         "if record.epoch < slot.epoch:",
         "if record.epoch != slot.epoch:",
     ),
     Mutant(
         "each attempt is the first",
-        "cron.claim:Claim._claimed",
+        "cron.claim:SlotClaim._claimed",
         "old.attempt + 1 if again else 1",
         "1",
     ),
     Mutant(
         "who stands by takes one who only looked, and died, for a run that has ended",
-        "cron.run_lock:Entry._until_it_is_free",
+        "cron.run_lock:RunLockAccess._until_it_is_free",
         "self._stood_by = _under_way(seen)",
         "self._stood_by = True",
     ),
     Mutant(
         "a run lock that was had for nothing is kept",
-        "cron.run_lock:Entry.let_go",
-        "yield from quietly(self.lock.release(self.owner))",
+        "cron.run_lock:RunLockAccess.let_go",
+        "yield from suppress_lock_errors(self.lock.release(self.owner))",
         "yield from ()",
     ),
     Mutant(
         "nobody stands by",
-        "cron.run_lock:Entry.standby",
+        "cron.run_lock:RunLockAccess.standby",
         "+ self.plan.standby",
         "",
     ),

@@ -7,7 +7,7 @@ import inspect
 
 import pytest
 
-from consul_lock._protocol.lock.decision import Verdict
+from consul_lock._protocol.lock.decision import LockState
 from tests.simulation.lock_mutants import MUTANTS
 from tests.simulation.lock_run import play
 from tests.simulation.mutation import Mutant, applied
@@ -18,7 +18,7 @@ from tests.unit.protocol.primitive.test_uncertain_answers import found
 # right flows go through the same runs in test_lock.py.
 SEEDS = range(200)
 
-ARGUMENTS = {"place": 2, "seen": found("mine", 5), "certain": False, "verdict": Verdict.STALE}
+ARGUMENTS = {"place": 2, "seen": found("mine", 5), "certain": False, "verdict": LockState.STALE}
 
 
 def play_by_hand(test: str) -> None:

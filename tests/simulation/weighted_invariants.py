@@ -6,7 +6,7 @@ from collections import Counter, defaultdict
 from typing import TYPE_CHECKING
 
 from consul_lock._protocol.flow import Request
-from consul_lock._protocol.weighted.attempt import Bid
+from consul_lock._protocol.weighted.attempt import WeightedAttempt
 from tests.simulation.common_invariants import Inspector
 from tests.simulation.consul_state import Seen, look
 from tests.simulation.expiry_invariants import Dead
@@ -162,7 +162,7 @@ class CrowdReferee(Inspector):
 
     def _numbers_are_apart(self, believing: list[Hold]) -> None:
         """No two have a slot of the same number, also beside those of Go, who prune at once."""
-        bids = [hold.attempt for hold in believing if isinstance(hold.attempt, Bid)]
+        bids = [hold.attempt for hold in believing if isinstance(hold.attempt, WeightedAttempt)]
         numbers = [number for bid in bids for number in bid.slots.numbers]
         self.counts["moments of several numbers"] += len(numbers) > 1
         if len(set(numbers)) < len(numbers):

@@ -153,7 +153,9 @@ class TreeMenu(Menu):
         name = (*_NODES, "jobs/a/b", "jobs/c")[number]
         core = self.make(
             name,
-            lambda: TreeCore(self.contender.core, names.for_name(name), self.contender.settings),
+            lambda: TreeCore(
+                self.contender.core, names.keys_of_name(name), self.contender.settings
+            ),
         )
         inner = self.wish(3)._replace(patience=_HASTE) if number == 4 else None
         above = {node: 1 for node in _NODES if name.startswith(node + "/")}
@@ -179,9 +181,9 @@ class MultiMenu(Menu):
         core = self.make(
             wanted,
             lambda: (
-                LockCore(client, names.for_name(wanted[0]), settings)
+                LockCore(client, names.keys_of_name(wanted[0]), settings)
                 if plain
-                else MultiLockCore(client, tuple(map(names.for_name, wanted)), settings)
+                else MultiLockCore(client, tuple(map(names.keys_of_name, wanted)), settings)
             ),
         )
         return Wish(core, 1, dict.fromkeys(wanted, 1))

@@ -23,7 +23,7 @@ MUTANTS = (
             "whoever enters does not show that its sessions live",
             "weighted.acquire:_own",
             "    return operations\n",
-            "    return [] if bid.joined else operations\n",
+            "    return [] if attempt.joined else operations\n",
         ),
         "read/write",
         "hands",
@@ -31,7 +31,7 @@ MUTANTS = (
     CrowdMutant(
         Mutant(
             "dead holders are pruned without the lock that proves their death",
-            "weighted.pruning:proved",
+            "weighted.pruning:expiry_check",
             "return [lock, {",
             "return [{**lock, 'Verb': 'delete'}, {",
         ),
@@ -41,7 +41,7 @@ MUTANTS = (
     CrowdMutant(
         Mutant(
             "all holders are tried, whether they were seen dead or not",
-            "weighted.snapshot:Place.vanished",
+            "weighted.snapshot:Snapshot.vanished",
             "else frozenset(self.document.holders) - self.sessions",
             "else frozenset(self.document.holders)",
             "unit.protocol.weighted.test_pruning:test_a_holder_that_was_seen_alive_is_not_tried",
@@ -52,9 +52,9 @@ MUTANTS = (
     CrowdMutant(
         Mutant(
             "the key that is locked to prune is not that of the dead one",
-            "weighted.pruning:proved",
-            "key = spot.contender_key(dead)",
-            "key, dead = spot.contender_key(ours), ours",
+            "weighted.pruning:expiry_check",
+            "key = target.contender_key(dead)",
+            "key, dead = target.contender_key(ours), ours",
         ),
         "read/write",
         "dead",
@@ -63,10 +63,10 @@ MUTANTS = (
         Mutant(
             "the lock that proves the death is refused, and the holder put out all the same",
             "weighted.pruning:_prune",
-            "        bid.guarded |= delayed\n",
+            "        attempt.guarded |= delayed\n",
             "        if delayed:\n"
-            "            wire, last = core.client.wire, operations[-1:]\n"
-            "            yield from wire.transact(last, doing, core.rule)\n",
+            "            api, last = core.client.api, operations[-1:]\n"
+            "            yield from api.transact(last, doing, core.rule)\n",
         ),
         "semaphore",
         "dead",
@@ -75,7 +75,7 @@ MUTANTS = (
         Mutant(
             "one who waits tries only once to prune a dead holder",
             "weighted.queue:wait_for_turn",
-            "    bid.guarded = frozenset()\n",
+            "    attempt.guarded = frozenset()\n",
             "",
         ),
         "tree",
@@ -84,7 +84,7 @@ MUTANTS = (
     CrowdMutant(
         Mutant(
             "a dead holder that was pruned keeps its key",
-            "weighted.pruning:proved",
+            "weighted.pruning:expiry_check",
             '{"Verb": "delete", "Key": key}',
             '{"Verb": "unlock", "Key": key, "Session": ours}',
         ),
@@ -95,8 +95,8 @@ MUTANTS = (
         Mutant(
             "only the first of several places is pruned",
             "weighted.pruning:prune",
-            "zip(bid.spots, seen, strict=True):",
-            "list(zip(bid.spots, seen, strict=True))[:1]:",
+            "zip(attempt.targets, seen, strict=True):",
+            "list(zip(attempt.targets, seen, strict=True))[:1]:",
         ),
         "tree",
         "dead",
@@ -115,7 +115,7 @@ MUTANTS = (
         Mutant(
             "the numbers that the dead have left stay",
             "weighted.release:litter",
-            "if others <= leaving and place.document.modify_index:",
+            "if others <= leaving and snapshot.document.modify_index:",
             "if False:",
         ),
         "semaphore",
@@ -135,7 +135,7 @@ MUTANTS = (
         Mutant(
             "those who are let in by a release are not told",
             "weighted.release:_depart",
-            "operations += touch(spot, each, since)",
+            "operations += touch(target, each, since)",
             "pass",
         ),
         "semaphore",
@@ -145,7 +145,7 @@ MUTANTS = (
         Mutant(
             "who leaves the line does not see that it was let in",
             "weighted.release:give_up",
-            "grant = yield from accept(core, bid, seen)",
+            "grant = yield from accept(core, attempt, seen)",
             "break",
             "unit.protocol.weighted.test_crossing_changes:test_a_waiter_that_gives_up_just_as_it_is_let_in_holds_it",
         ),
@@ -155,8 +155,8 @@ MUTANTS = (
         Mutant(
             "of several slots only one is taken",
             "weighted.operations:admit",
-            "bid.ids()",
-            "bid.ids()[:1]",
+            "attempt.ids()",
+            "attempt.ids()[:1]",
         ),
         "semaphore",
         "good",
@@ -165,11 +165,11 @@ MUTANTS = (
         Mutant(
             "several locks are released one after the other",
             "multilock.release:_delete",
-            "request = client.wire.transaction(pairwise, doing, lock.rule)\n",
-            "request = client.wire.transaction(pairwise[:2], doing, lock.rule)\n"
+            "request = client.api.transaction(pairwise, doing, lock.rule)\n",
+            "request = client.api.transaction(pairwise[:2], doing, lock.rule)\n"
             "        yield from client.write(hold.session, request)\n"
             "        rest = pairwise[2:] or pairwise\n"
-            "        request = client.wire.transaction(rest, doing, lock.rule)\n",
+            "        request = client.api.transaction(rest, doing, lock.rule)\n",
         ),
         "multi",
         "good",
@@ -187,8 +187,8 @@ MUTANTS = (
     CrowdMutant(
         Mutant(
             "an old picture is believed",
-            "weighted.access:standing",
-            "fresh = bid.certain or",
+            "weighted.access:position",
+            "fresh = attempt.certain or",
             "fresh = True or",
         ),
         "semaphore",
@@ -207,7 +207,7 @@ MUTANTS = (
     CrowdMutant(
         Mutant(
             "a document is overwritten, whatever has become of it",
-            "weighted.operations:change",
+            "weighted.operations:write_document",
             '"Verb": "cas"',
             '"Verb": "set"',
         ),
@@ -228,7 +228,7 @@ MUTANTS = (
         Mutant(
             "who withdraws forgets that it may have been let in just now",
             "weighted.release:_withdrawn",
-            "[forget(key, mine.modify_index)]",
+            "[delete_if_unchanged(key, mine.modify_index)]",
             '[{"Verb": "delete", "Key": key}]',
             "unit.protocol.weighted.test_crossing_changes:test_a_waiter_that_gives_up_just_as_it_is_let_in_holds_it",
         ),
@@ -237,7 +237,7 @@ MUTANTS = (
     CrowdMutant(
         Mutant(
             "a tree lock is let in to one document of several",
-            "weighted.snapshot:grants",
+            "weighted.snapshot:admit_waiters",
             " and c.places == 1",
             "",
         ),
@@ -248,7 +248,7 @@ MUTANTS = (
         Mutant(
             "who waits for more than there is now is not told",
             "weighted.acquire:_agree",
-            "if bid.n > limit or",
+            "if attempt.n > limit or",
             "if",
             "unit.protocol.weighted.test_crossing_changes:test_a_waiter_is_told_that_there_is_less_now_than_it_waits_for",
         ),
@@ -267,7 +267,7 @@ MUTANTS = (
     CrowdMutant(
         Mutant(
             "the place in the process is given up, and nobody is called in",
-            "hold.local_queue:Turns.leave",
+            "hold.local_queue:LocalQueues.leave",
             "            self.call_in(attempt)\n",
             "            pass\n",
         ),
@@ -278,7 +278,7 @@ MUTANTS = (
         Mutant(
             "who lines up again keeps its old place in some lines",
             "weighted.queue:_join",
-            "            if bid.asked:\n",
+            "            if attempt.asked:\n",
             "            if False:\n",
             "unit.protocol.weighted.test_crossing_changes:test_a_waiter_whose_key_was_deleted_has_one_place_in_all_queues",
         ),
@@ -288,8 +288,8 @@ MUTANTS = (
         Mutant(
             "a downgrade changes nothing in Consul",
             "weighted.rwlock:SideCore._rewrite",
-            "document = admit(place.document, bid, spot)",
-            "document = admit(place.document, bid, spot._replace(mode='write'))",
+            "document = admit(snapshot.document, attempt, target)",
+            "document = admit(snapshot.document, attempt, target._replace(mode='write'))",
         ),
         "read/write",
         "good",
@@ -298,8 +298,8 @@ MUTANTS = (
         Mutant(
             "of several slots only one is given back",
             "weighted.release:_let_go",
-            "_depart(core, bid.spots, hold.sessions, seen)",
-            "_depart(core, bid.spots, hold.sessions[:1], seen)",
+            "_depart(core, attempt.targets, hold.sessions, seen)",
+            "_depart(core, attempt.targets, hold.sessions[:1], seen)",
         ),
         "semaphore",
         "good",
@@ -308,8 +308,8 @@ MUTANTS = (
         Mutant(
             "several locks are given back without a look whose they are",
             "multilock.release:_delete",
-            "request = client.wire.transaction(pairwise, doing, lock.rule)",
-            "request = client.wire.transaction(deletions, doing, lock.rule)",
+            "request = client.api.transaction(pairwise, doing, lock.rule)",
+            "request = client.api.transaction(deletions, doing, lock.rule)",
         ),
         "multi",
         "ghosts",
@@ -318,8 +318,8 @@ MUTANTS = (
         Mutant(
             "another limit throws out those who are in",
             "weighted.semaphore:SemaphoreCore._resize",
-            "place.document._replace(limit=limit)",
-            "place.document._replace(limit=limit, holders={})",
+            "snapshot.document._replace(limit=limit)",
+            "snapshot.document._replace(limit=limit, holders={})",
         ),
         "semaphore",
         "good",
@@ -327,7 +327,7 @@ MUTANTS = (
     CrowdMutant(
         Mutant(
             "room is given away that a group in line has waited for",
-            "weighted.snapshot:grants",
+            "weighted.snapshot:admit_waiters",
             "            break  # and nobody behind it fits beside it\n",
             "            continue\n",
         ),

@@ -6,23 +6,22 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import Any
 
-from consul_lock._protocol.consul import models as records
-from consul_lock._protocol.consul.api import Wire
+from consul_lock._protocol.consul.api import ConsulApi
 from consul_lock._protocol.consul.contact import Contact
-from consul_lock._protocol.consul.models import Pair, Terms
-from consul_lock._protocol.consul.replies import Outcome
-from consul_lock._protocol.flow import Batch, Flow, Identity, Now, Request, Spawn, Surroundings
-from consul_lock._protocol.hold.cleanup import Remainder, Remains
+from consul_lock._protocol.consul.models import Pair, SessionOptions, base64_text
+from consul_lock._protocol.consul.replies import TxnResult
+from consul_lock._protocol.flow import Batch, Environment, Flow, Identity, Now, Request, Spawn
+from consul_lock._protocol.hold.cleanup import PendingCleanup, PendingCleanups
 from consul_lock._protocol.hold.hold import Hold, Holds
-from consul_lock._protocol.hold.local_queue import Turns
+from consul_lock._protocol.hold.local_queue import LocalQueues
 from consul_lock._protocol.hold.state import Event
-from consul_lock._protocol.session import timing as rules
-from consul_lock._protocol.session.pool import Pool
+from consul_lock._protocol.session.pool import SessionPool
 from consul_lock._protocol.session.session import Session
+from consul_lock._protocol.session.timing import renew_interval_of, validity_of
 from consul_lock.errors import ConsulLockError, LossReason, PermissionDenied, Refused, Unavailable
 
 # Keys that were found taken of late, whose next acquire reads before it writes.
-_CROWDED_MOST = 1024
+_CROWDED_MAX = 1024
 
 
 class ClientBase(ABC):
@@ -30,7 +29,7 @@ class ClientBase(ABC):
 
     def __init__(
         self,
-        surroundings: Surroundings,
+        surroundings: Environment,
         identity: Identity,
         *,
         query: tuple[tuple[str, str], ...] = (),
@@ -39,21 +38,21 @@ class ClientBase(ABC):
         request_timeout: float = 10.0,
     ) -> None:
         self.contact = Contact()
-        self.wire = Wire(self.contact, query)
+        self.api = ConsulApi(self.contact, query)
         self.retry_for = retry_for
         self.connect_timeout = connect_timeout
         self.request_timeout = request_timeout
         self.holds = Holds()
         self._begin(surroundings, identity)
 
-    def _begin(self, surroundings: Surroundings, identity: Identity) -> None:
+    def _begin(self, surroundings: Environment, identity: Identity) -> None:
         self.surroundings = surroundings
         self.mutex = surroundings.mutex()
         self.new_signal = surroundings.signal
         self.random = surroundings.random
         self.identity = identity
-        self.pool = Pool(self.wire, self.mutex, self.random, identity.label, self.new_signal)
-        self.turns = Turns(self.mutex, self.new_signal)
+        self.pool = SessionPool(self.api, self.mutex, self.random, identity.label, self.new_signal)
+        self.local_queues = LocalQueues(self.mutex, self.new_signal)
         self.wake = self.new_signal()
         """Set when the keeper has something to do before it planned to."""
         self.planned = float("inf")
@@ -66,11 +65,11 @@ class ClientBase(ABC):
         """Nobody can use it any more, though it was not closed."""
         self.closed = False
         """Nothing begins any more."""
-        self.remains = Remains(self.wake.set)
+        self.cleanups = PendingCleanups(self.wake.set)
         self._crowded: dict[str, None] = {}
         self._signs = 0
 
-    def forked(self, surroundings: Surroundings, identity: Identity) -> None:
+    def forked(self, surroundings: Environment, identity: Identity) -> None:
         """In a forked child: nothing is shared with the parent, least of all its locks.
 
         Locks and signals of the process may have been held by threads that do not exist here,
@@ -90,7 +89,7 @@ class ClientBase(ABC):
 
     # -- sessions ------------------------------------------------------------------------
 
-    def borrow(self, terms: Terms, borrower: Any) -> Flow[Session]:
+    def borrow(self, terms: SessionOptions, borrower: Any) -> Flow[Session]:
         """A session of our own, kept alive from now on."""
         session = None
         if not self.closed:
@@ -127,13 +126,13 @@ class ClientBase(ABC):
     def idle(self) -> bool:
         """Whether there is nothing to keep.  Ask under the mutex."""
         pool = self.pool
-        of_sessions = pool.live or pool.condemned or pool.orphans or pool.pulses
-        kept = of_sessions or self.holds or self.remains.times()
+        of_sessions = pool.live or pool.to_destroy or pool.orphans or pool.pulses
+        kept = of_sessions or self.holds or self.cleanups.times()
         return not kept and not self.surroundings.busy()
 
     def write(
         self, session: Session, request: Request, others: Sequence[Session] = ()
-    ) -> Flow[Outcome]:
+    ) -> Flow[TxnResult]:
         """A transaction that sessions of ours take part in; until it is answered, they are in
         doubt."""
         sessions = (session, *others)
@@ -141,7 +140,7 @@ class ClientBase(ABC):
             for each in sessions:
                 each.writing += 1
         try:
-            outcome: Outcome = yield request
+            outcome: TxnResult = yield request
         except (PermissionDenied, Refused):
             self._answered(sessions)
             raise
@@ -153,7 +152,7 @@ class ClientBase(ABC):
         self._answered(sessions)
         for each in sessions:
             if outcome.done:
-                each.proved(outcome.sent, outcome.raft_index)
+                each.mark_alive(outcome.sent, outcome.raft_index)
             elif outcome.invalid(each.id):
                 yield from self.lose_session(each)
         return outcome
@@ -166,7 +165,7 @@ class ClientBase(ABC):
 
     def lose_session(self, session: Session) -> Flow[None]:
         """Consul says that the session is dead: everything held with it is lost."""
-        self.pool.bury(session)
+        self.pool.mark_gone(session)
         yield from self._lose_all_of(session)
 
     def end(self, session: Session) -> Flow[None]:
@@ -174,9 +173,9 @@ class ClientBase(ABC):
 
         Other locks of a shared one are lost and told so, which is the price of sharing.
         """
-        ended = session.gone and session.id not in self.pool.condemned
+        ended = session.gone and session.id not in self.pool.to_destroy
         if not ended:
-            self.pool.condemn(session)
+            self.pool.destroy_later(session)
         # Told first: destroying waits for Consul, which may be away.
         yield from self._lose_all_of(session)
         if not ended:
@@ -194,7 +193,7 @@ class ClientBase(ABC):
         if self.pool.orphans:
             now = yield Now()
             yield from self.pool.sweep(now)
-        if self.pool.orphans or self.pool.condemned:
+        if self.pool.orphans or self.pool.to_destroy:
             if self.keeper is None and not self.closed:
                 yield from self._start_keeper()
             self.wake.set()
@@ -211,8 +210,8 @@ class ClientBase(ABC):
             hold.reason, hold.cause = reason, cause
             if hold.lock.leaves_traces:
                 # Not at once: whoever works under it needs time to stop, as after any loss.
-                later = now + rules.span(hold.session.terms)
-                self.remains.leave(hold.attempt, Remainder(later, hold.lock, hold.sessions))
+                later = now + validity_of(hold.session.terms)
+                self.cleanups.leave(hold.attempt, PendingCleanup(later, hold.lock, hold.sessions))
             self.holds.drop(hold)
             if hold.unconfirmed is not None and reason is LossReason.DEADLINE:
                 # Its session may hold it still, and the next waiter need not wait for it.  If it is
@@ -221,8 +220,8 @@ class ClientBase(ABC):
         ended = reason is LossReason.DEADLINE or hold.lock.ends_session
         for session in hold.sessions:
             if ended or not session.shared:
-                self.pool.condemn(session)
-        self.turns.leave(hold.attempt)
+                self.pool.destroy_later(session)
+        self.local_queues.leave(hold.attempt)
         hold.lost.set()
         self.wake.set()
         if (told := hold.telling(reason)) is not None:
@@ -239,7 +238,7 @@ class ClientBase(ABC):
         """
         try:
             for session in hold.sessions:
-                if (yield from self.wire.renew(session.id, timeout)) is None:
+                if (yield from self.api.renew(session.id, timeout)) is None:
                     return LossReason.SESSION_INVALID
         except ConsulLockError:
             pass  # not known: judge by the key alone
@@ -249,17 +248,17 @@ class ClientBase(ABC):
 
     # -- what was learnt of keys -----------------------------------------------------------
 
-    def crowded(self, key: str) -> bool:
+    def contended(self, key: str) -> bool:
         """Whether the key was taken when we last wanted it: then a read before a write saves a
         Raft entry, which a refused transaction costs as well."""
         return key in self._crowded
 
-    def note(self, key: str, *, crowded: bool) -> None:
+    def note(self, key: str, *, contended: bool) -> None:
         """Remember whether the key was taken."""
-        if not crowded:
+        if not contended:
             self._crowded.pop(key, None)
             return
-        if len(self._crowded) >= _CROWDED_MOST:
+        if len(self._crowded) >= _CROWDED_MAX:
             self._crowded.pop(next(iter(self._crowded)), None)
         self._crowded[key] = None
 
@@ -267,7 +266,7 @@ class ClientBase(ABC):
         """A value for the sign of a line that was never there before."""
         with self.mutex:
             self._signs += 1
-            return records.encode(f"{session.id} {self._signs}".encode())
+            return base64_text(f"{session.id} {self._signs}".encode())
 
 
 def believe(client: ClientBase, session: Session) -> Flow[bool]:
@@ -279,8 +278,8 @@ def believe(client: ClientBase, session: Session) -> Flow[bool]:
     asked = session.terms
     now = yield Now()
     known = session.alive if asked.lock_delay else session.renewed
-    if now - known > 1.5 * rules.period(asked):
-        asking = (client.wire.renewal(session.id), client.wire.proof_of_life(session.id))
+    if now - known > 1.5 * renew_interval_of(asked):
+        asking = (client.api.renewal(session.id), client.api.proof_of_life(session.id))
         info, shown = yield Batch(asking)
         for answer in (info, shown):
             if isinstance(answer, Exception):
@@ -289,5 +288,5 @@ def believe(client: ClientBase, session: Session) -> Flow[bool]:
             yield from client.lose_session(session)
             return False
         session.was_renewed(info.sent)
-        session.proved(shown)
+        session.mark_alive(shown)
     return True

@@ -5,13 +5,13 @@ from __future__ import annotations
 from consul_lock._protocol.client.base import ClientBase
 from consul_lock._protocol.client.keeper import Keeper
 from consul_lock._protocol.client.watchdog import Watchdog
-from consul_lock._protocol.flow import Flow, Identity, Surroundings
+from consul_lock._protocol.flow import Environment, Flow, Identity
 
 
 class ClientCore(ClientBase):
     """Everything of a client that is not I/O."""
 
-    def _begin(self, surroundings: Surroundings, identity: Identity) -> None:
+    def _begin(self, surroundings: Environment, identity: Identity) -> None:
         super()._begin(surroundings, identity)
         self.watchdog = Watchdog(self)
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from consul_lock._protocol.client.client import ClientCore
 from consul_lock._protocol.flow import Flow, Now, Wait
-from consul_lock._protocol.gather import together
-from consul_lock._protocol.hold.cleanup import Remainder
+from consul_lock._protocol.gather import gather
+from consul_lock._protocol.hold.cleanup import PendingCleanup
 from consul_lock._protocol.hold.hold import Hold
 from consul_lock._protocol.hold.state import Event
 from consul_lock.errors import ConsulLockError, LossReason
@@ -22,10 +22,10 @@ _SETTLE = 8.0
 _AT_ONCE = 64
 
 # Seconds between looks whether they have ended: the first, doubled each time, and the most.
-_LOOK_FIRST, _LOOK_MOST = 0.002, 0.1
+_LOOK_FIRST, _LOOK_MAX = 0.002, 0.1
 
 
-def close(client: ClientCore) -> Flow[None]:
+def close_client(client: ClientCore) -> Flow[None]:
     """Let go of what is still held, destroy all sessions, end the keeper.
 
     In an order in which nobody has to sit out a lock-delay for it:
@@ -43,7 +43,7 @@ def close(client: ClientCore) -> Flow[None]:
     more.
     """
     client.begin_to_close()
-    client.turns.end()
+    client.local_queues.end()
     client.surroundings.hang_up()
     limit = _Limit((yield from _settle(client)))
     yield from _revoke(client)
@@ -51,10 +51,10 @@ def close(client: ClientCore) -> Flow[None]:
     limit.at_most((yield from _settle(client)))
     yield from _destroy_all(client, limit)
     end = limit.until
-    for attempt in client.remains.due(float("inf")):
+    for attempt in client.cleanups.due(float("inf")):
         now = yield Now()
         if now < end:
-            yield from client.remains.clear(attempt)
+            yield from client.cleanups.clear(attempt)
     now = yield Now()
     if now < end:
         yield from client.clean_up(None)
@@ -71,7 +71,7 @@ def _settle(client: ClientCore) -> Flow[float]:
         if now >= until:
             return until + _CLOSE_WITHIN
         yield Wait(never, min(pause, until - now))
-        pause = min(2 * pause, _LOOK_MOST)
+        pause = min(2 * pause, _LOOK_MAX)
         now = yield Now()
     return float("inf")
 
@@ -117,7 +117,7 @@ def _let_go_of_all(client: ClientCore, limit: _Limit) -> Flow[None]:
     of_keys = dict[str, list[Hold]]()
     for hold in client.holds:
         of_keys.setdefault(hold.key, []).append(hold)
-    yield from together((_let_go_of(client, holds, limit) for holds in of_keys.values()), _AT_ONCE)
+    yield from gather((_let_go_of(client, holds, limit) for holds in of_keys.values()), _AT_ONCE)
 
 
 def _let_go_of(client: ClientCore, holds: list[Hold], limit: _Limit) -> Flow[None]:
@@ -132,22 +132,22 @@ def _let_go_of(client: ClientCore, holds: list[Hold], limit: _Limit) -> Flow[Non
             # From the beginning of the failure, as those of others began then, too.
             limit.at_most(now + _CLOSE_WITHIN)
         if hold.lock.leaves_traces and (reason is not None or not clean):
-            client.remains.leave(hold.attempt, Remainder(0.0, hold.lock, hold.sessions))
+            client.cleanups.leave(hold.attempt, PendingCleanup(0.0, hold.lock, hold.sessions))
         with client.mutex:
             client.holds.drop(hold)
-        client.turns.leave(hold.attempt)
+        client.local_queues.leave(hold.attempt)
 
 
 def _destroy_all(client: ClientCore, limit: _Limit) -> Flow[None]:
     """Destroy every session, many at a time; what fails is tried once more."""
     pool, in_vain = client.pool, 0
     for session in list(pool.live.values()):
-        pool.condemn(session)
-    while pool.condemned and in_vain < 2:
-        now, left = (yield Now()), len(pool.condemned)
+        pool.destroy_later(session)
+    while pool.to_destroy and in_vain < 2:
+        now, left = (yield Now()), len(pool.to_destroy)
         if now >= limit.until:
             return
         yield from pool.sweep(now)
-        in_vain = in_vain + 1 if len(pool.condemned) == left else 0
-        if pool.condemned:
+        in_vain = in_vain + 1 if len(pool.to_destroy) == left else 0
+        if pool.to_destroy:
             limit.at_most(now + _CLOSE_WITHIN)

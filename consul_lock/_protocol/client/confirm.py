@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 from consul_lock._protocol.client.base import ClientBase
-from consul_lock._protocol.consul.models import encode
+from consul_lock._protocol.consul.models import base64_text
 from consul_lock._protocol.consul.operations import lock_operation
-from consul_lock._protocol.consul.replies import Outcome
+from consul_lock._protocol.consul.replies import TxnResult
 from consul_lock._protocol.flow import Flow, Now, Sleep
 from consul_lock._protocol.hold.confirmation import Unconfirmed, is_unconfirmed
 from consul_lock._protocol.hold.hold import Held, Hold
-from consul_lock._protocol.holder import About
+from consul_lock._protocol.holder import OwnerInfo
 from consul_lock._protocol.session.session import Session
 from consul_lock.errors import ConsulLockError, Unavailable
 
@@ -23,17 +23,17 @@ def confirm(
     client: ClientBase,
     lock: Held,
     session: Session,
-    about: About,
+    about: OwnerInfo,
     handed: tuple[int, float, int],
     timeout: float | None = None,
-) -> Flow[Outcome]:
+) -> Flow[TxnResult]:
     """Confirm what was ``handed`` over: the index, since when, and the fencing token."""
     index, since, token = handed
     operations: list[dict[str, Any]] = [
         {"Verb": "check-index", "Key": lock.key, "Index": index},
-        lock_operation(lock.key, session.id, encode(about.value(since, token))),
+        lock_operation(lock.key, session.id, base64_text(about.value(since, token))),
     ]
-    request = client.wire.transaction(
+    request = client.api.transaction(
         operations, f"confirming {lock.key!r}", lock.rule, timeout=timeout
     )
     return (yield from client.write(session, request))
@@ -66,14 +66,14 @@ def _confirmed(client: ClientBase, hold: Hold, pending: Unconfirmed) -> Flow[boo
     except Unavailable:
         pass
     left = yield from _left(pending)
-    found = yield from client.wire.get(lock.key, consistent=True, timeout=left)
+    found = yield from client.api.get(lock.key, consistent=True, timeout=left)
     pair = found.pair
     if pair is None or pair.session != hold.session.id:
         reason = yield from client.diagnose(hold, pair, left)
         yield from client.lose(hold, reason)
     elif pair.modify_index != pending.modify_index and not is_unconfirmed(pair):
         # By our own write; or somebody has written over it, and with that nobody can take over.
-        hold.proved(found.sent)
+        hold.mark_alive(found.sent)
         return True
     else:
         hold.unconfirmed = pending._replace(modify_index=pair.modify_index)

@@ -30,12 +30,16 @@ from typing import Any, NamedTuple
 
 from consul_lock._protocol.client.base import ClientBase
 from consul_lock._protocol.consul.models import key_rule
-from consul_lock._protocol.consul.replies import TRANSACTION_MOST, Outcome
+from consul_lock._protocol.consul.replies import TXN_OPERATIONS_MAX, TxnResult
 from consul_lock._protocol.flow import Batch, Flow, Now, Request, Sleep, Spawn, Wait, Warn
 from consul_lock._protocol.hold.hold import Hold
 from consul_lock._protocol.hold.state import State
-from consul_lock._protocol.session import timing as rules
 from consul_lock._protocol.session.session import Session
+from consul_lock._protocol.session.timing import (
+    renew_interval_of,
+    renew_timeout,
+    spread_renew_interval,
+)
 from consul_lock.errors import ConsulLockError, PermissionDenied, Unavailable
 
 # Seconds between tries to clean up what could not be destroyed at once.
@@ -56,7 +60,7 @@ _PAUSE_MAX = 10.0
 
 # Sessions of one turn at most.  With 25 ms a request that is less than half a second, so that
 # nobody waits long for the next turn.
-_TURN_MOST = 256
+_TURN_MAX = 256
 
 # Seconds that a renewal may come before its time to be sent with others: what is held with them
 # is verified by 64 in one request then, and not one by one.
@@ -66,7 +70,7 @@ _AHEAD = 0.15
 _REPORT = 60.0
 
 
-class Look(NamedTuple):
+class Probe(NamedTuple):
     """What to ask about one hold."""
 
     hold: Hold
@@ -83,7 +87,7 @@ class Keeper:
         self._next_sweep = 0.0
         self._resume_at = 0.0
         """Consul did not answer: renewals go on at this time, with a single one."""
-        self._most = _TURN_MOST
+        self._most = _TURN_MAX
         self._failing: dict[Session, None] = {}
         """Those whose last renewal or verification failed."""
         self._failing_since: float | None = None
@@ -157,13 +161,13 @@ class Keeper:
 
     def _next_event(self) -> float:
         core, pool = self._core, self._core.pool
-        times = [max(pool.next_renewal(), self._resume_at), *core.remains.times()]
+        times = [max(pool.next_renewal(), self._resume_at), *core.cleanups.times()]
         first = next(iter(list(core.to_look)), None)
         if first is not None and first.look_at is not None:
             times.append(first.look_at)
         if self._refuted or self._suspect or self._hinted:
             times.append(self._follow_at)
-        if pool.condemned or pool.orphans:
+        if pool.to_destroy or pool.orphans:
             times.append(self._next_sweep)
         return min(times)
 
@@ -184,7 +188,7 @@ class Keeper:
         answers = yield Batch((*renewals, *proofs))
         now = yield Now()
         away = all(isinstance(answer, Unavailable) for answer in answers)
-        self._most = 1 if away else _TURN_MOST
+        self._most = 1 if away else _TURN_MAX
         pause = max((self._pause_after(s, a, now) for s, a in zip(sessions, answers, strict=False)))
         self._resume_at = now + pause if away else 0.0
         for session, answer in zip(sessions, answers, strict=False):
@@ -196,8 +200,8 @@ class Keeper:
         yield from self._tell_trouble(sessions)
 
     def _renewal(self, session: Session) -> Request:
-        patience = rules.patience(session.terms)
-        return session.prepared(("renewal",), lambda: self._core.wire.renewal(session.id, patience))
+        patience = renew_timeout(session.terms)
+        return session.prepared(("renewal",), lambda: self._core.api.renewal(session.id, patience))
 
     def _renewed(self, session: Session, answer: Any, now: float) -> Flow[None]:
         """No error is taken for a loss, not even a refusal: the deadline decides."""
@@ -209,7 +213,7 @@ class Keeper:
                 yield from self._report(answer)
             return
         session.was_renewed(answer.sent)
-        pool.plan(session, answer.sent + rules.spread_period(asked, random()))
+        pool.plan(session, answer.sent + spread_renew_interval(asked, random()))
         session.failure = None  # the verification is judged after this
 
     def _pause_after(self, session: Session, error: Any, now: float) -> float:
@@ -218,7 +222,7 @@ class Keeper:
         A limit of requests says how long to leave it alone, and is heeded as far as the deadline
         allows several tries more; to run against it costs others their renewals.
         """
-        pause = min(self._retry_pause(), rules.period(session.terms))
+        pause = min(self._retry_pause(), renew_interval_of(session.terms))
         if not isinstance(error, Unavailable) or (error.status, error.retry_after) == (None, None):
             return pause
         limit = _LIMITED if error.status == 429 else 0.0
@@ -228,7 +232,7 @@ class Keeper:
     def _retry_pause(self) -> float:
         return _RETRY[0] + (_RETRY[1] - _RETRY[0]) * self._core.random()
 
-    def _verified(self, looks: Sequence[list[Look]], outcomes: list[Any]) -> Flow[None]:
+    def _verified(self, looks: Sequence[list[Probe]], outcomes: list[Any]) -> Flow[None]:
         """Judge what is held by the outcomes of its proofs."""
         looks = list(looks)
         yield from self._ask_again(looks, outcomes)
@@ -241,14 +245,14 @@ class Keeper:
             for session in (session for look in batch for session in look.hold.sessions):
                 session.failure = session.failure or _noted(outcome)
 
-    def _ask_again(self, looks: list[list[Look]], outcomes: list[Any]) -> Flow[None]:
+    def _ask_again(self, looks: list[list[Probe]], outcomes: list[Any]) -> Flow[None]:
         """Ask once more about those that were denied only because of what was asked beside them.
 
         One operation that the token may not do keeps Consul from carrying out the others.  A token
         for the locks' keys alone, as `consul lock` needs it, may read no signs; and one that has
         lost its rights on one key must not lose the locks on all the others.
         """
-        parts = list[list[Look]]()
+        parts = list[list[Probe]]()
         for place, outcome in enumerate(outcomes):
             if isinstance(outcome, PermissionDenied):
                 looks[place], allowed = _by_permission(looks[place], outcome)
@@ -258,20 +262,20 @@ class Keeper:
             looks += parts
             outcomes += yield Batch(tuple(self._proving(part, hints=False) for part in parts))
 
-    def _proving(self, batch: list[Look], *, hints: bool) -> Request:
+    def _proving(self, batch: list[Probe], *, hints: bool) -> Request:
         """First the proofs, then the hints."""
         operations = [operation for look in batch for operation in look.proof]
         if hints:
             operations += [operation for look in batch for operation in look.hints]
-        return self._core.wire.transaction(
+        return self._core.api.transaction(
             operations,
             "verifying the locks held",
             key_rule("", "read"),
-            timeout=min(rules.patience(look.hold.session.terms) for look in batch),
+            timeout=min(renew_timeout(look.hold.session.terms) for look in batch),
             urgent=True,
         )
 
-    def _judge(self, batch: list[Look], outcome: Outcome) -> None:
+    def _judge(self, batch: list[Probe], outcome: TxnResult) -> None:
         """See which are held, and whether there is anything else to be learnt."""
         first = 0
         for hold, proof, _ in batch:
@@ -283,7 +287,7 @@ class Keeper:
             if outcome.done and hold.lock.disproved(hold, outcome.pairs):
                 self._suspect[hold] = None
                 continue
-            hold.proved(outcome.sent)
+            hold.mark_alive(outcome.sent)
         for hold, _, hints in batch:
             if any("exists" in text for text in outcome.refusals(first, len(hints))):
                 self._hinted[hold] = None
@@ -345,7 +349,7 @@ class Keeper:
     def _find_out(self, hold: Hold, refusal: str | None) -> Flow[None]:
         if hold.state is not State.HELD:
             return
-        timeout = rules.patience(hold.session.terms)
+        timeout = renew_timeout(hold.session.terms)
         if refusal is None:
             reason = yield from hold.lock.examine(hold, None, timeout)
         else:
@@ -371,7 +375,7 @@ class Keeper:
         if hold.state is not State.HELD:
             return
         try:
-            yield from hold.lock.learn(hold, rules.patience(hold.session.terms))
+            yield from hold.lock.learn(hold, renew_timeout(hold.session.terms))
         except PermissionDenied:
             return  # the release does without, too
 
@@ -381,13 +385,13 @@ class Keeper:
         """Let somebody else destroy what is condemned, and take away what lost holds left."""
         core = self._core
         now = yield Now()
-        remains = core.remains
+        cleanups = core.cleanups
         try:
-            for attempt in remains.due(now):
+            for attempt in cleanups.due(now):
                 # Should it not be done by then, it is done again.
-                if remains.put_off(attempt, now + _TIDY):
-                    yield Spawn(remains.clear(attempt), "consul-lock-tidy")
-            if (core.pool.condemned or core.pool.orphans) and now >= self._next_sweep:
+                if cleanups.put_off(attempt, now + _TIDY):
+                    yield Spawn(cleanups.clear(attempt), "consul-lock-tidy")
+            if (core.pool.to_destroy or core.pool.orphans) and now >= self._next_sweep:
                 self._next_sweep = float("inf")
                 yield Spawn(self._sweep(), "consul-lock-sweep")
         except RuntimeError:
@@ -413,9 +417,9 @@ def _noted(error: Exception) -> ConsulLockError:
     return ConsulLockError(f"unforeseen: {error!r}", kind="unforeseen")
 
 
-def _by_permission(batch: list[Look], denial: PermissionDenied) -> tuple[list[Look], list[Look]]:
+def _by_permission(batch: list[Probe], denial: PermissionDenied) -> tuple[list[Probe], list[Probe]]:
     """Those of a batch whose proofs were denied, and those to be asked about without hints."""
-    denied, allowed, first = list[Look](), list[Look](), 0
+    denied, allowed, first = list[Probe](), list[Probe](), 0
     for look in batch:
         places = range(first, first + len(look.proof))
         first = places.stop
@@ -426,15 +430,15 @@ def _by_permission(batch: list[Look], denial: PermissionDenied) -> tuple[list[Lo
     return denied, allowed
 
 
-def _batches(holds: list[Hold]) -> Iterator[list[Look]]:
+def _batches(holds: list[Hold]) -> Iterator[list[Probe]]:
     """As many in one request as Consul takes.  Those without hints by themselves, as a hint that
     is refused, which is nothing bad, keeps Consul from showing what it read."""
-    looks = [Look(hold, hold.lock.proof(hold), hold.lock.hints(hold)) for hold in holds]
+    looks = [Probe(hold, hold.lock.proof(hold), hold.lock.hints(hold)) for hold in holds]
     for hinted in (True, False):
-        batch, size = list[Look](), 0
+        batch, size = list[Probe](), 0
         for look in (look for look in looks if bool(look.hints) is hinted):
             needed = len(look.proof) + len(look.hints)
-            if batch and size + needed > TRANSACTION_MOST:
+            if batch and size + needed > TXN_OPERATIONS_MAX:
                 yield batch
                 batch, size = [], 0
             batch.append(look)

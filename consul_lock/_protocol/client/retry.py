@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from consul_lock._protocol.client.client import ClientCore
-from consul_lock._protocol.consul.error_budget import Patience
+from consul_lock._protocol.consul.error_budget import ErrorBudget
 from consul_lock._protocol.flow import Flow
 from consul_lock._protocol.hold.hold import Hold
 from consul_lock.errors import Unavailable
@@ -19,13 +19,13 @@ QUICKER = (0.0, 0.02)
 
 
 # Such tries in a row: whoever is still not served then has met something else than others.
-TRIES_MOST = 200
+TRIES_MAX = 200
 
 
 def too_busy(key: str, doing: str) -> Unavailable:
     """The error for a change that others, or something unknown, kept us from again and again."""
     return Unavailable(
-        f"{doing} {key!r}: {TRIES_MOST} tries were refused, as it changed each time",
+        f"{doing} {key!r}: {TRIES_MAX} tries were refused, as it changed each time",
         hint="is something else writing there?",
         kind="contended",
         uncertain=False,
@@ -33,9 +33,9 @@ def too_busy(key: str, doing: str) -> Unavailable:
     )
 
 
-def patiently(client: ClientCore, once: Callable[[], Flow[T]]) -> Flow[T]:
+def retry(client: ClientCore, once: Callable[[], Flow[T]]) -> Flow[T]:
     """Ask or do something that may be done twice.  Errors of the server are ridden out."""
-    patience = Patience(client)
+    patience = ErrorBudget(client)
     return patience.bound(_again(patience, once, lambda: None))
 
 
@@ -44,12 +44,12 @@ def until_let_go(
 ) -> Flow[T]:
     """Give something back.  Errors of the server are ridden out while it counts as held
     (``patient``), then raised."""
-    patience = Patience(client, retries=patient)
+    patience = ErrorBudget(client, retries=patient)
     return patience.bound(_again(patience, once, hold.deadline))
 
 
 def _again(
-    patience: Patience, once: Callable[[], Flow[T]], until: Callable[[], float | None]
+    patience: ErrorBudget, once: Callable[[], Flow[T]], until: Callable[[], float | None]
 ) -> Flow[T]:
     while True:
         try:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from consul_lock._protocol.client.client import ClientCore
-from consul_lock._protocol.consul.models import Terms
+from consul_lock._protocol.consul.models import SessionOptions
 from consul_lock._protocol.flow import Flow, Job
 from consul_lock._protocol.session.session import Session
 
@@ -13,7 +13,7 @@ from consul_lock._protocol.session.session import Session
 class SharedSession:
     """Opened at its first use, and again at the next use after it died."""
 
-    def __init__(self, client: ClientCore, terms: Terms) -> None:
+    def __init__(self, client: ClientCore, terms: SessionOptions) -> None:
         self.client = client
         self.terms = terms
         self.current: Session | None = None
@@ -30,7 +30,7 @@ class SharedSession:
                 return made
             kept = self.current
         # Two threads opened it at the same time: the second one's is not needed.
-        self.client.pool.condemn(made)
+        self.client.pool.destroy_later(made)
         return kept
 
     def close(self) -> Job[None]:

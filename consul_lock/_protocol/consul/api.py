@@ -12,22 +12,27 @@ from collections.abc import Callable, Sequence
 from typing import Any
 from urllib.parse import quote
 
-from consul_lock._protocol.consul import models as records
 from consul_lock._protocol.consul import python_consul2
-from consul_lock._protocol.consul import replies as answer
 from consul_lock._protocol.consul.contact import Contact
 from consul_lock._protocol.consul.models import (
     SERVICE,
     SERVICE_RULE,
     SESSION_RULE,
-    Found,
+    ReadResult,
     SessionInfo,
-    Terms,
-    duration,
+    SessionOptions,
+    go_duration,
     key_rule,
+    parse_created,
+    parse_pair,
+    parse_passed,
+    parse_proof_of_life,
+    parse_read,
+    parse_renewal,
+    parse_sessions,
 )
-from consul_lock._protocol.consul.poll_rate import Floor
-from consul_lock._protocol.consul.replies import Outcome
+from consul_lock._protocol.consul.poll_rate import PollRate
+from consul_lock._protocol.consul.replies import TxnResult, check_reply, parse_transaction
 from consul_lock._protocol.flow import Flow, Reply, Request, Sleep
 
 
@@ -72,7 +77,7 @@ class _Endpoints:
         self.http = _Describe(query)
 
 
-class Wire:
+class ConsulApi:
     """The requests of one client.  ``query`` goes with each: datacenter, namespace, partition.
 
     ``contact`` hears of every answer.
@@ -88,7 +93,7 @@ class Wire:
         self._service = base.Consul.Agent.Service(endpoints)
         self._check = base.Consul.Agent.Check(endpoints)
         self._http = endpoints.http
-        self._floor = Floor()
+        self._floor = PollRate()
 
     def ask(self, path: str, parse: Callable[[Reply], Any]) -> Request:
         """To read whatever else there is to be read."""
@@ -105,11 +110,11 @@ class Wire:
         *,
         consistent: bool = False,
         timeout: float | None = None,
-    ) -> Flow[Found]:
+    ) -> Flow[ReadResult]:
         """Read one key; with ``index`` and ``wait``, once it has changed or the wait is over."""
         return self._read(key, index, wait, consistent, recurse=False, timeout=timeout)
 
-    def tree(
+    def list_keys(
         self,
         prefix: str,
         timeout: float | None = None,
@@ -117,7 +122,7 @@ class Wire:
         index: int = 0,
         wait: float = 0.0,
         consistent: bool = False,
-    ) -> Flow[Found]:
+    ) -> Flow[ReadResult]:
         """Read all keys that begin with a prefix, as one moment's picture."""
         return self._read(prefix, index, wait, consistent, recurse=True, timeout=timeout)
 
@@ -130,7 +135,7 @@ class Wire:
         *,
         recurse: bool,
         timeout: float | None = None,
-    ) -> Flow[Found]:
+    ) -> Flow[ReadResult]:
         blocking = bool(index and wait)
         pause = min(self._floor.pause(key, recurse), wait) if blocking else 0.0
         if pause > 0:
@@ -144,8 +149,8 @@ class Wire:
             consistency="consistent" if consistent else "default",
         )
         doing, needs = f"reading {key!r}", key_rule(key, "read")
-        found: Found = yield request._replace(
-            parse=self._heard(lambda reply: records.found(reply, doing, needs)),
+        found: ReadResult = yield request._replace(
+            parse=self._heard(lambda reply: parse_read(reply, doing, needs)),
             timeout=timeout,
             wait=wait if index else 0.0,
         )
@@ -170,7 +175,7 @@ class Wire:
             params = (*params, ("consistent", ""))
         transaction: Request = request._replace(
             params=params,
-            parse=self._heard(lambda reply: answer.transaction(reply, doing, rule, records.pair)),
+            parse=self._heard(lambda reply: parse_transaction(reply, doing, rule, parse_pair)),
             timeout=timeout,
             urgent=urgent,
         )
@@ -184,30 +189,30 @@ class Wire:
         *,
         timeout: float | None = None,
         urgent: bool = False,
-    ) -> Flow[Outcome]:
+    ) -> Flow[TxnResult]:
         """Carry out a transaction."""
-        outcome: Outcome = yield self.transaction(
+        outcome: TxnResult = yield self.transaction(
             operations, doing, rule, timeout=timeout, urgent=urgent
         )
         return outcome
 
     # -- sessions ------------------------------------------------------------------------
 
-    def create_session(self, terms: Terms, name: str) -> Flow[tuple[str, float]]:
+    def create_session(self, terms: SessionOptions, name: str) -> Flow[tuple[str, float]]:
         """Create a session; its id, and the time before sending.
 
         Built here, as python-consul2 knows neither ``NodeChecks`` nor ``ServiceChecks``.
         """
         body = {
             "Name": name,
-            "TTL": duration(terms.ttl),
-            "LockDelay": duration(terms.lock_delay),
+            "TTL": go_duration(terms.ttl),
+            "LockDelay": go_duration(terms.lock_delay),
             "Behavior": terms.behavior,
             "NodeChecks": list(terms.checks),
             "ServiceChecks": [{"ID": check} for check in terms.service_checks],
         }
         created: tuple[str, float] = yield self._http.put(
-            self._heard(lambda reply: records.created(reply, "creating a session")),
+            self._heard(lambda reply: parse_created(reply, "creating a session")),
             "/v1/session/create",
             data=json.dumps(body),
         )
@@ -225,14 +230,14 @@ class Wire:
     def renewal(self, session: str, timeout: float | None = None) -> Request:
         """The request of `renew`."""
         request: Request = self._session.renew(session)
-        parse = self._heard(records.renewed)
+        parse = self._heard(parse_renewal)
         return request._replace(parse=parse, timeout=timeout, urgent=True)
 
     def proof_of_life(self, session: str, timeout: float | None = None) -> Request:
         """A read of a session that no deposed leader can answer: its sending if it shows that the
         session lives.  None: it is dead."""
         request: Request = self._session.info(session, consistency="consistent")
-        parse = self._heard(records.shown_alive)
+        parse = self._heard(parse_proof_of_life)
         return request._replace(parse=parse, timeout=timeout, urgent=True)
 
     def destroy(self, session: str, timeout: float | None = None) -> Flow[None]:
@@ -244,7 +249,7 @@ class Wire:
         request: Request = self._session.destroy(session)
         doing = f"destroying session {session}"
         return request._replace(
-            parse=self._heard(lambda reply: answer.check(reply, doing, SESSION_RULE)),
+            parse=self._heard(lambda reply: check_reply(reply, doing, SESSION_RULE)),
             timeout=timeout,
             urgent=True,
         )
@@ -253,7 +258,7 @@ class Wire:
         """All sessions of the datacenter that the token may see."""
         request = self._session.list()
         sessions: tuple[SessionInfo, ...] = yield request._replace(
-            parse=self._heard(records.session_list), timeout=timeout, urgent=True
+            parse=self._heard(parse_sessions), timeout=timeout, urgent=True
         )
         return sessions
 
@@ -265,7 +270,7 @@ class Wire:
         Once more does no harm.  After a crash the agent removes it; in less than a minute no
         agent does.
         """
-        check = {"TTL": duration(heartbeat), "Status": "passing"}
+        check = {"TTL": go_duration(heartbeat), "Status": "passing"}
         check["DeregisterCriticalServiceAfter"] = "1m"
         request = self._service.register(SERVICE, service_id=service, check=check)
         yield self._of_agent(request, "registering the service of a heartbeat", timeout)
@@ -274,7 +279,7 @@ class Wire:
         """Pass a check.  False: the agent knows of none."""
         request = self._check.ttl_pass(check)
         known: bool = yield request._replace(
-            parse=self._heard(records.passed), timeout=timeout, urgent=True
+            parse=self._heard(parse_passed), timeout=timeout, urgent=True
         )
         return known
 
@@ -285,7 +290,7 @@ class Wire:
 
     def _of_agent(self, request: Request, doing: str, timeout: float) -> Request:
         return request._replace(
-            parse=self._heard(lambda reply: answer.check(reply, doing, SERVICE_RULE)),
+            parse=self._heard(lambda reply: check_reply(reply, doing, SERVICE_RULE)),
             timeout=timeout,
             urgent=True,
         )

@@ -1,6 +1,6 @@
 """How long one call goes on while Consul fails, and how long each of its requests may take.
 
-A call is wrapped as a whole, in `Patience.bound`, through which each of its requests passes.  So
+A call is wrapped as a whole, in `ErrorBudget.bound`, through which each of its requests passes.  So
 the limits hold for every request, also for those of code that knows nothing of limits.
 """
 
@@ -54,7 +54,7 @@ class Limits(Protocol):
     request_timeout: float
 
 
-class Patience:
+class ErrorBudget:
     """The limits of one call.
 
     ``retry_for`` counts from the sending of the first request without a good answer since the

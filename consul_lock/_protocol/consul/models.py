@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
-from consul_lock._protocol.consul import replies as answer
+from consul_lock._protocol.consul.replies import check_reply, interpreted, parse_json
 from consul_lock._protocol.flow import Reply
 
 SESSION_RULE = 'session_prefix "" { policy = "write" }'
@@ -55,7 +55,7 @@ def key_rule(prefix: str, policy: str = "write") -> str:
     return f'key_prefix "{prefix}" {{ policy = "{policy}" }}'
 
 
-def duration(seconds: float) -> str:
+def go_duration(seconds: float) -> str:
     """Consul's way to write a duration; always with a unit, as bare numbers are a trap."""
     return f"{seconds:.0f}s" if seconds == int(seconds) else f"{round(seconds * 1000)}ms"
 
@@ -72,7 +72,7 @@ class Pair(NamedTuple):
     modify_index: int
 
 
-class Found(NamedTuple):
+class ReadResult(NamedTuple):
     """The answer to a read of keys."""
 
     sent: float
@@ -88,7 +88,7 @@ class Found(NamedTuple):
         return self.pairs[0] if self.pairs else None
 
 
-class Terms(NamedTuple):
+class SessionOptions(NamedTuple):
     """What a session is asked to be; see `consul_lock._protocol.session.timing` for the rules."""
 
     ttl: float
@@ -116,12 +116,12 @@ class SessionInfo(NamedTuple):
     service_checks: tuple[str, ...]
 
 
-def checked(reply: Reply, doing: str, rule: str) -> Any:
-    answer.check(reply, doing, rule)
-    return answer.decode(reply, doing)
+def parse_checked(reply: Reply, doing: str, rule: str) -> Any:
+    check_reply(reply, doing, rule)
+    return parse_json(reply, doing)
 
 
-def pair(entry: dict[str, Any]) -> Pair:
+def parse_pair(entry: dict[str, Any]) -> Pair:
     value = entry.get("Value")
     return Pair(
         entry["Key"],
@@ -134,21 +134,21 @@ def pair(entry: dict[str, Any]) -> Pair:
 
 
 def _pairs(entries: list[dict[str, Any]]) -> tuple[Pair, ...]:
-    return tuple(map(pair, entries))
+    return tuple(map(parse_pair, entries))
 
 
-def found(reply: Reply, doing: str, rule: str) -> Found:
+def parse_read(reply: Reply, doing: str, rule: str) -> ReadResult:
     text = reply.headers.get("x-consul-index")
     # An index below 1 would make the next read return at once, for ever.
-    index = max(1, answer.understood(doing, int, text or 1))
+    index = max(1, interpreted(doing, int, text or 1))
     if reply.status == 404 and text is not None:
-        return Found(reply.sent, index, ())
-    pairs = answer.understood(doing, _pairs, checked(reply, doing, rule))
+        return ReadResult(reply.sent, index, ())
+    pairs = interpreted(doing, _pairs, parse_checked(reply, doing, rule))
     filtered = reply.headers.get("x-consul-results-filtered-by-acls") == "true"
-    return Found(reply.sent, index, pairs, filtered)
+    return ReadResult(reply.sent, index, pairs, filtered)
 
 
-def session_info(entry: dict[str, Any], sent: float) -> SessionInfo:
+def parse_session(entry: dict[str, Any], sent: float) -> SessionInfo:
     checks: Iterable[str] = entry.get("NodeChecks") or entry.get("Checks") or ()
     services = entry.get("ServiceChecks") or ()
     return SessionInfo(
@@ -164,45 +164,45 @@ def session_info(entry: dict[str, Any], sent: float) -> SessionInfo:
     )
 
 
-def renewed(reply: Reply) -> SessionInfo | None:
+def parse_renewal(reply: Reply) -> SessionInfo | None:
     # A 404 of something in front of Consul is no proof of death; Consul's own names it.
     if reply.status == 404 and b"not found" in reply.body and b"ession id" in reply.body:
         return None
     doing = "renewing a session"
-    entries = checked(reply, doing, SESSION_RULE)
-    return answer.understood(doing, lambda found: session_info(found[0], reply.sent), entries)
+    entries = parse_checked(reply, doing, SESSION_RULE)
+    return interpreted(doing, lambda found: parse_session(found[0], reply.sent), entries)
 
 
-def shown_alive(reply: Reply) -> float | None:
+def parse_proof_of_life(reply: Reply) -> float | None:
     """The sending of a read of one session, if that shows it; else None."""
     doing = "reading a session"
-    entries = checked(reply, doing, 'session_prefix "" { policy = "read" }')
-    alive = answer.understood(doing, lambda found: bool([s["ID"] for s in found or ()]), entries)
+    entries = parse_checked(reply, doing, 'session_prefix "" { policy = "read" }')
+    alive = interpreted(doing, lambda found: bool([s["ID"] for s in found or ()]), entries)
     return reply.sent if alive else None
 
 
-def session_list(reply: Reply) -> tuple[SessionInfo, ...]:
+def parse_sessions(reply: Reply) -> tuple[SessionInfo, ...]:
     doing = "listing sessions"
-    entries = checked(reply, doing, 'session_prefix "" { policy = "read" }')
-    return answer.understood(
-        doing, lambda found: tuple(session_info(entry, reply.sent) for entry in found), entries
+    entries = parse_checked(reply, doing, 'session_prefix "" { policy = "read" }')
+    return interpreted(
+        doing, lambda found: tuple(parse_session(entry, reply.sent) for entry in found), entries
     )
 
 
-def created(reply: Reply, doing: str) -> tuple[str, float]:
+def parse_created(reply: Reply, doing: str) -> tuple[str, float]:
     """The id of a new session, and the time before sending."""
-    document = checked(reply, doing, SESSION_RULE)
-    return answer.understood(doing, lambda found: str(found["ID"]), document), reply.sent
+    document = parse_checked(reply, doing, SESSION_RULE)
+    return interpreted(doing, lambda found: str(found["ID"]), document), reply.sent
 
 
-def passed(reply: Reply) -> bool:
+def parse_passed(reply: Reply) -> bool:
     """Whether a check was passed; False: the agent has none of that name (any more)."""
     if reply.status in (404, 500) and any(text in reply.body for text in _NO_SUCH_CHECK):
         return False
-    answer.check(reply, "passing a heartbeat's check", SERVICE_RULE)
+    check_reply(reply, "passing a heartbeat's check", SERVICE_RULE)
     return True
 
 
-def encode(value: bytes) -> str:
+def base64_text(value: bytes) -> str:
     """A value as a transaction wants it."""
     return base64.b64encode(value).decode()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from consul_lock._protocol.consul.models import Pair, encode
+from consul_lock._protocol.consul.models import Pair, base64_text
 from consul_lock._protocol.keys import LOCK_FLAG
 
 
@@ -82,7 +82,7 @@ class Op(NamedTuple):
         """As Consul wants it."""
         operation: dict[str, Any] = {"Verb": self.verb, "Key": self.key}
         if self.value:
-            operation["Value"] = encode(self.value)
+            operation["Value"] = base64_text(self.value)
         if self.modify_index or "cas" in self.verb or "index" in self.verb:
             operation["Index"] = self.modify_index
         if self.flags:

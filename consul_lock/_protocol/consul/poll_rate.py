@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from consul_lock._protocol.consul.models import Found, Pair
+from consul_lock._protocol.consul.models import Pair, ReadResult
 
 # Answers without news that may follow one another at once, and seconds for another one.
 _BURST, _EVERY = 2.0, 1.0
@@ -30,7 +30,7 @@ class _Seen(NamedTuple):
     tokens: float
 
 
-class Floor:
+class PollRate:
     """Of all blocking reads of one client."""
 
     def __init__(self) -> None:
@@ -41,7 +41,7 @@ class Floor:
         seen = self._seen.get((key, recurse))
         return 0.0 if seen is None else max(0.0, (1.0 - seen.tokens) * _EVERY)
 
-    def saw(self, key: str, recurse: bool, index: int, found: Found) -> None:
+    def saw(self, key: str, recurse: bool, index: int, found: ReadResult) -> None:
         """Take in the answer to a read that asked for what is newer than ``index``."""
         last = self._seen.pop((key, recurse), None)
         tokens = _BURST

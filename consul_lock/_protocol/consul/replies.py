@@ -46,7 +46,7 @@ _BAD_SETTING = (
 # told apart by whoever asked: see `records.found` and `records.renewed`).
 _AGENTS = (400, 403, 405, 409, 413)
 
-TRANSACTION_MOST = 64
+TXN_OPERATIONS_MAX = 64
 """Operations of one transaction at most: Consul up to 1.13 takes no more, later ones 128."""
 
 # Seconds of a Retry-After that are believed at most: a longer pause would not even see that the
@@ -71,7 +71,7 @@ class NotConsul(ConfigError):
     """An answer that no agent of Consul gives.  `Contact` decides what becomes of it."""
 
 
-class Outcome(NamedTuple):
+class TxnResult(NamedTuple):
     """The answer to a transaction."""
 
     sent: float
@@ -113,7 +113,7 @@ def excerpt(body: bytes) -> str:
     return text if len(text) <= _EXCERPT else text[:_EXCERPT] + "..."
 
 
-def check(reply: Reply, doing: str, rule: str) -> None:
+def check_reply(reply: Reply, doing: str, rule: str) -> None:
     """Raise the error that the answer stands for, if it is one.
 
     ``doing`` says what was tried, ``rule`` is the ACL rule that it needs.
@@ -244,7 +244,7 @@ def _access(rule: str) -> str:
     )
 
 
-def decode(reply: Reply, doing: str) -> Any:
+def parse_json(reply: Reply, doing: str) -> Any:
     """The JSON of an answer of status 200."""
     try:
         text = str(reply.body, "utf-8")
@@ -254,7 +254,7 @@ def decode(reply: Reply, doing: str) -> Any:
         raise _not_json(excerpt(reply.body), doing) from error
 
 
-def understood(doing: str, build: Callable[[Any], T], document: Any) -> T:
+def interpreted(doing: str, build: Callable[[Any], T], document: Any) -> T:
     """What is built of a document, or the error for one that no Consul would send."""
     try:
         return build(document)
@@ -275,20 +275,20 @@ def _refusals(document: dict[str, Any]) -> tuple[tuple[int, str], ...]:
     return tuple((e["OpIndex"], e["What"]) for e in document.get("Errors") or ())
 
 
-def transaction(
+def parse_transaction(
     reply: Reply, doing: str, rule: str, to_pair: Callable[[dict[str, Any]], Any]
-) -> Outcome:
+) -> TxnResult:
     """The outcome of a transaction: carried out, or refused with reasons (status 409)."""
     if reply.status == 409:
-        errors = understood(doing, _refusals, decode(reply, doing))
+        errors = interpreted(doing, _refusals, parse_json(reply, doing))
         denials = [(place, what) for place, what in errors if _is_denial(what)]
         if denials:
             error = denied(denials[0][1], doing, rule)
             error.operations = tuple(place for place, _ in denials)
             raise error
-        return Outcome(reply.sent, 0, (), errors or ((0, excerpt(reply.body)),))
-    check(reply, doing, rule)
-    document = decode(reply, doing)
+        return TxnResult(reply.sent, 0, (), errors or ((0, excerpt(reply.body)),))
+    check_reply(reply, doing, rule)
+    document = parse_json(reply, doing)
     pairs, highest = [], 0
     try:
         for result in document["Results"] or ():
@@ -298,4 +298,4 @@ def transaction(
                 highest = max(highest, found.modify_index)
     except _MISUNDERSTOOD as error:
         raise _not_of_consul(doing, document) from error
-    return Outcome(reply.sent, highest, tuple(pairs), ())
+    return TxnResult(reply.sent, highest, tuple(pairs), ())

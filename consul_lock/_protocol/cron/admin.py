@@ -5,12 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
-from consul_lock._protocol import keys as names
 from consul_lock._protocol.arguments import number
 from consul_lock._protocol.client.client import ClientCore
-from consul_lock._protocol.client.retry import patiently
-from consul_lock._protocol.cron import slot as slots
-from consul_lock._protocol.cron import store as cron_change
+from consul_lock._protocol.client.retry import retry
 from consul_lock._protocol.cron.record import (
     CronChange,
     CronPause,
@@ -18,14 +15,15 @@ from consul_lock._protocol.cron.record import (
     CronRecord,
     CronState,
 )
-from consul_lock._protocol.cron.slot import Slot
+from consul_lock._protocol.cron.slot import Slot, parse_slot, slot_at, slot_of_id
+from consul_lock._protocol.cron.store import change_record, read_record, records_below
 from consul_lock._protocol.flow import Flow, Job, Wall
-from consul_lock._protocol.keys import SUFFIX, checked_prefix
+from consul_lock._protocol.keys import CRON_SUFFIX, check_name, checked_prefix
 from consul_lock.errors import ConfigError
 from consul_lock.limits import CRON_TEXT_MAX, PAUSE_MAX
 
 
-class CronBook:
+class CronAdmin:
     """What an operator asks and does."""
 
     def __init__(self, client: ClientCore) -> None:
@@ -34,11 +32,11 @@ class CronBook:
     def below(self, prefix: str) -> Job[list[CronRecord | CronProblem]]:
         """All records of names that begin with a prefix."""
         prefix = checked_prefix(prefix)
-        return Job(patiently(self._client, lambda: self._below(prefix)))
+        return Job(retry(self._client, lambda: self._below(prefix)))
 
     def _below(self, prefix: str) -> Flow[list[CronRecord | CronProblem]]:
-        found = yield from self._client.wire.tree(prefix)
-        return cron_change.below(prefix, found.pairs)
+        found = yield from self._client.api.list_keys(prefix)
+        return records_below(prefix, found.pairs)
 
     def record(self, name: str) -> Job[CronRecord | None]:
         """One record; None: there is none."""
@@ -46,9 +44,9 @@ class CronBook:
 
     def _record(self, name: str, force: bool = False) -> Flow[CronRecord | None]:
         def once() -> Flow[CronRecord | None]:
-            return (yield from cron_change.look(self._client, name, force)).record
+            return (yield from read_record(self._client, name, force)).record
 
-        return (yield from patiently(self._client, once))
+        return (yield from retry(self._client, once))
 
     def pause(
         self, name: str, duration: float | None, reason: str, by: str | None
@@ -94,7 +92,7 @@ class CronBook:
         """Forget which slot was last, or say which it was."""
         last = None
         if slot is not None:
-            last = slots.parse(slot) if isinstance(slot, str) else slots.at(number("slot", slot))
+            last = parse_slot(slot) if isinstance(slot, str) else slot_at(number("slot", slot))
         text = slot if isinstance(slot, str) else None
         return Job(self._reset(_checked(name), (last, text), self._who(by), force))
 
@@ -110,7 +108,7 @@ class CronBook:
     ) -> Flow[CronRecord | None]:
         known = yield from self._record(name, force)
         record = known or CronRecord(name)
-        return (yield from cron_change.change(self._client, record, alter, force=force))
+        return (yield from change_record(self._client, record, alter, force=force))
 
     def _who(self, by: str | None) -> str:
         about = self._client.identity.about
@@ -131,7 +129,7 @@ def _of_its_kind(record: CronRecord, last: Slot, text: str | None) -> Slot:
     if not record.slot or text is None:
         return last
     if record.epoch is None:
-        return slots.of_id(text)  # it may look like a time all the same
+        return slot_of_id(text)  # it may look like a time all the same
     if last.epoch is None:
         raise ConfigError(
             f"slot={text!r} is no time with its zone, as in {record.slot!r}, which is the last one"
@@ -174,5 +172,5 @@ def _reset(
 
 
 def _checked(name: str) -> str:
-    names.check(name)
-    return name.removesuffix(SUFFIX) or name
+    check_name(name)
+    return name.removesuffix(CRON_SUFFIX) or name

@@ -13,15 +13,23 @@ from dataclasses import replace
 from typing import Any
 
 from consul_lock._protocol.client.client import ClientCore
-from consul_lock._protocol.client.retry import QUICKER, TRIES_MOST
-from consul_lock._protocol.consul.error_budget import Patience
-from consul_lock._protocol.cron import store as cron_change
-from consul_lock._protocol.cron.decision import CronOutcome, CronPlan, Verdict, judge
+from consul_lock._protocol.client.retry import QUICKER, TRIES_MAX
+from consul_lock._protocol.consul.error_budget import ErrorBudget
+from consul_lock._protocol.cron.decision import CronOutcome, CronPlan, SlotState, decide
 from consul_lock._protocol.cron.record import CronRecord, CronState
 from consul_lock._protocol.cron.run import CronRun
-from consul_lock._protocol.cron.run_lock import Entry, RunLock
+from consul_lock._protocol.cron.run_lock import RunLock, RunLockAccess
 from consul_lock._protocol.cron.slot import Slot
-from consul_lock._protocol.cron.store import Sight
+from consul_lock._protocol.cron.store import (
+    Alter,
+    RecordView,
+    change_record,
+    read_record,
+    record_rule,
+    record_write,
+    too_many_changes,
+    wait_for_news,
+)
 from consul_lock._protocol.flow import Flow, Now, Sleep, Wall
 from consul_lock.errors import ConsulLockError, Unavailable
 
@@ -29,13 +37,13 @@ from consul_lock.errors import ConsulLockError, Unavailable
 _NOTE_WITHIN = 2.0
 
 _OVER = {
-    Verdict.TAKEN: CronOutcome.TAKEN,
-    Verdict.PASSED: CronOutcome.PASSED,
-    Verdict.PAUSED: CronOutcome.PAUSED,
+    SlotState.TAKEN: CronOutcome.TAKEN,
+    SlotState.PASSED: CronOutcome.PASSED,
+    SlotState.PAUSED: CronOutcome.PAUSED,
 }
 
 
-class Claim:
+class SlotClaim:
     """One call of claim: what it has done so far, and all that its undo has to know."""
 
     def __init__(
@@ -44,7 +52,7 @@ class Claim:
         self.client = client
         self.name = name
         self.plan = plan
-        self.entry = Entry(plan, lock, owner)
+        self.entry = RunLockAccess(plan, lock, owner)
         self.lock = lock
         about = client.identity.about
         self._who: dict[str, Any] = {"host": str(about["host"]), "pid": int(about["pid"])}
@@ -54,12 +62,12 @@ class Claim:
         self.slot = self._firing.slot
         self.started = 0.0
         """When the slot was won (driver's clock)."""
-        self._patience = Patience(client)
+        self._patience = ErrorBudget(client)
         self._unsure = False
         """A claim was sent of which we were never told what became of it."""
         self._refused = 0
         """Claims that were refused, as the record had changed."""
-        self._seen: Sight | None = None
+        self._seen: RecordView | None = None
         """What was seen last."""
 
     @property
@@ -119,19 +127,19 @@ class Claim:
         held = yield from entry.holds()
         seen = yield from self._look()
         now = yield Wall()
-        verdict = judge(seen.record, self.slot, self.id, self.plan, now)
-        if seen.record is not None and verdict is Verdict.WON and self._proved(held, seen.record):
+        verdict = decide(seen.record, self.slot, self.id, self.plan, now)
+        if seen.record is not None and verdict is SlotState.WON and self._proved(held, seen.record):
             return (yield from self._won(seen.record))
         if verdict in _OVER:
             return (yield from self._skip(_OVER[verdict], seen))
-        if verdict is Verdict.HOPE:
+        if verdict is SlotState.WAIT_FOR_RETRY:
             yield from entry.let_go()
             entry.wait = yield from entry.standby()
             return None if entry.wait > 0 else (yield from self._skip(CronOutcome.TAKEN, seen))
-        if verdict is not Verdict.WON and (over := (yield from self._over())):
+        if verdict is not SlotState.WON and (over := (yield from self._over())):
             return (yield from self._skip(over, seen))
         if not held:
-            outcome = yield from entry.enter(seen, verdict is Verdict.RETRY)
+            outcome = yield from entry.enter(seen, verdict is SlotState.RETRY)
             if outcome is not None:
                 return (yield from self._skip(outcome, seen))
             if entry.undo is None:
@@ -147,12 +155,12 @@ class Claim:
         hold = self.lock.hold if self.lock else None
         return hold.session.id if hold else ""
 
-    def _look(self) -> Flow[Sight]:
+    def _look(self) -> Flow[RecordView]:
         """Look, if there is something to wait for once that has come."""
         wait, self.entry.wait = self.entry.wait, 0.0
         if wait > 0 and self._seen is not None:
-            yield from cron_change.wait_for_news(self.client, self.name, self._seen, wait)
-        self._seen = yield from cron_change.look(self.client, self.name)
+            yield from wait_for_news(self.client, self.name, self._seen, wait)
+        self._seen = yield from read_record(self.client, self.name)
         return self._seen
 
     def _over(self) -> Flow[CronOutcome | None]:
@@ -167,14 +175,14 @@ class Claim:
         """Write the claim, over the very record that was read.  None: look again."""
         since = yield Wall()
         record = self._claimed(old, since)
-        write = cron_change.cas(record, old.index)
-        doing, rule = f"claiming slot {self.slot.label} in {old.key!r}", cron_change.rule(self.name)
+        write = record_write(record, old.index)
+        doing, rule = f"claiming slot {self.slot.label} in {old.key!r}", record_rule(self.name)
         try:
             if self.lock is None or self.lock.hold is None:
-                outcome = yield from self.client.wire.transact([write], doing, rule)
+                outcome = yield from self.client.api.transact([write], doing, rule)
             else:
                 operations = [*self.lock.operations(self.slot, since), write]
-                request = self.client.wire.transaction(operations, doing, rule)
+                request = self.client.api.transaction(operations, doing, rule)
                 outcome = yield from self.client.write(self.lock.hold.session, request)
         except Unavailable as error:
             self._unsure = self._unsure or error.uncertain
@@ -182,9 +190,9 @@ class Claim:
         if outcome.done:
             return (yield from self._won(replace(record, index=outcome.raft_index)))
         self._refused += 1
-        if self._refused > TRIES_MOST:
+        if self._refused > TRIES_MAX:
             self.entry.exhausted = True
-            raise cron_change.too_many(old)
+            raise too_many_changes(old)
         yield from self.entry.disproved(outcome)
         yield Sleep(*QUICKER)
         return None
@@ -232,7 +240,7 @@ class Claim:
         yield from self.entry.confirm()
         return CronRun(CronOutcome.RUN, self.name, self.slot, noted or record)
 
-    def _skip(self, outcome: CronOutcome, seen: Sight) -> Flow[CronRun[Any]]:
+    def _skip(self, outcome: CronOutcome, seen: RecordView) -> Flow[CronRun[Any]]:
         """It is not ours."""
         yield from self.entry.let_go()
         first = False
@@ -250,9 +258,9 @@ class Claim:
 
         return (yield from self._note(record, alter)) is not None
 
-    def _note(self, record: CronRecord, alter: cron_change.Alter) -> Flow[CronRecord | None]:
+    def _note(self, record: CronRecord, alter: Alter) -> Flow[CronRecord | None]:
         try:
-            return (yield from cron_change.change(self.client, record, alter, _NOTE_WITHIN))
+            return (yield from change_record(self.client, record, alter, _NOTE_WITHIN))
         except ConsulLockError:
             return None
 

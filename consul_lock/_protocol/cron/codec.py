@@ -7,7 +7,6 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 from consul_lock._protocol.consul.models import Pair
-from consul_lock._protocol.cron import slot as slots
 from consul_lock._protocol.cron.record import (
     ADVICE,
     CronChange,
@@ -16,7 +15,7 @@ from consul_lock._protocol.cron.record import (
     CronRecord,
     CronState,
 )
-from consul_lock._protocol.cron.slot import Slot
+from consul_lock._protocol.cron.slot import Slot, slot_at, slot_of_id
 from consul_lock._protocol.keys import CRON_FLAG
 from consul_lock.errors import Conflict, ConsulLockError
 
@@ -34,7 +33,7 @@ _NUMBERS = ("offset",)
 _MAYBE = ("every", "claimed_at", "started_at", "finished_at", "runtime")
 
 
-def encode(record: CronRecord) -> bytes:
+def encode_record(record: CronRecord) -> bytes:
     """The record as it is stored."""
     plain = {what: getattr(record, what) for what in (*_PLAIN, *_NUMBERS, *_MAYBE)}
     document = {
@@ -63,7 +62,7 @@ def _slot_out(slot: str, epoch: float | None) -> float | str | None:
     return int(epoch) if epoch == int(epoch) else epoch
 
 
-def read(pair: Pair, name: str) -> CronRecord:
+def decode_record(pair: Pair, name: str) -> CronRecord:
     """The record in a key.  Raises `Conflict` for what is none, or of a newer version."""
     if pair.flags != CRON_FLAG:
         raise _not_ours(pair, f"it was not written by a cron guard (flags {pair.flags})")
@@ -155,8 +154,8 @@ def _slot_in(value: Any) -> Slot:
     if value is None:
         return Slot("", None)
     if isinstance(value, str):
-        return slots.of_id(value)
-    return slots.at(_number({"slot": value}, "slot"))
+        return slot_of_id(value)
+    return slot_at(_number({"slot": value}, "slot"))
 
 
 def _typed(document: dict[str, Any], what: str, kind: type[T]) -> T:

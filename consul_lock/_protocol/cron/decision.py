@@ -42,19 +42,21 @@ class CronPlan(NamedTuple):
     history: int = 20
 
 
-class Verdict(enum.Enum):
+class SlotState(enum.Enum):
     """What to do about it."""
 
     WON = "our claim has been written"
     CLAIM = "a slot that nobody has claimed"
     RETRY = "an attempt that has failed, or has crashed if nobody holds the run lock"
-    HOPE = "an attempt is under way that may fail, and then be retried"
+    WAIT_FOR_RETRY = "an attempt is under way that may fail, and then be retried"
     TAKEN = "it was run, or is being run"
     PASSED = "a later slot was claimed"
     PAUSED = "nothing is to be run"
 
 
-def judge(record: CronRecord | None, slot: Slot, claim: str, plan: CronPlan, now: float) -> Verdict:
+def decide(
+    record: CronRecord | None, slot: Slot, claim: str, plan: CronPlan, now: float
+) -> SlotState:
     """What the record means for whoever wants this slot.
 
     The first line that is true decides:
@@ -81,13 +83,13 @@ def judge(record: CronRecord | None, slot: Slot, claim: str, plan: CronPlan, now
     has crashed is not known here: RETRY takes the run lock first, which proves it.
     """
     if record is None:
-        return Verdict.CLAIM
+        return SlotState.CLAIM
     if record.claim == claim:
-        return Verdict.WON
+        return SlotState.WON
     if record.is_paused(now):
-        return Verdict.PAUSED
+        return SlotState.PAUSED
     if not record.slot:
-        return Verdict.CLAIM
+        return SlotState.CLAIM
     if (record.epoch is None) != (slot.epoch is None):
         raise Conflict(
             f"{record.key!r} is at slot {record.slot!r}, and this host wants {slot.label!r}: one"
@@ -101,24 +103,26 @@ def judge(record: CronRecord | None, slot: Slot, claim: str, plan: CronPlan, now
         return _of_same(record, plan)
     if record.epoch is None or slot.epoch is None:
         known = any(past.slot == slot.label and past.claim for past in record.history)
-        return Verdict.TAKEN if known else Verdict.CLAIM
+        return SlotState.TAKEN if known else SlotState.CLAIM
     if record.epoch < slot.epoch:
-        return Verdict.CLAIM
+        return SlotState.CLAIM
     _check_skew(record, record.epoch - slot.epoch, slot, plan)
-    return Verdict.PASSED
+    return SlotState.PASSED
 
 
-def _of_same(record: CronRecord, plan: CronPlan) -> Verdict:
+def _of_same(record: CronRecord, plan: CronPlan) -> SlotState:
     # Without a run lock nobody can know that it is dead.
     crashed = bool(record.session) and record.attempt <= plan.retry_crashed
     failed = record.attempt <= plan.retry_failed
     if record.state in UNDER_WAY:
-        return Verdict.RETRY if crashed else Verdict.HOPE if failed else Verdict.TAKEN
+        return (
+            SlotState.RETRY if crashed else SlotState.WAIT_FOR_RETRY if failed else SlotState.TAKEN
+        )
     if record.state is CronState.LOST:
-        return Verdict.RETRY if crashed else Verdict.TAKEN
+        return SlotState.RETRY if crashed else SlotState.TAKEN
     if record.state is CronState.FAILED:
-        return Verdict.RETRY if failed else Verdict.TAKEN
-    return Verdict.TAKEN
+        return SlotState.RETRY if failed else SlotState.TAKEN
+    return SlotState.TAKEN
 
 
 def _check_skew(record: CronRecord, ahead: float, slot: Slot, plan: CronPlan) -> None:

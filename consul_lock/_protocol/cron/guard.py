@@ -9,16 +9,15 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from consul_lock._protocol import keys as names
 from consul_lock._protocol.client.client import ClientCore
-from consul_lock._protocol.cron import store as cron_change
-from consul_lock._protocol.cron.claim import Claim
+from consul_lock._protocol.cron.claim import SlotClaim
 from consul_lock._protocol.cron.decision import CronPlan
 from consul_lock._protocol.cron.record import CronRecord, CronState
 from consul_lock._protocol.cron.run import CronRun, is_exit_code
 from consul_lock._protocol.cron.run_lock import RunLock
+from consul_lock._protocol.cron.store import change_record
 from consul_lock._protocol.flow import Flow, Job, Now, Wall
-from consul_lock._protocol.keys import SUFFIX
+from consul_lock._protocol.keys import CRON_SUFFIX, check_name
 from consul_lock.errors import ConfigError, ConsulLockError
 
 # Seconds for recording the end of a run: it is over, and whoever waits for us waits for nothing.
@@ -32,9 +31,9 @@ class CronCore:
     """A guard without its I/O.  One object may be shared by threads or tasks."""
 
     def __init__(self, client: ClientCore, name: str, plan: CronPlan) -> None:
-        names.check(name)
-        if name.endswith(SUFFIX):
-            name, key = name.removesuffix(SUFFIX), name
+        check_name(name)
+        if name.endswith(CRON_SUFFIX):
+            name, key = name.removesuffix(CRON_SUFFIX), name
             problem, hint = f"name={key!r} is the key of a record", f"give {name!r}"
             raise ConfigError(
                 f"{problem}: {hint}", problem=problem, hint=hint, kind="name", settings=("name",)
@@ -45,18 +44,18 @@ class CronCore:
 
     def claim(
         self, lock: RunLock | None, at: float | None, owner: Any
-    ) -> tuple[Claim, Job[CronRun[Any]]]:
+    ) -> tuple[SlotClaim, Job[CronRun[Any]]]:
         """Claim a slot.  The result is a `CronRun`."""
-        claim = Claim(self.client, self.name, self.plan, lock, owner)
+        claim = SlotClaim(self.client, self.name, self.plan, lock, owner)
         return claim, Job(claim.flow(at), lambda: _undo(claim))
 
-    def leave(self, claim: Claim, run: CronRun[Any], error: BaseException | None) -> Job[None]:
+    def leave(self, claim: SlotClaim, run: CronRun[Any], error: BaseException | None) -> Job[None]:
         """The end of the block: record how it ended, and let go of the run lock."""
         end = Ending(claim, run, error)
         return Job(end.flow(), end.undo)
 
 
-def _undo(claim: Claim) -> Flow[None]:
+def _undo(claim: SlotClaim) -> Flow[None]:
     """As if no run lock had ever been asked for.  A claim that was written stays: nobody may
     believe that the slot is free."""
     if claim.entry.undo is not None:
@@ -66,7 +65,7 @@ def _undo(claim: Claim) -> Flow[None]:
 class Ending:
     """The end of one run."""
 
-    def __init__(self, claim: Claim, run: CronRun[Any], error: BaseException | None) -> None:
+    def __init__(self, claim: SlotClaim, run: CronRun[Any], error: BaseException | None) -> None:
         self._claim = claim
         self._run = run
         self._error = error
@@ -110,7 +109,7 @@ class Ending:
 
         try:
             known = run.record or CronRecord(claim.name)
-            written = yield from cron_change.change(claim.client, known, alter, within)
+            written = yield from change_record(claim.client, known, alter, within)
         except ConsulLockError:
             written = None
         run.recorded = written is not None

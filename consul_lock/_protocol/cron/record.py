@@ -10,7 +10,7 @@ import enum
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from consul_lock._protocol.keys import SUFFIX
+from consul_lock._protocol.keys import CRON_SUFFIX
 
 
 class CronState(enum.Enum):
@@ -118,7 +118,7 @@ class CronRecord:
     @property
     def key(self) -> str:
         """The key that holds it."""
-        return f"{self.name}{SUFFIX}"
+        return f"{self.name}{CRON_SUFFIX}"
 
     @property
     def shown(self) -> CronState:

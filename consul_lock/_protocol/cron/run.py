@@ -12,14 +12,14 @@ from consul_lock.errors import ConfigError
 L = TypeVar("L")
 
 # Exit codes, to either side of 0, are as large as a record can hold.
-_CODE_MOST = 2**63 - 1
+_CODE_MAX = 2**63 - 1
 
 _ENDS = (CronState.DONE, CronState.FAILED, CronState.LOST, CronState.TIMEOUT)
 
 
 def is_exit_code(code: object) -> bool:
     """Whether a record can hold it: with anything else no host could read the record any more."""
-    return isinstance(code, int) and not isinstance(code, bool) and abs(code) <= _CODE_MOST
+    return isinstance(code, int) and not isinstance(code, bool) and abs(code) <= _CODE_MAX
 
 
 class CronRun(Generic[L]):

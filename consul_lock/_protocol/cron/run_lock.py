@@ -7,24 +7,24 @@ from typing import Any
 
 from consul_lock._protocol.client.client import ClientCore
 from consul_lock._protocol.client.retry import QUICKER
-from consul_lock._protocol.consul.error_budget import Patience
-from consul_lock._protocol.consul.models import Pair, encode
+from consul_lock._protocol.consul.error_budget import ErrorBudget
+from consul_lock._protocol.consul.models import Pair, base64_text
 from consul_lock._protocol.consul.operations import check_session, lock_operation
-from consul_lock._protocol.consul.replies import Outcome
+from consul_lock._protocol.consul.replies import TxnResult
 from consul_lock._protocol.cron.decision import CronOutcome, CronPlan
 from consul_lock._protocol.cron.record import UNDER_WAY
 from consul_lock._protocol.cron.slot import Slot
-from consul_lock._protocol.cron.store import Sight
+from consul_lock._protocol.cron.store import RecordView
 from consul_lock._protocol.flow import Flow, Now, Sleep
 from consul_lock._protocol.hold.hold import Attempt, Grant
-from consul_lock._protocol.holder import About, parse
+from consul_lock._protocol.holder import OwnerInfo, parse_holder
 from consul_lock._protocol.keys import LockKeys
 from consul_lock._protocol.lock.base import LockAttempt
 from consul_lock._protocol.lock.lock import LockCore
 from consul_lock._protocol.primitive.acquire import persist
 from consul_lock._protocol.primitive.primitive import Settings
-from consul_lock._protocol.primitive.release import quietly
-from consul_lock._protocol.session import timing as rules
+from consul_lock._protocol.primitive.release import suppress_lock_errors
+from consul_lock._protocol.session.timing import validity_of
 from consul_lock.errors import Unavailable
 
 LOOKING = "cron: looking"
@@ -37,7 +37,7 @@ OPERATIONS = 2
 
 # Seconds to wait for one who holds the run lock only to look at the record, which takes
 # milliseconds: after so many it is stuck.
-_LOOKER_MOST = 5.0
+_LOOKER_MAX = 5.0
 
 
 # Seconds between tries while Consul imposes the lock-delay, whose end nothing announces, and how
@@ -53,34 +53,34 @@ class RunLock(LockCore):
         self._said = settings.meta, settings.command
         self.about = self._saying(LOOKING)
 
-    def _saying(self, value: str) -> About:
+    def _saying(self, value: str) -> OwnerInfo:
         meta, command = self._said
-        return About(self.client.identity.about, self.terms, meta, command, value)
+        return OwnerInfo(self.client.identity.about, self.terms, meta, command, value)
 
     def contend(self, attempt: LockAttempt) -> Flow[Grant | None]:
         """Try once.  An answer that is lost must not cost the session, and everybody a lock-delay:
         whoever asks again, with the same session, learns how things stand."""
         return persist(super().contend, attempt)
 
-    def patience_of(self, attempt: Attempt, wait: float | None) -> Patience:
-        return Patience(self.client, name=self.name)
+    def patience_of(self, attempt: Attempt, wait: float | None) -> ErrorBudget:
+        return ErrorBudget(self.client, name=self.name)
 
     def operations(self, slot: Slot, since: float) -> list[dict[str, Any]]:
         """Operations that are refused if the lock is not held, and say that a run is under way."""
         hold = self.hold
         assert hold is not None
         about = self._saying(f"cron: running {slot.label}")
-        value = encode(about.value(since, hold.token))
+        value = base64_text(about.value(since, hold.token))
         session = hold.session.id
         return [check_session(self.key, session), lock_operation(self.key, session, value)]
 
 
 def looks(pair: Pair) -> bool:
     """Whether the holder only looks at the record.  Of all others, something is under way."""
-    return parse(pair.session, pair.value).value == LOOKING
+    return parse_holder(pair.session, pair.value).value == LOOKING
 
 
-class Entry:
+class RunLockAccess:
     """The way of one call to the run lock, if there is one.
 
     To hold it proves that no earlier run is alive.  All who come at the same time get it for a
@@ -120,7 +120,7 @@ class Entry:
         yield from self.let_go()
         return False
 
-    def enter(self, seen: Sight, retry: bool) -> Flow[CronOutcome | None]:
+    def enter(self, seen: RecordView, retry: bool) -> Flow[CronOutcome | None]:
         """Take the run lock.  None: it is ours, or it is worth to look again; else what came."""
         ended = self._stood_by and not retry and not _under_way(seen)
         if ended and self.plan.overlap == "skip":
@@ -164,19 +164,19 @@ class Entry:
             return 1.0
         left = yield from self.standby()
         if not retry:
-            over = self._delayed + rules.span(self.lock.terms) + _DELAY_MORE
+            over = self._delayed + validity_of(self.lock.terms) + _DELAY_MORE
             left = max(left, over - now)
         if left > 0:
             yield Sleep(*_DELAY_RETRY)
         return float(left)
 
-    def _until_it_is_free(self, seen: Sight, pair: Pair, retry: bool) -> Flow[float]:
+    def _until_it_is_free(self, seen: RecordView, pair: Pair, retry: bool) -> Flow[float]:
         """Seconds to wait for whoever holds it."""
         now = yield Now()
         if looks(pair):
             if self._looker[0] != pair.session:
                 self._looker = pair.session, now
-            if (left := self._looker[1] + _LOOKER_MOST - now) > 0:
+            if (left := self._looker[1] + _LOOKER_MAX - now) > 0:
                 return float(left)
         standby = yield from self.standby()
         if retry:
@@ -205,10 +205,10 @@ class Entry:
     def let_go(self) -> Flow[None]:
         """Give the run lock back, if it is ours; errors change nothing any more."""
         if self.lock is not None and self.undo is not None:
-            yield from quietly(self.lock.release(self.owner))
+            yield from suppress_lock_errors(self.lock.release(self.owner))
             self.undo = None
 
-    def disproved(self, outcome: Outcome) -> Flow[None]:
+    def disproved(self, outcome: TxnResult) -> Flow[None]:
         """A write was refused: was that because the lock is not ours any more?
 
         Consul names the lock-delay before it looks whether the lock was ours.
@@ -220,5 +220,5 @@ class Entry:
                 yield from self.lock.client.lose(hold, reason)
 
 
-def _under_way(seen: Sight) -> bool:
+def _under_way(seen: RecordView) -> bool:
     return seen.record is not None and seen.record.state in UNDER_WAY

@@ -85,7 +85,7 @@ class Every(Rhythm):
         # In whole milliseconds: all hosts must come to the very same number.
         every, offset = round(self.every * 1000), round(self.offset * 1000)
         passed = floor((now + self.early) * 1000) - offset
-        return at((passed // every * every + offset) / 1000)
+        return slot_at((passed // every * every + offset) / 1000)
 
     def skew(self, slot: Slot) -> float:
         assert self.every is not None
@@ -96,7 +96,7 @@ class Once(Rhythm):
     """One slot for each ID, whatever the time."""
 
     def __init__(self, name: str) -> None:
-        self._slot = of_id(name)
+        self._slot = slot_of_id(name)
 
     def _slot_of(self, now: float) -> Slot:
         return self._slot
@@ -105,7 +105,7 @@ class Once(Rhythm):
         return float("inf")
 
 
-def at(epoch: float) -> Slot:
+def slot_at(epoch: float) -> Slot:
     """The slot that begins at a time.  Raises `ConfigError` for one that no calendar has."""
     if not 0 <= epoch < _YEAR_9999:
         problem, hint = f"a slot at {epoch!r} s since the epoch", "is the clock of this host set?"
@@ -115,7 +115,7 @@ def at(epoch: float) -> Slot:
     return Slot(f"{moment.isoformat(timespec=fraction)}Z", float(epoch))
 
 
-def of_id(name: str) -> Slot:
+def slot_of_id(name: str) -> Slot:
     """The slot with an ID.  Raises `ConfigError`."""
     if not name or not isinstance(name, str):
         raise ConfigError(
@@ -130,15 +130,15 @@ def of_id(name: str) -> Slot:
     return Slot(name, None)
 
 
-def parse(text: str) -> Slot:
+def parse_slot(text: str) -> Slot:
     """A slot as its label has it: a time with its zone, else an ID."""
     try:
         moment = datetime.fromisoformat(text)
     except ValueError:
-        return of_id(text)
+        return slot_of_id(text)
     if moment.tzinfo is None:
-        return of_id(text)
-    return at(moment.timestamp())
+        return slot_of_id(text)
+    return slot_at(moment.timestamp())
 
 
 def seconds(what: str, value: Any) -> float:

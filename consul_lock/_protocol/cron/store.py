@@ -7,13 +7,13 @@ from dataclasses import replace
 from typing import Any, NamedTuple
 
 from consul_lock._protocol.client.client import ClientCore
-from consul_lock._protocol.client.retry import QUICKER, TRIES_MOST
-from consul_lock._protocol.consul.error_budget import Patience
-from consul_lock._protocol.consul.models import Pair, encode, key_rule
-from consul_lock._protocol.cron import codec as cron_json
+from consul_lock._protocol.client.retry import QUICKER, TRIES_MAX
+from consul_lock._protocol.consul.error_budget import ErrorBudget
+from consul_lock._protocol.consul.models import Pair, base64_text, key_rule
+from consul_lock._protocol.cron.codec import decode_record, encode_record
 from consul_lock._protocol.cron.record import UNDER_WAY, CronProblem, CronRecord
 from consul_lock._protocol.flow import Flow, Now, Sleep
-from consul_lock._protocol.keys import CRON_FLAG, SUFFIX
+from consul_lock._protocol.keys import CRON_FLAG, CRON_SUFFIX
 from consul_lock.errors import Conflict, Unavailable
 
 # Seconds of one blocking read, and the pause after one that came back at once.
@@ -23,30 +23,30 @@ Alter = Callable[[CronRecord], CronRecord | None]
 """What is to become of the record as it is; None: nothing."""
 
 
-class Sight(NamedTuple):
+class RecordView(NamedTuple):
     """The record and the run lock, at one moment."""
 
     record: CronRecord | None
     lock: Pair | None
 
 
-def look(client: ClientCore, name: str, force: bool = False) -> Flow[Sight]:
+def read_record(client: ClientCore, name: str, force: bool = False) -> Flow[RecordView]:
     """Read both, in one read.
 
     Raises `Conflict` for a record that is none, or of a newer version; ``force`` takes it for an
     empty one.
     """
-    keys = (f"{name}/.lock", f"{name}{SUFFIX}")
+    keys = (f"{name}/.lock", f"{name}{CRON_SUFFIX}")
     operations = [{"Verb": "get-tree", "Key": key} for key in keys]
     doing = f"reading the record {keys[1]!r}"
-    outcome = yield from client.wire.transact(operations, doing, key_rule(f"{name}/", "read"))
+    outcome = yield from client.api.transact(operations, doing, key_rule(f"{name}/", "read"))
     return _sight(name, {pair.key: pair for pair in outcome.pairs}, force)
 
 
-def below(prefix: str, found: Iterable[Pair]) -> list[CronRecord | CronProblem]:
+def records_below(prefix: str, found: Iterable[Pair]) -> list[CronRecord | CronProblem]:
     """The records among all that was read below a prefix, without those that it cuts apart."""
     pairs = {pair.key: pair for pair in found}
-    names = [key.removesuffix(SUFFIX) for key in pairs if key.endswith(SUFFIX)]
+    names = [key.removesuffix(CRON_SUFFIX) for key in pairs if key.endswith(CRON_SUFFIX)]
     return [_told(name, pairs) for name in names if name and f"{name}/".startswith(prefix)]
 
 
@@ -55,34 +55,34 @@ def _told(name: str, pairs: Mapping[str, Pair]) -> CronRecord | CronProblem:
         record = _sight(name, pairs).record
         assert record is not None
     except Conflict as error:
-        return CronProblem(name, f"{name}{SUFFIX}", str(error))
+        return CronProblem(name, f"{name}{CRON_SUFFIX}", str(error))
     return record
 
 
-def _sight(name: str, pairs: Mapping[str, Pair], force: bool = False) -> Sight:
+def _sight(name: str, pairs: Mapping[str, Pair], force: bool = False) -> RecordView:
     """What was read, made sense of."""
-    lock, pair = pairs.get(f"{name}/.lock"), pairs.get(f"{name}{SUFFIX}")
+    lock, pair = pairs.get(f"{name}/.lock"), pairs.get(f"{name}{CRON_SUFFIX}")
     try:
-        record = cron_json.read(pair, name) if pair else None
+        record = decode_record(pair, name) if pair else None
     except Conflict:
         if not force:
             raise
         record = CronRecord(name, index=pair.modify_index if pair else 0)
-    return Sight(judged(record, lock) if record else None, lock)
+    return RecordView(judged(record, lock) if record else None, lock)
 
 
-def wait_for_news(client: ClientCore, name: str, seen: Sight, wait: float) -> Flow[None]:
+def wait_for_news(client: ClientCore, name: str, seen: RecordView, wait: float) -> Flow[None]:
     """Wait until there is something new, so many seconds at most.
 
     A run begins, ends and dies with a change of its lock; only a run without one is seen by its
     record alone.
     """
-    key, index = f"{name}{SUFFIX}", seen.record.index if seen.record else 0
+    key, index = f"{name}{CRON_SUFFIX}", seen.record.index if seen.record else 0
     if seen.lock is not None:
         key, index = seen.lock.key, seen.lock.modify_index
     asked = yield Now()
     if index:
-        yield from client.wire.get(key, index, min(wait, _POLL))
+        yield from client.api.get(key, index, min(wait, _POLL))
     now = yield Now()
     if now - asked < _PAUSE[0]:
         yield Sleep(*_PAUSE)
@@ -95,18 +95,18 @@ def judged(record: CronRecord, lock: Pair | None) -> CronRecord:
     return replace(record, crashed=crashed)
 
 
-def cas(record: CronRecord, index: int) -> dict[str, Any]:
+def record_write(record: CronRecord, index: int) -> dict[str, Any]:
     """The operation that writes it, over the very record that was read; 0: if there is none."""
-    value = encode(cron_json.encode(record))
+    value = base64_text(encode_record(record))
     return {"Verb": "cas", "Key": record.key, "Value": value, "Index": index, "Flags": CRON_FLAG}
 
 
-def rule(name: str) -> str:
+def record_rule(name: str) -> str:
     """The ACL rule that is needed to write it."""
     return key_rule(f"{name}/")
 
 
-def change(
+def change_record(
     client: ClientCore,
     known: CronRecord,
     alter: Alter,
@@ -118,18 +118,18 @@ def change(
     Errors of Consul are ridden out for ``within`` seconds (None: the client's ``retry_for``).
     ``force``: also what is no record.
     """
-    patience = Patience(client, within=within)
+    patience = ErrorBudget(client, within=within)
     return patience.bound(_change(patience, client, known, alter, force))
 
 
 def _change(
-    patience: Patience, client: ClientCore, known: CronRecord, alter: Alter, force: bool
+    patience: ErrorBudget, client: ClientCore, known: CronRecord, alter: Alter, force: bool
 ) -> Flow[CronRecord | None]:
     record, altered = known, None
-    for _ in range(TRIES_MOST):
+    for _ in range(TRIES_MAX):
         try:
             if altered is not None:
-                seen = yield from look(client, known.name, force)
+                seen = yield from read_record(client, known.name, force)
                 record = seen.record or CronRecord(known.name)
                 if replace(altered, index=record.index, crashed=record.crashed) == record:
                     return record  # it was written, and the answer was lost
@@ -146,13 +146,13 @@ def _change(
                 return written
         if failed is not None:
             yield from patience.ride_out(failed)
-    raise too_many(known)
+    raise too_many_changes(known)
 
 
-def too_many(record: CronRecord) -> Unavailable:
+def too_many_changes(record: CronRecord) -> Unavailable:
     """The error for a record that changes whenever we want to write it."""
     return Unavailable(
-        f"writing {record.key!r}: {TRIES_MOST} tries were refused, as it changed each time",
+        f"writing {record.key!r}: {TRIES_MAX} tries were refused, as it changed each time",
         hint="is something else writing there?",
         kind="contended",
         uncertain=False,
@@ -162,5 +162,7 @@ def too_many(record: CronRecord) -> Unavailable:
 
 def _write(client: ClientCore, altered: CronRecord, index: int) -> Flow[CronRecord | None]:
     doing = f"writing the record {altered.key!r}"
-    outcome = yield from client.wire.transact([cas(altered, index)], doing, rule(altered.name))
+    outcome = yield from client.api.transact(
+        [record_write(altered, index)], doing, record_rule(altered.name)
+    )
     return replace(altered, index=outcome.raft_index) if outcome.done else None

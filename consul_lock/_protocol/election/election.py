@@ -12,14 +12,14 @@ from typing import Any, NamedTuple
 from consul_lock._protocol.arguments import waiting_time
 from consul_lock._protocol.client.client import ClientCore
 from consul_lock._protocol.client.retry import until_let_go
-from consul_lock._protocol.consul.error_budget import Patience
-from consul_lock._protocol.consul.models import encode
+from consul_lock._protocol.consul.error_budget import ErrorBudget
+from consul_lock._protocol.consul.models import base64_text
 from consul_lock._protocol.consul.operations import check_session, lock_operation
 from consul_lock._protocol.election.observer import Leader, Observer, leader_in
 from consul_lock._protocol.flow import Flow, Job, Now
 from consul_lock._protocol.hold.hold import Attempt, Hold
 from consul_lock._protocol.hold.state import State
-from consul_lock._protocol.holder import About, parse
+from consul_lock._protocol.holder import OwnerInfo, parse_holder
 from consul_lock._protocol.keys import LockKeys
 from consul_lock._protocol.lock.base import LockAttempt
 from consul_lock._protocol.lock.lock import LockCore
@@ -56,7 +56,7 @@ class ElectionCore(LockCore):
         self.about = self._silent = self._saying("")
         self._written: Written | None = None
 
-    def _saying(self, value: str) -> About:
+    def _saying(self, value: str) -> OwnerInfo:
         """What we say of ourselves, with this value.  Raises `ConfigError`."""
         if not isinstance(value, str):
             raise ConfigError(f"value={value!r} is not a string", kind="value", settings=("value",))
@@ -69,7 +69,7 @@ class ElectionCore(LockCore):
                 settings=("value",),
             ) from error
         about = self.client.identity.about
-        return About(about, self.terms, self._meta, self._command, value)
+        return OwnerInfo(about, self.terms, self._meta, self._command, value)
 
     # -- campaigning ---------------------------------------------------------------------------
 
@@ -86,12 +86,12 @@ class ElectionCore(LockCore):
         job = self.acquiring(attempt, wait)
         return Job(self._campaign(self.had(job, timeout)), job.undo, job.limit)
 
-    def patience_of(self, attempt: Attempt, wait: float | None) -> Patience:
+    def patience_of(self, attempt: Attempt, wait: float | None) -> ErrorBudget:
         """A candidate without a limit goes on for ever, once Consul has answered: what it is to do
         is wanted whenever Consul, or a health check of its own, comes back."""
         if not attempt.blocking or wait is not None:
             return super().patience_of(attempt, wait)
-        return Patience(self.client, endless=lambda: True, name=self.name)
+        return ErrorBudget(self.client, endless=lambda: True, name=self.name)
 
     def _campaign(self, entering: Flow[None]) -> Flow[None]:
         now = yield Now()
@@ -116,7 +116,7 @@ class ElectionCore(LockCore):
         )
         return Job(proclaiming)
 
-    def _proclaim(self, hold: Hold, about: About) -> Flow[None]:
+    def _proclaim(self, hold: Hold, about: OwnerInfo) -> Flow[None]:
         """Write the value, over the very one that is there: an earlier one, of which we were
         never told what became of it, must not come true after this."""
         for _ in range(_TRIES):
@@ -126,10 +126,10 @@ class ElectionCore(LockCore):
                 check_session(self.key, hold.session.id),
                 {"Verb": "check-index", "Key": self.key, "Index": there.modify_index},
                 lock_operation(
-                    self.key, hold.session.id, encode(about.value(there.since, hold.token))
+                    self.key, hold.session.id, base64_text(about.value(there.since, hold.token))
                 ),
             ]
-            request = self.client.wire.transaction(
+            request = self.client.api.transaction(
                 operations, f"proclaiming in {self.key!r}", self.rule
             )
             outcome = yield from self.client.write(hold.session, request)
@@ -144,14 +144,14 @@ class ElectionCore(LockCore):
         """The key as we know it, or as it is read.  Raises `LockLost` if it is not ours."""
         if self._written is not None and self._written.hold is hold:
             return self._written
-        found = yield from self.client.wire.get(self.key, consistent=True)
+        found = yield from self.client.api.get(self.key, consistent=True)
         reason = yield from self.examine(hold, found, None)
         if reason is not None:
             yield from self.client.lose(hold, reason)
             raise self._ended(hold)
         pair = found.pair
         assert pair is not None
-        return Written(hold, pair.modify_index, parse(pair.session, pair.value).since)
+        return Written(hold, pair.modify_index, parse_holder(pair.session, pair.value).since)
 
     def _ended(self, hold: Hold) -> LockLost | NotHeld:
         if hold.state is State.LOST:
@@ -189,7 +189,7 @@ class ElectionCore(LockCore):
         return Job(self._leader())
 
     def _leader(self) -> Flow[Leader | None]:
-        found = yield from self.client.wire.get(self.key)
+        found = yield from self.client.api.get(self.key)
         return leader_in(found.pair)
 
     def observer(self) -> Observer:

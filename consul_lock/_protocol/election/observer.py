@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from consul_lock._protocol.client.client import ClientCore
-from consul_lock._protocol.consul.error_budget import Patience
-from consul_lock._protocol.consul.models import Found, Pair
+from consul_lock._protocol.consul.error_budget import ErrorBudget
+from consul_lock._protocol.consul.models import Pair, ReadResult
 from consul_lock._protocol.flow import Flow, Job, Now, Sleep
-from consul_lock._protocol.holder import Holder, parse
+from consul_lock._protocol.holder import Holder, parse_holder
 from consul_lock.errors import Unavailable
 
 # Seconds of one blocking read; a change ends it at once.
@@ -37,7 +37,7 @@ def leader_in(pair: Pair | None) -> Leader | None:
     """The leader, as an election's key names it; None: nobody leads."""
     if pair is None or not pair.session:
         return None
-    holder = parse(pair.session, pair.value, pair.modify_index)
+    holder = parse_holder(pair.session, pair.value, pair.modify_index)
     return Leader(holder.value, holder.token or pair.modify_index, holder)
 
 
@@ -56,10 +56,10 @@ class Observer:
 
     def next(self) -> Job[Leader | None]:
         """The leader, once it is another one, or says something else, than shown last."""
-        patience = Patience(self._client)
+        patience = ErrorBudget(self._client)
         return Job(patience.bound(self._next(patience)))
 
-    def _next(self, patience: Patience) -> Flow[Leader | None]:
+    def _next(self, patience: ErrorBudget) -> Flow[Leader | None]:
         while True:
             try:
                 found = yield from self._look()
@@ -79,12 +79,12 @@ class Observer:
             if now - found.sent < _PAUSE:
                 yield Sleep(_PAUSE / 2, _PAUSE)
 
-    def _look(self) -> Flow[Found]:
-        found = yield from self._client.wire.get(self._key, self._index, _POLL)
+    def _look(self) -> Flow[ReadResult]:
+        found = yield from self._client.api.get(self._key, self._index, _POLL)
         if found.raft_index < self._newest:
             # A leader of the servers that was deposed answers, or a snapshot was restored.
             # What it shows is true only if a read says so that no deposed one can answer.
-            found = yield from self._client.wire.get(self._key, consistent=True)
+            found = yield from self._client.api.get(self._key, consistent=True)
         self._newest = self._index = found.raft_index
         return found
 

@@ -17,7 +17,7 @@ PAUSE = 2.0
 """Seconds between tries, while Consul cannot be reached."""
 
 
-class Remainder(NamedTuple):
+class PendingCleanup(NamedTuple):
     """What one attempt, or the hold that it became, has left."""
 
     when: float
@@ -26,14 +26,14 @@ class Remainder(NamedTuple):
     sessions: Sequence[Session]
 
 
-class Remains:
+class PendingCleanups:
     """The remainders of one client."""
 
     def __init__(self, wake: Callable[[], None]) -> None:
         self._wake = wake
-        self._left: dict[Attempt, Remainder] = {}
+        self._left: dict[Attempt, PendingCleanup] = {}
 
-    def leave(self, attempt: Attempt, remainder: Remainder, *, wake: bool = True) -> None:
+    def leave(self, attempt: Attempt, remainder: PendingCleanup, *, wake: bool = True) -> None:
         """Note something to take away, beside what is noted already."""
         before = self._left.get(attempt)
         if before is not None:
@@ -68,7 +68,7 @@ class Remains:
         if self._same(attempt, left):
             self._left.pop(attempt, None)
 
-    def _same(self, attempt: Attempt, left: Remainder) -> bool:
+    def _same(self, attempt: Attempt, left: PendingCleanup) -> bool:
         now = self._left.get(attempt)
         return now is not None and list(now.sessions) == list(left.sessions)
 

@@ -35,7 +35,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from consul_lock._protocol.consul.models import Pair
-from consul_lock._protocol.holder import parse
+from consul_lock._protocol.holder import parse_holder
 
 COUNTS = 4.0
 """Seconds for which a lock counts that was handed over and is not confirmed."""
@@ -66,4 +66,8 @@ class Unconfirmed(NamedTuple):
 
 def is_unconfirmed(pair: Pair | None) -> bool:
     """Whether a lock's key was handed to its holder, which has not confirmed it."""
-    return pair is not None and bool(pair.session) and not parse(pair.session, pair.value).confirmed
+    return (
+        pair is not None
+        and bool(pair.session)
+        and not parse_holder(pair.session, pair.value).confirmed
+    )

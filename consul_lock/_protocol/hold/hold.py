@@ -10,15 +10,14 @@ from inspect import signature
 from itertools import count
 from typing import Any, NamedTuple
 
-from consul_lock._protocol.consul.error_budget import Patience
-from consul_lock._protocol.consul.models import Found, Pair, Terms
-from consul_lock._protocol.consul.replies import Outcome
+from consul_lock._protocol.consul.error_budget import ErrorBudget
+from consul_lock._protocol.consul.models import Pair, ReadResult, SessionOptions
+from consul_lock._protocol.consul.replies import TxnResult
 from consul_lock._protocol.flow import Call, Flow, Now, Request, Signal
-from consul_lock._protocol.hold import state
 from consul_lock._protocol.hold.confirmation import Unconfirmed
-from consul_lock._protocol.hold.state import Event, State
-from consul_lock._protocol.hold.waiter import Line
-from consul_lock._protocol.holder import About
+from consul_lock._protocol.hold.state import Event, State, advance
+from consul_lock._protocol.hold.waiter import WaiterQueue
+from consul_lock._protocol.holder import OwnerInfo
 from consul_lock._protocol.session.session import Session
 from consul_lock.errors import (
     ConsulLockError,
@@ -36,9 +35,9 @@ class Grant(NamedTuple):
     session: Session
     token: int
     """ModifyIndex of the write that gave it to us."""
-    crowded: bool
+    contended: bool
     """Somebody may wait in Consul: look at the line before letting go."""
-    line: Line | None
+    line: WaiterQueue | None
     """Who waits, as far as we were told."""
     others: tuple[Session, ...] = ()
     """More sessions that it is held with."""
@@ -108,12 +107,12 @@ class Held(ABC):
         return self.examine(hold, None, timeout)
 
     @abstractmethod
-    def examine(self, hold: Hold, found: Found | None, timeout: float | None) -> Flow[Any]:
+    def examine(self, hold: Hold, found: ReadResult | None, timeout: float | None) -> Flow[Any]:
         """Why it is lost (a `LossReason`); None: it is held.  By a read that its ``look`` gave,
         else by one of its own."""
 
     @abstractmethod
-    def look(self, hold: Hold, index: int, wait: float) -> Flow[Found]:
+    def look(self, hold: Hold, index: int, wait: float) -> Flow[ReadResult]:
         """A blocking read that sees the loss."""
 
 
@@ -127,7 +126,7 @@ class Hold:
         self.sessions = (grant.session, *grant.others)
         """All that it is held with: if one of them ends, so does it."""
         self.token = grant.token
-        self.crowded = grant.crowded
+        self.contended = grant.contended
         self.line = grant.line
         self.unconfirmed = grant.unconfirmed
         """It counts for a few seconds only, until it is confirmed."""
@@ -173,7 +172,7 @@ class Hold:
 
         Call it under the client's mutex: several detectors race for the one transition.
         """
-        after = state.advance(self.state, event)
+        after = advance(self.state, event)
         if after is None:
             return False
         self.state = after
@@ -229,7 +228,7 @@ class Hold:
             function = partial(function, error=self.lock.lost_error(self))
         return Call(function, (reason,))
 
-    def leave(self, write: Flow[Outcome]) -> Flow[Outcome]:
+    def leave(self, write: Flow[TxnResult]) -> Flow[TxnResult]:
         """Send a release of it.  What was sent before without an answer stays in doubt.
 
         An answer that says for certain that nothing was carried out leaves no doubt either, or
@@ -247,10 +246,10 @@ class Hold:
         self.unanswered = before
         return outcome
 
-    def proved(self, sent: float, index: int = 0) -> None:
+    def mark_alive(self, sent: float, index: int = 0) -> None:
         """A request that needed all of its sessions was answered well."""
         for session in self.sessions:
-            session.proved(sent, index)
+            session.mark_alive(sent, index)
 
     def remaining(self, now: float) -> float:
         """Seconds until it no longer counts if no more renewals succeed; 0.0 if not held."""
@@ -266,7 +265,7 @@ def _takes_error(function: Callable[..., Any]) -> bool:
 
 
 # Entries of holds that have ended which a heap may have beside those of as many living ones.
-_STALE_MOST = 64
+_STALE_MAX = 64
 
 
 class Holds:
@@ -296,7 +295,7 @@ class Holds:
 
         Call this, and `drop`, under the client's mutex.
         """
-        if len(self._heap) > 2 * len(self._all) + _STALE_MOST:
+        if len(self._heap) > 2 * len(self._all) + _STALE_MAX:
             living = [(each.deadline(), next(self._order), each) for each in self._all]
             heapq.heapify(living)
             self._heap = living
@@ -377,17 +376,17 @@ class Attempt:
     def __init__(
         self,
         claims: tuple[Claim, ...],
-        about: About,
-        bond: tuple[Terms, Any],
+        about: OwnerInfo,
+        session_key: tuple[SessionOptions, Any],
         owner: Any,
         blocking: bool,
     ) -> None:
         self.claims = claims
         """What it asks for: nobody waits for what it has claimed itself."""
-        self.rooms = claims
+        self.queues = claims
         """What it queues for inside the process."""
         self.about = about
-        self.bond = bond
+        self.session_key = session_key
         """The terms of the session, and the session shared on purpose, if any: two attempts of
         the same bond can pass a session on."""
         self.owner = owner
@@ -402,17 +401,17 @@ class Attempt:
         self.given: Grant | None = None
         """What it wanted, passed on by the one before us in this process."""
         self.session: Session | None = None
-        self.exposed = False
+        self.may_hold = False
         """We have asked for it with this session: it may be ours, or become ours."""
         self.hold: Hold | None = None
         """What came of it."""
         self.complained = False
         """It was said that somebody has written over a lock that is waited for."""
-        self.patience: Patience | None = None
+        self.patience: ErrorBudget | None = None
         """How long it goes on while Consul fails; made when it begins."""
 
     @property
-    def placed(self) -> bool:
+    def in_queue(self) -> bool:
         """Whether it has a place in a queue of Consul's, which it would lose."""
         return False
 
@@ -423,7 +422,7 @@ class Attempt:
 
     def forget_sessions(self) -> None:
         """What was borrowed is given back."""
-        self.session, self.exposed = None, False
+        self.session, self.may_hold = None, False
 
     def forget_what_was_seen(self) -> None:
         """What was read may not be true any more."""

@@ -1,4 +1,4 @@
-"""The waiting room inside the process.
+"""The local queue: the order of acquires inside one process.
 
 Threads or tasks of one client that want the same thing queue here, and only as many of them as
 could have it contend in Consul: 200 threads that want one lock cost Consul one waiter.
@@ -14,7 +14,7 @@ from consul_lock._protocol.flow import Signal
 from consul_lock._protocol.hold.hold import Attempt, Claim, Grant
 
 
-class Room:
+class LocalQueue:
     """Who of this process has a resource, or contends for it, and who waits behind."""
 
     def __init__(self) -> None:
@@ -49,10 +49,10 @@ class Room:
 
 
 def _weight(attempt: Attempt, resource: str) -> int:
-    return sum(claim.weight for claim in attempt.rooms if claim.resource == resource)
+    return sum(claim.weight for claim in attempt.queues if claim.resource == resource)
 
 
-class Turns:
+class LocalQueues:
     """First come, first served, for each resource."""
 
     def __init__(
@@ -60,7 +60,7 @@ class Turns:
     ) -> None:
         self._mutex = mutex
         self._new_signal = new_signal
-        self._rooms: dict[str, Room] = {}
+        self._queues: dict[str, LocalQueue] = {}
 
     def enter(self, attempt: Attempt) -> bool:
         """Take the turn.  False: others are before us; whoever may wait is in the queue now."""
@@ -70,47 +70,47 @@ class Turns:
                 return True
             if attempt.blocking:
                 attempt.signal = self._new_signal()
-                for room in attempt.rooms:
-                    self._rooms.setdefault(room.resource, Room()).waiting.append(attempt)
+                for queue in attempt.queues:
+                    self._queues.setdefault(queue.resource, LocalQueue()).waiting.append(attempt)
             return False
 
     def leave(self, attempt: Attempt) -> None:
         """Give up the turn, or the place behind; who comes next gets it.  Can be repeated."""
         with self._mutex:
             attempt.admitted = False
-            for claim in attempt.rooms:
-                room = self._rooms.get(claim.resource)
-                if room is None:
+            for claim in attempt.queues:
+                queue = self._queues.get(claim.resource)
+                if queue is None:
                     continue
-                if attempt in room.occupants:
-                    room.occupants.remove(attempt)
-                elif attempt in room.waiting:
-                    room.waiting.remove(attempt)
+                if attempt in queue.occupants:
+                    queue.occupants.remove(attempt)
+                elif attempt in queue.waiting:
+                    queue.waiting.remove(attempt)
             self.call_in(attempt)
 
     def call_in(self, attempt: Attempt) -> None:
         """Let in whoever can be let in, now that this one needs less."""
         with self._mutex:
-            for claim in attempt.rooms:
-                room = self._rooms.get(claim.resource)
-                if room is not None:
-                    if room.waiting:
-                        self._fill(room, claim.resource)
-                    if not room.occupants and not room.waiting:
-                        del self._rooms[claim.resource]
+            for claim in attempt.queues:
+                queue = self._queues.get(claim.resource)
+                if queue is not None:
+                    if queue.waiting:
+                        self._fill(queue, claim.resource)
+                    if not queue.occupants and not queue.waiting:
+                        del self._queues[claim.resource]
 
     def relimit(self, resource: str, limit: int) -> None:
         """There is more or less of something now, for those who are in or wait, too."""
         with self._mutex:
-            room = self._rooms.get(resource)
-            if room is None:
+            queue = self._queues.get(resource)
+            if queue is None:
                 return
-            for attempt in [*room.occupants, *room.waiting]:
-                attempt.rooms = attempt.claims = tuple(
+            for attempt in [*queue.occupants, *queue.waiting]:
+                attempt.queues = attempt.claims = tuple(
                     claim._replace(limit=limit) if claim.resource == resource else claim
-                    for claim in attempt.rooms
+                    for claim in attempt.queues
                 )
-            self._fill(room, resource)
+            self._fill(queue, resource)
 
     def withdraw(self, attempt: Attempt) -> bool:
         """Leave the place behind.  False: it has just become our turn, perhaps with the lock."""
@@ -123,66 +123,70 @@ class Turns:
     def end(self) -> None:
         """Wake all who wait, for them to see that the client is closed."""
         with self._mutex:
-            for room in self._rooms.values():
-                for attempt in room.waiting:
+            for queue in self._queues.values():
+                for attempt in queue.waiting:
                     if attempt.signal is not None:
                         attempt.signal.set()
 
-    def heir(self, attempt: Attempt) -> Attempt | None:
+    def next_waiter(self, attempt: Attempt) -> Attempt | None:
         """Who waits next behind the only occupant and could take over its session."""
         with self._mutex:
-            room = self._rooms.get(attempt.rooms[0].resource)
-            if room is not None and room.waiting and room.waiting[0].bond == attempt.bond:
-                return room.waiting[0]
+            queue = self._queues.get(attempt.queues[0].resource)
+            if (
+                queue is not None
+                and queue.waiting
+                and queue.waiting[0].session_key == attempt.session_key
+            ):
+                return queue.waiting[0]
             return None
 
-    def give(self, attempt: Attempt, heir: Attempt, grant: Grant) -> bool:
+    def give(self, attempt: Attempt, next_waiter: Attempt, grant: Grant) -> bool:
         """Pass turn and lock on.  False if the heir has left in the meantime."""
         with self._mutex:
-            room = self._rooms.get(attempt.rooms[0].resource)
-            if room is None or not room.waiting or room.waiting[0] is not heir:
+            queue = self._queues.get(attempt.queues[0].resource)
+            if queue is None or not queue.waiting or queue.waiting[0] is not next_waiter:
                 return False
-            heir.given = grant
-            heir.session = grant.session
+            next_waiter.given = grant
+            next_waiter.session = grant.session
             if not grant.session.shared:
-                grant.session.borrower = heir
+                grant.session.borrower = next_waiter
             self.leave(attempt)
             return True
 
-    def _fill(self, room: Room, resource: str) -> None:
-        for each in list(room.waiting):
+    def _fill(self, queue: LocalQueue, resource: str) -> None:
+        for each in list(queue.waiting):
             has_part = self._has_part(each)
             if self._admits(each, has_part):
                 self._admit(each)
             elif not all(
-                room.admits(each, claim, has_part=has_part)
-                for claim in each.rooms
+                queue.admits(each, claim, has_part=has_part)
+                for claim in each.queues
                 if claim.resource == resource
             ):
                 return  # nobody behind it can be let in, either
 
     def _has_part(self, attempt: Attempt) -> bool:
-        for claim in attempt.rooms:
-            room = self._rooms.get(claim.resource)
-            if room is not None and room.holds(attempt.owner):
+        for claim in attempt.queues:
+            queue = self._queues.get(claim.resource)
+            if queue is not None and queue.holds(attempt.owner):
                 return True
         return False
 
     def _admits(self, attempt: Attempt, has_part: bool) -> bool:
-        for claim in attempt.rooms:
-            room = self._rooms.get(claim.resource)
-            if room is not None and not room.admits(attempt, claim, has_part=has_part):
+        for claim in attempt.queues:
+            queue = self._queues.get(claim.resource)
+            if queue is not None and not queue.admits(attempt, claim, has_part=has_part):
                 return False
         return True
 
     def _admit(self, attempt: Attempt) -> None:
         attempt.admitted = True
-        for claim in attempt.rooms:
-            room = self._rooms.get(claim.resource)
-            if room is None:
-                room = self._rooms[claim.resource] = Room()
-            elif attempt in room.waiting:
-                room.waiting.remove(attempt)
-            room.occupants.append(attempt)
+        for claim in attempt.queues:
+            queue = self._queues.get(claim.resource)
+            if queue is None:
+                queue = self._queues[claim.resource] = LocalQueue()
+            elif attempt in queue.waiting:
+                queue.waiting.remove(attempt)
+            queue.occupants.append(attempt)
         if attempt.signal is not None:
             attempt.signal.set()

@@ -13,7 +13,7 @@ from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 from consul_lock._protocol.consul.models import Pair, is_session
-from consul_lock._protocol.holder import VALUE_MOST, read_object
+from consul_lock._protocol.holder import VALUE_MAX, read_object
 from consul_lock._protocol.keys import LOCK_FLAG, entry_key
 
 DEAD_MAX = 24
@@ -21,10 +21,10 @@ DEAD_MAX = 24
 
 
 # Waiters told to the next holder: about as many as fit.
-_HINTS_MOST = 10
+_HINTS_MAX = 10
 
 
-class Entry(NamedTuple):
+class WaiterEntry(NamedTuple):
     """A waiter."""
 
     session: str
@@ -36,24 +36,24 @@ class Entry(NamedTuple):
     """Tells this entry from a later one of the same waiter."""
 
 
-class Remnant(NamedTuple):
+class DeadWaiter(NamedTuple):
     """The entry of a waiter that has died."""
 
     key: str
     modify_index: int
 
 
-class Line(NamedTuple):
+class WaiterQueue(NamedTuple):
     """The line as it was read, or as the holder before us knew it."""
 
-    entries: tuple[Entry, ...]
+    entries: tuple[WaiterEntry, ...]
     """In order.  Nobody can come in front of them, but any of them may have left."""
     sign: int
     """ModifyIndex of the sign, 0 if there is none or it is not known."""
-    dead: tuple[Remnant, ...] = ()
+    dead: tuple[DeadWaiter, ...] = ()
     """The entries of waiters that have died."""
 
-    def behind(self, session: str) -> Line:
+    def behind(self, session: str) -> WaiterQueue:
         """What is left without this waiter.
 
         The holder itself can be in line still, if it was not told that it had joined: to hand
@@ -61,7 +61,7 @@ class Line(NamedTuple):
         """
         return self._replace(entries=tuple(e for e in self.entries if e.session != session))
 
-    def before(self, session: str) -> tuple[Entry, ...]:
+    def before(self, session: str) -> tuple[WaiterEntry, ...]:
         """The waiters before this one, in order.  KeyError: it is not in line."""
         for place, entry in enumerate(self.entries):
             if entry.session == session:
@@ -69,31 +69,33 @@ class Line(NamedTuple):
         raise KeyError(session)
 
 
-def read(base: str, pairs: Iterable[Pair]) -> Line:
+def parse_queue(base: str, pairs: Iterable[Pair]) -> WaiterQueue:
     """The line in what was read below ``base``.  What is not an entry is passed over."""
-    sign, entries, dead = 0, {}, list[Remnant]()
+    sign, entries, dead = 0, {}, list[DeadWaiter]()
     for pair in pairs:
         if pair.key == base:
             sign = max(sign, pair.modify_index)
-        elif is_dead(base, pair):
-            dead.append(Remnant(pair.key, pair.modify_index))
+        elif is_dead_waiter(base, pair):
+            dead.append(DeadWaiter(pair.key, pair.modify_index))
         elif pair.session and pair.key == entry_key(base, pair.session):
             # A transaction answers with what it wrote, without the value, and then with what
             # it read, with the value: the later one of the two counts.
-            entry = Entry(pair.session, _text(pair.value), pair.create_index, pair.modify_index)
+            entry = WaiterEntry(
+                pair.session, _text(pair.value), pair.create_index, pair.modify_index
+            )
             entries[pair.session] = entry
     ordered = sorted(entries.values(), key=lambda entry: entry.create_index)
-    return Line(tuple(ordered), sign, tuple(dead))
+    return WaiterQueue(tuple(ordered), sign, tuple(dead))
 
 
-def is_dead(base: str, pair: Pair) -> bool:
+def is_dead_waiter(base: str, pair: Pair) -> bool:
     """Whether this is the entry of a waiter that has died."""
     folder, _, name = pair.key.rpartition("/")
     ours = folder == base and pair.flags == LOCK_FLAG and is_session(name)
     return ours and not pair.session
 
 
-def bury(dead: Iterable[Remnant]) -> list[dict[str, Any]]:
+def delete_dead(dead: Iterable[DeadWaiter]) -> list[dict[str, Any]]:
     """The operations that delete entries of dead waiters, as many as one transaction deletes.
 
     They are refused by nothing that others may do meanwhile: nobody writes to such an entry, and
@@ -103,13 +105,13 @@ def bury(dead: Iterable[Remnant]) -> list[dict[str, Any]]:
     return [{"Verb": "delete-cas", "Key": each.key, "Index": each.modify_index} for each in some]
 
 
-def clear(base: str, line: Line) -> list[dict[str, Any]]:
+def clear_queue(base: str, line: WaiterQueue) -> list[dict[str, Any]]:
     """The operations that take away the sign of a queue without waiters, and the dead: refused if
     somebody has joined since.
 
     The sign stays if there are too many dead for one transaction, so that the next one meets them.
     """
-    operations = bury(line.dead)
+    operations = delete_dead(line.dead)
     if line.sign:
         verb = "delete-cas" if len(line.dead) <= DEAD_MAX else "check-index"
         operations.append({"Verb": verb, "Key": base, "Index": line.sign})
@@ -120,7 +122,9 @@ def _text(value: bytes) -> str:
     return value.decode("utf-8", "replace")
 
 
-def join(base: str, session: str, flags: int, about: str, sign: str) -> list[dict[str, Any]]:
+def join_operations(
+    base: str, session: str, flags: int, about: str, sign: str
+) -> list[dict[str, Any]]:
     """The operations that enter the line and read it."""
     return [
         {
@@ -135,17 +139,17 @@ def join(base: str, session: str, flags: int, about: str, sign: str) -> list[dic
     ]
 
 
-def leave(base: str, session: str, dead: Iterable[Remnant]) -> list[dict[str, Any]]:
+def leave_operations(base: str, session: str, dead: Iterable[DeadWaiter]) -> list[dict[str, Any]]:
     """The operations that leave the line: refused if the entry is not there any more."""
     key = entry_key(base, session)
     return [
         {"Verb": "check-session", "Key": key, "Session": session},
         {"Verb": "delete", "Key": key},
-        *bury(dead),
+        *delete_dead(dead),
     ]
 
 
-def inherit(entry: Entry, rest: Line, since: float) -> bytes:
+def handed_over_value(entry: WaiterEntry, rest: WaiterQueue, since: float) -> bytes:
     """The value of a lock that is handed to a waiter: about it, that it has not confirmed it yet,
     and who comes next.
 
@@ -155,23 +159,23 @@ def inherit(entry: Entry, rest: Line, since: float) -> bytes:
     about = read_object(entry.about)
     about["since"] = round(since, 3)
     following = [
-        [waiter.session, waiter.about, waiter.modify_index] for waiter in rest.entries[:_HINTS_MOST]
+        [waiter.session, waiter.about, waiter.modify_index] for waiter in rest.entries[:_HINTS_MAX]
     ]
     while True:
         value = json.dumps({**about, "handed": True, "next": following}).encode()
-        if len(value) <= VALUE_MOST or not following:
+        if len(value) <= VALUE_MAX or not following:
             return value
         following.pop()
 
 
-def inherited(pair: Pair) -> Line:
+def told_waiters(pair: Pair) -> WaiterQueue:
     """The next waiters, as the one who handed the lock to us knew them."""
     told = read_object(pair.value).get("next")
-    entries = list[Entry]()
+    entries = list[WaiterEntry]()
     for item in told if isinstance(told, list) else ():
         match item:
             case [str(session), str(about), int(index)]:
-                entries.append(Entry(session, about, 0, index))
+                entries.append(WaiterEntry(session, about, 0, index))
             case _:
                 break  # of another version: those behind must not come before it
-    return Line(tuple(entries), 0)
+    return WaiterQueue(tuple(entries), 0)

@@ -7,19 +7,19 @@ first in line watches the lock, everybody else only the entry before their own.
 
 from __future__ import annotations
 
-from consul_lock._protocol.consul.models import encode
+from consul_lock._protocol.consul.models import base64_text
 from consul_lock._protocol.consul.operations import (
     lock_operation,
     unchanged_operation,
     unlock_operation,
 )
-from consul_lock._protocol.consul.replies import Outcome
+from consul_lock._protocol.consul.replies import TxnResult
 from consul_lock._protocol.flow import Flow, Request, Sleep, Wall
-from consul_lock._protocol.hold import waiter as lines
 from consul_lock._protocol.hold.hold import Grant, may_wait
+from consul_lock._protocol.hold.waiter import DeadWaiter, delete_dead
 from consul_lock._protocol.keys import entry_key
 from consul_lock._protocol.lock.base import LockAttempt, LockBase, complain
-from consul_lock._protocol.lock.decision import Verdict, foreign, judge
+from consul_lock._protocol.lock.decision import LockState, decide, foreign
 from consul_lock._protocol.lock.queue import accept, give_up, join, look, overdue, wait_for_turn
 from consul_lock._protocol.primitive.acquire import not_for_oneself
 from consul_lock._protocol.session.session import Session
@@ -32,16 +32,16 @@ def contend(lock: LockBase, attempt: LockAttempt) -> Flow[Grant | None]:
     """Get the lock.  None: it was not to be had in time."""
     while True:
         session, verdict = yield from _where_we_stand(lock, attempt)
-        if verdict is Verdict.FOREIGN:
+        if verdict is LockState.FOREIGN:
             raise foreign(attempt.seen.pair if attempt.seen else None)
-        if verdict is Verdict.STALE:
+        if verdict is LockState.STALE:
             yield from look(lock, attempt, certain=True)
-        elif verdict is Verdict.OURS:
+        elif verdict is LockState.OURS:
             grant = yield from accept(lock, attempt)
             if grant is not None:
                 return grant
-        elif (verdict is Verdict.FREE and (yield from _may_take(lock, attempt))) or (
-            verdict is Verdict.TAKEN and (yield from _may_take_over(lock, attempt))
+        elif (verdict is LockState.FREE and (yield from _may_take(lock, attempt))) or (
+            verdict is LockState.TAKEN and (yield from _may_take_over(lock, attempt))
         ):
             outcome = yield from _take(lock, attempt)
             if outcome.done:
@@ -55,25 +55,25 @@ def contend(lock: LockBase, attempt: LockAttempt) -> Flow[Grant | None]:
             yield from wait_for_turn(lock, attempt)
 
 
-def _where_we_stand(lock: LockBase, attempt: LockAttempt) -> Flow[tuple[Session, Verdict]]:
+def _where_we_stand(lock: LockBase, attempt: LockAttempt) -> Flow[tuple[Session, LockState]]:
     session = attempt.session
     if session is None or session.gone:
         session = yield from _new_session(lock, attempt)
-    known = attempt.queued or session.doubtful or lock.client.crowded(lock.key)
+    known = attempt.queued or session.in_doubt or lock.client.contended(lock.key)
     if attempt.seen is None and known:
         yield from look(lock, attempt, certain=attempt.queued)
-    return session, judge(attempt.seen, session, certain=attempt.certain)
+    return session, decide(attempt.seen, session, certain=attempt.certain)
 
 
 def _new_session(lock: LockBase, attempt: LockAttempt) -> Flow[Session]:
-    attempt.queued = attempt.joined = attempt.exposed = False
+    attempt.queued = attempt.joined = attempt.may_hold = False
     attempt.unseen = attempt.idle = None
     attempt.forget_place()
     attempt.session = yield from lock.session_for(attempt)
     return attempt.session
 
 
-def _take(lock: LockBase, attempt: LockAttempt) -> Flow[Outcome]:
+def _take(lock: LockBase, attempt: LockAttempt) -> Flow[TxnResult]:
     """Lock the key, if it still is as it was read: nothing foreign is ever overwritten."""
     session, pair = attempt.session, attempt.seen.pair if attempt.seen else None
     assert session is not None
@@ -86,7 +86,7 @@ def _take(lock: LockBase, attempt: LockAttempt) -> Flow[Outcome]:
         )
     else:
         request = _taking(lock, attempt, session, since)
-    attempt.exposed = True
+    attempt.may_hold = True
     outcome = yield from lock.client.write(session, request)
     return outcome
 
@@ -99,23 +99,23 @@ def _taking(lock: LockBase, attempt: LockAttempt, session: Session, since: float
         operations.append(unlock_operation(lock.key, pair.session))
     if lock.fair and not attempt.queued:
         operations.append({"Verb": "check-not-exists", "Key": lock.base})
-    value = encode(attempt.about.value(since))
+    value = base64_text(attempt.about.value(since))
     operations.append(lock_operation(lock.key, session.id, value))
     if attempt.joined:
         operations.append({"Verb": "delete", "Key": entry_key(lock.base, session.id)})
         # Who was before us and did not take it is gone, or will ask for a place at the end.
         before = (
-            lines.Remnant(entry_key(lock.base, e.session), e.modify_index) for e in attempt.before
+            DeadWaiter(entry_key(lock.base, e.session), e.modify_index) for e in attempt.before
         )
-        operations += lines.bury([*before, *attempt.dead])
-    return lock.client.wire.transaction(operations, f"locking {lock.key!r}", lock.rule)
+        operations += delete_dead([*before, *attempt.dead])
+    return lock.client.api.transaction(operations, f"locking {lock.key!r}", lock.rule)
 
 
-def _refused(lock: LockBase, attempt: LockAttempt, outcome: Outcome) -> Flow[None]:
+def _refused(lock: LockBase, attempt: LockAttempt, outcome: TxnResult) -> Flow[None]:
     """The lock could not be taken: find out where we stand."""
     attempt.refused = True
     attempt.seen = None
-    lock.client.note(lock.key, crowded=True)
+    lock.client.note(lock.key, contended=True)
     overtaking = lock.fair and not attempt.queued and outcome.says("exists", 1)
     if outcome.says("invalid session") or not (outcome.delayed or overtaking):
         return

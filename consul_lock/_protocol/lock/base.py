@@ -5,14 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 from consul_lock._protocol.client.client import ClientCore
-from consul_lock._protocol.consul.models import Found, Pair, Terms, key_rule
+from consul_lock._protocol.consul.models import Pair, ReadResult, SessionOptions, key_rule
 from consul_lock._protocol.consul.operations import check_session, unlock_operation
 from consul_lock._protocol.flow import Flow, Request, Warn
-from consul_lock._protocol.hold import waiter as lines
 from consul_lock._protocol.hold.hold import Attempt, Claim, Hold
 from consul_lock._protocol.hold.state import State
-from consul_lock._protocol.hold.waiter import Entry, Remnant
-from consul_lock._protocol.holder import About, Holder, parse
+from consul_lock._protocol.hold.waiter import DeadWaiter, WaiterEntry, parse_queue
+from consul_lock._protocol.holder import Holder, OwnerInfo, parse_holder
 from consul_lock._protocol.keys import LOCK_FLAG, LockKeys, entry_key
 from consul_lock._protocol.lock.decision import as_refused, written_over
 from consul_lock._protocol.primitive.lockable import Lockable
@@ -40,7 +39,7 @@ class LockBase(Lockable):
         freeing = [unlock_operation(key, session.id), {"Verb": "delete", "Key": key}]
         # First the queue: else it could be handed over once more in between.
         both = (leaving, freeing)
-        return [self.client.wire.transaction(ops, doing, self.rule) for ops in both]
+        return [self.client.api.transaction(ops, doing, self.rule) for ops in both]
 
     # -- looking after it ----------------------------------------------------------------------
 
@@ -48,7 +47,7 @@ class LockBase(Lockable):
         return [check_session(self.key, hold.session.id)]
 
     def hints(self, hold: Hold) -> list[dict[str, Any]]:
-        return [] if hold.crowded else [{"Verb": "check-not-exists", "Key": self.base}]
+        return [] if hold.contended else [{"Verb": "check-not-exists", "Key": self.base}]
 
     def learn(self, hold: Hold, timeout: float) -> Flow[None]:
         return read_line(self, hold, timeout)
@@ -58,19 +57,19 @@ class LockBase(Lockable):
 
     def why_lost(self, hold: Hold) -> Flow[LossReason]:
         """A release was refused, as it is not ours: since when?"""
-        found = yield from self.client.wire.get(self.key, consistent=True)
+        found = yield from self.client.api.get(self.key, consistent=True)
         return (yield from self.client.diagnose(hold, found.pair))
 
-    def examine(self, hold: Hold, found: Found | None, timeout: float | None) -> Flow[Any]:
+    def examine(self, hold: Hold, found: ReadResult | None, timeout: float | None) -> Flow[Any]:
         if found is None:
-            found = yield from self.client.wire.get(self.key, consistent=True)
+            found = yield from self.client.api.get(self.key, consistent=True)
         pair = found.pair
         if pair is not None and pair.session == hold.session.id:
             return None
         return (yield from self.client.diagnose(hold, pair, timeout))
 
-    def look(self, hold: Hold, index: int, wait: float) -> Flow[Found]:
-        return self.client.wire.get(self.key, index, wait, consistent=True)
+    def look(self, hold: Hold, index: int, wait: float) -> Flow[ReadResult]:
+        return self.client.api.get(self.key, index, wait, consistent=True)
 
     def guarded(self, hold: Hold) -> Flow[list[dict[str, Any]] | None]:
         yield from ()
@@ -89,21 +88,21 @@ class LockAttempt(Attempt):
     def __init__(
         self,
         claims: tuple[Claim, ...],
-        about: About,
-        bond: tuple[Terms, Any],
+        about: OwnerInfo,
+        session_key: tuple[SessionOptions, Any],
         owner: Any,
         blocking: bool,
     ) -> None:
-        super().__init__(claims, about, bond, owner, blocking)
+        super().__init__(claims, about, session_key, owner, blocking)
         self.joined = False
         """We have asked to enter Consul's line with this session, whatever came of it."""
         self.queued = False
         """Our entry is in the waiting line of Consul, as far as we know."""
         self.first = False
         """Nobody is before us in that line."""
-        self.ahead: Entry | None = None
+        self.ahead: WaiterEntry | None = None
         """Who is directly before us; None and not ``first``: not known."""
-        self.before: tuple[Entry, ...] = ()
+        self.before: tuple[WaiterEntry, ...] = ()
         """All who were before us when we read the queue last."""
         self.unseen: float | None = None
         """A time (driver's clock) before which nothing that we hold now was handed to us; None: we
@@ -113,9 +112,9 @@ class LockAttempt(Attempt):
         of its key (0: there is none) and when we were first told (driver's clock)."""
         self.barred = -1
         """The same ModifyIndex, if the lock was in lock-delay when we tried to take it."""
-        self.dead: tuple[Remnant, ...] = ()
+        self.dead: tuple[DeadWaiter, ...] = ()
         """Entries of dead waiters in that line, to be deleted by what we write to it next."""
-        self.seen: Found | None = None
+        self.seen: ReadResult | None = None
         """The last read of the lock's key; None: not looked yet, or too long ago."""
         self.certain = False
         """That read cannot have been an old picture."""
@@ -123,7 +122,7 @@ class LockAttempt(Attempt):
         """Consul has refused us the lock at least once."""
 
     @property
-    def placed(self) -> bool:
+    def in_queue(self) -> bool:
         return self.queued
 
     def forget_what_was_seen(self) -> None:
@@ -136,26 +135,26 @@ class LockAttempt(Attempt):
 
 def read_holder(client: ClientCore, key: str) -> Flow[Holder | None]:
     """Who holds a key; None: nobody."""
-    found = yield from client.wire.get(key)
+    found = yield from client.api.get(key)
     pair = found.pair
     if pair is None or not pair.session:
         return None
-    return parse(pair.session, pair.value, pair.modify_index)
+    return parse_holder(pair.session, pair.value, pair.modify_index)
 
 
 def read_waiters(client: ClientCore, base: str) -> Flow[list[Holder]]:
     """Who is in a line, in order."""
-    found = yield from client.wire.tree(base)
-    entries = lines.read(base, found.pairs).entries
-    return [parse(entry.session, entry.about) for entry in entries]
+    found = yield from client.api.list_keys(base)
+    entries = parse_queue(base, found.pairs).entries
+    return [parse_holder(entry.session, entry.about) for entry in entries]
 
 
 def read_line(lock: LockBase, hold: Hold, timeout: float) -> Flow[None]:
     """Read the line while holding, so that the release itself needs one request only."""
-    found = yield from lock.client.wire.tree(lock.base, timeout)
-    line = lines.read(lock.base, found.pairs).behind(hold.session.id)
+    found = yield from lock.client.api.list_keys(lock.base, timeout)
+    line = parse_queue(lock.base, found.pairs).behind(hold.session.id)
     if hold.state is State.HELD:
-        hold.line, hold.crowded = line, hold.crowded or bool(line.sign)
+        hold.line, hold.contended = line, hold.contended or bool(line.sign)
 
 
 def complain(attempt: Attempt, pair: Pair | None) -> Flow[None]:

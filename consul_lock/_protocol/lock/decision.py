@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import enum
 
-from consul_lock._protocol.consul.models import Found, Pair
+from consul_lock._protocol.consul.models import Pair, ReadResult
 from consul_lock._protocol.keys import LOCK_FLAG
 from consul_lock._protocol.session.session import Session
 from consul_lock.errors import Conflict
@@ -13,7 +13,7 @@ from consul_lock.errors import Conflict
 _SHOWN = 40
 
 
-class Verdict(enum.Enum):
+class LockState(enum.Enum):
     """What a read of the lock's key means for one attempt."""
 
     OURS = "our session holds it"
@@ -23,7 +23,7 @@ class Verdict(enum.Enum):
     FOREIGN = "the key is used for something else"
 
 
-def judge(seen: Found | None, session: Session, *, certain: bool = False) -> Verdict:
+def decide(seen: ReadResult | None, session: Session, *, certain: bool = False) -> LockState:
     """What the lock's key, as it was read, means for us; ``certain``: by a consistent read.
 
     A deposed leader answers ordinary reads for a moment: it may show our session on a key
@@ -31,14 +31,14 @@ def judge(seen: Found | None, session: Session, *, certain: bool = False) -> Ver
     """
     pair = seen.pair if seen else None
     if pair is None:
-        return Verdict.FREE
+        return LockState.FREE
     if pair.session == session.id:
-        fresh = certain or pair.modify_index > session.floor
-        return Verdict.OURS if fresh else Verdict.STALE
+        fresh = certain or pair.modify_index > session.last_write_index
+        return LockState.OURS if fresh else LockState.STALE
     if pair.session:
         # Whatever its flags: who writes over a lock without taking it does not end the hold.
-        return Verdict.TAKEN
-    return Verdict.FREE if pair.flags == LOCK_FLAG else Verdict.FOREIGN
+        return LockState.TAKEN
+    return LockState.FREE if pair.flags == LOCK_FLAG else LockState.FOREIGN
 
 
 def foreign(pair: Pair | None) -> Conflict:

@@ -8,10 +8,9 @@ from __future__ import annotations
 
 from consul_lock._protocol.client.base import believe
 from consul_lock._protocol.client.confirm import confirm
-from consul_lock._protocol.consul.models import Found, encode
+from consul_lock._protocol.consul.models import ReadResult, base64_text
 from consul_lock._protocol.consul.operations import unchanged_operation
 from consul_lock._protocol.flow import Flow, Now, Wall
-from consul_lock._protocol.hold import waiter as lines
 from consul_lock._protocol.hold.confirmation import (
     CONFIRM_AFTER,
     COUNTS,
@@ -20,11 +19,19 @@ from consul_lock._protocol.hold.confirmation import (
     is_unconfirmed,
 )
 from consul_lock._protocol.hold.hold import Grant
-from consul_lock._protocol.hold.waiter import inherited
-from consul_lock._protocol.holder import parse
+from consul_lock._protocol.hold.waiter import (
+    WaiterEntry,
+    WaiterQueue,
+    clear_queue,
+    join_operations,
+    leave_operations,
+    parse_queue,
+    told_waiters,
+)
+from consul_lock._protocol.holder import parse_holder
 from consul_lock._protocol.keys import LOCK_FLAG, entry_key
 from consul_lock._protocol.lock.base import LockAttempt, LockBase
-from consul_lock._protocol.lock.decision import Verdict, judge
+from consul_lock._protocol.lock.decision import LockState, decide
 from consul_lock._protocol.session.session import Session
 from consul_lock.errors import Conflict
 
@@ -53,11 +60,11 @@ def wait_for_turn(lock: LockBase, attempt: LockAttempt) -> Flow[None]:
 
 def look(lock: LockBase, attempt: LockAttempt, *, certain: bool = False) -> Flow[None]:
     """Read the lock's key, now; ``certain``: by a read that no deposed leader can answer."""
-    found = yield from lock.client.wire.get(lock.key, consistent=certain)
+    found = yield from lock.client.api.get(lock.key, consistent=certain)
     yield from _saw(attempt, found, certain=certain)
 
 
-def _saw(attempt: LockAttempt, found: Found, *, certain: bool) -> Flow[None]:
+def _saw(attempt: LockAttempt, found: ReadResult, *, certain: bool) -> Flow[None]:
     """The lock's key was read: remember it, and since when nobody has the lock for certain."""
     attempt.seen, attempt.certain = found, certain
     session, pair = attempt.session, found.pair
@@ -81,8 +88,8 @@ def overdue(lock: LockBase, attempt: LockAttempt) -> Flow[bool]:
     if attempt.first:
         return True
     # Some may have left, and what they left is taken away with the same write.
-    found = yield from lock.client.wire.tree(lock.base)
-    _place(attempt, lines.read(lock.base, found.pairs))
+    found = yield from lock.client.api.list_keys(lock.base)
+    _place(attempt, parse_queue(lock.base, found.pairs))
     return attempt.queued and (yield from _is_overdue(attempt))
 
 
@@ -109,9 +116,9 @@ def accept(lock: LockBase, attempt: LockAttempt) -> Flow[Grant | None]:
     assert seen is not None
     pair = seen.pair
     assert pair is not None
-    holder = parse(pair.session, pair.value, pair.modify_index)
+    holder = parse_holder(pair.session, pair.value, pair.modify_index)
     token = holder.token or pair.modify_index
-    line = inherited(pair)
+    line = told_waiters(pair)
     grant = Grant(session, token, True, line if line.entries else None)
     if not attempt.certain:
         # A deposed leader may show a hand-over that was taken over long ago.
@@ -121,7 +128,7 @@ def accept(lock: LockBase, attempt: LockAttempt) -> Flow[Grant | None]:
         return grant if (yield from believe(lock.client, session)) else None
     if unseen is not None:
         # It lived when it was handed the lock.
-        session.proved(unseen)
+        session.mark_alive(unseen)
         now = yield Now()
         if now < unseen + CONFIRM_AFTER and not lock.watched:
             handed = Unconfirmed(pair.modify_index, holder.since, unseen + COUNTS)
@@ -146,25 +153,25 @@ def join(lock: LockBase, attempt: LockAttempt) -> Flow[None]:
     session = attempt.session
     assert session is not None
     since = yield Wall()
-    about = encode(attempt.about.value(since))
+    about = base64_text(attempt.about.value(since))
     sign = lock.client.sign(session)
-    operations = lines.join(lock.base, session.id, LOCK_FLAG, about, sign)
-    again = attempt.joined or session.doubtful
+    operations = join_operations(lock.base, session.id, LOCK_FLAG, about, sign)
+    again = attempt.joined or session.in_doubt
     if again:
         if (yield from _holds(lock, attempt, session)):
             return
         pair = attempt.seen.pair if attempt.seen else None
         operations.append(unchanged_operation(lock.key, pair))
-    request = lock.client.wire.transaction(
+    request = lock.client.api.transaction(
         operations, f"joining the line of {lock.key!r}", lock.rule
     )
     if attempt.unseen is None:
         attempt.unseen = yield Now()
-    attempt.joined = attempt.exposed = True
+    attempt.joined = attempt.may_hold = True
     outcome = yield from lock.client.write(session, request)
     if outcome.done:
         attempt.queued = True
-        _place(attempt, lines.read(lock.base, outcome.pairs))
+        _place(attempt, parse_queue(lock.base, outcome.pairs))
         # What was read before we were in line may be old: a release in between saw nobody.
         attempt.seen = None if attempt.first else attempt.seen
     elif outcome.delayed:
@@ -186,10 +193,10 @@ def _holds(lock: LockBase, attempt: LockAttempt, session: Session) -> Flow[bool]
     Its holder must not join: nobody would ever answer to that entry.
     """
     yield from look(lock, attempt, certain=True)
-    return judge(attempt.seen, session, certain=True) is Verdict.OURS
+    return decide(attempt.seen, session, certain=True) is LockState.OURS
 
 
-def _place(attempt: LockAttempt, line: lines.Line) -> None:
+def _place(attempt: LockAttempt, line: WaiterQueue) -> None:
     session = attempt.session
     assert session is not None
     attempt.dead = line.dead
@@ -206,8 +213,8 @@ def _place(attempt: LockAttempt, line: lines.Line) -> None:
 
 def _find_place(lock: LockBase, attempt: LockAttempt) -> Flow[None]:
     """Read the whole line to see who is before us."""
-    found = yield from lock.client.wire.tree(lock.base)
-    _place(attempt, lines.read(lock.base, found.pairs))
+    found = yield from lock.client.api.list_keys(lock.base)
+    _place(attempt, parse_queue(lock.base, found.pairs))
     yield from look(lock, attempt, certain=True)
 
 
@@ -215,14 +222,14 @@ def _watch_lock(lock: LockBase, attempt: LockAttempt) -> Flow[None]:
     """We are first: wait for the lock itself to change."""
     wait = yield from _poll_time(attempt, _NEAR_POLL)
     index = attempt.seen.raft_index if attempt.seen else 0
-    found = yield from lock.client.wire.get(lock.key, index, wait, consistent=True)
+    found = yield from lock.client.api.get(lock.key, index, wait, consistent=True)
     yield from _saw(attempt, found, certain=True)
     # An index that went backwards (a restored snapshot) must not be waited for.
     if found.raft_index < index:
         attempt.seen = None
 
 
-def _watch_ahead(lock: LockBase, attempt: LockAttempt, ahead: lines.Entry) -> Flow[None]:
+def _watch_ahead(lock: LockBase, attempt: LockAttempt, ahead: WaiterEntry) -> Flow[None]:
     """Wait for the one before us to leave; then we are first if it got the lock.
 
     It may come back at once with the same session, behind us: its entry is another one then.
@@ -231,13 +238,13 @@ def _watch_ahead(lock: LockBase, attempt: LockAttempt, ahead: lines.Entry) -> Fl
     assert session is not None
     wait = yield from _poll_time(attempt, _FAR_POLL)
     key = entry_key(lock.base, ahead.session)
-    found = yield from lock.client.wire.get(key, ahead.modify_index, wait)
+    found = yield from lock.client.api.get(key, ahead.modify_index, wait)
     seen = found.pair
     # The entry of one who died stays, without its session.
     if seen is not None and seen.session and seen.create_index == ahead.create_index:
         # Written anew by its waiter, perhaps: with the old index we would never block again.
         attempt.ahead = ahead._replace(modify_index=seen.modify_index)
-        own = yield from lock.client.wire.get(entry_key(lock.base, session.id))
+        own = yield from lock.client.api.get(entry_key(lock.base, session.id))
         if own.pair is None:
             attempt.forget_place()
         yield from look(lock, attempt, certain=True)
@@ -277,8 +284,8 @@ def leave(lock: LockBase, attempt: LockAttempt) -> Flow[bool]:
     session = attempt.session
     if not attempt.queued or session is None:
         return False
-    request = lock.client.wire.transaction(
-        lines.leave(lock.base, session.id, attempt.dead),
+    request = lock.client.api.transaction(
+        leave_operations(lock.base, session.id, attempt.dead),
         f"leaving the line of {lock.key!r}",
         lock.rule,
     )
@@ -297,13 +304,13 @@ def is_ours(attempt: LockAttempt) -> bool:
     session = attempt.session
     if session is None or session.gone:
         return False
-    return judge(attempt.seen, session, certain=attempt.certain) is Verdict.OURS
+    return decide(attempt.seen, session, certain=attempt.certain) is LockState.OURS
 
 
 def tidy(lock: LockBase) -> Flow[None]:
     """Take the sign away if nobody is in line any more, and what the dead have left."""
-    found = yield from lock.client.wire.tree(lock.base)
-    line = lines.read(lock.base, found.pairs)
-    operations = lines.clear(lock.base, line)
+    found = yield from lock.client.api.list_keys(lock.base)
+    line = parse_queue(lock.base, found.pairs)
+    operations = clear_queue(lock.base, line)
     if operations and not line.entries:
-        yield from lock.client.wire.transact(operations, f"tidying {lock.base!r}", lock.rule)
+        yield from lock.client.api.transact(operations, f"tidying {lock.base!r}", lock.rule)

@@ -23,14 +23,20 @@ from collections.abc import Sequence
 from typing import Any
 
 from consul_lock._protocol.client.retry import until_let_go
-from consul_lock._protocol.consul.models import encode
+from consul_lock._protocol.consul.models import base64_text
 from consul_lock._protocol.consul.operations import lock_operation, unlock_operation
-from consul_lock._protocol.consul.replies import Outcome
+from consul_lock._protocol.consul.replies import TxnResult
 from consul_lock._protocol.flow import Flow, Now, Request, Wall
-from consul_lock._protocol.hold import waiter as lines
 from consul_lock._protocol.hold.hold import Attempt, Grant, Hold
 from consul_lock._protocol.hold.state import Event
-from consul_lock._protocol.hold.waiter import Entry, Line, inherit
+from consul_lock._protocol.hold.waiter import (
+    WaiterEntry,
+    WaiterQueue,
+    clear_queue,
+    delete_dead,
+    handed_over_value,
+    parse_queue,
+)
 from consul_lock._protocol.keys import entry_key
 from consul_lock._protocol.lock.base import LockAttempt, LockBase
 from consul_lock._protocol.lock.queue import is_ours, leave, look
@@ -38,10 +44,10 @@ from consul_lock._protocol.session.session import Session
 from consul_lock.errors import ConsulLockError, LossReason, PermissionDenied, Refused
 
 # Refusals of a hand-over that we cannot explain, before we let go without one.
-_REFUSALS_MOST = 5
+_REFUSALS_MAX = 5
 
 
-class Letting:
+class ReleaseAttempt:
     """One release under way."""
 
     def __init__(self, lock: LockBase, hold: Hold) -> None:
@@ -52,17 +58,17 @@ class Letting:
         self.refusals = 0
         self.blind = False
         """Look at no line: we may not, or it could not be followed."""
-        self.heir: Attempt | None = None
+        self.next_waiter: Attempt | None = None
         """Who of this process got it."""
 
 
 def let_go(lock: LockBase, hold: Hold, *, patient: bool = True) -> Flow[LossReason | None]:
     """Release a lock that we hold.  Returns why it was lost, if it turns out that it was."""
-    letting = Letting(lock, hold)
+    letting = ReleaseAttempt(lock, hold)
     return until_let_go(lock.client, hold, lambda: _allowed(letting), patient=patient)
 
 
-def _allowed(letting: Letting) -> Flow[LossReason | None]:
+def _allowed(letting: ReleaseAttempt) -> Flow[LossReason | None]:
     letting.fresh = False
     try:
         return (yield from _let_go(letting))
@@ -75,25 +81,25 @@ def _allowed(letting: Letting) -> Flow[LossReason | None]:
     return (yield from _let_go(letting))
 
 
-def _let_go(letting: Letting) -> Flow[LossReason | None]:
+def _let_go(letting: ReleaseAttempt) -> Flow[LossReason | None]:
     lock = letting.lock
     client = lock.client
     hold = letting.hold
     while True:
-        doubtful = hold.session.doubtful
+        in_doubt = hold.session.in_doubt
         line = yield from _known_line(letting)
         if line is not None and line.entries:
-            letting.heir = None
+            letting.next_waiter = None
             outcome = yield from hold.leave(_hand_over(lock, hold, line, letting.fresh))
         else:
             # A session in doubt is passed on to nobody: its late writes would be, too.  Nor is
             # one that the end of its client destroys.  And what must be let go of in any case is
             # given to nobody, which could be refused.
-            alone = doubtful or client.closed or letting.blind
-            letting.heir = None if alone else client.turns.heir(hold.attempt)
+            alone = in_doubt or client.closed or letting.blind
+            letting.next_waiter = None if alone else client.local_queues.next_waiter(hold.attempt)
             outcome = yield from hold.leave(_plain(letting, line))
         if outcome.done:
-            if letting.heir is None or _pass_on(letting, outcome):
+            if letting.next_waiter is None or _pass_on(letting, outcome):
                 return None
         elif outcome.says("isn't held", 0) or outcome.says("doesn't exist", 0):
             # An earlier try of this release may have come through without our being told; or it
@@ -116,62 +122,64 @@ def _is_out_of_time(hold: Hold) -> Flow[bool]:
     return hold.unconfirmed is not None and now >= hold.unconfirmed.until
 
 
-def _known_line(letting: Letting) -> Flow[Line | None]:
+def _known_line(letting: ReleaseAttempt) -> Flow[WaiterQueue | None]:
     """Who waits in Consul; None: nobody, as far as we know."""
     lock, hold = letting.lock, letting.hold
-    if letting.blind or not hold.crowded:
+    if letting.blind or not hold.contended:
         return None
     known = hold.line
     if not letting.fresh and (known is None or not known.entries):
-        found = yield from lock.client.wire.tree(lock.base)
-        known = hold.line = lines.read(lock.base, found.pairs).behind(hold.session.id)
+        found = yield from lock.client.api.list_keys(lock.base)
+        known = hold.line = parse_queue(lock.base, found.pairs).behind(hold.session.id)
         letting.fresh = True
     return known
 
 
-def _refused(letting: Letting, outcome: Outcome) -> None:
+def _refused(letting: ReleaseAttempt, outcome: TxnResult) -> None:
     """Somebody came or went since we looked: look again.  What cannot be given to anybody, as a
     lock-delay is on it or for a reason unknown, is set free: the first in line takes it then."""
-    letting.hold.crowded, letting.hold.line, letting.fresh = True, None, False
+    letting.hold.contended, letting.hold.line, letting.fresh = True, None, False
     letting.refusals += 1
-    if outcome.delayed or letting.refusals >= _REFUSALS_MOST:
+    if outcome.delayed or letting.refusals >= _REFUSALS_MAX:
         letting.blind = True
 
 
-def _hand_over(lock: LockBase, hold: Hold, line: Line, fresh: bool) -> Flow[Outcome]:
+def _hand_over(lock: LockBase, hold: Hold, line: WaiterQueue, fresh: bool) -> Flow[TxnResult]:
     """Give the lock to the first in line, if it is alive and still there."""
-    heir = line.entries[0]
-    rest = line.behind(heir.session)
+    next_waiter = line.entries[0]
+    rest = line.behind(next_waiter.session)
     since = yield Wall()
-    operations = _hand_over_operations(lock, hold, heir, encode(inherit(heir, rest, since)))
+    operations = _hand_over_operations(
+        lock, hold, next_waiter, base64_text(handed_over_value(next_waiter, rest, since))
+    )
     if not rest.entries and line.sign and fresh:
         # Of an older reading the index of the sign would be wrong too often, and a refusal
         # costs a Raft write.  Then the sign is left to the next release, which finds nobody.
-        operations += lines.clear(lock.base, line)
+        operations += clear_queue(lock.base, line)
     else:
-        operations += lines.bury(line.dead)
-    request = lock.client.wire.transaction(operations, f"handing over {hold.key!r}", lock.rule)
+        operations += delete_dead(line.dead)
+    request = lock.client.api.transaction(operations, f"handing over {hold.key!r}", lock.rule)
     return (yield from lock.client.write(hold.session, request))
 
 
 def _hand_over_operations(
-    lock: LockBase, hold: Hold, heir: Entry, value: str
+    lock: LockBase, hold: Hold, next_waiter: WaiterEntry, value: str
 ) -> list[dict[str, Any]]:
-    entry = entry_key(lock.base, heir.session)
+    entry = entry_key(lock.base, next_waiter.session)
     return [
         unlock_operation(hold.key, hold.session.id),
         # By its index, as a waiter that gave up and came back has another entry with the same
         # key, behind others: it does not expect the lock yet, and would notice it late.
-        {"Verb": "check-index", "Key": entry, "Index": heir.modify_index},
-        lock_operation(hold.key, heir.session, value),
+        {"Verb": "check-index", "Key": entry, "Index": next_waiter.modify_index},
+        lock_operation(hold.key, next_waiter.session, value),
         {"Verb": "delete", "Key": entry},
     ]
 
 
-def _plain(letting: Letting, line: Line | None) -> Flow[Outcome]:
+def _plain(letting: ReleaseAttempt, line: WaiterQueue | None) -> Flow[TxnResult]:
     """Nobody waits in Consul: pass the lock on inside the process, or leave no key behind."""
     hold, since = letting.hold, 0.0
-    if letting.heir is not None:
+    if letting.next_waiter is not None:
         since = yield Wall()
     elif not letting.blind and (line is None or not line.sign):
         request = hold.session.prepared((hold.key,), lambda: _releasing(letting, line, since))
@@ -180,30 +188,30 @@ def _plain(letting: Letting, line: Line | None) -> Flow[Outcome]:
     return (yield from letting.lock.client.write(hold.session, request))
 
 
-def _releasing(letting: Letting, line: Line | None, since: float) -> Request:
+def _releasing(letting: ReleaseAttempt, line: WaiterQueue | None, since: float) -> Request:
     lock, hold = letting.lock, letting.hold
     # The first of all, so that its refusal, which says that it is not ours, is known from others.
     operations = [unlock_operation(hold.key, hold.session.id)]
     if line is not None:
-        operations += lines.clear(lock.base, line)
+        operations += clear_queue(lock.base, line)
     if not letting.blind and (line is None or not line.sign):
         operations.append({"Verb": "check-not-exists", "Key": lock.base})
-    if letting.heir is not None:
-        value = encode(letting.heir.about.value(since))
+    if letting.next_waiter is not None:
+        value = base64_text(letting.next_waiter.about.value(since))
         operations.append(lock_operation(hold.key, hold.session.id, value))
     else:
         operations.append({"Verb": "delete", "Key": hold.key})
-    return lock.client.wire.transaction(operations, f"releasing {hold.key!r}", lock.rule)
+    return lock.client.api.transaction(operations, f"releasing {hold.key!r}", lock.rule)
 
 
-def _pass_on(letting: Letting, outcome: Outcome) -> bool:
+def _pass_on(letting: ReleaseAttempt, outcome: TxnResult) -> bool:
     """Tell the next of this process.  False if it has left: then we still have to let go."""
-    hold, heir, letting.heir = letting.hold, letting.heir, None
-    assert heir is not None
+    hold, next_waiter, letting.next_waiter = letting.hold, letting.next_waiter, None
+    assert next_waiter is not None
     grant = Grant(hold.session, outcome.raft_index, False, None)
-    if letting.lock.client.turns.give(hold.attempt, heir, grant):
+    if letting.lock.client.local_queues.give(hold.attempt, next_waiter, grant):
         return True
-    hold.crowded, hold.line = False, None
+    hold.contended, hold.line = False, None
     return False
 
 
@@ -211,12 +219,12 @@ def withdraw(
     lock: LockBase, attempt: LockAttempt, sessions: Sequence[Session]
 ) -> Flow[list[Session]]:
     """Returns the sessions that stay in doubt, and must be ended."""
-    doubtful = []
+    in_doubt = []
     for session in sessions:
         attempt.session = session
         if not (yield from _let_go_of_all(lock, attempt, session)):
-            doubtful.append(session)
-    return doubtful
+            in_doubt.append(session)
+    return in_doubt
 
 
 def _let_go_of_all(lock: LockBase, attempt: LockAttempt, session: Session) -> Flow[bool]:
@@ -236,4 +244,4 @@ def _let_go_of_all(lock: LockBase, attempt: LockAttempt, session: Session) -> Fl
             yield from lock.let_go(hold, patient=False)
     except ConsulLockError:
         return False
-    return not session.doubtful
+    return not session.in_doubt

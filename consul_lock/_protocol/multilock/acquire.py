@@ -9,18 +9,18 @@ handed on in its line, and so is never free, can make us wait for as long as the
 from __future__ import annotations
 
 from consul_lock._protocol.client.base import believe
-from consul_lock._protocol.consul.models import Pair, encode
-from consul_lock._protocol.consul.replies import Outcome
+from consul_lock._protocol.consul.models import Pair, base64_text
+from consul_lock._protocol.consul.replies import TxnResult
 from consul_lock._protocol.flow import Flow, Now, Sleep, Wall
 from consul_lock._protocol.hold.hold import Grant, may_wait
 from consul_lock._protocol.lock.base import complain
-from consul_lock._protocol.lock.decision import Verdict, foreign
+from consul_lock._protocol.lock.decision import LockState, foreign
 from consul_lock._protocol.multilock.attempt import (
-    BundleAttempt,
-    Standing,
+    KeysState,
+    MultiLockAttempt,
     guarded,
     locking,
-    read,
+    read_keys,
     refused_keys,
     stand,
     step_in,
@@ -42,17 +42,17 @@ _RETRY = (0.25, 1.0)
 _OUTRUN = (0.01, 0.1)
 
 
-def contend(lock: MultiLockBase, attempt: BundleAttempt) -> Flow[Grant | None]:
+def contend(lock: MultiLockBase, attempt: MultiLockAttempt) -> Flow[Grant | None]:
     """Get all of them.  None: they were not to be had in time."""
     while True:
         session, where = yield from _where_we_stand(lock, attempt)
-        if where.verdict is Verdict.FOREIGN:
+        if where.verdict is LockState.FOREIGN:
             raise foreign(where.pair)
-        if where.verdict is Verdict.OURS:
+        if where.verdict is LockState.OURS:
             grant = yield from _accept(lock, attempt, session)
             if grant is not None:
                 return grant
-        elif where.verdict is Verdict.FREE and (yield from _may_take(lock, attempt)):
+        elif where.verdict is LockState.FREE and (yield from _may_take(lock, attempt)):
             outcome = yield from _take(lock, attempt, session)
             if outcome.done:
                 return _grant(lock, session, outcome.raft_index)
@@ -66,51 +66,55 @@ def contend(lock: MultiLockBase, attempt: BundleAttempt) -> Flow[Grant | None]:
             yield from _wait(lock, attempt, session, where.pair)
 
 
-def _where_we_stand(lock: MultiLockBase, attempt: BundleAttempt) -> Flow[tuple[Session, Standing]]:
+def _where_we_stand(
+    lock: MultiLockBase, attempt: MultiLockAttempt
+) -> Flow[tuple[Session, KeysState]]:
     session = attempt.session
     if session is None or session.gone:
-        attempt.exposed = False
+        attempt.may_hold = False
         session = attempt.session = yield from lock.session_for(attempt)
     if attempt.pairs is None:
         attempt.pairs = yield from _look(lock, attempt, session)
     return session, stand(lock.keys, attempt.pairs, session, alone=attempt.alone)
 
 
-def _look(lock: MultiLockBase, attempt: BundleAttempt, session: Session) -> Flow[dict[str, Pair]]:
+def _look(
+    lock: MultiLockBase, attempt: MultiLockAttempt, session: Session
+) -> Flow[dict[str, Pair]]:
     """Read the keys, unless they look free, and the try itself would show if they are not."""
-    noted = [key for key in lock.keys if lock.client.crowded(key)]
-    if guarded(lock.keys) and not (noted or attempt.warned or session.doubtful):
+    noted = [key for key in lock.keys if lock.client.contended(key)]
+    if guarded(lock.keys) and not (noted or attempt.warned or session.in_doubt):
         return {}
-    found = yield from read(lock.client, lock.keys, attempt.known or frozenset(noted))
+    found = yield from read_keys(lock.client, lock.keys, attempt.known or frozenset(noted))
     attempt.known = frozenset(found)
     return found
 
 
-def _may_take(lock: MultiLockBase, attempt: BundleAttempt) -> Flow[bool]:
+def _may_take(lock: MultiLockBase, attempt: MultiLockAttempt) -> Flow[bool]:
     """One who may not wait tries once."""
     if attempt.refused and not (yield from may_wait(attempt)):
         return False
     return step_in(lock.client, attempt)
 
 
-def _take(lock: MultiLockBase, attempt: BundleAttempt, session: Session) -> Flow[Outcome]:
+def _take(lock: MultiLockBase, attempt: MultiLockAttempt, session: Session) -> Flow[TxnResult]:
     since = yield Wall()
-    value = encode(lock.about.value(since))
+    value = base64_text(lock.about.value(since))
     operations = locking(lock.keys, attempt.pairs or {}, session, value)
-    request = lock.client.wire.transaction(operations, f"locking {lock.name!r}", lock.rule)
-    attempt.exposed = True
+    request = lock.client.api.transaction(operations, f"locking {lock.name!r}", lock.rule)
+    attempt.may_hold = True
     outcome = yield from lock.client.write(session, request)
     return outcome
 
 
-def _refused(lock: MultiLockBase, attempt: BundleAttempt, outcome: Outcome) -> Flow[None]:
+def _refused(lock: MultiLockBase, attempt: MultiLockAttempt, outcome: TxnResult) -> Flow[None]:
     """One of them could not be taken, so none was: find out where we stand."""
     attempt.pairs = None
     if outcome.says("invalid session"):
         return
     why = refused_keys(lock.keys, outcome)
     for key in why:
-        lock.client.note(key, crowded=True)
+        lock.client.note(key, contended=True)
     attempt.known = frozenset() if outcome.delayed else frozenset(why)
     attempt.warned = attempt.refused = True
     attempt.refusals += 1
@@ -120,7 +124,9 @@ def _refused(lock: MultiLockBase, attempt: BundleAttempt, outcome: Outcome) -> F
         yield from _pause(lock, attempt, _OUTRUN)
 
 
-def _pause(lock: MultiLockBase, attempt: BundleAttempt, seconds: tuple[float, float]) -> Flow[None]:
+def _pause(
+    lock: MultiLockBase, attempt: MultiLockAttempt, seconds: tuple[float, float]
+) -> Flow[None]:
     attempt.pairs = None
     if (yield from may_wait(attempt)):
         step_out(lock.client, attempt)
@@ -128,7 +134,7 @@ def _pause(lock: MultiLockBase, attempt: BundleAttempt, seconds: tuple[float, fl
         yield Sleep(min(seconds[0], left), left)
 
 
-def _time_left(attempt: BundleAttempt, most: float) -> Flow[float]:
+def _time_left(attempt: MultiLockAttempt, most: float) -> Flow[float]:
     if attempt.deadline is None:
         return most
     now = yield Now()
@@ -137,7 +143,7 @@ def _time_left(attempt: BundleAttempt, most: float) -> Flow[float]:
 
 
 def _wait(
-    lock: MultiLockBase, attempt: BundleAttempt, session: Session, pair: Pair | None
+    lock: MultiLockBase, attempt: MultiLockAttempt, session: Session, pair: Pair | None
 ) -> Flow[None]:
     """Wait until the lock that is in our way changes."""
     attempt.warned, attempt.refusals = True, 0
@@ -145,18 +151,18 @@ def _wait(
         yield from _pause(lock, attempt, _RETRY)
         return
     wait = yield from _time_left(attempt, _POLL)
-    found = yield from lock.client.wire.get(pair.key, pair.modify_index, wait)
+    found = yield from lock.client.api.get(pair.key, pair.modify_index, wait)
     seen = found.pair
     # Of an index that went backwards (a restored snapshot) nothing may be concluded.
     if seen is not None and seen.modify_index >= pair.modify_index:
         where = stand([seen.key], {seen.key: seen}, session, alone=attempt.alone)
-        if where.verdict is Verdict.TAKEN:
+        if where.verdict is LockState.TAKEN:
             attempt.pairs = {seen.key: seen}  # still, or by the next: enough to know
             return
     attempt.pairs = None
 
 
-def _accept(lock: MultiLockBase, attempt: BundleAttempt, session: Session) -> Flow[Grant | None]:
+def _accept(lock: MultiLockBase, attempt: MultiLockAttempt, session: Session) -> Flow[Grant | None]:
     """The keys show our session: an earlier try of ours came through."""
     pairs = [pair for pair in (attempt.pairs or {}).values() if pair.session == session.id]
     attempt.pairs = None
@@ -172,5 +178,5 @@ def _accept(lock: MultiLockBase, attempt: BundleAttempt, session: Session) -> Fl
 
 def _grant(lock: MultiLockBase, session: Session, token: int) -> Grant:
     for key in lock.keys:
-        lock.client.note(key, crowded=False)
+        lock.client.note(key, contended=False)
     return Grant(session, token, False, None)

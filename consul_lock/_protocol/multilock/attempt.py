@@ -6,43 +6,43 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from consul_lock._protocol.client.client import ClientCore
-from consul_lock._protocol.consul.models import Found, Pair, Terms, key_rule
+from consul_lock._protocol.consul.models import Pair, ReadResult, SessionOptions, key_rule
 from consul_lock._protocol.consul.operations import lock_operation, unchanged_operation
-from consul_lock._protocol.consul.replies import TRANSACTION_MOST, Outcome
+from consul_lock._protocol.consul.replies import TXN_OPERATIONS_MAX, TxnResult
 from consul_lock._protocol.flow import Flow
 from consul_lock._protocol.hold.hold import Attempt, Claim
-from consul_lock._protocol.holder import About
-from consul_lock._protocol.lock.decision import Verdict, judge
+from consul_lock._protocol.holder import OwnerInfo
+from consul_lock._protocol.lock.decision import LockState, decide
 from consul_lock._protocol.session.session import Session
 
 # Tries to read all keys at one moment, while others make and delete some of them.
-_READINGS_MOST = 4
+_READINGS_MAX = 4
 
 
-class Standing(NamedTuple):
+class KeysState(NamedTuple):
     """Where one who wants all of the keys stands."""
 
-    verdict: Verdict
+    verdict: LockState
     pair: Pair | None = None
     """The key that it is about, if it is taken or foreign."""
 
 
-class BundleAttempt(Attempt):
+class MultiLockAttempt(Attempt):
     """One try to get several locks at once.  It waits in no line, and holds nothing meanwhile."""
 
     def __init__(
         self,
         keys: Sequence[str],
-        about: About,
-        bond: tuple[Terms, Any],
+        about: OwnerInfo,
+        session_key: tuple[SessionOptions, Any],
         owner: Any,
         blocking: bool,
     ) -> None:
-        super().__init__(tuple(Claim(key) for key in keys), about, bond, owner, blocking)
+        super().__init__(tuple(Claim(key) for key in keys), about, session_key, owner, blocking)
         # A room of their own for those that want just the same.  In the rooms of the single
         # locks it would wait in one with a place in another, and the one who has that place
         # before it may wait for the one behind.  No key has a line break in it.
-        self.rooms = () if bond[1] else (Claim("\n".join(["", *sorted(keys)])),)
+        self.queues = () if session_key[1] else (Claim("\n".join(["", *sorted(keys)])),)
         self.inside = False
         """With a shared session: it is in the rooms of all locks, see `step_in`."""
         self.pairs: Mapping[str, Pair] | None = None
@@ -67,7 +67,7 @@ class BundleAttempt(Attempt):
         self.pairs = None
 
 
-def step_in(client: ClientCore, attempt: BundleAttempt) -> bool:
+def step_in(client: ClientCore, attempt: MultiLockAttempt) -> bool:
     """With a shared session: enter the rooms of all locks, or none, without waiting for it.
 
     To Consul all who share a session are one: it would give us a lock that another of them
@@ -77,23 +77,23 @@ def step_in(client: ClientCore, attempt: BundleAttempt) -> bool:
     if attempt.alone:
         return True
     with client.mutex:
-        # It must not line up in there, see `BundleAttempt.rooms`.
+        # It must not line up in there, see `MultiLockAttempt.queues`.
         patient, attempt.blocking = attempt.blocking, False
-        attempt.rooms = attempt.claims
-        attempt.inside = client.turns.enter(attempt)
+        attempt.queues = attempt.claims
+        attempt.inside = client.local_queues.enter(attempt)
         attempt.blocking = patient
     return attempt.inside
 
 
-def step_out(client: ClientCore, attempt: BundleAttempt) -> None:
+def step_out(client: ClientCore, attempt: MultiLockAttempt) -> None:
     """Leave those rooms, as nothing in there is ours, nor can become ours by a late answer."""
     session = attempt.session
     if attempt.inside and not (session and session.uncertain):
         attempt.inside = False
-        client.turns.leave(attempt)
+        client.local_queues.leave(attempt)
 
 
-def read(
+def read_keys(
     client: ClientCore, keys: Sequence[str], known: frozenset[str] = frozenset()
 ) -> Flow[dict[str, Pair]]:
     """The keys that there are, by a consistent read; ``known``: which there may be.
@@ -103,16 +103,16 @@ def read(
     """
     there = set(known)
     doing, rule = f"reading {keys[0]!r} and others", key_rule("", "read")
-    for _ in range(_READINGS_MOST):
+    for _ in range(_READINGS_MAX):
         verbs = ["get" if key in there else "check-not-exists" for key in keys]
         operations = [{"Verb": v, "Key": key} for v, key in zip(verbs, keys, strict=True)]
-        outcome = yield from client.wire.transact(operations, doing, rule)
+        outcome = yield from client.api.transact(operations, doing, rule)
         if outcome.done:
             return {pair.key: pair for pair in outcome.pairs}
         there ^= {keys[operation] for operation, _ in outcome.errors}
     found = dict[str, Pair]()
     for key in keys:
-        single = yield from client.wire.get(key, consistent=True)
+        single = yield from client.api.get(key, consistent=True)
         if single.pair is not None:
             found[key] = single.pair
     return found
@@ -120,27 +120,27 @@ def read(
 
 def stand(
     keys: Sequence[str], pairs: Mapping[str, Pair], session: Session, *, alone: bool
-) -> Standing:
+) -> KeysState:
     """What the keys, as a consistent read showed them, mean for us."""
     judged = {key: _judge(pairs.get(key), session) for key in keys}
     for key, verdict in judged.items():
-        if verdict is Verdict.FOREIGN:
-            return Standing(verdict, pairs[key])
-    if alone and Verdict.OURS in judged.values():
-        return Standing(Verdict.OURS)
+        if verdict is LockState.FOREIGN:
+            return KeysState(verdict, pairs[key])
+    if alone and LockState.OURS in judged.values():
+        return KeysState(LockState.OURS)
     for key, verdict in judged.items():
-        if verdict is not Verdict.FREE:
-            return Standing(Verdict.TAKEN, pairs[key])
-    return Standing(Verdict.FREE)
+        if verdict is not LockState.FREE:
+            return KeysState(LockState.TAKEN, pairs[key])
+    return KeysState(LockState.FREE)
 
 
-def _judge(pair: Pair | None, session: Session) -> Verdict:
-    return judge(Found(0.0, 0, (pair,)) if pair else None, session, certain=True)
+def _judge(pair: Pair | None, session: Session) -> LockState:
+    return decide(ReadResult(0.0, 0, (pair,)) if pair else None, session, certain=True)
 
 
 def guarded(keys: Sequence[str]) -> bool:
     """Whether there is room in a transaction to look at each key before it is locked."""
-    return 2 * len(keys) <= TRANSACTION_MOST
+    return 2 * len(keys) <= TXN_OPERATIONS_MAX
 
 
 def locking(
@@ -161,7 +161,7 @@ def locking(
     return operations
 
 
-def refused_keys(keys: Sequence[str], outcome: Outcome) -> dict[str, str]:
+def refused_keys(keys: Sequence[str], outcome: TxnResult) -> dict[str, str]:
     """For which keys `locking` was refused, and why."""
     each = 2 if guarded(keys) else 1
     return {keys[operation // each]: text for operation, text in reversed(outcome.errors)}

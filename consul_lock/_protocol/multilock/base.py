@@ -6,25 +6,25 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from consul_lock._protocol.client.client import ClientCore
-from consul_lock._protocol.consul.models import Found, key_rule
+from consul_lock._protocol.consul.models import ReadResult, key_rule
 from consul_lock._protocol.consul.operations import check_session, unlock_operation
-from consul_lock._protocol.consul.replies import TRANSACTION_MOST
+from consul_lock._protocol.consul.replies import TXN_OPERATIONS_MAX
 from consul_lock._protocol.flow import Flow, Job, Request
 from consul_lock._protocol.hold.hold import Hold
-from consul_lock._protocol.holder import Holder, parse
-from consul_lock._protocol.keys import LockKeys, for_name
+from consul_lock._protocol.holder import Holder, parse_holder
+from consul_lock._protocol.keys import LockKeys, keys_of_name
 from consul_lock._protocol.lock.decision import as_refused
-from consul_lock._protocol.multilock.attempt import BundleAttempt, guarded, read
+from consul_lock._protocol.multilock.attempt import MultiLockAttempt, guarded, read_keys
 from consul_lock._protocol.primitive.lockable import Lockable
 from consul_lock._protocol.primitive.primitive import Settings
 from consul_lock._protocol.session.session import Session
 from consul_lock.errors import ConfigError, LockTimeout, LossReason
 
-NAMES_MOST = TRANSACTION_MOST
+NAMES_MAX = TXN_OPERATIONS_MAX
 """Locks of one `MultiLockCore`: each takes one operation of a transaction, at least."""
 
 # Characters of the names in messages.
-_SHOWN_MOST = 120
+_SHOWN_MAX = 120
 
 
 class MultiLockBase(Lockable):
@@ -38,8 +38,8 @@ class MultiLockBase(Lockable):
 
     ends_session = True
 
-    def attempt(self, owner: Any, blocking: bool, n: int = 1) -> BundleAttempt:
-        return BundleAttempt(self.keys, self.about, (self.terms, self.shared), owner, blocking)
+    def attempt(self, owner: Any, blocking: bool, n: int = 1) -> MultiLockAttempt:
+        return MultiLockAttempt(self.keys, self.about, (self.terms, self.shared), owner, blocking)
 
     def farewell(self, session: Session) -> list[Request]:
         if not guarded(self.keys):
@@ -48,7 +48,7 @@ class MultiLockBase(Lockable):
         for key in self.keys:
             operations += (unlock_operation(key, session.id), {"Verb": "delete", "Key": key})
         doing = f"letting go of {self.name!r}"
-        return [self.client.wire.transaction(operations, doing, self.rule)]
+        return [self.client.api.transaction(operations, doing, self.rule)]
 
     # -- looking after it ----------------------------------------------------------------------
 
@@ -58,22 +58,22 @@ class MultiLockBase(Lockable):
     def refuted(self, hold: Hold, refusal: str, timeout: float | None) -> Flow[LossReason | None]:
         return self.client.diagnose(hold, as_refused(hold.key, refusal), timeout)
 
-    def examine(self, hold: Hold, found: Found | None, timeout: float | None) -> Flow[Any]:
+    def examine(self, hold: Hold, found: ReadResult | None, timeout: float | None) -> Flow[Any]:
         if found is not None:
             if found.pair is not None and found.pair.session == hold.session.id:
                 return None
             return (yield from self.client.diagnose(hold, found.pair, timeout))
         doing = f"verifying {self.name!r}"
         proof = self.proof(hold)
-        outcome = yield from self.client.wire.transact(proof, doing, self.rule, timeout=timeout)
+        outcome = yield from self.client.api.transact(proof, doing, self.rule, timeout=timeout)
         if outcome.done:
             return None
         return (yield from self.refuted(hold, outcome.errors[0][1], timeout))
 
-    def look(self, hold: Hold, index: int, wait: float) -> Flow[Found]:
+    def look(self, hold: Hold, index: int, wait: float) -> Flow[ReadResult]:
         """Of the first key only: one long poll sees one key, and each costs a connection.  The
         others are looked at with each renewal."""
-        return self.client.wire.get(self.key, index, wait, consistent=True)
+        return self.client.api.get(self.key, index, wait, consistent=True)
 
     def guarded(self, hold: Hold) -> Flow[list[dict[str, Any]]]:
         yield from ()
@@ -90,10 +90,10 @@ class MultiLockBase(Lockable):
         return Job(self._held())
 
     def _held(self) -> Flow[dict[str, Holder]]:
-        pairs = yield from read(self.client, self.keys)
+        pairs = yield from read_keys(self.client, self.keys)
         found = [(name, pairs.get(key)) for name, key in zip(self.names, self.keys, strict=True)]
         return {
-            name: parse(pair.session, pair.value, pair.modify_index)
+            name: parse_holder(pair.session, pair.value, pair.modify_index)
             for name, pair in found
             if pair is not None and pair.session
         }
@@ -118,7 +118,7 @@ class MultiLockBase(Lockable):
         )
 
 
-def for_names(names: Iterable[str]) -> tuple[LockKeys, ...]:
+def keys_of_names(names: Iterable[str]) -> tuple[LockKeys, ...]:
     """The keys of several locks.  Raises `ConfigError` for what cannot be held together."""
     if isinstance(names, str):
         raise ConfigError(
@@ -127,14 +127,14 @@ def for_names(names: Iterable[str]) -> tuple[LockKeys, ...]:
             kind="value",
             settings=("names",),
         )
-    locks = tuple(for_name(name) for name in names)
+    locks = tuple(keys_of_name(name) for name in names)
     if not locks:
         raise ConfigError(
             "names is empty", hint="give at least one name", kind="value", settings=("names",)
         )
-    if len(locks) > NAMES_MOST:
+    if len(locks) > NAMES_MAX:
         raise ConfigError(
-            f"{len(locks)} names; Consul carries out {NAMES_MOST} operations together, so more"
+            f"{len(locks)} names; Consul carries out {NAMES_MAX} operations together, so more"
             " locks cannot be had at once",
             kind="value",
             settings=("names",),
@@ -162,6 +162,6 @@ def for_names(names: Iterable[str]) -> tuple[LockKeys, ...]:
 def _shown(locks: Sequence[LockKeys]) -> str:
     """The names, for messages."""
     together = ", ".join(lock.name for lock in locks)
-    if len(together) <= _SHOWN_MOST:
+    if len(together) <= _SHOWN_MAX:
         return together
-    return f"{together[: _SHOWN_MOST - 20]}... ({len(locks)} names)"
+    return f"{together[: _SHOWN_MAX - 20]}... ({len(locks)} names)"

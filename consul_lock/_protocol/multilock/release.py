@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from typing import Any
 
 from consul_lock._protocol.client.retry import until_let_go
-from consul_lock._protocol.consul.replies import Outcome
+from consul_lock._protocol.consul.replies import TxnResult
 from consul_lock._protocol.flow import Flow
 from consul_lock._protocol.hold.hold import Grant, Hold
 from consul_lock._protocol.hold.state import Event
-from consul_lock._protocol.multilock.attempt import BundleAttempt, guarded, read
+from consul_lock._protocol.multilock.attempt import MultiLockAttempt, guarded, read_keys
 from consul_lock._protocol.multilock.base import MultiLockBase
 from consul_lock._protocol.session.session import Session
 from consul_lock.errors import ConsulLockError, LossReason, Refused
@@ -46,7 +46,7 @@ def _let_go(lock: MultiLockBase, hold: Hold) -> Flow[LossReason | None]:
     )
 
 
-def _delete(lock: MultiLockBase, hold: Hold) -> Flow[tuple[Outcome, range]]:
+def _delete(lock: MultiLockBase, hold: Hold) -> Flow[tuple[TxnResult, range]]:
     """Delete all keys, if all are ours.  The second result: which operations asked for that.
 
     Who waits in the line of one of them watches its key, and takes it when it is gone.
@@ -57,38 +57,38 @@ def _delete(lock: MultiLockBase, hold: Hold) -> Flow[tuple[Outcome, range]]:
     if guarded(lock.keys):
         deletions = [{"Verb": "delete", "Key": key} for key in lock.keys]
         pairwise = [op for both in zip(proof, deletions, strict=True) for op in both]
-        request = client.wire.transaction(pairwise, doing, lock.rule)
+        request = client.api.transaction(pairwise, doing, lock.rule)
         outcome = yield from hold.leave(client.write(hold.session, request))
         return outcome, range(0, len(pairwise), 2)
     # Consul takes no more operations at once.  A ``delete-cas`` of a key that is gone is no
     # refusal, so it is asked first; what happens after that look happens after the release.
-    looked = yield from client.wire.transact(proof, doing, lock.rule)
+    looked = yield from client.api.transact(proof, doing, lock.rule)
     if not looked.done:
         return looked, range(len(proof))
     deletions = [
         {"Verb": "delete-cas", "Key": pair.key, "Index": pair.modify_index} for pair in looked.pairs
     ]
-    request = client.wire.transaction(deletions, doing, lock.rule)
+    request = client.api.transaction(deletions, doing, lock.rule)
     return (yield from hold.leave(client.write(hold.session, request))), range(0)
 
 
 def withdraw(
-    lock: MultiLockBase, attempt: BundleAttempt, sessions: Sequence[Session]
+    lock: MultiLockBase, attempt: MultiLockAttempt, sessions: Sequence[Session]
 ) -> Flow[list[Session]]:
     """Returns the sessions that stay in doubt, and must be ended."""
-    doubtful = []
+    in_doubt = []
     for session in sessions:
         attempt.session = session
         # Otherwise what a shared session has on the keys is of other locks of this process.
         if attempt.alone and not (yield from _let_go_of_all(lock, attempt, session)):
-            doubtful.append(session)
-    return doubtful
+            in_doubt.append(session)
+    return in_doubt
 
 
-def _let_go_of_all(lock: MultiLockBase, attempt: BundleAttempt, session: Session) -> Flow[bool]:
+def _let_go_of_all(lock: MultiLockBase, attempt: MultiLockAttempt, session: Session) -> Flow[bool]:
     """False: the session must be destroyed."""
     try:
-        found = yield from read(lock.client, lock.keys, attempt.known)
+        found = yield from read_keys(lock.client, lock.keys, attempt.known)
         ours = [pair for pair in found.values() if pair.session == session.id]
         if ours:
             token = max(pair.modify_index for pair in ours)
@@ -97,4 +97,4 @@ def _let_go_of_all(lock: MultiLockBase, attempt: BundleAttempt, session: Session
             yield from lock.let_go(hold, patient=False)
     except ConsulLockError:
         return False
-    return not session.doubtful
+    return not session.in_doubt

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from consul_lock._protocol.client.client import ClientCore
-from consul_lock._protocol.consul.error_budget import Patience
+from consul_lock._protocol.consul.error_budget import ErrorBudget
 from consul_lock._protocol.flow import Flow, Now, Spawn, Wait
 from consul_lock._protocol.hold.hold import Attempt, Grant, Hold
 from consul_lock._protocol.primitive.primitive import Primitive
@@ -25,7 +25,7 @@ def acquire(lock: Primitive, attempt: Attempt, wait: float | None) -> Flow[bool]
     return patience.bound(_acquire(lock, attempt, patience))
 
 
-def _acquire(lock: Primitive, attempt: Attempt, patience: Patience) -> Flow[bool]:
+def _acquire(lock: Primitive, attempt: Attempt, patience: ErrorBudget) -> Flow[bool]:
     if attempt.blocking:
         attempt.deadline = patience.end
     if not (yield from _turn(lock, attempt)):
@@ -43,10 +43,10 @@ def _acquire(lock: Primitive, attempt: Attempt, patience: Patience) -> Flow[bool
 
 def _turn(lock: Primitive, attempt: Attempt) -> Flow[bool]:
     """Wait until nobody of this process is before us."""
-    client, turns = lock.client, lock.client.turns
+    client, local_queues = lock.client, lock.client.local_queues
     _refuse_closed(client)
     lock.refresh(attempt)
-    if turns.enter(attempt):
+    if local_queues.enter(attempt):
         return True
     if not attempt.blocking:
         yield from _see_that_it_is_held(lock, attempt)
@@ -57,7 +57,7 @@ def _turn(lock: Primitive, attempt: Attempt) -> Flow[bool]:
         if attempt.deadline is not None:
             now = yield Now()
             remaining = attempt.deadline - now
-            if remaining <= 0 and turns.withdraw(attempt):
+            if remaining <= 0 and local_queues.withdraw(attempt):
                 yield from _see_that_it_is_held(lock, attempt)
                 return False
         assert attempt.signal is not None
@@ -95,7 +95,7 @@ def _begin(lock: Primitive, attempt: Attempt, grant: Grant) -> Flow[bool]:
     client = lock.client
     hold = Hold(lock, grant, attempt)
     now = yield Now()
-    if grant.crowded and grant.line is None:
+    if grant.contended and grant.line is None:
         hold.look_at = now + _LOOK_AFTER
     with client.mutex:
         # Whoever ends the session from here on finds the hold, and tells its loss.
@@ -108,7 +108,7 @@ def _begin(lock: Primitive, attempt: Attempt, grant: Grant) -> Flow[bool]:
         # We were paused for so long that somebody else may hold it by now.
         yield from end_all(lock, attempt, hold.sessions, tidy=lock.leaves_traces)
         return False
-    client.note(lock.key, crowded=grant.crowded)
+    client.note(lock.key, contended=grant.contended)
     if hold.look_at is not None:
         client.to_look[hold] = None
         if hold.look_at < client.planned:
@@ -123,14 +123,14 @@ def _abandon(lock: Primitive, attempt: Attempt) -> Flow[None]:
     """It was not to be had: give back what was borrowed for it."""
     for session in list(attempt.sessions):
         # Of a shared one, another thread may be writing just now: that is no doubt of ours.
-        if session.uncertain or (session.doubtful and not session.shared):
+        if session.uncertain or (session.in_doubt and not session.shared):
             yield from lock.client.end(session)
     now = yield Now()
     for session in attempt.sessions:
         lock.client.pool.give_back(session, now)
     # Nothing of it is ours any more, should the caller be cut off from here on.
     attempt.forget_sessions()
-    lock.client.turns.leave(attempt)
+    lock.client.local_queues.leave(attempt)
 
 
 def persist(contend: Callable[[Any], Flow[Grant | None]], attempt: Attempt) -> Flow[Grant | None]:

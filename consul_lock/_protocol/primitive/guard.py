@@ -6,7 +6,7 @@ from typing import Any
 
 from consul_lock._protocol.consul.models import Pair, key_rule
 from consul_lock._protocol.consul.operations import Op
-from consul_lock._protocol.consul.replies import TRANSACTION_MOST, Outcome
+from consul_lock._protocol.consul.replies import TXN_OPERATIONS_MAX, TxnResult
 from consul_lock._protocol.flow import Flow
 from consul_lock._protocol.hold.hold import Hold
 from consul_lock._protocol.primitive.primitive import Primitive
@@ -41,15 +41,15 @@ def guard(lock: Primitive, hold: Hold, operations: tuple[Op, ...]) -> Flow[list[
 
 def _write(
     lock: Primitive, hold: Hold, checks: list[dict[str, Any]], operations: tuple[Op, ...]
-) -> Flow[Outcome]:
-    if len(checks) + len(operations) > TRANSACTION_MOST:
-        most = TRANSACTION_MOST - len(checks)
+) -> Flow[TxnResult]:
+    if len(checks) + len(operations) > TXN_OPERATIONS_MAX:
+        most = TXN_OPERATIONS_MAX - len(checks)
         raise ConfigError(
             f"{len(operations)} operations in one guard; Consul takes {most} at most beside the"
             f" {len(checks)} that are the guard itself",
             kind="value",
         )
-    request = lock.client.wire.transaction(
+    request = lock.client.api.transaction(
         [*checks, *(operation.wire() for operation in operations)],
         f"writing under the guard of {hold.key!r}",
         key_rule(operations[0].key if operations else ""),

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from consul_lock._protocol.arguments import waiting_time
-from consul_lock._protocol.consul.error_budget import GRACE, Patience
+from consul_lock._protocol.consul.error_budget import GRACE, ErrorBudget
 from consul_lock._protocol.consul.models import Pair
 from consul_lock._protocol.consul.operations import Op
 from consul_lock._protocol.flow import Flow, Job, Now
@@ -15,7 +15,7 @@ from consul_lock._protocol.holder import Holder
 from consul_lock._protocol.primitive.acquire import acquire
 from consul_lock._protocol.primitive.guard import guard
 from consul_lock._protocol.primitive.primitive import Primitive
-from consul_lock._protocol.primitive.release import Release, quietly, release
+from consul_lock._protocol.primitive.release import Release, release, suppress_lock_errors
 from consul_lock._protocol.primitive.undo import undo_acquire, undo_release
 from consul_lock._protocol.session.session import Session
 from consul_lock.errors import ConsulLockError, LockTimeout
@@ -54,7 +54,7 @@ class Lockable(Primitive):
             return
         now = yield Now()
         limit = job.limit()
-        asking = Patience(self.client, within=0.0 if limit is None else limit - GRACE - now)
+        asking = ErrorBudget(self.client, within=0.0 if limit is None else limit - GRACE - now)
         try:
             error = yield from asking.bound(self.not_had(timeout))
         except ConsulLockError:
@@ -120,7 +120,7 @@ class Lockable(Primitive):
     def after(self, error: BaseException, job: Job[None]) -> Job[None]:
         """Give it back after a body that failed with this exception, which goes on; that the
         lock was lost as well is a note of it."""
-        return Job(quietly(job, error), job.undo)
+        return Job(suppress_lock_errors(job, error), job.undo)
 
     # -- questions -----------------------------------------------------------------------
 

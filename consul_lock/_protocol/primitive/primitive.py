@@ -12,12 +12,12 @@ from typing import Any, NamedTuple
 
 from consul_lock._protocol.client.client import ClientCore
 from consul_lock._protocol.client.shared_session import SharedSession
-from consul_lock._protocol.consul.error_budget import Patience
-from consul_lock._protocol.consul.models import Terms
+from consul_lock._protocol.consul.error_budget import ErrorBudget
+from consul_lock._protocol.consul.models import SessionOptions
 from consul_lock._protocol.flow import Flow, Signal
 from consul_lock._protocol.hold.hold import Attempt, Grant, Held, Hold
 from consul_lock._protocol.hold.owners import Owners
-from consul_lock._protocol.holder import About, Holder
+from consul_lock._protocol.holder import Holder, OwnerInfo
 from consul_lock._protocol.session.session import Session
 from consul_lock.errors import LockLost, LossReason, NotHeld
 
@@ -25,7 +25,7 @@ from consul_lock.errors import LockLost, LossReason, NotHeld
 class Settings(NamedTuple):
     """What something that can be held is asked to be."""
 
-    terms: Terms
+    terms: SessionOptions
     shared: SharedSession | None = None
     fair: bool = False
     watch: bool = False
@@ -45,7 +45,7 @@ class Primitive(Held):
         self.name, self.key = name, key
         self.shared = settings.shared
         self.terms = settings.shared.terms if settings.shared else settings.terms
-        self.about = About(client.identity.about, self.terms, settings.meta, settings.command)
+        self.about = OwnerInfo(client.identity.about, self.terms, settings.meta, settings.command)
         self.owners = Owners()
         self.watched = settings.watch
         self.on_lost = settings.on_lost
@@ -86,16 +86,16 @@ class Primitive(Held):
     def line(self) -> Flow[list[Holder]]:
         """Who is in line, in order."""
 
-    def patience_of(self, attempt: Attempt, wait: float | None) -> Patience:
+    def patience_of(self, attempt: Attempt, wait: float | None) -> ErrorBudget:
         """How long an acquire goes on while Consul fails, and how long its requests may take.
 
         One that may not wait has the time in which a connection is made at the latest.
         """
-        return Patience(
+        return ErrorBudget(
             self.client,
             within=wait if attempt.blocking else self.client.connect_timeout,
             retries=attempt.blocking,
-            endless=lambda: attempt.placed,
+            endless=lambda: attempt.in_queue,
             name=self.name,
         )
 

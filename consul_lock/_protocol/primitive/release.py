@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from consul_lock._protocol.flow import Flow, Job, Now
-from consul_lock._protocol.hold.cleanup import Remainder
+from consul_lock._protocol.hold.cleanup import PendingCleanup
 from consul_lock._protocol.hold.hold import Attempt, Hold
 from consul_lock._protocol.hold.state import Event, State
 from consul_lock._protocol.primitive.primitive import Primitive
@@ -38,7 +38,7 @@ def release(lock: Primitive, call: Release) -> Flow[None]:
     """Let go of what the caller holds."""
     lost = _claim(lock, call)
     if lost is not None:
-        yield from lock.client.remains.clear(lost.attempt)
+        yield from lock.client.cleanups.clear(lost.attempt)
         raise lock.lost_error(lost)
     hold = call.hold
     if hold is None:
@@ -48,7 +48,7 @@ def release(lock: Primitive, call: Release) -> Flow[None]:
         # The watchdog has not come to it yet.  To release in silence would hide a loss: others may
         # have held it since.
         yield from _lose(lock, call, hold, LossReason.DEADLINE)
-        yield from lock.client.remains.clear(hold.attempt)
+        yield from lock.client.cleanups.clear(hold.attempt)
         raise lock.lost_error(hold)
     reason = yield from lock.let_go(hold)
     if reason is not None:
@@ -108,15 +108,15 @@ def end_all(
     lock: Primitive, attempt: Attempt, sessions: Sequence[Session], *, tidy: bool
 ) -> Flow[None]:
     """End sessions, and (``tidy``) take away what they leave, as soon as Consul can be reached."""
-    remains = lock.client.remains
+    cleanups = lock.client.cleanups
     if tidy:
         # Before anything can cut us off.  The keeper is not woken: we are at it.
-        remains.leave(attempt, Remainder(0.0, lock, sessions), wake=False)
+        cleanups.leave(attempt, PendingCleanup(0.0, lock, sessions), wake=False)
     for session in sessions:
         session.farewell = lock.farewell(session)
         yield from lock.client.end(session)
     if tidy:
-        yield from remains.clear(attempt)
+        yield from cleanups.clear(attempt)
 
 
 def finish(lock: Primitive, hold: Hold, now: float) -> None:
@@ -126,11 +126,11 @@ def finish(lock: Primitive, hold: Hold, now: float) -> None:
             lock.client.pool.give_back(session, now)
             if session.gone:
                 lock.client.wake.set()
-    lock.client.turns.leave(hold.attempt)
-    lock.client.note(lock.key, crowded=hold.crowded)
+    lock.client.local_queues.leave(hold.attempt)
+    lock.client.note(lock.key, contended=hold.contended)
 
 
-def quietly(job: Job[None], error: BaseException | None = None) -> Flow[None]:
+def suppress_lock_errors(job: Job[None], error: BaseException | None = None) -> Flow[None]:
     """Run a job whose errors would hide a better exception; a loss becomes a note of that."""
     failed: ConsulLockError | None = None
     try:

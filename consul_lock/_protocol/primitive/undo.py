@@ -33,20 +33,20 @@ def undo_acquire(lock: Primitive, attempt: Attempt) -> Flow[None]:
         # Without the turn it may be another thread's lock that the session holds by now.
         sessions.append(attempt.session)
     yield from _withdraw(lock, attempt, sessions)
-    client.turns.leave(attempt)
+    client.local_queues.leave(attempt)
     yield from client.clean_up(attempt)
-    yield from client.remains.clear(attempt)
+    yield from client.cleanups.clear(attempt)
 
 
 def _withdraw(lock: Primitive, attempt: Attempt, sessions: list[Session]) -> Flow[None]:
-    client, doubtful = lock.client, list[Session]()
-    if attempt.exposed or attempt.given or any(session.doubtful for session in sessions):
-        doubtful = yield from lock.withdraw(attempt, sessions)
-    if doubtful:
-        yield from end_all(lock, attempt, doubtful, tidy=True)
+    client, in_doubt = lock.client, list[Session]()
+    if attempt.may_hold or attempt.given or any(session.in_doubt for session in sessions):
+        in_doubt = yield from lock.withdraw(attempt, sessions)
+    if in_doubt:
+        yield from end_all(lock, attempt, in_doubt, tidy=True)
     now = yield Now()
     for session in sessions:
-        if session.borrower is attempt and session not in doubtful:
+        if session.borrower is attempt and session not in in_doubt:
             client.pool.give_back(session, now)
 
 
@@ -67,7 +67,7 @@ def undo_release(lock: Primitive, hold: Hold | None) -> Flow[None]:
     # Also if all was said and done: it may have been cut off in these last steps.
     now = yield Now()
     finish(lock, hold, now)
-    yield from client.remains.clear(hold.attempt)
+    yield from client.cleanups.clear(hold.attempt)
 
 
 def _let_go_or_destroy(lock: Primitive, hold: Hold) -> Flow[None]:
@@ -76,7 +76,7 @@ def _let_go_or_destroy(lock: Primitive, hold: Hold) -> Flow[None]:
         return  # passed on to the next of this process, with the session
     try:
         reason = yield from lock.let_go(hold, patient=False)
-        done = not any(session.doubtful for session in hold.sessions)
+        done = not any(session.in_doubt for session in hold.sessions)
     except ConsulLockError:
         reason, done = None, False
     if reason is not None:

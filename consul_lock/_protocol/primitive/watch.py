@@ -8,11 +8,11 @@ keys, would do it again, and each write wakes all who watch.
 from __future__ import annotations
 
 from consul_lock._protocol.client.client import ClientCore
-from consul_lock._protocol.consul.models import Found, Pair
+from consul_lock._protocol.consul.models import Pair, ReadResult
 from consul_lock._protocol.flow import Flow, Sleep, Warn
 from consul_lock._protocol.hold.hold import Hold
 from consul_lock._protocol.hold.state import State
-from consul_lock._protocol.holder import parse
+from consul_lock._protocol.holder import parse_holder
 from consul_lock._protocol.keys import LOCK_FLAG, READ_WRITE_FLAG, SEMAPHORE_FLAG
 from consul_lock.errors import ConsulLockError
 
@@ -25,7 +25,7 @@ _RETRY = (0.25, 1.0)
 _FLAGS = frozenset({LOCK_FLAG, SEMAPHORE_FLAG, READ_WRITE_FLAG})
 
 # Bytes of a foreign value that are shown.
-_SHOWN_MOST = 40
+_SHOWN_MAX = 40
 
 
 def watch(core: ClientCore, hold: Hold) -> Flow[None]:
@@ -61,21 +61,21 @@ def watch(core: ClientCore, hold: Hold) -> Flow[None]:
         index = found.raft_index if found.raft_index >= index else 0
 
 
-def _overwritten(core: ClientCore, hold: Hold, found: Found) -> list[Pair]:
+def _overwritten(core: ClientCore, hold: Hold, found: ReadResult) -> list[Pair]:
     """The keys that our sessions hold with a value that is not of this process."""
     ids = {session.id for session in hold.sessions}
     return [pair for pair in found.pairs if pair.session in ids and not _ours(core, pair)]
 
 
 def _ours(core: ClientCore, pair: Pair) -> bool:
-    writer, us = parse(pair.session, pair.value), core.identity.about
+    writer, us = parse_holder(pair.session, pair.value), core.identity.about
     same = (writer.host, writer.pid) == (us.get("host"), us.get("pid"))
     return same and pair.flags in _FLAGS
 
 
 def _complaint(pair: Pair) -> str:
-    value = pair.value[:_SHOWN_MOST].decode("utf-8", "replace")
-    more = "..." if len(pair.value) > _SHOWN_MOST else ""
+    value = pair.value[:_SHOWN_MAX].decode("utf-8", "replace")
+    more = "..." if len(pair.value) > _SHOWN_MAX else ""
     seen = (
         "others cannot see who holds it"
         if pair.flags in _FLAGS

@@ -13,8 +13,8 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from typing import Any
 
-from consul_lock._protocol.consul.api import Wire
-from consul_lock._protocol.consul.models import Terms
+from consul_lock._protocol.consul.api import ConsulApi
+from consul_lock._protocol.consul.models import SessionOptions
 from consul_lock._protocol.flow import Flow, Now, Signal, Sleep, Spawn, Wait, Warn
 from consul_lock.errors import ConsulLockError, Refused, Unavailable
 
@@ -24,7 +24,7 @@ _BEATS = 3
 
 # Seconds for one answer of the agent: half of the length, so that there is time for another
 # try.  Less than the first is no sign of trouble, and more than the second no local agent takes.
-_ANSWER_LEAST, _ANSWER_MOST = 0.5, 3.0
+_ANSWER_MIN, _ANSWER_MAX = 0.5, 3.0
 
 # Seconds for the servers to hear of a new check: the agent tells them when it gets round to it,
 # as a rule within milliseconds.
@@ -39,20 +39,20 @@ _LINGER = 30.0
 
 # Seconds that closing waits for the flows to end: for the answer they may be waiting for, and
 # for that to the removal of their service.
-_END_WITHIN = 2 * _ANSWER_MOST + 1.0
+_END_WITHIN = 2 * _ANSWER_MAX + 1.0
 
 # An ID of a service is part of paths and error messages: plain characters, not too many.
 _FOREIGN = re.compile(r"[^A-Za-z0-9._-]+")
-_ID_MOST = 90
+_ID_MAX = 90
 
 
-class Pulse:
+class Heartbeat:
     """One heart: a service and its check."""
 
     def __init__(
-        self, wire: Wire, heartbeat: float, service: str, new_signal: Callable[[], Signal]
+        self, api: ConsulApi, heartbeat: float, service: str, new_signal: Callable[[], Signal]
     ) -> None:
-        self._wire = wire
+        self._wire = api
         self.heartbeat = heartbeat
         self.service = service
         self.check = f"service:{service}"
@@ -64,11 +64,11 @@ class Pulse:
         self.needed = 0.0
         """When somebody was last seen to need it (driver's clock)."""
 
-    def bind(self, terms: Terms) -> Terms:
+    def bind(self, terms: SessionOptions) -> SessionOptions:
         """The terms of a session that lives no longer than this heart beats."""
         return terms._replace(service_checks=(*terms.service_checks, self.check))
 
-    def create_session(self, terms: Terms, name: str) -> Flow[tuple[str, float]]:
+    def create_session(self, terms: SessionOptions, name: str) -> Flow[tuple[str, float]]:
         """As the wire does it, once the servers have heard that this heart beats.
 
         They may not know of it yet, or take it for dead as this process was paused.
@@ -97,7 +97,7 @@ class Pulse:
 
     def register(self) -> Flow[None]:
         """Begin, or begin anew, with a check that is passed."""
-        yield from self._wire.register(self.service, self.heartbeat, _ANSWER_MOST)
+        yield from self._wire.register(self.service, self.heartbeat, _ANSWER_MAX)
 
     def beat(self) -> Flow[bool]:
         """Say that we live; False: nobody has heard it, and the next beat is the next try."""
@@ -111,7 +111,7 @@ class Pulse:
         return True
 
     def _patience(self) -> float:
-        return min(max(_ANSWER_LEAST, self.heartbeat / 2), _ANSWER_MOST)
+        return min(max(_ANSWER_MIN, self.heartbeat / 2), _ANSWER_MAX)
 
     def pause(self, took: float, *, heard: bool) -> float:
         """Seconds until the next beat, if this one took so many."""
@@ -122,38 +122,38 @@ class Pulse:
     def remove(self) -> Flow[bool]:
         """Take the service away; False: it is left, and the agent removes it within minutes."""
         try:
-            yield from self._wire.deregister(self.service, _ANSWER_MOST)
+            yield from self._wire.deregister(self.service, _ANSWER_MAX)
         except ConsulLockError:
             return False
         return True
 
 
-class Pulses:
+class Heartbeats:
     """The hearts of one client: one for each length that its sessions ask for."""
 
     def __init__(
         self,
-        wire: Wire,
+        api: ConsulApi,
         mutex: AbstractContextManager[Any],
         new_signal: Callable[[], Signal],
         label: str,
         in_use: Callable[[float], bool],
     ) -> None:
-        self._wire = wire
+        self._wire = api
         self._mutex = mutex
         self._new_signal = new_signal
         self._label = label
         self._in_use = in_use
         """Whether a living session has a heartbeat of this length."""
         self._made = 0
-        self._pulses: list[Pulse] = []
+        self._pulses: list[Heartbeat] = []
         self._closed = False
 
     def __bool__(self) -> bool:
         """Whether there is a service to take away."""
         return bool(self._pulses)
 
-    def of(self, terms: Terms) -> Flow[Pulse | None]:
+    def of(self, terms: SessionOptions) -> Flow[Heartbeat | None]:
         """The beating heart for a new session; None if it wants none."""
         if terms.heartbeat is None:
             return None
@@ -164,7 +164,7 @@ class Pulses:
             yield from self._start(pulse)
         return pulse
 
-    def _find(self, heartbeat: float, now: float) -> Pulse:
+    def _find(self, heartbeat: float, now: float) -> Heartbeat:
         with self._mutex:
             if self._closed:
                 raise Unavailable("the client is closed", kind="closed", uncertain=False)
@@ -173,13 +173,13 @@ class Pulses:
                     pulse.needed = now
                     return pulse
             self._made += 1
-            service = _FOREIGN.sub("-", f"{self._label}-{self._made}")[-_ID_MOST:]
-            pulse = Pulse(self._wire, heartbeat, service, self._new_signal)
+            service = _FOREIGN.sub("-", f"{self._label}-{self._made}")[-_ID_MAX:]
+            pulse = Heartbeat(self._wire, heartbeat, service, self._new_signal)
             pulse.needed = now
             self._pulses.append(pulse)
             return pulse
 
-    def _start(self, pulse: Pulse) -> Flow[None]:
+    def _start(self, pulse: Heartbeat) -> Flow[None]:
         with self._mutex:
             first, pulse.beating = not pulse.beating, True
         if first:
@@ -190,7 +190,7 @@ class Pulses:
                 pulse.beating = False
                 raise
 
-    def _live(self, pulse: Pulse) -> Flow[None]:
+    def _live(self, pulse: Heartbeat) -> Flow[None]:
         """Beat until the client is closed, or nobody has needed it for a while."""
         reported = set[str]()
         try:
@@ -215,7 +215,7 @@ class Pulses:
             pulse.beating = False
             pulse.ended.set()
 
-    def _retired(self, pulse: Pulse, now: float) -> bool:
+    def _retired(self, pulse: Heartbeat, now: float) -> bool:
         with self._mutex:
             if self._in_use(pulse.heartbeat):
                 pulse.needed = now
@@ -223,7 +223,7 @@ class Pulses:
                 pulse.stop.set()
         return pulse.stop.is_set()
 
-    def _remove(self, pulse: Pulse) -> Flow[bool]:
+    def _remove(self, pulse: Heartbeat) -> Flow[bool]:
         removed = yield from pulse.remove()
         with self._mutex:
             if pulse in self._pulses:

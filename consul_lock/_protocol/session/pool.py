@@ -13,13 +13,13 @@ from contextlib import AbstractContextManager
 from itertools import count
 from typing import Any
 
-from consul_lock._protocol.consul.api import Wire
-from consul_lock._protocol.consul.durations import seconds
-from consul_lock._protocol.consul.models import SessionInfo, Terms
+from consul_lock._protocol.consul.api import ConsulApi
+from consul_lock._protocol.consul.durations import parse_duration
+from consul_lock._protocol.consul.models import SessionInfo, SessionOptions
 from consul_lock._protocol.flow import Batch, Flow, Now, Signal
-from consul_lock._protocol.session import timing as rules
-from consul_lock._protocol.session.heartbeat import Pulses
+from consul_lock._protocol.session.heartbeat import Heartbeats
 from consul_lock._protocol.session.session import Session
+from consul_lock._protocol.session.timing import renew_interval_of, spread_renew_interval
 from consul_lock.errors import ConsulLockError, PermissionDenied, Refused, Unavailable
 
 # Seconds for one try to destroy a session while somebody waits for the clean-up.
@@ -34,18 +34,18 @@ _GHOST = 15.0
 _SWEPT_AT_ONCE = 32
 
 
-class Pool:
+class SessionPool:
     """The sessions of one client."""
 
     def __init__(
         self,
-        wire: Wire,
+        api: ConsulApi,
         mutex: AbstractContextManager[Any],
         random: Callable[[], float],
         label: str,
         new_signal: Callable[[], Signal],
     ) -> None:
-        self._wire = wire
+        self._wire = api
         self._mutex = mutex
         self.random = random
         self._label = f"{label} {int(random() * 2**48):012x}"
@@ -55,15 +55,15 @@ class Pool:
         self._renewals: list[tuple[float, int, Session]] = []
         """Heap of those to be renewed, by time.  An entry counts if it has the session's time."""
         self._order = count()
-        self._idle: dict[Terms, dict[Session, None]] = {}
+        self._idle: dict[SessionOptions, dict[Session, None]] = {}
         """By terms; who was used last is last, and is used first."""
-        self.condemned: dict[str, Session] = {}
+        self.to_destroy: dict[str, Session] = {}
         """Those to be destroyed, as soon as Consul can be reached."""
         self.orphans: dict[str, float] = {}
         """Names of sessions whose creation was sent and not answered, with the time."""
-        self.pulses = Pulses(wire, mutex, new_signal, self._label, self._beats_for)
+        self.pulses = Heartbeats(api, mutex, new_signal, self._label, self._beats_for)
 
-    def borrow(self, terms: Terms, borrower: Any) -> Flow[Session]:
+    def borrow(self, terms: SessionOptions, borrower: Any) -> Flow[Session]:
         """A session nobody else uses: an idle one, or a new one."""
         with self._mutex:
             idle = self._idle.get(terms)
@@ -81,14 +81,14 @@ class Pool:
         with self._mutex:
             if session.shared or session.gone:
                 return
-            if session.doubtful:
+            if session.in_doubt:
                 self._condemn(session)
                 return
             session.idle_since = now
             self._idle.setdefault(session.terms, {})[session] = None
             session.borrower = None
 
-    def condemn(self, session: Session) -> None:
+    def destroy_later(self, session: Session) -> None:
         """Never renew it again; the keeper destroys it."""
         with self._mutex:
             self._condemn(session)
@@ -96,15 +96,15 @@ class Pool:
     def _condemn(self, session: Session) -> None:
         session.gone = True
         if self.live.pop(session.id, None) is not None:
-            self.condemned[session.id] = session
+            self.to_destroy[session.id] = session
         self._forget_idle(session)
 
-    def bury(self, session: Session) -> None:
+    def mark_gone(self, session: Session) -> None:
         """Consul says that it is dead: nothing is left to destroy."""
         with self._mutex:
             session.gone = True
             self.live.pop(session.id, None)
-            self.condemned.pop(session.id, None)
+            self.to_destroy.pop(session.id, None)
             self._forget_idle(session)
 
     def _forget_idle(self, session: Session) -> None:
@@ -145,7 +145,7 @@ class Pool:
                 if not self._is_void(entry):
                     found.append(entry[2])
             for session in found:
-                self.plan(session, now + rules.period(session.terms))
+                self.plan(session, now + renew_interval_of(session.terms))
         return found
 
     def _is_void(self, entry: tuple[float, int, Session]) -> bool:
@@ -160,7 +160,7 @@ class Pool:
     def _beats_for(self, heartbeat: float) -> bool:
         return any(s.terms.heartbeat == heartbeat for s in list(self.live.values()))
 
-    def _create(self, terms: Terms, borrower: Any) -> Flow[Session]:
+    def _create(self, terms: SessionOptions, borrower: Any) -> Flow[Session]:
         pulse = yield from self.pulses.of(terms)
         asked = pulse.bind(terms) if pulse else terms
         now = yield Now()
@@ -171,11 +171,11 @@ class Pool:
         try:
             made, sent = yield from (pulse or self._wire).create_session(asked, name)
             session = Session(made, terms, borrower)
-            session.proved(sent)
+            session.mark_alive(sent)
             session.renewed = sent
             with self._mutex:
                 self.live[made] = session
-                self.plan(session, sent + rules.spread_period(terms, self.random()))
+                self.plan(session, sent + spread_renew_interval(terms, self.random()))
         except BaseException as error:
             unknown = not isinstance(error, ConsulLockError) or getattr(error, "uncertain", False)
             if unknown and terms.name is None and made not in self.live:
@@ -186,16 +186,16 @@ class Pool:
             yield from self._verify(session, asked)
         except Unavailable:
             # Whoever asked for it will ask for another one: nobody would give this one back.
-            self.condemn(session)
+            self.destroy_later(session)
             raise
         return session
 
-    def _verify(self, session: Session, asked: Terms) -> Flow[None]:
+    def _verify(self, session: Session, asked: SessionOptions) -> Flow[None]:
         """See that the server took what was asked: a proxy that drops the body, or an older
         server, would make a session that never expires or protects nothing."""
         info = yield from self._wire.renew(session.id)
         if info is None:
-            self.bury(session)
+            self.mark_gone(session)
             raise Unavailable(
                 "the new session was dead at once: is its node leaving, or one of its"
                 " checks failing?",
@@ -204,7 +204,7 @@ class Pool:
                 session=session.id,
             )
         if difference := _difference(asked, info):
-            self.condemn(session)
+            self.destroy_later(session)
             problem = f"the server made a session with {difference}; it was destroyed"
             hint = "Is there a proxy that drops bodies in front of Consul?"
             raise Refused(
@@ -217,23 +217,23 @@ class Pool:
 
     def destroy(self, session: Session) -> Flow[None]:
         """Destroy it now, if Consul can be reached; else the keeper goes on trying."""
-        self.condemn(session)
+        self.destroy_later(session)
         for _ in range(2):
             try:
                 yield from _say_farewell(session)
                 yield from self._wire.destroy(session.id, _DESTROY_TIMEOUT)
             except ConsulLockError:
                 continue
-            self.bury(session)
+            self.mark_gone(session)
             return
 
     def sweep(self, now: float, timeout: float = _DESTROY_TIMEOUT) -> Flow[None]:
         """Destroy what is condemned, and sessions of ours that nobody was told of."""
         # However old they are: an election restarts the time of every session, so age proves
         # nothing, and what one holds stays taken until Consul says that it is gone.
-        condemned = list(self.condemned.values())
-        for first in range(0, len(condemned), _SWEPT_AT_ONCE):
-            sessions = condemned[first : first + _SWEPT_AT_ONCE]
+        to_destroy = list(self.to_destroy.values())
+        for first in range(0, len(to_destroy), _SWEPT_AT_ONCE):
+            sessions = to_destroy[first : first + _SWEPT_AT_ONCE]
             try:
                 for session in sessions:
                     yield from _say_farewell(session)
@@ -242,7 +242,7 @@ class Pool:
             answers = yield Batch(tuple(self._wire.destruction(s.id, timeout) for s in sessions))
             for session, answer in zip(sessions, answers, strict=True):
                 if not isinstance(answer, Exception):
-                    self.bury(session)
+                    self.mark_gone(session)
             if any(isinstance(answer, Exception) for answer in answers):
                 return  # Consul is away: the next sweep goes on
         if self.orphans:
@@ -274,7 +274,7 @@ def _say_farewell(session: Session) -> Flow[None]:
             session.farewell.remove(request)
 
 
-def _difference(asked: Terms, got: SessionInfo) -> str:
+def _difference(asked: SessionOptions, got: SessionInfo) -> str:
     """How the server's session differs from what was asked; empty if it does not."""
     # In milliseconds, as they were sent: a third of a minute has more digits than that.
     wanted = {
@@ -285,7 +285,7 @@ def _difference(asked: Terms, got: SessionInfo) -> str:
         "ServiceChecks": set(asked.service_checks),
     }
     found = {
-        "TTL": f"{_milliseconds(seconds(got.ttl))}ms",
+        "TTL": f"{_milliseconds(parse_duration(got.ttl))}ms",
         "LockDelay": f"{_milliseconds(got.lock_delay)}ms",
         "Behavior": got.behavior,
         "NodeChecks": set(got.checks),

@@ -20,22 +20,22 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from consul_lock._protocol.consul.models import Terms
+from consul_lock._protocol.consul.models import SessionOptions
 from consul_lock._protocol.flow import Request
-from consul_lock._protocol.session import timing as rules
+from consul_lock._protocol.session.timing import safety_margin_of, validity_of
 from consul_lock.errors import ConsulLockError
 
 # Requests kept ready by one session: a few locks' worth.
-_PREPARED_MOST = 16
+_PREPARED_MAX = 16
 
 
 class Session:
     """A session that Consul gave us, as long as we renew it."""
 
-    def __init__(self, session_id: str, terms: Terms, borrower: Any) -> None:
+    def __init__(self, session_id: str, terms: SessionOptions, borrower: Any) -> None:
         self.id = session_id
         self.terms = terms
-        self._lasts = rules.span(terms) - rules.margin(terms)
+        self._lasts = validity_of(terms) - safety_margin_of(terms)
         self.borrower = borrower
         """Who uses it; None while it is in the pool."""
         self.shared = False
@@ -65,7 +65,7 @@ class Session:
         """To be sent before it is ended: they let go of what it may hold though nobody works under
         it, which its end alone would lock for the lock-delay."""
         self._prepared: dict[tuple[Any, ...], Request] = {}
-        self.floor = 0
+        self.last_write_index = 0
         """The highest Raft index that we saw a write of ours get.  What a read shows at or
         below it is older than what we know: no proof that we hold anything now."""
 
@@ -73,13 +73,13 @@ class Session:
         """A request that is the same again and again while nobody else wants a lock."""
         found = self._prepared.get(what)
         if found is None:
-            if len(self._prepared) >= _PREPARED_MOST:
+            if len(self._prepared) >= _PREPARED_MAX:
                 self._prepared.clear()
             found = self._prepared[what] = build()
         return found
 
     @property
-    def doubtful(self) -> bool:
+    def in_doubt(self) -> bool:
         """A write of ours may come true later: only its end makes that harmless."""
         return self.uncertain or self.writing > 0
 
@@ -88,14 +88,14 @@ class Session:
         proof = self.alive if self.terms.lock_delay else self.renewed
         return proof + self._lasts
 
-    def proved(self, sent: float, index: int = 0) -> None:
+    def mark_alive(self, sent: float, index: int = 0) -> None:
         """A write or a verification that needed the session, sent at that time, was answered
         well."""
         # Compared first: another thread must not write an older value over a newer one.
         if sent > self.alive:
             self.alive = sent
-        if index > self.floor:
-            self.floor = index
+        if index > self.last_write_index:
+            self.last_write_index = index
         # It shows that the session had not been ended behind the back of the leader that answered
         # the renewal.
         if self.renewed < self._renewal <= sent:

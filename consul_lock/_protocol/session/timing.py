@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from consul_lock._protocol.arguments import names, number
-from consul_lock._protocol.consul.models import Terms
+from consul_lock._protocol.consul.models import SessionOptions
 from consul_lock.errors import ConfigError
 from consul_lock.limits import (
     HEARTBEAT_MAX,
@@ -20,14 +20,14 @@ from consul_lock.limits import (
 )
 
 
-def terms(
+def session_options(
     ttl: float = 10.0,
     lock_delay: float = 30.0,
     checks: Iterable[str] = (),
     service_checks: Iterable[str] = (),
     name: str | None = None,
     heartbeat: float | None = None,
-) -> Terms:
+) -> SessionOptions:
     """Checked terms.  Raises `ConfigError` naming both values of a contradiction."""
     ttl, lock_delay = number("ttl", ttl), number("lock_delay", lock_delay)
     if not TTL_MIN <= ttl <= TTL_MAX:
@@ -43,7 +43,7 @@ def terms(
             kind="value",
             settings=("lock_delay",),
         )
-    asked = Terms(
+    asked = SessionOptions(
         ttl,
         lock_delay,
         names("checks", checks),
@@ -51,11 +51,12 @@ def terms(
         name,
         None if heartbeat is None else _heartbeat(heartbeat),
     )
-    needed = 2 * period(asked) + margin(asked)
-    if needed > span(asked):
+    needed = 2 * renew_interval_of(asked) + safety_margin_of(asked)
+    if needed > validity_of(asked):
         raise ConfigError(
             f"lock_delay={lock_delay:g} s is too short: one renewal must be able to fail, which"
-            f" takes 2 x {period(asked):.2f} s + {margin(asked):.2f} s = {needed:.2f} s",
+            f" takes 2 x {renew_interval_of(asked):.2f} s + {safety_margin_of(asked):.2f} s ="
+            f" {needed:.2f} s",
             hint="use a longer lock_delay",
             kind="contradiction",
             settings=("lock_delay",),
@@ -76,28 +77,28 @@ def _heartbeat(value: Any) -> float:
     return seconds
 
 
-def span(asked: Terms) -> float:
+def validity_of(asked: SessionOptions) -> float:
     """`limits.validity` of these."""
     return validity(asked.ttl, asked.lock_delay)
 
 
-def period(asked: Terms) -> float:
+def renew_interval_of(asked: SessionOptions) -> float:
     """`limits.renew_interval` of these."""
     return renew_interval(asked.ttl, asked.lock_delay)
 
 
-def spread_period(asked: Terms, random: float) -> float:
+def spread_renew_interval(asked: SessionOptions, random: float) -> float:
     """The same, 10 % more or less by a random number from 0 to 1: many sessions that were made
     at once, or met an outage together, do not come back together each time."""
-    return period(asked) * (0.9 + 0.2 * random)
+    return renew_interval_of(asked) * (0.9 + 0.2 * random)
 
 
-def margin(asked: Terms) -> float:
+def safety_margin_of(asked: SessionOptions) -> float:
     """`limits.safety_margin` of these."""
     return safety_margin(asked.ttl, asked.lock_delay)
 
 
-def patience(asked: Terms) -> float:
+def renew_timeout(asked: SessionOptions) -> float:
     """Seconds that one renewal may take: a leaderless Consul holds a request for up to 7.4 s
     and then answers it well, so no more than 8; and three must fit into the span."""
-    return min(span(asked) / 3, 8.0)
+    return min(validity_of(asked) / 3, 8.0)

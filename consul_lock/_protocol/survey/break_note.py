@@ -31,23 +31,23 @@ class Break:
         return f"{who}: {self.reason}" if self.reason else who
 
 
-def folder(name: str) -> str:
+def break_folder(name: str) -> str:
     """The prefix of all notes of a name."""
     return f"{name}{_FOLDER}"
 
 
-def key(name: str, session: str) -> str:
+def break_key(name: str, session: str) -> str:
     """Where the note is of this session's hold."""
-    return f"{folder(name)}/{session}"
+    return f"{break_folder(name)}/{session}"
 
 
-def encode(note: Break) -> bytes:
+def encode_break(note: Break) -> bytes:
     """The value of that key."""
     about = {"v": 1, "at": round(note.at, 3), "host": note.host, "user": note.user}
     return json.dumps({**about, "reason": note.reason}).encode()
 
 
-def name_of(pair: Pair) -> str | None:
+def name_of_break(pair: Pair) -> str | None:
     """The name whose note this is; None: it is no note."""
     parent, _, _ = pair.key.rpartition("/")
     if pair.flags == LOCK_FLAG and pair.session and parent.endswith(_FOLDER):
@@ -55,7 +55,7 @@ def name_of(pair: Pair) -> str | None:
     return None
 
 
-def latest(pairs: Iterable[Pair]) -> Break | None:
+def latest_break(pairs: Iterable[Pair]) -> Break | None:
     """The last of these notes that makes sense; whatever is in them, nothing is raised."""
     for pair in sorted(pairs, key=lambda pair: pair.modify_index, reverse=True):
         try:

@@ -9,14 +9,12 @@ only session with behaviour ``delete``: nobody ever waits for its key.
 from __future__ import annotations
 
 from consul_lock._protocol.client.client import ClientCore
-from consul_lock._protocol.client.retry import patiently
-from consul_lock._protocol.consul import models as records
-from consul_lock._protocol.consul.models import Terms, key_rule
+from consul_lock._protocol.client.retry import retry
+from consul_lock._protocol.consul.models import SessionOptions, base64_text, key_rule
 from consul_lock._protocol.flow import Flow, Job, Wall
 from consul_lock._protocol.keys import LOCK_FLAG
-from consul_lock._protocol.survey import break_note as note
-from consul_lock._protocol.survey import sessions as health
-from consul_lock._protocol.survey.break_note import Break
+from consul_lock._protocol.survey.break_note import Break, break_key, encode_break
+from consul_lock._protocol.survey.sessions import session_id
 from consul_lock.errors import ConfigError, PermissionDenied, Refused
 from consul_lock.limits import REASON_MAX
 
@@ -25,7 +23,7 @@ from consul_lock.limits import REASON_MAX
 _KEPT = 3600.0
 
 
-class Breaking:
+class BreakOperation:
     """One hold that is to be broken."""
 
     def __init__(self, client: ClientCore, name: str, session: str, reason: str) -> None:
@@ -37,7 +35,7 @@ class Breaking:
             )
         self._client = client
         self._name = name
-        self._session = health.session_id(session)
+        self._session = session_id(session)
         self._reason = reason
         self._keeper = ""
         """The session that holds the note."""
@@ -47,7 +45,7 @@ class Breaking:
         return Job(self._break(), self._forget)
 
     def _break(self) -> Flow[Break | None]:
-        wire, about = self._client.wire, self._client.identity.about
+        api, about = self._client.api, self._client.identity.about
         now = yield Wall()
         host, user = (str(about.get(part, "")) for part in ("host", "user"))
         made = Break(self._session, now, host, user, self._reason)
@@ -57,28 +55,26 @@ class Breaking:
             noted = False
         if not noted:
             yield from self._forget()
-        yield from patiently(self._client, lambda: wire.destroy(self._session))
+        yield from retry(self._client, lambda: api.destroy(self._session))
         return made if noted else None
 
     def _write(self, made: Break) -> Flow[bool]:
         """Whether the note is ours: another one who breaks the same hold may be quicker."""
-        wire, key = self._client.wire, note.key(self._name, self._session)
+        api, key = self._client.api, break_key(self._name, self._session)
         label = f"{self._client.identity.label} broke {self._name}"
-        terms = Terms(_KEPT, 0.0, (), (), None, behavior="delete")
-        self._keeper, _ = yield from patiently(
-            self._client, lambda: wire.create_session(terms, label)
-        )
+        terms = SessionOptions(_KEPT, 0.0, (), (), None, behavior="delete")
+        self._keeper, _ = yield from retry(self._client, lambda: api.create_session(terms, label))
         operation = {
             "Verb": "lock", "Key": key, "Flags": LOCK_FLAG, "Session": self._keeper,
-            "Value": records.encode(note.encode(made)),
+            "Value": base64_text(encode_break(made)),
         }  # fmt: skip
-        outcome = yield from patiently(
-            self._client, lambda: wire.transact([operation], f"noting {key!r}", key_rule(key))
+        outcome = yield from retry(
+            self._client, lambda: api.transact([operation], f"noting {key!r}", key_rule(key))
         )
         return bool(outcome.done)
 
     def _forget(self) -> Flow[None]:
         """Take the note away: nothing was broken, or nothing could be noted."""
         if self._keeper:
-            yield from self._client.wire.destroy(self._keeper)
+            yield from self._client.api.destroy(self._keeper)
             self._keeper = ""

@@ -24,20 +24,19 @@ from functools import partial
 from typing import Any, NamedTuple
 
 from consul_lock._protocol.client.client import ClientCore
-from consul_lock._protocol.client.retry import patiently
-from consul_lock._protocol.consul.models import Found, Pair, Terms, key_rule
-from consul_lock._protocol.consul.replies import Outcome
+from consul_lock._protocol.client.retry import retry
+from consul_lock._protocol.consul.models import Pair, ReadResult, SessionOptions, key_rule
+from consul_lock._protocol.consul.replies import TxnResult
 from consul_lock._protocol.flow import Flow, Job
-from consul_lock._protocol.hold import waiter as lines
-from consul_lock._protocol.holder import Holder, parse
+from consul_lock._protocol.hold.waiter import is_dead_waiter, parse_queue
+from consul_lock._protocol.holder import Holder, parse_holder
 from consul_lock._protocol.keys import LOCK_FLAG, slot_key
-from consul_lock._protocol.survey import status as statuses
-from consul_lock._protocol.weighted import snapshot as places
+from consul_lock._protocol.survey.status import grouped, kind_of
 from consul_lock._protocol.weighted.document import Kind
-from consul_lock._protocol.weighted.layout import Spot
-from consul_lock._protocol.weighted.operations import change, remove
-from consul_lock._protocol.weighted.pruning import proved
-from consul_lock._protocol.weighted.snapshot import Place
+from consul_lock._protocol.weighted.layout import Target
+from consul_lock._protocol.weighted.operations import delete_document, write_document
+from consul_lock._protocol.weighted.pruning import expiry_check
+from consul_lock._protocol.weighted.snapshot import Snapshot, parse_snapshot, remove_holders
 from consul_lock.errors import Conflict, ConsulLockError
 
 # Seconds: longer than a cleaning takes; it holds nothing with that session at any time.
@@ -74,12 +73,12 @@ class Cleaned:
     has come since it was seen."""
 
 
-def leftovers(prefix: str, found: Found) -> list[Leftover]:
+def leftovers(prefix: str, found: ReadResult) -> list[Leftover]:
     """Those in what was read below a prefix, by name."""
     if found.filtered:
         return []  # whoever is hidden looks dead
     seen = list[Leftover]()
-    for key, keys in sorted(statuses.grouped(found.pairs).items()):
+    for key, keys in sorted(grouped(found.pairs).items()):
         name = key.removesuffix("/.lock")
         if f"{name}/".startswith(prefix):
             seen += _of_queue(name, keys.line)
@@ -90,8 +89,8 @@ def leftovers(prefix: str, found: Found) -> list[Leftover]:
 
 def _of_queue(name: str, pairs: Sequence[Pair]) -> list[Leftover]:
     base = f"{name}/.queue"
-    line = lines.read(base, pairs)
-    seen = [_left(name, p, "waiter", _last(p.key)) for p in pairs if lines.is_dead(base, p)]
+    line = parse_queue(base, pairs)
+    seen = [_left(name, p, "waiter", _last(p.key)) for p in pairs if is_dead_waiter(base, p)]
     if line.sign and not line.entries:
         seen.append(Leftover(name, base, "sign", None, line.sign))
     return seen
@@ -104,16 +103,16 @@ def _of_lock(name: str, pairs: Sequence[Pair]) -> list[Leftover]:
         for pair in pairs
         if pair.flags == LOCK_FLAG
         and not pair.session
-        and not (pair.value and parse("", pair.value).foreign)
+        and not (pair.value and parse_holder("", pair.value).foreign)
     ]
 
 
 def _of_document(key: str, name: str, pairs: Sequence[Pair]) -> list[Leftover]:
-    kind = statuses.kind_of(pairs[0].flags) if pairs and key.endswith("/.lock") else None
+    kind = kind_of(pairs[0].flags) if pairs and key.endswith("/.lock") else None
     if kind is None:
         return []
     try:
-        place = places.read(kind, name, pairs, 0, 0)
+        place = parse_snapshot(kind, name, pairs, 0, 0)
     except Conflict:
         return []
     seen, holders = list[Leftover](), place.document.holders
@@ -131,7 +130,7 @@ def _of_document(key: str, name: str, pairs: Sequence[Pair]) -> list[Leftover]:
 
 
 def _left(name: str, pair: Pair, what: str, session: str) -> Leftover:
-    was = parse(session, pair.value)
+    was = parse_holder(session, pair.value)
     return Leftover(name, pair.key, what, None if was.foreign else was, pair.modify_index)
 
 
@@ -142,8 +141,8 @@ def _last(key: str) -> str:
 class _Prune(NamedTuple):
     """A document, as it was read now."""
 
-    spot: Spot
-    place: Place
+    target: Target
+    place: Snapshot
 
 
 class Cleaning:
@@ -161,7 +160,7 @@ class Cleaning:
     def _clean(self) -> Flow[list[Cleaned]]:
         cleaned = list[Cleaned]()
         for each in self._chosen:
-            outcome = yield from patiently(self._client, partial(self._one, each))
+            outcome = yield from retry(self._client, partial(self._one, each))
             cleaned.append(Cleaned(each, outcome))
         yield from self._end()
         return cleaned
@@ -170,15 +169,15 @@ class Cleaning:
         session, self._session = self._session, ""
         if session:
             try:
-                yield from self._client.wire.destroy(session)
+                yield from self._client.api.destroy(session)
             except ConsulLockError:
                 pass  # it holds nothing, and its time runs out
 
     def _own_session(self) -> Flow[str]:
         if not self._session:
             label = f"{self._client.identity.label} cleans"
-            terms = Terms(_TTL, 0.0, (), (), None)
-            self._session, _ = yield from self._client.wire.create_session(terms, label)
+            terms = SessionOptions(_TTL, 0.0, (), (), None)
+            self._session, _ = yield from self._client.api.create_session(terms, label)
         return self._session
 
     def _one(self, each: Leftover) -> Flow[str]:
@@ -186,7 +185,7 @@ class Cleaning:
         if not operations:
             return "changed"
         doing, rule = f"taking {each.key!r} away", key_rule(f"{each.name}/")
-        outcome = yield from self._client.wire.transact(operations, doing, rule)
+        outcome = yield from self._client.api.transact(operations, doing, rule)
         return _outcome(outcome)
 
     def _operations(self, each: Leftover) -> Flow[list[dict[str, Any]]]:
@@ -204,31 +203,34 @@ class Cleaning:
         seen = yield from self._read(each.name)
         if seen is None:
             return []
-        spot, place = seen
+        target, place = seen
         if each.what == "document":
             idle = not place.document.holders and not place.contenders
-            return remove(spot, place) if idle and place.document.modify_index else []
+            return delete_document(target, place) if idle and place.document.modify_index else []
         dead = _last(each.key)
         if dead not in place.vanished():
             return []
         session = yield from self._own_session()
-        return [*proved(spot, dead, session), change(spot, place, places.leave(place, [dead]))]
+        return [
+            *expiry_check(target, dead, session),
+            write_document(target, place, remove_holders(place, [dead])),
+        ]
 
     def _read(self, name: str) -> Flow[_Prune | None]:
-        found = yield from self._client.wire.get(f"{name}/.lock", consistent=True)
-        kind: Kind | None = statuses.kind_of(found.pair.flags) if found.pair else None
+        found = yield from self._client.api.get(f"{name}/.lock", consistent=True)
+        kind: Kind | None = kind_of(found.pair.flags) if found.pair else None
         if kind is None:
             return None
-        spot = Spot(kind, name, "", 0)
-        tree = yield from self._client.wire.tree(spot.prefix, consistent=True)
+        target = Target(kind, name, "", 0)
+        tree = yield from self._client.api.list_keys(target.prefix, consistent=True)
         try:
-            place = places.read(kind, name, tree.pairs, 0, tree.raft_index, tree.filtered)
+            place = parse_snapshot(kind, name, tree.pairs, 0, tree.raft_index, tree.filtered)
         except Conflict:
             return None
-        return None if tree.filtered else _Prune(spot, place)
+        return None if tree.filtered else _Prune(target, place)
 
 
-def _outcome(outcome: Outcome) -> str:
+def _outcome(outcome: TxnResult) -> str:
     if outcome.done or outcome.says("doesn't exist"):
         return "deleted"  # or an earlier try, whose answer was lost, has done it
     return "delayed" if outcome.delayed else "changed"

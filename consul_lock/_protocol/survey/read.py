@@ -5,14 +5,13 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from consul_lock._protocol.client.client import ClientCore
-from consul_lock._protocol.consul.models import Found, key_rule
-from consul_lock._protocol.cron import store as cron_change
+from consul_lock._protocol.consul.models import ReadResult, key_rule
 from consul_lock._protocol.cron.record import CronProblem, CronRecord
+from consul_lock._protocol.cron.store import records_below
 from consul_lock._protocol.flow import Flow
 from consul_lock._protocol.keys import SEMAPHORE_FLAG
-from consul_lock._protocol.survey import break_note as note
-from consul_lock._protocol.survey import status as statuses
-from consul_lock._protocol.survey.status import Status
+from consul_lock._protocol.survey.break_note import break_folder
+from consul_lock._protocol.survey.status import Status, status_of_name, statuses_in
 
 
 class Overview(NamedTuple):
@@ -24,42 +23,42 @@ class Overview(NamedTuple):
     """What cron guards remember."""
 
 
-def whole(prefix: str, found: Found) -> list[Status]:
+def whole(prefix: str, found: ReadResult) -> list[Status]:
     """What was read below a prefix, without names that the prefix cuts apart."""
-    seen = statuses.read(found.pairs, found.filtered)
+    seen = statuses_in(found.pairs, found.filtered)
     return [s for s in seen if f"{s.name}/".startswith(prefix) or s.kind == "foreign"]
 
 
-def below(client: ClientCore, prefix: str) -> Flow[list[Status]]:
+def read_below(client: ClientCore, prefix: str) -> Flow[list[Status]]:
     """Everything below a prefix, in one read."""
-    found = yield from client.wire.tree(prefix)
+    found = yield from client.api.list_keys(prefix)
     return whole(prefix, found)
 
 
 def overview(client: ClientCore, prefix: str) -> Flow[Overview]:
     """Everything below a prefix and the records of cron guards, in one read."""
-    found = yield from client.wire.tree(prefix)
-    crons = cron_change.below(prefix, found.pairs)
+    found = yield from client.api.list_keys(prefix)
+    crons = records_below(prefix, found.pairs)
     told = {each.key for each in crons}
     return Overview([s for s in whole(prefix, found) if s.key not in told], crons)
 
 
-def one(client: ClientCore, name: str) -> Flow[Status]:
+def read_name(client: ClientCore, name: str) -> Flow[Status]:
     """One name, without reading the names below it.
 
     The line, the notes and a read/write lock's contenders have folders of their own; a
     semaphore's contenders are in the name's, so that is read once more if it is one.
     """
-    folders = [f"{name}/.lock", f"{name}/.queue", note.folder(name)]
+    folders = [f"{name}/.lock", f"{name}/.queue", break_folder(name)]
     operations: list[dict[str, Any]] = [{"Verb": "get-tree", "Key": key} for key in folders]
     rule = key_rule(f"{name}/", "read")
-    outcome = yield from client.wire.transact(operations, f"reading {name!r}", rule)
-    status = statuses.of_name(name, outcome.pairs)
+    outcome = yield from client.api.transact(operations, f"reading {name!r}", rule)
+    status = status_of_name(name, outcome.pairs)
     if status.flags == SEMAPHORE_FLAG:
-        found = yield from client.wire.tree(f"{name}/", consistent=True)
-        return statuses.of_name(name, found.pairs, found.filtered)
+        found = yield from client.api.list_keys(f"{name}/", consistent=True)
+        return status_of_name(name, found.pairs, found.filtered)
     if not status.index:
         # Nothing, or waiters only: it may be a lock on exactly this key.
-        found = yield from client.wire.get(name, consistent=True)
-        return statuses.of_name(name, [*outcome.pairs, *found.pairs])
+        found = yield from client.api.get(name, consistent=True)
+        return status_of_name(name, [*outcome.pairs, *found.pairs])
     return status

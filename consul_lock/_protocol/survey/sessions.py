@@ -6,10 +6,10 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from consul_lock._protocol.consul import replies as answer
-from consul_lock._protocol.consul.api import Wire
-from consul_lock._protocol.consul.durations import seconds
-from consul_lock._protocol.consul.models import SESSION_RULE, SessionInfo, checked
+from consul_lock._protocol.consul.api import ConsulApi
+from consul_lock._protocol.consul.durations import parse_duration
+from consul_lock._protocol.consul.models import SESSION_RULE, SessionInfo, parse_checked
+from consul_lock._protocol.consul.replies import interpreted
 from consul_lock._protocol.flow import Flow, Reply, Request
 from consul_lock.errors import ConfigError
 
@@ -53,14 +53,14 @@ def session_id(session: str) -> str:
     return session
 
 
-def sessions(wire: Wire, ids: Iterable[str]) -> Flow[dict[str, SessionStatus]]:
+def sessions(api: ConsulApi, ids: Iterable[str]) -> Flow[dict[str, SessionStatus]]:
     """Those of the sessions that are alive, by id.  One request, and one for each node."""
     wanted = frozenset(ids)
-    everything: tuple[SessionInfo, ...] = yield from wire.sessions()
+    everything: tuple[SessionInfo, ...] = yield from api.sessions()
     alive = [info for info in everything if info.id in wanted]
     nodes: dict[str, Mapping[str, str]] = {}
     for node in sorted({info.node for info in alive}):
-        nodes[node] = yield _node_checks(wire, node)
+        nodes[node] = yield _node_checks(api, node)
     return {info.id: _status(info, nodes[info.node]) for info in alive}
 
 
@@ -69,7 +69,7 @@ def _status(info: SessionInfo, node_checks: Mapping[str, str]) -> SessionStatus:
         info.id,
         info.name,
         info.node,
-        seconds(info.ttl),
+        parse_duration(info.ttl),
         info.lock_delay,
         info.behavior,
         info.checks,
@@ -78,26 +78,26 @@ def _status(info: SessionInfo, node_checks: Mapping[str, str]) -> SessionStatus:
     )
 
 
-def _node_checks(wire: Wire, node: str) -> Request:
+def _node_checks(api: ConsulApi, node: str) -> Request:
     def parse(reply: Reply) -> Mapping[str, str]:
         if reply.status in (401, 403, 404):
             return {}  # not for our eyes: that is no reason to show nothing at all
-        entries = checked(reply, f"reading the health of node {node!r}", f'node "{node}"')
-        return answer.understood(
+        entries = parse_checked(reply, f"reading the health of node {node!r}", f'node "{node}"')
+        return interpreted(
             "reading the health of a node",
             lambda found: {str(c["CheckID"]): str(c["Status"]) for c in found},
             entries,
         )
 
-    return wire.ask(f"/v1/health/node/{node}", parse)
+    return api.ask(f"/v1/health/node/{node}", parse)
 
 
-def liveness(wire: Wire, session: str) -> Flow[tuple[bool, int]]:
+def liveness(api: ConsulApi, session: str) -> Flow[tuple[bool, int]]:
     """Whether a session is alive, and the Raft index of the last change of any session."""
 
     def parse(reply: Reply) -> tuple[bool, int]:
-        found = checked(reply, f"reading session {session}", SESSION_RULE)
+        found = parse_checked(reply, f"reading session {session}", SESSION_RULE)
         return bool(found), int(reply.headers.get("x-consul-index") or 0)
 
-    seen: tuple[bool, int] = yield wire.ask(f"/v1/session/info/{session}", parse)
+    seen: tuple[bool, int] = yield api.ask(f"/v1/session/info/{session}", parse)
     return seen

@@ -12,14 +12,18 @@ from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 from consul_lock._protocol.consul.models import Pair, is_session
-from consul_lock._protocol.hold import waiter as lines
-from consul_lock._protocol.holder import Holder, parse
-from consul_lock._protocol.keys import CRON_FLAG, LOCK_FLAG, READ_WRITE_FLAG, SEMAPHORE_FLAG, SUFFIX
-from consul_lock._protocol.survey import break_note as note
-from consul_lock._protocol.survey.break_note import Break
-from consul_lock._protocol.weighted import snapshot as places
+from consul_lock._protocol.hold.waiter import parse_queue
+from consul_lock._protocol.holder import Holder, parse_holder
+from consul_lock._protocol.keys import (
+    CRON_FLAG,
+    CRON_SUFFIX,
+    LOCK_FLAG,
+    READ_WRITE_FLAG,
+    SEMAPHORE_FLAG,
+)
+from consul_lock._protocol.survey.break_note import Break, latest_break, name_of_break
 from consul_lock._protocol.weighted.document import ALL, READ_WRITE, SEMAPHORE, Kind
-from consul_lock._protocol.weighted.snapshot import Place
+from consul_lock._protocol.weighted.snapshot import Snapshot, parse_snapshot
 from consul_lock.errors import Conflict
 
 _DOCUMENT, _LINE, _SLOTS = "/.lock", "/.queue", "/.slot"
@@ -86,12 +90,12 @@ class Keys(NamedTuple):
     """Of holds that somebody broke."""
 
 
-def of_key(pair: Pair) -> tuple[str, str]:
+def status_of_key(pair: Pair) -> tuple[str, str]:
     """The key that it belongs to, as the lock's or document's, and what it is there."""
     key, session = pair.key, pair.session
     if key.endswith(_DOCUMENT) and key != _DOCUMENT:
         return key, "document"
-    broken = note.name_of(pair)
+    broken = name_of_break(pair)
     if broken is not None:
         return f"{broken}{_DOCUMENT}", "note"
     parent, _, last = key.rpartition("/")
@@ -111,13 +115,13 @@ def of_key(pair: Pair) -> tuple[str, str]:
     return key, "document"
 
 
-def read(pairs: Iterable[Pair], filtered: bool = False) -> list[Status]:
+def statuses_in(pairs: Iterable[Pair], filtered: bool = False) -> list[Status]:
     """Make sense of all keys below a prefix, by name; nothing is raised, whatever they are.
 
     The prefix must not cut a name's keys apart.
     """
     return [
-        replace(_status(key, keys, filtered), last_break=note.latest(keys.notes))
+        replace(_status(key, keys, filtered), last_break=latest_break(keys.notes))
         for key, keys in sorted(grouped(pairs).items())
     ]
 
@@ -131,9 +135,9 @@ def grouped(pairs: Iterable[Pair]) -> dict[str, Keys]:
     """The keys of each name, by the key that is the lock's or document's."""
     found: dict[str, Keys] = {}
     for pair in pairs:
-        if pair.flags == CRON_FLAG and pair.key.endswith(SUFFIX):
+        if pair.flags == CRON_FLAG and pair.key.endswith(CRON_SUFFIX):
             continue  # the record of a cron job, which is no lock
-        key, role = of_key(pair)
+        key, role = status_of_key(pair)
         keys = found.setdefault(key, Keys([], [], [], []))
         by_role = {
             "document": keys.documents,
@@ -157,9 +161,9 @@ def _move_to_exact(key: str, keys: Keys, found: dict[str, Keys]) -> None:
             del found[key]
 
 
-def of_name(name: str, pairs: Iterable[Pair], filtered: bool = False) -> Status:
+def status_of_name(name: str, pairs: Iterable[Pair], filtered: bool = False) -> Status:
     """One name, in whatever was read of it."""
-    known = {status.key: status for status in read(pairs, filtered)}
+    known = {status.key: status for status in statuses_in(pairs, filtered)}
     key = f"{name}{_DOCUMENT}"
     return known.get(key) or known.get(name) or _nothing(name)
 
@@ -187,7 +191,7 @@ def _status(key: str, keys: Keys, filtered: bool) -> Status:
             )
         everything = [*keys.documents, *keys.contenders]
         # A limit of 0 stays where none is written.
-        place = places.read(kind, name, everything, 0, 0, filtered)
+        place = parse_snapshot(kind, name, everything, 0, 0, filtered)
         return _document(key, place, flags)
     except Conflict as error:
         assert pair is not None
@@ -205,12 +209,14 @@ def _status(key: str, keys: Keys, filtered: bool) -> Status:
 
 
 def _lock(key: str, name: str, pair: Pair | None, line: list[Pair]) -> Status:
-    holder = parse(pair.session, pair.value, pair.modify_index) if pair and pair.session else None
+    holder = (
+        parse_holder(pair.session, pair.value, pair.modify_index) if pair and pair.session else None
+    )
     # A lock that was released in order has no key.  (Clients of Go leave theirs, without a word.)
-    dead = parse("", pair.value) if pair and not pair.session else None
-    entries = lines.read(f"{name}{_LINE}", line).entries
+    dead = parse_holder("", pair.value) if pair and not pair.session else None
+    entries = parse_queue(f"{name}{_LINE}", line).entries
     waiting = tuple(
-        parse(entry.session, entry.about)
+        parse_holder(entry.session, entry.about)
         for entry in entries
         # It can be in line still, if it was handed the lock and did not know that it had joined.
         if holder is None or entry.session != holder.session
@@ -230,12 +236,12 @@ def _lock(key: str, name: str, pair: Pair | None, line: list[Pair]) -> Status:
     )
 
 
-def _document(key: str, place: Place, flags: int) -> Status:
+def _document(key: str, place: Snapshot, flags: int) -> Status:
     document = place.document
     gone = sorted(place.vanished())
     inside = [c for c in place.contenders if place.holds(c.session)]
     hidden = sorted(document.holders.keys() - {c.session for c in inside} - set(gone))
-    holders = [parse(c.session, c.about, c.modify_index) for c in inside]
+    holders = [parse_holder(c.session, c.about, c.modify_index) for c in inside]
     holders += [place.holder(session) for session in (*hidden, *gone)]
     semaphore = place.kind is SEMAPHORE
     waiting = [c for c in place.contenders if not place.holds(c.session) and c.session == c.leader]
@@ -247,14 +253,14 @@ def _document(key: str, place: Place, flags: int) -> Status:
         _mode(place) if holders else "",
         document.limit or None if semaphore else None,
         tuple(holders),
-        tuple(parse(c.session, c.about) for c in waiting),
+        tuple(parse_holder(c.session, c.about) for c in waiting),
         tuple(gone),
         flags=flags,
         index=document.modify_index,
     )
 
 
-def _mode(place: Place) -> str:
+def _mode(place: Snapshot) -> str:
     if place.kind is SEMAPHORE:
         return "slot"
     return "write" if ALL in place.document.holders.values() else "read"

@@ -7,19 +7,17 @@ from typing import TypeVar
 
 from consul_lock._protocol.arguments import waiting_time
 from consul_lock._protocol.client.client import ClientCore
-from consul_lock._protocol.client.retry import patiently
+from consul_lock._protocol.client.retry import retry
 from consul_lock._protocol.consul.models import key_rule
 from consul_lock._protocol.flow import Flow, Job
 from consul_lock._protocol.keys import checked_name, checked_prefix
-from consul_lock._protocol.survey import break_note as note
-from consul_lock._protocol.survey import sessions as health
-from consul_lock._protocol.survey.break_note import Break
-from consul_lock._protocol.survey.breaks import Breaking
+from consul_lock._protocol.survey.break_note import Break, break_key, latest_break, name_of_break
+from consul_lock._protocol.survey.breaks import BreakOperation
 from consul_lock._protocol.survey.leftovers import Cleaned, Cleaning, Leftover, leftovers
-from consul_lock._protocol.survey.read import Overview, below, one, overview
-from consul_lock._protocol.survey.sessions import SessionStatus
+from consul_lock._protocol.survey.read import Overview, overview, read_below, read_name
+from consul_lock._protocol.survey.sessions import SessionStatus, session_id, sessions
 from consul_lock._protocol.survey.status import Status
-from consul_lock._protocol.survey.watch import Lookout
+from consul_lock._protocol.survey.watch import Watcher
 from consul_lock.errors import ConfigError, Conflict, Unavailable
 
 T = TypeVar("T")
@@ -34,7 +32,7 @@ class SurveyCore:
     def below(self, prefix: str) -> Job[list[Status]]:
         """All names that begin with a prefix."""
         prefix = checked_prefix(prefix)
-        return self._job(lambda: below(self._client, prefix))
+        return self._job(lambda: read_below(self._client, prefix))
 
     def overview(self, prefix: str) -> Job[Overview]:
         """The same, and the records of cron guards."""
@@ -44,17 +42,17 @@ class SurveyCore:
     def status(self, name: str) -> Job[Status]:
         """One name."""
         name = checked_name(name)
-        return self._job(lambda: one(self._client, name))
+        return self._job(lambda: read_name(self._client, name))
 
-    def lookout(self, name: str, timeout: float | None) -> Lookout:
+    def lookout(self, name: str, timeout: float | None) -> Watcher:
         """Somebody who watches one name."""
-        return Lookout(self._client, checked_name(name), waiting_time(True, timeout))
+        return Watcher(self._client, checked_name(name), waiting_time(True, timeout))
 
-    def lookout_below(self, prefix: str, timeout: float | None) -> Lookout:
+    def lookout_below(self, prefix: str, timeout: float | None) -> Watcher:
         """Somebody who watches one name; all that begin so, if it ends with a slash or is empty."""
         if prefix and not prefix.endswith("/"):
             return self.lookout(prefix, timeout)
-        return Lookout(self._client, checked_prefix(prefix), waiting_time(True, timeout))
+        return Watcher(self._client, checked_prefix(prefix), waiting_time(True, timeout))
 
     def sessions(self, ids: Iterable[str]) -> Job[dict[str, SessionStatus]]:
         """What Consul says of sessions."""
@@ -66,20 +64,20 @@ class SurveyCore:
                 settings=("ids",),
             )
         wanted = tuple(ids)
-        return self._job(lambda: health.sessions(self._client.wire, wanted))
+        return self._job(lambda: sessions(self._client.api, wanted))
 
     def destroy(self, session: str) -> Job[None]:
         """End a session."""
-        session = health.session_id(session)
-        return self._job(lambda: self._client.wire.destroy(session))
+        session = session_id(session)
+        return self._job(lambda: self._client.api.destroy(session))
 
     def break_hold(self, name: str, session: str, reason: str) -> Job[Break | None]:
         """End a session, having noted who did it and why."""
-        return Breaking(self._client, checked_name(name), session, reason).job()
+        return BreakOperation(self._client, checked_name(name), session, reason).job()
 
     def break_of(self, name: str, session: str) -> Job[Break | None]:
         """The note of who broke a hold."""
-        key = note.key(checked_name(name), health.session_id(session))
+        key = break_key(checked_name(name), session_id(session))
         return self._job(lambda: break_of(self._client, key))
 
     def remove(self, seen: Status, force: bool) -> Job[bool]:
@@ -117,7 +115,7 @@ class SurveyCore:
         return self._job(lambda: self._leftovers(prefix))
 
     def _leftovers(self, prefix: str) -> Flow[list[Leftover]]:
-        found = yield from self._client.wire.tree(prefix)
+        found = yield from self._client.api.list_keys(prefix)
         return leftovers(prefix, found)
 
     def clean(self, chosen: Iterable[Leftover]) -> Job[list[Cleaned]]:
@@ -125,13 +123,13 @@ class SurveyCore:
         return Cleaning(self._client, chosen).job()
 
     def _job(self, once: Callable[[], Flow[T]]) -> Job[T]:
-        return Job(patiently(self._client, once))
+        return Job(retry(self._client, once))
 
 
 def break_of(client: ClientCore, key: str) -> Flow[Break | None]:
     """What is noted at a key."""
-    found = yield from client.wire.get(key, consistent=True)
-    return note.latest(pair for pair in found.pairs if note.name_of(pair) is not None)
+    found = yield from client.api.get(key, consistent=True)
+    return latest_break(pair for pair in found.pairs if name_of_break(pair) is not None)
 
 
 def remove(client: ClientCore, seen: Status) -> Flow[bool]:
@@ -146,7 +144,7 @@ def remove(client: ClientCore, seen: Status) -> Flow[bool]:
     def once() -> Flow[bool]:
         nonlocal in_doubt
         try:
-            outcome = yield from client.wire.transact(
+            outcome = yield from client.api.transact(
                 operations, f"deleting {seen.key!r}", key_rule(seen.key)
             )
         except Unavailable as error:
@@ -155,7 +153,7 @@ def remove(client: ClientCore, seen: Status) -> Flow[bool]:
         if outcome.done or not in_doubt:
             return bool(outcome.done)
         # An earlier try, whose answer was lost, may have deleted it.
-        found = yield from client.wire.get(seen.key, consistent=True)
+        found = yield from client.api.get(seen.key, consistent=True)
         return not found.pairs
 
-    return (yield from patiently(client, once))
+    return (yield from retry(client, once))

@@ -7,13 +7,13 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from consul_lock._protocol.client.client import ClientCore
-from consul_lock._protocol.consul.error_budget import Patience
-from consul_lock._protocol.consul.models import Found
+from consul_lock._protocol.consul.error_budget import ErrorBudget
+from consul_lock._protocol.consul.models import ReadResult
 from consul_lock._protocol.flow import Flow, Job, Now, Sleep
 from consul_lock._protocol.holder import Holder
 from consul_lock._protocol.keys import SEMAPHORE_FLAG
-from consul_lock._protocol.survey import sessions as health
-from consul_lock._protocol.survey.read import one, whole
+from consul_lock._protocol.survey.read import read_name, whole
+from consul_lock._protocol.survey.sessions import liveness
 from consul_lock._protocol.survey.status import Status
 from consul_lock.errors import ConsulLockError, Unavailable
 
@@ -38,7 +38,7 @@ class Change:
     """How things stand after this and all that was seen with it."""
 
 
-class Lookout:
+class Watcher:
     """Sees one name, or all below a prefix, again and again.  It needs no session."""
 
     def __init__(self, client: ClientCore, name: str, timeout: float | None) -> None:
@@ -84,10 +84,10 @@ class Lookout:
 
     def _following(self) -> Flow[list[Status] | None]:
         """The next picture that differs from the one that was shown last."""
-        patience = Patience(self._client)
+        patience = ErrorBudget(self._client)
         return (yield from patience.bound(self._follow(patience)))
 
-    def _follow(self, patience: Patience) -> Flow[list[Status] | None]:
+    def _follow(self, patience: ErrorBudget) -> Flow[list[Status] | None]:
         while True:
             started = yield Now()
             wait = self._patience(started)
@@ -128,15 +128,15 @@ class Lookout:
         if not self._alone:
             return whole(self._name, found)
         # Read after the index, so that no change is missed between the two.
-        status = yield from one(self._client, self._name)
+        status = yield from read_name(self._client, self._name)
         if _scope(status) != self._scope:
             self._scope, self._index, self._newest = _scope(status), 0, 0
         return [status]
 
     def _read(
         self, key: str, recurse: bool, index: int = 0, wait: float = 0.0, consistent: bool = False
-    ) -> Flow[Found]:
-        read = self._client.wire.tree if recurse else self._client.wire.get
+    ) -> Flow[ReadResult]:
+        read = self._client.api.list_keys if recurse else self._client.api.get
         return read(key, index=index, wait=wait, consistent=consistent)
 
     # -- what has happened ---------------------------------------------------------------------
@@ -162,7 +162,7 @@ class Lookout:
         if holder.session in status.vanished:
             return "lost"
         try:
-            alive, index = yield from health.liveness(self._client.wire, holder.session)
+            alive, index = yield from liveness(self._client.api, holder.session)
             if alive:
                 return "released"
             found = yield from self._read(*_scope(status))

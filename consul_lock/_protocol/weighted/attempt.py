@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from consul_lock._protocol.consul.models import Terms, encode
+from consul_lock._protocol.consul.models import SessionOptions, base64_text
 from consul_lock._protocol.flow import Signal
 from consul_lock._protocol.hold.hold import Attempt, Claim
-from consul_lock._protocol.holder import About
+from consul_lock._protocol.holder import OwnerInfo
 from consul_lock._protocol.session.session import Session
-from consul_lock._protocol.weighted.layout import Spot
-from consul_lock._protocol.weighted.snapshot import Place
+from consul_lock._protocol.weighted.layout import Target
+from consul_lock._protocol.weighted.snapshot import Snapshot
 
 
 class Numbering:
@@ -26,21 +26,21 @@ class Numbering:
         """Set when whoever is asking for them has been told."""
 
 
-class Bid(Attempt):
+class WeightedAttempt(Attempt):
     """What one call of acquire has done so far."""
 
     def __init__(
         self,
-        spots: tuple[Spot, ...],
+        targets: tuple[Target, ...],
         n: int,
-        about: About,
-        bond: tuple[Terms, Any],
+        about: OwnerInfo,
+        session_key: tuple[SessionOptions, Any],
         owner: Any,
         blocking: bool,
     ) -> None:
-        super().__init__((), about, bond, owner, blocking)
+        super().__init__((), about, session_key, owner, blocking)
         self.n, self.slots = n, Numbering()
-        self.want(spots)
+        self.want(targets)
         self.group: list[Session] = []
         """The sessions, as a document has one slot for each; the first speaks for all."""
         self.asked = False
@@ -49,7 +49,7 @@ class Bid(Attempt):
         """Our contender keys are there, as far as we know."""
         self.joined_at = 0
         """Raft index of their making: what shows less is an old picture."""
-        self.places: tuple[Place, ...] | None = None
+        self.snapshots: tuple[Snapshot, ...] | None = None
         """What was read last, a place for each spot; None: nothing that still counts."""
         self.certain = False
         """That read cannot have been an old picture."""
@@ -64,17 +64,17 @@ class Bid(Attempt):
         self.guarded: frozenset[str] = frozenset()
         """Dead holders that could not be pruned at the last try: their lock-delay is not over."""
 
-    def want(self, spots: tuple[Spot, ...]) -> None:
+    def want(self, targets: tuple[Target, ...]) -> None:
         """The documents to enter; to be changed before it queues for them only."""
-        claims = tuple(spot.claim(self.n) for spot in spots)
-        shared = self.bond[1]
+        claims = tuple(target.claim(self.n) for target in targets)
+        shared = self.session_key[1]
         if shared is not None:
             # One session is in a document once: whoever shares it waits for it.
             claims += tuple(Claim(f"{claim.resource} by {id(shared)}") for claim in claims)
-        self.spots, self.claims, self.rooms = spots, claims, claims
+        self.targets, self.claims, self.queues = targets, claims, claims
 
     @property
-    def placed(self) -> bool:
+    def in_queue(self) -> bool:
         return self.joined
 
     @property
@@ -91,20 +91,20 @@ class Bid(Attempt):
         return [session.id for session in self.group]
 
     def forget_what_was_seen(self) -> None:
-        self.places = None
+        self.snapshots = None
 
     def forget_sessions(self) -> None:
         super().forget_sessions()
         self.group = []
         self.asked = self.joined = False
-        self.places = None
+        self.snapshots = None
 
-    def value(self, spot: Spot, since: float, *, inside: bool = False) -> str:
+    def value(self, target: Target, since: float, *, inside: bool = False) -> str:
         """The value of our contender key: what we want, and about us.
 
         It differs when we are in, for the index of the key to move: same content moves none.
         """
-        claim = {"mode": spot.mode, "places": len(self.spots), "of": self.leader, "n": self.n}
+        claim = {"mode": target.mode, "places": len(self.targets), "of": self.leader, "n": self.n}
         about = self.about.value(since)
         there = '"in": true, ' if inside else ""
-        return encode(f'{{"claim": {json.dumps(claim)}, {there}'.encode() + about[1:])
+        return base64_text(f'{{"claim": {json.dumps(claim)}, {there}'.encode() + about[1:])

@@ -12,26 +12,26 @@ from collections.abc import Sequence
 from typing import Any
 
 from consul_lock._protocol.client.client import ClientCore
-from consul_lock._protocol.consul.models import Found, Pair, key_rule
+from consul_lock._protocol.consul.models import Pair, ReadResult, key_rule
 from consul_lock._protocol.consul.operations import check_session
-from consul_lock._protocol.consul.replies import TRANSACTION_MOST
+from consul_lock._protocol.consul.replies import TXN_OPERATIONS_MAX
 from consul_lock._protocol.flow import Flow
 from consul_lock._protocol.hold.hold import Hold
-from consul_lock._protocol.holder import Holder, parse
+from consul_lock._protocol.holder import Holder, parse_holder
 from consul_lock._protocol.keys import slot_key
 from consul_lock._protocol.primitive.lockable import Lockable
 from consul_lock._protocol.primitive.primitive import Settings
-from consul_lock._protocol.weighted.attempt import Bid
-from consul_lock._protocol.weighted.document import decode
-from consul_lock._protocol.weighted.layout import Spot
-from consul_lock._protocol.weighted.snapshot import Place, understood
+from consul_lock._protocol.weighted.attempt import WeightedAttempt
+from consul_lock._protocol.weighted.document import decode_document
+from consul_lock._protocol.weighted.layout import Target
+from consul_lock._protocol.weighted.snapshot import Snapshot, snapshot_of
 from consul_lock.errors import Conflict, ConsulLockError, LossReason
 
 
 class WeightedBase(Lockable):
     """Something with a document of its holders.  One object can be held several times over."""
 
-    operations_most = TRANSACTION_MOST
+    operations_max = TXN_OPERATIONS_MAX
 
     def __init__(self, client: ClientCore, name: str, settings: Settings) -> None:
         super().__init__(client, name, f"{name}/.lock", settings)
@@ -39,7 +39,7 @@ class WeightedBase(Lockable):
         self.limit = 1
 
     @abstractmethod
-    def spots(self) -> tuple[Spot, ...]:
+    def targets(self) -> tuple[Target, ...]:
         """The documents to enter."""
 
     def adopt(self, limit: int) -> None:
@@ -47,79 +47,87 @@ class WeightedBase(Lockable):
 
     # -- getting and letting go ------------------------------------------------------------------
 
-    def attempt(self, owner: Any, blocking: bool, n: int = 1) -> Bid:
-        return Bid(self.spots(), n, self.about, (self.terms, self.shared), owner, blocking)
+    def attempt(self, owner: Any, blocking: bool, n: int = 1) -> WeightedAttempt:
+        return WeightedAttempt(
+            self.targets(), n, self.about, (self.terms, self.shared), owner, blocking
+        )
 
-    def refresh(self, attempt: Bid) -> None:
-        attempt.want(self.spots())
+    def refresh(self, attempt: WeightedAttempt) -> None:
+        attempt.want(self.targets())
 
     ends_session = leaves_traces = True
 
     # -- looking after it ------------------------------------------------------------------------
 
     def proof(self, hold: Hold) -> list[dict[str, Any]]:
-        return [*_alive(hold), *({"Verb": "get", "Key": s.document_key} for s in _spots(hold))]
+        return [*_alive(hold), *({"Verb": "get", "Key": s.document_key} for s in _targets(hold))]
 
     def disproved(self, hold: Hold, pairs: Sequence[Pair]) -> bool:
-        for spot in _spots(hold):
-            pair = next((p for p in reversed(pairs) if p.key == spot.document_key), None)
+        for target in _targets(hold):
+            pair = next((p for p in reversed(pairs) if p.key == target.document_key), None)
             try:
-                document = decode(spot.kind, spot.name, pair, spot.limit)
+                document = decode_document(target.kind, target.name, pair, target.limit)
             except Conflict:
                 return True
             if any(session.id not in document.holders for session in hold.sessions):
                 return True
         return False
 
-    def examine(self, hold: Hold, found: Found | None, timeout: float | None) -> Flow[Any]:
-        spots, given = _spots(hold), found is not None
+    def examine(self, hold: Hold, found: ReadResult | None, timeout: float | None) -> Flow[Any]:
+        targets, given = _targets(hold), found is not None
         if found is not None:
-            spots = spots[-1:]
+            targets = targets[-1:]
         else:
-            found = yield from read(self, spots, certain=True, timeout=timeout)
+            found = yield from read_targets(self, targets, certain=True, timeout=timeout)
         try:
-            seen = tuple(understood(spot, found) for spot in spots)
+            seen = tuple(snapshot_of(target, found) for target in targets)
         except Conflict:
             return LossReason.STOLEN
         ids = [session.id for session in hold.sessions]
         # An answer to a question from before our slots had numbers does not show those.
-        old = [place.raft_index < _bid(hold).slots.raft_index for place in seen] if given else []
-        numbered = any(old) or all(_numbered(hold, place) for place in seen)
-        if numbered and all(place.holds(s) and place.contends(s) for place in seen for s in ids):
+        old = (
+            [snapshot.raft_index < _attempt(hold).slots.raft_index for snapshot in seen]
+            if given
+            else []
+        )
+        numbered = any(old) or all(_numbered(hold, snapshot) for snapshot in seen)
+        if numbered and all(
+            snapshot.holds(s) and snapshot.contends(s) for snapshot in seen for s in ids
+        ):
             return None
         return (yield from self.why(hold, seen, timeout))
 
     def why(
-        self, hold: Hold, seen: tuple[Place, ...], timeout: float | None = None
+        self, hold: Hold, seen: tuple[Snapshot, ...], timeout: float | None = None
     ) -> Flow[LossReason]:
         """Why it is lost, given what was read."""
         try:
             for session in hold.sessions:
-                if (yield from self.client.wire.renew(session.id, timeout)) is None:
+                if (yield from self.client.api.renew(session.id, timeout)) is None:
                     return LossReason.SESSION_INVALID
         except ConsulLockError:
             pass  # not known: judge by the keys alone
         ids = [session.id for session in hold.sessions]
-        there = all(place.contends(session) for place in seen for session in ids)
-        there = there and all(_numbered(hold, place) for place in seen)
-        if not there or any(not place.document.modify_index for place in seen):
+        there = all(snapshot.contends(session) for snapshot in seen for session in ids)
+        there = there and all(_numbered(hold, snapshot) for snapshot in seen)
+        if not there or any(not snapshot.document.modify_index for snapshot in seen):
             return LossReason.KEY_DELETED
-        weights = [(spot, len(ids) * spot.weight) for spot in _spots(hold)]
+        weights = [(target, len(ids) * target.weight) for target in _targets(hold)]
         full = [
-            place.document.used + weight > place.document.limit
-            for spot, weight in weights
-            for place in seen
-            if place.name == spot.name and not all(place.holds(session) for session in ids)
+            snapshot.document.used + weight > snapshot.document.limit
+            for target, weight in weights
+            for snapshot in seen
+            if snapshot.name == target.name and not all(snapshot.holds(session) for session in ids)
         ]
         return LossReason.STOLEN if any(full) else LossReason.REVOKED
 
-    def look(self, hold: Hold, index: int, wait: float) -> Flow[Found]:
-        prefix = _spots(hold)[-1].prefix
-        return self.client.wire.tree(prefix, index=index, wait=wait, consistent=True)
+    def look(self, hold: Hold, index: int, wait: float) -> Flow[ReadResult]:
+        prefix = _targets(hold)[-1].prefix
+        return self.client.api.list_keys(prefix, index=index, wait=wait, consistent=True)
 
     def guarded(self, hold: Hold) -> Flow[list[dict[str, Any]] | None]:
-        spots = _spots(hold)
-        found = yield from read(self, spots, certain=True)
+        targets = _targets(hold)
+        found = yield from read_targets(self, targets, certain=True)
         if self.disproved(hold, found.pairs):
             return None
         # Our contender keys and our entries go together, unless somebody writes by hand; and
@@ -134,64 +142,64 @@ class WeightedBase(Lockable):
 
     def everybody(self) -> Flow[list[Holder]]:
         """Who is in, in the order of their coming; those who vanished last."""
-        (place,) = yield from self._place()
-        inside = [c for c in place.contenders if place.holds(c.session)]
-        there = [parse(c.session, c.about, c.modify_index) for c in inside]
-        return there + [place.holder(session) for session in sorted(place.vanished())]
+        (snapshot,) = yield from self._place()
+        inside = [c for c in snapshot.contenders if snapshot.holds(c.session)]
+        there = [parse_holder(c.session, c.about, c.modify_index) for c in inside]
+        return there + [snapshot.holder(session) for session in sorted(snapshot.vanished())]
 
     def line(self) -> Flow[list[Holder]]:
-        (place,) = yield from self._place()
-        waiting = [c for c in place.contenders if not place.holds(c.session)]
-        return [parse(c.session, c.about) for c in waiting if c.session == c.leader]
+        (snapshot,) = yield from self._place()
+        waiting = [c for c in snapshot.contenders if not snapshot.holds(c.session)]
+        return [parse_holder(c.session, c.about) for c in waiting if c.session == c.leader]
 
-    def _place(self) -> Flow[tuple[Place]]:
-        spot = self.spots()[-1]
-        found = yield from read(self, (spot,))
-        return (understood(spot, found),)
+    def _place(self) -> Flow[tuple[Snapshot]]:
+        target = self.targets()[-1]
+        found = yield from read_targets(self, (target,))
+        return (snapshot_of(target, found),)
 
 
-def _bid(hold: Hold) -> Bid:
-    assert isinstance(hold.attempt, Bid)
+def _attempt(hold: Hold) -> WeightedAttempt:
+    assert isinstance(hold.attempt, WeightedAttempt)
     return hold.attempt
 
 
-def _spots(hold: Hold) -> tuple[Spot, ...]:
-    return _bid(hold).spots
+def _targets(hold: Hold) -> tuple[Target, ...]:
+    return _attempt(hold).targets
 
 
-def _numbered(hold: Hold, place: Place) -> bool:
+def _numbered(hold: Hold, snapshot: Snapshot) -> bool:
     """Whether the numbers of its slots are its own."""
-    return all(place.slots.get(number) == session for number, session in _numbers(hold))
+    return all(snapshot.slots.get(number) == session for number, session in _numbers(hold))
 
 
 def _numbers(hold: Hold) -> list[tuple[int, str]]:
     ids = [session.id for session in hold.sessions]
-    return list(zip(_bid(hold).slots.numbers, ids, strict=False))
+    return list(zip(_attempt(hold).slots.numbers, ids, strict=False))
 
 
 def _alive(hold: Hold) -> list[dict[str, Any]]:
     contending = [
-        check_session(spot.contender_key(session.id), session.id)
-        for spot in _spots(hold)
+        check_session(target.contender_key(session.id), session.id)
+        for target in _targets(hold)
         for session in hold.sessions
     ]
     slots = [(slot_key(hold.lock.name, number), session) for number, session in _numbers(hold)]
     return contending + [check_session(key, session) for key, session in slots]
 
 
-def read(
+def read_targets(
     core: WeightedBase,
-    spots: tuple[Spot, ...],
+    targets: tuple[Target, ...],
     *,
     certain: bool = False,
     timeout: float | None = None,
-) -> Flow[Found]:
+) -> Flow[ReadResult]:
     """Read the names, as one moment's picture; ``certain``: which cannot be an old one."""
-    wire = core.client.wire
-    if len(spots) == 1:
-        return (yield from wire.tree(spots[0].prefix, timeout, consistent=certain))
-    operations = [{"Verb": "get-tree", "Key": spot.prefix} for spot in spots]
+    api = core.client.api
+    if len(targets) == 1:
+        return (yield from api.list_keys(targets[0].prefix, timeout, consistent=certain))
+    operations = [{"Verb": "get-tree", "Key": target.prefix} for target in targets]
     doing = f"reading {core.key!r}"
-    outcome = yield from wire.transact(operations, doing, core.rule, timeout=timeout)
+    outcome = yield from api.transact(operations, doing, core.rule, timeout=timeout)
     # Its pairs are the whole picture: no change that is not in it has a lower index.
-    return Found(outcome.sent, max(1, outcome.raft_index), outcome.pairs)
+    return ReadResult(outcome.sent, max(1, outcome.raft_index), outcome.pairs)

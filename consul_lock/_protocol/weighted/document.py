@@ -79,7 +79,7 @@ def empty(kind: Kind, limit: int) -> Document:
     return Document(ALL if kind is READ_WRITE else limit, {}, 0)
 
 
-def decode(kind: Kind, name: str, pair: Pair | None, limit: int) -> Document:
+def decode_document(kind: Kind, name: str, pair: Pair | None, limit: int) -> Document:
     """The document in what was read; `Conflict` if it is none, or somebody else's.
 
     A limit that is found may be another than ``limit``: to compare is up to the caller.
@@ -202,7 +202,7 @@ def weight_of(mode: Any) -> int | None:
     return _MODES.get(mode) if isinstance(mode, str) else None
 
 
-def encode(kind: Kind, document: Document) -> bytes:
+def encode_document(kind: Kind, document: Document) -> bytes:
     """The value of the key: for a semaphore, just what Go writes."""
     holders: dict[str, Any] = {}
     for session, weight in sorted(document.holders.items()):

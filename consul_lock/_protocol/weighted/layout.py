@@ -31,7 +31,7 @@ class Contender(NamedTuple):
     """The value of its key: JSON about it."""
 
 
-def parse(kind: Kind, pair: Pair) -> Contender:
+def parse_contender(kind: Kind, pair: Pair) -> Contender:
     """What a contender says of itself; whatever is in it, nothing is raised."""
     text = pair.value.decode("utf-8", "replace")
     told = _object(text)
@@ -67,7 +67,7 @@ def _count(value: Any) -> TypeGuard[int]:
     return type(value) is int and value >= 1
 
 
-class Spot(NamedTuple):
+class Target(NamedTuple):
     """A document to enter, and how."""
 
     kind: Kind

@@ -29,50 +29,53 @@ from __future__ import annotations
 from typing import Any
 
 from consul_lock._protocol.flow import Flow
-from consul_lock._protocol.weighted import snapshot as places
 from consul_lock._protocol.weighted.access import refused
-from consul_lock._protocol.weighted.attempt import Bid
+from consul_lock._protocol.weighted.attempt import WeightedAttempt
 from consul_lock._protocol.weighted.base import WeightedBase
-from consul_lock._protocol.weighted.layout import Spot
-from consul_lock._protocol.weighted.operations import change, contend_operation
-from consul_lock._protocol.weighted.snapshot import Place
+from consul_lock._protocol.weighted.layout import Target
+from consul_lock._protocol.weighted.operations import contend_operation, write_document
+from consul_lock._protocol.weighted.snapshot import Snapshot, remove_holders
 
 
-def prune(core: WeightedBase, bid: Bid, seen: tuple[Place, ...]) -> Flow[bool]:
+def prune(core: WeightedBase, attempt: WeightedAttempt, seen: tuple[Snapshot, ...]) -> Flow[bool]:
     """Take dead holders out of the documents.  True: look again, as things have changed."""
     changed = False
-    for spot, place in zip(bid.spots, seen, strict=True):
+    for target, snapshot in zip(attempt.targets, seen, strict=True):
         # Those who wait behind others leave it to the first.
-        if not bid.joined or place.ahead(bid.leader) is None:
-            changed = (yield from _prune(core, bid, spot, place)) or changed
+        if not attempt.joined or snapshot.ahead(attempt.leader) is None:
+            changed = (yield from _prune(core, attempt, target, snapshot)) or changed
     return changed
 
 
-def _prune(core: WeightedBase, bid: Bid, spot: Spot, place: Place) -> Flow[bool]:
-    most = (core.operations_most - 1) // 2
-    while dead := sorted(place.vanished() - bid.guarded)[:most]:
-        operations = [op for session in dead for op in proved(spot, session, bid.leader)]
-        operations.append(change(spot, place, places.leave(place, dead)))
+def _prune(
+    core: WeightedBase, attempt: WeightedAttempt, target: Target, snapshot: Snapshot
+) -> Flow[bool]:
+    most = (core.operations_max - 1) // 2
+    while dead := sorted(snapshot.vanished() - attempt.guarded)[:most]:
+        operations = [
+            op for session in dead for op in expiry_check(target, session, attempt.leader)
+        ]
+        operations.append(write_document(target, snapshot, remove_holders(snapshot, dead)))
         doing = f"pruning dead holders of {core.key!r}"
-        request = core.client.wire.transaction(operations, doing, core.rule)
-        outcome = yield from core.client.write(bid.group[0], request, bid.group[1:])
+        request = core.client.api.transaction(operations, doing, core.rule)
+        outcome = yield from core.client.write(attempt.group[0], request, attempt.group[1:])
         # Those whose lock-delay runs must not keep the others in.
         delayed = {
             dead[operation // 2]
             for operation, why in outcome.errors
             if operation < 2 * len(dead) and "failed to lock key" in why
         }
-        bid.guarded |= delayed
+        attempt.guarded |= delayed
         if not (delayed or outcome.done):
-            yield from refused(core, bid, outcome)
+            yield from refused(core, attempt, outcome)
         if not delayed:
             return True
     return False
 
 
-def proved(spot: Spot, dead: str, ours: str) -> list[dict[str, Any]]:
+def expiry_check(target: Target, dead: str, ours: str) -> list[dict[str, Any]]:
     """Operations that are refused unless a holder is dead, and its lock-delay over.  They leave
     nothing: its key is made ours and deleted, whether it was there or not."""
-    key = spot.contender_key(dead)
-    lock = contend_operation(spot, dead, "") | {"Session": ours}
+    key = target.contender_key(dead)
+    lock = contend_operation(target, dead, "") | {"Session": ours}
     return [lock, {"Verb": "delete", "Key": key}]

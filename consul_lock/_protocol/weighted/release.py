@@ -9,21 +9,32 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from consul_lock._protocol.client.retry import QUICKER, TRIES_MOST, too_busy, until_let_go
+from consul_lock._protocol.client.retry import QUICKER, TRIES_MAX, too_busy, until_let_go
 from consul_lock._protocol.consul.operations import check_session
 from consul_lock._protocol.flow import Flow, Sleep, Wall
 from consul_lock._protocol.hold.hold import Grant, Hold
 from consul_lock._protocol.keys import slot_key
 from consul_lock._protocol.primitive.release import end_all
 from consul_lock._protocol.session.session import Session
-from consul_lock._protocol.weighted import snapshot as places
 from consul_lock._protocol.weighted.access import accept, look
-from consul_lock._protocol.weighted.attempt import Bid
-from consul_lock._protocol.weighted.base import WeightedBase, read
+from consul_lock._protocol.weighted.attempt import WeightedAttempt
+from consul_lock._protocol.weighted.base import WeightedBase, read_targets
 from consul_lock._protocol.weighted.document import Document
-from consul_lock._protocol.weighted.layout import Contender, Spot
-from consul_lock._protocol.weighted.operations import change, forget, remove, touch
-from consul_lock._protocol.weighted.snapshot import Place, understood
+from consul_lock._protocol.weighted.layout import Contender, Target
+from consul_lock._protocol.weighted.operations import (
+    delete_document,
+    delete_if_unchanged,
+    touch,
+    write_document,
+)
+from consul_lock._protocol.weighted.snapshot import (
+    Snapshot,
+    add_holders,
+    admit_waiters,
+    parse_snapshot,
+    remove_holders,
+    snapshot_of,
+)
 from consul_lock.errors import Conflict, ConsulLockError, LossReason
 
 
@@ -33,104 +44,108 @@ def let_go(core: WeightedBase, hold: Hold, *, patient: bool = True) -> Flow[Loss
 
 
 def _let_go(core: WeightedBase, hold: Hold) -> Flow[LossReason | None]:
-    bid = hold.attempt
-    assert isinstance(bid, Bid)
+    attempt = hold.attempt
+    assert isinstance(attempt, WeightedAttempt)
     ids, refusals = [session.id for session in hold.sessions], 0
     while True:
-        doubtful = any(session.doubtful for session in hold.sessions)
-        if not (hold.crowded or doubtful or refusals):
+        in_doubt = any(session.in_doubt for session in hold.sessions)
+        if not (hold.contended or in_doubt or refusals):
             # Nobody was there when we entered: then the documents are as we wrote them.
-            seen = tuple(_as_entered(spot, hold) for spot in bid.spots)
+            seen = tuple(_as_entered(target, hold) for target in attempt.targets)
         else:
             try:
-                certain = doubtful or refusals > 3
-                since = max(hold.token, bid.slots.raft_index)
-                seen = yield from _seen(core, bid.spots, since, certain=certain)
+                certain = in_doubt or refusals > 3
+                since = max(hold.token, attempt.slots.raft_index)
+                seen = yield from _seen(core, attempt.targets, since, certain=certain)
             except Conflict:
                 return LossReason.STOLEN
         if not all(p.holds(s) and p.contends(s) for p in seen for s in ids):
             if hold.unanswered and not any(p.holds(s) for p in seen for s in ids):
                 return None  # an earlier try came through without our being told
             return (yield from core.why(hold, seen))
-        outcome = yield from hold.leave(_depart(core, bid.spots, hold.sessions, seen))
+        outcome = yield from hold.leave(_depart(core, attempt.targets, hold.sessions, seen))
         if outcome.done:
             return None
         refusals += 1
-        if refusals >= TRIES_MOST:
+        if refusals >= TRIES_MAX:
             raise too_busy(core.key, "releasing")
         if refusals > 1:
             yield Sleep(*QUICKER)
 
 
-def _as_entered(spot: Spot, hold: Hold) -> Place:
+def _as_entered(target: Target, hold: Hold) -> Snapshot:
     """A document that holds nobody but us, as our own write left it."""
-    bid = hold.attempt
-    assert isinstance(bid, Bid)
-    nothing = places.read(spot.kind, spot.name, (), spot.limit, hold.token)
+    attempt = hold.attempt
+    assert isinstance(attempt, WeightedAttempt)
+    nothing = parse_snapshot(target.kind, target.name, (), target.limit, hold.token)
     ids = [session.id for session in hold.sessions]
-    document = places.enter(nothing.document, ids, spot.weight)
+    document = add_holders(nothing.document, ids, target.weight)
     return nothing._replace(
         document=document._replace(modify_index=hold.token),
-        contenders=tuple(_contender(bid, spot, session, hold.token) for session in ids),
-        slots=dict(zip(bid.slots.numbers, ids, strict=False)),
+        contenders=tuple(_contender(attempt, target, session, hold.token) for session in ids),
+        slots=dict(zip(attempt.slots.numbers, ids, strict=False)),
     )
 
 
-def _contender(bid: Bid, spot: Spot, session: str, index: int) -> Contender:
-    asked = (bid.leader, bid.n, spot.weight, len(bid.spots))
+def _contender(attempt: WeightedAttempt, target: Target, session: str, index: int) -> Contender:
+    asked = (attempt.leader, attempt.n, target.weight, len(attempt.targets))
     return Contender(session, index, index, True, *asked, "")
 
 
 def _seen(
-    core: WeightedBase, spots: tuple[Spot, ...], since: int, *, certain: bool
-) -> Flow[tuple[Place, ...]]:
-    found = yield from read(core, spots, certain=certain)
+    core: WeightedBase, targets: tuple[Target, ...], since: int, *, certain: bool
+) -> Flow[tuple[Snapshot, ...]]:
+    found = yield from read_targets(core, targets, certain=certain)
     if found.raft_index < since:
-        found = yield from read(core, spots, certain=True)  # an old picture, from before we came
-    return tuple(understood(spot, found) for spot in spots)
+        found = yield from read_targets(
+            core, targets, certain=True
+        )  # an old picture, from before we came
+    return tuple(snapshot_of(target, found) for target in targets)
 
 
 def _depart(
     core: WeightedBase,
-    spots: tuple[Spot, ...],
+    targets: tuple[Target, ...],
     sessions: Sequence[Session],
-    seen: tuple[Place, ...],
+    seen: tuple[Snapshot, ...],
 ) -> Flow[Any]:
     """Take sessions out of the documents and out of the line, and let in who comes next."""
     since = yield Wall()
     leaving = frozenset(session.id for session in sessions)
     operations = list[dict[str, Any]]()
-    for spot, place in zip(spots, seen, strict=True):
-        operations += [op for session in sorted(leaving) for op in _withdrawn(spot, place, session)]
-        document = places.leave(place, leaving)
-        if len(spots) == 1:
-            room = core.operations_most - len(operations) - 1
-            document, entering = places.grants(place, document, leaving, room // 2)
+    for target, snapshot in zip(targets, seen, strict=True):
+        operations += [
+            op for session in sorted(leaving) for op in _withdrawn(target, snapshot, session)
+        ]
+        document = remove_holders(snapshot, leaving)
+        if len(targets) == 1:
+            room = core.operations_max - len(operations) - 1
+            document, entering = admit_waiters(snapshot, document, leaving, room // 2)
             for each in entering:
-                operations += touch(spot, each, since)
-        operations += _rewrite(spot, place, document, leaving)
-    operations += litter(spots, seen, core.operations_most - len(operations), leaving)
-    request = core.client.wire.transaction(operations, f"leaving {core.key!r}", core.rule)
+                operations += touch(target, each, since)
+        operations += _rewrite(target, snapshot, document, leaving)
+    operations += litter(targets, seen, core.operations_max - len(operations), leaving)
+    request = core.client.api.transaction(operations, f"leaving {core.key!r}", core.rule)
     first, *others = sessions
     return (yield from core.client.write(first, request, others))
 
 
-def _withdrawn(spot: Spot, place: Place, session: str) -> list[dict[str, Any]]:
+def _withdrawn(target: Target, snapshot: Snapshot, session: str) -> list[dict[str, Any]]:
     """Delete a contender key.
 
     Of one who waits it has to be as it was read: if it was let in meanwhile, the document needs
     another change.
     """
-    key = spot.contender_key(session)
-    mine = next((c for c in place.contenders if c.session == session), None)
+    key = target.contender_key(session)
+    mine = next((c for c in snapshot.contenders if c.session == session), None)
     if mine is None:
         # Its session has ended: the key is nobody's, and lets nobody in.
-        left = place.left.get(session)
-        return [forget(key, left.modify_index)] if left else []
-    if not place.holds(session):
-        return [forget(key, mine.modify_index)]
-    numbers = [number for number, holder in place.slots.items() if holder == session]
-    keys = [key, *(slot_key(spot.name, number) for number in sorted(numbers))]
+        left = snapshot.left.get(session)
+        return [delete_if_unchanged(key, left.modify_index)] if left else []
+    if not snapshot.holds(session):
+        return [delete_if_unchanged(key, mine.modify_index)]
+    numbers = [number for number, holder in snapshot.slots.items() if holder == session]
+    keys = [key, *(slot_key(target.name, number) for number in sorted(numbers))]
     return [
         operation
         for key in keys
@@ -139,20 +154,20 @@ def _withdrawn(spot: Spot, place: Place, session: str) -> list[dict[str, Any]]:
 
 
 def _rewrite(
-    spot: Spot, place: Place, document: Document, leaving: frozenset[str]
+    target: Target, snapshot: Snapshot, document: Document, leaving: frozenset[str]
 ) -> list[dict[str, Any]]:
     """The change of a document; it goes with the last who cares for it."""
-    if not place.document.modify_index:
+    if not snapshot.document.modify_index:
         return []
-    others = any(contender.session not in leaving for contender in place.contenders)
+    others = any(contender.session not in leaving for contender in snapshot.contenders)
     if not document.holders and not others:
-        return remove(spot, place)
-    return [change(spot, place, document)] if document != place.document else []
+        return delete_document(target, snapshot)
+    return [write_document(target, snapshot, document)] if document != snapshot.document else []
 
 
 def litter(
-    spots: Sequence[Spot],
-    seen: Sequence[Place],
+    targets: Sequence[Target],
+    seen: Sequence[Snapshot],
     room: int,
     leaving: frozenset[str] = frozenset(),
 ) -> list[dict[str, Any]]:
@@ -163,103 +178,109 @@ def litter(
     is over, and who comes later finds the number in lock-delay, if it still is.
     """
     operations = list[dict[str, Any]]()
-    for spot, place in zip(spots, seen, strict=True):
-        guarded = leaving | place.document.holders.keys()
+    for target, snapshot in zip(targets, seen, strict=True):
+        guarded = leaving | snapshot.document.holders.keys()
         operations += [
-            forget(spot.contender_key(session), contender.modify_index)
-            for session, contender in sorted(place.left.items())
+            delete_if_unchanged(target.contender_key(session), contender.modify_index)
+            for session, contender in sorted(snapshot.left.items())
             if session not in guarded
         ]
-        others = {c.session for c in place.contenders} | place.document.holders.keys()
-        if others <= leaving and place.document.modify_index:
+        others = {c.session for c in snapshot.contenders} | snapshot.document.holders.keys()
+        if others <= leaving and snapshot.document.modify_index:
             operations += [
-                forget(slot_key(spot.name, number), index)
-                for number, index in sorted(place.left_slots.items())
+                delete_if_unchanged(slot_key(target.name, number), index)
+                for number, index in sorted(snapshot.left_slots.items())
             ]
     return operations[: max(0, room)]
 
 
-def settle(core: WeightedBase, spots: tuple[Spot, ...], sessions: Sequence[Session]) -> Flow[None]:
+def settle(
+    core: WeightedBase, targets: tuple[Target, ...], sessions: Sequence[Session]
+) -> Flow[None]:
     """Take sessions that have lost what they held out of the documents."""
-    for _ in range(TRIES_MOST):
-        seen = yield from _seen(core, spots, 0, certain=True)
+    for _ in range(TRIES_MAX):
+        seen = yield from _seen(core, targets, 0, certain=True)
         ids = [session.id for session in sessions]
         if not any(p.holds(s) or p.contends(s) or s in p.left for p in seen for s in ids):
             return
-        outcome = yield from _depart(core, spots, sessions, seen)
+        outcome = yield from _depart(core, targets, sessions, seen)
         if outcome.done:
             return
         yield Sleep(*QUICKER)
     raise too_busy(core.key, "leaving")
 
 
-def give_up(core: WeightedBase, bid: Bid) -> Flow[Grant | None]:
+def give_up(core: WeightedBase, attempt: WeightedAttempt) -> Flow[Grant | None]:
     """Leave the line.  If we were let in at that very moment, we hold it: keep it."""
-    if not bid.asked:
+    if not attempt.asked:
         return None
-    for tries in range(TRIES_MOST):
-        if bid.places is None:
-            yield from look(core, bid, certain=True)
-        seen = bid.places
+    for tries in range(TRIES_MAX):
+        if attempt.snapshots is None:
+            yield from look(core, attempt, certain=True)
+        seen = attempt.snapshots
         assert seen is not None
-        ids = bid.ids()
-        if any(place.holds(session) for place in seen for session in ids):
-            grant = yield from accept(core, bid, seen)
+        ids = attempt.ids()
+        if any(snapshot.holds(session) for snapshot in seen for session in ids):
+            grant = yield from accept(core, attempt, seen)
             if grant is None:
-                yield from start_anew(core, bid)
+                yield from start_anew(core, attempt)
             return grant
-        operations = _going(core, bid, seen)
+        operations = _going(core, attempt, seen)
         if not operations:
             break
         doing = f"leaving the line of {core.key!r}"
-        request = core.client.wire.transaction(operations, doing, core.rule)
-        outcome = yield from core.client.write(bid.group[0], request, bid.group[1:])
+        request = core.client.api.transaction(operations, doing, core.rule)
+        outcome = yield from core.client.write(attempt.group[0], request, attempt.group[1:])
         if outcome.done:
-            yield from _sweep(core, bid.spots)
+            yield from _sweep(core, attempt.targets)
             break
-        bid.places = None
+        attempt.snapshots = None
         if tries:
             yield Sleep(*QUICKER)
     else:
         raise too_busy(core.key, "leaving the line of")
-    bid.asked, bid.joined, bid.places = False, False, None
+    attempt.asked, attempt.joined, attempt.snapshots = False, False, None
     return None
 
 
-def _going(core: WeightedBase, bid: Bid, seen: tuple[Place, ...]) -> list[dict[str, Any]]:
+def _going(
+    core: WeightedBase, attempt: WeightedAttempt, seen: tuple[Snapshot, ...]
+) -> list[dict[str, Any]]:
     """Delete our contender keys, and documents that nobody else cares for."""
-    ids, operations = bid.ids(), list[dict[str, Any]]()
-    for spot, place in zip(bid.spots, seen, strict=True):
-        operations += [op for session in ids for op in _withdrawn(spot, place, session)]
-        if not place.document.holders:
-            operations += _rewrite(spot, place, place.document, frozenset(ids))
-    room = core.operations_most - len(operations)
-    return operations and operations + litter(bid.spots, seen, room, frozenset(ids))
+    ids, operations = attempt.ids(), list[dict[str, Any]]()
+    for target, snapshot in zip(attempt.targets, seen, strict=True):
+        operations += [op for session in ids for op in _withdrawn(target, snapshot, session)]
+        if not snapshot.document.holders:
+            operations += _rewrite(target, snapshot, snapshot.document, frozenset(ids))
+    room = core.operations_max - len(operations)
+    return operations and operations + litter(attempt.targets, seen, room, frozenset(ids))
 
 
-def start_anew(core: WeightedBase, bid: Bid) -> Flow[None]:
+def start_anew(core: WeightedBase, attempt: WeightedAttempt) -> Flow[None]:
     """Not with these sessions: nobody has worked under what they have got, so it goes at once."""
-    yield from end_all(core, bid, list(bid.group), tidy=bid.exposed)
-    bid.forget_sessions()
+    yield from end_all(core, attempt, list(attempt.group), tidy=attempt.may_hold)
+    attempt.forget_sessions()
 
 
-def _sweep(core: WeightedBase, spots: tuple[Spot, ...]) -> Flow[None]:
+def _sweep(core: WeightedBase, targets: tuple[Target, ...]) -> Flow[None]:
     """Take away documents that nobody is left in: whoever left last may have left it to us."""
-    found = yield from read(core, spots)
-    for spot in spots:
-        place = understood(spot, found)
-        operations = _rewrite(spot, place, place.document, frozenset())
-        operations += litter([spot], [place], core.operations_most - len(operations))
+    found = yield from read_targets(core, targets)
+    for target in targets:
+        snapshot = snapshot_of(target, found)
+        operations = _rewrite(target, snapshot, snapshot.document, frozenset())
+        operations += litter([target], [snapshot], core.operations_max - len(operations))
         if operations:
             doing = f"tidying {core.key!r}"
-            yield from core.client.wire.transact(operations, doing, core.rule)
+            yield from core.client.api.transact(operations, doing, core.rule)
 
 
-def withdraw(core: WeightedBase, bid: Bid, sessions: Sequence[Session]) -> Flow[list[Session]]:
+def withdraw(
+    core: WeightedBase, attempt: WeightedAttempt, sessions: Sequence[Session]
+) -> Flow[list[Session]]:
     """Leave the line, or what was entered.  Returns the sessions that stay in doubt."""
     try:
         if sessions:
-            yield from settle(core, bid.spots, sessions)
+            yield from settle(core, attempt.targets, sessions)
     except ConsulLockError:
         return list(sessions)
-    return [session for session in sessions if session.doubtful]
+    return [session for session in sessions if session.in_doubt]

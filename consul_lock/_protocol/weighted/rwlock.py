@@ -5,18 +5,22 @@ from __future__ import annotations
 from typing import Any
 
 from consul_lock._protocol.client.client import ClientCore
-from consul_lock._protocol.client.retry import QUICKER, TRIES_MOST, too_busy, until_let_go
+from consul_lock._protocol.client.retry import QUICKER, TRIES_MAX, too_busy, until_let_go
 from consul_lock._protocol.flow import Flow, Job, Sleep, Wall
 from consul_lock._protocol.hold.hold import Hold
 from consul_lock._protocol.primitive.primitive import Settings
-from consul_lock._protocol.weighted import snapshot as places
-from consul_lock._protocol.weighted.attempt import Bid
-from consul_lock._protocol.weighted.base import read
+from consul_lock._protocol.weighted.attempt import WeightedAttempt
+from consul_lock._protocol.weighted.base import read_targets
 from consul_lock._protocol.weighted.document import ALL, READ_WRITE
 from consul_lock._protocol.weighted.engine import WeightedCore
-from consul_lock._protocol.weighted.layout import Spot
-from consul_lock._protocol.weighted.operations import admit, change, contend_operation, touch
-from consul_lock._protocol.weighted.snapshot import understood
+from consul_lock._protocol.weighted.layout import Target
+from consul_lock._protocol.weighted.operations import (
+    admit,
+    contend_operation,
+    touch,
+    write_document,
+)
+from consul_lock._protocol.weighted.snapshot import admit_waiters, snapshot_of
 
 
 class SideCore(WeightedCore):
@@ -27,34 +31,36 @@ class SideCore(WeightedCore):
         self.limit = ALL
         self._mode = mode
 
-    def spots(self) -> tuple[Spot, ...]:
-        return (Spot(READ_WRITE, self.name, self._mode, ALL),)
+    def targets(self) -> tuple[Target, ...]:
+        return (Target(READ_WRITE, self.name, self._mode, ALL),)
 
     def downgrade(self, now: float, owner: Any) -> Job[None]:
         """Make a held write lock a read lock, with no moment between in which it is neither."""
         return Job(self._downgrade(self.ensure(now, owner)))
 
     def _downgrade(self, hold: Hold) -> Flow[None]:
-        bid = hold.attempt
-        assert isinstance(bid, Bid)
-        if bid.downgraded:
+        attempt = hold.attempt
+        assert isinstance(attempt, WeightedAttempt)
+        if attempt.downgraded:
             return
         demoted = yield from until_let_go(
-            self.client, hold, lambda: self._demote(hold, bid), patient=True
+            self.client, hold, lambda: self._demote(hold, attempt), patient=True
         )
         if not demoted:
             raise self.lost_error(hold)
-        bid.downgraded = True
+        attempt.downgraded = True
         with self.client.mutex:
-            bid.claims = bid.rooms = tuple(claim._replace(weight=1) for claim in bid.claims)
-        self.client.turns.call_in(bid)
+            attempt.claims = attempt.queues = tuple(
+                claim._replace(weight=1) for claim in attempt.claims
+            )
+        self.client.local_queues.call_in(attempt)
 
-    def _demote(self, hold: Hold, bid: Bid) -> Flow[bool]:
+    def _demote(self, hold: Hold, attempt: WeightedAttempt) -> Flow[bool]:
         """False: it is lost."""
         # From the first try on: if it is not answered, the weaker of the two is always true.
-        bid.spots = tuple(spot._replace(mode="read") for spot in bid.spots)
-        for _ in range(TRIES_MOST):
-            if (yield from self._rewrite(hold, bid, bid.spots[0])).done:
+        attempt.targets = tuple(target._replace(mode="read") for target in attempt.targets)
+        for _ in range(TRIES_MAX):
+            if (yield from self._rewrite(hold, attempt, attempt.targets[0])).done:
                 return True
             reason = yield from self.examine(hold, None, None)
             if reason is not None:
@@ -63,19 +69,19 @@ class SideCore(WeightedCore):
             yield Sleep(*QUICKER)
         raise too_busy(self.key, "downgrading")
 
-    def _rewrite(self, hold: Hold, bid: Bid, spot: Spot) -> Flow[Any]:
+    def _rewrite(self, hold: Hold, attempt: WeightedAttempt, target: Target) -> Flow[Any]:
         """Write the document with us as a reader, and let in the readers that wait."""
-        found = yield from read(self, (spot,), certain=True)
-        place = understood(spot, found)
+        found = yield from read_targets(self, (target,), certain=True)
+        snapshot = snapshot_of(target, found)
         since = yield Wall()
-        document = admit(place.document, bid, spot)
-        document, entering = places.grants(place, document, frozenset(), 30)
+        document = admit(snapshot.document, attempt, target)
+        document, entering = admit_waiters(snapshot, document, frozenset(), 30)
         operations = self.proof(hold)[:1]
-        value = bid.value(spot, since, inside=True)
-        operations.append(contend_operation(spot, bid.leader, value))
-        operations += [operation for each in entering for operation in touch(spot, each, since)]
-        operations.append(change(spot, place, document))
-        request = self.client.wire.transaction(operations, f"downgrading {self.key!r}", self.rule)
+        value = attempt.value(target, since, inside=True)
+        operations.append(contend_operation(target, attempt.leader, value))
+        operations += [operation for each in entering for operation in touch(target, each, since)]
+        operations.append(write_document(target, snapshot, document))
+        request = self.client.api.transaction(operations, f"downgrading {self.key!r}", self.rule)
         return (yield from self.client.write(hold.session, request))
 
 

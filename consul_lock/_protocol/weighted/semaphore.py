@@ -6,25 +6,24 @@ from typing import Any
 
 from consul_lock._protocol.arguments import checked
 from consul_lock._protocol.client.client import ClientCore
-from consul_lock._protocol.client.retry import QUICKER, TRIES_MOST, too_busy
+from consul_lock._protocol.client.retry import QUICKER, TRIES_MAX, too_busy
 from consul_lock._protocol.flow import Flow, Job, Sleep, Wall
 from consul_lock._protocol.primitive.primitive import Settings
-from consul_lock._protocol.weighted import snapshot as places
-from consul_lock._protocol.weighted.attempt import Bid
-from consul_lock._protocol.weighted.base import read
+from consul_lock._protocol.weighted.attempt import WeightedAttempt
+from consul_lock._protocol.weighted.base import read_targets
 from consul_lock._protocol.weighted.document import SEMAPHORE
 from consul_lock._protocol.weighted.engine import WeightedCore
-from consul_lock._protocol.weighted.layout import Spot
-from consul_lock._protocol.weighted.operations import change, touch
-from consul_lock._protocol.weighted.slot_numbers import numbers
-from consul_lock._protocol.weighted.snapshot import understood
+from consul_lock._protocol.weighted.layout import Target
+from consul_lock._protocol.weighted.operations import touch, write_document
+from consul_lock._protocol.weighted.slot_numbers import numbers_of
+from consul_lock._protocol.weighted.snapshot import admit_waiters, snapshot_of
 from consul_lock.errors import ConfigError
 
-AT_ONCE_MOST = 30
+AT_ONCE_MAX = 30
 """Slots that one acquire can take: each is a session, and takes two of the 64 operations that
 Consul carries out together."""
 
-LIMIT_MOST = 2**31 - 1
+LIMIT_MAX = 2**31 - 1
 """The highest limit: what a Go client of 32 bits can read."""
 
 
@@ -35,13 +34,13 @@ class SemaphoreCore(WeightedCore):
 
     def __init__(self, client: ClientCore, name: str, limit: int, settings: Settings) -> None:
         super().__init__(client, name, settings)
-        self.limit = checked("limit", limit, LIMIT_MOST)
+        self.limit = checked("limit", limit, LIMIT_MAX)
 
-    def spots(self) -> tuple[Spot, ...]:
-        return (Spot(SEMAPHORE, self.name, "slot", self.limit),)
+    def targets(self) -> tuple[Target, ...]:
+        return (Target(SEMAPHORE, self.name, "slot", self.limit),)
 
-    def attempt(self, owner: Any, blocking: bool, n: int = 1) -> Bid:
-        if checked("n", n, AT_ONCE_MOST) > self.limit:
+    def attempt(self, owner: Any, blocking: bool, n: int = 1) -> WeightedAttempt:
+        if checked("n", n, AT_ONCE_MAX) > self.limit:
             raise ConfigError(
                 f"n={n} is more than the limit of {self.name!r}, which is {self.limit}",
                 kind="contradiction",
@@ -58,26 +57,26 @@ class SemaphoreCore(WeightedCore):
 
     def slots(self, now: float, owner: Any) -> Job[tuple[int, ...]]:
         """The numbers of the slots of the caller's hold.  Raises `NotHeld` or `LockLost`."""
-        return Job(numbers(self, self.ensure(now, owner)))
+        return Job(numbers_of(self, self.ensure(now, owner)))
 
     def resize(self, limit: int) -> Job[None]:
         """Change the limit, and let in who fits in then.  Whoever is in stays in."""
-        return Job(self._resize(checked("limit", limit, LIMIT_MOST)))
+        return Job(self._resize(checked("limit", limit, LIMIT_MAX)))
 
     def _resize(self, limit: int) -> Flow[None]:
-        (spot,) = self.spots()
-        for _ in range(TRIES_MOST):
-            found = yield from read(self, (spot,), certain=True)
-            place = understood(spot, found)
-            if not place.document.modify_index or place.document.limit == limit:
+        (target,) = self.targets()
+        for _ in range(TRIES_MAX):
+            found = yield from read_targets(self, (target,), certain=True)
+            snapshot = snapshot_of(target, found)
+            if not snapshot.document.modify_index or snapshot.document.limit == limit:
                 break  # a semaphore that nobody uses has no limit yet
             since = yield Wall()
-            document = place.document._replace(limit=limit)
-            document, entering = places.grants(place, document, frozenset(), AT_ONCE_MOST)
-            operations = [op for each in entering for op in touch(spot, each, since)]
-            operations.append(change(spot, place, document))
+            document = snapshot.document._replace(limit=limit)
+            document, entering = admit_waiters(snapshot, document, frozenset(), AT_ONCE_MAX)
+            operations = [op for each in entering for op in touch(target, each, since)]
+            operations.append(write_document(target, snapshot, document))
             doing = f"resizing {self.key!r}"
-            outcome = yield from self.client.wire.transact(operations, doing, self.rule)
+            outcome = yield from self.client.api.transact(operations, doing, self.rule)
             if outcome.done:
                 break
             yield Sleep(*QUICKER)
@@ -88,5 +87,5 @@ class SemaphoreCore(WeightedCore):
     def adopt(self, limit: int) -> None:
         if limit != self.limit:
             self.limit = limit
-            (spot,) = self.spots()
-            self.client.turns.relimit(spot.claim(1).resource, limit)
+            (target,) = self.targets()
+            self.client.local_queues.relimit(target.claim(1).resource, limit)

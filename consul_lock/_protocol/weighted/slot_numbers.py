@@ -17,14 +17,14 @@ from consul_lock._protocol.flow import Flow, Now, Sleep, Wait, Wall
 from consul_lock._protocol.hold.hold import Hold
 from consul_lock._protocol.hold.state import State
 from consul_lock._protocol.keys import slot_key
-from consul_lock._protocol.weighted.attempt import Bid
-from consul_lock._protocol.weighted.base import WeightedBase, read
+from consul_lock._protocol.weighted.attempt import WeightedAttempt
+from consul_lock._protocol.weighted.base import WeightedBase, read_targets
 from consul_lock._protocol.weighted.document import SEMAPHORE
-from consul_lock._protocol.weighted.snapshot import Place, understood
+from consul_lock._protocol.weighted.snapshot import Snapshot, snapshot_of
 from consul_lock.errors import ConfigError, Conflict, NotHeld
 from consul_lock.limits import LOCK_DELAY_MAX
 
-AT_ONCE_MOST = 15
+AT_ONCE_MAX = 15
 """Slots of one hold that can be numbered: to leave, each takes four of the 64 operations that
 Consul carries out together."""
 
@@ -35,52 +35,54 @@ _PAUSE = (0.25, 1.0)
 _LONGEST = LOCK_DELAY_MAX + 5.0
 
 
-def numbers(core: WeightedBase, hold: Hold) -> Flow[tuple[int, ...]]:
+def numbers_of(core: WeightedBase, hold: Hold) -> Flow[tuple[int, ...]]:
     """The numbers of a hold's slots; asked for at the first call."""
-    bid = hold.attempt
-    assert isinstance(bid, Bid)
-    if bid.n > AT_ONCE_MOST:
+    attempt = hold.attempt
+    assert isinstance(attempt, WeightedAttempt)
+    if attempt.n > AT_ONCE_MAX:
         raise ConfigError(
-            f"slots() of {bid.n} slots taken at once; it numbers {AT_ONCE_MOST} at most: take"
+            f"slots() of {attempt.n} slots taken at once; it numbers {AT_ONCE_MAX} at most: take"
             " them in several holds",
             kind="value",
         )
-    while not bid.slots.numbers:
+    while not attempt.slots.numbers:
         with core.client.mutex:
-            others, mine = bid.slots.asking, core.client.new_signal()
-            bid.slots.asking = others or mine
+            others, mine = attempt.slots.asking, core.client.new_signal()
+            attempt.slots.asking = others or mine
         if others is not None:
             yield Wait(others, None)
             continue
         try:
             yield from until_let_go(
-                core.client, hold, lambda: _number(core, hold, bid), patient=True
+                core.client, hold, lambda: _number(core, hold, attempt), patient=True
             )
         finally:
-            bid.slots.asking = None
+            attempt.slots.asking = None
             mine.set()
-    return bid.slots.numbers
+    return attempt.slots.numbers
 
 
-def _number(core: WeightedBase, hold: Hold, bid: Bid) -> Flow[None]:
+def _number(core: WeightedBase, hold: Hold, attempt: WeightedAttempt) -> Flow[None]:
     now = yield Now()
     end, delayed = now + _LONGEST, set[int]()
     # What was seen on entering will do, unless we have asked before and were not answered.
-    doubtful = any(session.doubtful for session in hold.sessions)
-    seen = bid.places[-1] if bid.places and not doubtful else None
+    in_doubt = any(session.in_doubt for session in hold.sessions)
+    seen = attempt.snapshots[-1] if attempt.snapshots and not in_doubt else None
     while True:
         _still_held(core, hold)
         if seen is None:
-            seen = understood(bid.spots[-1], (yield from read(core, bid.spots, certain=True)))
-        ours = _ours(seen, bid.ids())
+            seen = snapshot_of(
+                attempt.targets[-1], (yield from read_targets(core, attempt.targets, certain=True))
+            )
+        ours = _ours(seen, attempt.ids())
         if ours:
-            bid.slots.numbers, bid.slots.raft_index = ours, seen.raft_index
+            attempt.slots.numbers, attempt.slots.raft_index = ours, seen.raft_index
             return
-        chosen = choose(seen, bid.ids(), delayed)
+        chosen = choose(seen, attempt.ids(), delayed)
         if chosen:
-            outcome = yield from _claim(core, hold, bid, seen, chosen)
+            outcome = yield from _claim(core, hold, attempt, seen, chosen)
             if outcome.done:
-                bid.slots.numbers, bid.slots.raft_index = chosen, outcome.raft_index
+                attempt.slots.numbers, attempt.slots.raft_index = chosen, outcome.raft_index
                 return
             delayed |= {
                 chosen[operation // 2]
@@ -103,13 +105,13 @@ def _still_held(core: WeightedBase, hold: Hold) -> None:
         raise NotHeld(f"{core.name!r} was released meanwhile", kind="released", key=core.key)
 
 
-def _ours(seen: Place, ids: Sequence[str]) -> tuple[int, ...]:
+def _ours(seen: Snapshot, ids: Sequence[str]) -> tuple[int, ...]:
     """The numbers that our sessions have already, by a claim that was not answered."""
     found = {session: number for number, session in seen.slots.items()}
     return tuple(found[each] for each in ids) if all(each in found for each in ids) else ()
 
 
-def choose(seen: Place, ids: Sequence[str], not_now: set[int]) -> tuple[int, ...]:
+def choose(seen: Snapshot, ids: Sequence[str], not_now: set[int]) -> tuple[int, ...]:
     """The numbers to ask for, lowest first, those of the dead last; none: there are not enough.
 
     Those who came before us and have no number yet are about to ask for the lowest, so these
@@ -135,11 +137,15 @@ def choose(seen: Place, ids: Sequence[str], not_now: set[int]) -> tuple[int, ...
 
 
 def _claim(
-    core: WeightedBase, hold: Hold, bid: Bid, seen: Place, chosen: tuple[int, ...]
+    core: WeightedBase,
+    hold: Hold,
+    attempt: WeightedAttempt,
+    seen: Snapshot,
+    chosen: tuple[int, ...],
 ) -> Flow[Any]:
     since = yield Wall()
     operations = list[dict[str, Any]]()
-    for number, session in zip(chosen, bid.ids(), strict=True):
+    for number, session in zip(chosen, attempt.ids(), strict=True):
         key = slot_key(core.name, number)
         if index := seen.left_slots.get(number):
             # Who died has left it.  While its lock-delay runs, it is the lock that is refused.
@@ -152,15 +158,15 @@ def _claim(
                 "Key": key,
                 "Session": session,
                 "Flags": SEMAPHORE.flags,
-                "Value": bid.value(bid.spots[-1], since, inside=True),
+                "Value": attempt.value(attempt.targets[-1], since, inside=True),
             }
         )
-    request = core.client.wire.transaction(operations, f"numbering {core.key!r}", core.rule)
+    request = core.client.api.transaction(operations, f"numbering {core.key!r}", core.rule)
     first, *others = hold.sessions
     return (yield from core.client.write(first, request, others))
 
 
-def _none_free(core: WeightedBase, seen: Place) -> Conflict:
+def _none_free(core: WeightedBase, seen: Snapshot) -> Conflict:
     taken: Mapping[int, str] = seen.slots
     keys = ", ".join(repr(slot_key(core.name, number)) for number in sorted(taken)[:5])
     return Conflict(

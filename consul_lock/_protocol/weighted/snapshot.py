@@ -20,14 +20,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
-from consul_lock._protocol.consul.models import Found, Pair, is_session
+from consul_lock._protocol.consul.models import Pair, ReadResult, is_session
 from consul_lock._protocol.holder import Holder
-from consul_lock._protocol.holder import parse as told
-from consul_lock._protocol.weighted.document import SEMAPHORE, Document, Kind, decode
-from consul_lock._protocol.weighted.layout import Contender, Spot, parse
+from consul_lock._protocol.holder import parse_holder as told
+from consul_lock._protocol.weighted.document import SEMAPHORE, Document, Kind, decode_document
+from consul_lock._protocol.weighted.layout import Contender, Target, parse_contender
 
 
-class Place(NamedTuple):
+class Snapshot(NamedTuple):
     """All that was read of one name, at one moment."""
 
     kind: Kind
@@ -80,14 +80,14 @@ class Place(NamedTuple):
         return before[-1] if before else None
 
 
-def read(
+def parse_snapshot(
     kind: Kind,
     name: str,
     pairs: Iterable[Pair],
     limit: int,
     raft_index: int,
     filtered: bool = False,
-) -> Place:
+) -> Snapshot:
     """Make sense of what was listed; `Conflict` if the name is used for something else.
 
     What is neither the document nor a contender is passed over: keys of names below this one,
@@ -98,7 +98,7 @@ def read(
     # with the value: the later one of the two counts.
     found = {pair.key: pair for pair in pairs if pair.key.startswith(prefix)}
     contenders = [
-        parse(kind, pair)
+        parse_contender(kind, pair)
         for pair in found.values()
         # A plain write over it leaves it no flags, and its session.
         if pair.flags in (kind.flags, 0)
@@ -107,10 +107,10 @@ def read(
     ]
     slots = _slots(f"{name}/.slot/", found) if kind is SEMAPHORE else {}
     dead = {n for n, pair in slots.items() if not pair.session and pair.flags == kind.flags}
-    return Place(
+    return Snapshot(
         kind,
         name,
-        decode(kind, name, found.get(kind.document_key(name)), limit),
+        decode_document(kind, name, found.get(kind.document_key(name)), limit),
         tuple(sorted(contenders, key=lambda c: (c.create_index, c.session))),
         raft_index,
         filtered,
@@ -124,7 +124,7 @@ def read(
 def _left(kind: Kind, name: str, pairs: Iterable[Pair]) -> dict[str, Contender]:
     words = ((pair.key.rpartition("/")[2], pair) for pair in pairs if not pair.session)
     return {
-        word: parse(kind, pair._replace(session=word))
+        word: parse_contender(kind, pair._replace(session=word))
         for word, pair in words
         if pair.flags == kind.flags
         and is_session(word)
@@ -156,43 +156,45 @@ def _hopeless(group: Iterable[Contender], limit: int) -> bool:
     return any(contender.n * contender.weight > limit for contender in group)
 
 
-def _before(place: Place, leader: str) -> list[Contender]:
+def _before(snapshot: Snapshot, leader: str) -> list[Contender]:
     """Who waits before a group and is to be let in before it; all, if it has not joined yet."""
     before: list[Contender] = []
-    for other, group in _groups(c for c in place.contenders if c.ours).items():
+    for other, group in _groups(c for c in snapshot.contenders if c.ours).items():
         if other == leader:
             break
-        if not _hopeless(group, place.document.limit):
-            before.extend(c for c in group if not place.holds(c.session))
+        if not _hopeless(group, snapshot.document.limit):
+            before.extend(c for c in group if not snapshot.holds(c.session))
     return before
 
 
-def admits(place: Place, leader: str, n: int, weight: int, *, overtaking: bool = False) -> bool:
+def admits(
+    snapshot: Snapshot, leader: str, n: int, weight: int, *, overtaking: bool = False
+) -> bool:
     """Whether a group may enter: the one rule of all that is here.
 
     ``weight`` is that of one of the ``n``; ``overtaking``: those who wait do not count.
     """
-    waiting = () if overtaking else _before(place, leader)
+    waiting = () if overtaking else _before(snapshot, leader)
     before = sum(contender.weight for contender in waiting)
-    return place.document.used + before + n * weight <= place.document.limit
+    return snapshot.document.used + before + n * weight <= snapshot.document.limit
 
 
-def leave(place: Place, sessions: Iterable[str]) -> Document:
+def remove_holders(snapshot: Snapshot, sessions: Iterable[str]) -> Document:
     """The document without these holders."""
     gone = frozenset(sessions)
-    holders = place.document.holders.items()
-    return place.document._replace(
+    holders = snapshot.document.holders.items()
+    return snapshot.document._replace(
         holders={session: weight for session, weight in holders if session not in gone}
     )
 
 
-def enter(document: Document, sessions: Iterable[str], weight: int) -> Document:
+def add_holders(document: Document, sessions: Iterable[str], weight: int) -> Document:
     """The document with these holders; who is in already has this weight from now on."""
     return document._replace(holders={**document.holders, **dict.fromkeys(sessions, weight)})
 
 
-def grants(
-    place: Place, document: Document, leaving: frozenset[str], most: int
+def admit_waiters(
+    snapshot: Snapshot, document: Document, leaving: frozenset[str], most: int
 ) -> tuple[Document, tuple[Contender, ...]]:
     """Let in who waits, in order, for as long as the rule admits: the document then, and who.
 
@@ -203,7 +205,7 @@ def grants(
     reserved = 0
     granted: list[Contender] = []
     out = leaving | document.holders.keys()
-    for group in _groups(c for c in place.waiting() if c.session not in out).values():
+    for group in _groups(c for c in snapshot.waiting() if c.session not in out).values():
         weight = sum(contender.weight for contender in group)
         if _hopeless(group, document.limit):
             continue
@@ -216,10 +218,12 @@ def grants(
         else:
             granted += group
             for contender in group:
-                document = enter(document, [contender.session], contender.weight)
+                document = add_holders(document, [contender.session], contender.weight)
     return document, tuple(granted)
 
 
-def understood(spot: Spot, found: Found) -> Place:
+def snapshot_of(target: Target, found: ReadResult) -> Snapshot:
     """What was read of one name."""
-    return read(spot.kind, spot.name, found.pairs, spot.limit, found.raft_index, found.filtered)
+    return parse_snapshot(
+        target.kind, target.name, found.pairs, target.limit, found.raft_index, found.filtered
+    )

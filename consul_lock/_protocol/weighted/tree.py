@@ -11,10 +11,10 @@ from consul_lock._protocol.keys import LockKeys
 from consul_lock._protocol.primitive.primitive import Settings
 from consul_lock._protocol.weighted.document import ALL, READ_WRITE
 from consul_lock._protocol.weighted.engine import WeightedCore
-from consul_lock._protocol.weighted.layout import Spot
+from consul_lock._protocol.weighted.layout import Target
 from consul_lock.errors import ConfigError
 
-DEPTH_MOST = 16
+DEPTH_MAX = 16
 """Elements of a path at most: each takes three of the 64 operations of a transaction."""
 
 
@@ -28,21 +28,21 @@ class TreeCore(WeightedCore):
         self.limit = ALL
         self.rule = key_rule(f"{elements[0]}/")
         above = ["/".join(elements[:depth]) for depth in range(1, len(elements))]
-        self._spots = (
-            *(Spot(READ_WRITE, node, "read", ALL) for node in above),
-            Spot(READ_WRITE, name, "write", ALL),
+        self._targets = (
+            *(Target(READ_WRITE, node, "read", ALL) for node in above),
+            Target(READ_WRITE, name, "write", ALL),
         )
 
-    def spots(self) -> tuple[Spot, ...]:
-        return self._spots
+    def targets(self) -> tuple[Target, ...]:
+        return self._targets
 
 
 def path(name: str) -> list[str]:
     """The elements of a name.  Raises `ConfigError` if there are too many."""
     elements = name.split("/")
-    if len(elements) > DEPTH_MOST:
+    if len(elements) > DEPTH_MAX:
         raise ConfigError(
-            f"{name!r} is {len(elements)} deep; a tree lock can be {DEPTH_MOST} deep at most",
+            f"{name!r} is {len(elements)} deep; a tree lock can be {DEPTH_MAX} deep at most",
             kind="name",
         )
     return elements

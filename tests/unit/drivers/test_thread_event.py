@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import pytest
 
-from consul_lock._drivers.thread_event import Signal
+from consul_lock._drivers.thread_event import ThreadEvent
 from tests.support.waiting import eventually
 
 
@@ -18,7 +18,7 @@ class Struck(BaseException):
 
 def test_a_waiter_is_woken() -> None:
     """Also by being set and cleared at once."""
-    signal, woken = Signal(), []
+    signal, woken = ThreadEvent(), []
     threads = [threading.Thread(target=lambda: woken.append(signal.wait(60))) for _ in range(5)]
     for thread in threads:
         thread.start()
@@ -34,13 +34,13 @@ def test_a_waiter_is_woken() -> None:
 
 def test_a_wait_ends_with_its_timeout() -> None:
     """With the answer that it did not happen."""
-    assert Signal().wait(0) is False
-    assert Signal().wait(0.01) is False
+    assert ThreadEvent().wait(0) is False
+    assert ThreadEvent().wait(0.01) is False
 
 
 def test_what_has_happened_is_not_waited_for() -> None:
     """Until it is cleared."""
-    signal = Signal()
+    signal = ThreadEvent()
     signal.set()
     assert signal.wait()
     assert "unset" not in repr(signal)
@@ -65,7 +65,7 @@ def _until_struck(use: Callable[[], object], begun: list[bool]) -> None:
 @pytest.mark.parametrize("use", ["set", "wait"])
 def test_an_exception_anywhere_does_not_break_it(use: str) -> None:
     """A thread is struck hundreds of times while it uses the signal; others still can."""
-    signal = Signal()
+    signal = ThreadEvent()
     how = {"set": signal.set, "wait": lambda: (signal.clear(), signal.wait(0.0001))}[use]
     for _ in range(300):
         begun: list[bool] = []

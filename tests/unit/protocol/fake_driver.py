@@ -111,8 +111,8 @@ class Hand:
         return ClientCore(self, Identity({"host": label, "pid": 1}, label))
 
     def lock(self, client: ClientCore | None = None, name: str = NAME, **settings: Any) -> LockCore:
-        asked = Settings(terms.terms(), **settings)
-        return LockCore(client or self.client(), names.for_name(name), asked)
+        asked = Settings(terms.session_options(), **settings)
+        return LockCore(client or self.client(), names.keys_of_name(name), asked)
 
     def acquire(self, lock: LockCore, timeout: float | None = None, owner: str = "me") -> Any:
         return self.run(lock.acquire(timeout != 0, timeout or None, owner))

@@ -6,22 +6,24 @@ from collections.abc import Callable
 from typing import Any
 
 from consul_lock._protocol.client.client import ClientCore
-from consul_lock._protocol.consul.models import Terms
+from consul_lock._protocol.consul.models import SessionOptions
 from consul_lock._protocol.flow import Flow, Request
 from consul_lock._protocol.session.session import Session
-from consul_lock._protocol.session.timing import terms
+from consul_lock._protocol.session.timing import session_options
 from tests.unit.protocol.fake_driver import Hand
 
-BEATING = terms(heartbeat=1.0)
+BEATING = session_options(heartbeat=1.0)
 
 
-def borrow(hand: Hand, client: ClientCore, asked: Terms = BEATING) -> Session:
+def borrow(hand: Hand, client: ClientCore, asked: SessionOptions = BEATING) -> Session:
     """A session that is bound to a heart."""
     session: Session = hand.run(client.borrow(asked, "me"))
     return session
 
 
-def creating(hand: Hand, client: ClientCore, asked: Terms = BEATING) -> tuple[Flow[Any], Request]:
+def creating(
+    hand: Hand, client: ClientCore, asked: SessionOptions = BEATING
+) -> tuple[Flow[Any], Request]:
     """A borrowing, up to the creation of its session, which is not sent yet."""
     flow = client.borrow(asked, "me")
     return flow, hand.until(flow, lambda request: request.path == "/v1/session/create")

@@ -10,8 +10,8 @@ from consul_lock._protocol.client.client import ClientCore
 from consul_lock._protocol.flow import Flow, Request
 from consul_lock._protocol.hold.hold import Hold
 from consul_lock._protocol.keys import LOCK_FLAG
-from consul_lock._protocol.multilock.attempt import BundleAttempt
-from consul_lock._protocol.multilock.base import for_names
+from consul_lock._protocol.multilock.attempt import MultiLockAttempt
+from consul_lock._protocol.multilock.base import keys_of_names
 from consul_lock._protocol.multilock.multilock import MultiLockCore
 from consul_lock._protocol.primitive.lockable import Lockable
 from consul_lock._protocol.primitive.primitive import Settings
@@ -45,8 +45,8 @@ class Several(Hand):
     def multilock(
         self, *names: str, client: ClientCore | None = None, **settings: Any
     ) -> MultiLockCore:
-        asked = Settings(terms.terms(), **settings)
-        made = MultiLockCore(client or self.client(), for_names(names or FEW), asked)
+        asked = Settings(terms.session_options(), **settings)
+        made = MultiLockCore(client or self.client(), keys_of_names(names or FEW), asked)
         self.multilocks.append(made)
         return made
 
@@ -86,7 +86,7 @@ class Several(Hand):
         """The sessions that several locks are held with, or wanted for, and nothing else."""
         clients = {lock.client: None for lock in self.multilocks}
         sessions = [session for client in clients for session in client.pool.live.values()]
-        return [session for session in sessions if isinstance(session.borrower, BundleAttempt)]
+        return [session for session in sessions if isinstance(session.borrower, MultiLockAttempt)]
 
     def owned(self, lock: MultiLockCore) -> bool:
         """Whether the session that it believes in has all keys."""

@@ -43,17 +43,23 @@ class Rooms(Hand):
         self.waiters: list[Job] = []
 
     def semaphore(self, client: ClientCore | None = None, **settings: Any) -> SemaphoreCore:
-        asked = Settings(terms.terms(), **settings)
+        asked = Settings(terms.session_options(), **settings)
         return SemaphoreCore(client or self.client(), "slots", 2, asked)
 
     def writer(self, client: ClientCore | None = None) -> SideCore:
-        return ReadWriteCore(client or self.client(), "a/b", Settings(terms.terms())).writer
+        return ReadWriteCore(
+            client or self.client(), "a/b", Settings(terms.session_options())
+        ).writer
 
     def reader(self, client: ClientCore | None = None) -> SideCore:
-        return ReadWriteCore(client or self.client(), "a/b", Settings(terms.terms())).reader
+        return ReadWriteCore(
+            client or self.client(), "a/b", Settings(terms.session_options())
+        ).reader
 
     def tree(self, client: ClientCore | None = None) -> TreeCore:
-        return TreeCore(client or self.client(), names.for_name("a/b/c"), Settings(terms.terms()))
+        return TreeCore(
+            client or self.client(), names.keys_of_name("a/b/c"), Settings(terms.session_options())
+        )
 
     def rival(self, lock: WeightedCore) -> WeightedCore:
         """Of another client, and in the way."""
@@ -84,7 +90,7 @@ class Rooms(Hand):
         job = lock.acquire(timeout != 0, timeout or None, "other", everything(lock))
         had = self.run(job)
         if lock.hold is not None:
-            lock.hold.crowded = True
+            lock.hold.contended = True
         return had
 
     def line_up(self, lock: WeightedCore) -> None:
@@ -105,7 +111,7 @@ class Rooms(Hand):
 
     def sessions_of(self, client: ClientCore) -> set[str]:
         """All sessions that a client has made and may use, but those that are shared."""
-        sessions = [*client.pool.live.values(), *client.pool.condemned.values()]
+        sessions = [*client.pool.live.values(), *client.pool.to_destroy.values()]
         return {session.id for session in sessions if not session.shared}
 
     def traces(self) -> set[str]:
@@ -116,8 +122,8 @@ class Rooms(Hand):
     def keep(self, client: ClientCore) -> None:
         """What a keeper does in a minute, as far as lost holds and dead sessions go."""
         self.world.advance(60.0)
-        for attempt in client.remains.due(self.world.now):
-            self.run(client.remains.clear(attempt))
+        for attempt in client.cleanups.due(self.world.now):
+            self.run(client.cleanups.clear(attempt))
         self.run(client.pool.sweep(self.world.now))
 
 
@@ -232,6 +238,6 @@ def changing(request: Request) -> bool:
 def shared(hand: Rooms) -> WeightedCore:
     """A semaphore with a session that a lock holds something with, too."""
     client = hand.client()
-    session = SharedSession(client, terms.terms())
+    session = SharedSession(client, terms.session_options())
     hand.acquire(hand.lock(client, "beside", shared=session))
     return hand.semaphore(client, shared=session)

@@ -30,7 +30,7 @@ def test_a_client_that_is_closed_passes_its_lock_to_nobody_of_its_own() -> None:
     hand.acquire(hand.lock(client))
     waiting = hand.lock(client).acquire(True, None, "another thread").flow
     hand.drive(waiting, 0)
-    hand.run(closing.close(client))
+    hand.run(closing.close_client(client))
     assert hand.held() == {}
     assert hand.acquire(hand.lock(hand.client("b")), timeout=0)
 
@@ -42,7 +42,7 @@ def test_closing_while_an_agent_answers_nothing_ends_in_time() -> None:
     for number in range(20):
         hand.acquire(hand.lock(client, f"{NAME}/{number}"))
     begun, hand.frozen_for = hand.world.now, 3.0
-    hand.run(closing.close(client))
+    hand.run(closing.close_client(client))
     assert hand.world.now - begun < 20.0
     assert client.pool.live == {}
     assert not client.holds
@@ -55,7 +55,7 @@ def test_closing_with_an_agent_that_is_only_slow_lets_go_of_everything() -> None
     for number in range(20):
         hand.acquire(hand.lock(client, f"{NAME}/{number}"))
     begun, hand.slow_by = hand.world.now, 6.0
-    hand.run(closing.close(client))
+    hand.run(closing.close_client(client))
     assert hand.world.now - begun > 10.0
     assert hand.sessions() == set()
 
@@ -78,7 +78,7 @@ def test_holders_are_told_of_the_close_and_not_of_deadlines_that_pass_during_it(
             hand.run(client.lose(hold, LossReason.DEADLINE))
 
     hand.slow_by, hand.instead = 0.5, watch
-    hand.run(closing.close(client))
+    hand.run(closing.close_client(client))
     assert Counter(told) == {LossReason.REVOKED: 100}
     assert hand.held() == {}
 
@@ -89,7 +89,7 @@ def test_all_holders_are_told_of_the_close_before_anything_is_let_go_of() -> Non
     client, told = many_held(hand, 10)
     told_before = list[int]()
     hand.instead = lambda request: told_before.append(len(told))
-    hand.run(closing.close(client))
+    hand.run(closing.close_client(client))
     assert set(told_before) == {10}
 
 
@@ -98,7 +98,7 @@ def test_closing_lets_go_of_many_locks_at_a_time() -> None:
     hand = Hand()
     client, _ = many_held(hand, 200)
     hand.sent.clear()
-    flow, trips, step = closing.close(client), 0, None
+    flow, trips, step = closing.close_client(client), 0, None
     while True:
         step, _ = hand._drive(flow, lambda effect: isinstance(effect, Request | Batch), step)
         if step is None:
@@ -114,12 +114,12 @@ def test_a_close_that_was_cut_off_while_it_let_go_lets_go_of_the_rest_when_done_
     """Their holders have been told already, and are not told again."""
     hand = Hand()
     client, told = many_held(hand, 200)
-    flow = closing.close(client)
+    flow = closing.close_client(client)
     batch = hand.until(flow, lambda request: request.path == "/v1/txn")
     hand.until(flow, lambda request: request.path == "/v1/txn", after=batch)
     flow.close()
     assert 0 < len(hand.held()) < 200
-    hand.run(closing.close(client))
+    hand.run(closing.close_client(client))
     assert hand.held() == {}
     assert hand.acquire(hand.lock(hand.client("b"), f"{NAME}/199"), timeout=0)
     assert Counter(told) == {LossReason.REVOKED: 200}
@@ -141,7 +141,7 @@ def test_closing_waits_for_a_call_that_gets_the_lock_meanwhile() -> None:
         return looks[-1]
 
     hand.calls_under_way = under_way
-    hand.run(closing.close(client))
+    hand.run(closing.close_client(client))
     assert looks[:2] == [True, False]
     assert lock.hold is not None
     assert lock.hold.reason is LossReason.REVOKED
@@ -165,7 +165,7 @@ def test_closing_waits_for_the_end_of_a_release_that_began_meanwhile() -> None:
         return len(rounds) == 2
 
     hand.calls_under_way = under_way
-    hand.run(closing.close(client))
+    hand.run(closing.close_client(client))
     assert hand.held() == {}
     assert hand.acquire(hand.lock(hand.client("b")), timeout=0)
 
@@ -177,7 +177,7 @@ def test_closing_does_not_wait_for_ever_for_calls_that_do_not_end() -> None:
     hand.acquire(hand.lock(client))
     hand.calls_under_way = lambda: True
     begun = hand.world.now
-    hand.run(closing.close(client))
+    hand.run(closing.close_client(client))
     assert hand.world.now - begun < 20.0
     assert hand.sessions() == set()
 
@@ -190,7 +190,7 @@ def test_a_closed_client_refuses_to_begin_and_wakes_those_who_wait_behind_anothe
     hand.queue_up(hand.lock(client))
     waiting = hand.lock(client).acquire(True, None, "another thread").flow
     wait, _ = hand._drive(waiting, lambda effect: isinstance(effect, Wait))
-    hand.run(closing.close(client))
+    hand.run(closing.close_client(client))
     with pytest.raises(Unavailable, match="closed"):
         hand.run_after(waiting, wait)
     hand.sent.clear()
@@ -259,10 +259,10 @@ def test_closing_can_be_cut_off_and_done_again() -> None:
     hand = Hand()
     client = hand.client()
     hand.acquire(hand.lock(client))
-    flow = closing.close(client)
+    flow = closing.close_client(client)
     hand.until(flow, lambda request: request.path == "/v1/txn")
     flow.close()
-    hand.run(closing.close(client))
+    hand.run(closing.close_client(client))
     assert hand.sessions() == set()
 
 
@@ -270,14 +270,14 @@ def test_a_shared_session_that_cannot_be_destroyed_now_is_destroyed_later() -> N
     """Its locks are told at once."""
     hand = Hand()
     client = hand.client()
-    shared = SharedSession(client, terms.terms())
+    shared = SharedSession(client, terms.session_options())
     lock = hand.lock(client, shared=shared)
     hand.acquire(lock)
     assert lock.hold is not None
     hand.failures.extend([Unavailable("reset")] * 2)
     hand.run(shared.close())
     assert lock.hold.lost.is_set()
-    assert hand.sessions() == client.pool.condemned.keys()
+    assert hand.sessions() == client.pool.to_destroy.keys()
     hand.run(client.pool.sweep(hand.world.now))
     assert hand.sessions() == set()
 
@@ -286,7 +286,7 @@ def test_a_shared_session_whose_opening_was_cut_off_is_nobodys() -> None:
     """So it ends as an idle one does, instead of living as long as the client."""
     hand = Hand()
     client = hand.client()
-    lock = hand.lock(client, shared=SharedSession(client, terms.terms()))
+    lock = hand.lock(client, shared=SharedSession(client, terms.session_options()))
     job = lock.acquire(True, None, "me")
     hand.until(job.flow, lambda request: "/session/renew/" in request.path)
     job.flow.close()
@@ -357,9 +357,9 @@ def test_a_token_for_the_keys_alone_is_enough_to_verify_them() -> None:
     assert second.hold.lost.is_set()
 
 
-@pytest.mark.parametrize("crowded", [False, True])
+@pytest.mark.parametrize("contended", [False, True])
 def test_a_token_that_may_not_read_one_key_any_more_keeps_the_locks_on_others(
-    crowded: bool,
+    contended: bool,
 ) -> None:
     """Consul denies a transaction as a whole, and all of a client are verified in one."""
     hand = Hand()
@@ -368,7 +368,7 @@ def test_a_token_that_may_not_read_one_key_any_more_keeps_the_locks_on_others(
     for lock in locks:
         hand.acquire(lock)
         assert lock.hold is not None
-        lock.hold.crowded = crowded
+        lock.hold.contended = contended
 
     def denying(request: Request) -> tuple[int, bytes] | None:
         keys = [op["KV"]["Key"] for op in json.loads(request.body)] if verbs(request) else []
@@ -398,7 +398,7 @@ def test_a_session_cut_off_while_created_is_found_though_the_borrower_has_anothe
     """Two openings of a shared session at once: the second one's is known by its name alone."""
     hand = Hand()
     client = hand.client()
-    shared = SharedSession(client, terms.terms())
+    shared = SharedSession(client, terms.session_options())
     late = shared.opened()
     hand.until(late.flow, lambda request: request.path == "/v1/session/create")
     hand.run(shared.opened())

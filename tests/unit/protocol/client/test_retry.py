@@ -14,7 +14,7 @@ from consul_lock._protocol.cron.decision import CronOutcome
 from consul_lock._protocol.election.election import ElectionCore
 from consul_lock._protocol.flow import Job, Reply, Request, Sleep
 from consul_lock._protocol.lock.lock import LockCore
-from consul_lock._protocol.multilock.base import for_names
+from consul_lock._protocol.multilock.base import keys_of_names
 from consul_lock._protocol.multilock.multilock import MultiLockCore
 from consul_lock._protocol.primitive.lockable import Lockable
 from consul_lock._protocol.primitive.primitive import Settings
@@ -45,17 +45,19 @@ NO_LEADER = (500, b"No cluster leader")
 
 
 def settings(**more: Any) -> Settings:
-    return Settings(terms.terms(), **more)
+    return Settings(terms.session_options(), **more)
 
 
 KINDS: dict[str, Callable[[Hand], Lockable]] = {
     "lock": lambda hand: hand.lock(),
     "watched": lambda hand: hand.lock(watch=True),
     "fair": lambda hand: hand.lock(fair=True),
-    "multilock": lambda hand: MultiLockCore(hand.client(), for_names([NAME, "other"]), settings()),
+    "multilock": lambda hand: MultiLockCore(
+        hand.client(), keys_of_names([NAME, "other"]), settings()
+    ),
     "semaphore": lambda hand: SemaphoreCore(hand.client(), "slots", 1, settings()),
     "writer": lambda hand: ReadWriteCore(hand.client(), "a/b", settings()).writer,
-    "tree": lambda hand: TreeCore(hand.client(), names.for_name("a/b"), settings()),
+    "tree": lambda hand: TreeCore(hand.client(), names.keys_of_name("a/b"), settings()),
 }
 
 each_kind = pytest.mark.parametrize("make", KINDS.values(), ids=KINDS.keys())
@@ -194,7 +196,7 @@ def test_a_wait_without_a_place_in_a_queue_ends() -> None:
     """Several locks at once are waited for in no queue."""
     hand = Hand()
     hand.acquire(hand.lock(hand.client("b")))
-    lock = MultiLockCore(hand.client(), for_names([NAME, "other"]), settings())
+    lock = MultiLockCore(hand.client(), keys_of_names([NAME, "other"]), settings())
     flow = lock.acquire(True, None, "me").flow
     hand.until(flow, lambda request: request.wait > 0)
     hand.answers_left = 0
@@ -205,13 +207,13 @@ def test_a_wait_without_a_place_in_a_queue_ends() -> None:
 
 
 # As in an outage of all servers, after which the times of all sessions begin anew.
-LASTING = Settings(terms.terms(ttl=86400.0))
+LASTING = Settings(terms.session_options(ttl=86400.0))
 
 QUEUES: dict[str, Callable[[Hand], Lockable]] = {
-    "lock": lambda hand: LockCore(hand.client(), names.for_name(NAME), LASTING),
+    "lock": lambda hand: LockCore(hand.client(), names.keys_of_name(NAME), LASTING),
     "semaphore": lambda hand: SemaphoreCore(hand.client(), "slots", 1, LASTING),
     "writer": lambda hand: ReadWriteCore(hand.client(), "a/b", LASTING).writer,
-    "tree": lambda hand: TreeCore(hand.client(), names.for_name("a/b"), LASTING),
+    "tree": lambda hand: TreeCore(hand.client(), names.keys_of_name("a/b"), LASTING),
 }
 
 each_queue = pytest.mark.parametrize("make", QUEUES.values(), ids=QUEUES.keys())
@@ -333,7 +335,7 @@ def test_where_only_writes_fail_the_reads_between_them_do_not_count() -> None:
     hand.acquire(lock)
     hand.release(lock)
     hand.instead = lambda request: NO_LEADER if "lock" in verbs(request) else None
-    lock.client.note(lock.key, crowded=True)
+    lock.client.note(lock.key, contended=True)
     seconds, end = took(hand, lock.acquire(True, None, "me"))
     assert end is Unavailable
     assert RETRY_FOR <= seconds <= RETRY_FOR + 1.0
@@ -554,7 +556,7 @@ def test_a_candidate_waits_for_its_health_check_for_ever(said: tuple[int, bytes]
     """A leader whose check failed for three seconds was out for good."""
     hand = Hand()
     refusing(hand, said, 900.0)
-    core = ElectionCore(hand.client(), names.for_name(NAME), settings(watch=True))
+    core = ElectionCore(hand.client(), names.keys_of_name(NAME), settings(watch=True))
     hand.run(core.campaign("v", None, "me"))
     assert hand.world.now >= 900.0
     assert len(hand.warned) == 1
@@ -563,7 +565,7 @@ def test_a_candidate_waits_for_its_health_check_for_ever(said: tuple[int, bytes]
 def test_a_candidate_goes_on_through_an_outage_once_consul_has_answered() -> None:
     """Also without a place in the queue."""
     hand = Hand()
-    core = ElectionCore(hand.client(), names.for_name(NAME), settings(watch=True))
+    core = ElectionCore(hand.client(), names.keys_of_name(NAME), settings(watch=True))
     hand.failures.extend([Unavailable("no leader")] * 300)
     job = core.campaign("v", None, "me")
     assert took(hand, job)[1] is Unavailable
@@ -582,7 +584,7 @@ def test_a_candidate_goes_on_through_an_outage_once_consul_has_answered() -> Non
 def test_the_session_of_a_failed_release_is_destroyed_however_long_consul_was_away() -> None:
     """Elections restart the times of all sessions: age proves nothing."""
     hand = Hand()
-    lock = LockCore(hand.client(), names.for_name(NAME), LASTING)
+    lock = LockCore(hand.client(), names.keys_of_name(NAME), LASTING)
     hand.acquire(lock)
     hand.answers_left = 0
     job = lock.release("me")
@@ -595,15 +597,15 @@ def test_the_session_of_a_failed_release_is_destroyed_however_long_consul_was_aw
     hand.answers_left = NEVER
     hand.run(lock.client.pool.sweep(hand.world.now))
     assert hand.sessions() == set()
-    assert not lock.client.pool.condemned
+    assert not lock.client.pool.to_destroy
 
 
 @pytest.mark.parametrize("seconds", [100 / 3, 10.0004, 59.9999])
 def test_times_of_a_session_are_compared_in_milliseconds(seconds: float) -> None:
     """As they are sent: the answer has no more digits than that."""
     hand = Hand()
-    asked = Settings(terms.terms(ttl=seconds, lock_delay=seconds))
-    assert hand.acquire(LockCore(hand.client(), names.for_name(NAME), asked)) is True
+    asked = Settings(terms.session_options(ttl=seconds, lock_delay=seconds))
+    assert hand.acquire(LockCore(hand.client(), names.keys_of_name(NAME), asked)) is True
 
 
 def test_a_release_that_was_certainly_not_carried_out_hides_no_loss() -> None:
@@ -654,7 +656,7 @@ def test_a_limit_that_says_when_to_come_back_is_obeyed() -> None:
 def test_an_index_that_is_no_number_is_no_answer_of_consul() -> None:
     """Two proxies may each have put one in."""
     hand = Hand()
-    found = hand.client().wire.get("x")
+    found = hand.client().api.get("x")
     request = next(found)
     assert isinstance(request, Request)
     with pytest.raises(ConfigError, match="not that of a Consul agent"):

@@ -10,10 +10,10 @@ from consul_lock._protocol.client.keeper import Keeper
 from consul_lock._protocol.flow import Batch, Call, Flow, Now, Request, Wait, Warn
 from consul_lock._protocol.hold.hold import Grant, Hold, Holds
 from consul_lock._protocol.hold.state import State
-from consul_lock._protocol.keys import for_name
+from consul_lock._protocol.keys import keys_of_name
 from consul_lock._protocol.lock.lock import LockCore
 from consul_lock._protocol.primitive.primitive import Settings
-from consul_lock._protocol.session.timing import terms
+from consul_lock._protocol.session.timing import session_options
 from consul_lock.errors import LockLost, LossReason, PermissionDenied, Unavailable
 from tests.unit.protocol.fake_driver import NAME, Hand
 
@@ -72,7 +72,7 @@ def test_a_deadline_that_moved_away_is_looked_at_again() -> None:
     hand.acquire(lock)
     hold, flow = hold_of(lock), watchdog_of(hand)
     pause = sleep(hand, flow, rest(hand, flow), 20.0)
-    hold.proved(hand.world.now)
+    hold.mark_alive(hand.world.now)
     deadline = hold.deadline()
     sleep(hand, flow, pause, 60.0)
     assert told == [pytest.approx(deadline)]
@@ -87,7 +87,7 @@ def test_a_hold_whose_deadline_comes_first_wakes_it() -> None:
     pause = rest(hand, flow)
     hand.acquire(hand.lock(client, "jobs/other"))
     assert not pause.signal.is_set()
-    brief = LockCore(client, for_name("jobs/brief"), Settings(terms(lock_delay=1.0)))
+    brief = LockCore(client, keys_of_name("jobs/brief"), Settings(session_options(lock_delay=1.0)))
     hand.acquire(brief)
     assert pause.signal.is_set()
 
@@ -101,7 +101,7 @@ def test_what_has_passed_its_deadline_never_counts_again() -> None:
     pause = rest(hand, flow)
     late = hold.deadline() + 0.001
     assert not hold.counts(late)
-    hold.proved(20.0)
+    hold.mark_alive(20.0)
     assert hold.deadline() > late
     assert not hold.counts(late)
     assert not hold.counts(hand.world.now)
@@ -153,7 +153,7 @@ def test_an_error_while_one_loss_is_told_does_not_keep_the_others_from_it() -> N
         if attempt is hold_of(first).attempt:
             raise RuntimeError("odd")
 
-    client.turns.leave = broken  # type: ignore[method-assign] # what nobody foresees
+    client.local_queues.leave = broken  # type: ignore[method-assign] # what nobody foresees
     flow = watchdog_of(hand)
     sleep(hand, flow, rest(hand, flow), 40.0)
     assert hold_of(second).lost.is_set()

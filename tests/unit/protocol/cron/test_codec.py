@@ -28,8 +28,8 @@ NAME = "jobs/nightly"
 _TEXT = st.text(max_size=20)
 _TIMES = st.floats(0, 4 * 10**9)
 _MAYBE_TIMES = st.none() | _TIMES
-_SLOTS: st.SearchStrategy[Slot] = st.integers(0, 4 * 10**9).map(slots.at) | (
-    st.text(st.characters(categories=["L", "N"]), min_size=1, max_size=20).map(slots.of_id)
+_SLOTS: st.SearchStrategy[Slot] = st.integers(0, 4 * 10**9).map(slots.slot_at) | (
+    st.text(st.characters(categories=["L", "N"]), min_size=1, max_size=20).map(slots.slot_of_id)
 )
 
 
@@ -80,12 +80,12 @@ def pair(value: Any, flags: int = CRON_FLAG) -> Pair:
 
 def good() -> dict[str, Any]:
     """A record that can be read, to be damaged."""
-    past = _past(slots.at(3600), 1, CronState.DONE, "h", 5.0)
+    past = _past(slots.slot_at(3600), 1, CronState.DONE, "h", 5.0)
     paused, changed = CronPause("me", 1.0, None, "why"), CronChange("paused", "me", 1.0)
     record = CronRecord(
-        NAME, *slots.at(7200), "c", 1, history=(past,), paused=paused, changed=changed
+        NAME, *slots.slot_at(7200), "c", 1, history=(past,), paused=paused, changed=changed
     )
-    found: dict[str, Any] = json.loads(cron_json.encode(record))
+    found: dict[str, Any] = json.loads(cron_json.encode_record(record))
     return found
 
 
@@ -98,7 +98,7 @@ _JSON = st.recursive(
 @given(records())
 def test_a_record_is_read_as_it_was_written(record: CronRecord) -> None:
     """Whatever is in it; the index is that of the key."""
-    read = cron_json.read(pair(cron_json.encode(record)), NAME)
+    read = cron_json.decode_record(pair(cron_json.encode_record(record)), NAME)
     assert read == CronRecord(**{**vars(record), "index": 7})
 
 
@@ -106,7 +106,7 @@ def test_a_record_is_read_as_it_was_written(record: CronRecord) -> None:
 def test_garbage_is_a_conflict_and_nothing_worse(value: Any) -> None:
     """Any JSON at all."""
     with pytest.raises(Conflict):
-        cron_json.read(pair(value), NAME)
+        cron_json.decode_record(pair(value), NAME)
 
 
 @given(st.sampled_from(sorted(good())), st.data())
@@ -120,24 +120,24 @@ def test_a_damaged_record_is_a_conflict(what: str, data: st.DataObject) -> None:
         if what == "history" and document[what] == []:
             return
     with pytest.raises(Conflict, match=r"left as it is"):
-        cron_json.read(pair(document), NAME)
+        cron_json.decode_record(pair(document), NAME)
 
 
 @pytest.mark.parametrize("value", [b"", b"\xff\xfe", b"[" * 100_000, b"hello"])
 def test_what_is_no_json_is_a_conflict(value: bytes) -> None:
     """Bytes that somebody put there."""
     with pytest.raises(Conflict, match="no cron record"):
-        cron_json.read(pair(value), NAME)
+        cron_json.decode_record(pair(value), NAME)
 
 
 def test_a_record_of_a_newer_version_says_what_to_do() -> None:
     """Whatever else is in it, as nobody can know."""
     with pytest.raises(Conflict, match=r"version 2, written by a newer consul-lock.*upgrade"):
-        cron_json.read(pair({"v": 2, "slots": []}), NAME)
+        cron_json.decode_record(pair({"v": 2, "slots": []}), NAME)
 
 
 def test_flags_of_others_are_named() -> None:
     """Whatever the value looks like."""
     with pytest.raises(Conflict, match="flags 0") as raised:
-        cron_json.read(pair(good(), flags=0), NAME)
+        cron_json.decode_record(pair(good(), flags=0), NAME)
     assert raised.value.flags == 0

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from consul_lock._protocol import keys as names
-from consul_lock._protocol.cron.claim import Claim
+from consul_lock._protocol.cron.claim import SlotClaim
 from consul_lock._protocol.cron.decision import CronOutcome, CronPlan
 from consul_lock._protocol.cron.guard import CronCore
 from consul_lock._protocol.cron.run import CronRun
@@ -32,15 +32,15 @@ class Crond(Hand):
         super().__init__()
         self._hosts = 0
 
-    def claim(self, slot: int = 1, **plan: Any) -> tuple[CronCore, Claim, Job]:
+    def claim(self, slot: int = 1, **plan: Any) -> tuple[CronCore, SlotClaim, Job]:
         """What claims this slot, on a new host."""
         self._hosts += 1
         client = self.client(f"host{self._hosts}")
         core = CronCore(client, NAME, CronPlan(Every(HOUR, 0, None), **plan))
-        lock = RunLock(client, names.for_name(NAME), Settings(terms.terms()))
+        lock = RunLock(client, names.keys_of_name(NAME), Settings(terms.session_options()))
         return core, *core.claim(lock, slot * HOUR, "me")
 
-    def once(self, slot: int = 1, **plan: Any) -> tuple[CronCore, Claim, CronRun[Any]]:
+    def once(self, slot: int = 1, **plan: Any) -> tuple[CronCore, SlotClaim, CronRun[Any]]:
         """Claim it, and clean up after an error as the drivers do."""
         core, claim, job = self.claim(slot, **plan)
         try:

@@ -63,8 +63,8 @@ def test_the_label_is_that_of_the_contract(now: int, every: int, data: st.DataOb
 @given(MOMENTS)
 def test_a_label_is_read_as_the_time_that_it_is(now: float) -> None:
     """As an operator gives it to reset."""
-    slot = slots.at(round(now, 3))
-    again = slots.parse(slot.label)
+    slot = slots.slot_at(round(now, 3))
+    again = slots.parse_slot(slot.label)
     assert again.label == slot.label
     assert again.epoch == pytest.approx(slot.epoch, abs=0.001)
 

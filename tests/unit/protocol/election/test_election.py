@@ -33,8 +33,8 @@ KEY, BASE = f"{NAME}/.lock", f"{NAME}/.queue"
 
 
 def election(hand: Hand, client: ClientCore | None = None, **settings: Any) -> ElectionCore:
-    asked = Settings(terms.terms(), **{"watch": True, **settings})
-    return ElectionCore(client or hand.client(), names.for_name(NAME), asked)
+    asked = Settings(terms.session_options(), **{"watch": True, **settings})
+    return ElectionCore(client or hand.client(), names.keys_of_name(NAME), asked)
 
 
 def campaign(hand: Hand, core: ElectionCore, value: str, timeout: float | None = None) -> None:
@@ -432,7 +432,7 @@ def test_whoever_is_cut_off_does_not_lead(build: Callable[[], Scene], carried_ou
         assert scene.job.undo is not None
         scene.hand.run(scene.job.undo())
         assert not mine & set(scene.hand.held().values()), f"cut off at {effect}"
-        assert not client.turns._rooms, f"cut off at {effect}"
+        assert not client.local_queues._queues, f"cut off at {effect}"
 
 
 def test_a_proclamation_that_is_cut_off_leaves_a_leader() -> None:

@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 
-from consul_lock._protocol.consul.models import Found, Pair
+from consul_lock._protocol.consul.models import Pair, ReadResult
 from consul_lock._protocol.election.observer import Leader, Observer
 from consul_lock._protocol.flow import Flow, Now, Request, Sleep
-from consul_lock._protocol.holder import About
+from consul_lock._protocol.holder import OwnerInfo
 from consul_lock._protocol.keys import LOCK_FLAG
-from consul_lock._protocol.session.timing import terms
+from consul_lock._protocol.session.timing import session_options
 from consul_lock.errors import PermissionDenied, Unavailable
 from tests.simulation.foreign_lock_client import operator
 from tests.unit.protocol.election.test_election import KEY, campaign, election, leading, proclaim
@@ -169,19 +169,19 @@ class Answers:
 
     def __init__(self) -> None:
         self.hand = Hand()
-        self.about = About({"host": "a", "pid": 1}, terms(), None, None, "")
+        self.about = OwnerInfo({"host": "a", "pid": 1}, session_options(), None, None, "")
         self.observer = Observer(self.hand.client(), KEY)
         self.now = 0.0
         self.flow: Flow[Leader | None] = self.observer.next().flow
         self.request = self._asked(next(self.flow))
 
-    def found(self, index: int, session: str | None) -> Found:
+    def found(self, index: int, session: str | None) -> ReadResult:
         """A read of the key; None: there is none."""
         value = self.about.value(0.0)
         pair = Pair(KEY, value, LOCK_FLAG, session or "", 1, index)
-        return Found(self.now, index, (pair,) if session else ())
+        return ReadResult(self.now, index, (pair,) if session else ())
 
-    def answer(self, found: Found | Exception) -> str:
+    def answer(self, found: ReadResult | Exception) -> str:
         """What comes of an answer: the session that is shown, or what is asked next."""
         try:
             effect = self._after(found)
@@ -192,7 +192,7 @@ class Answers:
         self.request = self._asked(effect)
         return self.asked()
 
-    def _after(self, found: Found | Exception) -> Any:
+    def _after(self, found: ReadResult | Exception) -> Any:
         if isinstance(found, Exception):
             return self.flow.throw(found)
         return self.flow.send(found)

@@ -10,7 +10,7 @@ from consul_lock._protocol.flow import Flow, Request
 from consul_lock._protocol.hold.confirmation import COUNTS, TAKE_OVER_AFTER
 from consul_lock._protocol.hold.hold import Hold
 from consul_lock._protocol.hold.state import State
-from consul_lock._protocol.holder import Holder, parse
+from consul_lock._protocol.holder import Holder, parse_holder
 from consul_lock._protocol.lock.base import LockAttempt
 from consul_lock._protocol.lock.lock import LockCore
 from consul_lock._protocol.lock.queue import accept, look
@@ -52,7 +52,7 @@ def held(lock: LockCore) -> Hold:
 def said(hand: Hand) -> Holder:
     """Who holds it, by the key."""
     entry = hand.world._server.kv.entries[KEY]
-    return parse(entry.session, entry.value, entry.modify_index)
+    return parse_holder(entry.session, entry.value, entry.modify_index)
 
 
 def test_it_counts_for_a_few_seconds_from_the_last_read_that_did_not_show_it() -> None:
@@ -307,7 +307,7 @@ def test_what_was_handed_over_is_confirmed_whatever_is_known_of_its_time() -> No
 def two_of_one_session(hand: Hand) -> list[LockCore]:
     """Locks that were handed over, neither of them confirmed."""
     client = hand.client("b")
-    shared = SharedSession(client, terms.terms())
+    shared = SharedSession(client, terms.session_options())
     locks = []
     for name in ("x", "y"):
         holder, waiter = hand.lock(name=name), hand.lock(client, name, shared=shared)

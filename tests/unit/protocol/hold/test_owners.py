@@ -125,7 +125,7 @@ def test_a_release_after_the_deadline_says_that_it_was_lost_and_sends_nothing() 
         hand.release(lock)
     assert caught.value.reason is LossReason.DEADLINE
     assert (told, lost.is_set(), hand.requests()) == ([LossReason.DEADLINE], True, [])
-    assert session.id in lock.client.pool.condemned
+    assert session.id in lock.client.pool.to_destroy
     with pytest.raises(NotHeld):
         hand.release(lock)
 

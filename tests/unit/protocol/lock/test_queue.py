@@ -39,8 +39,8 @@ def test_only_what_dead_waiters_left_counts_as_that() -> None:
         Pair(f"{BASE}/more/{DEAD}", b"1", LOCK_FLAG, "", 30, 34),
         Pair(f"{BASE}/{DEAD}", b"1", LOCK_FLAG, DEAD, 30, 35),
     ]
-    line = lines.read(BASE, pairs)
-    assert line.dead == (lines.Remnant(f"{BASE}/{DEAD}", 31),)
+    line = lines.parse_queue(BASE, pairs)
+    assert line.dead == (lines.DeadWaiter(f"{BASE}/{DEAD}", 31),)
     assert [entry.session for entry in line.entries] == [DEAD]
 
 

@@ -24,7 +24,7 @@ def test_a_session_that_could_not_be_verified_is_given_up() -> None:
     pool = lock.client.pool
     assert len(hand.sessions()) == 2
     assert len(pool.live) == 1
-    assert len(pool.condemned) == 1
+    assert len(pool.to_destroy) == 1
 
 
 def test_a_heir_that_has_died_is_not_taken_for_the_end_of_our_own_session() -> None:

@@ -20,8 +20,8 @@ KEY = f"{NAME}/.lock"
 
 
 def rlock(hand: Hand, client: ClientCore | None = None) -> RLockCore:
-    asked = Settings(terms.terms())
-    return RLockCore(client or hand.client(), names.for_name(NAME), asked)
+    asked = Settings(terms.session_options())
+    return RLockCore(client or hand.client(), names.keys_of_name(NAME), asked)
 
 
 def held(times: int = 1) -> tuple[Hand, RLockCore]:

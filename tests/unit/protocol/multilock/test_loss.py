@@ -165,7 +165,7 @@ class Sharing:
     def __init__(self) -> None:
         self.hand = Several()
         self.client = self.hand.client()
-        self.session = SharedSession(self.client, terms.terms())
+        self.session = SharedSession(self.client, terms.session_options())
         self.several = self.hand.multilock(client=self.client, shared=self.session)
         self.overlapping = self.hand.multilock(C, B, client=self.client, shared=self.session)
         self.single = self.hand.lock(self.client, B, shared=self.session)
@@ -193,7 +193,7 @@ def test_those_who_share_a_session_exclude_each_other(
     assert hand.acquire(two, timeout=0, owner="two")
     hand.release(two, owner="two")
     assert hand.held() == {}
-    assert not shared.client.turns._rooms
+    assert not shared.client.local_queues._queues
 
 
 def test_one_who_shares_the_session_waits_for_the_others_to_let_go() -> None:
@@ -233,7 +233,7 @@ def test_who_shares_a_session_does_not_line_up_behind_those_who_wait_in_the_proc
     flow = shared.several.acquire(True, None, "me").flow
     hand.drive(flow, 6)
     assert hand.world.now > before
-    assert not shared.several.client.turns._rooms[KEYS[B]].waiting
+    assert not shared.several.client.local_queues._queues[KEYS[B]].waiting
     assert hand.run_after(contending, taking)
     assert not hand.acquire(shared.several, timeout=3, owner="another")
     hand.release(shared.single, owner="one")

@@ -6,11 +6,11 @@ import pytest
 
 from consul_lock._protocol.consul.models import Pair
 from consul_lock._protocol.keys import LOCK_FLAG
-from consul_lock._protocol.lock.decision import Verdict
-from consul_lock._protocol.multilock.attempt import read, stand
-from consul_lock._protocol.multilock.base import for_names
+from consul_lock._protocol.lock.decision import LockState
+from consul_lock._protocol.multilock.attempt import read_keys, stand
+from consul_lock._protocol.multilock.base import keys_of_names
 from consul_lock._protocol.session.session import Session
-from consul_lock._protocol.session.timing import terms
+from consul_lock._protocol.session.timing import session_options
 from consul_lock.errors import ConfigError, Conflict, LockTimeout
 from tests.unit.protocol.multilock_driver import FEW, KEYS, MANY, A, B, C, Several, hold_of, locking
 
@@ -36,12 +36,12 @@ each_size = pytest.mark.parametrize("names", [FEW, MANY], ids=["few", "many"])
 def test_names_that_cannot_be_held_together_are_refused(names: list[str], says: str) -> None:
     """Before anything is sent."""
     with pytest.raises(ConfigError, match=says):
-        for_names(names)
+        keys_of_names(names)
 
 
 def test_names_are_above_each_other_by_whole_elements_only() -> None:
     """`a` is not above `ab`, nor are two of one folder."""
-    assert [lock.name for lock in for_names(["a", "ab/c", "ab/d"])] == ["a", "ab/c", "ab/d"]
+    assert [lock.name for lock in keys_of_names(["a", "ab/c", "ab/d"])] == ["a", "ab/c", "ab/d"]
 
 
 def test_what_it_is_called() -> None:
@@ -272,11 +272,11 @@ def test_keys_that_come_and_go_are_read_one_by_one_in_the_end() -> None:
             hand.put(KEYS[B], LOCK_FLAG)
 
     hand.put(KEYS[A], LOCK_FLAG)
-    assert set(hand.run(read(client, list(KEYS.values())))) == {KEYS[A]}
+    assert set(hand.run(read_keys(client, list(KEYS.values())))) == {KEYS[A]}
     assert len(hand.sent) == 2
     hand.sent.clear()
     hand.after = flip
-    assert KEYS[A] in hand.run(read(client, list(KEYS.values())))
+    assert KEYS[A] in hand.run(read_keys(client, list(KEYS.values())))
     assert [request.method for request in hand.sent] == ["PUT"] * 4 + ["GET"] * 3
     assert all(("consistent", "") in request.params for request in hand.sent[:4])
 
@@ -284,23 +284,23 @@ def test_keys_that_come_and_go_are_read_one_by_one_in_the_end() -> None:
 @pytest.mark.parametrize(
     "owners, alone, verdict",
     [
-        ([None, None], True, Verdict.FREE),
-        (["", None], True, Verdict.FREE),
-        (["mine", "mine"], True, Verdict.OURS),
-        (["mine", None], True, Verdict.OURS),
-        (["mine", "other"], True, Verdict.OURS),
-        (["mine", "mine"], False, Verdict.TAKEN),
-        ([None, "mine"], False, Verdict.TAKEN),
-        (["", "other"], True, Verdict.TAKEN),
+        ([None, None], True, LockState.FREE),
+        (["", None], True, LockState.FREE),
+        (["mine", "mine"], True, LockState.OURS),
+        (["mine", None], True, LockState.OURS),
+        (["mine", "other"], True, LockState.OURS),
+        (["mine", "mine"], False, LockState.TAKEN),
+        ([None, "mine"], False, LockState.TAKEN),
+        (["", "other"], True, LockState.TAKEN),
     ],
 )
-def test_where_one_stands(owners: list[str | None], alone: bool, verdict: Verdict) -> None:
+def test_where_one_stands(owners: list[str | None], alone: bool, verdict: LockState) -> None:
     """What a shared session has is ours only if no other lock of this process can have it."""
     pairs = {
         key: Pair(key, b"", LOCK_FLAG, owner, 1, 2)
         for key, owner in zip("ab", owners, strict=True)
         if owner is not None
     }
-    where = stand("ab", pairs, Session("mine", terms(), None), alone=alone)
+    where = stand("ab", pairs, Session("mine", session_options(), None), alone=alone)
     assert where.verdict is verdict
-    assert (where.pair is not None) is (verdict is Verdict.TAKEN)
+    assert (where.pair is not None) is (verdict is LockState.TAKEN)

@@ -213,7 +213,7 @@ def acquire_with_a_session_at_hand() -> Scene:
 def acquire_with_a_shared_session() -> Scene:
     hand = Several()
     client = hand.client()
-    shared = SharedSession(client, terms.terms())
+    shared = SharedSession(client, terms.session_options())
     hand.acquire(hand.lock(client, "beside", shared=shared))
     lock = hand.multilock(client=client, shared=shared)
     return Scene(hand, lock, lock.acquire(True, None, "me"))
@@ -330,7 +330,7 @@ def test_the_undo_leaves_nothing_behind(build: Callable[[], Scene], fate: str) -
         held = {key for key, owner in hand.held().items() if owner in mine}
         assert held <= {"beside/.lock"}, f"cut off at {effect}"
         assert not hand.borrowed(), f"cut off at {effect}"
-        assert not {key for key in lock.client.turns._rooms if key != "beside/.lock"}
+        assert not {key for key in lock.client.local_queues._queues if key != "beside/.lock"}
         others = hand.multilock(*lock.names, client=hand.client("c"))
         if build is acquire_that_gives_up:
             hand.delete(KEYS[C])

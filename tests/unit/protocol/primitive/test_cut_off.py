@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import pytest
 
-from consul_lock._protocol.client.close import close
+from consul_lock._protocol.client.close import close_client
 from consul_lock._protocol.client.keeper import Keeper
 from consul_lock._protocol.consul.operations import Op
 from consul_lock._protocol.flow import Job, Request
@@ -110,7 +110,7 @@ def watching() -> Scene:
 
 def closing() -> Scene:
     scene = release()
-    return scene._replace(job=Job(close(scene.lock.client)))
+    return scene._replace(job=Job(close_client(scene.lock.client)))
 
 
 def guarding() -> Scene:
@@ -156,4 +156,4 @@ def test_after_the_undo_the_lock_can_be_had_again_at_once(build: Callable[[], Sc
         scene.hand.run(scene.job.undo())
         sessions = {s.id for s in scene.lock.client.pool.live.values() if s.borrower is not None}
         assert not sessions, f"cut off at {effect}"
-        assert not scene.lock.client.turns._rooms, f"cut off at {effect}"
+        assert not scene.lock.client.local_queues._queues, f"cut off at {effect}"

@@ -7,15 +7,15 @@ from typing import Any
 import pytest
 
 from consul_lock._protocol.client.keeper import Keeper
-from consul_lock._protocol.consul.models import Found, Pair
+from consul_lock._protocol.consul.models import Pair, ReadResult
 from consul_lock._protocol.flow import Batch, Flow, Wait
 from consul_lock._protocol.hold import waiter as lines
-from consul_lock._protocol.keys import LOCK_FLAG, for_name
-from consul_lock._protocol.lock.decision import Verdict, judge
+from consul_lock._protocol.keys import LOCK_FLAG, keys_of_name
+from consul_lock._protocol.lock.decision import LockState, decide
 from consul_lock._protocol.lock.lock import LockCore
 from consul_lock._protocol.primitive.primitive import Settings
 from consul_lock._protocol.session.session import Session
-from consul_lock._protocol.session.timing import terms
+from consul_lock._protocol.session.timing import session_options
 from consul_lock.errors import Unavailable
 from tests.simulation.foreign_lock_client import operator
 from tests.unit.protocol.fake_driver import NAME, Hand, verbs
@@ -23,55 +23,57 @@ from tests.unit.protocol.fake_driver import NAME, Hand, verbs
 KEY, BASE = f"{NAME}/.lock", f"{NAME}/.queue"
 
 
-def found(session: str, index: int, flags: int = LOCK_FLAG) -> Found:
-    return Found(0.0, index, (Pair(KEY, b"", flags, session, 1, index),))
+def found(session: str, index: int, flags: int = LOCK_FLAG) -> ReadResult:
+    return ReadResult(0.0, index, (Pair(KEY, b"", flags, session, 1, index),))
 
 
 @pytest.mark.parametrize(
     "seen, certain, verdict",
     [
-        (None, False, Verdict.FREE),
-        (Found(0.0, 9, ()), False, Verdict.FREE),
-        (found("", 9), False, Verdict.FREE),
-        (found("other", 9), False, Verdict.TAKEN),
-        (found("mine", 9), False, Verdict.OURS),
-        (found("mine", 5), False, Verdict.STALE),
-        (found("mine", 5), True, Verdict.OURS),
-        (found("mine", 9, flags=0), False, Verdict.OURS),
-        (found("other", 9, flags=0), False, Verdict.TAKEN),
-        (found("", 9, flags=1), False, Verdict.FOREIGN),
+        (None, False, LockState.FREE),
+        (ReadResult(0.0, 9, ()), False, LockState.FREE),
+        (found("", 9), False, LockState.FREE),
+        (found("other", 9), False, LockState.TAKEN),
+        (found("mine", 9), False, LockState.OURS),
+        (found("mine", 5), False, LockState.STALE),
+        (found("mine", 5), True, LockState.OURS),
+        (found("mine", 9, flags=0), False, LockState.OURS),
+        (found("other", 9, flags=0), False, LockState.TAKEN),
+        (found("", 9, flags=1), False, LockState.FOREIGN),
     ],
 )
-def test_what_a_read_of_the_key_means(seen: Found | None, certain: bool, verdict: Verdict) -> None:
+def test_what_a_read_of_the_key_means(
+    seen: ReadResult | None, certain: bool, verdict: LockState
+) -> None:
     """Our session on a picture that is no newer than our last write proves nothing."""
-    session = Session("mine", terms(), None)
-    session.proved(0.0, 5)
-    assert judge(seen, session, certain=certain) is verdict
+    session = Session("mine", session_options(), None)
+    session.mark_alive(0.0, 5)
+    assert decide(seen, session, certain=certain) is verdict
 
 
 def test_the_hold_ends_before_anybody_else_can_begin() -> None:
     """Lock-delay after the last proof of life, less the margin for clocks that drift."""
-    session = Session("mine", terms(lock_delay=30.0), None)
-    session.proved(100.0)
+    session = Session("mine", session_options(lock_delay=30.0), None)
+    session.mark_alive(100.0)
     assert session.deadline() == pytest.approx(130.0 - 1.5)
 
 
 def test_without_a_lock_delay_only_a_renewal_counts_once_it_is_confirmed() -> None:
     """Then the TTL is all there is, and other requests do not restart it."""
-    session = Session("mine", terms(lock_delay=0.0), None)
+    session = Session("mine", session_options(lock_delay=0.0), None)
     session.renewed = 100.0
-    session.proved(105.0)
+    session.mark_alive(105.0)
     assert session.deadline() == pytest.approx(110.0 - 0.5)
     session.was_renewed(106.0)
-    session.proved(105.5)
+    session.mark_alive(105.5)
     assert session.deadline() == pytest.approx(110.0 - 0.5)
-    session.proved(106.0)
+    session.mark_alive(106.0)
     assert session.deadline() == pytest.approx(116.0 - 0.5)
 
 
 def keeping(hand: Hand, **asked: float) -> tuple[LockCore, float, Flow[None], Batch]:
     """A lock that is held, its deadline, and the keeper about to renew and to verify."""
-    lock = LockCore(hand.client(), for_name(NAME), Settings(terms(**asked)))
+    lock = LockCore(hand.client(), keys_of_name(NAME), Settings(session_options(**asked)))
     hand.acquire(lock)
     assert lock.hold is not None
     flow = Keeper(lock.client).run()
@@ -166,7 +168,7 @@ def test_a_release_without_an_answer_is_repeated_and_costs_the_session() -> None
     assert hand.held() == {}
     pool = lock.client.pool
     assert not pool._idle
-    assert len(pool.condemned) == 1
+    assert len(pool.to_destroy) == 1
 
 
 def test_a_session_in_doubt_is_not_passed_on_inside_the_process() -> None:
@@ -217,7 +219,7 @@ def test_the_line_is_in_the_order_of_joining() -> None:
         Pair(f"{BASE}/y", b"", 0, "z", 5, 5),
         Pair(f"{BASE}r", b"", 0, "q", 5, 5),
     ]
-    line = lines.read(BASE, pairs)
+    line = lines.parse_queue(BASE, pairs)
     assert [entry.session for entry in line.entries] == ["a", "b", "c"]
     assert line.sign == 40
     assert line.before("a") == ()

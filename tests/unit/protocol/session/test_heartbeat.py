@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from consul_lock._protocol.flow import Request
-from consul_lock._protocol.session.timing import terms
+from consul_lock._protocol.session.timing import session_options
 from consul_lock.errors import ConfigError, PermissionDenied, Refused, Unavailable
 from tests.simulation.foreign_lock_client import operator
 from tests.unit.protocol.fake_driver import Hand
@@ -31,8 +31,8 @@ from tests.unit.protocol.heartbeat_driver import (
 def test_a_length_that_cannot_work_is_refused(heartbeat: Any) -> None:
     """With the reason."""
     with pytest.raises(ConfigError, match="heartbeat="):
-        terms(heartbeat=heartbeat)
-    assert terms(heartbeat=1).heartbeat == 1.0
+        session_options(heartbeat=heartbeat)
+    assert session_options(heartbeat=1).heartbeat == 1.0
 
 
 # -- binding
@@ -42,7 +42,7 @@ def test_a_session_is_bound_to_a_service_that_is_there_and_well_before_it() -> N
     """The user's own checks stay; it is the agent that removes what a crash leaves."""
     hand = Hand()
     hand.world.set_check("mine", "passing")
-    borrow(hand, hand.client("a"), terms(service_checks=["mine"], heartbeat=1.5))
+    borrow(hand, hand.client("a"), session_options(service_checks=["mine"], heartbeat=1.5))
     assert [r.path for r in hand.sent[:2]] == ["/v1/agent/service/register", "/v1/session/create"]
     registered, created = (json.loads(request.body or b"") for request in hand.sent[:2])
     check = {"TTL": "1500ms", "Status": "passing", "DeregisterCriticalServiceAfter": "1m"}
@@ -56,12 +56,12 @@ def test_one_heart_beats_for_all_sessions_that_ask_for_its_length() -> None:
     """Another length has another one, and no heartbeat none."""
     hand = Hand()
     client = hand.client()
-    for asked in (BEATING, BEATING, terms(ttl=20, heartbeat=1.0)):
+    for asked in (BEATING, BEATING, session_options(ttl=20, heartbeat=1.0)):
         borrow(hand, client, asked)
     assert len(services(hand)) == 1
-    borrow(hand, client, terms())
+    borrow(hand, client, session_options())
     assert len(services(hand)) == 1
-    borrow(hand, client, terms(heartbeat=2.0))
+    borrow(hand, client, session_options(heartbeat=2.0))
     assert len(services(hand)) == 2
     assert len(hand.spawned) == 3  # with the keeper
 
@@ -72,7 +72,7 @@ def test_an_idle_session_is_given_to_those_with_the_same_heartbeat_only() -> Non
     client = hand.client()
     session = borrow(hand, client)
     client.pool.give_back(session, hand.world.now)
-    assert borrow(hand, client, terms()) is not session
+    assert borrow(hand, client, session_options()) is not session
     assert borrow(hand, client) is session
 
 
@@ -133,7 +133,7 @@ def test_a_missing_check_of_the_user_is_told_at_once() -> None:
     """Waiting does not make it appear."""
     hand = Hand()
     with pytest.raises(Refused, match="Missing check 'theirs'"):
-        borrow(hand, hand.client(), terms(service_checks=["theirs"], heartbeat=1.0))
+        borrow(hand, hand.client(), session_options(service_checks=["theirs"], heartbeat=1.0))
     assert hand.world.now == 0.0
 
 

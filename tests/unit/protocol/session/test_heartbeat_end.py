@@ -32,7 +32,7 @@ def test_closing_takes_the_service_away_after_the_sessions() -> None:
     lock = hand.lock(client)
     lock.terms = BEATING
     hand.acquire(lock)
-    hand.run(closing.close(client))
+    hand.run(closing.close_client(client))
     paths = [request.path for request in hand.sent]
     (destroyed,) = (n for n, path in enumerate(paths) if "/session/destroy/" in path)
     (removed,) = (n for n, path in enumerate(paths) if "/service/deregister/" in path)
@@ -47,7 +47,7 @@ def test_a_heart_ends_when_its_client_is_closed() -> None:
     client = hand.client()
     borrow(hand, client)
     pause = perform(hand, heart(hand), lambda effect: isinstance(effect, Wait))
-    flow = closing.close(client)
+    flow = closing.close_client(client)
     waits = perform(hand, flow, lambda effect: isinstance(effect, Wait))
     hand.sent.clear()
     finish(hand, heart(hand), after=pause)
@@ -68,7 +68,7 @@ def test_a_heart_that_registers_while_its_client_is_closed_leaves_nothing() -> N
     hand.world.fault(1, 404, b"Unknown check ID")
     register = hand.go_on(flow, beat)
     assert register.path == "/v1/agent/service/register"
-    hand.run(closing.close(client))
+    hand.run(closing.close_client(client))
     finish(hand, flow, after=register)
     assert services(hand) == {}
 
@@ -80,7 +80,7 @@ def test_closing_while_an_agent_answers_nothing_ends_in_time() -> None:
     for heartbeat in (1.0, 2.0, 3.0, 4.0):
         borrow(hand, client, BEATING._replace(heartbeat=heartbeat))
     begun, hand.frozen_for = hand.world.now, 3.0
-    hand.run(closing.close(client))
+    hand.run(closing.close_client(client))
     assert hand.world.now - begun < 30.0
 
 
@@ -89,10 +89,10 @@ def test_closing_that_was_cut_off_is_done_again() -> None:
     hand = Hand()
     client = hand.client()
     borrow(hand, client)
-    flow = closing.close(client)
+    flow = closing.close_client(client)
     hand.until(flow, lambda request: "/service/deregister/" in request.path)
     flow.close()
-    hand.run(closing.close(client))
+    hand.run(closing.close_client(client))
     assert services(hand) == {}
 
 
@@ -100,7 +100,7 @@ def test_a_closed_client_begins_no_heart() -> None:
     """Nobody would end it."""
     hand = Hand()
     client = hand.client()
-    hand.run(closing.close(client))
+    hand.run(closing.close_client(client))
     with pytest.raises(Unavailable, match="closed"):
         borrow(hand, client)
     assert services(hand) == {}
@@ -146,7 +146,7 @@ def test_a_forked_child_leaves_the_parents_heart_alone() -> None:
     client.forked(hand, Identity({"host": "child", "pid": 2}, "child"))
     borrow(hand, client)
     assert len(services(hand)) == 2
-    hand.run(closing.close(client))
+    hand.run(closing.close_client(client))
     assert services(hand) == {service: "consul-lock"}
     assert f"/v1/session/destroy/{session.id}" not in [request.path for request in hand.sent]
 
@@ -175,7 +175,7 @@ def test_a_heart_that_was_cut_off_is_started_again_and_taken_away() -> None:
     borrow(hand, client)
     assert len(hand.spawned) == 3  # the keeper is the second
     hand.spawned[2].close()
-    hand.run(closing.close(client))
+    hand.run(closing.close_client(client))
     assert services(hand) == {}
 
 
@@ -191,7 +191,7 @@ def beating(hand: Hand) -> Flow[Any]:
 def ending(hand: Hand) -> Flow[Any]:
     client = hand.client()
     borrow(hand, client)
-    return closing.close(client)
+    return closing.close_client(client)
 
 
 def cuts(build: Callable[[Hand], Flow[Any]], most: int = 12) -> Iterator[Flow[Any]]:

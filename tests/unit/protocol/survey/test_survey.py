@@ -10,12 +10,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from consul_lock._protocol.consul.durations import seconds
-from consul_lock._protocol.consul.models import Found, Pair
+from consul_lock._protocol.consul.durations import parse_duration
+from consul_lock._protocol.consul.models import Pair, ReadResult
 from consul_lock._protocol.flow import Request
 from consul_lock._protocol.keys import LOCK_FLAG, READ_WRITE_FLAG, SEMAPHORE_FLAG
 from consul_lock._protocol.survey.sessions import sessions
-from consul_lock._protocol.survey.status import Status, of_name, read
+from consul_lock._protocol.survey.status import Status, status_of_name, statuses_in
 from consul_lock._protocol.survey.survey import SurveyCore
 from consul_lock.errors import ConfigError, Conflict, PermissionDenied, Unavailable
 from tests.simulation.foreign_lock_client import operator
@@ -49,7 +49,7 @@ def hosts(holders: Any) -> list[str]:
 
 def test_a_lock_with_its_line() -> None:
     """The holder is the key's, the waiters come in the order of their coming."""
-    (status,) = read(
+    (status,) = statuses_in(
         [
             pair("a/.lock", about("web1"), session="s1", at=9),
             pair("a/.queue", b"sign"),
@@ -66,14 +66,14 @@ def test_a_lock_with_its_line() -> None:
 
 def test_a_lock_that_nobody_holds() -> None:
     """Left behind as Go does it, or with waiters only, or exactly on a key with its line."""
-    assert [s.state for s in read([pair("a/.lock")])] == ["free"]
-    (waiting,) = read([pair("a/.queue"), pair("a/.queue/s2", about("web2"), session="s2")])
+    assert [s.state for s in statuses_in([pair("a/.lock")])] == ["free"]
+    (waiting,) = statuses_in([pair("a/.queue"), pair("a/.queue/s2", about("web2"), session="s2")])
     assert (waiting.kind, waiting.state, waiting.index) == ("lock", "free", 0)
     assert hosts(waiting.waiters) == ["web2"]
     exact = [pair("a", b"", session="s1"), pair("a/.queue/s2", about("web2"), session="s2")]
-    (status,) = read(exact)
+    (status,) = statuses_in(exact)
     assert (status.name, status.key, hosts(status.waiters)) == ("a", "a", ["web2"])
-    both = read([*exact, pair("a/.lock", about("web4"), session="s4")])
+    both = statuses_in([*exact, pair("a/.lock", about("web4"), session="s4")])
     assert [(s.key, hosts(s.holders), hosts(s.waiters)) for s in both] == [
         ("a", ["s1"], []),
         ("a/.lock", ["web4"], ["web2"]),
@@ -86,7 +86,7 @@ def test_a_holder_that_is_in_line_still_does_not_wait_for_itself() -> None:
         pair("a/.lock", about("x"), session="s1"),
         pair("a/.queue/s1", about("x"), session="s1"),
     ]
-    assert read(keys)[0].waiters == ()
+    assert statuses_in(keys)[0].waiters == ()
 
 
 def semaphore_keys(
@@ -104,7 +104,7 @@ def semaphore_keys(
 
 def test_a_semaphore() -> None:
     """Whoever is in its document holds it, and whoever else contends waits."""
-    (status,) = read(semaphore_keys("s2", "s1", "s9"))
+    (status,) = statuses_in(semaphore_keys("s2", "s1", "s9"))
     assert (status.kind, status.state, status.mode, status.limit) == (
         "semaphore", "held", "slot", 3,
     )  # fmt: skip
@@ -124,46 +124,46 @@ def test_a_semaphore() -> None:
 def test_numbers_of_slots_and_keys_of_the_dead_are_no_names(flags: int, beside: str) -> None:
     """They belong to what they are beside, and change nothing of it."""
     document = {"Limit": 2, "Holders": {}} if flags == SEMAPHORE_FLAG else {"Holders": {}}
-    alone = read([pair("a/.lock", document, flags)])
-    assert read([pair("a/.lock", document, flags), pair(beside, b"", flags)]) == alone
-    (left,) = read([pair(beside, b"", flags)])
+    alone = statuses_in([pair("a/.lock", document, flags)])
+    assert statuses_in([pair("a/.lock", document, flags), pair(beside, b"", flags)]) == alone
+    (left,) = statuses_in([pair(beside, b"", flags)])
     assert (left.name, left.kind, left.state) == ("a", alone[0].kind, "free")
 
 
 def test_holders_without_a_key_have_vanished() -> None:
     """One of them: it is held, and they come last.  All: it is not, and whoever comes gets in."""
-    (status,) = read(semaphore_keys("s2"))
+    (status,) = statuses_in(semaphore_keys("s2"))
     assert (status.state, hosts(status.holders), status.vanished) == (
         "held", ["host-s2", "s1"], ("s1",),
     )  # fmt: skip
-    (status,) = read(semaphore_keys())
+    (status,) = statuses_in(semaphore_keys())
     assert (status.state, status.held, status.vanished) == ("vanished", False, ("s1", "s2"))
-    (status,) = read(semaphore_keys(inside=()))
+    (status,) = statuses_in(semaphore_keys(inside=()))
     assert (status.state, status.holders, status.limit) == ("free", (), 3)
 
 
 def test_who_has_died_is_still_named() -> None:
     """By its key, which Consul keeps without the session; it waits for nothing any more."""
     key = pair(f"a/{DEAD}", {**about("web3"), **claim(DEAD)}, SEMAPHORE_FLAG)
-    (status,) = read([*semaphore_keys("s2", inside=("s2", DEAD)), key])
+    (status,) = statuses_in([*semaphore_keys("s2", inside=("s2", DEAD)), key])
     assert (hosts(status.holders), status.vanished) == (["host-s2", "web3"], (DEAD,))
-    (status,) = read([*semaphore_keys("s2", inside=("s2",)), key])
+    (status,) = statuses_in([*semaphore_keys("s2", inside=("s2",)), key])
     assert (hosts(status.holders), status.waiters, status.vanished) == (["host-s2"], (), ())
 
 
 def test_nobody_has_vanished_from_a_list_that_hides_keys() -> None:
     """They are holders, of whom we may not know more."""
-    (status,) = read(semaphore_keys("s2"), filtered=True)
+    (status,) = statuses_in(semaphore_keys("s2"), filtered=True)
     assert (status.state, status.vanished) == ("held", ())
     assert hosts(status.holders) == ["host-s2", "s1"]
 
 
 def test_a_semaphore_without_a_document_has_no_limit_yet() -> None:
     """Contenders only, or an empty document, as Go takes it for one."""
-    (status,) = read(semaphore_keys("s1")[1:])
+    (status,) = statuses_in(semaphore_keys("s1")[1:])
     assert (status.kind, status.state, status.limit, status.index) == ("semaphore", "free", None, 0)
     assert hosts(status.waiters) == ["host-s1"]
-    (status,) = read([pair("a/.lock", b"", SEMAPHORE_FLAG)])
+    (status,) = statuses_in([pair("a/.lock", b"", SEMAPHORE_FLAG)])
     assert (status.kind, status.limit, status.index) == ("semaphore", None, 5)
 
 
@@ -171,7 +171,7 @@ def test_a_semaphore_without_a_document_has_no_limit_yet() -> None:
 def test_a_read_write_lock(mode: str) -> None:
     """Its contenders are below its document; what is below the name is something else."""
     ids = ["s1", "s2"] if mode == "read" else ["s1"]
-    status, below = read(
+    status, below = statuses_in(
         [
             pair("a/.lock", {"Holders": {s: {"mode": mode} for s in ids}}, READ_WRITE_FLAG),
             *(
@@ -197,7 +197,7 @@ def test_a_group_that_waits_is_one_waiter() -> None:
         keys.append(
             pair(f"a/{session}", {**about("x"), **claim("s7", n=2)}, SEMAPHORE_FLAG, session)
         )
-    (status,) = read(keys)
+    (status,) = statuses_in(keys)
     assert [waiter.session for waiter in status.waiters] == ["s7"]
 
 
@@ -217,7 +217,7 @@ def test_a_group_that_waits_is_one_waiter() -> None:
 )
 def test_what_is_no_lock_is_shown_as_it_is(found: Pair) -> None:
     """With the reason, and nothing is invented."""
-    (status,) = read([found])
+    (status,) = statuses_in([found])
     assert (status.name, status.key, status.kind, status.state) == (
         "a", found.key, "foreign", "unknown",
     )  # fmt: skip
@@ -244,7 +244,7 @@ _pairs = st.builds(
 @given(st.lists(_pairs, max_size=8, unique_by=lambda p: p.key), st.booleans())
 def test_whatever_is_there_is_made_sense_of(pairs: list[Pair], filtered: bool) -> None:
     """Nothing is raised; every lock key and every foreign key is one record, under its own key."""
-    found = read(pairs, filtered)
+    found = statuses_in(pairs, filtered)
     assert len({status.key for status in found}) == len(found)
     holders = {holder.session for status in found for holder in status.holders}
     for one in pairs:
@@ -259,8 +259,8 @@ def test_whatever_is_there_is_made_sense_of(pairs: list[Pair], filtered: bool) -
 def test_one_name_among_others() -> None:
     """A lock of the name itself, else one exactly on that key, else nothing."""
     keys = [pair("a/.lock"), pair("a", b"x", 0), pair("b", session="s1"), pair("a/b/.lock")]
-    assert [of_name(n, keys).key for n in ("a", "b", "c")] == ["a/.lock", "b", "c/.lock"]
-    assert (of_name("c", keys).kind, of_name("c", keys).state) == ("none", "free")
+    assert [status_of_name(n, keys).key for n in ("a", "b", "c")] == ["a/.lock", "b", "c/.lock"]
+    assert (status_of_name("c", keys).kind, status_of_name("c", keys).state) == ("none", "free")
 
 
 # -- asking
@@ -321,7 +321,7 @@ def test_sessions_without_any_word_on_their_node() -> None:
     hand.acquire(lock := hand.lock())
     assert lock.hold is not None
     id_ = lock.hold.session.id
-    found = hand.run(sessions(hand.client().wire, [id_, "another"]))
+    found = hand.run(sessions(hand.client().api, [id_, "another"]))
     assert list(found) == [id_]
     assert (found[id_].ttl, found[id_].node_checks, found[id_].node_health) == (10.0, {}, "")
 
@@ -332,7 +332,7 @@ def test_sessions_without_any_word_on_their_node() -> None:
 )
 def test_durations_as_go_writes_them(text: str, expected: float) -> None:
     """Consul answers with the text that it was given."""
-    assert seconds(text) == expected
+    assert parse_duration(text) == expected
 
 
 def test_only_what_is_idle_and_unchanged_is_removed() -> None:
@@ -452,7 +452,7 @@ def test_a_breaking_that_fails_leaves_no_note() -> None:
 def test_a_note_that_makes_no_sense_is_passed_over(value: bytes) -> None:
     """The one before it counts; a key that only looks like a note is a key like any other."""
     good = {"v": 1, "at": 9.0, "host": "web3", "user": "alice", "reason": "r"}
-    (status,) = read(
+    (status,) = statuses_in(
         [
             pair("a/.break/s1", good, session="n1", at=5),
             pair("a/.break/s2", value, session="n2", at=9),
@@ -461,9 +461,9 @@ def test_a_note_that_makes_no_sense_is_passed_over(value: bytes) -> None:
     assert (status.kind, status.state, status.index) == ("none", "free", 0)
     assert status.last_break is not None
     assert (status.last_break.session, str(status.last_break)) == ("s1", "alice@web3: r")
-    assert [s.kind for s in read([pair("a/.break/s1", good, flags=0)])] == ["foreign"]
+    assert [s.kind for s in statuses_in([pair("a/.break/s1", good, flags=0)])] == ["foreign"]
     exact = [pair("a", about("web1"), session="s3"), pair("a/.break/s1", good, session="n1")]
-    assert [(s.key, bool(s.last_break), s.held) for s in read(exact)] == [("a", True, True)]
+    assert [(s.key, bool(s.last_break), s.held) for s in statuses_in(exact)] == [("a", True, True)]
 
 
 # -- watching
@@ -591,7 +591,7 @@ def test_an_old_picture_is_not_believed() -> None:
     flow = lookout._following()
     blocked = hand.until(flow, lambda request: request.wait > 0)
     assert ("consistent", "1") not in blocked.params
-    again = hand.next_of(flow, Found(hand.world.now, 1, ()))
+    again = hand.next_of(flow, ReadResult(hand.world.now, 1, ()))
     assert isinstance(again, Request)
     assert ("consistent", "1") in again.params
     assert again.wait == 0

@@ -133,9 +133,9 @@ def test_the_undo_leaves_nothing_behind(build: Any, kind: Any, n: int, fate: str
         where = f"cut off at {effect}"
         assert not mine & hand.traces(), where
         assert not [s for s in client.pool.live.values() if s.borrower and not s.shared], where
-        assert set(client.turns._rooms) <= {BESIDE}, where
+        assert set(client.local_queues._queues) <= {BESIDE}, where
         assert {hold.key for hold in client.holds} <= {BESIDE}, where
-        assert not client.remains.times(), where
+        assert not client.cleanups.times(), where
         hand.rivals_leave()
         rival = hand.rival(lock)
         assert hand.get(rival, timeout=0), where

@@ -17,9 +17,9 @@ from consul_lock._protocol.weighted.document import (
     SEMAPHORE,
     Document,
     Kind,
-    decode,
+    decode_document,
     empty,
-    encode,
+    encode_document,
     limit_conflict,
 )
 from consul_lock.errors import Conflict
@@ -39,7 +39,7 @@ def pair(kind: Kind, value: bytes | str, flags: int | None = None, session: str 
 
 
 def read(kind: Kind, value: bytes | str, limit: int = 3) -> Document:
-    return decode(kind, NAME, pair(kind, value), limit)
+    return decode_document(kind, NAME, pair(kind, value), limit)
 
 
 def conflict(kind: Kind, value: bytes | str) -> str:
@@ -75,14 +75,14 @@ GO = [
 @pytest.mark.parametrize("value, document", GO)
 def test_a_semaphore_is_written_and_read_as_go_does(value: bytes, document: Document) -> None:
     """Byte for byte, whatever the order the holders came in."""
-    assert encode(SEMAPHORE, document) == value
+    assert encode_document(SEMAPHORE, document) == value
     assert read(SEMAPHORE, value, limit=99) == document
 
 
 def test_a_read_write_lock_says_of_each_holder_how_it_holds() -> None:
     """In an object of its own, so that more may be said one day."""
     document = Document(ALL, {B: 1, A: ALL}, 17)
-    value = encode(READ_WRITE, document)
+    value = encode_document(READ_WRITE, document)
     assert value == f'{{"Holders":{{"{A}":{{"mode":"write"}},"{B}":{{"mode":"read"}}}}}}'.encode()
     assert read(READ_WRITE, value, limit=ALL) == document
 
@@ -97,8 +97,8 @@ def test_what_is_written_is_read_back(kind: Kind, data: st.DataObject) -> None:
     limit = ALL if kind is READ_WRITE else data.draw(st.integers(1, 2**40))
     holders = data.draw(st.dictionaries(st.text() | st.uuids().map(str), weights[kind]))
     document = Document(limit, holders, 17)
-    value = encode(kind, document)
-    assert decode(kind, NAME, pair(kind, value), 5) == document
+    value = encode_document(kind, document)
+    assert decode_document(kind, NAME, pair(kind, value), 5) == document
     assert value.isascii()
     assert json.loads(value).keys() == ({"Limit", "Holders"} if kind is SEMAPHORE else {"Holders"})
 
@@ -107,7 +107,7 @@ def test_what_is_written_is_read_back(kind: Kind, data: st.DataObject) -> None:
 def test_no_key_and_an_empty_key_are_a_document_without_holders(kind: Kind) -> None:
     """The limit is ours then, but a read/write lock has only one; the index is that of the key."""
     limit = ALL if kind is READ_WRITE else 3
-    assert decode(kind, NAME, None, 3) == empty(kind, 3) == Document(limit, {}, 0)
+    assert decode_document(kind, NAME, None, 3) == empty(kind, 3) == Document(limit, {}, 0)
     assert read(kind, b"", 3) == Document(limit, {}, 17)
     assert empty(kind, 3).used == 0
 
@@ -132,7 +132,7 @@ def test_holders_that_are_missing_are_none(value: str) -> None:
     """Go's own client panics at such a document; the next change of ours repairs it."""
     document = read(SEMAPHORE, value)
     assert document == Document(3, {}, 17)
-    assert encode(SEMAPHORE, document) == b'{"Limit":3,"Holders":{}}'
+    assert encode_document(SEMAPHORE, document) == b'{"Limit":3,"Holders":{}}'
 
 
 @pytest.mark.parametrize(
@@ -239,7 +239,7 @@ def test_a_key_of_another_use_is_a_conflict(
 ) -> None:
     """Also when it is empty, or reads like ours: the flags say whose it is."""
     with pytest.raises(Conflict, match=found) as caught:
-        decode(kind, NAME, pair(kind, value, flags), 3)
+        decode_document(kind, NAME, pair(kind, value, flags), 3)
     assert caught.value.flags == flags
     assert caught.value.key == KEY
     assert f"not a {kind.name} (flags {flags}, {len(value)} bytes)" in str(caught.value)
@@ -250,7 +250,7 @@ def test_a_key_of_another_use_is_a_conflict(
 def test_a_document_that_a_session_holds_is_a_conflict(kind: Kind) -> None:
     """Nobody of ours or Go's locks it: with that session it would be deleted, holders and all."""
     with pytest.raises(Conflict, match=f"locked by session {A}") as caught:
-        decode(kind, NAME, pair(kind, encode(kind, empty(kind, 3)), session=A), 3)
+        decode_document(kind, NAME, pair(kind, encode_document(kind, empty(kind, 3)), session=A), 3)
     assert (caught.value.key, caught.value.flags) == (KEY, kind.flags)
     assert caught.value.session == A
 

@@ -32,7 +32,7 @@ Kind = Callable[[Rooms, Settings], WeightedCore]
 KINDS: dict[str, Kind] = {
     "semaphore": lambda hand, settings: SemaphoreCore(hand.client(), NAME, 2, settings),
     "writer": lambda hand, settings: ReadWriteCore(hand.client(), NAME, settings).writer,
-    "tree": lambda hand, settings: TreeCore(hand.client(), names.for_name(NAME), settings),
+    "tree": lambda hand, settings: TreeCore(hand.client(), names.keys_of_name(NAME), settings),
 }
 each_kind = pytest.mark.parametrize("kind", KINDS.values(), ids=KINDS)
 
@@ -44,12 +44,14 @@ def hand() -> Rooms:
 
 def make(hand: Rooms, kind: Kind, lock_delay: float = 30.0) -> WeightedCore:
     """One more client's."""
-    return kind(hand, Settings(terms.terms(_LONG, lock_delay)))
+    return kind(hand, Settings(terms.session_options(_LONG, lock_delay)))
 
 
 def semaphore(hand: Rooms, limit: int = 2, lock_delay: float = 30.0) -> SemaphoreCore:
     """One more client's."""
-    return SemaphoreCore(hand.client(), NAME, limit, Settings(terms.terms(_LONG, lock_delay)))
+    return SemaphoreCore(
+        hand.client(), NAME, limit, Settings(terms.session_options(_LONG, lock_delay))
+    )
 
 
 def die(hand: Rooms, lock: WeightedCore) -> None:
@@ -282,7 +284,7 @@ def test_who_learns_that_its_hold_is_lost_gives_its_place_back(hand: Rooms, kind
     with pytest.raises(LockLost):
         hand.run(holder.release("other"))
     assert hand.held() == {}
-    assert not holder.client.remains.times()
+    assert not holder.client.cleanups.times()
 
 
 # -- the numbers of slots
@@ -331,8 +333,8 @@ WRONG = (
         Mutant(
             "one dead holder in lock-delay holds up the others",
             "weighted.pruning:_prune",
-            "bid.guarded |= delayed",
-            "bid.guarded |= set(dead) if delayed else delayed",
+            "attempt.guarded |= delayed",
+            "attempt.guarded |= set(dead) if delayed else delayed",
         ),
         test_one_in_lock_delay_does_not_hold_up_the_others,
     ),
@@ -340,8 +342,8 @@ WRONG = (
         Mutant(
             "only who is in the queue prunes",
             "weighted.pruning:prune",
-            "if not bid.joined or",
-            "if bid.joined and",
+            "if not attempt.joined or",
+            "if attempt.joined and",
         ),
         test_it_is_the_lock_delay_of_the_dead_that_counts,
     ),
@@ -349,7 +351,7 @@ WRONG = (
         Mutant(
             "all who wait prune",
             "weighted.pruning:prune",
-            "if not bid.joined or",
+            "if not attempt.joined or",
             "if True or",
         ),
         test_who_waits_behind_others_leaves_pruning_to_the_first,
@@ -357,7 +359,7 @@ WRONG = (
     (
         Mutant(
             "who cannot be seen is dead",
-            "weighted.pruning:proved",
+            "weighted.pruning:expiry_check",
             "return [lock, {",
             "return [{**lock, 'Verb': 'delete'}, {",
         ),
@@ -366,7 +368,7 @@ WRONG = (
     (
         Mutant(
             "those who died while they waited are let in",
-            "weighted.snapshot:Place.waiting",
+            "weighted.snapshot:Snapshot.waiting",
             "for c in self.contenders if c.ours",
             "for c in (*self.left.values(), *self.contenders) if c.ours",
         ),
@@ -376,8 +378,8 @@ WRONG = (
         Mutant(
             "those who died while they waited are before those who wait",
             "weighted.snapshot:_before",
-            "for c in place.contenders if c.ours",
-            "for c in (*place.left.values(), *place.contenders) if c.ours",
+            "for c in snapshot.contenders if c.ours",
+            "for c in (*snapshot.left.values(), *snapshot.contenders) if c.ours",
         ),
         test_who_dies_while_it_waits_holds_up_nobody,
     ),
@@ -385,7 +387,7 @@ WRONG = (
         Mutant(
             "who waits does not try again before something changes",
             "weighted.queue:_poll_time",
-            "if bid.guarded else",
+            "if attempt.guarded else",
             "if False else",
         ),
         test_a_waiter_is_in_soon_after_the_lock_delay,
@@ -403,7 +405,7 @@ WRONG = (
         Mutant(
             "who has lost its place leaves its own key",
             "weighted.release:_withdrawn",
-            "return [forget(key, left.modify_index)] if left else []",
+            "return [delete_if_unchanged(key, left.modify_index)] if left else []",
             "return []",
         ),
         test_who_learns_that_its_hold_is_lost_gives_its_place_back,

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from consul_lock._protocol.client.retry import TRIES_MOST
+from consul_lock._protocol.client.retry import TRIES_MAX
 from consul_lock._protocol.flow import Job, Request
 from consul_lock._protocol.keys import SEMAPHORE_FLAG
 from consul_lock._protocol.weighted.release import settle
@@ -51,11 +51,11 @@ def test_a_change_that_is_refused_each_time_ends_in_an_error(hand: Any, what: st
     before = set(hand.held())
     flows = {
         "resize": lambda: lock.resize(5),
-        "settle": lambda: Job(settle(lock, lock.spots(), hold.sessions)),
+        "settle": lambda: Job(settle(lock, lock.targets(), hold.sessions)),
         "release": lambda: Job(lock.let_go(hold, patient=False)),
     }
-    with pytest.raises(Unavailable, match=f"{TRIES_MOST} tries were refused"):
+    with pytest.raises(Unavailable, match=f"{TRIES_MAX} tries were refused"):
         hand.run(flows[what]())
-    assert hand.disturbed == TRIES_MOST
+    assert hand.disturbed == TRIES_MAX
     assert set(hand.held()) == before
     assert lock.limit == 2

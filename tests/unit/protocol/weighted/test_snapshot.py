@@ -17,10 +17,17 @@ from consul_lock._protocol.weighted.document import (
     SEMAPHORE,
     Document,
     Kind,
-    encode,
+    encode_document,
 )
 from consul_lock._protocol.weighted.layout import Contender
-from consul_lock._protocol.weighted.snapshot import Place, admits, enter, grants, leave, read
+from consul_lock._protocol.weighted.snapshot import (
+    Snapshot,
+    add_holders,
+    admit_waiters,
+    admits,
+    parse_snapshot,
+    remove_holders,
+)
 from consul_lock.errors import Conflict
 
 NAME = "svc/web"
@@ -54,33 +61,33 @@ def entry(kind: Kind, session: str, created: int, value: bytes = b"") -> Pair:
 
 
 def written(kind: Kind, document: Document) -> Pair:
-    return Pair(f"{NAME}/.lock", encode(kind, document), kind.flags, "", 5, 9)
+    return Pair(f"{NAME}/.lock", encode_document(kind, document), kind.flags, "", 5, 9)
 
 
-def picture(kind: Kind, groups: list[Group], inside: dict[str, int], limit: int = ALL) -> Place:
+def picture(kind: Kind, groups: list[Group], inside: dict[str, int], limit: int = ALL) -> Snapshot:
     """The place where these have joined, in this order, and those are inside with a weight."""
     pairs = [written(kind, Document(limit, inside, 9))]
     for number, group in enumerate(groups):
         pairs += [entry(kind, s, 10 + number, group.value()) for s in group.sessions]
-    return read(kind, NAME, pairs, limit, 99)
+    return parse_snapshot(kind, NAME, pairs, limit, 99)
 
 
-def slots(*groups: str, inside: str = "", limit: int) -> Place:
+def slots(*groups: str, inside: str = "", limit: int) -> Snapshot:
     """A semaphore; every letter is a session, every word a group."""
     named = [Group(tuple(word)) for word in groups]
     return picture(SEMAPHORE, named, dict.fromkeys(inside, 1), limit)
 
 
-def shared(*groups: str, inside: str = "") -> Place:
+def shared(*groups: str, inside: str = "") -> Snapshot:
     """A read/write lock: capital letters write, small ones read."""
     named = [Group((letter,), "write" if letter.isupper() else "read") for letter in groups]
     return picture(READ_WRITE, named, {c: ALL if c.isupper() else 1 for c in inside})
 
 
-def granted(place: Place, leaving: str = "", most: int = EVERYBODY) -> str:
+def granted(place: Snapshot, leaving: str = "", most: int = EVERYBODY) -> str:
     """Who gets in when these leave."""
-    document = leave(place, leaving)
-    after, who = grants(place, document, frozenset(leaving), most)
+    document = remove_holders(place, leaving)
+    after, who = admit_waiters(place, document, frozenset(leaving), most)
     assert dict(after.holders) == {
         **document.holders,
         **{c.session: after.holders[c.session] for c in who},
@@ -94,7 +101,7 @@ def granted(place: Place, leaving: str = "", most: int = EVERYBODY) -> str:
 def test_a_contender_says_who_it_is_and_what_it_wants() -> None:
     """It is parsed from the value of its key."""
     told = Group(("a", "b"), mode="write", places=2).value()
-    place = read(READ_WRITE, NAME, [entry(READ_WRITE, "a", 10, told)], ALL, 99)
+    place = parse_snapshot(READ_WRITE, NAME, [entry(READ_WRITE, "a", 10, told)], ALL, 99)
     assert place.contenders == (Contender("a", 10, 10, True, "a", 2, ALL, 2, told.decode()),)
     assert place.document == Document(ALL, {}, 0)
     assert (place.raft_index, place.filtered, place.sessions) == (99, False, {"a"})
@@ -136,7 +143,7 @@ def test_who_says_nothing_that_we_understand_is_no_contender_of_ours(
     kind: Kind, value: bytes
 ) -> None:
     """A Go client has any value, or none; it stands for itself."""
-    place = read(kind, NAME, [entry(kind, "s", 10, value)], 3, 99)
+    place = parse_snapshot(kind, NAME, [entry(kind, "s", 10, value)], 3, 99)
     (contender,) = place.contenders
     assert contender[:8] == ("s", 10, 10, False, "s", 1, 1, 1)
     assert place.contends("s")
@@ -148,7 +155,7 @@ def test_an_unknown_mode_is_not_ours_to_let_in() -> None:
     """A newer version has it; a semaphore has no modes, so any will do there."""
     value = json.dumps({"claim": {**CLAIM, "mode": "upgradable"}}).encode()
     for kind, ours in (READ_WRITE, False), (SEMAPHORE, True):
-        (contender,) = read(kind, NAME, [entry(kind, "a", 10, value)], 3, 99).contenders
+        (contender,) = parse_snapshot(kind, NAME, [entry(kind, "a", 10, value)], 3, 99).contenders
         assert (contender.ours, contender.weight) == (ours, 1)
 
 
@@ -169,7 +176,7 @@ def test_only_a_locked_key_of_its_own_session_is_a_contender(kind: Kind) -> None
         Pair(f"{NAME}/sub/x", b"", kind.flags, "x", 4, 4),
         Pair(f"{NAME}2/x", b"", kind.flags, "outside", 4, 4),
     ]
-    place = read(kind, NAME, [*strangers, good], 3, 99)
+    place = parse_snapshot(kind, NAME, [*strangers, good], 3, 99)
     assert [contender.session for contender in place.contenders] == ["good"]
     assert not place.contends("waiter")
     assert place.document.modify_index == 0
@@ -180,7 +187,7 @@ def test_only_a_locked_key_of_its_own_session_is_a_contender(kind: Kind) -> None
 def test_the_two_kinds_do_not_see_each_others_contenders() -> None:
     """A semaphore below the key of a read/write lock has other flags."""
     odd = Pair(f"{NAME}/.lock/a", b"", SEMAPHORE.flags, "a", 4, 4)
-    place = read(READ_WRITE, NAME, [odd], ALL, 99)
+    place = parse_snapshot(READ_WRITE, NAME, [odd], ALL, 99)
     assert place.contenders == ()
 
 
@@ -189,7 +196,7 @@ def test_a_name_that_is_used_for_something_else_is_a_conflict(kind: Kind) -> Non
     """As `decode` says."""
     lock = Pair(f"{NAME}/.lock", b"", LOCK_FLAG, "holder", 4, 4)
     with pytest.raises(Conflict, match="a lock, not a"):
-        read(kind, NAME, [lock], 3, 99)
+        parse_snapshot(kind, NAME, [lock], 3, 99)
 
 
 @kinds
@@ -198,10 +205,10 @@ def test_of_two_answers_for_a_key_the_later_one_counts(kind: Kind) -> None:
     full = entry(kind, "a", 10, Group(("a",)).value())
     document = written(kind, Document(ALL, {"h": 1}, 0))
     bare = [pair._replace(value=b"", modify_index=1) for pair in (full, document)]
-    place = read(kind, NAME, [*bare, document, full], ALL, 99)
+    place = parse_snapshot(kind, NAME, [*bare, document, full], ALL, 99)
     assert [contender.ours for contender in place.contenders] == [True]
     assert (place.holds("h"), place.document.modify_index) == (True, 9)
-    taken_over = read(kind, NAME, [document, full, full._replace(session="")], ALL, 99)
+    taken_over = parse_snapshot(kind, NAME, [document, full, full._replace(session="")], ALL, 99)
     assert taken_over.contenders == ()
     assert taken_over.sessions == NOBODY
 
@@ -214,7 +221,7 @@ def test_contenders_stand_in_the_order_of_their_coming(order: list[int]) -> None
         entry(SEMAPHORE, session, created)._replace(modify_index=100 - created)
         for session, created in came.items()
     ]
-    place = read(SEMAPHORE, NAME, [made[number] for number in order], 3, 99)
+    place = parse_snapshot(SEMAPHORE, NAME, [made[number] for number in order], 3, 99)
     assert "".join(contender.session for contender in place.contenders) == "fbcdea"
 
 
@@ -233,7 +240,7 @@ def test_a_holder_without_any_key_has_vanished(kind: Kind, filtered: bool) -> No
         Pair(f"{NAME}/.lock/deep/key", b"", 0, "elsewhere", 4, 4),
         Pair(f"{NAME}2/.lock", b"", 0, "dead", 4, 4),
     ]
-    place = read(kind, NAME, pairs, 3, 99, filtered)
+    place = parse_snapshot(kind, NAME, pairs, 3, 99, filtered)
     assert place.filtered is filtered
     assert place.vanished() == (NOBODY if filtered else {"dead"})
     assert place.holds("dead")
@@ -257,7 +264,9 @@ def test_who_has_died_waits_no_more_and_is_known_by_the_name_of_its_key(kind: Ki
         keys[1]._replace(key=keys[1].key.replace("ff", "aa"), flags=LOCK_FLAG),
     ]
     document = written(kind, Document(ALL, {DEAD: 1}, 0))
-    place = read(kind, NAME, [document, *keys, *strangers, entry(kind, "alive", 12)], ALL, 99)
+    place = parse_snapshot(
+        kind, NAME, [document, *keys, *strangers, entry(kind, "alive", 12)], ALL, 99
+    )
     assert (place.vanished(), place.left.keys()) == ({DEAD}, {DEAD, WAITED})
     assert [contender.session for contender in place.contenders] == ["alive"]
     assert not place.contends(DEAD)
@@ -274,9 +283,9 @@ def test_a_number_whose_holder_has_died_can_be_had_and_a_foreign_key_cannot() ->
         Pair(f"{NAME}/.slot/2", b"", 0, "", 4, 4),
         Pair(f"{NAME}/.slot/x", b"", SEMAPHORE.flags, "", 4, 4),
     ]
-    place = read(SEMAPHORE, NAME, pairs, 3, 99)
+    place = parse_snapshot(SEMAPHORE, NAME, pairs, 3, 99)
     assert (place.slots, place.left_slots) == ({0: "alive", 2: ""}, {1: 7})
-    assert read(READ_WRITE, NAME, pairs, 3, 99).left_slots == {}
+    assert parse_snapshot(READ_WRITE, NAME, pairs, 3, 99).left_slots == {}
 
 
 # -- order
@@ -308,7 +317,7 @@ def test_groups_of_one_index_do_not_mix() -> None:
     """It cannot be, but if it were, all would still see the same order."""
     value = {word: Group(tuple(word)).value() for word in ("ad", "b")}
     pairs = [entry(SEMAPHORE, session, 10, value[word]) for word in ("b", "ad") for session in word]
-    place = read(SEMAPHORE, NAME, pairs, 2, 99)
+    place = parse_snapshot(SEMAPHORE, NAME, pairs, 2, 99)
     assert place.ahead("a") is None
     assert place.ahead("b") is not None
     assert granted(place) == "ad"
@@ -370,13 +379,13 @@ def test_readers_read_together_and_a_writer_is_alone() -> None:
 def test_to_enter_and_to_leave_change_nothing_else() -> None:
     """The limit and the index to check against stay; what was read is left as it is."""
     place = slots(inside="ab", limit=3)
-    assert leave(place, iter("ax")) == Document(3, {"b": 1}, 9)
+    assert remove_holders(place, iter("ax")) == Document(3, {"b": 1}, 9)
     assert place.holds("a")
-    more = enter(place.document, iter("cd"), 1)
+    more = add_holders(place.document, iter("cd"), 1)
     assert (set(more.holders), more.limit, more.modify_index) == (set("abcd"), 3, 9)
     assert not place.holds("c")
-    writing = enter(shared().document, ["w"], ALL)
-    assert enter(writing, ["w"], 1).holders == {"w": 1}
+    writing = add_holders(shared().document, ["w"], ALL)
+    assert add_holders(writing, ["w"], 1).holders == {"w": 1}
 
 
 # -- who gets what becomes free
@@ -405,7 +414,7 @@ def test_to_enter_and_to_leave_change_nothing_else() -> None:
         (shared("b", "W", inside="a"), "", "b"),
     ],
 )
-def test_the_next_in_line_get_what_becomes_free(place: Place, leaving: str, who: str) -> None:
+def test_the_next_in_line_get_what_becomes_free(place: Snapshot, leaving: str, who: str) -> None:
     """In order, groups whole, nobody past one who does not fit, none of those who leave."""
     assert granted(place, leaving) == who
 
@@ -433,7 +442,7 @@ def test_a_group_that_is_not_of_one_mind_is_not_let_in(change: dict[str, int], o
     contenders[odd] = contenders[odd]._replace(**change)
     assert granted(place._replace(contenders=tuple(contenders))) == "c"
     if change == {"n": 9}:  # more than there is, ever: no room is kept for it
-        full = enter(place.document, ["h"], 1)
+        full = add_holders(place.document, ["h"], 1)
         assert granted(place._replace(contenders=tuple(contenders), document=full)) == "c"
 
 
@@ -453,8 +462,8 @@ def test_no_more_are_let_in_than_fit_into_a_transaction() -> None:
 def test_who_was_put_into_the_document_before_is_not_let_in_again() -> None:
     """A writer that reads on lets the readers behind it in, and itself stays."""
     place = shared("W", "r", "V", "q", inside="W")
-    reading = enter(place.document, ["W"], 1)
-    after, who = grants(place, reading, NOBODY, EVERYBODY)
+    reading = add_holders(place.document, ["W"], 1)
+    after, who = admit_waiters(place, reading, NOBODY, EVERYBODY)
     assert [contender.session for contender in who] == ["r"]
     assert after.holders == {"W": 1, "r": 1}
 
@@ -462,7 +471,7 @@ def test_who_was_put_into_the_document_before_is_not_let_in_again() -> None:
 def test_who_was_in_when_it_was_read_does_not_wait() -> None:
     """Taken out of the document without leaving, it is not put in again at once."""
     place = slots("a", "b", inside="a", limit=2)
-    _, who = grants(place, leave(place, "a"), NOBODY, EVERYBODY)
+    _, who = admit_waiters(place, remove_holders(place, "a"), NOBODY, EVERYBODY)
     assert [contender.session for contender in who] == ["b"]
 
 
@@ -472,13 +481,13 @@ def test_who_was_in_when_it_was_read_does_not_wait() -> None:
 class Scene(NamedTuple):
     """A place as it may be, and who leaves it."""
 
-    place: Place
+    place: Snapshot
     groups: list[Group]
     leaving: frozenset[str]
 
     @property
     def start(self) -> Document:
-        return leave(self.place, self.leaving)
+        return remove_holders(self.place, self.leaving)
 
 
 @st.composite
@@ -533,7 +542,7 @@ def rivals(scene: Scene) -> list[tuple[list[str], int, bool, bool]]:
 @given(scene=scenes(), most=st.integers(0, 8))
 def test_the_limit_is_never_exceeded_by_letting_in(scene: Scene, most: int) -> None:
     """Nor the number of sessions; nobody who is in loses its share, nobody comes in twice."""
-    after, who = grants(scene.place, scene.start, scene.leaving, most)
+    after, who = admit_waiters(scene.place, scene.start, scene.leaving, most)
     sessions = [contender.session for contender in who]
     assert after.used <= max(after.limit, scene.start.used)
     if who:
@@ -549,7 +558,7 @@ def test_the_limit_is_never_exceeded_by_letting_in(scene: Scene, most: int) -> N
 @given(scene=scenes(), most=st.just(EVERYBODY) | st.integers(0, 8))
 def test_nobody_is_let_in_past_one_who_would_fit(scene: Scene, most: int) -> None:
     """Told anew from the rule: each in turn, and what it was not given is kept for it."""
-    _, who = grants(scene.place, scene.start, scene.leaving, most)
+    _, who = admit_waiters(scene.place, scene.start, scene.leaving, most)
     expected: list[str] = []
     free = scene.start.limit - scene.start.used
     for rest, weight, ready, ever in rivals(scene):
@@ -570,8 +579,8 @@ def test_to_be_let_in_and_to_let_oneself_in_are_one_rule(scene: Scene, pruned: b
     """What a releaser would give is just what a waiter would take."""
     place = scene.place
     if pruned:
-        place = place._replace(document=leave(place, place.vanished()))
-    _, who = grants(place, place.document, NOBODY, EVERYBODY)
+        place = place._replace(document=remove_holders(place, place.vanished()))
+    _, who = admit_waiters(place, place.document, NOBODY, EVERYBODY)
     given_to = {contender.session for contender in who}
     for rest, weight, ready, _ in rivals(scene._replace(leaving=NOBODY)):
         contender = next(c for c in place.contenders if c.session == rest[0])
@@ -587,7 +596,7 @@ def test_a_writer_is_alone_and_no_reader_passes_a_waiting_one(scene: Scene, newc
     """Whoever lets in, and whoever lets itself in."""
     place, start = scene.place, scene.start
     assume(start.used <= ALL)
-    after, who = grants(place, start, scene.leaving, EVERYBODY)
+    after, who = admit_waiters(place, start, scene.leaving, EVERYBODY)
     writers = [session for session, weight in after.holders.items() if weight == ALL]
     assert not writers or len(after.holders) == 1
     waiting_writers = [
@@ -606,10 +615,10 @@ def test_a_writer_is_alone_and_no_reader_passes_a_waiting_one(scene: Scene, newc
 def test_letting_in_again_lets_nobody_in(scene: Scene) -> None:
     """All that fits has been given; and ten turns of one are as good as one turn of ten."""
     place, document = scene.place, scene.start
-    after, who = grants(place, document, scene.leaving, EVERYBODY)
-    assert grants(place, after, scene.leaving, EVERYBODY) == (after, ())
+    after, who = admit_waiters(place, document, scene.leaving, EVERYBODY)
+    assert admit_waiters(place, after, scene.leaving, EVERYBODY) == (after, ())
     for _ in who:
-        document, some = grants(place, document, scene.leaving, 3)
+        document, some = admit_waiters(place, document, scene.leaving, 3)
         if not some:
             break
     assert document == after
@@ -622,7 +631,7 @@ def test_pruning_is_for_those_without_a_key(scene: Scene) -> None:
     place = scene.place
     vanished = place.vanished()
     assert all(place.holds(session) and not place.contends(session) for session in vanished)
-    assert all(place.contends(session) for session in leave(place, vanished).holders)
+    assert all(place.contends(session) for session in remove_holders(place, vanished).holders)
     assert place._replace(filtered=True).vanished() == NOBODY
     blind: Any = place._replace(contenders=(), sessions=NOBODY)
     assert blind.vanished() == set(place.document.holders)
