@@ -12,8 +12,8 @@ def main() -> NoReturn:
     if quiet:
         # Else Ctrl-C while we import is a traceback.
         signal.signal(signal.SIGINT, signal.SIG_DFL)
-    from consul_lock_cli.main import main as run
+    import consul_lock_cli.main
 
     if quiet:
         signal.signal(signal.SIGINT, signal.default_int_handler)
-    run()
+    consul_lock_cli.main.main()

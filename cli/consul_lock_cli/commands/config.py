@@ -19,7 +19,7 @@ from consul_lock_cli.options.types import NAME, Duration
 from consul_lock_cli.output.data_command import DiagnosticCommand
 from consul_lock_cli.settings.catalogue import CONFIG_VARIABLE, SETTINGS
 from consul_lock_cli.settings.context import LenientContext, checked, setting_of, written
-from consul_lock_cli.settings.sources import Found, Origin, rank
+from consul_lock_cli.settings.sources import FoundSetting, Origin, rank
 from consul_lock_cli.spec.connection import PARAMETERS, Connection
 
 _HIDDEN = "(hidden)"
@@ -158,7 +158,7 @@ def _as_written(ctx: LenientContext, connection: Connection) -> Iterator[_Row]:
     for name, setting in SETTINGS.items():
         found = ctx.find(name)
         if ctx.origin(name).source == "flag":
-            found = Found(_raw(ctx, connection, name), ctx.origin(name))
+            found = FoundSetting(_raw(ctx, connection, name), ctx.origin(name))
         if found is not None:
             secret = setting.secret or (name == "http-addr" and _has_more(str(found.value)))
             yield _Row(name, _HIDDEN if secret else found.value, found.origin)

@@ -16,7 +16,7 @@ from consul_lock_cli.base.text import shown
 from consul_lock_cli.doctor.finding import Trouble
 
 
-class Answer(NamedTuple):
+class AgentAnswer(NamedTuple):
     """What the agent said."""
 
     status: int
@@ -79,7 +79,7 @@ class AgentClient:
         *,
         timeout: float | None = None,
         **query: Any,
-    ) -> Answer:
+    ) -> AgentAnswer:
         """Ask, over a connection of its own.  Raises `Trouble` if no answer comes.
 
         ``timeout``: seconds, if not those of the settings.
@@ -109,9 +109,9 @@ class AgentClient:
             raise self.unreachable(error) from error
         finally:
             connection.close()
-        return self._judged(Answer(answer.status, dict(answer.headers), text))
+        return self._judged(AgentAnswer(answer.status, dict(answer.headers), text))
 
-    def _judged(self, answer: Answer) -> Answer:
+    def _judged(self, answer: AgentAnswer) -> AgentAnswer:
         if answer.status == 400 and "HTTP request to an HTTPS server" in answer.text:
             raise Trouble(
                 f"{self.config.origin} speaks TLS only",

@@ -14,7 +14,7 @@ from consul_lock_cli.base.exit_codes import ExitCode
 from consul_lock_cli.base.text import shown
 from consul_lock_cli.doctor.context import DoctorContext
 from consul_lock_cli.doctor.finding import Finding, Trouble, ok, warn
-from consul_lock_cli.doctor.http import Answer
+from consul_lock_cli.doctor.http import AgentAnswer
 
 # Of the time that a long poll should last: less is no long poll.
 _HELD = 0.8
@@ -139,7 +139,7 @@ class Trial:
             raise Trouble("the session is still there after its end", "see the servers' logs")
         self._session = ""
 
-    def _good(self, answer: Answer, step: _Step) -> Answer:
+    def _good(self, answer: AgentAnswer, step: _Step) -> AgentAnswer:
         """The answer, if it is one; raises `Trouble` if not."""
         if answer.denied:
             node = self._patient.node

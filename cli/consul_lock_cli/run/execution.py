@@ -51,7 +51,7 @@ class Execution:
     def interruptibly(
         self, act: Callable[[], T], budget: float | None = None, *, finish: bool = False
     ) -> T:
-        """Whatever else a signal cuts off, the report is written."""
+        """Whatever else a signal cuts off, the status file is written."""
         return interruptible(
             self._signals,
             act,
@@ -144,7 +144,7 @@ def undertake(
     status_file: StatusFile,
     make: Callable[[Signals], Undertaking],
 ) -> RunResult:
-    """How it went; if it raises, the report has been written."""
+    """How it went; if it raises, the status file has been written."""
     signals = take_over()
     child = None
     try:
@@ -171,7 +171,7 @@ def undertake(
 def conclude(
     done: RunResult, command: Sequence[str], console: Console, status_file: StatusFile
 ) -> int:
-    """Write the report, and pass on how it ended."""
+    """Write the status file, and pass on how it ended."""
     ended = done.ended
     if done.code is not None or ended is None:
         code = done.code or 0

@@ -228,7 +228,7 @@ def hold_while_running(
     console: Console,
     status_file: StatusFile,
 ) -> RunResult:
-    """How it went; if it raises, the report has been written."""
+    """How it went; if it raises, the status file has been written."""
     return undertake(
         command,
         run_spec.process,

@@ -1,6 +1,6 @@
-"""The report: one JSON object at the end, where somebody asked for it.
+"""The status file: one JSON object at the end, where somebody asked for it.
 
-An exit code alone cannot tell the command's 75 from ours; the report can.
+An exit code alone cannot tell the command's 75 from that of consul-lock; the status file can.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from consul_lock_cli.options.types import FILE
 from consul_lock_cli.process.outcome import ProcessResult
 
 
-class Kind(enum.StrEnum):
+class EndKind(enum.StrEnum):
     """How it ended."""
 
     EXIT = "exit"
@@ -48,10 +48,10 @@ class Kind(enum.StrEnum):
 
 # What a code of ours means if no command has run.
 _OF_CODES = {
-    0: Kind.INTERRUPTED,
-    ExitCode.HELD: Kind.CONFLICT,
-    ExitCode.UNAVAILABLE: Kind.UNAVAILABLE,
-    ExitCode.LOST: Kind.LOST,
+    0: EndKind.INTERRUPTED,
+    ExitCode.HELD: EndKind.CONFLICT,
+    ExitCode.UNAVAILABLE: EndKind.UNAVAILABLE,
+    ExitCode.LOST: EndKind.LOST,
 }
 
 
@@ -81,39 +81,39 @@ class StatusFile:
         if ended.failure is not None:
             return  # it was never run: our own code says why
         died = ended.code < 0
-        kind = Kind.SIGNAL if died else Kind.EXIT
+        kind = EndKind.SIGNAL if died else EndKind.EXIT
         if ended.stopped is not None:
-            kind = Kind(ended.stopped.value)
+            kind = EndKind(ended.stopped.value)
         self.know(lost=ended.lost)
         self._exit(kind, None if died else ended.code, -ended.code if died else None)
 
     def lost(self) -> None:
         """When the command had ended, the lock turned out to have been lost before."""
         self.know(lost=True)
-        self._known["exit"]["kind"] = Kind.LOST
+        self._known["exit"]["kind"] = EndKind.LOST
 
     def refused(self, why: ExitCode, code: int) -> None:
         """The command was not started; ``code`` is what we exit with."""
-        self._exit(_OF_CODES.get(why, Kind.FAILED), int(code), None)
+        self._exit(_OF_CODES.get(why, EndKind.FAILED), int(code), None)
 
     def skipped(self, code: int) -> None:
         """There was no slot for us; ``code`` is what we exit with."""
-        self._exit(Kind.SKIP, int(code), None)
+        self._exit(EndKind.SKIP, int(code), None)
 
     def write(self, code: int, console: Console) -> None:
         """Write it: we are about to end with ``code``.  Trouble is told, and passed over."""
         if self._known["exit"] is None:
             self.know(lost=code == ExitCode.LOST)
-            self._exit(_OF_CODES.get(code, Kind.FAILED), int(code), None)
+            self._exit(_OF_CODES.get(code, EndKind.FAILED), int(code), None)
         self._finish(code, console)
 
     def write_interrupted(self, signum: int, console: Console) -> None:
         """Write it: we are about to die of a signal."""
         if self._known["exit"] is None:
-            self._exit(Kind.INTERRUPTED, None, signum)
+            self._exit(EndKind.INTERRUPTED, None, signum)
         self._finish(128 + signum, console)
 
-    def _exit(self, kind: Kind, code: int | None, signum: int | None) -> None:
+    def _exit(self, kind: EndKind, code: int | None, signum: int | None) -> None:
         self.know(exit={"kind": kind, "code": code, "signal": signum})
 
     def _finish(self, code: int, console: Console) -> None:

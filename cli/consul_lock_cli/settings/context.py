@@ -17,7 +17,7 @@ from consul_lock_cli.base.console import Console
 from consul_lock_cli.base.errors import BadSetting
 from consul_lock_cli.settings.catalogue import CONFIG_VARIABLE, SETTINGS, rivals
 from consul_lock_cli.settings.config_file import find_files
-from consul_lock_cli.settings.sources import Found, Origin, Settings, as_boolean
+from consul_lock_cli.settings.sources import FoundSetting, Origin, Settings, as_boolean
 
 # Where a command may have the names of the locks that it is about.
 _KEYS = ("key", "keys", "name", "names")
@@ -88,7 +88,7 @@ class SettingsContext(click.Context):
                 self.refuse_value(error, param)
         return super().lookup_default(name) if call else super().lookup_default(name, call=False)
 
-    def find(self, setting: str) -> Found | None:
+    def find(self, setting: str) -> FoundSetting | None:
         """The strongest source of a setting beside the command line."""
         return self.settings.find(setting, self._keys())
 
@@ -147,7 +147,7 @@ class LenientContext(SettingsContext):
         self._faults.append(str(error))
 
 
-def checked(ctx: click.Context, param: click.Parameter, found: Found) -> Any:
+def checked(ctx: click.Context, param: click.Parameter, found: FoundSetting) -> Any:
     """The value as the command gets it; raises `BadSetting` if the option does not take it."""
     value = written(param, found)
     try:
@@ -157,7 +157,7 @@ def checked(ctx: click.Context, param: click.Parameter, found: Found) -> Any:
         raise BadSetting(f"{found.origin.where}: {text}") from None
 
 
-def written(param: click.Parameter, found: Found) -> Any:
+def written(param: click.Parameter, found: FoundSetting) -> Any:
     """What was found, as it would stand on a command line."""
     value, where = found.value, found.origin.where
     if isinstance(param, click.Option) and param.is_flag:

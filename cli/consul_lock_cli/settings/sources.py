@@ -28,7 +28,7 @@ def rank(origin: Origin) -> int:
     return _RANKS[origin.source]
 
 
-class Found(NamedTuple):
+class FoundSetting(NamedTuple):
     """A value as it was written, and where."""
 
     value: Any
@@ -42,7 +42,7 @@ class Settings:
         self._environ = environ
         self.files = files
 
-    def find(self, name: str, keys: Iterable[str] = ()) -> Found | None:
+    def find(self, name: str, keys: Iterable[str] = ()) -> FoundSetting | None:
         """What the strongest source says; None if nobody says anything.
 
         ``keys`` are the locks that it is about, for the tables [key."..."].
@@ -58,17 +58,17 @@ class Settings:
                 return found
         return None
 
-    def _variable(self, setting: Setting) -> Found | None:
+    def _variable(self, setting: Setting) -> FoundSetting | None:
         # An empty variable counts as not set, as with the Consul command line.
         text = self._environ.get(setting.variable or "")
-        return Found(text, Origin("environment", setting.variable or "")) if text else None
+        return FoundSetting(text, Origin("environment", setting.variable or "")) if text else None
 
-    def _in(self, file: ConfigFile, setting: Setting, keys: tuple[str, ...]) -> Found | None:
+    def _in(self, file: ConfigFile, setting: Setting, keys: tuple[str, ...]) -> FoundSetting | None:
         found = file.find(setting.name, keys)
-        return None if found is None else Found(found[0], Origin(file.source, found[1]))
+        return None if found is None else FoundSetting(found[0], Origin(file.source, found[1]))
 
 
-def as_boolean(found: Found) -> bool:
+def as_boolean(found: FoundSetting) -> bool:
     """Strictly, as a typo must not switch something off; raises `BadSetting`."""
     value = found.value
     if isinstance(value, bool):

@@ -13,7 +13,7 @@ import click
 from consul_lock_cli.base.console import Console
 from consul_lock_cli.base.errors import Misuse
 from consul_lock_cli.settings.context import SettingsContext
-from consul_lock_cli.settings.sources import Found, Origin, as_boolean, rank
+from consul_lock_cli.settings.sources import FoundSetting, Origin, as_boolean, rank
 
 if TYPE_CHECKING:
     from consul_lock import Client, ConfigError
@@ -73,7 +73,7 @@ class Connection:
         ssl = self._found("ssl", "ssl", "CONSUL_HTTP_SSL")
         if ssl is None or (ssl.origin.source == "environment" and not _of_a_file(given)):
             return self.settings.get("address"), None
-        address = given or Found("", _DEFAULT)
+        address = given or FoundSetting("", _DEFAULT)
         scheme, mark, rest = str(address.value).strip().partition("://")
         stronger = rank(address.origin) < rank(ssl.origin)
         known = scheme.lower() in ("http", "https", "unix")
@@ -91,12 +91,12 @@ class Connection:
         told = (self.settings.get(n) or os.environ.get(variables.get(n, "")) or "" for n in names)
         return "/".join(told)
 
-    def _found(self, setting: str, name: str, variable: str) -> Found | None:
+    def _found(self, setting: str, name: str, variable: str) -> FoundSetting | None:
         value, origin = self.settings.get(name), self.origins.get(setting, _DEFAULT)
         if value is not None:
-            return Found(value, origin)
+            return FoundSetting(value, origin)
         text = os.environ.get(variable)
-        return Found(text, Origin("environment", variable)) if text else None
+        return FoundSetting(text, Origin("environment", variable)) if text else None
 
     def _in_our_words(self, error: ConfigError) -> ConfigError:
         """The same error.  The library calls a setting by the name of its argument, the command
@@ -110,11 +110,11 @@ class Connection:
         return found
 
 
-def _of_a_file(found: Found | None) -> bool:
+def _of_a_file(found: FoundSetting | None) -> bool:
     return found is not None and found.origin.source.endswith("file")
 
 
-def _joined(address: Found, scheme: str, rest: str, ssl: Found) -> str:
+def _joined(address: FoundSetting, scheme: str, rest: str, ssl: FoundSetting) -> str:
     secure = as_boolean(ssl)
     if scheme == "https" and not secure and rank(address.origin) == rank(ssl.origin):
         if ssl.origin.source == "flag":

@@ -87,12 +87,12 @@ class LockSpec(NamedTuple):
         self, client: Client, *, program: str, on_lost: Callable[[LossReason], Any] | None = None
     ) -> Lockable:
         """The object to acquire; nothing is sent yet.  Raises `Misuse` for bad settings."""
-        import consul_lock as library
+        import consul_lock
 
         options = {"client": client, **self.options(program, on_lost)}
         try:
-            return self._made(library, options)
-        except library.ConfigError as error:
+            return self._made(consul_lock, options)
+        except consul_lock.ConfigError as error:
             # It is about what was typed, as nothing else goes into it.
             raise Misuse(str(error)) from error
 
