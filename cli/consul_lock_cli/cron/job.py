@@ -114,7 +114,7 @@ class CronJob:
         why = shown(run.reason.removeprefix(f"slot {run.slot} of {run.name!r}: "), 300)
         text = f"slot {short(run.slot, run.epoch, FIRED_AT)} of {self._spec.title}: {why}"
         # One warning of all hosts is enough.
-        say = self._console.warn if overlap and run.first else self._console.note
+        say = self._console.warn if overlap and run.first else self._console.debug
         say(text, event="skipped", outcome=run.outcome.value, code=code)
         self._status_file.skipped(code)
         return code
