@@ -279,7 +279,7 @@ def test_a_release_after_the_deadline_is_a_loss_though_nobody_has_noticed_yet(
     lock = room.holding(on_lost=told, lock_delay=60, ttl=60)
     lost = lock.lost
     for module in (
-        "consul_lock._api.options",
+        "consul_lock._api.lock_state",
         "consul_lock._drivers.threads",
         "consul_lock._drivers.asyncio",
     ):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from consul_lock._protocol.flow import Request
+from consul_lock._protocol.hold.confirmation import CONFIRM_AFTER, COUNTS
 from consul_lock._protocol.holder import parse_holder
 from consul_lock._protocol.keys import LockKeys
 from consul_lock._protocol.lock.base import LockAttempt
@@ -58,7 +59,9 @@ class Referee(Inspector):
         super().__init__(simulator, orderly=plan.orderly)
         self._calm = plan.calm
         self._only_crashes = {fault.trouble for fault in plan.faults} <= {Trouble.CRASH}
-        self._quick = plan.slowest <= _QUICK
+        # What was handed over is confirmed by a write, which has the rest of its short deadline.
+        confirmed_within = 2 * plan.slowest + max(plan.raft)
+        self._quick = plan.slowest <= _QUICK and confirmed_within < COUNTS - CONFIRM_AFTER
         # Its place in the queue and the lock are two writes, each of which is applied that late.
         self._served_ways = _SERVED_WAYS * plan.slowest + 2 * max(plan.raft)
         self._noticed_within = _NOTICED_WITHIN + _NOTICED_WAYS * plan.slowest
