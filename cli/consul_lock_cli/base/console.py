@@ -131,7 +131,7 @@ def _taken(descriptor: int) -> bool:
 def require_terminal(hint: str) -> None:
     """Raise `Misuse` if there is nobody to ask."""
     if sys.stdin is None or not sys.stdin.isatty():
-        raise Misuse("nobody to ask: stdin is no terminal", hint)
+        raise Misuse("refusing to continue without confirmation (stdin is not a terminal)", hint)
 
 
 def confirmed(what: str) -> bool:

@@ -68,7 +68,7 @@ def in_options(error: ConfigError, text: str) -> str:
 
 _UNREACHED = _Case(
     ExitCode.UNAVAILABLE,
-    "is the agent running? --http-addr or CONSUL_HTTP_ADDR says where it is;"
+    "is the agent running? set its address with --http-addr or CONSUL_HTTP_ADDR;"
     " 'consul-lock doctor' checks more",
     _problem,
 )
@@ -84,16 +84,16 @@ CASES: dict[tuple[type[BaseException], ErrorKind | None], _Case] = {
     (Unavailable, "unreachable"): _UNREACHED,
     (Unavailable, "dns"): _Case(
         ExitCode.UNAVAILABLE,
-        "is the name spelt right, and in the search domain of this host? --http-addr or"
-        " CONSUL_HTTP_ADDR has it",
+        "check the spelling of the name in --http-addr or CONSUL_HTTP_ADDR, and the search domain"
+        " of this host",
         _problem,
     ),
     (Unavailable, "claim-unknown"): _Case(
-        ExitCode.UNAVAILABLE, "the slot may be lost; --retry-for says how long to try", _problem
+        ExitCode.UNAVAILABLE, "the slot may be lost; --retry-for sets how long to try", _problem
     ),
     (Unavailable, "no-leader"): _Case(
         ExitCode.UNAVAILABLE,
-        "'consul operator raft list-peers' shows the servers; a longer --retry-for rides out a"
+        "'consul operator raft list-peers' shows the servers; a longer --retry-for covers a"
         " longer election",
         _problem,
     ),
@@ -103,7 +103,7 @@ CASES: dict[tuple[type[BaseException], ErrorKind | None], _Case] = {
         _problem,
     ),
     (Unavailable, None): _Case(
-        ExitCode.UNAVAILABLE, "--http-addr says where Consul is, --retry-for how long to try"
+        ExitCode.UNAVAILABLE, "--http-addr sets the address of Consul, --retry-for how long to try"
     ),
     (PermissionDenied, "unknown-token"): _Case(
         ExitCode.PERMISSION,
@@ -162,7 +162,7 @@ CASES: dict[tuple[type[BaseException], ErrorKind | None], _Case] = {
     ),
     (ConfigError, "client-certificate"): _Case(
         ExitCode.CONFIG,
-        "it may want a certificate of ours: --client-cert and --client-key",
+        "it may require a client certificate: --client-cert and --client-key",
         _problem,
     ),
     (ConfigError, "no-python-consul2"): _Case(ExitCode.CONFIG, attrgetter("hint"), _problem),
@@ -173,7 +173,7 @@ CASES: dict[tuple[type[BaseException], ErrorKind | None], _Case] = {
     ),
     (ConfigError, "schedule"): _Case(
         ExitCode.CONFIG,
-        "five fields are wanted, for a day that comes: '30 2 * * 1-5' is 2:30 on working days",
+        "give five fields, for a day that exists: '30 2 * * 1-5' is 2:30 on working days",
         lambda e: in_options(e, str(e)),
     ),
     (ConfigError, "timezone"): _Case(
@@ -186,7 +186,7 @@ CASES: dict[tuple[type[BaseException], ErrorKind | None], _Case] = {
     ),
     (ConfigError, None): _Case(
         ExitCode.CONFIG,
-        "an option beats the environment; 'consul-lock run --help' lists both",
+        "an option takes precedence over the environment; 'consul-lock run --help' lists both",
     ),
     (BadSetting, None): _Case(
         ExitCode.CONFIG, "'consul-lock config' shows the settings, and where each comes from"
@@ -202,8 +202,8 @@ CASES: dict[tuple[type[BaseException], ErrorKind | None], _Case] = {
             f" at {e.slot}: a clock is wrong by {e.ahead:g} s or more"
         ),
     ),
-    (LockTimeout, None): _Case(ExitCode.HELD, "-w waits longer"),
-    (LockLost, None): _Case(ExitCode.LOST, "a longer --lock-delay rides out a longer outage"),
+    (LockTimeout, None): _Case(ExitCode.HELD, "use -w to wait longer"),
+    (LockLost, None): _Case(ExitCode.LOST, "a longer --lock-delay covers a longer outage"),
     (MemoryError, None): _Case(ExitCode.OS, "free some memory, or raise the limit"),
     (OSError, None): _Case(
         ExitCode.OS, _LIMITS, lambda e: str(e).removeprefix(f"[Errno {e.errno}] ")

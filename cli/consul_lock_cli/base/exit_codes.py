@@ -23,13 +23,16 @@ class ExitCode(enum.IntEnum):
         member.sentence = sentence
         return member
 
-    USAGE = 64, "bad option, duration or key, or waiting for our own ancestor; not started"
+    USAGE = (
+        64,
+        "bad option, duration or key, or waiting for an ancestor of this process; not started",
+    )
     DATA = 65, "the key holds something that is not a lock of this kind; not started"
     UNAVAILABLE = 69, "Consul cannot be reached or has no leader; not started"
     SOFTWARE = 70, "a bug of consul-lock"
     OS = 71, "the system refused a process, a pipe or memory; not started"
     REFUSED = 73, "the server does not accept the session or the lock's value; not started"
-    HELD = 75, "somebody else holds the lock, or the time to wait is over (-E); not started"
+    HELD = 75, "another process holds the lock, or the wait timed out (-E); not started"
     LOST = 76, "the lock was lost while the command ran, which was stopped"
     PERMISSION = 77, "the ACL token may not do this; not started"
     CONFIG = 78, "a setting, a variable of the environment or a TLS file is wrong; not started"
@@ -39,7 +42,7 @@ class ExitCode(enum.IntEnum):
 
 
 EPILOG = (
-    "\b\nExit codes, beside those of COMMAND itself (128+n if signal n killed it):\n"
+    "\b\nExit codes, besides those of COMMAND itself (128+n if signal n killed it):\n"
     + "\n".join(f"  {code:d}  {code.sentence}" for code in ExitCode)
 )
 """What `--help` of a command that runs another one ends with."""

@@ -31,20 +31,20 @@ if TYPE_CHECKING:
     "--slot",
     "session",
     metavar="ID",
-    help="Only if this session holds it, and only this one of several holders.",
+    help="Only if this session holds it; of several holders, only this one.",
 )
 @click.option(
     "--reason",
     metavar="TEXT",
     default="",
-    help="Why; the holder and those who look at KEY are told, and by whom.",
+    help="Reason; reported with your name to the holder and shown with KEY.",
 )
 @click.option("--yes", is_flag=True, help="Do not ask.")
-@click.option("--delete", is_flag=True, help="Then delete its key as well, if nobody holds it.")
+@click.option("--delete", is_flag=True, help="Then delete its key as well, if it is not held.")
 @click.option(
     "--force",
     is_flag=True,
-    help="With --delete: end no session, and delete the key under whoever holds it.",
+    help="With --delete: keep the session, and delete the key while it is held.",
 )
 @data_options(*BROKEN)
 @console_options
@@ -57,15 +57,15 @@ def break_(
     key: str,
     **options: Any,
 ) -> int:
-    """Take the lock KEY away from whoever holds it, by destroying the holder's session.
+    """Take the lock KEY away from its holder, by destroying the holder's session.
 
-    Whatever else that session holds is lost, too.  The old holder is told of its loss, and the
-    lock-delay of its session gives it the time to stop.  A session is that of one holder for
-    ever, so a new holder cannot be hit.  Who did it and why is shown by 'status' and 'ls', and
-    by the 'run' that is broken; Consul forgets it after one to two hours.
+    Everything else that the session holds is lost, too.  The old holder is notified, and the
+    lock-delay of its session gives it the time to stop.  A session belongs to one holder only,
+    so a new holder is not affected.  'status', 'ls' and the 'run' that lost the lock show who
+    did it and why; Consul forgets it after one to two hours.
 
-    Exit codes: 0 done, 1 nobody holds it (or, with --delete, nothing is there), 75 it is held by
-    another than --session, or has changed meanwhile.
+    Exit codes: 0 done, 1 it is not held (or, with --delete, there is no key), 75 it is held by
+    a session other than --session, or has changed meanwhile.
 
     Example: consul-lock break backup --reason "disk full on web3"
     """
@@ -95,7 +95,7 @@ class _Asked(NamedTuple):
             raise Misuse(f"--reason is longer than {REASON_MAX} characters", "be brief")
         if self.force and (not self.delete or self.session):
             raise Misuse(
-                "--force is for --delete, and is about all holders",
+                "--force needs --delete, and applies to all holders",
                 "without it, the sessions of the holders are destroyed, which is safer",
             )
         if not self.yes:
@@ -134,14 +134,14 @@ class _Breaking:
             return NOT_SO
         if force and _alive(seen):
             self._console.warn(
-                "--force: the old holder's session stays valid, and the next holder enters at once"
+                "--force: the old holder's session stays valid; the next holder gets it at once"
             )
         if not self._asked.yes:
             if not self._agreed(seen, hit):
-                self._console.note(f"{self._key} is left alone")
+                self._console.note(f"{self._key} is left unchanged")
                 return NOT_SO
             if not {h.session for h in hit} <= {h.session for h in _alive(self._look())}:
-                return self._held(f"{self._key} has changed meanwhile: nothing is broken")
+                return self._held(f"{self._key} has changed meanwhile: nothing was broken")
         for holder in hit:
             self._end(seen, holder)
         return self._delete(seen) if delete else 0
@@ -168,7 +168,7 @@ class _Breaking:
     def _end(self, seen: Status, holder: Holder) -> None:
         if self._survey.break_hold(self._key, holder.session, self._asked.reason) is None:
             self._console.warn(
-                f"it is not noted who broke {self._key}: that takes"
+                f"the break of {self._key} is not recorded: that needs"
                 f' key_prefix "{self._key}/" {{ policy = "write" }}'
             )
         self._broken.append({**holder_item(holder), "name": seen.name, "key": seen.key})
@@ -189,7 +189,7 @@ class _Breaking:
         if self._survey.remove(seen, force=self._asked.force):
             self._console.note(f"deleted {seen.key}")
             return 0
-        return self._held(f"{self._key} has changed meanwhile: its key is not deleted")
+        return self._held(f"{self._key} has changed meanwhile: its key was not deleted")
 
 
 def _alive(seen: Status) -> list[Holder]:

@@ -37,13 +37,13 @@ def clean(
 ) -> int:
     """Delete what dead holders and waiters have left below PREFIX.
 
-    That is what 'ls --dead' shows: keys without a session of locks, queues, semaphores and
-    read/write locks, and documents in which nobody is.  The next user of a name deletes most of
-    them; they stay where nobody comes any more.  Nothing is deleted that somebody holds or waits
-    for, nothing before its lock-delay is over, and no record of a cron job.
+    These are the keys that 'ls --dead' shows: keys without a session of locks, queues,
+    semaphores and read/write locks, and documents without holders.  The next user of a name
+    deletes most of them; they stay if the name is not used any more.  Nothing is deleted that is
+    held or waited for, nothing before its lock-delay is over, and no record of a cron job.
 
-    Exit codes: 0 all of it is deleted, 1 there is nothing, 75 some is left, as its lock-delay
-    still runs or somebody has come.
+    Exit codes: 0 all keys are deleted, 1 there are none, 75 some are left, because their
+    lock-delay still runs or they are in use again.
 
     Example: consul-lock clean jobs/ --dry-run
     """
@@ -64,7 +64,7 @@ def clean(
             cleaned = survey.clean(found)
             code = _tell(cleaned, console)
         else:
-            console.note("nothing is deleted")
+            console.note("nothing was deleted")
     items: list[Any] = [cleaned_item(each.leftover, each.outcome) for each in cleaned]
     if dry_run:
         items = [cleaned_item(each, None) for each in found]
@@ -81,5 +81,5 @@ def _tell(cleaned: list[Cleaned], console: Console) -> int:
     left = [each for each in cleaned if each.outcome != "deleted"]
     console.note(f"deleted {len(cleaned) - len(left)} of {len(cleaned)} keys")
     for each in left:
-        console.warn(f"{each.leftover.key} is left: {_WHY[each.outcome]}")
+        console.warn(f"{each.leftover.key} was not deleted: {_WHY[each.outcome]}")
     return ExitCode.HELD if left else 0

@@ -33,15 +33,17 @@ class _Row(NamedTuple):
 
 
 @click.command(cls=DiagnosticCommand)
-@click.option("-k", "--key", type=NAME, help="As they are for this lock, with its own tables.")
-@click.option("--json", "as_json", is_flag=True, help="As one JSON object.")
+@click.option(
+    "-k", "--key", type=NAME, help="Show the settings for this lock, with its own tables."
+)
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 @console_options
 @connection_options
 def config(connection: Connection, console: Console, key: str | None, as_json: bool) -> int:
     """Show all settings, and where each comes from.
 
-    A flag beats the environment, the environment the file of the user, that the file of the
-    system, and that the default.  Secrets are not shown.
+    A flag takes precedence over the environment, then come the file of the user, the file of
+    the system, and the default.  Secrets are not shown.
 
     Example: consul-lock config --key jobs/backup
     """
@@ -73,7 +75,7 @@ def _point_out_typos(console: Console) -> None:
     known = {setting.variable for setting in SETTINGS.values()} | {CONFIG_VARIABLE}
     for name in sorted(set(os.environ) - known):
         if name.startswith("CONSULLOCK_"):
-            console.warn(f"{shown(name)} is no setting")
+            console.warn(f"{shown(name)} is not a setting")
 
 
 def _files(ctx: LenientContext) -> _Row:

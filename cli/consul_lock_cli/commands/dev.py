@@ -36,12 +36,12 @@ _ELSEWHERE = (
 @console_options
 @click.argument("command", nargs=-1, type=COMMAND)
 def dev(console: Console, command: tuple[str, ...]) -> int:
-    """Run COMMAND beside a private Consul, which ends with it.
+    """Run COMMAND with a private Consul agent, which ends with it.
 
-    CONSUL_HTTP_ADDR leads COMMAND there.  Without COMMAND, the line that sets it is printed,
+    CONSUL_HTTP_ADDR is set for COMMAND.  Without COMMAND, the line that sets it is printed,
     and Consul runs until a signal comes.  It is a real agent if a consul binary is found
-    ($CONSUL_BIN, PATH, or what scripts/get-consul fetched), else a model of one; stderr says
-    which.  Nothing is kept.
+    ($CONSUL_BIN, PATH, or the one that scripts/get-consul fetched), otherwise a model of one;
+    stderr shows which.  No data is kept.
 
     Example: consul-lock dev -- consul-lock run --key demo -- echo hello
     """
@@ -55,7 +55,7 @@ def dev(console: Console, command: tuple[str, ...]) -> int:
             ended = _run(child, signals, address)
         return pass_on(ended, command[0], console)
     except AgentFailed as error:
-        console.error(str(error), "unset CONSUL_BIN, or point it to another binary")
+        console.error(str(error), "unset CONSUL_BIN, or set it to another binary")
         return ExitCode.UNAVAILABLE
     finally:
         if child is not None:

@@ -32,14 +32,20 @@ if TYPE_CHECKING:
     "--key",
     type=NAME,
     default="consul-lock-doctor",
-    help="Try it below this name, so with its ACL rules [consul-lock-doctor].",
+    help="Try a lock below this name, with its ACL rules [consul-lock-doctor].",
 )
 @click.option("--ttl", type=DURATION, default=10.0, help="TTL to try with [10s].")
-@click.option("--lock-delay", type=DURATION, default=30.0, help="Lock-delay to judge [30s].")
-@click.option("--kill-after", type=DURATION, default=5.0, help="Time to stop to judge [5s].")
-@click.option("--long-poll", "poll", type=DURATION, default=5.0, help="Length of that test [5s].")
+@click.option("--lock-delay", type=DURATION, default=30.0, help="Lock-delay to check [30s].")
+@click.option("--kill-after", type=DURATION, default=5.0, help="Time to stop to check [5s].")
+@click.option(
+    "--long-poll",
+    "poll",
+    type=DURATION,
+    default=5.0,
+    help="Length of the test of blocking queries [5s].",
+)
 @click.option("--strict", is_flag=True, help="Exit with 1 if there are warnings.")
-@click.option("--json", "as_json", is_flag=True, help="As one JSON object.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 @console_options
 @connection_options
 def doctor(
@@ -53,10 +59,10 @@ def doctor(
     strict: bool,
     as_json: bool,
 ) -> int:
-    """Check whether locks work here, and what could be better.
+    """Check whether locks work here, and what could be improved.
 
-    Looks at this host, the settings, the way to Consul, the ACL token, and tries a lock on a key
-    KEY/.doctor-... that nobody else uses; nothing is left of it.
+    Checks this host, the settings, the connection to Consul and the ACL token, and tries a lock
+    on a unique key KEY/.doctor-..., which is deleted afterwards.
 
     Example: consul-lock doctor --key jobs/backup
     """

@@ -22,10 +22,10 @@ from consul_lock_cli.spec.connection import Connection
 def holders(connection: Connection, console: Console, output: Output, key: str) -> None:
     """Show who holds the lock KEY, with their sessions and the health of their nodes.
 
-    "session gone" is a holder of a semaphore or read/write lock that has died and still has its
-    place, until somebody else takes it; "unknown" is what our token may not see.  The times are
-    the TTL of the session and the lock-delay: a dead holder frees the lock after at most twice
-    the TTL and the lock-delay.
+    "session gone" is a holder of a semaphore or read/write lock that has died and keeps its
+    slot until another takes it; "unknown": the token may not see the session.  The times are the
+    TTL of the session and the lock-delay: the lock of a dead holder is free after at most twice
+    the TTL plus the lock-delay.
 
     Example: consul-lock holders backup
     """

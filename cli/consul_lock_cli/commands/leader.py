@@ -39,7 +39,7 @@ _VALUE_MAX = 1024
     options_metavar="[OPTIONS] --key KEY [--]",
 )
 @click.option("-k", "--key", "keys", type=NAME, multiple=True, help="Name of the election.")
-@click.option("--value", default="", metavar="TEXT", help="What the leader says, for all to see.")
+@click.option("--value", default="", metavar="TEXT", help="Value that the leader publishes.")
 @click.option("-w", "--wait", type=DURATION, help="Give up after DUR without leading [for ever].")
 @session_options
 @command_options
@@ -58,12 +58,12 @@ def leader(
     wait: float | None,
     command: tuple[str, ...],
 ) -> int:
-    """Run COMMAND while we are the leader of KEY.
+    """Run COMMAND while this process is the leader of KEY.
 
     It campaigns until it leads, and starts COMMAND.  If the lead is lost, COMMAND is stopped
-    before anybody else can lead, and it campaigns again.  When COMMAND ends by itself, so do we,
-    with its exit code, and the next candidate leads at once.  --retry-for is for the first
-    contact with Consul; later it goes on campaigning however long Consul is away.
+    before any other process can lead, and it campaigns again.  When COMMAND ends by itself,
+    consul-lock ends with its exit code, and the next candidate leads at once.  --retry-for is
+    for the first contact with Consul; later it campaigns however long Consul is unavailable.
 
     Example: consul-lock leader --key scheduler -- /usr/local/bin/scheduler
     """

@@ -26,20 +26,19 @@ if TYPE_CHECKING:
 @click.option(
     "--dead",
     is_flag=True,
-    help="Only what those who died have left, which 'clean' deletes.",
+    help="Only what dead holders and waiters have left, which 'clean' deletes.",
 )
 @data_options(*LISTED, *CLEANED)
 @console_options
 @connection_options
 @click.argument("prefix", type=PREFIX, default="")
 def ls(connection: Connection, console: Console, output: Output, prefix: str, dead: bool) -> None:
-    """List what is there below PREFIX: locks, semaphores, cron jobs, foreign values.
+    """List the locks, semaphores, cron jobs and foreign values below PREFIX.
 
-    PREFIX is one as Consul has it: "job" finds "job", "jobs" and "jobs/a"; without it all is
-    listed.  A lock that nobody holds is listed only if something of it is there.  A lock that is
-    free can still be in lock-delay, which cannot be seen by reading; it is named if its last holder
-    died.  Of a cron job it is what
-    became of its last slot; 'cron ls' has more.
+    PREFIX is a prefix in Consul's sense: "job" finds "job", "jobs" and "jobs/a"; without it all
+    are listed.  A lock that is not held is listed only if it has keys in Consul.  A free lock can
+    still be in lock-delay, which cannot be seen by reading; the list shows if its last holder
+    died.  For a cron job it shows the outcome of its last slot; 'cron ls' has more.
 
     Example: consul-lock ls jobs/
     """

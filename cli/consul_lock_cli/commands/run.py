@@ -32,10 +32,10 @@ from consul_lock_cli.spec.timing import check_timing
 )
 @locking_options
 @wait_options
-@click.option("--hold", is_flag=True, help="Run nothing: print a JSON line, hold till a signal.")
+@click.option("--hold", is_flag=True, help="Run nothing: print a JSON line, hold until a signal.")
 @command_options
 @status_file_options
-@click.option("--dry-run", is_flag=True, help="Say what would happen now, and do nothing.")
+@click.option("--dry-run", is_flag=True, help="Print what would happen now, and do nothing.")
 @console_options
 @connection_options
 @click.argument("command", nargs=-1, type=COMMAND)
@@ -52,9 +52,9 @@ def run(
 ) -> int:
     """Hold the lock KEY while COMMAND runs.
 
-    COMMAND starts only with the lock, and its exit code is ours.  The lock is released when
-    nothing of COMMAND's process group is left.  If the lock is lost, COMMAND is stopped before
-    anybody else can have it.
+    COMMAND starts only with the lock; consul-lock ends with its exit code.  The lock is released
+    when no process of COMMAND's process group is left.  If the lock is lost, COMMAND is stopped
+    before any other process can have it.
 
     Example: consul-lock run --key backup -w 10m -- /usr/local/bin/backup --all
     """
@@ -63,7 +63,9 @@ def run(
     if hold and command:
         raise Misuse(f'--hold runs no command, but there is "{command[0]}"', "leave one out")
     if hold and sys.stdout is None:
-        raise Misuse("--hold prints to stdout, which is closed", "leave it open, if to /dev/null")
+        raise Misuse(
+            "--hold prints to stdout, which is closed", "leave it open, or redirect it to /dev/null"
+        )
     if not hold and not command:
         raise Misuse("no command to run", "consul-lock run --key NAME -- COMMAND")
     refuse_own_ancestors(spec, wait_policy.wait, connection.place())
@@ -74,7 +76,9 @@ def run(
         unsafe=policy.unsafe_timing,
     )
     if not spec.lock_delay:
-        console.warn("--lock-delay 0: a session that is destroyed lets others in at once")
+        console.warn(
+            "--lock-delay 0: when the session is destroyed, others acquire the lock at once"
+        )
     run_spec = RunSpec(spec, wait_policy, policy)
     if dry_run:
         from consul_lock_cli.run.dry_run import rehearse

@@ -28,10 +28,10 @@ if TYPE_CHECKING:
 @connection_options
 @click.argument("key", type=NAME)
 def status(connection: Connection, console: Console, output: Output, key: str, watch: bool) -> int:
-    """Show the lock KEY: its state, who holds it and how, and who waits.
+    """Show the lock KEY: its state, its holders and its waiters.
 
-    With -q nothing is printed, and the exit code answers: 0 somebody holds it, 1 nobody does,
-    65 it is no lock.  It counts as held if at least one of its holders is alive.
+    With -q nothing is printed, and the exit code is the answer: 0 it is held, 1 it is not,
+    65 it is not a lock.  It counts as held if at least one of its holders is alive.
 
     Example: consul-lock status -q backup && echo "a backup is under way"
     """

@@ -20,8 +20,8 @@ from consul_lock_cli.spec.connection import Connection
 
 
 @click.command(cls=DataCommand)
-@click.option("--free", is_flag=True, help="Until nobody holds it.")
-@click.option("--held", is_flag=True, help="Until somebody holds it.")
+@click.option("--free", is_flag=True, help="Wait until it is free.")
+@click.option("--held", is_flag=True, help="Wait until it is held.")
 @click.option(
     # The setting is for those who acquire.
     "-w", "--wait", "patience", cls=TypedOption, type=DURATION,
@@ -40,15 +40,15 @@ def wait(
     held: bool,
     patience: float | None,
 ) -> int:
-    """Wait until nobody holds the lock KEY, or somebody does, and acquire nothing.
+    """Wait until the lock KEY is free, or until it is held, and acquire nothing.
 
-    Exit code 75 if the time is over.  A semaphore is held as long as one slot is taken.  When
-    this returns, things may have changed again: to do something alone, use 'run'.
+    Exit code 75 on timeout.  A semaphore is held as long as one slot is taken.  When this
+    returns, the state may have changed again: for mutual exclusion use 'run'.
 
     Example: consul-lock wait backup --free -w 10m
     """
     if free == held:
-        raise Misuse("wait for what?  One of --free and --held", "consul-lock wait KEY --free")
+        raise Misuse("give one of --free and --held", "consul-lock wait KEY --free")
     from consul_lock import Conflict, Survey
 
     seen = None
@@ -64,5 +64,5 @@ def wait(
     if seen.held == held:
         return 0
     how = f"held by {who(seen.holders[0], time.time())}" if seen.holders else seen.state
-    console.error(f"{key} is still {how} ({ExitCode.HELD:d})", "-w waits longer")
+    console.error(f"{key} is still {how} ({ExitCode.HELD:d})", "use -w to wait longer")
     return ExitCode.HELD

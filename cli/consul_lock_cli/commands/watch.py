@@ -21,12 +21,12 @@ from consul_lock_cli.spec.connection import Connection
 
 @click.command(cls=DataCommand)
 @click.option("--once", is_flag=True, help="End after the first event.")
-@click.option("--initial", is_flag=True, help="Begin with who holds it now, as events 'held'.")
+@click.option("--initial", is_flag=True, help="Start with the present holders, as events 'held'.")
 @click.option(
     "--exec",
     "command",
     metavar="CMD",
-    help="Run CMD with /bin/sh for each event, which is on its stdin; print nothing.",
+    help="Run CMD with /bin/sh for each event, passed on its stdin; print nothing.",
 )
 @data_options(*EVENT)
 @console_options
@@ -41,12 +41,12 @@ def watch(
     initial: bool,
     command: str | None,
 ) -> None:
-    """Print a JSON object for each time that KEY is acquired, released or lost.
+    """Print a JSON object each time KEY is acquired, released or lost.
 
-    With a slash at its end it is a PREFIX: everything below it is watched, and all there is
-    with "".  "lost": the holder's session ended before it had let go.  Where that cannot be told
-    for certain, it is "released".  What begins and ends within a tenth of a second may not be
-    seen.  Errors of Consul are ridden out for a while.
+    With a slash at its end KEY is a PREFIX: everything below it is watched; "" watches
+    everything.  "lost": the holder's session ended before it released the lock.  If that is not
+    certain, the event is "released".  A hold that ends within a tenth of a second may not be
+    seen.  Errors of Consul are retried for a while.
 
     Example: consul-lock watch jobs/ --exec 'logger -t locks'
     """

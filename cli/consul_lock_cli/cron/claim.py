@@ -74,7 +74,7 @@ class EnteredClaim:
         try:
             # A second signal of whoever ends us leaves it time to be recorded.
             if not self._act.finish(self._block.close, budget):
-                self._console.warn("not released, it frees itself later: a signal cut it off")
+                self._console.warn("not released: interrupted by a signal; Consul frees it later")
             elif run.lock is not None:
                 self._console.debug("released", event="released")
         except (LockLost, NotHeld) as error:
@@ -83,10 +83,10 @@ class EnteredClaim:
                 code, hint = failure(error)
                 self._console.error(f"{complaint(error)} ({code:d})", hint, event="lost")
         except (ConsulLockError, OutOfTime) as error:
-            self._console.warn(f"not released, it frees itself later: {error}")
+            self._console.warn(f"not released, Consul frees it later: {error}")
         if not run.recorded:
             self._console.warn(
-                f"how slot {run.slot} has ended could not be recorded: it will be shown as lost",
+                f"the outcome of slot {run.slot} could not be recorded: it will be shown as lost",
                 event="unrecorded",
             )
         return lost

@@ -65,7 +65,7 @@ def crontab(job: InstalledJob) -> str:
         fields = fire_times.crontab_fields(times.every, times.offset or 0.0)
         notes += _more_often("cron", times)
     else:
-        raise Misuse("--slot says nothing of when cron is to fire", "--on '30 3 * * *' does")
+        raise Misuse("--slot does not say when cron should start it", "add --on '30 3 * * *'")
     user = f"{job.user} " if job.user else ""
     return "\n".join([*notes, f"{fields} {user}{quoting.for_cron(line)}"])
 
@@ -88,7 +88,7 @@ def timer(job: InstalledJob) -> str:
         when = fire_times.calendar(times.every, times.offset or 0.0)
         notes = _more_often("OnCalendar", times)
     else:
-        raise Misuse("--slot says nothing of when the timer is to fire", "--on '30 3 * * *' does")
+        raise Misuse("--slot does not say when the timer should start it", "add --on '30 3 * * *'")
     lines = [
         f"# /etc/systemd/system/{job.file}.timer, the same on every host",
         "[Unit]",

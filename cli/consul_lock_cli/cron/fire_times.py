@@ -58,8 +58,8 @@ def crontab_fields(every: float, offset: float) -> str:
     step, phase, _ = steps(every, offset)
     if step == _DAY:
         raise Misuse(
-            f"--every {text}: at which time of the day is cron to fire?",
-            "as in --on '30 3 * * *'; far from --offset, where a day begins in UTC",
+            f"--every {text}: at which time of day should cron start it?",
+            "as in --on '30 3 * * *'; far from --offset, at which a day begins in UTC",
         )
     hour, minute = divmod(phase // _MINUTE, 60)
     if step >= _HOUR:
@@ -106,7 +106,7 @@ def checked(option: str, text: str) -> list[str]:
     good = len(fields) == 5 and all(_FIELD.fullmatch(f) or _NAMED.fullmatch(f) for f in fields)
     if not good:
         raise Misuse(
-            f'{option} "{shown(text)}" has not the five fields of a crontab',
+            f'{option} "{shown(text)}" does not have the five fields of a crontab',
             "as in '30 3 * * 1-5': minute, hour, day of the month, month, day of the week",
         )
     return fields
@@ -117,7 +117,7 @@ def calendar_of(option: str, text: str, zone: str) -> str:
     minute, hour, day, month, weekday = checked(option, text)
     if day != "*" and weekday != "*":
         raise Misuse(
-            f'{option} "{shown(text)}": cron takes either day, and systemd both at once',
+            f'{option} "{shown(text)}": cron combines the two days with or, systemd with and',
             "give two jobs, or write the timer by hand",
         )
     days = "" if weekday == "*" else f"{_weekdays(option, weekday)} "

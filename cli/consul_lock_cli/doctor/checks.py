@@ -72,7 +72,7 @@ def examine(context: DoctorContext, checks: Iterable[Check] = CHECKS) -> Iterato
     broken: set[str] = set()
     for check in checks:
         cause = next((need for need in check.needs if need in broken), None)
-        finding = skip(f"not without: {cause}") if cause else _look(check, context)
+        finding = skip(f"skipped: needs {cause}") if cause else _look(check, context)
         if cause or finding.verdict is Verdict.FAIL:
             broken.add(check.name)
         yield Result(check.name, finding)

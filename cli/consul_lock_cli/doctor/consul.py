@@ -31,8 +31,8 @@ def agent(context: DoctorContext) -> Finding:
         if "ACL not found" in answer.text:
             raise _unknown_token()
         return warn(
-            "its version is unknown, as the token may not read it",
-            'locks do without; agent_prefix "" { policy = "read" } would allow it,'
+            "its version is unknown: the token may not read it",
+            'locks do not need it; agent_prefix "" { policy = "read" } would allow it,'
             " and 'consul lock' needs it",
         )
     known = answer.json()
@@ -41,15 +41,13 @@ def agent(context: DoctorContext) -> Finding:
     found = re.match(r"(\d+)\.(\d+)", version)
     if not found:
         raise Trouble(
-            f'this is no Consul agent: it answers "{shown(answer.text)}"',
+            f'this is not a Consul agent: it answers "{shown(answer.text)}"',
             "is there another program, or a proxy, at this address?",
             ExitCode.CONFIG,
         )
     context.node = node
     if (int(found[1]), int(found[2])) < _VERSION_MIN:
-        return warn(
-            f"Consul {version} is older than all that this is tried with", "use 1.8 or later"
-        )
+        return warn(f"Consul {version} is older than the oldest tested version", "use 1.8 or later")
     return ok(f"Consul {version}, node {shown(node)}, datacenter {config.get('Datacenter')}")
 
 
@@ -61,7 +59,7 @@ def client_agent(context: DoctorContext) -> Finding:
     if not answer.json().get("Config", {}).get("Server"):
         return ok("it is a client agent")
     return warn(
-        "this agent is a server: sessions made here end if it is replaced",
+        "this agent is a server: its sessions end when it is replaced",
         "in production use the client agent of each host; the lock-delay covers the rest",
     )
 
@@ -96,7 +94,7 @@ def token(context: DoctorContext) -> Finding:
     if not context.config.token:
         return warn("ACLs are on, and there is no token", "give one with --token-file")
     if answer.denied and "ACL not found" not in answer.text:
-        return skip("Consul does not say who we are")
+        return skip("Consul does not show the token")
     if answer.denied:
         raise _unknown_token()
     found = answer.json()
@@ -126,5 +124,5 @@ def node_health(context: DoctorContext) -> Finding:
             shown("; ".join(bad), 120), "locks that are bound to that check cannot be acquired"
         )
     if "serfHealth" not in states:
-        return skip(f"serfHealth of {shown(context.node)} cannot be seen; locks do without")
+        return skip(f"serfHealth of {shown(context.node)} cannot be seen; locks do not need it")
     return ok(f"serfHealth of {shown(context.node)} is {states['serfHealth']}")

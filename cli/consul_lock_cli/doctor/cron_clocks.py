@@ -50,7 +50,7 @@ def cron_clocks(context: DoctorContext) -> Finding:
                 f"{shown(name.removesuffix(_RECORD))}: {fault}",
                 "'timedatectl' on these hosts shows which clock is wrong",
             )
-    return ok(f"the clocks of all who ran jobs agree ({len(records)} looked at)")
+    return ok(f"the clocks of all hosts that ran jobs agree ({len(records)} records checked)")
 
 
 def _fault(claims: list[_Claim]) -> str:

@@ -38,8 +38,8 @@ def packages(context: DoctorContext) -> Finding:
     if module.with_name("callback.py").exists():
         return warn(
             f"python-consul2 was installed over py-consul in {module.parent}",
-            "what needs py-consul does not work there: give one of the two an environment of its"
-            " own",
+            "programs that need py-consul do not work there: give one of the two its own"
+            " environment",
         )
     return ok(f"python-consul2 in {module.parent}")
 
@@ -52,7 +52,7 @@ def clock(context: DoctorContext) -> Finding:
         return skip(str(error))
     if not kept:
         return warn(
-            "nothing keeps this clock right (the kernel calls it unsynchronised)",
+            "the clock is not synchronised (says the kernel)",
             "run chrony, ntpd or systemd-timesyncd; 'timedatectl' shows it",
         )
     return ok("synchronised")

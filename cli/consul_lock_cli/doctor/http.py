@@ -29,7 +29,7 @@ class AgentAnswer(NamedTuple):
             return json.loads(self.text)
         except ValueError:
             raise Trouble(
-                f'this is no answer of Consul (HTTP {self.status}): "{shown(self.text)}"',
+                f'this is not an answer of Consul (HTTP {self.status}): "{shown(self.text)}"',
                 "is there another program, or a proxy, at this address?",
                 ExitCode.CONFIG,
             ) from None
@@ -101,7 +101,7 @@ class AgentClient:
         except TimeoutError as error:
             raise Trouble(
                 f"{config.origin} gave no answer within {limit:g}s",
-                "it may be overloaded, frozen or cut off: see the agent's log",
+                "it may be overloaded, frozen or disconnected: see the agent's log",
             ) from error
         except ssl.SSLError as error:
             raise self._tls(error) from error
@@ -135,7 +135,7 @@ class AgentClient:
             why = "no answer in time"
         return Trouble(
             f"cannot reach Consul at {self.config.origin}: {why}",
-            "is the agent running there? --http-addr or CONSUL_HTTP_ADDR say where it is",
+            "is the agent running there? set its address with --http-addr or CONSUL_HTTP_ADDR",
         )
 
     def _tls(self, error: Exception) -> Trouble:
@@ -153,7 +153,7 @@ class AgentClient:
         if not isinstance(error, ssl.SSLError):
             return self.unreachable(error)
         return Trouble(
-            f"TLS: {origin} refused us ({reason})",
+            f"TLS: {origin} refused the connection ({reason})",
             "it may want a certificate: --client-cert and --client-key",
             config,
         )

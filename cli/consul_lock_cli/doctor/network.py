@@ -21,17 +21,17 @@ def name(context: DoctorContext) -> Finding:
     """The host's name has an address."""
     config = context.config
     if config.unix_socket:
-        return skip("a unix socket needs none")
+        return skip("a unix socket needs no name")
     try:
         found = socket.getaddrinfo(config.host, config.port, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError) as error:
         why = getattr(error, "strerror", None) or error
         raise Trouble(
             f"cannot resolve '{shown(config.host)}': {why}",
-            "is it spelt right? see /etc/resolv.conf and its search domains",
+            "check the spelling, and the search domains in /etc/resolv.conf",
         ) from error
     addresses = dict.fromkeys(str(each[4][0]) for each in found)
-    return ok(f"{config.host} is {', '.join(addresses)}")
+    return ok(f"{config.host} resolves to {', '.join(addresses)}")
 
 
 def connect(context: DoctorContext) -> Finding:

@@ -32,17 +32,17 @@ def processes(context: DoctorContext) -> Finding:
         return ok("a process ends with its parent")
     return warn(
         "a process does not end with its parent (PR_SET_PDEATHSIG has no effect)",
-        "is this an emulated or sandboxed kernel? a wrapper that is killed may leave its command",
+        "is this an emulated or sandboxed kernel? its command may outlive a killed consul-lock",
     )
 
 
 def guardian(context: DoctorContext) -> Finding:
     """What asks for nothing is stopped by the guardian of a wrapper that was killed."""
     if _ends(_with_a_guarded_child):
-        return ok("a guardian stops the command of a wrapper that was killed")
+        return ok("a guardian stops the command when consul-lock is killed")
     return warn(
-        "a guardian does not stop what it guards",
-        "may processes here not send signals? a wrapper that is killed may leave its command",
+        "a guardian does not stop the command that it guards",
+        "can processes here send signals? its command may outlive a killed consul-lock",
     )
 
 

@@ -21,7 +21,7 @@ def sources(context: DoctorContext) -> Finding:
     if context.fault is not None:
         raise Trouble(
             str(context.fault),
-            "the other checks do without it; 'consul-lock config' shows the other settings",
+            "the other checks ignore it; 'consul-lock config' shows the other settings",
             ExitCode.CONFIG,
         )
     files = ", ".join(str(file.path) for file in context.files) or "no file"
@@ -33,13 +33,13 @@ def settings(context: DoctorContext) -> Finding:
     origins = context.connection.origins
     if context.unread and not _from(origins.get("http-addr")):
         raise Trouble(
-            "where Consul is may stand in the file that cannot be read",
-            "mend it, or say it with --http-addr",
+            "the address of Consul may be in the file that cannot be read",
+            "repair the file, or use --http-addr",
             ExitCode.CONFIG,
         )
     config = context.config
     if context.remarks:
-        return warn("; ".join(context.remarks), "the token in it is as good as public")
+        return warn("; ".join(context.remarks), "the token in it is readable by others")
     near = config.unix_socket or config.host.startswith(_LOOPBACK)
     if config.token and config.scheme == "http" and not near:
         return warn(
@@ -66,7 +66,7 @@ def config_files(context: DoctorContext) -> Finding:
         status = file.path.stat()
         if status.st_uid not in (0, os.geteuid()) or status.st_mode & stat.S_IWOTH:
             return warn(
-                f"others can change {file.path}", "make it yours, or root's; and chmod go-w"
+                f"others can change {file.path}", "chown it to yourself or root, and chmod go-w"
             )
         if file.has_secret() and status.st_mode & stat.S_IROTH:
             return warn(f"others can read the secret in {file.path}", f"chmod o-r {file.path}")
@@ -78,8 +78,8 @@ def timing(context: DoctorContext) -> Finding:
     check_timing(context.ttl, context.lock_delay, context.kill_after)
     if not context.lock_delay:
         return warn(
-            "with a lock-delay of 0 a session that is destroyed lets others in at once",
-            "--lock-delay 30s, unless the command needs no time to stop",
+            "with a lock-delay of 0, others acquire the lock at once when the session is destroyed",
+            "use --lock-delay 30s, unless the command needs no time to stop",
         )
     crash = show_duration(2 * context.ttl + context.lock_delay)
     return ok(

@@ -87,7 +87,9 @@ class Trial:
         """Renew the session, which is young."""
         answer = self._good(self._ask("PUT", f"/v1/session/renew/{self._session}"), self._made)
         if answer.status == 404:
-            raise Trouble("the session was gone a moment later", "does somebody destroy sessions?")
+            raise Trouble(
+                "the session was gone a moment later", "are sessions destroyed by another program?"
+            )
 
     def compare_and_set(self) -> None:
         """A write under a condition that does not hold is refused, one that holds is done."""
@@ -127,14 +129,18 @@ class Trial:
         """Let the key go."""
         answer = self._ask("PUT", self._path, "released", release=self._session)
         if self._good(answer, self._kept).json() is not True:
-            raise Trouble("the key was not ours any more when we released it", "who took it?")
+            raise Trouble(
+                "the key was lost before it was released", "does another program write it?"
+            )
 
     def destroy(self) -> None:
         """End the session and delete the key: nothing is left."""
         self._good(self._ask("PUT", f"/v1/session/destroy/{self._session}"), self._made)
         self._good(self._ask("DELETE", self._path), self._kept)
         if self._ask("GET", self._path, consistent="").status == 200:
-            raise Trouble(f"{self.key} is still there after its deletion", "who writes it?")
+            raise Trouble(
+                f"{self.key} still exists after its deletion", "does another program write it?"
+            )
         if self._ask("GET", f"/v1/session/info/{self._session}", consistent="").json():
             raise Trouble("the session is still there after its end", "see the servers' logs")
         self._session = ""
@@ -181,13 +187,13 @@ def trial(context: DoctorContext) -> Finding:
 
 
 def long_poll(context: DoctorContext) -> Finding:
-    """Consul, and whatever is between us, lets a question stay open: waiters need that."""
+    """Consul, and any proxy before it, lets a blocking query stay open: waiters need that."""
     with _locked(context) as tried:
         took = tried.poll(context.poll)
     asked = show_duration(context.poll)
     if took < context.poll * _HELD:
         return warn(
             f"a long poll of {asked} was answered after {show_duration(took)}",
-            "a proxy may drop its parameters: those who wait would ask without a pause",
+            "a proxy may drop its parameters: waiters would poll without a pause",
         )
-    return ok(f"a question stays open for {asked}")
+    return ok(f"blocking queries work ({asked})")

@@ -26,7 +26,7 @@ _TEXTS = [
      "Whether to check the server's certificate [CONSUL_HTTP_SSL_VERIFY]."),
     ("--ca-file", "FILE", "Certificates of the CA [CONSUL_CACERT]."),
     ("--ca-path", "DIR", "Folder of CA certificates [CONSUL_CAPATH]."),
-    ("--client-cert", "FILE", "Our own certificate [CONSUL_CLIENT_CERT]."),
+    ("--client-cert", "FILE", "Client certificate [CONSUL_CLIENT_CERT]."),
     ("--client-key", "FILE", "Its key [CONSUL_CLIENT_KEY]."),
     ("--tls-server-name", "HOST", "The server's name [CONSUL_TLS_SERVER_NAME]."),
     ("--datacenter", "DC", "Datacenter; locks belong to one [the agent's]."),

@@ -22,7 +22,7 @@ def console_options(command: Callable[..., Any]) -> Callable[..., Any]:
     verbose = click.option(
         "-v", "--verbose", count=True, expose_value=False, is_eager=True,
         callback=_setting("verbosity"),
-        help="Tell what happens; -vv also shows the traceback of an error.",
+        help="Report what happens; -vv also shows the traceback of an error.",
     )  # fmt: skip
     quiet = click.option(
         "-q", "--quiet", is_flag=True, expose_value=False, is_eager=True,
@@ -33,7 +33,7 @@ def console_options(command: Callable[..., Any]) -> Callable[..., Any]:
         "--log-format", type=click.Choice(["text", "json"]), default="text", expose_value=False,
         is_eager=True,
         callback=lambda ctx, param, value: _setting("json")(ctx, param, value == "json"),
-        help="What we say on stderr: lines of text, or a JSON object a line [text].",
+        help="Format of messages on stderr: text, or one JSON object per line [text].",
     )  # fmt: skip
     return verbose(quiet(form(with_console)))
 

@@ -19,7 +19,7 @@ from consul_lock_cli.spec.run import WaitPolicy
 _SLOT = [
     click.option("--name", type=CRON_NAME, help="Name of the job; its record is NAME/.cron."),
     click.option("--every", type=DURATION, help="A slot each DUR, counted from 1970 in UTC."),
-    click.option("--offset", type=DURATION, help="Slots begin so long after that [0]."),
+    click.option("--offset", type=DURATION, help="Shift the beginning of the slots by DUR [0]."),
     click.option("--slot", metavar="ID", help="The slot is this text: run once for each ID."),
     click.option(
         "--schedule", metavar="EXPR",
@@ -28,7 +28,7 @@ _SLOT = [
     click.option("--timezone", metavar="ZONE", help="Zone of --schedule, as Europe/Berlin [UTC]."),
     click.option(
         "--early", type=DURATION,
-        help="A slot counts so long before it begins [a quarter of it, 30s at most].",
+        help="Accept a slot so long before it begins [a quarter of it, 30s at most].",
     ),
     click.option(
         "--max-lateness", type=DURATION, help="Skip a slot that began longer ago [never].",
@@ -38,13 +38,13 @@ _SLOT = [
 _CONTEST = [
     click.option(
         "--splay", type=DURATION, default=0.0,
-        help="First sleep for a random time up to DUR, so that not always the same host wins [0].",
+        help="First sleep for a random time up to DUR, so that different hosts win [0].",
     ),
     click.option(
         "--overlap", type=click.Choice(["skip", "wait", "allow"]), default="skip",
         help="While an earlier run is alive: skip the slot, wait, or run beside it [skip].",
     ),
-    click.option("-w", "--wait", type=DURATION, help="With --overlap wait: for DUR [for ever]."),
+    click.option("-w", "--wait", type=DURATION, help="With --overlap wait: how long [for ever]."),
     click.option(
         "--retry-crashed", type=click.IntRange(0, RETRIES_MAX), default=0, metavar="N",
         help="Up to N more attempts at a slot whose run has died [0].",
@@ -55,15 +55,15 @@ _CONTEST = [
     ),
     click.option(
         "--standby", type=DURATION, default=0.0,
-        help="If another host runs it, stay for DUR, for such an attempt [0].",
+        help="If another host runs it, stay for DUR, ready for such an attempt [0].",
     ),
     click.option(
         "--max-skew", type=DURATION,
-        help="A record so far ahead means a wrong clock [a slot, 5m at least].",
+        help="Treat a record that is further ahead as a wrong clock [a slot, 5m at least].",
     ),
     click.option(
         "--require-synced-clock", is_flag=True,
-        help="Run nothing if nobody keeps the clock of this host right.",
+        help="Run nothing unless the clock of this host is synchronised.",
     ),
     click.option(
         "--history", type=click.IntRange(0, HISTORY_MAX), default=20, metavar="N",
@@ -74,7 +74,7 @@ _CONTEST = [
 _ENDS = [
     click.option(
         "--skip-exit-code", "skip_code", type=click.IntRange(0, 255), default=0, metavar="N",
-        help="Exit code if the slot is not ours, late, or paused [0].",
+        help="Exit code if another host has the slot, or it is late or paused [0].",
     ),
     click.option(
         "--overlap-exit-code", "overlap_code", type=click.IntRange(0, 255), default=0, metavar="N",
@@ -90,7 +90,7 @@ _ENDS = [
         help="If Consul cannot be reached: run COMMAND on every host, or not at all [closed].",
     ),
     click.option(
-        "--yes-run-everywhere", "everywhere", is_flag=True, help="--fail-open needs it, too.",
+        "--yes-run-everywhere", "everywhere", is_flag=True, help="Required with --fail-open.",
     ),
 ]  # fmt: skip
 

@@ -41,7 +41,7 @@ _SESSION = [
         "--lock-delay",
         type=DURATION,
         default=30.0,
-        help="How long Consul keeps a lost lock from others, up to 60s [30s]: our time to stop.",
+        help="How long Consul keeps a lost lock from others, up to 60s [30s]: the time to stop.",
     ),
     click.option(
         "--heartbeat",
@@ -53,7 +53,7 @@ _SESSION = [
         "checks",
         multiple=True,
         metavar="NAME",
-        help="Lose it if this check of our node fails, such as serfHealth [none].",
+        help="Lose it if this check of the node fails, such as serfHealth [none].",
     ),
     click.option(
         "--service-check",
@@ -86,8 +86,8 @@ _KIND = [
         metavar="N",
         help="At most N at once: a semaphore, as 'consul lock -n N' [1: a lock].",
     ),
-    click.option("-s", "--shared", is_flag=True, help="Beside others who share it, too."),
-    click.option("-x", "--exclusive", is_flag=True, help="Beside nobody who shares it, either."),
+    click.option("-s", "--shared", is_flag=True, help="Take a shared (read) lock."),
+    click.option("-x", "--exclusive", is_flag=True, help="Take an exclusive (write) lock."),
     click.option(
         "--tree", is_flag=True, help="Exclude other tree locks on KEY, above it and below it."
     ),
@@ -111,7 +111,7 @@ def locking_options(command: Callable[..., Any]) -> Callable[..., Any]:
         chosen = [name for name, given in kinds.items() if given]
         if len(chosen) > 1:
             raise Misuse(
-                f"{chosen[0]} and {chosen[1]} contradict each other", "they are kinds of locks"
+                f"{chosen[0]} and {chosen[1]} contradict each other", "each is a kind of lock"
             )
         modes = dict(zip(kinds, _MODES, strict=True))
         mode = modes[chosen[0]] if chosen else LockKind.LOCK

@@ -86,11 +86,11 @@ _OPTIONS = (
     ),
     click.option(
         "--stdin", type=click.Choice(["inherit", "null"]), default="inherit",
-        help="What COMMAND reads: our own stdin [inherit], or nothing.",
+        help="What COMMAND reads: the stdin of consul-lock [inherit], or nothing.",
     ),
     click.option(
         "--foreground", is_flag=True,
-        help="Leave COMMAND in our process group: what it starts is not stopped with it.",
+        help="Leave COMMAND in this process group: what it starts is not stopped with it.",
     ),
     click.option(
         "--stop-signal", type=_Signal(), default="TERM",
@@ -110,11 +110,11 @@ _OPTIONS = (
         "--keep-leftovers", is_flag=True, help="Do not stop what COMMAND leaves in its group.",
     ),
     click.option(
-        "--no-guardian", is_flag=True, help="Do not stop COMMAND's group if we are killed.",
+        "--no-guardian", is_flag=True, help="Do not stop COMMAND's group if consul-lock is killed.",
     ),
     click.option(
         "--unsafe-timing", is_flag=True,
-        help="Accept times with which COMMAND may outlive the lock.",
+        help="Accept times that let COMMAND outlive the lock.",
     ),
 )  # fmt: skip
 
@@ -156,6 +156,6 @@ def _resolved(shell: str | None, command: tuple[str, ...]) -> tuple[str, ...]:
             f'-c takes one string, but "{command[0]}" follows it', "quote the whole shell command"
         )
     if not shell.strip():
-        raise Misuse("-c is empty: no command to run", "is the variable in it set?")
+        raise Misuse("-c is empty: no command to run", "is the variable in it empty?")
     # The -- is for a string that begins with a minus.
     return ("/bin/sh", "-c", "--", shell)

@@ -37,7 +37,7 @@ class Duration(click.ParamType):  # type: ignore[type-arg] # not generic in olde
         except ValueError as error:
             raise Misuse(f"{flagged(param)}{error}") from None
         if not seconds and not self._zero:
-            raise Misuse(f'{flagged(param)}bad duration "{value}": more than 0 is needed')
+            raise Misuse(f'{flagged(param)}bad duration "{value}": must be more than 0')
         return seconds
 
 

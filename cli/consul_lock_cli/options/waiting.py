@@ -22,7 +22,7 @@ _OPTIONS = [
         type=click.IntRange(0, 255),
         default=int(ExitCode.HELD),
         metavar="N",
-        help="Exit code if we give up [75].",
+        help="Exit code if it is not acquired in time [75].",
     ),
     click.option(
         "--fail-open/--fail-closed",
@@ -43,7 +43,7 @@ _OPTIONS = [
         "--min-hold",
         type=DURATION,
         default=0.0,
-        help="Hold the lock for DUR at least, though COMMAND has ended [0].",
+        help="Hold the lock for at least DUR, even if COMMAND has ended [0].",
     ),
 ]
 

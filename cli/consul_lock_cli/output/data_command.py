@@ -118,19 +118,19 @@ def data_options(*fields: str) -> Callable[[Callable[..., Any]], Callable[..., A
             return command(output=Output(as_json, made, wants_color(color)), **values)
 
         as_json = click.option(
-            "--json", "as_json", is_flag=True, help="As JSON; docs/json.md describes it."
+            "--json", "as_json", is_flag=True, help="Print JSON; docs/json.md describes it."
         )
         form = click.option(
             "--format",
             "template",
             metavar="TEMPLATE",
-            help="A line for each item, as in '{name} {holder.host}'; fields as with --json.",
+            help="Print a line for each item, as in '{name} {holder.host}'; fields as with --json.",
         )
         color = click.option(
             "--color",
             type=click.Choice(["auto", "always", "never"]),
             default="auto",
-            help="Colours: auto is on a terminal, without NO_COLOR and TERM=dumb [auto].",
+            help="Colours; auto: on a terminal, unless NO_COLOR or TERM=dumb is set [auto].",
         )
         return as_json(form(color(with_output)))
 

@@ -65,7 +65,9 @@ class Template:
         if not path:
             raise Misuse(f'--format: there is no field "{shown(name)}"', self._hint())
         if conversion or not _LAYOUT.fullmatch(layout or ""):
-            raise _bad(f'"{shown(f"!{conversion}" if conversion else layout or "")}" is no width')
+            raise _bad(
+                f'"{shown(f"!{conversion}" if conversion else layout or "")}" is not a width'
+            )
         return _Part(text, path, layout or "")
 
     def line(self, item: Mapping[str, Any]) -> str:

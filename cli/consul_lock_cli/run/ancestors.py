@@ -59,8 +59,8 @@ def refuse_own_ancestors(
     here = [held for held in _ancestors(environ) if held.place in (None, place)]
     for key, session in _clashes(spec, here):
         raise Misuse(
-            f"{shown(key)} would deadlock with our own ancestor (session {shown(session)}),"
-            " which holds it",
+            f"{shown(key)} would deadlock with an ancestor of this process"
+            f" (session {shown(session)}), which holds it",
             "use another --key, or -n to give up at once",
         )
 

@@ -45,8 +45,8 @@ def keep(
         sys.stdout.flush()
     except OSError as error:
         raise Misuse(
-            f"--hold prints to stdout, which does not take it: {error.strerror}",
-            "leave it open, if to /dev/null",
+            f"--hold cannot print to stdout: {error.strerror}",
+            "leave it open, or redirect it to /dev/null",
         ) from error
     try:
         interruptible(signals, lambda: _wait_for_loss(lock))

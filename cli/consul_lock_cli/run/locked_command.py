@@ -172,7 +172,7 @@ class LockedCommand:
         left = begun + self._wait_policy.min_hold - now()
         if left <= 0:
             return False
-        self._console.debug(f"holding on for {show_duration(left)}", event="holding")
+        self._console.debug(f"holding for another {show_duration(left)}", event="holding")
         try:
             lost = self._act.interruptibly(lambda: lock.lost.wait(left))
         except Interrupted:
@@ -180,7 +180,7 @@ class LockedCommand:
             raise
         if lost:
             self._console.warn(
-                f"{self._spec.title} was lost after the command had ended: others may have it"
+                f"{self._spec.title} was lost after the command had ended: others may acquire it"
                 " before --min-hold is over"
             )
         return lost
@@ -196,13 +196,13 @@ class LockedCommand:
             if self._act.finish(lock.release, budget or max(GOODBYE, lock.remaining())):
                 self._console.debug("released", event="released")
             else:
-                self._console.warn("not released, it frees itself later: a signal cut it off")
+                self._console.warn("not released: interrupted by a signal; Consul frees it later")
         except (LockLost, NotHeld) as error:
             code, hint = failure(error)
             self._console.error(f"{complaint(error)} ({code:d})", hint, event="lost")
             return True
         except (ConsulLockError, OutOfTime) as error:
-            self._console.warn(f"not released, it frees itself later: {error}")
+            self._console.warn(f"not released, Consul frees it later: {error}")
         return False
 
 

@@ -187,13 +187,13 @@ def status_file_options(command: Callable[..., Any]) -> Callable[..., Any]:
         "--status-file",
         type=FILE,
         metavar="PATH",
-        help="Write how it ended there, as one JSON object.",
+        help="Write the outcome to this file, as one JSON object.",
     )
     descriptor = click.option(
         "--status-fd",
         type=click.IntRange(min=0),
         metavar="N",
-        help="The same to this file descriptor.",
+        help="Write the outcome to this file descriptor.",
     )
     return file(descriptor(with_status_file))
 
@@ -205,7 +205,7 @@ def _checked(path: str | None, descriptor: int | None) -> StatusFile:
         folder = _target(file).parent
         made = file.is_file() or not file.exists()
         if made and not (folder.is_dir() and os.access(folder, os.W_OK)):
-            raise Misuse(f"--status-file: no file can be made in '{folder}'")
+            raise Misuse(f"--status-file: no file can be created in '{folder}'")
         if file.is_dir():
             raise Misuse(f"--status-file: '{path}' is a folder")
     if descriptor is not None:

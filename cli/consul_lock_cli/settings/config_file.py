@@ -141,7 +141,7 @@ def _read(path: Path, source: str, warn: Callable[[str], None]) -> ConfigFile | 
     except (OSError, ValueError) as error:
         if source == "user file" and isinstance(error, PermissionError) and not _visible(path):
             # As after `su`, with the HOME of somebody else: it may not even be there.
-            warn(f"{path.parent} is closed to this user: no settings are taken from there")
+            warn(f"{path.parent} is not accessible to this user: its settings are ignored")
             return None
         why = getattr(error, "strerror", None) or error
         raise BadSetting(f"{path}: cannot be read: {why}") from None

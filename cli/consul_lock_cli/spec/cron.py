@@ -54,7 +54,7 @@ class CronSpec(NamedTuple):
                 "no slot: give --every, --schedule or --slot", "--every 1h is once an hour"
             )
         if self.slot == "":
-            raise Misuse("--slot is empty", "is the variable in it set?")
+            raise Misuse("--slot is empty", "is the variable in it empty?")
         self._check_every()
         for option, value, other, fits in (
             ("--offset", self.offset, "--every", self.every is not None),
@@ -68,7 +68,7 @@ class CronSpec(NamedTuple):
         if self.retry_crashed and self.overlap == "allow":
             raise Misuse(
                 "--retry-crashed and --overlap allow contradict each other",
-                "beside a run lock, nothing can tell that a run is dead",
+                "only the run lock shows that a run is dead",
             )
 
     def _check_every(self) -> None:

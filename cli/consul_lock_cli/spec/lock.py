@@ -77,7 +77,7 @@ class LockSpec(NamedTuple):
             if above is not None:
                 raise Misuse(
                     f'of two keys, "{shown(above)}" is above "{shown(key)}"',
-                    "these locks know nothing of each other: leave one out",
+                    "these locks do not exclude each other: leave one out",
                 )
         beat = self.heartbeat
         if beat is not None and not HEARTBEAT_MIN <= beat <= HEARTBEAT_MAX:

@@ -109,7 +109,7 @@ def test_a_token_that_may_not_write_the_note_breaks_with_a_warning(consul_binary
             result = ask(agent.address, "break", "k/a", "--yes", "--reason", "x", **end)
             assert (result.returncode, running.wait()) == (0, 76)
             assert (
-                'warning: it is not noted who broke k/a: that takes key_prefix "k/a/"'
+                'warning: the break of k/a is not recorded: that needs key_prefix "k/a/"'
                 in result.stderr
             )
             assert "expired, or somebody destroyed it" in running.errors()
@@ -131,7 +131,7 @@ def test_a_terminal_is_asked(hand: Hand, address: str, key: str) -> None:
     code, output = on_a_terminal(address, "break", key, typed="n\n")
     assert (code, hand.alive(session)) == (1, True)
     assert "web3 pid 42" in output
-    assert f"{key} is left alone" in output
+    assert f"{key} is left unchanged" in output
     for typed, expected in (("\x04", 1), ("\x03", -signal.SIGINT), ("\n", 1)):
         code, output = on_a_terminal(address, "break", key, typed=typed)
         assert (code, hand.alive(session)) == (expected, True), output
@@ -151,7 +151,7 @@ def test_what_changes_while_somebody_thinks_is_not_hit(hand: Hand, address: str,
 
     code, output = on_a_terminal(address, "break", key, typed=change)
     assert (code, hand.alive(old)) == (75, True)
-    assert f"{key} has changed meanwhile: nothing is broken" in output
+    assert f"{key} has changed meanwhile: nothing was broken" in output
 
 
 def test_a_holder_that_has_changed_is_not_hit(hand: Hand, address: str, key: str) -> None:

@@ -36,7 +36,7 @@ def test_the_end_of_the_time_is_75(hand: Hand, address: str, key: str) -> None:
     assert (result.returncode, result.stdout) == (75, "")
     line, hint = result.stderr.splitlines()
     assert line == f"consul-lock: {key} is still held by web3 pid 42 (root) (75)"
-    assert hint == "hint: -w waits longer"
+    assert hint == "hint: use -w to wait longer"
     result = ask(address, "wait", f"{key}/other", "--held", "-w", "0", "--json")
     assert (result.returncode, items(result)[0]["state"]) == (75, "free")
 

@@ -322,7 +322,7 @@ def test_a_broken_file_is_a_finding_and_not_the_end(agent: Agent, tmp_path: Path
     assert status_file.stderr.startswith(f"consul-lock: sources: {broken}: ")
     status_file = doctor(None, "--config", str(broken))
     assert (status_file.code, status_file.bad()) == (78, {"sources": "fail", "settings": "fail"})
-    assert "where Consul is may stand in the file" in status_file.items["settings"]["text"]
+    assert "the address of Consul may be in the file" in status_file.items["settings"]["text"]
     assert status_file.items["open-files"]["verdict"] in ("ok", "warn")
     assert status_file.items["connect"]["verdict"] == "skip"
 
@@ -357,7 +357,7 @@ def test_clocks_of_hosts_that_run_jobs_are_compared(own_agent: Agent) -> None:
     write("junk", ["no record"])
     write("jobs/a", _claimed("web2", -20, history=[_claimed("web1", -80)]))
     item = doctor(own_agent.address).items["cron-clocks"]
-    assert (item["verdict"], "(2 looked at)" in item["text"]) == ("ok", True)
+    assert (item["verdict"], "(2 records checked)" in item["text"]) == ("ok", True)
     write("jobs/a", _claimed("web2", -90, history=[_claimed("web1", -30)]))
     status_file = doctor(own_agent.address)
     assert status_file.bad() == {"cron-clocks": "warn"}

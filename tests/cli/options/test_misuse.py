@@ -151,7 +151,7 @@ def test_waiting_for_our_own_ancestor_is_refused() -> None:
     held = {"CONSUL_LOCK_HELD": "true", "CONSUL_LOCK_KEY": "k", "CONSUL_LOCK_SESSION": "s1"}
     result = consul_lock("run", "-k", "k", "true", **held)
     assert result.returncode == 64
-    assert "would deadlock with our own ancestor (session s1)" in result.stderr
+    assert "would deadlock with an ancestor of this process (session s1)" in result.stderr
     assert consul_lock("run", "-k", "other", "--retry-for", "0", "true", **held).returncode == 69
     assert consul_lock("run", "-nk", "k", "--retry-for", "0", "true", **held).returncode == 69
 

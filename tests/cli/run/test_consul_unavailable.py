@@ -86,7 +86,7 @@ def test_a_name_that_cannot_be_resolved_is_told(locked_run: LockedRun) -> None:
     result = locked_run("--http-addr", "no-such-host.invalid", "--retry-for", "0", "true")
     assert result.returncode == 69
     assert "cannot resolve 'no-such-host.invalid'" in result.stderr
-    assert "hint: is the name spelt right" in result.stderr
+    assert "hint: check the spelling of the name" in result.stderr
 
 
 def test_errors_are_ridden_out_while_waiting(address: str, key: str) -> None:

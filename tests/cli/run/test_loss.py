@@ -233,7 +233,7 @@ def test_a_frozen_agent_costs_the_lock_in_time(own_agent: Agent, tmp_path: Path)
             assert running.wait() == 76
             assert "LOST k after" in running.errors()
             assert other.wait() == 0
-            assert "not released, it frees itself later: Consul gave no" in other.errors()
+            assert "not released, Consul frees it later: Consul gave no" in other.errors()
         finally:
             own_agent.thaw()
 

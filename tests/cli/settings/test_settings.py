@@ -353,7 +353,7 @@ def test_a_home_of_somebody_else_is_no_error(home: Home, monkeypatch: pytest.Mon
     warnings: list[str] = []
     with pytest.raises(config_file.BadSetting, match=r"none\.toml: cannot be read"):
         find_files(None, {"XDG_CONFIG_HOME": str(home.folder)}, warnings.append, _raise)
-    assert ["is closed to this user" in warning for warning in warnings] == [True]
+    assert ["is not accessible to this user" in warning for warning in warnings] == [True]
 
 
 def test_a_home_that_is_not_absolute_is_ignored(
@@ -454,7 +454,7 @@ def test_a_password_without_a_user_is_not_shown_as_one(home: Home) -> None:
 def test_a_variable_that_means_nothing_is_pointed_out(home: Home) -> None:
     """By `config` alone, as others may have variables of that name."""
     typo = {"CONSULLOCK_LOCKDELAY": "1"}
-    assert "CONSULLOCK_LOCKDELAY is no setting" in home.run("config", **typo).stderr
+    assert "CONSULLOCK_LOCKDELAY is not a setting" in home.run("config", **typo).stderr
     assert home.run("version", **typo).stderr == ""
 
 

@@ -29,11 +29,11 @@ def cron_history(
 ) -> int:
     """Show the last runs of the cron job NAME, the latest at the bottom.
 
-    MISSED are slots whose time is over and that nobody has claimed: no host was up, or
-    something else was in the way.  They are known where a job has a fixed interval (--every).
-    How many runs are remembered is up to 'cron run --history'.
+    MISSED are slots whose time is over and that no host has claimed: no host was up, or
+    something prevented it.  They are known only for jobs with a fixed interval (--every).
+    'cron run --history' sets how many runs are remembered.
 
-    Exit codes: 0 there it is, 1 there is no record of it, 65 what is there is no record.
+    Exit codes: 0 shown, 1 there is no record of it, 65 the key holds something else.
 
     Example: consul-lock cron history jobs/report
     """

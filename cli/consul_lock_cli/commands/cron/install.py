@@ -65,11 +65,13 @@ def _typed(option: click.Option, value: Any) -> list[str]:
 
 @click.command("install", cls=Installer, options_metavar="[OPTIONS] --name NAME --every DUR [--]")
 @click.option(
-    "--as", "form", type=click.Choice(["crontab", "systemd"]), help="Only this one [both]."
+    "--as", "form", type=click.Choice(["crontab", "systemd"]), help="Print only this one [both]."
 )
-@click.option("--user", metavar="USER", help="Who runs it; a crontab is then one of /etc/cron.d.")
 @click.option(
-    "--on", metavar="FIELDS", help="When to fire, as '30 3 * * *' [as --every or --schedule say]."
+    "--user", metavar="USER", help="User who runs it; the crontab is then one for /etc/cron.d."
+)
+@click.option(
+    "--on", metavar="FIELDS", help="When to start, as '30 3 * * *' [from --every or --schedule]."
 )
 @cron_options
 @session_options
@@ -90,11 +92,11 @@ def cron_install(
     on: str | None,
     command: tuple[str, ...],
 ) -> None:
-    """Print what starts COMMAND on every host: a line for a crontab, and units for systemd.
+    """Print the crontab line, and the units for systemd, that start COMMAND on every host.
 
-    Nothing is written, and Consul is not asked.  The other options are those of 'cron run', and
-    are checked as it would check them.  What --every cannot be in a crontab, as 7m or 36h, fires
-    more often than there are slots, which does no harm.
+    Nothing is written, and Consul is not contacted.  The other options are those of 'cron run',
+    and are checked in the same way.  An interval that a crontab cannot express, such as 7m or
+    36h, is started more often than there are slots, which does no harm.
 
     Example: consul-lock cron install --name sync --every 10m --as crontab --user root -- sync
     """
@@ -107,9 +109,9 @@ def cron_install(
     for secret, better in _SECRETS.items():
         if ctx.get_parameter_source(secret) is click.core.ParameterSource.COMMANDLINE:
             option = f"--{secret.replace('_', '-')}"
-            raise Misuse(f"{option} could be read by everybody", f"use {better}")
+            raise Misuse(f"{option} could be read by every user", f"use {better}")
     if user is not None and (not user.isprintable() or not user or " " in user):
-        raise Misuse("--user is no name of a user", "as in --user root")
+        raise Misuse("--user is not a user name", "as in --user root")
     typed = [*ctx.meta[_TYPED], *_days_begin(cron_spec, on)]
     words = [_program(), "cron", "run", *typed, "--", *command]
     job = InstalledJob(name, cron_spec, on, user, words, policy.kill_after)

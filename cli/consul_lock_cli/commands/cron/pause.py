@@ -19,9 +19,9 @@ from consul_lock_cli.spec.connection import Connection
 
 
 @click.command("pause", cls=DataCommand)
-@click.option("--for", "duration", type=POSITIVE, help="For so long [until 'cron resume'].")
-@click.option("--reason", metavar="TEXT", default="", help="Why; whoever looks at it is told.")
-@click.option("--new", is_flag=True, help="Also a job that was never run, and has no record.")
+@click.option("--for", "duration", type=POSITIVE, help="Pause it for DUR [until 'cron resume'].")
+@click.option("--reason", metavar="TEXT", default="", help="Reason, shown with the job.")
+@click.option("--new", is_flag=True, help="Also pause a job that was never run and has no record.")
 @data_options(*CRON)
 @console_options
 @connection_options
@@ -35,19 +35,21 @@ def cron_pause(
     reason: str,
     new: bool,
 ) -> int:
-    """Let no host run the cron job NAME.
+    """Pause the cron job NAME on all hosts.
 
-    A run that is under way goes on.  What is missed is not made up for.  To pause what is
-    paused sets the end and the reason anew.
+    A run that is under way goes on.  Missed slots are not run later.  Pausing a paused job
+    replaces the end and the reason.
 
-    Exit codes: 0 done, 1 there is no record of it (see --new), 65 what is there is no record.
+    Exit codes: 0 done, 1 there is no record of it (see --new), 65 the key holds something else.
 
     Example: consul-lock cron pause jobs/report --for 2h --reason deploy
     """
     if len(reason.encode("utf-8", "replace")) > CRON_TEXT_MAX:
         raise Misuse(f"--reason is longer than {CRON_TEXT_MAX} bytes", "be brief")
     if duration is not None and duration > PAUSE_MAX:
-        raise Misuse("--for is longer than 366d", "without --for it is paused until it is resumed")
+        raise Misuse(
+            "--for is longer than 366d", "without --for it stays paused until it is resumed"
+        )
     from consul_lock import CronRecords
 
     with connection.client(console) as client:

@@ -34,11 +34,11 @@ if TYPE_CHECKING:
 @click.option(
     "--slot",
     metavar="SLOT",
-    help="As if this one had been run last: a time as 'cron show' has it, or an ID [none was].",
+    help="Act as if this slot had been run last: a time as in 'cron show', or an ID [none].",
 )
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @click.option(
-    "--force", is_flag=True, help="Also what cannot be read: it is written anew, and forgets all."
+    "--force", is_flag=True, help="Also replace a record that cannot be read; its history is lost."
 )
 @data_options(*CRON)
 @console_options
@@ -55,12 +55,12 @@ def cron_reset(
 ) -> int:
     """Forget which slot of the cron job NAME was run last: any may be run next.
 
-    So a slot that was run may be run once more.  With --slot it is only those after that one,
-    which is wanted when a wrong clock has written one that is far ahead.  The history and a
+    So a slot that was run may be run once more.  With --slot only later slots may be run next;
+    use it when a wrong clock has written a slot that is far ahead.  The history and a
     pause stay; a run that is under way goes on.
 
-    Exit codes: 0 done, 1 there is no record of it, or the answer was no, 65 what is there is no
-    record (see --force), 75 it has changed meanwhile.
+    Exit codes: 0 done, 1 there is no record of it, or the answer was no, 65 the key holds
+    something else (see --force), 75 it has changed meanwhile.
 
     Example: consul-lock cron reset jobs/report --slot 2026-11-21T17:00:00Z
     """
@@ -108,7 +108,7 @@ class _Resetting:
 
     def _changed(self) -> int:
         text = f"{self._name} has changed meanwhile: it is not reset"
-        self._console.error(f"{text} ({ExitCode.HELD:d})", "look at it again")
+        self._console.error(f"{text} ({ExitCode.HELD:d})", "check it again")
         self._output.document([], str)
         return ExitCode.HELD
 
@@ -176,7 +176,7 @@ def _slot(seen: CronRecord | CronProblem, text: str) -> str | float:
         moment = None
     if moment is None or moment.tzinfo is None:
         raise Misuse(
-            f'--slot "{shown(text)}" is no time with a zone, and the slots of this job are times',
+            f'--slot "{shown(text)}" is not a time with a zone, but the slots of this job are',
             "as in --slot 2026-11-21T17:00:00Z",
         )
     return moment.timestamp()

@@ -29,10 +29,10 @@ from consul_lock_cli.spec.connection import Connection
 def cron_resume(connection: Connection, console: Console, output: Output, name: str) -> int:
     """Let the cron job NAME be run again, after 'cron pause'.
 
-    The slots that were missed meanwhile are not made up for.
+    The slots that were missed meanwhile are not run later.
 
-    Exit codes: 0 done, 1 it is not paused, or there is no record of it, 65 what is there is no
-    record.
+    Exit codes: 0 done, 1 it is not paused, or there is no record of it, 65 the key holds
+    something else.
 
     Example: consul-lock cron resume jobs/report
     """

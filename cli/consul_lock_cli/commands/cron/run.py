@@ -37,7 +37,7 @@ from consul_lock_cli.spec.timing import check_timing
 @session_options
 @command_options
 @status_file_options
-@click.option("--dry-run", is_flag=True, help="Say what would happen now, and do nothing.")
+@click.option("--dry-run", is_flag=True, help="Print what would happen now, and do nothing.")
 @console_options
 @connection_options
 @click.argument("command", nargs=-1, type=COMMAND)
@@ -56,9 +56,9 @@ def cron_run(
     """Run COMMAND once for each slot, however many hosts have it in their crontab.
 
     The host that claims the slot runs COMMAND under the lock NAME, with its exit code.  On the
-    others nothing happens, and the exit code is 0.  The slot is that of the time at which we were
-    started, so it does not matter whether the hosts' clocks agree.  If the host that runs it dies,
-    the slot is lost, unless --retry-crashed is given.
+    others nothing happens, and the exit code is 0.  The slot is that of the time at which
+    consul-lock was started, so it does not matter whether the hosts' clocks agree.  If the host
+    that runs it dies, the slot is lost, unless --retry-crashed is given.
 
     Example: consul-lock cron run --name sync --every 10m --splay 3s -- /usr/local/bin/sync
     """
@@ -96,18 +96,20 @@ def _check(
     unsafe = policy.unsafe_timing or cron_spec.overlap == "allow"
     check_timing(spec.ttl, spec.lock_delay, policy.kill_after, unsafe=unsafe)
     if not spec.lock_delay:
-        console.warn("--lock-delay 0: a session that is destroyed lets others in at once")
+        console.warn(
+            "--lock-delay 0: when the session is destroyed, others acquire the lock at once"
+        )
 
 
 def _kept(console: Console) -> bool:
     """Whether somebody keeps the clock right; if not, that is told."""
     try:
-        kept, why = synchronised(), "the kernel calls it unsynchronised"
+        kept, why = synchronised(), "the kernel says unsynchronised"
     except OSError as error:
         kept, why = False, str(error)
     if not kept:
         console.error(
-            f"--require-synced-clock: nothing keeps this clock right ({why}): not started"
+            f"--require-synced-clock: the clock is not synchronised ({why}): not started"
             f" ({ExitCode.CONFIG:d})",
             "run chrony, ntpd or systemd-timesyncd; 'timedatectl' shows it",
             code=ExitCode.CONFIG,

@@ -22,11 +22,11 @@ from consul_lock_cli.spec.connection import Connection
 @connection_options
 @click.argument("name", type=CRON_NAME)
 def cron_show(connection: Connection, console: Console, output: Output, name: str) -> int:
-    """Show the cron job NAME: its last slot, who ran it and how it ended, pauses, overlaps.
+    """Show the cron job NAME: its last slot, which host ran it, its outcome, pauses, overlaps.
 
-    Times are by the clocks of the hosts that wrote them.
+    Times are those of the clocks of the hosts that wrote them.
 
-    Exit codes: 0 there it is, 1 there is no record of it, 65 what is there is no record.
+    Exit codes: 0 shown, 1 there is no record of it, 65 the key holds something else.
 
     Example: consul-lock cron show jobs/report
     """

@@ -56,7 +56,7 @@ def test_seconds_and_days_are_for_systemd() -> None:
     assert fire_times.calendar(30, 0) == "*-*-* *:*:00/30 UTC"
     assert fire_times.calendar(7, 0) == "*-*-* *:*:* UTC"
     assert fire_times.calendar(DAY, 1.5 * HOUR) == "*-*-* 01:30:00 UTC"
-    for every, said in ((30, "once a minute at most"), (DAY, "at which time of the day")):
+    for every, said in ((30, "once a minute at most"), (DAY, "at which time of day")):
         with pytest.raises(Misuse, match=said):
             fire_times.crontab_fields(every, 0)
 
@@ -168,12 +168,12 @@ def test_systemd_takes_the_units(tmp_path: Path, arguments: list[str]) -> None:
 @pytest.mark.parametrize(
     "arguments, said",
     [
-        (["--every", "1d"], "at which time of the day"),
+        (["--every", "1d"], "at which time of day"),
         (["--every", "30s", "--as", "crontab"], "once a minute at most"),
-        (["--slot", "a"], "--slot says nothing of when"),
-        (["--every", "1h", "--token", "t"], "--token could be read by everybody"),
-        (["--every", "1h", "--http-auth", "u:p"], "--http-auth could be read by everybody"),
-        (["--every", "1h", "--user", "a b"], "--user is no name of a user"),
+        (["--slot", "a"], "--slot does not say when"),
+        (["--every", "1h", "--token", "t"], "--token could be read by every user"),
+        (["--every", "1h", "--http-auth", "u:p"], "--http-auth could be read by every user"),
+        (["--every", "1h", "--user", "a b"], "--user is not a user name"),
         (["--every", "1h", "--on", "x"], "five fields"),
         (["--every", "1h", "--slot", "x"], "contradict each other"),
         (["--every", "1h", "--kill-after", "60s"], "--kill-after"),
