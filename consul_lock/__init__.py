@@ -1,14 +1,14 @@
 """Locks on Consul, for threads.  `consul_lock.aio` has the same names for asyncio.
 
-A lock is backed by a Consul session: it ends with us.  First come, first served; a fencing
-token for whoever writes with it; a loss is noticed even without the network.
+A lock is backed by a Consul session: it ends with the process.  First come, first served; a fencing
+token to write with; a loss is noticed even without the network.
 
     from consul_lock import Lock
 
     with Lock("deploy/web") as lock:
         print("mine", lock.token)
 
-What is promised, and what is not, is on the first page of the README.
+What is promised, and what is not, is in docs/guarantees.md.
 """
 
 from importlib import import_module

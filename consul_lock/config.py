@@ -1,4 +1,4 @@
-"""Where Consul is and who we are.
+"""The settings of a connection: the address of Consul and the credentials.
 
 Explicit arguments beat the environment, the environment beats the defaults.  The variables are
 those of the Consul command line, with its meaning of each; ``CONSUL_DATACENTER`` is not read,
@@ -44,8 +44,9 @@ class Config:
 
     ``base_path`` is the prefix of the URL ("" if none), ``unix_socket`` a path or None; ``host``
     and ``port`` mean nothing beside a socket.  ``http_auth`` is (user, password).  ``namespace``
-    and ``partition`` are for Consul Enterprise.  Time-outs are seconds; ``retry_for`` is how long
-    errors of the server are ridden out (0: not at all).  Raises ConfigError for bad values.
+    and ``partition`` are for Consul Enterprise.  Timeouts are seconds; ``retry_for`` is how long
+    requests are retried after errors of the server (0: not at all).  Raises ConfigError for bad
+    values.
     """
 
     scheme: str = "http"
@@ -140,7 +141,7 @@ class Config:
     def from_consul(cls, consul: Any) -> Config:
         """The settings of a ``consul.Consul`` of python-consul2; the environment is not read.
 
-        Its ``timeout``, if it has one, becomes both time-outs, or the first and the second of a
+        Its ``timeout``, if it has one, becomes both timeouts, or the first and the second of a
         pair as `requests` takes them.  Raises ConfigError for values that cannot work, and for a
         client of py-consul.
         """
@@ -177,7 +178,7 @@ class Config:
         return f"{self.scheme}://{host}:{self.port}{self.base_path}"
 
     def headers(self) -> dict[str, str]:
-        """The headers that say who we are; they hold secrets."""
+        """The headers with the credentials; they hold secrets."""
         headers = {}
         if self.token:
             headers["X-Consul-Token"] = self.token

@@ -4,7 +4,7 @@
 
     ConsulLockError
      |
-     +-- LockTimeout (TimeoutError)        the lock was not to be had in time
+     +-- LockTimeout (TimeoutError)        the lock could not be acquired in time
      +-- NotHeld (RuntimeError)            released, or used, without being held
      +-- AlreadyHeld (RuntimeError)        this thread or task would wait for itself
      +-- LockLost                          it was held and is not any more (see ``reason``)
@@ -176,7 +176,7 @@ class ConsulLockError(Exception):
 
 
 class LockTimeout(ConsulLockError, TimeoutError):
-    """The lock was held by somebody else for all of the time we were willing to wait."""
+    """The lock was not acquired within the timeout: another holder had it."""
 
     kind: LockTimeoutKind
 
@@ -264,7 +264,7 @@ class LockLost(ConsulLockError):
 
 
 class Conflict(ConsulLockError):
-    """The key holds something that is not ours; it is never overwritten.
+    """The key holds something else than a lock of this kind; it is never overwritten.
 
     ``flags`` are the flags found there (Consul's mark of who uses a key), ``limit`` the limit
     of a semaphore in Consul that differs from the one asked for, which is ``wanted``.

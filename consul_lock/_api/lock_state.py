@@ -47,7 +47,7 @@ class LockState(ABC):
     def token(self) -> int | None:
         """The fencing token: higher for each later holder of any lock in the datacenter.
 
-        The ModifyIndex of the write that gave us the lock.  None before the first acquire; it
+        The ModifyIndex of the write that granted the lock.  None before the first acquire; it
         keeps its value after the end, to see what was written with it.
         """
         hold = self._core.current(self._me())

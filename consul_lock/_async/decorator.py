@@ -72,7 +72,7 @@ def locked(
                         began = True
                         return kept(await awaitable(function(*args, **kwargs), function, where))
             except LockTimeout:
-                # The function's own time-outs are its caller's business.
+                # The function's own timeouts are its caller's business.
                 if began or on_busy != "skip":
                     raise
                 return None

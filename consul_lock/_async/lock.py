@@ -50,7 +50,7 @@ class Lock(LockLike):
     lost, and the block raises `LockLost`, as `asyncio.timeout` does at its time; without it the
     block runs to its end first.
 
-    What is not promised: that a process which is paused stops in time.  Whoever writes to a
+    What is not promised: that a process which is paused stops in time.  Programs that write to a
     shared resource should pass the fencing `token` on and let the resource compare it.
 
     Raises `ConfigError` for a bad name or settings that contradict each other.

@@ -68,11 +68,11 @@ class LockLike(LockState):
     @property
     def lost(self) -> asyncio.Event:
         """Set when the present, or last, hold was lost; ``await lost.wait()`` waits for it."""
-        lost: asyncio.Event = self._core.lost(self._me())  # type: ignore[assignment] # made by our driver
+        lost: asyncio.Event = self._core.lost(self._me())  # type: ignore[assignment] # made by the driver
         return lost
 
     async def acquire(self, blocking: bool = True, timeout: float | None = None) -> bool:
-        """Acquire it; False if it was not to be had within ``timeout`` seconds.
+        """Acquire it; False if it could not be acquired within ``timeout`` seconds.
 
         None and -1 wait for ever, 0 and ``blocking=False`` try once.  If Consul does not answer it
         takes a second longer at most; a single try takes the ``connect_timeout`` and that second.
@@ -97,7 +97,7 @@ class LockLike(LockState):
         return await self.holder() is not None
 
     async def holder(self) -> Holder | None:
-        """Who holds it, by Consul's word; None: nobody."""
+        """Who holds it, according to Consul; None: nobody."""
         return await self._client._run(self._core.holder())
 
     async def waiters(self) -> list[Holder]:
@@ -107,7 +107,7 @@ class LockLike(LockState):
     async def guard(self, operations: Iterable[Op]) -> list[Pair]:
         """Carry out operations on keys, all or none, and none without the lock.
 
-        One transaction that Consul refuses if our session does not hold the lock: a write that
+        One transaction that Consul refuses if this session does not hold the lock: a write that
         cannot happen late.  Returns the keys that were written or read.  Raises `LockLost`,
         `NotHeld`, `Conflict` if an operation was refused.
         """

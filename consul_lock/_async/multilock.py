@@ -20,8 +20,8 @@ class MultiLock(LockLike):
     Each is the same as a `Lock` of that name, or a ``consul lock``, and excludes those.  They
     are taken in one transaction, so two that want the same names in another order never wait
     for each other.  While one name is taken nothing is held: it waits for that one, and then
-    tries again.  So it is not first come, first served: whoever wants just one of the names can
-    overtake it, again and again while others line up for that name.
+    tries again.  So it is not first come, first served: a waiter for just one of the names can
+    overtake it, again and again while others queue for that name.
 
     1 to 64 names, none of them twice and none above another one ("a" and "a/b").  There is one
     session and one `token` for all; the loss of one lock is the loss of all.  With ``watch=True``

@@ -105,7 +105,7 @@ async def run_while_held(
         return await task
     except asyncio.CancelledError:
         if me.cancelling() > asked or not lost.is_set():
-            raise  # somebody else has cancelled it, or us
+            raise  # something else has cancelled it, or this task
         raise_loss()
         raise
     finally:
@@ -121,19 +121,19 @@ class Cancellation:
     """Cancels the task of a block once something has happened, as `asyncio.timeout` does.
 
     A task has one way to be interrupted, and several who may want to: this block, blocks and
-    timeouts around it and inside it, a `TaskGroup`, and whoever calls ``task.cancel()``.  All they
-    send is `CancelledError`, so the one at the end of a block does not say whose it is:
+    timeouts around it and inside it, a `TaskGroup`, and any caller of ``task.cancel()``.  All they
+    send is `CancelledError`, so the one at the end of a block does not say who sent it:
 
         async with asyncio.timeout(5):      cancelling()
             async with lock:                0 -> remembered
                 await work()                1: the lock is lost; 2: the timeout strikes, too
-            # uncancel() -> 1 > 0: somebody else wants the task to end as well: not ours to turn
+            # uncancel() -> 1 > 0: something else wants the task to end as well: do not turn it
             # into LockLost.  The timeout's uncancel() -> 0 <= 0: its own, so TimeoutError.
 
     So each takes back what it has asked for, and turns the `CancelledError` into its own exception
     only if nothing is left of what was asked for since it began.  The obvious rule, "I have
-    cancelled, so the CancelledError is mine", swallows the cancellations of others: a task that was
-    told to end would go on.
+    cancelled, so the CancelledError is mine", swallows the cancellations of others: a task that
+    was asked to end would go on.
 
     It strikes from a task of its own, so only while the block is waiting for something, and its
     exception is delivered there, before the block goes on.

@@ -18,7 +18,7 @@ from consul_lock._protocol.weighted.semaphore import SemaphoreCore
 class Semaphore(LockLike):
     """At most ``limit`` holders at once, in the whole datacenter: first come, first served.
 
-    All who use a name have to agree on the limit; `Conflict` tells whoever does not, and
+    All users of a name have to agree on the limit; others get a `Conflict`, and
     `resize` changes it for all.  The keys are those of ``consul lock -n LIMIT NAME``, so each
     keeps to the limit of the other.
 
@@ -27,7 +27,7 @@ class Semaphore(LockLike):
     that the calling task got last; if it never had one, about the oldest that is held.
 
     The slot of a holder that died is free when the lock-delay of its session is over, as with a
-    lock, whoever comes and with whatever lock-delay of its own.  Consul sees to that; but clients
+    lock, whatever the lock-delay of the next holder.  Consul enforces that; but clients
     of ``consul lock`` do not wait for it, and take the slot at once.
 
     Other options as for `Lock`.  Raises `ConfigError` for a limit below 1.
@@ -56,10 +56,10 @@ class Semaphore(LockLike):
     async def acquire(
         self, blocking: bool = True, timeout: float | None = None, n: int = 1
     ) -> bool:
-        """Acquire ``n`` slots or none; False if they were not to be had within ``timeout``
+        """Acquire ``n`` slots or none; False if they could not be acquired within ``timeout``
         seconds.  They are one hold: released together, and lost together.
 
-        Whoever wants more waits no longer for it: nobody who came later gets in before.  Raises
+        Waiting for more slots takes no longer: no later waiter gets in before.  Raises
         as `Lock.acquire` does; `ConfigError` for more slots than there are, or more than 30;
         `Conflict` if others use another limit.
         """
@@ -74,25 +74,25 @@ class Semaphore(LockLike):
         return await self._client._run(Job(self._core.everybody()))
 
     async def slots(self) -> tuple[int, ...]:
-        """The numbers of our slots, from 0 to ``limit`` - 1: to pick one of so many devices or
-        ports.  ``(number,) = semaphore.slots()``; of a hold of ``n`` slots there are ``n``.
+        """The indexes of the held slots, from 0 to ``limit`` - 1: to pick one of several devices or
+        ports.  ``(index,) = semaphore.slots()``; a hold of ``n`` slots has ``n`` of them.
 
-        No two who hold it have the same number.  Not even after a crash: Consul keeps a dead
-        holder's number for the lock-delay, so a call may have to wait for that long.  Clients of
-        ``consul lock`` have no numbers, and the number of a slot may be above a limit that was
-        lowered since.  If somebody deletes its key, ``NAME/.slot/NUMBER``, the hold is lost.
+        No two holders have the same index.  Not even after a crash: Consul keeps a dead
+        holder's index for the lock-delay, so a call may have to wait for that long.  Clients of
+        ``consul lock`` have no indexes, and the index of a slot may be above a limit that was
+        lowered since.  If its key, ``NAME/.slot/NUMBER``, is deleted, the hold is lost.
 
-        The first call of a hold costs one request, more if others ask at the same moment; who
-        never asks pays nothing.  Raises `NotHeld`, `LockLost`, `Unavailable`; `ConfigError` for
-        a hold of more than 15 slots; `Conflict` if keys that nobody holds are in the way.
+        The first call of a hold costs one request, more if others ask at the same moment; without
+        a call there is no cost.  Raises `NotHeld`, `LockLost`, `Unavailable`; `ConfigError` for
+        a hold of more than 15 slots; `Conflict` if keys without a holder are in the way.
         """
         return await self._client._run(self._core.slots(clock(), self._me()))
 
     async def resize(self, limit: int) -> None:
-        """Change the limit for everybody, and let in who fits in then.
+        """Change the limit for all users, and admit the waiters for which there are slots then.
 
-        With a lower one nobody is thrown out: others get in when enough have left.  Whoever
-        waits goes along with the change; whoever comes later with the old limit gets a
-        `Conflict`.  While nobody uses the semaphore there is nothing to change but this object.
+        A lower limit takes no slot away: others are admitted when enough are released.  Waiters
+        follow the change; a client that comes later with the old limit gets a
+        `Conflict`.  While the semaphore is not in use only this object is changed.
         """
         await self._client._run(self._core.resize(limit))

@@ -20,7 +20,7 @@ class Survey:
     To look costs no session and takes no lock.  It sees all kinds, also locks and semaphores of
     `consul lock` and of HashiCorp's Go client, and shows what is no lock at all as "foreign".
     What others say of themselves is text of theirs: escape it before it goes to a terminal.
-    Errors of Consul are ridden out for ``retry_for`` seconds, then `Unavailable` is raised.
+    Errors of Consul are retried for ``retry_for`` seconds, then `Unavailable` is raised.
 
     What is not promised: a status is a picture of the moment in which it was read.  A lock that
     looks free may be in lock-delay.  A token that may not see all keys sees less: holders whose
@@ -83,28 +83,28 @@ class Survey:
         return await self._client._run(self._core.sessions(ids))
 
     async def destroy(self, session: str) -> None:
-        """End a session, and so take away all that is held with it: how to break a lock.
+        """Destroy a session, and so take away all that is held with it: how to break a lock.
 
-        The id belongs to one holder for ever, so nobody else can be hit.  The old holder is told
-        of its loss, and its lock-delay gives it the time to stop before somebody else gets in.
-        To destroy what is dead already is no error.
+        The id belongs to one holder only, so no other holder is affected.  The old holder is
+        notified, and its lock-delay gives it the time to stop before another acquires the lock.
+        Destroying a session that is dead already is not an error.
         """
         await self._client._run(self._core.destroy(session))
 
     async def break_hold(self, name: str, session: str, reason: str = "") -> Break | None:
-        """Break a hold as `destroy` does, and leave a note of who did it, and why.
+        """Break a hold as `destroy` does, and record who did it, and why.
 
-        The note is `Status.last_break` of the name, for whoever lost the lock and whoever gets
-        it; Consul forgets it after one to two hours.  ``reason`` has at most 512 characters.
-        None: the token may not write below the name, so nothing was noted, or somebody else has
-        noted this break already.  The session is destroyed all the same.
+        The record is `Status.last_break` of the name, for the old and the next holder;
+        Consul forgets it after one to two hours.  ``reason`` has at most 512 characters.
+        None: the token may not write below the name, so nothing was recorded, or another client
+        has recorded this break already.  The session is destroyed all the same.
         """
         return await self._client._run(self._core.break_hold(name, session, reason))
 
     async def break_of(self, name: str, session: str) -> Break | None:
-        """Who took away the hold that this session had of a name; None: that is not noted.
+        """Who broke the hold that this session had of a name; None: that is not recorded.
 
-        For whoever got `LockLost`, and wants to know why.
+        For a program that got `LockLost`, and needs to know why.
         """
         return await self._client._run(self._core.break_of(name, session))
 
@@ -118,17 +118,17 @@ class Survey:
         return await self._client._run(self._core.remove(status, force))
 
     async def leftovers(self, prefix: str = "") -> list[Leftover]:
-        """What those who died have left below a prefix: keys that nobody holds.
+        """What dead holders and waiters have left below a prefix: keys without a holder.
 
-        Whoever comes to a name takes away what is left of it, so most of it is of names that
-        nobody uses any more.  Of a token that does not see all keys nothing is found.
+        The next user of a name deletes its leftovers, so most of them are of names that
+        are not used any more.  With a token that does not see all keys nothing is found.
         """
         return await self._client._run(self._core.leftovers(prefix))
 
     async def clean(self, leftovers: Iterable[Leftover]) -> list[Cleaned]:
-        """Take away what `leftovers` has found: what became of each.
+        """Delete what `leftovers` has found; returns the outcome of each.
 
-        Never sooner than a lock-delay allows, and never what somebody has come to meanwhile.
+        Never sooner than a lock-delay allows, and never what is in use again meanwhile.
         Records of cron jobs and notes of breaks are not touched.
         """
         return await self._client._run(self._core.clean(leftovers))

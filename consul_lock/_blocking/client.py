@@ -19,7 +19,7 @@ T = TypeVar("T")
 
 
 class Client:
-    """Where Consul is and who we are, with the connections and sessions of all our locks.
+    """A connection to Consul: its address, credentials, connections, and the sessions of all locks.
 
     Arguments that are None come from the environment of the Consul tools (CONSUL_HTTP_ADDR,
     CONSUL_HTTP_TOKEN, CONSUL_CACERT and so on; see `consul_lock.config`), then from defaults.
@@ -112,10 +112,10 @@ class Client:
         return self._driver.run(job)
 
     def close(self) -> None:
-        """Let go of what is still held, destroy all sessions, close all connections.
+        """Release what is still held, destroy all sessions, close all connections.
 
         New calls are refused; those under way in other threads end first, waits at once, with
-        `Unavailable`.  A lock that is held is told of its loss (`LossReason.REVOKED`).  Can be
+        `Unavailable`.  A lock that is held is reported as lost (`LossReason.REVOKED`).  Can be
         repeated; also done for every client when the interpreter ends.
         """
         self._driver.close()

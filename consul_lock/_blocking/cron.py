@@ -27,9 +27,9 @@ R = TypeVar("R")
 class CronGuard:
     """Runs a job once for each slot, however many hosts have it in their crontab.
 
-    For each name and slot at most one host starts the job, whatever the hosts' clocks say, as long
-    as nobody deletes or resets the record; if the winner dies the slot is lost, unless
-    ``retry_crashed`` is given.
+    For each name and slot at most one host starts the job, whatever the hosts' clocks show, as long
+    as nobody deletes or resets the record; if the host that claimed the slot dies, it is lost,
+    unless ``retry_crashed`` is given.
 
         with CronGuard("backup", every="1h").claim() as run:
             if run:
@@ -44,8 +44,8 @@ class CronGuard:
 
     While an earlier run is alive, ``overlap="skip"`` skips, ``"wait"`` waits for ``wait`` seconds
     (None: until the next slot begins) and ``"allow"`` needs no run lock at all.  ``retry_failed``
-    and ``retry_crashed`` allow so many further attempts at a slot, by whoever comes late, or is
-    still there as it stands by for ``standby`` seconds; the latter only once the run lock proves
+    and ``retry_crashed`` allow that many further attempts at a slot, by hosts that come late, or
+    are on standby for ``standby`` seconds; the latter only once the run lock proves
     the earlier attempt dead, and an end that could not be recorded counts as a crash.
 
     A record that is further ahead than ``max_skew`` (the length of a slot, 300 s at least) means a
@@ -82,7 +82,7 @@ class CronGuard:
         return Claiming(self, at)
 
     def run(self, fn: Callable[[CronRun[Lock]], R]) -> R | None:
-        """Claim, and call ``fn(run)`` if the slot is ours; returns what that returned, else None.
+        """Claim, and call ``fn(run)`` if this host has the slot; returns its result, else None.
 
         A thread cannot be stopped from outside: there ``fn`` must look at ``run.lock.lost``, or
         call ``run.lock.ensure_held()`` often.  In asyncio ``fn`` is awaited as a task, which is

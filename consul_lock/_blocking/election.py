@@ -64,7 +64,7 @@ class Election(LockLike):
     def proclaim(self, value: str) -> None:
         """Change the value while it leads; the token stays the same.
 
-        One transaction that Consul refuses if our session does not lead.  Raises `NotHeld`,
+        One transaction that Consul refuses if this session does not lead.  Raises `NotHeld`,
         `LockLost`, `ConfigError`, `Unavailable` if Consul fails for longer than ``retry_for``.
         """
         self._client._run(self._core.proclaim(value, clock(), self._me()))
@@ -74,7 +74,7 @@ class Election(LockLike):
         self.release()
 
     def leader(self) -> Leader | None:
-        """Who leads, by Consul's word; None: nobody."""
+        """Who leads, according to Consul; None: nobody."""
         return self._client._run(self._core.leader())
 
     def observe(self) -> Generator[Leader | None, None, None]:
@@ -83,7 +83,7 @@ class Election(LockLike):
         Never the same twice in a row, and never an older one after a newer one; of changes that
         follow each other quickly the last one is seen for certain.  Each step waits until there
         is something new, or the client is closed.  Errors of Consul are no change: they are
-        ridden out for ``retry_for`` seconds, then `Unavailable` is raised.
+        retried for ``retry_for`` seconds, then `Unavailable` is raised.
         """
         observer = self._core.observer()
         while True:
@@ -98,7 +98,7 @@ class Election(LockLike):
         A thread cannot be stopped from outside: there ``fn`` must look at ``election.lost``, or
         call ``election.ensure_held()`` often, and pass on the `LockLost` that it raises.  In
         asyncio ``fn`` is awaited as a task, which is cancelled when the lead is lost; it should
-        end soon then, as somebody else may lead.
+        end soon then, as another candidate may lead.
         """
         blocks(fn, "Election.run")
         while True:

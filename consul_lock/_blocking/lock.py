@@ -47,7 +47,7 @@ class Lock(LockLike):
     ``on_lost(reason)`` is called once if it is lost, on a thread of its own.  A function with a
     parameter ``error`` is given the `LockLost`, too, with what renewals failed with.
 
-    What is not promised: that a process which is paused stops in time.  Whoever writes to a
+    What is not promised: that a process which is paused stops in time.  Programs that write to a
     shared resource should pass the fencing `token` on and let the resource compare it.
 
     Raises `ConfigError` for a bad name or settings that contradict each other.

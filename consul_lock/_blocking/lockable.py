@@ -59,11 +59,11 @@ class LockLike(LockState):
     @property
     def lost(self) -> threading.Event:
         """Set when the present, or last, hold was lost; ``lost.wait(timeout)`` waits for it."""
-        lost: threading.Event = self._core.lost(self._me())  # type: ignore[assignment] # made by our driver
+        lost: threading.Event = self._core.lost(self._me())  # type: ignore[assignment] # made by the driver
         return lost
 
     def acquire(self, blocking: bool = True, timeout: float | None = None) -> bool:
-        """Acquire it; False if it was not to be had within ``timeout`` seconds.
+        """Acquire it; False if it could not be acquired within ``timeout`` seconds.
 
         None and -1 wait for ever, 0 and ``blocking=False`` try once.  If Consul does not answer it
         takes a second longer at most; a single try takes the ``connect_timeout`` and that second.
@@ -88,7 +88,7 @@ class LockLike(LockState):
         return self.holder() is not None
 
     def holder(self) -> Holder | None:
-        """Who holds it, by Consul's word; None: nobody."""
+        """Who holds it, according to Consul; None: nobody."""
         return self._client._run(self._core.holder())
 
     def waiters(self) -> list[Holder]:
@@ -98,7 +98,7 @@ class LockLike(LockState):
     def guard(self, operations: Iterable[Op]) -> list[Pair]:
         """Carry out operations on keys, all or none, and none without the lock.
 
-        One transaction that Consul refuses if our session does not hold the lock: a write that
+        One transaction that Consul refuses if this session does not hold the lock: a write that
         cannot happen late.  Returns the keys that were written or read.  Raises `LockLost`,
         `NotHeld`, `Conflict` if an operation was refused.
         """

@@ -14,15 +14,15 @@ from consul_lock._protocol.lock.rlock import RLockCore
 
 
 class RLock(LockLike):
-    """A lock that whoever holds it can acquire again, at once and without a request.
+    """A lock that its holder can acquire again, at once and without a request.
 
     It belongs to a thread, or in asyncio to a task, and is counted: the release that is the last
-    one really releases.  To everybody else, be it a thread or task that its owner has started,
+    one really releases.  To all others, also to a thread or task that its owner has started,
     it is taken, and they cannot release it (`NotHeld`).  Re-entrant is this very object: another
     one of the same name is another lock, whose acquire raises `AlreadyHeld`.  For options see
     `Lock`.
 
-    If it is lost, its owner is told by every acquire and every release (`LockLost`), until it was
+    If it is lost, every acquire and release of its owner raises `LockLost`, until it was
     released as many times as it was acquired.  So of nested ``with`` blocks each one that comes
     to its own end raises `LockLost`; one that an exception leaves, such as the `LockLost` of a
     block inside it, lets that pass.

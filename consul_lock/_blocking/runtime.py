@@ -22,7 +22,7 @@ from consul_lock.config import Config
 __all__ = ["DefaultClient", "Options", "current_owner", "make_driver"]
 
 # Twice: an interrupt that strikes while they are closed ends the first call, which prints it, and
-# the second goes on.  Whoever presses Ctrl-C once more does not want to wait.
+# the second goes on.  A user who presses Ctrl-C once more does not want to wait.
 atexit.register(close_all)
 atexit.register(close_all)
 

@@ -17,7 +17,7 @@ from consul_lock._protocol.weighted.rwlock import ReadWriteCore, SideCore
 
 
 class ReadWriteLock:
-    """Many readers, or one writer beside nobody: first come, first served.
+    """Many readers, or one exclusive writer: first come, first served.
 
     ``with rw.read():`` and ``with rw.write():``; both are held like a `Lock`.  A reader that comes
     after a waiting writer waits behind it, so no writer waits for ever.
@@ -86,10 +86,10 @@ class ReadLock(SideLock):
 
 
 class WriteLock(SideLock):
-    """What `ReadWriteLock.write` gives: it is held beside nobody."""
+    """What `ReadWriteLock.write` returns: it is held exclusively."""
 
     def downgrade(self) -> None:
-        """Let readers in, and go on as one of them: nobody writes in between.
+        """Become a reader, and admit others: no writer gets in between.
 
         It is released as before, here or by leaving the block.  There is no way back: two
         readers that both wait to become the writer would wait for ever.

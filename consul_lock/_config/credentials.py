@@ -116,7 +116,7 @@ def split_auth(auth: str | tuple[str, str] | None, name: str) -> tuple[str, str]
         user, password = auth
     if ":" in user:
         raise ConfigError(
-            f"{name}: a user cannot have a colon in it, HTTP could not tell its end",
+            f"{name}: a user cannot have a colon in it, HTTP could not find its end",
             kind="credentials",
             settings=(name,),
         )

@@ -40,7 +40,7 @@ def make_context(
 
 def _files(folder: str) -> list[str]:
     # OpenSSL's own capath reads only files named by a hash of their subject (c_rehash); Consul
-    # reads every file of the folder, and so do we.
+    # reads every file of the folder, and so does this.
     try:
         with os.scandir(folder) as entries:
             files = sorted(entry.path for entry in entries if entry.is_file())

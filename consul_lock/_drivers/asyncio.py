@@ -156,13 +156,13 @@ class AsyncioDriver:
                 step = flow.send
             except BaseException as error:
                 if self._http.unanswered(asyncio.current_task()) is not None:
-                    raise  # the flow stays where it is: it is told the answer before the undo
+                    raise  # the flow stays where it is: it gets the answer before the undo
                 value, step = error, flow.throw
 
     async def _perform(self, effect: Effect) -> Any:
         kind = type(effect)
         if kind is Request:
-            return await self._send(effect)  # type: ignore[arg-type] # told by its kind
+            return await self._send(effect)  # type: ignore[arg-type] # its kind says so
         if kind is Now:
             return clock()
         if kind is Wall:
@@ -183,7 +183,7 @@ class AsyncioDriver:
                     self._http.rest()
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(timeout):
-                        await signal.wait()  # type: ignore[attr-defined] # ours is an Event
+                        await signal.wait()  # type: ignore[attr-defined] # the driver's is an Event
                 return signal.is_set()
             case Spawn(flow, name):
                 self._start(flow, name)
@@ -365,7 +365,7 @@ class AsyncioDriver:
             self._closer = loop.create_task(self._close(), name="consul-lock-close")
         closer = self._closer
         try:
-            await asyncio.wait({closer})  # not awaited itself: cancelling us would cancel it
+            await asyncio.wait({closer})  # not awaited itself: cancelling this task would cancel it
         except asyncio.CancelledError:
             await _wait_for(closer, _CLEAN_UP)
             raise
@@ -417,11 +417,11 @@ class AsyncioDriver:
             return  # the loop has just ended
 
     def on_fork(self, forget: Callable[[], None]) -> None:
-        """Call this in a forked child, which has none of our tasks."""
+        """Call this in a forked child, which has none of the parent's tasks."""
         self._on_fork = forget
 
     def forked(self) -> None:
-        """In the child: the parent's connections are not ours to use."""
+        """In the child: the parent's connections must not be used."""
         self._http.forked()
         self._loop = None
         self._begin()
@@ -429,7 +429,7 @@ class AsyncioDriver:
 
 
 async def _wait_for(task: asyncio.Task[Any], seconds: float) -> asyncio.CancelledError | None:
-    """Wait for clean-up for a while, also if we are cancelled meanwhile, which is returned."""
+    """Wait for clean-up for a while, even if cancelled meanwhile, which is returned."""
     end, cancelled = clock() + seconds, None
     while not task.done() and clock() < end:
         try:

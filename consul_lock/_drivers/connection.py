@@ -32,11 +32,11 @@ class Connection:
     """A socket and its reader, for one thread at a time.
 
     Every wait ends at a deadline, a time of ``clock`` that belongs to the whole exchange; then
-    TimeoutError is raised.  Time-outs of the kernel (SO_RCVTIMEO) would need one call less, but
+    TimeoutError is raised.  Timeouts of the kernel (SO_RCVTIMEO) would need one call less, but
     they have no end by the clock: they begin again with every signal, as Python repeats a call
     that a signal has cut off (beside an interval timer of a second, 2 s never ended); they bound
     one call, so an answer that trickles goes on for ever; and gevent's sockets never see them.
-    Python's own time-outs bound one call, too, and take two calls more.  So the socket does not
+    Python's own timeouts bound one call, too, and take two calls more.  So the socket does not
     block, and what waits is ``poll``, for what is left: after a signal Python goes on with the
     rest, and gevent puts its own in place of it.  The price was not to be seen in benchmarks.
     """
@@ -151,7 +151,7 @@ class Connection:
     def finish(self, deadline: float) -> Answer:
         """The answer to what was sent before an exchange was cut off; then it is closed.
 
-        The server is told that nothing more comes (the end of the stream): it answers what it has
+        The server learns that nothing more comes (the end of the stream): it answers what it has
         read, and hangs up at once if that was no request.  Should bytes of the answer be lost, as
         the exception struck between two steps of reading, it is too short, which is noticed.
         """
@@ -189,7 +189,7 @@ def _connected(config: Config, address: Address, seconds: float) -> socket.socke
     if seconds <= 0:
         raise unreachable(config, TimeoutError())
     with connecting(config, address) as found:
-        # Here Python's time-out is one by the clock: it goes on with the rest after a signal.
+        # Here Python's timeout is one by the clock: it goes on with the rest after a signal.
         found.settimeout(seconds)
         found.connect(address.place)
         found.setblocking(False)

@@ -7,7 +7,7 @@ that hits should be somebody who can wait, and not the renewals of somebody who 
 * a client that holds something keeps one connection open, which renewals use again and again;
 * one that only waits keeps none beside its long poll, so 100 of them and more find room;
 * whose new connection is refused gives up its long polls at once, keeps none but the one of its
-  renewals, and reads now and then for a while.  Whoever waits has to renew his session on a new
+  renewals, and reads now and then for a while.  A waiter has to renew its session on a new
   connection every few seconds, so with 250 waiters all have made room a few seconds later.
 """
 
@@ -141,7 +141,7 @@ class ConnectionPool(Generic[C]):
 
     @property
     def crowded(self) -> bool:
-        """Whether connections were refused of late, so that long polls are not for us."""
+        """Whether connections were refused of late, so that there should be no long polls."""
         return self._clock() < self._crowded_until
 
     def refused(self) -> None:

@@ -92,7 +92,10 @@ def handshake_failed(config: Config, error: Exception) -> Unavailable | ConfigEr
             settings=("address",),
         )
     if isinstance(error, ssl.SSLError) and "alert" in str(error).lower():
-        problem, hint = f"TLS: {config.origin} refused us ({error.reason})", "client_cert= needed?"
+        problem, hint = (
+            f"TLS: {config.origin} refused the connection ({error.reason})",
+            "client_cert= needed?",
+        )
         return ConfigError(
             f"{problem}: {hint}",
             problem=problem,
@@ -110,7 +113,7 @@ def broken(
     """The error for a connection that ended in the middle of an exchange; ``begun``: bytes of
     the answer have come."""
     if isinstance(error, (ConnectionResetError, BrokenPipeError)) and not begun:
-        # It was closed before what we sent had been read, which is how limits refuse us.
+        # It was closed before the request had been read, which is how limits refuse a client.
         return ClosedBeforeAnswer(str(error))
     cause: BaseException | None = error
     while cause is not None and not isinstance(cause, ssl.SSLError):
@@ -177,7 +180,7 @@ class Encoder:
 
 
 def blame_plain_http(config: Config, body: bytes) -> None:
-    """Raise `ConfigError` if an answer says that we speak plain HTTP to a TLS port."""
+    """Raise `ConfigError` if an answer says that plain HTTP was sent to a TLS port."""
     if b"HTTP request to an HTTPS server" in body:
         problem, hint = f"{config.origin} speaks TLS", "use https:// or CONSUL_HTTP_SSL=true"
         raise ConfigError(

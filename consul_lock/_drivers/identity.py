@@ -1,4 +1,4 @@
-"""Who this process is, as the values of its locks tell others."""
+"""Who this process is, as the values of its locks show others."""
 
 from __future__ import annotations
 

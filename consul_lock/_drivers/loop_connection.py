@@ -20,7 +20,7 @@ from consul_lock.config import Config
 
 
 class LoopConnection(asyncio.Protocol):
-    """A transport and its reader.  Whoever uses it sets a limit of time (`asyncio.timeout`)."""
+    """A transport and its reader.  The caller sets a limit of time (`asyncio.timeout`)."""
 
     def __init__(self, config: Config) -> None:
         self._config = config

@@ -86,7 +86,7 @@ class LoopTransport(TransportBase[LoopConnection]):
                 return tuple(pipeline.results)
             try:
                 go_on, result = steps.send, await self._step(step)
-            except BaseException as error:  # noqa: BLE001 - the pipeline is told of every exception
+            except BaseException as error:  # noqa: BLE001 - the pipeline gets every exception
                 go_on, result = steps.throw, error
 
     async def _step(self, step: Connect | Send | Receive) -> Any:

@@ -2,7 +2,7 @@
 
 One after the other, 1,000 renewals at 25 ms take 25 s, and a session lives for 10 to 20.  On one
 connection they take the time of one and what Consul needs for each.  That is not enough if
-whoever answers takes the requests of a connection one at a time and waits itself, as an agent
+the other side takes the requests of a connection one at a time and waits itself, as an agent
 far away from its servers does, or a proxy.  So a large batch has several connections, and each of
 them a part of it.
 

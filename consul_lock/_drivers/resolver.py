@@ -1,8 +1,8 @@
 """Finding the addresses of Consul's host, within a time that somebody else sets.
 
 ``getaddrinfo`` can take half a minute where a name server is silent, and nothing in the process
-can cut it short.  So it runs on a thread of its own, and whoever needs the answer waits for it
-no longer than its request may take.  There is one such thread a client at most, however many
+can cut it short.  So it runs on a thread of its own, and a request waits for it
+no longer than the request may take.  There is one such thread a client at most, however many
 wait and however long it hangs: a second question would meet the same silence.
 
     12:00:00  connected to 10.0.0.7, found by its name
@@ -51,7 +51,7 @@ class Lookup:
         self._thread = threading.Thread(target=self._run, name="consul-lock-resolve", daemon=True)
 
     def start(self) -> None:
-        """Ask; raises RuntimeError if no thread is to be had."""
+        """Ask; raises RuntimeError if no thread can be started."""
         self._thread.start()
 
     @property

@@ -10,7 +10,7 @@ from __future__ import annotations
 import threading
 import time
 
-# Seconds after which a waiter looks again by itself: an exception may strike whoever wakes
+# Seconds after which a waiter looks again by itself: an exception may strike the thread that wakes
 # the waiters between two of them.
 _LOOK_AGAIN = 2.0
 
@@ -51,7 +51,7 @@ class ThreadEvent(threading.Event):
         waiter = threading.Lock()
         waiter.acquire()
         try:
-            # In this order: whoever sets it after we have looked finds us.
+            # In this order: a thread that sets it after this look finds this waiter.
             self._waiting[waiter] = None
             woken = False
             while not (self.is_set() or woken):

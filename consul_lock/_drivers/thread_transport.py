@@ -71,7 +71,7 @@ class ThreadTransport(TransportBase[Connection]):
                 return tuple(pipeline.results)
             try:
                 go_on, result = steps.send, self._step(step)
-            except BaseException as error:  # noqa: BLE001 - the pipeline is told of every exception
+            except BaseException as error:  # noqa: BLE001 - the pipeline gets every exception
                 go_on, result = steps.throw, error
 
     def _step(self, step: Connect | Send | Receive) -> Any:
@@ -140,7 +140,7 @@ class ThreadTransport(TransportBase[Connection]):
     ) -> Answer:
         polls = bool(request.wait)
         if polls:
-            # In this order: whoever hangs up after we have looked finds it.
+            # In this order: a thread that hangs up after this look finds it.
             self._polling[connection] = None
         try:
             if polls and self._ending:

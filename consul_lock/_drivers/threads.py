@@ -75,8 +75,8 @@ class ThreadDriver:
 
     Each of these steps is one C call, and CPython looks for signals at the beginning of a
     function, after a call and when a loop jumps back: not between the removal and the
-    ``return``.  So a call that is noted although its frame has ended was cut off, and whoever
-    finds it undoes it: the call itself if it can, the next call of the thread, the keeper at
+    ``return``.  So a call that is noted although its frame has ended was cut off, and the first
+    that finds it undoes it: the call itself if it can, the next call of the thread, the keeper at
     its next turn, `close`, the end of the interpreter.  An undo runs on a thread of its own,
     where no signal handler raises anything.  `frame.clear` is what says whether a frame is
     over, for threads and greenlets: it refuses one that is executed.
@@ -162,13 +162,13 @@ class ThreadDriver:
                 step = flow.send
             except BaseException as error:
                 if self._transport.unanswered(threading.get_ident()) is not None:
-                    raise  # the flow stays where it is: it is told the answer before the undo
+                    raise  # the flow stays where it is: it gets the answer before the undo
                 value, step = error, flow.throw
 
     def _perform(self, effect: Effect) -> Any:
         kind = type(effect)
         if kind is Request:
-            return self._transport.send(effect)  # type: ignore[arg-type] # told by its kind
+            return self._transport.send(effect)  # type: ignore[arg-type] # its kind says so
         if kind is Now:
             return clock()
         if kind is Wall:
@@ -184,7 +184,7 @@ class ThreadDriver:
             case Wait(signal, timeout):
                 if _in_keeper() and (timeout is None or timeout > SHORT):
                     self._transport.rest()
-                return signal.wait(timeout)  # type: ignore[attr-defined] # ours can wait
+                return signal.wait(timeout)  # type: ignore[attr-defined] # the driver's can wait
             case Spawn(flow, name):
                 self._start(lambda: self._drive(flow), name)
             case Call(function, args) if _in_helper():
@@ -205,11 +205,11 @@ class ThreadDriver:
 
     def _call_beside(self, function: Callable[..., Any], args: tuple[Any, ...]) -> None:
         """One that takes its time must not keep the keeper from renewing, nor the watchdog from
-        telling other losses."""
+        reporting other losses."""
         try:
             self._start(lambda: self._call(function, args), "consul-lock-on-lost")
         except RuntimeError:
-            self._call(function, args)  # no thread is to be had: better late than not at all
+            self._call(function, args)  # no thread can be started: better late than not at all
 
     def _sleep(self, seconds: float) -> None:
         if self._is_helper():
@@ -220,7 +220,7 @@ class ThreadDriver:
     # -- what runs beside the callers -----------------------------------------------------
 
     def _start(self, run: Callable[[], Any], name: str) -> None:
-        """Start a thread.  Raises `RuntimeError` if none is to be had, as at the very end of
+        """Start a thread.  Raises `RuntimeError` if none can be started, as at the very end of
         the interpreter.
 
         `threading.Thread.start` waits in Python code for the new thread to begin: an exception
@@ -393,7 +393,7 @@ class ThreadDriver:
         me = threading.current_thread()
         self._closing_for = caller.ident or 0
         try:
-            # Also where no thread was to be had: its pauses are not those of a call.
+            # Also where no thread could be started: its pauses are not those of a call.
             self._helpers[me] = None
             self._give_back()
             self._transport.close()
@@ -423,11 +423,11 @@ class ThreadDriver:
         self._transport.drop()
 
     def on_fork(self, forget: Callable[[], None]) -> None:
-        """Call this in a forked child, which has none of our threads."""
+        """Call this in a forked child, which has none of the parent's threads."""
         self._on_fork = forget
 
     def forked(self) -> None:
-        """In the child: the parent's connections are closed here, and not ours to use."""
+        """In the child: the parent's connections are closed here, and must not be used."""
         self._begin()
         self._on_fork()
 

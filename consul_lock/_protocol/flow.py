@@ -98,8 +98,8 @@ class Now(NamedTuple):
 
 
 class Wall(NamedTuple):
-    """Seconds since the epoch, by the calendar clock: for people to read, and to tell which slot
-    of a cron job it is; it decides nothing else."""
+    """Seconds since the epoch, by the calendar clock: for people to read, and to find the slot
+    of a cron job; it decides nothing else."""
 
 
 class Signal(Protocol):
@@ -193,4 +193,4 @@ class Identity(NamedTuple):
 
     about: Mapping[str, Any]
     label: str
-    """Beginning of the names of our sessions."""
+    """Beginning of the names of all sessions."""

@@ -43,5 +43,5 @@ def _up_to_request(flow: Flow[None], value: Any, asking: dict[Flow[None], Reques
             return
         try:
             value = yield effect
-        except Exception as error:  # noqa: BLE001 - the flow is told of every error
+        except Exception as error:  # noqa: BLE001 - the flow gets every error
             value = error

@@ -32,14 +32,14 @@ class Holder:
     user: str = ""
     command: str = ""
     since: float = 0.0
-    """Seconds since the epoch, by the clock of whoever wrote it."""
+    """Seconds since the epoch, by the clock of the host that wrote it."""
     meta: Mapping[str, str] = field(default_factory=dict)
     token: int | None = None
     """The fencing token; None for a waiter."""
     foreign: bool = False
-    """True if the value is not ours: `consul lock`, or another tool, holds it."""
+    """True if consul-lock did not write the value: `consul lock`, or another tool, holds it."""
     value: str = ""
-    """What a leader or candidate of an election says; all of the value, if it is not ours."""
+    """The value that a leader or candidate has set; the whole value, if it is foreign."""
     confirmed: bool = True
     """False for the few seconds after a hand-over in which the new holder has not shown that it
     is still there; what is not confirmed in time, the next waiter takes over."""

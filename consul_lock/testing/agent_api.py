@@ -1,6 +1,6 @@
-"""``/v1/status/`` and ``/v1/agent/``: a first look at Consul, and what an agent is told of checks.
+"""``/v1/status/`` and ``/v1/agent/``: a first look at Consul, and the checks of an agent.
 
-The real agent keeps checks for itself and tells the servers a moment later; here the servers
+The real agent keeps checks for itself and informs the servers a moment later; here the servers
 know at once.
 """
 

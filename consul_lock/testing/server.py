@@ -70,7 +70,7 @@ class Server:
             self._log.pop(event, None)
             apply()
 
-        # One after the other, so that whoever looks in between sees each of them.
+        # One after the other, so that a reader in between sees each of them.
         self._applied = max(self._applied + 1e-6, self.time.now + takes)
         event = self.time.at(self._applied, due)
         self._log[event] = lost

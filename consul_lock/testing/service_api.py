@@ -96,7 +96,7 @@ def services(
 def checks(
     server: Server, method: str, rest: str, params: Mapping[str, str], body: bytes
 ) -> Answer:
-    """All checks that this agent was told of: not the health of the node, which Serf judges."""
+    """All checks registered at this agent: not the health of the node, which Serf judges."""
     del method, rest, params, body
     known = sorted(server.checks.ttl.items())
     return document(json.dumps({check: _shown_check(server, ttl) for check, ttl in known}))

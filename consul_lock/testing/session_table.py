@@ -16,7 +16,7 @@ class SessionTable:
         self.index = 0
         """Of the last write to the table: all reads of sessions answer with it."""
         self.changed: set[str] = set()
-        """Sessions written since the watchers were last told."""
+        """Sessions written since the watchers were last notified."""
         self._sessions: dict[str, Session] = {}
         self._keys: dict[str, str] = {}
 

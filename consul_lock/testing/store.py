@@ -63,7 +63,7 @@ class Store:
         self.index = 0
         """Of the last write that changed anything: what missing keys answer with."""
         self.changed: set[str] = set()
-        """Keys written since the watchers were last told."""
+        """Keys written since the watchers were last notified."""
         self._held: dict[str, set[str]] = {}
         self._undo: list[tuple[str, Entry | None]] | None = None
         self._index_before = 0

@@ -23,7 +23,7 @@ class Event:
 
 
 class Timeline:
-    """A clock that moves only when it is told to.  Events of one instant keep their order."""
+    """A clock that moves only on request.  Events of one instant keep their order."""
 
     def __init__(self) -> None:
         self.now = 0.0

@@ -51,7 +51,7 @@ def _checked(
     """Title, pattern and values of each table, the most special first."""
     for title, table in content.items():
         if title not in _TABLES:
-            raise BadSetting(f"{path}: [{title}] is no table of ours; use [consul], [defaults]")
+            raise BadSetting(f"{path}: [{title}] is not a known table; use [consul], [defaults]")
         if not isinstance(table, dict):
             raise BadSetting(f"{path}: {title} is no table; write [{title}] on a line of its own")
     patterns = content.get("key", {})

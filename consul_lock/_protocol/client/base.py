@@ -118,7 +118,7 @@ class ClientBase(ABC):
         try:
             yield Spawn(keeper, "consul-lock-keeper")
         except BaseException:
-            # No thread was to be had, or we were cut off: the next session tries again.  Should
+            # No thread could be started, or this was cut off: the next session tries again.  Should
             # this one have begun after all, it sees that it is not the keeper.
             self.keeper = None
             raise
@@ -171,7 +171,7 @@ class ClientBase(ABC):
     def end(self, session: Session) -> Flow[None]:
         """End a session that a late write could still give a lock to, or take one from.
 
-        Other locks of a shared one are lost and told so, which is the price of sharing.
+        Other locks of a shared one are lost, and reported as lost: the price of sharing.
         """
         ended = session.gone and session.id not in self.pool.to_destroy
         if not ended:
@@ -186,7 +186,7 @@ class ClientBase(ABC):
             yield from self.lose(hold, LossReason.SESSION_INVALID)
 
     def clean_up(self, borrower: Any) -> Flow[None]:
-        """Destroy what somebody borrowed and was never told of."""
+        """Destroy a session that was borrowed by a call that was cut off."""
         for session in self.pool.borrowed_by(borrower):
             if not session.shared:
                 yield from self.pool.destroy(session)
@@ -201,7 +201,7 @@ class ClientBase(ABC):
     # -- holds ---------------------------------------------------------------------------
 
     def lose(self, hold: Hold, reason: LossReason, event: Event = Event.LOSE) -> Flow[None]:
-        """The one way to lose a lock.  Whoever comes first tells the reason; the rest is void."""
+        """The one way to lose a lock.  The first call sets the reason; later ones are void."""
         cause = hold.renewal_error
         now = yield Now()
         with self.mutex:
@@ -215,7 +215,7 @@ class ClientBase(ABC):
             self.holds.drop(hold)
             if hold.unconfirmed is not None and reason is LossReason.DEADLINE:
                 # Its session may hold it still, and the next waiter need not wait for it.  If it is
-                # lost before, it is not ours any more, or its holder needs the lock-delay to stop.
+                # lost before, it is not held any more, or its holder needs the lock-delay to stop.
                 hold.session.farewell = hold.lock.farewell(hold.session)
         ended = reason is LossReason.DEADLINE or hold.lock.ends_session
         for session in hold.sessions:
@@ -232,7 +232,7 @@ class ClientBase(ABC):
     def diagnose(
         self, hold: Hold, pair: Pair | None, timeout: float | None = None
     ) -> Flow[LossReason]:
-        """Why a key is not held by our session, given what was read of it.
+        """Why a key is not held by this session, given what was read of it.
 
         The end of a session takes its keys with it, so the session is asked about first.
         """

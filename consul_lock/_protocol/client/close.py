@@ -11,7 +11,7 @@ from consul_lock._protocol.hold.state import Event
 from consul_lock.errors import ConsulLockError, LossReason
 
 # Seconds from the first failure, after which closing begins nothing more: with a frozen agent
-# each request ends in a time-out, and what is left then dies with its TTL.
+# each request ends in a timeout, and what is left then dies with its TTL.
 _CLOSE_WITHIN = 10.0
 
 # Seconds to wait for calls under way and for their clean-up: an answer takes milliseconds as a
@@ -32,7 +32,7 @@ def close_client(client: ClientCore) -> Flow[None]:
 
         t0  nothing new is begun, and nobody waits any more: long polls and pauses end
         t1  calls under way have ended, and those that failed for it are undone
-        t2  the holders of what is still held are told, all of them, and then it is let go of
+        t2  all holders of what is still held are notified, and then it is released
         t3  the sessions are destroyed, which hold nothing any more
 
     Without t1, a call in the middle of its write would get the lock just before its session is
@@ -88,11 +88,11 @@ class _Limit:
 
 
 def _revoke(client: ClientCore) -> Flow[None]:
-    """Tell the holders of what is still held that it is lost.
+    """Notify the holders of what is still held that it is lost.
 
     Before any of it is let go of: that may take many times the time of a request, in which nobody
     renews any more.  Deadlines would pass, and a holder has no use for a reason that is not the
-    true one.  Whoever works under a lock should stop before it is given away, too.
+    true one.  Also, the work under a lock should stop before it is given away.
     """
     revoked = list[Hold]()
     with client.mutex:

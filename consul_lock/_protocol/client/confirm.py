@@ -40,7 +40,7 @@ def confirm(
 
 
 def settle(client: ClientBase, hold: Hold) -> Flow[None]:
-    """Confirm a hold in the time that it counts; else the watchdog tells its loss."""
+    """Confirm a hold in the time that it counts; else the watchdog reports its loss."""
     while hold.counts((yield Now())) and (pending := hold.unconfirmed) is not None:
         try:
             if (yield from _confirmed(client, hold, pending)):

@@ -12,7 +12,7 @@ machine was paused, and does not know it yet:
 
     0 s   the old leader is paused; the others elect a new one
     5 s   the new leader ends the session, and somebody else gets the lock after the lock-delay
-    6 s   the old leader goes on, and answers our renewal with 200: it only has to reset a timer
+    6 s   the old leader goes on, and answers the renewal with 200: it only has to reset a timer
     6 s   the verification is a read with ``?consistent``: the old leader has to ask the others
           first, and learns that it is none any more
 
@@ -122,7 +122,7 @@ class Keeper:
 
     def _turn(self) -> Flow[None]:
         core, pool = self._core, self._core.pool
-        core.planned = float("inf")  # until we know: whoever has news meanwhile wakes us
+        core.planned = float("inf")  # until it is known: news meanwhile wakes the keeper
         core.wake.clear()
         now = yield Now()
         core.surroundings.catch_up()
@@ -395,7 +395,7 @@ class Keeper:
                 self._next_sweep = float("inf")
                 yield Spawn(self._sweep(), "consul-lock-sweep")
         except RuntimeError:
-            # No thread is to be had: later.
+            # No thread can be started: later.
             self._next_sweep = now + _SWEEP_PAUSE
 
     def _sweep(self) -> Flow[None]:

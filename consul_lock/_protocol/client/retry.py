@@ -14,7 +14,7 @@ from consul_lock.errors import Unavailable
 T = TypeVar("T")
 
 
-# Seconds before the next try, when others were quicker to change what we had read.
+# Seconds before the next try, when others were quicker to change what was read.
 QUICKER = (0.0, 0.02)
 
 
@@ -23,7 +23,7 @@ TRIES_MAX = 200
 
 
 def too_busy(key: str, doing: str) -> Unavailable:
-    """The error for a change that others, or something unknown, kept us from again and again."""
+    """The error for a change that others, or something unknown, prevented again and again."""
     return Unavailable(
         f"{doing} {key!r}: {TRIES_MAX} tries were refused, as it changed each time",
         hint="is something else writing there?",
@@ -42,7 +42,7 @@ def retry(client: ClientCore, once: Callable[[], Flow[T]]) -> Flow[T]:
 def until_let_go(
     client: ClientCore, hold: Hold, once: Callable[[], Flow[T]], *, patient: bool
 ) -> Flow[T]:
-    """Give something back.  Errors of the server are ridden out while it counts as held
+    """Give something back.  Errors of the server are retried while it counts as held
     (``patient``), then raised."""
     patience = ErrorBudget(client, retries=patient)
     return patience.bound(_again(patience, once, hold.deadline))

@@ -19,7 +19,7 @@ class SharedSession:
         self.current: Session | None = None
 
     def open(self, borrower: Any = None) -> Flow[Session]:
-        """The session, alive as far as we know; ``borrower``: for whose call it is opened."""
+        """The session, alive as far as is known; ``borrower``: for whose call it is opened."""
         if self.current is not None and not self.current.gone:
             return self.current
         # Until it is the shared one it is borrowed for this call alone, whose undo ends it.
@@ -43,7 +43,7 @@ class SharedSession:
             yield from self.client.end(session)
 
     def opened(self) -> Job[Session]:
-        """Open it now, to see early that it can be had."""
+        """Create the session now, so that errors surface here."""
         return Job(self.open(), self._undo)
 
     def _undo(self) -> Flow[None]:

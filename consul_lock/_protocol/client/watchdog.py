@@ -1,4 +1,4 @@
-"""The watchdog: tells a loss at its deadline, whatever else hangs.
+"""The watchdog: reports a loss at its deadline, whatever else hangs.
 
 The keeper sends requests, and a request can hang: in name resolution, behind an answer that
 trickles, in a frozen agent.  A holder has to stop all the same when its deadline has passed,
@@ -48,7 +48,7 @@ class Watchdog:
         self._running = False
 
     def mind(self, hold: Hold, deadline: float) -> Flow[None]:
-        """From now on the loss of this hold, which is one of the client's, is told in time."""
+        """From now on the loss of this hold, which is one of the client's, is reported in time."""
         if not self._running:
             yield from self._start()
         elif deadline < self._planned or _due(hold) < self._planned:
@@ -61,7 +61,7 @@ class Watchdog:
             try:
                 yield Spawn(self.run(), NAME)
             except BaseException:
-                # No thread was to be had: the caller's acquire fails, and is undone.
+                # No thread could be started: the caller's acquire fails, and is undone.
                 self._running = False
                 raise
 
@@ -70,7 +70,7 @@ class Watchdog:
         try:
             held = yield Now()
             while True:
-                self._planned = float("inf")  # until it is known: new holds wake us meanwhile
+                self._planned = float("inf")  # until it is known: new holds wake it meanwhile
                 self.wake.clear()
                 yield from self._tell_losses()
                 yield from self._let_confirm()
@@ -96,11 +96,11 @@ class Watchdog:
         for hold in late:
             try:
                 yield from core.lose(hold, LossReason.DEADLINE)
-            except Exception as error:  # noqa: BLE001 - the others are to be told all the same
+            except Exception as error:  # noqa: BLE001 - the others are notified all the same
                 failure = error
             else:
                 continue
-            yield Warn(f"telling the loss of {hold.key!r} failed", "watchdog-error", failure)
+            yield Warn(f"reporting the loss of {hold.key!r} failed", "watchdog-error", failure)
 
     def _let_confirm(self) -> Flow[None]:
         core = self._core
@@ -110,15 +110,15 @@ class Watchdog:
         for hold in due:
             try:
                 yield Spawn(settle(core, hold), "consul-lock-confirm")
-            except RuntimeError as error:  # no thread is to be had
+            except RuntimeError as error:  # no thread can be started
                 failure = error
             else:
                 continue
             yield Warn(f"{hold.key!r} cannot be confirmed", "watchdog-error", failure)
 
     def _is_over(self, idle: float) -> bool:
-        """Whether to end.  Decided under the mutex under which holds are added: whoever adds one
-        and finds it running is sure to be minded."""
+        """Whether to end.  Decided under the mutex under which holds are added: a hold that is
+        added while it runs is sure to be watched."""
         core = self._core
         with core.mutex:
             over = not core.holds and (core.closed or idle >= _LINGER)

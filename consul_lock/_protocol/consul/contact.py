@@ -1,6 +1,6 @@
 """What a client knows of whether Consul answers: one clock of trouble for all of its calls.
 
-Every answer to every request passes through `Contact.heard`, whoever asked: a caller, the keeper,
+Every answer to every request passes through `Contact.heard`, be it of a caller, the keeper or
 a watch.  So a renewal that succeeds ends a trouble for all, and threads that fail together fail
 at the same time, instead of one after the other, each after its own ``retry_for``.
 """

@@ -89,7 +89,7 @@ class ErrorBudget:
         self._within = within
         """Seconds for the call, good or bad; None: as long as it takes."""
         self._retries = retries
-        """Whether errors are ridden out at all."""
+        """Whether errors are retried at all."""
         self._endless = endless
         """Whether, once Consul has answered, errors do not end the call, only ``within`` does: it
         has a place in a queue, which it would lose."""
@@ -149,7 +149,7 @@ class ErrorBudget:
                         if kind is Batch:
                             answers = value
                     step = send
-                except BaseException as error:  # noqa: BLE001 - the flow is told of every exception
+                except BaseException as error:  # noqa: BLE001 - the flow gets every exception
                     value, step, now = error, flow.throw, None
                     answers = (error,)
                 if answers is not None:  # else `Contact` has heard of the answer by itself
@@ -182,7 +182,7 @@ class ErrorBudget:
         ``until``: when it makes no more sense to go on (driver's clock).
         """
         checked = isinstance(error, Refused)
-        if checked and not error.temporary:  # type: ignore[union-attr] # it is told by its kind
+        if checked and not error.temporary:  # type: ignore[union-attr] # its kind says so
             raise error
         now = yield Now()
         since = self._trouble(now, write=True)

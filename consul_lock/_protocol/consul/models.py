@@ -24,14 +24,15 @@ takes effect *in* Raft.  With the other behaviour, ``delete``, this can happen:
     the newcomer's request is applied: there is no KEY, so it gets the lock
 
 and two hold it until the cut-off holder's deadline.  With ``release`` KEY is still there when
-the request is applied, and check-not-exists refuses it.  Whoever then reads KEY without a session
-reads the state after the end, which every later ``[check-index KEY, lock KEY]`` is admitted in.
-So an absent key was released in order, and one without a session belonged to somebody who died.
+the request is applied, and check-not-exists refuses it.  A client that then reads KEY without a
+session reads the state after the end, in which every later ``[check-index KEY, lock KEY]`` is
+admitted.  So an absent key was released in order, and one without a session belonged to somebody
+who died.
 """
 
 SERVICE = "consul-lock"
-"""The name of the services that are our heartbeats.  It is always the same, so that one ACL
-rule covers them; what tells them apart is their ID."""
+"""The name of the services that are heartbeats.  It is always the same, so that one ACL
+rule covers them; their IDs differ."""
 
 SERVICE_RULE = f'service "{SERVICE}" {{ policy = "write" }}'
 
@@ -80,7 +81,7 @@ class ReadResult(NamedTuple):
     """To wait for a change from, in the next read."""
     pairs: tuple[Pair, ...]
     filtered: bool = False
-    """Consul has left out what our token may not see.  (Up to 1.10 it does not say so.)"""
+    """Consul has left out what the token may not see.  (Up to 1.10 it does not say so.)"""
 
     @property
     def pair(self) -> Pair | None:

@@ -1,6 +1,6 @@
 """A floor between blocking reads that show nothing new.
 
-Whoever waits reads again as soon as a blocking read has ended, and relies on Consul to hold the
+A waiter reads again as soon as a blocking read has ended, and relies on Consul to hold the
 answer back.  A proxy that strips ``X-Consul-Index``, or cuts long polls off, makes a loop of it:
 832 requests a second of one waiter, measured.  A pause after each answer would make every
 hand-over slower; so only an answer that shows the same as the one before costs anything: one of

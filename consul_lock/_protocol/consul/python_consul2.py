@@ -7,8 +7,8 @@ importing it, and its ``base.py`` is run as a module of a private name.  Neither
 gets all of it, and what it changes there does not reach this library.
 
 Others are called ``consul``, too: py-consul installs itself over python-consul2 (and the other way
-round), a folder or file of the program's own may come first.  They are told by the names in the
-compiled code of ``base.py``, so nothing of them is run.
+round), a folder or file of the program's own may come first.  They are recognised by the names in
+the compiled code of ``base.py``, so nothing of them is run.
 
 It is loaded when this module is imported, not by a flow, as nothing here may wait for a disk at any
 other time; and before a program changes its root directory or its path.  That it failed is said
@@ -93,7 +93,7 @@ def _look() -> ModuleType | _Unusable:
     module.__file__ = code.co_filename
     try:
         exec(code, vars(module))
-    except Exception as error:  # noqa: BLE001 - whatever it is, it is told when a client is made
+    except Exception as error:  # noqa: BLE001 - whatever it is, it is raised when a client is made
         return _Unusable(f"python-consul2 cannot be loaded: {error} ({where})", _AGAIN)
     return module
 

@@ -28,7 +28,7 @@ _NOT_APPLIED = (
 )
 
 # Answers of status 500 about a health check that a session is to be bound to.  Checks come and
-# go: an agent that was just started has not told the servers of its own yet.
+# go: an agent that was just started has not sent its own to the servers yet.
 _CHECKS = ("Missing check", "is in critical state")
 
 # Answers of status 500 (or 400) that blame what was asked for.
@@ -43,14 +43,14 @@ _BAD_SETTING = (
 )
 
 # The statuses that an agent gives where it does not fail (a 404 that says nothing is missing is
-# told apart by whoever asked: see `records.found` and `records.renewed`).
+# distinguished by the caller: see `records.found` and `records.renewed`).
 _AGENTS = (400, 403, 405, 409, 413)
 
 TXN_OPERATIONS_MAX = 64
 """Operations of one transaction at most: Consul up to 1.13 takes no more, later ones 128."""
 
 # Seconds of a Retry-After that are believed at most: a longer pause would not even see that the
-# limit was lifted, and callers have time-outs of their own.
+# limit was lifted, and callers have timeouts of their own.
 _RETRY_AFTER_MAX = 60.0
 
 # An ACL rule for a prefix, as flows name it.
@@ -94,7 +94,7 @@ class TxnResult(NamedTuple):
         return [what for op, what in self.errors if first <= op < first + count]
 
     def invalid(self, session: str) -> bool:
-        """Whether it was refused because this session is dead: a waiter's may be, not ours."""
+        """Whether it was refused because this session is dead, and not a waiter's."""
         return any("invalid session" in what and session in what for _, what in self.errors)
 
     @property
@@ -189,7 +189,7 @@ def _failed(reply: Reply, text: str, doing: str, rule: str) -> None:
         raise Refused(f"{doing}: Consul refused it: {text}", kind="bad-value", answer=text)
     if status == 429:
         raise Unavailable(
-            f"{doing}: Consul limits the rate of our requests (429: {text})",
+            f"{doing}: Consul limits the rate of requests (429: {text})",
             hint="it is tried again more slowly, and fewer clients on this address would help",
             kind="rate-limit",
             uncertain=False,
@@ -236,7 +236,7 @@ def _access(rule: str) -> str:
     """What rules for prefixes grant, in short: ``key:write on "jobs/"``.  "": there are none."""
     granted: dict[str, list[str]] = {}
     for resource, prefix, policy in _RULE.findall(rule):
-        # Sessions are not told apart: they belong to nodes.
+        # Sessions are not distinguished: they belong to nodes.
         places = granted.setdefault(f"{resource}:{policy}", [])
         places += [] if resource == "session" else [f'"{prefix}"']
     return ", ".join(

@@ -1,8 +1,8 @@
 """Claiming a slot of a cron job: who comes first runs it, and nobody else does.
 
 Every successful check-and-set moves (slot, attempt) of the record up, and Consul puts all writes
-into one order: so each (slot, attempt) is written by one claim only.  Whoever is told that its
-write was carried out has won, and so has whoever reads its own claim id after an answer was lost.
+into one order: so each (slot, attempt) is written by one claim only.  A host whose write was
+acknowledged has won, and so has one that reads its own claim id after an answer was lost.
 The write needs the run lock, checked by Consul in the same transaction: so nobody begins while an
 earlier attempt could still be alive.
 """
@@ -64,7 +64,7 @@ class SlotClaim:
         """When the slot was won (driver's clock)."""
         self._patience = ErrorBudget(client)
         self._unsure = False
-        """A claim was sent of which we were never told what became of it."""
+        """A claim was sent, and its outcome is unknown."""
         self._refused = 0
         """Claims that were refused, as the record had changed."""
         self._seen: RecordView | None = None
@@ -72,7 +72,7 @@ class SlotClaim:
 
     @property
     def forked(self) -> bool:
-        """We are a forked child of the process that has made it: the run is not ours."""
+        """This is a forked child of the process that made it: the run belongs to the parent."""
         return bool(self.client.identity.about["pid"] != self._who["pid"])
 
     def flow(self, at: float | None) -> Flow[CronRun[Any]]:
@@ -147,7 +147,7 @@ class SlotClaim:
         return (yield from self._claim(seen.record or CronRecord(self.name)))
 
     def _proved(self, held: bool, record: CronRecord) -> bool:
-        """Whether the claim of ours was written under the run lock that we hold, and no other: if
+        """Whether the claim was written under the run lock that is held now, and no other: if
         that one was lost, others may have followed, so it is written once more under this one."""
         return held and record.session == self._session()
 
@@ -164,7 +164,7 @@ class SlotClaim:
         return self._seen
 
     def _over(self) -> Flow[CronOutcome | None]:
-        """Whether the time of the slot is over, as we have waited, or were stopped."""
+        """Whether the time of the slot is over, because the process waited or was stopped."""
         if (yield from self._firing.late_to_run()):
             return CronOutcome.LATE
         if not self.entry.overlapped or self.plan.overlap != "wait":
@@ -228,7 +228,7 @@ class SlotClaim:
         )
 
     def _won(self, record: CronRecord) -> Flow[CronRun[Any]]:
-        """It is ours.  That it runs is noted as well as can be: it decides nothing."""
+        """This host has it.  That it runs is recorded if possible: it decides nothing."""
         self.started = yield Now()
         now = yield Wall()
 
@@ -249,7 +249,7 @@ class SlotClaim:
         return CronRun(outcome, self.name, self.slot, seen.record, first)
 
     def _count_overlap(self, record: CronRecord) -> Flow[bool]:
-        """Count the slot as skipped; whether we are the first to do so."""
+        """Count the slot as skipped; whether this host is the first to do so."""
 
         def alter(found: CronRecord) -> CronRecord | None:
             if found.overlapped == self.slot.label:

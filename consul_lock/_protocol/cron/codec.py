@@ -1,4 +1,4 @@
-"""A cron record as JSON.  Pure; what is no record is told from what is."""
+"""A cron record as JSON, and the check whether a value is one.  Pure."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ class CronOutcome(enum.Enum):
     """What came of a claim."""
 
     RUN = "run"
-    """The slot is ours: run the job."""
+    """This host has the slot: run the job."""
     TAKEN = "taken"
     """Somebody else has run it, or is running it."""
     PASSED = "passed"
@@ -45,7 +45,7 @@ class CronPlan(NamedTuple):
 class SlotState(enum.Enum):
     """What to do about it."""
 
-    WON = "our claim has been written"
+    WON = "the claim of this host has been written"
     CLAIM = "a slot that nobody has claimed"
     RETRY = "an attempt that has failed, or has crashed if nobody holds the run lock"
     WAIT_FOR_RETRY = "an attempt is under way that may fail, and then be retried"
@@ -162,7 +162,7 @@ def story(outcome: CronOutcome, name: str, slot: Slot, record: CronRecord | None
         case CronOutcome.LATE:
             return f"{what}: skipped, as it began too long ago"
         case _:
-            return f"{what}: ours"
+            return f"{what}: run by this host"
 
 
 def _taken(slot: Slot, record: CronRecord | None) -> str:

@@ -20,10 +20,10 @@ from consul_lock._protocol.flow import Flow, Job, Now, Wall
 from consul_lock._protocol.keys import CRON_SUFFIX, check_name
 from consul_lock.errors import ConfigError, ConsulLockError
 
-# Seconds for recording the end of a run: it is over, and whoever waits for us waits for nothing.
+# Seconds for recording the end of a run: it is over, and waiting for this serves nothing.
 _END_WITHIN = 5.0
 
-# The same once we were cut off.
+# The same once the call was cut off.
 _UNDO_WITHIN = 1.0
 
 

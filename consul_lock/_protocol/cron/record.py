@@ -24,7 +24,7 @@ class CronState(enum.Enum):
     DONE = "done"
     FAILED = "failed"
     LOST = "lost"
-    """The run lock was lost while it ran, or whoever ran it is dead."""
+    """The run lock was lost while it ran, or the host that ran it is dead."""
     TIMEOUT = "timeout"
     """It was stopped, as it took too long."""
 
@@ -41,7 +41,7 @@ class CronPause(NamedTuple):
 
     by: str
     at: float
-    """Seconds since the epoch, by the clock of whoever wrote it; so is ``until``."""
+    """Seconds since the epoch, by the clock of the host that wrote it; so is ``until``."""
     until: float | None
     """None: until it is resumed."""
     reason: str
@@ -54,7 +54,7 @@ class CronChange(NamedTuple):
     """"paused", "resumed" or "reset"."""
     by: str
     at: float
-    """Seconds since the epoch, by the clock of whoever did it."""
+    """Seconds since the epoch, by the clock of the host that did it."""
 
 
 class CronPast(NamedTuple):
@@ -112,8 +112,8 @@ class CronRecord:
     index: int = 0
     """ModifyIndex of the key; 0: there is none."""
     crashed: bool = False
-    """It says that a run is under way, but its session does not hold the run lock: whoever ran it
-    is dead."""
+    """It says that a run is under way, but its session does not hold the run lock: the process
+    that ran it is dead."""
 
     @property
     def key(self) -> str:

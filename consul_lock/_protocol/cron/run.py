@@ -1,4 +1,4 @@
-"""What came of a claim, for whoever made it."""
+"""The outcome of a claim, for the program that made it."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def is_exit_code(code: object) -> bool:
 
 
 class CronRun(Generic[L]):
-    """What came of a claim: true if the slot is ours, and the job is to be run."""
+    """The outcome of a claim: true if this host has the slot, and is to run the job."""
 
     def __init__(
         self,
@@ -40,11 +40,11 @@ class CronRun(Generic[L]):
         self.epoch = slot.epoch
         """Its time in seconds since the epoch; None for an ID."""
         self.record = record
-        """What was found, or written by us; None: nothing."""
+        """What was found, or written by this claim; None: nothing."""
         self.reason = story(outcome, name, slot, record)
         """The outcome in words."""
         self.first = first
-        """Of all who met this overlap, we were the first: one warning for all hosts is enough."""
+        """This host was the first to meet this overlap: one warning for all hosts is enough."""
         self.lock: L | None = None
         """The run lock, held: its ``lost``, ``token``, ``ensure_held()`` and so on.  None if there
         is nothing to be run, or ``overlap="allow"``."""
@@ -54,7 +54,7 @@ class CronRun(Generic[L]):
 
     @property
     def attempt(self) -> int:
-        """The attempt at this slot that is ours, from 1 on; 0 if it is not ours."""
+        """The number of this attempt at the slot, from 1 on; 0 if this host does not have it."""
         return self.record.attempt if self and self.record else 0
 
     def ended(self, state: CronState, code: int | None = None) -> None:

@@ -28,7 +28,7 @@ from consul_lock._protocol.session.timing import validity_of
 from consul_lock.errors import Unavailable
 
 LOOKING = "cron: looking"
-"""The value of whoever has the lock only to look at the record."""
+"""The value of a holder that has the lock only to look at the record."""
 
 
 OPERATIONS = 2
@@ -58,8 +58,8 @@ class RunLock(LockCore):
         return OwnerInfo(self.client.identity.about, self.terms, meta, command, value)
 
     def contend(self, attempt: LockAttempt) -> Flow[Grant | None]:
-        """Try once.  An answer that is lost must not cost the session, and everybody a lock-delay:
-        whoever asks again, with the same session, learns how things stand."""
+        """Try once.  A lost answer must not cost the session, and all hosts a lock-delay:
+        asking again, with the same session, shows the outcome."""
         return persist(super().contend, attempt)
 
     def patience_of(self, attempt: Attempt, wait: float | None) -> ErrorBudget:
@@ -91,9 +91,9 @@ class RunLockAccess:
         self.plan = plan
         self.lock = lock
         self.undo: Callable[[], Flow[None]] | None = None
-        """How to undo the acquire of the run lock; None: it is not ours, nor may it become so."""
+        """How to undo the acquire of the run lock; None: it is not held, and cannot become so."""
         self.exhausted = False
-        """Consul failed us for as long as we are willing to try."""
+        """Consul failed for as long as is to be tried."""
         self.wait = 0.0
         """Seconds that a look may wait for news."""
         self.overlapped = False
@@ -101,15 +101,15 @@ class RunLockAccess:
         self._stood_by = False
         """The record said that it is under way: so whether it crashes is worth to be seen."""
         self.begun = 0.0
-        """Since when we try (driver's clock)."""
+        """Since when it is tried (driver's clock)."""
         self.owner = owner
         self._looker: tuple[str, float] = ("", 0.0)
         """Who holds the run lock only to look, and since when."""
         self._delayed: float | None = None
-        """Since when the run lock is free and cannot be had."""
+        """Since when the run lock is free and cannot be acquired."""
 
     def holds(self) -> Flow[bool]:
-        """Whether the run lock is ours, if there is one."""
+        """Whether the run lock is held, if there is one."""
         if self.lock is None:
             return True
         if self.undo is None:
@@ -190,20 +190,20 @@ class RunLockAccess:
         return float(max(standby, self.begun + self.plan.wait - now))
 
     def standby(self) -> Flow[float]:
-        """Seconds that we still stand by; not above 0: we do not."""
+        """Seconds of standby that are left; not above 0: none."""
         now = yield Now()
         return float(self.begun + self.plan.standby - now)
 
     def confirm(self) -> Flow[None]:
-        """Raise `LockLost` if the run lock was lost since the claim: we were stopped for so long
-        that a further attempt may be at work."""
+        """Raise `LockLost` if the run lock was lost since the claim: the process was stopped for so
+        long that a further attempt may be at work."""
         hold = self.lock.hold if self.lock else None
         now = yield Now()
         if self.lock is not None and hold is not None and not hold.counts(now):
             raise self.lock.lost_error(hold)
 
     def let_go(self) -> Flow[None]:
-        """Give the run lock back, if it is ours; errors change nothing any more."""
+        """Release the run lock, if it is held; errors change nothing any more."""
         if self.lock is not None and self.undo is not None:
             yield from suppress_lock_errors(self.lock.release(self.owner))
             self.undo = None
@@ -211,7 +211,7 @@ class RunLockAccess:
     def disproved(self, outcome: TxnResult) -> Flow[None]:
         """A write was refused: was that because the lock is not ours any more?
 
-        Consul names the lock-delay before it looks whether the lock was ours.
+        Consul names the lock-delay before it checks whether the session held the lock.
         """
         hold = self.lock.hold if self.lock else None
         if self.lock is not None and hold is not None and outcome.refusals(0, OPERATIONS):

@@ -115,7 +115,7 @@ def change_record(
 ) -> Flow[CronRecord | None]:
     """Alter the record.  Returns what was written; None: there is nothing to be changed.
 
-    Errors of Consul are ridden out for ``within`` seconds (None: the client's ``retry_for``).
+    Errors of Consul are retried for ``within`` seconds (None: the client's ``retry_for``).
     ``force``: also what is no record.
     """
     patience = ErrorBudget(client, within=within)

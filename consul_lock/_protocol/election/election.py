@@ -1,8 +1,8 @@
 """The election: a lock whose holder leads, with a value that everybody can watch.
 
 The words are those of etcd: campaign, proclaim, resign, observe.  The value travels in the JSON
-of the lock's key, and of the entry in line before, so that whoever is handed the lead says the
-right thing from the first moment.
+of the lock's key, and of the queue entry before that, so that a candidate that is handed the lead
+publishes its value from the first moment.
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ from consul_lock._protocol.lock.lock import LockCore
 from consul_lock._protocol.primitive.primitive import Settings
 from consul_lock.errors import AlreadyHeld, ConfigError, Conflict, LockLost, NotHeld
 
-# Tries to proclaim: others may write the key between our look and our write, but hardly again
+# Tries to proclaim: others may write the key between the read and the write, but hardly again
 # and again, as nobody should.
 _TRIES = 10
 
 
 class Written(NamedTuple):
-    """The lock's key as we have written it last."""
+    """The lock's key as this client has written it last."""
 
     hold: Hold
     modify_index: int
@@ -108,7 +108,7 @@ class ElectionCore(LockCore):
     # -- leading -------------------------------------------------------------------------------
 
     def proclaim(self, value: str, now: float, owner: Any) -> Job[None]:
-        """Say something else.  Errors of the server are ridden out while it leads."""
+        """Change the value.  Errors of the server are retried while it leads."""
         about = self._saying(value)
         hold = self.ensure(now, owner)
         proclaiming = until_let_go(
@@ -121,7 +121,7 @@ class ElectionCore(LockCore):
         never told what became of it, must not come true after this."""
         for _ in range(_TRIES):
             there = yield from self._what_is_there(hold)
-            self._written = None  # until we are told
+            self._written = None  # until there is an answer
             operations = [
                 check_session(self.key, hold.session.id),
                 {"Verb": "check-index", "Key": self.key, "Index": there.modify_index},
@@ -141,7 +141,7 @@ class ElectionCore(LockCore):
         )
 
     def _what_is_there(self, hold: Hold) -> Flow[Written]:
-        """The key as we know it, or as it is read.  Raises `LockLost` if it is not ours."""
+        """The key as it is known, or as it is read.  Raises `LockLost` if it is not held."""
         if self._written is not None and self._written.hold is hold:
             return self._written
         found = yield from self.client.api.get(self.key, consistent=True)
@@ -169,7 +169,7 @@ class ElectionCore(LockCore):
         except LockLost:
             return False
         except NotHeld:
-            # It was ended by the work itself, which was told if it was lost.
+            # It was ended by the work itself, which knows if it was lost.
             hold = self.owners.last(owner)
             return hold is None or hold.state is not State.LOST
         return True
@@ -179,13 +179,13 @@ class ElectionCore(LockCore):
         return self.after(error, self.release_own(owner))
 
     def lost_by(self, error: BaseException) -> bool:
-        """Whether the error says that we do not lead any more, and nothing else."""
+        """Whether the error means that this candidate does not lead any more, and nothing else."""
         return isinstance(error, LockLost) and error.key == self.key
 
     # -- watching ------------------------------------------------------------------------------
 
     def leader(self) -> Job[Leader | None]:
-        """Who leads, by Consul's word; None: nobody."""
+        """Who leads, according to Consul; None: nobody."""
         return Job(self._leader())
 
     def _leader(self) -> Flow[Leader | None]:

@@ -15,8 +15,8 @@ from consul_lock.errors import Unavailable
 # Seconds of one blocking read; a change ends it at once.
 _POLL = 10.0
 
-# Seconds that an answer without news must have taken, else we pause so long: Consul may wake
-# us for nothing, and a proxy may cut long polls short.
+# Seconds that an answer without news must have taken, else there is a pause of that length: Consul
+# may wake a reader for nothing, and a proxy may cut long polls short.
 _PAUSE = 0.1
 
 
@@ -25,9 +25,9 @@ class Leader:
     """Who leads an election, and what it says."""
 
     value: str
-    """What it has proclaimed; all of the key's value, if the leader is not one of ours."""
+    """What it has proclaimed; the whole value of the key, if the leader is a foreign client."""
     token: int
-    """Its fencing token, the same for as long as it leads.  A leader that is not one of ours
+    """Its fencing token, the same for as long as it leads.  A leader that is a foreign client
     has none: then it is the ModifyIndex of its last write."""
     holder: Holder
     """Its session, host, process and so on."""
@@ -48,11 +48,11 @@ class Observer:
         self._client = client
         self._key = key
         self._newest = 0
-        """The highest index that was seen: what is below it is an old picture."""
+        """The highest index that was seen: a read with a lower one is stale."""
         self._index = 0
         """What to wait from; 0: do not wait."""
         self._shown: Any = ...
-        """What tells the leader that was shown last from others; at first from all."""
+        """What distinguishes the leader that was shown last; at first it equals none."""
 
     def next(self) -> Job[Leader | None]:
         """The leader, once it is another one, or says something else, than shown last."""
@@ -90,7 +90,7 @@ class Observer:
 
 
 def _mark(leader: Leader | None) -> Any:
-    """What makes a leader another one; one of ours can come again with the same session."""
+    """What identifies a leader; a candidate can lead again with the same session."""
     if leader is None:
         return None
     holder = leader.holder

@@ -64,7 +64,7 @@ class PendingCleanups:
             self._wake()
             return
         except ConsulLockError:
-            pass  # whoever needs it prunes it, when the lock-delay is over
+            pass  # a later client prunes it, when the lock-delay is over
         if self._same(attempt, left):
             self._left.pop(attempt, None)
 

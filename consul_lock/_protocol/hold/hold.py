@@ -1,4 +1,4 @@
-"""A lock that is held: what was granted, and how its loss is found out and told, once."""
+"""A lock that is held: what was granted, and how its loss is detected and reported, once."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class Grant(NamedTuple):
     others: tuple[Session, ...] = ()
     """More sessions that it is held with."""
     unconfirmed: Unconfirmed | None = None
-    """It was handed over to us, and we have not confirmed it."""
+    """It was handed over, and is not confirmed yet."""
 
 
 class Held(ABC):
@@ -157,7 +157,7 @@ class Hold:
 
     @property
     def over(self) -> bool:
-        """It was released, or its loss has been told to whoever tried to release it."""
+        """It was released, or its loss was reported to the caller that tried to release it."""
         state = self.state
         return self.told or state is State.RELEASING or state is State.RELEASED
 
@@ -206,7 +206,7 @@ class Hold:
         """Whether its deadline has passed.
 
         Kept in mind: an answer that was on its way at that time may move the deadline away, when
-        its holder has been told already that it does not hold any more.
+        its holder knows already that it does not hold any more.
         """
         if now >= self.deadline():
             self.expired = True
@@ -220,7 +220,7 @@ class Hold:
         return next((s.failure for s in self.sessions if s.failure is not None), None)
 
     def telling(self, reason: LossReason) -> Call | None:
-        """How its loss is told to the user; None: not at all."""
+        """How its loss is reported to the user; None: not at all."""
         function: Callable[..., Any] | None = self.on_lost
         if function is None:
             return None
@@ -316,7 +316,7 @@ class Holds:
             session.holds.pop(hold, None)
 
     def late(self, now: float) -> list[Hold]:
-        """Those whose deadline has passed.  Each is returned once: tell its loss."""
+        """Those whose deadline has passed.  Each is returned once: report its loss."""
         found, heap = [], self._heap
         while heap and heap[0][0] <= now:
             _, order, hold = heapq.heappop(heap)
@@ -399,7 +399,7 @@ class Attempt:
         self.signal: Signal | None = None
         """Set when it becomes this attempt's turn; made only if it has to wait."""
         self.given: Grant | None = None
-        """What it wanted, passed on by the one before us in this process."""
+        """What it wanted, handed over by the previous holder in this process."""
         self.session: Session | None = None
         self.may_hold = False
         """We have asked for it with this session: it may be ours, or become ours."""

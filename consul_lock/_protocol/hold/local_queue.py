@@ -63,7 +63,7 @@ class LocalQueues:
         self._queues: dict[str, LocalQueue] = {}
 
     def enter(self, attempt: Attempt) -> bool:
-        """Take the turn.  False: others are before us; whoever may wait is in the queue now."""
+        """Take the turn.  False: others come first; an attempt that may wait is queued now."""
         with self._mutex:
             if self._admits(attempt, self._has_part(attempt)):
                 self._admit(attempt)
@@ -89,7 +89,7 @@ class LocalQueues:
             self.call_in(attempt)
 
     def call_in(self, attempt: Attempt) -> None:
-        """Let in whoever can be let in, now that this one needs less."""
+        """Admit the waiters that can be admitted, now that this one needs less."""
         with self._mutex:
             for claim in attempt.queues:
                 queue = self._queues.get(claim.resource)
@@ -113,7 +113,7 @@ class LocalQueues:
             self._fill(queue, resource)
 
     def withdraw(self, attempt: Attempt) -> bool:
-        """Leave the place behind.  False: it has just become our turn, perhaps with the lock."""
+        """Leave the queue.  False: the turn has just come, perhaps with the lock."""
         with self._mutex:
             if attempt.admitted:
                 return False

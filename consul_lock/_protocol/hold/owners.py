@@ -9,7 +9,7 @@ another.  So whose hold a question is about needs a rule, and a wrong rule is da
     release() -> LockLost                               False, A's token, NotHeld
     acquire(), after B released                         True,  A's new token
 
-"The latest hold of the object", the obvious rule, would tell A in the second line that it holds
+"The latest hold of the object", the obvious rule, would answer A in the second line that it holds
 the lock, with B's token, and let A write under B's guard.  So an owner is answered about its own
 last hold, until it acquires again, whatever became of it.  Only a caller that never had one, such
 as a thread that monitors, or one that was handed a lock to work with, is answered about the oldest
@@ -28,7 +28,7 @@ from consul_lock._protocol.hold.hold import Hold
 from consul_lock._protocol.hold.state import State
 from consul_lock.errors import LossReason
 
-# Lost holds that an owner keeps without having been told, which is a program that never releases.
+# Lost holds that an owner keeps without asking for them: a program that never releases.
 _UNTOLD_MAX = 100
 
 # Entries before the map is searched for what can go, when it is new.
@@ -49,14 +49,14 @@ class Owners:
         self.latest: Hold | None = None
         """The hold that was granted last, whatever became of it."""
         self._of: dict[Any, list[Hold]] = {}
-        """By owner: what it has to release or to be told of; at least its last one."""
+        """By owner: what it has to release, or to learn the loss of; at least its last one."""
         self._granted: dict[Hold, None] = {}
         """Those that may be live, oldest first."""
         self._blocks: list[Block] = []
         self._prune_at = _PRUNE_AT
 
     def add(self, hold: Hold) -> None:
-        """It was granted.  What its owner was told of, or has released, is history."""
+        """It was granted.  What its owner knows to be lost, or has released, is dropped."""
         if len(self._of) + len(self._granted) >= self._prune_at:
             self._prune()
         owner = hold.owner

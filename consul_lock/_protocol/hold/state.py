@@ -17,13 +17,13 @@ class State(enum.Enum):
     WAITING = "waiting"
     """Contending: in the process, or in the waiting line of Consul."""
     HELD = "held"
-    """Consul gave it to us.  It counts as held while the deadline has not passed, too."""
+    """Consul granted it.  It counts as held only while the deadline has not passed, too."""
     RELEASING = "releasing"
-    """We are giving it back; for us it is over already."""
+    """It is being released; for its owner it is over already."""
     RELEASED = "released"
-    """Given back, or given up before it was had."""
+    """Released, or given up before it was acquired."""
     LOST = "lost"
-    """Taken from us, or no longer certain to be ours."""
+    """Taken away, or no longer certain to be held."""
 
 
 class Event(enum.Enum):

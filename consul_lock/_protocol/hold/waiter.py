@@ -3,7 +3,7 @@
 ``BASE/<session>`` is the entry of a waiter, locked by its session; its value is about the waiter.
 When the waiter dies it stays, without the session: it counts as gone at once, and the next one who
 writes to the queue anyway deletes it.  ``BASE`` itself is the sign that somebody waits: each
-waiter that joins writes it anew, so its index tells a releaser whether it has seen everybody.
+waiter that joins writes it anew, so its index shows a releaser whether it has seen all waiters.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class WaiterEntry(NamedTuple):
     create_index: int
     """Raft index of its joining: the order of the line.  0 where it was handed down."""
     modify_index: int
-    """Tells this entry from a later one of the same waiter."""
+    """Distinguishes this entry from a later one of the same waiter."""
 
 
 class DeadWaiter(NamedTuple):
@@ -56,8 +56,8 @@ class WaiterQueue(NamedTuple):
     def behind(self, session: str) -> WaiterQueue:
         """What is left without this waiter.
 
-        The holder itself can be in line still, if it was not told that it had joined: to hand
-        the lock over to itself would leave it locked, and nobody would know.
+        The holder itself can be in the queue still, if the answer to its joining was lost: to hand
+        the lock over to itself would leave it locked, unnoticed.
         """
         return self._replace(entries=tuple(e for e in self.entries if e.session != session))
 
@@ -153,8 +153,8 @@ def handed_over_value(entry: WaiterEntry, rest: WaiterQueue, since: float) -> by
     """The value of a lock that is handed to a waiter: about it, that it has not confirmed it yet,
     and who comes next.
 
-    As many of the next waiters as fit are told, so that the new holder can hand over in its
-    turn without reading the line.  What they say of themselves goes as text, not taken apart.
+    As many of the next waiters as fit are named, so that the new holder can hand over in its
+    turn without reading the queue.  Their descriptions are passed on as text, not parsed.
     """
     about = read_object(entry.about)
     about["since"] = round(since, 3)

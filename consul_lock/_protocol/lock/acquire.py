@@ -1,8 +1,8 @@
 """From having the turn inside the process to holding the key in Consul.
 
 Look, judge, act, again: every turn of the loop in `contend` decides by what was read last and
-does one thing.  First come, first served: whoever finds the lock taken enters the line, the
-first in line watches the lock, everybody else only the entry before their own.
+does one thing.  First come, first served: an attempt that finds the lock taken joins the queue,
+the first waiter watches the lock, all others only the entry before their own.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _DELAY_RETRY = (0.25, 1.0)
 
 
 def contend(lock: LockBase, attempt: LockAttempt) -> Flow[Grant | None]:
-    """Get the lock.  None: it was not to be had in time."""
+    """Get the lock.  None: it could not be acquired in time."""
     while True:
         session, verdict = yield from _where_we_stand(lock, attempt)
         if verdict is LockState.FOREIGN:
@@ -103,7 +103,7 @@ def _taking(lock: LockBase, attempt: LockAttempt, session: Session, since: float
     operations.append(lock_operation(lock.key, session.id, value))
     if attempt.joined:
         operations.append({"Verb": "delete", "Key": entry_key(lock.base, session.id)})
-        # Who was before us and did not take it is gone, or will ask for a place at the end.
+        # Earlier waiters that did not take it are gone, or will rejoin at the end of the queue.
         before = (
             DeadWaiter(entry_key(lock.base, e.session), e.modify_index) for e in attempt.before
         )
@@ -119,7 +119,7 @@ def _refused(lock: LockBase, attempt: LockAttempt, outcome: TxnResult) -> Flow[N
     overtaking = lock.fair and not attempt.queued and outcome.says("exists", 1)
     if outcome.says("invalid session") or not (outcome.delayed or overtaking):
         return
-    # Free, but in lock-delay, or others are in line and we are fair: line up.
+    # Free, but in lock-delay, or there is a queue and this attempt is fair: join the queue.
     if not (yield from may_wait(attempt)):
         return
     if not attempt.queued:

@@ -95,9 +95,9 @@ class LockAttempt(Attempt):
     ) -> None:
         super().__init__(claims, about, session_key, owner, blocking)
         self.joined = False
-        """We have asked to enter Consul's line with this session, whatever came of it."""
+        """It was requested to join Consul's queue with this session, whatever the outcome."""
         self.queued = False
-        """Our entry is in the waiting line of Consul, as far as we know."""
+        """The entry of this attempt is in Consul's queue, as far as is known."""
         self.first = False
         """Nobody is before us in that line."""
         self.ahead: WaiterEntry | None = None
@@ -105,11 +105,11 @@ class LockAttempt(Attempt):
         self.before: tuple[WaiterEntry, ...] = ()
         """All who were before us when we read the queue last."""
         self.unseen: float | None = None
-        """A time (driver's clock) before which nothing that we hold now was handed to us; None: we
-        have not joined the queue yet with this session.  See `confirmation`."""
+        """A time (driver's clock) before which nothing was handed over to this attempt; None: it
+        has not joined the queue yet with this session.  See `confirmation`."""
         self.idle: tuple[int, float] | None = None
-        """The lock is free, or was handed to somebody who has not confirmed it: the ModifyIndex
-        of its key (0: there is none) and when we were first told (driver's clock)."""
+        """The lock is free, or was handed to a waiter that has not confirmed it: the ModifyIndex
+        of its key (0: there is none) and when this was first seen (driver's clock)."""
         self.barred = -1
         """The same ModifyIndex, if the lock was in lock-delay when we tried to take it."""
         self.dead: tuple[DeadWaiter, ...] = ()
@@ -117,9 +117,9 @@ class LockAttempt(Attempt):
         self.seen: ReadResult | None = None
         """The last read of the lock's key; None: not looked yet, or too long ago."""
         self.certain = False
-        """That read cannot have been an old picture."""
+        """That read cannot have been stale."""
         self.refused = False
-        """Consul has refused us the lock at least once."""
+        """Consul has refused the lock at least once."""
 
     @property
     def in_queue(self) -> bool:
@@ -129,7 +129,7 @@ class LockAttempt(Attempt):
         self.seen = None
 
     def forget_place(self) -> None:
-        """What we knew of our place in Consul's line is not true any more."""
+        """What was known of the place in Consul's queue is not true any more."""
         self.first, self.ahead, self.before, self.seen = False, None, (), None
 
 

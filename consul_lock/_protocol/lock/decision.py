@@ -16,8 +16,8 @@ _SHOWN = 40
 class LockState(enum.Enum):
     """What a read of the lock's key means for one attempt."""
 
-    OURS = "our session holds it"
-    STALE = "an old picture, from before our last release"
+    OURS = "this session holds it"
+    STALE = "a stale read, from before the last release of this session"
     FREE = "nobody holds it"
     TAKEN = "somebody else holds it"
     FOREIGN = "the key is used for something else"
@@ -26,8 +26,9 @@ class LockState(enum.Enum):
 def decide(seen: ReadResult | None, session: Session, *, certain: bool = False) -> LockState:
     """What the lock's key, as it was read, means for us; ``certain``: by a consistent read.
 
-    A deposed leader answers ordinary reads for a moment: it may show our session on a key
-    that we have released.  The index tells, as it is no higher than that of our own writes.
+    A deposed leader answers ordinary reads for a moment: it may show this session on a key
+    that it has released.  The index shows it: it is no higher than that of this client's own
+    writes.
     """
     pair = seen.pair if seen else None
     if pair is None:

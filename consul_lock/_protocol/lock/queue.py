@@ -42,12 +42,12 @@ _NEAR_POLL = 1.0
 # The same of the others, who look at the lock that often, in case nobody before them is there.
 _FAR_POLL = 5.0
 
-# Seconds for each of those before us, in which they may take the lock.
+# Seconds for each earlier waiter, in which it may take the lock.
 _EACH_BEFORE = 0.5
 
 
 def wait_for_turn(lock: LockBase, attempt: LockAttempt) -> Flow[None]:
-    """Do the one thing that brings us nearer to our turn."""
+    """Take the one step that brings this attempt nearer to the lock."""
     if not attempt.queued:
         yield from join(lock, attempt)
     elif attempt.first:
@@ -81,8 +81,8 @@ def _saw(attempt: LockAttempt, found: ReadResult, *, certain: bool) -> Flow[None
 
 
 def overdue(lock: LockBase, attempt: LockAttempt) -> Flow[bool]:
-    """Whether those before us, and whoever it was handed to, have not taken it for so long that
-    they must be gone."""
+    """Whether the earlier waiters, and the one it was handed to, have not taken it for so long
+    that they must be gone."""
     if attempt.idle is None or not (yield from _is_overdue(attempt)):
         return False
     if attempt.first:
@@ -99,7 +99,7 @@ def _is_overdue(attempt: LockAttempt) -> Flow[bool]:
 
 
 def _overdue_at(attempt: LockAttempt) -> float:
-    """When we may take a lock that is free, or was not confirmed."""
+    """When a lock that is free, or was not confirmed, may be taken."""
     if attempt.idle is None or (attempt.idle[0] == attempt.barred and not attempt.first):
         return float("inf")
     before = 0 if attempt.first else max(1, len(attempt.before))
@@ -107,7 +107,7 @@ def _overdue_at(attempt: LockAttempt) -> float:
 
 
 def accept(lock: LockBase, attempt: LockAttempt) -> Flow[Grant | None]:
-    """The key shows our session: it was handed to us, or an earlier try of ours came through.
+    """The key shows this session: it was handed over, or an earlier try of it succeeded.
 
     None: it is to be looked at once more.
     """
@@ -149,7 +149,7 @@ def _confirm(lock: LockBase, attempt: LockAttempt, handed: tuple[int, float, int
 
 
 def join(lock: LockBase, attempt: LockAttempt) -> Flow[None]:
-    """Enter the waiting line, and see who is before us."""
+    """Join the queue, and find out which waiters are before this one."""
     session = attempt.session
     assert session is not None
     since = yield Wall()
@@ -175,7 +175,7 @@ def join(lock: LockBase, attempt: LockAttempt) -> Flow[None]:
         # What was read before we were in line may be old: a release in between saw nobody.
         attempt.seen = None if attempt.first else attempt.seen
     elif outcome.delayed:
-        # Nobody but our session ever locks our entry: it has died, which Consul says later.
+        # Only this session ever locks its entry: it has died, which Consul reports later.
         yield from lock.client.lose_session(session)
     elif again and not session.gone:
         attempt.seen = None  # the lock has changed hands just now
@@ -188,7 +188,7 @@ def join(lock: LockBase, attempt: LockAttempt) -> Flow[None]:
 
 
 def _holds(lock: LockBase, attempt: LockAttempt, session: Session) -> Flow[bool]:
-    """Whether we, who may have been in line before, have been handed the lock since.
+    """Whether this waiter, if it was in the queue before, was handed the lock since.
 
     Its holder must not join: nobody would ever answer to that entry.
     """
@@ -203,7 +203,7 @@ def _place(attempt: LockAttempt, line: WaiterQueue) -> None:
     try:
         attempt.before = line.before(session.id)
     except KeyError:
-        # Handed the lock, or our entry was deleted: the lock's key tells which.
+        # Handed the lock, or the entry was deleted: the lock's key shows which.
         attempt.queued = False
         attempt.forget_place()
     else:
@@ -219,7 +219,7 @@ def _find_place(lock: LockBase, attempt: LockAttempt) -> Flow[None]:
 
 
 def _watch_lock(lock: LockBase, attempt: LockAttempt) -> Flow[None]:
-    """We are first: wait for the lock itself to change."""
+    """First in the queue: wait for the lock itself to change."""
     wait = yield from _poll_time(attempt, _NEAR_POLL)
     index = attempt.seen.raft_index if attempt.seen else 0
     found = yield from lock.client.api.get(lock.key, index, wait, consistent=True)
@@ -232,7 +232,7 @@ def _watch_lock(lock: LockBase, attempt: LockAttempt) -> Flow[None]:
 def _watch_ahead(lock: LockBase, attempt: LockAttempt, ahead: WaiterEntry) -> Flow[None]:
     """Wait for the one before us to leave; then we are first if it got the lock.
 
-    It may come back at once with the same session, behind us: its entry is another one then.
+    It may come back at once with the same session, further back: its entry is another one then.
     """
     session = attempt.session
     assert session is not None
@@ -242,7 +242,7 @@ def _watch_ahead(lock: LockBase, attempt: LockAttempt, ahead: WaiterEntry) -> Fl
     seen = found.pair
     # The entry of one who died stays, without its session.
     if seen is not None and seen.session and seen.create_index == ahead.create_index:
-        # Written anew by its waiter, perhaps: with the old index we would never block again.
+        # Written anew by its waiter, perhaps: with the old index the read would never block again.
         attempt.ahead = ahead._replace(modify_index=seen.modify_index)
         own = yield from lock.client.api.get(entry_key(lock.base, session.id))
         if own.pair is None:
@@ -250,16 +250,16 @@ def _watch_ahead(lock: LockBase, attempt: LockAttempt, ahead: WaiterEntry) -> Fl
         yield from look(lock, attempt, certain=True)
         return
     attempt.forget_place()
-    # A consistent read: if it does not show that the lock was handed to us already, as those
-    # before us were quick, it is what lets us believe it without a write.
+    # A consistent read: if it does not show that the lock was handed over already, because the
+    # earlier waiters were quick, it is proof enough without a write.
     yield from look(lock, attempt, certain=True)
     pair = attempt.seen.pair if attempt.seen else None
-    # Hand-overs go to the first: if it got the lock, nobody is left before us.
+    # Hand-overs go to the first: if it got the lock, no waiter is left before this one.
     attempt.first = pair is not None and pair.session == ahead.session
 
 
 def _poll_time(attempt: LockAttempt, most: float) -> Flow[float]:
-    """Until we give up, or take what those before us do not take."""
+    """Until this attempt gives up, or takes what the earlier waiters do not take."""
     ends = [end for end in (attempt.deadline, _overdue_at(attempt)) if end is not None]
     if not ends:
         return most
@@ -269,7 +269,7 @@ def _poll_time(attempt: LockAttempt, most: float) -> Flow[float]:
 
 
 def give_up(lock: LockBase, attempt: LockAttempt) -> Flow[Grant | None]:
-    """Leave the line.  If the lock was handed to us at that very moment, we hold it: keep it."""
+    """Leave the queue.  If the lock was handed over at that very moment, it is held: keep it."""
     ours = yield from leave(lock, attempt)
     while ours:
         grant = yield from accept(lock, attempt)
@@ -280,7 +280,7 @@ def give_up(lock: LockBase, attempt: LockAttempt) -> Flow[Grant | None]:
 
 
 def leave(lock: LockBase, attempt: LockAttempt) -> Flow[bool]:
-    """Leave the line.  True: the lock was handed to us at that very moment."""
+    """Leave the queue.  True: the lock was handed over at that very moment."""
     session = attempt.session
     if not attempt.queued or session is None:
         return False
@@ -300,7 +300,7 @@ def leave(lock: LockBase, attempt: LockAttempt) -> Flow[bool]:
 
 
 def is_ours(attempt: LockAttempt) -> bool:
-    """Whether a consistent read has shown the lock as ours."""
+    """Whether a consistent read has shown that this session holds the lock."""
     session = attempt.session
     if session is None or session.gone:
         return False

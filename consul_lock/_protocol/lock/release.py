@@ -102,8 +102,8 @@ def _let_go(letting: ReleaseAttempt) -> Flow[LossReason | None]:
             if letting.next_waiter is None or _pass_on(letting, outcome):
                 return None
         elif outcome.says("isn't held", 0) or outcome.says("doesn't exist", 0):
-            # An earlier try of this release may have come through without our being told; or it
-            # took so long that the next one took over, after we had ended.
+            # An earlier try of this release may have succeeded with its answer lost; or it
+            # took so long that the next waiter took over, after this session had ended.
             gone = hold.unanswered or (yield from _is_out_of_time(hold))
             return None if gone else (yield from lock.why_lost(hold))
         elif letting.blind:
@@ -190,7 +190,7 @@ def _plain(letting: ReleaseAttempt, line: WaiterQueue | None) -> Flow[TxnResult]
 
 def _releasing(letting: ReleaseAttempt, line: WaiterQueue | None, since: float) -> Request:
     lock, hold = letting.lock, letting.hold
-    # The first of all, so that its refusal, which says that it is not ours, is known from others.
+    # The first of all, so that its refusal, which means that it is not held, can be recognised.
     operations = [unlock_operation(hold.key, hold.session.id)]
     if line is not None:
         operations += clear_queue(lock.base, line)
@@ -228,7 +228,7 @@ def withdraw(
 
 
 def _let_go_of_all(lock: LockBase, attempt: LockAttempt, session: Session) -> Flow[bool]:
-    """Leave the line, and the lock if it is ours.  False: the session must be destroyed."""
+    """Leave the queue, and release the lock if held.  False: the session must be destroyed."""
     grant = attempt.given
     try:
         if attempt.queued:

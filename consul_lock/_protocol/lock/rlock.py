@@ -1,4 +1,4 @@
-"""The re-entrant lock: whoever holds it gets it again at once, and releases it as many times."""
+"""The re-entrant lock: its holder gets it again at once, and releases it as many times."""
 
 from __future__ import annotations
 

@@ -3,7 +3,7 @@
 Look, judge, act, again.  One transaction takes them all; while one of them is taken nothing is
 held and no line is joined: that one is watched, and then all is tried again.  So those who want
 the same locks in another order never wait for each other.  The price is that a lock which is
-handed on in its line, and so is never free, can make us wait for as long as the line is.
+handed over within its queue, and so is never free, makes this one wait for the whole queue.
 """
 
 from __future__ import annotations
@@ -145,7 +145,7 @@ def _time_left(attempt: MultiLockAttempt, most: float) -> Flow[float]:
 def _wait(
     lock: MultiLockBase, attempt: MultiLockAttempt, session: Session, pair: Pair | None
 ) -> Flow[None]:
-    """Wait until the lock that is in our way changes."""
+    """Wait until the lock that is in the way changes."""
     attempt.warned, attempt.refusals = True, 0
     if pair is None:
         yield from _pause(lock, attempt, _RETRY)

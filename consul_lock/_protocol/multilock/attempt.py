@@ -49,18 +49,18 @@ class MultiLockAttempt(Attempt):
         """The keys that there are, by the last read, or the one of them that was watched;
         None: not looked yet, or too long ago."""
         self.known: frozenset[str] = frozenset()
-        """Which keys there were when we last heard of them: it saves a request of a read."""
+        """Which keys there were at the last answer about them: it saves a request of a read."""
         self.warned = False
         """They did not look free, or were not: look before writing, as a refused write is a Raft
         entry, too."""
         self.refused = False
-        """Consul has refused us the locks at least once."""
+        """Consul has refused the locks at least once."""
         self.refusals = 0
         """The same, times in a row, without having seen which lock was taken."""
 
     @property
     def alone(self) -> bool:
-        """What our session has on the keys is of this attempt, not of another lock of ours."""
+        """What the session has on the keys is of this attempt, not of another lock."""
         return self.session is None or not self.session.shared or self.inside
 
     def forget_what_was_seen(self) -> None:
@@ -70,9 +70,9 @@ class MultiLockAttempt(Attempt):
 def step_in(client: ClientCore, attempt: MultiLockAttempt) -> bool:
     """With a shared session: enter the rooms of all locks, or none, without waiting for it.
 
-    To Consul all who share a session are one: it would give us a lock that another of them
-    holds, and it a lock of ours.  So nobody else of this process may have one of them, or be
-    about to, from before we write until the end.  False: somebody does.
+    To Consul all users of a session are one: it would grant a lock that another of them
+    holds, and the reverse.  So no other call of this process may have one of them, or be
+    about to, from before the write until the end.  False: another one does.
     """
     if attempt.alone:
         return True
@@ -99,7 +99,8 @@ def read_keys(
     """The keys that there are, by a consistent read; ``known``: which there may be.
 
     At one moment, if others leave the time for that.  Consul up to 1.13 has no operation that
-    reads a key that may be missing, so a wrong guess is refused, and tells the right one.
+    reads a key that may be missing, so a wrong guess is refused, and the refusal shows the right
+    one.
     """
     there = set(known)
     doing, rule = f"reading {keys[0]!r} and others", key_rule("", "read")

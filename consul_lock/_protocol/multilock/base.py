@@ -110,7 +110,7 @@ class MultiLockBase(Lockable):
             f"{name!r} is held by {holder}" if holder else "all are free just now, or in lock-delay"
         )
         return LockTimeout(
-            f"{self.name!r} were not to be had together in {timeout:g} s: {why}",
+            f"{self.name!r} could not be acquired together within {timeout:g} s: {why}",
             hint="wait longer, or see who holds what with holders()",
             kind="held" if holder else "free",
             key=dict(zip(self.names, self.keys, strict=True)).get(name, self.key),

@@ -15,7 +15,7 @@ from consul_lock._protocol.multilock.base import MultiLockBase
 from consul_lock._protocol.session.session import Session
 from consul_lock.errors import ConsulLockError, LossReason, Refused
 
-# Times that somebody may write to one of many keys between our look and our release.
+# How often another client may write to one of many keys between the read and the release.
 _TRIES = 5
 
 
@@ -31,11 +31,11 @@ def _let_go(lock: MultiLockBase, hold: Hold) -> Flow[LossReason | None]:
             return None
         refusals = [text for operation, text in outcome.errors if operation in checks]
         if len(refusals) == len(lock.keys) and hold.unanswered:
-            # None of them is ours: an earlier try may have come through without our being told.
+            # None of them is held: an earlier try may have succeeded, with its answer lost.
             return None
         if refusals:
             reason = yield from lock.refuted(hold, refusals[0], None)
-            # Whoever calls us: it may have the other keys still.
+            # The session may hold the other keys still: the caller decides.
             yield from lock.client.pool.destroy(hold.session)
             return reason
     raise Refused(

@@ -14,13 +14,13 @@ from consul_lock._protocol.primitive.release import end_all
 from consul_lock._protocol.primitive.watch import watch
 from consul_lock.errors import AlreadyHeld, Refused, Unavailable
 
-# Seconds after which the keeper reads a line that we were told nothing of: those who have just
-# let go have had time to line up again, and a job that is shorter is not disturbed.
+# Seconds after which the keeper reads a queue of which nothing is known: clients that have just
+# released have had time to join again, and a job that is shorter is not disturbed.
 _LOOK_AFTER = 0.005
 
 
 def acquire(lock: Primitive, attempt: Attempt, wait: float | None) -> Flow[bool]:
-    """Whether the lock was had within so many seconds; None: wait for ever."""
+    """Whether the lock was acquired within so many seconds; None: wait for ever."""
     patience = attempt.patience = lock.patience_of(attempt, wait)
     return patience.bound(_acquire(lock, attempt, patience))
 
@@ -78,8 +78,8 @@ def _refuse_closed(client: ClientCore) -> None:
 
 
 def _see_that_it_is_held(lock: Primitive, attempt: Attempt) -> Flow[None]:
-    """Whoever of this process is before us may not have it, but wait for a Consul that does not
-    answer, or be cleaning up after that: then nobody can say that it is held."""
+    """An earlier attempt of this process may not hold it, but wait for a Consul that does not
+    answer, or be cleaning up after that: then it is unknown whether it is held."""
     contact = lock.client.contact
     if contact.trouble is None:
         return
@@ -98,14 +98,14 @@ def _begin(lock: Primitive, attempt: Attempt, grant: Grant) -> Flow[bool]:
     if grant.contended and grant.line is None:
         hold.look_at = now + _LOOK_AFTER
     with client.mutex:
-        # Whoever ends the session from here on finds the hold, and tells its loss.
+        # Code that ends the session from here on finds the hold, and reports its loss.
         counts = hold.counts(now)
         if counts:
             attempt.hold = hold
             lock.owners.add(hold)
             deadline = client.holds.add(hold)
     if not counts:
-        # We were paused for so long that somebody else may hold it by now.
+        # The process was paused for so long that another one may hold it by now.
         yield from end_all(lock, attempt, hold.sessions, tidy=lock.leaves_traces)
         return False
     client.note(lock.key, contended=grant.contended)
@@ -120,7 +120,7 @@ def _begin(lock: Primitive, attempt: Attempt, grant: Grant) -> Flow[bool]:
 
 
 def _abandon(lock: Primitive, attempt: Attempt) -> Flow[None]:
-    """It was not to be had: give back what was borrowed for it."""
+    """It could not be acquired: return what was borrowed for it."""
     for session in list(attempt.sessions):
         # Of a shared one, another thread may be writing just now: that is no doubt of ours.
         if session.uncertain or (session.in_doubt and not session.shared):
@@ -128,13 +128,13 @@ def _abandon(lock: Primitive, attempt: Attempt) -> Flow[None]:
     now = yield Now()
     for session in attempt.sessions:
         lock.client.pool.give_back(session, now)
-    # Nothing of it is ours any more, should the caller be cut off from here on.
+    # Nothing of it belongs to this call any more, should the caller be cut off from here on.
     attempt.forget_sessions()
     lock.client.local_queues.leave(attempt)
 
 
 def persist(contend: Callable[[Any], Flow[Grant | None]], attempt: Attempt) -> Flow[Grant | None]:
-    """Get it from Consul.  None: it was not to be had in time."""
+    """Get it from Consul.  None: it could not be acquired in time."""
     patience = attempt.patience
     assert patience is not None
     while True:
@@ -158,7 +158,7 @@ def has_part(lock: Primitive, attempt: Attempt) -> bool:
 
 
 def not_for_oneself(lock: Primitive, attempt: Attempt) -> None:
-    """Raise `AlreadyHeld` for whoever is about to wait for what it holds itself.
+    """Raise `AlreadyHeld` for a caller that is about to wait for what it holds itself.
 
     Even if everybody else let go, there would be no room: only another thread or task could end
     the wait, by releasing what this one has acquired.  That is a common use of a semaphore (one

@@ -17,7 +17,7 @@ _TRIES = 10
 
 
 def guard(lock: Primitive, hold: Hold, operations: tuple[Op, ...]) -> Flow[list[Pair]]:
-    """Carry out all operations or none, and none if the lock is not ours."""
+    """Carry out all operations or none, and none if the lock is not held."""
     refused = "it changed too often"
     for _ in range(_TRIES):
         checks = yield from lock.guarded(hold)

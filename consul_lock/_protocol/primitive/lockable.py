@@ -27,7 +27,7 @@ class Lockable(Primitive):
     # -- acquiring -----------------------------------------------------------------------
 
     def acquire(self, blocking: bool, timeout: float | None, owner: Any, n: int = 1) -> Job[bool]:
-        """Acquire.  The result is whether it was had."""
+        """Acquire.  The result is whether it was acquired."""
         wait = waiting_time(blocking, timeout)
         return self.acquiring(self.attempt(owner, wait != 0, n), wait)
 
@@ -71,7 +71,7 @@ class Lockable(Primitive):
         found = yield from self.who()
         held = f"it is held by {found}" if found else "it is free just now, or in lock-delay"
         return LockTimeout(
-            f"{self.name!r} was not to be had in {timeout:g} s: {held}",
+            f"{self.name!r} could not be acquired within {timeout:g} s: {held}",
             hint="wait longer, or see who waits with waiters()",
             kind="held" if found else "free",
             key=self.key,
@@ -79,7 +79,7 @@ class Lockable(Primitive):
         )
 
     def session_for(self, attempt: Attempt) -> Flow[Session]:
-        """The session to contend with: the shared one, or one of our own."""
+        """The session to contend with: the shared one, or one of its own."""
         if self.shared is not None:
             return self.shared.open(attempt)
         return self.client.borrow(self.terms, attempt)

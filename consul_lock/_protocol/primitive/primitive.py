@@ -61,15 +61,15 @@ class Primitive(Held):
         """A new attempt, for so much of it."""
 
     def refresh(self, attempt: Any) -> None:
-        """What there is to be had may have changed since the attempt was made."""
+        """What can be acquired may have changed since the attempt was made."""
 
     @abstractmethod
     def contend(self, attempt: Any) -> Flow[Grant | None]:
-        """Get it from Consul.  None: it was not to be had in time."""
+        """Get it from Consul.  None: it could not be acquired in time."""
 
     @abstractmethod
     def withdraw(self, attempt: Any, sessions: Sequence[Session]) -> Flow[list[Session]]:
-        """Leave the line, and let go of what was had.  Returns the sessions that must be ended."""
+        """Leave the queue, and release what was acquired.  Returns the sessions to destroy."""
 
     handed_on = False
     """It is common that one thread or task acquires it and another one releases it."""
@@ -101,7 +101,7 @@ class Primitive(Held):
 
     @property
     def hold(self) -> Hold | None:
-        """The latest acquisition, whatever became of it and whoever made it."""
+        """The latest acquisition of any owner, whatever its outcome."""
         return self.owners.latest
 
     def current(self, owner: Any) -> Hold | None:

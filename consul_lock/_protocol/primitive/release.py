@@ -83,7 +83,7 @@ def _claim(lock: Primitive, call: Release) -> Hold | None:
         if hold.state is State.LOST:
             hold.told = call.tells(hold)
             return hold
-        # From here on it is ours to undo: not before, as another thread may be at it.
+        # From here on this call has to undo it: not before, as another thread may be doing so.
         call.hold = hold
         # Before its state changes: a release has more time than a hold that is not confirmed.
         call.until = hold.deadline()
@@ -120,7 +120,7 @@ def end_all(
 
 
 def finish(lock: Primitive, hold: Hold, now: float) -> None:
-    """The server said yes: session and turn go to whoever wants them next."""
+    """The server said yes: session and turn go to the next attempt that wants them."""
     for session in hold.sessions:
         if session.borrower is hold.attempt:
             lock.client.pool.give_back(session, now)
@@ -146,5 +146,5 @@ def suppress_lock_errors(job: Job[None], error: BaseException | None = None) -> 
 
 
 def _says(error: BaseException, lost: LockLost) -> bool:
-    """Whether an exception tells of that very loss itself."""
+    """Whether an exception reports that very loss itself."""
     return isinstance(error, LockLost) and (error.key, error.session) == (lost.key, lost.session)

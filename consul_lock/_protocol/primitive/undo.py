@@ -1,8 +1,9 @@
 """Cleaning up after an acquire or a release that ended in an exception.
 
-Whatever was cut off, wherever: afterwards we hold nothing, wait for nothing, and no session is
-left that a late answer could give a lock to.  Where it is known how things stand the lock is
-let go in order, so that nobody has to sit out a lock-delay; what stays in doubt is destroyed.
+Whatever was cut off, wherever: afterwards the caller holds nothing, waits for nothing, and no
+session is left that a late answer could give a lock to.  Where it is known how things stand the
+lock is let go in order, so that nobody has to sit out a lock-delay; what stays in doubt is
+destroyed.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ def undo_acquire(lock: Primitive, attempt: Attempt) -> Flow[None]:
     """As if the attempt had never been made."""
     client, hold = lock.client, attempt.hold
     if hold is not None:
-        # It was ours, and the caller was cut off before being told.
+        # It was acquired, and the caller was cut off before the result reached it.
         lock.owners.never_entered(hold)
         with client.mutex:
             releasing = hold.advance(Event.RELEASE)
@@ -80,7 +81,7 @@ def _let_go_or_destroy(lock: Primitive, hold: Hold) -> Flow[None]:
     except ConsulLockError:
         reason, done = None, False
     if reason is not None:
-        hold.told = True  # its owner has another exception to tell it that it was cut off
+        hold.told = True  # its owner gets another exception, which shows that it was cut off
         yield from client.lose(hold, reason, Event.TOO_LATE)
         yield from end_lost(lock, hold)
     elif not done:

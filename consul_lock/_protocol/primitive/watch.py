@@ -1,8 +1,8 @@
 """A long poll on something that is held, for a loss to be seen within milliseconds.
 
-It sees, too, when somebody writes over our value without taking the lock: that is no loss, and is
-told as a warning.  We do not write ours back: whoever writes there, such as a job that copies
-keys, would do it again, and each write wakes all who watch.
+It also sees when another program overwrites the value without taking the lock: that is no loss, and
+is logged as a warning.  The value is not written back: the other program, such as a job that copies
+keys, would do it again, and each write wakes all watchers.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _SHOWN_MAX = 40
 
 
 def watch(core: ClientCore, hold: Hold) -> Flow[None]:
-    """Until the hold ends, whoever ends it."""
+    """Until the hold ends, for any reason."""
     index, told = 0, set[tuple[str, int, bytes] | str]()
     while hold.state is State.HELD and not core.closed:
         unforeseen: Exception | None = None
@@ -82,6 +82,6 @@ def _complaint(pair: Pair) -> str:
         else f"its flags are {pair.flags} now, so others take it for no lock until it is released"
     )
     return (
-        f"{pair.key!r} was overwritten ({value!r}{more}) while we hold it: it is ours all the"
-        f" same, but {seen}; something writes there without acquiring it"
+        f"{pair.key!r} was overwritten ({value!r}{more}) while it is held: it is still"
+        f" held, but {seen}; something writes there without acquiring it"
     )

@@ -1,4 +1,4 @@
-"""Heartbeats: a service with a TTL check at the local agent, passed as long as we live.
+"""Heartbeats: a service with a TTL check at the local agent, passed while the process lives.
 
 A session bound to such a check dies when the check was not passed for its length: a second or
 so after a crash, where its own TTL takes 20.  The check is passed by a flow of its own.  The
@@ -26,7 +26,7 @@ _BEATS = 3
 # try.  Less than the first is no sign of trouble, and more than the second no local agent takes.
 _ANSWER_MIN, _ANSWER_MAX = 0.5, 3.0
 
-# Seconds for the servers to hear of a new check: the agent tells them when it gets round to it,
+# Seconds for the servers to learn of a new check: the agent sends it when it gets round to it,
 # as a rule within milliseconds.
 _NEWS = 5.0
 
@@ -86,7 +86,7 @@ class Heartbeat:
                 raise refusal
             if now >= end:
                 raise Refused(
-                    f"{refusal}; the agent that we registered the check with has not told the"
+                    f"{refusal}; the agent at which the check was registered has not told the"
                     f" servers in {_NEWS:g} s: is the address that of one agent (not of several"
                     " behind a load balancer), in the datacenter of the locks?",
                     kind="heartbeat",
@@ -100,11 +100,11 @@ class Heartbeat:
         yield from self._wire.register(self.service, self.heartbeat, _ANSWER_MAX)
 
     def beat(self) -> Flow[bool]:
-        """Say that we live; False: nobody has heard it, and the next beat is the next try."""
+        """Pass the check; False: it did not arrive, and the next beat is the next try."""
         try:
             known = yield from self._wire.pass_check(self.check, self._patience())
             if not known:
-                # The agent was started anew, or we were paused for so long that it gave us up.
+                # The agent was restarted, or dropped the check as this process was paused.
                 yield from self.register()
         except ConsulLockError:
             return False

@@ -1,7 +1,7 @@
 """The sessions of one client: borrowed, kept alive, reused, destroyed.
 
 After a clean end (the server said yes) a session goes back to the pool.  After anything
-uncertain it is destroyed: a late write of ours is then refused by Consul, as its session is
+uncertain it is destroyed: a late write of this client is then refused by Consul, as its session is
 invalid.  That is what makes ghost writes harmless.
 """
 
@@ -77,7 +77,7 @@ class SessionPool:
         return session
 
     def give_back(self, session: Session, now: float) -> None:
-        """Return a session after a clean end; a doubtful one is condemned instead."""
+        """Return a session after a clean end; one in doubt is condemned instead."""
         with self._mutex:
             if session.shared or session.gone:
                 return
@@ -153,7 +153,7 @@ class SessionPool:
         return session.gone or session.next_renewal != when
 
     def borrowed_by(self, borrower: Any) -> list[Session]:
-        """What somebody has borrowed, even if it was cut off before it was told."""
+        """What a call has borrowed, even if it was cut off before it got it."""
         with self._mutex:
             return [s for s in self.live.values() if s.borrower is borrower]
 
@@ -179,7 +179,7 @@ class SessionPool:
         except BaseException as error:
             unknown = not isinstance(error, ConsulLockError) or getattr(error, "uncertain", False)
             if unknown and terms.name is None and made not in self.live:
-                # It may exist, or come to exist: its name is ours alone, so it can be found.
+                # It may exist, or come to exist: its name is unique, so it can be found.
                 self.orphans[name] = now
             raise
         try:
@@ -228,7 +228,7 @@ class SessionPool:
             return
 
     def sweep(self, now: float, timeout: float = _DESTROY_TIMEOUT) -> Flow[None]:
-        """Destroy what is condemned, and sessions of ours that nobody was told of."""
+        """Destroy what is condemned, and sessions of this client that no call got."""
         # However old they are: an election restarts the time of every session, so age proves
         # nothing, and what one holds stays taken until Consul says that it is gone.
         to_destroy = list(self.to_destroy.values())

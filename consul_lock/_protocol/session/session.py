@@ -1,4 +1,4 @@
-"""A session: the thing that dies when we do.
+"""A session: the thing that dies with the process.
 
 Why it remembers the index of its own last write.  A session is used for one hold after another,
 and a leader that was deposed without knowing it yet answers plain reads with an older state, for
@@ -30,7 +30,7 @@ _PREPARED_MAX = 16
 
 
 class Session:
-    """A session that Consul gave us, as long as we renew it."""
+    """A session that Consul has granted, as long as it is renewed."""
 
     def __init__(self, session_id: str, terms: SessionOptions, borrower: Any) -> None:
         self.id = session_id
@@ -60,7 +60,7 @@ class Session:
         self.uncertain = False
         """A write with it ended without an answer."""
         self.gone = False
-        """Consul says that it is dead, or we have condemned it."""
+        """Consul says that it is dead, or this client has condemned it."""
         self.farewell: list[Request] = []
         """To be sent before it is ended: they let go of what it may hold though nobody works under
         it, which its end alone would lock for the lock-delay."""

@@ -20,7 +20,7 @@ class Break:
     session: str
     """The session whose hold it was."""
     at: float
-    """Seconds since the epoch, by the clock of whoever did it; 0.0: not known."""
+    """Seconds since the epoch, by the clock of the host that did it; 0.0: not known."""
     host: str
     user: str
     reason: str

@@ -18,8 +18,8 @@ from consul_lock._protocol.survey.sessions import session_id
 from consul_lock.errors import ConfigError, PermissionDenied, Refused
 from consul_lock.limits import REASON_MAX
 
-# Seconds, and Consul may take twice as long: whoever asks later that day why a job has died
-# shall find it, and nothing stays for ever.
+# Seconds, and Consul may take twice as long: the reason why a job died can be found later that
+# day, and nothing stays for ever.
 _KEPT = 3600.0
 
 
@@ -41,7 +41,7 @@ class BreakOperation:
         """The session that holds the note."""
 
     def job(self) -> Job[Break | None]:
-        """Break it: what was noted, or None if our token may not write there."""
+        """Break it: what was recorded, or None if the token may not write there."""
         return Job(self._break(), self._forget)
 
     def _break(self) -> Flow[Break | None]:

@@ -76,7 +76,7 @@ class Cleaned:
 def leftovers(prefix: str, found: ReadResult) -> list[Leftover]:
     """Those in what was read below a prefix, by name."""
     if found.filtered:
-        return []  # whoever is hidden looks dead
+        return []  # hidden holders look dead
     seen = list[Leftover]()
     for key, keys in sorted(grouped(found.pairs).items()):
         name = key.removesuffix("/.lock")

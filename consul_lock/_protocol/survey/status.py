@@ -42,9 +42,9 @@ class Status:
     """"lock" (an election and a part of a MultiLock are locks, too), "semaphore", "read-write"
     (a tree lock as well), "foreign" (something else is there), "none" (nothing is)."""
     state: str
-    """"held", "free", "vanished" (all who hold it are dead, and whoever comes next gets in, in
-    time) or "unknown" (of what is foreign).  That a lock which looks free is in lock-delay cannot
-    be seen by reading."""
+    """"held", "free", "vanished" (all holders are dead, and the next client gets it when their
+    lock-delay is over) or "unknown" (of what is foreign).  That a lock which looks free is in
+    lock-delay cannot be seen by reading."""
     mode: str = ""
     """How it is held: "exclusive", "slot", "read" or "write"; empty if it is not."""
     limit: int | None = None

@@ -84,7 +84,7 @@ class SurveyCore:
         """Delete a key if it still is as it was seen."""
         if seen.kind == "foreign":
             found = seen.conflict or Conflict(seen.problem, kind="unmarked")
-            problem = f"{seen.key!r} is no lock, and not ours to delete"
+            problem = f"{seen.key!r} is not a lock, and is not deleted"
             raise Conflict(
                 f"{problem}: {found}",
                 problem=f"{problem}: {found.problem}",

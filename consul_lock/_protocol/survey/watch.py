@@ -20,8 +20,8 @@ from consul_lock.errors import ConsulLockError, Unavailable
 # Seconds of one blocking read; a change ends it at once.
 _POLL = 10.0
 
-# Seconds that a look without news must have taken, else we pause so long: Consul may wake us
-# for nothing, and where much happens, the last of many quick changes is enough.
+# Seconds that a read without news must have taken, else there is a pause of that length: Consul may
+# wake a reader for nothing, and where much happens, the last of many quick changes is enough.
 _PAUSE = 0.1
 
 
@@ -31,7 +31,7 @@ class Change:
 
     what: str
     """"held" (it was, when the watching began), "acquired", "released", or "lost": the holder's
-    session ended before it had let go.  Where that cannot be told for certain, "released"."""
+    session ended before it released the lock.  If that is not certain, "released"."""
     holder: Holder
     """Who holds it now, or did."""
     status: Status
@@ -52,7 +52,7 @@ class Watcher:
         self._index = 0
         """What to wait from; 0: do not wait."""
         self._newest = 0
-        """The highest index that was seen: what is below it is an old picture."""
+        """The highest index that was seen: a read with a lower one is stale."""
         self._shown: list[Status] | None = None
 
     def next(self) -> Job[Status | None]:
@@ -156,8 +156,8 @@ class Watcher:
     def _end(self, status: Status, holder: Holder) -> Flow[str]:
         """How a hold has ended: by its session, or by letting go.
 
-        Whoever lets go ends its session after that, if at all: so the last change of the name's
-        keys is the last change of the sessions only if one end took both.
+        A holder that releases ends its session after that, if at all: so the last change of the
+        name's keys is the last change of the sessions only if one end took both.
         """
         if holder.session in status.vanished:
             return "lost"
@@ -185,8 +185,8 @@ def _scope(status: Status) -> tuple[str, bool]:
 def _living(statuses: Sequence[Status]) -> Iterator[tuple[Any, Status, Holder]]:
     """Every holder that is not known to be dead, with what makes it another one.
 
-    A session can come again.  The token of a lock tells, but for a client that says nothing of
-    itself and may write its key anew.
+    A session can come again.  The token of a lock shows it, except for a client that does not
+    describe itself and may write its key anew.
     """
     for status in statuses:
         for holder in status.holders:

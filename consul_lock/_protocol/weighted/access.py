@@ -23,12 +23,12 @@ _QUICKER = 0.005
 class Position(enum.Enum):
     """What was read means this for one bid."""
 
-    IN = "all of our sessions are in"
-    TORN = "some of our sessions are in, and others not"
-    GONE = "our keys are gone: the place in the line is lost"
-    OLD = "an old picture, from before we came"
-    ADMITTED = "there is room for us"
-    FULL = "others are before us"
+    IN = "all sessions of the attempt are in"
+    TORN = "some sessions of the attempt are in, and others not"
+    GONE = "the keys are gone: the place in the queue is lost"
+    OLD = "a stale read, from before the attempt began"
+    ADMITTED = "there are enough slots"
+    FULL = "others come first"
 
 
 def look(core: WeightedBase, attempt: WeightedAttempt, *, certain: bool = False) -> Flow[None]:

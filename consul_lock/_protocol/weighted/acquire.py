@@ -1,8 +1,8 @@
 """Getting into the documents of a semaphore, a read/write lock or a tree lock.
 
-Look, judge, act, again, as for a lock: enter if there is room, by check-and-set in a transaction
-that our session has to be alive for; else line up, and watch the one before us.  Only the first
-in line watches everything: it is the one to notice that a holder is gone.
+Look, judge, act, again, as for a lock: enter if there are enough slots, by check-and-set in a
+transaction that is refused if the session is dead; else queue, and watch the waiter before.  Only
+the first waiter watches everything: it is the one to notice that a holder is gone.
 """
 
 from __future__ import annotations

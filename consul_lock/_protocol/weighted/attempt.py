@@ -21,9 +21,9 @@ class Numbering:
         self.numbers: tuple[int, ...] = ()
         """One for each session; none: nobody has asked for them."""
         self.raft_index = 0
-        """At which we had them: what shows less is an old picture."""
+        """The index at which they were acquired: a read with a lower one is stale."""
         self.asking: Signal | None = None
-        """Set when whoever is asking for them has been told."""
+        """Set when the call that asks for them has the answer."""
 
 
 class WeightedAttempt(Attempt):
@@ -44,15 +44,15 @@ class WeightedAttempt(Attempt):
         self.group: list[Session] = []
         """The sessions, as a document has one slot for each; the first speaks for all."""
         self.asked = False
-        """We have asked to contend with these sessions, whatever came of it."""
+        """It was requested to contend with these sessions, whatever the outcome."""
         self.joined = False
-        """Our contender keys are there, as far as we know."""
+        """The contender keys are there, as far as is known."""
         self.joined_at = 0
         """Raft index of their making: what shows less is an old picture."""
         self.snapshots: tuple[Snapshot, ...] | None = None
         """What was read last, a place for each spot; None: nothing that still counts."""
         self.certain = False
-        """That read cannot have been an old picture."""
+        """That read cannot have been stale."""
         self.waited: dict[str, int] = {}
         """The index that the last blocking read of a prefix answered with."""
         self.downgraded = False
@@ -69,7 +69,7 @@ class WeightedAttempt(Attempt):
         claims = tuple(target.claim(self.n) for target in targets)
         shared = self.session_key[1]
         if shared is not None:
-            # One session is in a document once: whoever shares it waits for it.
+            # One session is in a document once: others that share it wait for it.
             claims += tuple(Claim(f"{claim.resource} by {id(shared)}") for claim in claims)
         self.targets, self.claims, self.queues = targets, claims, claims
 
@@ -102,7 +102,7 @@ class WeightedAttempt(Attempt):
     def value(self, target: Target, since: float, *, inside: bool = False) -> str:
         """The value of our contender key: what we want, and about us.
 
-        It differs when we are in, for the index of the key to move: same content moves none.
+        It differs after admission, so that the index of the key moves: equal content moves none.
         """
         claim = {"mode": target.mode, "places": len(self.targets), "of": self.leader, "n": self.n}
         about = self.about.value(since)

@@ -1,6 +1,6 @@
 """What semaphores, read/write locks and tree locks share: documents that list their holders.
 
-Whoever wants something makes a contender key, locked by its session, and enters a document by
+An attempt creates a contender key, locked by its session, and enters a document by
 check-and-set, in a transaction in which Consul checks the contender key too.  The kinds differ
 in what they claim (see `Claim`), and in nothing else.
 """
@@ -130,8 +130,8 @@ class WeightedBase(Lockable):
         found = yield from read_targets(self, targets, certain=True)
         if self.disproved(hold, found.pairs):
             return None
-        # Our contender keys and our entries go together, unless somebody writes by hand; and
-        # the index of a document moves with everybody who comes and goes.
+        # The contender keys and the entries go together, unless they are written by hand; and
+        # the index of a document moves with every client that enters or leaves.
         return _alive(hold)
 
     # -- questions -------------------------------------------------------------------------------

@@ -1,9 +1,9 @@
 """The holder document of a semaphore or a read/write lock: who is in, and how it is written.
 
 ``NAME/.lock`` holds it.  It is never locked by a session: it changes by check-and-set only.
-A semaphore's is that of HashiCorp's Go client, byte for byte.  A read/write lock's is ours, and
-so are its flags, for Go has none.  Both are one thing: a limit, and holders that each weigh
-something.  What is found under the key and is none of this is never overwritten.
+A semaphore's is that of HashiCorp's Go client, byte for byte.  A read/write lock's is specific to
+consul-lock, and so are its flags, for Go has none.  Both are one thing: a limit, and holders that
+each weigh something.  What is found under the key and is none of this is never overwritten.
 """
 
 from __future__ import annotations
@@ -177,7 +177,7 @@ def _slots(value: Any) -> dict[str, int]:
 
 
 def _read_write(found: _Fields) -> Document:
-    """A field that we do not know is passed over, and gone with the next change.
+    """An unknown field is ignored, and gone with the next change.
 
     A newer version that wants this one to keep off has to use a mode unknown here.
     """
@@ -212,7 +212,7 @@ def encode_document(kind: Kind, document: Document) -> bytes:
 
 
 def limit_conflict(name: str, found: int, local: int) -> Conflict:
-    """Consul has another limit than we were told; the words are Go's."""
+    """Consul has another limit than this client; the wording is Go's."""
     return Conflict(
         f"semaphore limit conflict (lock: {found}, local: {local}): {name!r} has the limit"
         f" {found} in Consul",

@@ -1,4 +1,4 @@
-"""Who contends for a semaphore or a read/write lock, as its key tells."""
+"""Who contends for a semaphore or a read/write lock, as its key shows."""
 
 from __future__ import annotations
 

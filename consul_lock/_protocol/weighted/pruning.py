@@ -3,7 +3,7 @@
 A holder that was cut off from Consul believes in its slot until its deadline, which is within its
 lock-delay of the end of its session.  Consul imposes no lock-delay on a slot, which is a word in
 a document; but it does so on the contender key of the dead session, for as long as that session
-asked for, whoever comes:
+asked for, for all comers:
 
     0 s   D holds a slot, with a lock-delay of 60 s, and is cut off
     20 s  its session ends: its contender key stays, without a session, in lock-delay
@@ -14,7 +14,7 @@ asked for, whoever comes:
 
 So nobody measures a time or needs to know whose lock-delay counts; one who tries only once gets
 in as well, as the first who comes after the delay does; and it is the lock operation that proves
-the death: Consul refuses it while a living session holds the key, even if our token may not see
+the death: Consul refuses it while a living session holds the key, even if the token may not see
 that key.  A client of Go deletes its keys when it dies, and their names are in lock-delay all
 the same.  (A contender key that somebody deletes by hand has none: its holder is pruned at once.
 It notices by itself, but not as soon.)

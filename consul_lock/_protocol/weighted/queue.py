@@ -1,4 +1,4 @@
-"""Waiting to get into documents: line up, and watch the one thing that can bring our turn."""
+"""Waiting to get into documents: queue, and watch the one thing that can bring admission."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Leaving the documents of a semaphore, a read/write lock or a tree lock.
 
-Whoever leaves lets in who comes next, in the same write, as far as they are ours: a Go client
-does not look whether it was let in, so it is left to enter by itself.
+A holder that leaves admits the next waiters in the same write, if they are of consul-lock: a Go
+client does not check whether it was admitted, so it is left to enter by itself.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ from consul_lock.errors import Conflict, ConsulLockError, LossReason
 
 
 def let_go(core: WeightedBase, hold: Hold, *, patient: bool = True) -> Flow[LossReason | None]:
-    """Give back what we hold.  Returns why it was lost, if it turns out that it was."""
+    """Release what is held.  Returns why it was lost, if it turns out that it was."""
     return until_let_go(core.client, hold, lambda: _let_go(core, hold), patient=patient)
 
 
@@ -61,7 +61,7 @@ def _let_go(core: WeightedBase, hold: Hold) -> Flow[LossReason | None]:
                 return LossReason.STOLEN
         if not all(p.holds(s) and p.contends(s) for p in seen for s in ids):
             if hold.unanswered and not any(p.holds(s) for p in seen for s in ids):
-                return None  # an earlier try came through without our being told
+                return None  # an earlier try succeeded, and its answer was lost
             return (yield from core.why(hold, seen))
         outcome = yield from hold.leave(_depart(core, attempt.targets, hold.sessions, seen))
         if outcome.done:
@@ -174,8 +174,8 @@ def litter(
     """Operations that take away what the dead have left, with something that is written anyway.
 
     Keys of contenders that are in no document guard nothing: they go at once.  Numbers of slots
-    go when nobody is in or waits: whoever believes in one is in the document until its lock-delay
-    is over, and who comes later finds the number in lock-delay, if it still is.
+    go when there is no holder and no waiter: a holder that has one is in the document until its
+    lock-delay is over, and a later one finds the number in lock-delay, if it still is.
     """
     operations = list[dict[str, Any]]()
     for target, snapshot in zip(targets, seen, strict=True):

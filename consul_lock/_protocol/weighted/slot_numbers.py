@@ -4,7 +4,7 @@ The document of a semaphore says who is in; there is no room in it for anything 
 client would drop it.  So a number is a key of its own, ``NAME/.slot/3``, locked by the session of
 the holder.  Consul gives it to one session only, whatever clients of Go do to the document.  After
 a crash the key stays without its session, in lock-delay, so that nobody gets the number while a
-holder that was only cut off may still be at work with it; then whoever needs a number takes it.
+holder that was only disconnected may still work with it; then the next holder takes it.
 """
 
 from __future__ import annotations
@@ -114,8 +114,8 @@ def _ours(seen: Snapshot, ids: Sequence[str]) -> tuple[int, ...]:
 def choose(seen: Snapshot, ids: Sequence[str], not_now: set[int]) -> tuple[int, ...]:
     """The numbers to ask for, lowest first, those of the dead last; none: there are not enough.
 
-    Those who came before us and have no number yet are about to ask for the lowest, so these
-    are left to them: whoever comes at the same time as others seldom asks twice.
+    Holders that came earlier and have no number yet are about to ask for the lowest, so these
+    are left to them: clients that come at the same time seldom ask twice.
     """
     free = [
         number

@@ -38,7 +38,7 @@ class Snapshot(NamedTuple):
     raft_index: int
     """To wait for a change from, in the next read."""
     filtered: bool
-    """Consul has left out keys that our token may not see."""
+    """Consul has left out keys that the token may not see."""
     sessions: frozenset[str]
     """Of all keys that were listed, whatever they are."""
     left: Mapping[str, Contender] = {}
@@ -71,7 +71,7 @@ class Snapshot(NamedTuple):
         return told(session, left.about) if left else Holder(session, foreign=True)
 
     def waiting(self) -> tuple[Contender, ...]:
-        """Who of ours is not in, in order.  Where others stand nobody knows: they just try."""
+        """The waiters of consul-lock, in order.  Other clients have no place: they just try."""
         return tuple(c for c in self.contenders if c.ours and not self.holds(c.session))
 
     def ahead(self, leader: str) -> Contender | None:

@@ -1,4 +1,4 @@
-"""The tree lock: whoever holds a node of a path keeps others off everything above and below it.
+"""The tree lock: the holder of a node of a path excludes others from everything above and below it.
 
 It reads the nodes above and writes its own, so readers and writers of a node see it as well.
 """

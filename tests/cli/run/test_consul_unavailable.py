@@ -172,7 +172,7 @@ def test_an_agent_that_limits_us_is_69_with_advice(address: str) -> None:
     with Proxy(address, lambda *_: limited) as proxy:
         result = run(proxy.address, "--retry-for", "0", "--", "true")
     assert result.returncode == 69
-    assert "limits the rate of our requests" in result.stderr
+    assert "limits the rate of requests" in result.stderr
     assert "hint: fewer clients at this address" in result.stderr
 
 

@@ -132,7 +132,7 @@ def test_config_names_the_only_file(home: Home, tmp_path: Path) -> None:
     "text, why",
     [
         ("[defaults]\nttl = \n", "line 2"),
-        ("[default]\nttl = 1\n", "[default] is no table of ours"),
+        ("[default]\nttl = 1\n", "[default] is not a known table"),
         ("ttl = 20\n", "ttl] is no table"),
         ("[defaults]\nlock-dela = 1\n", "did you mean lock-delay?"),
         ("[defaults]\nkey = 'a'\n", "[defaults] key: "),
