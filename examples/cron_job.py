@@ -18,7 +18,7 @@ def clean() -> str:
 results = [clean() for host in range(3)]
 print("not more than one of them has run it:", results.count(None) >= 2)
 
-# A guard tells its job which slot it is, and a fencing token.
+# A guard gives its job the slot and a fencing token.
 guard = CronGuard("examples/report", every="1d", offset="12h", retry_failed=1, client=client)
 night = time.time() + 86400  # a slot that no earlier run of this example has claimed
 records = CronRecords(client)

@@ -3,7 +3,7 @@
     make demo
 
 Every line is printed by the process that it is about.  The agent is a private one: the real
-Consul if it can be had, else the model of it that comes with the package; the first line says.
+Consul if available, else the model of it that comes with the package; the first line says which.
 """
 
 from __future__ import annotations

@@ -5,7 +5,7 @@ from __future__ import annotations
 from consul_lock import Client, Lock, MultiLock
 
 with Client() as client:
-    # All or none, in one step: whoever wants them in another order is no danger.
+    # All or none, in one step: the order of the names in other programs does not matter.
     with MultiLock(["stock/apples", "stock/pears"], client=client):
         print("pears are free:", Lock("stock/pears", client=client).acquire(timeout=0))
 

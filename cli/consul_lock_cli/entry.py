@@ -10,7 +10,7 @@ def main() -> NoReturn:
     """Run the command line and exit."""
     quiet = signal.getsignal(signal.SIGINT) is signal.default_int_handler
     if quiet:
-        # Else Ctrl-C while we import is a traceback.
+        # Else Ctrl-C during an import is a traceback.
         signal.signal(signal.SIGINT, signal.SIG_DFL)
     import consul_lock_cli.main
 

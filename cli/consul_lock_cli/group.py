@@ -20,7 +20,7 @@ _ALIASES = {"list": "ls", "force-release": "break"}
 
 
 class LazyCommands(MutableMapping[str, click.Command]):
-    """The commands of a group by name: whoever runs one of them does not pay for the others.
+    """The commands of a group by name: running one of them does not load the others.
 
     Each is in the module of its name in `commands`, or in ``package`` there, as a function that
     is called as both; the name of a keyword of Python has a _ behind it.
@@ -55,7 +55,7 @@ class LazyCommands(MutableMapping[str, click.Command]):
 
 
 class Commands(click.Group):
-    """A group whose commands, whoever made them, take settings from everywhere."""
+    """A group whose commands take settings from all sources."""
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """The command of that name; some have a second one."""

@@ -3,7 +3,7 @@
     python -m scripts.manual share FOLDER      man page and completion, to their places below it
     python -m scripts.manual reference FILE    brings the generated part of docs/cli.md up to date
 
-Of our own, as a ready-made generator (click-man) makes a page for each command, without exit
+Written for this project, as a generator (click-man) makes a page for each command, without exit
 codes, variables and files, and would be one more thing to keep in step with click.
 """
 

@@ -18,7 +18,7 @@ from consul_lock_cli.settings.context import setting_of
 EXAMPLES = [
     ("Wait at most ten minutes for the lock, then back up:",
      "consul-lock run --key backup -w 10m -- backup-all"),
-    ("In a crontab of all hosts: whoever comes second is content that the first one does it:",
+    ("In a crontab of all hosts: only the first host runs it, and the others end with success:",
      "consul-lock run --key jobs/report -n -E 0 -- report"),
     ("At most three downloads at once in the whole datacenter:",
      "consul-lock run --key downloads --limit 3 -- download"),
@@ -153,7 +153,7 @@ def variables() -> list[Entry]:
 
 
 def exit_codes() -> list[Entry]:
-    """All codes of ours, as `ExitCode` has them."""
+    """All exit codes of consul-lock, as `ExitCode` has them."""
     return [Entry(str(int(code)), f"{code.sentence} ({code.name})") for code in ExitCode]
 
 

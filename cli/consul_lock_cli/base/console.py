@@ -1,4 +1,5 @@
-"""What we say ourselves.  It goes to stderr; stdout belongs to the command, or to the data."""
+"""Messages of consul-lock itself.  They go to stderr; stdout belongs to the command, or to the
+data."""
 
 from __future__ import annotations
 
@@ -20,7 +21,7 @@ _READER = 0.1
 
 
 class Console:
-    """Our voice: errors always, hints and warnings unless quiet, the rest if asked for.
+    """Prints messages: errors always, hints and warnings unless quiet, the rest if asked for.
 
     What is said is an event, too: with ``--log-format json`` each is one JSON object, with the
     ``event`` and whatever else is known of it by name.
@@ -48,7 +49,7 @@ class Console:
             self._say(f"hint: {hint}")
 
     def warn(self, text: str, *, event: str = "warning", **more: Any) -> None:
-        """Say what will not stop us."""
+        """Print a problem that does not end the command."""
         if self.quiet:
             return
         if self.json:
@@ -66,7 +67,7 @@ class Console:
             self._say(f"consul-lock: {text}")
 
     def debug(self, text: str, *, event: str = "note", **more: Any) -> None:
-        """Tell the story, to those who asked for it."""
+        """Report progress, if asked to."""
         if self.verbosity:
             self.note(text, event=event, **more)
 
@@ -83,7 +84,7 @@ class Console:
             self._say(text)
 
     def listen(self) -> None:
-        """Say the library's warnings and log in our own words' form, not in Python's."""
+        """Print the library's warnings and log like other messages, not in Python's format."""
         import logging
         import warnings
 

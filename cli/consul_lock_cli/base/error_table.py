@@ -223,7 +223,7 @@ def failure(error: BaseException) -> Failure:
 
 
 def complaint(error: BaseException) -> str:
-    """What failed, in words for whoever typed the command."""
+    """What failed, in the terms of the command line."""
     return _case(error).text(error)
 
 

@@ -10,7 +10,7 @@ class BadSetting(Exception):
 
 
 class Misuse(click.UsageError):
-    """The command line is wrong, and we know what was probably meant."""
+    """The command line is wrong, and there is a guess at what was meant."""
 
     def __init__(self, message: str, hint: str = "") -> None:
         super().__init__(message)

@@ -1,4 +1,4 @@
-"""`consul-lock break`: take a lock away from whoever holds it."""
+"""`consul-lock break`: take a lock away from its holder."""
 
 from __future__ import annotations
 
@@ -149,7 +149,7 @@ class _Breaking:
     def _look(self) -> Status:
         seen = self._survey.status(self._key)
         if seen.kind == "foreign":
-            # Says that it is not ours to touch.
+            # Raises the error for a foreign key.
             self._survey.remove(seen)
         return seen
 
@@ -182,7 +182,7 @@ class _Breaking:
             if seen.state != "free":
                 return self._held(
                     f"{self._key} is {seen.state}: its key is not deleted",
-                    "whoever lost it may still be at work; --delete --force does not wait for that",
+                    "the old holder may still be at work; --delete --force does not wait for that",
                 )
         if not seen.index:
             return 0  # the session took it along

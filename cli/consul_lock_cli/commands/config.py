@@ -167,7 +167,8 @@ def _as_written(ctx: LenientContext, connection: Connection) -> Iterator[_Row]:
 
 
 def _has_more(address: str) -> bool:
-    """Whether it is no mere place: people put passwords and tokens there, and are told not to."""
+    """Whether it is more than an address: people put passwords and tokens there, which is
+    refused."""
     return not _MORE.isdisjoint(address) and not address.startswith("unix://")
 
 

@@ -103,7 +103,7 @@ def _print_json(results: list[Result], code: int) -> None:
 
 
 def _sum_up(results: list[Result], code: int, console: Console) -> None:
-    """One line on stderr, as whoever reads only that must know."""
+    """One line on stderr, for readers of stderr alone."""
     bad = [result for result in results if result.finding.verdict == "fail"]
     if bad:
         first, finding = bad[0]

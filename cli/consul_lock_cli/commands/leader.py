@@ -92,6 +92,6 @@ def _once_more(status_file: StatusFile) -> None:
     """Begin anew, as the same process: the library has started threads by now, and what has
     threads cannot fork a command safely."""
     status_file.survive()
-    # Signals stay blocked, so none is lost.  Nothing of ours is open but what Python opened,
+    # Signals stay blocked, so none is lost.  Nothing is open but what Python opened,
     # which closes itself.
     os.execve(sys.executable, sys.orig_argv, {**inherited(), AGAIN: "1"})

@@ -88,7 +88,7 @@ def run(
 
 
 def _refuse_a_limit(wait_policy: WaitPolicy, command: tuple[str, ...]) -> None:
-    """`consul lock -n 3 KEY COMMAND` is a semaphore; our -n is that of flock."""
+    """`consul lock -n 3 KEY COMMAND` is a semaphore; here -n is that of flock."""
     number = command[0] if wait_policy.wait == 0 and command else ""
     if not number.isdecimal():
         return

@@ -72,7 +72,7 @@ def _execute(command: str, item: Mapping[str, Any], console: Console) -> None:
     import subprocess
 
     given = lock_json.line(item).encode() + b"\n"
-    # Whoever does not read its stdin ends the pipe, which `run` takes for no error.
+    # A command that does not read its stdin ends the pipe, which `run` does not treat as an error.
     code = subprocess.run(["/bin/sh", "-c", command], input=given, check=False).returncode
     if code:
         console.warn(f"--exec: {command!r} ended with {code}")

@@ -32,13 +32,13 @@ SHELLS: tuple[Shell, ...] = get_args(Shell)
 
 def script(shell: Shell) -> str:
     """The script itself."""
-    # Not those that click writes: they know nothing of the command that follows ours, and each
-    # version of click has its own format for what they are told.
+    # Not those that click writes: they know nothing of the command that follows consul-lock, and
+    # each version of click has its own format for completions.
     return Path(__file__).with_name(f"consul-lock.{shell}").read_text()
 
 
 def answer(cli: click.Command, words: Sequence[str]) -> int:
-    """Tell a script how the last of these words may go on.  Silent whatever happens."""
+    """Print the completions of the last of these words.  Silent whatever happens."""
     from click.shell_completion import ShellComplete
 
     os.dup2(os.open(os.devnull, os.O_WRONLY), 2)

@@ -20,7 +20,7 @@ _LEAVING = 6.0
 
 
 class EnteredClaim:
-    """One claim, of the slot in which we were started."""
+    """One claim, of the slot in which consul-lock was started."""
 
     def __init__(self, guard: CronGuard, act: Execution, console: Console) -> None:
         self._guard = guard
@@ -43,7 +43,7 @@ class EnteredClaim:
             raise
 
     def never_run(self, signum: int) -> None:
-        """A signal has ended us when the slot was ours, and the command did not run yet."""
+        """A signal ended consul-lock after the claim, before the command ran."""
         from consul_lock import CronState
 
         if self._run:
@@ -72,7 +72,7 @@ class EnteredClaim:
 
         lost = False
         try:
-            # A second signal of whoever ends us leaves it time to be recorded.
+            # A second signal leaves it time to be recorded.
             if not self._act.finish(self._block.close, budget):
                 self._console.warn("not released: interrupted by a signal; Consul frees it later")
             elif run.lock is not None:

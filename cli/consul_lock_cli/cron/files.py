@@ -12,14 +12,14 @@ from consul_lock_cli.base.errors import Misuse
 from consul_lock_cli.cron import fire_times, quoting
 from consul_lock_cli.spec.cron import CronSpec
 
-# Seconds that systemd gives us beyond those that we give the command.
+# Seconds that systemd grants beyond those that consul-lock grants the command.
 _STOP_MORE = 10
 
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 _MORE_OFTEN = (
-    '# {who} cannot say "every {every}": it fires more often, and whoever comes in a slot that was'
-    " run\n# ends at once."
+    '# {who} cannot say "every {every}": it starts the job more often, and a start in a'
+    " slot\n# that was run ends at once."
 )
 
 
@@ -32,7 +32,7 @@ class InstalledJob(NamedTuple):
     """A cron expression that says when to fire; None: as the slots say."""
     user: str | None
     words: Sequence[str]
-    """The command line: ours, the options, and the job's."""
+    """The command line: consul-lock, the options, and the job."""
     kill_after: float
 
     @property
@@ -127,9 +127,9 @@ def service(job: InstalledJob) -> str:
         f"ExecStart={quoting.for_systemd(job.words, times.slot)}",
         "# Where it is not run the exit code is 0, or what --skip-exit-code and such say.",
         *success,
-        "# To us alone: we stop the command, and let go of the lock when it is gone.",
+        "# Signal only consul-lock; it stops the command and then releases the lock.",
         "KillMode=mixed",
-        "# More than --kill-after, so that it is us who kill what does not stop.",
+        "# More than --kill-after, so that consul-lock itself kills what does not stop.",
         f"TimeoutStopSec={ceil(job.kill_after) + _STOP_MORE}s",
     ]
     return "\n".join(lines)

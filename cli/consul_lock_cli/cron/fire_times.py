@@ -1,7 +1,7 @@
 """When a cron daemon or a timer is to fire, so that no slot of a job is left out.
 
-To fire too often does no harm: a slot is run once, and whoever comes in one that is taken ends at
-once.  So what cannot be said exactly is said by a shorter step that divides it.
+Starting too often does no harm: a slot is run once, and a start in a slot that is taken ends at
+once.  So an interval that cannot be expressed is replaced by a shorter step that divides it.
 """
 
 from __future__ import annotations

@@ -61,7 +61,7 @@ class CronJob:
 
     @property
     def asked(self) -> bool:
-        """A signal asked us to end when the command had ended already."""
+        """A signal asked consul-lock to end when the command had ended already."""
         return self._act.asked
 
     def around(self, child: Child | None) -> RunResult:
@@ -103,7 +103,7 @@ class CronJob:
             attempt=run.attempt or None,
         )
 
-    # -- not ours -------------------------------------------------------------------------
+    # -- not claimed ----------------------------------------------------------------------
 
     def _skip(self, run: CronRun[Lock]) -> int:
         """Say why nothing is run here, if that is worth a word.  Returns the exit code."""
@@ -125,7 +125,7 @@ class CronJob:
         told = of_slot(self._name, label, self._cron_spec.epoch(label), 0)
         return self._act.run(child, NoDeadline(), {**unlocked(self._spec), **told})
 
-    # -- ours -----------------------------------------------------------------------------
+    # -- claimed --------------------------------------------------------------------------
 
     def _run_slot(
         self,

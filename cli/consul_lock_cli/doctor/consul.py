@@ -87,7 +87,7 @@ def latency(context: DoctorContext) -> Finding:
 
 
 def token(context: DoctorContext) -> Finding:
-    """Who Consul thinks we are.  The accessor is shown, never the secret."""
+    """The token, as Consul knows it.  The accessor is shown, never the secret."""
     answer = context.agent.ask("GET", "/v1/acl/token/self")
     if "ACL support disabled" in answer.text:
         return ok("ACLs are off")

@@ -73,7 +73,7 @@ def _read(context: DoctorContext, name: str) -> dict[str, Any]:
     try:
         found = json.loads(base64.b64decode(answer.json()[0]["Value"] or ""))
     except (ValueError, LookupError, TypeError, binascii.Error):
-        # `cron run` refuses it when its time comes; here it has nothing to tell.
+        # `cron run` refuses it when its time comes; it has nothing for this check.
         return {}
     return found if isinstance(found, dict) else {}
 

@@ -55,7 +55,7 @@ def tls(context: DoctorContext) -> Finding:
     took = _ms(started)
     ends = certificate.get("notAfter")
     if not isinstance(ends, str):
-        # Python tells nothing about a certificate that is not checked.
+        # Python gives no details of a certificate that is not checked.
         return ok(f"{version} ({took}); the certificate was not checked")
     left = ssl.cert_time_to_seconds(ends) - time.time()
     if left < _SOON:

@@ -1,4 +1,4 @@
-"""Checks whether processes can be made to end with us: a command must not outlive its lock."""
+"""Checks whether processes end with consul-lock: a command must not outlive its lock."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def _with_a_child_that_asks(leash: int, tell: int) -> None:
 def _with_a_guarded_child(leash: int, tell: int) -> None:
     child = os.fork()
     if child:
-        # In a group of its own, or the guardian would stop us all.
+        # In a group of its own, or the guardian would stop this process, too.
         os.setpgid(child, child)
         Guardian(child, ProcessPolicy(kill_after=_GRACE))
         os.write(tell, b"ready")
@@ -74,7 +74,7 @@ def _ends(family: Callable[[int, int], None]) -> bool:
     ``family`` becomes both, says "ready" into its second pipe, which only the child then has,
     and waits at the first one.
     """
-    # We want to ask for the status of all descendants: nobody else may.
+    # This process reaps all descendants: no other may.
     libc.adopt_orphans()
     try:
         told, tell = os.pipe()
@@ -97,7 +97,7 @@ def _ends(family: Callable[[int, int], None]) -> bool:
         os.kill(parent, signal.SIGKILL)
         return bool(ready) and bool(select.select([told], [], [], _DEATH)[0])
     finally:
-        # Whoever still lives sees this, and ends.
+        # A process that still lives sees this, and ends.
         os.close(hold)
         os.close(told)
         _reap()
@@ -110,7 +110,7 @@ def _become(family: Callable[[int, int], None], leash: int, tell: int) -> NoRetu
 
 
 def _reap() -> None:
-    """All have been told to end: take their status, so that no zombie is left."""
+    """All were asked to end: take their status, so that no zombie is left."""
     with contextlib.suppress(ChildProcessError):
         while True:
             os.waitpid(-1, 0)

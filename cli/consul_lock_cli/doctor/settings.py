@@ -1,4 +1,4 @@
-"""Checks of what we were told: the settings, the configuration file, the times."""
+"""Checks of the settings, the configuration file and the times."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def sources(context: DoctorContext) -> Finding:
 
 
 def settings(context: DoctorContext) -> Finding:
-    """Where Consul is and who we are: they contradict neither each other nor common sense."""
+    """The address and the credentials: they contradict neither each other nor common sense."""
     origins = context.connection.origins
     if context.unread and not _from(origins.get("http-addr")):
         raise Trouble(
@@ -59,7 +59,7 @@ def _from(origin: Origin | None) -> str:
 
 
 def config_files(context: DoctorContext) -> Finding:
-    """Nobody else can say where we go with our token, or read it."""
+    """No other user can redirect the token, or read it."""
     if not context.files:
         return skip("there is none")
     for file in context.files:

@@ -49,7 +49,7 @@ class Trial:
 
     def __exit__(self, *_: object) -> None:
         if self._session:
-            # The session ends by itself, and the key with it; if we can, at once.
+            # The session ends by itself, and the key with it; if possible, at once.
             with contextlib.suppress(Trouble):
                 self._ask("PUT", f"/v1/session/destroy/{self._session}")
             with contextlib.suppress(Trouble):

@@ -85,7 +85,7 @@ _ENDS = [
         default=int(ExitCode.UNAVAILABLE), help="Exit code if Consul cannot be reached [69].",
     ),
     click.option(
-        # The setting is for locks: whoever wants his locks so need not want that of his jobs.
+        # The setting is for locks: it need not be meant for cron jobs.
         "--fail-open/--fail-closed", cls=TypedOption,
         help="If Consul cannot be reached: run COMMAND on every host, or not at all [closed].",
     ),

@@ -76,7 +76,7 @@ class _Prefix(_Name):
 
 
 class _Shells(click.ParamType):  # type: ignore[type-arg] # the same
-    """A text that is taken as it is, and that a shell knows better how to complete than we do."""
+    """A text that is taken as it is, and that the shell completes best."""
 
     def __init__(self, name: str, kind: str) -> None:
         self.name = name
@@ -110,7 +110,7 @@ COMMAND = _Shells("COMMAND", "command")
 
 
 class Runner(click.Command):
-    """One with a COMMAND to run: what looks like an option behind its first word is not ours."""
+    """One with a COMMAND to run: options after its first word belong to COMMAND."""
 
     allow_interspersed_args = False
 

@@ -1,4 +1,4 @@
-"""The options that say how long to wait, and what to do if the lock is not to be had."""
+"""The options that say how long to wait, and what to do if the lock cannot be acquired."""
 
 from __future__ import annotations
 

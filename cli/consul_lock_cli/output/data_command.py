@@ -74,7 +74,7 @@ class DataCommand(click.Command):
             raise
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Run the command.  Whoever reads its output may have enough of it."""
+        """Run the command.  The reader of its output may close the pipe."""
         try:
             return super().invoke(ctx)
         except BrokenPipeError:

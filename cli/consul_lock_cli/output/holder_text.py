@@ -77,7 +77,7 @@ def short_identity(holder: Holder) -> str:
 
 
 def age(holder: Holder, now: float) -> str:
-    """For how long, by our clock and its own."""
+    """For how long, by this host's clock and its own."""
     since = moment(holder.since)
     return "-" if since is None else show_duration(round(max(0.0, now - holder.since)))
 

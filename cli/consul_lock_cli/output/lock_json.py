@@ -21,7 +21,7 @@ HOLDER = (
     "session", "host", "pid", "user", "command", "since", "since_epoch", "meta", "token",
     "confirmed", "foreign", "vanished", "value",
 )  # fmt: skip
-"""Fields of whoever holds a lock, or waits for it."""
+"""Fields of a holder or waiter."""
 
 STATUS = (
     "name", "key", "kind", "state", "mode", "limit", "holders", "waiters", "flags", "index",
@@ -53,7 +53,7 @@ _VALUE_MAX = 256
 
 def dumps(value: Any) -> str:
     """JSON in ASCII: no escape sequence of anybody's gets through."""
-    import json  # every start of ours would pay for it
+    import json  # every start would pay for it
 
     return json.dumps(value)
 
@@ -158,7 +158,7 @@ def cleaned_item(leftover: Leftover, outcome: str | None) -> dict[str, Any]:
 
 
 def session_item(session: SessionStatus | None, vanished: bool) -> dict[str, Any]:
-    """The session behind a holder; None: it is not alive, or hidden from us."""
+    """The session behind a holder; None: it is not alive, or the token may not see it."""
     if session is None:
         return {**dict.fromkeys(SESSION), "alive": False if vanished else None}
     return {

@@ -110,7 +110,7 @@ def describe(status: Status, now: float) -> str:
     lines = [f"{shown(status.name, 512)}: {word(state(status))} ({what}){died_of}"]
     if last is not None:
         lines.append(f"  died       {who(last, now)}")
-        lines.append("             its lock-delay may still run: 'watch' tells when a holder dies")
+        lines.append("             its lock-delay may still run: 'watch' shows when a holder dies")
     if status.problem:
         lines.append(f"  value      {foreign(status, 256).removeprefix('value ')}")
         lines.append(f"  problem    {shown(status.problem, 500)}")

@@ -47,7 +47,7 @@ class Template:
     """What --format says, checked before anything is asked of Consul."""
 
     def __init__(self, text: str, fields: tuple[str, ...]) -> None:
-        import string  # every start of ours would pay for it
+        import string  # every start would pay for it
 
         self._names = [*fields, *(["holder"] if "holders" in fields else [])]
         try:

@@ -1,4 +1,4 @@
-"""The command's process: forked before any thread exists, held back until it is told to go.
+"""The command's process: forked before any thread exists, held back until it may start.
 
 A process that has threads cannot fork safely, and the library has threads.  So the fork comes
 first; the child then waits at a pipe for its environment, and if the pipe ends without one
@@ -37,9 +37,9 @@ from consul_lock_cli.spec.process import ProcessPolicy
 class Child:
     """A process that will become ``command``, as the leader of a group of its own.
 
-    ``output`` is a file descriptor for its stdout and stderr; None: ours.  ``policy`` says how
-    it is run.  Raises OSError if the system refuses a process or a pipe; then nothing of it
-    is left.
+    ``output`` is a file descriptor for its stdout and stderr; None: those of this process.
+    ``policy`` says how it is run.  Raises OSError if the system refuses a process or a pipe; then
+    nothing of it is left.
     """
 
     def __init__(
@@ -64,7 +64,7 @@ class Child:
         os.close(report_write)
         if not policy.foreground:
             try:
-                # The child does the same: whoever is first, the group exists from here on.
+                # The child does the same: whichever is first, the group exists from here on.
                 os.setpgid(self.pid, self.pid)
             except OSError:
                 pass  # it has done so already
@@ -80,7 +80,7 @@ class Child:
                 raise
 
     def go(self, changes: Mapping[str, str | None]) -> None:
-        """Run the command, with these changes of our environment; None takes a variable out."""
+        """Run the command, with these changes of the environment; None removes a variable."""
         try:
             os.write(self._go, json.dumps(changes).encode())
         except BrokenPipeError:
@@ -109,7 +109,7 @@ class Child:
 
 @contextlib.contextmanager
 def _refusal() -> Iterator[None]:
-    """Say in words what the system refuses; pipes that are open by then end with us."""
+    """Say in words what the system refuses; pipes that are open by then end with the process."""
     try:
         yield
     except OSError as error:
@@ -138,7 +138,7 @@ def _become(
             os.dup2(output, 1)
             os.dup2(output, 2)
         environment = {k: v for k, v in {**inherited(), **changes}.items() if v is not None}
-        # From here on a signal takes effect, one that came while we waited too.
+        # From here on a signal takes effect, also one that came during the wait.
         give_back(signals)
         os.execvpe(command[0], tuple(command), environment)
     except OSError as error:
@@ -165,7 +165,8 @@ def _wait(go: int) -> dict[str, str | None] | None:
 
 
 def inherited() -> dict[str, str]:
-    """Ours, without the LC_CTYPE that Python puts in where no locale is set, as under cron."""
+    """The environment, without the LC_CTYPE that Python adds where no locale is set, as under
+    cron."""
     environ = dict(os.environ)
     try:
         before = b"\0" + Path("/proc/self/environ").read_bytes()

@@ -1,4 +1,4 @@
-"""A Consul agent of our own: a real one on loopback, in memory, gone when we are."""
+"""A private Consul agent: a real one on loopback, in memory, which ends with consul-lock."""
 
 from __future__ import annotations
 
@@ -49,8 +49,8 @@ def find_consul() -> str | None:
 class ConsulAgent:
     """``with Agent(binary, signals) as agent:`` has a leader at ``agent.address``.
 
-    It ends with the block; if we are killed, its guardian ends it.  Raises `AgentFailed`, and
-    `Interrupted` if a signal asks us to end while it starts.
+    It ends with the block; if consul-lock is killed, its guardian ends it.  Raises `AgentFailed`,
+    and `Interrupted` if a signal comes while it starts.
     """
 
     def __init__(self, binary: str, signals: Signals) -> None:
@@ -94,7 +94,7 @@ class ConsulAgent:
         self._stop()
 
     def alive(self) -> bool:
-        """Whether it runs.  By its own pid, which is ours until we have asked for its status."""
+        """Whether it runs.  By its pid, which is reserved until its status is read."""
         try:
             return os.waitpid(self._child.pid, os.WNOHANG)[0] == 0
         except ChildProcessError:
@@ -139,7 +139,7 @@ class ConsulAgent:
             if time.monotonic() > end:
                 signum = signal.SIGKILL
             if time.monotonic() > end + _STOP:
-                break  # what is left is out of our reach
+                break  # what is left is out of reach
         if self._child.guardian is not None:
             self._child.guardian.dismiss()
             self._child.guardian.reap()

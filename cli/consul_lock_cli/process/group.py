@@ -66,7 +66,7 @@ class Group:
         except ProcessLookupError:
             pass
         except PermissionError:
-            pass  # all members run as another user (sudo): they are out of our reach
+            pass  # all members run as another user (sudo): they are out of reach
 
     def empty(self) -> bool:
         """True if nobody in it can do anything any more."""
@@ -76,7 +76,7 @@ class Group:
             return True
         except PermissionError:
             return False
-        # Twice, as a member may fork and end while we look.
+        # Twice, as a member may fork and end during the look.
         return self._only_zombies() and self._only_zombies()
 
     def members(self) -> list[int]:
@@ -125,7 +125,7 @@ class Alone:
     def __init__(self, pid: int, started: str | None = None) -> None:
         self._pid = pid
         self._started = started
-        # Whoever gets this pid later is somebody else.
+        # A process that gets this pid later is another one.
         self._handle: int | None = None
         with contextlib.suppress(OSError, AttributeError):
             self._handle = os.pidfd_open(pid)

@@ -1,10 +1,11 @@
-"""The guardian: a process that stops the command if we are killed and cannot do it ourselves.
+"""The guardian: a process that stops the command if consul-lock is killed.
 
-It has a pipe to us and waits at its other end.  The pipe ends when we do, however that is.
+It waits at the end of a pipe from consul-lock, which ends when consul-lock does, in any way.
 Without a goodbye it sends the command the first signal, and SIGKILL when its time is over.
-If we have sent the first signal ourselves, it sees to it that SIGKILL comes in time, whether
-we have ended or hang, such as on a stderr that nobody reads.  If we hang or are stopped before
-that, so that nothing is renewed, it stops the command while nobody else can have the lock.
+If consul-lock has sent the first signal itself, the guardian makes sure that SIGKILL comes in time,
+whether consul-lock has ended or hangs, such as on a stderr that nobody reads.  If it hangs or is
+stopped before that, so that nothing is renewed, the guardian stops the command while no other
+process can have the lock.
 
 Time line of a consul-lock that is stopped with SIGSTOP, with the defaults; the deadline is 28.5 s
 after the last verification, and nobody else can have the lock for 1.5 s after it:
@@ -57,7 +58,7 @@ _TICK_MIN, _TICK_MAX = 0.1, 1.0
 # Seconds.  Leases that differ by less are the same, and so are clocks.
 _SAME, _SAME_CLOCK = 0.05, 1.0
 
-# Images without a shell, or with one that is not for us.
+# Images without a shell, or with one that is not suitable.
 _NO_SHELL = frozenset({errno.ENOENT, errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.ENOEXEC})
 
 # Of the environment, what a shell and a Python need to start.  Nothing that a shell would read
@@ -94,8 +95,8 @@ class Guardian:
         self._planned = False
 
     def watch(self, act_at: float, kill_at: float) -> None:
-        """Tell it till when the command may run, and when it has to be dead: if it hears no more
-        from us before the first, it stops the command.
+        """Send it until when the command may run, and when it has to be dead: without further news
+        before the first, it stops the command.
         """
         # The moments differ a little each time they are reckoned.
         if self._knows_time and not self._planned and abs(act_at - self._lease) > _SAME:
@@ -103,13 +104,13 @@ class Guardian:
             self._say(f"{LEASE} {hundredths(act_at)} {hundredths(kill_at)}")
 
     def suspend(self) -> None:
-        """We are about to stop, as the command has: it can do no harm before we go on."""
+        """Consul-lock is about to stop, as the command has: it can do no harm until both go on."""
         if not self._planned:
             self._lease = 0.0
             self._say(SUSPENDED)
 
     def expect(self, kill_at: float) -> None:
-        """Tell it that the command has been sent the first signal, and when SIGKILL is due."""
+        """Report that the command has been sent the first signal, and when SIGKILL is due."""
         self._planned = True
         self._say(str(hundredths(kill_at)))
 
@@ -143,7 +144,7 @@ class Guardian:
 
 
 def _shells_clock_is_ours() -> bool:
-    """A container may have an uptime of its own, and not every system tells it."""
+    """A container may have an uptime of its own, and not every system shows it."""
     try:
         uptime = Path("/proc/uptime").read_text().split()[0]
     except OSError:
@@ -200,7 +201,7 @@ def _become(
 ) -> NoReturn:
     trouble = errno.ENOENT
     try:
-        # No key at the terminal is meant for it, and no signal for our group.
+        # No key at the terminal is meant for it, and no signal for this process group.
         os.setpgid(0, 0)
         _arrange_descriptors(listen)
         # The command's shell may have ignored it.
@@ -228,8 +229,8 @@ def _arrange_descriptors(listen: int) -> None:
         os.set_inheritable(listen, True)
     else:
         os.dup2(listen, 0)
-    # Nobody must wait for the end of our stdout because of it; and what it opens must not become
-    # its own.
+    # No reader must wait for the end of this stdout because of it; and what it opens must not
+    # become its own.
     try:
         nothing = os.open(os.devnull, os.O_WRONLY)
     except OSError:
@@ -242,7 +243,7 @@ def _arrange_descriptors(listen: int) -> None:
 
 
 def _keep_to_ourselves() -> None:
-    """No further program gets what we were started with, such as the lock of a flock(1).
+    """No further program gets what consul-lock was started with, such as the lock of a flock(1).
 
     The command has it by now.
     """
@@ -259,7 +260,7 @@ def _keep_to_ourselves() -> None:
 
 def _environment(environ: Mapping[str, str]) -> dict[str, str]:
     kept = {k: v for k, v in environ.items() if k in _KEPT or k.startswith(_KEPT_KINDS)}
-    # Where we come from, which may be no place of Python's own.
+    # Where this package is, which may be outside Python's own path.
     modules = str(Path(__file__).parents[2])
     for name, more in (("PYTHONPATH", modules), ("PATH", os.defpath)):
         kept[name] = os.pathsep.join([*filter(None, [kept.get(name)]), more])

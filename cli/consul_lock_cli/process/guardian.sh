@@ -8,14 +8,14 @@
 # waiting, guardian_takeover.py does everything; should that not run, such as in the middle of
 # an upgrade, `stop` is what a shell can do of it.
 #
-# All of this is read before anything is done: an upgrade may write over it while we wait.
+# All of this is read before anything is done: an upgrade may overwrite it during the wait.
 
 guard() {
     # They are blocked, but dash unblocks everything when it runs a program.
     trap '' HUP INT QUIT PIPE TERM USR1 USR2 TSTP TTIN TTOU
-    # A timer that we were started with; it cuts `read` off, so that we can look at the clock.
+    # A timer inherited at the start; it cuts `read` off, so that the clock can be checked.
     trap 'tick=1' ALRM
-    # What ps -o comm and top call us.
+    # The name in ps -o comm and top.
     printf lock-guardian >"/proc/$$/comm"
     lease='' tick=''
     while :; do

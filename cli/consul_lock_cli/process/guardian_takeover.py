@@ -1,6 +1,6 @@
 """The guardian's second half: what becomes of the command when consul-lock was killed, or hangs.
 
-A program of its own, run by guardian.sh when its pipe has ended or told when SIGKILL is due,
+A program of its own, run by guardian.sh when its pipe has ended or has said when SIGKILL is due,
 and from the start where there is no shell.  Its arguments are those of guardian.sh but for the
 last one; then comes the line that the shell has read, if it has.
 """
@@ -26,8 +26,8 @@ from consul_lock_cli.process.group import Group, Target, runs, target
 GOODBYE = "goodbye"
 """There is nothing left to do."""
 LEASE = "lease"
-"""Two moments follow: up to the first the command may run unless we are told more, and at the
-second it must be dead.  Then consul-lock hangs, or somebody has stopped it."""
+"""Two moments follow: up to the first the command may run unless more news come, and at the
+second it must be dead.  Then consul-lock hangs, or was stopped."""
 SUSPENDED = "suspended"
 """consul-lock stops itself, and the command with it: no lease matters before the next one."""
 
@@ -35,11 +35,11 @@ _NAME = "lock-guardian"
 # Read from the pipe at once: more than it can hold.
 _ALL = 1 << 20
 
-# Seconds.  How often we look whether the command has ended.
+# Seconds.  How often it is checked whether the command has ended.
 _POLL = 0.05
-# How long we try to kill: what is left then is out of our reach, or dead but for the name.
+# How long to try to kill: what is left then is out of reach, or dead but for the name.
 _KILLING = 10.0
-# How long we wait for consul-lock to kill, as long as it lives: not to be the first.
+# How long to wait for consul-lock to kill, as long as it lives: not to be the first.
 _THEIRS = 0.1
 # The end of the pipe comes a moment before the end of the process that had it.
 _DYING = 1.0
@@ -57,7 +57,7 @@ def main(arguments: Sequence[str]) -> None:
     """Return when nothing of the command is left, or was never to be stopped."""
     pid, kind, started, signum, kill_after, parent, *said = arguments
     libc.name_process(_NAME)
-    # The timer is for a shell; we know when to look.
+    # The timer is for a shell; this process knows when to look.
     signal.signal(signal.SIGALRM, signal.SIG_IGN)
     known = None if started == "-" else started
     command = target(int(pid), foreground=kind == "alone", started=known)
@@ -92,7 +92,7 @@ def _listen(pipe: int, last: str) -> str:
 
 
 def _due(said: str) -> float:
-    """When that line makes us act, if none follows."""
+    """When that line causes an action, if none follows."""
     if said.startswith(LEASE):
         return _moment(said.split()[1])
     return _moment(said) + _THEIRS if said.isdecimal() else math.inf
@@ -125,7 +125,7 @@ def _tell(command: Target, leader: int, signum: int) -> None:
         command.signal(signum)
     elif isinstance(command, Group):
         told = {leader} if _told_by_kernel(leader) else set()
-        # A member may fork just now, so we look until nobody is new.
+        # A member may fork just now, so repeat until there is no new one.
         while new := set(command.members()) - told:
             for pid in new:
                 with contextlib.suppress(ProcessLookupError, PermissionError):

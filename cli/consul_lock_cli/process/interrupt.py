@@ -1,7 +1,7 @@
 """Let a signal end something that blocks in the main thread: waiting for a lock, releasing it.
 
 The library cleans up after any exception, so a signal becomes one: `Interrupted`.  The real
-signals stay blocked everywhere; a thread of ours fetches them and sends `WAKE` to the main
+signals stay blocked everywhere; a helper thread fetches them and sends `WAKE` to the main
 thread, whose handler raises.  A Python handler for SIGTERM itself would not do: the library
 starts its keeper thread within the call, which would inherit an unblocked SIGTERM for ever.
 
@@ -42,12 +42,12 @@ from consul_lock_cli.process.signals import (
 T = TypeVar("T")
 
 CLEAN_UP = 1.0
-"""Seconds that cleaning up may take before we die all the same; a second signal ends it too.
-A session that is left behind ends by its TTL."""
+"""Seconds that cleaning up may take before the process dies all the same; a second signal ends it
+too.  A session that is left behind ends by its TTL."""
 
 
 class Interrupted(BaseException):
-    """A signal asked us to end."""
+    """A signal asked the process to end."""
 
     def __init__(self, signum: int) -> None:
         super().__init__(f"signal {signum}")
@@ -69,7 +69,7 @@ def interruptible(
     """Return ``act()``; raise `Interrupted` in it on a signal, `OutOfTime` after ``budget``.
 
     What ``act`` does while one of them passes through it must be done within `CLEAN_UP` seconds;
-    if not, `OutOfTime` is raised in it again, or we die of the signal, and before that
+    if not, `OutOfTime` is raised in it again, or the process dies of the signal, and before that
     ``on_interrupt`` is called with it.  A signal that comes too late for ``act`` raises all the
     same: none is lost.  With ``finish`` the first signal leaves ``act`` `CLEAN_UP` seconds to come
     to its end by itself.
@@ -138,7 +138,7 @@ class _Watch(threading.Thread):
             signum, typed = fetched
             if signum in STOPPING:
                 if not stop_by(signum) and not typed:
-                    # Who sent it from elsewhere can continue us, though no shell can.
+                    # The sender elsewhere can continue this process, though no shell can.
                     os.kill(os.getpid(), signal.SIGSTOP)
             elif signum in ENDING:
                 self._asked_to_end(signum)

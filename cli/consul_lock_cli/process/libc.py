@@ -48,7 +48,7 @@ def fetch(signals: Iterable[int], timeout: float) -> int | None:
 def receive(signals: Iterable[int], timeout: float) -> Fetched | None:
     """Do the same, and say where it came from.
 
-    `signal.sigtimedwait` would do, but when we were stopped and continued beyond the time-out,
+    `signal.sigtimedwait` would do, but if the process was stopped and continued beyond the timeout,
     it returns whatever was in memory as a signal (seen with Python 3.11).
     """
     wanted = ctypes.create_string_buffer(_SIGSET)
@@ -68,7 +68,7 @@ def receive(signals: Iterable[int], timeout: float) -> Fetched | None:
 
 
 def die_with_parent(signum: int) -> None:
-    """Get ``signum`` when the thread that forked us ends.  Linux only."""
+    """Get ``signum`` when the thread that forked this process ends.  Linux only."""
     _prctl(_SET_PDEATHSIG, signum)
 
 
@@ -78,12 +78,12 @@ def no_core() -> None:
 
 
 def adopt_orphans() -> None:
-    """Become the parent of descendants whose own parent ends, so that we can reap them."""
+    """Become the parent of descendants whose own parent ends, so that they can be reaped here."""
     _prctl(_SET_CHILD_SUBREAPER, 1)
 
 
 def name_process(name: str) -> None:
-    """What top and pstree call us, at most 15 bytes."""
+    """The name in top and pstree, at most 15 bytes."""
     text = ctypes.create_string_buffer(name.encode()[:15])
     _prctl(_SET_NAME, ctypes.addressof(text))
 

@@ -10,7 +10,7 @@ from consul_lock_cli.base.exit_codes import ExitCode
 
 
 class StopReason(enum.Enum):
-    """Why we have stopped a command, where nobody else wanted it."""
+    """Why consul-lock has stopped a command on its own initiative."""
 
     LOST = "lost"
     OVERTIME = "timeout"
@@ -24,13 +24,13 @@ class ProcessResult(NamedTuple):
     lost: bool
     """What was held was lost while something still ran, whatever became of that."""
     typed: bool
-    """A signal that killed it was typed at the terminal, so it is meant for us too."""
+    """A signal that killed it was typed at the terminal, so it is meant for consul-lock too."""
     failure: OSError | None
     """Why it could not be run; None if it was."""
     stopped: StopReason | None = None
-    """Why we have stopped it; None: we have not."""
+    """Why consul-lock has stopped it; None: it has not."""
     asked: bool = False
-    """We were asked to end with it: by TERM, or by another such signal while it was stopped."""
+    """Consul-lock was asked to end with it: by TERM, or by such a signal while it was stopped."""
 
 
 def exit_code(ended: ProcessResult) -> int:

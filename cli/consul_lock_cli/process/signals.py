@@ -1,7 +1,7 @@
 """Signals of the wrapper: blocked in every thread for its whole life, and fetched one by one.
 
 So there are no handlers, no interrupted system calls and no races: `libc.fetch` returns a
-signal when we are ready for it.  Linux and the BSDs have it.
+signal when the caller is ready for it.  Linux and the BSDs have it.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import NamedTuple, NoReturn
 from consul_lock_cli.process import libc
 
 WAKE = signal.SIGURG
-"""Ours: wakes a thread of this process that waits.  By default the kernel drops it."""
+"""Internal: wakes a thread of this process that waits.  By default the kernel drops it."""
 
 ENDING = frozenset({signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT})
 """Asks a program to end."""
@@ -24,11 +24,11 @@ ENDING = frozenset({signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT
 STOPPING = frozenset({signal.SIGTSTP, signal.SIGTTIN, signal.SIGTTOU})
 """Job control: the terminal asks a program to stop for a while."""
 
-# Seconds.  timeout(1) sends its signal to us and then to our group, and service managers do the
-# like: what comes twice within this time was meant once.
+# Seconds.  timeout(1) sends its signal to the process and then to its group, and service managers
+# do the same: what comes twice within this time was meant once.
 _ECHO = 0.05
 
-# Never blocked: the kernel's answer to a fault of our own, and what cannot be blocked.
+# Never blocked: the kernel's answer to a fault of this process, and what cannot be blocked.
 _FAULTS = frozenset(
     {
         signal.SIGSEGV, signal.SIGBUS, signal.SIGFPE, signal.SIGILL, signal.SIGABRT,
@@ -36,24 +36,24 @@ _FAULTS = frozenset(
     }
 )  # fmt: skip
 
-# Ignored by Python itself from its start, so never at the wish of whoever started us.
+# Ignored by Python itself from its start, so never at the wish of the parent process.
 _PYTHONS = frozenset({signal.SIGPIPE, signal.SIGXFSZ})
 
 
 class Signals(NamedTuple):
-    """What we took over from whoever started us."""
+    """What was inherited from the parent process."""
 
     caught: frozenset[int]
     """Blocked, to be fetched."""
     ignored: frozenset[int]
-    """Ignored at our start (nohup): they stay so, in us and in the command."""
+    """Ignored at the start (nohup): they stay so, here and in the command."""
 
 
 def take_over() -> Signals:
     """Block the signals.  To be called before anything forks or starts a thread."""
     ordinary = frozenset(signal.valid_signals()) - _FAULTS - _PYTHONS
     ignored = frozenset(s for s in ordinary if signal.getsignal(s) == signal.SIG_IGN)
-    # Ignoring SIGCHLD would make children unwaitable, and WAKE is our own business.
+    # Ignoring SIGCHLD would make children unwaitable, and WAKE is internal.
     caught = (ordinary - ignored) | {signal.SIGCHLD, WAKE}
     signal.pthread_sigmask(signal.SIG_BLOCK, caught)
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
@@ -63,7 +63,7 @@ def take_over() -> Signals:
 
 
 def give_back(signals: Signals) -> None:
-    """In a child: handlers as they were at our start, and nothing blocked."""
+    """In a child: handlers as they were at the start, and nothing blocked."""
     for ours in _PYTHONS:
         signal.signal(ours, signal.SIG_DFL)
     for theirs in signals.ignored:
@@ -77,25 +77,25 @@ def swallow_echo(signum: int) -> None:
 
 
 def asked_to_end(signals: Signals) -> int | None:
-    """A signal that came meanwhile and asks us to end; it is fetched."""
+    """A signal that came meanwhile and asks the process to end; it is fetched."""
     return libc.fetch(ENDING & signals.caught, 0)
 
 
 def stop_by(signum: int) -> bool:
-    """Stop of a signal of job control, until somebody continues us; whether we did.
+    """Stop because of a signal of job control, until continued; whether the process stopped.
 
-    Whoever waits for us, such as another of us, sees which it was, as with any program.  Where
-    no shell is above that could continue us, the kernel does not let it stop us.
+    The parent, such as another consul-lock, sees which signal it was, as with any program.  If no
+    shell is above that could continue it, the kernel does not stop the process.
     """
     os.kill(os.getpid(), signum)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signum})
-    # Here we stop.  What continues us is blocked, so it is there to be fetched.
+    # Here it stops.  The signal that continues it is blocked, so it can be fetched.
     signal.pthread_sigmask(signal.SIG_BLOCK, {signum})
     return libc.fetch({signal.SIGCONT}, 0) is not None
 
 
 def die_by(signum: int, group: bool = False) -> NoReturn:
-    """Die of a signal, so that whoever waits for us sees a real death by it, without a core.
+    """Die of a signal, so that the parent sees a real death by it, without a core.
 
     ``group``: the whole process group gets it, as if typed at the terminal.
     """

@@ -22,12 +22,11 @@ from consul_lock_cli.process.terminal import Terminal
 from consul_lock_cli.process.termination import Termination
 from consul_lock_cli.spec.process import ProcessPolicy
 
-# How often we look whether the rest of the group is gone: the end of somebody else's child
-# sends us no signal.
+# How often it is checked whether the rest of the group is gone: the end of another process's child
+# sends no signal.
 _POLL = 0.05
 
-# We look at the deadline this often at least: it counts the time a machine sleeps, our waits do
-# not.
+# The deadline is checked this often at least: it counts the time a machine sleeps, waits do not.
 _IDLE = 1.0
 
 
@@ -44,7 +43,7 @@ class Deadline(Protocol):
 class Supervisor:
     """Runs one child to its end, and its whole group.
 
-    ``on_lost`` and ``on_overtime`` are told once, with the seconds until SIGKILL; ``on_kill``
+    ``on_lost`` and ``on_overtime`` are called once, with the seconds until SIGKILL; ``on_kill``
     when it comes to that.
     """
 
@@ -83,13 +82,14 @@ class Supervisor:
             self._overtime_at = now() + self._policy.max_runtime
         self._look_at_deadline()
         if self._stopped is not None:
-            # It was lost since it was had, as we were frozen: the command never begins.
+            # It was lost since it was acquired, as the process was frozen: the command never
+            # begins.
             self._group.signal(signal.SIGKILL)
         self._child.go(environment)
         try:
             self._watch()
         except BaseException:
-            # A fault of ours: what is held will be let go of now.
+            # A fault of consul-lock: what is held will be released now.
             self._group.signal(signal.SIGKILL)
             raise
         if self._child.guardian is not None:
@@ -120,9 +120,9 @@ class Supervisor:
         self._reap()
         if self._status is None:
             return False
-        # If it ended while we were stopped, it was the guardian who killed.
+        # If it ended while consul-lock was stopped, the guardian killed it.
         self._look_at_deadline()
-        # What we stop, we stop altogether.
+        # What is stopped here, is stopped altogether.
         kept = self._policy.keep_leftovers and self._stopped is None
         if kept or self._group.empty():
             return True
@@ -161,7 +161,7 @@ class Supervisor:
             return
         self._lost = True
         then, kill_after = self._policy.on_lost, self._policy.kill_after
-        # Whoever asked for unsafe times wants them.
+        # Unsafe times were asked for.
         grace = kill_after if self._policy.unsafe_timing else max(0.0, min(kill_after, left))
         if then.stops:
             self._stopped = StopReason.LOST
@@ -171,7 +171,7 @@ class Supervisor:
         self._on_lost(grace)
 
     def _be_watched(self, left: float) -> None:
-        """Should we hang, or be stopped, the guardian stops the command: after we should have."""
+        """If consul-lock hangs, or is stopped, the guardian stops the command: a little later."""
         guardian = self._child.guardian
         if guardian is not None and self._policy.on_lost.stops and left < math.inf:
             guardian.watch(now() + left - self._needed / 2, now() + left)
@@ -199,18 +199,18 @@ class Supervisor:
         if signum in (signal.SIGCHLD, WAKE):
             return
         if by_kernel and self._policy.foreground:
-            return  # a key at the terminal is for our whole group, so the command has it
+            return  # a key at the terminal is for the whole group, so the command has it
         if signum in ENDING:
             swallow_echo(signum)
             self._asked = self._asked or signum == signal.SIGTERM or self._stopping.begun
         if signum == signal.SIGTERM:
             self._terminate()
         elif signum in STOPPING:
-            # We stop when the command has: it may refuse to.
+            # Consul-lock stops when the command has: it may refuse to.
             self._group.signal(signal.SIGTSTP)
         else:
             if signum == signal.SIGCONT:
-                # A shell may have put us into the foreground.
+                # A shell may have put this process into the foreground.
                 self._lend()
             self._group.signal(signum)
             if signum in (signal.SIGINT, signal.SIGQUIT, signal.SIGHUP):
@@ -233,9 +233,9 @@ class Supervisor:
         if self._child.guardian is not None:
             self._child.guardian.suspend()
         if not stop_by(signum) and not typed:
-            # Who sent it from elsewhere can continue us, though no shell can.
+            # The sender elsewhere can continue this process, though no shell can.
             os.kill(os.getpid(), signal.SIGSTOP)
-        # Here we go on; nothing was renewed meanwhile, so the deadline is looked at first.
+        # Here it goes on; nothing was renewed meanwhile, so the deadline is checked first.
         self._look_at_deadline()
         self._look_at_clock()
         self._lend()

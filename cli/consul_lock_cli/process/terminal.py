@@ -9,11 +9,11 @@ from typing import Any
 
 
 class Terminal:
-    """Our terminal, if we have one and are in its foreground.
+    """The controlling terminal, if there is one and this process is in its foreground.
 
     The command has a process group of its own, and only the foreground group may read the
     terminal and gets its Ctrl-C.  It is lent at once if stdin and stdout are terminals.  If
-    not, we may be a part of a pipeline, another part of which reads the terminal, as in
+    not, this may be a part of a pipeline, another part of which reads the terminal, as in
     ``consul-lock run ... | less``; then it is lent when the command asks for it.
     """
 
@@ -27,7 +27,7 @@ class Terminal:
             self._terminal = 0
 
     def lend(self, pgid: int, asked: bool = False) -> bool:
-        """Put a group into the foreground, if we are there ourselves; whether that was done.
+        """Put a group into the foreground, if this process is there; whether that was done.
 
         ``asked``: the command wants it, now and from now on.
         """
@@ -43,7 +43,7 @@ class Terminal:
         return False
 
     def take_back(self) -> None:
-        """Back to the foreground ourselves.  SIGTTOU must be blocked, or it would stop us."""
+        """Return to the foreground.  SIGTTOU must be blocked, or it would stop this process."""
         if self.lent:
             self.lent = False
             with contextlib.suppress(OSError):

@@ -17,7 +17,7 @@ _AGAIN = 0.05
 class Termination:
     """The end of one command, once it has begun.
 
-    The guardian, if there is one, learns when SIGKILL is due; ``on_kill`` is told once.
+    The guardian, if there is one, learns when SIGKILL is due; ``on_kill`` is called once.
     """
 
     def __init__(

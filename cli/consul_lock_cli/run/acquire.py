@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from consul_lock_cli.spec.lock import Lockable
 
 
-# Whoever vanishes leaves a lock that nobody can have for a while; how long, only it could tell.
+# A holder that vanishes leaves a lock that nobody can acquire for a while; how long is unknown.
 _IN_LOCK_DELAY = f"-w 1m waits: a lock-delay is over after {show_duration(LOCK_DELAY_MAX)} at most"
 
 
@@ -65,7 +65,7 @@ class Acquisition:
         self._started = time.monotonic()
 
     def contend(self, lock: Lockable) -> bool:
-        """Whether the lock was had."""
+        """Whether the lock was acquired."""
         self.begin()
         wait = self._wait_policy.wait
         if wait == 0:
@@ -100,7 +100,7 @@ class Acquisition:
             time.sleep(min(left, pause))
 
     def _at_once(self, lock: Lockable) -> bool:
-        """Try once, and tell who holds it if it is not to be had."""
+        """Try once, and report who holds it if it cannot be acquired."""
         from consul_lock import Unavailable
 
         try:
@@ -118,7 +118,7 @@ class Acquisition:
         self._console.debug(f"waiting for {self._spec.title}, {who}", event="waiting")
 
     def _telling(self, lock: Lockable) -> bool:
-        """Wait, and tell whenever others hold it, or nobody does and we must wait all the same."""
+        """Wait, and report whenever others hold it, or nobody does and it still has to wait."""
 
         def look() -> Callable[[], None]:
             holders = who_holds(lock)
@@ -134,10 +134,11 @@ class Acquisition:
 
         def look() -> Callable[[], None]:
             ahead = waiters_ahead(lock.waiters())
-            place = "" if ahead is None else f"; {ahead} ahead of us" if ahead else "; we are next"
-            holders = who_holds(lock)
+            holders, place = who_holds(lock), ""
+            if ahead is not None:
+                place = f"; {ahead} ahead in the queue" if ahead else "; next in the queue"
             text = f"{self._spec.title}, {briefly(holders)}{place}"
-            # Whoever has typed the command knows what it waits for.
+            # The user who typed the command knows what it waits for.
             short = f"{shortly(holders)}{'' if ahead is None else f' +{ahead}'}"
             return lambda: line.show(f"consul-lock: waiting for {text}", text, short)
 
@@ -195,7 +196,7 @@ class Acquisition:
 
 
 def waiters_ahead(waiters: Sequence[Holder]) -> int | None:
-    """How many wait before us; None: we are in no line."""
+    """How many wait before this process; None: it is in no queue."""
     own = (os.uname().nodename, os.getpid())
     for place, waiter in enumerate(waiters):
         if (waiter.host, waiter.pid) == own:

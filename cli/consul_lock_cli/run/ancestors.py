@@ -1,4 +1,4 @@
-"""Locks that our own ancestors hold: waiting for one of them would never end.
+"""Locks that ancestors of this process hold: waiting for one of them would never end.
 
 A command that runs under a lock may call `consul-lock` again.  What its ancestors hold is in
 its environment: a JSON list, as CONSUL_LOCK_KEY names only the nearest lock.
@@ -49,7 +49,7 @@ class HeldLock(NamedTuple):
 def refuse_own_ancestors(
     spec: LockSpec, wait: float | None, place: str, environ: Mapping[str, str] = os.environ
 ) -> None:
-    """Raise `Misuse` if we would wait for what ends only when we end.
+    """Raise `Misuse` for waiting for what ends only when this process ends.
 
     Where others could come in between, as a writer between two readers, it may go well, and
     is not refused; nor is the same name in another datacenter, namespace or partition.
@@ -92,7 +92,7 @@ def _ancestors(environ: Mapping[str, str]) -> list[HeldLock]:
 
 
 def _parsed(text: str) -> Iterator[HeldLock]:
-    """What is in the variable; what is not ours in it is passed over."""
+    """What is in the variable; foreign content is ignored."""
     try:
         found = json.loads(text)
     except (ValueError, RecursionError):
@@ -114,7 +114,7 @@ def _parsed(text: str) -> Iterator[HeldLock]:
 
 
 def _clashes(spec: LockSpec, ancestors: list[HeldLock]) -> Iterator[tuple[str, str]]:
-    """The keys that we cannot have before an ancestor ends, and its session."""
+    """The keys that cannot be acquired before an ancestor ends, and its session."""
     wanted = _claims(spec.keys, spec.mode)
     alive = [held for held in ancestors if not held.gone()]
     for held in alive:

@@ -31,10 +31,10 @@ def campaign(
     wait: float | None,
     console: Console,
 ) -> bool:
-    """Whether we lead within ``wait`` seconds (None: for ever).
+    """Whether this process leads within ``wait`` seconds (None: for ever).
 
     The first contact has --retry-for, so that a wrong address fails soon: raises `Unavailable`
-    then.  After that Consul may be away for as long as it likes, but for ``wait``; that is told,
+    then.  After that Consul may be away for any time, up to ``wait``; that is reported
     once when it has been away for --retry-for, and once when it is back.
     """
     if not wait_policy.reached:
@@ -91,7 +91,7 @@ def _look(
                 console.warn(f"{complaint(error)}: campaigning goes on", event="unavailable")
             continue
         except ConsulLockError:
-            continue  # told by the campaign itself, if it matters
+            continue  # reported by the campaign itself, if it matters
         if away.is_set() and not over.is_set():
             _back(console, away)
         since, pause = None, max(_EVERY, retry_for)

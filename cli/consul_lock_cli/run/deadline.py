@@ -18,7 +18,7 @@ class LockDeadline:
     """The time that a lock leaves, also after its loss.
 
     Whatever takes the lock away, Consul lets nobody in before its deadline (the lock-delay).
-    So the last deadline that we saw while it was held stays the time to be done by.
+    So the last deadline that was seen while it was held stays the time to be done by.
     """
 
     def __init__(self) -> None:

@@ -104,7 +104,7 @@ def _misfit(spec: LockSpec, status: Status) -> str:
 
 
 def _in_the_way(spec: LockSpec, place: _Place, status: Status) -> bool:
-    """Whether we could not have it at once.  First come, first served: who waits comes first."""
+    """Whether it could not be acquired at once.  First come, first served: waiters come first."""
     if spec.mode is LockKind.SEMAPHORE:
         return bool(status.waiters) or len(status.holders) >= (spec.limit or 1)
     if place.shared:

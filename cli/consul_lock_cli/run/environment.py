@@ -1,4 +1,4 @@
-"""What a command is told of the lock that it runs under."""
+"""The environment that describes the lock to a command that runs under it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from consul_lock_cli.spec.lock import LockSpec
 if TYPE_CHECKING:
     from consul_lock_cli.spec.lock import Lockable
 
-# What only a command under a lock is told.
+# Variables of a command under a lock only.
 _OF_A_LOCK = (
     "CONSUL_LOCK_SESSION", "CONSUL_LOCK_TOKEN", "CONSUL_LOCK_MODE", "CONSUL_LOCK_LIMIT",
     "CONSUL_LOCK_SLOT_INDEX", "CONSUL_LOCK_ACQUIRED_AT", "CONSUL_LOCK_TTL",
@@ -43,13 +43,13 @@ def locked(
 
 
 def unlocked(spec: LockSpec) -> Mapping[str, str | None]:
-    """The same for a command that runs though there is no lock to be had."""
+    """The same for a command that runs although no lock could be acquired."""
     nothing: dict[str, str | None] = dict.fromkeys(_OF_A_LOCK)
     return nothing | {"CONSUL_LOCK_HELD": "false", "CONSUL_LOCK_KEY": all_keys(spec)}
 
 
 def of_slot(name: str, slot: str, epoch: float | None, attempt: int) -> dict[str, str | None]:
-    """What is told of the slot of a cron job, beside that; ``attempt`` 0: it is not known."""
+    """The variables for a cron slot, besides those; ``attempt`` 0: it is not known."""
     return {
         "CONSUL_LOCK_CRON_NAME": name,
         "CONSUL_LOCK_CRON_SLOT": slot,

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from consul_lock import Client
 
 GOODBYE = 1.0
-"""Seconds for goodbyes to a Consul that may be out of order: the session ends without us too."""
+"""Seconds for goodbyes to a Consul that may be out of order: the session also ends by itself."""
 
 
 class Execution:
@@ -46,7 +46,7 @@ class Execution:
         self._signals = signals
         self._status_file = status_file
         self.asked = False
-        """A signal asked us to end when the command had ended already."""
+        """A signal asked consul-lock to end when the command had ended already."""
 
     def interruptibly(
         self, act: Callable[[], T], budget: float | None = None, *, finish: bool = False
@@ -82,7 +82,7 @@ class Execution:
         return asked_to_end(self._signals)
 
     def lost_before(self, loss: LossReport) -> RunResult:
-        """We were stopped for too long: somebody else may have it, so nothing is started."""
+        """The process was stopped for too long: another may have it, so nothing is started."""
         why, about = loss.cause()
         self._console.error(
             f"LOST {self._title} before the command was started: {why} ({ExitCode.LOST:d})",
@@ -117,12 +117,12 @@ class Execution:
         return RunResult(None, ended)
 
     def close(self, client: Client) -> None:
-        """All is done; trouble is told, and passed over."""
+        """All is done; trouble is reported, and ignored."""
         try:
             self.interruptibly(client.close, budget=GOODBYE)
         except (Interrupted, OutOfTime) as error:
             self.asked = self.asked or isinstance(error, Interrupted)
-        except Exception as error:  # noqa: BLE001 - all is done; the session ends without us too
+        except Exception as error:  # noqa: BLE001 - all is done; the session also ends by itself
             self._console.debug(f"while closing: {error}")
 
 
@@ -131,7 +131,7 @@ class Undertaking(Protocol):
 
     @property
     def asked(self) -> bool:
-        """A signal asked us to end when the command had ended already."""
+        """A signal asked consul-lock to end when the command had ended already."""
 
     def around(self, child: Child | None) -> RunResult:
         """How it went.  Raises what fails."""
@@ -177,7 +177,7 @@ def conclude(
         code = done.code or 0
     else:
         if ended.code < 0 and ended.stopped is None:
-            # We are about to die of the same signal.
+            # The process is about to die of the same signal.
             status_file.write(128 - ended.code, console)
         code = pass_on(ended, command[0], console)
     status_file.write(code, console)

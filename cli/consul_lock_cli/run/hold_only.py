@@ -29,9 +29,9 @@ def keep(
     console: Console,
     signals: Signals,
 ) -> bool:
-    """Tell on stdout what is held, and wait.  Whether it was lost; a signal is no loss.
+    """Print to stdout what is held, and wait.  Whether it was lost; a signal is no loss.
 
-    Raises `Misuse` if nobody can be told.
+    Raises `Misuse` if stdout cannot be written.
     """
     acquired = time.time()
     about = {
@@ -58,6 +58,6 @@ def keep(
 
 
 def _wait_for_loss(lock: Lockable) -> None:
-    # At its deadline it is over, whether the loss has been told or not.
+    # At its deadline it is over, whether the loss has been reported or not.
     while lock.held:
         lock.lost.wait(lock.remaining())

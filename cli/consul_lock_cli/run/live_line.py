@@ -49,7 +49,7 @@ class BackgroundPoll:
         pause = _APPEARS
         while not self._over.wait(pause):
             pause = _EVERY
-            # Whatever goes wrong is told by the waiting itself.
+            # Whatever goes wrong is reported by the waiting itself.
             with contextlib.suppress(Exception):
                 show = self._look()
                 with self._showing:

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from consul_lock import Client
     from consul_lock_cli.spec.lock import Lockable
 
-# Seconds to ask for the number of a slot, however impatient we are: it is one request.
+# Seconds to ask for the index of a slot, however short the wait: it is one request.
 _NUMBER_MIN = 3.0
 
 
@@ -63,7 +63,7 @@ class LockedCommand:
 
     @property
     def asked(self) -> bool:
-        """A signal asked us to end when the command had ended already."""
+        """A signal asked consul-lock to end when the command had ended already."""
         return self._act.asked
 
     def around(self, child: Child | None) -> RunResult:
@@ -103,14 +103,14 @@ class LockedCommand:
         try:
             return self._act.interruptibly(lambda: self._acquisition.contend(lock))
         except Interrupted:
-            # It may have come when the lock was ours already.
+            # It may have come when the lock was held already.
             self._release(lock, lost=not lock.held, budget=GOODBYE)
             raise
         finally:
             self._status_file.know(waited_s=round(self._acquisition.waited, 3))
 
     def _number(self, lock: Lockable) -> int | None:
-        """The number of our slot, if there are slots.
+        """The index of the held slot, if there are slots.
 
         After a crash there may be one to wait for.  Raises `OutOfTime` if that takes too long.
         """
@@ -186,7 +186,7 @@ class LockedCommand:
         return lost
 
     def _release(self, lock: Lockable, lost: bool, budget: float | None = None) -> bool:
-        """Whether it was lost before it could be released; trouble is told, and passed over."""
+        """Whether it was lost before it could be released; trouble is reported, and ignored."""
         from consul_lock import ConsulLockError, LockLost, NotHeld
 
         if lost:

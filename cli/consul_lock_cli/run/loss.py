@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from consul_lock import Break, Client
     from consul_lock_cli.spec.lock import Lockable, LockSpec
 
-# Seconds in which Consul has to say who broke it: it was just there to tell us of the loss.
+# Seconds in which Consul has to say who broke it: it has just reported the loss.
 _TIMEOUT = 1.0
 
 _WORDS = {
@@ -34,7 +34,7 @@ class Cause(NamedTuple):
 
 
 class LossReport:
-    """What can be told of the loss of a lock that we have, once it comes to that."""
+    """What can be reported of the loss of a lock, once it comes to that."""
 
     def __init__(self, client: Client, spec: LockSpec, lock: Lockable) -> None:
         self._client = client
@@ -47,7 +47,7 @@ class LossReport:
     def cause(self, seconds: float = _TIMEOUT) -> Cause:
         """Why it was lost.  Consul is asked for so long at most."""
         found = self._lock.lost_reason
-        # What has not been told yet is seen by the time that is over.
+        # A loss that was not reported yet shows by the deadline that has passed.
         reason = LossReason.DEADLINE if found is None else found
         about = {"reason": reason.value}
         breaks: list[Break] = []

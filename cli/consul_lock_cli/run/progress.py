@@ -1,4 +1,4 @@
-"""What is told of a command that runs under a lock, while it does."""
+"""The messages about a command that runs under a lock, while it does."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Progress:
     def lost(self, loss: LossReport | None, grace: float) -> None:
         """The lock is lost, and SIGKILL comes in ``grace`` seconds, if at all."""
         assert loss is not None  # without a lock none can be lost
-        # By now the command has been told; when it has to be killed, we must be back.
+        # By now the command has its signal; when it has to be killed, this must have returned.
         why, about = loss.cause(grace / 2)
         code = f" ({ExitCode.LOST:d})" if self._policy.on_lost.stops else ""
         self._console.error(

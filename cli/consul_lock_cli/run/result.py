@@ -12,12 +12,12 @@ from consul_lock_cli.process.signals import die_by
 
 
 class RunResult(NamedTuple):
-    """What is to be passed on: an exit code of ours, else how the command ended."""
+    """What is to be passed on: an exit code of consul-lock, else how the command ended."""
 
     code: int | None
     ended: ProcessResult | None = None
     asked: bool = False
-    """A signal asked us to end, while the command ran or afterwards."""
+    """A signal asked consul-lock to end, while the command ran or afterwards."""
 
 
 def pass_on(ended: ProcessResult, program: str, console: Console) -> int:

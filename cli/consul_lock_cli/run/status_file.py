@@ -39,14 +39,14 @@ class EndKind(enum.StrEnum):
     UNAVAILABLE = "unavailable"
     """Consul could not be reached, so the command was not started."""
     SKIP = "skip"
-    """The slot of a cron job is not ours, or is not to be run now; the command was not started."""
+    """Another host has the cron slot, or it is not to be run now; the command was not started."""
     INTERRUPTED = "interrupted"
-    """A signal ended us while no command ran; with --hold, that is how it ends well."""
+    """A signal ended consul-lock while no command ran; with --hold, that is a success."""
     FAILED = "failed"
     """Something else; the command was not started."""
 
 
-# What a code of ours means if no command has run.
+# What an exit code of consul-lock means if no command has run.
 _OF_CODES = {
     0: EndKind.INTERRUPTED,
     ExitCode.HELD: EndKind.CONFLICT,
@@ -68,7 +68,7 @@ class StatusFile:
         }  # fmt: skip
 
     def survive(self) -> None:
-        """We are about to become another program, which will report."""
+        """The process is about to become another program, which will report."""
         if self._descriptor is not None:
             os.set_inheritable(self._descriptor, True)
 
@@ -77,9 +77,9 @@ class StatusFile:
         self._known.update(more)
 
     def ended(self, ended: ProcessResult) -> None:
-        """How the command ended: this is told, whatever our own exit code is."""
+        """How the command ended: this is reported, whatever the exit code of consul-lock is."""
         if ended.failure is not None:
-            return  # it was never run: our own code says why
+            return  # it was never run: the exit code of consul-lock says why
         died = ended.code < 0
         kind = EndKind.SIGNAL if died else EndKind.EXIT
         if ended.stopped is not None:
@@ -101,14 +101,15 @@ class StatusFile:
         self._exit(EndKind.SKIP, int(code), None)
 
     def write(self, code: int, console: Console) -> None:
-        """Write it: we are about to end with ``code``.  Trouble is told, and passed over."""
+        """Write it: consul-lock is about to end with ``code``.  Trouble is reported, and
+        ignored."""
         if self._known["exit"] is None:
             self.know(lost=code == ExitCode.LOST)
             self._exit(_OF_CODES.get(code, EndKind.FAILED), int(code), None)
         self._finish(code, console)
 
     def write_interrupted(self, signum: int, console: Console) -> None:
-        """Write it: we are about to die of a signal."""
+        """Write it: consul-lock is about to die of a signal."""
         if self._known["exit"] is None:
             self._exit(EndKind.INTERRUPTED, None, signum)
         self._finish(128 + signum, console)
@@ -134,7 +135,7 @@ def _put(path: Path, text: str) -> None:
     if stream is not None:
         os.write(stream, text.encode())
     elif path.exists() and not path.is_file():
-        # Whoever reads a pipe is there already: we do not wait for him.
+        # The reader of a pipe is there already: do not wait for one.
         device = os.open(path, os.O_WRONLY | os.O_NONBLOCK | os.O_NOCTTY)
         try:
             os.write(device, text.encode())
@@ -145,7 +146,7 @@ def _put(path: Path, text: str) -> None:
 
 
 def _stream(path: Path) -> int | None:
-    """Which stream of ours it is, such as /dev/stderr: the command has written there, too."""
+    """Which standard stream it is, such as /dev/stderr: the command has written there, too."""
     for descriptor in (1, 2):
         with contextlib.suppress(OSError):
             if os.path.samestat(os.fstat(descriptor), path.stat()):
@@ -165,7 +166,7 @@ def _replace(path: Path, text: str) -> None:
     try:
         with os.fdopen(descriptor, "w") as file:
             file.write(text)
-            # mkstemp lets nobody but us read it; the file is for others, as any that we make.
+            # mkstemp lets only this user read it; the file is for others, as any new file.
             umask = os.umask(0)
             os.umask(umask)
             os.fchmod(file.fileno(), 0o666 & ~umask)
@@ -213,7 +214,7 @@ def _checked(path: str | None, descriptor: int | None) -> StatusFile:
             os.fstat(descriptor)
         except OSError:
             raise Misuse(f"--status-fd {descriptor} is not open") from None
-        # Not for the command: whoever reads to its end would wait for the command's children,
+        # Not for the command: a reader would wait for the end of the command's children,
         # too.  The three streams are the command's all the same.
         if descriptor > 2:
             os.set_inheritable(descriptor, False)

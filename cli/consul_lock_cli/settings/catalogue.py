@@ -52,10 +52,10 @@ _OF_A_KEY = ("limit", "retry-crashed", "retry-failed")
 
 
 def variable_of(name: str) -> str:
-    """The variable of a setting of ours.
+    """The variable of a setting of consul-lock.
 
-    Not CONSUL_LOCK_: with that prefix a command is told about its lock, and what it starts
-    would take it for settings.
+    Not CONSUL_LOCK_: that prefix is for the variables that describe the lock to a command, and
+    programs that it starts would take them for settings.
     """
     return "CONSULLOCK_" + name.upper().replace("-", "_")
 
@@ -77,9 +77,9 @@ CONFIG_VARIABLE = variable_of("config")
 """Names the file; it is read instead of the user's and the system's."""
 
 COMPLETION_VARIABLE = "_CONSUL_LOCK_COMPLETE"
-"""No setting: what our scripts for shells set; the words of the line are then our arguments."""
+"""No setting: set by the completion scripts; the words of the line are then the arguments."""
 
-# Whoever sets one of them does not want the other from a place of less weight: a token from
+# If one of them is set, the other must not come from a source of lower precedence: a token from
 # the environment beats a token file of /etc.
 _RIVALS = (frozenset(("token", "token-file")), frozenset(("ca-file", "ca-path")))
 

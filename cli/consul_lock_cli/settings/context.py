@@ -54,7 +54,7 @@ class SettingsContext(click.Context):
             named = self.config_path
             if named is None:
                 named = os.environ.get(CONFIG_VARIABLE)
-            # A shell that completes a line is told nothing.
+            # A shell that completes a line gets no messages.
             warn = _nobody if self.resilient_parsing else self.ensure_object(Console).warn
             files = find_files(named, os.environ, warn, self.refuse_file)
             self._settings = Settings(os.environ, files)
@@ -124,7 +124,7 @@ class SettingsContext(click.Context):
 
 
 class LenientContext(SettingsContext):
-    """That of a command which tells what is wrong with settings: it goes on without those."""
+    """That of a command which reports invalid settings: it goes on without those."""
 
     def __init__(self, *args: Any, **more: Any) -> None:
         super().__init__(*args, **more)

@@ -1,4 +1,4 @@
-"""Where Consul is and who we are, from the options of a command to a client of the library."""
+"""The address and the credentials, from the options of a command to a client of the library."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class Connection:
     settings: Mapping[str, Any] = field(repr=False)
     """By the library's names."""
     origins: Mapping[str, Origin] = field(default_factory=dict)
-    """Where each setting comes from, by our names; those that are defaults may be missing."""
+    """Where each setting comes from, by its name here; those that are defaults may be missing."""
 
     def client(self, console: Console, **more: Any) -> Client:
         """A client.  The library is imported here, and not before somebody talks to Consul."""
@@ -67,7 +67,8 @@ class Connection:
         """The library's ``address`` and ``ssl``; None leaves that to the environment.
 
         Whichever of address and ``ssl`` comes from the stronger source decides.  From the same
-        source, TLS is never dropped.  So does the library with its two sources; we have more.
+        source, TLS is never dropped.  So does the library with its two sources; the command has
+        more.
         """
         given = self._found("http-addr", "address", "CONSUL_HTTP_ADDR")
         ssl = self._found("ssl", "ssl", "CONSUL_HTTP_SSL")
@@ -84,7 +85,7 @@ class Connection:
         return _joined(address, scheme.lower(), rest if mark else scheme, ssl), None
 
     def place(self) -> str:
-        """Datacenter, namespace and partition, as far as we were told: elsewhere a name is
+        """Datacenter, namespace and partition, as far as they are set: elsewhere a name is
         another lock.  Not the address, as one cluster has many."""
         names = ("datacenter", "namespace", "partition")
         variables = {"namespace": "CONSUL_NAMESPACE", "partition": "CONSUL_PARTITION"}

@@ -99,7 +99,7 @@ class LockSpec(NamedTuple):
     def options(
         self, program: str, on_lost: Callable[[LossReason], Any] | None = None
     ) -> dict[str, Any]:
-        """What the library is to know of the session, and of us."""
+        """The options of the library for the session, and the description of this process."""
         return {
             "ttl": self.ttl,
             "lock_delay": self.lock_delay,
@@ -126,7 +126,7 @@ class LockSpec(NamedTuple):
         return makers[self.mode]()
 
     def acquire(self, lock: Lockable, timeout: float | None) -> bool:
-        """Whether it was had within so many seconds; None: wait for ever."""
+        """Whether it was acquired within so many seconds; None: wait for ever."""
         if self.mode is not LockKind.LEADER:
             return lock.acquire(timeout=timeout)
         from consul_lock import LockTimeout
@@ -140,7 +140,7 @@ class LockSpec(NamedTuple):
 
 
 def slot_of(lock: Lockable) -> int:
-    """The number of the slot that we have of a semaphore.  Consul is asked for it."""
+    """The index of the semaphore slot that is held.  Consul is asked for it."""
     semaphore: Any = lock
     (number,) = semaphore.slots()
     return int(number)

@@ -12,9 +12,9 @@ class OnLost(NamedTuple):
     """What becomes of a command whose lock is lost."""
 
     stops: bool
-    """It is stopped, and the exit code tells of the loss; else it goes on and has its own."""
+    """It is stopped, and the exit code shows the loss; else it goes on and has its own."""
     signum: int | None = None
-    """What it is sent, once, if it goes on; None: nothing, it is not even told."""
+    """The signal that it is sent, once, if it goes on; None: none."""
 
 
 STOP = OnLost(stops=True)
@@ -25,11 +25,11 @@ class ProcessPolicy(NamedTuple):
     """How a command is run and stopped.  Times are seconds."""
 
     stdin_null: bool = False
-    """It reads nothing, instead of what we would read."""
+    """It reads nothing, instead of the stdin of consul-lock."""
     foreground: bool = False
-    """It stays in our process group: only itself can be stopped, not what it started."""
+    """It stays in this process group: only itself can be stopped, not what it started."""
     stop_signal: int = signal.SIGTERM
-    """The first signal when the lock is lost, the time is over, or we are killed."""
+    """The first signal when the lock is lost, the time is over, or consul-lock is killed."""
     kill_after: float = 5.0
     """SIGKILL comes so long after the first signal."""
     max_runtime: float | None = None
@@ -38,7 +38,7 @@ class ProcessPolicy(NamedTuple):
     keep_leftovers: bool = False
     """What it leaves in its group when it ends is not stopped."""
     guardian: bool = True
-    """A process of ours stops its group if we are killed."""
+    """A guardian stops its group if consul-lock is killed."""
     unsafe_timing: bool = False
     """It may still run when others have the lock."""
 

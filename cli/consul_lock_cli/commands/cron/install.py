@@ -28,7 +28,7 @@ from consul_lock_cli.spec.process import ProcessPolicy
 from consul_lock_cli.spec.run import WaitPolicy
 from consul_lock_cli.spec.timing import check_timing
 
-# What is ours, and not for `cron run`.
+# Options of this command, and not of `cron run`.
 _OWN = ("form", "user", "on")
 
 # What anybody could read in such a file, and what to use instead.
@@ -122,7 +122,7 @@ def cron_install(
 
 
 def _program() -> str:
-    """Where we are: neither cron nor systemd has the PATH of whoever typed this."""
+    """The path of this program: neither cron nor systemd has the PATH of the user."""
     ourselves = Path(sys.argv[0])
     if ourselves.name == "consul-lock" and ourselves.is_file():
         return str(ourselves.absolute())

@@ -102,7 +102,7 @@ def _check(
 
 
 def _kept(console: Console) -> bool:
-    """Whether somebody keeps the clock right; if not, that is told."""
+    """Whether the clock is synchronised; if not, that is reported."""
     try:
         kept, why = synchronised(), "the kernel says unsynchronised"
     except OSError as error:
