@@ -8,15 +8,15 @@ import urllib.request
 from consul_lock import Client, Lock, LockLost, LossReason
 
 # A thread of the client calls on_lost: it hands the news over, and the main thread prints them.
-told: queue.Queue[LossReason] = queue.Queue()
+losses: queue.Queue[LossReason] = queue.Queue()
 
 with Client() as client:
-    lock = Lock("examples/loss", client=client, watch=True, on_lost=told.put)
+    lock = Lock("examples/loss", client=client, watch=True, on_lost=losses.put)
     try:
         with lock:
             url = f"{client.config.origin}/v1/session/destroy/{lock.session_id}"
             urllib.request.urlopen(urllib.request.Request(url, method="PUT"), timeout=10).close()
-            print("told at once:", told.get(timeout=10).value)
+            print("lost:", losses.get(timeout=10).value)
             print("held:", lock.held)
     except LockLost as error:
         print("the block ended with:", error.reason.value)

@@ -1,7 +1,7 @@
 """What functions can be run under a lock, and how: for decorators, and for ``run``.
 
 A function that returns before its work is done, as coroutine functions and generators do, would
-let go of the lock first and do its work afterwards.  So each API refuses what belongs to the other
+release the lock first and do its work afterwards.  So each API refuses what belongs to the other
 one, where it is decorated if that can be seen there, else at the call.
 """
 

@@ -69,7 +69,7 @@ class Election(LockLike):
         await self._client._run(self._core.proclaim(value, clock(), self._me()))
 
     async def resign(self) -> None:
-        """Lead no more; the next in line leads at once.  Raises what `release` raises."""
+        """Lead no more; the next candidate leads at once.  Raises what `release` raises."""
         await self.release()
 
     async def leader(self) -> Leader | None:

@@ -70,7 +70,7 @@ class Election(LockLike):
         self._client._run(self._core.proclaim(value, clock(), self._me()))
 
     def resign(self) -> None:
-        """Lead no more; the next in line leads at once.  Raises what `release` raises."""
+        """Lead no more; the next candidate leads at once.  Raises what `release` raises."""
         self.release()
 
     def leader(self) -> Leader | None:

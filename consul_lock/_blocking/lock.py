@@ -38,7 +38,7 @@ class Lock(LockLike):
     the oldest there is, and is answered about that one if it never had any.
 
     ``ttl``, ``lock_delay``, ``checks``, ``service_checks`` and ``heartbeat`` are those of its
-    session (see `Session`); ``session`` shares one instead.  ``fair=True`` lines up even when the
+    session (see `Session`); ``session`` shares one instead.  ``fair=True`` queues even when the
     lock looks free.  ``watch=True`` notices a loss within milliseconds, by a long poll, instead of
     at the next renewal (3.3 s with the defaults).  ``meta`` and ``command`` are shown to others.
     ``tree=True`` makes it a lock on a node of a tree: it excludes every tree lock above and below

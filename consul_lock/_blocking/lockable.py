@@ -75,7 +75,7 @@ class LockLike(LockState):
         return self._client._run(self._core.acquire(blocking, timeout, self._me()))
 
     def release(self) -> None:
-        """Release it, to the next in line if there is one: the hold of the caller, or else the
+        """Release it, to the next waiter if there is one: the hold of the caller, or else the
         oldest one of this object.
 
         Raises `NotHeld`, `LockLost` if it was lost before, `Unavailable` if Consul cannot be

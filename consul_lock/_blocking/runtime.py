@@ -67,5 +67,5 @@ class DefaultClient(Generic[C]):
 
     def forked(self) -> None:
         """In the child: another thread of the parent may have been making it, and is not here to
-        let go of the mutex."""
+        release the mutex."""
         self._mutex = threading.Lock()

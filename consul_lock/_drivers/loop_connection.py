@@ -134,7 +134,7 @@ class LoopConnection(asyncio.Protocol):
     abort = close
 
     def forked(self) -> None:
-        """In a forked child, where the socket is closed already: let go of what is left of it.
+        """In a forked child, where the socket is closed already: drop what is left of it.
 
         So the loop, should it go on, does not take the next socket with that number for this one.
         It shares its epoll with that of the parent, from which nothing can be taken out by the

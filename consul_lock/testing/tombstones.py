@@ -15,7 +15,7 @@ class Graves:
     def __init__(self) -> None:
         self._index: dict[str, int] = {}
         self._tree = Tree()
-        # What lists ask for again and again, kept up to date: a busy waiting line leaves
+        # What lists ask for again and again, kept up to date: a busy queue leaves
         # thousands of tombstones under one prefix.
         self._newest: dict[str, int] = {}
         self._dug: list[tuple[str, int | None]] = []

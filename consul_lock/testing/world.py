@@ -83,12 +83,12 @@ class World:
         return self._server.time.now
 
     def advance(self, seconds: float) -> None:
-        """Let ``seconds`` pass, and happen what is due."""
+        """Advance the clock and run every timer that is due."""
         with self._lock:
             self._server.time.advance_to(self.now + seconds)
 
     def advance_to(self, when: float) -> None:
-        """Let time pass until ``when``, and happen what is due; nothing if it is over."""
+        """Advance the clock to ``when``, and run every timer that is due; nothing if it is over."""
         with self._lock:
             self._server.time.advance_to(when)
 

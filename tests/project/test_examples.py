@@ -18,7 +18,7 @@ EXPECTED = {
     "lock.py": ["mine, with the token", "others see:"],
     "asyncio_lock.py": [f"task {number} has the lock" for number in range(10)],
     "guarded_write.py": ["the counter is 2"],
-    "loss.py": ["told at once: session-invalid", "held: False", "ended with: session-invalid"],
+    "loss.py": ["lost: session-invalid", "held: False", "ended with: session-invalid"],
     "semaphore.py": [
         *(f"download {number} ran" for number in range(3)),
         "the big job has two slots",

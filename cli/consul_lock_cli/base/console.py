@@ -130,7 +130,7 @@ def _taken(descriptor: int) -> bool:
 
 
 def require_terminal(hint: str) -> None:
-    """Raise `Misuse` if there is nobody to ask."""
+    """Raise `Misuse` if stdin is not a terminal."""
     if sys.stdin is None or not sys.stdin.isatty():
         raise Misuse("refusing to continue without confirmation (stdin is not a terminal)", hint)
 

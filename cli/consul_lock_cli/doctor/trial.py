@@ -95,7 +95,7 @@ class Trial:
         """A write under a condition that does not hold is refused, one that holds is done."""
         index = self.index()
         for asked, expected in ((index + 1, False), (index, True)):
-            answer = self._ask("PUT", self._path, "still ours", cas=asked)
+            answer = self._ask("PUT", self._path, "still held", cas=asked)
             if self._good(answer, self._kept).json() is not expected:
                 raise Trouble(
                     f"a write with cas={asked} was {'refused' if expected else 'done'}, though the"

@@ -18,7 +18,7 @@ AGAIN = "CONSULLOCK_AGAIN"
 """Set for a leader that begins anew: it has reached Consul before."""
 
 FOR_EVER = 1e9
-"""Seconds: how long the library rides errors out for a candidate, which keeps its place in line."""
+"""Seconds: how long the library retries after errors for a candidate, which stays in the queue."""
 
 # Seconds between two looks whether Consul can be reached, until it is; then those of --retry-for.
 _EVERY = 1.0

@@ -61,7 +61,7 @@ class Execution:
         )
 
     def finish(self, act: Callable[[], object], budget: float) -> bool:
-        """Let go of something.  Whether it came to its end: a signal leaves it time for that, as
+        """Release something.  Whether it came to its end: a signal leaves it time for that, as
         others would have to wait for what is cut off, and is remembered.
         """
         ended = False

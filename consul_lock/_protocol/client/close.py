@@ -18,7 +18,7 @@ _CLOSE_WITHIN = 10.0
 # rule, and up to 7.4 s in an election.
 _SETTLE = 8.0
 
-# Keys that are let go of at a time.
+# Keys that are released at a time.
 _AT_ONCE = 64
 
 # Seconds between looks whether they have ended: the first, doubled each time, and the most.
@@ -90,7 +90,7 @@ class _Limit:
 def _revoke(client: ClientCore) -> Flow[None]:
     """Notify the holders of what is still held that it is lost.
 
-    Before any of it is let go of: that may take many times the time of a request, in which nobody
+    Before any of it is released: that may take many times the time of a request, in which nobody
     renews any more.  Deadlines would pass, and a holder has no use for a reason that is not the
     true one.  Also, the work under a lock should stop before it is given away.
     """
@@ -108,7 +108,7 @@ def _revoke(client: ClientCore) -> Flow[None]:
 
 
 def _let_go_of_all(client: ClientCore, limit: _Limit) -> Flow[None]:
-    """Let go of what was revoked, by this close or by an earlier one that was cut off: only that
+    """Release what was revoked, by this close or by an earlier one that was cut off: only that
     is lost and among the client's holds all the same.
 
     Many keys at a time; the holds of one key, as the slots of a semaphore, one after the other,

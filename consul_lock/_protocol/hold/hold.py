@@ -48,7 +48,7 @@ class Grant(NamedTuple):
 class Held(ABC):
     """What a hold is a hold of, as far as those who look after holds have to know it.
 
-    A kind of lock says here how it is let go of, what proves that it is still held, and what it
+    A kind of lock says here how it is released, what proves that it is still held, and what it
     leaves behind; the keeper, the watch and the end of a client work with this alone.
     """
 
@@ -75,7 +75,7 @@ class Held(ABC):
         """Take away what an attempt or its hold left in Consul, now that its sessions ended."""
 
     def farewell(self, session: Session) -> list[Request]:
-        """What lets go of it, should this session, which is about to be ended, hold it though
+        """What releases it, should this session, which is about to be ended, hold it though
         nobody works under it."""
         return []
 

@@ -15,7 +15,7 @@ class State(enum.Enum):
     __hash__ = object.__hash__  # faster than that by the name, and as good
 
     WAITING = "waiting"
-    """Contending: in the process, or in the waiting line of Consul."""
+    """Contending: in the local queue, or in the queue in Consul."""
     HELD = "held"
     """Consul granted it.  It counts as held only while the deadline has not passed, too."""
     RELEASING = "releasing"

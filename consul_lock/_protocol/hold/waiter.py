@@ -1,4 +1,4 @@
-"""The waiting line of a lock: who waits, in which order, kept in Consul.
+"""The queue of a lock: who waits, in which order, kept in Consul.
 
 ``BASE/<session>`` is the entry of a waiter, locked by its session; its value is about the waiter.
 When the waiter dies it stays, without the session: it counts as gone at once, and the next one who

@@ -127,17 +127,17 @@ def _refused(lock: LockBase, attempt: LockAttempt, outcome: TxnResult) -> Flow[N
     elif attempt.first:
         yield Sleep(*_DELAY_RETRY)
     elif attempt.idle is not None:
-        # Its end is for the first in line, which tries again and again.
+        # Its end is for the first waiter, which tries again and again.
         attempt.barred = attempt.idle[0]
 
 
 def _may_take(lock: LockBase, attempt: LockAttempt) -> Flow[bool]:
-    """A free lock is for the first in line, or for a newcomer; one who may not wait tries once."""
+    """A free lock is for the first waiter, or for a newcomer; one who may not wait tries once."""
     if attempt.queued and not attempt.first and not (yield from overdue(lock, attempt)):
         return False
     return not attempt.refused or (yield from may_wait(attempt))
 
 
 def _may_take_over(lock: LockBase, attempt: LockAttempt) -> Flow[bool]:
-    """What was handed to somebody else is for those in line, if it is not confirmed in time."""
+    """What was handed to another waiter is for the queue, if it is not confirmed in time."""
     return attempt.queued and attempt.idle is not None and (yield from overdue(lock, attempt))

@@ -21,7 +21,7 @@ from consul_lock.errors import LossReason
 
 
 class LockBase(Lockable):
-    """A lock, on one key, with a line behind it; all but how it is got and let go of."""
+    """A lock, on one key, with its queue; all but how it is acquired and released."""
 
     def __init__(self, client: ClientCore, keys: LockKeys, settings: Settings) -> None:
         super().__init__(client, keys.name, keys.key, settings)
@@ -34,7 +34,7 @@ class LockBase(Lockable):
         return LockAttempt(self._claims, self.about, (self.terms, self.shared), owner, blocking)
 
     def farewell(self, session: Session) -> list[Request]:
-        key, doing = self.key, f"letting go of {self.key!r}"
+        key, doing = self.key, f"releasing {self.key!r}"
         leaving = [{"Verb": "delete", "Key": entry_key(self.base, session.id)}]
         freeing = [unlock_operation(key, session.id), {"Verb": "delete", "Key": key}]
         # First the queue: else it could be handed over once more in between.

@@ -1,4 +1,4 @@
-"""The lock, whole: how it is got and let go of is bound to the rest of it."""
+"""The lock, whole: acquiring and releasing are bound to the rest of it."""
 
 from __future__ import annotations
 

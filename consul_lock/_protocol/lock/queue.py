@@ -1,6 +1,6 @@
 """Waiting in Consul's line: join, find the place, watch, leave.
 
-The first in line watches the lock, everybody else only the entry before their own, so that a
+The first waiter watches the lock, all others only the entry before their own, so that a
 hand-over wakes two waiters however many there are.
 """
 
@@ -35,7 +35,7 @@ from consul_lock._protocol.lock.decision import LockState, decide
 from consul_lock._protocol.session.session import Session
 from consul_lock.errors import Conflict
 
-# Seconds of one blocking read of the first in line: what was handed to it counts without a further
+# Seconds of one blocking read of the first waiter: what was handed to it counts without a further
 # write only if it has looked a short time before.
 _NEAR_POLL = 1.0
 
@@ -181,7 +181,7 @@ def join(lock: LockBase, attempt: LockAttempt) -> Flow[None]:
         attempt.seen = None  # the lock has changed hands just now
     elif not session.gone:
         raise Conflict(
-            f"cannot join the waiting line below {lock.base!r}: {outcome.reasons}",
+            f"cannot join the queue below {lock.base!r}: {outcome.reasons}",
             kind="queue",
             key=lock.base,
         )

@@ -1,4 +1,4 @@
-"""Letting go: to the next in line, to the next in this process, or to nobody.
+"""Releasing: to the next waiter, to the next in this process, or to nobody.
 
 Whoever releases hands the lock to the first in line in the very transaction that unlocks it,
 so it is never free while somebody waits: first come, first served, one Raft write, no race.
@@ -93,7 +93,7 @@ def _let_go(letting: ReleaseAttempt) -> Flow[LossReason | None]:
             outcome = yield from hold.leave(_hand_over(lock, hold, line, letting.fresh))
         else:
             # A session in doubt is passed on to nobody: its late writes would be, too.  Nor is
-            # one that the end of its client destroys.  And what must be let go of in any case is
+            # one that the end of its client destroys.  And what must be released in any case is
             # given to nobody, which could be refused.
             alone = in_doubt or client.closed or letting.blind
             letting.next_waiter = None if alone else client.local_queues.next_waiter(hold.attempt)

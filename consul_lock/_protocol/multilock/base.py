@@ -28,7 +28,7 @@ _SHOWN_MAX = 120
 
 
 class MultiLockBase(Lockable):
-    """The locks of several names; all but how they are got and let go of."""
+    """The locks of several names; all but how they are acquired and released."""
 
     def __init__(self, client: ClientCore, locks: tuple[LockKeys, ...], settings: Settings) -> None:
         super().__init__(client, _shown(locks), locks[0].key, settings)

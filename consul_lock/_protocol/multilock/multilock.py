@@ -1,4 +1,4 @@
-"""The locks of several names, whole: how they are got and let go of is bound to the rest."""
+"""The locks of several names, whole: acquiring and releasing are bound to the rest."""
 
 from __future__ import annotations
 

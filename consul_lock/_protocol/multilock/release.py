@@ -1,4 +1,4 @@
-"""Letting go of several locks at once: nobody ever sees that only some of them are held."""
+"""Releasing several locks at once: nobody ever sees that only some of them are held."""
 
 from __future__ import annotations
 

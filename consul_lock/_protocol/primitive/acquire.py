@@ -149,7 +149,7 @@ def persist(contend: Callable[[Any], Flow[Grant | None]], attempt: Attempt) -> F
 def has_part(lock: Primitive, attempt: Attempt) -> bool:
     """Whether the caller holds some of what it asks for.
 
-    Then those in line may be waiting for that: behind them it would wait for itself.  So it may
+    Then the waiters may be waiting for that: behind them it would wait for itself.  So it may
     overtake them.
     """
     wanted = {claim.resource for claim in attempt.claims}

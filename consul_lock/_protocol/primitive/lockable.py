@@ -133,5 +133,5 @@ class Lockable(Primitive):
         return Job(self.who())
 
     def waiters(self) -> Job[list[Holder]]:
-        """Who is in line, in order."""
+        """Who is in the queue, in order."""
         return Job(self.line())

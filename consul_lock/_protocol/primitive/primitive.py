@@ -1,6 +1,6 @@
 """What everything that can be held has in common: its life, its questions, its errors.
 
-A primitive says in a few flows how it is got from Consul, let go of, and looked after; the
+A primitive says in a few flows how it is acquired from Consul, released, and verified; the
 rest (the queue inside the process, deadlines, losses, clean-up) is the same for all of them.
 """
 
@@ -84,7 +84,7 @@ class Primitive(Held):
 
     @abstractmethod
     def line(self) -> Flow[list[Holder]]:
-        """Who is in line, in order."""
+        """Who is in the queue, in order."""
 
     def patience_of(self, attempt: Attempt, wait: float | None) -> ErrorBudget:
         """How long an acquire goes on while Consul fails, and how long its requests may take.

@@ -35,7 +35,7 @@ class Release:
 
 
 def release(lock: Primitive, call: Release) -> Flow[None]:
-    """Let go of what the caller holds."""
+    """Release what the caller holds."""
     lost = _claim(lock, call)
     if lost is not None:
         yield from lock.client.cleanups.clear(lost.attempt)

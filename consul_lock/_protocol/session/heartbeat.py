@@ -86,7 +86,7 @@ class Heartbeat:
                 raise refusal
             if now >= end:
                 raise Refused(
-                    f"{refusal}; the agent at which the check was registered has not told the"
+                    f"{refusal}; the agent at which the check was registered has not sent it to the"
                     f" servers in {_NEWS:g} s: is the address that of one agent (not of several"
                     " behind a load balancer), in the datacenter of the locks?",
                     kind="heartbeat",

@@ -62,7 +62,7 @@ class Session:
         self.gone = False
         """Consul says that it is dead, or this client has condemned it."""
         self.farewell: list[Request] = []
-        """To be sent before it is ended: they let go of what it may hold though nobody works under
+        """To be sent before it is ended: they release what it may hold though nobody works under
         it, which its end alone would lock for the lock-delay."""
         self._prepared: dict[tuple[Any, ...], Request] = {}
         self.last_write_index = 0

@@ -52,7 +52,7 @@ class Status:
     holders: tuple[Holder, ...] = ()
     """In the order of their coming; those who vanished last."""
     waiters: tuple[Holder, ...] = ()
-    """In the order in which they are served.  Clients that do not line up are not among them."""
+    """In the order in which they are served.  Clients that do not queue are not among them."""
     vanished: tuple[str, ...] = ()
     """The sessions among the holders' that have no key any more: their owners are dead."""
     flags: int = 0
@@ -218,7 +218,8 @@ def _lock(key: str, name: str, pair: Pair | None, line: list[Pair]) -> Status:
     waiting = tuple(
         parse_holder(entry.session, entry.about)
         for entry in entries
-        # It can be in line still, if it was handed the lock and did not know that it had joined.
+        # It can be in the queue still, if it was handed the lock and did not know that it had
+        # joined.
         if holder is None or entry.session != holder.session
     )
     return Status(

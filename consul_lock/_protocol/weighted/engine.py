@@ -1,4 +1,4 @@
-"""What semaphores, read/write locks and tree locks share, whole: how they are got and let go of
+"""What semaphores, read/write locks and tree locks share, whole: how they are acquired and released
 is bound to the rest."""
 
 from __future__ import annotations

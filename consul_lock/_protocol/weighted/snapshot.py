@@ -91,7 +91,7 @@ def parse_snapshot(
     """Make sense of what was listed; `Conflict` if the name is used for something else.
 
     What is neither the document nor a contender is passed over: keys of names below this one,
-    the waiting line of a lock, anything of others.
+    the queue of a lock, anything of others.
     """
     prefix = kind.prefix(name)
     # A transaction answers with what it wrote, without the value, and then with what it read,

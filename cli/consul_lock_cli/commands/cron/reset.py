@@ -101,8 +101,8 @@ class _Resetting:
         written = _reset(self._records, self._name, last, self._force)
         if written is None:
             return no_record(self._console, self._output, self._name)
-        told = "no slot was run" if slot is None else f"{shown(written.slot)} was run last"
-        self._console.note(f"reset {self._name}: as if {told}")
+        state = "no slot was run" if slot is None else f"{shown(written.slot)} was run last"
+        self._console.note(f"reset {self._name}: as if {state}")
         self._output.document([cron_item(written, time.time())], str)
         return 0
 
