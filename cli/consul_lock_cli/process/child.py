@@ -12,7 +12,7 @@ other threads are gone: a lock that one of them held just then, of malloc or of 
 for ever in the child, which hangs before its exec, under the lock.  `subprocess` avoids that in C
 code, but runs none of what has to happen in between here: a group of its own, the signal at the
 death of the parent, signals given back.  It would also report only after the acquire that there
-are no more processes to be had, and there would be a moment in which the lock is held and a
+are no more processes left, and there would be a moment in which the lock is held and a
 SIGKILL leaves a command that no guardian knows.
 """
 

@@ -10,7 +10,7 @@ process can have the lock.
 Time line of a consul-lock that is stopped with SIGSTOP, with the defaults; the deadline is 28.5 s
 after the last verification, and nobody else can have the lock for 1.5 s after it:
 
-    0.0 s   the lock is verified; the guardian is told: act at 26.0 s, kill at 28.5 s
+    0.0 s   the lock is verified; the guardian gets: act at 26.0 s, kill at 28.5 s
     1.0 s   consul-lock is stopped, and renews nothing any more
     23.5 s  here it would have sent SIGTERM itself, 5 s (``--kill-after``) before the deadline
     26.0 s  the guardian has heard nothing since: it sends SIGTERM

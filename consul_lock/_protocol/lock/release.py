@@ -1,7 +1,7 @@
 """Releasing: to the next waiter, to the next in this process, or to nobody.
 
-Whoever releases hands the lock to the first in line in the very transaction that unlocks it,
-so it is never free while somebody waits: first come, first served, one Raft write, no race.
+A release hands the lock to the first waiter in the very transaction that unlocks it,
+so it is never free while there is a queue: first come, first served, one Raft write, no race.
 
 The obvious way, to unlock the key and let the waiters race for it, costs a Raft write for each of
 them, is not fair, and leaves the key free in between.  To write "you are next" first and unlock
