@@ -38,8 +38,8 @@ def packages(context: DoctorContext) -> Finding:
     if module.with_name("callback.py").exists():
         return warn(
             f"python-consul2 was installed over py-consul in {module.parent}",
-            "programs that need py-consul do not work there: give one of the two its own"
-            " environment",
+            "programs that need py-consul do not work there: give one of the two an environment"
+            " of its own",
         )
     return ok(f"python-consul2 in {module.parent}")
 

@@ -133,7 +133,7 @@ def test_config_names_the_only_file(home: Home, tmp_path: Path) -> None:
     [
         ("[defaults]\nttl = \n", "line 2"),
         ("[default]\nttl = 1\n", "[default] is not a known table"),
-        ("ttl = 20\n", "ttl] is no table"),
+        ("ttl = 20\n", "ttl] is not a known table"),
         ("[defaults]\nlock-dela = 1\n", "did you mean lock-delay?"),
         ("[defaults]\nkey = 'a'\n", "[defaults] key: "),
         ("[defaults]\nno-guardian = true\n", "[defaults] no-guardian: "),

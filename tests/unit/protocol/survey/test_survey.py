@@ -344,7 +344,7 @@ def test_only_what_is_idle_and_unchanged_is_removed() -> None:
     with pytest.raises(Conflict, match="is held"):
         core.remove(held, False)
     operator(hand.world, "/v1/kv/plain", body=b"x")
-    with pytest.raises(Conflict, match="no lock"):
+    with pytest.raises(Conflict, match="not a lock"):
         core.remove(hand.run(core.status("plain")), True)
     hand.release(lock)
     assert hand.run(core.remove(hand.run(core.status(NAME)), False)) is False  # nothing is there
