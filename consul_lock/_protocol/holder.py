@@ -96,7 +96,7 @@ def moment(value: Any) -> float:
 
 
 class OwnerInfo:
-    """What we say of ourselves, serialised once."""
+    """How this process describes itself, serialised once."""
 
     def __init__(
         self,

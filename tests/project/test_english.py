@@ -76,16 +76,16 @@ EXCEPTIONS: dict[str, str] = {}
 FOLDERS = ("consul_lock", "cli", "examples", "scripts")
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 
-LEFT = {"tests": 513, "benchmarks": 24}
+LEFT = {"tests": 510, "benchmarks": 24}
 """Folders that are not done: how many of their lines have such a word.  It only becomes less."""
 
 LEFT_NAMES = {
-    "consul_lock": 138,
+    "consul_lock": 0,
     "cli": 0,
     "examples": 0,
     "scripts": 0,
     "benchmarks": 4,
-    "tests": 105,
+    "tests": 95,
 }
 """How often names in code have such a part.  It only becomes less."""
 

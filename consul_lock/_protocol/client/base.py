@@ -90,7 +90,7 @@ class ClientBase(ABC):
     # -- sessions ------------------------------------------------------------------------
 
     def borrow(self, terms: SessionOptions, borrower: Any) -> Flow[Session]:
-        """A session of our own, kept alive from now on."""
+        """A new session, kept alive from now on."""
         session = None
         if not self.closed:
             session = yield from self.pool.borrow(terms, borrower)
@@ -133,8 +133,8 @@ class ClientBase(ABC):
     def write(
         self, session: Session, request: Request, others: Sequence[Session] = ()
     ) -> Flow[TxnResult]:
-        """A transaction that sessions of ours take part in; until it is answered, they are in
-        doubt."""
+        """A transaction that sessions of this client take part in; until it is answered, they are
+        in doubt."""
         sessions = (session, *others)
         with self.mutex:
             for each in sessions:
@@ -176,7 +176,7 @@ class ClientBase(ABC):
         ended = session.gone and session.id not in self.pool.to_destroy
         if not ended:
             self.pool.destroy_later(session)
-        # Told first: destroying waits for Consul, which may be away.
+        # Reported first: destroying waits for Consul, which may be away.
         yield from self._lose_all_of(session)
         if not ended:
             yield from self.pool.destroy(session)
@@ -209,7 +209,7 @@ class ClientBase(ABC):
                 return
             hold.reason, hold.cause = reason, cause
             if hold.lock.leaves_traces:
-                # Not at once: whoever works under it needs time to stop, as after any loss.
+                # Not at once: the work under it needs time to stop, as after any loss.
                 later = now + validity_of(hold.session.terms)
                 self.cleanups.leave(hold.attempt, PendingCleanup(later, hold.lock, hold.sessions))
             self.holds.drop(hold)
@@ -249,7 +249,7 @@ class ClientBase(ABC):
     # -- what was learnt of keys -----------------------------------------------------------
 
     def contended(self, key: str) -> bool:
-        """Whether the key was taken when we last wanted it: then a read before a write saves a
+        """Whether the key was taken the last time it was wanted: then a read before a write saves a
         Raft entry, which a refused transaction costs as well."""
         return key in self._crowded
 

@@ -26,7 +26,7 @@ _LOOK_FIRST, _LOOK_MAX = 0.002, 0.1
 
 
 def close_client(client: ClientCore) -> Flow[None]:
-    """Let go of what is still held, destroy all sessions, end the keeper.
+    """Release what is still held, destroy all sessions, end the keeper.
 
     In an order in which nobody has to sit out a lock-delay for it:
 

@@ -72,7 +72,7 @@ def _confirmed(client: ClientBase, hold: Hold, pending: Unconfirmed) -> Flow[boo
         reason = yield from client.diagnose(hold, pair, left)
         yield from client.lose(hold, reason)
     elif pair.modify_index != pending.modify_index and not is_unconfirmed(pair):
-        # By our own write; or somebody has written over it, and with that nobody can take over.
+        # By this client's write; or it was overwritten, and with that no waiter can take over.
         hold.mark_alive(found.sent)
         return True
     else:

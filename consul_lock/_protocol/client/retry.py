@@ -18,7 +18,7 @@ T = TypeVar("T")
 QUICKER = (0.0, 0.02)
 
 
-# Such tries in a row: whoever is still not served then has met something else than others.
+# Such tries in a row: if all fail, the cause is something else than other clients.
 TRIES_MAX = 200
 
 
@@ -34,7 +34,7 @@ def too_busy(key: str, doing: str) -> Unavailable:
 
 
 def retry(client: ClientCore, once: Callable[[], Flow[T]]) -> Flow[T]:
-    """Ask or do something that may be done twice.  Errors of the server are ridden out."""
+    """Ask or do something that may be done twice.  Errors of the server are retried."""
     patience = ErrorBudget(client)
     return patience.bound(_again(patience, once, lambda: None))
 

@@ -241,7 +241,7 @@ class SlotClaim:
         return CronRun(CronOutcome.RUN, self.name, self.slot, noted or record)
 
     def _skip(self, outcome: CronOutcome, seen: RecordView) -> Flow[CronRun[Any]]:
-        """It is not ours."""
+        """This host does not have it."""
         yield from self.entry.let_go()
         first = False
         if outcome is CronOutcome.OVERLAP:

@@ -57,7 +57,7 @@ class SlotState(enum.Enum):
 def decide(
     record: CronRecord | None, slot: Slot, claim: str, plan: CronPlan, now: float
 ) -> SlotState:
-    """What the record means for whoever wants this slot.
+    """What the record means for a host that wants this slot.
 
     The first line that is true decides:
 

@@ -50,7 +50,7 @@ class CronCore:
         return claim, Job(claim.flow(at), lambda: _undo(claim))
 
     def leave(self, claim: SlotClaim, run: CronRun[Any], error: BaseException | None) -> Job[None]:
-        """The end of the block: record how it ended, and let go of the run lock."""
+        """The end of the block: record how it ended, and release the run lock."""
         end = Ending(claim, run, error)
         return Job(end.flow(), end.undo)
 

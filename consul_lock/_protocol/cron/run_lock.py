@@ -121,7 +121,8 @@ class RunLockAccess:
         return False
 
     def enter(self, seen: RecordView, retry: bool) -> Flow[CronOutcome | None]:
-        """Take the run lock.  None: it is ours, or it is worth to look again; else what came."""
+        """Take the run lock.  None: it is held, or the record is worth another look; else the
+        outcome."""
         ended = self._stood_by and not retry and not _under_way(seen)
         if ended and self.plan.overlap == "skip":
             return CronOutcome.OVERLAP  # it has not crashed, but ended in order
@@ -171,7 +172,7 @@ class RunLockAccess:
         return float(left)
 
     def _until_it_is_free(self, seen: RecordView, pair: Pair, retry: bool) -> Flow[float]:
-        """Seconds to wait for whoever holds it."""
+        """Seconds to wait for its holder."""
         now = yield Now()
         if looks(pair):
             if self._looker[0] != pair.session:
@@ -209,7 +210,7 @@ class RunLockAccess:
             self.undo = None
 
     def disproved(self, outcome: TxnResult) -> Flow[None]:
-        """A write was refused: was that because the lock is not ours any more?
+        """A write was refused: was that because the lock is not held any more?
 
         Consul names the lock-delay before it checks whether the session held the lock.
         """

@@ -150,7 +150,7 @@ def _change(
 
 
 def too_many_changes(record: CronRecord) -> Unavailable:
-    """The error for a record that changes whenever we want to write it."""
+    """The error for a record that changes before each attempt to write it."""
     return Unavailable(
         f"writing {record.key!r}: {TRIES_MAX} tries were refused, as it changed each time",
         hint="is something else writing there?",

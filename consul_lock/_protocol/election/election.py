@@ -57,7 +57,7 @@ class ElectionCore(LockCore):
         self._written: Written | None = None
 
     def _saying(self, value: str) -> OwnerInfo:
-        """What we say of ourselves, with this value.  Raises `ConfigError`."""
+        """The description of this process, with this value.  Raises `ConfigError`."""
         if not isinstance(value, str):
             raise ConfigError(f"value={value!r} is not a string", kind="value", settings=("value",))
         try:
@@ -117,8 +117,8 @@ class ElectionCore(LockCore):
         return Job(proclaiming)
 
     def _proclaim(self, hold: Hold, about: OwnerInfo) -> Flow[None]:
-        """Write the value, over the very one that is there: an earlier one, of which we were
-        never told what became of it, must not come true after this."""
+        """Write the value, over the very one that is there: an earlier write, whose outcome is
+        unknown, must not take effect after this."""
         for _ in range(_TRIES):
             there = yield from self._what_is_there(hold)
             self._written = None  # until there is an answer

@@ -34,11 +34,11 @@ class Grant(NamedTuple):
 
     session: Session
     token: int
-    """ModifyIndex of the write that gave it to us."""
+    """ModifyIndex of the write that granted it."""
     contended: bool
     """Somebody may wait in Consul: look at the line before letting go."""
     line: WaiterQueue | None
-    """Who waits, as far as we were told."""
+    """Who waits, as far as is known."""
     others: tuple[Session, ...] = ()
     """More sessions that it is held with."""
     unconfirmed: Unconfirmed | None = None
@@ -402,7 +402,7 @@ class Attempt:
         """What it wanted, handed over by the previous holder in this process."""
         self.session: Session | None = None
         self.may_hold = False
-        """We have asked for it with this session: it may be ours, or become ours."""
+        """It was requested with this session, which may hold it, now or later."""
         self.hold: Hold | None = None
         """What came of it."""
         self.complained = False

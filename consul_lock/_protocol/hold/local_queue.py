@@ -141,7 +141,7 @@ class LocalQueues:
             return None
 
     def give(self, attempt: Attempt, next_waiter: Attempt, grant: Grant) -> bool:
-        """Pass turn and lock on.  False if the heir has left in the meantime."""
+        """Hand turn and lock over.  False if the next waiter has left in the meantime."""
         with self._mutex:
             queue = self._queues.get(attempt.queues[0].resource)
             if queue is None or not queue.waiting or queue.waiting[0] is not next_waiter:

@@ -20,7 +20,7 @@ DEAD_MAX = 24
 """Entries of dead waiters that one transaction deletes, beside what it is for."""
 
 
-# Waiters told to the next holder: about as many as fit.
+# Waiters named to the next holder: about as many as fit.
 _HINTS_MAX = 10
 
 
@@ -44,7 +44,7 @@ class DeadWaiter(NamedTuple):
 
 
 class WaiterQueue(NamedTuple):
-    """The line as it was read, or as the holder before us knew it."""
+    """The queue as it was read, or as the previous holder knew it."""
 
     entries: tuple[WaiterEntry, ...]
     """In order.  Nobody can come in front of them, but any of them may have left."""
@@ -62,7 +62,7 @@ class WaiterQueue(NamedTuple):
         return self._replace(entries=tuple(e for e in self.entries if e.session != session))
 
     def before(self, session: str) -> tuple[WaiterEntry, ...]:
-        """The waiters before this one, in order.  KeyError: it is not in line."""
+        """The waiters before this one, in order.  KeyError: it is not in the queue."""
         for place, entry in enumerate(self.entries):
             if entry.session == session:
                 return self.entries[:place]
@@ -169,7 +169,7 @@ def handed_over_value(entry: WaiterEntry, rest: WaiterQueue, since: float) -> by
 
 
 def told_waiters(pair: Pair) -> WaiterQueue:
-    """The next waiters, as the one who handed the lock to us knew them."""
+    """The next waiters, as the previous holder knew them."""
     told = read_object(pair.value).get("next")
     entries = list[WaiterEntry]()
     for item in told if isinstance(told, list) else ():

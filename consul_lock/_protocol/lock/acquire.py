@@ -112,7 +112,7 @@ def _taking(lock: LockBase, attempt: LockAttempt, session: Session, since: float
 
 
 def _refused(lock: LockBase, attempt: LockAttempt, outcome: TxnResult) -> Flow[None]:
-    """The lock could not be taken: find out where we stand."""
+    """The lock could not be taken: find out the state of this attempt."""
     attempt.refused = True
     attempt.seen = None
     lock.client.note(lock.key, contended=True)

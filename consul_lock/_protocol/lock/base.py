@@ -56,7 +56,7 @@ class LockBase(Lockable):
         return self.client.diagnose(hold, as_refused(hold.key, refusal), timeout)
 
     def why_lost(self, hold: Hold) -> Flow[LossReason]:
-        """A release was refused, as it is not ours: since when?"""
+        """A release was refused, as this session does not hold it: since when?"""
         found = yield from self.client.api.get(self.key, consistent=True)
         return (yield from self.client.diagnose(hold, found.pair))
 
@@ -99,11 +99,11 @@ class LockAttempt(Attempt):
         self.queued = False
         """The entry of this attempt is in Consul's queue, as far as is known."""
         self.first = False
-        """Nobody is before us in that line."""
+        """This attempt is the first in that queue."""
         self.ahead: WaiterEntry | None = None
-        """Who is directly before us; None and not ``first``: not known."""
+        """The waiter directly before this one; None and not ``first``: not known."""
         self.before: tuple[WaiterEntry, ...] = ()
-        """All who were before us when we read the queue last."""
+        """All waiters before this one when the queue was read last."""
         self.unseen: float | None = None
         """A time (driver's clock) before which nothing was handed over to this attempt; None: it
         has not joined the queue yet with this session.  See `confirmation`."""
@@ -111,9 +111,9 @@ class LockAttempt(Attempt):
         """The lock is free, or was handed to a waiter that has not confirmed it: the ModifyIndex
         of its key (0: there is none) and when this was first seen (driver's clock)."""
         self.barred = -1
-        """The same ModifyIndex, if the lock was in lock-delay when we tried to take it."""
+        """The same ModifyIndex, if the lock was in lock-delay at the attempt to take it."""
         self.dead: tuple[DeadWaiter, ...] = ()
-        """Entries of dead waiters in that line, to be deleted by what we write to it next."""
+        """Entries of dead waiters in that queue, to be deleted by the next write to it."""
         self.seen: ReadResult | None = None
         """The last read of the lock's key; None: not looked yet, or too long ago."""
         self.certain = False

@@ -24,7 +24,7 @@ class LockState(enum.Enum):
 
 
 def decide(seen: ReadResult | None, session: Session, *, certain: bool = False) -> LockState:
-    """What the lock's key, as it was read, means for us; ``certain``: by a consistent read.
+    """What the lock's key, as it was read, means; ``certain``: by a consistent read.
 
     A deposed leader answers ordinary reads for a moment: it may show this session on a key
     that it has released.  The index shows it: it is no higher than that of this client's own

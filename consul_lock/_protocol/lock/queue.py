@@ -172,7 +172,7 @@ def join(lock: LockBase, attempt: LockAttempt) -> Flow[None]:
     if outcome.done:
         attempt.queued = True
         _place(attempt, parse_queue(lock.base, outcome.pairs))
-        # What was read before we were in line may be old: a release in between saw nobody.
+        # What was read before joining may be stale: a release in between saw an empty queue.
         attempt.seen = None if attempt.first else attempt.seen
     elif outcome.delayed:
         # Only this session ever locks its entry: it has died, which Consul reports later.
@@ -212,7 +212,7 @@ def _place(attempt: LockAttempt, line: WaiterQueue) -> None:
 
 
 def _find_place(lock: LockBase, attempt: LockAttempt) -> Flow[None]:
-    """Read the whole line to see who is before us."""
+    """Read the whole queue to find the waiters before this one."""
     found = yield from lock.client.api.list_keys(lock.base)
     _place(attempt, parse_queue(lock.base, found.pairs))
     yield from look(lock, attempt, certain=True)
@@ -230,7 +230,7 @@ def _watch_lock(lock: LockBase, attempt: LockAttempt) -> Flow[None]:
 
 
 def _watch_ahead(lock: LockBase, attempt: LockAttempt, ahead: WaiterEntry) -> Flow[None]:
-    """Wait for the one before us to leave; then we are first if it got the lock.
+    """Wait for the waiter before this one to leave; if it got the lock, this one is first.
 
     It may come back at once with the same session, further back: its entry is another one then.
     """
@@ -308,7 +308,7 @@ def is_ours(attempt: LockAttempt) -> bool:
 
 
 def tidy(lock: LockBase) -> Flow[None]:
-    """Take the sign away if nobody is in line any more, and what the dead have left."""
+    """Delete the sign if the queue is empty, and what dead waiters have left."""
     found = yield from lock.client.api.list_keys(lock.base)
     line = parse_queue(lock.base, found.pairs)
     operations = clear_queue(lock.base, line)

@@ -43,7 +43,7 @@ from consul_lock._protocol.lock.queue import is_ours, leave, look
 from consul_lock._protocol.session.session import Session
 from consul_lock.errors import ConsulLockError, LossReason, PermissionDenied, Refused
 
-# Refusals of a hand-over that we cannot explain, before we let go without one.
+# Unexplained refusals of a hand-over, before the lock is released without one.
 _REFUSALS_MAX = 5
 
 
@@ -57,13 +57,13 @@ class ReleaseAttempt:
         """The line was read since the last refusal: what it says is as new as it gets."""
         self.refusals = 0
         self.blind = False
-        """Look at no line: we may not, or it could not be followed."""
+        """Do not read the queue: this is not allowed, or it could not be followed."""
         self.next_waiter: Attempt | None = None
         """Who of this process got it."""
 
 
 def let_go(lock: LockBase, hold: Hold, *, patient: bool = True) -> Flow[LossReason | None]:
-    """Release a lock that we hold.  Returns why it was lost, if it turns out that it was."""
+    """Release a lock that is held.  Returns why it was lost, if it turns out that it was."""
     letting = ReleaseAttempt(lock, hold)
     return until_let_go(lock.client, hold, lambda: _allowed(letting), patient=patient)
 
@@ -123,7 +123,7 @@ def _is_out_of_time(hold: Hold) -> Flow[bool]:
 
 
 def _known_line(letting: ReleaseAttempt) -> Flow[WaiterQueue | None]:
-    """Who waits in Consul; None: nobody, as far as we know."""
+    """Who waits in Consul; None: nobody, as far as is known."""
     lock, hold = letting.lock, letting.hold
     if letting.blind or not hold.contended:
         return None
@@ -136,8 +136,9 @@ def _known_line(letting: ReleaseAttempt) -> Flow[WaiterQueue | None]:
 
 
 def _refused(letting: ReleaseAttempt, outcome: TxnResult) -> None:
-    """Somebody came or went since we looked: look again.  What cannot be given to anybody, as a
-    lock-delay is on it or for a reason unknown, is set free: the first in line takes it then."""
+    """The queue has changed since it was read: read it again.  A lock that cannot be handed over,
+    because of a lock-delay or for an unknown reason, is set free: the first waiter takes it
+    then."""
     letting.hold.contended, letting.hold.line, letting.fresh = True, None, False
     letting.refusals += 1
     if outcome.delayed or letting.refusals >= _REFUSALS_MAX:
@@ -145,7 +146,7 @@ def _refused(letting: ReleaseAttempt, outcome: TxnResult) -> None:
 
 
 def _hand_over(lock: LockBase, hold: Hold, line: WaiterQueue, fresh: bool) -> Flow[TxnResult]:
-    """Give the lock to the first in line, if it is alive and still there."""
+    """Give the lock to the first waiter, if it is alive and still there."""
     next_waiter = line.entries[0]
     rest = line.behind(next_waiter.session)
     since = yield Wall()
@@ -205,7 +206,7 @@ def _releasing(letting: ReleaseAttempt, line: WaiterQueue | None, since: float) 
 
 
 def _pass_on(letting: ReleaseAttempt, outcome: TxnResult) -> bool:
-    """Tell the next of this process.  False if it has left: then we still have to let go."""
+    """Give it to the next one of this process.  False if that has left: release it then."""
     hold, next_waiter, letting.next_waiter = letting.hold, letting.next_waiter, None
     assert next_waiter is not None
     grant = Grant(hold.session, outcome.raft_index, False, None)

@@ -43,7 +43,7 @@ _OUTRUN = (0.01, 0.1)
 
 
 def contend(lock: MultiLockBase, attempt: MultiLockAttempt) -> Flow[Grant | None]:
-    """Get all of them.  None: they were not to be had in time."""
+    """Get all of them.  None: they could not be acquired in time."""
     while True:
         session, where = yield from _where_we_stand(lock, attempt)
         if where.verdict is LockState.FOREIGN:
@@ -108,7 +108,7 @@ def _take(lock: MultiLockBase, attempt: MultiLockAttempt, session: Session) -> F
 
 
 def _refused(lock: MultiLockBase, attempt: MultiLockAttempt, outcome: TxnResult) -> Flow[None]:
-    """One of them could not be taken, so none was: find out where we stand."""
+    """One of them could not be taken, so none was: find out the state of the attempt."""
     attempt.pairs = None
     if outcome.says("invalid session"):
         return
@@ -163,7 +163,7 @@ def _wait(
 
 
 def _accept(lock: MultiLockBase, attempt: MultiLockAttempt, session: Session) -> Flow[Grant | None]:
-    """The keys show our session: an earlier try of ours came through."""
+    """The keys show this session: an earlier try of the attempt succeeded."""
     pairs = [pair for pair in (attempt.pairs or {}).values() if pair.session == session.id]
     attempt.pairs = None
     if len(pairs) < len(lock.keys):

@@ -77,7 +77,7 @@ def step_in(client: ClientCore, attempt: MultiLockAttempt) -> bool:
     if attempt.alone:
         return True
     with client.mutex:
-        # It must not line up in there, see `MultiLockAttempt.queues`.
+        # It must not queue in there, see `MultiLockAttempt.queues`.
         patient, attempt.blocking = attempt.blocking, False
         attempt.queues = attempt.claims
         attempt.inside = client.local_queues.enter(attempt)
@@ -86,7 +86,7 @@ def step_in(client: ClientCore, attempt: MultiLockAttempt) -> bool:
 
 
 def step_out(client: ClientCore, attempt: MultiLockAttempt) -> None:
-    """Leave those rooms, as nothing in there is ours, nor can become ours by a late answer."""
+    """Leave those local queues: nothing there is held, nor can become so by a late answer."""
     session = attempt.session
     if attempt.inside and not (session and session.uncertain):
         attempt.inside = False
@@ -122,7 +122,7 @@ def read_keys(
 def stand(
     keys: Sequence[str], pairs: Mapping[str, Pair], session: Session, *, alone: bool
 ) -> KeysState:
-    """What the keys, as a consistent read showed them, mean for us."""
+    """What the keys, as a consistent read showed them, mean for the attempt."""
     judged = {key: _judge(pairs.get(key), session) for key in keys}
     for key, verdict in judged.items():
         if verdict is LockState.FOREIGN:

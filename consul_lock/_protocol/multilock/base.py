@@ -47,7 +47,7 @@ class MultiLockBase(Lockable):
         operations = list[dict[str, Any]]()
         for key in self.keys:
             operations += (unlock_operation(key, session.id), {"Verb": "delete", "Key": key})
-        doing = f"letting go of {self.name!r}"
+        doing = f"releasing {self.name!r}"
         return [self.client.api.transaction(operations, doing, self.rule)]
 
     # -- looking after it ----------------------------------------------------------------------
@@ -135,7 +135,7 @@ def keys_of_names(names: Iterable[str]) -> tuple[LockKeys, ...]:
     if len(locks) > NAMES_MAX:
         raise ConfigError(
             f"{len(locks)} names; Consul carries out {NAMES_MAX} operations together, so more"
-            " locks cannot be had at once",
+            " locks cannot be acquired at once",
             kind="value",
             settings=("names",),
         )

@@ -42,7 +42,7 @@ def _acquire(lock: Primitive, attempt: Attempt, patience: ErrorBudget) -> Flow[b
 
 
 def _turn(lock: Primitive, attempt: Attempt) -> Flow[bool]:
-    """Wait until nobody of this process is before us."""
+    """Wait until no attempt of this process is before this one."""
     client, local_queues = lock.client, lock.client.local_queues
     _refuse_closed(client)
     lock.refresh(attempt)
@@ -122,7 +122,7 @@ def _begin(lock: Primitive, attempt: Attempt, grant: Grant) -> Flow[bool]:
 def _abandon(lock: Primitive, attempt: Attempt) -> Flow[None]:
     """It could not be acquired: return what was borrowed for it."""
     for session in list(attempt.sessions):
-        # Of a shared one, another thread may be writing just now: that is no doubt of ours.
+        # With a shared one, another thread may be writing just now: that is no doubt of this call.
         if session.uncertain or (session.in_doubt and not session.shared):
             yield from lock.client.end(session)
     now = yield Now()

@@ -110,7 +110,7 @@ def end_all(
     """End sessions, and (``tidy``) take away what they leave, as soon as Consul can be reached."""
     cleanups = lock.client.cleanups
     if tidy:
-        # Before anything can cut us off.  The keeper is not woken: we are at it.
+        # Before anything can cut this call off.  The keeper is not woken: this call does the work.
         cleanups.leave(attempt, PendingCleanup(0.0, lock, sessions), wake=False)
     for session in sessions:
         session.farewell = lock.farewell(session)
@@ -131,7 +131,8 @@ def finish(lock: Primitive, hold: Hold, now: float) -> None:
 
 
 def suppress_lock_errors(job: Job[None], error: BaseException | None = None) -> Flow[None]:
-    """Run a job whose errors would hide a better exception; a loss becomes a note of that."""
+    """Run a job and suppress its lock errors, so that the body's own exception is raised; a loss
+    becomes a note of that."""
     failed: ConsulLockError | None = None
     try:
         yield from job.flow

@@ -62,7 +62,7 @@ def watch(core: ClientCore, hold: Hold) -> Flow[None]:
 
 
 def _overwritten(core: ClientCore, hold: Hold, found: ReadResult) -> list[Pair]:
-    """The keys that our sessions hold with a value that is not of this process."""
+    """The keys that the sessions hold with a value that is not of this process."""
     ids = {session.id for session in hold.sessions}
     return [pair for pair in found.pairs if pair.session in ids and not _ours(core, pair)]
 

@@ -185,7 +185,7 @@ class SessionPool:
         try:
             yield from self._verify(session, asked)
         except Unavailable:
-            # Whoever asked for it will ask for another one: nobody would give this one back.
+            # The call that asked for it will ask for another one: nobody would give this one back.
             self.destroy_later(session)
             raise
         return session

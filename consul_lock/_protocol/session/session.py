@@ -66,8 +66,8 @@ class Session:
         it, which its end alone would lock for the lock-delay."""
         self._prepared: dict[tuple[Any, ...], Request] = {}
         self.last_write_index = 0
-        """The highest Raft index that we saw a write of ours get.  What a read shows at or
-        below it is older than what we know: no proof that we hold anything now."""
+        """The highest Raft index of a write of this client.  What a read shows at or below it is
+        older than what is known: no proof that anything is held now."""
 
     def prepared(self, what: tuple[Any, ...], build: Callable[[], Request]) -> Request:
         """A request that is the same again and again while nobody else wants a lock."""
@@ -80,7 +80,7 @@ class Session:
 
     @property
     def in_doubt(self) -> bool:
-        """A write of ours may come true later: only its end makes that harmless."""
+        """A write may take effect later: only the end of the session makes that harmless."""
         return self.uncertain or self.writing > 0
 
     def deadline(self) -> float:

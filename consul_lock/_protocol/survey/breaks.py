@@ -59,7 +59,7 @@ class BreakOperation:
         return made if noted else None
 
     def _write(self, made: Break) -> Flow[bool]:
-        """Whether the note is ours: another one who breaks the same hold may be quicker."""
+        """Whether this client wrote the note: another that breaks the same hold may be quicker."""
         api, key = self._client.api, break_key(self._name, self._session)
         label = f"{self._client.identity.label} broke {self._name}"
         terms = SessionOptions(_KEPT, 0.0, (), (), None, behavior="delete")

@@ -32,7 +32,7 @@ class Position(enum.Enum):
 
 
 def look(core: WeightedBase, attempt: WeightedAttempt, *, certain: bool = False) -> Flow[None]:
-    """Read where we stand, now."""
+    """Read the present state of the attempt."""
     found = yield from read_targets(core, attempt.targets, certain=certain)
     see(core, attempt, found, certain=certain or len(attempt.targets) > 1)
 
@@ -44,7 +44,7 @@ def see(
     attempt.snapshots = tuple(snapshot_of(target, found) for target in attempt.targets)
     attempt.certain = certain
     if attempt.asked and any(s.in_doubt for s in attempt.group) and certain:
-        # What we asked for without being answered is there, or not.
+        # What was requested without an answer is there, or not.
         attempt.joined = all(p.contends(s) for p in attempt.snapshots for s in attempt.ids())
         attempt.asked = attempt.joined or any(
             p.contends(s) for p in attempt.snapshots for s in attempt.ids()
@@ -52,7 +52,7 @@ def see(
 
 
 def position(attempt: WeightedAttempt, seen: tuple[Snapshot, ...]) -> Position:
-    """What the last read means for us."""
+    """What the last read means for the attempt."""
     ids = attempt.ids()
     inside = [snapshot.holds(session) for snapshot in seen for session in ids]
     there = [snapshot.contends(session) for snapshot in seen for session in ids]
@@ -71,12 +71,12 @@ def position(attempt: WeightedAttempt, seen: tuple[Snapshot, ...]) -> Position:
 
 
 def admitted(attempt: WeightedAttempt, target: Target, snapshot: Snapshot) -> bool:
-    """Whether there is room for us in one document."""
+    """Whether there are enough slots in one document."""
     return admits(snapshot, attempt.leader, attempt.n, target.weight, overtaking=attempt.overtaking)
 
 
 def check_visible(attempt: WeightedAttempt, seen: tuple[Snapshot, ...], rule: str) -> None:
-    """Raise `PermissionDenied` if we may not see the contenders: all others would look dead."""
+    """Raise `PermissionDenied` if the token may not see contenders: others would look dead."""
     if any(snapshot.filtered for snapshot in seen):
         raise PermissionDenied(
             f"the token may not see all keys below {attempt.targets[-1].prefix!r}, and who is not"
@@ -97,7 +97,7 @@ def write(
 
 
 def refused(core: WeightedBase, attempt: WeightedAttempt, outcome: TxnResult) -> Flow[None]:
-    """Others were quicker, or our sessions have died: look again."""
+    """Others were quicker, or the sessions have died: read again."""
     attempt.snapshots = None
     core.client.note(core.key, contended=True)
     yield from _buried(core, attempt, outcome)
@@ -108,7 +108,7 @@ def refused(core: WeightedBase, attempt: WeightedAttempt, outcome: TxnResult) ->
 
 
 def _buried(core: WeightedBase, attempt: WeightedAttempt, outcome: TxnResult) -> Flow[None]:
-    """Only our sessions ever lock our keys: a lock-delay on one says that its session died."""
+    """Only the attempt's sessions lock its keys: a lock-delay on one means its session died."""
     if outcome.delayed:
         for session in [s for s in attempt.group if s.id in outcome.reasons]:
             yield from core.client.lose_session(session)
@@ -117,7 +117,7 @@ def _buried(core: WeightedBase, attempt: WeightedAttempt, outcome: TxnResult) ->
 def accept(
     core: WeightedBase, attempt: WeightedAttempt, seen: tuple[Snapshot, ...]
 ) -> Flow[Grant | None]:
-    """We were let in, or an earlier try of ours came through.
+    """The attempt was admitted, or an earlier try of it succeeded.
 
     It counts only with sessions renewed of late: a process that was paused while it waited must
     not wake up believing.
@@ -125,7 +125,7 @@ def accept(
     for session in attempt.group:
         if not (yield from believe(core.client, session)):
             return None
-    # Whoever let us in wrote our own key anew, and nobody has since.
+    # The client that admitted it wrote its key anew, and nobody has since.
     token = max(c.modify_index for p in seen for c in p.contenders if c.session == attempt.leader)
     return grant(attempt, token, contended=True)
 

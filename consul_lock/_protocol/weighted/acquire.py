@@ -43,7 +43,7 @@ _TRIES = 5
 
 
 def contend(core: WeightedBase, attempt: WeightedAttempt) -> Flow[Grant | None]:
-    """Get in.  None: it was not to be had in time."""
+    """Get in.  None: it could not be acquired in time."""
     while True:
         yield from _gather(core, attempt)
         if not attempt.joined:
@@ -94,7 +94,7 @@ def _gather(core: WeightedBase, attempt: WeightedAttempt) -> Flow[None]:
 
 
 def _agree(core: WeightedBase, attempt: WeightedAttempt, seen: tuple[Snapshot, ...]) -> Flow[None]:
-    """See that the limit is ours.  Whoever is in line already goes along with a change of it."""
+    """Check the limit.  A waiter that is in the queue already follows a change of it."""
     check_visible(attempt, seen, core.rule)
     found = seen[-1].document
     if attempt.targets[-1].kind is not SEMAPHORE:
@@ -115,7 +115,7 @@ def _may_take(attempt: WeightedAttempt) -> Flow[bool]:
 def _take(
     core: WeightedBase, attempt: WeightedAttempt, seen: tuple[Snapshot, ...]
 ) -> Flow[Grant | None]:
-    """Enter, and let in with us whoever of those behind fits in, too."""
+    """Enter, and admit in the same write the later waiters for which there are slots, too."""
     since = yield Wall()
     operations, contended = list[dict[str, Any]](), attempt.joined
     for target, snapshot in zip(attempt.targets, seen, strict=True):
@@ -140,8 +140,8 @@ def _take(
 
 
 def _own(attempt: WeightedAttempt, target: Target, since: float) -> list[dict[str, Any]]:
-    """Our contender keys: made with the entering, or shown to be there still and written anew,
-    for whoever watches us to see that we moved."""
+    """The contender keys: created on entering, or shown to be there still and written anew,
+    so that the waiters that watch them see the change."""
     operations = []
     for session in attempt.ids():
         key = target.contender_key(session)

@@ -48,7 +48,7 @@ class WeightedAttempt(Attempt):
         self.joined = False
         """The contender keys are there, as far as is known."""
         self.joined_at = 0
-        """Raft index of their making: what shows less is an old picture."""
+        """Raft index of their creation: a read with a lower one is stale."""
         self.snapshots: tuple[Snapshot, ...] | None = None
         """What was read last, a place for each spot; None: nothing that still counts."""
         self.certain = False
@@ -100,7 +100,7 @@ class WeightedAttempt(Attempt):
         self.snapshots = None
 
     def value(self, target: Target, since: float, *, inside: bool = False) -> str:
-        """The value of our contender key: what we want, and about us.
+        """The value of the contender key: what is wanted, and a description of this process.
 
         It differs after admission, so that the index of the key moves: equal content moves none.
         """

@@ -84,7 +84,7 @@ class WeightedBase(Lockable):
         except Conflict:
             return LossReason.STOLEN
         ids = [session.id for session in hold.sessions]
-        # An answer to a question from before our slots had numbers does not show those.
+        # An answer to a request from before the slots had indexes does not show those.
         old = (
             [snapshot.raft_index < _attempt(hold).slots.raft_index for snapshot in seen]
             if given

@@ -25,7 +25,7 @@ def contend_operation(target: Target, session: str, value: str) -> dict[str, Any
 
 
 def touch(target: Target, contender: Contender, since: float) -> list[dict[str, Any]]:
-    """Show a contender, and whoever watches it, that it was let in.
+    """Show a contender, and the waiter that watches it, that it was admitted.
 
     Refused if it is not the one that was read: it may have left, and have come back with the
     same session for something else.
@@ -46,7 +46,7 @@ def touch(target: Target, contender: Contender, since: float) -> list[dict[str, 
 
 
 def admit(document: Document, attempt: WeightedAttempt, target: Target) -> Document:
-    """The document with our sessions in it."""
+    """The document with the attempt's sessions in it."""
     return add_holders(document, attempt.ids(), target.weight)
 
 

@@ -75,7 +75,7 @@ def _prune(
 
 def expiry_check(target: Target, dead: str, ours: str) -> list[dict[str, Any]]:
     """Operations that are refused unless a holder is dead, and its lock-delay over.  They leave
-    nothing: its key is made ours and deleted, whether it was there or not."""
+    nothing: its key is locked and deleted, whether it was there or not."""
     key = target.contender_key(dead)
     lock = contend_operation(target, dead, "") | {"Session": ours}
     return [lock, {"Verb": "delete", "Key": key}]

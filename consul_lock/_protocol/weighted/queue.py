@@ -24,7 +24,7 @@ _DELAY_RETRY = (0.25, 1.0)
 def wait_for_turn(
     core: WeightedBase, attempt: WeightedAttempt, seen: tuple[Snapshot, ...]
 ) -> Flow[None]:
-    """Do the one thing that brings us nearer."""
+    """Take the one step that brings the attempt nearer."""
     if not attempt.joined:
         yield from _join(core, attempt)
         return
@@ -43,18 +43,18 @@ def wait_for_turn(
 
 
 def _join(core: WeightedBase, attempt: WeightedAttempt) -> Flow[None]:
-    """Line up, and see who is there."""
+    """Join the queue, and see who is there."""
     since = yield Wall()
     operations = list[dict[str, Any]]()
     for target in attempt.targets:
         for session in attempt.ids():
             if attempt.asked:
-                # What is left of our keys is from an earlier coming: our place has to be the
-                # same in all lines, or two could each be behind the other.
+                # The keys that are left are from an earlier attempt: its place has to be the
+                # same in all queues, or two could each be behind the other.
                 operations.append({"Verb": "delete", "Key": target.contender_key(session)})
             operations.append(contend_operation(target, session, attempt.value(target, since)))
     operations += [{"Verb": "get-tree", "Key": target.prefix} for target in attempt.targets]
-    outcome = yield from write(core, attempt, operations, f"lining up for {core.key!r}")
+    outcome = yield from write(core, attempt, operations, f"queueing for {core.key!r}")
     if not outcome.done:
         yield from refused(core, attempt, outcome)
         return
@@ -65,7 +65,7 @@ def _join(core: WeightedBase, attempt: WeightedAttempt) -> Flow[None]:
 def _watch_ahead(
     core: WeightedBase, attempt: WeightedAttempt, target: Target, ahead: Contender
 ) -> Flow[None]:
-    """Wait for the one before us to enter, or to leave."""
+    """Wait for the waiter before this one to enter, or to leave."""
     key = target.contender_key(ahead.session)
     wait = yield from _poll_time(core, attempt)
     found = yield from core.client.api.get(key, ahead.modify_index, wait)
@@ -76,7 +76,7 @@ def _watch_ahead(
 
 
 def _undisturbed(core: WeightedBase, attempt: WeightedAttempt, target: Target) -> Flow[bool]:
-    """Whether our own key is still as we saw it."""
+    """Whether the attempt's own key is still as it was read."""
     assert attempt.snapshots is not None
     found = yield from core.client.api.get(target.contender_key(attempt.leader))
     mine = [
@@ -91,7 +91,7 @@ def _undisturbed(core: WeightedBase, attempt: WeightedAttempt, target: Target) -
 def _watch_all(
     core: WeightedBase, attempt: WeightedAttempt, target: Target, snapshot: Snapshot
 ) -> Flow[None]:
-    """We are first: see everything that happens to it."""
+    """First in the queue: watch everything that happens to it."""
     wait = yield from _poll_time(core, attempt)
     index = max(snapshot.raft_index, attempt.waited.get(target.prefix, 0))
     found = yield from core.client.api.list_keys(target.prefix, index=index, wait=wait)
@@ -104,7 +104,7 @@ def _watch_all(
 
 
 def _poll_time(core: WeightedBase, attempt: WeightedAttempt) -> Flow[float]:
-    """Seconds of one blocking read: until we give up, or try again to prune a dead holder."""
+    """Seconds of one blocking read: until giving up, or the next try to prune a dead holder."""
     low, high = _DELAY_RETRY
     wait = low + (high - low) * core.client.random() if attempt.guarded else _POLL
     if attempt.deadline is not None:

@@ -50,7 +50,7 @@ def _let_go(core: WeightedBase, hold: Hold) -> Flow[LossReason | None]:
     while True:
         in_doubt = any(session.in_doubt for session in hold.sessions)
         if not (hold.contended or in_doubt or refusals):
-            # Nobody was there when we entered: then the documents are as we wrote them.
+            # The documents were empty on entering: then they are as this client wrote them.
             seen = tuple(_as_entered(target, hold) for target in attempt.targets)
         else:
             try:
@@ -74,7 +74,7 @@ def _let_go(core: WeightedBase, hold: Hold) -> Flow[LossReason | None]:
 
 
 def _as_entered(target: Target, hold: Hold) -> Snapshot:
-    """A document that holds nobody but us, as our own write left it."""
+    """A document with this holder alone, as its own write left it."""
     attempt = hold.attempt
     assert isinstance(attempt, WeightedAttempt)
     nothing = parse_snapshot(target.kind, target.name, (), target.limit, hold.token)
@@ -99,7 +99,7 @@ def _seen(
     if found.raft_index < since:
         found = yield from read_targets(
             core, targets, certain=True
-        )  # an old picture, from before we came
+        )  # a stale read, from before the attempt
     return tuple(snapshot_of(target, found) for target in targets)
 
 
@@ -211,7 +211,7 @@ def settle(
 
 
 def give_up(core: WeightedBase, attempt: WeightedAttempt) -> Flow[Grant | None]:
-    """Leave the line.  If we were let in at that very moment, we hold it: keep it."""
+    """Leave the queue.  If the attempt was admitted at that very moment, it is held: keep it."""
     if not attempt.asked:
         return None
     for tries in range(TRIES_MAX):
@@ -246,7 +246,7 @@ def give_up(core: WeightedBase, attempt: WeightedAttempt) -> Flow[Grant | None]:
 def _going(
     core: WeightedBase, attempt: WeightedAttempt, seen: tuple[Snapshot, ...]
 ) -> list[dict[str, Any]]:
-    """Delete our contender keys, and documents that nobody else cares for."""
+    """Delete the contender keys, and documents without other holders."""
     ids, operations = attempt.ids(), list[dict[str, Any]]()
     for target, snapshot in zip(attempt.targets, seen, strict=True):
         operations += [op for session in ids for op in _withdrawn(target, snapshot, session)]
@@ -263,7 +263,7 @@ def start_anew(core: WeightedBase, attempt: WeightedAttempt) -> Flow[None]:
 
 
 def _sweep(core: WeightedBase, targets: tuple[Target, ...]) -> Flow[None]:
-    """Take away documents that nobody is left in: whoever left last may have left it to us."""
+    """Delete documents without holders: the last one may have left that to this client."""
     found = yield from read_targets(core, targets)
     for target in targets:
         snapshot = snapshot_of(target, found)

@@ -70,7 +70,7 @@ class SideCore(WeightedCore):
         raise too_busy(self.key, "downgrading")
 
     def _rewrite(self, hold: Hold, attempt: WeightedAttempt, target: Target) -> Flow[Any]:
-        """Write the document with us as a reader, and let in the readers that wait."""
+        """Write the document with this holder as a reader, and admit the readers that wait."""
         found = yield from read_targets(self, (target,), certain=True)
         snapshot = snapshot_of(target, found)
         since = yield Wall()

@@ -60,7 +60,7 @@ class SemaphoreCore(WeightedCore):
         return Job(numbers_of(self, self.ensure(now, owner)))
 
     def resize(self, limit: int) -> Job[None]:
-        """Change the limit, and let in who fits in then.  Whoever is in stays in."""
+        """Change the limit, and admit the waiters for which there are slots then.  Holders stay."""
         return Job(self._resize(checked("limit", limit, LIMIT_MAX)))
 
     def _resize(self, limit: int) -> Flow[None]:

@@ -65,7 +65,7 @@ def numbers_of(core: WeightedBase, hold: Hold) -> Flow[tuple[int, ...]]:
 def _number(core: WeightedBase, hold: Hold, attempt: WeightedAttempt) -> Flow[None]:
     now = yield Now()
     end, delayed = now + _LONGEST, set[int]()
-    # What was seen on entering will do, unless we have asked before and were not answered.
+    # What was seen on entering will do, unless an earlier request was not answered.
     in_doubt = any(session.in_doubt for session in hold.sessions)
     seen = attempt.snapshots[-1] if attempt.snapshots and not in_doubt else None
     while True:
@@ -106,7 +106,7 @@ def _still_held(core: WeightedBase, hold: Hold) -> None:
 
 
 def _ours(seen: Snapshot, ids: Sequence[str]) -> tuple[int, ...]:
-    """The numbers that our sessions have already, by a claim that was not answered."""
+    """The numbers that the sessions have already, by a claim that was not answered."""
     found = {session: number for number, session in seen.slots.items()}
     return tuple(found[each] for each in ids) if all(each in found for each in ids) else ()
 
