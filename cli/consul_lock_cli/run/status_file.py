@@ -93,11 +93,11 @@ class StatusFile:
         self._known["exit"]["kind"] = EndKind.LOST
 
     def refused(self, why: ExitCode, code: int) -> None:
-        """The command was not started; ``code`` is what we exit with."""
+        """The command was not started; ``code`` is the exit code."""
         self._exit(_OF_CODES.get(why, EndKind.FAILED), int(code), None)
 
     def skipped(self, code: int) -> None:
-        """There was no slot for us; ``code`` is what we exit with."""
+        """There was no slot to run; ``code`` is the exit code."""
         self._exit(EndKind.SKIP, int(code), None)
 
     def write(self, code: int, console: Console) -> None:
