@@ -64,7 +64,8 @@ class Referee(Inspector):
         self._quick = plan.slowest <= _QUICK and confirmed_within < COUNTS - CONFIRM_AFTER
         # Its place in the queue and the lock are two writes, each of which is applied that late.
         self._served_ways = _SERVED_WAYS * plan.slowest + 2 * max(plan.raft)
-        self._noticed_within = _NOTICED_WITHIN + _NOTICED_WAYS * plan.slowest
+        # Who gives up just as it is given the lock learns of it by the writes with which it leaves.
+        self._noticed_within = _NOTICED_WITHIN + _NOTICED_WAYS * plan.slowest + 2 * max(plan.raft)
         self._unnoticed = (0, 0.0)
         """The write that gave the lock to a waiter who does not know it yet, and since when."""
         self._keys = keys

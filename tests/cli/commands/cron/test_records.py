@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from consul_lock import CronState
+from consul_lock import CronState, LockLost
 from tests.cli.command import consul
 from tests.cli.finished_cron_jobs import (
     HOUR,
@@ -59,6 +59,8 @@ def test_a_run_whose_host_is_dead_is_lost(jobs: Jobs, address: str) -> None:
     assert shown.startswith(f"{name}: lost (every 1h)\n")
     assert "running by its record, but its session is gone: it is dead" in shown
     assert " LOST " in ask(address, "cron", "history", name).stdout
+    with pytest.raises(LockLost):
+        claim.__exit__(None, None, None)
 
 
 def test_ls_of_everything_shows_jobs_beside_locks(jobs: Jobs, address: str) -> None:
