@@ -22,7 +22,6 @@ from consul_lock._config.credentials import (
     find_token,
 )
 from consul_lock._config.environment import Environment, FilePath
-from consul_lock._config.tls import make_context
 from consul_lock.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -200,6 +199,8 @@ class Config:
         """
         if self.scheme != "https":
             return None
+
+        from consul_lock._config.tls import make_context  # ssl costs a start that needs none
 
         return make_context(
             ca_cert=self.ca_cert,
