@@ -8,11 +8,16 @@ REAL_CONSUL = CONSUL_BIN="$$(scripts/get-consul || true)"; \
 # The tests mostly wait, for timeouts and expiries: more processes than cores, an agent for each.
 WORKERS ?= 4
 
-.PHONY: help demo test lint generate man docs clean
+# How much more of the same `make test-long` does: seeds, examples, rounds, seconds.
+EFFORT ?= 10
+
+.PHONY: help demo fast test test-long lint generate man docs clean
 
 help:
 	@echo "make demo      one job runs under a lock while a second one waits, then runs"
 	@echo "make test      everything the project checks: ruff, mypy, all tests (with a real Consul if available)"
+	@echo "make fast      ruff, mypy and the unit tests: no Consul, no network, less than a minute"
+	@echo "make test-long what has random seeds or counts rounds, EFFORT=$(EFFORT) times as much of it: hours"
 	@echo "make lint      ruff and mypy only"
 	@echo "make generate  the API for threads from that for asyncio, after a change to consul_lock/_async"
 	@echo "make man       the man page and the completion of shells, below build/share"
@@ -42,6 +47,14 @@ lint: .venv/installed
 
 test: lint
 	@$(REAL_CONSUL); $(BIN)/pytest -n $(WORKERS) --dist worksteal
+
+fast: lint
+	@TEST_EFFORT=0.2 $(BIN)/pytest -q -n 2 -m "not slow and not real" tests/unit
+
+test-long: .venv/installed
+	@$(REAL_CONSUL); TEST_EFFORT=$(EFFORT) $(BIN)/pytest -n $(WORKERS) --dist worksteal \
+		-o faulthandler_timeout=7200 tests/simulation tests/stress tests/testing_world/test_random.py \
+		tests/faults/test_cancelled.py tests/faults/test_closing.py tests/faults/test_ctrl_c.py tests/faults/test_cut_points.py
 
 generate: .venv/installed
 	@$(BIN)/python -m scripts.unasync

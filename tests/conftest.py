@@ -16,12 +16,17 @@ from hypothesis import HealthCheck, settings
 from tests.support.agent import Agent, version_of
 from tests.support.binary import NONE, find_consul
 from tests.support.cluster import Cluster
+from tests.support.effort import scaled
 from tests.support.waiting import eventually
 
 # The same examples every time, or new ones.  Time passes only inside the simulation, so a slow
 # machine makes no example wrong.
 settings.register_profile(
-    "ci", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow]
+    "ci",
+    deadline=None,
+    derandomize=True,
+    max_examples=scaled(100),
+    suppress_health_check=[HealthCheck.too_slow],
 )
 settings.register_profile("search", parent=settings.get_profile("ci"), derandomize=False)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))

@@ -9,9 +9,10 @@ import pytest
 
 from tests.faults.cancelled import cancel
 from tests.support.agent import Agent
+from tests.support.effort import scaled
 from tests.support.waiting import eventually
 
-CANCELLATIONS = 300
+CANCELLATIONS = scaled(300)
 
 
 @pytest.mark.slow

@@ -8,8 +8,9 @@ import pytest
 
 from tests.faults.closing import FACES, KINDS, closes
 from tests.support.agent import Agent
+from tests.support.effort import scaled
 
-CLOSES = 15
+CLOSES = scaled(15)
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -21,14 +21,15 @@ import pytest
 
 from consul_lock import Client, Lock
 from tests.support.agent import Agent
+from tests.support.effort import scaled
 from tests.support.waiting import eventually
 
-ROUNDS = 40
+ROUNDS = scaled(40)
 
-BURSTS = 80
+BURSTS = scaled(80)
 """Double ones, in one process."""
 
-SCRIPTS = 30
+SCRIPTS = scaled(30)
 """Processes that end after a double burst."""
 
 

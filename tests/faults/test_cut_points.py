@@ -19,9 +19,10 @@ from tests.faults.apis import Face
 from tests.faults.cut_clients import Victim
 from tests.faults.cuts import Interrupt, NetworkCut, settled
 from tests.support.agent import Agent
+from tests.support.effort import scaled
 from tests.support.waiting import eventually
 
-POINTS = 20
+POINTS = scaled(20)
 """Cut points of one situation and face; there are five situations and two faces."""
 
 # So many at a time: a client that waits for a time-out uses no processor.

@@ -17,6 +17,7 @@ from tests.simulation.cron_run import Day, Play, from_seed, label
 from tests.simulation.flow_process import EPOCH
 from tests.simulation.mutation import Mutant, applied
 from tests.simulation.network_message import Fate
+from tests.support.effort import scaled
 
 # What has to happen in these runs, and how often at least: else they would prove nothing.
 HAPPENS = {
@@ -71,7 +72,7 @@ _BOTH = {label(0, _EVERY), label(1, _EVERY)}
 def test_no_slot_is_begun_twice_whatever_happens() -> None:
     """Skewed and stepping clocks, lost and late answers, pauses, crashes, destroyed sessions."""
     total: Counter[str] = Counter()
-    for seed in range(120):
+    for seed in range(scaled(120)):
         try:
             total += Play(from_seed(seed)).play()
         except Exception as error:
@@ -88,7 +89,7 @@ def test_a_crash_before_any_request_begins_nothing_twice_and_standby_runs_every_
     """One of three hosts dies at each of its steps in turn.  With retries each slot is run to its
     end by somebody; without them at most one host ever begins it."""
     crashes = 0
-    for seed in range(5):
+    for seed in range(scaled(5)):
         for step in range(1, 30):
             play = Play(_quiet_day(seed, retries))
             play.hosts[seed % 3].crash_before = step
@@ -104,7 +105,7 @@ def test_a_crash_before_any_request_begins_nothing_twice_and_standby_runs_every_
 def test_whoever_is_cut_off_at_any_step_leaves_no_lock_and_makes_no_second_start() -> None:
     """Ctrl-C, or a cancelled task: while claiming, in the job, or while its end is recorded."""
     cut = 0
-    for seed in range(4):
+    for seed in range(scaled(4)):
         for step in range(1, 26):
             play = Play(_quiet_day(seed, 9))
             play.hosts[step % 3].cut_before = step
@@ -138,7 +139,7 @@ def test_many_requests_that_are_lost_in_a_row_may_cost_a_run_and_make_no_second(
 @pytest.mark.parametrize("skew", [0.0, 2.0, 149.0])
 def test_in_good_weather_each_slot_is_run_once(skew: float) -> None:
     """By any host, without anybody standing by, also of clocks that are minutes apart."""
-    for seed in range(10):
+    for seed in range(scaled(10)):
         plan = CronPlan(Every(_EVERY, 0, None))
         play = Play(Day(seed, hosts=5, every=_EVERY, slots=2, skew=skew, plan=plan))
         play.play()

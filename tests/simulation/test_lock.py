@@ -12,8 +12,9 @@ from hypothesis import given, settings
 
 from tests.simulation.lock_run import play
 from tests.simulation.scenario import Plan, Trouble, from_seed, hesitant, plans
+from tests.support.effort import scaled
 
-SEEDS = range(500)
+SEEDS = range(scaled(500))
 
 # What has to happen in these runs, and how often at least: else they would prove nothing.
 HAPPENS = {
@@ -50,7 +51,7 @@ HAPPENS = {
 
 @pytest.mark.slow
 @given(plans())
-@settings(max_examples=300)
+@settings(max_examples=scaled(300))
 def test_the_lock_keeps_its_promises(plan: Plan) -> None:
     """Whatever happens: one holder, growing tokens, everybody served, nothing left behind."""
     play(plan)
@@ -72,7 +73,7 @@ def test_many_troubles_really_happen_and_none_breaks_a_promise() -> None:
     assert not rare
 
 
-@pytest.mark.parametrize("seed", range(0, 100, 10))
+@pytest.mark.parametrize("seed", range(0, scaled(100), 10))
 def test_in_good_weather_the_order_is_first_come_first_served(seed: int) -> None:
     """Without faults and time-outs, every grant goes to the first in line."""
     total: Counter[str] = Counter()
@@ -81,7 +82,7 @@ def test_in_good_weather_the_order_is_first_come_first_served(seed: int) -> None
     assert total["handed over"] > 10
 
 
-@pytest.mark.parametrize("seed", range(0, 100, 20))
+@pytest.mark.parametrize("seed", range(0, scaled(100), 20))
 def test_in_good_weather_whoever_is_given_the_lock_notices_at_once(seed: int) -> None:
     """Also among those who give up and ask again, with the same session and so the same key."""
     total: Counter[str] = Counter()
@@ -95,7 +96,7 @@ def test_in_good_weather_whoever_is_given_the_lock_notices_at_once(seed: int) ->
 def test_what_is_handed_over_and_not_confirmed_is_taken_over_and_held_by_one_only() -> None:
     """Pauses, partitions and lost messages between a hand-over and its confirmation."""
     total: Counter[str] = Counter()
-    for seed in range(200):
+    for seed in range(scaled(200)):
         total += play(hesitant(seed))
     assert total["handed over"] > 1000
     assert total["confirmed"] > 500
@@ -103,7 +104,7 @@ def test_what_is_handed_over_and_not_confirmed_is_taken_over_and_held_by_one_onl
     assert total["lost: deadline"] > 0
 
 
-@pytest.mark.parametrize("seed", range(0, 60, 20))
+@pytest.mark.parametrize("seed", range(0, scaled(60), 20))
 def test_whoever_waits_behind_the_dead_is_served_in_seconds(seed: int) -> None:
     """Waiters and holders crash, and nothing else goes wrong."""
     total: Counter[str] = Counter()
@@ -116,7 +117,7 @@ def test_whoever_waits_behind_the_dead_is_served_in_seconds(seed: int) -> None:
 def test_who_loses_a_deleted_key_releases_nothing_and_everybody_is_served() -> None:
     """A key deleted by hand costs exclusion, as Consul imposes no lock-delay; nothing else."""
     total: Counter[str] = Counter()
-    for seed in range(100):
+    for seed in range(scaled(100)):
         total += play(from_seed(seed, more=(Trouble.DELETE,)))
     assert total["lost: key-deleted"] > 0
     assert total["lost: stolen"] > 0

@@ -16,9 +16,10 @@ from tests.simulation.scenario import Trouble
 from tests.simulation.weighted_kinds import KINDS
 from tests.simulation.weighted_run import play
 from tests.simulation.weighted_scenario import CrowdPlan, crowd, crowds
+from tests.support.effort import scaled
 
 _T = Trouble
-SEEDS = range(36)
+SEEDS = range(scaled(36))
 
 # What has to happen in these runs, and how often at least: else they would prove nothing.
 HAPPENS = {
@@ -77,7 +78,7 @@ def total_of(seeds: range, kinds: tuple[str, ...] = tuple(KINDS), **chosen: obje
 
 @pytest.mark.slow
 @given(st.sampled_from(sorted(KINDS)).flatmap(crowds))
-@settings(max_examples=50)
+@settings(max_examples=scaled(50))
 def test_they_keep_their_promises(plan: CrowdPlan) -> None:
     """Whatever happens: never too many, all or nothing, everybody served, nothing left behind."""
     play(plan)
@@ -97,14 +98,14 @@ def test_many_troubles_really_happen_and_none_breaks_a_promise() -> None:
 def test_in_good_weather_the_order_is_first_come_first_served(kind: str) -> None:
     """Without faults and time-outs nobody is let in before those who came earlier and who do
     not fit in beside it, and whoever is let in hears of it at once."""
-    total = total_of(range(12), (kind,), orderly=True)
+    total = total_of(range(scaled(12)), (kind,), orderly=True)
     assert total["granted"] > 300
     assert total["handed over"] + total["taken from the line"] > 50
 
 
 def test_beside_clients_of_go_everybody_is_served_and_nothing_is_left() -> None:
     """They prune at once, which costs exclusion: a holder that was only cut off may believe."""
-    total = total_of(range(10), ("semaphore",), only=(_T.STRANGER, _T.STRANGER, _T.CRASH))
+    total = total_of(range(scaled(10)), ("semaphore",), only=(_T.STRANGER, _T.STRANGER, _T.CRASH))
     assert total["taken by a stranger"] > 10
     assert total["pruned by a stranger"] > 0
 
@@ -114,26 +115,26 @@ def test_beside_clients_of_go_everybody_is_served_and_nothing_is_left() -> None:
 )
 def test_much_of_the_same_trouble_breaks_no_promise(only: tuple[Trouble, ...]) -> None:
     """Sessions that are destroyed; writes whose outcome nobody knows; callers that are cut off."""
-    total = total_of(range(6), only=only)
+    total = total_of(range(scaled(6)), only=only)
     assert sum(total[f"trouble: {trouble.value}"] for trouble in only) > 80
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_many_who_come_at_a_death_and_try_once_are_not_in_before_the_lock_delay(kind: str) -> None:
     """Though writes are applied some time after they were admitted, and lock-delays differ."""
-    total = total_of(range(8), (kind,), only=(_T.FLEET, _T.CRASH))
+    total = total_of(range(scaled(8)), (kind,), only=(_T.FLEET, _T.CRASH))
     assert total["trouble: fleet"] > 20
     assert total["applied later than admitted"] > 100
 
 
 def test_who_has_no_patience_leaves_nothing_behind() -> None:
     """Nearly every wait ends just when its time is up, and often just when it is let in."""
-    total = total_of(range(5), hurried=True)
+    total = total_of(range(scaled(5)), hurried=True)
     assert total["gave up"] > 300
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_hand_that_deletes_keys_costs_exclusion_and_nothing_else(kind: str) -> None:
     """Everybody is served, and nothing is left behind."""
-    total = total_of(range(8), (kind,), only=(_T.DELETE, _T.PAUSE, _T.CANCEL))
+    total = total_of(range(scaled(8)), (kind,), only=(_T.DELETE, _T.PAUSE, _T.CANCEL))
     assert total["trouble: delete"] > 8

@@ -6,7 +6,6 @@ import base64
 import itertools
 import json
 import logging
-import os
 import random
 import threading
 import time
@@ -22,11 +21,12 @@ from consul_lock import aio
 from tests.scale.callers import Callers, Tasks, Threads, close_all, reached
 from tests.stress.key_reader import Shelf
 from tests.support.agent import Agent
+from tests.support.effort import scaled
 from tests.support.waiting import eventually, eventually_async
 
 log = logging.getLogger(__name__)
 
-SECONDS = float(os.environ.get("CROWD_SECONDS", "30"))
+SECONDS = scaled(30)
 
 NAMES = [f"item-{n:02}" for n in range(60)]
 

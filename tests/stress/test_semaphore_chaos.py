@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 import random
 import time
 from collections.abc import Callable, Iterator
@@ -18,13 +17,14 @@ from tests.stress.overlap_check import Story
 from tests.stress.semaphore_workers import Crowd
 from tests.stress.worker import LOCK_DELAY, TTL
 from tests.support.agent import Agent
+from tests.support.effort import scaled
 from tests.support.waiting import eventually
 
 log = logging.getLogger(__name__)
 
 pytestmark = pytest.mark.slow
 
-SECONDS = float(os.environ.get("CROWD_SECONDS", "60"))
+SECONDS = scaled(60)
 
 LIMIT, PROCESSES = 3, 20
 

@@ -10,6 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from consul_lock.testing import World, serve
+from tests.support.effort import scaled
 from tests.testing_world.servers import HttpLine, WorldLine
 from tests.testing_world.test_world import agree
 from tests.testing_world.transcript import Talk, op
@@ -134,7 +135,7 @@ relaxed = [HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
 
 
 @pytest.mark.real
-@settings(max_examples=25, deadline=None, suppress_health_check=relaxed)
+@settings(max_examples=scaled(25), deadline=None, suppress_health_check=relaxed)
 @given(script=scripts)
 def test_a_world_follows_a_real_agent_through_random_operations(
     script: list[tuple[Any, ...]], agent_line: HttpLine
@@ -143,7 +144,7 @@ def test_a_world_follows_a_real_agent_through_random_operations(
     agree(lambda say: play_all(say, script), agent_line)
 
 
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=scaled(10), deadline=None)
 @given(script=scripts)
 def test_a_served_world_follows_one_in_virtual_time(script: list[tuple[Any, ...]]) -> None:
     """The same, without a real agent."""

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from consul_lock import ConfigError
 from consul_lock._api.cron_schedule import Schedule
+from tests.support.effort import scaled
 
 _EXPRESSIONS = (
     "*/10 * * * *",
@@ -59,7 +60,7 @@ def _epoch(text: str) -> float:
 _PAST_MIDNIGHT = datetime(2011, 3, 13, 4, 15, tzinfo=UTC).timestamp()
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=scaled(300), deadline=None)
 @example("*/30 1-3 * * *", "America/St_Johns", _PAST_MIDNIGHT)
 @given(st.sampled_from(_EXPRESSIONS), st.sampled_from(_ZONES), _MOMENTS | _CHANGES)
 def test_a_slot_is_the_instant_that_was_last_or_comes_at_once(
@@ -79,7 +80,7 @@ def test_a_slot_is_the_instant_that_was_last_or_comes_at_once(
     assert made.around(around.last - 0.001).next == around.last
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=scaled(100), deadline=None)
 @given(st.sampled_from(_EXPRESSIONS), st.sampled_from(_ZONES), _CHANGES, st.floats(0, 7200))
 def test_labels_never_go_back(expression: str, timezone: str, now: float, later: float) -> None:
     """Not even in the hour that comes twice."""

@@ -29,6 +29,7 @@ from consul_lock._protocol.weighted.snapshot import (
     remove_holders,
 )
 from consul_lock.errors import Conflict
+from tests.support.effort import scaled
 
 NAME = "svc/web"
 NOBODY: frozenset[str] = frozenset()
@@ -538,7 +539,7 @@ def rivals(scene: Scene) -> list[tuple[list[str], int, bool, bool]]:
     return found
 
 
-@settings(max_examples=200)
+@settings(max_examples=scaled(200))
 @given(scene=scenes(), most=st.integers(0, 8))
 def test_the_limit_is_never_exceeded_by_letting_in(scene: Scene, most: int) -> None:
     """Nor the number of sessions; nobody who is in loses its share, nobody comes in twice."""
@@ -554,7 +555,7 @@ def test_the_limit_is_never_exceeded_by_letting_in(scene: Scene, most: int) -> N
     assert (after.limit, after.modify_index) == (scene.start.limit, scene.start.modify_index)
 
 
-@settings(max_examples=200)
+@settings(max_examples=scaled(200))
 @given(scene=scenes(), most=st.just(EVERYBODY) | st.integers(0, 8))
 def test_nobody_is_let_in_past_one_who_would_fit(scene: Scene, most: int) -> None:
     """Told anew from the rule: each in turn, and what it was not given is kept for it."""
@@ -573,7 +574,7 @@ def test_nobody_is_let_in_past_one_who_would_fit(scene: Scene, most: int) -> Non
     assert [contender.session for contender in who] == expected
 
 
-@settings(max_examples=200)
+@settings(max_examples=scaled(200))
 @given(scene=scenes(), pruned=st.booleans())
 def test_to_be_let_in_and_to_let_oneself_in_are_one_rule(scene: Scene, pruned: bool) -> None:
     """What a releaser would give is just what a waiter would take."""
@@ -590,7 +591,7 @@ def test_to_be_let_in_and_to_let_oneself_in_are_one_rule(scene: Scene, pruned: b
             assert mine is (rest[0] in given_to)
 
 
-@settings(max_examples=200)
+@settings(max_examples=scaled(200))
 @given(scene=scenes((READ_WRITE,)), newcomer=st.sampled_from([1, ALL]))
 def test_a_writer_is_alone_and_no_reader_passes_a_waiting_one(scene: Scene, newcomer: int) -> None:
     """Whoever lets in, and whoever lets itself in."""
@@ -610,7 +611,7 @@ def test_a_writer_is_alone_and_no_reader_passes_a_waiting_one(scene: Scene, newc
         assert not admits(place, "new", 1, newcomer)
 
 
-@settings(max_examples=200)
+@settings(max_examples=scaled(200))
 @given(scene=scenes())
 def test_letting_in_again_lets_nobody_in(scene: Scene) -> None:
     """All that fits has been given; and ten turns of one are as good as one turn of ten."""
@@ -624,7 +625,7 @@ def test_letting_in_again_lets_nobody_in(scene: Scene) -> None:
     assert document == after
 
 
-@settings(max_examples=200)
+@settings(max_examples=scaled(200))
 @given(scene=scenes())
 def test_pruning_is_for_those_without_a_key(scene: Scene) -> None:
     """Who has vanished is in and does not contend; without the vanished all that is in contends."""
