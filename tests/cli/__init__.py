@@ -130,11 +130,11 @@ Server, TLS, ACL
     commands/test_run: test_a_token_that_came_as_an_option_is_not_passed_on
   A flag beats the environment, and a bad variable is 78 and named
     commands/test_run: test_an_option_beats_the_environment
-    settings/test_settings: test_a_bad_variable_is_78_and_is_named
+    settings/test_sources: test_a_bad_variable_is_78_and_is_named
   A password in an address is refused and never shown
-    settings/test_settings: test_a_secret_in_an_address_is_never_shown
+    commands/test_config: test_a_secret_in_an_address_is_never_shown
   A configuration file that is wrong does not end the doctor
-    doctor/test_doctor: test_a_broken_file_is_a_finding_and_not_the_end
+    doctor/test_settings: test_a_broken_file_is_a_finding_and_not_the_end
 
 Cron
   Each slot is run once, whatever the hosts' clocks say; on the others nothing happens
@@ -172,11 +172,11 @@ Cron
 
 Completion
   With a dead agent it is quick and silent
-    completion/test_completion: test_a_dead_agent_costs_a_second_and_no_word
-    completion/test_completion: test_a_frozen_agent_is_not_waited_for
+    completion/test_answer: test_a_dead_agent_costs_a_second_and_no_word
+    completion/test_answer: test_a_frozen_agent_is_not_waited_for
   Files and the command are completed, by shells as they are installed
-    completion/test_completion: test_a_shell_completes_a_line
-    completion/test_completion: test_fish_completes_a_line
+    completion/test_answer: test_a_shell_completes_a_line
+    completion/test_answer: test_fish_completes_a_line
 
 Operator
   break without a terminal and without --yes is 64
@@ -198,7 +198,7 @@ Operator
   NO_COLOR, TERM=dumb and a pipe: no escape sequences
     commands/test_ls: test_colours_are_for_terminals_that_want_them
   Completion with a dead agent is over in a moment and says nothing
-    completion/test_completion: test_a_dead_agent_costs_a_second_and_no_word
+    completion/test_answer: test_a_dead_agent_costs_a_second_and_no_word
 
 By construction, and shown by no test: a name cannot have a NUL, as no argument can.
 """

@@ -11,6 +11,7 @@ from uuid import uuid4
 import pytest
 
 from tests.cli.command import COMMAND, PATIENCE, Running, consul, environment
+from tests.cli.isolated_home import Home
 from tests.cli.program_supervisor import PROGRAM
 from tests.support.agent import Agent
 
@@ -100,3 +101,9 @@ def own_agent(consul_binary: Path) -> Iterator[Agent]:
     """An agent of this test alone."""
     with Agent(consul_binary) as agent:
         yield agent
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Home:
+    """The command with a home of its own."""
+    return Home(tmp_path)

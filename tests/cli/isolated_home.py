@@ -15,6 +15,9 @@ NOWHERE = "127.0.0.1:1"
 
 Result = subprocess.CompletedProcess[str]
 
+SECRET = "s3cr3t-t0ken"
+"""What must be shown nowhere."""
+
 
 class Home:
     """A folder with the file of a user in it."""

@@ -155,11 +155,6 @@ def test_the_examples_of_the_man_page_run(
     assert "done" in done.stdout or " config " in example
 
 
-@pytest.fixture
-def home(tmp_path: Path) -> Home:
-    return Home(tmp_path)
-
-
 def test_the_file_in_the_manual_is_one(home: Home) -> None:
     """The example of docs/cli.md is read without a fault."""
     (text,) = re.findall(r"```toml\n(.*?)```", _PAGE.read_text(), re.DOTALL)

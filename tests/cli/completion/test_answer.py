@@ -33,11 +33,6 @@ _BEARABLE = 10.0
 
 
 @pytest.fixture
-def home(tmp_path: Path) -> Home:
-    return Home(tmp_path)
-
-
-@pytest.fixture
 def complete(home: Home) -> Callable[..., Result]:
     """``complete("run", "--k")``: what a shell is told when TAB is pressed after the last word."""
 

@@ -1,0 +1,70 @@
+"""Jobs without a record, bad input and strange words, for all commands that look at records."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from tests.cli.command import consul
+from tests.cli.finished_cron_jobs import (
+    Jobs,
+    jobs_fixture,  # noqa: F401 - a fixture, used by its name
+)
+from tests.cli.inspect_fixture import ask
+
+_ESCAPES = "web\x1b[2J\x9b1;1H\u202e3"
+
+
+@pytest.mark.parametrize("command", ["show", "history", "pause", "resume", "reset --yes"])
+def test_what_has_no_record_is_1_and_stays_so(jobs: Jobs, address: str, command: str) -> None:
+    """A name that was misspelt must not look as if it were paused."""
+    name = jobs.name("nothing")
+    result = ask(address, "cron", *command.split(), name)
+    assert (result.returncode, result.stdout) == (1, "")
+    assert result.stderr == f"consul-lock: there is no cron job {name}: it has no record\n"
+    assert consul(address, "GET", f"/v1/kv/{name}/.cron") is None
+
+
+@pytest.mark.parametrize("command", ["show", "history", "pause", "resume", "reset --yes"])
+def test_what_is_no_record_is_65_and_left_alone(jobs: Jobs, address: str, command: str) -> None:
+    """With what to do."""
+    jobs.put("bad/.cron", "hello")
+    result = ask(address, "cron", *command.split(), jobs.name("bad"))
+    assert result.returncode == 65
+    said, hint = result.stderr.splitlines()
+    assert "it was not written by a cron guard (flags 0)" in said
+    assert "cron reset --force" in hint
+    (pair,) = consul(address, "GET", f"/v1/kv/{jobs.name('bad')}/.cron")
+    assert pair["Value"] == "aGVsbG8="
+
+
+def test_bad_input_is_64_before_consul_is_asked() -> None:
+    """As JSON, too."""
+    for arguments in (
+        ["pause", "k", "--for", "0"], ["pause", "k", "--for", "367d"], ["show", "a//b"],
+        ["pause", "k", "--reason", "x" * 501], ["history", "k", "-n", "0"], ["ls", "a//b"],
+        ["show", "k", "--format", "{nonsense}"],
+    ):  # fmt: skip
+        result = ask("127.0.0.1:1", "cron", *arguments)
+        assert result.returncode == 64, (arguments, result)
+    failed = ask("127.0.0.1:1", "cron", "pause", "k", "--for", "0", "--json")
+    assert json.loads(failed.stdout)["error"]["code"] == 64
+
+
+def test_escape_sequences_of_others_are_escaped(jobs: Jobs, address: str) -> None:
+    """In hosts, reasons, IDs, and whoever did it, wherever they are shown."""
+    jobs.run("job", slot="an ID")
+    name = jobs.name("job")
+    jobs.records.pause(name, reason=_ESCAPES, by=_ESCAPES)
+    theirs = ("host", "session", "claim", "schedule", "overlapped")
+    jobs.forge("job", overlaps=1, **dict.fromkeys(theirs, _ESCAPES))
+    for arguments in (
+        ["cron", "ls", name], ["cron", "show", name], ["cron", "history", name], ["ls", name],
+        ["cron", "ls", name, "--format", "{host} {paused.reason} {changed.by} {paused}"],
+        ["cron", "ls", name, "--json"], ["cron", "history", name, "--json"],
+    ):  # fmt: skip
+        result = ask(address, *arguments)
+        assert result.returncode == 0, result
+        assert all(c == "\n" or c.isprintable() for c in result.stdout), result.stdout
+        assert "\\x1b[2J" in result.stdout or "\\u001b[2J" in result.stdout

@@ -1,0 +1,54 @@
+"""`consul-lock cron pause` and `resume`."""
+
+from __future__ import annotations
+
+import re
+import time
+
+import pytest
+
+from tests.cli.commands.cron.test_no_record import _ESCAPES
+from tests.cli.finished_cron_jobs import (
+    Jobs,
+    jobs_fixture,  # noqa: F401 - a fixture, used by its name
+)
+from tests.cli.inspect_fixture import ask, items
+from tests.support.waiting import eventually
+
+
+def test_pause_and_resume(jobs: Jobs, address: str) -> None:
+    """With who did it and why; what is not paused cannot be resumed."""
+    name = jobs.name("job")
+    jobs.run("job")
+    result = ask(address, "cron", "pause", name, "--for", "2h", "--reason", f"deploy {_ESCAPES}")
+    assert (result.returncode, result.stdout) == (0, "")
+    assert re.match(
+        rf"consul-lock: paused {name} by \S+@\S+ until .*Z: deploy web\\x1b\[2J", result.stderr
+    )
+    paused = jobs.record("job").paused
+    assert paused is not None
+    assert paused.until is not None
+    assert paused.until - paused.at == pytest.approx(7200)
+    (item,) = items(ask(address, "cron", "resume", name, "--json"))
+    assert (item["paused"], item["changed"]["what"]) == (None, "resumed")
+    again = ask(address, "cron", "resume", name)
+    assert (again.returncode, again.stderr) == (
+        1, f"consul-lock: nothing to resume: {name} is not paused\n",
+    )  # fmt: skip
+
+
+def test_a_pause_that_is_over_is_none(jobs: Jobs, address: str) -> None:
+    """It is not shown, and there is nothing to resume."""
+    jobs.run("job")
+    jobs.records.pause(jobs.name("job"), 0.001)
+    eventually(lambda: not jobs.record("job").is_paused(time.time()))
+    (item,) = items(ask(address, "cron", "ls", jobs.name("job"), "--json"))
+    assert (item["state"], item["paused"]) == ("done", None)
+    assert ask(address, "cron", "resume", jobs.name("job")).returncode == 1
+
+
+def test_a_job_that_was_never_run_can_be_paused(jobs: Jobs, address: str) -> None:
+    """If that is what is wanted."""
+    assert ask(address, "cron", "pause", jobs.name("new"), "--new").returncode == 0
+    with jobs.guard("new").claim() as run:
+        assert run.outcome.value == "paused"

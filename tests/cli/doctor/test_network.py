@@ -1,0 +1,59 @@
+"""`doctor`: is anybody there?"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from tests.cli.doctor.doctor_fixture import doctor
+from tests.support.http_messages import Answer
+from tests.support.ports import free_port
+
+
+def test_nobody_listens() -> None:
+    """69 of the connection; what needs it is not tried."""
+    status_file = doctor(f"127.0.0.1:{free_port()}")
+    assert status_file.code == 69
+    assert status_file.bad() == {"connect": "fail"}
+    assert "Connection refused" in status_file.items["connect"]["text"]
+    assert status_file.items["trial"]["verdict"] == "skip"
+    first, hint = status_file.stderr.splitlines()
+    assert first.startswith("consul-lock: connect: cannot reach Consul at")
+    assert hint.startswith("hint: ")
+
+
+def test_an_unknown_host_name() -> None:
+    """69 of the name."""
+    status_file = doctor("no-such-host.invalid:8500")
+    assert (status_file.code, status_file.bad()) == (69, {"name": "fail"})
+    assert "no-such-host.invalid" in status_file.items["name"]["text"]
+
+
+@pytest.mark.parametrize(
+    "kind, answer, check, verdict, code",
+    [
+        ("status/leader", Answer(200, {}, b'""'), "leader", "fail", 69),
+        ("session/create", Answer(500, {}, b"No cluster leader"), "trial", "fail", 69),
+        ("session/create", Answer(429, {}, b"Too many requests"), "trial", "fail", 69),
+        ("session/renew", Answer(404, {}, b"Session not found"), "trial", "fail", 69),
+        ("kv?wait", Answer(200, {}, b"[]"), "long-poll", "warn", 0),
+        ("kv?wait", Answer(504, {}, b"Gateway Time-out"), "long-poll", "fail", 69),
+        ("agent/self", Answer(200, {}, b"<html>Welcome</html>"), "agent", "fail", 78),
+        ("agent/self", Answer(200, {}, b'{"Config": {"Version": "1.2.3"}}'), "agent", "warn", 0),
+        ("acl/token", Answer(403, {}, b"ACL not found"), "token", "warn", 0),
+    ],
+    ids=lambda value: str(value)[:30],
+)
+def test_what_is_wrong_on_the_way(
+    altered: Callable[[str, Answer], str],
+    kind: str,
+    answer: Answer,
+    check: str,
+    verdict: str,
+    code: int,
+) -> None:
+    """One answer is another's than Consul's; the check that it concerns sees it."""
+    status_file = doctor(altered(kind, answer))
+    assert status_file.bad() == {check: verdict}
+    assert status_file.code == code

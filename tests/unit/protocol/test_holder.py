@@ -1,0 +1,42 @@
+"""The value of a lock says who holds it; the values of others are no error."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from consul_lock._protocol.consul.models import Pair
+from consul_lock._protocol.hold.waiter import (
+    told_waiters,
+)
+from consul_lock._protocol.holder import OwnerInfo, parse_holder
+from consul_lock._protocol.session import timing as terms
+from consul_lock.errors import ConfigError
+
+
+def about(**words: str) -> OwnerInfo:
+    return OwnerInfo({"host": "h", "pid": 7}, terms.session_options(), words, None)
+
+
+def test_a_value_says_who_holds_the_lock() -> None:
+    """And can be read back."""
+    holder = parse_holder("s", about(job="backup").value(12.5), 9)
+    assert (holder.host, holder.pid, holder.since, holder.token) == ("h", 7, 12.5, 9)
+    assert holder.meta == {"job": "backup"}
+    assert not holder.foreign
+
+
+def test_too_much_metadata_is_refused() -> None:
+    """Watching and listing locks stays cheap."""
+    with pytest.raises(ConfigError):
+        about(job="x" * 2100)
+    with pytest.raises(ConfigError):
+        OwnerInfo({}, terms.session_options(), {"n": 1}, None)  # type: ignore[dict-item] # the mistake itself
+
+
+@given(st.binary(max_size=40))
+def test_whatever_others_write_is_no_error(value: bytes) -> None:
+    """Other tools write what they like; then only the session is known."""
+    assert parse_holder("s", value).session == "s"
+    assert told_waiters(Pair("k", value, 0, "s", 1, 2)).sign == 0
