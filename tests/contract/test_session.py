@@ -72,10 +72,10 @@ def test_a_session_is_made_at_its_first_use(room: Room) -> None:
     made = client.actor.do(room.api.Session, client.thing, name="on time")
     session = Sync(made, client.actor)
     assert session.id is None
-    assert room.operator.sessions() == before
+    assert room.operator.sessions() <= before
     with session:
         assert room.operator.sessions() - before == {session.id}
-    assert room.operator.sessions() == before
+    assert room.operator.sessions() <= before
 
 
 def test_the_settings_of_a_shared_session_belong_to_it(room: Room) -> None:

@@ -129,7 +129,7 @@ def test_looking_costs_no_session(room: Room) -> None:
     onlooker = survey(room)
     onlooker.status(room.name)
     onlooker.below()
-    assert room.operator.sessions() == before
+    assert room.operator.sessions() <= before
 
 
 @each_kind
