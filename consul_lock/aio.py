@@ -9,6 +9,8 @@ async with Lock("deploy/web") as lock:
 from importlib import import_module
 from typing import TYPE_CHECKING
 
+from consul_lock import _HOMES as _HOMES_OF_THREADS
+
 if TYPE_CHECKING:
     from consul_lock._async.client import Client
     from consul_lock._async.cron import CronGuard, once_per
@@ -108,56 +110,10 @@ __all__ = [
     "once_per",
 ]
 
-# The module of each name: it is imported when the name is first used.  So a program pays for what
-# it uses.
+# The API for threads is generated from the one for asyncio, file by file; all else is the same.
 _HOMES = {
-    "Client": "consul_lock._async.client",
-    "CronGuard": "consul_lock._async.cron",
-    "once_per": "consul_lock._async.cron",
-    "CronRecords": "consul_lock._async.cron_records",
-    "locked": "consul_lock._async.decorator",
-    "Election": "consul_lock._async.election",
-    "Lock": "consul_lock._async.lock",
-    "MultiLock": "consul_lock._async.multilock",
-    "RLock": "consul_lock._async.rlock",
-    "ReadLock": "consul_lock._async.rwlock",
-    "ReadWriteLock": "consul_lock._async.rwlock",
-    "WriteLock": "consul_lock._async.rwlock",
-    "Semaphore": "consul_lock._async.semaphore",
-    "Session": "consul_lock._async.session",
-    "Survey": "consul_lock._async.survey",
-    "CronChange": "consul_lock._protocol.cron.record",
-    "CronPast": "consul_lock._protocol.cron.record",
-    "CronPause": "consul_lock._protocol.cron.record",
-    "CronProblem": "consul_lock._protocol.cron.record",
-    "CronRecord": "consul_lock._protocol.cron.record",
-    "CronState": "consul_lock._protocol.cron.record",
-    "CronRun": "consul_lock._protocol.cron.run",
-    "CronOutcome": "consul_lock._protocol.cron.decision",
-    "Overview": "consul_lock._protocol.survey.read",
-    "Op": "consul_lock._protocol.consul.operations",
-    "SessionStatus": "consul_lock._protocol.survey.sessions",
-    "Holder": "consul_lock._protocol.holder",
-    "Cleaned": "consul_lock._protocol.survey.leftovers",
-    "Leftover": "consul_lock._protocol.survey.leftovers",
-    "Change": "consul_lock._protocol.survey.watch",
-    "Break": "consul_lock._protocol.survey.break_note",
-    "Leader": "consul_lock._protocol.election.observer",
-    "Pair": "consul_lock._protocol.consul.models",
-    "Status": "consul_lock._protocol.survey.status",
-    "__version__": "consul_lock._version",
-    "AlreadyHeld": "consul_lock.errors",
-    "ClockSkew": "consul_lock.errors",
-    "ConfigError": "consul_lock.errors",
-    "Conflict": "consul_lock.errors",
-    "ConsulLockError": "consul_lock.errors",
-    "LockLost": "consul_lock.errors",
-    "LockTimeout": "consul_lock.errors",
-    "LossReason": "consul_lock.errors",
-    "NotHeld": "consul_lock.errors",
-    "PermissionDenied": "consul_lock.errors",
-    "Refused": "consul_lock.errors",
-    "Unavailable": "consul_lock.errors",
+    name: home.replace("consul_lock._blocking.", "consul_lock._async.")
+    for name, home in _HOMES_OF_THREADS.items()
 }
 
 if not TYPE_CHECKING:  # a type checker would take any name from it

@@ -1,4 +1,4 @@
-"""The driver for asyncio: performs a flow on the running loop, with aiohttp.
+"""The driver for asyncio: performs a flow on the running loop.
 
 Beside the callers' tasks there is one keeper task a client, and one for each lock that is held
 with ``watch=True``.  A client belongs to the loop on which it is first used.

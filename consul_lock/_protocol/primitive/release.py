@@ -60,6 +60,7 @@ def release(lock: Primitive, call: Release) -> Flow[None]:
         hold.told = True
     if hold.session.shared and hold.session.uncertain:
         yield from lock.client.end(hold.session)
+    # Its session counts as unused since the release began, so it may be destroyed a little sooner.
     finish(lock, hold, now)
 
 
