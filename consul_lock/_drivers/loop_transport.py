@@ -46,7 +46,7 @@ class LoopTransport(TransportBase[LoopConnection]):
                 connection = await self._connect(deadline)
                 sent = clock()
             try:
-                answer = await self._answer(connection, request, data, deadline - sent)
+                answer = await self._answer(connection, request, data, deadline)
             except ClosedBeforeAnswer as error:
                 if self._repeatable(request, idle):
                     continue
@@ -59,12 +59,12 @@ class LoopTransport(TransportBase[LoopConnection]):
             return self._parse(request, answer, sent)
 
     async def _answer(
-        self, connection: LoopConnection, request: Request, data: bytes, seconds: float
+        self, connection: LoopConnection, request: Request, data: bytes, deadline: float
     ) -> Answer:
         if request.wait:
             self._polling[connection] = None
         try:
-            async with asyncio.timeout(max(0.0, seconds)):
+            async with asyncio.timeout(max(0.0, deadline - clock())):
                 answer = await connection.exchange(data)
         except Exception:
             self._discard(connection)

@@ -2,26 +2,27 @@
 
 from __future__ import annotations
 
+import asyncio
 import signal
 import socket
 import ssl
 import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from consul_lock import Unavailable
+import consul_lock
+from consul_lock import Unavailable, aio
 from tests.drivers.name_servers import HOST, name_servers
 from tests.drivers.request_once import Ask, each_asks
 from tests.support.certificates import Certificates
 from tests.support.http_messages import Message
 from tests.support.scripted_server import Script, stub
-
-pytestmark = each_asks
 
 TIMEOUT = 1.0
 """Seconds that a request may take here."""
@@ -80,6 +81,7 @@ def _trickle(head: bytes) -> Script:
     return script
 
 
+@each_asks
 @pytest.mark.parametrize("every", [0.5, 0.02], ids=["half a second", "50 a second"])
 def test_signals_do_not_make_it_longer(
     ask: Ask, secured: tuple[ssl.SSLContext | None, dict[str, Any]], every: float
@@ -98,6 +100,7 @@ def test_signals_do_not_make_it_longer(
     assert server.asked == 1
 
 
+@each_asks
 @pytest.mark.parametrize(
     "head",
     [
@@ -121,6 +124,7 @@ def test_an_answer_that_trickles_does_not_make_it_longer(
         ask(server.place, request_timeout=TIMEOUT, **options)
 
 
+@each_asks
 def test_a_handshake_that_never_ends_has_the_time_of_a_connection(ask: Ask, tmp_path: Path) -> None:
     """Something listens and is silent: connecting and agreeing on keys share one bound."""
     options = {"ssl": True, "ca_cert": str(Certificates(tmp_path).ca), "request_timeout": 60}
@@ -135,6 +139,7 @@ def test_a_handshake_that_never_ends_has_the_time_of_a_connection(ask: Ask, tmp_
     assert not caught.value.uncertain
 
 
+@each_asks
 def test_a_resolver_that_hangs_has_the_time_of_a_connection(
     ask: Ask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -146,3 +151,56 @@ def test_a_resolver_that_hangs_has_the_time_of_a_connection(
     ):
         ask(f"{HOST}:8500", connect_timeout=TIMEOUT, request_timeout=60)
     assert not caught.value.uncertain
+
+
+@pytest.mark.parametrize("api", [consul_lock, aio], ids=["threads", "asyncio"])
+def test_what_is_sent_again_has_no_new_time(api: Any) -> None:
+    """The server hangs up on a kept connection, late, and is silent on the other kept one."""
+    asked, both = list[Message](), threading.Barrier(2)
+
+    def script(message: Message) -> Iterator[bytes] | None:
+        asked.append(message)
+        if len(asked) <= 2:
+            both.wait(30)
+            answer = b"HTTP/1.1 404 Not Found\r\nX-Consul-Index: 1\r\nContent-Length: 0\r\n\r\n"
+            return iter([answer])
+        if len(asked) == 3:
+            threading.Event().wait(0.8 * _LONG)
+            return None
+        return _never(message)
+
+    with stub(script) as server:
+        options = {"retry_for": 0, "request_timeout": _LONG, "connect_timeout": _LONG}
+        if api is aio:
+            took = asyncio.run(_again_in_tasks(server.place, **options))
+        else:
+            took = _again_in_threads(server.place, **options)
+    assert (len(asked), server.accepted) == (4, 2)
+    # With the whole time for the second sending it would be 1.8 times as long.
+    assert took < 1.5 * _LONG
+
+
+_LONG = 4.0
+
+
+def _again_in_threads(address: str, **options: Any) -> float:
+    """Seconds that the second question of a client takes, which is not answered."""
+    with consul_lock.Client(address, **options) as client:
+        lock = consul_lock.Lock("drivers/again", client=client)
+        with ThreadPoolExecutor(2) as threads:
+            asking = [threads.submit(lock.locked) for _ in range(2)]
+        assert [each.result() for each in asking] == [False, False]
+        begun = time.monotonic()
+        with pytest.raises(Unavailable, match=r"no answer within 4\.0 s"):
+            lock.locked()
+        return time.monotonic() - begun
+
+
+async def _again_in_tasks(address: str, **options: Any) -> float:
+    async with aio.Client(address, **options) as client:
+        lock = aio.Lock("drivers/again", client=client)
+        assert await asyncio.gather(lock.locked(), lock.locked()) == [False, False]
+        begun = time.monotonic()
+        with pytest.raises(Unavailable, match=r"no answer within 4\.0 s"):
+            await lock.locked()
+        return time.monotonic() - begun
