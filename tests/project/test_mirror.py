@@ -81,18 +81,14 @@ _WITHOUT = {
         "connection identity loop_connection loop_transport pipeline thread_transport threads "
         "transport"
     ),
-    "consul_lock/_protocol": "flow gather",
-    "consul_lock/_protocol/client": "base confirm keeper shared_session",
-    "consul_lock/_protocol/consul": (
-        "api contact error_budget models operations poll_rate python_consul2"
-    ),
+    "consul_lock/_protocol": "gather",
+    "consul_lock/_protocol/client": "base",
+    "consul_lock/_protocol/consul": "api operations poll_rate python_consul2",
     "consul_lock/_protocol/cron": "admin claim decision record run run_lock store",
-    "consul_lock/_protocol/hold": "cleanup hold local_queue",
+    "consul_lock/_protocol/hold": "cleanup local_queue",
     "consul_lock/_protocol/lock": "acquire base decision release",
     "consul_lock/_protocol/multilock": "acquire attempt base release",
-    "consul_lock/_protocol/primitive": "acquire guard lockable primitive release undo",
-    "consul_lock/_protocol/session": "pool session",
-    "consul_lock/_protocol/survey": "read",
+    "consul_lock/_protocol/primitive": "acquire guard lockable primitive",
     "consul_lock/_protocol/weighted": (
         "access acquire attempt base layout operations queue release rwlock semaphore "
         "slot_numbers tree"

@@ -25,10 +25,11 @@ from consul_lock._protocol.flow import (
     Wall,
     Warn,
 )
+from consul_lock._protocol.hold.hold import Hold
 from consul_lock._protocol.lock.lock import LockCore
-from consul_lock._protocol.primitive.primitive import Settings
+from consul_lock._protocol.primitive.primitive import Primitive, Settings
 from consul_lock._protocol.session import timing as terms
-from consul_lock.errors import Unavailable
+from consul_lock.errors import ConsulLockError, Unavailable
 from consul_lock.testing import World
 
 NAME = "jobs/nightly"
@@ -42,6 +43,12 @@ def verbs(request: Request) -> list[str]:
     if request.path != "/v1/txn":
         return []
     return [operation["KV"]["Verb"] for operation in json.loads(request.body or b"[]")]
+
+
+def hold_of(lock: Primitive) -> Hold:
+    """What it holds, or held last."""
+    assert lock.hold is not None
+    return lock.hold
 
 
 class Signal:
@@ -293,3 +300,13 @@ class Hand:
     def sessions(self) -> set[str]:
         """All sessions there are."""
         return {session.id for session in self.world._server.sessions.all()}
+
+
+def took(hand: Hand, job: Job) -> tuple[float, Any]:
+    """How many seconds it took, and its result, or the class of its error."""
+    begun = hand.world.now
+    try:
+        result: Any = hand.run(job)
+    except ConsulLockError as error:
+        result = type(error)
+    return hand.world.now - begun, result

@@ -2,23 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
-from itertools import pairwise
 
 import pytest
 
 from consul_lock._protocol.client import close as closing
 from consul_lock._protocol.client.client import ClientCore
-from consul_lock._protocol.client.keeper import Keeper
-from consul_lock._protocol.client.shared_session import SharedSession
 from consul_lock._protocol.flow import Batch, Request, Wait
-from consul_lock._protocol.hold.state import State
-from consul_lock._protocol.lock.lock import LockCore
-from consul_lock._protocol.session import timing as terms
-from consul_lock.errors import LossReason, PermissionDenied, Unavailable
-from tests.simulation.foreign_lock_client import operator
-from tests.unit.protocol.fake_driver import NAME, NEVER, Hand, verbs
+from consul_lock.errors import LossReason, Unavailable
+from tests.unit.protocol.fake_driver import NAME, Hand
 
 KEY, BASE = f"{NAME}/.lock", f"{NAME}/.queue"
 
@@ -199,61 +191,6 @@ def test_a_closed_client_refuses_to_begin_and_wakes_those_who_wait_behind_anothe
     assert hand.sent == []
 
 
-def keep(hand: Hand, client: ClientCore) -> None:
-    """The keeper to its end, with what it lets others do."""
-    flow, step = client.keeper.run(), None
-    hand.spawned.clear()
-    for _ in range(NEVER):
-        step, _ = hand._drive(flow, lambda effect: isinstance(effect, Wait), step)
-        if step is None:
-            return
-        while hand.spawned:
-            hand.run(hand.spawned.pop())
-    raise AssertionError("the keeper does not end")
-
-
-def test_a_keeper_ends_with_the_last_session_and_the_next_one_has_its_own() -> None:
-    """A client that is used no more has no thread."""
-    hand = Hand()
-    client = hand.client()
-    lock = hand.lock(client)
-    hand.acquire(lock)
-    hand.release(lock)
-    keeper = client.keeper
-    keep(hand, client)
-    assert hand.sessions() == set()
-    assert client.keeper is None
-    hand.acquire(lock)
-    assert client.keeper not in (None, keeper)
-
-
-def test_the_keeper_of_a_client_that_was_dropped_keeps_no_idle_session() -> None:
-    """Nobody can use it any more."""
-    hand = Hand()
-    client = hand.client()
-    lock = hand.lock(client)
-    hand.acquire(lock)
-    hand.release(lock)
-    client.dropped, begun = True, hand.world.now
-    keep(hand, client)
-    assert hand.world.now - begun < 5.0
-    assert hand.sessions() == set()
-
-
-def test_the_keeper_begins_the_undo_of_calls_that_were_left() -> None:
-    """A second Ctrl-C may end the main thread's last call before it could."""
-    hand = Hand()
-    client = hand.client()
-    hand.acquire(hand.lock(client))
-    caught_up: list[float] = []
-    hand.catch_up = lambda: caught_up.append(hand.world.now)  # type: ignore[method-assign] # looked at
-    keeper = client.keeper.run()
-    hand.drive(keeper, 60)
-    keeper.close()
-    assert len(caught_up) > 1
-    assert max(b - a for a, b in pairwise(caught_up)) <= 10.0
-
-
 def test_closing_can_be_cut_off_and_done_again() -> None:
     """The clean-up of a close is a close."""
     hand = Hand()
@@ -264,143 +201,3 @@ def test_closing_can_be_cut_off_and_done_again() -> None:
     flow.close()
     hand.run(closing.close_client(client))
     assert hand.sessions() == set()
-
-
-def test_a_shared_session_that_cannot_be_destroyed_now_is_destroyed_later() -> None:
-    """Its locks are told at once."""
-    hand = Hand()
-    client = hand.client()
-    shared = SharedSession(client, terms.session_options())
-    lock = hand.lock(client, shared=shared)
-    hand.acquire(lock)
-    assert lock.hold is not None
-    hand.failures.extend([Unavailable("reset")] * 2)
-    hand.run(shared.close())
-    assert lock.hold.lost.is_set()
-    assert hand.sessions() == client.pool.to_destroy.keys()
-    hand.run(client.pool.sweep(hand.world.now))
-    assert hand.sessions() == set()
-
-
-def test_a_shared_session_whose_opening_was_cut_off_is_nobodys() -> None:
-    """So it ends as an idle one does, instead of living as long as the client."""
-    hand = Hand()
-    client = hand.client()
-    lock = hand.lock(client, shared=SharedSession(client, terms.session_options()))
-    job = lock.acquire(True, None, "me")
-    hand.until(job.flow, lambda request: "/session/renew/" in request.path)
-    job.flow.close()
-    assert job.undo is not None
-    hand.run(job.undo())
-    (session,) = client.pool.live.values()
-    assert session.borrower is None
-
-
-def two_crowded(hand: Hand) -> tuple[LockCore, LockCore]:
-    """Two locks of one client; somebody waits for the first, and the second has been deleted."""
-    client = hand.client()
-    first, second = hand.lock(client), hand.lock(client, "jobs/other")
-    hand.acquire(first)
-    hand.acquire(second)
-    operator(hand.world, f"/v1/kv/{BASE}", body=b"somebody waits")
-    operator(hand.world, "/v1/kv/jobs/other/.lock", "DELETE")
-    hand.world.advance(5.0)
-    return first, second
-
-
-def last_turn(hand: Hand, lock: LockCore) -> None:
-    """One turn of the keeper."""
-    keeper = Keeper(lock.client).run()
-    hand.until(keeper, lambda request: request.path == f"/v1/kv/{BASE}")
-    lock.client.begin_to_close()
-    hand.run_from(keeper, Unavailable("reset"))
-
-
-def test_a_line_that_cannot_be_read_leaves_no_other_lock_unjudged() -> None:
-    """The keeper looks at many locks in one request, and reads their lines one by one."""
-    hand = Hand()
-    first, second = two_crowded(hand)
-    last_turn(hand, first)
-    assert first.hold is not None
-    assert first.hold.state is State.HELD
-    assert second.hold is not None
-    assert second.hold.lost.is_set()
-
-
-def test_one_time_out_is_all_that_reading_lines_costs_a_turn() -> None:
-    """With many locks the renewals would come too late: each waits for its time-out."""
-    hand = Hand()
-    client = hand.client()
-    locks = [hand.lock(client, f"{NAME}/{number}") for number in range(10)]
-    for lock in locks:
-        hand.acquire(lock)
-        operator(hand.world, f"/v1/kv/{NAME}/{locks.index(lock)}/.queue", body=b"waits")
-    hand.world.advance(5.0)
-    keeper = Keeper(client).run()
-    hand.until(keeper, lambda request: request.path.endswith("/.queue"))
-    hand.sent.clear()
-    hand.frozen_for = 3.0
-    client.begin_to_close()
-    hand.run_from(keeper, Unavailable("no answer came"))
-    assert [request.path for request in hand.sent] == []
-
-
-def test_a_token_for_the_keys_alone_is_enough_to_verify_them() -> None:
-    """It may not read who waits; the loss of a key is seen all the same."""
-    hand = Hand()
-    first, second = two_crowded(hand)
-    keeper = Keeper(first.client).run()
-    verifying = hand.until(keeper, lambda request: "check-session" in verbs(request))
-    first.client.begin_to_close()
-    hand.run_failed(keeper, verifying, PermissionDenied("no"))
-    assert second.hold is not None
-    assert second.hold.lost.is_set()
-
-
-@pytest.mark.parametrize("contended", [False, True])
-def test_a_token_that_may_not_read_one_key_any_more_keeps_the_locks_on_others(
-    contended: bool,
-) -> None:
-    """Consul denies a transaction as a whole, and all of a client are verified in one."""
-    hand = Hand()
-    client = hand.client()
-    locks = [hand.lock(client, f"{NAME}/{number}") for number in range(3)]
-    for lock in locks:
-        hand.acquire(lock)
-        assert lock.hold is not None
-        lock.hold.contended = contended
-
-    def denying(request: Request) -> tuple[int, bytes] | None:
-        keys = [op["KV"]["Key"] for op in json.loads(request.body)] if verbs(request) else []
-        denials = [
-            {"OpIndex": place, "What": "Permission denied"}
-            for place, key in enumerate(keys)
-            if key.startswith(f"{NAME}/1/")
-        ]
-        return (409, json.dumps({"Results": None, "Errors": denials}).encode()) if denials else None
-
-    before = [lock.hold.deadline() for lock in locks if lock.hold is not None]
-    hand.instead = denying
-    hand.world.advance(5.0)
-    keeper = Keeper(client).run()
-    begun = hand.until(keeper, lambda request: "check-session" in verbs(request))
-    client.begin_to_close()
-    hand.run_after(keeper, begun)
-    after = [lock.hold.deadline() for lock in locks if lock.hold is not None]
-    assert [new > old for new, old in zip(after, before, strict=True)] == [True, False, True]
-    assert locks[0].hold is not None
-    assert locks[0].hold.renewal_error is None
-    assert locks[1].hold is not None
-    assert isinstance(locks[1].hold.renewal_error, PermissionDenied)
-
-
-def test_a_session_cut_off_while_created_is_found_though_the_borrower_has_another() -> None:
-    """Two openings of a shared session at once: the second one's is known by its name alone."""
-    hand = Hand()
-    client = hand.client()
-    shared = SharedSession(client, terms.session_options())
-    late = shared.opened()
-    hand.until(late.flow, lambda request: request.path == "/v1/session/create")
-    hand.run(shared.opened())
-    late.flow.close()
-    assert len(client.pool.orphans) == 1

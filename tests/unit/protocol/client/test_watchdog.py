@@ -1,4 +1,4 @@
-"""The watchdog tells losses in time without any I/O; the keeper goes on whatever it meets."""
+"""The watchdog reports losses in time, without any I/O."""
 
 from __future__ import annotations
 
@@ -6,22 +6,13 @@ from typing import Any
 
 import pytest
 
-from consul_lock._protocol.client.keeper import Keeper
-from consul_lock._protocol.flow import Batch, Call, Flow, Now, Request, Wait, Warn
-from consul_lock._protocol.hold.hold import Grant, Hold, Holds
-from consul_lock._protocol.hold.state import State
+from consul_lock._protocol.flow import Call, Flow, Now, Wait, Warn
 from consul_lock._protocol.keys import keys_of_name
 from consul_lock._protocol.lock.lock import LockCore
 from consul_lock._protocol.primitive.primitive import Settings
 from consul_lock._protocol.session.timing import session_options
-from consul_lock.errors import LockLost, LossReason, PermissionDenied, Unavailable
-from tests.unit.protocol.fake_driver import NAME, Hand
-
-
-def hold_of(lock: LockCore) -> Hold:
-    """What it holds."""
-    assert lock.hold is not None
-    return lock.hold
+from consul_lock.errors import LossReason
+from tests.unit.protocol.fake_driver import Hand, hold_of
 
 
 def watchdog_of(hand: Hand) -> Flow[None]:
@@ -178,125 +169,3 @@ def test_no_thread_for_the_watchdog_fails_the_acquire() -> None:
     hand.spawned.clear()
     hand.acquire(lock)
     assert watchdog_of(hand)
-
-
-def test_the_heap_of_deadlines_does_not_grow_with_each_acquire() -> None:
-    """An uncontended lock is acquired thousands of times before a deadline comes."""
-    hand = Hand()
-    lock = hand.lock()
-    hand.acquire(lock)
-    holds, first = Holds(), hold_of(lock)
-    grant = Grant(first.session, first.token, False, None)
-    for _ in range(1000):
-        holds.add(hold := Hold(lock, grant, first.attempt))
-        holds.drop(hold)
-    assert len(holds._heap) < 100
-    holds.add(first)
-    assert list(holds) == [first]
-    assert holds.late(first.deadline()) == [first]
-
-
-# -- the keeper -----------------------------------------------------------------------------------
-
-
-def kept(hand: Hand) -> tuple[LockCore, Flow[None], Batch]:
-    """A lock that is held, and its keeper about to renew."""
-    lock = hand.lock()
-    hand.acquire(lock)
-    flow = Keeper(lock.client).run()
-    return lock, flow, hand.until(flow, lambda request: "/session/renew/" in request.path)
-
-
-def renew(hand: Hand, flow: Flow[None], asking: Batch, answer: Exception | None) -> Batch:
-    """All of a batch is answered with an error, or well; the next batch."""
-    if answer is None:
-        effect = hand.go_on(flow, asking)
-    else:
-        effect = flow.send((answer,) * len(asking.requests))
-    if isinstance(effect, Request | Batch):
-        return effect  # type: ignore[return-value] # the keeper sends batches
-    return hand.until(flow, lambda request: "/session/renew/" in request.path, after=effect)
-
-
-def test_the_keeper_goes_on_after_what_nobody_foresaw() -> None:
-    """Whether it comes with an answer, or out of the keeper itself."""
-    hand = Hand()
-    lock, flow, asking = kept(hand)
-    asking = renew(hand, flow, asking, ValueError("1, 1"))
-    asking = hand.until(
-        flow,
-        lambda request: "/session/renew/" in request.path,
-        after=flow.throw(ZeroDivisionError()),
-    )
-    renew(hand, flow, asking, None)
-    assert hold_of(lock).state is State.HELD
-    assert hold_of(lock).deadline() > 30.0
-    events = [(warning.event, type(warning.error)) for warning in hand.warnings]
-    assert ("keeper-error", ValueError) in events
-    assert ("keeper-error", ZeroDivisionError) in events
-
-
-def test_one_warning_when_renewals_begin_to_fail_and_one_when_they_work_again() -> None:
-    """However often they are tried meanwhile."""
-    hand = Hand()
-    lock, flow, asking = kept(hand)
-    for error in (Unavailable("refused"), PermissionDenied("ACL not found"), Unavailable("no")):
-        asking = renew(hand, flow, asking, error)
-    assert hold_of(lock).renewal_error is not None
-    asking = renew(hand, flow, asking, None)
-    assert hold_of(lock).renewal_error is None
-    renew(hand, flow, asking, None)
-    assert [warning.event for warning in hand.warnings] == ["renewal-failing", "renewal-works"]
-    assert "refused" in hand.warnings[0].text
-
-
-def test_the_loss_says_what_renewals_failed_with() -> None:
-    """In its text, as a field, and to those functions that want it."""
-    told = list[tuple[LossReason, LockLost]]()
-
-    def on_lost(reason: LossReason, error: LockLost) -> None:
-        told.append((reason, error))
-
-    hand = Hand()
-    lock = hand.lock(on_lost=on_lost)
-    hand.acquire(lock)
-    flow = Keeper(lock.client).run()
-    asking = hand.until(flow, lambda request: "/session/renew/" in request.path)
-    renew(hand, flow, asking, PermissionDenied("403 ACL not found"))
-    watchdog = watchdog_of(hand)
-    sleep(hand, watchdog, rest(hand, watchdog), 40.0)
-    [(reason, error)] = told
-    assert reason is LossReason.DEADLINE
-    assert isinstance(error.last_error, PermissionDenied)
-    assert "403 ACL not found" in str(error)
-    assert str(lock.lost_error(hold_of(lock))) == str(error)
-
-
-def test_while_consul_is_away_one_renewal_a_try_is_sent_and_then_all() -> None:
-    """Two thousand sessions would be eight thousand connections a second."""
-    hand = Hand()
-    client = hand.client()
-    locks = [hand.lock(client, f"{NAME}/{number}") for number in range(20)]
-    for lock in locks:
-        hand.acquire(lock)
-    flow = Keeper(client).run()
-    asking = hand.until(flow, lambda request: "/session/renew/" in request.path)
-    assert len(asking.requests) > 20
-    for _ in range(5):
-        asking = renew(hand, flow, asking, Unavailable("refused"))
-        assert len(asking.requests) == 2
-    asking = renew(hand, flow, asking, None)
-    assert len(asking.requests) > 19
-
-
-def test_many_renewals_and_verifications_are_few_requests() -> None:
-    """A renewal each, and a verification for 32 locks: a proof and a look at the queue each."""
-    hand = Hand()
-    client = hand.client()
-    for number in range(100):
-        hand.acquire(hand.lock(client, f"{NAME}/{number}"))
-    flow = Keeper(client).run()
-    asking = hand.until(flow, lambda request: "/session/renew/" in request.path)
-    renewals = [r for r in asking.requests if "/session/renew/" in r.path]
-    assert len(renewals) == 100
-    assert len(asking.requests) - len(renewals) == 4

@@ -27,7 +27,7 @@ from consul_lock.errors import (
 from tests.simulation.flow_process import Cancelled
 from tests.simulation.foreign_lock_client import operator
 from tests.unit.protocol.fake_driver import NAME, Hand, verbs
-from tests.unit.protocol.primitive.test_cut_off import Scene, cuts
+from tests.unit.protocol.primitive.test_undo import Scene, cuts
 
 KEY, BASE = f"{NAME}/.lock", f"{NAME}/.queue"
 

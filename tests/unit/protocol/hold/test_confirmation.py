@@ -4,62 +4,28 @@ from __future__ import annotations
 
 import pytest
 
-from consul_lock._protocol.client.confirm import confirm, settle
 from consul_lock._protocol.client.shared_session import SharedSession
-from consul_lock._protocol.flow import Flow, Request
+from consul_lock._protocol.flow import Request
 from consul_lock._protocol.hold.confirmation import COUNTS, TAKE_OVER_AFTER
-from consul_lock._protocol.hold.hold import Hold
 from consul_lock._protocol.hold.state import State
-from consul_lock._protocol.holder import Holder, parse_holder
 from consul_lock._protocol.lock.base import LockAttempt
 from consul_lock._protocol.lock.lock import LockCore
 from consul_lock._protocol.lock.queue import accept, look
 from consul_lock._protocol.session import timing as terms
 from consul_lock.errors import LockLost, LossReason, Unavailable
-from tests.unit.protocol.fake_driver import NAME, Hand, verbs
-
-KEY = f"{NAME}/.lock"
+from tests.unit.protocol.fake_driver import Hand, hold_of, verbs
+from tests.unit.protocol.hand_over import KEY, handed_over, said
 
 
 def read_of_lock(request: Request) -> bool:
     return request.method == "GET" and request.path.endswith(KEY)
 
 
-def handed_over(hand: Hand, **settings: object) -> tuple[LockCore, float]:
-    """A lock that was handed to its waiter, and when the read before the one that showed it was
-    sent."""
-    holder, waiter = hand.lock(), hand.lock(hand.client("b"), **settings)
-    hand.acquire(holder)
-    flow, watching = hand.queue_up(waiter)
-    asked = hand.world.now
-    watching = hand.until(flow, lambda request: request.wait > 0, after=watching)
-    assert hand.world.now > asked
-
-    def release() -> None:
-        hand.world.advance(0.5)
-        hand.release(holder)
-
-    hand.when_blocked = release
-    assert hand.run_after(flow, watching) is True
-    return waiter, asked
-
-
-def held(lock: LockCore) -> Hold:
-    assert lock.hold is not None
-    return lock.hold
-
-
-def said(hand: Hand) -> Holder:
-    """Who holds it, by the key."""
-    entry = hand.world._server.kv.entries[KEY]
-    return parse_holder(entry.session, entry.value, entry.modify_index)
-
-
 def test_it_counts_for_a_few_seconds_from_the_last_read_that_did_not_show_it() -> None:
     """Not from the one that did, which may have been sent after it."""
     hand = Hand()
     lock, asked = handed_over(hand)
-    hold = held(lock)
+    hold = hold_of(lock)
     assert hold.deadline() <= asked + COUNTS
     assert hold.counts(asked + COUNTS - 0.01)
     assert not said(hand).confirmed
@@ -95,76 +61,8 @@ def test_what_cannot_be_stopped_confirms_before_it_begins() -> None:
     hand = Hand()
     lock, asked = handed_over(hand, watch=True)
     assert said(hand).confirmed
-    assert said(hand).token == held(lock).token
-    assert held(lock).deadline() > asked + 2 * COUNTS
-
-
-def confirming(hand: Hand, lock: LockCore) -> tuple[Flow[None], Request]:
-    """Its confirmation, which is not sent yet."""
-    flow = settle(lock.client, held(lock))
-    return flow, hand.until(flow, lambda request: verbs(request) == ["check-index", "lock"])
-
-
-def test_once_confirmed_it_counts_as_any_lock() -> None:
-    """Its token stays that of the hand-over, and the key says so."""
-    hand = Hand()
-    lock, asked = handed_over(hand)
-    token = held(lock).token
-    flow, request = confirming(hand, lock)
-    hand.run_after(flow, request)
-    assert said(hand).confirmed
-    assert said(hand).token == held(lock).token == token
-    assert held(lock).deadline() > asked + 2 * COUNTS
-    hand.release(lock)
-    assert hand.held() == {}
-
-
-def test_a_confirmation_whose_answer_was_lost_is_found_out_by_a_read() -> None:
-    """It was carried out, so nobody can take over."""
-    hand = Hand()
-    lock, asked = handed_over(hand)
-    flow, request = confirming(hand, lock)
-    hand.perform(request)
-    effect = flow.throw(Unavailable("no answer came"))
-    hand.run_after(flow, effect)
-    assert held(lock).deadline() > asked + 2 * COUNTS
-
-
-@pytest.mark.parametrize("late", [False, True])
-def test_confirmation_and_take_over_exclude_each_other(late: bool) -> None:
-    """Whichever Raft carries out first; the other one is refused whole."""
-    hand = Hand()
-    lock, _ = handed_over(hand)
-    behind = hand.lock(hand.client("c"))
-    other, watching = hand.queue_up(behind)
-    taking = hand.until(
-        other, lambda request: verbs(request)[:2] == ["check-index", "unlock"], after=watching
-    )
-    hold = held(lock)
-    assert hold.unconfirmed is not None
-    handed = (hold.unconfirmed.modify_index, 0.0, hold.token)
-    if late:
-        assert not held(lock).counts(hand.world.now)
-        hand.run_after(other, taking)
-        assert held(behind).token == said(hand).token
-        assert said(hand).confirmed
-        assert not hand.run(
-            confirm(lock.client, lock, hold.session, hold.attempt.about, handed)
-        ).done
-    else:
-        assert hand.run(confirm(lock.client, lock, hold.session, hold.attempt.about, handed)).done
-        assert not hand.perform(taking).done
-
-
-def test_a_late_confirmation_is_refused_though_the_lock_is_ours_again() -> None:
-    """It was taken over, and handed to us once more: that is to be confirmed by itself."""
-    hand = Hand()
-    lock, _ = handed_over(hand)
-    hold = held(lock)
-    assert hold.unconfirmed is not None
-    stale = (hold.unconfirmed.modify_index - 1, 0.0, hold.token)
-    assert not hand.run(confirm(lock.client, lock, hold.session, hold.attempt.about, stale)).done
-    assert not said(hand).confirmed
+    assert said(hand).token == hold_of(lock).token
+    assert hold_of(lock).deadline() > asked + 2 * COUNTS
 
 
 def test_the_next_waiter_takes_over_what_is_not_confirmed_in_time() -> None:
@@ -218,7 +116,7 @@ def test_a_hold_that_was_not_confirmed_in_time_is_lost_and_let_go_of_without_a_l
     """Nobody took over, as nobody waits: the next one that comes gets it at once."""
     hand = Hand()
     lock, asked = handed_over(hand)
-    hold = held(lock)
+    hold = hold_of(lock)
     hand.world.advance(asked + COUNTS - hand.world.now)
     hand.run(lock.client.lose(hold, LossReason.DEADLINE))
     assert hold.state is State.LOST
@@ -266,8 +164,8 @@ def test_a_release_that_begins_after_that_time_tells_the_loss() -> None:
     with pytest.raises(LockLost) as caught:
         hand.release(lock)
     assert caught.value.reason is LossReason.DEADLINE
-    assert held(behind).counts(hand.world.now)
-    assert hand.held()[KEY] == held(behind).session.id
+    assert hold_of(behind).counts(hand.world.now)
+    assert hand.held()[KEY] == hold_of(behind).session.id
 
 
 def shown_as_ours(hand: Hand, *, certain: bool) -> tuple[LockCore, LockAttempt]:
@@ -316,7 +214,7 @@ def two_of_one_session(hand: Hand) -> list[LockCore]:
         watching = hand.until(flow, lambda request: request.wait > 0, after=watching)
         hand.release(holder)
         assert hand.run_after(flow, watching) is True
-        assert held(waiter).unconfirmed is not None
+        assert hold_of(waiter).unconfirmed is not None
         locks.append(waiter)
     return locks
 
@@ -325,6 +223,6 @@ def test_a_hold_that_ends_in_its_time_with_its_session_leaves_the_lock_delay() -
     """Whoever works under it has just been told, and needs that time to stop."""
     hand = Hand()
     for lock in two_of_one_session(hand):
-        hand.run(lock.client.end(held(lock).session))
-        assert held(lock).reason is LossReason.SESSION_INVALID
+        hand.run(lock.client.end(hold_of(lock).session))
+        assert hold_of(lock).reason is LossReason.SESSION_INVALID
         assert not hand.acquire(hand.lock(hand.client("c"), lock.name), timeout=0)

@@ -111,25 +111,6 @@ def test_the_loss_of_one_is_not_the_hold_of_the_next_in_the_same_object() -> Non
     hand.run(lock.client.lose(lock.ensure(now, "you"), LossReason.STOLEN))
 
 
-def test_a_release_after_the_deadline_says_that_it_was_lost_and_sends_nothing() -> None:
-    """The keeper was stopped along with us: what counts is the clock."""
-    told = list[LossReason]()
-    hand = Hand()
-    lock = hand.lock(on_lost=told.append)
-    hand.acquire(lock)
-    assert lock.hold is not None
-    lost, session = lock.lost("me"), lock.hold.session
-    hand.requests()
-    hand.world.advance(28.6)
-    with pytest.raises(LockLost) as caught:
-        hand.release(lock)
-    assert caught.value.reason is LossReason.DEADLINE
-    assert (told, lost.is_set(), hand.requests()) == ([LossReason.DEADLINE], True, [])
-    assert session.id in lock.client.pool.to_destroy
-    with pytest.raises(NotHeld):
-        hand.release(lock)
-
-
 def test_the_dispatcher_of_a_semaphore_waits_for_its_workers() -> None:
     """Inside the process: what it holds itself is released by somebody else."""
     hand = Rooms()

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from consul_lock._protocol.consul.models import Pair
+from consul_lock._protocol.hold import waiter as lines
 from consul_lock._protocol.hold.waiter import (
     WaiterEntry,
     WaiterQueue,
@@ -16,6 +18,8 @@ from consul_lock._protocol.hold.waiter import (
 )
 from consul_lock._protocol.holder import VALUE_MAX, parse_holder
 from tests.unit.protocol.test_holder import about
+
+QUEUE = "jobs/.queue"
 
 
 @given(st.integers(0, 40), st.integers(0, 1500))
@@ -32,3 +36,24 @@ def test_what_is_handed_down_is_a_beginning_of_the_line(waiters: int, size: int)
     assert all(parse_holder(e.session, e.about).host == "h" for e in line.entries)
     if size == 0 and waiters:
         assert sessions
+
+
+def test_the_line_is_in_the_order_of_joining() -> None:
+    """What is not an entry locked by its own session is passed over."""
+    pairs = [
+        Pair(QUEUE, b"", 0, "", 1, 40),
+        Pair(f"{QUEUE}/c", b"3", 0, "c", 30, 30),
+        Pair(f"{QUEUE}/a", b"1", 0, "a", 10, 35),
+        Pair(f"{QUEUE}/b", b"2", 0, "b", 20, 20),
+        Pair(f"{QUEUE}/x", b"", 0, "", 5, 5),
+        Pair(f"{QUEUE}/y", b"", 0, "z", 5, 5),
+        Pair(f"{QUEUE}r", b"", 0, "q", 5, 5),
+    ]
+    line = lines.parse_queue(QUEUE, pairs)
+    assert [entry.session for entry in line.entries] == ["a", "b", "c"]
+    assert line.sign == 40
+    assert line.before("a") == ()
+    assert [entry.session for entry in line.before("c")] == ["a", "b"]
+    assert [entry.session for entry in line.behind("b").entries] == ["a", "c"]
+    with pytest.raises(KeyError):
+        line.before("x")

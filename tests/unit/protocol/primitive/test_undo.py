@@ -13,9 +13,10 @@ from consul_lock._protocol.consul.operations import Op
 from consul_lock._protocol.flow import Job, Request
 from consul_lock._protocol.lock.lock import LockCore
 from consul_lock._protocol.primitive.watch import watch
+from consul_lock.errors import Unavailable
 from tests.simulation.flow_process import Cancelled
 from tests.unit.protocol.cut_points import cuts
-from tests.unit.protocol.fake_driver import Hand
+from tests.unit.protocol.fake_driver import Hand, verbs
 
 
 class Scene(NamedTuple):
@@ -157,3 +158,19 @@ def test_after_the_undo_the_lock_can_be_had_again_at_once(build: Callable[[], Sc
         sessions = {s.id for s in scene.lock.client.pool.live.values() if s.borrower is not None}
         assert not sessions, f"cut off at {effect}"
         assert not scene.lock.client.local_queues._queues, f"cut off at {effect}"
+
+
+def test_a_try_without_an_answer_costs_the_session() -> None:
+    """The write may still come true: only the end of its session makes that harmless."""
+    hand = Hand()
+    lock = hand.lock()
+    job = lock.acquire(False, None, "me")
+    taking = hand.until(job.flow, lambda request: "lock" in verbs(request))
+    (session,) = hand.sessions()
+    with pytest.raises(Unavailable):
+        hand.run_from(job.flow, Unavailable("no answer came"))
+    assert job.undo is not None
+    hand.run(job.undo())
+    hand.world.submit(taking)
+    assert session not in hand.sessions()
+    assert hand.held() == {}
