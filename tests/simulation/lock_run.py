@@ -12,7 +12,7 @@ from tests.simulation.lock_client import Contender, Wish, Wishes
 from tests.simulation.lock_invariants import Referee
 from tests.simulation.scenario import Plan
 from tests.simulation.simulated_run import Trial
-from tests.unit.protocol.stale_reads import Pictures
+from tests.unit.protocol.stale_reads import StaleReads
 
 NAME = "jobs/nightly"
 
@@ -32,7 +32,7 @@ class Run(Trial):
 
     def cast(self) -> None:
         self.keys = names.keys_of_name(NAME)
-        self.pictures = Pictures(self.world, ((self.keys.key, False), (self.keys.base, True)))
+        self.stale_reads = StaleReads(self.world, ((self.keys.key, False), (self.keys.base, True)))
         self.referee = Referee(self.simulator, self.keys, self.plan)
         self.stranger = Stranger(self.world, self.simulator, self.referee, self.keys.key)
 

@@ -16,7 +16,7 @@ from tests.simulation.lock_client import Contender, Wishes
 from tests.simulation.network_message import GHOST_MAX, Fate
 from tests.simulation.scenario import FIRST, HOLDER, SECONDS, TIMEOUTS, Client, Fault, Plan, Trouble
 from tests.simulation.simulator import Host, Simulator, Violation
-from tests.unit.protocol.stale_reads import Pictures
+from tests.unit.protocol.stale_reads import StaleReads
 
 # Seconds of good weather in which everybody must have been served: a dead holder's session
 # expires (20), its lock-delay passes (60), what was under way is given up, and then each of
@@ -40,7 +40,7 @@ class Trial(ABC):
     """Plays a plan.  Whoever inherits from it makes the contenders, and says who referees."""
 
     referee: Inspector
-    pictures: Pictures
+    stale_reads: StaleReads
 
     all_served: ClassVar[float] = _ALL_SERVED
 
@@ -52,7 +52,7 @@ class Trial(ABC):
         self.world.raft = lambda: next(takes)
         self.simulator = Simulator(self.world, plan.seed, plan.delays)
         self.cast()
-        self.simulator.pictures = self.pictures
+        self.simulator.stale_reads = self.stale_reads
         self.simulator.before_change = self.referee.before
         self.simulator.on_change = self._changed
         self.contenders = self.referee.contenders
@@ -62,7 +62,7 @@ class Trial(ABC):
 
     @abstractmethod
     def cast(self) -> None:
-        """Make the referee and the pictures, before anybody plays."""
+        """Make the referee and the stale reads, before anybody plays."""
 
     @abstractmethod
     def enter(self) -> None:
@@ -82,7 +82,7 @@ class Trial(ABC):
 
     def _changed(self, host: Host | None, request: Request | None) -> None:
         self.referee.after(host, request)
-        self.pictures.take()
+        self.stale_reads.take()
 
     def play(self) -> Counter[str]:
         """The whole run.  Raises `Violation`; returns how often what happened."""

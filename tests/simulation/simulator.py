@@ -43,7 +43,7 @@ class Simulator:
         self.counts: Counter[str] = Counter()
         self.events = 0
         self.on_change: Callable[[Host | None, Request | None], None] = lambda host, request: None
-        self.pictures: Any = None
+        self.stale_reads: Any = None
         self.trace: Callable[[str], None] | None = None
         """Told of everything that happens, for whoever looks into a violation."""
         self.before_change: Callable[[], None] = lambda: None
@@ -63,7 +63,7 @@ class Simulator:
 
     def old_answer(self, request: Request) -> Any:
         """What a leader that was deposed a moment ago would answer; None: nothing else."""
-        return self.pictures.old(request, self.now)
+        return self.stale_reads.old(request, self.now)
 
     def delay(self) -> float:
         """How long the next message takes one way."""

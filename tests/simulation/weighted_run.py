@@ -13,7 +13,7 @@ from tests.simulation.simulator import Violation
 from tests.simulation.weighted_invariants import CrowdReferee
 from tests.simulation.weighted_kinds import KINDS, Menu
 from tests.simulation.weighted_scenario import CrowdPlan
-from tests.unit.protocol.stale_reads import Pictures
+from tests.unit.protocol.stale_reads import StaleReads
 
 # Tries to get it once all is well again: others may have changed the limit meanwhile.
 _TRIES = 6
@@ -37,7 +37,7 @@ class CrowdRun(Trial):
         for name in self.kind.names:
             found += [(f"{name}/.lock", False), (f"{name}/{layout.folder}".rstrip("/"), True)]
             found += [(f"{name}/", True), (f"{name}/.lock", True)]
-        self.pictures = Pictures(self.world, dict.fromkeys(found))
+        self.stale_reads = StaleReads(self.world, dict.fromkeys(found))
         self.referee = CrowdReferee(self.simulator, self.kind, self.plan, orderly=self.plan.orderly)
         self.stranger = GoSemaphore(self.world, self.simulator, self.referee, self.limit)
 

@@ -16,13 +16,13 @@ _ENDLESS_MAX = 60
 
 
 def cuts(build: Callable[[], S], *, endless: bool = False) -> Iterator[tuple[S, Any]]:
-    """The scene (a ``hand`` and a ``job``) at its first effect, at its second, ... each in a new
+    """The scene (a ``driver`` and a ``job``) at its first effect, at its second, ... each in a new
     world.  One that is ``endless`` is seen for a while.
     """
     for place in range(_ENDLESS_MAX if endless else _MAX):
         scene = build()
         try:
-            effect, _ = scene.hand.drive(scene.job.flow, place, clocks=True)
+            effect, _ = scene.driver.drive(scene.job.flow, place, clocks=True)
         except LockLost:
             effect = None
         if effect is None:

@@ -34,7 +34,7 @@ from consul_lock.testing import World
 
 NAME = "jobs/nightly"
 
-# An effect that a hand can be told to stop before: no test takes so many.
+# A number of effects that no test reaches: run to the end.
 NEVER = 10_000
 
 
@@ -67,7 +67,7 @@ class Signal:
         return self._set
 
 
-class Hand:
+class FakeDriver:
     """A driver without any concurrency: what a flow waits for is done before, or by a hook."""
 
     def __init__(self) -> None:
@@ -302,11 +302,11 @@ class Hand:
         return {session.id for session in self.world._server.sessions.all()}
 
 
-def took(hand: Hand, job: Job) -> tuple[float, Any]:
+def took(driver: FakeDriver, job: Job) -> tuple[float, Any]:
     """How many seconds it took, and its result, or the class of its error."""
-    begun = hand.world.now
+    begun = driver.world.now
     try:
-        result: Any = hand.run(job)
+        result: Any = driver.run(job)
     except ConsulLockError as error:
         result = type(error)
-    return hand.world.now - begun, result
+    return driver.world.now - begun, result

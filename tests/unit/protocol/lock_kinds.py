@@ -16,7 +16,7 @@ from consul_lock._protocol.session import timing as terms
 from consul_lock._protocol.weighted.rwlock import ReadWriteCore
 from consul_lock._protocol.weighted.semaphore import SemaphoreCore
 from consul_lock._protocol.weighted.tree import TreeCore
-from tests.unit.protocol.fake_driver import NAME, Hand
+from tests.unit.protocol.fake_driver import NAME, FakeDriver
 
 # Requests that an acquire of any kind has at most, in these tests.
 REQUESTS_MAX = 40
@@ -26,16 +26,16 @@ def settings(**more: Any) -> Settings:
     return Settings(terms.session_options(), **more)
 
 
-KINDS: dict[str, Callable[[Hand], Lockable]] = {
-    "lock": lambda hand: hand.lock(),
-    "watched": lambda hand: hand.lock(watch=True),
-    "fair": lambda hand: hand.lock(fair=True),
-    "multilock": lambda hand: MultiLockCore(
-        hand.client(), keys_of_names([NAME, "other"]), settings()
+KINDS: dict[str, Callable[[FakeDriver], Lockable]] = {
+    "lock": lambda driver: driver.lock(),
+    "watched": lambda driver: driver.lock(watch=True),
+    "fair": lambda driver: driver.lock(fair=True),
+    "multilock": lambda driver: MultiLockCore(
+        driver.client(), keys_of_names([NAME, "other"]), settings()
     ),
-    "semaphore": lambda hand: SemaphoreCore(hand.client(), "slots", 1, settings()),
-    "writer": lambda hand: ReadWriteCore(hand.client(), "a/b", settings()).writer,
-    "tree": lambda hand: TreeCore(hand.client(), names.keys_of_name("a/b"), settings()),
+    "semaphore": lambda driver: SemaphoreCore(driver.client(), "slots", 1, settings()),
+    "writer": lambda driver: ReadWriteCore(driver.client(), "a/b", settings()).writer,
+    "tree": lambda driver: TreeCore(driver.client(), names.keys_of_name("a/b"), settings()),
 }
 
 

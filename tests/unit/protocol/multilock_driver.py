@@ -1,4 +1,4 @@
-"""A hand for several locks at once, which sees to it that nobody ever holds only some of them."""
+"""A driver for several locks at once, which sees to it that nobody ever holds only some of them."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from consul_lock._protocol.session import timing as terms
 from consul_lock._protocol.session.session import Session
 from consul_lock.errors import ConsulLockError, LossReason
 from tests.simulation.foreign_lock_client import operator
-from tests.unit.protocol.fake_driver import Hand, verbs
+from tests.unit.protocol.fake_driver import FakeDriver, verbs
 
 A, B, C = "stock/apples", "stock/pears", "other"
 KEYS = {A: f"{A}/.lock", B: f"{B}/.lock", C: f"{C}/.lock"}
@@ -31,7 +31,7 @@ MANY = (*FEW, *(f"stock/many/{number}" for number in range(61)))
 """As many as there can be."""
 
 
-class Several(Hand):
+class MultiLockDriver(FakeDriver):
     """Looks at all keys after each request."""
 
     def __init__(self) -> None:
@@ -138,15 +138,15 @@ def hold_of(lock: Lockable) -> Hold:
     return lock.hold
 
 
-def lose(hand: Several, lock: MultiLockCore, key: str, reason: LossReason) -> str | None:
+def lose(driver: MultiLockDriver, lock: MultiLockCore, key: str, reason: LossReason) -> str | None:
     """Something ends the hold on this key.  Returns the session that has it then."""
     match reason:
         case LossReason.SESSION_INVALID:
-            hand.destroy(hold_of(lock).session.id)
+            driver.destroy(hold_of(lock).session.id)
         case LossReason.KEY_DELETED:
-            hand.delete(key)
+            driver.delete(key)
         case LossReason.STOLEN:
-            return hand.take(key)
+            return driver.take(key)
         case LossReason.REVOKED:
-            hand.revoke(key)
+            driver.revoke(key)
     return None

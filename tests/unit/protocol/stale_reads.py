@@ -15,7 +15,7 @@ _LEASE = 2.5
 _RENEWS = 2.5
 
 
-class Pictures:
+class StaleReads:
     """Answers to reads of some keys and trees of keys, as they were before the last change."""
 
     def __init__(self, world: World, asked: Iterable[tuple[str, bool]]) -> None:

@@ -1,4 +1,4 @@
-"""A hand for semaphores, read/write and tree locks, and scenes: flows about to be performed."""
+"""A driver for semaphores, read/write and tree locks, and scenes: flows about to be performed."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from consul_lock._protocol.weighted.semaphore import SemaphoreCore
 from consul_lock._protocol.weighted.tree import TreeCore
 from consul_lock.errors import LockLost, LossReason, Unavailable
 from tests.simulation.foreign_lock_client import operator
-from tests.unit.protocol.fake_driver import Hand, verbs
+from tests.unit.protocol.fake_driver import FakeDriver, verbs
 
 BESIDE = "beside/.lock"
 """A lock that is held with a shared session."""
@@ -34,8 +34,8 @@ def everything(lock: WeightedCore) -> int:
     return 2 if isinstance(lock, SemaphoreCore) else 1
 
 
-class Rooms(Hand):
-    """A hand for what has a document of its holders."""
+class WeightedDriver(FakeDriver):
+    """A driver for what has a document of its holders."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -85,7 +85,7 @@ class Rooms(Hand):
                 except LockLost:
                     continue
 
-    def get(self, lock: WeightedCore, timeout: float | None = None) -> Any:
+    def acquire_all(self, lock: WeightedCore, timeout: float | None = None) -> Any:
         """Acquire all that there is, as another does, who looks before it lets go."""
         job = lock.acquire(timeout != 0, timeout or None, "other", everything(lock))
         had = self.run(job)
@@ -93,7 +93,7 @@ class Rooms(Hand):
             lock.hold.contended = True
         return had
 
-    def line_up(self, lock: WeightedCore) -> None:
+    def wait_in_queue(self, lock: WeightedCore) -> None:
         """Wait behind whoever is there."""
         job = lock.acquire(True, None, "other", everything(lock))
         self.until(job.flow, lambda request: request.wait > 0)
@@ -105,7 +105,7 @@ class Rooms(Hand):
         ours = (key for key in kv if key.endswith("/.lock") and key != BESIDE)
         return {key: kv[key].value for key in ours}
 
-    def inside(self) -> dict[str, set[str]]:
+    def holders_in_documents(self) -> dict[str, set[str]]:
         """Who is in each document."""
         return {key: set(json.loads(value)["Holders"]) for key, value in self.documents().items()}
 
@@ -117,7 +117,7 @@ class Rooms(Hand):
     def traces(self) -> set[str]:
         """All sessions that are in a document, or in a line."""
         owners = {owner for key, owner in self.held().items() if key != BESIDE}
-        return owners.union(*self.inside().values()) - {""}
+        return owners.union(*self.holders_in_documents().values()) - {""}
 
     def keep(self, client: ClientCore) -> None:
         """What a keeper does in a minute, as far as lost holds and dead sessions go."""
@@ -128,9 +128,9 @@ class Rooms(Hand):
 
 
 class Scene(NamedTuple):
-    """A hand, and a flow about to be performed by it."""
+    """A driver, and a flow about to be performed by it."""
 
-    hand: Rooms
+    driver: WeightedDriver
     lock: WeightedCore
     job: Job
     n: int = 1
@@ -138,49 +138,49 @@ class Scene(NamedTuple):
     """What it is about is lost, so it may be left to the keeper to take away."""
 
 
-def acquire(kind: Callable[[Rooms], WeightedCore], n: int = 1) -> Scene:
-    hand = Rooms()
-    lock = kind(hand)
-    return Scene(hand, lock, lock.acquire(True, None, "me", n), n)
+def acquire(kind: Callable[[WeightedDriver], WeightedCore], n: int = 1) -> Scene:
+    driver = WeightedDriver()
+    lock = kind(driver)
+    return Scene(driver, lock, lock.acquire(True, None, "me", n), n)
 
 
-def acquire_again(kind: Callable[[Rooms], WeightedCore], n: int = 1) -> Scene:
+def acquire_again(kind: Callable[[WeightedDriver], WeightedCore], n: int = 1) -> Scene:
     """With sessions at hand."""
     scene = release(kind, n)
-    scene.hand.run(scene.job)
+    scene.driver.run(scene.job)
     return scene._replace(job=scene.lock.acquire(True, None, "me", n))
 
 
-def acquire_after_waiting(kind: Callable[[Rooms], WeightedCore], n: int = 1) -> Scene:
+def acquire_after_waiting(kind: Callable[[WeightedDriver], WeightedCore], n: int = 1) -> Scene:
     """Let in by whoever leaves."""
     scene = acquire(kind, n)
-    hand = scene.hand
-    hand.get(hand.rival(scene.lock))
-    hand.when_blocked = hand.rivals_leave
+    driver = scene.driver
+    driver.acquire_all(driver.rival(scene.lock))
+    driver.when_blocked = driver.rivals_leave
     return scene
 
 
-def acquire_after_a_dead_one(kind: Callable[[Rooms], WeightedCore], n: int = 1) -> Scene:
+def acquire_after_a_dead_one(kind: Callable[[WeightedDriver], WeightedCore], n: int = 1) -> Scene:
     """Its slot is had a moment later, when the lock-delay is over."""
     scene = acquire(kind, n)
-    scene.hand.get(scene.hand.rival(scene.lock))
-    for session in scene.hand.sessions():
-        operator(scene.hand.world, f"/v1/session/destroy/{session}")
-    scene.hand.world.advance(28.0)
+    scene.driver.acquire_all(scene.driver.rival(scene.lock))
+    for session in scene.driver.sessions():
+        operator(scene.driver.world, f"/v1/session/destroy/{session}")
+    scene.driver.world.advance(28.0)
     return scene
 
 
-def acquire_that_gives_up(kind: Callable[[Rooms], WeightedCore], n: int = 1) -> Scene:
+def acquire_that_gives_up(kind: Callable[[WeightedDriver], WeightedCore], n: int = 1) -> Scene:
     scene = acquire(kind, n)
-    scene.hand.get(scene.hand.rival(scene.lock))
+    scene.driver.acquire_all(scene.driver.rival(scene.lock))
     return scene._replace(job=scene.lock.acquire(True, 3.0, "me", n))
 
 
-def acquire_after_no_answer(kind: Callable[[Rooms], WeightedCore], n: int = 1) -> Scene:
+def acquire_after_no_answer(kind: Callable[[WeightedDriver], WeightedCore], n: int = 1) -> Scene:
     """The entering was carried out, and its answer lost."""
     scene = acquire(kind, n)
     flow = scene.job.flow
-    scene.hand.world.submit(scene.hand.until(flow, changing))
+    scene.driver.world.submit(scene.driver.until(flow, changing))
     first = flow.throw(NO_ANSWER)
 
     def rest() -> Flow[Any]:
@@ -199,34 +199,34 @@ def acquire_after_no_answer(kind: Callable[[Rooms], WeightedCore], n: int = 1) -
     return scene._replace(job=Job(rest(), scene.job.undo))
 
 
-def release(kind: Callable[[Rooms], WeightedCore], n: int = 1) -> Scene:
+def release(kind: Callable[[WeightedDriver], WeightedCore], n: int = 1) -> Scene:
     scene = acquire(kind, n)
-    scene.hand.run(scene.job)
+    scene.driver.run(scene.job)
     return scene._replace(job=scene.lock.release("me"))
 
 
-def release_to_the_next(kind: Callable[[Rooms], WeightedCore], n: int = 1) -> Scene:
+def release_to_the_next(kind: Callable[[WeightedDriver], WeightedCore], n: int = 1) -> Scene:
     """There were others when it was had, so it looks before it lets go, and lets somebody in."""
     scene = acquire_after_waiting(kind, n)
-    scene.hand.run(scene.job)
+    scene.driver.run(scene.job)
     for _ in range(2):
-        scene.hand.line_up(scene.hand.rival(scene.lock))
+        scene.driver.wait_in_queue(scene.driver.rival(scene.lock))
     return scene._replace(job=scene.lock.release("me"))
 
 
-def release_of_what_is_lost(kind: Callable[[Rooms], WeightedCore], n: int = 1) -> Scene:
+def release_of_what_is_lost(kind: Callable[[WeightedDriver], WeightedCore], n: int = 1) -> Scene:
     """Its first session is dead, and nobody has noticed."""
     scene = release(kind, n)
     assert scene.lock.hold is not None
-    operator(scene.hand.world, f"/v1/session/destroy/{scene.lock.hold.session.id}")
+    operator(scene.driver.world, f"/v1/session/destroy/{scene.lock.hold.session.id}")
     return scene._replace(lost=True)
 
 
-def release_of_what_was_lost(kind: Callable[[Rooms], WeightedCore], n: int = 1) -> Scene:
+def release_of_what_was_lost(kind: Callable[[WeightedDriver], WeightedCore], n: int = 1) -> Scene:
     """The keeper has noticed."""
     scene = release_of_what_is_lost(kind, n)
     assert scene.lock.hold is not None
-    scene.hand.run(scene.lock.client.lose(scene.lock.hold, LossReason.SESSION_INVALID))
+    scene.driver.run(scene.lock.client.lose(scene.lock.hold, LossReason.SESSION_INVALID))
     return scene
 
 
@@ -235,9 +235,9 @@ def changing(request: Request) -> bool:
     return bool(CHANGING & set(verbs(request)))
 
 
-def shared(hand: Rooms) -> WeightedCore:
+def shared(driver: WeightedDriver) -> WeightedCore:
     """A semaphore with a session that a lock holds something with, too."""
-    client = hand.client()
+    client = driver.client()
     session = SharedSession(client, terms.session_options())
-    hand.acquire(hand.lock(client, "beside", shared=session))
-    return hand.semaphore(client, shared=session)
+    driver.acquire(driver.lock(client, "beside", shared=session))
+    return driver.semaphore(client, shared=session)

@@ -11,8 +11,8 @@ from consul_lock._protocol.primitive.lockable import Lockable
 from consul_lock.errors import (
     ConfigError,
 )
-from tests.unit.protocol.cron.test_guard import Crond
-from tests.unit.protocol.fake_driver import NAME, Hand, took
+from tests.unit.protocol.cron.test_guard import CronDriver
+from tests.unit.protocol.fake_driver import NAME, FakeDriver, took
 from tests.unit.protocol.lock_kinds import REQUESTS_MAX, each_kind
 
 KEY = f"{NAME}/.lock"
@@ -36,30 +36,30 @@ def test_before_first_contact_a_strange_answer_is_an_error_at_once(
     said: tuple[int, bytes],
 ) -> None:
     """It is the address that is wrong."""
-    hand = Hand()
-    hand.instead = lambda request: said
-    client = hand.client()
+    driver = FakeDriver()
+    driver.instead = lambda request: said
+    client = driver.client()
     for name in ("a", "b"):  # and Consul is not taken to have answered once from then on
-        seconds, end = took(hand, hand.lock(client, name).acquire(True, None, "me"))
+        seconds, end = took(driver, driver.lock(client, name).acquire(True, None, "me"))
         assert (seconds, end) == (0.0, ConfigError)
 
 
 @each_strange
 @each_kind
 def test_after_first_contact_a_strange_answer_is_ridden_out_at_each_step(
-    make: Callable[[Hand], Lockable], said: tuple[int, bytes]
+    make: Callable[[FakeDriver], Lockable], said: tuple[int, bytes]
 ) -> None:
     """As a 502 is: of acquires, and of releases."""
     for place in range(1, REQUESTS_MAX):
-        hand = Hand()
-        lock = make(hand)
+        driver = FakeDriver()
+        lock = make(driver)
         answered = iter([None] * place + [said] * 3)
-        hand.instead = lambda request, answered=answered: next(answered, None)  # type: ignore[misc] # each its own
-        assert hand.run(lock.acquire(True, None, "me")) is True
-        hand.run(lock.release("me"))
+        driver.instead = lambda request, answered=answered: next(answered, None)  # type: ignore[misc] # each its own
+        assert driver.run(lock.acquire(True, None, "me")) is True
+        driver.run(lock.release("me"))
         # What was in doubt has been destroyed.
-        hand.run(lock.client.pool.sweep(hand.world.now))
-        assert set(hand.held().values()) <= {""}
+        driver.run(lock.client.pool.sweep(driver.world.now))
+        assert set(driver.held().values()) <= {""}
         if next(answered, None) is not None:
             break
 
@@ -67,24 +67,24 @@ def test_after_first_contact_a_strange_answer_is_ridden_out_at_each_step(
 @each_strange
 def test_the_end_of_a_cron_run_is_recorded_all_the_same(said: tuple[int, bytes]) -> None:
     """And its run lock is let go of."""
-    crond = Crond()
-    core, claim, run = crond.once()
+    driver = CronDriver()
+    core, claim, run = driver.once()
     assert run.outcome is CronOutcome.RUN
     answered = iter([said] * 3)
-    crond.instead = lambda request: next(answered, None)
-    crond.run(core.leave(claim, run, None))
+    driver.instead = lambda request: next(answered, None)
+    driver.run(core.leave(claim, run, None))
     assert run.recorded
-    assert KEY not in crond.held()
+    assert KEY not in driver.held()
 
 
 @each_strange
 def test_a_claim_of_a_slot_rides_strange_answers_out(said: tuple[int, bytes]) -> None:
     """At each of its steps."""
     for place in range(1, 6):
-        crond = Crond()
-        _, claim, job = crond.claim()
+        driver = CronDriver()
+        _, claim, job = driver.claim()
         answered = iter([None] * place + [said] * 2)
-        crond.instead = lambda request, answered=answered: next(answered, None)  # type: ignore[misc] # each its own
-        run = crond.run(job)
+        driver.instead = lambda request, answered=answered: next(answered, None)  # type: ignore[misc] # each its own
+        run = driver.run(job)
         assert run.outcome is CronOutcome.RUN
         assert run.record.claim == claim.id

@@ -10,13 +10,13 @@ from consul_lock._protocol.flow import Reply, Request
 from consul_lock.errors import (
     ConfigError,
 )
-from tests.unit.protocol.fake_driver import Hand
+from tests.unit.protocol.fake_driver import FakeDriver
 
 
 def test_an_index_that_is_no_number_is_no_answer_of_consul() -> None:
     """Two proxies may each have put one in."""
-    hand = Hand()
-    found = hand.client().api.get("x")
+    driver = FakeDriver()
+    found = driver.client().api.get("x")
     request = next(found)
     assert isinstance(request, Request)
     with pytest.raises(ConfigError, match="not that of a Consul agent"):

@@ -20,13 +20,13 @@ from consul_lock._protocol.primitive.primitive import Settings
 from consul_lock._protocol.session import timing as terms
 from consul_lock.errors import ConsulLockError, LockLost, Unavailable
 from tests.simulation.foreign_lock_client import operator
-from tests.unit.protocol.fake_driver import NAME, Hand, verbs
+from tests.unit.protocol.fake_driver import NAME, FakeDriver, verbs
 
 HOUR = 3600.0
 
 
-class Crond(Hand):
-    """A hand that claims slots, each time as another host."""
+class CronDriver(FakeDriver):
+    """A driver that claims slots, each time as another host."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -67,22 +67,22 @@ def claiming(request: Request) -> bool:
 
 def test_a_slot_that_is_taken_costs_one_read_and_no_session() -> None:
     """Of forty hosts thirty-nine do just that."""
-    crond = Crond()
-    core, claim, run = crond.once()
-    crond.run(core.leave(claim, run, None))
-    before = crond.sessions()
-    crond.sent.clear()
-    assert crond.once()[2].outcome is CronOutcome.TAKEN
-    assert [verbs(request) for request in crond.sent] == [["get-tree", "get-tree"]]
-    assert crond.sessions() == before
+    driver = CronDriver()
+    core, claim, run = driver.once()
+    driver.run(core.leave(claim, run, None))
+    before = driver.sessions()
+    driver.sent.clear()
+    assert driver.once()[2].outcome is CronOutcome.TAKEN
+    assert [verbs(request) for request in driver.sent] == [["get-tree", "get-tree"]]
+    assert driver.sessions() == before
 
 
 def test_a_run_costs_eight_requests() -> None:
     """Look, a session and what became of it, lock, claim, note that it runs, its end, release."""
-    crond = Crond()
-    core, claim, run = crond.once()
-    crond.run(core.leave(claim, run, None))
-    assert [r.path.split("/")[2] if not verbs(r) else "+".join(verbs(r)) for r in crond.sent] == [
+    driver = CronDriver()
+    core, claim, run = driver.once()
+    driver.run(core.leave(claim, run, None))
+    assert [r.path.split("/")[2] if not verbs(r) else "+".join(verbs(r)) for r in driver.sent] == [
         "get-tree+get-tree",
         "session",
         "session",
@@ -96,206 +96,206 @@ def test_a_run_costs_eight_requests() -> None:
 
 def test_the_slot_is_that_of_the_firing_not_of_the_end_of_the_splay() -> None:
     """Fired a second before the next slot, and half a minute of splay: still the old one."""
-    crond = Crond()
-    client = crond.client()
+    driver = CronDriver()
+    client = driver.client()
     core = CronCore(client, NAME, CronPlan(Every(60.0, 0, 0.0), splay=30.0, overlap="allow"))
     _, job = core.claim(None, None, "me")
-    crond.world.advance(59.0 - crond.perform(Wall()) % 60)
-    fired = crond.perform(Wall())
-    run = crond.run(job)
-    assert crond.perform(Wall()) // 60 > fired // 60
+    driver.world.advance(59.0 - driver.perform(Wall()) % 60)
+    fired = driver.perform(Wall())
+    run = driver.run(job)
+    assert driver.perform(Wall()) // 60 > fired // 60
     assert run.epoch == fired // 60 * 60
 
 
 def test_one_who_is_stuck_while_looking_is_waited_for_five_seconds() -> None:
     """Then the slot is skipped here."""
-    crond = Crond()
-    crond.look_for("cron: looking")
-    begun = crond.world.now
-    assert crond.once()[2].outcome is CronOutcome.OVERLAP
-    assert crond.world.now - begun == pytest.approx(5.0, abs=0.5)
+    driver = CronDriver()
+    driver.look_for("cron: looking")
+    begun = driver.world.now
+    assert driver.once()[2].outcome is CronOutcome.OVERLAP
+    assert driver.world.now - begun == pytest.approx(5.0, abs=0.5)
 
 
 def test_one_who_looks_and_leaves_is_followed_at_once() -> None:
     """By whoever waits for it."""
-    crond = Crond()
-    looker = crond.look_for("cron: looking")
-    crond.when_blocked = lambda: operator(crond.world, f"/v1/session/destroy/{looker}")
-    assert crond.once()[2].outcome is CronOutcome.RUN
-    assert crond.world.now < 1.0
+    driver = CronDriver()
+    looker = driver.look_for("cron: looking")
+    driver.when_blocked = lambda: operator(driver.world, f"/v1/session/destroy/{looker}")
+    assert driver.once()[2].outcome is CronOutcome.RUN
+    assert driver.world.now < 1.0
 
 
 def test_a_run_under_way_is_not_waited_for() -> None:
     """And its slot is counted as an overlap by the first who meets it."""
-    crond = Crond()
-    crond.once()
-    begun = crond.world.now
-    assert [crond.once(slot=2)[2].first for _ in range(2)] == [True, False]
-    assert crond.world.now == begun
+    driver = CronDriver()
+    driver.once()
+    begun = driver.world.now
+    assert [driver.once(slot=2)[2].first for _ in range(2)] == [True, False]
+    assert driver.world.now == begun
 
 
 def test_who_stood_by_beside_an_earlier_run_retries_a_failure_of_its_own_slot() -> None:
     """The earlier run crashed, another host was quicker and has failed: that was no overlap."""
-    crond = Crond()
-    crond.once()
-    dead = crond.sessions()
-    _, _, job = crond.claim(slot=2, retry_failed=1, standby=500.0)
-    waiting = crond.until(job.flow, lambda request: request.wait > 0)
+    driver = CronDriver()
+    driver.once()
+    dead = driver.sessions()
+    _, _, job = driver.claim(slot=2, retry_failed=1, standby=500.0)
+    waiting = driver.until(job.flow, lambda request: request.wait > 0)
     for session in dead:
-        operator(crond.world, f"/v1/session/destroy/{session}")
-    crond.world.advance(20.0)
-    core, claim, run = crond.once(slot=2)
-    crond.run(core.leave(claim, run, ZeroDivisionError()))
-    again = crond.run_after(job.flow, waiting)
+        operator(driver.world, f"/v1/session/destroy/{session}")
+    driver.world.advance(20.0)
+    core, claim, run = driver.once(slot=2)
+    driver.run(core.leave(claim, run, ZeroDivisionError()))
+    again = driver.run_after(job.flow, waiting)
     assert (again.outcome, again.attempt) == (CronOutcome.RUN, 2)
 
 
 def test_whoever_waits_for_an_earlier_run_leaves_when_the_next_slot_begins() -> None:
     """Else each firing leaves one more process that waits, until the long run is over."""
-    crond = Crond()
-    crond.look_for("cron: running")
+    driver = CronDriver()
+    driver.look_for("cron: running")
     early = 30.0
-    assert crond.once(slot=2, overlap="wait")[2].outcome is CronOutcome.OVERLAP
-    assert crond.world.now == pytest.approx(HOUR - early, abs=10.0)
+    assert driver.once(slot=2, overlap="wait")[2].outcome is CronOutcome.OVERLAP
+    assert driver.world.now == pytest.approx(HOUR - early, abs=10.0)
 
 
 def test_a_slot_for_which_one_has_waited_too_long_is_late() -> None:
     """Counted from its beginning, as at the firing."""
-    crond = Crond()
-    crond.look_for("cron: running")
-    assert crond.once(slot=2, overlap="wait", max_lateness=60.0)[2].outcome is CronOutcome.LATE
-    assert crond.world.now == pytest.approx(60.0, abs=10.0)
+    driver = CronDriver()
+    driver.look_for("cron: running")
+    assert driver.once(slot=2, overlap="wait", max_lateness=60.0)[2].outcome is CronOutcome.LATE
+    assert driver.world.now == pytest.approx(60.0, abs=10.0)
 
 
 def test_time_in_which_one_was_asked_to_wait_makes_no_slot_late() -> None:
     """A splay that is longer than the lateness would else keep all hosts from running it."""
-    crond = Crond()
-    assert crond.once(splay=40.0, max_lateness=5.0)[2].outcome is CronOutcome.RUN
+    driver = CronDriver()
+    assert driver.once(splay=40.0, max_lateness=5.0)[2].outcome is CronOutcome.RUN
 
 
 def test_a_clock_that_is_put_back_while_one_waits_costs_no_slot() -> None:
     """Nor does a time of firing that was given: what has passed since is what counts."""
-    crond = Crond()
-    core, claim, run = crond.once()
-    _, _, job = crond.claim(slot=2, overlap="wait")
-    waiting = crond.until(job.flow, lambda request: request.wait > 0)
-    crond.run(core.leave(claim, run, None))
-    assert crond.run_after(job.flow, waiting).outcome is CronOutcome.RUN
+    driver = CronDriver()
+    core, claim, run = driver.once()
+    _, _, job = driver.claim(slot=2, overlap="wait")
+    waiting = driver.until(job.flow, lambda request: request.wait > 0)
+    driver.run(core.leave(claim, run, None))
+    assert driver.run_after(job.flow, waiting).outcome is CronOutcome.RUN
 
 
 def test_a_claim_of_which_nothing_is_known_is_not_run() -> None:
     """It was sent, and then Consul was gone: an error of its own, and no lock is left."""
-    crond = Crond()
-    _, _, job = crond.claim()
-    effect = crond.until(job.flow, claiming)
-    crond.perform(effect)  # carried out, and the answer is lost
-    crond.frozen_for = 3.0
+    driver = CronDriver()
+    _, _, job = driver.claim()
+    effect = driver.until(job.flow, claiming)
+    driver.perform(effect)  # carried out, and the answer is lost
+    driver.frozen_for = 3.0
     with pytest.raises(Unavailable, match="never said what became of it") as raised:
-        crond.run_from(job.flow, Unavailable("no answer came"))
+        driver.run_from(job.flow, Unavailable("no answer came"))
     assert raised.value.uncertain
-    crond.frozen_for = 0.0
+    driver.frozen_for = 0.0
     assert job.undo is not None
-    crond.run(job.undo())
-    assert not crond.held()[f"{NAME}/.lock"]
-    assert crond.once()[2].outcome is CronOutcome.TAKEN
+    driver.run(job.undo())
+    assert not driver.held()[f"{NAME}/.lock"]
+    assert driver.once()[2].outcome is CronOutcome.TAKEN
 
 
 def test_a_claim_whose_answer_was_lost_is_known_by_its_id() -> None:
     """It runs, at the first attempt."""
-    crond = Crond()
-    _, claim, job = crond.claim()
-    crond.perform(crond.until(job.flow, claiming))
-    run = crond.run_from(job.flow, Unavailable("no answer came"))
+    driver = CronDriver()
+    _, claim, job = driver.claim()
+    driver.perform(driver.until(job.flow, claiming))
+    run = driver.run_from(job.flow, Unavailable("no answer came"))
     assert (run.outcome, run.attempt, run.record.claim) == (CronOutcome.RUN, 1, claim.id)
 
 
 def test_a_claim_whose_lock_was_lost_before_its_answer_is_written_again_under_a_new_one() -> None:
     """Else the record would say that a run is dead which is alive, and the lock that one looks."""
-    crond = Crond()
-    _, claim, job = crond.claim()
-    crond.perform(crond.until(job.flow, claiming))
-    for session in crond.sessions():
-        operator(crond.world, f"/v1/session/destroy/{session}")
-    crond.world.advance(60.0)
-    run = crond.run_from(job.flow, Unavailable("no answer came"))
+    driver = CronDriver()
+    _, claim, job = driver.claim()
+    driver.perform(driver.until(job.flow, claiming))
+    for session in driver.sessions():
+        operator(driver.world, f"/v1/session/destroy/{session}")
+    driver.world.advance(60.0)
+    run = driver.run_from(job.flow, Unavailable("no answer came"))
     assert (run.outcome, run.attempt, run.record.claim) == (CronOutcome.RUN, 1, claim.id)
     assert claim.lock is not None
     assert claim.lock.hold is not None
     assert run.record.session == claim.lock.hold.session.id
     assert (run.record.token, run.record.history) == (claim.lock.hold.token, ())
-    begun = crond.world.now
-    beside = crond.once(slot=2)[2]
+    begun = driver.world.now
+    beside = driver.once(slot=2)[2]
     assert (beside.outcome, beside.record.crashed) == (CronOutcome.OVERLAP, False)
-    assert crond.world.now == begun
+    assert driver.world.now == begun
 
 
 def test_a_claim_under_a_lock_that_is_gone_is_refused_by_consul() -> None:
     """Whoever was stopped between lock and claim cannot begin beside its successor."""
-    crond = Crond()
-    _, _, job = crond.claim()
-    effect = crond.until(job.flow, claiming)
-    for session in crond.sessions():
-        operator(crond.world, f"/v1/session/destroy/{session}")
-    run = crond.run_after(job.flow, effect)
+    driver = CronDriver()
+    _, _, job = driver.claim()
+    effect = driver.until(job.flow, claiming)
+    for session in driver.sessions():
+        operator(driver.world, f"/v1/session/destroy/{session}")
+    run = driver.run_after(job.flow, effect)
     # It has waited for the lock-delay of its own first lock, and claimed anew.
     assert (run.outcome, run.attempt) == (CronOutcome.RUN, 1)
-    assert crond.world.now > 29.0
+    assert driver.world.now > 29.0
 
 
 def test_whoever_was_stopped_between_claim_and_job_does_not_begin_beside_its_successor() -> None:
     """Two minutes pass before it notes that it runs; meanwhile a second attempt has begun."""
-    crond = Crond()
-    _, _, job = crond.claim()
-    claimed = crond.until(job.flow, claiming)
-    noting = crond.until(job.flow, lambda request: verbs(request) == ["cas"], after=claimed)
-    crond.world.advance(120.0)
-    assert crond.once(retry_crashed=1, standby=60.0)[2].attempt == 2
+    driver = CronDriver()
+    _, _, job = driver.claim()
+    claimed = driver.until(job.flow, claiming)
+    noting = driver.until(job.flow, lambda request: verbs(request) == ["cas"], after=claimed)
+    driver.world.advance(120.0)
+    assert driver.once(retry_crashed=1, standby=60.0)[2].attempt == 2
     with pytest.raises(LockLost):
-        crond.run_after(job.flow, noting)
+        driver.run_after(job.flow, noting)
 
 
 def test_a_finish_that_cannot_be_written_is_no_error() -> None:
     """It is said, and the lock is given back if it can be."""
-    crond = Crond()
-    core, claim, run = crond.once()
-    crond.failures.extend(Unavailable("gone") for _ in range(15))
-    crond.run(core.leave(claim, run, None))
+    driver = CronDriver()
+    core, claim, run = driver.once()
+    driver.failures.extend(Unavailable("gone") for _ in range(15))
+    driver.run(core.leave(claim, run, None))
     assert run.recorded is False
-    assert f"{NAME}/.lock" not in crond.held()
+    assert f"{NAME}/.lock" not in driver.held()
 
 
 def test_a_forked_child_that_leaves_the_block_records_nothing() -> None:
     """Else it would say that the run has failed while its parent is at it."""
-    crond = Crond()
-    core, claim, run = crond.once()
-    core.client.forked(crond, Identity({"host": "host1", "pid": 2}, "host1"))
-    crond.sent.clear()
+    driver = CronDriver()
+    core, claim, run = driver.once()
+    core.client.forked(driver, Identity({"host": "host1", "pid": 2}, "host1"))
+    driver.sent.clear()
     with pytest.warns(RuntimeWarning, match="held by the parent"):
-        crond.run(core.leave(claim, run, SystemExit(3)))
-    assert crond.sent == []
+        driver.run(core.leave(claim, run, SystemExit(3)))
+    assert driver.sent == []
 
 
 def test_an_end_that_is_cut_off_is_recorded_all_the_same() -> None:
     """Ctrl-C while Consul is slow: what is left to be done is done by the clean-up."""
-    crond = Crond()
-    core, claim, run = crond.once()
+    driver = CronDriver()
+    core, claim, run = driver.once()
     job = core.leave(claim, run, None)
-    crond.until(job.flow, lambda request: "cas" in verbs(request))
+    driver.until(job.flow, lambda request: "cas" in verbs(request))
     job.flow.close()
     assert job.undo is not None
-    crond.run(job.undo())
+    driver.run(job.undo())
     assert run.recorded is True
-    assert f"{NAME}/.lock" not in crond.held()
+    assert f"{NAME}/.lock" not in driver.held()
 
 
 def test_a_lock_that_was_lost_in_the_job_is_told_at_its_end() -> None:
     """And recorded, whatever the job says of itself."""
-    crond = Crond()
-    core, claim, run = crond.once()
-    for session in crond.sessions():
-        operator(crond.world, f"/v1/session/destroy/{session}")
-    crond.world.advance(40.0)
+    driver = CronDriver()
+    core, claim, run = driver.once()
+    for session in driver.sessions():
+        operator(driver.world, f"/v1/session/destroy/{session}")
+    driver.world.advance(40.0)
     with pytest.raises(LockLost):
-        crond.run(core.leave(claim, run, None))
+        driver.run(core.leave(claim, run, None))
     assert run.record is not None
     assert (run.recorded, run.record.state.value) == (True, "lost")

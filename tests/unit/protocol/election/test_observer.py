@@ -16,13 +16,13 @@ from consul_lock._protocol.session.timing import session_options
 from consul_lock.errors import PermissionDenied, Unavailable
 from tests.simulation.foreign_lock_client import operator
 from tests.unit.protocol.election.test_election import KEY, campaign, election, leading, proclaim
-from tests.unit.protocol.fake_driver import Hand
+from tests.unit.protocol.fake_driver import FakeDriver
 
 
-def following(hand: Hand) -> Callable[[], Leader | None]:
+def following(driver: FakeDriver) -> Callable[[], Leader | None]:
     """Each call is the next step of an observer."""
-    observer = Observer(hand.client("observer"), KEY)
-    return lambda: hand.run(observer.next())
+    observer = Observer(driver.client("observer"), KEY)
+    return lambda: driver.run(observer.next())
 
 
 def shown(leader: Leader | None) -> Any:
@@ -34,57 +34,57 @@ def shown(leader: Leader | None) -> Any:
 
 def test_every_change_is_shown() -> None:
     """Nobody, a leader, its next value, nobody, and a leader again."""
-    hand = Hand()
-    core = election(hand)
-    step = following(hand)
+    driver = FakeDriver()
+    core = election(driver)
+    step = following(driver)
     assert step() is None
-    hand.when_blocked = lambda: campaign(hand, core, "first")
+    driver.when_blocked = lambda: campaign(driver, core, "first")
     assert shown(step()) == "first"
-    hand.when_blocked = lambda: proclaim(hand, core, "second")
+    driver.when_blocked = lambda: proclaim(driver, core, "second")
     assert shown(step()) == "second"
-    hand.when_blocked = lambda: hand.release(core)
+    driver.when_blocked = lambda: driver.release(core)
     assert step() is None
-    hand.when_blocked = lambda: campaign(hand, core, "third")
+    driver.when_blocked = lambda: campaign(driver, core, "third")
     assert shown(step()) == "third"
 
 
 def test_who_leads_already_is_shown_at_once() -> None:
     """The first look does not wait; it needs no session, and makes none."""
-    hand, core = leading()
-    before = hand.sessions()
-    step = following(hand)
+    driver, core = leading()
+    before = driver.sessions()
+    step = following(driver)
     assert shown(step()) == "first"
-    assert hand.requests() == [f"GET kv/{KEY}"]
-    assert hand.sessions() == before
+    assert driver.requests() == [f"GET kv/{KEY}"]
+    assert driver.sessions() == before
     assert core.hold is not None
 
 
 def test_what_does_not_change_is_not_shown_twice() -> None:
     """The same words proclaimed again, and a poll that ends without news."""
-    hand, core = leading()
-    step = following(hand)
+    driver, core = leading()
+    step = following(driver)
     step()
-    operator(hand.world, f"/v1/kv/{KEY}?flags={LOCK_FLAG}", body=b"a note")
-    proclaim(hand, core, "first")
+    operator(driver.world, f"/v1/kv/{KEY}?flags={LOCK_FLAG}", body=b"a note")
+    proclaim(driver, core, "first")
 
     def in_the_next_poll() -> None:
-        hand.when_blocked = lambda: proclaim(hand, core, "second")
+        driver.when_blocked = lambda: proclaim(driver, core, "second")
 
-    hand.when_blocked = in_the_next_poll
-    begun = hand.world.now
+    driver.when_blocked = in_the_next_poll
+    begun = driver.world.now
     assert shown(step()) == "second"
-    assert hand.world.now >= begun + 10
+    assert driver.world.now >= begun + 10
 
 
 def test_a_leader_that_was_elected_again_is_shown_again() -> None:
     """With the same session and the same value it is another term of office: another token."""
-    hand, core = leading()
-    step = following(hand)
+    driver, core = leading()
+    step = following(driver)
     first = step()
     assert core.hold is not None
     session = core.hold.session
-    hand.release(core)
-    campaign(hand, core, "first")
+    driver.release(core)
+    campaign(driver, core, "first")
     second = step()
     assert first is not None
     assert second is not None
@@ -95,32 +95,32 @@ def test_a_leader_that_was_elected_again_is_shown_again() -> None:
 
 def test_a_foreign_leader_is_shown_with_all_that_it_says() -> None:
     """As Go's clients write it: the value is text, or bytes; writing it again is no change."""
-    hand = Hand()
-    step = following(hand)
-    session = hand.acquire(other := hand.lock(name="another")) and other.hold
+    driver = FakeDriver()
+    step = following(driver)
+    session = driver.acquire(other := driver.lock(name="another")) and other.hold
     assert session
     take = f"/v1/kv/{KEY}?acquire={session.session.id}&flags={LOCK_FLAG}"
-    operator(hand.world, take, body=b"node-1 \xff")
+    operator(driver.world, take, body=b"node-1 \xff")
     leader = step()
     assert leader is not None
     assert (leader.value, leader.holder.foreign) == ("node-1 \ufffd", True)
     assert (leader.holder.session, leader.holder.host) == (session.session.id, "")
-    assert leader.token == hand.world._server.kv.entries[KEY].modify_index
-    operator(hand.world, take, body=b"")
-    operator(hand.world, take, body=b"node-1 \xff")
-    hand.when_blocked = lambda: operator(hand.world, take, body=b"node-2")
+    assert leader.token == driver.world._server.kv.entries[KEY].modify_index
+    operator(driver.world, take, body=b"")
+    operator(driver.world, take, body=b"node-1 \xff")
+    driver.when_blocked = lambda: operator(driver.world, take, body=b"node-2")
     assert shown(step()) == "node-2"
 
 
 def test_another_leader_with_the_same_words_is_shown() -> None:
     """Two that say nothing are told apart by their sessions."""
-    hand = Hand()
-    step, sessions = following(hand), list[str]()
+    driver = FakeDriver()
+    step, sessions = following(driver), list[str]()
     for name in ("one", "two"):
-        hand.acquire(lock := hand.lock(name=name))
+        driver.acquire(lock := driver.lock(name=name))
         assert lock.hold is not None
-        operator(hand.world, f"/v1/kv/{KEY}", "DELETE")
-        operator(hand.world, f"/v1/kv/{KEY}?acquire={lock.hold.session.id}&flags={LOCK_FLAG}")
+        operator(driver.world, f"/v1/kv/{KEY}", "DELETE")
+        operator(driver.world, f"/v1/kv/{KEY}?acquire={lock.hold.session.id}&flags={LOCK_FLAG}")
         leader = step()
         assert leader is not None
         sessions.append(leader.holder.session)
@@ -129,10 +129,10 @@ def test_another_leader_with_the_same_words_is_shown() -> None:
 
 def test_a_key_that_nobody_holds_is_no_leader() -> None:
     """Go leaves it behind when it lets go; others may use it for something else."""
-    hand = Hand()
-    operator(hand.world, f"/v1/kv/{KEY}?flags=7", body=b"precious")
-    assert following(hand)() is None
-    assert hand.run(election(hand).leader()) is None
+    driver = FakeDriver()
+    operator(driver.world, f"/v1/kv/{KEY}?flags=7", body=b"precious")
+    assert following(driver)() is None
+    assert driver.run(election(driver).leader()) is None
 
 
 @pytest.mark.parametrize(
@@ -152,25 +152,25 @@ def test_a_key_that_nobody_holds_is_no_leader() -> None:
 )
 def test_nonsense_in_the_key_is_shown_and_raises_nothing(value: bytes) -> None:
     """What is no token is not taken for one."""
-    hand, core = leading()
+    driver, core = leading()
     assert core.hold is not None
-    operator(hand.world, f"/v1/kv/{KEY}?acquire={core.hold.session.id}", body=value)
-    leader = following(hand)()
+    operator(driver.world, f"/v1/kv/{KEY}?acquire={core.hold.session.id}", body=value)
+    leader = following(driver)()
     assert leader is not None
-    assert leader.token == hand.world._server.kv.entries[KEY].modify_index
+    assert leader.token == driver.world._server.kv.entries[KEY].modify_index
     assert isinstance(leader.value, str)
 
 
-# -- old pictures
+# -- stale reads
 
 
 class Answers:
     """An observer that is told what Consul answers."""
 
     def __init__(self) -> None:
-        self.hand = Hand()
+        self.driver = FakeDriver()
         self.about = OwnerInfo({"host": "a", "pid": 1}, session_options(), None, None, "")
-        self.observer = Observer(self.hand.client(), KEY)
+        self.observer = Observer(self.driver.client(), KEY)
         self.now = 0.0
         self.flow: Flow[Leader | None] = self.observer.next().flow
         self.request = self._asked(next(self.flow))
@@ -255,17 +255,17 @@ def test_a_restored_snapshot_is_believed() -> None:
 
 def test_errors_are_no_change_and_are_ridden_out() -> None:
     """For so long as the client says, counted anew after each good answer."""
-    hand, _ = leading()
-    step = following(hand)
-    hand.failures.extend([Unavailable("no leader")] * 3)
-    begun = hand.world.now
+    driver, _ = leading()
+    step = following(driver)
+    driver.failures.extend([Unavailable("no leader")] * 3)
+    begun = driver.world.now
     assert shown(step()) == "first"
-    assert hand.world.now > begun
-    hand.failures.extend([Unavailable("no leader")] * 100)
-    begun = hand.world.now
+    assert driver.world.now > begun
+    driver.failures.extend([Unavailable("no leader")] * 100)
+    begun = driver.world.now
     with pytest.raises(Unavailable, match="no leader"):
         step()
-    assert begun + 30 <= hand.world.now < begun + 31
+    assert begun + 30 <= driver.world.now < begun + 31
 
 
 def test_a_good_answer_ends_the_count() -> None:

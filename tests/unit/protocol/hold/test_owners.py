@@ -13,8 +13,8 @@ from consul_lock._protocol.hold.owners import Owners
 from consul_lock._protocol.hold.state import State
 from consul_lock.errors import LockLost, LossReason, NotHeld
 from tests.simulation.foreign_lock_client import operator
-from tests.unit.protocol.fake_driver import Hand
-from tests.unit.protocol.weighted_driver import Rooms
+from tests.unit.protocol.fake_driver import FakeDriver
+from tests.unit.protocol.weighted_driver import WeightedDriver
 
 
 class Thread:
@@ -76,54 +76,54 @@ def test_the_map_keeps_no_owner_alive() -> None:
 
 def test_a_hold_that_was_cut_off_on_entering_leaves_no_block() -> None:
     """The next block of the same owner is the only one there is."""
-    hand = Hand()
-    lock = hand.lock()
+    driver = FakeDriver()
+    lock = driver.lock()
     job = lock.enter(None, "me")
-    hand.run(job.flow)
+    driver.run(job.flow)
     assert job.undo is not None
-    hand.run(job.undo())
-    hand.run(lock.enter(None, "me"))
-    hand.run(lock.leave("me", None))
-    assert (hand.held(), lock.owners._blocks) == ({}, [])
+    driver.run(job.undo())
+    driver.run(lock.enter(None, "me"))
+    driver.run(lock.leave("me", None))
+    assert (driver.held(), lock.owners._blocks) == ({}, [])
 
 
 def test_the_loss_of_one_is_not_the_hold_of_the_next_in_the_same_object() -> None:
     """Neither by the keeper's finding it, nor before anybody has noticed."""
-    hand = Hand()
-    lock = hand.lock()
-    hand.acquire(lock)
+    driver = FakeDriver()
+    lock = driver.lock()
+    driver.acquire(lock)
     assert lock.hold is not None
     token = lock.hold.token
-    operator(hand.world, f"/v1/session/destroy/{lock.hold.session.id}")
-    hand.run(lock.client.lose_session(lock.hold.session))
-    hand.world.advance(31.0)
-    assert hand.acquire(lock, owner="you")
-    now = hand.world.now
+    operator(driver.world, f"/v1/session/destroy/{lock.hold.session.id}")
+    driver.run(lock.client.lose_session(lock.hold.session))
+    driver.world.advance(31.0)
+    assert driver.acquire(lock, owner="you")
+    now = driver.world.now
     assert lock.ensure(now, "you").token > token
     with pytest.raises(LockLost):
         lock.ensure(now, "me")
     with pytest.raises(LockLost):
         lock.guard([], now, "me")
     with pytest.raises(LockLost):
-        hand.release(lock)
+        driver.release(lock)
     with pytest.raises(NotHeld):
         lock.ensure(now, "me")
-    hand.run(lock.client.lose(lock.ensure(now, "you"), LossReason.STOLEN))
+    driver.run(lock.client.lose(lock.ensure(now, "you"), LossReason.STOLEN))
 
 
 def test_the_dispatcher_of_a_semaphore_waits_for_its_workers() -> None:
     """Inside the process: what it holds itself is released by somebody else."""
-    hand = Rooms()
-    slots = hand.semaphore()
+    driver = WeightedDriver()
+    slots = driver.semaphore()
     for _ in range(2):
-        assert hand.run(slots.acquire(True, None, "dispatcher"))
+        assert driver.run(slots.acquire(True, None, "dispatcher"))
     job = slots.acquire(True, None, "dispatcher")
-    effect, _ = hand.drive(job.flow, 0)
+    effect, _ = driver.drive(job.flow, 0)
     assert isinstance(effect, Wait)
-    hand.run(slots.release("worker"))
-    assert hand.run_after(job.flow, effect) is True
+    driver.run(slots.release("worker"))
+    assert driver.run_after(job.flow, effect) is True
     for _ in range(2):
-        hand.run(slots.release("worker"))
+        driver.run(slots.release("worker"))
     with pytest.raises(NotHeld):
-        hand.run(slots.release("worker"))
-    assert hand.documents() == {} or hand.inside() == {"slots/.lock": set()}
+        driver.run(slots.release("worker"))
+    assert driver.documents() == {} or driver.holders_in_documents() == {"slots/.lock": set()}

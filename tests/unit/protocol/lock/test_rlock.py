@@ -14,36 +14,36 @@ from consul_lock._protocol.primitive.primitive import Settings
 from consul_lock._protocol.session import timing as terms
 from consul_lock.errors import AlreadyHeld, ConfigError, LockLost, LossReason, NotHeld
 from tests.simulation.foreign_lock_client import operator
-from tests.unit.protocol.fake_driver import NAME, Hand
+from tests.unit.protocol.fake_driver import NAME, FakeDriver
 
 KEY = f"{NAME}/.lock"
 
 
-def rlock(hand: Hand, client: ClientCore | None = None) -> RLockCore:
+def rlock(driver: FakeDriver, client: ClientCore | None = None) -> RLockCore:
     asked = Settings(terms.session_options())
-    return RLockCore(client or hand.client(), names.keys_of_name(NAME), asked)
+    return RLockCore(client or driver.client(), names.keys_of_name(NAME), asked)
 
 
-def held(times: int = 1) -> tuple[Hand, RLockCore]:
+def held(times: int = 1) -> tuple[FakeDriver, RLockCore]:
     """A lock that "me" has acquired so many times; what was sent is forgotten."""
-    hand = Hand()
-    lock = rlock(hand)
+    driver = FakeDriver()
+    lock = rlock(driver)
     for _ in range(times):
-        assert hand.acquire(lock) is True
-    hand.requests()
-    return hand, lock
+        assert driver.acquire(lock) is True
+    driver.requests()
+    return driver, lock
 
 
-def lose(hand: Hand, lock: RLockCore) -> None:
+def lose(driver: FakeDriver, lock: RLockCore) -> None:
     """Somebody deletes the key, and the keeper finds it out."""
-    operator(hand.world, f"/v1/kv/{KEY}", "DELETE")
+    operator(driver.world, f"/v1/kv/{KEY}", "DELETE")
     assert lock.hold is not None
-    hand.run(lock.client.lose(lock.hold, LossReason.KEY_DELETED))
+    driver.run(lock.client.lose(lock.hold, LossReason.KEY_DELETED))
 
 
-def leave(hand: Hand, lock: RLockCore, *, failed: bool) -> None:
+def leave(driver: FakeDriver, lock: RLockCore, *, failed: bool) -> None:
     """The end of a ``with`` block."""
-    hand.run(lock.leave("me", ZeroDivisionError() if failed else None))
+    driver.run(lock.leave("me", ZeroDivisionError() if failed else None))
 
 
 # -- counting
@@ -51,26 +51,26 @@ def leave(hand: Hand, lock: RLockCore, *, failed: bool) -> None:
 
 def test_only_the_first_acquire_and_the_last_release_send_anything() -> None:
     """What lies between is counted, and has the same token."""
-    hand, lock = held()
+    driver, lock = held()
     hold = lock.hold
     for count in (2, 3):
-        assert hand.acquire(lock) is True
+        assert driver.acquire(lock) is True
         assert lock.count("me") == count
     for count in (2, 1):
-        hand.release(lock)
+        driver.release(lock)
         assert lock.count("me") == count
-    assert hand.requests() == []
+    assert driver.requests() == []
     assert lock.hold is hold
-    assert KEY in hand.held()
-    hand.release(lock)
-    assert hand.requests() == ["PUT txn"]
-    assert (lock.count("me"), hand.held()) == (0, {})
+    assert KEY in driver.held()
+    driver.release(lock)
+    assert driver.requests() == ["PUT txn"]
+    assert (lock.count("me"), driver.held()) == (0, {})
 
 
 def test_a_try_that_may_not_wait_is_counted_too() -> None:
     """Its owner never has to wait."""
-    hand, lock = held()
-    assert hand.acquire(lock, timeout=0.0) is True
+    driver, lock = held()
+    assert driver.acquire(lock, timeout=0.0) is True
     assert lock.count("me") == 2
 
 
@@ -85,39 +85,39 @@ def test_a_nonsense_timeout_is_refused_even_if_nobody_waits(timeout: Any) -> Non
 
 def test_each_hold_is_counted_anew() -> None:
     """After the last release everything begins with one."""
-    hand, lock = held(times=2)
-    hand.release(lock)
-    hand.release(lock)
-    hand.acquire(lock)
+    driver, lock = held(times=2)
+    driver.release(lock)
+    driver.release(lock)
+    driver.acquire(lock)
     assert lock.count("me") == 1
-    hand.release(lock)
-    assert hand.held() == {}
+    driver.release(lock)
+    assert driver.held() == {}
 
 
 def test_somebody_else_is_not_counted_and_does_not_release() -> None:
     """NotHeld, which names who could; the lock stays held."""
-    hand, lock = held(times=2)
+    driver, lock = held(times=2)
     with pytest.raises(NotHeld, match="by 'me'"):
-        hand.release(lock, owner="you")
+        driver.release(lock, owner="you")
     assert (lock.count("you"), lock.count("me")) == (0, 2)
-    assert hand.acquire(lock, timeout=0.0, owner="you") is False
-    assert KEY in hand.held()
+    assert driver.acquire(lock, timeout=0.0, owner="you") is False
+    assert KEY in driver.held()
 
 
 def test_releasing_once_too_often_is_not_held() -> None:
     """The last release was the last."""
-    hand, lock = held(times=2)
+    driver, lock = held(times=2)
     for _ in range(2):
-        hand.release(lock)
+        driver.release(lock)
     with pytest.raises(NotHeld):
-        hand.release(lock)
+        driver.release(lock)
 
 
 def test_another_object_of_the_same_name_is_another_lock() -> None:
     """Re-entrant is an object, not a name: to wait for oneself is an error as ever."""
-    hand, lock = held()
+    driver, lock = held()
     with pytest.raises(AlreadyHeld):
-        hand.acquire(rlock(hand, lock.client))
+        driver.acquire(rlock(driver, lock.client))
 
 
 # -- losing
@@ -125,144 +125,144 @@ def test_another_object_of_the_same_name_is_another_lock() -> None:
 
 def test_a_lost_lock_is_not_acquired_again_before_it_is_released() -> None:
     """That would be to pretend that the blocks around were still protected."""
-    hand, lock = held(times=2)
-    lose(hand, lock)
-    hand.requests()
+    driver, lock = held(times=2)
+    lose(driver, lock)
+    driver.requests()
     for timeout in (None, 0.0):
         with pytest.raises(LockLost):
-            hand.acquire(lock, timeout)
+            driver.acquire(lock, timeout)
     assert lock.count("me") == 2
-    assert hand.requests() == []
+    assert driver.requests() == []
 
 
 def test_a_hold_whose_time_is_over_is_lost_though_nobody_has_told_so() -> None:
     """No network is needed for that, and no keeper."""
-    hand, lock = held()
-    hand.world.advance(40.0)
+    driver, lock = held()
+    driver.world.advance(40.0)
     with pytest.raises(LockLost) as caught:
-        hand.acquire(lock)
+        driver.acquire(lock)
     assert caught.value.reason is LossReason.DEADLINE
 
 
 def test_every_release_of_a_lost_lock_says_so_until_the_last() -> None:
     """As many as there were acquires; then it is as good as new."""
-    hand, lock = held(times=3)
-    lose(hand, lock)
+    driver, lock = held(times=3)
+    lose(driver, lock)
     for count in (2, 1, 0):
         with pytest.raises(LockLost) as caught:
-            hand.release(lock)
+            driver.release(lock)
         assert caught.value.reason is LossReason.KEY_DELETED
         assert lock.count("me") == count
     with pytest.raises(NotHeld):
-        hand.release(lock)
-    assert hand.acquire(lock) is True
+        driver.release(lock)
+    assert driver.acquire(lock) is True
     assert lock.count("me") == 1
 
 
 def test_a_loss_that_only_the_last_release_finds_is_raised_by_that() -> None:
     """The inner ones ask nobody: they cannot know."""
-    hand, lock = held(times=2)
-    operator(hand.world, f"/v1/kv/{KEY}", "DELETE")
-    hand.release(lock)
+    driver, lock = held(times=2)
+    operator(driver.world, f"/v1/kv/{KEY}", "DELETE")
+    driver.release(lock)
     with pytest.raises(LockLost):
-        hand.release(lock)
+        driver.release(lock)
 
 
 def test_blocks_that_an_exception_leaves_do_not_replace_it() -> None:
     """The LockLost of the inner block goes through the outer ones as it is."""
-    hand, lock = held(times=3)
-    lose(hand, lock)
+    driver, lock = held(times=3)
+    lose(driver, lock)
     with pytest.raises(LockLost):
-        leave(hand, lock, failed=False)
-    leave(hand, lock, failed=True)
+        leave(driver, lock, failed=False)
+    leave(driver, lock, failed=True)
     assert lock.count("me") == 1
-    leave(hand, lock, failed=True)
+    leave(driver, lock, failed=True)
     assert lock.count("me") == 0
-    assert hand.acquire(lock) is True
+    assert driver.acquire(lock) is True
 
 
 def test_an_outer_block_that_swallowed_the_loss_is_told_of_it_at_its_own_end() -> None:
     """What it did after the loss was not protected, either."""
-    hand, lock = held(times=2)
-    lose(hand, lock)
+    driver, lock = held(times=2)
+    lose(driver, lock)
     for _ in range(2):
         with pytest.raises(LockLost):
-            leave(hand, lock, failed=False)
+            leave(driver, lock, failed=False)
 
 
 def test_the_loss_of_one_owner_is_not_the_next_ones() -> None:
     """Each is asked and told about its own hold."""
-    hand, lock = held(times=2)
-    lose(hand, lock)
+    driver, lock = held(times=2)
+    lose(driver, lock)
     first = lock.hold
-    assert hand.acquire(lock, owner="you") is True
+    assert driver.acquire(lock, owner="you") is True
     assert (lock.count("me"), lock.count("you")) == (2, 1)
     assert lock.current("me") is first
     assert lock.current("you") is lock.hold is lock.current("anybody")
     with pytest.raises(LockLost):
-        hand.acquire(lock)
+        driver.acquire(lock)
     for _ in range(2):
         with pytest.raises(LockLost):
-            hand.release(lock)
+            driver.release(lock)
     with pytest.raises(NotHeld, match="by 'you'"):
-        hand.release(lock)
-    hand.release(lock, owner="you")
+        driver.release(lock)
+    driver.release(lock, owner="you")
     assert lock._levels == {}
-    assert hand.held() == {}
+    assert driver.held() == {}
 
 
 def test_a_forked_child_is_somebody_else() -> None:
     """It has to wait for its parent, and what it acquires itself is counted anew."""
-    hand, lock = held(times=2)
-    lock.client.forked(hand, hand.client("child").identity)
+    driver, lock = held(times=2)
+    lock.client.forked(driver, driver.client("child").identity)
     assert lock.count("me") == 0
-    assert hand.acquire(lock, timeout=0.0) is False
+    assert driver.acquire(lock, timeout=0.0) is False
     with pytest.warns(RuntimeWarning, match="parent"):
-        hand.release(lock)
-    operator(hand.world, f"/v1/kv/{KEY}", "DELETE")
-    assert hand.acquire(lock) is True
+        driver.release(lock)
+    operator(driver.world, f"/v1/kv/{KEY}", "DELETE")
+    assert driver.acquire(lock) is True
     assert lock.count("me") == 1
-    hand.release(lock)
-    assert hand.held() == {}
+    driver.release(lock)
+    assert driver.held() == {}
 
 
 # -- cut off
 
 
-def _cut(hand: Hand, job: Job, place: int) -> bool:
+def _cut(driver: FakeDriver, job: Job, place: int) -> bool:
     """End a job before one of its effects, as Ctrl-C would; False: it came to its own end."""
-    effect, _ = hand.drive(job.flow, place)
+    effect, _ = driver.drive(job.flow, place)
     job.flow.close()
     assert job.undo is not None
-    hand.run(job.undo())
+    driver.run(job.undo())
     return effect is not None
 
 
 @pytest.mark.parametrize("place", [0, 1, 2])
 def test_an_acquire_that_is_cut_off_is_not_counted(place: int) -> None:
     """Nobody would ever release it; even if it was over, and only its caller not told."""
-    hand, lock = held(times=2)
-    _cut(hand, lock.acquire(True, None, "me"), place)
+    driver, lock = held(times=2)
+    _cut(driver, lock.acquire(True, None, "me"), place)
     assert lock.count("me") == 2
-    assert hand.requests() == []
+    assert driver.requests() == []
 
 
 @pytest.mark.parametrize("place", [0, 1, 2])
 def test_a_release_that_is_cut_off_is_counted_once(place: int) -> None:
     """The block has ended: it is finished, and not done twice."""
-    hand, lock = held(times=3)
-    _cut(hand, lock.release("me"), place)
+    driver, lock = held(times=3)
+    _cut(driver, lock.release("me"), place)
     assert lock.count("me") == 2
-    assert KEY in hand.held()
+    assert KEY in driver.held()
 
 
 def test_the_last_release_that_is_cut_off_is_finished() -> None:
     """As that of any lock, wherever it happened."""
     for place in range(20):
-        hand, lock = held(times=2)
-        hand.release(lock)
-        cut = _cut(hand, lock.release("me"), place)
-        assert (lock.count("me"), hand.held()) == (0, {}), place
+        driver, lock = held(times=2)
+        driver.release(lock)
+        cut = _cut(driver, lock.release("me"), place)
+        assert (lock.count("me"), driver.held()) == (0, {}), place
         if not cut:
             return
     raise AssertionError("a release does not end")

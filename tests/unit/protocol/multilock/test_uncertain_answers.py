@@ -22,7 +22,7 @@ from tests.unit.protocol.multilock_driver import (
     A,
     B,
     C,
-    Several,
+    MultiLockDriver,
     hold_of,
     locking,
     lose,
@@ -32,10 +32,10 @@ from tests.unit.protocol.multilock_driver import (
 each_size = pytest.mark.parametrize("names", [FEW, MANY], ids=["few", "many"])
 
 
-def unanswered(hand: Several, lock: MultiLockCore) -> Flow[Any]:
+def unanswered(driver: MultiLockDriver, lock: MultiLockCore) -> Flow[Any]:
     """An acquire whose write was carried out, but not answered."""
     flow = lock.acquire(True, None, "me").flow
-    hand.world.submit(hand.until(flow, locking))
+    driver.world.submit(driver.until(flow, locking))
     return flow
 
 
@@ -45,58 +45,58 @@ NO_ANSWER = Unavailable("no answer came")
 @each_size
 def test_a_try_that_came_through_unanswered_is_accepted(names: tuple[str, ...]) -> None:
     """A consistent read shows it; the session ends with the hold, as ghosts may come still."""
-    hand = Several()
-    lock = hand.multilock(*names)
-    flow = unanswered(hand, lock)
-    hand.sent.clear()
-    assert hand.run_from(flow, NO_ANSWER)
-    assert not any(map(locking, hand.sent))
-    assert hand.owned(lock)
-    entries = hand.world._server.kv.entries
+    driver = MultiLockDriver()
+    lock = driver.multilock(*names)
+    flow = unanswered(driver, lock)
+    driver.sent.clear()
+    assert driver.run_from(flow, NO_ANSWER)
+    assert not any(map(locking, driver.sent))
+    assert driver.owned(lock)
+    entries = driver.world._server.kv.entries
     assert {entries[key].modify_index for key in lock.keys} == {hold_of(lock).token}
-    hand.release(lock)
-    assert hand.held() == {}
+    driver.release(lock)
+    assert driver.held() == {}
     assert hold_of(lock).session.gone
 
 
 def test_what_was_had_is_let_go_of_before_anybody_is_told() -> None:
     """The caller may be cut off between the answer and the next step, where nothing is yielded."""
-    hand = Several()
-    lock = hand.multilock()
+    driver = MultiLockDriver()
+    lock = driver.multilock()
     attempt = lock.attempt("me", blocking=True)
-    hand.run(lock.contend(attempt))
-    assert set(hand.held()) == set(lock.keys)
-    hand.run(undo_acquire(lock, attempt))
-    assert hand.held() == {}
-    assert lock.client.pool.live.keys() == hand.sessions()
+    driver.run(lock.contend(attempt))
+    assert set(driver.held()) == set(lock.keys)
+    driver.run(undo_acquire(lock, attempt))
+    assert driver.held() == {}
+    assert lock.client.pool.live.keys() == driver.sessions()
 
 
 @each_size
 def test_a_try_that_never_arrived_is_repeated(names: tuple[str, ...]) -> None:
     """Only its answer shows that all is well."""
-    hand = Several()
-    lock = hand.multilock(*names)
+    driver = MultiLockDriver()
+    lock = driver.multilock(*names)
     flow = lock.acquire(True, None, "me").flow
-    hand.until(flow, locking)
-    assert hand.run_from(flow, NO_ANSWER)
-    assert sum(map(locking, hand.sent)) == 1
-    assert hand.owned(lock)
+    driver.until(flow, locking)
+    assert driver.run_from(flow, NO_ANSWER)
+    assert sum(map(locking, driver.sent)) == 1
+    assert driver.owned(lock)
 
 
 def test_who_wakes_up_as_the_holder_renews_before_it_believes() -> None:
     """It was paused: its session may have died in the meantime, and others have had the locks."""
-    hand = Several()
-    lock = hand.multilock()
-    flow = unanswered(hand, lock)
-    (session,) = hand.sessions()
+    driver = MultiLockDriver()
+    lock = driver.multilock()
+    flow = unanswered(driver, lock)
+    (session,) = driver.sessions()
     effect = flow.throw(NO_ANSWER)
-    reading = hand.until(flow, lambda request: request.path == "/v1/txn", after=effect)
-    seen = hand.perform(hand.go_on(flow, reading))  # at the second try: the keys are there
-    hand.world.advance(60.0)
-    asking = hand.next_of(flow, seen)
+    reading = driver.until(flow, lambda request: request.path == "/v1/txn", after=effect)
+    seen = driver.perform(driver.go_on(flow, reading))  # at the second try: the keys are there
+    driver.world.advance(60.0)
+    asking = driver.next_of(flow, seen)
     assert isinstance(asking, Batch)
     assert asking.requests[0].path == f"/v1/session/renew/{session}"
-    assert hand.run_after(flow, asking)
+    assert driver.run_after(flow, asking)
     assert hold_of(lock).session.id != session
 
 
@@ -105,97 +105,97 @@ def test_what_is_left_of_a_try_that_somebody_meddled_with_is_not_believed(
     names: tuple[str, ...],
 ) -> None:
     """They came together, so with one of them gone none is safe: the session ends."""
-    hand = Several()
-    lock = hand.multilock(*names)
-    flow = unanswered(hand, lock)
-    (session,) = hand.sessions()
-    hand.delete(KEYS[B])
-    begun = hand.world.now
-    assert hand.run_from(flow, NO_ANSWER)
-    assert hand.owned(lock)
+    driver = MultiLockDriver()
+    lock = driver.multilock(*names)
+    flow = unanswered(driver, lock)
+    (session,) = driver.sessions()
+    driver.delete(KEYS[B])
+    begun = driver.world.now
+    assert driver.run_from(flow, NO_ANSWER)
+    assert driver.owned(lock)
     assert hold_of(lock).session.id != session
-    assert hand.world.now - begun > 30.0, "the others are in lock-delay"
+    assert driver.world.now - begun > 30.0, "the others are in lock-delay"
 
 
 @each_size
 def test_a_release_that_came_through_unanswered_is_no_loss(names: tuple[str, ...]) -> None:
     """Nor is what somebody else does with the keys afterwards."""
-    hand = Several()
-    lock = hand.multilock(*names)
-    hand.acquire(lock)
+    driver = MultiLockDriver()
+    lock = driver.multilock(*names)
+    driver.acquire(lock)
     flow = lock.release("me").flow
-    hand.world.submit(hand.until(flow, releasing))
-    hand.acquire(hand.lock(hand.client("b"), C))
-    hand.run_from(flow, NO_ANSWER)
-    assert list(hand.held()) == [KEYS[C]]
+    driver.world.submit(driver.until(flow, releasing))
+    driver.acquire(driver.lock(driver.client("b"), C))
+    driver.run_from(flow, NO_ANSWER)
+    assert list(driver.held()) == [KEYS[C]]
     assert hold_of(lock).session.gone
 
 
 @each_size
 def test_a_release_that_never_arrived_finds_a_loss_all_the_same(names: tuple[str, ...]) -> None:
     """All are released or none: one that is gone by itself was lost."""
-    hand = Several()
-    lock = hand.multilock(*names)
-    hand.acquire(lock)
+    driver = MultiLockDriver()
+    lock = driver.multilock(*names)
+    driver.acquire(lock)
     flow = lock.release("me").flow
-    hand.until(flow, releasing)
-    hand.delete(KEYS[B])
+    driver.until(flow, releasing)
+    driver.delete(KEYS[B])
     with pytest.raises(LockLost) as caught:
-        hand.run_from(flow, NO_ANSWER)
+        driver.run_from(flow, NO_ANSWER)
     assert caught.value.reason is LossReason.KEY_DELETED
-    assert set(hand.held().values()) == {""}
+    assert set(driver.held().values()) == {""}
 
 
 def test_a_key_of_many_that_is_written_while_it_is_released() -> None:
     """What was read is not true any more: it is read again, but not for ever."""
-    hand = Several()
-    lock = hand.multilock(*MANY)
-    hand.acquire(lock)
+    driver = MultiLockDriver()
+    lock = driver.multilock(*MANY)
+    driver.acquire(lock)
     flow = lock.release("me").flow
-    effect: Request = hand.until(flow, releasing)
+    effect: Request = driver.until(flow, releasing)
     for number in range(3):
-        hand.put(KEYS[C], number)
-        effect = hand.until(flow, releasing, after=effect)
-    hand.run_after(flow, effect)
-    assert hand.held() == {}
+        driver.put(KEYS[C], number)
+        effect = driver.until(flow, releasing, after=effect)
+    driver.run_after(flow, effect)
+    assert driver.held() == {}
 
 
 def test_a_key_of_many_that_is_written_again_and_again() -> None:
     """The release fails, and its clean-up ends the session."""
-    hand = Several()
-    lock = hand.multilock(*MANY)
-    hand.acquire(lock)
+    driver = MultiLockDriver()
+    lock = driver.multilock(*MANY)
+    driver.acquire(lock)
     writes = iter(range(1000))
-    hand.after = lambda request: operator_writes(hand, next(writes))
+    driver.after = lambda request: operator_writes(driver, next(writes))
     job = lock.release("me")
     with pytest.raises(Refused, match="index is stale"):
-        hand.run(job)
+        driver.run(job)
     assert job.undo is not None
-    hand.run(job.undo())
-    assert set(hand.held().values()) == {""}
+    driver.run(job.undo())
+    assert set(driver.held().values()) == {""}
     assert hold_of(lock).session.gone
 
 
-def operator_writes(hand: Several, number: int) -> None:
-    if hand.held().get(KEYS[C]):
-        hand.put(KEYS[C], number)
+def operator_writes(driver: MultiLockDriver, number: int) -> None:
+    if driver.held().get(KEYS[C]):
+        driver.put(KEYS[C], number)
 
 
 # -- cut off at every single point
 
 
 class Scene(NamedTuple):
-    """A hand, and a flow about to be performed by it."""
+    """A driver, and a flow about to be performed by it."""
 
-    hand: Several
+    driver: MultiLockDriver
     lock: MultiLockCore
     job: Job
 
 
 def acquire(*names: str) -> Scene:
-    hand = Several()
-    lock = hand.multilock(*names)
-    return Scene(hand, lock, lock.acquire(True, None, "me"))
+    driver = MultiLockDriver()
+    lock = driver.multilock(*names)
+    return Scene(driver, lock, lock.acquire(True, None, "me"))
 
 
 def acquire_many() -> Scene:
@@ -204,47 +204,47 @@ def acquire_many() -> Scene:
 
 def acquire_with_a_session_at_hand() -> Scene:
     scene = acquire()
-    hand, lock = scene.hand, scene.lock
-    hand.acquire(lock)
-    hand.release(lock)
+    driver, lock = scene.driver, scene.lock
+    driver.acquire(lock)
+    driver.release(lock)
     return scene._replace(job=lock.acquire(True, None, "me"))
 
 
 def acquire_with_a_shared_session() -> Scene:
-    hand = Several()
-    client = hand.client()
+    driver = MultiLockDriver()
+    client = driver.client()
     shared = SharedSession(client, terms.session_options())
-    hand.acquire(hand.lock(client, "beside", shared=shared))
-    lock = hand.multilock(client=client, shared=shared)
-    return Scene(hand, lock, lock.acquire(True, None, "me"))
+    driver.acquire(driver.lock(client, "beside", shared=shared))
+    lock = driver.multilock(client=client, shared=shared)
+    return Scene(driver, lock, lock.acquire(True, None, "me"))
 
 
 def acquire_with_a_shared_session_after_waiting() -> Scene:
     scene = acquire_with_a_shared_session()
-    other = scene.hand.lock(scene.hand.client("b"), B)
-    scene.hand.acquire(other)
-    scene.hand.when_blocked = lambda: scene.hand.release(other)
+    other = scene.driver.lock(scene.driver.client("b"), B)
+    scene.driver.acquire(other)
+    scene.driver.when_blocked = lambda: scene.driver.release(other)
     return scene
 
 
 def acquire_after_waiting() -> Scene:
     scene = acquire()
-    other = scene.hand.lock(scene.hand.client("b"), B)
-    scene.hand.acquire(other)
-    scene.hand.when_blocked = lambda: scene.hand.release(other)
+    other = scene.driver.lock(scene.driver.client("b"), B)
+    scene.driver.acquire(other)
+    scene.driver.when_blocked = lambda: scene.driver.release(other)
     return scene
 
 
 def acquire_that_gives_up() -> Scene:
     scene = acquire()
-    scene.hand.acquire(scene.hand.lock(scene.hand.client("b"), C))
+    scene.driver.acquire(scene.driver.lock(scene.driver.client("b"), C))
     return scene._replace(job=scene.lock.acquire(True, 3.0, "me"))
 
 
 def acquire_after_no_answer() -> Scene:
     scene = acquire()
-    hand, flow = scene.hand, scene.job.flow
-    hand.world.submit(hand.until(flow, locking))
+    driver, flow = scene.driver, scene.job.flow
+    driver.world.submit(driver.until(flow, locking))
     first = flow.throw(NO_ANSWER)
 
     def rest() -> Flow[Any]:
@@ -265,7 +265,7 @@ def acquire_after_no_answer() -> Scene:
 
 def release(*names: str) -> Scene:
     scene = acquire(*names)
-    scene.hand.run(scene.job)
+    scene.driver.run(scene.job)
     return scene._replace(job=scene.lock.release("me"))
 
 
@@ -275,13 +275,13 @@ def release_many() -> Scene:
 
 def release_with_a_shared_session() -> Scene:
     scene = acquire_with_a_shared_session()
-    scene.hand.run(scene.job)
+    scene.driver.run(scene.job)
     return scene._replace(job=scene.lock.release("me"))
 
 
 def release_of_lost_locks() -> Scene:
     scene = release()
-    lose(scene.hand, scene.lock, KEYS[A], LossReason.KEY_DELETED)
+    lose(scene.driver, scene.lock, KEYS[A], LossReason.KEY_DELETED)
     return scene
 
 
@@ -318,23 +318,23 @@ def test_a_flow_that_is_cut_off_yields_nothing_more(
 def test_the_undo_leaves_nothing_behind(build: Callable[[], Scene], fate: str) -> None:
     """No key is ours, and somebody else gets all at once, or after a lock-delay."""
     for scene, effect in cuts(build):
-        hand, lock = scene.hand, scene.lock
+        driver, lock = scene.driver, scene.lock
         if isinstance(effect, Request) and fate == "is carried out":
-            hand.world.submit(effect)
+            driver.world.submit(effect)
         scene.job.flow.close()
         mine = {session.id for session in lock.client.pool.live.values()}
         assert scene.job.undo is not None
-        hand.run(scene.job.undo())
+        driver.run(scene.job.undo())
         if isinstance(effect, Request) and fate == "comes as a ghost":
-            hand.world.submit(effect)
-        held = {key for key, owner in hand.held().items() if owner in mine}
+            driver.world.submit(effect)
+        held = {key for key, owner in driver.held().items() if owner in mine}
         assert held <= {"beside/.lock"}, f"cut off at {effect}"
-        assert not hand.borrowed(), f"cut off at {effect}"
+        assert not driver.borrowed(), f"cut off at {effect}"
         assert not {key for key in lock.client.local_queues._queues if key != "beside/.lock"}
-        others = hand.multilock(*lock.names, client=hand.client("c"))
+        others = driver.multilock(*lock.names, client=driver.client("c"))
         if build is acquire_that_gives_up:
-            hand.delete(KEYS[C])
-        assert hand.acquire(others, timeout=31.5), f"cut off at {effect}"
+            driver.delete(KEYS[C])
+        assert driver.acquire(others, timeout=31.5), f"cut off at {effect}"
 
 
 @each_scene
@@ -345,13 +345,13 @@ def test_nobody_sits_out_a_lock_delay_where_it_is_known_how_things_stand(
     for scene, effect in cuts(build):
         if isinstance(effect, Request) and (locking(effect) or releasing(effect)):
             continue  # of which nobody knows what became
-        hand, lock = scene.hand, scene.lock
+        driver, lock = scene.driver, scene.lock
         scene.job.flow.close()
         assert scene.job.undo is not None
-        hand.run(scene.job.undo())
+        driver.run(scene.job.undo())
         for key in (KEYS[B], KEYS[C]):
-            hand.delete(key)  # of whoever was in the way
+            driver.delete(key)  # of whoever was in the way
         if build in (acquire_after_no_answer, release_of_lost_locks):
             continue  # in doubt from the beginning, or lost
-        others = hand.multilock(*lock.names, client=hand.client("c"))
-        assert hand.acquire(others, timeout=0), f"cut off at {effect}"
+        others = driver.multilock(*lock.names, client=driver.client("c"))
+        assert driver.acquire(others, timeout=0), f"cut off at {effect}"

@@ -10,7 +10,7 @@ from consul_lock._protocol.lock.decision import LockState, decide
 from consul_lock._protocol.session.session import Session
 from consul_lock._protocol.session.timing import session_options
 from tests.simulation.foreign_lock_client import operator
-from tests.unit.protocol.fake_driver import NAME, Hand, verbs
+from tests.unit.protocol.fake_driver import NAME, FakeDriver, verbs
 
 KEY, BASE = f"{NAME}/.lock", f"{NAME}/.queue"
 
@@ -45,55 +45,55 @@ def test_what_a_read_of_the_key_means(
 
 def test_who_wakes_up_as_the_holder_confirms_before_it_believes() -> None:
     """It was paused while it waited: its session may have died in the meantime."""
-    hand = Hand()
-    holder, mine = hand.lock(), hand.lock(hand.client("b"))
-    hand.acquire(holder)
-    flow, watching = hand.queue_up(mine)
-    hand.when_blocked = lambda: hand.release(holder)
-    seen = hand.perform(watching)
-    hand.world.advance(60.0)
-    hand.sent.clear()
+    driver = FakeDriver()
+    holder, mine = driver.lock(), driver.lock(driver.client("b"))
+    driver.acquire(holder)
+    flow, watching = driver.queue_up(mine)
+    driver.when_blocked = lambda: driver.release(holder)
+    seen = driver.perform(watching)
+    driver.world.advance(60.0)
+    driver.sent.clear()
     effect = flow.send(seen)
-    confirming = hand.until(flow, lambda request: verbs(request) != [], after=effect)
+    confirming = driver.until(flow, lambda request: verbs(request) != [], after=effect)
     assert verbs(confirming) == ["check-index", "lock"]
-    assert hand.sent == []
-    made = hand.until(flow, lambda request: "/session/create" in request.path, after=confirming)
+    assert driver.sent == []
+    made = driver.until(flow, lambda request: "/session/create" in request.path, after=confirming)
     assert made
     assert mine.hold is None
 
 
 def test_a_session_in_doubt_is_not_passed_on_inside_the_process() -> None:
     """Its late writes would be passed on with it."""
-    hand = Hand()
-    lock = hand.lock()
-    hand.acquire(lock)
-    hand.drive(lock.acquire(True, None, "another thread").flow, 0)
+    driver = FakeDriver()
+    lock = driver.lock()
+    driver.acquire(lock)
+    driver.drive(lock.acquire(True, None, "another thread").flow, 0)
     assert lock.hold is not None
     lock.hold.session.uncertain = True
     flow = lock.release("me").flow
-    letting = hand.until(flow, lambda request: "unlock" in verbs(request))
+    letting = driver.until(flow, lambda request: "unlock" in verbs(request))
     assert "lock" not in verbs(letting)
 
 
 def test_a_session_that_is_known_well_is_passed_on_inside_the_process() -> None:
     """In one transaction, which gives the next holder a token of its own."""
-    hand = Hand()
-    lock = hand.lock()
-    hand.acquire(lock)
-    hand.drive(lock.acquire(True, None, "another thread").flow, 0)
+    driver = FakeDriver()
+    lock = driver.lock()
+    driver.acquire(lock)
+    driver.drive(lock.acquire(True, None, "another thread").flow, 0)
     flow = lock.release("me").flow
-    letting = hand.until(flow, lambda request: "unlock" in verbs(request))
+    letting = driver.until(flow, lambda request: "unlock" in verbs(request))
     assert "lock" in verbs(letting)
 
 
 def test_the_holder_does_not_hand_the_lock_over_to_itself() -> None:
     """Its own entry may be in line, if it was not told that it had joined."""
-    hand = Hand()
-    lock = hand.lock()
-    hand.acquire(lock)
+    driver = FakeDriver()
+    lock = driver.lock()
+    driver.acquire(lock)
     assert lock.hold is not None
     session = lock.hold.session.id
-    operator(hand.world, f"/v1/kv/{BASE}", body=b"sign")
-    operator(hand.world, f"/v1/kv/{BASE}/{session}?acquire={session}&flags={LOCK_FLAG}")
-    hand.release(lock)
-    assert KEY not in hand.held()
+    operator(driver.world, f"/v1/kv/{BASE}", body=b"sign")
+    operator(driver.world, f"/v1/kv/{BASE}/{session}?acquire={session}&flags={LOCK_FLAG}")
+    driver.release(lock)
+    assert KEY not in driver.held()

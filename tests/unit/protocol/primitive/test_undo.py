@@ -16,73 +16,73 @@ from consul_lock._protocol.primitive.watch import watch
 from consul_lock.errors import Unavailable
 from tests.simulation.flow_process import Cancelled
 from tests.unit.protocol.cut_points import cuts
-from tests.unit.protocol.fake_driver import Hand, verbs
+from tests.unit.protocol.fake_driver import FakeDriver, verbs
 
 
 class Scene(NamedTuple):
-    """A hand, and a flow about to be performed by it."""
+    """A driver, and a flow about to be performed by it."""
 
-    hand: Hand
+    driver: FakeDriver
     lock: LockCore
     job: Job
 
 
 def first_acquire() -> Scene:
-    hand = Hand()
-    lock = hand.lock()
-    return Scene(hand, lock, lock.acquire(True, None, "me"))
+    driver = FakeDriver()
+    lock = driver.lock()
+    return Scene(driver, lock, lock.acquire(True, None, "me"))
 
 
 def acquire_with_a_session_at_hand() -> Scene:
     scene = first_acquire()
-    hand, lock = scene.hand, scene.lock
-    hand.run(scene.job)
-    hand.release(lock)
-    return Scene(hand, lock, lock.acquire(True, None, "me"))
+    driver, lock = scene.driver, scene.lock
+    driver.run(scene.job)
+    driver.release(lock)
+    return Scene(driver, lock, lock.acquire(True, None, "me"))
 
 
 def acquire_by_hand_over() -> Scene:
-    hand = Hand()
-    mine, other = hand.lock(), hand.lock(hand.client("b"))
-    hand.acquire(other)
-    hand.when_blocked = lambda: hand.release(other)
-    return Scene(hand, mine, mine.acquire(True, None, "me"))
+    driver = FakeDriver()
+    mine, other = driver.lock(), driver.lock(driver.client("b"))
+    driver.acquire(other)
+    driver.when_blocked = lambda: driver.release(other)
+    return Scene(driver, mine, mine.acquire(True, None, "me"))
 
 
 def acquire_that_gives_up() -> Scene:
-    hand = Hand()
-    mine, other = hand.lock(), hand.lock(hand.client("b"))
-    hand.acquire(other)
-    return Scene(hand, mine, mine.acquire(True, 3.0, "me"))
+    driver = FakeDriver()
+    mine, other = driver.lock(), driver.lock(driver.client("b"))
+    driver.acquire(other)
+    return Scene(driver, mine, mine.acquire(True, 3.0, "me"))
 
 
 def acquire_with_a_watch() -> Scene:
-    hand = Hand()
-    lock = hand.lock(watch=True)
-    return Scene(hand, lock, lock.acquire(True, None, "me"))
+    driver = FakeDriver()
+    lock = driver.lock(watch=True)
+    return Scene(driver, lock, lock.acquire(True, None, "me"))
 
 
 def release() -> Scene:
     scene = first_acquire()
-    scene.hand.run(scene.job)
+    scene.driver.run(scene.job)
     return scene._replace(job=scene.lock.release("me"))
 
 
 def release_to_the_next_in_line() -> Scene:
     scene = acquire_by_hand_over()
-    hand, lock = scene.hand, scene.lock
-    hand.run(scene.job)
-    other = hand.lock(hand.client("c"))
-    hand.queue_up(other)
-    assert ".queue/" in str(hand.held())
-    return Scene(hand, lock, lock.release("me"))
+    driver, lock = scene.driver, scene.lock
+    driver.run(scene.job)
+    other = driver.lock(driver.client("c"))
+    driver.queue_up(other)
+    assert ".queue/" in str(driver.held())
+    return Scene(driver, lock, lock.release("me"))
 
 
 def release_of_a_lost_lock() -> Scene:
     scene = release()
-    for session in scene.hand.sessions():
+    for session in scene.driver.sessions():
         path = f"/v1/session/destroy/{session}"
-        scene.hand.world.submit(Request("PUT", path, (), None, lambda reply: reply))
+        scene.driver.world.submit(Request("PUT", path, (), None, lambda reply: reply))
     return scene
 
 
@@ -116,7 +116,7 @@ def closing() -> Scene:
 
 def guarding() -> Scene:
     scene = release()
-    return scene._replace(job=scene.lock.guard([Op.set("x", "1")], scene.hand.world.now, "me"))
+    return scene._replace(job=scene.lock.guard([Op.set("x", "1")], scene.driver.world.now, "me"))
 
 
 @pytest.mark.parametrize("build", [*UNDONE, keeper, watching, closing, guarding])
@@ -135,16 +135,16 @@ def test_a_flow_that_is_cut_off_yields_nothing_more(
 def test_the_undo_leaves_nothing_behind(build: Callable[[], Scene], fate: str) -> None:
     """Wherever it was cut off: no lock, no place in line, no session that a ghost could use."""
     for scene, effect in cuts(build):
-        hand, lock = scene.hand, scene.lock
+        driver, lock = scene.driver, scene.lock
         if isinstance(effect, Request) and fate == "is carried out":
-            hand.world.submit(effect)
+            driver.world.submit(effect)
         scene.job.flow.close()
         mine = {session.id for session in lock.client.pool.live.values()}
         assert scene.job.undo is not None
-        hand.run(scene.job.undo())
+        driver.run(scene.job.undo())
         if isinstance(effect, Request) and fate == "comes as a ghost":
-            hand.world.submit(effect)
-        held_by_me = mine & set(hand.held().values())
+            driver.world.submit(effect)
+        held_by_me = mine & set(driver.held().values())
         assert not held_by_me, f"cut off at {effect}"
 
 
@@ -154,7 +154,7 @@ def test_after_the_undo_the_lock_can_be_had_again_at_once(build: Callable[[], Sc
     for scene, effect in cuts(build):
         scene.job.flow.close()
         assert scene.job.undo is not None
-        scene.hand.run(scene.job.undo())
+        scene.driver.run(scene.job.undo())
         sessions = {s.id for s in scene.lock.client.pool.live.values() if s.borrower is not None}
         assert not sessions, f"cut off at {effect}"
         assert not scene.lock.client.local_queues._queues, f"cut off at {effect}"
@@ -162,15 +162,15 @@ def test_after_the_undo_the_lock_can_be_had_again_at_once(build: Callable[[], Sc
 
 def test_a_try_without_an_answer_costs_the_session() -> None:
     """The write may still come true: only the end of its session makes that harmless."""
-    hand = Hand()
-    lock = hand.lock()
+    driver = FakeDriver()
+    lock = driver.lock()
     job = lock.acquire(False, None, "me")
-    taking = hand.until(job.flow, lambda request: "lock" in verbs(request))
-    (session,) = hand.sessions()
+    taking = driver.until(job.flow, lambda request: "lock" in verbs(request))
+    (session,) = driver.sessions()
     with pytest.raises(Unavailable):
-        hand.run_from(job.flow, Unavailable("no answer came"))
+        driver.run_from(job.flow, Unavailable("no answer came"))
     assert job.undo is not None
-    hand.run(job.undo())
-    hand.world.submit(taking)
-    assert session not in hand.sessions()
-    assert hand.held() == {}
+    driver.run(job.undo())
+    driver.world.submit(taking)
+    assert session not in driver.sessions()
+    assert driver.held() == {}

@@ -8,7 +8,7 @@ from consul_lock._protocol.flow import Flow, Request
 from consul_lock._protocol.primitive import watch
 from consul_lock.errors import LossReason
 from tests.simulation.foreign_lock_client import operator
-from tests.unit.protocol.fake_driver import NAME, Hand
+from tests.unit.protocol.fake_driver import NAME, FakeDriver
 from tests.unit.protocol.heartbeat_driver import BEATING, beat_for, borrow, passes, status
 
 ODD = ValueError("1, 1")
@@ -16,37 +16,37 @@ ODD = ValueError("1, 1")
 
 def test_a_watch_goes_on_after_an_error_nobody_foresaw() -> None:
     """And sees the loss that comes after it; the error is reported once, with its traceback."""
-    hand, told = Hand(), list[LossReason]()
-    lock = hand.lock(on_lost=told.append)
-    hand.acquire(lock)
+    driver, told = FakeDriver(), list[LossReason]()
+    lock = driver.lock(on_lost=told.append)
+    driver.acquire(lock)
     assert lock.hold is not None
-    hand.failures.extend([ODD] * 3)
+    driver.failures.extend([ODD] * 3)
     flow: Flow[Any] = watch.watch(lock.client, lock.hold)
-    step = hand.until(flow, lambda request: not hand.failures)
+    step = driver.until(flow, lambda request: not driver.failures)
     assert not told
-    operator(hand.world, f"/v1/kv/{NAME}/.lock", "DELETE")
-    hand.run_after(flow, step)
+    operator(driver.world, f"/v1/kv/{NAME}/.lock", "DELETE")
+    driver.run_after(flow, step)
     assert told == [LossReason.KEY_DELETED]
-    (warning,) = [each for each in hand.warnings if each.event == "watch-error"]
+    (warning,) = [each for each in driver.warnings if each.event == "watch-error"]
     assert warning.error is ODD
     assert "goes on" in warning.text
 
 
 def test_a_heartbeat_goes_on_after_an_error_nobody_foresaw() -> None:
     """The check does not fail for it; the error is reported once, with its traceback."""
-    hand, odd = Hand(), list[Request]()
-    borrow(hand, hand.client(), BEATING)
+    driver, odd = FakeDriver(), list[Request]()
+    borrow(driver, driver.client(), BEATING)
 
     def answer(request: Request) -> None:
         if "/agent/check/pass/" in request.path and len(odd) < 3:
             odd.append(request)
             raise ODD
 
-    hand.instead = answer
-    beat_for(hand, 5.0)
+    driver.instead = answer
+    beat_for(driver, 5.0)
     assert len(odd) == 3
-    assert passes(hand) > len(odd) + 3
-    assert status(hand) == "passing"
-    (warning,) = [each for each in hand.warnings if each.event == "pulse-error"]
+    assert passes(driver) > len(odd) + 3
+    assert status(driver) == "passing"
+    (warning,) = [each for each in driver.warnings if each.event == "pulse-error"]
     assert warning.error is ODD
     assert "goes on" in warning.text

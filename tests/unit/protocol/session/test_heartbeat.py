@@ -1,4 +1,4 @@
-"""Heartbeats, played by hand: what a session is bound to, and how the heart beats."""
+"""Heartbeats, played by hand: what a session is bound to, and how it goes on."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from consul_lock._protocol.flow import Request
 from consul_lock._protocol.session.timing import session_options
 from consul_lock.errors import ConfigError, PermissionDenied, Refused, Unavailable
 from tests.simulation.foreign_lock_client import operator
-from tests.unit.protocol.fake_driver import Hand
+from tests.unit.protocol.fake_driver import FakeDriver
 from tests.unit.protocol.heartbeat_driver import (
     BEATING,
     beat_for,
     borrow,
     creating,
     finish,
-    heart,
+    heartbeat_flow,
     passes,
     perform,
     services,
@@ -40,56 +40,56 @@ def test_a_length_that_cannot_work_is_refused(heartbeat: Any) -> None:
 
 def test_a_session_is_bound_to_a_service_that_is_there_and_well_before_it() -> None:
     """The user's own checks stay; it is the agent that removes what a crash leaves."""
-    hand = Hand()
-    hand.world.set_check("mine", "passing")
-    borrow(hand, hand.client("a"), session_options(service_checks=["mine"], heartbeat=1.5))
-    assert [r.path for r in hand.sent[:2]] == ["/v1/agent/service/register", "/v1/session/create"]
-    registered, created = (json.loads(request.body or b"") for request in hand.sent[:2])
+    driver = FakeDriver()
+    driver.world.set_check("mine", "passing")
+    borrow(driver, driver.client("a"), session_options(service_checks=["mine"], heartbeat=1.5))
+    assert [r.path for r in driver.sent[:2]] == ["/v1/agent/service/register", "/v1/session/create"]
+    registered, created = (json.loads(request.body or b"") for request in driver.sent[:2])
     check = {"TTL": "1500ms", "Status": "passing", "DeregisterCriticalServiceAfter": "1m"}
     assert (registered["name"], registered["check"]) == ("consul-lock", check)
     ids = [{"ID": "mine"}, {"ID": f"service:{registered['id']}"}]
     assert created["ServiceChecks"] == ids
-    assert services(hand) == {registered["id"]: "consul-lock"}
+    assert services(driver) == {registered["id"]: "consul-lock"}
 
 
 def test_one_heart_beats_for_all_sessions_that_ask_for_its_length() -> None:
     """Another length has another one, and no heartbeat none."""
-    hand = Hand()
-    client = hand.client()
+    driver = FakeDriver()
+    client = driver.client()
     for asked in (BEATING, BEATING, session_options(ttl=20, heartbeat=1.0)):
-        borrow(hand, client, asked)
-    assert len(services(hand)) == 1
-    borrow(hand, client, session_options())
-    assert len(services(hand)) == 1
-    borrow(hand, client, session_options(heartbeat=2.0))
-    assert len(services(hand)) == 2
-    assert len(hand.spawned) == 3  # with the keeper
+        borrow(driver, client, asked)
+    assert len(services(driver)) == 1
+    borrow(driver, client, session_options())
+    assert len(services(driver)) == 1
+    borrow(driver, client, session_options(heartbeat=2.0))
+    assert len(services(driver)) == 2
+    assert len(driver.spawned) == 3  # with the keeper
 
 
 def test_an_idle_session_is_given_to_those_with_the_same_heartbeat_only() -> None:
     """A lock with one would else be left without, or the other way round."""
-    hand = Hand()
-    client = hand.client()
-    session = borrow(hand, client)
-    client.pool.give_back(session, hand.world.now)
-    assert borrow(hand, client, session_options()) is not session
-    assert borrow(hand, client) is session
+    driver = FakeDriver()
+    client = driver.client()
+    session = borrow(driver, client)
+    client.pool.give_back(session, driver.world.now)
+    assert borrow(driver, client, session_options()) is not session
+    assert borrow(driver, client) is session
 
 
 def test_the_id_of_a_service_is_plain_and_not_too_long() -> None:
     """Whatever the host is called: it is a part of paths and of Consul's error texts."""
-    hand = Hand()
-    borrow(hand, hand.client("consul-lock höst/1:4711 " * 20))
-    (service,) = services(hand)
+    driver = FakeDriver()
+    borrow(driver, driver.client("consul-lock höst/1:4711 " * 20))
+    (service,) = services(driver)
     assert re.fullmatch(r"[A-Za-z0-9._-]{1,90}", service)
 
 
 def test_a_server_that_binds_the_session_to_nothing_is_found_out() -> None:
     """It would outlive a crash by its TTL, and nobody would know."""
-    hand = Hand()
-    flow = hand.client().borrow(BEATING, "me")
-    renewal = hand.until(flow, lambda request: "/session/renew/" in request.path)
-    seen = hand.perform(renewal)
+    driver = FakeDriver()
+    flow = driver.client().borrow(BEATING, "me")
+    renewal = driver.until(flow, lambda request: "/session/renew/" in request.path)
+    seen = driver.perform(renewal)
     with pytest.raises(Refused, match="ServiceChecks set"):
         flow.send(seen._replace(service_checks=()))
 
@@ -99,64 +99,66 @@ def test_a_server_that_binds_the_session_to_nothing_is_found_out() -> None:
 
 def test_a_check_that_the_servers_have_not_heard_of_is_waited_for() -> None:
     """The agent tells them a moment later."""
-    hand = Hand()
-    flow, create = creating(hand, hand.client())
-    (service,) = services(hand)
-    hand.world.fault(1, 500, f"rpc error: Missing check 'service:{service}' registration".encode())
-    session = finish(hand, flow, after=create)
-    assert hand.sessions() == {session.id}
-    assert hand.world.now < 1.0
+    driver = FakeDriver()
+    flow, create = creating(driver, driver.client())
+    (service,) = services(driver)
+    driver.world.fault(
+        1, 500, f"rpc error: Missing check 'service:{service}' registration".encode()
+    )
+    session = finish(driver, flow, after=create)
+    assert driver.sessions() == {session.id}
+    assert driver.world.now < 1.0
 
 
 def test_a_check_that_the_servers_never_hear_of_is_an_error_that_says_why() -> None:
     """After some seconds, and not many tries, as each is a write for them."""
-    hand = Hand()
-    client = hand.client()
-    flow, create = creating(hand, client)
-    (service,) = services(hand)
+    driver = FakeDriver()
+    client = driver.client()
+    flow, create = creating(driver, client)
+    (service,) = services(driver)
     text = f"Missing check 'service:{service}' registration".encode()
 
     def refused(effect: Any) -> bool:
         if isinstance(effect, Request) and effect.path == "/v1/session/create":
-            hand.world.fault(1, 500, text)
+            driver.world.fault(1, 500, text)
         return False
 
-    hand.sent.clear()
+    driver.sent.clear()
     with pytest.raises(Refused, match="address that of one agent"):
-        perform(hand, flow, refused, after=create)
-    assert 5.0 <= hand.world.now < 8.0
-    assert sum(request.path == "/v1/session/create" for request in hand.sent) < 12
+        perform(driver, flow, refused, after=create)
+    assert 5.0 <= driver.world.now < 8.0
+    assert sum(request.path == "/v1/session/create" for request in driver.sent) < 12
     assert client.pool.orphans == {}
 
 
 def test_a_missing_check_of_the_user_is_told_at_once() -> None:
     """Waiting does not make it appear."""
-    hand = Hand()
+    driver = FakeDriver()
     with pytest.raises(Refused, match="Missing check 'theirs'"):
-        borrow(hand, hand.client(), session_options(service_checks=["theirs"], heartbeat=1.0))
-    assert hand.world.now == 0.0
+        borrow(driver, driver.client(), session_options(service_checks=["theirs"], heartbeat=1.0))
+    assert driver.world.now == 0.0
 
 
 def test_a_process_that_was_paused_first_shows_that_it_lives() -> None:
     """Its check went critical meanwhile, and Consul binds no session to such a one."""
-    hand = Hand()
-    flow, create = creating(hand, hand.client())
-    hand.world.advance(3.0)
-    assert status(hand) == "critical"
-    session = finish(hand, flow, after=create)
-    assert hand.sessions() == {session.id}
+    driver = FakeDriver()
+    flow, create = creating(driver, driver.client())
+    driver.world.advance(3.0)
+    assert status(driver) == "critical"
+    session = finish(driver, flow, after=create)
+    assert driver.sessions() == {session.id}
 
 
 def test_a_registration_without_an_answer_leaves_no_session_to_be_looked_for() -> None:
     """None was asked for yet.  The next borrower registers again."""
-    hand = Hand()
-    client = hand.client()
-    hand.failures.append(Unavailable("no answer", uncertain=True))
+    driver = FakeDriver()
+    client = driver.client()
+    driver.failures.append(Unavailable("no answer", uncertain=True))
     with pytest.raises(Unavailable):
-        borrow(hand, client)
-    assert (client.pool.orphans, hand.spawned) == ({}, [])
-    borrow(hand, client)
-    assert len(services(hand)) == 1
+        borrow(driver, client)
+    assert (client.pool.orphans, driver.spawned) == ({}, [])
+    borrow(driver, client)
+    assert len(services(driver)) == 1
 
 
 # -- beating
@@ -164,20 +166,20 @@ def test_a_registration_without_an_answer_leaves_no_session_to_be_looked_for() -
 
 def test_a_check_is_passed_three_times_in_its_length() -> None:
     """So it never fails, and nothing else is asked."""
-    hand = Hand()
-    session = borrow(hand, hand.client())
-    hand.sent.clear()
-    beat_for(hand, 15.0)
-    assert 44 <= passes(hand) == len(hand.sent) <= 47
-    assert (status(hand), hand.sessions()) == ("passing", {session.id})
+    driver = FakeDriver()
+    session = borrow(driver, driver.client())
+    driver.sent.clear()
+    beat_for(driver, 15.0)
+    assert 44 <= passes(driver) == len(driver.sent) <= 47
+    assert (status(driver), driver.sessions()) == ("passing", {session.id})
 
 
 def test_without_a_heart_the_session_dies_within_the_length() -> None:
     """The test of the test above."""
-    hand = Hand()
-    borrow(hand, hand.client())
-    hand.world.advance(1.1)
-    assert hand.sessions() == set()
+    driver = FakeDriver()
+    borrow(driver, driver.client())
+    driver.world.advance(1.1)
+    assert driver.sessions() == set()
 
 
 @pytest.mark.parametrize(
@@ -185,30 +187,30 @@ def test_without_a_heart_the_session_dies_within_the_length() -> None:
 )
 def test_errors_are_ridden_out(error: Exception) -> None:
     """Two in a row may fail, in whatever way."""
-    hand = Hand()
-    session = borrow(hand, hand.client())
-    hand.failures.extend([None, error, error] * 5)
-    beat_for(hand, 5.0)
-    assert not hand.failures
-    assert (status(hand), hand.sessions()) == ("passing", {session.id})
+    driver = FakeDriver()
+    session = borrow(driver, driver.client())
+    driver.failures.extend([None, error, error] * 5)
+    beat_for(driver, 5.0)
+    assert not driver.failures
+    assert (status(driver), driver.sessions()) == ("passing", {session.id})
 
 
 def test_a_slow_agent_is_asked_no_faster_and_no_slower() -> None:
     """The time of the answer is a part of the pause."""
-    hand = Hand()
-    borrow(hand, hand.client())
-    hand.sent.clear()
-    hand.slow_by = 0.2
-    beat_for(hand, 10.0)
-    assert 28 <= passes(hand) <= 32
+    driver = FakeDriver()
+    borrow(driver, driver.client())
+    driver.sent.clear()
+    driver.slow_by = 0.2
+    beat_for(driver, 10.0)
+    assert 28 <= passes(driver) <= 32
 
 
 def test_an_agent_that_answers_nothing_is_not_waited_for() -> None:
     """Each try has half of the length."""
-    hand = Hand()
-    borrow(hand, hand.client())
-    flow = heart(hand)
-    beat = hand.until(flow, lambda request: "/check/pass/" in request.path)
+    driver = FakeDriver()
+    borrow(driver, driver.client())
+    flow = heartbeat_flow(driver)
+    beat = driver.until(flow, lambda request: "/check/pass/" in request.path)
     assert (beat.timeout, beat.urgent) == (0.5, True)
 
 
@@ -222,21 +224,21 @@ def test_an_agent_that_answers_nothing_is_not_waited_for() -> None:
 )
 def test_an_agent_that_has_forgotten_the_service_is_told_again(code: int, text: str) -> None:
     """It was started anew, or gave it up as we were paused for minutes."""
-    hand = Hand()
-    borrow(hand, hand.client())
-    (service,) = services(hand)
-    operator(hand.world, f"/v1/agent/service/deregister/{service}")
-    hand.world.fault(1, code, text.encode())
-    beat_for(hand, 1.0)
-    assert services(hand) == {service: "consul-lock"}
-    assert status(hand) == "passing"
+    driver = FakeDriver()
+    borrow(driver, driver.client())
+    (service,) = services(driver)
+    operator(driver.world, f"/v1/agent/service/deregister/{service}")
+    driver.world.fault(1, code, text.encode())
+    beat_for(driver, 1.0)
+    assert services(driver) == {service: "consul-lock"}
+    assert status(driver) == "passing"
 
 
 def test_any_other_refusal_registers_nothing() -> None:
     """The answer of a proxy is no news of the agent."""
-    hand = Hand()
-    borrow(hand, hand.client())
-    hand.sent.clear()
-    hand.world.fault(2, 404, b"no such page")
-    beat_for(hand, 1.0)
-    assert len(hand.sent) == passes(hand)
+    driver = FakeDriver()
+    borrow(driver, driver.client())
+    driver.sent.clear()
+    driver.world.fault(2, 404, b"no such page")
+    beat_for(driver, 1.0)
+    assert len(driver.sent) == passes(driver)

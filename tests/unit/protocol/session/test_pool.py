@@ -11,32 +11,32 @@ from consul_lock._protocol.session import timing as terms
 from consul_lock.errors import (
     Unavailable,
 )
-from tests.unit.protocol.fake_driver import NAME, NEVER, Hand, took
+from tests.unit.protocol.fake_driver import NAME, NEVER, FakeDriver, took
 from tests.unit.protocol.lock_kinds import LASTING
 
 
 def test_the_session_of_a_failed_release_is_destroyed_however_long_consul_was_away() -> None:
     """Elections restart the times of all sessions: age proves nothing."""
-    hand = Hand()
-    lock = LockCore(hand.client(), names.keys_of_name(NAME), LASTING)
-    hand.acquire(lock)
-    hand.answers_left = 0
+    driver = FakeDriver()
+    lock = LockCore(driver.client(), names.keys_of_name(NAME), LASTING)
+    driver.acquire(lock)
+    driver.answers_left = 0
     job = lock.release("me")
-    assert took(hand, job)[1] is Unavailable
+    assert took(driver, job)[1] is Unavailable
     assert job.undo is not None
-    hand.run(job.undo())
-    hand.world.advance(3600.0)
-    hand.run(lock.client.pool.sweep(hand.world.now))
-    assert len(hand.sessions()) == 1
-    hand.answers_left = NEVER
-    hand.run(lock.client.pool.sweep(hand.world.now))
-    assert hand.sessions() == set()
+    driver.run(job.undo())
+    driver.world.advance(3600.0)
+    driver.run(lock.client.pool.sweep(driver.world.now))
+    assert len(driver.sessions()) == 1
+    driver.answers_left = NEVER
+    driver.run(lock.client.pool.sweep(driver.world.now))
+    assert driver.sessions() == set()
     assert not lock.client.pool.to_destroy
 
 
 @pytest.mark.parametrize("seconds", [100 / 3, 10.0004, 59.9999])
 def test_times_of_a_session_are_compared_in_milliseconds(seconds: float) -> None:
     """As they are sent: the answer has no more digits than that."""
-    hand = Hand()
+    driver = FakeDriver()
     asked = Settings(terms.session_options(ttl=seconds, lock_delay=seconds))
-    assert hand.acquire(LockCore(hand.client(), names.keys_of_name(NAME), asked)) is True
+    assert driver.acquire(LockCore(driver.client(), names.keys_of_name(NAME), asked)) is True

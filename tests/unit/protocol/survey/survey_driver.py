@@ -8,7 +8,7 @@ from typing import Any
 from consul_lock._protocol.consul.models import Pair
 from consul_lock._protocol.keys import LOCK_FLAG
 from consul_lock._protocol.survey.survey import SurveyCore
-from tests.unit.protocol.fake_driver import NAME, Hand
+from tests.unit.protocol.fake_driver import NAME, FakeDriver
 
 KEY = f"{NAME}/.lock"
 
@@ -24,13 +24,13 @@ def about(host: str, **more: Any) -> dict[str, Any]:
     return {"v": 1, "host": host, "pid": 7, "since": 100.0, **more}
 
 
-def survey(hand: Hand) -> SurveyCore:
-    return SurveyCore(hand.client("survey"))
+def survey(driver: FakeDriver) -> SurveyCore:
+    return SurveyCore(driver.client("survey"))
 
 
-def survey_of(hand: Hand) -> tuple[SurveyCore, str]:
+def survey_of(driver: FakeDriver) -> tuple[SurveyCore, str]:
     """Somebody who looks on, and the session that holds the name."""
-    lock = hand.lock()
-    hand.acquire(lock)
+    lock = driver.lock()
+    driver.acquire(lock)
     assert lock.hold is not None
-    return survey(hand), lock.hold.session.id
+    return survey(driver), lock.hold.session.id

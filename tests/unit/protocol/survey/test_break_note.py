@@ -6,32 +6,32 @@ import pytest
 
 from consul_lock._protocol.survey.status import statuses_in
 from consul_lock.errors import PermissionDenied
-from tests.unit.protocol.fake_driver import NAME, Hand
+from tests.unit.protocol.fake_driver import NAME, FakeDriver
 from tests.unit.protocol.survey.survey_driver import KEY, about, pair, survey_of
 
 
 def test_a_note_goes_by_itself() -> None:
     """With its session, which nobody renews; then nothing is left of it."""
-    hand = Hand()
-    core, session = survey_of(hand)
-    made = hand.run(core.break_hold(NAME, session, "disk full"))
-    status = hand.run(core.status(NAME))
+    driver = FakeDriver()
+    core, session = survey_of(driver)
+    made = driver.run(core.break_hold(NAME, session, "disk full"))
+    status = driver.run(core.status(NAME))
     assert (status.kind, status.state, status.last_break) == ("lock", "free", made)
-    assert set(hand.held()) == {KEY, f"{NAME}/.break/{session}"}
-    hand.world.advance(3500)
-    assert hand.run(core.break_of(NAME, session)) == made
-    hand.world.advance(4000)
-    assert (hand.held(), hand.sessions()) == ({KEY: ""}, set())
-    assert hand.run(core.status(NAME)).last_break is None
+    assert set(driver.held()) == {KEY, f"{NAME}/.break/{session}"}
+    driver.world.advance(3500)
+    assert driver.run(core.break_of(NAME, session)) == made
+    driver.world.advance(4000)
+    assert (driver.held(), driver.sessions()) == ({KEY: ""}, set())
+    assert driver.run(core.status(NAME)).last_break is None
 
 
 def test_who_may_not_write_a_note_breaks_all_the_same() -> None:
     """And leaves no session for a note that is not there."""
-    hand = Hand()
-    core, session = survey_of(hand)
-    hand.failures.extend([None, PermissionDenied("no")])
-    assert hand.run(core.break_hold(NAME, session, "disk full")) is None
-    assert (hand.held(), hand.sessions()) == ({KEY: ""}, set())
+    driver = FakeDriver()
+    core, session = survey_of(driver)
+    driver.failures.extend([None, PermissionDenied("no")])
+    assert driver.run(core.break_hold(NAME, session, "disk full")) is None
+    assert (driver.held(), driver.sessions()) == ({KEY: ""}, set())
 
 
 @pytest.mark.parametrize("value", [b"", b"[]", b"{}", b'{"at":"x","host":1,"user":2,"reason":3}'])

@@ -9,12 +9,12 @@ import pytest
 from consul_lock._protocol.survey.leftovers import Cleaned, Leftover
 from consul_lock._protocol.survey.survey import SurveyCore
 from tests.simulation.foreign_lock_client import operator
-from tests.unit.protocol.weighted_driver import Rooms
+from tests.unit.protocol.weighted_driver import WeightedDriver
 
 NAME = "jobs/nightly"
 
 
-class Cleaner(Rooms):
+class LeftoversDriver(WeightedDriver):
     """Makes the dead, and cleans up after them."""
 
     def __init__(self) -> None:
@@ -40,65 +40,65 @@ class Cleaner(Rooms):
 
 def test_the_key_of_a_dead_holder_goes_when_its_lock_delay_is_over() -> None:
     """Not a moment sooner: `[check-index, lock, delete]` is refused until then."""
-    cleaner = Cleaner()
-    lock = cleaner.lock(name=NAME)
-    cleaner.acquire(lock)
-    assert cleaner.found() == []
-    cleaner.kill()
-    (left,) = cleaner.found()
+    driver = LeftoversDriver()
+    lock = driver.lock(name=NAME)
+    driver.acquire(lock)
+    assert driver.found() == []
+    driver.kill()
+    (left,) = driver.found()
     assert (left.name, left.key, left.what) == (NAME, f"{NAME}/.lock", "lock")
     assert left.holder is not None
     assert left.holder.host == "a"
     delay = lock.terms.lock_delay
-    assert cleaner.clean([left]) == ["delayed"]
-    cleaner.world.advance(delay - 0.1)
-    assert cleaner.clean([left]) == ["delayed"]
-    cleaner.world.advance(0.2)
-    assert cleaner.clean([left]) == ["deleted"]
-    assert (cleaner.held(), cleaner.sessions()) == ({}, set())
-    assert cleaner.clean([left]) == ["deleted"]
+    assert driver.clean([left]) == ["delayed"]
+    driver.world.advance(delay - 0.1)
+    assert driver.clean([left]) == ["delayed"]
+    driver.world.advance(0.2)
+    assert driver.clean([left]) == ["deleted"]
+    assert (driver.held(), driver.sessions()) == ({}, set())
+    assert driver.clean([left]) == ["deleted"]
 
 
 def test_what_somebody_has_come_to_is_left_alone() -> None:
     """It is as it was seen, or it is not touched."""
-    cleaner = Cleaner()
-    cleaner.acquire(cleaner.lock(name=NAME))
-    cleaner.kill()
-    found = cleaner.found()
-    cleaner.world.advance(61.0)
-    cleaner.acquire(cleaner.lock(cleaner.client(), NAME))
-    assert cleaner.clean(found) == ["changed"]
-    assert cleaner.found() == []
+    driver = LeftoversDriver()
+    driver.acquire(driver.lock(name=NAME))
+    driver.kill()
+    found = driver.found()
+    driver.world.advance(61.0)
+    driver.acquire(driver.lock(driver.client(), NAME))
+    assert driver.clean(found) == ["changed"]
+    assert driver.found() == []
 
 
 def test_a_key_without_a_session_that_others_wrote_is_none() -> None:
     """Go's clients leave theirs when they let go; what is in it may be of use."""
-    cleaner = Cleaner()
+    driver = LeftoversDriver()
     flags = 3304740253564472344
-    operator(cleaner.world, f"/v1/kv/go/.lock?flags={flags}", body=b"the address of a leader")
-    operator(cleaner.world, "/v1/kv/a/plain?flags=0", body=b"x")
-    assert cleaner.found() == []
-    operator(cleaner.world, f"/v1/kv/go/.lock?flags={flags}", body=b"")
-    assert cleaner.whats() == [("go", "lock")]
+    operator(driver.world, f"/v1/kv/go/.lock?flags={flags}", body=b"the address of a leader")
+    operator(driver.world, "/v1/kv/a/plain?flags=0", body=b"x")
+    assert driver.found() == []
+    operator(driver.world, f"/v1/kv/go/.lock?flags={flags}", body=b"")
+    assert driver.whats() == [("go", "lock")]
 
 
 def test_dead_waiters_and_the_sign_of_their_queue_go_at_once() -> None:
     """They protect nothing.  The sign stays while anybody waits."""
-    cleaner = Cleaner()
-    lock = cleaner.lock(name=NAME)
-    cleaner.acquire(lock)
+    driver = LeftoversDriver()
+    lock = driver.lock(name=NAME)
+    driver.acquire(lock)
     assert lock.hold is not None
-    for client in (cleaner.client(), cleaner.client()):
-        cleaner.queue_up(cleaner.lock(client, NAME))
-    waiters = sorted(cleaner.sessions() - {lock.hold.session.id})
-    operator(cleaner.world, f"/v1/session/destroy/{waiters[0]}")
-    (dead,) = cleaner.found()
+    for client in (driver.client(), driver.client()):
+        driver.queue_up(driver.lock(client, NAME))
+    waiters = sorted(driver.sessions() - {lock.hold.session.id})
+    operator(driver.world, f"/v1/session/destroy/{waiters[0]}")
+    (dead,) = driver.found()
     assert (dead.what, dead.key) == ("waiter", f"{NAME}/.queue/{waiters[0]}")
-    assert cleaner.clean([dead]) == ["deleted"]
-    operator(cleaner.world, f"/v1/session/destroy/{waiters[1]}")
-    assert cleaner.whats() == [(NAME, "waiter"), (NAME, "sign")]
-    assert cleaner.clean(cleaner.found()) == ["deleted"] * 2
-    assert list(cleaner.held()) == [f"{NAME}/.lock"]
+    assert driver.clean([dead]) == ["deleted"]
+    operator(driver.world, f"/v1/session/destroy/{waiters[1]}")
+    assert driver.whats() == [(NAME, "waiter"), (NAME, "sign")]
+    assert driver.clean(driver.found()) == ["deleted"] * 2
+    assert list(driver.held()) == [f"{NAME}/.lock"]
 
 
 @pytest.mark.parametrize("make, holders", [("semaphore", 2), ("writer", 1)])
@@ -106,34 +106,34 @@ def test_dead_holders_leave_a_document_when_their_lock_delay_is_over(
     make: str, holders: int
 ) -> None:
     """Then the document goes, too, as nobody is in it."""
-    cleaner = Cleaner()
-    thing: Any = getattr(cleaner, make)()
-    cleaner.get(thing)
-    cleaner.kill()
-    found = cleaner.found()
+    driver = LeftoversDriver()
+    thing: Any = getattr(driver, make)()
+    driver.acquire_all(thing)
+    driver.kill()
+    found = driver.found()
     assert [each.what for each in found] == ["holder"] * holders + ["document"]
-    assert cleaner.clean(found) == ["delayed"] * holders + ["changed"]
-    cleaner.world.advance(thing.terms.lock_delay + 0.1)
-    assert cleaner.clean(found) == ["deleted"] * (holders + 1)
-    assert (cleaner.held(), cleaner.sessions()) == ({}, set())
+    assert driver.clean(found) == ["delayed"] * holders + ["changed"]
+    driver.world.advance(thing.terms.lock_delay + 0.1)
+    assert driver.clean(found) == ["deleted"] * (holders + 1)
+    assert (driver.held(), driver.sessions()) == ({}, set())
 
 
 def test_a_prefix_is_not_left_and_what_it_cuts_apart_is_not_judged() -> None:
     """A name counts as a whole or not at all."""
-    cleaner = Cleaner()
-    cleaner.acquire(cleaner.lock(name=NAME))
-    cleaner.acquire(cleaner.lock(cleaner.client(), "other"))
-    cleaner.kill()
-    assert cleaner.whats("jobs/") == [(NAME, "lock")]
-    assert cleaner.whats(NAME) == [(NAME, "lock")]
-    assert cleaner.whats(f"{NAME}/.l") == []
+    driver = LeftoversDriver()
+    driver.acquire(driver.lock(name=NAME))
+    driver.acquire(driver.lock(driver.client(), "other"))
+    driver.kill()
+    assert driver.whats("jobs/") == [(NAME, "lock")]
+    assert driver.whats(NAME) == [(NAME, "lock")]
+    assert driver.whats(f"{NAME}/.l") == []
 
 
 def test_records_of_cron_jobs_and_notes_of_breaks_are_none() -> None:
     """They are kept on purpose."""
-    cleaner = Cleaner()
-    operator(cleaner.world, f"/v1/kv/{NAME}/.cron?flags=1", body=b"{}")
-    cleaner.acquire(cleaner.lock(name=NAME))
-    (session,) = cleaner.sessions()
-    cleaner.run(cleaner.survey.break_hold(NAME, session, "disk full"))
-    assert cleaner.whats() == [(NAME, "lock")]
+    driver = LeftoversDriver()
+    operator(driver.world, f"/v1/kv/{NAME}/.cron?flags=1", body=b"{}")
+    driver.acquire(driver.lock(name=NAME))
+    (session,) = driver.sessions()
+    driver.run(driver.survey.break_hold(NAME, session, "disk full"))
+    assert driver.whats() == [(NAME, "lock")]

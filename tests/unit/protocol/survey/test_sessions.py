@@ -6,22 +6,22 @@ import pytest
 
 from consul_lock._protocol.survey.sessions import sessions
 from consul_lock.errors import ConfigError
-from tests.unit.protocol.fake_driver import Hand
+from tests.unit.protocol.fake_driver import FakeDriver
 from tests.unit.protocol.survey.survey_driver import survey
 
 
 def test_a_lone_string_is_no_list_of_sessions() -> None:
     """It would be taken for one id a letter."""
     with pytest.raises(ConfigError, match="one string"):
-        survey(Hand()).sessions("abc")
+        survey(FakeDriver()).sessions("abc")
 
 
 def test_sessions_without_any_word_on_their_node() -> None:
     """Some Consul, or some token, does not tell: what is known is told all the same."""
-    hand = Hand()
-    hand.acquire(lock := hand.lock())
+    driver = FakeDriver()
+    driver.acquire(lock := driver.lock())
     assert lock.hold is not None
     id_ = lock.hold.session.id
-    found = hand.run(sessions(hand.client().api, [id_, "another"]))
+    found = driver.run(sessions(driver.client().api, [id_, "another"]))
     assert list(found) == [id_]
     assert (found[id_].ttl, found[id_].node_checks, found[id_].node_health) == (10.0, {}, "")

@@ -13,22 +13,22 @@ from consul_lock._protocol.keys import SEMAPHORE_FLAG
 from consul_lock._protocol.survey.status import Status
 from consul_lock.errors import PermissionDenied, Unavailable
 from tests.simulation.foreign_lock_client import operator
-from tests.unit.protocol.fake_driver import NAME, Hand
+from tests.unit.protocol.fake_driver import NAME, FakeDriver
 from tests.unit.protocol.survey.survey_driver import KEY, survey
 
 
-def following(hand: Hand, timeout: float | None = None) -> Callable[[], Status | None]:
+def following(driver: FakeDriver, timeout: float | None = None) -> Callable[[], Status | None]:
     """Each call is the next step of a watch."""
-    lookout = survey(hand).lookout(NAME, timeout)
-    return lambda: hand.run(lookout.next())
+    lookout = survey(driver).lookout(NAME, timeout)
+    return lambda: driver.run(lookout.next())
 
 
-def events(hand: Hand, name: str = NAME, timeout: float | None = None) -> Callable[[], Any]:
+def events(driver: FakeDriver, name: str = NAME, timeout: float | None = None) -> Callable[[], Any]:
     """Each call is the next step of a watch for changes."""
-    lookout = survey(hand).lookout_below(name, timeout)
+    lookout = survey(driver).lookout_below(name, timeout)
 
     def step() -> Any:
-        news = hand.run(lookout.news())
+        news = driver.run(lookout.news())
         return news and [(change.what, change.status.name, change.status.state) for change in news]
 
     return step
@@ -36,40 +36,40 @@ def events(hand: Hand, name: str = NAME, timeout: float | None = None) -> Callab
 
 def test_every_status_is_shown_once() -> None:
     """As it is now, then what differs; a poll without news shows nothing."""
-    hand = Hand()
-    lock, step = hand.lock(), following(hand)
+    driver = FakeDriver()
+    lock, step = driver.lock(), following(driver)
     assert step().state == "free"
-    hand.when_blocked = lambda: hand.acquire(lock)
+    driver.when_blocked = lambda: driver.acquire(lock)
     assert step().holders[0].host == "a"
 
     def in_the_next_poll() -> None:
-        hand.when_blocked = lambda: hand.release(lock)
+        driver.when_blocked = lambda: driver.release(lock)
 
-    hand.when_blocked = in_the_next_poll
-    begun = hand.world.now
+    driver.when_blocked = in_the_next_poll
+    begun = driver.world.now
     assert step().state == "free"
-    assert hand.world.now >= begun + 10
+    assert driver.world.now >= begun + 10
 
 
 @pytest.mark.parametrize("name", [NAME, "jobs/", ""])
 def test_acquired_and_released(name: str) -> None:
     """Of one name, below a prefix, and of all there is."""
-    hand = Hand()
-    lock = hand.lock()
-    hand.acquire(lock)
-    step = events(hand, name)
+    driver = FakeDriver()
+    lock = driver.lock()
+    driver.acquire(lock)
+    step = events(driver, name)
     assert step() == [("held", NAME, "held")]
-    hand.when_blocked = lambda: hand.release(lock)
+    driver.when_blocked = lambda: driver.release(lock)
     assert step() == [("released", NAME, "free")]
-    assert hand.sent[-1].path.startswith("/v1/session/info/")  # alive: that says it all
-    hand.when_blocked = lambda: hand.acquire(lock)
+    assert driver.sent[-1].path.startswith("/v1/session/info/")  # alive: that says it all
+    driver.when_blocked = lambda: driver.acquire(lock)
     assert step() == [("acquired", NAME, "held")]
 
     def again() -> None:
-        hand.release(lock)
-        hand.acquire(lock)
+        driver.release(lock)
+        driver.acquire(lock)
 
-    hand.when_blocked = again
+    driver.when_blocked = again
     news = step()
     if len(news) == 1:
         news += step()  # it was seen in between
@@ -78,68 +78,68 @@ def test_acquired_and_released(name: str) -> None:
 
 def test_a_loss_is_told_from_a_release() -> None:
     """By the session: it has ended with the key, or after it."""
-    hand = Hand()
-    lock = hand.lock()
-    hand.acquire(lock)
-    step = events(hand)
+    driver = FakeDriver()
+    lock = driver.lock()
+    driver.acquire(lock)
+    step = events(driver)
     step()
 
     def session() -> str:
         assert lock.hold is not None
         return lock.hold.session.id
 
-    hand.when_blocked = lambda: operator(hand.world, f"/v1/session/destroy/{session()}")
+    driver.when_blocked = lambda: operator(driver.world, f"/v1/session/destroy/{session()}")
     assert step() == [("lost", NAME, "free")]
-    lock = hand.lock(hand.client("b"))
-    hand.world.advance(60)
-    hand.when_blocked = lambda: hand.acquire(lock)
+    lock = driver.lock(driver.client("b"))
+    driver.world.advance(60)
+    driver.when_blocked = lambda: driver.acquire(lock)
     assert step() == [("acquired", NAME, "held")]
 
     def leave_for_good() -> None:
         ours = session()
-        hand.release(lock)
-        operator(hand.world, f"/v1/session/destroy/{ours}")
+        driver.release(lock)
+        operator(driver.world, f"/v1/session/destroy/{ours}")
 
-    hand.when_blocked = leave_for_good
+    driver.when_blocked = leave_for_good
     assert step() == [("released", NAME, "free")]
 
 
 def test_a_slot_that_vanishes_is_lost() -> None:
     """Its holder is in the document still, without a key; its removal later is no news."""
-    hand = Hand()
-    hand.acquire(other := hand.lock(name="other"))
+    driver = FakeDriver()
+    driver.acquire(other := driver.lock(name="other"))
     assert other.hold is not None
     id_ = other.hold.session.id
     take = f"/v1/kv/{NAME}/{id_}?acquire={id_}&flags={SEMAPHORE_FLAG}"
-    operator(hand.world, take, body=b"")
+    operator(driver.world, take, body=b"")
 
     def write(document: bytes) -> None:
-        operator(hand.world, f"/v1/kv/{KEY}?flags={SEMAPHORE_FLAG}", body=document)
+        operator(driver.world, f"/v1/kv/{KEY}?flags={SEMAPHORE_FLAG}", body=document)
 
     write(f'{{"Limit":2,"Holders":{{"{id_}":true}}}}'.encode())
-    step = events(hand, timeout=50)
+    step = events(driver, timeout=50)
     assert step() == [("held", NAME, "held")]
 
     def die() -> None:
-        operator(hand.world, f"/v1/session/destroy/{id_}")
-        operator(hand.world, "/v1/session/create")  # so its end is not the last of all
+        operator(driver.world, f"/v1/session/destroy/{id_}")
+        operator(driver.world, "/v1/session/create")  # so its end is not the last of all
 
-    hand.when_blocked = die
+    driver.when_blocked = die
     assert step() == [("lost", NAME, "vanished")]
-    hand.when_blocked = lambda: write(b'{"Limit":2,"Holders":{}}')
+    driver.when_blocked = lambda: write(b'{"Limit":2,"Holders":{}}')
     assert step() is None
 
 
 def test_an_old_picture_is_not_believed() -> None:
     """A deposed leader of the servers may show one: its index is below what was seen."""
-    hand = Hand()
-    hand.acquire(hand.lock())
-    lookout = survey(hand).lookout_below("jobs/", None)
-    hand.run(lookout.news())
+    driver = FakeDriver()
+    driver.acquire(driver.lock())
+    lookout = survey(driver).lookout_below("jobs/", None)
+    driver.run(lookout.news())
     flow = lookout._following()
-    blocked = hand.until(flow, lambda request: request.wait > 0)
+    blocked = driver.until(flow, lambda request: request.wait > 0)
     assert ("consistent", "1") not in blocked.params
-    again = hand.next_of(flow, ReadResult(hand.world.now, 1, ()))
+    again = driver.next_of(flow, ReadResult(driver.world.now, 1, ()))
     assert isinstance(again, Request)
     assert ("consistent", "1") in again.params
     assert again.wait == 0
@@ -147,58 +147,58 @@ def test_an_old_picture_is_not_believed() -> None:
 
 def test_a_watch_ends_in_time() -> None:
     """After one look at least, whatever the time."""
-    hand = Hand()
-    step = following(hand, timeout=25)
+    driver = FakeDriver()
+    step = following(driver, timeout=25)
     assert step().state == "free"
-    begun = hand.world.now
+    begun = driver.world.now
     assert step() is None
-    assert 25 <= hand.world.now - begun < 30
-    step = following(hand, timeout=0)
+    assert 25 <= driver.world.now - begun < 30
+    step = following(driver, timeout=0)
     assert step().state == "free"
     assert step() is None
 
 
 def test_errors_are_ridden_out_for_a_while() -> None:
     """They are no change; then they are raised, and no later than the time is over."""
-    hand = Hand()
-    lock, step = hand.lock(), following(hand)
+    driver = FakeDriver()
+    lock, step = driver.lock(), following(driver)
     step()
-    hand.failures.extend([Unavailable("one"), Unavailable("two")])
-    hand.when_blocked = lambda: hand.acquire(lock)
+    driver.failures.extend([Unavailable("one"), Unavailable("two")])
+    driver.when_blocked = lambda: driver.acquire(lock)
     assert step().state == "held"
-    begun = hand.world.now
-    hand.failures.extend([Unavailable("down")] * 1000)
+    begun = driver.world.now
+    driver.failures.extend([Unavailable("down")] * 1000)
     with pytest.raises(Unavailable, match="down"):
         step()
-    assert 30 <= hand.world.now - begun < 31
-    step, begun = following(hand, timeout=3), hand.world.now
+    assert 30 <= driver.world.now - begun < 31
+    step, begun = following(driver, timeout=3), driver.world.now
     with pytest.raises(Unavailable, match="down"):
         step()
-    assert 3 <= hand.world.now - begun < 5
+    assert 3 <= driver.world.now - begun < 5
 
 
 def test_what_may_not_be_asked_is_raised_at_once() -> None:
     """An ACL does not change by waiting."""
-    hand = Hand()
-    hand.failures.append(PermissionDenied("no"))
+    driver = FakeDriver()
+    driver.failures.append(PermissionDenied("no"))
     with pytest.raises(PermissionDenied):
-        following(hand)()
+        following(driver)()
 
 
 def test_an_end_that_cannot_be_asked_about_is_a_release() -> None:
     """No alarm without proof."""
-    hand = Hand()
-    lock = hand.lock()
-    hand.acquire(lock)
-    step = events(hand)
+    driver = FakeDriver()
+    lock = driver.lock()
+    driver.acquire(lock)
+    step = events(driver)
     step()
 
     def end() -> None:
         assert lock.hold is not None
-        operator(hand.world, f"/v1/session/destroy/{lock.hold.session.id}")
+        operator(driver.world, f"/v1/session/destroy/{lock.hold.session.id}")
         # The read of the picture is answered, the question about the session is not.
-        hand.failures.extend([None, PermissionDenied("no")])
+        driver.failures.extend([None, PermissionDenied("no")])
 
-    hand.when_blocked = end
+    driver.when_blocked = end
     assert step() == [("released", NAME, "free")]
-    assert hand.sent[-1].path.startswith("/v1/session/info/")
+    assert driver.sent[-1].path.startswith("/v1/session/info/")

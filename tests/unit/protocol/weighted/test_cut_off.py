@@ -16,8 +16,8 @@ from tests.simulation.foreign_lock_client import operator
 from tests.unit.protocol.cut_points import cuts
 from tests.unit.protocol.weighted_driver import (
     BESIDE,
-    Rooms,
     Scene,
+    WeightedDriver,
     acquire,
     acquire_after_a_dead_one,
     acquire_after_no_answer,
@@ -35,33 +35,35 @@ FATES = ["never arrives", "is carried out", "comes as a ghost"]
 """What becomes of the request at which a flow is cut off."""
 
 
-def acquire_as_its_session_dies(kind: Callable[[Rooms], WeightedCore], n: int = 1) -> Scene:
+def acquire_as_its_session_dies(
+    kind: Callable[[WeightedDriver], WeightedCore], n: int = 1
+) -> Scene:
     """It is let in, and dies before it knows."""
     scene = acquire(kind, n)
-    hand = scene.hand
-    hand.get(hand.rival(scene.lock))
+    driver = scene.driver
+    driver.acquire_all(driver.rival(scene.lock))
 
     def when_blocked() -> None:
-        hand.world.advance(6.0)  # its last renewal is too long ago to believe in
-        hand.rivals_leave()
-        for session in hand.sessions_of(scene.lock.client):
-            operator(hand.world, f"/v1/session/destroy/{session}")
+        driver.world.advance(6.0)  # its last renewal is too long ago to believe in
+        driver.rivals_leave()
+        for session in driver.sessions_of(scene.lock.client):
+            operator(driver.world, f"/v1/session/destroy/{session}")
 
-    hand.when_blocked = when_blocked
+    driver.when_blocked = when_blocked
     return scene
 
 
-def try_behind_a_dead_one(kind: Callable[[Rooms], WeightedCore], n: int = 1) -> Scene:
+def try_behind_a_dead_one(kind: Callable[[WeightedDriver], WeightedCore], n: int = 1) -> Scene:
     """Its lock-delay is not over, so it gives up."""
     scene = acquire_after_a_dead_one(kind, n)
     return scene._replace(job=scene.lock.acquire(False, None, "me", n))
 
 
-def try_long_after_a_dead_one(kind: Callable[[Rooms], WeightedCore], n: int = 1) -> Scene:
+def try_long_after_a_dead_one(kind: Callable[[WeightedDriver], WeightedCore], n: int = 1) -> Scene:
     """It is over, and nobody was there meanwhile."""
     scene = try_behind_a_dead_one(kind, n)
-    assert not scene.hand.get(scene.hand.rival(scene.lock), timeout=0)
-    scene.hand.world.advance(3.0)
+    assert not scene.driver.acquire_all(scene.driver.rival(scene.lock), timeout=0)
+    scene.driver.world.advance(3.0)
     return scene._replace(job=scene.lock.acquire(False, None, "me", n))
 
 
@@ -80,13 +82,13 @@ SCENES = (
     release_of_what_is_lost,
     release_of_what_was_lost,
 )
-KINDS: dict[str, tuple[Callable[[Rooms], WeightedCore], int]] = {
-    "one-slot": (Rooms.semaphore, 1),
+KINDS: dict[str, tuple[Callable[[WeightedDriver], WeightedCore], int]] = {
+    "one-slot": (WeightedDriver.semaphore, 1),
     "shared": (shared, 1),
-    "two-slots": (Rooms.semaphore, 2),
-    "writer": (Rooms.writer, 1),
-    "reader": (Rooms.reader, 1),
-    "tree": (Rooms.tree, 1),
+    "two-slots": (WeightedDriver.semaphore, 2),
+    "writer": (WeightedDriver.writer, 1),
+    "reader": (WeightedDriver.reader, 1),
+    "tree": (WeightedDriver.tree, 1),
 }
 each_scene = pytest.mark.parametrize("build", SCENES, ids=lambda build: build.__name__)
 each_kind = pytest.mark.parametrize("kind, n", KINDS.values(), ids=KINDS)
@@ -94,17 +96,17 @@ each_kind = pytest.mark.parametrize("kind, n", KINDS.values(), ids=KINDS)
 
 def cut_off(scene: Scene, effect: Any, fate: str) -> None:
     """End the flow at this effect, and clean up."""
-    hand = scene.hand
+    driver = scene.driver
     if isinstance(effect, Request) and fate == "is carried out":
-        hand.world.submit(effect)
+        driver.world.submit(effect)
     scene.job.flow.close()
-    hand.when_blocked = lambda: None
+    driver.when_blocked = lambda: None
     if scene.job.undo is not None:
-        hand.run(scene.job.undo())
+        driver.run(scene.job.undo())
     # What is condemned is left to the keeper.
-    hand.run(scene.lock.client.pool.sweep(hand.world.now))
+    driver.run(scene.lock.client.pool.sweep(driver.world.now))
     if isinstance(effect, Request) and fate == "comes as a ghost":
-        hand.world.submit(effect)
+        driver.world.submit(effect)
 
 
 @each_kind
@@ -125,27 +127,27 @@ def test_a_flow_that_is_cut_off_yields_nothing_more(
 def test_the_undo_leaves_nothing_behind(build: Any, kind: Any, n: int, fate: str) -> None:
     """No session in a document or a line; somebody else gets it all, and no ghost shakes that."""
     for scene, effect in cuts(lambda: build(kind, n)):
-        hand, lock, client = scene.hand, scene.lock, scene.lock.client
-        mine = hand.sessions_of(client)
+        driver, lock, client = scene.driver, scene.lock, scene.lock.client
+        mine = driver.sessions_of(client)
         cut_off(scene, effect, fate)
         if scene.lost:
-            hand.keep(client)  # it may be left to the keeper
+            driver.keep(client)  # it may be left to the keeper
         where = f"cut off at {effect}"
-        assert not mine & hand.traces(), where
+        assert not mine & driver.traces(), where
         assert not [s for s in client.pool.live.values() if s.borrower and not s.shared], where
         assert set(client.local_queues._queues) <= {BESIDE}, where
         assert {hold.key for hold in client.holds} <= {BESIDE}, where
         assert not client.cleanups.times(), where
-        hand.rivals_leave()
-        rival = hand.rival(lock)
-        assert hand.get(rival, timeout=0), where
+        driver.rivals_leave()
+        rival = driver.rival(lock)
+        assert driver.acquire_all(rival, timeout=0), where
         if isinstance(effect, Request) and fate == "comes as a ghost":
-            hand.world.submit(effect)
+            driver.world.submit(effect)
         assert rival.hold is not None
         holders = {session.id for session in rival.hold.sessions}
-        assert set().union(*hand.inside().values()) == holders, where
-        hand.rivals_leave()
-        assert set(hand.held()) <= {BESIDE}, where
+        assert set().union(*driver.holders_in_documents().values()) == holders, where
+        driver.rivals_leave()
+        assert set(driver.held()) <= {BESIDE}, where
 
 
 # -- what has no undo, as it can be done again
@@ -153,23 +155,23 @@ def test_the_undo_leaves_nothing_behind(build: Any, kind: Any, n: int, fate: str
 
 def resizing() -> Scene:
     """Somebody waits, who fits in then."""
-    hand = Rooms()
-    lock = hand.semaphore()
-    hand.get(hand.rival(lock))
-    waiting = hand.semaphore(hand.client("waiter"))
-    hand.until(waiting.acquire(True, None, "me").flow, lambda request: request.wait > 0)
-    return Scene(hand, lock, lock.resize(3))
+    driver = WeightedDriver()
+    lock = driver.semaphore()
+    driver.acquire_all(driver.rival(lock))
+    waiting = driver.semaphore(driver.client("waiter"))
+    driver.until(waiting.acquire(True, None, "me").flow, lambda request: request.wait > 0)
+    return Scene(driver, lock, lock.resize(3))
 
 
 def downgrading() -> Scene:
     """Two readers wait, who fit in then."""
-    hand = Rooms()
-    lock = hand.writer()
-    hand.run(lock.acquire(True, None, "me"))
+    driver = WeightedDriver()
+    lock = driver.writer()
+    driver.run(lock.acquire(True, None, "me"))
     for label in ("one", "another"):
-        waiting = hand.reader(hand.client(label))
-        hand.until(waiting.acquire(True, None, "me").flow, lambda request: request.wait > 0)
-    return Scene(hand, lock, lock.downgrade(hand.world.now, "me"))
+        waiting = driver.reader(driver.client(label))
+        driver.until(waiting.acquire(True, None, "me").flow, lambda request: request.wait > 0)
+    return Scene(driver, lock, lock.downgrade(driver.world.now, "me"))
 
 
 @pytest.mark.parametrize("fate", FATES)
@@ -177,32 +179,32 @@ def downgrading() -> Scene:
 def test_it_can_be_done_again(build: Callable[[], Scene], fate: str) -> None:
     """Whatever became of the first time: those who wait are in, and a ghost changes nothing."""
     for scene, effect in cuts(build):
-        hand, lock = scene.hand, scene.lock
+        driver, lock = scene.driver, scene.lock
         cut_off(scene, effect, fate)
         if isinstance(lock, SemaphoreCore):
-            hand.run(lock.resize(3))
+            driver.run(lock.resize(3))
         else:
             assert isinstance(lock, SideCore)
-            hand.run(lock.downgrade(hand.world.now, "me"))
-        documents = hand.documents()
-        assert len(*hand.inside().values()) == 3, f"cut off at {effect}"
+            driver.run(lock.downgrade(driver.world.now, "me"))
+        documents = driver.documents()
+        assert len(*driver.holders_in_documents().values()) == 3, f"cut off at {effect}"
         if isinstance(effect, Request):
-            hand.world.submit(effect)
-        assert hand.documents() == documents, f"cut off at {effect}"
+            driver.world.submit(effect)
+        assert driver.documents() == documents, f"cut off at {effect}"
 
 
 @pytest.mark.parametrize("fate", FATES)
 def test_what_was_being_downgraded_can_be_released(fate: str) -> None:
     """As what it is by then, which only Consul knows."""
     for scene, effect in cuts(downgrading):
-        hand, lock = scene.hand, scene.lock
+        driver, lock = scene.driver, scene.lock
         cut_off(scene, effect, fate)
         assert lock.hold is not None
         mine = {session.id for session in lock.hold.sessions}
-        hand.run(lock.release("me"))
+        driver.run(lock.release("me"))
         if isinstance(effect, Request):
-            hand.world.submit(effect)
-        assert hand.run(hand.reader().acquire(False, None, "me")), f"cut off at {effect}"
-        assert not mine & hand.traces(), f"cut off at {effect}"
-        hand.keep(lock.client)
-        assert mine & hand.sessions() <= set(lock.client.pool.live), f"cut off at {effect}"
+            driver.world.submit(effect)
+        assert driver.run(driver.reader().acquire(False, None, "me")), f"cut off at {effect}"
+        assert not mine & driver.traces(), f"cut off at {effect}"
+        driver.keep(lock.client)
+        assert mine & driver.sessions() <= set(lock.client.pool.live), f"cut off at {effect}"

@@ -13,12 +13,12 @@ from consul_lock._protocol.weighted.release import settle
 from consul_lock.errors import Unavailable
 from tests.simulation.foreign_lock_client import operator
 from tests.unit.protocol.fake_driver import verbs
-from tests.unit.protocol.weighted_driver import Rooms
+from tests.unit.protocol.weighted_driver import WeightedDriver
 
 KEY = "slots/.lock"
 
 
-class Disturbed(Rooms):
+class DisturbedDriver(WeightedDriver):
     """Once it is disturbed, the index of the document moves before each change of it."""
 
     disturbing = False
@@ -34,9 +34,9 @@ class Disturbed(Rooms):
 
 
 @pytest.fixture
-def hand() -> Disturbed:
+def driver() -> DisturbedDriver:
     """Two hold a slot each; from now on they are disturbed."""
-    made = Disturbed()
+    made = DisturbedDriver()
     made.lock = made.semaphore()  # type: ignore[attr-defined] # for the tests below
     assert made.acquire(made.lock)
     assert made.acquire(made.semaphore(made.client("b")))
@@ -45,17 +45,17 @@ def hand() -> Disturbed:
 
 
 @pytest.mark.parametrize("what", ["resize", "settle", "release"])
-def test_a_change_that_is_refused_each_time_ends_in_an_error(hand: Any, what: str) -> None:
+def test_a_change_that_is_refused_each_time_ends_in_an_error(driver: Any, what: str) -> None:
     """It says so, after a number of tries, and has changed nothing."""
-    lock, hold = hand.lock, hand.lock.hold
-    before = set(hand.held())
+    lock, hold = driver.lock, driver.lock.hold
+    before = set(driver.held())
     flows = {
         "resize": lambda: lock.resize(5),
         "settle": lambda: Job(settle(lock, lock.targets(), hold.sessions)),
         "release": lambda: Job(lock.let_go(hold, patient=False)),
     }
     with pytest.raises(Unavailable, match=f"{TRIES_MAX} tries were refused"):
-        hand.run(flows[what]())
-    assert hand.disturbed == TRIES_MAX
-    assert set(hand.held()) == before
+        driver.run(flows[what]())
+    assert driver.disturbed == TRIES_MAX
+    assert set(driver.held()) == before
     assert lock.limit == 2
