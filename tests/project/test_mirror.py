@@ -81,9 +81,7 @@ _WITHOUT = {
         "connection identity loop_connection loop_transport pipeline thread_transport threads "
         "transport"
     ),
-    "consul_lock/_protocol": "gather",
     "consul_lock/_protocol/client": "base",
-    "consul_lock/_protocol/consul": "api operations poll_rate python_consul2",
     "consul_lock/_protocol/cron": "admin claim decision record run run_lock store",
     "consul_lock/_protocol/hold": "cleanup local_queue",
     "consul_lock/_protocol/lock": "acquire base decision release",

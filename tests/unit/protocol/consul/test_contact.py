@@ -3,19 +3,93 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
+from consul_lock._protocol.consul.contact import Contact
+from consul_lock._protocol.consul.models import parse_sessions
 from consul_lock._protocol.cron.decision import CronOutcome
+from consul_lock._protocol.flow import Reply
 from consul_lock._protocol.primitive.lockable import Lockable
-from consul_lock.errors import (
-    ConfigError,
-)
+from consul_lock.errors import ConfigError, ConsulLockError, PermissionDenied, Refused, Unavailable
 from tests.unit.protocol.cron.test_guard import CronDriver
 from tests.unit.protocol.fake_driver import NAME, FakeDriver, took
 from tests.unit.protocol.lock_kinds import REQUESTS_MAX, each_kind
 
 KEY = f"{NAME}/.lock"
+
+
+def failure(text: str = "no answer", **more: Any) -> Unavailable:
+    return Unavailable(text, **more)
+
+
+@pytest.mark.parametrize(
+    "events, since",
+    [
+        (["failed 5"], 5.0),
+        (["failed 5", "failed 9"], 5.0),
+        (["failed 5", "well 6"], None),
+        (["failed 5", "well 6", "failed 7"], 7.0),
+        (["well 8", "failed 5"], 8.0),
+        (["well 8", "well 3", "failed 5"], 8.0),
+    ],
+)
+def test_trouble_counts_from_the_first_failure_since_the_last_good_answer(
+    events: list[str], since: float | None
+) -> None:
+    """Not from the sending of a request that others have overtaken with a good one."""
+    contact = Contact()
+    for kind, sent in (event.split() for event in events):
+        if kind == "well":
+            contact.well(float(sent))
+        else:
+            contact.failed(float(sent), failure())
+    assert contact.trouble == since
+    assert (contact.error is None) == (since is None)
+
+
+def test_a_call_that_has_sent_nothing_gets_the_last_error_of_another() -> None:
+    """Whatever that was uncertain of, this call is certain that nothing was carried out."""
+    contact = Contact()
+    assert contact.again().kind == "no-answer"
+    contact.failed(0.0, failure("first"))
+    contact.failed(1.0, failure("second", kind="x", status=500, uncertain=True))
+    found = contact.again()
+    assert (str(found), found.kind, found.status, found.uncertain) == ("second", "x", 500, False)
+
+
+def answered(contact: Contact, status: int, body: bytes) -> type[ConsulLockError] | None:
+    """What comes of an answer to a request of sessions: the class of the error."""
+    parse = contact.heard(parse_sessions)
+    try:
+        parse(Reply(status, {}, body, 1.0))
+    except ConsulLockError as error:
+        return type(error)
+    return None
+
+
+@pytest.mark.parametrize(
+    "status, body, error, good",
+    [
+        (200, b"[]", None, True),
+        (403, b"Permission denied", PermissionDenied, True),
+        (400, b"Bad request", Refused, True),
+        (500, b"No cluster leader", Unavailable, False),
+        (429, b"slow down", Unavailable, False),
+        (200, b"<html>", Unavailable, False),
+    ],
+)
+def test_a_refusal_is_an_answer_too(
+    status: int, body: bytes, error: type[ConsulLockError] | None, good: bool
+) -> None:
+    """It ends the trouble; an error of a server, or a page of something else, does not."""
+    contact = Contact()
+    contact.well(0.0)
+    contact.failed(0.5, failure())
+    assert answered(contact, status, body) is error
+    assert (contact.trouble is None) is good
+
 
 STRANGE = {
     "a page": (200, b"<html>Sign in</html>"),

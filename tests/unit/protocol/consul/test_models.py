@@ -3,21 +3,167 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import pytest
 
-from consul_lock._protocol.flow import Reply, Request
-from consul_lock.errors import (
-    ConfigError,
+from consul_lock._protocol.consul.models import (
+    Pair,
+    go_duration,
+    is_session,
+    parse_created,
+    parse_pair,
+    parse_passed,
+    parse_proof_of_life,
+    parse_read,
+    parse_renewal,
+    parse_session,
 )
-from tests.unit.protocol.fake_driver import FakeDriver
+from consul_lock._protocol.consul.replies import NotConsul
+from consul_lock._protocol.flow import Reply
+from consul_lock.errors import PermissionDenied, Refused, Unavailable
+
+ID = "01234567-89ab-cdef-0123-456789abcdef"
+ENTRY = {"Key": "k", "Value": "eA==", "Flags": 3, "CreateIndex": 5, "ModifyIndex": 7}
+SESSION = {"ID": ID, "Name": "me", "Node": "n", "TTL": "15s", "LockDelay": 1500000000}
+
+
+def reply(status: int, body: Any, **headers: str) -> Reply:
+    text = body if isinstance(body, bytes) else json.dumps(body).encode()
+    return Reply(status, {name.replace("_", "-"): v for name, v in headers.items()}, text, 4.0)
+
+
+@pytest.mark.parametrize(
+    "word, expected",
+    [
+        (ID, True),
+        (ID.upper(), False),
+        (ID[:-1], False),
+        (f"{ID}0", False),
+        ("\N{ARABIC-INDIC DIGIT ZERO}" + ID[1:], False),
+    ],
+)
+def test_what_looks_like_the_id_of_a_session(word: str, expected: bool) -> None:
+    """As Consul makes them, in full."""
+    assert is_session(word) is expected
+
+
+@pytest.mark.parametrize(
+    "seconds, text", [(15, "15s"), (15.0, "15s"), (0, "0s"), (0.4, "400ms"), (100 / 3, "33333ms")]
+)
+def test_durations_have_a_unit_and_no_more_digits_than_milliseconds(
+    seconds: float, text: str
+) -> None:
+    """Consul takes a bare number for nanoseconds."""
+    assert go_duration(seconds) == text
+
+
+@pytest.mark.parametrize(
+    "more, value, session",
+    [({}, b"x", ""), ({"Value": None}, b"", ""), ({"Session": ID}, b"x", ID)],
+)
+def test_a_key(more: dict[str, Any], value: bytes, session: str) -> None:
+    """Without a value, or without a holder, the field is missing or null."""
+    assert parse_pair({**ENTRY, **more}) == Pair("k", value, 3, session, 5, 7)
+
+
+# -- reads of keys
+
+
+@pytest.mark.parametrize("index, expected", [("7", 7), ("0", 1), ("-3", 1), (None, 1)])
+def test_an_index_below_one_is_never_asked_with(index: str | None, expected: int) -> None:
+    """The next read would return at once, without end."""
+    headers = {} if index is None else {"x_consul_index": index}
+    found = parse_read(reply(200, [ENTRY], **headers), "reading", "rule")
+    assert (found.raft_index, found.pair) == (expected, parse_pair(ENTRY))
+
+
+def test_a_key_that_is_not_there_is_no_error_if_consul_says_so() -> None:
+    """A 404 without an index is one of something in front of Consul."""
+    assert parse_read(reply(404, b"", x_consul_index="9"), "reading", "rule").pair is None
+    with pytest.raises(NotConsul):
+        parse_read(reply(404, b""), "reading", "rule")
+
+
+@pytest.mark.parametrize("body", [b"[{}]", b'[{"Key": "k"}]', b"7", b"no JSON"])
+def test_what_is_no_list_of_keys_is_no_answer_of_consul(body: bytes) -> None:
+    """Such as that of a captive portal."""
+    with pytest.raises(NotConsul):
+        parse_read(reply(200, body), "reading", "rule")
 
 
 def test_an_index_that_is_no_number_is_no_answer_of_consul() -> None:
     """Two proxies may each have put one in."""
-    driver = FakeDriver()
-    found = driver.client().api.get("x")
-    request = next(found)
-    assert isinstance(request, Request)
-    with pytest.raises(ConfigError, match="not that of a Consul agent"):
-        request.parse(Reply(200, {"x-consul-index": "1, 1"}, json.dumps([]).encode(), 0.0))
+    with pytest.raises(NotConsul, match="not that of a Consul agent"):
+        parse_read(reply(200, [], x_consul_index="1, 1"), "reading", "rule")
+
+
+@pytest.mark.parametrize("said, filtered", [("true", True), ("false", False), (None, False)])
+def test_a_list_from_which_the_token_hides_something(said: str | None, filtered: bool) -> None:
+    """Nobody has vanished from it."""
+    headers = {} if said is None else {"x_consul_results_filtered_by_acls": said}
+    assert parse_read(reply(200, [], **headers), "reading", "rule").filtered is filtered
+
+
+# -- sessions and checks
+
+
+@pytest.mark.parametrize(
+    "more, nodes, services",
+    [
+        ({}, (), ()),
+        ({"Checks": ["serfHealth"]}, ("serfHealth",), ()),
+        ({"NodeChecks": ["a"], "Checks": ["b"]}, ("a",), ()),
+        ({"NodeChecks": None, "ServiceChecks": [{"ID": "web"}]}, (), ("web",)),
+    ],
+)
+def test_a_session(more: dict[str, Any], nodes: Any, services: Any) -> None:
+    """Older servers have one list of checks; the lock-delay is in nanoseconds."""
+    found = parse_session({**SESSION, **more}, 4.0)
+    assert (found.id, found.name, found.lock_delay, found.ttl) == (ID, "me", 1.5, "15s")
+    assert (found.checks, found.service_checks) == (nodes, services)
+
+
+def test_only_consul_itself_can_say_that_a_session_is_dead() -> None:
+    """A 404 of something in front of it proves nothing, and the session goes on."""
+    assert parse_renewal(reply(404, f"Session id '{ID}' not found".encode())) is None
+    with pytest.raises(NotConsul):
+        parse_renewal(reply(404, b"page not found"))
+    info = parse_renewal(reply(200, [SESSION]))
+    assert info is not None
+    assert (info.id, info.sent) == (ID, 4.0)
+
+
+@pytest.mark.parametrize("body, alive", [([SESSION], 4.0), ([], None), (None, None)])
+def test_a_proof_of_life_is_the_time_of_its_sending(body: Any, alive: float | None) -> None:
+    """An empty list is no proof."""
+    assert parse_proof_of_life(reply(200, body)) == alive
+
+
+def test_a_new_session_has_an_id() -> None:
+    """What answers without one is not Consul."""
+    assert parse_created(reply(200, {"ID": ID}), "creating") == (ID, 4.0)
+    with pytest.raises(NotConsul):
+        parse_created(reply(200, {}), "creating")
+
+
+@pytest.mark.parametrize(
+    "status, body, outcome",
+    [
+        (200, b"", True),
+        (404, b'Unknown check ID "x"', False),
+        (500, b'CheckID "x" does not have associated TTL', False),
+        (500, b"No cluster leader", Unavailable),
+        (403, b"Permission denied", PermissionDenied),
+        (400, b"Unknown check", Refused),
+    ],
+)
+def test_a_check_that_the_agent_does_not_know_is_an_answer(
+    status: int, body: bytes, outcome: Any
+) -> None:
+    """By its words and its status; all else is an error."""
+    if isinstance(outcome, bool):
+        assert parse_passed(reply(status, body)) is outcome
+    else:
+        with pytest.raises(outcome):
+            parse_passed(reply(status, body))
