@@ -11,6 +11,9 @@ WORKERS ?= 4
 # How much more of the same `make test-long` does: seeds, examples, rounds, seconds.
 EFFORT ?= 10
 
+# The tests start the command a thousand times: it is compiled once, whatever the environment says.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: help demo fast test test-long lint generate man docs clean
 
 help:

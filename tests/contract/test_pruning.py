@@ -14,7 +14,7 @@ from tests.contract.fixture import Room
 from tests.contract.key_layouts import SEMAPHORE_FLAG
 from tests.support.waiting import eventually
 
-LONG, SHORT = 6.0, 1.0
+LONG, SHORT = 3.0, 1.0
 """Seconds: the lock-delays of a holder and of those who come after it."""
 
 Make = Callable[..., Sync]
