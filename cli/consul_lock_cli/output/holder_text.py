@@ -108,7 +108,7 @@ def briefly(holders: Sequence[Holder]) -> str:
     if not holders:
         return "free, but in lock-delay"
     first = holders[0]
-    since = "" if first.foreign else f" for {age(first, time.time())}"
+    since = f" for {age(first, time.time())}" if _since(first) else ""
     more = f" and {len(holders) - 1} more" if len(holders) > 1 else ""
     return f"held by {_with_user(first)}{since}{more}"
 
@@ -120,7 +120,8 @@ def shortly(holders: Sequence[Holder]) -> str:
     first = holders[0]
     if first.foreign:
         return shown(first.session)
-    return f"{age(first, time.time())} {shown(first.host, 20)}:{first.pid}"
+    since = f"{age(first, time.time())} " if _since(first) else ""
+    return f"{since}{shown(first.host, 20)}:{first.pid}"
 
 
 def _with_user(holder: Holder) -> str:
@@ -132,9 +133,10 @@ def _among_others(holder: Holder) -> str:
     """With all that is said of it in brackets."""
     if holder.foreign:
         return identity(holder)
-    user = f"{shown(holder.user)}, " if holder.user else ""
-    held = show_duration(time.time() - holder.since)
-    return f"{identity(holder)} ({user}since {_since(holder)}, {held})"
+    about = [shown(holder.user)] if holder.user else []
+    if since := _since(holder):
+        about += [f"since {since}", show_duration(time.time() - holder.since)]
+    return f"{identity(holder)} ({', '.join(about)})" if about else identity(holder)
 
 
 def _since(holder: Holder) -> str:
