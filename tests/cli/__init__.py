@@ -191,11 +191,14 @@ Operator
     commands/test_ls: test_ten_thousand_keys
     commands/test_ls: test_what_is_below_a_prefix
     commands/test_ls: test_escape_sequences_are_escaped
+    output/test_lock_table: test_nothing_that_others_write_moves_the_cursor
   ls | head -1 ends without a traceback
     commands/test_ls: test_a_reader_that_has_enough_is_no_error
   With --json all is JSON, errors too
     commands/test_ls: test_errors_are_json_too
+    output/test_data_command: test_an_error_is_json_too
   NO_COLOR, TERM=dumb and a pipe: no escape sequences
+    output/test_lock_table: test_colours_are_for_terminals_that_want_them
     commands/test_ls: test_colours_are_for_terminals_that_want_them
   Completion with a dead agent is over in a moment and says nothing
     completion/test_answer: test_a_dead_agent_costs_a_second_and_no_word

@@ -65,10 +65,6 @@ _WITHOUT = {
     "cli/consul_lock_cli/cron": "claim dry_run files fire_times job quoting",
     "cli/consul_lock_cli/doctor": "checks context finding http",
     "cli/consul_lock_cli/options": "connection console cron lock process types waiting",
-    "cli/consul_lock_cli/output": (
-        "cron_history cron_json cron_table cron_text data_command holder_text lock_json "
-        "lock_table template"
-    ),
     "cli/consul_lock_cli/process": (
         "child consul_agent group interrupt libc outcome signals termination"
     ),

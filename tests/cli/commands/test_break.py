@@ -19,6 +19,7 @@ from tests.cli.inspect_fixture import (
     items,
     on_a_terminal,
 )
+from tests.cli.output.json_page import BROKEN
 from tests.support.agent import Agent
 
 Start = Callable[..., Running]
@@ -163,7 +164,8 @@ def test_a_holder_that_has_changed_is_not_hit(hand: Hand, address: str, key: str
     assert f"not by session {old}" in result.stderr
     result = ask(address, "break", key, "--session", new, "--yes", "--json")
     assert (result.returncode, hand.alive(new), hand.alive(old)) == (0, False, True)
-    assert [item["session"] for item in items(result)] == [new]
+    (item,) = items(result)
+    assert (set(item), item["session"]) == (BROKEN, new)
     assert ask(address, "break", key, "--session", new, "--yes").returncode == 1
 
 

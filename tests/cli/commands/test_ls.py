@@ -7,21 +7,17 @@ import re
 import signal
 import subprocess
 
-import pytest
-
-from consul_lock_cli.base.errors import Misuse
-from consul_lock_cli.output.lock_json import STATUS
-from consul_lock_cli.output.template import Template
 from tests.cli.command import COMMAND, Running, consul, environment
 from tests.cli.inspect_fixture import (
     LOCK_FLAG,
-    SEMAPHORE_FLAG,
     Hand,
     ask,
     hand_fixture,  # noqa: F401 - a fixture, used by its name
     items,
     on_a_terminal,
 )
+from tests.cli.output.examples import ESCAPES
+from tests.cli.output.json_page import DOCUMENT, FIELDS, HOLDER, LISTED
 from tests.support.agent import Agent
 
 NOWHERE = "127.0.0.1:1"
@@ -47,22 +43,30 @@ def test_what_is_below_a_prefix(holder: Running, hand: Hand, address: str, key: 
 
 
 def test_nothing_is_nothing(address: str, key: str) -> None:
-    """No header without a table; an empty list is JSON."""
+    """No header without a table."""
     assert ask(address, "ls", key).stdout == ""
-    assert json.loads(ask(address, "ls", key, "--json").stdout) == {"v": 1, "items": []}
 
 
 def test_json_has_it_all(holder: Running, hand: Hand, address: str, key: str) -> None:
-    """One document on one line."""
-    hand.slots(f"{key}/slots", 3, 2)
+    """One document on one line, of the documented fields."""
+    dead, _ = hand.slots(f"{key}/slots", 3, 2)
+    hand.destroy(dead)
+    hand.put(f"{key}/plain", "hello")
     result = ask(address, "ls", f"{key}/", "--json")
     assert len(result.stdout.splitlines()) == 1
-    lock, slots = items(result)
+    assert set(json.loads(result.stdout)) == DOCUMENT
+    lock, plain, slots = items(result)
+    for item in (lock, plain, slots):
+        assert set(item) == LISTED
+        assert all(set(each) == HOLDER for each in item["holders"])
+        assert item["cron"] is None
     assert (lock["name"], lock["key"], lock["state"]) == (key, f"{key}/.lock", "held")
     (who,) = lock["holders"]
     assert (who["pid"], who["command"], who["vanished"]) == (holder.pid, "sh", False)
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", who["since"])
-    assert (slots["kind"], slots["limit"], len(slots["holders"])) == ("semaphore", 3, 2)
+    assert (slots["kind"], slots["limit"]) == ("semaphore", 3)
+    assert [each["vanished"] for each in slots["holders"]] == [False, True]
+    assert (plain["kind"], plain["value"], plain["size"]) == ("foreign", "hello", 5)
 
 
 def test_a_template_makes_a_line_for_each(
@@ -78,79 +82,20 @@ def test_a_template_makes_a_line_for_each(
     ]
 
 
-@pytest.mark.parametrize(
-    "template",
-    ["{nonsense}", "{holder.nonsense}", "{", "{}", "{0}", "{name.upper}", "{name.__class__}",
-     "{holder.__class__}", "{holder.host.x}", "{holder[0]}", "{limit:d}",
-     "{name!r}", "{name:>{limit}}", "{name:99999999999}", "{last_break.x}"],
-)  # fmt: skip
-def test_a_bad_template_is_misuse(template: str) -> None:
-    """Seen before anything is asked."""
-    with pytest.raises(Misuse, match=r"^--format: "):
-        Template(template, STATUS)
-
-
-def test_a_template_reaches_no_python() -> None:
-    """Where names are free they are those of the item; numbers are text like all others."""
-    template = Template("{holder.meta.__class__}|{holder.meta.a.b}|{limit:.1}|{name:>3}", STATUS)
-    holder = {"meta": {"a.b": "x"}}
-    assert template.line({"name": "n", "limit": 42, "holders": [holder]}) == "|x|4|  n"
-    assert template.line({"name": "n"}) == "|||  n"
-
-
-def test_a_bad_template_is_64() -> None:
-    """With a hint that has the fields."""
-    result = ask(NOWHERE, "ls", "--format", "{nonsense}")
-    assert (result.returncode, "hint: fields: name, key, kind" in result.stderr) == (64, True)
-
-
-_ESCAPES = "web\x1b[2J\r\n\x9b1;1H\u202e3"
-
-
-def _is_plain(text: str) -> bool:
-    return bool(text) and all(c == "\n" or c.isprintable() for c in text)
-
-
 def test_escape_sequences_are_escaped(hand: Hand, address: str, key: str) -> None:
-    """In names, hosts, users, commands, metadata, values: nothing moves the cursor."""
-    about = {"host": _ESCAPES, "pid": 1, "user": _ESCAPES, "command": _ESCAPES,
-             "meta": {"a": _ESCAPES, _ESCAPES: "b"}, "value": _ESCAPES}  # fmt: skip
-    hand.hold(f"{key}/a", about)
-    hand.hold(f"{key}/b", _ESCAPES)
-    hand.put(f"{key}/c", _ESCAPES)
-    document = json.dumps({"Limit": 1, "Holders": {_ESCAPES: True}})
-    hand.put(f"{key}/d/.lock", document, SEMAPHORE_FLAG)
-    parts = "{holders} {holder.host} {holder.meta.a} {holder.session} {value}"
-    for arguments in (
-        ["ls", f"{key}/"], ["ls", f"{key}/", "--format", parts], ["ls", f"{key}/", "--json"],
-        ["status", f"{key}/a"], ["status", f"{key}/b"], ["status", f"{key}/c"],
-        ["holders", f"{key}/d"],
-    ):  # fmt: skip
-        result = ask(address, *arguments)
-        assert result.returncode == 0, result
-        assert _is_plain(result.stdout), result.stdout
-        assert "\\x1b[2J" in result.stdout or "\\u001b[2J" in result.stdout
-
-
-def test_a_time_that_no_calendar_has_is_unknown(hand: Hand, address: str, key: str) -> None:
-    """Whoever writes a lock's value can write anything."""
-    for number, since in enumerate([1e300, -1e300, float("nan"), float("inf"), 253402300800]):
-        hand.hold(f"{key}/{number}", {"host": "web", "pid": 1, "since": since})
-    assert ask(address, "ls", key).returncode == 0
-    assert ask(address, "status", f"{key}/2").returncode == 0
-    for item in items(ask(address, "ls", key, "--json")):
-        assert item["holders"][0]["since"] is item["holders"][0]["since_epoch"] is None
+    """Nothing of what others have written there moves the cursor."""
+    hand.hold(f"{key}/a", {"host": ESCAPES, "pid": 1, "user": ESCAPES, "command": ESCAPES})
+    hand.put(f"{key}/b", ESCAPES)
+    text = ask(address, "ls", f"{key}/").stdout
+    assert text.replace("\n", "").isprintable()
+    assert text.count("\\x1b[2J") == 4
 
 
 def test_colours_are_for_terminals_that_want_them(hand: Hand, address: str, key: str) -> None:
-    """Not in a pipe, with NO_COLOR or TERM=dumb, unless they are asked for."""
+    """And not in a pipe."""
     hand.hold(key)
     assert "\x1b[" in on_a_terminal(address, "ls", key)[1]
-    for more in ({"NO_COLOR": "1"}, {"TERM": "dumb"}):
-        code, output = on_a_terminal(address, "ls", key, **more)
-        assert (code, "\x1b" in output, key in output) == (0, False, True)
     assert "\x1b" not in ask(address, "ls", key).stdout
-    assert "\x1b[" in ask(address, "ls", key, "--color", "always").stdout
 
 
 def test_a_reader_that_has_enough_is_no_error(hand: Hand, address: str, key: str) -> None:
@@ -187,28 +132,14 @@ def test_a_closed_stdout_is_no_error(address: str, key: str) -> None:
     assert result.returncode == 0
 
 
-def test_text_that_the_terminal_cannot_show(hand: Hand, address: str, key: str) -> None:
-    """It is escaped, and not a reason to fail."""
-    hand.put(f"{key}/é", "ü")
-    result = ask(address, "ls", key, PYTHONIOENCODING="ascii")
-    assert (result.returncode, f"{key}/\\xe9" in result.stdout) == (0, True)
-
-
-def test_errors_are_json_too(address: str, key: str) -> None:
-    """On stdout, with stderr and exit code as always: misuse, no Consul, no lock."""
-    cases = [
-        (64, ask(address, "ls", "--json", "a//b")),
-        (64, ask(address, "ls", "--json", "--nonsense")),
-        (69, ask(NOWHERE, "status", key, "--json", CONSULLOCK_RETRY_FOR="0")),
-        (64, ask(address, "break", key, "--json")),
-        (78, ask(address, "ls", "--json", CONSULLOCK_RETRY_FOR="soon")),
-    ]
-    for code, result in cases:
-        assert result.returncode == code, result
-        document = json.loads(result.stdout)
-        assert (document["v"], document["items"]) == (1, [])
-        assert document["error"]["code"] == code
-        assert document["error"]["message"] in result.stderr
+def test_errors_are_json_too(key: str) -> None:
+    """On stdout, with stderr and exit code as always."""
+    result = ask(NOWHERE, "ls", key, "--json", CONSULLOCK_RETRY_FOR="0")
+    document = json.loads(result.stdout)
+    assert set(document) == DOCUMENT | {"error"}
+    assert set(document["error"]) == FIELDS["error"]
+    assert (result.returncode, document["items"], document["error"]["code"]) == (69, [], 69)
+    assert document["error"]["message"] in result.stderr
 
 
 def test_ten_thousand_keys(own_agent: Agent) -> None:

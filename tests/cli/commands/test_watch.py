@@ -19,6 +19,7 @@ from tests.cli.inspect_fixture import (
     hand_fixture,  # noqa: F401 - a fixture, used by its name
     polling,
 )
+from tests.cli.output.json_page import FIELDS, HOLDER
 from tests.support.agent import Agent
 from tests.support.waiting import eventually
 
@@ -38,6 +39,8 @@ def event(running: Running) -> tuple[str, str, str]:
     """The next event: what, of which lock, by which session."""
     found: dict[str, Any] = json.loads(running.line())
     assert found["v"] == 1
+    assert set(found) == FIELDS["event"]
+    assert set(found["holder"]) == HOLDER
     return found["event"], found["name"], found["holder"]["session"]
 
 

@@ -35,6 +35,13 @@ def test_too_much_metadata_is_refused() -> None:
         OwnerInfo({}, terms.session_options(), {"n": 1}, None)  # type: ignore[dict-item] # the mistake itself
 
 
+@pytest.mark.parametrize("since", ["NaN", "Infinity", "1e300", "-1", "253402300800"])
+def test_a_time_that_no_calendar_has_is_unknown(since: str) -> None:
+    """The rest of what a value says counts all the same."""
+    holder = parse_holder("s", f'{{"host": "h", "pid": 7, "since": {since}}}')
+    assert (holder.host, holder.pid, holder.since) == ("h", 7, 0.0)
+
+
 @given(st.binary(max_size=40))
 def test_whatever_others_write_is_no_error(value: bytes) -> None:
     """Other tools write what they like; then only the session is known."""
