@@ -48,21 +48,21 @@ MUTANTS = (
         "client.base:ClientBase.write",
         "each.uncertain or error.uncertain",
         "each.uncertain",
-        "unit.protocol.primitive.test_uncertain_answers:test_a_try_without_an_answer_costs_the_session",
+        "unit.protocol.primitive.test_undo:test_a_try_without_an_answer_costs_the_session",
     ),
     Mutant(
         "the deadline ignores the margin",
         "session.session:Session.__init__",
         "- safety_margin_of(terms)",
         "+ safety_margin_of(terms)",
-        "unit.protocol.primitive.test_uncertain_answers:test_the_hold_ends_before_anybody_else_can_begin",
+        "unit.protocol.session.test_session:test_the_hold_ends_before_anybody_else_can_begin",
     ),
     Mutant(
         "the deadline counts from the answer of a verification, not from its sending",
         "client.keeper:Keeper._judge",
         "hold.mark_alive(outcome.sent)",
         "hold.mark_alive(outcome.sent + 3.0)",
-        "unit.protocol.primitive.test_uncertain_answers:test_a_verification_proves_life_at_its_sending_not_at_its_answer",
+        "unit.protocol.client.test_keeper:test_a_verification_proves_life_at_its_sending_not_at_its_answer",
     ),
     Mutant(
         "a renewal is taken for a proof of life",
@@ -76,7 +76,7 @@ MUTANTS = (
         "session.session:Session.was_renewed",
         "        self._renewal = max(self._renewal, sent)\n",
         "        self.renewed = sent\n",
-        "unit.protocol.primitive.test_uncertain_answers:test_a_renewal_is_no_proof",
+        "unit.protocol.client.test_keeper:test_a_renewal_is_no_proof",
     ),
     Mutant(
         "the watchdog is off",
@@ -117,7 +117,7 @@ MUTANTS = (
         "client.keeper:Keeper.run",
         "except Exception as error:",
         "except ConsulLockError as error:",
-        "unit.protocol.client.test_watchdog:test_the_keeper_goes_on_after_what_nobody_foresaw",
+        "unit.protocol.client.test_keeper:test_the_keeper_goes_on_after_what_nobody_foresaw",
     ),
     Mutant(
         "a waiter that wakes up as the holder does not confirm that first",
@@ -157,7 +157,7 @@ MUTANTS = (
         "session.pool:SessionPool.give_back",
         "if session.in_doubt:",
         "if False:",
-        "unit.protocol.primitive.test_uncertain_answers:test_a_release_without_an_answer_is_repeated_and_costs_the_session",
+        "unit.protocol.primitive.test_release:test_a_release_without_an_answer_is_repeated_and_costs_the_session",
     ),
     Mutant(
         "a condemned session is still renewed, and never destroyed",
@@ -276,7 +276,7 @@ MUTANTS = (
         "client.confirm:confirm",
         '{"Verb": "check-index", "Key": lock.key, "Index": index},',
         '{"Verb": "get", "Key": lock.key},',
-        "unit.protocol.hold.test_confirmation:test_a_late_confirmation_is_refused_though_the_lock_is_ours_again",
+        "unit.protocol.client.test_confirm:test_a_late_confirmation_is_refused_though_the_lock_is_ours_again",
     ),
     Mutant(
         "what was handed over is never confirmed",
@@ -359,13 +359,13 @@ MUTANTS = (
         "client.keeper:Keeper._is_over",
         "core.keeper = None",
         "pass",
-        "unit.protocol.client.test_close:test_a_keeper_ends_with_the_last_session_and_the_next_one_has_its_own",
+        "unit.protocol.client.test_keeper:test_a_keeper_ends_with_the_last_session_and_the_next_one_has_its_own",
     ),
     Mutant(
         "what was cut off and left is not undone",
         "client.keeper:Keeper._turn",
         "        core.surroundings.catch_up()\n",
         "",
-        "unit.protocol.client.test_close:test_the_keeper_begins_the_undo_of_calls_that_were_left",
+        "unit.protocol.client.test_keeper:test_the_keeper_begins_the_undo_of_calls_that_were_left",
     ),
 )
