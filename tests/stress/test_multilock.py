@@ -1,4 +1,4 @@
-"""Ten contenders take many of sixty locks at once, for half a minute."""
+"""Ten contenders take many of sixty locks at once, for a quarter of a minute."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from tests.support.waiting import eventually, eventually_async
 
 log = logging.getLogger(__name__)
 
-SECONDS = scaled(30)
+SECONDS = scaled(15)
 
 NAMES = [f"item-{n:02}" for n in range(60)]
 

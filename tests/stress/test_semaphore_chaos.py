@@ -1,4 +1,4 @@
-"""Twenty processes, three slots, and for a minute somebody who kills, freezes and destroys."""
+"""Twenty processes, three slots, and for half a minute somebody who kills, freezes and destroys."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ log = logging.getLogger(__name__)
 
 pytestmark = pytest.mark.slow
 
-SECONDS = scaled(60)
+SECONDS = scaled(30)
 
 LIMIT, PROCESSES = 3, 20
 
