@@ -22,7 +22,7 @@ from tests.drivers.name_servers import HOST, name_servers
 from tests.drivers.request_once import Ask, each_asks
 from tests.support.certificates import Certificates
 from tests.support.http_messages import Message
-from tests.support.scripted_server import Script, stub
+from tests.support.scripted_server import Script, scripted_server
 
 TIMEOUT = 1.0
 """Seconds that a request may take here."""
@@ -89,15 +89,15 @@ def test_signals_do_not_make_it_longer(
     """A silent server, and an interval timer: each signal cuts off what waits."""
     context, options = secured
     with (
-        stub(_never, context) as server,
+        scripted_server(_never, context) as server,
         _interval_timer(every) as came,
         _ends_in_time(),
         pytest.raises(Unavailable, match=r"no answer within 1\.0 s") as caught,
     ):
-        ask(server.place, request_timeout=TIMEOUT, **options)
+        ask(server.address, request_timeout=TIMEOUT, **options)
     assert caught.value.uncertain
     assert came() > 0
-    assert server.asked == 1
+    assert len(server.requests) == 1
 
 
 @each_asks
@@ -117,11 +117,11 @@ def test_an_answer_that_trickles_does_not_make_it_longer(
     """A byte each 0.2 s: every read has news in time, and the answer never ends."""
     context, options = secured
     with (
-        stub(_trickle(head), context) as server,
+        scripted_server(_trickle(head), context) as server,
         _ends_in_time(),
         pytest.raises(Unavailable, match=r"no answer within 1\.0 s"),
     ):
-        ask(server.place, request_timeout=TIMEOUT, **options)
+        ask(server.address, request_timeout=TIMEOUT, **options)
 
 
 @each_asks
@@ -169,12 +169,12 @@ def test_what_is_sent_again_has_no_new_time(api: Any) -> None:
             return None
         return _never(message)
 
-    with stub(script) as server:
+    with scripted_server(script) as server:
         options = {"retry_for": 0, "request_timeout": _LONG, "connect_timeout": _LONG}
         if api is aio:
-            took = asyncio.run(_again_in_tasks(server.place, **options))
+            took = asyncio.run(_again_in_tasks(server.address, **options))
         else:
-            took = _again_in_threads(server.place, **options)
+            took = _again_in_threads(server.address, **options)
     assert (len(asked), server.accepted) == (4, 2)
     # With the whole time for the second sending it would be 1.8 times as long.
     assert took < 1.5 * _LONG

@@ -10,7 +10,7 @@ import pytest
 from consul_lock import ConfigError, ConsulLockError, PermissionDenied, Refused, Unavailable
 from consul_lock.testing import ServedWorld
 from tests.drivers.acquire_once import Attempt, each_face
-from tests.support.scripted_server import always, stub, through
+from tests.support.scripted_server import always, scripted_server, through
 
 pytestmark = each_face
 
@@ -61,8 +61,8 @@ def test_an_answer_that_is_no_success_says_what_it_is(
     attempt: Attempt, answer: bytes, kind: type[ConsulLockError], words: list[str]
 ) -> None:
     """The blame is in the class; the text has what came, and what to do."""
-    with stub(always(answer)) as server, pytest.raises(kind) as caught:
-        attempt(f"http://{server.place}")
+    with scripted_server(always(answer)) as server, pytest.raises(kind) as caught:
+        attempt(f"http://{server.address}")
     assert type(caught.value) is kind
     assert all(word in str(caught.value) for word in words), str(caught.value)
 
@@ -81,8 +81,8 @@ def test_an_error_says_whether_it_may_have_been_done(
     attempt: Attempt, answer: bytes, uncertain: bool
 ) -> None:
     """Only where Consul says for certain that nothing was carried out it is not in doubt."""
-    with stub(always(answer)) as server, pytest.raises(Unavailable) as caught:
-        attempt(f"http://{server.place}")
+    with scripted_server(always(answer)) as server, pytest.raises(Unavailable) as caught:
+        attempt(f"http://{server.address}")
     assert caught.value.uncertain is uncertain
     assert caught.value.status == int(answer.split()[1])
 
@@ -98,10 +98,10 @@ def test_a_limit_says_when_to_come_back(
 ) -> None:
     """Retry-After is on the error, at most a minute of it."""
     with (
-        stub(always(_answer(status, b"limit", header))) as server,
+        scripted_server(always(_answer(status, b"limit", header))) as server,
         pytest.raises(Unavailable) as caught,
     ):
-        attempt(f"http://{server.place}")
+        attempt(f"http://{server.address}")
     assert caught.value.retry_after == seconds
 
 
@@ -123,26 +123,29 @@ def test_an_answer_cut_short_is_never_taken_for_a_whole_one(
     attempt: Attempt, answer: bytes
 ) -> None:
     """Unavailable, of an unknown outcome: the request may have been carried out."""
-    with stub(always(answer, then_close=True)) as server, pytest.raises(Unavailable) as caught:
-        attempt(f"http://{server.place}")
+    with (
+        scripted_server(always(answer, then_close=True)) as server,
+        pytest.raises(Unavailable) as caught,
+    ):
+        attempt(f"http://{server.address}")
     assert caught.value.uncertain
     assert caught.value.status is None
-    assert server.place in str(caught.value)
+    assert server.address in str(caught.value)
 
 
 def test_an_answer_that_never_comes_ends_with_the_request_timeout(attempt: Attempt) -> None:
     """A frozen agent accepts and is silent."""
     with (
-        stub(lambda message: iter(())) as server,
+        scripted_server(lambda message: iter(())) as server,
         pytest.raises(Unavailable, match=r"within 0\.3 s"),
     ):
-        attempt(f"http://{server.place}", request_timeout=0.3)
+        attempt(f"http://{server.address}", request_timeout=0.3)
 
 
 def test_nobody_listens(attempt: Attempt) -> None:
     """Nothing was sent, so nothing is in doubt; the text says where we looked."""
-    with stub(always(b"")) as server:
-        place = server.place
+    with scripted_server(always(b"")) as server:
+        place = server.address
     with pytest.raises(Unavailable, match="CONSUL_HTTP_ADDR") as caught:
         attempt(f"http://{place}")
     assert place in str(caught.value)
@@ -181,5 +184,5 @@ def test_a_good_answer_is_understood_in_every_form(
     attempt: Attempt, served: ServedWorld, write: Any
 ) -> None:
     """Chunked, byte by byte, on closing connections, and as HTTP/1.0 has it."""
-    with stub(through(served.address, write)) as server:
-        attempt(f"http://{server.place}", rounds=3)
+    with scripted_server(through(served.address, write)) as server:
+        attempt(f"http://{server.address}", rounds=3)

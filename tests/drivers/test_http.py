@@ -14,7 +14,7 @@ from consul_lock import ConfigError, Unavailable
 from tests.drivers.request_once import on_loop, on_threads
 from tests.support.certificates import Certificates
 from tests.support.ports import free_port
-from tests.support.scripted_server import always, stub
+from tests.support.scripted_server import always, scripted_server
 
 
 @contextmanager
@@ -35,24 +35,24 @@ def _no_name(_: Path) -> Iterator[dict[str, Any]]:
 def _saying(answer: bytes, **options: Any) -> Callable[[Path], Any]:
     @contextmanager
     def server(_: Path) -> Iterator[dict[str, Any]]:
-        with stub(always(answer, then_close=True)) as started:
-            yield {"address": started.place, **options}
+        with scripted_server(always(answer, then_close=True)) as started:
+            yield {"address": started.address, **options}
 
     return server
 
 
 @contextmanager
 def _silent(_: Path) -> Iterator[dict[str, Any]]:
-    with stub(lambda message: iter(())) as started:
-        yield {"address": started.place, "request_timeout": 0.3}
+    with scripted_server(lambda message: iter(())) as started:
+        yield {"address": started.address, "request_timeout": 0.3}
 
 
 @contextmanager
 def _plain_for_tls(folder: Path) -> Iterator[dict[str, Any]]:
     papers = Certificates(folder)
     answer = always(b"HTTP/1.1 400 Bad\r\n\r\n", then_close=True)
-    with stub(answer) as started:
-        yield {"address": started.place, "ssl": True, "ca_cert": str(papers.ca)}
+    with scripted_server(answer) as started:
+        yield {"address": started.address, "ssl": True, "ca_cert": str(papers.ca)}
 
 
 TROUBLES: dict[str, Callable[[Path], Any]] = {

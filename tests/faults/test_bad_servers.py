@@ -18,71 +18,79 @@ from consul_lock import (
 )
 from tests.faults.apis import Face
 from tests.support.agent import Agent
-from tests.support.http_server import Asked, Said, canned
+from tests.support.http_messages import Answer, Message
 from tests.support.ports import free_port
+from tests.support.scripted_server import scripted_server
 from tests.support.waiting import eventually
 
 HTML = b"<!DOCTYPE html><html><title>Sign in</title>"
 
 # What the server always answers; the class of the error, and what its message has to say.
-ANSWERS: list[tuple[str, Said, type[ConsulLockError], tuple[str, ...]]] = [
-    ("a web page", Said(200, HTML), ConfigError, ("not JSON", "Sign in", "Consul agent")),
-    ("not found", Said(404, HTML), ConfigError, ("404", "no Consul agent", "address")),
+ANSWERS: list[tuple[str, Answer, type[ConsulLockError], tuple[str, ...]]] = [
+    ("a web page", Answer(200, {}, HTML), ConfigError, ("not JSON", "Sign in", "Consul agent")),
+    ("not found", Answer(404, {}, HTML), ConfigError, ("404", "no Consul agent", "address")),
     (
         "no JSON object",
-        Said(200, b"[1]"),
+        Answer(200, {}, b"[1]"),
         ConfigError,
         ("not that of a Consul agent", "[1]", "address"),
     ),
-    ("other JSON", Said(200, b'{"status": "ok"}'), ConfigError, ("not that of a Consul agent",)),
-    ("empty", Said(200, b""), ConfigError, ("not JSON", "Consul agent")),
+    (
+        "other JSON",
+        Answer(200, {}, b'{"status": "ok"}'),
+        ConfigError,
+        ("not that of a Consul agent",),
+    ),
+    ("empty", Answer(200, {}, b""), ConfigError, ("not JSON", "Consul agent")),
     (
         "a redirect",
-        Said(301, b"", (("Location", "/elsewhere"),)),
+        Answer(301, {"Location": "/elsewhere"}, b""),
         ConfigError,
         ("redirects to '/elsewhere'", "address", "name clean"),
     ),
     (
         "a limit of requests",
-        Said(429, b"Your IP is issuing too many concurrent connections"),
+        Answer(429, {}, b"Your IP is issuing too many concurrent connections"),
         Unavailable,
         ("429", "too many concurrent connections", "fewer clients"),
     ),
     (
         "no leader",
-        Said(500, b"No cluster leader"),
+        Answer(500, {}, b"No cluster leader"),
         Unavailable,
         ("500", "No cluster leader", "list-peers"),
     ),
-    ("a gateway", Said(502, HTML), Unavailable, ("502", "Sign in")),
+    ("a gateway", Answer(502, {}, HTML), Unavailable, ("502", "Sign in")),
     (
         "an unknown token",
-        Said(403, b"ACL not found"),
+        Answer(403, {}, b"ACL not found"),
         PermissionDenied,
         ("token is unknown", "expired, deleted", 'session_prefix ""'),
     ),
-    ("too large", Said(413, b"Request body too large"), Refused, ("too large", "store less")),
+    ("too large", Answer(413, {}, b"Request body too large"), Refused, ("too large", "store less")),
     (
         "a TTL out of range",
-        Said(500, b"Invalid Session TTL '10000000000', must be between [20s=24h0m0s]"),
+        Answer(500, {}, b"Invalid Session TTL '10000000000', must be between [20s=24h0m0s]"),
         Refused,
         ("creating a session", "Invalid Session TTL", "20s=24h"),
     ),
     (
         "a check that is missing",
-        Said(500, b"Missing check 'web' registration"),
+        Answer(500, {}, b"Missing check 'web' registration"),
         Refused,
         ("creating a session", "Missing check 'web'"),
     ),
 ]
 
 
-@pytest.mark.parametrize("said, kind, words", [a[1:] for a in ANSWERS], ids=[a[0] for a in ANSWERS])
+@pytest.mark.parametrize(
+    "answer, kind, words", [a[1:] for a in ANSWERS], ids=[a[0] for a in ANSWERS]
+)
 def test_an_answer_that_is_no_session(
-    face: Face, said: Said, kind: type[ConsulLockError], words: tuple[str, ...]
+    face: Face, answer: Answer, kind: type[ConsulLockError], words: tuple[str, ...]
 ) -> None:
     """Every acquire begins with a session, so this is what a wrong address looks like."""
-    with canned(said) as server:
+    with scripted_server(answer) as server:
         client = face.client(server.address, retry_for=0)
         lock = face.lock("web", client)
         with pytest.raises(kind) as caught:
@@ -111,20 +119,20 @@ def test_a_server_that_ignores_the_session_body(face: Face) -> None:
     made = {"ID": "5f1c0b2e-0000-0000-0000-000000000000", "Name": "", "Node": "n", "TTL": ""}
     made |= {"LockDelay": 15_000_000_000, "Behavior": "release", "NodeChecks": ["serfHealth"]}
 
-    def answer(asked: Asked) -> Said:
+    def answer(asked: Message) -> Answer:
         if "destroy" in asked.path:
-            return Said(200, b"true")
-        return Said(200, json.dumps(made if "create" in asked.path else [made]).encode())
+            return Answer(200, {}, b"true")
+        return Answer(200, {}, json.dumps(made if "create" in asked.path else [made]).encode())
 
-    with canned(answer) as server:
+    with scripted_server(answer) as server:
         client = face.client(server.address, retry_for=0)
         with pytest.raises(Refused) as caught:
             face.lock("web", client).acquire()
         message = str(caught.value)
         for word in ("TTL '0ms' instead of '10000ms'", "LockDelay '15000ms' instead", "proxy"):
             assert word in message
-        eventually(lambda: any("destroy" in asked.path for asked in server.asked), 10.0)
-        assert not any("txn" in asked.path for asked in server.asked)
+        eventually(lambda: any("destroy" in asked.path for asked in server.requests), 10.0)
+        assert not any("txn" in asked.path for asked in server.requests)
         client.close()
 
 

@@ -9,7 +9,8 @@ import pytest
 
 from consul_lock import ConfigError
 from tests.faults.apis import Face
-from tests.support.http_server import Canned, Said, canned
+from tests.support.http_messages import Answer
+from tests.support.scripted_server import ScriptedServer, scripted_server
 
 LONG = "x" * 513
 
@@ -66,16 +67,16 @@ def complaint(call: Callable[[], Any]) -> str:
 
 
 @pytest.fixture
-def nowhere() -> Iterator[Canned]:
+def nowhere() -> Iterator[ScriptedServer]:
     """A server that must not be asked anything."""
-    with canned(Said(500, b"nobody should ask")) as server:
+    with scripted_server(Answer(500, {}, b"nobody should ask")) as server:
         yield server
-        assert server.asked == []
+        assert server.requests == []
 
 
 @pytest.mark.parametrize("name, words", NAMES, ids=lambda value: ascii(value)[:20])
 def test_a_bad_name_is_refused_with_the_reason(
-    face: Face, nowhere: Canned, name: Any, words: tuple[str, ...]
+    face: Face, nowhere: ScriptedServer, name: Any, words: tuple[str, ...]
 ) -> None:
     """The message quotes the name, says what is wrong with it, and how it would be right."""
     client = face.client(nowhere.address)
@@ -86,7 +87,7 @@ def test_a_bad_name_is_refused_with_the_reason(
 
 @pytest.mark.parametrize("settings, words", SETTINGS, ids=lambda value: ascii(value)[:30])
 def test_a_bad_setting_is_refused_with_the_reason(
-    face: Face, nowhere: Canned, settings: dict[str, Any], words: tuple[str, ...]
+    face: Face, nowhere: ScriptedServer, settings: dict[str, Any], words: tuple[str, ...]
 ) -> None:
     """The message names the setting, its value, and what would do."""
     client = face.client(nowhere.address)
@@ -97,7 +98,7 @@ def test_a_bad_setting_is_refused_with_the_reason(
 
 @pytest.mark.parametrize("arguments, words", WAITS, ids=lambda value: ascii(value)[:30])
 def test_a_wait_that_makes_no_sense_is_refused(
-    face: Face, nowhere: Canned, arguments: tuple[Any, ...], words: tuple[str, ...]
+    face: Face, nowhere: ScriptedServer, arguments: tuple[Any, ...], words: tuple[str, ...]
 ) -> None:
     """Contradictory arguments of acquire are refused as threading.Lock refuses them."""
     client = face.client(nowhere.address)
@@ -109,7 +110,7 @@ def test_a_wait_that_makes_no_sense_is_refused(
 
 
 def test_a_shared_session_and_session_settings_contradict_each_other(
-    face: Face, nowhere: Canned
+    face: Face, nowhere: ScriptedServer
 ) -> None:
     """The time to live belongs to the session, so a lock cannot ask for another one."""
     client = face.client(nowhere.address)
@@ -122,7 +123,7 @@ def test_a_shared_session_and_session_settings_contradict_each_other(
     client.close()
 
 
-def test_a_session_of_another_client_is_refused(face: Face, nowhere: Canned) -> None:
+def test_a_session_of_another_client_is_refused(face: Face, nowhere: ScriptedServer) -> None:
     """A lock sends through one client, and so does its session."""
     first, second = face.client(nowhere.address), face.client(nowhere.address)
     session = face.session(first)

@@ -15,9 +15,8 @@ from consul_lock.testing import ServedWorld, serve
 from tests.faults.apis import Asyncio, Face, OnLoop
 from tests.faults.deadlines import pass_by
 from tests.support.http_messages import Answer
-from tests.support.http_server import Said, canned
 from tests.support.proxy import Proxy
-from tests.support.scripted_server import Stub, stub, through
+from tests.support.scripted_server import ScriptedServer, scripted_server, through
 from tests.support.waiting import eventually
 
 SECONDS = 4.0
@@ -37,9 +36,9 @@ class Strips:
 
 
 @contextmanager
-def _behind_a_proxy() -> Iterator[tuple[ServedWorld, Stub, Strips]]:
+def _behind_a_proxy() -> Iterator[tuple[ServedWorld, ScriptedServer, Strips]]:
     strips = Strips()
-    with serve() as served, stub(through(served.address, strips.write)) as proxy:
+    with serve() as served, scripted_server(through(served.address, strips.write)) as proxy:
         yield served, proxy, strips
 
 
@@ -63,12 +62,12 @@ def test_a_waiter_behind_a_proxy_that_strips_headers(face: Face, kind: str) -> N
     with _behind_a_proxy() as (served, proxy, strips), Client(served.address) as other:
         held = MAKE[kind](consul_lock, other)
         assert held.acquire()
-        client = face.client(proxy.place)
+        client = face.client(proxy.address)
         lock = _made(face, kind, client)
-        before = proxy.asked
+        before = len(proxy.requests)
         assert not lock.acquire(timeout=SECONDS)
         # A handful to line up, to leave and for the keeper, and a few a second.
-        assert proxy.asked - before <= 20 + 4 * SECONDS
+        assert len(proxy.requests) - before <= 20 + 4 * SECONDS
         strips.odd = False
         held.release()
         assert lock.acquire(timeout=30)
@@ -79,13 +78,13 @@ def test_a_waiter_behind_a_proxy_that_strips_headers(face: Face, kind: str) -> N
 def test_a_watch_behind_a_proxy_that_strips_headers(face: Face) -> None:
     """That of a lock that is held."""
     with _behind_a_proxy() as (_, proxy, _):
-        client = face.client(proxy.place)
+        client = face.client(proxy.address)
         lock = face.lock("floor", client, watch=True)
         assert lock.acquire()
-        before = proxy.asked
+        before = len(proxy.requests)
         pass_by(SECONDS)
         assert lock.held
-        assert proxy.asked - before <= 20 + 4 * SECONDS
+        assert len(proxy.requests) - before <= 20 + 4 * SECONDS
         lock.release()
         client.close()
 
@@ -93,14 +92,14 @@ def test_a_watch_behind_a_proxy_that_strips_headers(face: Face) -> None:
 @pytest.mark.parametrize("retry_after", [None, "1", "3"])
 def test_a_limit_of_requests_is_not_run_against(face: Face, retry_after: str | None) -> None:
     """Each answer is 429: pauses grow, and are as long as it asks for."""
-    headers = () if retry_after is None else (("Retry-After", retry_after),)
-    with canned(Said(429, b"rate limit", headers)) as server:
+    headers = {} if retry_after is None else {"Retry-After": retry_after}
+    with scripted_server(Answer(429, headers, b"rate limit")) as server:
         client = face.client(server.address, retry_for=SECONDS)
         begun = time.monotonic()
         with pytest.raises(Unavailable, match="429"):
             face.lock("floor", client).acquire()
         took = time.monotonic() - begun
-        asked = len(server.asked)
+        asked = len(server.requests)
         # One that fails, its clean-up and the keeper's, and what the pauses leave room for.
         assert asked <= 10 + took / float(retry_after or 0.5)
         client.close()

@@ -16,7 +16,7 @@ from tests.faults.deadlines import last_deadline, pass_by
 from tests.support.actions import DROP_BEFORE
 from tests.support.agent import Agent
 from tests.support.proxy import Proxy
-from tests.support.scripted_server import Script, stub, through
+from tests.support.scripted_server import Script, scripted_server, through
 from tests.support.waiting import eventually
 
 LOCK_DELAY = 3.0
@@ -85,8 +85,8 @@ def trickling(address: str, begun: threading.Event) -> Script:
 def test_a_loss_is_told_in_time_behind_an_answer_that_trickles(face: Face, agent: Agent) -> None:
     """Each read has news in time, and the answer takes half a minute."""
     told, begun = Told(), threading.Event()
-    with stub(trickling(agent.address, begun)) as server:
-        client = face.client(server.place)
+    with scripted_server(trickling(agent.address, begun)) as server:
+        client = face.client(server.address)
         lock = face.lock("told/trickle", client, lock_delay=LOCK_DELAY, on_lost=told)
         assert lock.acquire()
         begun.set()
@@ -114,8 +114,8 @@ def test_odd_answers_end_no_renewals(
         head = f"HTTP/1.1 {status} S\r\nX-Consul-Index: {index}\r\nContent-Length: {len(body)}\r\n"
         yield head.encode() + b"\r\n" + body
 
-    with stub(through(agent.address, write)) as server:
-        client = face.client(server.place)
+    with scripted_server(through(agent.address, write)) as server:
+        client = face.client(server.address)
         options = {"lock_delay": LOCK_DELAY, "on_lost": told}
         locks = [face.lock(f"told/{n}", client, watch=not n, **options) for n in range(3)]
         assert all(lock.acquire() for lock in locks)

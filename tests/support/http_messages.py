@@ -37,6 +37,16 @@ class Message(NamedTuple):
     body: bytes
     raw: bytes
 
+    @property
+    def method(self) -> str:
+        """Of a request."""
+        return self.start.split(" ")[0]
+
+    @property
+    def path(self) -> str:
+        """Of a request, with its query."""
+        return self.start.split(" ")[1]
+
 
 class Closed(Exception):
     """The other side closed the connection, in the middle of a message or before one."""

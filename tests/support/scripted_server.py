@@ -1,4 +1,4 @@
-"""A server that answers what a script says, byte for byte."""
+"""A server that is no Consul, or a broken one: it answers what a script says, byte for byte."""
 
 from __future__ import annotations
 
@@ -10,22 +10,23 @@ from contextlib import contextmanager
 from http.client import HTTPConnection
 from urllib.parse import urlsplit
 
-from tests.support.http_messages import Closed, Message, Stream
+from tests.support.http_messages import Answer, Closed, Message, Stream
 
-Script = Callable[[Message], Iterator[bytes] | None]
-"""What to send for a request, piece by piece; after None the connection is closed."""
+Script = Callable[[Message], Answer | Iterator[bytes] | None]
+"""What to send for a request: an answer, or its bytes, piece by piece; after None the connection is
+closed."""
 
 
-class Stub:
-    """Listens on loopback at ``place``, a host and a port; ``accepted`` counts connections, and
-    ``asked`` requests.  With a ``context`` it speaks TLS."""
+class ScriptedServer:
+    """Listens on loopback at ``address``, a host and a port; ``accepted`` counts connections, and
+    ``requests`` are what came so far.  With a ``context`` it speaks TLS."""
 
     def __init__(self, script: Script, context: ssl.SSLContext | None = None) -> None:
         self._script = script
         self._context = context
-        self.asked = 0
+        self.requests: list[Message] = []
         self._listener = socket.create_server(("127.0.0.1", 0), backlog=64)
-        self.place = f"127.0.0.1:{self._listener.getsockname()[1]}"
+        self.address = f"127.0.0.1:{self._listener.getsockname()[1]}"
         self._open: set[socket.socket] = set()
         self._threads: list[threading.Thread] = []
         self.accepted = 0
@@ -62,11 +63,11 @@ class Stub:
         stream = Stream(client)
         while True:
             message = stream.read_request()
-            self.asked += 1
-            parts = self._script(message)
-            if parts is None:
+            self.requests.append(message)
+            answer = self._script(message)
+            if answer is None:
                 return
-            for part in parts:
+            for part in [answer.encode()] if isinstance(answer, Answer) else answer:
                 client.sendall(part)
 
     def close(self) -> None:
@@ -83,9 +84,12 @@ class Stub:
 
 
 @contextmanager
-def stub(script: Script, context: ssl.SSLContext | None = None) -> Iterator[Stub]:
-    """A stub for the length of a block."""
-    server = Stub(script, context)
+def scripted_server(
+    script: Script | Answer, context: ssl.SSLContext | None = None
+) -> Iterator[ScriptedServer]:
+    """A server for the length of a block, which does what a script says, or always gives this
+    answer."""
+    server = ScriptedServer((lambda _: script) if isinstance(script, Answer) else script, context)
     try:
         yield server
     finally:
