@@ -71,7 +71,6 @@ _WITHOUT = {
     "cli/consul_lock_cli/run": "ancestors campaign deadline environment execution progress result",
     "cli/consul_lock_cli/settings": "catalogue",
     "cli/consul_lock_cli/spec": "connection cron lock timing",
-    "consul_lock/_drivers": "connection loop_connection loop_transport thread_transport",
     "consul_lock/_protocol/client": "base",
     "consul_lock/_protocol/cron": "admin claim decision record run run_lock store",
     "consul_lock/_protocol/hold": "cleanup local_queue",
