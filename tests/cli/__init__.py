@@ -20,7 +20,7 @@ Exit codes and arguments
   Misuse, bad names and bad durations are 64 before any traffic
     options/test_misuse: test_misuse_is_64_with_one_line_and_a_hint
     options/test_misuse: test_no_client_is_loaded_before_consul_is_asked
-    base/test_names: test_a_bad_name_is_refused_with_a_better_one
+    options/test_types: test_a_bad_name_is_refused_with_a_better_one
     base/test_durations: test_what_is_no_finite_time_is_refused
   Times that contradict each other are 64, naming both
     options/test_misuse: test_times_that_contradict_each_other_are_named

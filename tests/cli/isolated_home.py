@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.cli.command import COMMAND, PATIENCE, environment
+from tests.cli.in_process import in_process
 
 # Nobody listens there, and nothing is asked.
 NOWHERE = "127.0.0.1:1"
@@ -43,7 +44,7 @@ class Home:
         self, *arguments: str, address: str | None = None, prefix: tuple[str, ...] = COMMAND,
         **variables: str,
     ) -> Result:  # fmt: skip
-        """Run `consul-lock` to its end."""
+        """Start `consul-lock` as a process, to its end."""
         return subprocess.run(
             [*prefix, *arguments],
             env=self.environment(address, **variables),
@@ -53,9 +54,13 @@ class Home:
             check=False,
         )
 
+    def ask(self, *arguments: str, address: str | None = None, **variables: str) -> Result:
+        """Run `consul-lock` without a process: for what starts none itself."""
+        return in_process(*arguments, env=self.environment(address, **variables))
+
     def settings(self, *arguments: str, **variables: str) -> Mapping[str, dict[str, Any]]:
         """What `consul-lock config` says, by the names of the settings."""
-        result = self.run("config", "--json", *arguments, **variables)
+        result = self.ask("config", "--json", *arguments, **variables)
         assert result.returncode == 0, result.stderr
         document = json.loads(result.stdout)
         assert document["v"] == 1

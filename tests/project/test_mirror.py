@@ -61,16 +61,13 @@ _ELSEWHERE = {
 # gets shorter.
 _WITHOUT = {
     "cli/consul_lock_cli": "group main",
-    "cli/consul_lock_cli/base": "clock console errors exit_codes text",
-    "cli/consul_lock_cli/cron": "claim dry_run files fire_times job quoting",
+    "cli/consul_lock_cli/base": "clock console errors",
+    "cli/consul_lock_cli/cron": "claim dry_run job",
     "cli/consul_lock_cli/doctor": "checks context finding http",
-    "cli/consul_lock_cli/options": "connection console cron lock process types waiting",
     "cli/consul_lock_cli/process": (
         "child consul_agent group interrupt libc outcome signals termination"
     ),
     "cli/consul_lock_cli/run": "ancestors campaign deadline environment execution progress result",
-    "cli/consul_lock_cli/settings": "catalogue",
-    "cli/consul_lock_cli/spec": "connection cron lock timing",
     "consul_lock/_protocol/client": "base",
     "consul_lock/_protocol/cron": "admin claim decision record run run_lock store",
     "consul_lock/_protocol/hold": "cleanup local_queue",

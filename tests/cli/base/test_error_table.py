@@ -1,16 +1,11 @@
-"""Exit codes: the table is complete and documented."""
+"""Which error ends in which exit code, and what is said about it."""
 
 from __future__ import annotations
 
-import re
-
 import pytest
-from click.testing import CliRunner
 
 from consul_lock import errors
 from consul_lock_cli.base.error_table import failure
-from consul_lock_cli.base.exit_codes import ExitCode
-from consul_lock_cli.main import cli
 
 
 @pytest.mark.parametrize(
@@ -43,10 +38,3 @@ def test_every_error_of_the_library_is_tried_above() -> None:
     tried = {type(error) for error, _ in marks[0].args[1]}
     classes = {each for each in vars(errors).values() if isinstance(each, type)}
     assert {each for each in classes if issubclass(each, errors.ConsulLockError)} <= tried
-
-
-def test_help_lists_the_exit_codes() -> None:
-    """Each that `run` can give, with its sentence."""
-    text = CliRunner().invoke(cli, ["run", "--help"]).output
-    listed = {int(code) for code in re.findall(r"^ +(\d+)  \S", text, re.MULTILINE)}
-    assert listed == set(ExitCode)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-import subprocess
 from typing import Any, NamedTuple
 
 from consul_lock_cli.doctor.checks import CHECKS
-from tests.cli.command import COMMAND, PATIENCE, environment
+from tests.cli.command import environment
+from tests.cli.in_process import in_process
 from tests.support.agent import Agent
 from tests.support.proxy import Proxy
 
@@ -34,15 +34,9 @@ class StatusFile(NamedTuple):
 
 def doctor(address: str | None, *options: str, **more: str) -> StatusFile:
     """Run it with --json."""
-    result = subprocess.run(
-        [*COMMAND, "doctor", "--json", "--long-poll", "200ms", *options],
-        # No settings of whoever runs the tests.
-        env=environment(address, **{"XDG_CONFIG_HOME": "/no/such/folder", **more}),
-        capture_output=True,
-        text=True,
-        timeout=PATIENCE,
-        check=False,
-    )
+    # No settings of the user who runs the tests.
+    env = environment(address, **{"XDG_CONFIG_HOME": "/no/such/folder", **more})
+    result = in_process("doctor", "--json", "--long-poll", "200ms", *options, env=env)
     assert "Traceback" not in result.stderr
     said = json.loads(result.stdout)
     assert said["v"] == 1

@@ -1,4 +1,8 @@
-"""What is refused before anything is sent: exit code 64, one line, and a hint."""
+"""What is refused before anything is sent: exit code 64, one line, and a hint.
+
+Which values each option takes, and which of them contradict each other, is in the files beside
+this one and in spec/.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +12,7 @@ import sys
 import pytest
 
 from tests.cli.command import COMMAND, PATIENCE, environment
+from tests.cli.in_process import Result, in_process
 
 # Nobody listens there: whoever asks Consul gets 69 and not 64.
 _NOWHERE = "127.0.0.1:1"
@@ -19,20 +24,13 @@ _NO_TIMETABLES = [
     "--every 1h --early 1h", "--slot x --early 1s", "--every 1h --timezone UTC",
     "--every 1h -w 1s", "--slot x --retry-crashed 1 --overlap allow", "--slot x --overlap maybe",
     "--slot x --fail-open", "--slot x --history 201", "--slot x --retry-failed -1",
-    "--slot x --skip-exit-code 256", "--slot x --max-skew 30d", "--slot x --kill-after 60s",
+    "--slot x --skip-exit-code 256", "--slot x --kill-after 60s",
 ]  # fmt: skip
 
 
-def consul_lock(*arguments: str, **more: str) -> subprocess.CompletedProcess[str]:
+def consul_lock(*arguments: str, **more: str) -> Result:
     """Run it to its end."""
-    return subprocess.run(
-        [*COMMAND, *arguments],
-        env=environment(_NOWHERE, **more),
-        capture_output=True,
-        text=True,
-        timeout=PATIENCE,
-        check=False,
-    )
+    return in_process(*arguments, env=environment(_NOWHERE, **more))
 
 
 @pytest.mark.parametrize(
@@ -68,7 +66,6 @@ def consul_lock(*arguments: str, **more: str) -> subprocess.CompletedProcess[str
         ["run", "-k", "k", "--heartbeat", "100ms", "true"],
         ["run", "-k", "k", "--meta", "nothing", "true"],
         ["run", "-k", "k", "--meta", "=x", "true"],
-        ["run", "-k", "k", "--meta", "x=" + 3000 * "x", "true"],
         ["run", "-k", "k", "--status-file", "/no/such/folder/file", "true"],
         ["run", "-k", "k", "--status-file", "/tmp/", "true"],
         ["run", "-k", "k", "--status-fd", "99", "true"],
@@ -80,7 +77,6 @@ def consul_lock(*arguments: str, **more: str) -> subprocess.CompletedProcess[str
         ["cron", "run", "--slot", "x", "true"],
         ["cron", "run", "--name", "a//b", "--slot", "x", "true"],
         ["cron", "run", "--name", "k", "--slot", "", "true"],
-        ["cron", "run", "--name", "k", "--slot", "a\nb", "true"],
         *(["cron", "run", "--name", "k", *words.split(), "true"] for words in _NO_TIMETABLES),
         ["version", "--nonsense"],
     ],
@@ -97,13 +93,38 @@ def test_misuse_is_64_with_one_line_and_a_hint(arguments: list[str]) -> None:
 
 
 @pytest.mark.parametrize(
+    "arguments",
+    [
+        ["run", "-k", "k", "--meta", "x=" + 3000 * "x"],
+        ["cron", "run", "--name", "k", "--slot", "a\nb"],
+        ["cron", "run", "--name", "k", "--slot", "x", "--max-skew", "30d"],
+    ],
+    ids=lambda arguments: " ".join(arguments)[:40],
+)
+def test_what_only_the_library_refuses_is_64_too(arguments: list[str]) -> None:
+    """By then there is a process for the command, which never becomes the command."""
+    result = subprocess.run(
+        [*COMMAND, *arguments, "echo", "started"],
+        env=environment(_NOWHERE),
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+        check=False,
+    )
+    assert (result.returncode, result.stdout) == (64, "")
+    what, hint = result.stderr.splitlines()
+    assert what.startswith("consul-lock: ")
+    assert hint.startswith("hint: ")
+
+
+@pytest.mark.parametrize(
     "arguments, code",
     [
         (["run", "-k", "a//b", "-q", "true"], 64),
         (["run", "--nonsense", "--quiet", "true"], 64),
         (["run", "-q"], 64),
-        (["run", "-qk", "k", "--retry-for", "0", "true"], 69),
-        (["run", "-qk", "k", "--token-file", "/no/such", "true"], 78),
+        (["run", "-qk", "k", "--retry-for", "0", "--dry-run", "true"], 69),
+        (["run", "-qk", "k", "--token-file", "/no/such", "--dry-run", "true"], 78),
         (["run", "-qk", "k", "--config", "/no/such", "true"], 78),
     ],
 )
@@ -130,11 +151,12 @@ def test_times_that_contradict_each_other_are_named() -> None:
 
 def test_a_lock_delay_of_zero_is_measured_by_the_ttl() -> None:
     """And it is warned of, as it does not cover a destroyed session."""
-    arguments = ["run", "-k", "k", "--lock-delay", "0", "--ttl", "30s", "--retry-for", "0", "true"]
+    arguments = ["run", "--dry-run", "-k", "k", "--lock-delay", "0", "--ttl", "30s"]
+    arguments += ["--retry-for", "0", "true"]
     result = consul_lock(*arguments)
     assert result.returncode == 69
     assert "warning: --lock-delay 0" in result.stderr
-    arguments[5:7] = ["--kill-after", "20s"]
+    arguments[8:10] = ["--kill-after", "20s"]
     assert consul_lock(*arguments).returncode == 64
 
 
@@ -152,28 +174,35 @@ def test_waiting_for_our_own_ancestor_is_refused() -> None:
     result = consul_lock("run", "-k", "k", "true", **held)
     assert result.returncode == 64
     assert "would deadlock with an ancestor of this process (session s1)" in result.stderr
-    assert consul_lock("run", "-k", "other", "--retry-for", "0", "true", **held).returncode == 69
-    assert consul_lock("run", "-nk", "k", "--retry-for", "0", "true", **held).returncode == 69
+    on = ("--retry-for", "0", "--dry-run", "true")
+    assert consul_lock("run", "-k", "other", *on, **held).returncode == 69
+    assert consul_lock("run", "-nk", "k", *on, **held).returncode == 69
 
 
-@pytest.mark.parametrize(
-    "arguments",
-    [["--help"], ["run", "-h"], ["run", "-k", "a//b", "x"], ["run", "-k", " a", "x"], ["version"],
-     ["cron", "run", "--help"], ["cron", "run", "--name", "k", "--every", "0", "x"]],
-)  # fmt: skip
-def test_no_client_is_loaded_before_consul_is_asked(arguments: list[str]) -> None:
-    """Help, completion and misuse must be quick; limits and names suffice for it."""
-    program = (
-        "import os, sys; import consul_lock_cli.main as m; leave = os._exit\n"
-        f"light = {[f'consul_lock.{name}' for name in ('errors', 'limits', 'names', '_version')]}\n"
-        "heavy = lambda name: name == 'consul' or name.startswith('consul_lock.')\n"
-        "loaded = lambda: {name for name in sys.modules if heavy(name)} - {*light}\n"
-        "os._exit = lambda code: leave(200 + bool(loaded()))\n"
-        f"m.main({arguments!r})"
+# Help and unknown options of every command are in test_startup.
+_LIGHT = """
+import os, sys
+import consul_lock_cli.main as m
+os._exit = sys.exit
+light = {f"consul_lock.{name}" for name in ("errors", "limits", "names", "_version")}
+for arguments in LINES:
+    try:
+        m.main(arguments)
+    except SystemExit:
+        found = {n for n in sys.modules if n == "consul" or n.startswith("consul_lock.")} - light
+        assert not found, (arguments, found)
+"""
+
+
+def test_no_client_is_loaded_before_consul_is_asked() -> None:
+    """Misuse and the version must be quick; limits and names suffice for it."""
+    lines = [["run", "-k", "a//b", "x"], ["run", "-k", " a", "x"], ["version"],
+             ["cron", "run", "--name", "k", "--every", "0", "x"]]  # fmt: skip
+    command = [sys.executable, "-c", f"LINES = {lines}\n{_LIGHT}"]
+    result = subprocess.run(
+        command, env=environment(), capture_output=True, text=True, timeout=PATIENCE, check=False
     )
-    command = [sys.executable, "-c", program]
-    result = subprocess.run(command, env=environment(), capture_output=True, check=False)
-    assert result.returncode == 200
+    assert (result.returncode, "Traceback" in result.stderr) == (0, False), result.stderr
 
 
 def test_version_is_data() -> None:

@@ -101,11 +101,18 @@ def test_config_names_the_only_file(home: Home, tmp_path: Path) -> None:
 def test_a_fault_of_a_file_is_78_and_is_named(home: Home, text: str, why: str) -> None:
     """With the file, the table and the name; nothing is sent, and nothing is run."""
     file = home.write(text)
-    result = home.run("run", "-k", "a", "--", "echo", "started", address=None)
+    result = home.ask("run", "--dry-run", "-k", "a", "--", "true")
     assert result.returncode == 78, result.stderr
     assert result.stdout == ""
     assert str(file) in result.stderr.splitlines()[0]
     assert why in result.stderr
+
+
+def test_with_a_fault_in_a_file_nothing_is_run(home: Home) -> None:
+    """Not even if only the library finds it."""
+    home.write("[consul]\nhttp-addr = 'h:port'\n")
+    result = home.run("run", "-k", "a", "--", "echo", "started")
+    assert (result.returncode, result.stdout) == (78, "")
 
 
 def test_what_others_can_read_is_warned_of(home: Home, tmp_path: Path) -> None:
@@ -113,19 +120,19 @@ def test_what_others_can_read_is_warned_of(home: Home, tmp_path: Path) -> None:
     file = tmp_path / "token"
     file.write_text(SECRET)
     file.chmod(0o644)
-    result = home.run("config", "--token-file", str(file))
+    result = home.ask("config", "--token-file", str(file))
     assert f"every user of this host can read {file}" in result.stderr
     home.write(f"[consul]\nhttp-auth = 'me:{SECRET}'\n").chmod(0o644)
-    result = home.run("config")
+    result = home.ask("config")
     assert f"can read the secret in {home.file}" in result.stderr
     home.file.chmod(0o640)
-    assert home.run("config").stderr == ""
+    assert home.ask("config").stderr == ""
     home.file.chmod(0o644)
     assert "me:(hidden)" in result.stdout
-    assert home.run("config", "-q").stderr == ""
+    assert home.ask("config", "-q").stderr == ""
     home.write("[defaults]\nttl = 20\n").chmod(0o644)
-    assert home.run("config").stderr == ""
-    result = home.run("config", "--token", SECRET, CONSUL_HTTP_AUTH=f"me:{SECRET}")
+    assert home.ask("config").stderr == ""
+    result = home.ask("config", "--token", SECRET, CONSUL_HTTP_AUTH=f"me:{SECRET}")
     assert "--token can be seen" in result.stderr
     assert SECRET not in result.stdout + result.stderr
 

@@ -1,7 +1,8 @@
 """A flag beats the environment, that the user's file, that the system's, that defaults.
 
 What the forms of an address mean (`h`, `h:1`, `[::1]:8500`, `unix:///x.sock` and so on) is shown
-by tests/unit/config/test_address.py, as the library reads them; here it is where they come from.
+by tests/unit/config/test_address.py, as the library reads them; and what becomes of an address
+and of ssl that come from two sources by tests/cli/spec/test_connection.py.
 """
 
 from __future__ import annotations
@@ -56,7 +57,7 @@ def test_each_source_beats_the_ones_below_it(home: Home) -> None:
 )
 def test_a_bad_variable_is_78_and_is_named(home: Home, variable: str, text: str, why: str) -> None:
     """Junk is refused, never guessed, and no secret is repeated."""
-    result = home.run("run", "-k", "a", "--", "echo", "started", **{variable: text})
+    result = home.ask("run", "--dry-run", "-k", "a", "--", "true", **{variable: text})
     assert result.returncode == 78, result.stderr
     assert result.stdout == ""
     first = result.stderr.splitlines()[0]
@@ -68,9 +69,9 @@ def test_a_bad_variable_is_78_and_is_named(home: Home, variable: str, text: str,
 def test_a_flag_mends_a_bad_variable(home: Home) -> None:
     """It is not even looked at; and what a flag contradicts is misuse, with both named."""
     bad = {"CONSULLOCK_TTL": "junk", "CONSUL_HTTP_SSL": "maybe"}
-    arguments = ("--ttl", "20s", "--no-ssl", "--retry-for", "0", "--", "true")
-    assert home.run("run", "-k", "a", *arguments, address=NOWHERE, **bad).returncode == 69
-    result = home.run("run", "-k", "a", "--lock-delay", "10s", "true", CONSULLOCK_KILL_AFTER="60s")
+    arguments = ("--ttl", "20s", "--no-ssl", "--retry-for", "0", "--dry-run", "--", "true")
+    assert home.ask("run", "-k", "a", *arguments, address=NOWHERE, **bad).returncode == 69
+    result = home.ask("run", "-k", "a", "--lock-delay", "10s", "true", CONSULLOCK_KILL_AFTER="60s")
     assert result.returncode == 64
     assert "--kill-after comes from CONSULLOCK_KILL_AFTER" in result.stderr
 
@@ -111,50 +112,3 @@ def test_a_token_of_a_file_or_a_flag_stays_with_us(home: Home, address: str, key
         assert "CONSUL_LOCK_HELD=true" in result.stdout, result.stderr
         assert SECRET not in result.stdout + result.stderr
     assert "--http-auth can be seen" in result.stderr
-
-
-# Arguments, variables, the [consul] table, and where that leads.
-SCHEMES = [
-    ((), {}, "", "http://127.0.0.1:8500"),
-    (("--ssl",), {}, "", "https://127.0.0.1:8500"),
-    (("--ssl", "--http-addr", "h"), {}, "", "https://h:8500"),
-    (("--ssl", "--http-addr", "http://h:1/p"), {}, "", "https://h:1/p"),
-    (("--no-ssl", "--http-addr", "[::1]:2"), {"CONSUL_HTTP_SSL": "1"}, "", "http://[::1]:2"),
-    (("--no-ssl",), {"CONSUL_HTTP_ADDR": "https://h"}, "", "http://h:8500"),
-    (("--http-addr", "http://h"), {"CONSUL_HTTP_SSL": "1"}, "", "http://h:8500"),
-    (("--http-addr", "http://h"), {}, "ssl = true", "http://h:8500"),
-    (("--http-addr", "h"), {}, "ssl = true", "https://h:8500"),
-    ((), {"CONSUL_HTTP_ADDR": "http://h"}, "ssl = true", "http://h:8500"),
-    ((), {"CONSUL_HTTP_ADDR": "h"}, "ssl = true", "https://h:8500"),
-    ((), {"CONSUL_HTTP_SSL": "true"}, "http-addr = 'http://h'", "https://h:8500"),
-    ((), {"CONSUL_HTTP_SSL": "false"}, "http-addr = 'https://h'", "http://h:8500"),
-    ((), {"CONSUL_HTTP_SSL": "0"}, "http-addr = 'h'\nssl = true", "http://h:8500"),
-    ((), {}, "http-addr = 'https://h'\nssl = false", "https://h:8500"),
-    ((), {}, "http-addr = 'http://h'\nssl = true", "https://h:8500"),
-    ((), {}, "http-addr = 'h:1'", "http://h:1"),
-    ((), {}, "ssl = false\nhttp-addr = 'unix:///x.sock'", "unix:///x.sock"),
-    ((), {"CONSUL_HTTP_ADDR": "unix:///x.sock"}, "http-addr = 'h'", "unix:///x.sock"),
-]
-
-
-@pytest.mark.parametrize("arguments, variables, table, origin", SCHEMES)
-def test_address_and_ssl_meet_from_all_sources(
-    home: Home, arguments: tuple[str, ...], variables: dict[str, str], table: str, origin: str
-) -> None:
-    """The stronger source decides; from one source, TLS is never dropped; the port stays."""
-    home.write(f"[consul]\n{table}\n")
-    assert home.settings(*arguments, **variables)["http-addr"]["value"] == origin
-
-
-def test_a_contradiction_about_tls_is_refused(home: Home) -> None:
-    """An https address with --no-ssl; what else is in the address is not repeated."""
-    result = home.run("config", "--no-ssl", "--http-addr", f"https://me:{SECRET}@h")
-    assert result.returncode == 64
-    assert "--no-ssl" in result.stderr
-    assert SECRET not in result.stdout + result.stderr
-
-
-def test_a_unix_socket_may_speak_tls(home: Home) -> None:
-    """Consul can be configured so."""
-    seen = home.settings("--ssl", "--http-addr", "unix:///x.sock")
-    assert (seen["http-addr"]["value"], seen["ssl"]["value"]) == ("unix:///x.sock", True)

@@ -1,4 +1,4 @@
-"""How a command is run and stopped: the options that say so."""
+"""How a command is run and stopped, as the options want it."""
 
 from __future__ import annotations
 
@@ -11,13 +11,9 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-import click
 import pytest
 
-from consul_lock_cli.base.errors import Misuse
-from consul_lock_cli.options.process import command_options, parse_signal
-from consul_lock_cli.spec.process import STOP, WARN, OnLost, ProcessPolicy
-from consul_lock_cli.spec.timing import check_timing
+from consul_lock_cli.spec.process import WARN, OnLost, ProcessPolicy
 from tests.cli.command import COMMAND, PATIENCE, Running, alive, consul, environment
 from tests.cli.conftest import Result
 from tests.cli.program_supervisor import PROGRAM
@@ -31,108 +27,10 @@ Supervise = Callable[..., Running]
 _WORK = "i=0; while [ $((i += 1)) -lt 600 ]; do sleep 0.05; done"
 
 
-@click.command(context_settings={"allow_interspersed_args": False})
-@command_options
-@click.argument("command", nargs=-1, type=click.UNPROCESSED)
-def given(policy: ProcessPolicy, command: tuple[str, ...]) -> tuple[ProcessPolicy, tuple[str, ...]]:
-    """Give back what arrives."""
-    return policy, command
-
-
-def manner_of(*arguments: str) -> ProcessPolicy:
-    policy, command = given.main([*arguments, "--", "true"], standalone_mode=False)
-    assert command == ("true",)
-    return policy
-
-
 @pytest.fixture
 def lost(tmp_path: Path) -> Path:
     """A file whose coming is the loss of the lease, with ``lost_when=str(lost)``."""
     return tmp_path / "lost"
-
-
-# -- what the options mean ------------------------------------------------------------------
-
-
-def test_without_options_it_is_the_manner_without_arguments() -> None:
-    """So that a caller without a command line has the same."""
-    assert manner_of() == ProcessPolicy()
-
-
-@pytest.mark.parametrize(
-    "arguments, changes",
-    [
-        (["--stdin", "null"], {"stdin_null": True}),
-        (["--stdin", "inherit"], {"stdin_null": False}),
-        (["--foreground"], {"foreground": True}),
-        (["--stop-signal", "INT"], {"stop_signal": signal.SIGINT}),
-        (["--stop-signal", "KILL"], {"stop_signal": signal.SIGKILL}),
-        (["--kill-after", "250ms"], {"kill_after": 0.25}),
-        (["--max-runtime", "1h30m"], {"max_runtime": 5400.0}),
-        (["--max-runtime", "0"], {"max_runtime": None}),
-        (["--on-lost", "stop"], {"on_lost": STOP}),
-        (["--on-lost", "warn"], {"on_lost": WARN}),
-        (["--on-lost", "signal:USR1"], {"on_lost": OnLost(stops=False, signum=signal.SIGUSR1)}),
-        (["--keep-leftovers"], {"keep_leftovers": True}),
-        (["--no-guardian"], {"guardian": False}),
-        (["--unsafe-timing"], {"unsafe_timing": True}),
-    ],
-)
-def test_an_option_changes_what_it_is_about(
-    arguments: list[str], changes: dict[str, object]
-) -> None:
-    """And nothing else."""
-    assert manner_of(*arguments)._asdict() == ProcessPolicy()._asdict() | changes
-
-
-@pytest.mark.parametrize(
-    "text, number",
-    [("TERM", 15), ("SIGTERM", 15), ("term", 15), ("sigusr1", 10), ("15", 15), (" HUP ", 1)],
-)
-def test_a_signal_has_many_names(text: str, number: int) -> None:
-    """Those of kill(1), whatever their case."""
-    assert parse_signal(text) == number
-
-
-def test_signals_without_a_name_of_their_own_are_counted() -> None:
-    """From both ends, as kill -l has them."""
-    assert parse_signal("RTMIN+1") == signal.SIGRTMIN + 1
-    assert parse_signal("SIGRTMAX-2") == signal.SIGRTMAX - 2
-
-
-@pytest.mark.parametrize(
-    "arguments",
-    [
-        ["--stdin", "tty", "true"],
-        *(["--stop-signal", each, "true"] for each in ("NO", "", "0", "-1", "99", "RTMAX+1")),
-        *(["--stop-signal", each, "true"] for each in ("STOP", "TSTP", "CONT")),
-        *(["--on-lost", each, "true"] for each in ("", "go", "signal", "signal:", "warn:HUP")),
-        ["--on-lost", "signal:NO", "true"],
-        ["--kill-after", "-1", "true"],
-        ["--max-runtime", "nan", "true"],
-        ["-c", "a", "b"],
-        ["-c", "a", "--", "b"],
-        ["-c", ""],
-        ["-c", " "],
-    ],
-    ids=" ".join,
-)
-def test_what_makes_no_sense_is_refused(arguments: list[str]) -> None:
-    """With the words that were wrong."""
-    with pytest.raises(click.UsageError) as refused:
-        given.main(arguments, standalone_mode=False)
-    assert refused.value.message
-
-
-def test_times_that_are_not_safe_can_be_had() -> None:
-    """But nothing that Consul would refuse."""
-    with pytest.raises(Misuse, match="--kill-after 1m00s is too long"):
-        check_timing(10, 15, 60)
-    check_timing(10, 15, 60, unsafe=True)
-    with pytest.raises(Misuse, match="--ttl 5s"):
-        check_timing(5, 15, 60, unsafe=True)
-    with pytest.raises(Misuse, match="--lock-delay 1m01s"):
-        check_timing(10, 61, 60, unsafe=True)
 
 
 def test_what_was_done_can_be_said() -> None:
@@ -479,11 +377,7 @@ def test_whoever_kills_us_kills_the_command_and_not_the_lock(
     assert locked_run("-n", "--", "true").returncode == 75
 
 
-def test_the_command_line_knows_what_is_refused(locked_run: LockedRun) -> None:
-    """64 and a hint; what is not safe can be had."""
-    result = locked_run("-c", "a", "b")
-    assert result.returncode == 64
-    assert len(result.stderr.splitlines()) == 2
-    tight = ["--kill-after", "60s", "--lock-delay", "15s"]
-    assert locked_run(*tight, "--", "true").returncode == 64
-    assert locked_run(*tight, "--unsafe-timing", "--", "true").returncode == 0
+def test_unsafe_times_are_taken_if_that_is_asked_for(locked_run: LockedRun) -> None:
+    """Without --unsafe-timing they are 64."""
+    tight = ["--kill-after", "60s", "--lock-delay", "15s", "--unsafe-timing"]
+    assert locked_run(*tight, "--", "true").returncode == 0
