@@ -61,7 +61,8 @@ def pytest_report_header(config: pytest.Config) -> str:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     # What takes minutes comes first: begun last, it would keep one of several processes busy
     # while the others have nothing left to do.
-    items.sort(key=lambda item: "stress" not in item.path.parts)
+    long = ("stress", "test_crontab.py")
+    items.sort(key=lambda item: not any(part in long for part in item.path.parts))
     # Who takes a real Consul is marked by that, so that -m "not real" needs no discipline.
     for item in items:
         names = getattr(item, "fixturenames", ())
