@@ -68,8 +68,8 @@ class Face(Protocol):
     def function(self, body: Callable[..., Any]) -> Callable[..., Any]:
         """An ordinary function as this face decorates it."""
 
-    def helpers(self) -> list[str]:
-        """Names of the threads or tasks of the library that are alive."""
+    def helpers(self) -> dict[object, str]:
+        """The threads or tasks of the library that are alive, and their names."""
 
     def close(self) -> None:
         """End it."""
@@ -87,8 +87,8 @@ class Threads:
     def function(self, body: Callable[..., Any]) -> Callable[..., Any]:
         return body
 
-    def helpers(self) -> list[str]:
-        return [t.name for t in threading.enumerate() if t.name.startswith("consul-lock")]
+    def helpers(self) -> dict[object, str]:
+        return {t: t.name for t in threading.enumerate() if t.name.startswith("consul-lock")}
 
     def close(self) -> None:
         pass
@@ -114,8 +114,9 @@ class Asyncio:
 
         return awaited
 
-    def helpers(self) -> list[str]:
-        return [t.get_name() for t in asyncio.all_tasks(self._loop) if t.get_name() != "actor"]
+    def helpers(self) -> dict[object, str]:
+        names = {task: task.get_name() for task in asyncio.all_tasks(self._loop)}
+        return {task: name for task, name in names.items() if name != "actor"}
 
     def close(self) -> None:
         self._loop.call_soon_threadsafe(self._loop.stop)

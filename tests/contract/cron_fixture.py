@@ -15,9 +15,9 @@ HOUR = 3600.0
 NINE = 500_000 * HOUR
 """The beginning of a slot, with ``every="1h"``."""
 
-SHORT = 0.6
+SHORT = 1.5
 """Lock-delay of a host that is to die.  Others have the default: with a short one, a run is lost
-if the machine is too busy to renew its session twice a second."""
+if the machine is too busy to renew its session in time."""
 
 
 class Claiming(Sync):
@@ -45,11 +45,11 @@ class CronRoom:
     def _new(self, by: Sync, what: str, *args: Any, **options: Any) -> Sync:
         return Sync(by.actor.do(getattr(self.room.api, what), *args, **options), by.actor)
 
-    def host(self, **options: Any) -> Sync:
+    def host(self, *, address: str | None = None, **options: Any) -> Sync:
         """A guard on a host of its own; hourly, unless it is said otherwise."""
         if not {"every", "slot", "schedule"} & options.keys():
             options["every"] = "1h"
-        client = self.room.client(self.room.actor())
+        client = self.room.client(self.room.actor(), address=address)
         return self._new(client, "CronGuard", self.name, client=client.thing, **options)
 
     def claim(self, host: Sync, at: float = NINE) -> Claiming:

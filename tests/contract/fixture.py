@@ -30,7 +30,8 @@ class Room:
         self.left: set[str] = set()
         """Keys that the test leaves on purpose."""
         self._ends: list[Callable[[], Any]] = []
-        self._before = operator.sessions()
+        # Of earlier tests: what they have left may end meanwhile, and is no matter of this one.
+        self._before, self._helpers_before = operator.sessions(), set(face.helpers())
         self._actors: list[Actor] = []
         self._clients: list[Sync] = []
         self.main = self.actor()
@@ -41,10 +42,12 @@ class Room:
         self._actors.append(self.face.actor())
         return self._actors[-1]
 
-    def client(self, actor: Actor | None = None, **options: Any) -> Sync:
+    def client(
+        self, actor: Actor | None = None, *, address: str | None = None, **options: Any
+    ) -> Sync:
         """One more client, as if of another process."""
         actor = actor or self.main
-        made = actor.do(self.api.Client, self.operator.address, **options)
+        made = actor.do(self.api.Client, address or self.operator.address, **options)
         self._clients.append(Sync(made, actor))
         return self._clients[-1]
 
@@ -94,6 +97,15 @@ class Room:
         """An operator releases the lock for whoever holds it."""
         self.kind.layout.revoke(self.operator, self.name)
 
+    def sessions(self) -> set[str]:
+        """The ids of the sessions that this test has made, or let others make."""
+        return self.operator.sessions() - self._before
+
+    def helpers(self) -> set[str]:
+        """The names of the library's threads or tasks that this test has started."""
+        found = self.face.helpers().items()
+        return {name for helper, name in found if helper not in self._helpers_before}
+
     def close(self) -> None:
         """Close all clients, and see that nothing is left of them."""
         for client in self._clients:
@@ -102,11 +114,11 @@ class Room:
             actor.close()
         for undo in self._ends:
             undo()
-        eventually(lambda: not self.face.helpers(), message=f"left: {self.face.helpers()}")
+        eventually(lambda: not self.helpers(), message=f"left: {self.helpers()}")
         keys = self.operator.keys(self.name)
         dead = {key for key, entry in keys.items() if of_a_dead_one(entry)} - self.left
         assert keys.keys() - dead == self.left
-        assert self.operator.sessions() <= self._before
+        assert self.sessions() == set()
         for key in self.left | dead:
             self.operator.delete(key)
 

@@ -35,9 +35,8 @@ async def in_thread(function: Callable[[], None]) -> None:
 
 def run(room: Room, scenario: Callable[[], Awaitable[Any]]) -> Any:
     """Run a scenario as a task; nothing of it goes on running."""
-    before = set(room.face.helpers())
     result = room.main.do(lambda: asyncio.create_task(_run(scenario)))
-    eventually(lambda: set(room.face.helpers()) - before <= OF_THE_CLIENT)
+    eventually(lambda: room.helpers() <= OF_THE_CLIENT)
     return result
 
 

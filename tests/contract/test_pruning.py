@@ -14,7 +14,7 @@ from tests.contract.fixture import Room
 from tests.contract.key_layouts import SEMAPHORE_FLAG
 from tests.support.waiting import eventually
 
-LONG, SHORT = 3.0, 1.0
+LONG, SHORT = 3.0, 2.0
 """Seconds: the lock-delays of a holder and of those who come after it."""
 
 Make = Callable[..., Sync]
@@ -75,7 +75,7 @@ def test_who_tries_only_once_gets_what_a_dead_holder_had(room: Room, make: Make)
 
 def test_those_who_died_while_they_waited_are_passed_over(room: Room, make: Make) -> None:
     """At once: they have nothing that would have to be kept for them."""
-    holder, dying, behind = make(LONG), make(LONG), make(LONG)
+    holder, dying, behind = make(60.0), make(60.0), make(60.0)
     assert holder.acquire(timeout=5)
     waiting = dying.start("acquire")
     eventually(lambda: len(holder.waiters()) == 1)
@@ -87,7 +87,7 @@ def test_those_who_died_while_they_waited_are_passed_over(room: Room, make: Make
     eventually(lambda: holder.waiters()[-1].session != first.session)
     eventually(lambda: first.session not in {w.session for w in holder.waiters()})
     holder.release()
-    assert following.result(5) is True
+    assert following.result(30) is True
     assert not waiting.done()
     behind.release()
     assert waiting.result(30) is True

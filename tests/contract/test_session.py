@@ -67,15 +67,14 @@ def test_closing_the_session_loses_what_is_held_with_it(room: Room) -> None:
 
 def test_a_session_is_made_at_its_first_use(room: Room) -> None:
     """Until then nothing is sent; `with` makes it, and destroys it."""
-    before = room.operator.sessions()
     client = room.client()
     made = client.actor.do(room.api.Session, client.thing, name="on time")
     session = Sync(made, client.actor)
     assert session.id is None
-    assert room.operator.sessions() <= before
+    assert room.sessions() == set()
     with session:
-        assert room.operator.sessions() - before == {session.id}
-    assert room.operator.sessions() <= before
+        assert room.sessions() == {session.id}
+    assert room.sessions() == set()
 
 
 def test_the_settings_of_a_shared_session_belong_to_it(room: Room) -> None:

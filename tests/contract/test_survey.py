@@ -125,11 +125,10 @@ def test_what_is_foreign_is_shown_and_left_alone(room: Room) -> None:
 
 def test_looking_costs_no_session(room: Room) -> None:
     """It must never look like a contender."""
-    before = room.operator.sessions()
     onlooker = survey(room)
     onlooker.status(room.name)
     onlooker.below()
-    assert room.operator.sessions() <= before
+    assert room.sessions() == set()
 
 
 @each_kind

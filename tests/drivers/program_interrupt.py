@@ -11,6 +11,7 @@ import sys
 import threading
 
 from consul_lock import Client, Lock
+from tests.support.waiting import eventually
 
 NAME = "drivers/interrupted"
 
@@ -29,6 +30,14 @@ def closing(client: Client) -> None:
     sys.exit(7)
 
 
+def say_waiting(client: Client, way: str) -> None:
+    """Tell the test, when it is in the local queue behind the other thread."""
+    queues = client._core.local_queues._queues
+    eventually(lambda: way != "process" or any(queue.waiting for queue in [*queues.values()]))
+    sys.stdout.write("waiting\n")
+    sys.stdout.flush()
+
+
 def main(address: str, way: str) -> None:
     """Wait, be interrupted, and say what is left."""
     held, enough = threading.Event(), threading.Event()
@@ -40,9 +49,9 @@ def main(address: str, way: str) -> None:
         if way == "process":
             holder.start()
             held.wait()
+        tell = threading.Thread(target=say_waiting, args=(client, way))
         try:
-            sys.stdout.write("waiting\n")
-            sys.stdout.flush()
+            tell.start()
             lock.acquire()
         except KeyboardInterrupt:
             sys.stdout.write(f"interrupted held={lock.held and way != 'process'}\n")

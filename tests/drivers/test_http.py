@@ -44,7 +44,7 @@ def _saying(answer: bytes, **options: Any) -> Callable[[Path], Any]:
 @contextmanager
 def _silent(_: Path) -> Iterator[dict[str, Any]]:
     with scripted_server(lambda message: iter(())) as started:
-        yield {"address": started.address, "request_timeout": 0.3}
+        yield {"address": started.address, "request_timeout": 1.5}
 
 
 @contextmanager

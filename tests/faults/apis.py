@@ -11,6 +11,7 @@ from typing import Any
 
 import consul_lock
 from consul_lock import aio
+from tests.support.agent import Agent
 
 # Seconds that a call may take before the test gives up on it.
 _LONGEST = 90.0
@@ -95,6 +96,12 @@ class OnLoop:
 
 
 Face = Threads | Asyncio
+
+
+def sessions_of(client: Any, agent: Agent) -> set[str]:
+    """The ids of the sessions that this client has made and named, and that are still there."""
+    label = getattr(client, "inner", client)._core.pool._label
+    return {session["ID"] for session in agent.sessions() if session["Name"].startswith(label)}
 
 
 @contextmanager

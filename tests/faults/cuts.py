@@ -6,16 +6,16 @@ import asyncio
 import threading
 from collections.abc import Callable
 from random import Random
-from time import monotonic
 from typing import Any
 
 from tests.support.actions import DROP_AFTER, DROP_BEFORE, PASS, Action, Delay
 from tests.support.proxy import Proxy
 
-REQUEST_TIMEOUT = 0.4
-"""Seconds: what the clients here allow for one request."""
+REQUEST_TIMEOUT = 2.0
+"""Seconds: what the clients here allow for one request.  It passes where a request is late, and not
+because a machine is busy."""
 
-LATE = 0.7
+LATE = 2.5
 """Seconds by which a late request is late: its client has given up on it."""
 
 
@@ -112,8 +112,3 @@ class Interrupt:
 
 
 Cut = NetworkCut | Interrupt
-
-
-def settled(since: float) -> bool:
-    """Whether everything late has arrived that was sent before ``since``."""
-    return monotonic() > since + LATE + 0.3

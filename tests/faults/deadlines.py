@@ -14,9 +14,11 @@ def last_deadline(lock: Any) -> float:
 
     def over() -> bool:
         nonlocal deadline
+        # In this order it is never too late, however long this thread is not run in between.
+        now = clock()
         remaining = lock.remaining()
         if remaining > 0:
-            deadline = clock() + remaining
+            deadline = max(deadline, now + remaining)
         return not remaining
 
     eventually(over)

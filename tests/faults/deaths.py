@@ -53,7 +53,8 @@ def play(door: Inside, addresses: Sequence[str], make: Make, prefix: str, deaths
     with ExitStack() as stack:
         line = stack.enter_context(Proxy(addresses[0], rule))
         # It cannot let go of what it has lost, and asks for that in vain when it is closed.
-        holder = Client(line.address, request_timeout=0.5, retry_for=0.5)
+        # Its connections are cut then, so no request of it takes any time.
+        holder = Client(line.address, retry_for=0.5)
         fleet = [
             [stack.enter_context(Client(addresses[n % len(addresses)])) for _ in range(_CLIENTS)]
             for n in range(_THREADS)

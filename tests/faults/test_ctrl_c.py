@@ -48,6 +48,10 @@ class Process:
         )
         self.expect("ready")
 
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
     def round(self, pause: float, *between: float) -> None:
         """Let it begin, and press Ctrl-C after so many seconds; again after so many more."""
         self.strike(pause, *between)
@@ -93,15 +97,9 @@ def process(agent: Agent, request: pytest.FixtureRequest) -> Iterator[Process]:
     started.kill()
 
 
-def ids(agent: Agent) -> set[str]:
-    """All sessions there are."""
-    return {session["ID"] for session in agent.sessions()}
-
-
 def test_ctrl_c_leaves_nothing_behind(agent: Agent, process: Process) -> None:
     """In every other round somebody else holds the lock, so that it is struck while it waits."""
     random = Random("ctrl-c")
-    before = ids(agent)
     with Client(agent.address) as client:
         lock = Lock("ctrl-c", client=client)
         for number in range(ROUNDS):
@@ -110,11 +108,15 @@ def test_ctrl_c_leaves_nothing_behind(agent: Agent, process: Process) -> None:
         # It is alive, and would renew what it had left: so this is not the work of a TTL.
         assert lock.acquire(timeout=5)
         lock.release()
-        eventually(lambda: agent.living("ctrl-c") == [], 5.0)
-        # One that it keeps for reuse, and one of our own.
-        eventually(lambda: len(ids(agent) - before) <= 2, 5.0)
+        see_nothing_left(agent, process)
     assert process.close() == 0
-    eventually(lambda: ids(agent) <= before, 5.0)
+    eventually(lambda: agent.sessions_of(process.pid) == set(), 9.0)
+
+
+def see_nothing_left(agent: Agent, process: Process) -> None:
+    """No key, and no session but the one that the process keeps for reuse; long before a TTL."""
+    eventually(lambda: agent.living("ctrl-c/") == [], 9.0)
+    eventually(lambda: len(agent.sessions_of(process.pid)) <= 1, 9.0)
 
 
 def bursts(lock: Lock, process: Process, count: int, random: Random) -> None:
@@ -131,13 +133,11 @@ def bursts(lock: Lock, process: Process, count: int, random: Random) -> None:
 @pytest.mark.parametrize("process", ["2"], indirect=True)
 def test_two_interrupts_at_once_leave_nothing_behind(agent: Agent, process: Process) -> None:
     """The second strikes in the middle of starting the clean-up: that is not forgotten."""
-    before = ids(agent)
     with Client(agent.address) as client:
         bursts(Lock("ctrl-c", client=client), process, BURSTS, Random("bursts"))
-        eventually(lambda: agent.keys("ctrl-c") == [], 5.0)
-        eventually(lambda: len(ids(agent) - before) <= 2, 5.0)
+        see_nothing_left(agent, process)
     assert process.close() == 0
-    eventually(lambda: ids(agent) <= before, 5.0)
+    eventually(lambda: agent.sessions_of(process.pid) == set(), 9.0)
 
 
 def after_scripts(address: str, count: int, random: Random) -> Counter[str]:

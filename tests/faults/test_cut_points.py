@@ -10,14 +10,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from random import Random
-from time import monotonic
 
 import pytest
 
 from consul_lock import Client, Lock
 from tests.faults.apis import Face
 from tests.faults.cut_clients import Victim
-from tests.faults.cuts import Interrupt, NetworkCut, settled
+from tests.faults.cuts import Interrupt, NetworkCut
 from tests.support.agent import Agent
 from tests.support.effort import scaled
 from tests.support.waiting import eventually
@@ -25,8 +24,8 @@ from tests.support.waiting import eventually
 POINTS = scaled(20)
 """Cut points of one situation and face; there are five situations and two faces."""
 
-# So many at a time: a client that waits for a time-out uses no processor.
-AT_ONCE = 5
+# So many at a time: a client that waits for a timeout uses no processor.
+AT_ONCE = 20
 
 # Seconds after which nothing may be left.  Less than the 20 s after which Consul itself takes
 # away the session of a client that has gone, or else nothing would be proved.
@@ -90,8 +89,9 @@ def other(agent: Agent) -> Iterator[Client]:
 
 def see_nothing_left(agent: Agent, prefix: str, victims: list[Victim]) -> None:
     """No key that somebody holds, and no session but those that are kept for reuse on purpose."""
-    since = monotonic()
-    eventually(lambda: settled(since))
+    eventually(
+        lambda: not any(victim.proxy.delayed for victim in victims), message="what is late arrives"
+    )
 
     def nothing() -> bool:
         left = [

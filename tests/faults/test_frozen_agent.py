@@ -7,15 +7,18 @@ from pathlib import Path
 
 import pytest
 
-from consul_lock import LockLost, LossReason
+from consul_lock import LockLost, LossReason, Unavailable
 from consul_lock._drivers.clock import clock
+from consul_lock.limits import safety_margin
 from tests.faults.apis import Face
 from tests.faults.deadlines import last_deadline
 from tests.support.agent import Agent
 from tests.support.waiting import eventually
 
-# Seconds by which a thread of this machine may be late.
-LATE = 1.0
+# Seconds by which a busy machine may be late.
+LATE = 8.0
+
+LOCK_DELAY = 2.0
 
 
 @pytest.fixture
@@ -35,18 +38,20 @@ def test_a_hold_ends_at_its_deadline_without_the_network(
     lock = face.lock(
         "frozen",
         client,
-        lock_delay=2,
+        lock_delay=LOCK_DELAY,
         watch=watch,
         on_lost=lambda reason: told.append((reason, clock())),
     )
+    asked = clock()
     assert lock.acquire()
     own_agent.freeze()
     frozen = clock()
     deadline = last_deadline(lock)
     assert not lock.held
-    # Lock-delay less margin since the last renewal, of which there are three a second.
-    assert 1.0 < deadline - frozen <= 2.0
-    eventually(lambda: told, LATE)
+    # The lock-delay less the margin, after the acquire at the earliest, and after the last answer.
+    counted = LOCK_DELAY - safety_margin(10, LOCK_DELAY)
+    assert asked + counted - 0.1 <= deadline <= frozen + counted
+    eventually(lambda: told)
     [(reason, at)] = told
     assert reason is lock.lost_reason is LossReason.DEADLINE
     assert deadline <= at <= deadline + LATE
@@ -73,9 +78,16 @@ def test_an_acquire_of_a_frozen_agent_gives_up_in_time(face: Face, own_agent: Ag
     begin = clock()
     with pytest.raises(ConnectionError, match=r"gave no answer within \d\.\d s"):
         lock.acquire()
-    assert clock() - begin < 8.0
+    # Far less than without any limit.
+    assert clock() - begin < 15.0
     own_agent.thaw()
-    assert lock.acquire(timeout=10)
-    lock.release()
+
+    def acquired() -> bool:
+        try:
+            return bool(lock.acquire(timeout=10))
+        except Unavailable:
+            return False  # within this second a busy machine has not answered
+
+    eventually(acquired)
     client.close()
     eventually(lambda: own_agent.sessions() == [], 10.0)

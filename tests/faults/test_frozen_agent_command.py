@@ -65,8 +65,9 @@ def beats(tmp_path: Path, local: Agent) -> Iterator[Path]:
 
 
 def last_beat(file: Path) -> float:
-    """When the command was alive for the last time, as far as is known."""
-    return float(struct.unpack("d", file.read_bytes())[0])
+    """When the command was alive for the last time, as far as is known; 0 before the first beat."""
+    written = file.read_bytes()
+    return float(struct.unpack("d", written)[0]) if written else 0.0
 
 
 def acquired(server: Agent) -> float:

@@ -20,6 +20,10 @@ _CHILD = 'echo y >"$0/started"; while [ -e "$0/hold" ]; do sleep 0.02; done; ech
 # Seconds within which a `consul lock` that was told to end has ended: it gives its child 5.
 _END = 20.0
 
+PROMPTLY = 8.0
+"""Seconds for what happens at once: far less than the 15 of Go's long poll and of its lock-delay,
+and far more than a busy machine needs."""
+
 
 def environment() -> dict[str, str]:
     """Ours, without what would tell a Go client where Consul is."""

@@ -54,7 +54,7 @@ def test_a_holder_of_go_that_dies_keeps_its_slot_for_its_lock_delay(
     slots = Slots(agent, f"dying/{face.name}")
     alive, dying = slots.stranger(), slots.stranger(LOCK_DELAY)
     slots.write(said_false(2, [alive, dying]))
-    slot = semaphore(face, slots.name, 2, client, lock_delay=1)
+    slot = semaphore(face, slots.name, 2, client, lock_delay=2)
     had = acquiring(slot)
     eventually(lambda: len(slots.contenders) == 3)
     destroyed = monotonic()

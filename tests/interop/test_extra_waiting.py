@@ -10,7 +10,7 @@ from time import monotonic
 import pytest
 
 from tests.cli.command import Running, alive
-from tests.interop.go_command import Peer
+from tests.interop.go_command import PROMPTLY, Peer
 from tests.interop.holder import ENDED
 from tests.interop.process import Holding
 from tests.interop.semaphores import Slots
@@ -20,15 +20,6 @@ from tests.support.waiting import eventually
 Go = Callable[..., Peer]
 Ours = Callable[..., Running]
 
-# Seconds: far less than Go's 15, far more than a second, which a busy machine may need.
-PROMPTLY = 8.0
-
-
-def sessions_of(agent: Agent, pid: int) -> set[str]:
-    """The sessions of one process of ours; other tests' sessions come and go meanwhile."""
-    own = f":{pid} "
-    return {session["ID"] for session in agent.sessions() if own in session["Name"]}
-
 
 def test_term_ends_a_waiter_of_ours_at_once(agent: Agent, go: Go, ours: Ours) -> None:
     """A death by that signal; neither its session nor its place in line is left."""
@@ -36,14 +27,14 @@ def test_term_ends_a_waiter_of_ours_at_once(agent: Agent, go: Go, ours: Ours) ->
     peer.holds()
     waiter = ours("-k", "term/lock", "--", "echo", "started")
     eventually(lambda: agent.keys("term/lock/.queue/"))
-    assert sessions_of(agent, waiter.pid)
+    assert agent.sessions_of(waiter.pid)
     sent = monotonic()
     waiter.send(signal.SIGTERM)
     assert waiter.wait() == -signal.SIGTERM
     assert monotonic() - sent < PROMPTLY
     assert waiter.line() == ""
     assert agent.keys("term/lock/") == ["term/lock/.lock"]
-    assert not sessions_of(agent, waiter.pid)
+    assert not agent.sessions_of(waiter.pid)
     assert not peer.ended
 
 
@@ -57,13 +48,13 @@ def test_term_ends_a_waiter_for_slots_at_once(agent: Agent, go: Go, face: str) -
     state = slots.state
     with Holding(agent, slots.name, 2, 2, face) as waiter:
         eventually(lambda: len(slots.contenders) == 4)
-        assert sessions_of(agent, waiter.process.pid)
+        assert agent.sessions_of(waiter.process.pid)
         sent = monotonic()
         waiter.process.send_signal(signal.SIGTERM)
         assert waiter.process.wait(30) == ENDED
         assert monotonic() - sent < PROMPTLY
     assert slots.state == state
-    assert not sessions_of(agent, waiter.process.pid)
+    assert not agent.sessions_of(waiter.process.pid)
 
 
 def test_term_to_a_waiter_of_go_is_success(agent: Agent, go: Go, ours: Ours) -> None:

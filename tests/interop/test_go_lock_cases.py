@@ -11,12 +11,15 @@ import pytest
 
 from consul_lock import AlreadyHeld, Conflict, LockLost, LossReason, NotHeld
 from tests.faults.apis import Face
-from tests.interop.go_command import Peer
+from tests.interop.go_command import PROMPTLY, Peer
 from tests.support.agent import Agent
 from tests.support.waiting import eventually
 
 Go = Callable[..., Peer]
 Acquiring = Callable[[Any], "Future[float]"]
+
+# With these the keeper looks at a hold every 9 s: only the watch is sooner.
+SELDOM = {"ttl": 60, "lock_delay": 60}
 
 
 def test_l1_lock_lock_unlock(face: Face, client: Any) -> None:
@@ -42,14 +45,12 @@ def test_l1_a_second_acquire_of_the_same_owner_is_an_error(client: Any, face: Fa
         lock.acquire()
 
 
-def test_l2_a_destroyed_session_is_a_loss_within_a_second(
-    face: Face, client: Any, agent: Agent
-) -> None:
+def test_l2_a_destroyed_session_is_a_loss_at_once(face: Face, client: Any, agent: Agent) -> None:
     """Somebody destroys our session: the lock says so at once."""
-    lock = face.lock(f"l2-{face.name}", client, lock_delay=2, watch=True)
+    lock = face.lock(f"l2-{face.name}", client, **SELDOM, watch=True)
     assert lock.acquire()
     agent.request("PUT", f"/v1/session/destroy/{lock.session_id}")
-    eventually(lock.lost.is_set, 1.0)
+    eventually(lock.lost.is_set, PROMPTLY)
     assert (lock.held, lock.lost_reason) == (False, LossReason.SESSION_INVALID)
     with pytest.raises(LockLost):
         lock.release()
@@ -58,10 +59,10 @@ def test_l2_a_destroyed_session_is_a_loss_within_a_second(
 def test_l3_a_deleted_key_is_a_loss(face: Face, client: Any, agent: Agent) -> None:
     """Ten rounds, as in Go: the index that the watch begins with must not matter."""
     for _ in range(10):
-        lock = face.lock("l3", client, watch=True)
+        lock = face.lock("l3", client, **SELDOM, watch=True)
         assert lock.acquire()
         agent.request("DELETE", "/v1/kv/l3/.lock")
-        eventually(lock.lost.is_set, 1.0)
+        eventually(lock.lost.is_set, PROMPTLY)
         assert (lock.held, lock.lost_reason) == (False, LossReason.KEY_DELETED)
 
 
@@ -142,7 +143,7 @@ def test_l9_a_wait_with_a_limit_ends_in_time(face: Face, client: Any, go: Go) ->
     lock = face.lock("l9", client)
     begin = monotonic()
     assert lock.acquire(timeout=0.25) is False
-    assert 0.25 <= monotonic() - begin < 4
+    assert 0.25 <= monotonic() - begin < PROMPTLY
     peer.finish()
     assert peer.wait() == 0, peer.output
     assert lock.acquire(timeout=5)

@@ -11,7 +11,7 @@ import pytest
 
 from consul_lock import ConfigError, Conflict, LockLost, NotHeld
 from tests.faults.apis import Face
-from tests.interop.go_command import Peer, run_go
+from tests.interop.go_command import PROMPTLY, Peer, run_go
 from tests.interop.semaphores import Slots, document, semaphore
 from tests.support.actions import PASS
 from tests.support.agent import Agent
@@ -23,6 +23,9 @@ LOCK_FLAG = 3304740253564472344
 
 Go = Callable[..., Peer]
 Acquiring = Callable[[Any], "Future[float]"]
+
+# With these the keeper looks at a hold every 9 s: only the watch is sooner.
+SELDOM = {"ttl": 60, "lock_delay": 60}
 
 
 def test_s1_acquire_release(face: Face, client: Any) -> None:
@@ -55,25 +58,23 @@ def test_s1_a_second_acquire_takes_a_second_slot(face: Face, client: Any, agent:
     assert agent.keys("s1-again/") == []
 
 
-def test_s2_a_destroyed_session_is_a_loss_within_a_second(
-    face: Face, client: Any, agent: Agent
-) -> None:
+def test_s2_a_destroyed_session_is_a_loss_at_once(face: Face, client: Any, agent: Agent) -> None:
     """Somebody destroys our session: the slot says so at once."""
-    slot = semaphore(face, f"s2-{face.name}", 2, client, lock_delay=2, watch=True)
+    slot = semaphore(face, f"s2-{face.name}", 2, client, **SELDOM, watch=True)
     assert slot.acquire()
     Slots(agent, slot.name).destroy(slot.session_id)
-    eventually(slot.lost.is_set, 1.0)
+    eventually(slot.lost.is_set, PROMPTLY)
     assert slot.held is False
     with pytest.raises(LockLost):
         slot.release()
 
 
-def test_s3_a_deleted_tree_is_a_loss_within_a_second(face: Face, client: Any, agent: Agent) -> None:
+def test_s3_a_deleted_tree_is_a_loss_at_once(face: Face, client: Any, agent: Agent) -> None:
     """Document and contenders go, our sessions live: that is no slot any more."""
-    slot = semaphore(face, f"s3-{face.name}", 2, client, watch=True)
+    slot = semaphore(face, f"s3-{face.name}", 2, client, **SELDOM, watch=True)
     assert slot.acquire()
     Slots(agent, slot.name).clear()
-    eventually(slot.lost.is_set, 1.0)
+    eventually(slot.lost.is_set, PROMPTLY)
     assert slot.held is False
     with pytest.raises(LockLost):
         slot.release()
@@ -84,14 +85,14 @@ def test_s3_a_slot_that_is_taken_from_the_document_is_a_loss(
     face: Face, client: Any, agent: Agent, gone: str
 ) -> None:
     """Only the document is deleted, or written without us, as a client does that prunes us."""
-    slot = semaphore(face, f"s3-{gone}-{face.name}", 2, client, watch=True)
+    slot = semaphore(face, f"s3-{gone}-{face.name}", 2, client, **SELDOM, watch=True)
     assert slot.acquire()
     slots = Slots(agent, slot.name)
     if gone == "document":
         agent.request("DELETE", f"/v1/kv/{slot.name}/.lock")
     else:
         slots.write(document(2, []))
-    eventually(slot.lost.is_set, 1.0)
+    eventually(slot.lost.is_set, PROMPTLY)
     assert slot.held is False
     slots.clear()
 
@@ -230,7 +231,7 @@ def test_s9_a_wait_with_a_limit_ends_in_time(face: Face, client: Any, agent: Age
     assert one.acquire(timeout=5)
     begin = monotonic()
     assert two.acquire(timeout=0.25) is False
-    assert 0.25 <= monotonic() - begin < 4
+    assert 0.25 <= monotonic() - begin < PROMPTLY
     assert two.acquire(blocking=False) is False
     assert len(Slots(agent, "s9").contenders) == 2
     peer.finish()

@@ -43,6 +43,10 @@ class Threads:
 
     name = "threads"
 
+    def __init__(self) -> None:
+        # Of earlier tests: what they have left may end meanwhile.
+        self._before = set(threading.enumerate())
+
     def client(self, address: str, **options: Any) -> Any:
         return consul_lock.Client(address, **options)
 
@@ -55,7 +59,8 @@ class Threads:
         return future
 
     def helpers(self) -> list[str]:
-        return [t.name for t in threading.enumerate() if t.name.startswith("consul-lock")]
+        alive = set(threading.enumerate()) - self._before
+        return [t.name for t in alive if t.name.startswith("consul-lock")]
 
 
 def _step(body: Body, future: Future[Any]) -> None:

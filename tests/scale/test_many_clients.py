@@ -19,6 +19,10 @@ log = logging.getLogger(__name__)
 # Seconds: ends a test that has failed, and nothing else.
 PATIENCE = 120.0
 
+# Seconds after which the leader of a cluster looks whether all is well, and writes a barrier into
+# Raft's log before; an agent that serves for longer has done so.
+RECONCILES = 60.0
+
 # Long, so that few renewals fall between the hand-overs.
 _TERMS = {"ttl": 60.0, "lock_delay": 60.0}
 
@@ -45,7 +49,7 @@ async def _once(lock: Any, who: str, recorder: Recorder) -> None:
 
 def _serve(callers: Callers, agent: Agent, requests: Requests, name: str, count: int) -> Queue:
     """Let ``count`` clients line up behind a holder, then let it go."""
-    recorder, before = Recorder(), threading.active_count()
+    recorder, before = Recorder(), set(threading.enumerate())
     clients = [callers.client(agent.address) for _ in range(count + 1)]
     gate, *locks = [
         callers.lock(name, client, meta={"number": str(n)}, **_TERMS)
@@ -61,7 +65,7 @@ def _serve(callers: Callers, agent: Agent, requests: Requests, name: str, count:
     keepers = ["consul-lock-keeper"] * (count + 1)
     assert sorted(callers.helpers()) == [*keepers, "consul-lock-watchdog"]
     ours = 0 if isinstance(callers, Tasks) else 2 * count + 2
-    assert threading.active_count() == before + ours
+    assert len(set(threading.enumerate()) - before) == ours
 
     requests.clear()
     start = time.monotonic()
@@ -90,14 +94,15 @@ def _in_line(agent: Agent, name: str) -> int:
 def test_100_clients_are_served_in_order_of_arrival(
     quiet: Agent, callers: Callers, requests: Requests, fresh_name: str
 ) -> None:
-    """Alone, each once, and with one Raft write a hand-over: each token is the one before + 1."""
+    """Alone, each once, and with one Raft write a hand-over: each token is the one before + 1, but
+    for what the agent itself writes."""
     queue = _serve(callers, quiet, requests, fresh_name, 100)
     queue.recorder.check(100)
     assert [grant.who for grant in queue.recorder.grants] == queue.arrived
     # The gate's: it was alone when it acquired, and knew of no line.
     assert len(requests.refused) <= 1
-    first = queue.recorder.tokens[0]
-    assert queue.recorder.tokens == list(range(first, first + 100))
+    first, last = queue.recorder.tokens[0], queue.recorder.tokens[-1]
+    assert last - first - 99 <= 1 + queue.seconds / RECONCILES
     assert requests.failures == []
     assert quiet.sessions() == []
     assert quiet.keys(fresh_name) == []

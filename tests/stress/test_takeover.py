@@ -15,11 +15,12 @@ log = logging.getLogger(__name__)
 
 pytestmark = pytest.mark.slow
 
-HEARTBEAT, LOCK_DELAY = 1.0, 2.0
+# Short, and so long that a busy machine does not end the session of a holder that lives.
+HEARTBEAT, LOCK_DELAY = 2.0, 3.0
 
-# Seconds.  It takes about four; without a heartbeat the shortest TTL alone takes twenty, and the
+# Seconds.  It takes about six; without a heartbeat the shortest TTL alone takes twenty, and the
 # lock-delay comes on top.
-SOON = 12.0
+SOON = 14.0
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -11,7 +11,7 @@ from typing import Self
 from urllib.parse import urlsplit
 
 from tests.support.actions import DROP_AFTER, DROP_BEFORE, HOLD, PASS, Action, Delay, Rule, kind_of
-from tests.support.http_messages import Answer, Closed
+from tests.support.http_messages import Answer, Closed, Message
 from tests.support.proxy_connection import Connection, hang_up
 
 # How often a request that is kept looks whether its client has gone.
@@ -53,6 +53,8 @@ class Proxy:
         """How many connections clients have made."""
         self.peak = 0
         """The most connections that were open at one time."""
+        self.delayed = 0
+        """How many requests are delayed now, until the server has answered them."""
         # A rule is called with it, and may ask for counts.
         self._lock = threading.RLock()
         self._open: set[Connection] = set()
@@ -167,14 +169,24 @@ class Proxy:
             return
         if action is HOLD:
             self._hold(connection, released)
-        late = isinstance(action, Delay) and action.late
         if isinstance(action, Delay):
-            self._delay(connection, action)
-        answer = connection.forward(request, method, watch_client=not late)
+            answer = self._late(connection, request, method, action)
+        else:
+            answer = connection.forward(request, method, watch_client=True)
         if action is DROP_AFTER:
             raise Closed
         seen.status = int(answer.start.split(" ")[1])
         connection.answer(answer.raw)
+
+    def _late(self, connection: Connection, request: Message, method: str, delay: Delay) -> Message:
+        with self._lock:
+            self.delayed += 1
+        try:
+            self._delay(connection, delay)
+            return connection.forward(request, method, watch_client=not delay.late)
+        finally:
+            with self._lock:
+                self.delayed -= 1
 
     def _hold(self, connection: Connection, released: threading.Event) -> None:
         while not released.wait(_LOOK):

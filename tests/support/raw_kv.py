@@ -42,6 +42,11 @@ class Inside:
         """All sessions, as Consul describes them."""
         return list(self.request("GET", "/v1/session/list").json())
 
+    def sessions_of(self, pid: int) -> set[str]:
+        """The ids of the sessions that the library made in this process, if it named them."""
+        mark = f":{pid} "
+        return {session["ID"] for session in self.sessions() if mark in session["Name"]}
+
     def keys(self, prefix: str = "") -> list[str]:
         """The names of all keys that begin with ``prefix``."""
         answer = self.request("GET", f"/v1/kv/{prefix}?keys")

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import signal
 import time
+from collections.abc import Callable
 from contextlib import ExitStack
 
 import pytest
 
-from tests.cli.command import Running, consul, environment
+from tests.cli.command import Running, environment
 from tests.cli.inspect_fixture import (
     Hand,
     ask,
@@ -44,15 +45,16 @@ def test_the_end_of_the_time_is_75(hand: Hand, address: str, key: str) -> None:
 
 
 @pytest.mark.parametrize("goal", ["--free", "--held"])
-def test_a_change_ends_the_waiting(hand: Hand, address: str, key: str, goal: str) -> None:
+def test_a_change_ends_the_waiting(
+    hand: Hand, address: str, key: str, sessions: Callable[[int], list[str]], goal: str
+) -> None:
     """It need not poll, it acquires nothing and makes no session."""
     session = hand.hold(key) if goal == "--free" else hand.session()
-    before = {each["ID"] for each in consul(address, "GET", "/v1/session/list")}
     with ExitStack() as stack:
         arguments = ["wait", key, goal, "-w", "60s"]
         waiting = stack.enter_context(Running(arguments, environment(address)))
         eventually(lambda: polling(waiting, address))
-        assert {each["ID"] for each in consul(address, "GET", "/v1/session/list")} <= before
+        assert sessions(waiting.pid) == []
         if goal == "--free":
             hand.let_go(key, session)
         else:

@@ -119,8 +119,9 @@ def test_a_signal_and_its_echo_are_one(supervise: Supervise, name: str) -> None:
 def test_under_timeout_the_command_is_gone_in_time() -> None:
     """It gets the TERM that is sent to us, once."""
     everything = [*PROGRAM, "--", *_told("trap 'echo term; exit 3' TERM")]
-    with Running(everything, environment(), prefix=("timeout", "3")) as running:
+    with Running(everything, environment(), prefix=("timeout", "600")) as running:
         assert running.line() == "ready"
+        running.send(signal.SIGALRM)  # the signal of its timer: the time is over
         assert running.line() == "term"
         assert running.line() == ""
         assert running.wait() == 124
@@ -128,12 +129,12 @@ def test_under_timeout_the_command_is_gone_in_time() -> None:
 
 def test_grandchildren_are_gone_before_we_end(supervise: Supervise) -> None:
     """Also one that ignores TERM, and is nobody's child any more."""
-    script = (
-        "(trap '' TERM; echo $(exec sh -c 'echo $PPID'); while :; do sleep 0.05; done) & exit 3"
-    )
+    stubborn = "trap '' TERM USR1; echo $(exec sh -c 'echo $PPID'); while :; do sleep 0.05; done"
+    script = f"trap 'exit 3' USR1; ({stubborn}) & while :; do sleep 0.05; done"
     running = supervise("sh", "-c", script, kill_after="0.3")
     grandchild = int(running.line())
     assert alive(grandchild)
+    running.send(signal.SIGUSR1)
     assert running.wait() == 3
     assert not alive(grandchild)
 
@@ -191,10 +192,10 @@ def test_without_renewals_the_command_is_dead_by_the_deadline(supervise: Supervi
     """TERM comes `kill_after` before the end of the lease, and KILL not later than that end."""
     script = f"exec {sys.executable} -c '{_CLOCK}'"
     started = time.monotonic()
-    running = supervise("sh", "-c", script, left="3", kill_after="0.8")
+    running = supervise("sh", "-c", script, left="4", kill_after="1.5")
     assert running.line() == "ready"
     assert running.line() == "term"
-    assert time.monotonic() - started >= 2.2
+    assert time.monotonic() - started >= 2.5
     assert running.wait() == 76
     assert time.monotonic() - started < 30
     assert "-9 lost=True" in running.errors()
@@ -219,7 +220,7 @@ def test_a_lease_that_ended_while_we_were_frozen_leaves_no_grace(supervise: Supe
     would have been stopped before.
     """
     script = _told("trap 'echo term' TERM")
-    running = supervise(*script, left="2", kill_after="1", no_guardian=True)
+    running = supervise(*script, left="2.5", kill_after="0.2", no_guardian=True)
     assert running.line() == "ready"
     running.send(signal.SIGSTOP)
     frozen = time.monotonic()

@@ -57,14 +57,13 @@ def test_a_lock_delay_is_told_from_a_lock_that_is_held(
 
 
 def test_giving_up_leaves_no_session(
-    holder: Running, locked_run: LockedRun, address: str, key: str
+    holder: Running, start: Start, sessions: Callable[[int], list[str]], address: str, key: str
 ) -> None:
-    """The list of sessions is as before."""
-    before = {each["ID"] for each in consul(address, "GET", "/v1/session/list")}
-    locked_run("-n", "--", "true")
-    locked_run("-w", "200ms", "--", "true")
-    after = {each["ID"] for each in consul(address, "GET", "/v1/session/list")}
-    assert after <= before
+    """Nor a place in the queue."""
+    for option in (["-n"], ["-w", "200ms"]):
+        hasty = start(*option, "--", "true")
+        assert hasty.wait() == 75
+        assert sessions(hasty.pid) == []
     assert consul(address, "GET", f"/v1/kv/{key}/.queue?recurse") is None
 
 

@@ -259,12 +259,16 @@ def test_the_rights_for_sessions_and_keys_are_enough(guarded: Agent, tmp_path: P
     file.write_text(token)
     file.chmod(0o600)
     status = tmp_path / "status"
+    script = "trap 'exit 0' TERM; env; echo ready; while :; do sleep 0.05; done"
     for kind in ([], ["-s"], ["-x"], ["--limit", "2"]):
         options = [*kind, "--token-file", str(file), "--status-file", str(status)]
-        arguments = ["run", "-vv", "-k", "k", *options, "--", "sh", "-c", "env; sleep 0.2"]
+        arguments = ["run", "-vv", "-k", "k", *options, "--", "sh", "-c", script]
         with Running(arguments, environment(guarded.address)) as running:
-            seen = "\n".join(iter(running.line, ""))
-            assert token.encode() not in Path(f"/proc/{running.pid}/cmdline").read_bytes()
+            seen = "\n".join(iter(running.line, "ready"))
+            shown = Path(f"/proc/{running.pid}/cmdline").read_bytes()
+            assert b"--token-file" in shown
+            assert token.encode() not in shown
+            running.send(15)
             assert running.wait() == 0, running.errors()
             assert "CONSUL_LOCK_HELD=true" in seen
             assert token not in seen + running.errors() + status.read_text()

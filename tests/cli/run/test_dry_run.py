@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from tests.cli.command import Running, consul
+from tests.cli.command import Running, consul, environment
 from tests.cli.conftest import Result
+from tests.support.proxy import Proxy
 
 LockedRun = Callable[..., Result]
 Start = Callable[..., Running]
@@ -13,18 +14,17 @@ Start = Callable[..., Running]
 _STAY = ("--", "sh", "-c", "echo ready; exec sleep 60")
 
 
-def test_a_free_lock_would_be_had_and_nothing_is_made(
-    locked_run: LockedRun, address: str, key: str
-) -> None:
+def test_a_free_lock_would_be_had_and_nothing_is_made(address: str, key: str) -> None:
     """No session, no key, no run."""
-    # Other tests make sessions at this agent meanwhile, but each of those is younger.
-    index = max((s["CreateIndex"] for s in consul(address, "GET", "/v1/session/list")), default=0)
-    result = locked_run("--dry-run", "--", "echo", "a b")
-    assert (result.returncode, result.stderr) == (0, "")
-    assert result.stdout == f"{key} is free: would run echo 'a b'\n"
+    with Proxy(address) as proxy:
+        arguments = ["run", "--key", key, "--dry-run", "--", "echo", "a b"]
+        with Running(arguments, environment(proxy.address)) as running:
+            assert running.line() == f"{key} is free: would run echo 'a b'"
+            assert running.wait() == 0
+            assert (running.line(), running.errors()) == ("", "")
+        assert proxy.count() > 0
+        assert proxy.count(kind="session/create") == 0
     assert consul(address, "GET", f"/v1/kv/{key}?recurse") is None
-    later = consul(address, "GET", "/v1/session/list")
-    assert not [s for s in later if s["CreateIndex"] > index and f"{key}" in s["Name"]]
 
 
 def test_a_held_lock_would_be_waited_for(
