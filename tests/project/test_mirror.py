@@ -68,12 +68,9 @@ _WITHOUT = {
         "child consul_agent group interrupt libc outcome signals termination"
     ),
     "cli/consul_lock_cli/run": "ancestors campaign deadline environment execution progress result",
-    "consul_lock/_protocol/client": "base",
     "consul_lock/_protocol/cron": "admin claim decision record run run_lock store",
-    "consul_lock/_protocol/hold": "cleanup local_queue",
     "consul_lock/_protocol/lock": "acquire base decision release",
     "consul_lock/_protocol/multilock": "acquire attempt base release",
-    "consul_lock/_protocol/primitive": "acquire guard lockable primitive",
     "consul_lock/_protocol/weighted": (
         "access acquire attempt base layout operations queue release rwlock semaphore "
         "slot_numbers tree"

@@ -1,0 +1,122 @@
+"""What lost holds have left in Consul: noted, put off, and taken away once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, cast
+
+import pytest
+
+from consul_lock._protocol.flow import Flow, Now
+from consul_lock._protocol.hold.cleanup import PAUSE, PendingCleanup, PendingCleanups
+from consul_lock._protocol.hold.hold import Attempt, Held
+from consul_lock._protocol.session.session import Session
+from consul_lock._protocol.session.timing import session_options
+from consul_lock.errors import PermissionDenied, Unavailable
+
+ATTEMPT = cast("Attempt", object())
+
+
+def session(name: str) -> Session:
+    return Session(name, session_options(), None)
+
+
+class Leaving:
+    """A kind of lock that leaves something behind, as far as cleaning up is concerned."""
+
+    def __init__(self, meanwhile: Callable[[], Any] = lambda: None) -> None:
+        self.tidied: list[list[str]] = []
+        self._meanwhile = meanwhile
+
+    def tidy(self, attempt: Any, sessions: list[Session]) -> Flow[None]:
+        self.tidied.append([each.id for each in sessions])
+        self._meanwhile()
+        yield from ()
+
+
+class Wakings(list[bool]):
+    """How often the keeper was woken."""
+
+    def __call__(self) -> None:
+        self.append(True)
+
+
+def run(flow: Flow[None], now: float = 100.0) -> None:
+    value = None
+    while True:
+        try:
+            assert isinstance(flow.send(value), Now)
+        except StopIteration:
+            return
+        value = now
+
+
+def left(lock: Leaving, *names: str, when: float = 0.0) -> PendingCleanup:
+    return PendingCleanup(when, cast("Held", lock), [session(name) for name in names])
+
+
+def test_what_is_left_is_taken_away_once_when_its_time_has_come() -> None:
+    """Until then only its time is known."""
+    wakings, lock = Wakings(), Leaving()
+    cleanups = PendingCleanups(wakings)
+    cleanups.leave(ATTEMPT, left(lock, "s", when=7.0))
+    assert (cleanups.times(), len(wakings)) == ([7.0], 1)
+    assert (cleanups.due(6.9), cleanups.due(7.0)) == ([], [ATTEMPT])
+    for _ in range(2):
+        run(cleanups.clear(ATTEMPT))
+    assert (lock.tidied, cleanups.times()) == ([["s"]], [])
+
+
+def test_what_comes_later_is_added_to_what_is_noted() -> None:
+    """With its own time, and each session once; one that does the work itself wakes nobody."""
+    wakings, lock = Wakings(), Leaving()
+    cleanups, first, second = PendingCleanups(wakings), session("a"), session("b")
+    for sessions, when in (([first], 7.0), ([second, first], 9.0)):
+        cleanups.leave(ATTEMPT, PendingCleanup(when, cast("Held", lock), sessions), wake=False)
+    assert (cleanups.times(), len(wakings)) == ([9.0], 0)
+    run(cleanups.clear(ATTEMPT))
+    assert lock.tidied == [["b", "a"]]
+
+
+def test_while_consul_is_away_it_is_tried_again_after_a_pause() -> None:
+    """The keeper is woken to plan that."""
+
+    def fails() -> None:
+        raise Unavailable("away")
+
+    wakings = Wakings()
+    cleanups = PendingCleanups(wakings)
+    cleanups.leave(ATTEMPT, left(Leaving(fails), "s"), wake=False)
+    run(cleanups.clear(ATTEMPT), 100.0)
+    assert (cleanups.times(), len(wakings)) == ([100.0 + PAUSE], 1)
+
+
+def test_what_may_not_be_taken_away_is_left_to_others() -> None:
+    """Another try would be denied, too."""
+
+    def denied() -> None:
+        raise PermissionDenied("no")
+
+    cleanups = PendingCleanups(Wakings())
+    cleanups.leave(ATTEMPT, left(Leaving(denied), "s"))
+    run(cleanups.clear(ATTEMPT))
+    assert cleanups.times() == []
+
+
+def test_what_is_added_while_it_is_taken_away_is_not_forgotten() -> None:
+    """A session whose end was found in the meantime."""
+    cleanups = PendingCleanups(Wakings())
+    lock = Leaving(lambda: cleanups.leave(ATTEMPT, left(lock, "late", when=5.0)))
+    cleanups.leave(ATTEMPT, left(lock, "s"))
+    run(cleanups.clear(ATTEMPT))
+    assert cleanups.times() == [5.0]
+
+
+@pytest.mark.parametrize("there", [False, True])
+def test_putting_off_says_whether_there_is_anything_left(there: bool) -> None:
+    """Somebody else may have taken it away meanwhile."""
+    cleanups = PendingCleanups(Wakings())
+    if there:
+        cleanups.leave(ATTEMPT, left(Leaving(), "s"))
+    assert cleanups.put_off(ATTEMPT, 30.0) is there
+    assert cleanups.times() == ([30.0] if there else [])
