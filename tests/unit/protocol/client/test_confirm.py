@@ -8,9 +8,10 @@ from consul_lock._protocol.client.confirm import confirm, settle
 from consul_lock._protocol.flow import Flow, Request
 from consul_lock._protocol.hold.confirmation import COUNTS
 from consul_lock._protocol.lock.lock import LockCore
-from consul_lock.errors import Unavailable
+from consul_lock.errors import LossReason, PermissionDenied, Unavailable
+from tests.simulation.foreign_lock_client import operator
 from tests.unit.protocol.fake_driver import FakeDriver, hold_of, verbs
-from tests.unit.protocol.hand_over import handed_over, said
+from tests.unit.protocol.hand_over import KEY, handed_over, said
 
 
 def confirming(driver: FakeDriver, lock: LockCore) -> tuple[Flow[None], Request]:
@@ -79,3 +80,53 @@ def test_a_late_confirmation_is_refused_though_the_lock_is_ours_again() -> None:
     stale = (hold.unconfirmed.modify_index - 1, 0.0, hold.token)
     assert not driver.run(confirm(lock.client, lock, hold.session, hold.attempt.about, stale)).done
     assert not said(driver).confirmed
+
+
+def test_a_confirmation_that_is_denied_is_not_repeated_and_is_no_loss() -> None:
+    """As after a change of rules: the lock counts for its few seconds, and the watchdog reports
+    its loss then."""
+    driver = FakeDriver()
+    lock, _ = handed_over(driver)
+    driver.sent.clear()
+    driver.failures.append(PermissionDenied("no"))
+    driver.run(settle(lock.client, hold_of(lock)))
+    assert len(driver.sent) == 1
+    assert hold_of(lock).unconfirmed is not None
+    assert hold_of(lock).counts(driver.world.now)
+
+
+def test_what_has_ended_before_is_not_confirmed() -> None:
+    """Most holds are that short: they cost no request more."""
+    driver = FakeDriver()
+    lock, _ = handed_over(driver)
+    hold = hold_of(lock)
+    driver.release(lock)
+    driver.sent.clear()
+    driver.run(settle(lock.client, hold))
+    assert driver.sent == []
+
+
+@pytest.mark.parametrize(
+    "method, reason", [("DELETE", LossReason.KEY_DELETED), ("PUT", LossReason.REVOKED)]
+)
+def test_a_confirmation_that_finds_the_lock_taken_away_reports_the_loss(
+    method: str, reason: LossReason
+) -> None:
+    """By the key as it was read."""
+    driver, reported = FakeDriver(), list[LossReason]()
+    lock, _ = handed_over(driver, on_lost=reported.append)
+    session = hold_of(lock).session.id
+    path = f"/v1/kv/{KEY}" if method == "DELETE" else f"/v1/kv/{KEY}?release={session}"
+    operator(driver.world, path, method)
+    driver.run(settle(lock.client, hold_of(lock)))
+    assert reported == [reason]
+
+
+def test_a_value_that_was_overwritten_is_as_good_as_a_confirmation() -> None:
+    """No waiter can take over any more: that needs the index of the hand-over."""
+    driver = FakeDriver()
+    lock, asked = handed_over(driver)
+    operator(driver.world, f"/v1/kv/{KEY}", body=b"something else")
+    driver.run(settle(lock.client, hold_of(lock)))
+    assert hold_of(lock).unconfirmed is None
+    assert hold_of(lock).deadline() > asked + 2 * COUNTS

@@ -16,6 +16,7 @@ from consul_lock._protocol.keys import keys_of_name
 from consul_lock._protocol.lock.lock import LockCore
 from consul_lock._protocol.primitive.primitive import Settings
 from consul_lock._protocol.session.timing import session_options
+from consul_lock._protocol.weighted.semaphore import SemaphoreCore
 from consul_lock.errors import LockLost, LossReason, PermissionDenied, Unavailable
 from tests.simulation.foreign_lock_client import operator
 from tests.unit.protocol.fake_driver import NAME, NEVER, FakeDriver, hold_of, verbs
@@ -328,3 +329,64 @@ def test_without_a_lock_delay_the_renewal_counts_that_a_verification_confirms() 
     end_turn(driver, flow, driver.go_on(flow, asking))
     assert lock.hold is not None
     assert lock.hold.deadline() == pytest.approx(sent + 10.0 - 0.5)
+
+
+@pytest.mark.parametrize(
+    "error, seconds",
+    [
+        (Unavailable("x"), 0.375),
+        (Unavailable("x", status=500), 0.375),
+        (PermissionDenied("x"), 0.375),
+        (Unavailable("x", status=429), 1.0),
+        (Unavailable("x", status=429, retry_after=4.0), 4.0),
+        (Unavailable("x", status=503, retry_after=3.0), 3.0),
+        (Unavailable("x", status=503, retry_after=0.0), 0.375),
+        (Unavailable("x", status=429, retry_after=60.0), 6.3),
+    ],
+)
+def test_a_limit_of_requests_is_heeded_as_far_as_the_deadline_allows(
+    error: Exception, seconds: float
+) -> None:
+    """So that several tries are left before it; other errors are no reason to wait longer."""
+    driver = FakeDriver()
+    _, flow, asking = kept(driver)
+    begun = driver.world.now
+    renew(driver, flow, asking, error)
+    assert driver.world.now - begun == pytest.approx(seconds, abs=0.1)
+
+
+def test_the_same_unforeseen_error_is_reported_once_a_minute() -> None:
+    """However often it comes; another one at once."""
+    driver = FakeDriver()
+    _, flow, asking = kept(driver)
+    for error in (ValueError("a"), ValueError("a"), ValueError("b"), ValueError("a")):
+        asking = renew(driver, flow, asking, error)
+    reported = [repr(w.error) for w in driver.warnings if w.event == "keeper-error"]
+    assert reported == ["ValueError('a')", "ValueError('b')"]
+    driver.world.advance(60.0)
+    renew(driver, flow, asking, ValueError("a"))
+    assert [w.event for w in driver.warnings].count("keeper-error") == 3
+
+
+def test_while_nobody_answers_what_became_of_locks_they_are_asked_about_with_pauses() -> None:
+    """Answers showed several as lost: no error is taken for a proof, and the losses are found
+    later."""
+    driver, asked = FakeDriver(), list[float]()
+    client = driver.client()
+    locks = [SemaphoreCore(client, f"s{n}", 1, Settings(session_options())) for n in range(3)]
+    for lock in locks:
+        driver.run(lock.acquire(True, None, "me"))
+        operator(driver.world, f"/v1/kv/{lock.key}", "DELETE")
+    flow = Keeper(client).run()
+    effect = driver.until(flow, lambda request: "/session/renew/" in request.path)
+    while len(asked) < 6:
+        if isinstance(effect, Request):
+            asked.append(driver.world.now)
+            effect = flow.throw(Unavailable("away"))
+        else:
+            effect = flow.send(driver.perform(effect))
+    assert min(after - before for before, after in pairwise(asked)) >= 0.25
+    assert {hold_of(lock).state for lock in locks} == {State.HELD}
+    while any(hold_of(lock).state is State.HELD for lock in locks):
+        effect = flow.send(driver.perform(effect))
+    assert {hold_of(lock).reason for lock in locks} == {LossReason.KEY_DELETED}

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import pytest
+
+from consul_lock._protocol.client.client import ClientCore
 from consul_lock._protocol.client.shared_session import SharedSession
+from consul_lock._protocol.flow import Request
 from consul_lock._protocol.session import timing as terms
-from consul_lock.errors import Unavailable
+from consul_lock.errors import LossReason, Unavailable
 from tests.unit.protocol.fake_driver import FakeDriver
 
 
@@ -48,3 +52,62 @@ def test_a_session_cut_off_while_created_is_found_though_the_borrower_has_anothe
     driver.run(shared.opened())
     late.flow.close()
     assert len(client.pool.orphans) == 1
+
+
+def shared_by(client: ClientCore) -> SharedSession:
+    return SharedSession(client, terms.session_options())
+
+
+def test_it_is_opened_once_and_again_when_it_has_died() -> None:
+    """Its borrower is no call, so the end of none ends it."""
+    driver = FakeDriver()
+    shared = shared_by(driver.client())
+    first = driver.run(shared.open("me"))
+    assert driver.run(shared.open("you")) is first
+    assert (first.shared, first.borrower) == (True, shared)
+    shared.client.pool.mark_gone(first)
+    second = driver.run(shared.open("you"))
+    assert second is shared.current
+    assert second is not first
+
+
+def test_of_two_that_are_opened_at_once_one_is_kept() -> None:
+    """Both callers get that, and the other one is destroyed."""
+    driver = FakeDriver()
+    shared = shared_by(driver.client())
+    late = shared.open("late")
+    creating = driver.until(late, lambda request: request.path == "/v1/session/create")
+    kept = driver.run(shared.open("early"))
+    assert driver.run_after(late, creating) is kept is shared.current
+    driver.run(shared.client.pool.sweep(driver.world.now))
+    assert driver.sessions() == {kept.id}
+
+
+def test_the_close_of_a_shared_session_loses_its_locks() -> None:
+    """And can be repeated; the next use opens another one."""
+    driver, reasons = FakeDriver(), list[LossReason]()
+    client = driver.client()
+    shared = shared_by(client)
+    for name in ("a", "b"):
+        driver.acquire(driver.lock(client, name, shared=shared, on_lost=reasons.append))
+    driver.run(shared.close())
+    assert reasons == [LossReason.SESSION_INVALID] * 2
+    assert driver.sessions() == set()
+    driver.requests()
+    driver.run(shared.close())
+    assert driver.requests() == []
+    assert driver.run(shared.opened()) is shared.current
+
+
+@pytest.mark.parametrize("place", range(3))
+def test_an_opening_that_was_cut_off_leaves_no_session(place: int) -> None:
+    """Wherever: before it is sent, or before its answer."""
+    driver = FakeDriver()
+    job = shared_by(driver.client()).opened()
+    effect, _ = driver.drive(job.flow, place)
+    if isinstance(effect, Request):
+        driver.world.submit(effect)
+    job.flow.close()
+    assert job.undo is not None
+    driver.run(job.undo())
+    assert driver.sessions() == set()

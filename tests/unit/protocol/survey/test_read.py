@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from consul_lock._protocol.keys import SEMAPHORE_FLAG
+from consul_lock._protocol.cron.record import CronProblem
+from consul_lock._protocol.keys import CRON_FLAG, CRON_SUFFIX, LOCK_FLAG, SEMAPHORE_FLAG
+from consul_lock._protocol.session.timing import session_options
+from consul_lock._protocol.survey.read import overview, read_name
 from tests.simulation.foreign_lock_client import operator
 from tests.unit.protocol.fake_driver import NAME, FakeDriver
 from tests.unit.protocol.survey.survey_driver import KEY, survey
+from tests.unit.protocol.weighted_driver import WeightedDriver
 
 
 def test_one_name_is_read_without_what_is_below_it() -> None:
@@ -31,3 +35,37 @@ def test_names_that_the_prefix_cuts_apart_are_left_out() -> None:
         assert [s.name for s in driver.run(survey(driver).below(prefix))] == [NAME]
     assert driver.run(survey(driver).below(f"{NAME}/.lo")) == []
     assert driver.run(survey(driver).below("job/")) == []
+
+
+def test_a_semaphore_is_read_with_the_keys_of_its_contenders() -> None:
+    """They are directly below the name, with those of other names."""
+    driver = WeightedDriver()
+    slots = driver.semaphore()
+    driver.run(slots.acquire(True, None, "me"))
+    driver.requests()
+    status = driver.run(read_name(driver.client("b"), "slots"))
+    assert (status.kind, len(status.holders)) == ("semaphore", 1)
+    assert driver.requests() == ["PUT txn", "GET kv/slots/"]
+
+
+def test_a_lock_on_exactly_the_name_is_found() -> None:
+    """As another tool makes it, whose key is the name itself."""
+    driver = FakeDriver()
+    session = driver.run(driver.client().borrow(session_options(), "me")).id
+    operator(driver.world, f"/v1/kv/{NAME}?acquire={session}&flags={LOCK_FLAG}", body=b"theirs")
+    driver.requests()
+    status = driver.run(read_name(driver.client("b"), NAME))
+    assert [holder.session for holder in status.holders] == [session]
+    assert driver.requests() == ["PUT txn", f"GET kv/{NAME}"]
+
+
+def test_an_overview_has_records_of_cron_jobs_apart_from_locks() -> None:
+    """Those that make no sense, too."""
+    driver = FakeDriver()
+    driver.acquire(driver.lock())
+    operator(driver.world, f"/v1/kv/{NAME}{CRON_SUFFIX}?flags={CRON_FLAG}", body=b"no JSON")
+    found = driver.run(overview(driver.client("b"), "jobs/"))
+    assert [status.key for status in found.locks] == [KEY]
+    (problem,) = found.crons
+    assert isinstance(problem, CronProblem)
+    assert problem.key == f"{NAME}{CRON_SUFFIX}"
