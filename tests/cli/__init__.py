@@ -14,7 +14,7 @@ Exit codes and arguments
     process/test_supervisor: test_a_command_that_dies_of_segv_leaves_no_core_of_us
   126 and 127 in one line, with a hint, and the lock is free at once
     commands/test_run: test_the_exit_code_is_the_commands_and_the_lock_is_free
-    commands/test_run: test_who_cannot_be_run_is_told_in_one_line
+    run/test_result: test_a_command_that_cannot_be_run_is_told_in_one_line
   Options end at the command
     commands/test_run: test_options_end_at_the_command
   Misuse, bad names and bad durations are 64 before any traffic
@@ -54,9 +54,9 @@ Waiting
     run/test_consul_unavailable: test_errors_are_ridden_out_while_waiting
   Waiting for our own ancestor is 64; other keys and free slots are fine
     run/test_acquire: test_a_nested_run_of_another_key_is_fine
-    run/test_lock_kinds: test_waiting_for_ourselves_is_refused_for_every_kind
-    run/test_lock_kinds: test_an_ancestor_of_an_ancestor_counts_too
-    run/test_lock_kinds: test_all_slots_in_the_hands_of_ancestors_is_a_deadlock
+    run/test_lock_kinds: test_waiting_for_a_lock_of_an_ancestor_is_refused
+    run/test_ancestors: test_two_that_exclude_each_other_would_deadlock
+    run/test_ancestors: test_all_slots_of_ancestors_are_a_deadlock
   A plain value, another limit or another kind is 65, and nothing is left behind
     commands/test_run: test_a_plain_value_at_the_key_is_never_overwritten
     run/test_lock_kinds: test_who_disagrees_on_the_kind_is_65_and_leaves_nothing

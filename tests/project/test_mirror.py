@@ -64,10 +64,6 @@ _WITHOUT = {
     "cli/consul_lock_cli/base": "clock console errors",
     "cli/consul_lock_cli/cron": "claim dry_run job",
     "cli/consul_lock_cli/doctor": "checks context finding http",
-    "cli/consul_lock_cli/process": (
-        "child consul_agent group interrupt libc outcome signals termination"
-    ),
-    "cli/consul_lock_cli/run": "ancestors campaign deadline environment execution progress result",
     "consul_lock/_protocol/cron": "admin claim decision record run run_lock store",
     "consul_lock/_protocol/lock": "acquire base decision release",
     "consul_lock/_protocol/multilock": "acquire attempt base release",

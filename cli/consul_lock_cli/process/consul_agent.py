@@ -43,7 +43,7 @@ def find_consul() -> str | None:
             raise AgentFailed(f"CONSUL_BIN={asked} is no program")
         return asked
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    return shutil.which("consul") or shutil.which(cache / "consul-lock/consul-1.8.7/consul")
+    return shutil.which("consul") or shutil.which(f"{cache}/consul-lock/consul-1.8.7/consul")
 
 
 class ConsulAgent:

@@ -57,12 +57,11 @@ def test_under_nohup_a_hangup_passes_us_by() -> None:
         assert running.wait() == 0
 
 
-@pytest.mark.parametrize("locale", [{}, {"LC_CTYPE": "C.UTF-8"}])
-def test_the_environment_is_passed_on_unchanged(locale: dict[str, str]) -> None:
+def test_the_environment_is_passed_on_unchanged() -> None:
     """Python adds LC_CTYPE to an environment without a locale; the command does not see it."""
     given = {name: value for name, value in environment().items() if name[:3] not in ("LC_", "LAN")}
-    with Running(["env"], {**given, **locale}, prefix=PROGRAM) as running:
+    with Running(["env"], given, prefix=PROGRAM) as running:
         seen = dict(line.split("=", 1) for line in iter(running.line, "") if "=" in line)
         assert running.wait() == 0
     assert seen.pop("SUPERVISED") == "yes"
-    assert seen == {**given, **locale}
+    assert seen == given

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import random
 import shutil
@@ -14,9 +13,6 @@ from uuid import uuid4
 
 import pytest
 
-from consul_lock_cli.process.child import Child
-from consul_lock_cli.process.signals import Signals
-from consul_lock_cli.spec.process import ProcessPolicy
 from tests.cli.command import COMMAND, PATIENCE, consul, environment
 from tests.cli.process_tree import helpers_of
 from tests.support.waiting import eventually
@@ -89,32 +85,3 @@ def test_a_limit_that_is_reached_is_71_and_nothing_is_left(
         assert not consul(address, "GET", f"/v1/kv/{key}?recurse")
     assert started.exists(), result
     assert count >= least + 2
-
-
-def test_without_a_process_for_the_command_there_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What the system said is told in words."""
-    monkeypatch.setattr(os, "fork", _refuse)
-    with pytest.raises(OSError, match="a process: Resource temporarily unavailable"):
-        Child(["true"], Signals(frozenset(), frozenset()), policy=ProcessPolicy())
-
-
-def test_without_a_process_for_the_guardian_the_command_goes_too(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    """It is there by then, and waits."""
-    forked: list[int] = []
-    fork = os.fork
-
-    def once() -> int:
-        forked.append(_refuse() if forked else fork())
-        return forked[-1]
-
-    monkeypatch.setattr(os, "fork", once)
-    with pytest.raises(OSError, match="cannot start a process"):
-        Child(["true"], Signals(frozenset(), frozenset()), policy=ProcessPolicy())
-    (pid,) = forked
-    assert not Path(f"/proc/{pid}").exists()
-
-
-def _refuse(*_: object, **__: object) -> int:
-    raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN))

@@ -1,0 +1,120 @@
+"""A private agent: which program it is, when it is ready, and that nothing of it is left."""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+from pathlib import Path
+
+import pytest
+
+from consul_lock_cli.process.consul_agent import AgentFailed, ConsulAgent, find_consul
+from consul_lock_cli.process.signals import Signals
+from tests.cli.command import alive
+
+pytestmark = pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")
+
+_NO_SIGNALS = Signals(frozenset(), frozenset())
+
+# Knows its node from the second question on; ignores TERM, if it is told to.
+_AGENT = """#!{python}
+import http.server, json, os, signal, sys
+
+class Handler(http.server.BaseHTTPRequestHandler):
+    asked = 0
+
+    def do_GET(self):
+        Handler.asked += 1
+        body = json.dumps([{{}}] if Handler.asked > 1 else []).encode()
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+if {stubborn}:
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+print("address", os.environ.get("CONSUL_HTTP_ADDR"), flush=True)
+port = next(a for a in sys.argv if a.startswith("-http-port=")).partition("=")[2]
+http.server.HTTPServer(("127.0.0.1", int(port)), Handler).serve_forever()
+"""
+
+
+def _program(path: Path, text: str) -> str:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
+    path.chmod(0o755)
+    return str(path)
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where its data would be."""
+    made = tmp_path / "tmp"
+    made.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(made))
+    monkeypatch.setenv("CONSUL_HTTP_ADDR", "nowhere")
+    return made
+
+
+def test_the_program_is_that_of_the_variable_or_on_path_or_in_the_cache(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In this order; none is no error, but a variable that names none is."""
+    monkeypatch.delenv("CONSUL_BIN", raising=False)
+    monkeypatch.setenv("PATH", str(tmp_path / "bin"))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    assert find_consul() is None
+    script = "#!/bin/sh\n"
+    cached = _program(tmp_path / "cache/consul-lock/consul-1.8.7/consul", script)
+    assert find_consul() == cached
+    on_path = _program(tmp_path / "bin/consul", script)
+    assert find_consul() == on_path
+    asked = _program(tmp_path / "mine", script)
+    monkeypatch.setenv("CONSUL_BIN", asked)
+    assert find_consul() == asked
+    monkeypatch.setenv("CONSUL_BIN", "/no/such")
+    with pytest.raises(AgentFailed, match="CONSUL_BIN=/no/such is no program"):
+        find_consul()
+
+
+@pytest.mark.parametrize("stubborn", [False, True])
+def test_it_is_ready_when_it_knows_its_node_and_ends_with_the_block(
+    tmp_path: Path, folder: Path, monkeypatch: pytest.MonkeyPatch, stubborn: bool
+) -> None:
+    """Without a node there are no sessions; one that ignores TERM is killed."""
+    monkeypatch.setattr("consul_lock_cli.process.consul_agent._STOP", 0.2 if stubborn else 30.0)
+    text = _AGENT.format(python=sys.executable, stubborn=stubborn)
+    with ConsulAgent(_program(tmp_path / "consul", text), _NO_SIGNALS) as agent:
+        assert agent.alive()
+        assert agent.address.startswith("http://127.0.0.1:")
+        assert agent.log().startswith("address None")
+        pid = agent._child.pid
+        assert list(folder.iterdir())
+    assert not alive(pid)
+    assert not agent.alive()
+    assert list(folder.iterdir()) == []
+
+
+def test_a_program_that_is_no_consul_is_told_with_the_end_of_its_output(
+    tmp_path: Path, folder: Path
+) -> None:
+    """And nothing of it is left."""
+    long = "x" * 3000
+    program = _program(tmp_path / "consul", f"#!/bin/sh\necho {long}; echo what is -dev? >&2\n")
+    with pytest.raises(AgentFailed) as caught, ConsulAgent(program, _NO_SIGNALS):
+        pytest.fail("it is ready")
+    first, *_, last = str(caught.value).splitlines()
+    assert first == f"{program} agent did not start:"
+    assert last == "what is -dev?"
+    assert len(str(caught.value)) < 2200
+    assert list(folder.iterdir()) == []
+
+
+def test_an_exception_in_the_block_ends_it_too(tmp_path: Path, folder: Path) -> None:
+    """Such as that of a signal."""
+    text = _AGENT.format(python=sys.executable, stubborn=False)
+    agent = ConsulAgent(_program(tmp_path / "consul", text), _NO_SIGNALS)
+    with pytest.raises(KeyError), agent:
+        raise KeyError
+    assert not agent.alive()
+    assert list(folder.iterdir()) == []

@@ -1,0 +1,132 @@
+"""Which processes a signal reaches, and when none of them can do anything any more."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+
+import pytest
+
+from consul_lock_cli.process.group import Alone, Group, Target, runs, start_of, target
+from tests.support.waiting import eventually
+
+Process = subprocess.Popen[str]
+Start = Callable[..., Process]
+
+
+@pytest.fixture
+def start() -> Iterator[Start]:
+    """``start(script)``: a shell that leads a group of its own, which ends with the test."""
+    with ExitStack() as stack:
+
+        def run(script: str = "exec sleep 60") -> Process:
+            process = subprocess.Popen(
+                ["sh", "-c", script], stdout=subprocess.PIPE, text=True, process_group=0
+            )
+            stack.enter_context(process)
+            stack.callback(Group(process.pid).signal, signal.SIGKILL)
+            return process
+
+        yield run
+
+
+def _line(process: Process) -> int:
+    assert process.stdout is not None
+    return int(process.stdout.readline())
+
+
+def test_a_group_is_all_that_did_not_leave_it(start: Start) -> None:
+    """A signal reaches each; it is empty when all are dead, reaped or not."""
+    leader = start("sleep 60 & echo $!; wait")
+    child = _line(leader)
+    group = target(leader.pid, foreground=False)
+    assert isinstance(group, Group)
+    assert sorted(group.members()) == sorted([leader.pid, child])
+    assert not group.empty()
+    group.signal(signal.SIGKILL)
+    eventually(group.empty)
+    assert group.members() == []
+    assert not runs(leader.pid)
+    assert leader.wait() == -signal.SIGKILL
+    assert group.empty()
+    group.signal(signal.SIGKILL)
+
+
+def test_a_group_outlives_its_leader(start: Start) -> None:
+    """What the leader left behind still counts, and can be stopped."""
+    leader = start("sleep 60 & echo $!")
+    started = start_of(leader.pid)
+    child = _line(leader)
+    assert leader.wait() == 0
+    group = Group(leader.pid, started)
+    assert group.members() == [child]
+    assert not group.empty()
+    group.signal(signal.SIGKILL)
+    eventually(group.empty)
+
+
+@pytest.mark.parametrize("foreground", [True, False])
+def test_a_process_that_came_later_is_no_target(start: Start, foreground: bool) -> None:
+    """It has the same pid, but another start."""
+    process = start()
+    other = target(process.pid, foreground=foreground, started="1")
+    assert other.empty()
+    other.signal(signal.SIGKILL)
+    if isinstance(other, Group):
+        assert other.members() == []
+    assert runs(process.pid)
+    same = target(process.pid, foreground=foreground, started=start_of(process.pid))
+    assert not same.empty()
+    same.signal(signal.SIGKILL)
+    assert process.wait() == -signal.SIGKILL
+    assert same.empty()
+
+
+def test_alone_is_one_process_and_not_its_group(start: Start) -> None:
+    """It counts until it is reaped; what it started goes on."""
+    leader = start("sleep 60 & echo $!; wait")
+    child = _line(leader)
+    alone = target(leader.pid, foreground=True)
+    assert isinstance(alone, Alone)
+    alone.signal(signal.SIGKILL)
+    eventually(lambda: not runs(leader.pid))
+    assert not alone.empty()
+    assert leader.wait() == -signal.SIGKILL
+    assert alone.empty()
+    alone.signal(signal.SIGKILL)
+    assert runs(child)
+
+
+@pytest.mark.parametrize("make", [Group, Alone])
+def test_what_runs_as_another_user_is_out_of_reach_and_not_gone(
+    monkeypatch: pytest.MonkeyPatch, start: Start, make: Callable[[int], Target]
+) -> None:
+    """As under sudo: neither an error nor an end."""
+
+    def refuse(*_: object) -> None:
+        raise PermissionError
+
+    process = start()
+    found = make(process.pid)
+    with monkeypatch.context() as patch:
+        for module, name in ((os, "killpg"), (os, "kill"), (signal, "pidfd_send_signal")):
+            patch.setattr(module, name, refuse)
+        found.signal(signal.SIGKILL)
+        assert not found.empty()
+    assert runs(process.pid)
+
+
+def test_a_start_tells_processes_apart_and_ends_with_them(start: Start) -> None:
+    """The same at each look; none of a process that is not there."""
+    process = start()
+    started = start_of(process.pid)
+    assert started is not None
+    assert started == start_of(process.pid)
+    assert runs(process.pid)
+    process.kill()
+    process.wait()
+    assert start_of(process.pid) is None
+    assert not runs(process.pid)

@@ -1,0 +1,115 @@
+"""The messages about a command that runs under a lock."""
+
+from __future__ import annotations
+
+import json
+import signal
+from typing import Any
+
+import pytest
+
+from consul_lock_cli.base.console import Console
+from consul_lock_cli.run.loss import Cause
+from consul_lock_cli.run.progress import Progress
+from consul_lock_cli.spec.process import WARN, OnLost, ProcessPolicy
+
+
+class _Clock:
+    time = 100.0
+
+
+class _Loss:
+    """Asks for a cause, for so long."""
+
+    asked = 0.0
+
+    def cause(self, seconds: float) -> Cause:
+        self.asked = seconds
+        return Cause("somebody deleted its key", {"reason": "key deleted"})
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> _Clock:
+    """Time passes when a test says so."""
+    made = _Clock()
+    monkeypatch.setattr("consul_lock_cli.run.progress.now", lambda: made.time)
+    return made
+
+
+def _progress(console: Console | None = None, **policy: Any) -> Progress:
+    return Progress(console or Console(), "deploy", "make", 42, ProcessPolicy(**policy))
+
+
+@pytest.mark.parametrize(
+    "policy, grace, then",
+    [
+        ({}, 5.0, "sent TERM to group 42; KILL in 5s (76)"),
+        ({}, 0.0, "sent KILL to group 42 (76)"),
+        (
+            {"foreground": True, "stop_signal": signal.SIGINT},
+            1.0,
+            "sent INT to process 42; KILL in 1s (76)",
+        ),
+        ({"on_lost": WARN}, 5.0, "the command goes on"),
+        ({"on_lost": OnLost(False, signal.SIGHUP)}, 5.0, "sent HUP, and the command goes on"),
+    ],
+)
+def test_a_loss_says_after_what_time_why_and_what_was_done(
+    capsys: pytest.CaptureFixture[str],
+    clock: _Clock,
+    policy: dict[str, Any],
+    grace: float,
+    then: str,
+) -> None:
+    """In one line; the exit code is there only if it will be that."""
+    progress, loss = _progress(**policy), _Loss()
+    made_up: Any = loss
+    clock.time += 192.0
+    progress.lost(made_up, grace)
+    line = f"consul-lock: LOST deploy after 3m12s: somebody deleted its key; {then}\n"
+    assert capsys.readouterr().err == line
+    # To ask Consul must not take the time in which the command has to be killed.
+    assert loss.asked == grace / 2
+
+
+def test_overtime_names_the_option(capsys: pytest.CaptureFixture[str], clock: _Clock) -> None:
+    """And what happens now."""
+    _progress(max_runtime=90.0).overtime(5.0)
+    assert capsys.readouterr().err == (
+        "consul-lock: make ran for 1m30s, which is its --max-runtime;"
+        " sent TERM to group 42; KILL in 5s (124)\n"
+    )
+
+
+@pytest.mark.parametrize(
+    "code, text",
+    [(0, "exited 0"), (7, "exited 7"), (-15, "died of TERM"), (-40, "died of signal 40")],
+)
+def test_the_end_is_told_to_those_who_want_to_know(
+    capsys: pytest.CaptureFixture[str], clock: _Clock, code: int, text: str
+) -> None:
+    """With -v, and after how long."""
+    for verbosity in (0, 1):
+        console = Console()
+        console.verbosity = verbosity
+        progress = _progress(console)
+        clock.time += 2.5
+        progress.killed()
+        progress.exited(code)
+        said = f"consul-lock: sent KILL to 42\nconsul-lock: command {text} after 2.5s\n"
+        assert capsys.readouterr().err == (said if verbosity else "")
+
+
+def test_a_log_has_an_event_for_each(capsys: pytest.CaptureFixture[str], clock: _Clock) -> None:
+    """The start, too, which people see for themselves."""
+    console = Console()
+    console.verbosity, console.json = 1, True
+    progress = _progress(console)
+    clock.time += 2.5
+    made_up: Any = _Loss()
+    progress.lost(made_up, 1.0)
+    progress.exited(-9)
+    started, lost, exited = map(json.loads, capsys.readouterr().err.splitlines())
+    assert (started["event"], started["pid"]) == ("started", 42)
+    assert (lost["event"], lost["level"], lost["reason"]) == ("lost", "error", "key deleted")
+    assert (exited["event"], exited["after_s"], exited["code"]) == ("exited", 2.5, -9)
