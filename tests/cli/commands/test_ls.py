@@ -24,7 +24,7 @@ NOWHERE = "127.0.0.1:1"
 
 
 def test_what_is_below_a_prefix(holder: Running, hand: Hand, address: str, key: str) -> None:
-    """A lock of ours, one of another tool, a semaphore, a value that is no lock."""
+    """A lock of consul-lock, one of another tool, a semaphore, a value that is no lock."""
     session = hand.hold(f"{key}/other")
     hand.slots(f"{key}/slots", 3, 2)
     hand.put(f"{key}/plain", "hello")

@@ -122,7 +122,7 @@ def test_a_session_is_alive_dead_or_not_to_be_seen() -> None:
 
 
 def test_an_event_is_about_its_own_holder() -> None:
-    """Whoever holds the lock by then; and the time is when it was seen."""
+    """Not about the one that holds the lock by then; and the time is when it was seen."""
     gone = holder(session="gone")
     item = lock_json.event_item(Change("lost", gone, _DEAD), NOW)
     assert {"v", *item} == FIELDS["event"]

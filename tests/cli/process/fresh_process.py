@@ -16,7 +16,7 @@ def mask(name):
     bits = int(line.split()[1], 16)
     return {signal.Signals(n).name for n in range(1, 32) if bits >> (n - 1) & 1}
 
-def tell(*words):
+def say(*words):
     os.write(1, (" ".join(map(str, words)) + "\\n").encode())
 """
 
@@ -31,7 +31,7 @@ os.execv(sys.executable, [sys.executable, "-c", sys.argv[2]])
 
 
 def fresh(lines: str, *, ignored: str = "") -> tuple[int, list[str]]:
-    """Its exit code, or minus the signal that killed it, and the lines that it told.
+    """Its exit code, or minus the signal that killed it, and the lines that it wrote.
 
     ``ignored`` are names of signals that its parent ignores, as nohup does.
     """

@@ -184,7 +184,7 @@ def test_what_python_adds_to_the_environment_is_not_passed_on(
 
 
 def test_without_a_process_for_the_command_there_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What the system said is told in words."""
+    """What the system said is in the error, in words."""
     monkeypatch.setattr(os, "fork", _refuse)
     with pytest.raises(OSError, match="a process: Resource temporarily unavailable"):
         _child("true")

@@ -16,7 +16,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:Deprecati
 
 _NO_SIGNALS = Signals(frozenset(), frozenset())
 
-# Knows its node from the second question on; ignores TERM, if it is told to.
+# Knows its node from the second question on; ignores TERM, if it is to be stubborn.
 _AGENT = """#!{python}
 import http.server, json, os, signal, sys
 
@@ -95,7 +95,7 @@ def test_it_is_ready_when_it_knows_its_node_and_ends_with_the_block(
     assert list(folder.iterdir()) == []
 
 
-def test_a_program_that_is_no_consul_is_told_with_the_end_of_its_output(
+def test_a_program_that_is_no_consul_is_reported_with_the_end_of_its_output(
     tmp_path: Path, folder: Path
 ) -> None:
     """And nothing of it is left."""

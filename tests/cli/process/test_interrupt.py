@@ -14,7 +14,7 @@ from consul_lock_cli.process import interrupt
 from consul_lock_cli.process.interrupt import Interrupted, OutOfTime, interruptible
 from consul_lock_cli.process.signals import take_over
 
-ours = take_over()
+taken = take_over()
 
 def wait():
     while True:
@@ -28,15 +28,15 @@ def clean_up(error, then=lambda: None):
     try:
         wait()
     except error:
-        tell("cleans up")
+        say("cleans up")
         then()
         raise
 
-def told(act, *more, **options):
+def report(act, *more, **options):
     try:
-        tell("returns", interruptible(ours, act, *more, **options))
+        say("returns", interruptible(taken, act, *more, **options))
     except (Interrupted, OutOfTime) as error:
-        tell("raises", error)
+        say("raises", error)
 """
 
 _TERM = f"signal {int(signal.SIGTERM)}"
@@ -45,15 +45,21 @@ _TERM = f"signal {int(signal.SIGTERM)}"
 @pytest.mark.parametrize(
     "lines, expected",
     [
-        ("told(lambda: 5)", ["returns 5"]),
-        ("told(lambda: 5, 60)", ["returns 5"]),
-        ("send('SIGUSR1'); told(lambda: 5)", ["returns 5"]),
+        ("report(lambda: 5)", ["returns 5"]),
+        ("report(lambda: 5, 60)", ["returns 5"]),
+        ("send('SIGUSR1'); report(lambda: 5)", ["returns 5"]),
         (
-            "threading.Timer(0.05, send, ['SIGTERM']).start(); told(lambda: clean_up(Interrupted))",
+            """
+            threading.Timer(0.05, send, ['SIGTERM']).start()
+            report(lambda: clean_up(Interrupted))
+            """,
             ["cleans up", f"raises {_TERM}"],
         ),
         # It came before, or too late for what is done: none is lost.
-        ("send('SIGTERM'); told(lambda: clean_up(Interrupted))", ["cleans up", f"raises {_TERM}"]),
+        (
+            "send('SIGTERM'); report(lambda: clean_up(Interrupted))",
+            ["cleans up", f"raises {_TERM}"],
+        ),
         (
             """
             def swallow():
@@ -62,25 +68,25 @@ _TERM = f"signal {int(signal.SIGTERM)}"
                 except Interrupted:
                     return 5
             send('SIGTERM')
-            told(swallow)
+            report(swallow)
             """,
             ["cleans up", f"raises {_TERM}"],
         ),
         (
-            "told(lambda: clean_up(OutOfTime), 0.01)",
+            "report(lambda: clean_up(OutOfTime), 0.01)",
             ["cleans up", "raises Consul gave no answer in time"],
         ),
         # Cleaning up after the end of the time has its own.
         (
-            "interrupt.CLEAN_UP = 0.01; told(lambda: clean_up(OutOfTime, wait), 0.01)",
+            "interrupt.CLEAN_UP = 0.01; report(lambda: clean_up(OutOfTime, wait), 0.01)",
             ["cleans up", "raises Consul gave no answer in time"],
         ),
     ],
 )
 def test_it_returns_or_cleans_up_and_raises(lines: str, expected: list[str]) -> None:
     """A signal that only a command would understand is dropped."""
-    code, told = fresh(_BEGIN + dedent(lines))
-    assert (code, told) == (0, expected)
+    code, said = fresh(_BEGIN + dedent(lines))
+    assert (code, said) == (0, expected)
 
 
 @pytest.mark.parametrize(
@@ -97,16 +103,16 @@ def test_it_returns_or_cleans_up_and_raises(lines: str, expected: list[str]) -> 
 )
 def test_who_is_in_a_hurry_does_not_wait_for_the_clean_up(lines: str) -> None:
     """It dies of the signal, and says so before, where a status file is to be written."""
-    code, told = fresh(
+    code, said = fresh(
         _BEGIN
         + dedent(lines)
         + """
 send('SIGTERM')
-told(lambda: clean_up(Interrupted, then), on_interrupt=lambda signum: tell('status', signum))
+report(lambda: clean_up(Interrupted, then), on_interrupt=lambda signum: say('status', signum))
 """
     )
     assert code == -signal.SIGTERM
-    assert told == ["cleans up", f"status {int(signal.SIGTERM)}"]
+    assert said == ["cleans up", f"status {int(signal.SIGTERM)}"]
 
 
 @pytest.mark.parametrize(
@@ -117,8 +123,8 @@ told(lambda: clean_up(Interrupted, then), on_interrupt=lambda signum: tell('stat
             def release():
                 send('SIGTERM')
                 time.sleep(0.2)
-                tell("released")
-            told(release, finish=True)
+                say("released")
+            report(release, finish=True)
             """,
             ["released", f"raises {_TERM}"],
         ),
@@ -128,7 +134,7 @@ told(lambda: clean_up(Interrupted, then), on_interrupt=lambda signum: tell('stat
             def release():
                 send('SIGTERM')
                 clean_up(Interrupted)
-            told(release, finish=True)
+            report(release, finish=True)
             """,
             ["cleans up", f"raises {_TERM}"],
         ),
@@ -136,5 +142,5 @@ told(lambda: clean_up(Interrupted, then), on_interrupt=lambda signum: tell('stat
 )
 def test_a_release_may_come_to_its_end(lines: str, expected: list[str]) -> None:
     """Others would have to wait for what is cut off; but it has no more time than others."""
-    code, told = fresh(_BEGIN + dedent(lines))
-    assert (code, told) == (0, expected)
+    code, said = fresh(_BEGIN + dedent(lines))
+    assert (code, said) == (0, expected)

@@ -52,9 +52,9 @@ def test_a_signal_of_the_kernel_is_told_from_that_of_a_kill() -> None:
         from consul_lock_cli.process import libc
         signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGALRM})
         signal.setitimer(signal.ITIMER_REAL, 0.01)
-        tell(libc.receive({signal.SIGALRM}, 60).by_kernel)
+        say(libc.receive({signal.SIGALRM}, 60).by_kernel)
         os.kill(os.getpid(), signal.SIGALRM)
-        tell(libc.receive({signal.SIGALRM}, 60).by_kernel)
+        say(libc.receive({signal.SIGALRM}, 60).by_kernel)
         """
     )
     assert (code, lines) == (0, ["True", "False"])
@@ -74,13 +74,13 @@ def test_what_is_set_of_a_process() -> None:
 
         GET_PDEATHSIG, GET_DUMPABLE, GET_CHILD_SUBREAPER = 2, 3, 37
         dumpable = lambda: ctypes.CDLL(None).prctl(GET_DUMPABLE, 0, 0, 0, 0)
-        tell(got(GET_PDEATHSIG), dumpable(), got(GET_CHILD_SUBREAPER))
+        say(got(GET_PDEATHSIG), dumpable(), got(GET_CHILD_SUBREAPER))
         libc.name_process("a name of twenty and more")
-        tell(open("/proc/self/comm").read().strip())
+        say(open("/proc/self/comm").read().strip())
         libc.die_with_parent(signal.SIGTERM)
         libc.no_core()
         libc.adopt_orphans()
-        tell(got(GET_PDEATHSIG), dumpable(), got(GET_CHILD_SUBREAPER))
+        say(got(GET_PDEATHSIG), dumpable(), got(GET_CHILD_SUBREAPER))
         """
     )
     assert (code, lines) == (0, ["0 1 0", "a name of twent", "15 0 1"])

@@ -8,12 +8,12 @@ import pytest
 
 from tests.cli.process.fresh_process import fresh
 
-_TAKE = "from consul_lock_cli.process.signals import *\nours = take_over()\n"
+_TAKE = "from consul_lock_cli.process.signals import *\ntaken = take_over()\n"
 
 
 def test_what_can_be_blocked_is_blocked_but_no_fault() -> None:
     """A fault of this process ends it; a broken pipe is an error, as Python has it."""
-    code, lines = fresh(_TAKE + "for name in mask('SigBlk'): tell(name)")
+    code, lines = fresh(_TAKE + "for name in mask('SigBlk'): say(name)")
     assert code == 0
     blocked = set(lines)
     assert {"SIGTERM", "SIGINT", "SIGHUP", "SIGQUIT", "SIGTSTP", "SIGCHLD", "SIGURG"} <= blocked
@@ -25,11 +25,11 @@ def test_what_was_ignored_stays_so_and_is_not_caught() -> None:
     code, lines = fresh(
         _TAKE
         + """
-tell(*(s in ours.caught for s in (signal.SIGHUP, signal.SIGCHLD, signal.SIGTERM)))
-tell("SIGHUP" in mask("SigIgn"), "SIGCHLD" in mask("SigIgn"))
-give_back(ours)
-tell("SIGHUP" in mask("SigIgn"), "SIGCHLD" in mask("SigIgn"), "SIGPIPE" in mask("SigIgn"))
-tell(mask("SigBlk"))
+say(*(s in taken.caught for s in (signal.SIGHUP, signal.SIGCHLD, signal.SIGTERM)))
+say("SIGHUP" in mask("SigIgn"), "SIGCHLD" in mask("SigIgn"))
+give_back(taken)
+say("SIGHUP" in mask("SigIgn"), "SIGCHLD" in mask("SigIgn"), "SIGPIPE" in mask("SigIgn"))
+say(mask("SigBlk"))
 """,
         ignored="SIGHUP SIGCHLD",
     )
@@ -44,7 +44,7 @@ def test_a_request_to_end_is_fetched_once() -> None:
         + """
 for signum in (signal.SIGUSR1, signal.SIGHUP, signal.SIGTERM):
     os.kill(os.getpid(), signum)
-tell(asked_to_end(ours), asked_to_end(ours))
+say(asked_to_end(taken), asked_to_end(taken))
 """,
         ignored="SIGHUP",
     )
@@ -59,7 +59,7 @@ def test_a_repetition_is_dropped_and_another_signal_is_kept() -> None:
 os.kill(os.getpid(), signal.SIGTERM)
 os.kill(os.getpid(), signal.SIGINT)
 swallow_echo(signal.SIGTERM)
-tell(asked_to_end(ours), asked_to_end(ours))
+say(asked_to_end(taken), asked_to_end(taken))
 swallow_echo(signal.SIGTERM)
 """
     )
@@ -72,11 +72,11 @@ def test_a_death_by_a_signal_is_a_real_one(name: str, thread: bool) -> None:
     """Also from another thread; without a core."""
     die = f"lambda: (die_by(signal.{name}))"
     act = f"threading.Thread(target={die}).start()" if thread else f"({die})()"
-    code, lines = fresh(f"{_TAKE}{act}\ntime.sleep(60)\ntell('alive')")
+    code, lines = fresh(f"{_TAKE}{act}\ntime.sleep(60)\nsay('alive')")
     assert (code, lines) == (-signal.Signals[name], [])
 
 
 def test_without_a_shell_above_job_control_stops_nothing() -> None:
     """Nobody could continue it: its group is an orphan."""
-    code, lines = fresh(_TAKE + "os.setsid()\ntell(stop_by(signal.SIGTSTP))\ntell(mask('SigPnd'))")
+    code, lines = fresh(_TAKE + "os.setsid()\nsay(stop_by(signal.SIGTSTP))\nsay(mask('SigPnd'))")
     assert (code, lines) == (0, ["False", "set()"])

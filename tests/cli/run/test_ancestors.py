@@ -76,7 +76,7 @@ def test_two_that_exclude_each_other_would_deadlock(
 
 
 def test_the_error_names_the_key_and_the_session() -> None:
-    """Of the one of several that cannot be had."""
+    """Of the one of several that cannot be acquired."""
     with pytest.raises(Misuse, match=r"^b would deadlock with .* \(session a-session\)") as caught:
         refuse_own_ancestors(_spec(_MULTI, "a", "b"), 5.0, _HERE, _under(_spec(_LOCK, "b")))
     assert "-n" in caught.value.hint

@@ -1,4 +1,4 @@
-"""A candidate outlives any outage of Consul, but a wrong address is told soon."""
+"""A candidate outlives any outage of Consul, but a wrong address is reported soon."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 class _Election:
-    """Consul, which is there or not, and the campaign, which ends when it is told to."""
+    """Consul, which is there or not, and the campaign, which ends when a test lets it."""
 
     def __init__(self, *failures: Exception) -> None:
         self.failures = list(failures)

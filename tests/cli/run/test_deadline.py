@@ -15,7 +15,7 @@ from consul_lock_cli.run.deadline import LockDeadline, NoDeadline
 
 
 class _Lock:
-    """It leaves the time that it is told to."""
+    """It leaves the time that a test sets."""
 
     def __init__(self, left: float) -> None:
         self.left = left
@@ -72,7 +72,7 @@ def test_after_a_loss_the_last_deadline_stays(clock: _Clock) -> None:
     assert deadline.lost()
 
 
-def test_a_loss_wakes_the_main_thread_whoever_reports_it() -> None:
+def test_a_loss_wakes_the_main_thread_from_any_other() -> None:
     """It comes from the keeper's thread, while the supervisor waits for signals."""
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {WAKE})
     try:

@@ -23,9 +23,9 @@ _SPEC = LockSpec(("deploy", "web"), LockKind.MULTI, ttl=12.5)
 
 def test_a_command_under_a_lock_knows_it() -> None:
     """All names, one a line; times as RFC 3339 and as seconds."""
-    told = environment.locked(_SPEC, _LOCK, None, 1795280595.25, "here")
-    (own,) = json.loads(told.pop(CHAIN) or "")[-1:]
-    assert told == {
+    seen = environment.locked(_SPEC, _LOCK, None, 1795280595.25, "here")
+    (own,) = json.loads(seen.pop(CHAIN) or "")[-1:]
+    assert seen == {
         "CONSUL_LOCK_HELD": "true",
         "CONSUL_LOCK_KEY": "deploy\nweb",
         "CONSUL_LOCK_SESSION": "a-session",
@@ -40,29 +40,29 @@ def test_a_command_under_a_lock_knows_it() -> None:
 
 
 @pytest.mark.parametrize(
-    "limit, slot, told",
+    "limit, slot, seen",
     [(3, 0, ("3", "0")), (3, 2, ("3", "2")), (None, None, (None, None))],
 )
 def test_a_semaphore_has_a_limit_and_an_index(
-    limit: int | None, slot: int | None, told: tuple[str | None, str | None]
+    limit: int | None, slot: int | None, seen: tuple[str | None, str | None]
 ) -> None:
     """The first index is 0, which is not none; a read lock has no limit."""
     spec = LockSpec(("pool",), LockKind.SEMAPHORE, limit=limit)
-    seen = environment.locked(spec, _LOCK, slot, 0.0, "")
-    assert (seen["CONSUL_LOCK_LIMIT"], seen["CONSUL_LOCK_SLOT_INDEX"]) == told
+    found = environment.locked(spec, _LOCK, slot, 0.0, "")
+    assert (found["CONSUL_LOCK_LIMIT"], found["CONSUL_LOCK_SLOT_INDEX"]) == seen
 
 
 def test_without_a_lock_nothing_is_left_of_an_outer_one() -> None:
     """A command that runs all the same must not write with the token of another lock."""
-    told = environment.unlocked(_SPEC)
-    assert (told["CONSUL_LOCK_HELD"], told["CONSUL_LOCK_KEY"]) == ("false", "deploy\nweb")
+    seen = environment.unlocked(_SPEC)
+    assert (seen["CONSUL_LOCK_HELD"], seen["CONSUL_LOCK_KEY"]) == ("false", "deploy\nweb")
     of_a_lock = {*environment.locked(_SPEC, _LOCK, None, 0.0, "")} - {CHAIN}
-    removed = {name for name, value in told.items() if value is None}
+    removed = {name for name, value in seen.items() if value is None}
     assert removed == of_a_lock - {"CONSUL_LOCK_HELD", "CONSUL_LOCK_KEY"}
 
 
 @pytest.mark.parametrize(
-    "epoch, attempt, told",
+    "epoch, attempt, seen",
     [
         (1795280400.0, 1, ("1795280400", "1")),
         (1795280400.5, 2, ("1795280400.5", "2")),
@@ -70,12 +70,12 @@ def test_without_a_lock_nothing_is_left_of_an_outer_one() -> None:
     ],
 )
 def test_a_cron_slot_has_a_name_a_time_and_an_attempt(
-    epoch: float | None, attempt: int, told: tuple[str | None, str | None]
+    epoch: float | None, attempt: int, seen: tuple[str | None, str | None]
 ) -> None:
     """As whole seconds where they are; an ID has no time."""
     assert environment.of_slot("backup", "a-slot", epoch, attempt) == {
         "CONSUL_LOCK_CRON_NAME": "backup",
         "CONSUL_LOCK_CRON_SLOT": "a-slot",
-        "CONSUL_LOCK_CRON_SLOT_EPOCH": told[0],
-        "CONSUL_LOCK_CRON_ATTEMPT": told[1],
+        "CONSUL_LOCK_CRON_SLOT_EPOCH": seen[0],
+        "CONSUL_LOCK_CRON_ATTEMPT": seen[1],
     }

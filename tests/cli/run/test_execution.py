@@ -49,9 +49,9 @@ def status(tmp_path: Path) -> Path:
 
 def _told(status: Path) -> tuple[Any, ...]:
     """How it ended, of which code or signal, and the exit code."""
-    told = json.loads(status.read_text())
-    end = told["exit"]
-    return end["kind"], end["code"], end["signal"], told["exit_code"]
+    written = json.loads(status.read_text())
+    end = written["exit"]
+    return end["kind"], end["code"], end["signal"], written["exit_code"]
 
 
 def _execution(status: Path) -> Execution:
@@ -61,7 +61,7 @@ def _execution(status: Path) -> Execution:
 
 
 class _Undertaking:
-    """Ends as it is told to."""
+    """Ends in the way that a test asks for."""
 
     def __init__(self, end: BaseException | RunResult, asked: bool = False) -> None:
         self._end = end
@@ -81,7 +81,7 @@ def _undertake(made: _Undertaking, status: Path, *command: str) -> RunResult:
 
 
 @pytest.mark.parametrize(
-    "error, told",
+    "error, written",
     [
         (Interrupted(signal.SIGTERM), ("interrupted", None, 15, 143)),
         (Misuse("wrong"), ("failed", 64, None, 64)),
@@ -92,13 +92,13 @@ def _undertake(made: _Undertaking, status: Path, *command: str) -> RunResult:
     ],
 )
 def test_what_fails_is_in_the_status_file_and_the_command_never_ran(
-    status: Path, tmp_path: Path, error: BaseException, told: tuple[Any, ...]
+    status: Path, tmp_path: Path, error: BaseException, written: tuple[Any, ...]
 ) -> None:
     """The error goes on; the process that waited for its order is gone."""
     made = _Undertaking(error)
     with pytest.raises(type(error)):
         _undertake(made, status, "touch", str(tmp_path / "mark"))
-    assert _told(status) == told
+    assert _told(status) == written
     assert not (tmp_path / "mark").exists()
     with pytest.raises(ChildProcessError):
         os.waitpid(made.pid, os.WNOHANG)
@@ -194,7 +194,7 @@ def test_a_release_comes_to_its_end_or_is_remembered_as_cut_off(
 
 @pytest.mark.parametrize("error", [OutOfTime(), KeyError("x")])
 def test_a_release_that_fails_fails(status: Path, error: BaseException) -> None:
-    """Whoever called it has to say that it was not released."""
+    """The caller has to say that it was not released."""
     with pytest.raises(type(error)):
         _execution(status).finish(_raise(error), 60.0)
 
