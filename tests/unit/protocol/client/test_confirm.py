@@ -7,6 +7,7 @@ import pytest
 from consul_lock._protocol.client.confirm import confirm, settle
 from consul_lock._protocol.flow import Flow, Request
 from consul_lock._protocol.hold.confirmation import COUNTS
+from consul_lock._protocol.keys import LOCK_FLAG
 from consul_lock._protocol.lock.lock import LockCore
 from consul_lock.errors import LossReason, PermissionDenied, Unavailable
 from tests.simulation.foreign_lock_client import operator
@@ -130,3 +131,28 @@ def test_a_value_that_was_overwritten_is_as_good_as_a_confirmation() -> None:
     driver.run(settle(lock.client, hold_of(lock)))
     assert hold_of(lock).unconfirmed is None
     assert hold_of(lock).deadline() > asked + 2 * COUNTS
+
+
+def test_what_was_handed_over_anew_is_confirmed_by_its_new_index() -> None:
+    """Its session found another index than it knew, and nobody has confirmed it."""
+    driver = FakeDriver()
+    lock, _ = handed_over(driver)
+    token, entry = hold_of(lock).token, driver.world._server.kv.entries[KEY]
+    operator(driver.world, f"/v1/kv/{KEY}?flags={LOCK_FLAG}", body=entry.value)
+    assert not said(driver).confirmed
+    driver.run(settle(lock.client, hold_of(lock)))
+    assert said(driver).confirmed
+    assert (said(driver).token, hold_of(lock).token) == (token, token)
+
+
+def test_the_read_that_shows_a_confirmation_is_a_proof_of_life() -> None:
+    """At its sending."""
+    driver = FakeDriver()
+    lock, _ = handed_over(driver)
+    flow, request = confirming(driver, lock)
+    driver.perform(request)
+    driver.world.advance(0.5)
+    reading = flow.throw(Unavailable("no answer came"))
+    sent = driver.world.now
+    driver.run_after(flow, reading)
+    assert hold_of(lock).session.alive == sent

@@ -390,3 +390,19 @@ def test_while_nobody_answers_what_became_of_locks_they_are_asked_about_with_pau
     while any(hold_of(lock).state is State.HELD for lock in locks):
         effect = flow.send(driver.perform(effect))
     assert {hold_of(lock).reason for lock in locks} == {LossReason.KEY_DELETED}
+
+
+def test_a_keeper_that_was_cut_off_is_replaced_by_the_next_session() -> None:
+    """As the tasks of an ending loop are; one that has been replaced already ends by itself."""
+    driver = FakeDriver()
+    client = driver.client()
+    driver.acquire(driver.lock(client))
+    first = client.keeper
+    flow = first.run()
+    next(flow)
+    flow.close()
+    assert client.keeper is None
+    driver.acquire(driver.lock(client, "another"))
+    assert client.keeper not in (None, first)
+    with pytest.raises(StopIteration):
+        next(first.run())

@@ -9,8 +9,10 @@ from typing import Any
 import pytest
 
 from consul_lock._protocol import keys as names
+from consul_lock._protocol.client.client import ClientCore
+from consul_lock._protocol.consul.error_budget import ErrorBudget
 from consul_lock._protocol.election.election import ElectionCore
-from consul_lock._protocol.flow import Request, Sleep
+from consul_lock._protocol.flow import Flow, Now, Request, Sleep
 from consul_lock._protocol.lock.lock import LockCore
 from consul_lock._protocol.multilock.base import keys_of_names
 from consul_lock._protocol.multilock.multilock import MultiLockCore
@@ -476,3 +478,58 @@ def test_a_limit_that_says_when_to_come_back_is_obeyed() -> None:
     begun = driver.world.now
     assert pauses(driver, asked, 1) == [8.0]  # at least half of it
     assert driver.world.now - begun >= 4.0
+
+
+def begun(driver: FakeDriver, client: ClientCore, **limits: Any) -> ErrorBudget:
+    """The budget of a call that has just begun."""
+    budget = ErrorBudget(client, **limits)
+    driver.run(budget.bound(_ for _ in ()))
+    return budget
+
+
+@pytest.mark.parametrize(
+    "failed, seconds, overdue",
+    [(None, 100.0, False), (0.0, 29.9, False), (0.0, 30.0, True), (-3600.0, 29.9, False)],
+)
+def test_a_call_that_has_sent_nothing_fails_with_those_before_it(
+    failed: float | None, seconds: float, overdue: bool
+) -> None:
+    """When they have not been answered for as long as it is willing to wait since it began."""
+    driver = FakeDriver()
+    client = driver.client()
+    budget = begun(driver, client)
+    if failed is not None:
+        client.contact.failed(driver.world.now + failed, Unavailable("of another"))
+    assert (budget.overdue(driver.world.now + seconds) is not None) is overdue
+
+
+def test_a_close_ends_the_retries_at_once() -> None:
+    """With the error that there was."""
+    driver = FakeDriver()
+    client = driver.client()
+    budget = begun(driver, client)
+    driver.run(budget.ride_out(Unavailable("x")))
+    client.begin_to_close()
+    with pytest.raises(Unavailable, match="x"):
+        driver.run(budget.ride_out(Unavailable("x")))
+
+
+def test_what_is_asked_after_the_end_of_a_call_takes_a_second_together() -> None:
+    """The process was stopped for longer than the call was to take, and Consul is slow now."""
+    driver = FakeDriver()
+    client, asked = driver.client(), list[float]()
+    driver.run(client.api.sessions())
+
+    def asking() -> Flow[None]:
+        driver.world.advance(5.0)
+        yield Now()
+        for _ in range(10):
+            asked.append(driver.world.now)
+            yield from client.api.get("k")
+
+    driver.slow_by = 0.25
+    with pytest.raises(Unavailable) as caught:
+        driver.run(ErrorBudget(client, within=1.0).bound(asking()))
+    assert caught.value.kind == "no-time"
+    assert asked[-1] - asked[0] == 1.0
+    assert [request.timeout for request in driver.sent[-4:]] == [1.0, 0.75, 0.5, 0.25]

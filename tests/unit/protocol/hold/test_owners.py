@@ -74,19 +74,6 @@ def test_the_map_keeps_no_owner_alive() -> None:
     assert owners.released_by("anybody") is hold
 
 
-def test_a_hold_that_was_cut_off_on_entering_leaves_no_block() -> None:
-    """The next block of the same owner is the only one there is."""
-    driver = FakeDriver()
-    lock = driver.lock()
-    job = lock.enter(None, "me")
-    driver.run(job.flow)
-    assert job.undo is not None
-    driver.run(job.undo())
-    driver.run(lock.enter(None, "me"))
-    driver.run(lock.leave("me", None))
-    assert (driver.held(), lock.owners._blocks) == ({}, [])
-
-
 def test_the_loss_of_one_is_not_the_hold_of_the_next_in_the_same_object() -> None:
     """Neither by the keeper's finding it, nor before anybody has noticed."""
     driver = FakeDriver()

@@ -165,3 +165,17 @@ def test_a_session_goes_back_to_the_pool_with_the_time_of_the_release() -> None:
     session = hold_of(lock).session
     assert (session.borrower, session.idle_since) == (None, begun)
     assert not lock.client.local_queues._queues
+
+
+def test_a_release_after_a_deadline_that_was_seen_to_pass_reports_the_loss() -> None:
+    """Though an answer, which was on its way, has moved it away since: the body may have stopped,
+    and another one may have held it."""
+    driver = FakeDriver()
+    lock = driver.lock()
+    driver.acquire(lock)
+    hold = hold_of(lock)
+    assert hold.late(hold.deadline())
+    hold.mark_alive(20.0)
+    with pytest.raises(LockLost) as caught:
+        driver.release(lock)
+    assert caught.value.reason is LossReason.DEADLINE

@@ -9,14 +9,19 @@ import pytest
 
 from consul_lock._protocol.client.close import close_client
 from consul_lock._protocol.client.keeper import Keeper
+from consul_lock._protocol.client.shared_session import SharedSession
 from consul_lock._protocol.consul.operations import Op
-from consul_lock._protocol.flow import Job, Request
+from consul_lock._protocol.flow import Job, Now, Request
+from consul_lock._protocol.hold.hold import Hold
+from consul_lock._protocol.hold.state import Event
 from consul_lock._protocol.lock.lock import LockCore
 from consul_lock._protocol.primitive.watch import watch
-from consul_lock.errors import Unavailable
+from consul_lock._protocol.session.timing import session_options
+from consul_lock.errors import LossReason, NotHeld, Unavailable
 from tests.simulation.flow_process import Cancelled
+from tests.simulation.foreign_lock_client import operator
 from tests.unit.protocol.cut_points import cuts
-from tests.unit.protocol.fake_driver import FakeDriver, verbs
+from tests.unit.protocol.fake_driver import NAME, FakeDriver, hold_of, verbs
 
 
 class Scene(NamedTuple):
@@ -174,3 +179,73 @@ def test_a_try_without_an_answer_costs_the_session() -> None:
     driver.world.submit(taking)
     assert session not in driver.sessions()
     assert driver.held() == {}
+
+
+def test_a_lock_that_was_passed_on_inside_the_process_is_not_taken_from_the_next() -> None:
+    """The release was interrupted after it, before it could say that it was done."""
+    driver = FakeDriver()
+    lock = driver.lock()
+    driver.acquire(lock)
+    waiting = lock.acquire(True, None, "another thread").flow
+    wait, _ = driver.drive(waiting, 0)
+    hold, job = hold_of(lock), lock.release("me")
+
+    def interrupted(event: Event) -> bool:
+        if event is Event.CONFIRM:
+            raise Cancelled
+        return Hold.advance(hold, event)
+
+    hold.advance = interrupted  # type: ignore[method-assign] # an exception between two effects
+    with pytest.raises(Cancelled):
+        driver.run(job)
+    del hold.advance
+    assert job.undo is not None
+    driver.run(job.undo())
+    assert driver.run_after(waiting, wait) is True
+    assert hold_of(lock) is not hold
+    assert driver.held() == {f"{NAME}/.lock": hold_of(lock).session.id}
+
+
+def test_a_shared_session_lives_on_when_an_acquire_with_it_is_undone() -> None:
+    """The lock is released, whatever became of the request."""
+    driver = FakeDriver()
+    client = driver.client()
+    shared = SharedSession(client, session_options())
+    lock, beside = (driver.lock(client, name, shared=shared) for name in (NAME, "beside"))
+    driver.acquire(beside)
+    job = lock.acquire(True, None, "me")
+    taking = driver.until(job.flow, lambda request: "lock" in verbs(request))
+    assert driver.perform(taking).done
+    job.flow.close()
+    assert job.undo is not None
+    driver.run(job.undo())
+    assert f"{NAME}/.lock" not in driver.held()
+
+
+def test_a_loss_that_the_undo_of_a_release_finds_is_not_raised_again() -> None:
+    """The owner has got the exception that cut it off."""
+    driver, reasons = FakeDriver(), list[LossReason]()
+    lock = driver.lock(on_lost=reasons.append)
+    driver.acquire(lock)
+    job = lock.release("me")
+    assert isinstance(next(job.flow), Now)
+    operator(driver.world, f"/v1/kv/{NAME}/.lock", "DELETE")
+    job.flow.close()
+    assert job.undo is not None
+    driver.run(job.undo())
+    assert reasons == [LossReason.KEY_DELETED]
+    with pytest.raises(NotHeld):
+        driver.release(lock)
+
+
+def test_a_hold_that_was_cut_off_on_entering_leaves_no_block() -> None:
+    """The next block of the same owner is the only one there is."""
+    driver = FakeDriver()
+    lock = driver.lock()
+    job = lock.enter(None, "me")
+    driver.run(job.flow)
+    assert job.undo is not None
+    driver.run(job.undo())
+    driver.run(lock.enter(None, "me"))
+    driver.run(lock.leave("me", None))
+    assert (driver.held(), lock.owners._blocks) == ({}, [])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from consul_lock._protocol.cron.record import CronProblem
 from consul_lock._protocol.keys import CRON_FLAG, CRON_SUFFIX, LOCK_FLAG, SEMAPHORE_FLAG
 from consul_lock._protocol.session.timing import session_options
@@ -59,11 +61,12 @@ def test_a_lock_on_exactly_the_name_is_found() -> None:
     assert driver.requests() == ["PUT txn", f"GET kv/{NAME}"]
 
 
-def test_an_overview_has_records_of_cron_jobs_apart_from_locks() -> None:
+@pytest.mark.parametrize("flags", [CRON_FLAG, 0])
+def test_an_overview_has_records_of_cron_jobs_apart_from_locks(flags: int) -> None:
     """Those that make no sense, too."""
     driver = FakeDriver()
     driver.acquire(driver.lock())
-    operator(driver.world, f"/v1/kv/{NAME}{CRON_SUFFIX}?flags={CRON_FLAG}", body=b"no JSON")
+    operator(driver.world, f"/v1/kv/{NAME}{CRON_SUFFIX}?flags={flags}", body=b"no JSON")
     found = driver.run(overview(driver.client("b"), "jobs/"))
     assert [status.key for status in found.locks] == [KEY]
     (problem,) = found.crons
