@@ -12,7 +12,7 @@ from tests.simulation.lock_mutants import MUTANTS
 from tests.simulation.lock_run import play
 from tests.simulation.mutation import Mutant, applied
 from tests.simulation.scenario import Plan, from_seed, hesitant
-from tests.unit.protocol.primitive.test_uncertain_answers import found
+from tests.unit.protocol.lock.test_decision import found
 
 # Runs among which one has to find out each of the mutants that is left to the simulation.  The
 # right flows go through the same runs in test_lock.py.

@@ -1,4 +1,4 @@
-"""What dead waiters leave in the queue, and what cannot be handed over."""
+"""Waiting in the queue of a lock: joining, the waiter before, and what dead waiters leave."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import pytest
 from consul_lock._protocol.consul.models import Pair
 from consul_lock._protocol.hold import waiter as lines
 from consul_lock._protocol.keys import LOCK_FLAG
-from consul_lock.errors import Refused
+from consul_lock.errors import Unavailable
 from tests.simulation.foreign_lock_client import operator
 from tests.unit.protocol.fake_driver import NAME, FakeDriver, verbs
 
@@ -89,37 +89,81 @@ def test_a_waiter_takes_away_the_dead_with_what_it_writes_anyway(way: str) -> No
     assert below(driver) == set()
 
 
-def test_a_lock_that_may_be_given_to_nobody_is_set_free() -> None:
-    """Consul refuses to give it to the next waiter, as a lock-delay is on it though it is held:
-    the holder before died while the request of the present one was on its way."""
+def test_lock_delay_on_our_own_entry_means_that_our_session_has_died() -> None:
+    """Consul checks the lock-delay before the session; it was taken for a conflict."""
     driver = FakeDriver()
-    holder, waiter = driver.lock(), driver.lock(driver.client("b"))
+    holder, first, second = (driver.lock(driver.client(label)) for label in "abc")
     driver.acquire(holder)
-    flow, watching = driver.queue_up(waiter)
-    driver.world._server._close(KEY, 15.0)
+    driver.queue_up(first)
+    flow, watching = driver.queue_up(second)
+    (session,) = second.client.pool.live
+    operator(driver.world, f"/v1/session/destroy/{session}")
+    driver.until(flow, lambda request: request.path == "/v1/session/create", after=watching)
+    assert session not in second.client.pool.live
+
+
+def test_who_left_the_line_and_came_back_is_behind_us() -> None:
+    """With the same session and another entry.  Each waited for the other, for ever."""
+    driver = FakeDriver()
+    holder, first, second = (driver.lock(driver.client(label)) for label in "abc")
+    driver.acquire(holder)
+    driver.queue_up(first)
+    flow, watching = driver.queue_up(second)
+    (session,) = first.client.pool.live
+    entry = f"/v1/kv/{BASE}/{session}"
+    assert watching.path == entry
+    operator(driver.world, entry, "DELETE")
+    operator(driver.world, f"{entry}?acquire={session}")
+    assert driver.go_on(flow, watching).path == f"/v1/kv/{KEY}"
+
+
+def test_an_entry_that_is_written_anew_is_watched_from_there() -> None:
+    """With the index of before, the blocking read would never block again."""
+    driver = FakeDriver()
+    holder, first, second = (driver.lock(driver.client(label)) for label in "abc")
+    driver.acquire(holder)
+    driver.queue_up(first)
+    flow, watching = driver.queue_up(second)
+    (session,) = first.client.pool.live
+    operator(driver.world, f"{watching.path}?acquire={session}", body=b"anew")
+    again = driver.until(flow, lambda request: request.wait > 0, after=watching)
+    index = driver.world._server.kv.entries[f"{BASE}/{session}"].modify_index
+    assert again.path == watching.path
+    assert dict(again.params)["index"] == str(index)
+
+
+def test_whoever_may_hold_the_lock_does_not_join_the_line_again() -> None:
+    """It was handed the lock while it believed an old picture; the entry was left for ever."""
+    driver = FakeDriver()
+    holder, mine = driver.lock(), driver.lock(driver.client("b"))
+    driver.acquire(holder)
+    flow = mine.acquire(True, None, "me").flow
+    joining = driver.until(flow, lambda request: "get-tree" in verbs(request))
+    driver.world.submit(joining)
+    pause = flow.throw(Unavailable("no answer came"))
+    looking = driver.until(flow, lambda request: request.path == f"/v1/kv/{KEY}", after=pause)
+    old = driver.perform(looking)
     driver.release(holder)
-    assert KEY not in driver.held()
-    assert driver.run_after(flow, watching) is True
+    following = flow.send(old)
+    driver.sent.clear()
+    assert driver.run_after(flow, following) is True
+    assert not [request for request in driver.sent if "get-tree" in verbs(request)]
 
 
-def test_it_is_not_passed_on_in_the_process_either() -> None:
-    """That would be refused for the same reason."""
+def test_who_wakes_up_as_the_holder_confirms_before_it_believes() -> None:
+    """It was paused while it waited: its session may have died in the meantime."""
     driver = FakeDriver()
-    holder = driver.lock()
+    holder, mine = driver.lock(), driver.lock(driver.client("b"))
     driver.acquire(holder)
-    driver.drive(holder.acquire(True, None, "another thread").flow, 0)
-    driver.world._server._close(KEY, 15.0)
-    driver.release(holder)
-    assert KEY not in driver.held()
-
-
-def test_what_no_server_carries_out_is_tried_without_the_next_one() -> None:
-    """A rule that nobody knows here forbids to lock a key for another session."""
-    driver = FakeDriver()
-    holder, waiter = driver.lock(), driver.lock(driver.client("b"))
-    driver.acquire(holder)
-    driver.queue_up(waiter)
-    flow = holder.release("me").flow
-    driver.until(flow, lambda request: "lock" in verbs(request))
-    driver.run_from(flow, Refused("not here"))
-    assert KEY not in driver.held()
+    flow, watching = driver.queue_up(mine)
+    driver.when_blocked = lambda: driver.release(holder)
+    seen = driver.perform(watching)
+    driver.world.advance(60.0)
+    driver.sent.clear()
+    effect = flow.send(seen)
+    confirming = driver.until(flow, lambda request: verbs(request) != [], after=effect)
+    assert verbs(confirming) == ["check-index", "lock"]
+    assert driver.sent == []
+    made = driver.until(flow, lambda request: "/session/create" in request.path, after=confirming)
+    assert made
+    assert mine.hold is None

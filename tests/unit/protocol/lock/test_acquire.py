@@ -1,23 +1,14 @@
-"""The flows of the lock, played by hand: what is sent, how often, and what follows from it."""
+"""Acquiring a lock: what is sent, how often, and what is found in the way."""
 
 from __future__ import annotations
 
-import json
-
 import pytest
 
-from consul_lock.errors import AlreadyHeld, Conflict, LockLost, LossReason, NotHeld
+from consul_lock.errors import AlreadyHeld, Conflict, Unavailable
 from tests.simulation.foreign_lock_client import operator
-from tests.unit.protocol.fake_driver import NAME, FakeDriver
+from tests.unit.protocol.fake_driver import NAME, FakeDriver, verbs
 
 KEY, BASE = f"{NAME}/.lock", f"{NAME}/.queue"
-
-
-def destroy(driver: FakeDriver, session: str) -> None:
-    operator(driver.world, f"/v1/session/destroy/{session}")
-
-
-# -- requests are counted
 
 
 def test_the_first_acquire_makes_a_session_sees_what_it_got_and_locks() -> None:
@@ -68,26 +59,6 @@ def test_a_try_that_may_not_wait_is_one_request_and_leaves_nothing() -> None:
     assert driver.held() == before
 
 
-def test_a_hand_over_is_one_read_and_one_write() -> None:
-    """The lock goes from session to session, is free at no time, and no sign is left."""
-    driver = FakeDriver()
-    mine, other = driver.lock(), driver.lock(driver.client("b"))
-    driver.acquire(other)
-    releases: list[str] = []
-
-    def release() -> None:
-        driver.requests()
-        driver.release(other)
-        releases.extend(driver.requests())
-
-    driver.when_blocked = release
-    assert driver.acquire(mine) is True
-    # It was not known that somebody waits: the first, simple try is refused.
-    assert releases == ["PUT txn", "GET kv/jobs/nightly/.queue", "PUT txn"]
-    assert mine.hold is not None
-    assert driver.held() == {KEY: mine.hold.session.id}
-
-
 def test_the_token_is_the_index_of_the_write_that_gave_the_lock() -> None:
     """By an acquire and by a hand-over; LockIndex would begin anew with each key."""
     driver = FakeDriver()
@@ -99,51 +70,6 @@ def test_the_token_is_the_index_of_the_write_that_gave_the_lock() -> None:
     assert other.hold is not None
     entry = driver.world._server.kv.entries[KEY]
     assert mine.hold.token == entry.modify_index > other.hold.token
-
-
-def test_the_next_waiters_are_handed_down_with_the_lock() -> None:
-    """So that the line is not read again at each hand-over."""
-    driver = FakeDriver()
-    first, second, third = (driver.lock(driver.client(label)) for label in "abc")
-    driver.acquire(first)
-    driver.queue_up(second)
-    driver.queue_up(third)
-    waiting = [key for key in driver.held() if key.startswith(f"{BASE}/")]
-    assert len(waiting) == 2
-    driver.release(first)
-    value = json.loads(driver.world._server.kv.entries[KEY].value)
-    assert [f"{BASE}/{session}" for session, _, _ in value["next"]] == waiting[1:]
-
-
-# -- losing
-
-
-def test_a_stolen_lock_is_not_released_and_the_loss_is_told() -> None:
-    """Whoever holds it now keeps it."""
-    driver = FakeDriver()
-    lock, other = driver.lock(), driver.lock(driver.client("b"))
-    driver.acquire(lock)
-    operator(driver.world, f"/v1/kv/{KEY}", "DELETE")
-    driver.acquire(other)
-    with pytest.raises(LockLost) as caught:
-        driver.release(lock)
-    assert caught.value.reason is LossReason.STOLEN
-    assert other.hold is not None
-    assert driver.held() == {KEY: other.hold.session.id}
-
-
-def test_a_dead_session_is_told_as_the_reason_even_if_somebody_else_holds_the_lock() -> None:
-    """The end of the session came first."""
-    driver = FakeDriver()
-    lock = driver.lock()
-    driver.acquire(lock)
-    assert lock.hold is not None
-    destroy(driver, lock.hold.session.id)
-    with pytest.raises(LockLost) as caught:
-        driver.release(lock)
-    assert caught.value.reason is LossReason.SESSION_INVALID
-    with pytest.raises(NotHeld):
-        driver.release(lock)
 
 
 def test_a_key_that_is_used_for_something_else_is_left_alone() -> None:
@@ -164,3 +90,33 @@ def test_the_same_thread_does_not_wait_for_itself() -> None:
     with pytest.raises(AlreadyHeld):
         driver.acquire(lock)
     assert driver.acquire(lock, timeout=0.0) is False
+
+
+def test_a_session_that_could_not_be_verified_is_given_up() -> None:
+    """Else it would stay lent to the attempt, and alive, for as long as the client."""
+    driver = FakeDriver()
+    lock = driver.lock()
+    driver.failures.extend([None, Unavailable("reset", uncertain=True)])
+    driver.acquire(lock)
+    pool = lock.client.pool
+    assert len(driver.sessions()) == 2
+    assert len(pool.live) == 1
+    assert len(pool.to_destroy) == 1
+
+
+@pytest.mark.parametrize("place", [0, 1, 2])
+def test_whoever_wants_the_lock_during_its_own_clean_up_waits_for_that(place: int) -> None:
+    """It was told that it holds the lock already."""
+    driver = FakeDriver()
+    lock = driver.lock(watch=True)
+    job = lock.acquire(True, None, "me")
+    taking = driver.until(job.flow, lambda request: "lock" in verbs(request))
+    effect = job.flow.send(driver.perform(taking))
+    for _ in range(place):  # the clock, the watchdog, and the watch
+        effect = job.flow.send(driver.perform(effect))
+    job.flow.close()
+    assert job.undo is not None
+    undo = job.undo()
+    driver.drive(undo, 0)
+    effect, _ = driver.drive(lock.acquire(True, None, "me").flow, 0)
+    assert type(effect).__name__ == "Wait"
