@@ -125,13 +125,14 @@ def change_record(
 def _change(
     patience: ErrorBudget, client: ClientCore, known: CronRecord, alter: Alter, force: bool
 ) -> Flow[CronRecord | None]:
-    record, altered = known, None
+    record, altered, unanswered = known, None, False
     for _ in range(TRIES_MAX):
         try:
             if altered is not None:
                 seen = yield from read_record(client, known.name, force)
                 record = seen.record or CronRecord(known.name)
-                if replace(altered, index=record.index, crashed=record.crashed) == record:
+                # Only then: else another client has written just the same.
+                if unanswered and _same(altered, record):
                     return record  # it was written, and the answer was lost
                 yield Sleep(*QUICKER)
             altered = alter(record)
@@ -145,8 +146,13 @@ def _change(
             if written is not None:
                 return written
         if failed is not None:
+            unanswered = True
             yield from patience.ride_out(failed)
     raise too_many_changes(known)
+
+
+def _same(altered: CronRecord, record: CronRecord) -> bool:
+    return replace(altered, index=record.index, crashed=record.crashed) == record
 
 
 def too_many_changes(record: CronRecord) -> Unavailable:
