@@ -13,7 +13,7 @@ from consul_lock._protocol.cron.decision import CronOutcome
 from consul_lock._protocol.flow import Reply
 from consul_lock._protocol.primitive.lockable import Lockable
 from consul_lock.errors import ConfigError, ConsulLockError, PermissionDenied, Refused, Unavailable
-from tests.unit.protocol.cron.test_guard import CronDriver
+from tests.unit.protocol.cron.cron_driver import CronDriver
 from tests.unit.protocol.fake_driver import NAME, FakeDriver, took
 from tests.unit.protocol.lock_kinds import REQUESTS_MAX, each_kind
 

@@ -1,0 +1,80 @@
+"""The record of a cron job: pauses, its history, and a run that cannot be alive any more."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from consul_lock._protocol.cron.record import (
+    ADVICE,
+    CronPast,
+    CronPause,
+    CronProblem,
+    CronRecord,
+    CronState,
+)
+
+OLD = CronPast("old", None, 1, CronState.DONE, "h", "c", 0.0, 1.0, 0)
+
+
+def pause(until: float | None) -> CronPause:
+    return CronPause("me", 0.0, until, "")
+
+
+@pytest.mark.parametrize(
+    "until, now, paused, left",
+    [
+        (None, 10.0**9, True, True),
+        (100.0, 99.9, True, True),
+        (100.0, 100.0, False, True),
+        (100.0, 100.0 + 86399, False, True),  # by another clock it may not be over
+        (100.0, 100.0 + 86400, False, False),
+    ],
+)
+def test_a_pause_ends_by_the_clock_and_is_forgotten_a_day_later(
+    until: float | None, now: float, paused: bool, left: bool
+) -> None:
+    record = CronRecord("job", paused=pause(until))
+    assert record.is_paused(now) is paused
+    assert record.pause_left(now) == (record.paused if left else None)
+    assert not CronRecord("job").is_paused(now)
+    assert CronRecord("job").pause_left(now) is None
+
+
+@pytest.mark.parametrize(
+    "fields, dead, added",
+    [
+        ({}, True, None),
+        ({"slot": "t", "epoch": 5.0}, True, None),  # a time that an operator has set
+        ({"slot": "t", "epoch": 5.0, "attempt": 1, "state": CronState.DONE}, True, CronState.DONE),
+        ({"slot": "id", "state": CronState.IDLE}, True, CronState.IDLE),
+        ({"slot": "t", "attempt": 1, "state": CronState.RUNNING}, True, CronState.LOST),
+        ({"slot": "t", "attempt": 1, "state": CronState.CLAIMED}, True, CronState.LOST),
+        ({"slot": "t", "attempt": 1, "state": CronState.RUNNING}, False, CronState.RUNNING),
+        ({"slot": "t", "attempt": 1, "state": CronState.FAILED}, True, CronState.FAILED),
+    ],
+)
+def test_the_last_run_comes_first_in_the_history(
+    fields: dict[str, Any], dead: bool, added: CronState | None
+) -> None:
+    """If there was one; of a dead one that was under way it says that it was lost."""
+    record = CronRecord("job", host="web3", claim="c", exit=3, history=(OLD,), **fields)
+    newest = record.past(dead=dead)[:-1]
+    assert [(past.state, past.host, past.claim, past.exit) for past in newest] == (
+        [] if added is None else [(added, "web3", "c", 3)]
+    )
+    assert record.past(dead=dead)[-1] is OLD
+
+
+@pytest.mark.parametrize("crashed, shown", [(True, CronState.LOST), (False, CronState.RUNNING)])
+def test_a_run_whose_process_is_dead_is_shown_as_lost(crashed: bool, shown: CronState) -> None:
+    """Though the record says what it said."""
+    record = CronRecord("job", state=CronState.RUNNING, crashed=crashed)
+    assert (record.shown, record.state) == (shown, CronState.RUNNING)
+
+
+def test_a_problem_is_shown_without_its_key_and_the_advice() -> None:
+    """A table has the key in a column of its own, and no room for advice."""
+    said = f"'job/.cron': it is not JSON; {ADVICE}"
+    assert CronProblem("job", CronRecord("job").key, said).why == "it is not JSON"
