@@ -65,10 +65,6 @@ _WITHOUT = {
     "cli/consul_lock_cli/cron": "claim dry_run job",
     "cli/consul_lock_cli/doctor": "checks context finding http",
     "consul_lock/_protocol/multilock": "acquire attempt base release",
-    "consul_lock/_protocol/weighted": (
-        "access acquire attempt base layout operations queue release rwlock semaphore "
-        "slot_numbers tree"
-    ),
 }
 
 

@@ -108,56 +108,14 @@ def test_a_contender_says_who_it_is_and_what_it_wants() -> None:
     assert (place.raft_index, place.filtered, place.sessions) == (99, False, {"a"})
 
 
-CLAIM = {"mode": "read", "places": 1, "of": "a", "n": 1}
-
-
 @kinds
-@pytest.mark.parametrize(
-    "value",
-    [
-        b"",
-        b"anything",
-        b"\xff\x00",
-        b"[1]",
-        b"[" * 100_000,
-        b'{"host": "h", "pid": 1}',
-        b'{"claim": null}',
-        b'{"claim": ["read"]}',
-        *[
-            json.dumps({"claim": {**CLAIM, **change}}).encode()
-            for change in (
-                {"of": None},
-                {"of": ""},
-                {"of": 1},
-                {"n": 0},
-                {"n": True},
-                {"n": "1"},
-                {"n": 1.0},
-                {"n": None},
-                {"places": 0},
-                {"places": None},
-            )
-        ],
-    ],
-)
-def test_who_says_nothing_that_we_understand_is_no_contender_of_ours(
-    kind: Kind, value: bytes
-) -> None:
-    """A Go client has any value, or none; it stands for itself."""
-    place = parse_snapshot(kind, NAME, [entry(kind, "s", 10, value)], 3, 99)
-    (contender,) = place.contenders
-    assert contender[:8] == ("s", 10, 10, False, "s", 1, 1, 1)
+def test_a_contender_of_another_client_is_there_and_does_not_wait(kind: Kind) -> None:
+    """It has no place: it just tries."""
+    place = parse_snapshot(kind, NAME, [entry(kind, "s", 10, b"Go")], 3, 99)
+    assert [contender.ours for contender in place.contenders] == [False]
     assert place.contends("s")
     assert place.waiting() == ()
     assert place.sessions == {"s"}
-
-
-def test_an_unknown_mode_is_not_ours_to_let_in() -> None:
-    """A newer version has it; a semaphore has no modes, so any will do there."""
-    value = json.dumps({"claim": {**CLAIM, "mode": "upgradable"}}).encode()
-    for kind, ours in (READ_WRITE, False), (SEMAPHORE, True):
-        (contender,) = parse_snapshot(kind, NAME, [entry(kind, "a", 10, value)], 3, 99).contenders
-        assert (contender.ours, contender.weight) == (ours, 1)
 
 
 @kinds

@@ -1,4 +1,4 @@
-"""Two changes of one document cross: what was read before the other one decides nothing."""
+"""Waiting to get into documents: a place in each queue, and changes that cross on the way."""
 
 from __future__ import annotations
 
@@ -60,25 +60,6 @@ def test_a_waiter_that_gives_up_just_as_it_is_let_in_holds_it() -> None:
     assert set().union(*driver.holders_in_documents().values()) == driver.sessions_of(lock.client)
 
 
-def test_a_waiter_that_left_and_came_back_is_not_let_in_before_those_who_stayed() -> None:
-    """Its session is the same, and its place another one: who releases has to look again."""
-    driver = WeightedDriver()
-    rival = driver.rival(driver.semaphore())
-    driver.acquire_all(rival)
-    lock, other = driver.semaphore(), driver.semaphore(driver.client("b"))
-    first = lock.acquire(True, 3.0, "me", 2).flow
-    waiting = driver.until(first, waits)
-    before = in_queue(driver, lock)
-    driver.until(other.acquire(True, None, "me", 2).flow, waits)
-    release = rival.release("other").flow
-    releasing = driver.until(release, leaves)
-    assert not driver.run_after(first, waiting)
-    driver.until(lock.acquire(True, None, "me", 2).flow, waits)
-    assert in_queue(driver, lock).keys() == before.keys()
-    driver.run_after(release, releasing)
-    assert set().union(*driver.holders_in_documents().values()) == driver.sessions_of(other.client)
-
-
 def test_a_waiter_is_told_that_there_is_less_now_than_it_waits_for() -> None:
     """It would wait for what cannot come; and it leaves the queue."""
     driver = WeightedDriver()
@@ -93,3 +74,45 @@ def test_a_waiter_is_told_that_there_is_less_now_than_it_waits_for() -> None:
         driver.until(flow, waits, after=waiting)
     assert raised.value.limit == 1
     assert not in_queue(driver, lock)
+
+
+def test_only_the_first_waiter_watches_the_document() -> None:
+    """All others watch the key of the one before them, so that a change wakes few."""
+    driver = WeightedDriver()
+    driver.acquire_all(driver.semaphore())
+    watched = []
+    for label in "abc":
+        waiter = driver.semaphore(driver.client(label))
+        watching = driver.until(waiter.acquire(True, None, "me").flow, waits)
+        watched.append(watching.path)
+        last = f"/v1/kv/slots/{driver.sessions_of(waiter.client).pop()}"
+        watched.append(last)
+    first, a, second, b, third, _ = watched
+    assert (first, second, third) == ("/v1/kv/slots/", a, b)
+
+
+def test_a_waiter_that_gives_up_waits_no_longer_than_it_may() -> None:
+    """The blocking read ends with its time, and it leaves the queue."""
+    driver = WeightedDriver()
+    driver.acquire_all(driver.semaphore())
+    lock, begun = driver.semaphore(), driver.world.now
+    flow = lock.acquire(True, 3.0, "me").flow
+    watching = driver.until(flow, waits)
+    assert watching.wait == 3.0
+    assert driver.run_after(flow, watching) is False
+    assert driver.world.now - begun == pytest.approx(3.0, abs=0.3)
+    assert not in_queue(driver, lock)
+
+
+def test_an_index_that_went_backwards_is_not_waited_for() -> None:
+    """Of a restored snapshot: the read after it asks with the index that was seen."""
+    driver = WeightedDriver()
+    driver.acquire_all(driver.semaphore())
+    flow = driver.semaphore().acquire(True, None, "me").flow
+    watching = driver.until(flow, waits)
+    params = tuple(each for each in watching.params if each[0] == "recurse")
+    found = driver.perform(watching._replace(params=params))
+    older = flow.send(found._replace(raft_index=1))
+    while not (isinstance(older, Request) and waits(older)):
+        older = driver.go_on(flow, older)
+    assert dict(older.params)["index"] == "1"

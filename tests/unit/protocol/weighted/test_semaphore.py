@@ -1,0 +1,88 @@
+"""A semaphore: what can be asked of it, and its limit, which may change."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from consul_lock._protocol.client.shared_session import SharedSession
+from consul_lock._protocol.primitive.primitive import Settings
+from consul_lock._protocol.session import timing as terms
+from consul_lock._protocol.weighted.semaphore import AT_ONCE_MAX, LIMIT_MAX, SemaphoreCore
+from consul_lock.errors import ConfigError
+from tests.unit.protocol.fake_driver import FakeDriver
+from tests.unit.protocol.weighted_driver import WeightedDriver
+
+
+def semaphore(driver: FakeDriver, limit: Any, **more: Any) -> SemaphoreCore:
+    settings = Settings(terms.session_options(), **more)
+    return SemaphoreCore(driver.client(), "slots", limit, settings)
+
+
+@pytest.mark.parametrize("limit", [0, -1, True, 1.0, "2", None, LIMIT_MAX + 1])
+def test_a_limit_is_a_number_that_a_go_client_can_read(limit: Any) -> None:
+    """When it is made, and when it is changed."""
+    driver = FakeDriver()
+    assert semaphore(driver, LIMIT_MAX).limit == LIMIT_MAX
+    with pytest.raises(ConfigError, match="limit"):
+        semaphore(driver, limit)
+    with pytest.raises(ConfigError, match="limit"):
+        semaphore(driver, 2).resize(limit)
+
+
+@pytest.mark.parametrize("n", [0, -1, True, 1.5, "1", AT_ONCE_MAX + 1])
+def test_slots_that_cannot_be_taken_at_once_are_refused(n: Any) -> None:
+    """Each is a session, and takes operations of the one transaction that takes them all."""
+    with pytest.raises(ConfigError, match="n="):
+        semaphore(FakeDriver(), LIMIT_MAX).acquire(True, None, "me", n)
+
+
+def test_more_slots_than_there_are_contradict_the_limit() -> None:
+    """They would be waited for without end."""
+    with pytest.raises(ConfigError) as caught:
+        semaphore(FakeDriver(), 2).acquire(True, None, "me", 3)
+    assert (caught.value.kind, caught.value.settings) == ("contradiction", ("n",))
+
+
+def test_several_slots_need_several_sessions() -> None:
+    """A document has a session once."""
+    driver = FakeDriver()
+    shared = SharedSession(driver.client(), terms.session_options())
+    with pytest.raises(ConfigError) as caught:
+        semaphore(driver, 2, shared=shared).acquire(True, None, "me", 2)
+    assert caught.value.settings == ("n", "session")
+
+
+def test_a_limit_of_a_semaphore_that_nobody_uses_is_only_known_here() -> None:
+    """Nothing is written: who uses it first writes it down."""
+    driver = WeightedDriver()
+    lock = driver.semaphore()
+    driver.run(lock.resize(7))
+    assert (lock.limit, driver.held()) == (7, {})
+
+
+def test_a_higher_limit_admits_the_waiters_that_fit_in() -> None:
+    """In the same write, in order."""
+    driver = WeightedDriver()
+    holder = driver.semaphore()
+    driver.acquire_all(holder)
+    waiters = [driver.semaphore(driver.client(label)) for label in "abc"]
+    for waiter in waiters:
+        driver.until(waiter.acquire(True, None, "me").flow, lambda request: request.wait > 0)
+    driver.requests()
+    driver.run(holder.resize(4))
+    assert driver.requests() == ["GET kv/slots/", "PUT txn"]
+    (inside,) = driver.holders_in_documents().values()
+    mine = [bool(driver.sessions_of(waiter.client) & inside) for waiter in waiters]
+    assert (len(inside), mine) == (4, [True, True, False])
+
+
+def test_the_local_queue_follows_the_limit() -> None:
+    """Else callers of this process would wait for each other where Consul has room."""
+    driver = WeightedDriver()
+    lock = driver.semaphore()
+    for owner in "abc":
+        assert driver.acquire(lock, timeout=0, owner=owner) is (owner != "c")
+    driver.run(lock.resize(3))
+    assert driver.acquire(lock, timeout=0, owner="d")
