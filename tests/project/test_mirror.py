@@ -64,7 +64,6 @@ _WITHOUT = {
     "cli/consul_lock_cli/base": "clock console errors",
     "cli/consul_lock_cli/cron": "claim dry_run job",
     "cli/consul_lock_cli/doctor": "checks context finding http",
-    "consul_lock/_protocol/multilock": "acquire attempt base release",
 }
 
 

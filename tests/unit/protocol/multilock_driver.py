@@ -6,7 +6,10 @@ import json
 from collections.abc import Callable
 from typing import Any
 
+import pytest
+
 from consul_lock._protocol.client.client import ClientCore
+from consul_lock._protocol.client.shared_session import SharedSession
 from consul_lock._protocol.flow import Flow, Request
 from consul_lock._protocol.hold.hold import Hold
 from consul_lock._protocol.keys import LOCK_FLAG
@@ -17,7 +20,7 @@ from consul_lock._protocol.primitive.lockable import Lockable
 from consul_lock._protocol.primitive.primitive import Settings
 from consul_lock._protocol.session import timing as terms
 from consul_lock._protocol.session.session import Session
-from consul_lock.errors import ConsulLockError, LossReason
+from consul_lock.errors import ConsulLockError, LossReason, Unavailable
 from tests.simulation.foreign_lock_client import operator
 from tests.unit.protocol.fake_driver import FakeDriver, verbs
 
@@ -29,6 +32,11 @@ FEW = (A, B, C)
 
 MANY = (*FEW, *(f"stock/many/{number}" for number in range(61)))
 """As many as there can be."""
+
+NO_ANSWER = Unavailable("no answer came")
+
+each_size = pytest.mark.parametrize("names", [FEW, MANY], ids=["few", "many"])
+each_reason = pytest.mark.parametrize("reason", list(LossReason)[1:5], ids=lambda r: r.value)
 
 
 class MultiLockDriver(FakeDriver):
@@ -150,3 +158,23 @@ def lose(driver: MultiLockDriver, lock: MultiLockCore, key: str, reason: LossRea
         case LossReason.REVOKED:
             driver.revoke(key)
     return None
+
+
+class Sharing:
+    """Locks of one client and one session, which are one to Consul."""
+
+    def __init__(self) -> None:
+        self.driver = MultiLockDriver()
+        self.client = self.driver.client()
+        self.session = SharedSession(self.client, terms.session_options())
+        self.several = self.driver.multilock(client=self.client, shared=self.session)
+        self.overlapping = self.driver.multilock(C, B, client=self.client, shared=self.session)
+        self.single = self.driver.lock(self.client, B, shared=self.session)
+        self.beside = self.driver.lock(self.client, "beside", shared=self.session)
+
+
+def unanswered(driver: MultiLockDriver, lock: MultiLockCore) -> Flow[Any]:
+    """An acquire whose write was carried out, but not answered."""
+    flow = lock.acquire(True, None, "me").flow
+    driver.world.submit(driver.until(flow, locking))
+    return flow

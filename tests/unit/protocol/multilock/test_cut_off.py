@@ -1,4 +1,4 @@
-"""Several locks at once: answers that do not come, and flows that are cut off."""
+"""Several locks at once, cut off at every single point: nothing is left behind."""
 
 from __future__ import annotations
 
@@ -8,55 +8,27 @@ from typing import Any, NamedTuple
 import pytest
 
 from consul_lock._protocol.client.shared_session import SharedSession
-from consul_lock._protocol.flow import Batch, Flow, Job, Request
+from consul_lock._protocol.flow import Flow, Job, Request
 from consul_lock._protocol.multilock.multilock import MultiLockCore
 from consul_lock._protocol.primitive.undo import undo_acquire
 from consul_lock._protocol.session import timing as terms
-from consul_lock.errors import LockLost, LossReason, Refused, Unavailable
+from consul_lock.errors import (
+    LossReason,
+)
 from tests.simulation.flow_process import Cancelled
 from tests.unit.protocol.cut_points import cuts
 from tests.unit.protocol.multilock_driver import (
-    FEW,
     KEYS,
     MANY,
+    NO_ANSWER,
     A,
     B,
     C,
     MultiLockDriver,
-    hold_of,
     locking,
     lose,
     releasing,
 )
-
-each_size = pytest.mark.parametrize("names", [FEW, MANY], ids=["few", "many"])
-
-
-def unanswered(driver: MultiLockDriver, lock: MultiLockCore) -> Flow[Any]:
-    """An acquire whose write was carried out, but not answered."""
-    flow = lock.acquire(True, None, "me").flow
-    driver.world.submit(driver.until(flow, locking))
-    return flow
-
-
-NO_ANSWER = Unavailable("no answer came")
-
-
-@each_size
-def test_a_try_that_came_through_unanswered_is_accepted(names: tuple[str, ...]) -> None:
-    """A consistent read shows it; the session ends with the hold, as ghosts may come still."""
-    driver = MultiLockDriver()
-    lock = driver.multilock(*names)
-    flow = unanswered(driver, lock)
-    driver.sent.clear()
-    assert driver.run_from(flow, NO_ANSWER)
-    assert not any(map(locking, driver.sent))
-    assert driver.owned(lock)
-    entries = driver.world._server.kv.entries
-    assert {entries[key].modify_index for key in lock.keys} == {hold_of(lock).token}
-    driver.release(lock)
-    assert driver.held() == {}
-    assert hold_of(lock).session.gone
 
 
 def test_what_was_had_is_let_go_of_before_anybody_is_told() -> None:
@@ -69,119 +41,6 @@ def test_what_was_had_is_let_go_of_before_anybody_is_told() -> None:
     driver.run(undo_acquire(lock, attempt))
     assert driver.held() == {}
     assert lock.client.pool.live.keys() == driver.sessions()
-
-
-@each_size
-def test_a_try_that_never_arrived_is_repeated(names: tuple[str, ...]) -> None:
-    """Only its answer shows that all is well."""
-    driver = MultiLockDriver()
-    lock = driver.multilock(*names)
-    flow = lock.acquire(True, None, "me").flow
-    driver.until(flow, locking)
-    assert driver.run_from(flow, NO_ANSWER)
-    assert sum(map(locking, driver.sent)) == 1
-    assert driver.owned(lock)
-
-
-def test_who_wakes_up_as_the_holder_renews_before_it_believes() -> None:
-    """It was paused: its session may have died in the meantime, and others have had the locks."""
-    driver = MultiLockDriver()
-    lock = driver.multilock()
-    flow = unanswered(driver, lock)
-    (session,) = driver.sessions()
-    effect = flow.throw(NO_ANSWER)
-    reading = driver.until(flow, lambda request: request.path == "/v1/txn", after=effect)
-    seen = driver.perform(driver.go_on(flow, reading))  # at the second try: the keys are there
-    driver.world.advance(60.0)
-    asking = driver.next_of(flow, seen)
-    assert isinstance(asking, Batch)
-    assert asking.requests[0].path == f"/v1/session/renew/{session}"
-    assert driver.run_after(flow, asking)
-    assert hold_of(lock).session.id != session
-
-
-@each_size
-def test_what_is_left_of_a_try_that_somebody_meddled_with_is_not_believed(
-    names: tuple[str, ...],
-) -> None:
-    """They came together, so with one of them gone none is safe: the session ends."""
-    driver = MultiLockDriver()
-    lock = driver.multilock(*names)
-    flow = unanswered(driver, lock)
-    (session,) = driver.sessions()
-    driver.delete(KEYS[B])
-    begun = driver.world.now
-    assert driver.run_from(flow, NO_ANSWER)
-    assert driver.owned(lock)
-    assert hold_of(lock).session.id != session
-    assert driver.world.now - begun > 30.0, "the others are in lock-delay"
-
-
-@each_size
-def test_a_release_that_came_through_unanswered_is_no_loss(names: tuple[str, ...]) -> None:
-    """Nor is what somebody else does with the keys afterwards."""
-    driver = MultiLockDriver()
-    lock = driver.multilock(*names)
-    driver.acquire(lock)
-    flow = lock.release("me").flow
-    driver.world.submit(driver.until(flow, releasing))
-    driver.acquire(driver.lock(driver.client("b"), C))
-    driver.run_from(flow, NO_ANSWER)
-    assert list(driver.held()) == [KEYS[C]]
-    assert hold_of(lock).session.gone
-
-
-@each_size
-def test_a_release_that_never_arrived_finds_a_loss_all_the_same(names: tuple[str, ...]) -> None:
-    """All are released or none: one that is gone by itself was lost."""
-    driver = MultiLockDriver()
-    lock = driver.multilock(*names)
-    driver.acquire(lock)
-    flow = lock.release("me").flow
-    driver.until(flow, releasing)
-    driver.delete(KEYS[B])
-    with pytest.raises(LockLost) as caught:
-        driver.run_from(flow, NO_ANSWER)
-    assert caught.value.reason is LossReason.KEY_DELETED
-    assert set(driver.held().values()) == {""}
-
-
-def test_a_key_of_many_that_is_written_while_it_is_released() -> None:
-    """What was read is not true any more: it is read again, but not for ever."""
-    driver = MultiLockDriver()
-    lock = driver.multilock(*MANY)
-    driver.acquire(lock)
-    flow = lock.release("me").flow
-    effect: Request = driver.until(flow, releasing)
-    for number in range(3):
-        driver.put(KEYS[C], number)
-        effect = driver.until(flow, releasing, after=effect)
-    driver.run_after(flow, effect)
-    assert driver.held() == {}
-
-
-def test_a_key_of_many_that_is_written_again_and_again() -> None:
-    """The release fails, and its clean-up ends the session."""
-    driver = MultiLockDriver()
-    lock = driver.multilock(*MANY)
-    driver.acquire(lock)
-    writes = iter(range(1000))
-    driver.after = lambda request: operator_writes(driver, next(writes))
-    job = lock.release("me")
-    with pytest.raises(Refused, match="index is stale"):
-        driver.run(job)
-    assert job.undo is not None
-    driver.run(job.undo())
-    assert set(driver.held().values()) == {""}
-    assert hold_of(lock).session.gone
-
-
-def operator_writes(driver: MultiLockDriver, number: int) -> None:
-    if driver.held().get(KEYS[C]):
-        driver.put(KEYS[C], number)
-
-
-# -- cut off at every single point
 
 
 class Scene(NamedTuple):
