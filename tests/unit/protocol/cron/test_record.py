@@ -28,13 +28,14 @@ def pause(until: float | None) -> CronPause:
         (None, 10.0**9, True, True),
         (100.0, 99.9, True, True),
         (100.0, 100.0, False, True),
-        (100.0, 100.0 + 86399, False, True),  # by another clock it may not be over
+        (100.0, 100.0 + 86399, False, True),
         (100.0, 100.0 + 86400, False, False),
     ],
 )
 def test_a_pause_ends_by_the_clock_and_is_forgotten_a_day_later(
     until: float | None, now: float, paused: bool, left: bool
 ) -> None:
+    """Not at once, as by the clock of another host it may not be over."""
     record = CronRecord("job", paused=pause(until))
     assert record.is_paused(now) is paused
     assert record.pause_left(now) == (record.paused if left else None)

@@ -120,3 +120,15 @@ def test_whoever_wants_the_lock_during_its_own_clean_up_waits_for_that(place: in
     driver.drive(undo, 0)
     effect, _ = driver.drive(lock.acquire(True, None, "me").flow, 0)
     assert type(effect).__name__ == "Wait"
+
+
+def test_one_who_may_not_wait_tries_a_lock_in_lock_delay_once() -> None:
+    """It looks free each time it is read, and each refused write is one too many."""
+    driver = FakeDriver()
+    lock = driver.lock()
+    driver.acquire(lock)
+    assert lock.hold is not None
+    operator(driver.world, f"/v1/session/destroy/{lock.hold.session.id}")
+    other = driver.lock(driver.client("b"))
+    assert driver.acquire(other, timeout=0.0) is False
+    assert sum("lock" in verbs(request) for request in driver.sent if request.body) == 2

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from consul_lock._protocol.flow import Request
+from consul_lock._protocol.multilock.release import withdraw
 from consul_lock.errors import (
     LockLost,
     LossReason,
@@ -18,6 +19,7 @@ from tests.unit.protocol.multilock_driver import (
     B,
     C,
     MultiLockDriver,
+    Sharing,
     each_reason,
     each_size,
     hold_of,
@@ -128,3 +130,14 @@ def test_a_key_of_many_that_is_written_again_and_again() -> None:
 def operator_writes(driver: MultiLockDriver, number: int) -> None:
     if driver.held().get(KEYS[C]):
         driver.put(KEYS[C], number)
+
+
+def test_a_withdrawal_leaves_what_other_locks_have_with_the_same_session() -> None:
+    """The keys show the session, and it is not this attempt's as long as it is outside."""
+    shared = Sharing()
+    driver = shared.driver
+    attempt = shared.several.attempt("me", True)
+    attempt.session = driver.run(shared.several.session_for(attempt))
+    driver.acquire(shared.single, owner="one")
+    assert driver.run(withdraw(shared.several, attempt, [attempt.session])) == []
+    assert driver.held() == {KEYS[B]: attempt.session.id}

@@ -127,6 +127,7 @@ def test_who_is_in_and_who_waits_are_shown_in_order() -> None:
 
 
 def test_nobody_is_shown_of_what_nobody_uses() -> None:
+    """There is no document yet."""
     driver = WeightedDriver()
     lock = driver.semaphore()
     assert driver.run(lock.holder()) is None

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from consul_lock._protocol.client.shared_session import SharedSession
+from consul_lock._protocol.flow import Wait
 from consul_lock._protocol.primitive.primitive import Settings
 from consul_lock._protocol.session import timing as terms
 from consul_lock._protocol.weighted.semaphore import AT_ONCE_MAX, LIMIT_MAX, SemaphoreCore
@@ -79,10 +80,13 @@ def test_a_higher_limit_admits_the_waiters_that_fit_in() -> None:
 
 
 def test_the_local_queue_follows_the_limit() -> None:
-    """Else callers of this process would wait for each other where Consul has room."""
+    """A caller of this process that waits there goes on to Consul, which has room by then."""
     driver = WeightedDriver()
     lock = driver.semaphore()
-    for owner in "abc":
-        assert driver.acquire(lock, timeout=0, owner=owner) is (owner != "c")
+    for owner in "ab":
+        assert driver.acquire(lock, owner=owner)
+    flow = lock.acquire(True, None, "c").flow
+    waiting, _ = driver.drive(flow, 0)
+    assert isinstance(waiting, Wait)
     driver.run(lock.resize(3))
-    assert driver.acquire(lock, timeout=0, owner="d")
+    assert driver.run_after(flow, waiting)
