@@ -8,7 +8,7 @@ Exit codes and arguments
     commands/test_run: test_success_is_silent_and_leaves_nothing
   The command's code is ours, and the report tells its 75 from ours
     commands/test_run: test_the_exit_code_is_the_commands_and_the_lock_is_free
-    run/test_status_file: test_the_end_of_the_command_is_told_as_it_was
+    run/test_status_file: test_the_code_of_the_command_is_told_from_that_of_consul_lock
   It dies of a signal: so do we, without a core
     commands/test_run: test_the_exit_code_is_the_commands_and_the_lock_is_free
     process/test_supervisor: test_a_command_that_dies_of_segv_leaves_no_core_of_us

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -56,8 +57,11 @@ class _Election:
 def test_it_leads_or_the_time_is_over(wait: float | None, leads: bool) -> None:
     """All of the time is for the campaign."""
     election = _Election()
+    threads = threading.active_count()
     assert election.run(wait) is leads
     assert election.waited == [wait]
+    # Nor does anybody look after Consul any more.
+    eventually(lambda: threading.active_count() == threads)
 
 
 @pytest.mark.parametrize("wait, retry_for", [(None, 0.02), (0.02, 3600.0), (0.0, 3600.0)])

@@ -12,6 +12,12 @@ from typing import Any
 
 import pytest
 
+from consul_lock_cli.base.console import Console
+from consul_lock_cli.base.exit_codes import ExitCode
+from consul_lock_cli.process.outcome import ProcessResult, StopReason
+from consul_lock_cli.run.execution import conclude
+from consul_lock_cli.run.result import RunResult
+from consul_lock_cli.run.status_file import StatusFile
 from tests.cli.command import COMMAND, Running, consul, environment
 from tests.cli.conftest import Result
 from tests.support.waiting import eventually
@@ -33,21 +39,53 @@ def ending(status: Path) -> tuple[Any, ...]:
     return exit_["kind"], exit_["code"], exit_["signal"], told["exit_code"]
 
 
+_ENDED = ProcessResult(0, lost=False, typed=False, failure=None)
+
+
 @pytest.mark.parametrize(
-    "command, expected",
+    "ended, code, expected",
     [
-        (["sh", "-c", "exit 75"], ("exit", 75, None, 75)),
-        (["true"], ("exit", 0, None, 0)),
-        (["sh", "-c", "kill -9 $$"], ("signal", None, 9, 137)),
-        (["/no/such"], ("failed", 127, None, 127)),
+        (_ENDED, 0, ("exit", 0, None, 0)),
+        (_ENDED._replace(code=75), 75, ("exit", 75, None, 75)),
+        (_ENDED._replace(code=-9), 137, ("signal", None, 9, 137)),
+        (_ENDED._replace(failure=FileNotFoundError(2, "no")), 127, ("failed", 127, None, 127)),
+        (_ENDED._replace(code=9, stopped=StopReason.LOST), 76, ("lost", 9, None, 76)),
+        (_ENDED._replace(code=-15, stopped=StopReason.OVERTIME), 124, ("timeout", None, 15, 124)),
     ],
 )
-def test_the_end_of_the_command_is_told_as_it_was(
-    locked_run: LockedRun, status: Path, command: list[str], expected: tuple[Any, ...]
+def test_each_end_of_a_command_has_its_kind(
+    status: Path, ended: ProcessResult, code: int, expected: tuple[Any, ...]
 ) -> None:
-    """Its 75 is not ours."""
-    locked_run("--status-file", str(status), "--", *command)
+    """The command's own code or signal beside the exit code of consul-lock."""
+    file = StatusFile(str(status))
+    file.ended(ended)
+    file.write(code, Console())
     assert ending(status) == expected
+
+
+@pytest.mark.parametrize(
+    "why, code, kind",
+    [
+        (ExitCode.HELD, 0, "conflict"),
+        (ExitCode.UNAVAILABLE, 3, "unavailable"),
+        (ExitCode.LOST, 76, "lost"),
+        (ExitCode.USAGE, 64, "failed"),
+    ],
+)
+def test_each_refusal_has_its_kind(status: Path, why: ExitCode, code: int, kind: str) -> None:
+    """Whatever exit code was chosen for it."""
+    file = StatusFile(str(status))
+    file.refused(why, code)
+    file.write(code, Console())
+    assert ending(status) == (kind, code, None, code)
+
+
+def test_the_code_of_the_command_is_told_from_that_of_consul_lock(
+    locked_run: LockedRun, status: Path
+) -> None:
+    """Its 75 is not a lock that is held."""
+    locked_run("--status-file", str(status), "--", "sh", "-c", "exit 75")
+    assert ending(status) == ("exit", 75, None, 75)
     assert json.loads(status.read_text())["acquired"] is True
 
 
@@ -123,35 +161,38 @@ def test_a_descriptor_gets_it_in_one_piece_and_the_command_does_not_have_it(
         assert json.loads(report.read())["exit_code"] == 0
 
 
-def test_an_old_report_is_replaced_as_a_whole(locked_run: LockedRun, status: Path) -> None:
-    """A reader has the old file or the new one; its link count shows which it was."""
+def test_an_old_report_is_replaced_as_a_whole(status: Path) -> None:
+    """A reader has the old file or the new one; it is for others, as any new file is."""
     status.write_text("old")
     old = status.open()
-    locked_run("--status-file", str(status), "--", "true")
+    StatusFile(str(status)).write(5, Console())
     with old:
         assert old.read() == "old"
-    assert ending(status) == ("exit", 0, None, 0)
+    assert ending(status) == ("failed", 5, None, 5)
     umask = os.umask(0)
     os.umask(umask)
     assert status.stat().st_mode & 0o777 == 0o666 & ~umask
+    assert list(status.parent.iterdir()) == [status]
 
 
-def test_what_is_no_file_of_its_own_is_written_to_and_stays(
-    locked_run: LockedRun, tmp_path: Path, status: Path
-) -> None:
-    """Root would have no /dev/null any more, nor anybody the command's stderr."""
+def test_what_is_no_file_of_its_own_is_written_to_and_stays(tmp_path: Path, status: Path) -> None:
+    """Root would have no /dev/null any more; and a link leads where it led."""
     link, pipe = tmp_path / "link", tmp_path / "pipe"
     link.symlink_to(status)
     status.write_text("old")
-    locked_run("--status-file", str(link), "--", "true")
+    StatusFile(str(link)).write(5, Console())
     assert link.is_symlink()
-    assert ending(status) == ("exit", 0, None, 0)
+    assert ending(status) == ("failed", 5, None, 5)
     os.mkfifo(pipe)
     with os.fdopen(os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)) as reader:
-        locked_run("--status-file", str(pipe), "--", "true")
-        assert json.loads(reader.read())["exit_code"] == 0
+        StatusFile(str(pipe)).write(5, Console())
+        assert json.loads(reader.read())["exit_code"] == 5
     assert pipe.is_fifo()
-    stream = tmp_path / "stderr"  # as /dev/stderr is, which a fault would replace
+
+
+def test_a_stream_keeps_what_the_command_wrote(locked_run: LockedRun, tmp_path: Path) -> None:
+    """As /dev/stderr, which a fault would replace."""
+    stream = tmp_path / "stderr"
     stream.symlink_to("/proc/self/fd/2")
     result = locked_run("-c", "echo mine >&2", "--status-file", str(stream))
     assert [line[:4] for line in result.stderr.splitlines()] == ["mine", '{"v"']
@@ -170,12 +211,9 @@ def test_streams_that_go_to_a_file_keep_what_the_command_wrote(
 
 
 def test_a_report_that_cannot_be_written_does_not_change_the_code(
-    locked_run: LockedRun, tmp_path: Path
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """The work was done; a warning is enough."""
-    folder = tmp_path / "gone"
-    folder.mkdir()
-    command = ["sh", "-c", f"rmdir {folder}; exit 5"]
-    result = locked_run("--status-file", str(folder / "status"), "--", *command)
-    assert result.returncode == 5
-    assert "warning: the status could not be written" in result.stderr
+    gone = StatusFile(str(tmp_path / "gone" / "status"))
+    assert conclude(RunResult(None, _ENDED._replace(code=5)), ["make"], Console(), gone) == 5
+    assert "warning: the status could not be written" in capsys.readouterr().err
