@@ -66,10 +66,15 @@ swallow_echo(signal.SIGTERM)
     assert (code, lines) == (0, [f"{int(signal.SIGINT)} None"])
 
 
-@pytest.mark.parametrize("name", ["SIGTERM", "SIGINT", "SIGKILL", "SIGSEGV", "SIGHUP"])
-@pytest.mark.parametrize("thread", [False, True])
+@pytest.mark.parametrize(
+    "name, thread",
+    [
+        *((name, False) for name in ("SIGTERM", "SIGINT", "SIGKILL", "SIGSEGV", "SIGHUP")),
+        *((name, True) for name in ("SIGTERM", "SIGQUIT")),
+    ],
+)
 def test_a_death_by_a_signal_is_a_real_one(name: str, thread: bool) -> None:
-    """Also from another thread; without a core."""
+    """Also of one that was blocked, and from another thread."""
     die = f"lambda: (die_by(signal.{name}))"
     act = f"threading.Thread(target={die}).start()" if thread else f"({die})()"
     code, lines = fresh(f"{_TAKE}{act}\ntime.sleep(60)\nsay('alive')")
