@@ -162,17 +162,3 @@ def test_a_session_is_used_again_after_a_clean_release(room: Room) -> None:
     assert first.session_id != session
     first.release()
     second.release()
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("operator", ["world"], indirect=True)  # it takes 13 s
-def test_an_idle_session_is_destroyed_after_one_ttl(room: Room) -> None:
-    """A client that does nothing for 10 s keeps nothing in Consul, and goes on afterwards."""
-    lock = room.lock(room.client())
-    assert lock.acquire()
-    session = lock.session_id
-    lock.release()
-    assert session in room.operator.sessions()
-    eventually(lambda: session not in room.operator.sessions(), timeout=40)
-    assert lock.acquire()
-    lock.release()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -10,9 +11,11 @@ import pytest
 from consul_lock._protocol.consul.operations import Op
 from consul_lock._protocol.flow import Request
 from consul_lock._protocol.lock.lock import LockCore
+from consul_lock._protocol.primitive.lockable import Lockable
 from consul_lock.errors import ConfigError, Conflict, LockLost, LossReason, Unavailable
 from tests.simulation.foreign_lock_client import operator
 from tests.unit.protocol.fake_driver import NAME, FakeDriver, hold_of, verbs
+from tests.unit.protocol.lock_kinds import each_kind
 
 DATA = "data"
 
@@ -50,12 +53,28 @@ def test_only_what_was_asked_for_is_answered(driver: FakeDriver, lock: LockCore)
     assert write(driver, lock) == []
 
 
-def test_a_refused_operation_is_a_conflict_and_no_loss(driver: FakeDriver, lock: LockCore) -> None:
+@pytest.mark.parametrize(
+    "refused",
+    [
+        lambda index: Op.cas(DATA, "new", index + 1),
+        lambda index: Op.cas(DATA, "new", 0),
+        lambda index: Op.check_index(DATA, index + 1),
+        lambda index: Op.check_not_exists(DATA),
+        lambda index: Op.delete_cas(DATA, index + 1),
+        lambda index: Op.get(f"{DATA}/not-there"),
+    ],
+    ids=["cas", "cas-new", "check-index", "check-not-exists", "delete-cas", "get"],
+)
+def test_a_refused_operation_is_a_conflict_and_no_loss(
+    driver: FakeDriver, lock: LockCore, refused: Callable[[int], Op]
+) -> None:
     """Nothing is written, nothing is asked again."""
+    (old,) = write(driver, lock, Op.set(DATA, "old"))
+    driver.requests()
     with pytest.raises(Conflict, match=DATA) as caught:
-        write(driver, lock, Op.set("other", "x"), Op.check_index(DATA, 7))
+        write(driver, lock, Op.set("other", "x"), refused(old.modify_index))
     assert (caught.value.kind, caught.value.key) == ("guard", f"{NAME}/.lock")
-    assert "other" not in driver.held()
+    assert (data(driver), "other" in driver.held()) == (b"old", False)
     assert driver.requests() == ["PUT txn"]
     assert hold_of(lock).counts(driver.world.now)
 
@@ -108,6 +127,20 @@ def test_one_transaction_takes_64_operations_with_those_of_the_guard(
     with pytest.raises(ConfigError, match="64 operations in one guard; Consul takes 63 at most"):
         write(driver, lock, *operations)
     assert driver.requests() == []
+
+
+@each_kind
+def test_each_kind_says_how_many_operations_fit_beside_its_guard(
+    make: Callable[[FakeDriver], Lockable],
+) -> None:
+    """Some need more than one."""
+    driver = FakeDriver()
+    lock = make(driver)
+    driver.run(lock.acquire(True, None, "me"))
+    driver.sent.clear()
+    with pytest.raises(ConfigError, match=r"Consul takes 6\d at most beside the \d that are"):
+        driver.run(lock.guard([Op.get(DATA)] * 64, driver.world.now, "me"))
+    assert not [request for request in driver.sent if DATA.encode() in (request.body or b"")]
 
 
 def test_a_write_without_an_answer_is_an_error_and_leaves_the_session_in_doubt(
