@@ -8,8 +8,8 @@ from contextlib import suppress
 from typing import Any
 
 from consul_lock import LossReason, Unavailable
-from tests.cluster.event_log import Logbook
 from tests.scale.callers import Callers, close_all, reached
+from tests.support.event_log import SharedEventLog
 
 # Seconds: ends a test that has failed, and nothing else.
 PATIENCE = 180.0
@@ -18,12 +18,12 @@ PATIENCE = 180.0
 class Pair:
     """A holder and a waiter of one lock, each a client of its own, of one face."""
 
-    def __init__(self, callers: Callers, address: str, name: str, logbook: Logbook) -> None:
+    def __init__(self, callers: Callers, address: str, name: str, events: SharedEventLog) -> None:
         self.callers = callers
         self.name = name
         self.told: list[LossReason] = []
         """What ``on_lost`` was called with."""
-        self._logbook = logbook
+        self._events = events
         self._clients = [callers.client(address) for _ in range(2)]
         self.holder = callers.lock(name, self._clients[0], on_lost=self.told.append)
         self._waiter = callers.lock(name, self._clients[1], on_lost=self.told.append)
@@ -32,12 +32,12 @@ class Pair:
 
     async def _wait(self) -> None:
         await reached(self._waiter.acquire())
-        with self._logbook.under(self.name, "waiter", self._waiter.token):
+        with self._events.under(self.name, "waiter", self._waiter.token):
             assert self._waiter.held
         await reached(self._waiter.release())
 
     async def _let_go(self) -> None:
-        with self._logbook.under(self.name, "holder", self.holder.token):
+        with self._events.under(self.name, "holder", self.holder.token):
             assert self.holder.held
         await reached(self.holder.release())
 
@@ -58,19 +58,19 @@ class Worker:
     """Takes one and the same lock again and again, in turns with others."""
 
     def __init__(
-        self, callers: Callers, address: str, name: str, who: str, logbook: Logbook
+        self, callers: Callers, address: str, name: str, who: str, events: SharedEventLog
     ) -> None:
         self._callers = callers
         self._client = callers.client(address)
         self._lock = callers.lock(name, self._client)
         self._enough = threading.Event()
-        self._life: Future[Any] = callers.start(self._live(name, who, logbook))
+        self._life: Future[Any] = callers.start(self._live(name, who, events))
 
-    async def _live(self, name: str, who: str, logbook: Logbook) -> None:
+    async def _live(self, name: str, who: str, events: SharedEventLog) -> None:
         while not self._enough.is_set():
             assert await reached(self._lock.acquire())
             # Time for others to come in wrongly.  A question is not tried again.
-            with logbook.under(name, who, self._lock.token), suppress(Unavailable):
+            with events.under(name, who, self._lock.token), suppress(Unavailable):
                 await reached(self._lock.locked())
             await reached(self._lock.release())
 

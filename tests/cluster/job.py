@@ -1,6 +1,6 @@
 """A program: notes when it runs, and runs until a file exists.
 
-`python -m tests.cluster.job LOGBOOK LOCK WHO FILE`, under `consul-lock run`.
+`python -m tests.cluster.job LOG LOCK WHO FILE`, under `consul-lock run`.
 """
 
 from __future__ import annotations
@@ -9,16 +9,16 @@ import os
 import sys
 from pathlib import Path
 
-from tests.cluster.event_log import Logbook
+from tests.support.event_log import SharedEventLog
 from tests.support.waiting import eventually
 
 # Seconds: ends a job whose test has failed, and nothing else.
 PATIENCE = 180.0
 
 
-def main(logbook: str, lock: str, who: str, until: str) -> None:
+def main(log: str, lock: str, who: str, until: str) -> None:
     """Run."""
-    with Logbook(Path(logbook)).under(lock, who, int(os.environ["CONSUL_LOCK_TOKEN"])):
+    with SharedEventLog(Path(log)).under(lock, who, int(os.environ["CONSUL_LOCK_TOKEN"])):
         eventually(Path(until).exists, PATIENCE)
 
 

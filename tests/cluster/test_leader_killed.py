@@ -13,11 +13,12 @@ from pathlib import Path
 import pytest
 
 from tests.cli.command import Running, environment
-from tests.cluster.event_log import Logbook
 from tests.cluster.holder_and_waiter import PATIENCE, Pair, Worker
 from tests.scale.callers import Callers, Tasks, Threads
 from tests.support.agent import Agent
 from tests.support.cluster import Cluster
+from tests.support.event_log import SharedEventLog
+from tests.support.overlap_check import one_at_a_time
 from tests.support.waiting import eventually
 
 log = logging.getLogger(__name__)
@@ -36,13 +37,13 @@ def tasks() -> Iterator[Tasks]:
 
 
 @pytest.fixture
-def logbook(tmp_path: Path) -> Logbook:
+def events(tmp_path: Path) -> SharedEventLog:
     """For all processes of the test."""
-    return Logbook(tmp_path / "logbook")
+    return SharedEventLog(tmp_path / "events")
 
 
 @pytest.fixture
-def start_job(cluster: Cluster, logbook: Logbook) -> Iterator[Start]:
+def start_job(cluster: Cluster, events: SharedEventLog) -> Iterator[Start]:
     """Start a job under `consul-lock run`, that runs until a file exists."""
     paths = os.pathsep.join([str(_ROOT), os.environ.get("PYTHONPATH", "")])
     env = environment(cluster.client.address, PYTHONPATH=paths)
@@ -50,32 +51,31 @@ def start_job(cluster: Cluster, logbook: Logbook) -> Iterator[Start]:
 
         def start(name: str, who: str, until: Path) -> Running:
             job = [sys.executable, "-m", "tests.cluster.job"]
-            job += [str(logbook.path), name, who, str(until)]
+            job += [str(events.path), name, who, str(until)]
             return stack.enter_context(Running(["run", "--key", name, "--", *job], env))
 
         yield start
 
 
 def test_nothing_is_lost_when_the_leader_is_killed(
-    cluster: Cluster, tasks: Tasks, logbook: Logbook, start_job: Start, fresh_name: str,
+    cluster: Cluster, tasks: Tasks, events: SharedEventLog, start_job: Start, fresh_name: str,
     tmp_path: Path,
 ) -> None:  # fmt: skip
     """Holders hold on, waiters wait on, a job runs on; afterwards all get on, one by one."""
     agent, go = cluster.client, tmp_path / "go"
     others = _session_ids(agent)
     names = [f"{fresh_name}/{kind}" for kind in ("thread", "task", "job", "turns")]
-    by_thread = Pair(Threads(), agent.address, names[0], logbook)
-    by_task = Pair(tasks, agent.address, names[1], logbook)
+    by_thread = Pair(Threads(), agent.address, names[0], events)
+    by_task = Pair(tasks, agent.address, names[1], events)
     first = start_job(names[2], "first", go)
-    eventually(lambda: logbook.entries(names[2]), message="the job runs")
+    eventually(lambda: events.events(names[2]), message="the job runs")
     second = start_job(names[2], "second", go)
     eventually(lambda: _in_lines(agent, names[:3]) == [1, 1, 1], message="one waits for each")
     faces: list[Callers] = [Threads(), Threads(), tasks, tasks]
     workers = [
-        Worker(face, agent.address, names[3], f"worker-{n}", logbook)
-        for n, face in enumerate(faces)
+        Worker(face, agent.address, names[3], f"worker-{n}", events) for n, face in enumerate(faces)
     ]
-    eventually(lambda: len(logbook.entries(names[3])) > 100, message="the workers take turns")
+    eventually(lambda: len(events.events(names[3])) > 100, message="the workers take turns")
 
     killed_at = time.monotonic()
     dead = cluster.kill_leader()
@@ -85,7 +85,7 @@ def test_nothing_is_lost_when_the_leader_is_killed(
     # Renewed by the new leader: there is more left than a holder without news could have.
     eventually(lambda: by_thread.holder.remaining() > 25, message="a thread's lock is renewed")
     eventually(lambda: by_task.holder.remaining() > 25, message="a task's lock is renewed")
-    _turns_go_on(logbook, names[3], elected_at)
+    _turns_go_on(events, names[3], elected_at)
     assert by_thread.stands()
     assert by_task.stands()
     assert (first.running(), second.running()) == (True, True)
@@ -96,10 +96,10 @@ def test_nothing_is_lost_when_the_leader_is_killed(
     assert (first.wait(), second.wait()) == (0, 0), first.errors() + second.errors()
     for worker in workers:
         worker.finish()
-    assert [grant.who for grant in logbook.grants(names[0])] == ["holder", "waiter"]
-    assert [grant.who for grant in logbook.grants(names[1])] == ["holder", "waiter"]
-    assert [grant.who for grant in logbook.grants(names[2])] == ["first", "second"]
-    turns = logbook.grants(names[3])
+    assert [grant.who for grant in one_at_a_time(events.events(names[0]))] == ["holder", "waiter"]
+    assert [grant.who for grant in one_at_a_time(events.events(names[1]))] == ["holder", "waiter"]
+    assert [grant.who for grant in one_at_a_time(events.events(names[2]))] == ["first", "second"]
+    turns = one_at_a_time(events.events(names[3]))
     assert {grant.who for grant in turns} == {f"worker-{n}" for n in range(4)}
     log.info(
         "without a leader for %.1f s; %d turns before, %d after the kill",
@@ -125,11 +125,11 @@ def _wait_for_leader(cluster: Cluster, dead: Agent, stands: Callable[[], bool]) 
     return time.monotonic()
 
 
-def _turns_go_on(logbook: Logbook, name: str, since: float) -> None:
+def _turns_go_on(events: SharedEventLog, name: str, since: float) -> None:
     """Each worker gets its turns again."""
 
     def each() -> bool:
-        whos = {entry.who for entry in logbook.entries(name) if entry.when > since}
+        whos = {event.who for event in events.events(name) if event.when > since}
         return len(whos) == 4
 
     eventually(each, PATIENCE, message="every worker gets the lock again")

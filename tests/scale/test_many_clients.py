@@ -10,8 +10,9 @@ from typing import Any, NamedTuple
 
 from tests.scale.callers import Callers, Tasks, close_all, reached
 from tests.scale.counter import Requests
-from tests.scale.overlap_check import Recorder
 from tests.support.agent import Agent
+from tests.support.event_log import EventLog
+from tests.support.overlap_check import Hold, one_at_a_time
 from tests.support.waiting import eventually
 
 log = logging.getLogger(__name__)
@@ -31,25 +32,24 @@ class Queue(NamedTuple):
     """What was seen of one queue being served."""
 
     arrived: list[str]
-    recorder: Recorder
+    holds: list[Hold]
     requests: int
     """From the first release to the last, without renewals and the questions of the test."""
     seconds: float
 
 
-async def _once(lock: Any, who: str, recorder: Recorder) -> None:
+async def _once(lock: Any, who: str, events: EventLog) -> None:
     assert await reached(lock.acquire(timeout=PATIENCE))
-    recorder.begin(who, lock.token)
-    # Time for others to come in wrongly, and Consul's own word on who is inside.
-    holder = await reached(lock.holder())
-    assert (holder.session, holder.token) == (lock.session_id, lock.token)
-    recorder.end(who)
+    with events.under(lock.name, who, lock.token):
+        # Time for others to come in wrongly, and Consul's own word on who is inside.
+        holder = await reached(lock.holder())
+        assert (holder.session, holder.token) == (lock.session_id, lock.token)
     await reached(lock.release())
 
 
 def _serve(callers: Callers, agent: Agent, requests: Requests, name: str, count: int) -> Queue:
     """Let ``count`` clients line up behind a holder, then let it go."""
-    recorder, before = Recorder(), set(threading.enumerate())
+    events, before = EventLog(), set(threading.enumerate())
     clients = [callers.client(agent.address) for _ in range(count + 1)]
     gate, *locks = [
         callers.lock(name, client, meta={"number": str(n)}, **_TERMS)
@@ -57,7 +57,7 @@ def _serve(callers: Callers, agent: Agent, requests: Requests, name: str, count:
     ]
     assert callers.start(reached(gate.acquire())).result(PATIENCE)
     futures: list[Future[Any]] = [
-        callers.start(_once(lock, str(n), recorder)) for n, lock in enumerate(locks, 1)
+        callers.start(_once(lock, str(n), events)) for n, lock in enumerate(locks, 1)
     ]
     eventually(lambda: _in_line(agent, name) == count, PATIENCE, message="all are in line")
     arrived = callers.start(_numbers(gate)).result(PATIENCE)
@@ -73,7 +73,7 @@ def _serve(callers: Callers, agent: Agent, requests: Requests, name: str, count:
     for future in futures:
         future.result(PATIENCE)
     seconds, sent = time.monotonic() - start, requests.of_locking() - count
-    queue = Queue(arrived, recorder, sent, seconds)
+    queue = Queue(arrived, one_at_a_time(events.events()), sent, seconds)
     log.info(
         "%s, %d clients: %.2f requests and %.2f ms a hand-over; %s",
         callers.name, count, queue.requests / count, 1000 * queue.seconds / count,
@@ -97,11 +97,10 @@ def test_100_clients_are_served_in_order_of_arrival(
     """Alone, each once, and with one Raft write a hand-over: each token is the one before + 1, but
     for what the agent itself writes."""
     queue = _serve(callers, quiet, requests, fresh_name, 100)
-    queue.recorder.check(100)
-    assert [grant.who for grant in queue.recorder.grants] == queue.arrived
+    assert [hold.who for hold in queue.holds] == queue.arrived
     # The gate's: it was alone when it acquired, and knew of no line.
     assert len(requests.refused) <= 1
-    first, last = queue.recorder.tokens[0], queue.recorder.tokens[-1]
+    first, last = queue.holds[0].token, queue.holds[-1].token
     assert last - first - 99 <= 1 + queue.seconds / RECONCILES
     assert requests.failures == []
     assert quiet.sessions() == []
@@ -115,7 +114,7 @@ def test_a_hand_over_costs_as_much_with_100_waiting_as_with_10(
     costs = []
     for count in (10, 50, 100):
         queue = _serve(callers, quiet, requests, f"{fresh_name}/{count}", count)
-        queue.recorder.check(count)
+        assert len(queue.holds) == len({hold.who for hold in queue.holds}) == count
         costs.append(queue.requests / count)
     assert max(costs) / min(costs) < 1.5
     assert max(costs) < 8

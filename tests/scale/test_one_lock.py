@@ -10,8 +10,9 @@ from typing import Any
 
 from tests.scale.callers import Tasks, Threads, close_all, reached
 from tests.scale.counter import Requests
-from tests.scale.overlap_check import Recorder
 from tests.support.agent import Agent
+from tests.support.event_log import EventLog
+from tests.support.overlap_check import one_at_a_time
 from tests.support.waiting import eventually
 
 log = logging.getLogger(__name__)
@@ -22,13 +23,12 @@ THREADS, TASKS = 200, 500
 PATIENCE = 300.0
 
 
-async def _once(lock: Any, who: str, recorder: Recorder) -> None:
+async def _once(lock: Any, who: str, events: EventLog) -> None:
     assert await reached(lock.acquire(timeout=PATIENCE))
-    recorder.begin(who, lock.token)
-    # Time for others to come in wrongly, and Consul's own word on who is inside.
-    holder = await reached(lock.holder())
-    assert (holder.session, holder.token) == (lock.session_id, lock.token)
-    recorder.end(who)
+    with events.under(lock.name, who, lock.token):
+        # Time for others to come in wrongly, and Consul's own word on who is inside.
+        holder = await reached(lock.holder())
+        assert (holder.session, holder.token) == (lock.session_id, lock.token)
     await reached(lock.release())
 
 
@@ -37,7 +37,7 @@ def test_200_threads_and_500_tasks_get_one_lock_one_after_the_other(
 ) -> None:
     """Each once, never two at a time, tokens growing; waiting needs one helper a client."""
     before = set(threading.enumerate())
-    recorder = Recorder()
+    events = EventLog()
     thread_client, task_client = threads.client(quiet.address), tasks.client(quiet.address)
     stranger = threads.client(quiet.address)
     gate = threads.lock(fresh_name, stranger)
@@ -46,15 +46,15 @@ def test_200_threads_and_500_tasks_get_one_lock_one_after_the_other(
     futures: list[Future[Any]] = []
     for n in range(THREADS):
         own = threads.lock(fresh_name, thread_client)
-        futures.append(threads.start(_once(own, f"thread {n}", recorder)))
-    futures += [tasks.start(_once(shared, f"task {n}", recorder)) for n in range(TASKS)]
+        futures.append(threads.start(_once(own, f"thread {n}", events)))
+    futures += [tasks.start(_once(shared, f"task {n}", events)) for n in range(TASKS)]
 
     eventually(lambda: len(gate.waiters()) == 2, message="both clients are in Consul's line")
     # Two keepers of threads: the gate's client has one as well, and a watchdog as it holds.
     assert sorted(threads.helpers()) == ["consul-lock-keeper"] * 2 + ["consul-lock-watchdog"]
     assert tasks.helpers() == ["consul-lock-keeper"]
     assert len(set(threading.enumerate()) - before) == THREADS + 3
-    assert recorder.grants == []
+    assert events.events() == []
 
     requests.clear()
     start = time.monotonic()
@@ -62,7 +62,8 @@ def test_200_threads_and_500_tasks_get_one_lock_one_after_the_other(
     for future in futures:
         future.result(PATIENCE)
     log.info("700 turns: %.2f s, %s", time.monotonic() - start, dict(requests.kinds))
-    recorder.check(THREADS + TASKS)
+    holds = one_at_a_time(events.events())
+    assert len(holds) == len({hold.who for hold in holds}) == THREADS + TASKS
     assert requests.failures == []
     # Two clients in Consul's line cost as much as two, however many callers they have.
     assert requests.of_locking() < 8 * (THREADS + TASKS)

@@ -7,8 +7,8 @@ import json
 import threading
 from typing import Self
 
-from tests.stress.overlap_check import Hold
 from tests.support.agent import Agent
+from tests.support.overlap_check import Hold
 
 # Seconds that one question may take; a blocking query wakes earlier when something changes.
 _WAIT = 2

@@ -13,11 +13,11 @@ import pytest
 
 from consul_lock import Client, Semaphore
 from tests.stress.document_reader import Onlooker
-from tests.stress.overlap_check import Story
 from tests.stress.semaphore_workers import Crowd
 from tests.stress.worker import LOCK_DELAY, TTL
 from tests.support.agent import Agent
 from tests.support.effort import scaled
+from tests.support.overlap_check import History
 from tests.support.waiting import eventually
 
 log = logging.getLogger(__name__)
@@ -74,13 +74,13 @@ def _last_of_all(agent: Agent, name: str) -> None:
         semaphore.release()
 
 
-def _judge(story: Story, onlooker: Onlooker) -> None:
-    assert story.nonsense == []
-    assert story.overlaps(LIMIT) == []
-    assert story.wrong_tokens(LIMIT) == []
+def _judge(history: History, onlooker: Onlooker) -> None:
+    assert history.nonsense == []
+    assert history.overlaps(LIMIT) == []
+    assert history.wrong_tokens(LIMIT) == []
     assert onlooker.too_many(LIMIT) == []
     assert onlooker.limits == {LIMIT}
-    assert onlooker.wrong_grants(story.holds) == []
+    assert onlooker.wrong_grants(history.holds) == []
 
 
 def test_never_more_than_three_of_twenty_hold_whoever_is_killed(
@@ -90,21 +90,21 @@ def test_never_more_than_three_of_twenty_hold_whoever_is_killed(
     with Onlooker(ours, fresh_name) as onlooker:
         with Crowd(ours, fresh_name, LIMIT, PROCESSES, tmp_path) as crowd:
             _disturb(crowd)
-            story = crowd.finish()
+            history = crowd.finish()
         _last_of_all(ours, fresh_name)
-    grants, seen = len(story.holds), onlooker.seen(story.holds)
+    grants, seen = len(history.holds), onlooker.seen(history.holds)
     log.info(
         "%g s: %d grants, at most %d slots at once; %s; %.0f %% of the grants seen by another",
-        SECONDS, grants, story.most(), dict(story.counts), 100 * seen,
+        SECONDS, grants, history.most(), dict(history.counts), 100 * seen,
     )  # fmt: skip
-    _judge(story, onlooker)
+    _judge(history, onlooker)
     # Enough has happened for this to mean something.
-    assert story.most() == LIMIT
+    assert history.most() == LIMIT
     assert grants > 2 * PROCESSES
-    assert story.counts["holders killed"] > 1
-    assert story.counts["holders destroyed"] > 1
-    assert story.counts["holders frozen"] > 1
-    assert story.counts["lost"] > 0
+    assert history.counts["holders killed"] > 1
+    assert history.counts["holders destroyed"] > 1
+    assert history.counts["holders frozen"] > 1
+    assert history.counts["lost"] > 0
     assert seen > 0.5
     eventually(lambda: ours.sessions() == [], PATIENCE, message="no session is left")
     assert ours.keys(fresh_name) == []

@@ -1,13 +1,13 @@
 """A process that takes slots of one semaphore again and again, and writes down when it has them.
 
-`python -m tests.stress.worker ADDRESS NAME LIMIT NOTEBOOK`, until its standard input ends, which
+`python -m tests.stress.worker ADDRESS NAME LIMIT LOG`, until its standard input ends, which
 it does with the test, however that ends.
 
-What it writes (each line under the notebook's lock, see there):
+What it writes (each event while nobody else can write, see `tests.support.event_log`):
 
 * ``asks`` before each acquire, ``quits`` after one that came to nothing;
-* ``begin`` and then, about each 20 ms, ``still``: **after having looked at `held`, with the lock
-  of the notebook in hand.**  So each such line proves: at this place in the order of all lines
+* ``begin`` and then, about each 20 ms, ``still``: **after having looked at `held`, with the log
+  open.**  So each such event proves: at this place in the order of all events
   this process believed that it holds;
 * ``end`` after the same look, before it calls `release`;
 * ``lost`` when it looked and `held` was false: from then on it makes no claim; ``missed`` if
@@ -26,7 +26,7 @@ from pathlib import Path
 from typing import Any
 
 from consul_lock import Client, LockLost, Semaphore
-from tests.stress.event_log import Notebook, Page
+from tests.support.event_log import OpenLog, SharedEventLog
 
 TTL, LOCK_DELAY, HEARTBEAT = 10.0, 3.0, 1.0
 """Short, so that a slot of a dead process is free in some five seconds, not in half a minute."""
@@ -41,11 +41,11 @@ _LONGEST = 0.4
 class Worker:
     """One semaphore, one client, one thread."""
 
-    def __init__(self, semaphore: Any, limit: int, notebook: Notebook) -> None:
+    def __init__(self, semaphore: Any, limit: int, log: SharedEventLog) -> None:
         self._semaphore = semaphore
         self._limit = limit
-        self._notebook = notebook
-        self._pid = os.getpid()
+        self._log = log
+        self._who = str(os.getpid())
         self._hold = 0
         self._enough = threading.Event()
         threading.Thread(target=self._listen, daemon=True).start()
@@ -93,24 +93,28 @@ class Worker:
 
     def _is_held(self, what: str, slots: int = 0) -> bool:
         """Look, and write what was seen, while nobody else can write."""
-        with self._notebook.open() as page:
+        with self._log.open() as log:
             held = self._semaphore.held
             if held:
-                self._write(page, what, slots)
+                self._write(log, what, slots)
             else:
-                self._write(page, "missed" if what == "begin" else "lost", 0)
+                self._write(log, "missed" if what == "begin" else "lost", 0)
         return bool(held)
 
     def _note(self, what: str) -> None:
-        with self._notebook.open() as page:
-            self._write(page, what, 0)
+        with self._log.open() as log:
+            self._write(log, what, 0)
 
-    def _write(self, page: Page, what: str, slots: int) -> None:
-        taken = (self._semaphore.session_id, self._semaphore.token, slots)
-        page.note(what, self._pid, self._hold, *(taken if what == "begin" else ()))
+    def _write(self, log: OpenLog, what: str, slots: int) -> None:
+        taken = {
+            "session": self._semaphore.session_id,
+            "token": self._semaphore.token,
+            "slots": slots,
+        }
+        log.note(what, self._who, hold=self._hold, **(taken if what == "begin" else {}))
 
 
-def main(address: str, name: str, limit: str, notebook: str) -> None:
+def main(address: str, name: str, limit: str, log: str) -> None:
     """Work until told to stop; who was not killed leaves nothing behind."""
     with Client(address) as client:
         semaphore = Semaphore(
@@ -121,7 +125,7 @@ def main(address: str, name: str, limit: str, notebook: str) -> None:
             lock_delay=LOCK_DELAY,
             heartbeat=HEARTBEAT,
         )
-        Worker(semaphore, int(limit), Notebook(Path(notebook))).run()
+        Worker(semaphore, int(limit), SharedEventLog(Path(log))).run()
 
 
 if __name__ == "__main__":
