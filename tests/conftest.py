@@ -120,6 +120,13 @@ def agent(consul_binary: Path) -> Iterator[Agent]:
 
 
 @pytest.fixture
+def own_agent(consul_binary: Path) -> Iterator[Agent]:
+    """An agent of this test alone, which may be frozen."""
+    with Agent(consul_binary) as started:
+        yield started
+
+
+@pytest.fixture
 def fresh_name(request: pytest.FixtureRequest) -> str:
     """The name of a lock that nobody else uses."""
     readable = re.sub(r"[^A-Za-z0-9]+", "-", request.node.name).strip("-")[:60]

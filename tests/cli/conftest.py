@@ -97,13 +97,6 @@ def sessions(address: str) -> Callable[[int], list[str]]:
 
 
 @pytest.fixture
-def own_agent(consul_binary: Path) -> Iterator[Agent]:
-    """An agent of this test alone."""
-    with Agent(consul_binary) as agent:
-        yield agent
-
-
-@pytest.fixture
 def home(tmp_path: Path) -> Home:
     """The command with a home of its own."""
     return Home(tmp_path)

@@ -2,40 +2,25 @@
 
 from __future__ import annotations
 
-from concurrent.futures import Future
-from typing import Any
-
 import pytest
 
 from consul_lock import Unavailable
 from tests.contract.apis import Sync
 from tests.contract.fixture import Room
+from tests.contract.steps import Steps
 from tests.contract.test_election import ELECTION
 from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.parametrize("kind", [ELECTION], indirect=True, ids=["election"])
 
 
-class Observer:
+class Observer(Steps):
     """Somebody who observes, on an actor and with a client of its own."""
 
     def __init__(self, room: Room) -> None:
         election = room.others_lock()
-        self._actor = election.actor
-        self.client = Sync(election.thing._client, self._actor)
-        self._steps = self._actor.do(election.thing.observe)
-
-    def start(self) -> Future[Any]:
-        """The next step, which ends with news."""
-        step = getattr(self._steps, "__anext__", None) or self._steps.__next__
-        return self._actor.start(step)
-
-    def next(self) -> Any:
-        return self.start().result(30)
-
-    def close(self) -> None:
-        end = getattr(self._steps, "aclose", None) or self._steps.close
-        self._actor.do(end)
+        self.client = Sync(election.thing._client, election.actor)
+        super().__init__(election, "observe")
 
 
 def test_every_leader_is_seen(room: Room) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from concurrent.futures import Future
 from typing import Any
 
 import pytest
@@ -12,6 +11,7 @@ from consul_lock import ConfigError, Conflict, LockLost, Unavailable
 from tests.contract.apis import Sync
 from tests.contract.fixture import Room
 from tests.contract.lock_kinds import each_kind, each_kind_with_a_line
+from tests.contract.steps import Steps
 from tests.support.waiting import eventually
 
 
@@ -19,34 +19,6 @@ def survey(room: Room) -> Sync:
     """Somebody who looks on, with a client and an actor of its own."""
     client = room.client(room.actor())
     return Sync(client.actor.do(room.api.Survey, client.thing), client.actor)
-
-
-class Steps:
-    """The steps of a generator of either face."""
-
-    def __init__(self, onlooker: Sync, method: str, *args: Any, **options: Any) -> None:
-        self._actor = onlooker.actor
-        self._steps = self._actor.do(getattr(onlooker.thing, method), *args, **options)
-
-    def start(self) -> Future[Any]:
-        """The next step, which ends with news."""
-        step = getattr(self._steps, "__anext__", None) or self._steps.__next__
-        return self._actor.start(step)
-
-    def next(self) -> Any:
-        return self.start().result(30)
-
-    def ended(self) -> bool:
-        """Whether there is no further step."""
-        try:
-            self.next()
-        except (StopIteration, StopAsyncIteration, RuntimeError):
-            return True  # a future cannot carry a StopIteration as it is
-        return False
-
-    def close(self) -> None:
-        end = getattr(self._steps, "aclose", None) or self._steps.close
-        self._actor.do(end)
 
 
 def name_of(room: Room) -> str:

@@ -38,13 +38,6 @@ NAMES = ["500 no leader", "500", "429", "503", "502", "reset", "answer lost"]
 
 
 @pytest.fixture
-def proxy(agent: Agent) -> Iterator[Proxy]:
-    """A proxy before the agent."""
-    with Proxy(agent.address) as started:
-        yield started
-
-
-@pytest.fixture
 def client(face: Face, proxy: Proxy) -> Iterator[Any]:
     """A client behind that proxy."""
     opened = face.client(proxy.address)

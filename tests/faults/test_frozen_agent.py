@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
-
 import pytest
 
 from consul_lock import LockLost, LossReason, Unavailable
@@ -19,13 +16,6 @@ from tests.support.waiting import eventually
 LATE = 8.0
 
 LOCK_DELAY = 2.0
-
-
-@pytest.fixture
-def own_agent(consul_binary: Path) -> Iterator[Agent]:
-    """An agent that may be frozen."""
-    with Agent(consul_binary) as started:
-        yield started
 
 
 @pytest.mark.parametrize("watch", [False, True])

@@ -27,21 +27,6 @@ TTL, LOCK_DELAY = 10.0, 6.0
 
 
 @pytest.fixture
-def server(consul_binary: Path) -> Iterator[Agent]:
-    """The server, by which the other contender comes."""
-    with Agent(consul_binary, name="server") as started:
-        yield started
-
-
-@pytest.fixture
-def local(consul_binary: Path, server: Agent) -> Iterator[Agent]:
-    """The agent beside the command, which is frozen."""
-    join = {"retry_join": [f"127.0.0.1:{server.ports.serf}"], "retry_interval": "1s"}
-    with Agent(consul_binary, name="local", dev=False, config=join) as started:
-        yield started
-
-
-@pytest.fixture
 def beats(tmp_path: Path, local: Agent) -> Iterator[Path]:
     """The file into which a command beats that `consul-lock run` has started."""
     file = tmp_path / "beats"

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -32,13 +31,6 @@ def took(call: Callable[..., Any], *arguments: Any, **options: Any) -> tuple[flo
     except Exception as error:  # noqa: BLE001 - whatever it is
         result = type(error)
     return time.monotonic() - begun, result
-
-
-@pytest.fixture
-def own_agent(consul_binary: Path) -> Iterator[Agent]:
-    """An agent that may be frozen."""
-    with Agent(consul_binary) as started:
-        yield started
 
 
 def test_calls_to_a_frozen_agent_end_in_time(face: Face, own_agent: Agent) -> None:
@@ -141,20 +133,6 @@ def test_what_no_agent_answers_is_an_outage_once_consul_has_answered(
 
 
 # -- an agent that is restarted, and health checks
-
-
-@pytest.fixture
-def server(consul_binary: Path) -> Iterator[Agent]:
-    with Agent(consul_binary, name="server") as started:
-        yield started
-
-
-@pytest.fixture
-def local(consul_binary: Path, server: Agent) -> Iterator[Agent]:
-    """The agent beside the waiters, which is restarted."""
-    join = {"retry_join": [f"127.0.0.1:{server.ports.serf}"], "retry_interval": "1s"}
-    with Agent(consul_binary, name="local", dev=False, config=join) as started:
-        yield started
 
 
 def restart_gracefully(agent: Agent) -> None:

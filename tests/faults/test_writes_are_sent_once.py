@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 
 from consul_lock import Unavailable
@@ -15,13 +13,6 @@ from tests.support.waiting import eventually
 
 # Seconds: Consul itself ends a session that is not renewed after 10 to 20.
 BEFORE_ITS_TTL = 9.0
-
-
-@pytest.fixture
-def proxy(agent: Agent) -> Iterator[Proxy]:
-    """A proxy before the agent."""
-    with Proxy(agent.address) as started:
-        yield started
 
 
 def lose_first(kind: str, proxy: Proxy) -> None:
