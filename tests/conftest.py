@@ -15,6 +15,7 @@ from hypothesis import HealthCheck, settings
 
 from tests.support.agent import Agent, version_of
 from tests.support.binary import NONE, find_consul
+from tests.support.callers import Callers, Tasks, Threads
 from tests.support.cluster import Cluster
 from tests.support.effort import scaled
 from tests.support.waiting import eventually
@@ -124,6 +125,17 @@ def own_agent(consul_binary: Path) -> Iterator[Agent]:
     """An agent of this test alone, which may be frozen."""
     with Agent(consul_binary) as started:
         yield started
+
+
+@pytest.fixture(params=["threads", "asyncio"])
+def callers(request: pytest.FixtureRequest) -> Iterator[Callers]:
+    """Callers with a thread each, then with a task each."""
+    if request.param == "threads":
+        yield Threads()
+        return
+    made = Tasks()
+    yield made
+    made.close()
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ from contextlib import suppress
 from typing import Any
 
 from consul_lock import LossReason, Unavailable
-from tests.scale.callers import Callers, close_all, reached
+from tests.support.callers import Callers, close_all, reached
 from tests.support.event_log import SharedEventLog
 
 # Seconds: ends a test that has failed, and nothing else.

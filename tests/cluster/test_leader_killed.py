@@ -14,8 +14,8 @@ import pytest
 
 from tests.cli.command import Running, environment
 from tests.cluster.holder_and_waiter import PATIENCE, Pair, Worker
-from tests.scale.callers import Callers, Tasks, Threads
 from tests.support.agent import Agent
+from tests.support.callers import Callers, Tasks, Threads
 from tests.support.cluster import Cluster
 from tests.support.event_log import SharedEventLog
 from tests.support.overlap_check import one_at_a_time

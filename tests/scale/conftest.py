@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.scale.callers import Callers, Tasks, Threads
 from tests.scale.counter import Requests
 from tests.support.agent import Agent
+from tests.support.callers import Tasks, Threads
 from tests.support.waiting import eventually
 
 
@@ -42,17 +42,6 @@ def threads() -> Threads:
 @pytest.fixture
 def tasks() -> Iterator[Tasks]:
     """Callers with a task each."""
-    made = Tasks()
-    yield made
-    made.close()
-
-
-@pytest.fixture(params=["threads", "asyncio"])
-def callers(request: pytest.FixtureRequest) -> Iterator[Callers]:
-    """Either of the two."""
-    if request.param == "threads":
-        yield Threads()
-        return
     made = Tasks()
     yield made
     made.close()

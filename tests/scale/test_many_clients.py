@@ -8,9 +8,10 @@ import time
 from concurrent.futures import Future
 from typing import Any, NamedTuple
 
-from tests.scale.callers import Callers, Tasks, close_all, reached
 from tests.scale.counter import Requests
+from tests.scale.queue import hold_once, queue_length
 from tests.support.agent import Agent
+from tests.support.callers import Callers, Tasks, close_all, reached
 from tests.support.event_log import EventLog
 from tests.support.overlap_check import Hold, one_at_a_time
 from tests.support.waiting import eventually
@@ -38,15 +39,6 @@ class Queue(NamedTuple):
     seconds: float
 
 
-async def _once(lock: Any, who: str, events: EventLog) -> None:
-    assert await reached(lock.acquire(timeout=PATIENCE))
-    with events.under(lock.name, who, lock.token):
-        # Time for others to come in wrongly, and Consul's own word on who is inside.
-        holder = await reached(lock.holder())
-        assert (holder.session, holder.token) == (lock.session_id, lock.token)
-    await reached(lock.release())
-
-
 def _serve(callers: Callers, agent: Agent, requests: Requests, name: str, count: int) -> Queue:
     """Let ``count`` clients line up behind a holder, then let it go."""
     events, before = EventLog(), set(threading.enumerate())
@@ -57,9 +49,9 @@ def _serve(callers: Callers, agent: Agent, requests: Requests, name: str, count:
     ]
     assert callers.start(reached(gate.acquire())).result(PATIENCE)
     futures: list[Future[Any]] = [
-        callers.start(_once(lock, str(n), events)) for n, lock in enumerate(locks, 1)
+        callers.start(hold_once(lock, str(n), events)) for n, lock in enumerate(locks, 1)
     ]
-    eventually(lambda: _in_line(agent, name) == count, PATIENCE, message="all are in line")
+    eventually(lambda: queue_length(agent, name) == count, PATIENCE, message="all wait")
     arrived = callers.start(_numbers(gate)).result(PATIENCE)
     # The gate's client holds, and has a watchdog.
     keepers = ["consul-lock-keeper"] * (count + 1)
@@ -85,10 +77,6 @@ def _serve(callers: Callers, agent: Agent, requests: Requests, name: str, count:
 
 async def _numbers(lock: Any) -> list[str]:
     return [waiter.meta["number"] for waiter in await reached(lock.waiters())]
-
-
-def _in_line(agent: Agent, name: str) -> int:
-    return sum("/.queue/" in key for key in agent.keys(name))
 
 
 def test_100_clients_are_served_in_order_of_arrival(

@@ -12,8 +12,8 @@ from consul_lock._drivers.loop_transport import LoopTransport
 from consul_lock._drivers.pipeline import LANES
 from consul_lock._drivers.thread_transport import ThreadTransport
 from consul_lock._protocol.flow import Request
-from tests.scale.callers import Callers, Tasks, close_all, reached
 from tests.support.agent import Agent
+from tests.support.callers import Callers, Tasks, close_all, reached
 from tests.support.waiting import eventually
 
 LOCKS = 300

@@ -11,9 +11,10 @@ from concurrent.futures import Future
 from typing import Any
 
 from consul_lock import Client, Lock, Session
-from tests.scale.callers import Callers, Tasks, close_all, reached
 from tests.scale.counter import Requests
+from tests.scale.queue import queue_length
 from tests.support.agent import Agent
+from tests.support.callers import Callers, Tasks, close_all, reached
 from tests.support.waiting import eventually
 
 log = logging.getLogger(__name__)
@@ -66,7 +67,9 @@ def test_each_of_300_locks_is_got_when_it_is_freed(
     client = callers.client(quiet.address)
     waiting = [Waiting(callers.lock(lock.name, client)) for lock in held]
     futures: list[Future[Any]] = [callers.start(each.get()) for each in waiting]
-    eventually(lambda: _in_line(quiet, fresh_name) == LOCKS, PATIENCE, message="all are in line")
+    eventually(
+        lambda: queue_length(quiet, fresh_name) == LOCKS, PATIENCE, message="all are in line"
+    )
     waiters = 0 if isinstance(callers, Tasks) else LOCKS
     assert callers.helpers().count("consul-lock-keeper") in (1, 2)
     assert len(set(threading.enumerate()) - before) <= waiters + 3
@@ -100,7 +103,3 @@ def _free_one_alone(held: list[Lock], waiting: list[Waiting], futures: list[Futu
     held[0].release()
     futures[0].result(PATIENCE)
     assert not any(future.done() for future in futures[1:])
-
-
-def _in_line(agent: Agent, name: str) -> int:
-    return sum("/.queue/" in key for key in agent.keys(name))

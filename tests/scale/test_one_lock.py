@@ -8,9 +8,10 @@ import time
 from concurrent.futures import Future
 from typing import Any
 
-from tests.scale.callers import Tasks, Threads, close_all, reached
 from tests.scale.counter import Requests
+from tests.scale.queue import hold_once
 from tests.support.agent import Agent
+from tests.support.callers import Tasks, Threads, close_all
 from tests.support.event_log import EventLog
 from tests.support.overlap_check import one_at_a_time
 from tests.support.waiting import eventually
@@ -21,15 +22,6 @@ THREADS, TASKS = 200, 500
 
 # Seconds: ends a test that has failed, and nothing else.
 PATIENCE = 300.0
-
-
-async def _once(lock: Any, who: str, events: EventLog) -> None:
-    assert await reached(lock.acquire(timeout=PATIENCE))
-    with events.under(lock.name, who, lock.token):
-        # Time for others to come in wrongly, and Consul's own word on who is inside.
-        holder = await reached(lock.holder())
-        assert (holder.session, holder.token) == (lock.session_id, lock.token)
-    await reached(lock.release())
 
 
 def test_200_threads_and_500_tasks_get_one_lock_one_after_the_other(
@@ -46,8 +38,8 @@ def test_200_threads_and_500_tasks_get_one_lock_one_after_the_other(
     futures: list[Future[Any]] = []
     for n in range(THREADS):
         own = threads.lock(fresh_name, thread_client)
-        futures.append(threads.start(_once(own, f"thread {n}", events)))
-    futures += [tasks.start(_once(shared, f"task {n}", events)) for n in range(TASKS)]
+        futures.append(threads.start(hold_once(own, f"thread {n}", events)))
+    futures += [tasks.start(hold_once(shared, f"task {n}", events)) for n in range(TASKS)]
 
     eventually(lambda: len(gate.waiters()) == 2, message="both clients are in Consul's line")
     # Two keepers of threads: the gate's client has one as well, and a watchdog as it holds.

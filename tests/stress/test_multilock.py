@@ -18,9 +18,9 @@ import pytest
 
 import consul_lock
 from consul_lock import aio
-from tests.scale.callers import Callers, Tasks, Threads, close_all, reached
 from tests.stress.key_reader import Shelf
 from tests.support.agent import Agent
+from tests.support.callers import Callers, Tasks, Threads, close_all, reached
 from tests.support.effort import scaled
 from tests.support.waiting import eventually, eventually_async
 

@@ -14,9 +14,9 @@ import pytest
 
 import consul_lock
 from consul_lock import aio
-from tests.scale.callers import Callers, close_all, reached
 from tests.stress.readers_and_writers import Visitors
 from tests.support.agent import Agent
+from tests.support.callers import Callers, close_all, reached
 from tests.support.waiting import eventually, eventually_async
 
 log = logging.getLogger(__name__)
