@@ -14,6 +14,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from tests.support.agent import Agent, version_of
+from tests.support.apis import Face, open_face
 from tests.support.binary import NONE, find_consul
 from tests.support.callers import Callers, Tasks, Threads
 from tests.support.cluster import Cluster
@@ -125,6 +126,13 @@ def own_agent(consul_binary: Path) -> Iterator[Agent]:
     """An agent of this test alone, which may be frozen."""
     with Agent(consul_binary) as started:
         yield started
+
+
+@pytest.fixture(params=["threads", "asyncio"])
+def face(request: pytest.FixtureRequest) -> Iterator[Face]:
+    """Each API in its turn."""
+    with open_face(request.param) as opened:
+        yield opened
 
 
 @pytest.fixture(params=["threads", "asyncio"])

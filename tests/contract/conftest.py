@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 
 from consul_lock.testing import serve
-from tests.contract.apis import Asyncio, Face, Threads
 from tests.contract.fixture import Room
 from tests.contract.lock_kinds import KINDS, Kind
 from tests.contract.operator import Operator
+from tests.support.apis import Asyncio, Face, Threads
 
 
 @pytest.fixture(scope="session", params=[Threads, Asyncio], ids=["threads", "asyncio"])

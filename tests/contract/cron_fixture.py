@@ -7,9 +7,9 @@ from concurrent.futures import Future
 from typing import Any
 
 from consul_lock import CronRecord
-from tests.contract.apis import Sync
 from tests.contract.fixture import Room
 from tests.contract.operator import LOCK_FLAG
+from tests.support.apis import Sync
 
 HOUR = 3600.0
 NINE = 500_000 * HOUR

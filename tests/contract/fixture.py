@@ -6,10 +6,10 @@ from collections.abc import Callable
 from typing import Any
 
 from consul_lock import LossReason
-from tests.contract.actors import Actor
-from tests.contract.apis import Face, Sync
 from tests.contract.lock_kinds import Kind
 from tests.contract.operator import Operator
+from tests.support.actors import Actor
+from tests.support.apis import Face, Sync
 from tests.support.session_remains import of_a_dead_one
 from tests.support.waiting import eventually
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from concurrent.futures import Future
 from typing import Any
 
-from tests.contract.apis import Sync
+from tests.support.apis import Sync
 
 
 class Steps:

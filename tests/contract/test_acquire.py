@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from consul_lock import ConfigError, LockTimeout
-from tests.contract.apis import Sync
 from tests.contract.fixture import Room
 from tests.contract.lock_kinds import each_kind
+from tests.support.apis import Sync
 
 pytestmark = each_kind
 

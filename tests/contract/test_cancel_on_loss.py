@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from consul_lock import LockLost, LossReason, NotHeld
-from tests.contract.apis import Asyncio
 from tests.contract.fixture import Room
 from tests.contract.lock_kinds import each_kind
+from tests.support.apis import Asyncio
 from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.parametrize("face", [Asyncio], indirect=True, ids=["asyncio"])

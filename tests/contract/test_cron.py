@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 
 from consul_lock import ClockSkew, ConfigError, Conflict, CronState, LockLost
-from tests.contract.apis import Asyncio, Sync, Threads
 from tests.contract.cron_fixture import HOUR, NINE, SHORT, CronRoom
 from tests.contract.fixture import Room
+from tests.support.apis import Asyncio, Sync, Threads
 from tests.support.proxy import Proxy
 from tests.support.waiting import eventually
 

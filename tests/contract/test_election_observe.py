@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 
 from consul_lock import Unavailable
-from tests.contract.apis import Sync
 from tests.contract.fixture import Room
 from tests.contract.steps import Steps
 from tests.contract.test_election import ELECTION
+from tests.support.apis import Sync
 from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.parametrize("kind", [ELECTION], indirect=True, ids=["election"])

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from consul_lock import AlreadyHeld, LockLost, LossReason, NotHeld
-from tests.contract.apis import Asyncio, Threads
 from tests.contract.fixture import Room
 from tests.contract.test_election import ELECTION
+from tests.support.apis import Asyncio, Threads
 from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.parametrize("kind", [ELECTION], indirect=True, ids=["election"])

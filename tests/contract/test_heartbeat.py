@@ -16,11 +16,11 @@ import pytest
 
 from consul_lock import ConfigError, LockLost, LossReason, PermissionDenied
 from tests.contract import program_crash
-from tests.contract.apis import Sync
 from tests.contract.fixture import Room, Told
 from tests.contract.health import Health
 from tests.contract.lock_kinds import KINDS
 from tests.support.agent import Agent
+from tests.support.apis import Sync
 from tests.support.waiting import eventually
 
 ROOT = Path(__file__).parents[2]

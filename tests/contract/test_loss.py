@@ -7,9 +7,9 @@ from collections.abc import Callable
 import pytest
 
 from consul_lock import LockLost, LossReason
-from tests.contract.apis import Sync
 from tests.contract.fixture import Room, Told
 from tests.contract.lock_kinds import each_kind
+from tests.support.apis import Sync
 from tests.support.waiting import eventually
 
 

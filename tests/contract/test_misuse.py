@@ -16,8 +16,8 @@ import pytest
 import consul_lock
 import consul_lock.aio
 from consul_lock import ConfigError, LockLost
-from tests.contract.apis import Asyncio, Face, Threads
 from tests.contract.fixture import Room
+from tests.support.apis import Asyncio, Face, Threads
 
 in_threads = pytest.mark.parametrize("face", [Threads], indirect=True, ids=["threads"])
 in_asyncio = pytest.mark.parametrize("face", [Asyncio], indirect=True, ids=["asyncio"])

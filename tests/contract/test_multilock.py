@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from consul_lock import AlreadyHeld, ConfigError, Conflict, LockLost, LockTimeout, LossReason, Op
-from tests.contract.apis import Sync
 from tests.contract.fixture import LOCK_DELAY, Room, Told
+from tests.support.apis import Sync
 from tests.support.waiting import eventually
 
 NAMES = ("apples", "pears", "plums")

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from tests.contract.apis import Sync
 from tests.contract.fixture import Room
 from tests.contract.lock_kinds import KINDS
+from tests.support.apis import Sync
 from tests.support.proxy import Proxy
 from tests.support.waiting import eventually
 

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from consul_lock import AlreadyHeld, LockLost, LossReason, NotHeld, Op
-from tests.contract.apis import Sync
 from tests.contract.fixture import Room, Told
 from tests.contract.lock_kinds import KINDS, each_kind
+from tests.support.apis import Sync
 from tests.support.waiting import eventually
 
 each_kind_that_is_handed_on = pytest.mark.parametrize(

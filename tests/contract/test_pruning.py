@@ -9,9 +9,9 @@ from time import monotonic
 import pytest
 
 from consul_lock import LockLost
-from tests.contract.apis import Sync
 from tests.contract.fixture import Room
 from tests.contract.key_layouts import SEMAPHORE_FLAG
+from tests.support.apis import Sync
 from tests.support.waiting import eventually
 
 LONG, SHORT = 3.0, 2.0

@@ -6,9 +6,9 @@ import os
 import time
 from concurrent.futures import Future, ThreadPoolExecutor
 
-from tests.contract.apis import Sync
 from tests.contract.fixture import LOCK_DELAY, Room
 from tests.contract.lock_kinds import each_kind_with_a_line
+from tests.support.apis import Sync
 
 pytestmark = each_kind_with_a_line
 

@@ -7,9 +7,9 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from consul_lock import NotHeld
-from tests.contract.apis import Sync
 from tests.contract.fixture import Room
 from tests.contract.lock_kinds import each_kind
+from tests.support.apis import Sync
 
 pytestmark = each_kind
 

@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from consul_lock import AlreadyHeld, LockLost, LossReason, NotHeld
-from tests.contract.apis import Asyncio, Sync
 from tests.contract.fixture import Room, Told
 from tests.contract.lock_kinds import Kind, Options
+from tests.support.apis import Asyncio, Sync
 from tests.support.waiting import eventually
 
 

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from consul_lock import AlreadyHeld, ConfigError, NotHeld
-from tests.contract.apis import Sync
 from tests.contract.fixture import LOCK_DELAY, Room
+from tests.support.apis import Sync
 from tests.support.waiting import eventually
 
 Make = Callable[..., Sync]

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from consul_lock import ConfigError, Conflict, NotHeld
-from tests.contract.apis import Sync
 from tests.contract.fixture import LOCK_DELAY, Room
 from tests.contract.key_layouts import SEMAPHORE_FLAG
+from tests.support.apis import Sync
 from tests.support.waiting import eventually
 
 Make = Callable[..., Sync]

@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 
 from consul_lock import ConfigError, LockLost, LossReason, NotHeld
-from tests.contract.apis import Sync
 from tests.contract.fixture import LOCK_DELAY, Room
 from tests.contract.key_layouts import SEMAPHORE_FLAG
+from tests.support.apis import Sync
 from tests.support.proxy import Proxy
 from tests.support.waiting import eventually
 

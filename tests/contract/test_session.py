@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from consul_lock import ConfigError, Conflict, LockLost, LossReason, Unavailable
-from tests.contract.apis import Sync
 from tests.contract.fixture import LOCK_DELAY, Room, Told
 from tests.contract.lock_kinds import each_kind
+from tests.support.apis import Sync
 from tests.support.waiting import eventually
 
 SOON = 10.0

@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 
 from consul_lock import ConfigError, Conflict, LockLost, Unavailable
-from tests.contract.apis import Sync
 from tests.contract.fixture import Room
 from tests.contract.lock_kinds import each_kind, each_kind_with_a_line
 from tests.contract.steps import Steps
+from tests.support.apis import Sync
 from tests.support.waiting import eventually
 
 

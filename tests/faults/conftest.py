@@ -7,16 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.apis import Face, open_face
 from tests.support.agent import Agent
 from tests.support.proxy import Proxy
-
-
-@pytest.fixture(params=["threads", "asyncio"])
-def face(request: pytest.FixtureRequest) -> Iterator[Face]:
-    """Each face in its turn."""
-    with open_face(request.param) as opened:
-        yield opened
 
 
 @pytest.fixture

@@ -7,9 +7,9 @@ from concurrent.futures import CancelledError as FutureCancelled
 from random import Random
 
 from consul_lock import ConsulLockError, LockLost, NotHeld, Unavailable
-from tests.faults.apis import Face, sessions_of
 from tests.faults.cuts import REQUEST_TIMEOUT, Cut
 from tests.support.agent import Agent
+from tests.support.apis import Face, sessions_of
 from tests.support.proxy import Proxy
 
 # How a call that was cut off may end, besides well.

@@ -16,8 +16,8 @@ from consul_lock import (
     Refused,
     Unavailable,
 )
-from tests.faults.apis import Face
 from tests.support.agent import Agent
+from tests.support.apis import Face
 from tests.support.http_messages import Answer, Message
 from tests.support.ports import free_port
 from tests.support.scripted_server import scripted_server

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from consul_lock import ConfigError
-from tests.faults.apis import Face
+from tests.support.apis import Face
 from tests.support.http_messages import Answer
 from tests.support.scripted_server import ScriptedServer, scripted_server
 

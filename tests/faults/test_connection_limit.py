@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from consul_lock import Client, Lock, Unavailable
-from tests.faults.apis import Face
 from tests.faults.deadlines import pass_by
 from tests.support.agent import Agent
+from tests.support.apis import Face
 from tests.support.waiting import eventually
 
 LIMIT = 12

@@ -14,10 +14,10 @@ from random import Random
 import pytest
 
 from consul_lock import Client, Lock
-from tests.faults.apis import Face
 from tests.faults.cut_clients import Victim
 from tests.faults.cuts import Interrupt, NetworkCut
 from tests.support.agent import Agent
+from tests.support.apis import Face
 from tests.support.effort import scaled
 from tests.support.waiting import eventually
 

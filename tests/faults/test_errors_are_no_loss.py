@@ -10,10 +10,10 @@ import pytest
 
 from consul_lock import LossReason
 from consul_lock._drivers.clock import clock
-from tests.faults.apis import Face
 from tests.faults.deadlines import last_deadline, pass_by
 from tests.support.actions import DROP_AFTER, DROP_BEFORE, PASS, Action
 from tests.support.agent import Agent
+from tests.support.apis import Face
 from tests.support.http_messages import Answer
 from tests.support.proxy import Proxy
 from tests.support.waiting import eventually

@@ -12,8 +12,8 @@ import pytest
 import consul_lock
 from consul_lock import Client, Unavailable, aio
 from consul_lock.testing import ServedWorld, serve
-from tests.faults.apis import Asyncio, Face, OnLoop
 from tests.faults.deadlines import pass_by
+from tests.support.apis import Asyncio, Face, OnLoop
 from tests.support.http_messages import Answer
 from tests.support.proxy import Proxy
 from tests.support.scripted_server import ScriptedServer, scripted_server, through

@@ -7,9 +7,9 @@ import pytest
 from consul_lock import LockLost, LossReason, Unavailable
 from consul_lock._drivers.clock import clock
 from consul_lock.limits import safety_margin
-from tests.faults.apis import Face
 from tests.faults.deadlines import last_deadline
 from tests.support.agent import Agent
+from tests.support.apis import Face
 from tests.support.waiting import eventually
 
 # Seconds by which a busy machine may be late.

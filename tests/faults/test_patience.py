@@ -12,9 +12,9 @@ import pytest
 
 from consul_lock import ConfigError, Refused, Unavailable
 from tests.cli.command import COMMAND, PATIENCE, environment
-from tests.faults.apis import Face
 from tests.support.actions import PASS, Action
 from tests.support.agent import Agent
+from tests.support.apis import Face
 from tests.support.http_messages import Answer
 from tests.support.proxy import Proxy
 from tests.support.waiting import eventually

@@ -11,10 +11,10 @@ import pytest
 from consul_lock import LossReason
 from consul_lock._drivers.clock import clock
 from tests.drivers.name_servers import HOST, name_servers
-from tests.faults.apis import Face
 from tests.faults.deadlines import last_deadline, pass_by
 from tests.support.actions import DROP_BEFORE
 from tests.support.agent import Agent
+from tests.support.apis import Face
 from tests.support.proxy import Proxy
 from tests.support.scripted_server import Script, scripted_server, through
 from tests.support.waiting import eventually

@@ -7,9 +7,9 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from consul_lock import NotHeld
-from tests.faults.apis import Face
 from tests.support.actions import HOLD, PASS
 from tests.support.agent import Agent
+from tests.support.apis import Face
 from tests.support.proxy import Proxy
 from tests.support.waiting import eventually
 

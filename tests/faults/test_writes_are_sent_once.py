@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from consul_lock import Unavailable
-from tests.faults.apis import Face, sessions_of
 from tests.support.actions import DROP_AFTER, PASS, Action
 from tests.support.agent import Agent
+from tests.support.apis import Face, sessions_of
 from tests.support.proxy import Proxy
 from tests.support.waiting import eventually
 

@@ -12,16 +12,9 @@ from typing import Any
 import pytest
 
 from tests.cli.command import Running, environment
-from tests.faults.apis import Face, open_face
 from tests.interop.go_command import Peer
 from tests.support.agent import Agent
-
-
-@pytest.fixture(params=["threads", "asyncio"])
-def face(request: pytest.FixtureRequest) -> Iterator[Face]:
-    """Each face in its turn."""
-    with open_face(request.param) as opened:
-        yield opened
+from tests.support.apis import Face
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ from typing import Any
 
 import consul_lock
 from consul_lock import aio
-from tests.faults.apis import Asyncio, Face, OnLoop
+from tests.support.apis import Asyncio, Face, OnLoop
 
 
 class Asked(OnLoop):

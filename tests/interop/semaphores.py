@@ -7,9 +7,9 @@ import json
 from collections.abc import Iterable
 from typing import Any
 
-from tests.faults.apis import Face
 from tests.interop.primitives import primitive
 from tests.support.agent import Agent
+from tests.support.apis import Face
 
 SEMAPHORE_FLAG = 16210313421097356768
 

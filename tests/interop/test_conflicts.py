@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from consul_lock import Conflict
-from tests.faults.apis import Face
 from tests.interop.go_command import Peer
 from tests.support.agent import Agent
+from tests.support.apis import Face
 
 LOCK_FLAG = 3304740253564472344
 SEMAPHORE_FLAG = 16210313421097356768

@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 
-from tests.faults.apis import Face
 from tests.interop.go_command import Peer
 from tests.interop.holder import LOCK_DELAY, TTL
 from tests.interop.process import Holding
 from tests.interop.semaphores import Slots, semaphore
 from tests.support.agent import Agent
+from tests.support.apis import Face
 from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.slow

@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 
 from consul_lock import Conflict
-from tests.faults.apis import Face
 from tests.interop.go_command import Peer, run_go
 from tests.interop.semaphores import SEMAPHORE_FLAG, Slots, document, semaphore
 from tests.support.agent import Agent
+from tests.support.apis import Face
 
 LOCK_FLAG = 3304740253564472344
 

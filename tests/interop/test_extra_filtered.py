@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 
 from consul_lock import PermissionDenied
-from tests.faults.apis import Face
 from tests.interop.go_command import run_go
 from tests.interop.semaphores import Slots, document, semaphore
 from tests.support.agent import Agent
 from tests.support.agent_config import MASTER_TOKEN
+from tests.support.apis import Face
 
 # What a waiter for slots of "hidden/NAME" needs; Go asks about the agent besides.
 RULES = """

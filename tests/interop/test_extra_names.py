@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 
 from consul_lock import ConfigError
-from tests.faults.apis import Face
 from tests.interop.go_command import Peer
 from tests.interop.semaphores import Slots, document, semaphore
 from tests.support.agent import Agent
+from tests.support.apis import Face
 
 Go = Callable[..., Peer]
 

@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 
 from consul_lock import Conflict, LockTimeout
-from tests.faults.apis import Face
 from tests.interop.go_command import Peer, run_go
 from tests.interop.primitives import primitive, writer
 from tests.interop.semaphores import Slots
 from tests.support.agent import Agent
+from tests.support.apis import Face
 
 Go = Callable[..., Peer]
 Acquiring = Callable[[Any], "Future[float]"]

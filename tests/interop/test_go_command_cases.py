@@ -15,11 +15,11 @@ from typing import Any
 import pytest
 
 from tests.cli.command import Running
-from tests.faults.apis import Face
 from tests.interop.command import run_ours
 from tests.interop.go_command import Peer, run_go
 from tests.interop.semaphores import Slots, semaphore
 from tests.support.agent import Agent
+from tests.support.apis import Face
 from tests.support.waiting import eventually
 
 Go = Callable[..., Peer]

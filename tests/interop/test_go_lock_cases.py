@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from consul_lock import AlreadyHeld, Conflict, LockLost, LossReason, NotHeld
-from tests.faults.apis import Face
 from tests.interop.go_command import PROMPTLY, Peer
 from tests.support.agent import Agent
+from tests.support.apis import Face
 from tests.support.waiting import eventually
 
 Go = Callable[..., Peer]

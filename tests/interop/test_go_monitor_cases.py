@@ -9,11 +9,11 @@ from collections.abc import Callable
 import pytest
 
 from tests.cli.command import Running
-from tests.faults.apis import Face
 from tests.interop.go_command import Peer
 from tests.interop.semaphores import semaphore
 from tests.support.actions import PASS, Action
 from tests.support.agent import Agent
+from tests.support.apis import Face
 from tests.support.http_messages import Answer
 from tests.support.proxy import Proxy
 from tests.support.waiting import eventually

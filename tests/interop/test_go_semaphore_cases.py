@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 
 from consul_lock import ConfigError, Conflict, LockLost, NotHeld
-from tests.faults.apis import Face
 from tests.interop.go_command import PROMPTLY, Peer, run_go
 from tests.interop.semaphores import Slots, document, semaphore
 from tests.support.actions import PASS
 from tests.support.agent import Agent
+from tests.support.apis import Face
 from tests.support.http_messages import Answer
 from tests.support.proxy import Proxy
 from tests.support.waiting import eventually

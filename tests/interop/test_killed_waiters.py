@@ -15,9 +15,9 @@ import pytest
 
 from tests.cli.command import Running
 from tests.cli.inspect_fixture import LOCK_FLAG
-from tests.faults.apis import Face
 from tests.interop.process import Holding
 from tests.support.agent import Agent
+from tests.support.apis import Face
 from tests.support.waiting import eventually
 
 log = logging.getLogger(__name__)

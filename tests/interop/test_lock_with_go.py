@@ -12,9 +12,9 @@ from urllib.parse import quote
 
 import pytest
 
-from tests.faults.apis import Face
 from tests.interop.go_command import PROMPTLY, Peer
 from tests.support.agent import Agent
+from tests.support.apis import Face
 from tests.support.waiting import eventually
 
 LOCK_FLAG = 3304740253564472344

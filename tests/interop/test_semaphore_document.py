@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from tests.faults.apis import Face
 from tests.interop.go_command import Peer
 from tests.interop.semaphores import SEMAPHORE_FLAG, Slots, document, semaphore
 from tests.support.agent import Agent
+from tests.support.apis import Face
 from tests.support.proxy import Proxy
 
 Go = Callable[..., Peer]

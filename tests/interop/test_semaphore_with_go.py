@@ -8,10 +8,10 @@ from pathlib import Path
 from time import monotonic
 from typing import Any
 
-from tests.faults.apis import Face
 from tests.interop.go_command import PROMPTLY, Peer, run_go
 from tests.interop.semaphores import Slots, document, semaphore
 from tests.support.agent import Agent
+from tests.support.apis import Face
 from tests.support.waiting import eventually
 
 Go = Callable[..., Peer]
