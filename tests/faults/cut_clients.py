@@ -16,7 +16,7 @@ from tests.support.proxy import Proxy
 _ENDS = (Unavailable, KeyboardInterrupt, asyncio.CancelledError, FutureCancelled)
 
 
-class Victim:
+class CutClient:
     """A client behind a proxy of its own, with one lock, and one cut."""
 
     def __init__(self, face: Face, agent: Agent, name: str, cut: Cut, random: Random) -> None:

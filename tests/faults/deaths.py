@@ -11,7 +11,7 @@ from typing import NamedTuple
 from consul_lock import Client, Lock, MultiLock
 from tests.support.actions import DROP_BEFORE, PASS, Action
 from tests.support.proxy import Proxy
-from tests.support.raw_kv import Inside
+from tests.support.raw_kv import RawConsul
 
 # Seconds: longer than all deaths together take, so that each holder believes till after its own.
 _LOCK_DELAY = 60.0
@@ -43,7 +43,7 @@ class Result(NamedTuple):
     """Tries that began when the operator knew that the session had ended."""
 
 
-def play(door: Inside, addresses: Sequence[str], make: Make, prefix: str, deaths: int) -> Result:
+def play(door: RawConsul, addresses: Sequence[str], make: Make, prefix: str, deaths: int) -> Result:
     """Let so many holders die, one after the other.  ``door``: where their sessions are ended."""
     cut = threading.Event()
 
@@ -81,7 +81,7 @@ def _have_a_session(make: Make, prefix: str, client: Client) -> None:
 
 
 def _deaths(
-    door: Inside,
+    door: RawConsul,
     locks: Sequence[Lock | MultiLock],
     make: Make,
     prefix: str,

@@ -14,7 +14,7 @@ from random import Random
 import pytest
 
 from consul_lock import Client, Lock
-from tests.faults.cut_clients import Victim
+from tests.faults.cut_clients import CutClient
 from tests.faults.cuts import Interrupt, NetworkCut
 from tests.support.agent import Agent
 from tests.support.apis import Face
@@ -39,17 +39,17 @@ class Scene:
         self.agent = agent
         self.other = other
 
-    def free(self, victim: Victim) -> None:
+    def free(self, victim: CutClient) -> None:
         """Nobody else wants the lock."""
         if victim.acquire(5.0):
             victim.let_go()
 
-    def taken(self, victim: Victim) -> None:
+    def taken(self, victim: CutClient) -> None:
         """Somebody holds it all the time."""
         with Lock(victim.name, client=self.other):
             assert victim.acquire(0.4) is False
 
-    def handed(self, victim: Victim) -> None:
+    def handed(self, victim: CutClient) -> None:
         """The holder lets go while the victim is in line."""
         holder = Lock(victim.name, client=self.other)
         holder.acquire()
@@ -60,12 +60,12 @@ class Scene:
             if acquiring.result(20):
                 victim.let_go()
 
-    def released(self, victim: Victim) -> None:
+    def released(self, victim: CutClient) -> None:
         """The victim lets go, and nobody waits."""
         victim.get()
         victim.release()
 
-    def passed_on(self, victim: Victim) -> None:
+    def passed_on(self, victim: CutClient) -> None:
         """The victim lets go while somebody is in line."""
         victim.get()
         waiter = Lock(victim.name, client=self.other)
@@ -87,7 +87,7 @@ def other(agent: Agent) -> Iterator[Client]:
         yield opened
 
 
-def see_nothing_left(agent: Agent, prefix: str, victims: list[Victim]) -> None:
+def see_nothing_left(agent: Agent, prefix: str, victims: list[CutClient]) -> None:
     """No key that somebody holds, and no session but those that are kept for reuse on purpose."""
     eventually(
         lambda: not any(victim.proxy.delayed for victim in victims), message="what is late arrives"
@@ -104,7 +104,7 @@ def see_nothing_left(agent: Agent, prefix: str, victims: list[Victim]) -> None:
     eventually(nothing, BOUND, message="nothing is left in Consul")
 
 
-def take(client: Client, victim: Victim) -> None:
+def take(client: Client, victim: CutClient) -> None:
     """Another client can have the lock, and then the victim itself."""
     lock = Lock(victim.name, client=client)
     assert lock.acquire(timeout=BOUND), victim.name
@@ -128,7 +128,7 @@ def test_nothing_is_left_wherever_it_was_cut(
     face: Face,
     agent: Agent,
     other: Client,
-    play: Callable[[Scene, Victim], None],
+    play: Callable[[Scene, CutClient], None],
     requests: int,
     effects: int,
 ) -> None:
@@ -138,7 +138,7 @@ def test_nothing_is_left_wherever_it_was_cut(
     scene, victims = Scene(agent, other), []
     for number in range(POINTS):
         cut = Interrupt(random, effects) if number % 2 else NetworkCut(random, requests)
-        victims.append(Victim(face, agent, f"{prefix}{number}", cut, random))
+        victims.append(CutClient(face, agent, f"{prefix}{number}", cut, random))
     try:
         with ThreadPoolExecutor(AT_ONCE) as threads:
             for done in [threads.submit(play, scene, victim) for victim in victims]:
@@ -150,5 +150,5 @@ def test_nothing_is_left_wherever_it_was_cut(
         assert sum(v.cut.done for v in victims) >= POINTS * 3 // 4, [v.cut for v in victims]
     finally:
         with ThreadPoolExecutor(AT_ONCE) as threads:
-            list(threads.map(Victim.close, victims))
+            list(threads.map(CutClient.close, victims))
     eventually(lambda: not any(victim.left(agent) for victim in victims), BOUND)

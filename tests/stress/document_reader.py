@@ -14,14 +14,14 @@ from tests.support.overlap_check import Hold
 _WAIT = 2
 
 
-class Onlooker:
+class DocumentReader:
     """Follows the document by blocking queries, in a thread, while the block runs."""
 
     def __init__(self, agent: Agent, name: str) -> None:
         self._agent = agent
         self._key = f"{name}/.lock"
         self._over = threading.Event()
-        self._thread = threading.Thread(target=self._follow, name="onlooker", daemon=True)
+        self._thread = threading.Thread(target=self._follow, name="document reader", daemon=True)
         self.documents: dict[int, set[str]] = {}
         """Sessions that hold, by the index of the write that made it so."""
         self.limits: set[int] = set()

@@ -14,7 +14,7 @@ from tests.support.agent import Agent
 _PAUSE = 0.005
 
 
-class Shelf:
+class KeyReader:
     """Looks at everything below a name, each time in one consistent read, which Consul answers
     from one state of its store: what two reads could show halfway, one cannot.
 
@@ -27,7 +27,7 @@ class Shelf:
         self._name = name
         self._allowed = allowed
         self._over = threading.Event()
-        self._thread = threading.Thread(target=self._look_on, name="shelf", daemon=True)
+        self._thread = threading.Thread(target=self._look_on, name="key reader", daemon=True)
         self.looks = 0
         self.whole = 0
         """How often a session was seen that held one of its sets."""

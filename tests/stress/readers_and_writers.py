@@ -23,7 +23,7 @@ class Visit:
     """What it is now: a writer may become a reader."""
 
 
-class Visitors:
+class ReadersAndWriters:
     """Told by everybody directly after having the lock and directly before letting go."""
 
     def __init__(self) -> None:

@@ -27,7 +27,7 @@ PATIENCE = 120.0
 _FREEZES = (1.0, 7.0, 9.0, 12.0)
 
 
-class Crowd:
+class SemaphoreWorkers:
     """Workers, each a process.  Who is killed is replaced."""
 
     def __init__(self, agent: Agent, name: str, limit: int, size: int, folder: Path) -> None:

@@ -18,7 +18,7 @@ import pytest
 
 import consul_lock
 from consul_lock import aio
-from tests.stress.key_reader import Shelf
+from tests.stress.key_reader import KeyReader
 from tests.support.agent import Agent
 from tests.support.callers import Callers, Tasks, Threads, close_all, reached
 from tests.support.effort import scaled
@@ -134,7 +134,7 @@ def test_ten_take_their_sets_of_sixty_all_or_nothing_and_nobody_is_stuck(
     def enough() -> bool:
         return time.monotonic() > end and table.fewest(len(allowed)) >= TURNS
 
-    with Shelf(ours, fresh_name, allowed) as shelf:
+    with KeyReader(ours, fresh_name, allowed) as reader:
         for number, (who, sets) in enumerate(allowed.items()):
             callers, api = faces[number % 2]
             clients.append((callers, callers.client(ours.address)))
@@ -148,12 +148,12 @@ def test_ten_take_their_sets_of_sixty_all_or_nothing_and_nobody_is_stuck(
     tasks.close()
     log.info(
         "%.1f s: turns %s; %d looks, %d times a whole set",
-        time.monotonic() - end + SECONDS, table.turns, shelf.looks, shelf.whole,
+        time.monotonic() - end + SECONDS, table.turns, reader.looks, reader.whole,
     )  # fmt: skip
-    assert shelf.error is None
-    assert shelf.torn[:3] == []
+    assert reader.error is None
+    assert reader.torn[:3] == []
     assert table.wrong[:3] == []
-    assert shelf.whole > 10 * CONTENDERS
+    assert reader.whole > 10 * CONTENDERS
     eventually(lambda: ours.sessions() == [], message="no session is left")
     assert ours.keys(fresh_name) == []
 
@@ -173,8 +173,8 @@ def test_the_onlooker_sees_a_part_of_a_set() -> None:
         value = base64.b64encode(json.dumps({"meta": {"contender": "1"}}).encode()).decode()
         return {"Key": f"shop/{key}", "Session": session, "Value": value}
 
-    shelf = Shelf(None, "shop", {"1": [{"a", "b"}, {"c"}]})  # type: ignore[arg-type] # not asked
-    shelf.judge([entry("a/.lock", "s"), entry("b/.lock", "s"), entry("c/.queue/s", "s")])
-    assert (shelf.whole, shelf.torn) == (1, [])
-    shelf.judge([entry("a/.lock", "s"), entry("c/.lock", "t")])
-    assert (shelf.whole, shelf.torn) == (2, ["contender 1 held ['a']"])
+    reader = KeyReader(None, "shop", {"1": [{"a", "b"}, {"c"}]})  # type: ignore[arg-type] # not asked
+    reader.judge([entry("a/.lock", "s"), entry("b/.lock", "s"), entry("c/.queue/s", "s")])
+    assert (reader.whole, reader.torn) == (1, [])
+    reader.judge([entry("a/.lock", "s"), entry("c/.lock", "t")])
+    assert (reader.whole, reader.torn) == (2, ["contender 1 held ['a']"])

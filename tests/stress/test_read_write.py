@@ -14,7 +14,7 @@ import pytest
 
 import consul_lock
 from consul_lock import aio
-from tests.stress.readers_and_writers import Visitors
+from tests.stress.readers_and_writers import ReadersAndWriters
 from tests.support.agent import Agent
 from tests.support.callers import Callers, close_all, reached
 from tests.support.waiting import eventually, eventually_async
@@ -37,7 +37,7 @@ class Door:
 
     def __init__(self, callers: Callers, agent: Agent, name: str) -> None:
         self.callers = callers
-        self.visitors = Visitors()
+        self.visitors = ReadersAndWriters()
         self.clients: list[Any] = []
         self._agent = agent
         self._name = name

@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from consul_lock import Client, Semaphore
-from tests.stress.document_reader import Onlooker
-from tests.stress.semaphore_workers import Crowd
+from tests.stress.document_reader import DocumentReader
+from tests.stress.semaphore_workers import SemaphoreWorkers
 from tests.stress.worker import LOCK_DELAY, TTL
 from tests.support.agent import Agent
 from tests.support.effort import scaled
@@ -34,9 +34,9 @@ PATIENCE = 120.0
 # What is done to whom, in random order, again and again.  A holder that is hit blocks its slot
 # for some seconds, so they are hit less often than those who wait.
 _DEEDS = (
-    [(Crowd.kill, True)] * 2
-    + [(Crowd.destroy, True), (Crowd.freeze, True)] * 3
-    + [(Crowd.kill, False), (Crowd.destroy, False)] * 4
+    [(SemaphoreWorkers.kill, True)] * 2
+    + [(SemaphoreWorkers.destroy, True), (SemaphoreWorkers.freeze, True)] * 3
+    + [(SemaphoreWorkers.kill, False), (SemaphoreWorkers.destroy, False)] * 4
 )
 
 
@@ -48,18 +48,18 @@ def _deeds() -> Iterator[tuple[Callable[..., bool], bool]]:
         yield random.choice(_DEEDS)
 
 
-def _disturb(crowd: Crowd) -> None:
+def _disturb(workers: SemaphoreWorkers) -> None:
     for deed, holder in _deeds():
-        _look_on(crowd, random.uniform(0.2, 1.2))
-        done = partial(deed, crowd, holder=holder)
+        _look_on(workers, random.uniform(0.2, 1.2))
+        done = partial(deed, workers, holder=holder)
         eventually(done, PATIENCE, message=f"{deed.__name__}, holder={holder}")
 
 
-def _look_on(crowd: Crowd, seconds: float) -> None:
+def _look_on(workers: SemaphoreWorkers, seconds: float) -> None:
     end = time.monotonic() + seconds
 
     def over() -> bool:
-        crowd.look()
+        workers.look()
         return time.monotonic() > end
 
     eventually(over)
@@ -74,30 +74,30 @@ def _last_of_all(agent: Agent, name: str) -> None:
         semaphore.release()
 
 
-def _judge(history: History, onlooker: Onlooker) -> None:
+def _judge(history: History, reader: DocumentReader) -> None:
     assert history.nonsense == []
     assert history.overlaps(LIMIT) == []
     assert history.wrong_tokens(LIMIT) == []
-    assert onlooker.too_many(LIMIT) == []
-    assert onlooker.limits == {LIMIT}
-    assert onlooker.wrong_grants(history.holds) == []
+    assert reader.too_many(LIMIT) == []
+    assert reader.limits == {LIMIT}
+    assert reader.wrong_grants(history.holds) == []
 
 
 def test_never_more_than_three_of_twenty_hold_whoever_is_killed(
     ours: Agent, fresh_name: str, tmp_path: Path
 ) -> None:
     """Judged by what the processes wrote, not by what Consul or we say; nothing is left."""
-    with Onlooker(ours, fresh_name) as onlooker:
-        with Crowd(ours, fresh_name, LIMIT, PROCESSES, tmp_path) as crowd:
-            _disturb(crowd)
-            history = crowd.finish()
+    with DocumentReader(ours, fresh_name) as reader:
+        with SemaphoreWorkers(ours, fresh_name, LIMIT, PROCESSES, tmp_path) as workers:
+            _disturb(workers)
+            history = workers.finish()
         _last_of_all(ours, fresh_name)
-    grants, seen = len(history.holds), onlooker.seen(history.holds)
+    grants, seen = len(history.holds), reader.seen(history.holds)
     log.info(
         "%g s: %d grants, at most %d slots at once; %s; %.0f %% of the grants seen by another",
         SECONDS, grants, history.most(), dict(history.counts), 100 * seen,
     )  # fmt: skip
-    _judge(history, onlooker)
+    _judge(history, reader)
     # Enough has happened for this to mean something.
     assert history.most() == LIMIT
     assert grants > 2 * PROCESSES

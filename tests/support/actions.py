@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from tests.support.http_messages import Answer
 
 
-class Fate(enum.Enum):
+class PlainAction(enum.Enum):
     """Actions without settings; exported below under their short names."""
 
     PASS = "forward it, and the answer"
@@ -29,9 +29,14 @@ class Delay:
     late: bool = False
 
 
-PASS, DROP_BEFORE, DROP_AFTER, HOLD = Fate.PASS, Fate.DROP_BEFORE, Fate.DROP_AFTER, Fate.HOLD
+PASS, DROP_BEFORE, DROP_AFTER, HOLD = (
+    PlainAction.PASS,
+    PlainAction.DROP_BEFORE,
+    PlainAction.DROP_AFTER,
+    PlainAction.HOLD,
+)
 
-Action = Fate | Delay | Answer
+Action = PlainAction | Delay | Answer
 """An `Answer` is given to the client and nothing is forwarded."""
 
 Rule = Callable[[str, str, bytes, int], Action]

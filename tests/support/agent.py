@@ -15,7 +15,7 @@ from typing import Any, Self
 
 from tests.support.agent_config import MASTER_TOKEN, Doors, Ports, build, merge
 from tests.support.certificates import Certificates
-from tests.support.raw_kv import Inside
+from tests.support.raw_kv import RawConsul
 from tests.support.waiting import eventually
 
 # A taken port shows at once, a fresh choice nearly always helps.
@@ -30,7 +30,7 @@ def version_of(binary: Path) -> str:
     return found.group(1)
 
 
-class Agent(Inside):
+class Agent(RawConsul):
     """One agent process.  Use it as a context manager, or call `start` and `stop`.
 
     By default a single server in memory (``-dev``).  ``config`` is laid over our configuration
@@ -38,7 +38,7 @@ class Agent(Inside):
     ``acl`` denies by default; `master_token` may do everything, `token_for` makes others.
     ``tls`` opens `https_address` besides, with `certificates`; ``verify_clients`` asks
     callers there for a certificate.  ``unix_socket`` opens `unix_address`, ``ipv6`` `ipv6_address`.
-    `log` is what the agent has said, also after `stop`.  What is in it: see `Inside`.
+    `log` is what the agent has said, also after `stop`.  What is in it: see `RawConsul`.
     """
 
     def __init__(

@@ -9,7 +9,7 @@ from tests.support.raw_http import exchange
 from tests.support.session_remains import of_a_dead_one
 
 
-class Inside:
+class RawConsul:
     """The plain HTTP door of a Consul on 127.0.0.1.  Uses ``master_token`` where there is one."""
 
     def __init__(self, master_token: str | None = None) -> None:
