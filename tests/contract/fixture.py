@@ -123,6 +123,11 @@ class Room:
             self.operator.delete(key)
 
 
+def until_queued(asking: Sync, count: int) -> None:
+    """Wait until so many wait for the lock, as one of its objects sees it."""
+    eventually(lambda: len(asking.waiters()) == count, message=f"{count} wait")
+
+
 class Told:
     """An ``on_lost`` that remembers what it was told."""
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from consul_lock import AlreadyHeld, ConfigError, NotHeld
-from tests.contract.fixture import LOCK_DELAY, Room
+from tests.contract.fixture import LOCK_DELAY, Room, until_queued
 from tests.support.apis import Sync
 from tests.support.waiting import eventually
 
@@ -41,11 +41,6 @@ def node(room: Room) -> Make:
     return make
 
 
-def in_line(waiter: Sync, count: int) -> None:
-    """Wait until so many are in line."""
-    eventually(lambda: len(waiter.waiters()) == count, message=f"{count} in line")
-
-
 def test_readers_are_in_together_and_a_writer_alone(side: Make) -> None:
     """In every combination of two."""
     for first, second, together in (
@@ -68,10 +63,10 @@ def test_a_reader_behind_a_waiting_writer_waits(side: Make) -> None:
     reader, writer, late = side("read"), side("write"), side("read")
     assert reader.acquire()
     writing = writer.start("acquire")
-    in_line(reader, 1)
+    until_queued(reader, 1)
     assert not late.acquire(timeout=0)
     reading = late.start("acquire")
-    in_line(reader, 2)
+    until_queued(reader, 2)
     reader.release()
     assert writing.result(30) is True
     assert not reading.done()
@@ -87,7 +82,7 @@ def test_readers_that_wait_are_let_in_together(side: Make) -> None:
     waiting = []
     for number, reader in enumerate(readers, 1):
         waiting.append(reader.start("acquire"))
-        in_line(writer, number)
+        until_queued(writer, number)
     writer.release()
     assert [future.result(30) for future in waiting] == [True] * 4
     assert len({reader.actor.do(lambda r=reader: r.thing.token) for reader in readers}) == 1
@@ -101,7 +96,7 @@ def test_a_writer_that_gives_up_lets_the_readers_behind_it_in(side: Make) -> Non
     reader, writer, late = side("read"), side("write"), side("read")
     assert reader.acquire()
     writing = writer.start("acquire", timeout=0.7)
-    in_line(reader, 1)
+    until_queued(reader, 1)
     reading = late.start("acquire")
     assert writing.result(30) is False
     assert reading.result(30) is True
@@ -114,7 +109,7 @@ def test_downgrade_lets_readers_in_and_no_writer(side: Make) -> None:
     writer, reader, other = side("write"), side("read"), side("write")
     assert writer.acquire()
     reading = reader.start("acquire")
-    in_line(writer, 1)
+    until_queued(writer, 1)
     writer.downgrade()
     assert reading.result(30) is True
     assert writer.held
@@ -175,7 +170,7 @@ def test_who_is_in_does_not_wait_behind_those_who_wait_for_it(
     if same_client:
         eventually(lambda: any(t.waiting for t in client.thing._core.local_queues._queues.values()))
     else:
-        in_line(read, 1)
+        until_queued(read, 1)
     assert read.start("acquire").result(30) is True
     read.release()
     assert not writing.done()
@@ -199,7 +194,7 @@ def test_who_is_in_a_tree_does_not_wait_behind_those_who_wait_for_it(
     trunk = node("")
     assert first.acquire()
     waiting = trunk.start("acquire")
-    in_line(node(""), 1)
+    until_queued(node(""), 1)
     assert second.start("acquire").result(30) is True
     first.release()
     second.release()
@@ -247,7 +242,7 @@ def test_a_waiter_on_a_tree_gets_its_turn(node: Make) -> None:
     # Whoever waits for the cart is in the line of the user, too.
     for waiter, path, count in zip(waiters, paths, (1, 1, 2), strict=True):
         waiting.append(waiter.start("acquire"))
-        in_line(node(path), count)
+        until_queued(node(path), count)
     for waiter, future in zip(waiters, waiting, strict=True):
         holder.release()
         assert future.result(30) is True

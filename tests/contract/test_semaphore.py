@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from consul_lock import ConfigError, Conflict, NotHeld
-from tests.contract.fixture import LOCK_DELAY, Room
+from tests.contract.fixture import LOCK_DELAY, Room, until_queued
 from tests.contract.key_layouts import SEMAPHORE_FLAG
 from tests.support.apis import Sync
 from tests.support.waiting import eventually
@@ -27,11 +27,6 @@ def semaphore(room: Room) -> Make:
         return Sync(made, client.actor)
 
     return make
-
-
-def in_line(room: Room, waiter: Sync, count: int) -> None:
-    """Wait until so many are in line."""
-    eventually(lambda: len(waiter.waiters()) == count, message=f"{count} in line")
 
 
 def test_as_many_as_the_limit_hold_it_at_once(room: Room, semaphore: Make) -> None:
@@ -97,10 +92,10 @@ def test_whoever_wants_more_is_not_overtaken_by_those_who_want_less(
     holder, big, small = semaphore(2), semaphore(2), semaphore(2)
     assert holder.acquire()
     waiting = big.start("acquire", n=2)
-    in_line(room, holder, 1)
+    until_queued(holder, 1)
     assert not small.acquire(timeout=0.3)
     behind = small.start("acquire")
-    in_line(room, holder, 2)
+    until_queued(holder, 2)
     holder.release()
     assert waiting.result(30) is True
     assert not behind.done()
@@ -144,7 +139,7 @@ def test_resize_lets_in_who_fits_in_then(room: Room, semaphore: Make) -> None:
     holder, waiter, late = semaphore(1), semaphore(1), semaphore(1)
     assert holder.acquire()
     waiting = waiter.start("acquire")
-    in_line(room, holder, 1)
+    until_queued(holder, 1)
     holder.resize(2)
     assert waiting.result(30) is True
     assert (holder.limit, waiter.limit) == (2, 2)
@@ -171,7 +166,7 @@ def test_resize_to_less_throws_nobody_out(room: Room, semaphore: Make) -> None:
         waiting.result(30)
     third.resize(1)
     waiting = third.start("acquire")
-    in_line(room, first, 1)
+    until_queued(first, 1)
     first.release()
     assert not waiting.done()
     second.release()
@@ -184,12 +179,12 @@ def test_a_waiter_for_more_slots_than_there_are_left_is_told(room: Room, semapho
     holder, waiter = semaphore(3), semaphore(3)
     assert holder.acquire()
     waiting = waiter.start("acquire", n=3)
-    in_line(room, holder, 1)
+    until_queued(holder, 1)
     holder.resize(2)
     with pytest.raises(Conflict) as caught:
         waiting.result(30)
     assert caught.value.limit == 2
-    in_line(room, holder, 0)
+    until_queued(holder, 0)
     holder.release()
 
 
