@@ -7,6 +7,7 @@ import contextlib
 import select
 import sys
 import time
+from collections.abc import Callable
 from typing import Any
 
 import click
@@ -34,6 +35,8 @@ class Console:
         self.json = False
         self.about: dict[str, Any] = {}
         """What every event is about, such as the key."""
+        self.takers: dict[str, Callable[[str], None]] = {}
+        """By its event, what is called with a warning of the library, in place of printing it."""
         self.hurried = False
         """Something is held that must not wait for a reader of stderr: what he does not take at
         once is not said."""
@@ -92,8 +95,12 @@ class Console:
             def emit(_, record: logging.LogRecord) -> None:  # noqa: N805 - `self` is the Console
                 if record.levelno < logging.WARNING:
                     self.debug(record.getMessage())
+                    return
+                event = getattr(record, "event", "warning")
+                if (taker := self.takers.get(event)) is not None:
+                    taker(record.getMessage())
                 else:
-                    self.warn(record.getMessage(), event=getattr(record, "event", "warning"))
+                    self.warn(record.getMessage(), event=event)
 
         logging.getLogger("consul_lock").addHandler(Log())
         warnings.showwarning = lambda message, *_, **__: self.warn(str(message))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import ExitStack
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from consul_lock_cli import FIRED_AT
 from consul_lock_cli.base.console import Console
@@ -11,6 +11,7 @@ from consul_lock_cli.base.error_table import complaint, failure
 from consul_lock_cli.process.interrupt import Interrupted, OutOfTime
 from consul_lock_cli.process.outcome import ProcessResult, StopReason, exit_code
 from consul_lock_cli.run.execution import GOODBYE, Execution
+from consul_lock_cli.run.loss import loss_fields
 
 if TYPE_CHECKING:
     from consul_lock import CronGuard, CronRun, CronState, Lock
@@ -28,6 +29,8 @@ class EnteredClaim:
         self._console = console
         self._block = ExitStack()
         self._run: CronRun[Lock] | None = None
+        self.loss: dict[str, Any] | None = None
+        """Why the run lock was lost, if that was found when it was released."""
 
     def enter(self) -> CronRun[Lock]:
         """What came of it.  A signal ends it; a slot that was won by then counts as failed."""
@@ -81,7 +84,10 @@ class EnteredClaim:
             lost = True
             if not known:
                 code, hint = failure(error)
-                self._console.error(f"{complaint(error)} ({code:d})", hint, event="lost")
+                about = {}
+                if isinstance(error, LockLost):
+                    self.loss = about = loss_fields(error.reason, error.last_error)
+                self._console.error(f"{complaint(error)} ({code:d})", hint, event="lost", **about)
         except (ConsulLockError, OutOfTime) as error:
             self._console.warn(f"not released, Consul frees it later: {error}")
         if not run.recorded:

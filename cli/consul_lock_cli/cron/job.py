@@ -20,6 +20,7 @@ from consul_lock_cli.run.deadline import LockDeadline, NoDeadline
 from consul_lock_cli.run.environment import locked, of_slot, unlocked
 from consul_lock_cli.run.execution import Execution
 from consul_lock_cli.run.loss import LossReport
+from consul_lock_cli.run.renewals import RenewalReport
 from consul_lock_cli.run.result import RunResult
 from consul_lock_cli.run.status_file import StatusFile
 from consul_lock_cli.spec.connection import Connection
@@ -43,7 +44,7 @@ class CronJob:
         signals: Signals,
         status_file: StatusFile,
     ) -> None:
-        self._spec, self._wait_policy, policy = run_spec
+        self._spec, self._wait_policy, self._policy = run_spec
         self._name = self._spec.keys[0]
         self._cron_spec = cron_spec
         self._program = command[0]
@@ -51,7 +52,7 @@ class CronJob:
         self._console = console
         self._status_file = status_file
         self._act = Execution(
-            self._spec.title, self._program, policy, console, signals, status_file
+            self._spec.title, self._program, self._policy, console, signals, status_file
         )
         self._acquisition = Acquisition(self._spec, self._wait_policy, console, status_file)
         console.about["key"] = self._name
@@ -141,7 +142,8 @@ class CronJob:
         told, held, loss = dict(unlocked(self._spec)), None, None
         if lock is not None:
             deadline.watch(lock)
-            loss, held = LossReport(client, self._spec, lock), deadline
+            loss, held = LossReport(client, self._spec, lock, self._status_file), deadline
+            RenewalReport(lock, self._spec.title, self._policy, self._console).begin()
             told = locked(self._spec, lock, None, acquired, self._connection.place())
             about.update(session=lock.session_id, token=lock.token)
             self._status_file.know(acquired=True, session=lock.session_id, token=lock.token)
@@ -164,5 +166,6 @@ class CronJob:
         assert done.ended is not None
         if not claim.leave(done.ended) or done.ended.failure is not None:
             return done
+        self._status_file.know(loss=claim.loss)
         self._status_file.lost()
         return RunResult(ExitCode.LOST)

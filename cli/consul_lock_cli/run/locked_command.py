@@ -20,7 +20,8 @@ from consul_lock_cli.run.deadline import LockDeadline, NoDeadline
 from consul_lock_cli.run.environment import all_keys, locked, unlocked
 from consul_lock_cli.run.execution import GOODBYE, Execution, conclude, undertake
 from consul_lock_cli.run.hold_only import keep
-from consul_lock_cli.run.loss import LossReport
+from consul_lock_cli.run.loss import LossReport, loss_fields
+from consul_lock_cli.run.renewals import RenewalReport
 from consul_lock_cli.run.result import RunResult
 from consul_lock_cli.run.status_file import StatusFile
 from consul_lock_cli.spec.connection import Connection
@@ -89,7 +90,10 @@ class LockedCommand:
                     return RunResult(acquisition.unavailable(error))
                 acquisition.unlocked(error)
                 return self._act.run(child, NoDeadline(), unlocked(self._spec))
-            return self._under(lock, slot, deadline, child, LossReport(client, self._spec, lock))
+            loss = LossReport(client, self._spec, lock, self._status_file)
+            policy = None if child is None else self._policy
+            RenewalReport(lock, self._spec.title, policy, self._console).begin()
+            return self._under(lock, slot, deadline, child, loss)
         finally:
             self._act.close(client)
             self._console.hurried = False
@@ -199,7 +203,11 @@ class LockedCommand:
                 self._console.warn("not released: interrupted by a signal; Consul frees it later")
         except (LockLost, NotHeld) as error:
             code, hint = failure(error)
-            self._console.error(f"{complaint(error)} ({code:d})", hint, event="lost")
+            about = {}
+            if isinstance(error, LockLost):
+                about = loss_fields(error.reason, error.last_error)
+                self._status_file.know(loss=about)
+            self._console.error(f"{complaint(error)} ({code:d})", hint, event="lost", **about)
             return True
         except (ConsulLockError, OutOfTime) as error:
             self._console.warn(f"not released, Consul frees it later: {error}")

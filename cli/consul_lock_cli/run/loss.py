@@ -6,11 +6,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from consul_lock.errors import LossReason
 from consul_lock_cli.base.clock import in_time
+from consul_lock_cli.base.error_table import complaint
 from consul_lock_cli.base.text import shown
 from consul_lock_cli.output.lock_json import break_item
+from consul_lock_cli.run.status_file import StatusFile
 
 if TYPE_CHECKING:
-    from consul_lock import Break, Client
+    from consul_lock import Break, Client, ConsulLockError
     from consul_lock_cli.spec.lock import Lockable, LockSpec
 
 # Seconds in which Consul has to say who broke it: it has just reported the loss.
@@ -25,19 +27,32 @@ _WORDS = {
 }
 
 
+def error_fields(error: ConsulLockError) -> dict[str, Any]:
+    """What a renewal failed with, in the terms of the command line."""
+    return {"error": shown(complaint(error), 600), "error_kind": error.kind}
+
+
+def loss_fields(reason: LossReason, error: ConsulLockError | None) -> dict[str, Any]:
+    """Why a lock was lost, and what its last renewal failed with, if it did."""
+    return {"reason": reason.value, **({} if error is None else error_fields(error))}
+
+
 class Cause(NamedTuple):
     """Of a loss."""
 
     text: str
     about: dict[str, Any]
-    """For the log."""
+    """For the log and the status file."""
 
 
 class LossReport:
     """What can be reported of the loss of a lock, once it comes to that."""
 
-    def __init__(self, client: Client, spec: LockSpec, lock: Lockable) -> None:
+    def __init__(
+        self, client: Client, spec: LockSpec, lock: Lockable, status_file: StatusFile
+    ) -> None:
         self._client = client
+        self._status_file = status_file
         self._names = spec.keys
         self._checks = (*spec.checks, *spec.service_checks)
         self._lock = lock
@@ -45,11 +60,16 @@ class LossReport:
         self._session = lock.session_id or ""
 
     def cause(self, seconds: float = _TIMEOUT) -> Cause:
-        """Why it was lost.  Consul is asked for so long at most."""
+        """Why it was lost, for the status file, too.  Consul is asked for so long at most."""
+        cause = self._cause(seconds)
+        self._status_file.know(loss=cause.about)
+        return cause
+
+    def _cause(self, seconds: float) -> Cause:
         found = self._lock.lost_reason
         # A loss that was not reported yet shows by the deadline that has passed.
         reason = LossReason.DEADLINE if found is None else found
-        about = {"reason": reason.value}
+        about = loss_fields(reason, self._lock.renewal_error)
         breaks: list[Break] = []
         # After any other loss the session may be alive, so nobody has broken it.
         if reason in (LossReason.SESSION_INVALID, LossReason.KEY_DELETED):
@@ -58,8 +78,8 @@ class LossReport:
             text = _WORDS.get(reason, reason.value).format(session=self._session)
             if reason is LossReason.SESSION_INVALID and self._checks:
                 text += f", or its health check {' or '.join(self._checks)} failed"
-            if (error := self._lock.renewal_error) is not None:
-                text, about = f"{text} ({error})", {**about, "error": str(error)}
+            if "error" in about:
+                text = f"{text} ({about['error']})"
             return Cause(text, about)
         text = f"session destroyed by 'consul-lock break' of {shown(str(breaks[0]), 600)}"
         return Cause(text, {**about, "break": break_item(breaks[0])})

@@ -64,7 +64,7 @@ class StatusFile:
         self._known: dict[str, Any] = {
             "v": 1, "acquired": False, "waited_s": None, "exit": None, "exit_code": None,
             "key": None, "keys": [], "mode": None, "session": None, "token": None,
-            "lost": False,
+            "lost": False, "loss": None,
         }  # fmt: skip
 
     def survive(self) -> None:

@@ -122,8 +122,9 @@ def test_an_agent_that_dies_and_is_back_soon_costs_nothing(consul_binary: Path) 
                 running.send(signal.SIGUSR1)
                 assert running.wait() == 5
                 fails, works = running.said()
-                assert "renewing sessions fails" in fails
-                assert "renewing sessions works again" in works
+                assert fails.startswith("consul-lock: warning: cannot renew k: ")
+                assert re.search("; the command will be stopped in [12][0-9]s if no", fails)
+                assert "renewing k works again, after " in works
 
 
 @pytest.mark.parametrize(
@@ -161,20 +162,30 @@ def test_a_foreign_value_is_an_event(start: Start, address: str, key: str) -> No
     assert (event["level"], event["event"], event["key"]) == ("warning", "overwritten", key)
 
 
-def test_a_loss_names_the_last_error_of_the_renewals(address: str, key: str) -> None:
-    """A token that was revoked: in the line for people, and as a field of the log's event."""
+def test_a_loss_names_the_last_error_of_the_renewals(
+    address: str, key: str, tmp_path: Path
+) -> None:
+    """A token that was revoked: in a warning before, in the line for people, and as a field of the
+    log's event and of the status file."""
+    status = tmp_path / "status"
     denied = Answer(403, {}, b"ACL not found")
     with Proxy(address) as proxy:
-        quick = ("--log-format", "json", *_QUICK)
+        quick = ("--log-format", "json", "--status-file", str(status), *_QUICK)
         arguments = ["run", "-k", key, *quick, "--", "sh", "-c", "echo ready; exec sleep 60"]
         with Running(arguments, environment(proxy.address)) as running:
             assert running.line() == "ready"
             proxy.rule = lambda method, path, body, n: denied
             assert running.wait() == 76
             events = map(json.loads, running.errors().splitlines())
-            (event,) = [event for event in events if event["event"] == "lost"]
+            failing, event = [event for event in events if event["level"] != "info"]
+            assert (failing["event"], event["event"]) == ("renewal-failing", "lost")
+            # 4 s less the margin and --kill-after are left at the start.
+            assert 0 < failing["left_s"] < 2.8
             assert event["reason"] == "deadline"
             assert "ACL not found" in event["error"]
+            loss = json.loads(status.read_text())["loss"]
+            assert loss == {name: event[name] for name in ("reason", "error", "error_kind")}
+            assert loss["error_kind"] == failing["error_kind"] == "unknown-token"
             assert re.search(
                 r"no renewal of session .* in time \(.*ACL not found", event["message"]
             )

@@ -1,0 +1,130 @@
+"""The warnings while renewals fail: in the terms of the command, with the time that is left."""
+
+from __future__ import annotations
+
+import json
+import logging
+import signal
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from consul_lock.errors import ConsulLockError, PermissionDenied, Unavailable
+from consul_lock_cli.base.console import Console
+from consul_lock_cli.run.renewals import FAILING, WORKS, RenewalReport
+from consul_lock_cli.spec.process import STOP, WARN, OnLost, ProcessPolicy
+
+_REFUSED = Unavailable(
+    "cannot reach Consul: Connection refused", hint="CONSUL_HTTP_ADDR or address=", kind="refused"
+)
+
+
+class _Lock:
+    """One whose renewals fail, with some time left."""
+
+    def __init__(self, error: ConsulLockError | None, left: float) -> None:
+        self.renewal_error = error
+        self._left = left
+
+    def remaining(self) -> float:
+        return self._left
+
+
+class _Clock:
+    time = 100.0
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> _Clock:
+    """Time passes when a test says so."""
+    made = _Clock()
+    monkeypatch.setattr("consul_lock_cli.run.renewals.now", lambda: made.time)
+    return made
+
+
+@pytest.fixture
+def console() -> Iterator[Console]:
+    """One that prints the log of the library."""
+    log, made = logging.getLogger("consul_lock"), Console()
+    before = list(log.handlers)
+    made.listen()
+    yield made
+    log.handlers[:] = before
+
+
+def _begin(lock: _Lock, policy: ProcessPolicy | None, console: Console) -> None:
+    made_up: Any = lock
+    RenewalReport(made_up, "backup", policy, console).begin()
+
+
+def _warn(event: str) -> None:
+    """As the keeper of the library does."""
+    logging.getLogger("consul_lock").warning("in terms of sessions", extra={"event": event})
+
+
+@pytest.mark.parametrize(
+    "policy, then",
+    [
+        (ProcessPolicy(on_lost=STOP, kill_after=5.0), "the command will be stopped in 20s"),
+        (
+            ProcessPolicy(on_lost=OnLost(False, signal.SIGHUP), kill_after=5.0),
+            "the command will be sent HUP in 20s",
+        ),
+        (ProcessPolicy(on_lost=WARN), "it counts as lost in 25s"),
+        (None, "it counts as lost in 25s"),
+    ],
+)
+def test_a_warning_says_why_and_what_happens_when(
+    capsys: pytest.CaptureFixture[str], console: Console, policy: ProcessPolicy | None, then: str
+) -> None:
+    """Not the arguments of the library; the time is that of the first signal, not of the loss."""
+    _begin(_Lock(_REFUSED, 25.7), policy, console)
+    _warn(FAILING)
+    assert capsys.readouterr().err == (
+        "consul-lock: warning: cannot renew backup: cannot reach Consul: Connection refused;"
+        f" {then} if no renewal succeeds before\n"
+    )
+
+
+def test_a_time_that_is_over_is_none(capsys: pytest.CaptureFixture[str], console: Console) -> None:
+    """A renewal may fail while the command is being stopped."""
+    _begin(_Lock(_REFUSED, 3.0), ProcessPolicy(kill_after=5.0), console)
+    _warn(FAILING)
+    assert "; the command will be stopped in 0s if" in capsys.readouterr().err
+
+
+def test_the_log_has_the_error_its_kind_and_the_time(
+    capsys: pytest.CaptureFixture[str], console: Console
+) -> None:
+    """For programs that read it."""
+    console.json = True
+    denied = PermissionDenied("renewing a session: ACL not found", kind="unknown-token")
+    _begin(_Lock(denied, 25.7), ProcessPolicy(kill_after=5.0), console)
+    _warn(FAILING)
+    told = json.loads(capsys.readouterr().err)
+    assert (told["level"], told["event"]) == ("warning", FAILING)
+    assert (told["error_kind"], told["left_s"]) == ("unknown-token", 20.7)
+    assert "the token is unknown to the cluster" in told["error"]
+
+
+def test_the_end_of_the_trouble_says_how_long_it_was(
+    capsys: pytest.CaptureFixture[str], console: Console, clock: _Clock
+) -> None:
+    """Counted from the first warning."""
+    _begin(_Lock(_REFUSED, 25.7), ProcessPolicy(), console)
+    _warn(FAILING)
+    clock.time += 7.0
+    _warn(WORKS)
+    works = capsys.readouterr().err.splitlines()[1]
+    assert works == "consul-lock: warning: renewing backup works again, after 7s"
+
+
+def test_what_is_not_about_this_lock_is_printed_as_it_is(
+    capsys: pytest.CaptureFixture[str], console: Console
+) -> None:
+    """Its own renewals work; and other warnings have no words here."""
+    _begin(_Lock(None, 25.7), ProcessPolicy(), console)
+    _warn(FAILING)
+    _warn("overwritten")
+    assert capsys.readouterr().err == "consul-lock: warning: in terms of sessions\n" * 2
