@@ -1,7 +1,7 @@
-"""The floor: the requests of our Lock, sent by nothing but a socket.
+"""The floor: the requests of a `consul_lock.Lock`, sent by nothing but a socket.
 
 No client library can be quicker than this in Python: the bytes are made beforehand, one buffer
-a request, and of an answer only what is needed is looked at.  It has no time-outs, renews
+a request, and of an answer only what is needed is looked at.  It has no timeouts, renews
 nothing and handles no error, so it is a measure and not a lock.
 """
 
@@ -12,7 +12,7 @@ import socket
 from base64 import b64encode
 from typing import Any
 
-FLAGS = 3304740253564472344  # Marks a key as a lock, for `consul lock` and for us.
+FLAGS = 3304740253564472344  # Marks a key as a lock, for `consul lock` and for consul_lock.
 CONTENT = json.dumps(
     {
         "v": 1,

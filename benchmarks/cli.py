@@ -22,11 +22,11 @@ from tests.cli.command import Running, environment
 from tests.cli.process_tree import Helper, helpers_of, text_of
 from tests.support.waiting import eventually
 
-OURS, IMPORTS, PYTHON = "consul-lock run -- true", "import click, consul.base", "python -c pass"
+COMMAND, IMPORTS, PYTHON = "consul-lock run -- true", "import click, consul.base", "python -c pass"
 LIBRARY = 'from consul_lock import Client, Lock; Lock("x", client=Client())'
 ASYNCIO = LIBRARY.replace("consul_lock", "consul_lock.aio")
 AIM = 2.0
-MOST_HELPERS, MOST_MEMORY = 2, 40.0
+MAX_HELPERS, MAX_MEMORY = 2, 40.0
 
 Times = dict[str, tuple[int, int]]
 
@@ -49,11 +49,11 @@ def helpers(env: dict[str, str]) -> list[tuple[str, Helper]]:
     """Who is there, by name, while a command runs, beside it."""
     mark = uuid4().hex
     with tempfile.TemporaryDirectory() as folder:
-        told = Path(folder, "pid")
-        script = f"echo $$ >{told}; exec sleep 60"
+        pid_file = Path(folder, "pid")
+        script = f"echo $$ >{pid_file}; exec sleep 60"
         marked = {**env, "CONSUL_LOCK_BENCH": mark}
         with Running(["run", "--key", "bench/helpers", "--", "sh", "-c", script], marked):
-            pid = int(eventually(lambda: text_of(told).strip()))
+            pid = int(eventually(lambda: text_of(pid_file).strip()))
             found = eventually(lambda: _complete(helpers_of(mark, pid)))
             return [(_name(helper.pid), helper) for helper in found]
 
@@ -79,12 +79,12 @@ def imported(command: list[str], env: dict[str, str]) -> Times:
 
 
 def print_imports(env: dict[str, str]) -> None:
-    """What we import and the measure does not, dearest first."""
-    ours = imported([_COMMAND, "run", "--key", "bench/imports", "--", "true"], env)
-    theirs = imported(["-c", IMPORTS], env)
-    more = {name: cost for name, cost in ours.items() if name not in theirs}
+    """What the command imports and the measure does not, dearest first."""
+    command = imported([_COMMAND, "run", "--key", "bench/imports", "--", "true"], env)
+    floor = imported(["-c", IMPORTS], env)
+    more = {name: cost for name, cost in command.items() if name not in floor}
     own = sum(cost for cost, _ in more.values()) / 1000
-    less = sum(cost for name, (cost, _) in theirs.items() if name not in ours) / 1000
+    less = sum(cost for name, (cost, _) in floor.items() if name not in command) / 1000
     print(f"imported beyond `{IMPORTS}`: {len(more)} modules, {own:.1f} ms; not: {less:.1f} ms")
     rows = sorted(more.items(), key=lambda item: -item[1][0])[:25]
     rounds.print_table(
@@ -106,8 +106,8 @@ def print_memory(beside: list[tuple[str, Helper]]) -> None:
         ],
     )
     for what, value, most in (
-        ("processes", len(beside), MOST_HELPERS),
-        ("MB resident in all", resident, MOST_MEMORY),
+        ("processes", len(beside), MAX_HELPERS),
+        ("MB resident in all", resident, MAX_MEMORY),
     ):
         met = "met" if value <= most else "NOT met"
         print(f"{value:.3g} {what} (aim: at most {most:g}): {met}")
@@ -123,7 +123,7 @@ def main() -> None:
         env.pop("PYTHONDONTWRITEBYTECODE", None)
         run = [_COMMAND, "run", "--key", "bench/start", "--", "true"]
         turns = {
-            OURS: timed(run, env),
+            COMMAND: timed(run, env),
             LIBRARY: timed([sys.executable, "-c", LIBRARY], env),
             ASYNCIO: timed([sys.executable, "-c", ASYNCIO], env),
             IMPORTS: timed([sys.executable, "-c", IMPORTS], env),
@@ -142,15 +142,15 @@ def main() -> None:
         ],
     )
     print_memory(beside)
-    ratio = rounds.ratio(figures, OURS, IMPORTS)
-    rounds.print_ratios({f"{OURS} / {IMPORTS}": (ratio, f"at most {AIM:g}")})
+    ratio = rounds.ratio(figures, COMMAND, IMPORTS)
+    rounds.print_ratios({f"{COMMAND} / {IMPORTS}": (ratio, f"at most {AIM:g}")})
     rounds.write(
         given.json,
         {
             "benchmark": "cli",
             "unit": "milliseconds",
             "figures": figures,
-            "ratios": {f"{OURS} / {IMPORTS}": ratio},
+            "ratios": {f"{COMMAND} / {IMPORTS}": ratio},
             "helpers": [{"name": name, **helper._asdict()} for name, helper in beside],
         },
     )

@@ -15,21 +15,25 @@ from typing import Any
 
 import rounds
 from bare import Pair
+from library import TaskLock, ThreadLock
 from naive import NaiveLock
-from ours import TaskLock, ThreadLock
 from real import real_agent
 
 from tests.support.agent import Agent
 
-OURS, NAIVE, BARE = "our Lock, 1 waiting", "python-consul2, 1 waiting", "bare sockets, 1 waiting"
-OURS_ASYNCIO = "our Lock, asyncio, 1 waiting"
+LOCK, NAIVE, BARE = (
+    "consul_lock.Lock, 1 waiting",
+    "python-consul2, 1 waiting",
+    "bare sockets, 1 waiting",
+)
+LOCK_ASYNCIO = "consul_lock.Lock, asyncio, 1 waiting"
 AIM = 2.0
-# Seconds that the lock is kept, so that everybody else is in line, and silent, at the release.
+# Seconds that the lock is kept, so that everybody else is queued, and silent, at the release.
 HOLD = 0.015
 
 
 class Ring:
-    """Contenders in one process who take the lock by turns; each is in line at once again."""
+    """Contenders in one process who take the lock by turns; each joins the queue again at once."""
 
     def __init__(self, locks: Sequence[Any], handovers: int) -> None:
         self._locks = locks
@@ -98,13 +102,13 @@ def rings(agent: Agent, given: Any, stack: ExitStack) -> dict[str, Ring]:
             stack.enter_context(closing(lock))
         return Ring(locks, given.handovers)
 
-    def ours(count: int) -> Ring:
-        name = f"bench/ours-{count}"
+    def of_library(count: int) -> Ring:
+        name = f"bench/lock-{count}"
         return ring([ThreadLock(agent.address, name) for _ in range(count)])
 
-    found = {OURS: ours(2)}
+    found = {LOCK: of_library(2)}
     if given.waiters > 1:
-        found[f"our Lock, {given.waiters} waiting"] = ours(given.waiters + 1)
+        found[f"consul_lock.Lock, {given.waiters} waiting"] = of_library(given.waiters + 1)
     found[NAIVE] = ring([NaiveLock(agent.http_port, "bench/naive") for _ in range(2)])
     found[BARE] = ring(Pair(agent.http_port, "bench/bare").members)
     return found
@@ -140,18 +144,19 @@ def main() -> None:
         found = rings(agent, given, stack)
         turns = {name: ring.run for name, ring in found.items()}
         if given.asyncio:
-            found[OURS_ASYNCIO], turns[OURS_ASYNCIO] = asyncio_ring(agent, given, stack)
+            found[LOCK_ASYNCIO], turns[LOCK_ASYNCIO] = asyncio_ring(agent, given, stack)
         figures = rounds.interleave(turns, given.rounds)
     print(f"from release to the next acquire, milliseconds, {given.rounds} rounds")
     rounds.print_table(
         ("", "hand-overs", "p50", "p90", "p99", "max", "p50 of bare"),
         [row(name, ring.times, figures) for name, ring in found.items()],
     )
-    ours = [name for name in found if name.startswith("our")]
+    library = [name for name in found if name.startswith("consul_lock")]
     ratios = {
-        f"{name} / bare": (rounds.ratio(figures, name, BARE), f"at most {AIM:g}") for name in ours
+        f"{name} / bare": (rounds.ratio(figures, name, BARE), f"at most {AIM:g}")
+        for name in library
     }
-    ratios["naive / ours"] = (rounds.ratio(figures, NAIVE, OURS), "the more the better")
+    ratios["naive / consul_lock"] = (rounds.ratio(figures, NAIVE, LOCK), "the more the better")
     rounds.print_ratios(ratios)
     rounds.write(
         given.json,

@@ -70,8 +70,8 @@ def _busy(stand: Stand, wait: float) -> str:
         return "cannot be asked for"
     stand.hold()
     code = _code(stand.start(command))
-    told = "says who holds it" if " held by " in stand.said(1) else "does not say who holds it"
-    return f"{ending(code)}; {told}"
+    named = "says who holds it" if " held by " in stand.said(1) else "does not say who holds it"
+    return f"{ending(code)}; {named}"
 
 
 def busy(stand: Stand) -> str:
@@ -97,7 +97,7 @@ def term_waiting(stand: Stand) -> str:
     command = stand.tool.run(stand.key, f"echo y >{stand.folder}/next")
     assert command is not None
     waiter = stand.start(command)
-    # It has to be in line, which none of them tells.
+    # It has to wait by then, which none of them shows.
     seconds_until(lambda: False, 1.5)
     waiter.send_signal(signal.SIGTERM)
     took = seconds_until(lambda: waiter.poll() is not None, 25.0)

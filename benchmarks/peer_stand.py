@@ -1,4 +1,4 @@
-"""Where a tool is watched: its processes, what its command tells us, and an end for all of it."""
+"""Where a tool is watched: its processes, what its command writes, and an end for all of it."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ class Stand:
         source = self.folder / "stdin"
         source.write_text(stdin or "")
         number = len(self._started)
-        # Files, not pipes: whoever lives on would keep a pipe open.
+        # Files, not pipes: a process that lives on would keep a pipe open.
         with (
             source.open() as given,
             (self.folder / f"stdout-{number}").open("w") as output,
@@ -83,7 +83,7 @@ class Stand:
         return process
 
     def text(self, name: str) -> str:
-        """What is in a file of ours so far."""
+        """What is in a file of this folder so far."""
         return _text(self.folder / name).strip()
 
     def alive(self, name: str) -> bool:

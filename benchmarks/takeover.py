@@ -1,4 +1,4 @@
-"""How long a lock stays with a holder that has crashed: ours, and HashiCorp's `consul lock`.
+"""How long a lock stays with a holder that has crashed: consul-lock, and HashiCorp's `consul lock`.
 
 python benchmarks/takeover.py [--rounds N] [--json FILE]
 """
@@ -23,13 +23,13 @@ from tests.stress.takeover import PATIENCE, takeover
 from tests.support.agent import Agent
 from tests.support.waiting import eventually
 
-QUICK, OURS, GO = "our Lock, heartbeat=1, lock_delay=2", "our Lock", "consul lock"
+QUICK, LOCK, GO = "consul_lock.Lock, heartbeat=1, lock_delay=2", "consul_lock.Lock", "consul lock"
 AIM = 4.0
 
 Turn = Callable[[], float]
 
 
-def ours(agent: Agent, name: str, options: dict[str, Any]) -> Turn:
+def of_library(agent: Agent, name: str, options: dict[str, Any]) -> Turn:
     return lambda: takeover(agent, "lock", name, options)
 
 
@@ -83,8 +83,8 @@ def main() -> None:
     given = parser.parse_args()
     with real_agent() as agent:
         turns = {
-            QUICK: ours(agent, "bench/quick", {"heartbeat": 1.0, "lock_delay": 2.0}),
-            OURS: ours(agent, "bench/defaults", {}),
+            QUICK: of_library(agent, "bench/quick", {"heartbeat": 1.0, "lock_delay": 2.0}),
+            LOCK: of_library(agent, "bench/defaults", {}),
             GO: go(agent, "bench/go"),
         }
         figures = measure(turns, given.rounds)

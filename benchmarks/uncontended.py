@@ -14,13 +14,18 @@ from typing import Any
 
 import rounds
 from bare import Uncontended
+from library import TaskLock, ThreadLock
 from naive import NaiveLock
-from ours import TaskLock, ThreadLock
 from real import real_agent
 
 from tests.support.agent import Agent
 
-OURS, OURS_ASYNCIO, NAIVE, BARE = "our Lock", "our Lock, asyncio", "python-consul2", "bare socket"
+LOCK, LOCK_ASYNCIO, NAIVE, BARE = (
+    "consul_lock.Lock",
+    "consul_lock.Lock, asyncio",
+    "python-consul2",
+    "bare socket",
+)
 AIMS = {NAIVE: 4.0, BARE: 0.5}
 
 
@@ -50,7 +55,7 @@ def contenders(agent: Agent, given: Any, stack: ExitStack) -> dict[str, Callable
         stack.enter_context(closing(lock))
         return lambda: per_second(lock, given.seconds)
 
-    found = {OURS: of_threads(ThreadLock(agent.address, "bench/ours"))}
+    found = {LOCK: of_threads(ThreadLock(agent.address, "bench/lock"))}
     if given.asyncio:
         runner = stack.enter_context(asyncio.Runner())
 
@@ -59,7 +64,7 @@ def contenders(agent: Agent, given: Any, stack: ExitStack) -> dict[str, Callable
 
         lock = runner.run(make())
         stack.callback(lambda: runner.run(lock.close()))
-        found[OURS_ASYNCIO] = lambda: runner.run(per_second_asyncio(lock, given.seconds))
+        found[LOCK_ASYNCIO] = lambda: runner.run(per_second_asyncio(lock, given.seconds))
     naive = NaiveLock(agent.http_port, "bench/naive")
     naive.acquire = naive.try_acquire  # type: ignore[assignment, method-assign] # nobody waits
     found[NAIVE] = of_threads(naive)
@@ -87,7 +92,7 @@ def main() -> None:
     )
     ratios = {
         f"{name} / {other}": (rounds.ratio(figures, name, other), f"at least {aim:g}")
-        for name in (OURS, OURS_ASYNCIO)
+        for name in (LOCK, LOCK_ASYNCIO)
         if name in figures
         for other, aim in AIMS.items()
     }

@@ -1,4 +1,4 @@
-"""What every test may stand on: a real Consul, a name of its own, a check that nothing is left."""
+"""Fixtures of all tests: a real Consul, a name of its own, a check that nothing is left."""
 
 from __future__ import annotations
 

@@ -98,7 +98,7 @@ def _blame(error: click.UsageError, ctx: SettingsContext) -> None:
         return
     text = "; ".join(f"--{name} comes from {origin.where}" for name, origin in guilty.items())
     if any(ctx.origin(name).source == "flag" for name in named if name in SETTINGS):
-        # Both are to blame: what was typed can be typed in another way.
+        # The user can type this in another way, so both names are mentioned.
         hint = getattr(error, "hint", "")
         raise Misuse(message, f"{hint}; {text}" if hint else text) from error
     raise BadSetting(f"{message} ({text})") from error

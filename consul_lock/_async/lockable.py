@@ -101,7 +101,7 @@ class LockLike(LockState):
         return await self._client._run(self._core.holder())
 
     async def waiters(self) -> list[Holder]:
-        """Who waits for it, in order.  Clients of `consul lock` wait in no line."""
+        """Who waits for it, in order.  Clients of `consul lock` wait in no queue."""
         return await self._client._run(self._core.waiters())
 
     async def guard(self, operations: Iterable[Op]) -> list[Pair]:

@@ -42,7 +42,8 @@ class Survey:
     async def overview(self, prefix: str = "") -> Overview:
         """What `below` finds, and the records of cron guards, in the same read.
 
-        Those are not held, and so not among the others.  What is no record is a `CronProblem`.
+        Records are not held, and so not among the locks.  A record that cannot be read is a
+        `CronProblem`.
         """
         return await self._client._run(self._core.overview(prefix))
 
@@ -54,7 +55,7 @@ class Survey:
         """Yield the status of a name, and then each change of it, for ``timeout`` seconds.
 
         Never the same twice in a row; of changes that follow each other quickly the last one is
-        seen for certain.  Who waits for a plain lock is seen when something else of it changes, or
+        seen for certain.  A waiter for a plain lock is seen when something else of it changes, or
         within ten seconds.
         """
         lookout = self._core.lookout(name, timeout)

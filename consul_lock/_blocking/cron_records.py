@@ -11,7 +11,7 @@ from consul_lock._protocol.cron.record import CronProblem, CronRecord
 class CronRecords:
     """The records of cron guards, seen from outside, by an operator or a tool.
 
-    To look costs no session and takes no lock.  What others wrote there is text of theirs: escape
+    To look costs no session and takes no lock.  Values written by others are untrusted text: escape
     it before it goes to a terminal.
     """
 
@@ -43,7 +43,7 @@ class CronRecords:
         return self._client._run(self._core.pause(name, duration, reason, by))
 
     def resume(self, name: str, *, by: str | None = None) -> bool:
-        """End a pause; False: there was none.  What was missed is not made up for."""
+        """End a pause; False: there was none.  Missed slots are not run later."""
         return self._client._run(self._core.resume(name, by))
 
     def reset(

@@ -92,7 +92,7 @@ class LockLike(LockState):
         return self._client._run(self._core.holder())
 
     def waiters(self) -> list[Holder]:
-        """Who waits for it, in order.  Clients of `consul lock` wait in no line."""
+        """Who waits for it, in order.  Clients of `consul lock` wait in no queue."""
         return self._client._run(self._core.waiters())
 
     def guard(self, operations: Iterable[Op]) -> list[Pair]:

@@ -120,7 +120,7 @@ class AsyncioDriver:
             self._calls.pop(me, None)
 
     async def _ask(self, flow: Flow[T]) -> T:
-        """A call that leaves nothing which would have to be undone."""
+        """A call after which nothing has to be undone."""
         try:
             return await self._drive(flow)
         except BaseException:
@@ -219,7 +219,7 @@ class AsyncioDriver:
 
     @contextlib.asynccontextmanager
     async def _until_closed(self) -> AsyncIterator[None]:
-        """What waits in here ends in `Unavailable` when the client closes."""
+        """A wait in this block ends in `Unavailable` when the client closes."""
         if self._ending:
             raise client_closed()
         try:

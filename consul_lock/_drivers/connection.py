@@ -78,7 +78,7 @@ class Connection:
             self._whenever(self._readable, lambda _: wrapped.do_handshake(), None)
         except (OSError, ValueError) as error:
             raise handshake_failed(config, error) from error
-        # What OpenSSL has read and not yet given out makes no socket readable.
+        # Bytes that OpenSSL has read and not yet given out make no socket readable.
         self._buffered = wrapped.pending
 
     def exchange(self, data: bytes, deadline: float) -> Answer:
@@ -156,7 +156,7 @@ class Connection:
         the exception struck between two steps of reading, it is too short, which is noticed.
         """
         try:
-            # That of TCP alone: TLS would end in both directions.
+            # Shut down TCP alone: TLS would end in both directions.
             socket.socket.shutdown(self._socket, socket.SHUT_WR)
         except OSError:
             pass  # it is closed already, which reading will say

@@ -166,7 +166,7 @@ class Pipeline(Generic[C]):
             return error
 
     def _fail(self, lane: _Lane[C], error: Exception) -> None:
-        """What has no answer yet gets none on this connection."""
+        """Requests without an answer yet get none on this connection."""
         places, lane.places = lane.places, []
         self._means.discard(lane.connection)
         for place in places:

@@ -62,24 +62,24 @@ class _Call(NamedTuple):
 
 
 class ThreadDriver:
-    """Performs flows, and supplies what else the flows of threads need.
+    """Performs flows, and supplies everything else that flows of threads need.
 
     **Calls and Ctrl-C.**  The exception of a signal handler strikes the main thread between any
     two bytecodes, also in an ``except`` block that is about to clean up after an earlier one.
     So nothing may depend on code that runs *after* the exception.  A call is noted in `_calls`,
-    under the frame of its `run`, before its flow begins, and taken away after the good end:
+    under the frame of its `run`, before its flow begins, and removed after a good end:
 
-        note, flow, flow, flow, take away, return    a good end
+        note, flow, flow, flow, remove, return       a good end
         note, flow, X                                noted, and the frame is over: to be undone
         note, flow, X, start of the undo, X          the same
 
     Each of these steps is one C call, and CPython looks for signals at the beginning of a
     function, after a call and when a loop jumps back: not between the removal and the
-    ``return``.  So a call that is noted although its frame has ended was cut off, and the first
-    that finds it undoes it: the call itself if it can, the next call of the thread, the keeper at
-    its next turn, `close`, the end of the interpreter.  An undo runs on a thread of its own,
-    where no signal handler raises anything.  `frame.clear` is what says whether a frame is
-    over, for threads and greenlets: it refuses one that is executed.
+    ``return``.  So a call that is noted although its frame has ended was cut off.  The first of
+    these that finds it undoes it: the call itself if it can, the next call of the thread, the
+    keeper at its next turn, `close`, the end of the interpreter.  An undo runs on a thread of its
+    own, where no signal handler raises anything.  `frame.clear` shows whether a frame has ended,
+    for threads and greenlets: it refuses one that is executing.
     """
 
     def __init__(self, config: Config) -> None:
@@ -97,7 +97,7 @@ class ThreadDriver:
         self._helpers: dict[threading.Thread, None] = {}
         self._calls: dict[FrameType, _Call] = {}
         self._undoing: dict[FrameType, ThreadEvent] = {}
-        """What is undone just now; set when that has ended."""
+        """The undos under way; each is set when it has ended."""
         self._ending = ThreadEvent()
         """The client closes: calls wait for nothing any more."""
         self._ended = ThreadEvent()
@@ -141,7 +141,7 @@ class ThreadDriver:
             raise
 
     def _ask(self, flow: Flow[T]) -> T:
-        """A call that leaves nothing which would have to be undone."""
+        """A call after which nothing has to be undone."""
         try:
             return self._drive(flow)
         except BaseException:
@@ -209,7 +209,7 @@ class ThreadDriver:
         try:
             self._start(lambda: self._call(function, args), "consul-lock-on-lost")
         except RuntimeError:
-            self._call(function, args)  # no thread can be started: better late than not at all
+            self._call(function, args)  # no thread can be started, so call it here
 
     def _sleep(self, seconds: float) -> None:
         if self._is_helper():
@@ -230,7 +230,7 @@ class ThreadDriver:
         _thread.start_new_thread(self._start_here, (run, name))
 
     def _start_here(self, run: Callable[[], Any], name: str) -> None:
-        # A daemon: it must not keep a program alive that has ended.  `close`, also run at the
+        # A daemon, as it must not keep a program alive that has ended.  `close`, also run at the
         # interpreter's exit, ends it in order.
         thread = threading.Thread(target=self._live, args=(run, name), name=name, daemon=True)
         try:
@@ -255,11 +255,11 @@ class ThreadDriver:
     # -- undoing what was cut off -----------------------------------------------------------
 
     def _undo_own(self, me: int) -> None:
-        """Before its next call: what of this thread's earlier ones is still to be undone."""
+        """Before the next call of a thread, undo its earlier ones that were cut off."""
         if me != threading.main_thread().ident:
             return  # no signal handler's exception strikes elsewhere
         for frame, call in list(self._calls.items()):
-            # What is being undone already was waited for, and this call has its own time.
+            # An undo that is under way was waited for already, and this call has its own time.
             if call.thread == me and frame not in self._undoing and _over(frame):
                 self._undo_beside(frame)
 
@@ -307,16 +307,16 @@ class ThreadDriver:
         else:
             self._calls.pop(frame, None)
         finally:
-            # Cut off itself, where it had no thread of its own, it is still to be done.
+            # If it was cut off, where it had no thread of its own, it is still to be done.
             self._undoing.pop(frame, None)
             done.set()
 
     def _take_in(self, call: _Call) -> None:
         """Let the flow take in the answer that it was waiting for, and end it there.
 
-        A thread that is cut off in the middle of a write cannot know what becomes of it.  Should
-        it be carried out after the undo has looked, the undo destroys the session while it holds
-        the lock, and everybody sits out a lock-delay:
+        A thread that is cut off in the middle of a write cannot know its outcome.  If the write
+        is carried out after the undo has looked, the undo destroys the session while it holds
+        the lock, and every waiter has to wait for a lock-delay:
 
             caller  write sent ... Ctrl-C
             undo                     read: nothing there ......... destroy the session
@@ -354,8 +354,8 @@ class ThreadDriver:
         self._transport.hang_up()
 
     def busy(self) -> bool:
-        """Whether calls are under way, or to be undone; but for those that the thread which closes
-        is in the middle of: it may close in a signal handler, or in an ``on_lost``."""
+        """Whether calls are under way, or to be undone, except those of the closing thread itself:
+        it may close in a signal handler, or in an ``on_lost``."""
         return any(
             call.thread != self._closing_for or frame in self._undoing or _over(frame)
             for frame, call in list(self._calls.items())
@@ -403,7 +403,7 @@ class ThreadDriver:
                     thread.join(max(0.0, end - time.monotonic()))
             self._ended.set()
         finally:
-            # Cut off where it had no thread of its own, it can be done again.
+            # If it was cut off, where it had no thread of its own, it can be done again.
             self._helpers.pop(me, None)
             self._closer.release()
 
@@ -438,11 +438,11 @@ def close_all() -> None:
         try:
             driver.close()
         except Exception:
-            log.exception("a client could not be closed")  # the others still can
+            log.exception("a client could not be closed")  # go on with the others
 
 
 def _over(frame: FrameType) -> bool:
-    """Whether a frame is executed no more, however it ended."""
+    """Whether a frame has ended, however it ended."""
     try:
         frame.clear()
     except RuntimeError:

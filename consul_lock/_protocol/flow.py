@@ -125,7 +125,7 @@ class Spawn(NamedTuple):
 
 
 class Call(NamedTuple):
-    """Call the user's function.  What it raises is logged, and goes no further."""
+    """Call the user's function.  An exception of it is logged, and not raised."""
 
     function: Callable[..., Any]
     args: tuple[Any, ...]

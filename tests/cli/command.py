@@ -24,7 +24,7 @@ PATIENCE = 30.0
 
 
 def environment(address: str | None = None, **more: str) -> dict[str, str]:
-    """Ours, without what concerns Consul, and with the address of one."""
+    """The environment of the tests, without what concerns Consul, and with the address of one."""
     kept = {
         name: value
         for name, value in os.environ.items()
@@ -43,7 +43,7 @@ class Running:
     def __init__(
         self, arguments: list[str], env: Mapping[str, str], *, prefix: tuple[str, ...] = COMMAND
     ) -> None:
-        self._errors = tempfile.TemporaryFile()  # noqa: SIM115 - closed with us
+        self._errors = tempfile.TemporaryFile()  # noqa: SIM115 - closed with this object
         self._process = subprocess.Popen(
             [*prefix, *arguments],
             env=env,
@@ -63,7 +63,7 @@ class Running:
         traceback: TracebackType | None,
     ) -> None:
         if self._process.poll() is None:
-            # Its children go first, as they are not told if it is killed: each by its own pid.
+            # Its children go first, as nothing stops them if it is killed: each by its own pid.
             for child in self.children():
                 with suppress(ProcessLookupError):
                     os.kill(child, signal.SIGKILL)
@@ -112,7 +112,7 @@ class Running:
         return self._errors.read().decode()
 
     def said(self) -> list[str]:
-        """Our own lines of it: the command writes there, too."""
+        """The lines of consul-lock on its stderr: the command writes there, too."""
         ours = ("consul-lock: ", "hint: ")
         return [line for line in self.errors().splitlines() if line.startswith(ours)]
 

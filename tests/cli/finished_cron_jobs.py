@@ -28,7 +28,7 @@ class Jobs:
         self._now = time.time()
 
     def name(self, name: str) -> str:
-        """A job below ours."""
+        """A job below this name."""
         return f"{self.below}/{name}"
 
     def guard(self, name: str, **options: Any) -> CronGuard:

@@ -55,14 +55,14 @@ class Hand:
         self._sessions: list[str] = []
 
     def session(self) -> str:
-        """A session without TTL, which ends with us."""
+        """A session without TTL, which ends with this fixture."""
         body = json.dumps({"Name": "a hand", "LockDelay": "0s", "Behavior": "delete"})
         made = consul(self._address, "PUT", "/v1/session/create", body)["ID"]
         self._sessions.append(made)
         return str(made)
 
     def hold(self, name: str, about: Any = "", session: str = "", below: str = "/.lock") -> str:
-        """Hold a lock, saying this of ourselves; the session."""
+        """Hold a lock, with this about its holder; the session."""
         session = session or self.session()
         value = about if isinstance(about, str) else json.dumps(about)
         flags = LOCK_FLAG if below == "/.lock" else SEMAPHORE_FLAG

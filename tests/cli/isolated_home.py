@@ -17,7 +17,7 @@ NOWHERE = "127.0.0.1:1"
 Result = subprocess.CompletedProcess[str]
 
 SECRET = "s3cr3t-t0ken"
-"""What must be shown nowhere."""
+"""A secret, which must not appear anywhere."""
 
 
 class Home:

@@ -10,7 +10,7 @@ from tests.cli.command import children
 
 
 class Helper(NamedTuple):
-    """A process that is there because of us, and its memory in megabytes."""
+    """A process that consul-lock has started for itself, and its memory in megabytes."""
 
     pid: int
     resident: float
@@ -22,7 +22,7 @@ class Helper(NamedTuple):
 def helpers_of(mark: str, command: int) -> list[Helper]:
     """All processes that have ``mark`` in their environment, and their children, but ``command``.
 
-    Not every helper keeps the environment of whoever made it.
+    Not every helper keeps the environment of its parent.
     """
     everybody = [int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdigit()]
     marked = [pid for pid in everybody if mark.encode() in _bytes(Path(f"/proc/{pid}/environ"))]

@@ -30,7 +30,7 @@ PROGRAM = (sys.executable, str(Path(__file__).resolve()))
 
 
 class MadeUp:
-    """A lease that ends when it is told to."""
+    """A lease that ends on demand."""
 
     def __init__(self, left: float, lost_when: Path | None) -> None:
         self._end = time.monotonic() + left
@@ -55,7 +55,9 @@ class MadeUp:
 @click.command(context_settings={"allow_interspersed_args": False})
 @click.option("--left", type=float, default=1000.0)
 @click.option("--lost-when", type=click.Path(path_type=Path))
-@click.option("--never-go", is_flag=True, help="Hold the command back until we are killed.")
+@click.option(
+    "--never-go", is_flag=True, help="Hold the command back until this program is killed."
+)
 @click.option("--guardian-python", default=sys.executable)
 @click.option("--guardian-shell", default=guardian.SHELL)
 @command_options

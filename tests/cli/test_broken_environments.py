@@ -127,7 +127,7 @@ def test_a_broken_environment_gives_a_line_and_a_documented_code(
 def _walk(folder: Path, variables: dict[str, str]) -> dict[str, tuple[int, str, str]]:
     """Exit code, stdout and stderr of every command in that environment."""
     commands = {name: [*name.split(), *_EXAMPLES[name]] for name in _ALL if name in _EXAMPLES}
-    # No settings of whoever runs the tests, and no patience.
+    # No settings of the user who runs the tests, and no patience.
     home = {"HOME": str(folder), "XDG_CONFIG_HOME": str(folder), "CONSUL_BIN": "/bin/false"}
     patience = {"CONSULLOCK_RETRY_FOR": "0"}
     result = subprocess.run(
@@ -161,7 +161,7 @@ def _fault(name: str, code: int, out: str, said: str, expected: set[int]) -> str
     return "" if lines[0].startswith("consul-lock: ") and hints else "an unknown form"
 
 
-def test_the_walk_sees_what_it_is_there_for() -> None:
+def test_the_walk_finds_the_effects_it_looks_for() -> None:
     """Each of the faults, on outcomes that are made up."""
     good = ("run", 69, "", "consul-lock: cannot reach Consul\nhint: is it running?\n", {69})
     assert _fault(*good) == ""

@@ -97,7 +97,7 @@ def test_the_man_page_is_one(tmp_path: Path) -> None:
         assert "consul-lock run --key backup -w 10m -- backup-all" in done.stdout
 
 
-def test_what_looks_like_a_request_of_roff_is_text(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_text_that_looks_like_a_request_of_roff_is_escaped(monkeypatch: pytest.MonkeyPatch) -> None:
     """A help text may begin with a dot, and have a backslash in it."""
     monkeypatch.setattr(cli, "help", ".so /etc/passwd\n'b and a\\fB")
     assert "\\&.so /etc/passwd\n\\&'b and a\\efB" in man_page()

@@ -98,8 +98,8 @@ main()
 """
 
 
-def test_an_interrupt_while_we_start_is_quiet() -> None:
-    """We die of it, as any program, and not with a traceback of our imports."""
+def test_an_interrupt_at_the_start_is_quiet() -> None:
+    """It ends the program, as any other, and without a traceback of its imports."""
     result = subprocess.run(
         [sys.executable, "-c", _INTERRUPTED], capture_output=True, text=True, check=False
     )

@@ -12,6 +12,6 @@ from tests.support.cluster import Cluster
 
 @pytest.fixture(scope="module")
 def cluster(consul_binary: Path) -> Iterator[Cluster]:
-    """A cluster for all tests of a module.  Who breaks it calls ``cluster.heal()`` at the end."""
+    """A cluster for all tests of a module.  A test that breaks it ends with ``cluster.heal()``."""
     with Cluster(consul_binary) as started:
         yield started

@@ -1,4 +1,4 @@
-"""Somebody who holds a lock through the trouble, and somebody who waits for it."""
+"""A client that holds a lock through the trouble, and one that waits for it."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class Pair:
         return self.holder.held and not lost and not self._waiting.done()
 
     def finish(self) -> None:
-        """The holder lets go, the waiter gets it and lets go, too."""
+        """The holder releases; the waiter gets the lock and releases it, too."""
         self.callers.start(self._let_go()).result(PATIENCE)
         self._waiting.result(PATIENCE)
         close_all(self.callers, self._clients)

@@ -107,7 +107,7 @@ def test_nothing_is_lost_when_the_leader_is_killed(
         sum(turn.when < killed_at for turn in turns),
         sum(turn.when >= killed_at for turn in turns),
     )
-    eventually(lambda: _session_ids(agent) <= others, message="no session of ours is left")
+    eventually(lambda: _session_ids(agent) <= others, message="no session of this test is left")
     assert agent.living(fresh_name) == []
 
 

@@ -25,7 +25,7 @@ def face(request: pytest.FixtureRequest) -> Iterator[Face]:
 
 @pytest.fixture(scope="session")
 def world_operator() -> Iterator[Operator]:
-    """Our own model of Consul, on loopback HTTP."""
+    """The model of Consul that comes with the library, on loopback HTTP."""
     with serve() as served:
         yield Operator(served.address)
 
@@ -35,7 +35,7 @@ def world_operator() -> Iterator[Operator]:
     params=["world", pytest.param("agent", marks=pytest.mark.real)],
 )
 def operator(request: pytest.FixtureRequest) -> Operator:
-    """Whoever runs the server: the model, and a real agent."""
+    """Each server in turn: the model, and a real agent."""
     if request.param == "world":
         found: Operator = request.getfixturevalue("world_operator")
         return found

@@ -1,4 +1,4 @@
-"""The room of one test: a face, a server and a kind of lock, and nothing left behind."""
+"""What one test has: an API, a server and a kind of lock; nothing of it is left behind."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.support.session_remains import of_a_dead_one
 from tests.support.waiting import eventually
 
 LOCK_DELAY = 3.6
-"""Seconds, of all locks here unless they say otherwise: a look at each lock every 0.6 s."""
+"""Seconds, of all locks here unless they say otherwise: each lock is verified every 0.6 s."""
 
 
 class Room:
@@ -73,12 +73,12 @@ class Room:
         self._ends.append(undo)
 
     def in_line(self, count: int) -> None:
-        """Wait until so many are in the waiting line, if there is one."""
+        """Wait until the queue, if there is one, has so many waiters."""
         layout = self.kind.layout
         if not layout.has_line:
             return
         eventually(
-            lambda: layout.waiting(self.operator, self.name) == count, message=f"{count} in line"
+            lambda: layout.waiting(self.operator, self.name) == count, message=f"{count} queued"
         )
 
     def owner(self) -> str | None:
@@ -94,7 +94,7 @@ class Room:
         self.kind.layout.clear(self.operator, self.name, thief)
 
     def revoke(self) -> None:
-        """An operator releases the lock for whoever holds it."""
+        """An operator releases the lock in the name of its holder."""
         self.kind.layout.revoke(self.operator, self.name)
 
     def sessions(self) -> set[str]:
@@ -129,7 +129,7 @@ def until_queued(asking: Sync, count: int) -> None:
 
 
 class Told:
-    """An ``on_lost`` that remembers what it was told."""
+    """An ``on_lost`` that remembers its arguments."""
 
     def __init__(self) -> None:
         self.reasons: list[LossReason] = []

@@ -1,4 +1,4 @@
-"""Services and health checks as an agent knows them: plain HTTP, and nothing of our code."""
+"""Services and health checks as an agent knows them: plain HTTP, and nothing of consul-lock."""
 
 from __future__ import annotations
 

@@ -26,13 +26,13 @@ class Layout(Protocol):
         """The session that holds it."""
 
     def waiting(self, operator: Operator, name: str) -> int:
-        """How many are in line."""
+        """How many are queued."""
 
     def take(self, operator: Operator, name: str) -> str:
-        """Hold it with a session of nobody, whatever it was before."""
+        """Hold it with a session of its own, whatever it was before."""
 
     def revoke(self, operator: Operator, name: str) -> None:
-        """Release it for whoever holds it."""
+        """Release it in the name of its holder."""
 
     def clear(self, operator: Operator, name: str, session: str) -> None:
         """End what was taken."""

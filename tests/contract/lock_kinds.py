@@ -25,7 +25,7 @@ class Kind(NamedTuple):
     own_session: bool = True
     """Nobody else uses its session, so that is destroyed after a loss."""
     reentrant: bool = False
-    """Whoever holds it may enter again, and nobody else may release it."""
+    """Its holder may enter again, and nobody else may release it."""
 
 
 def _plain(api: ModuleType, name: str, client: Any, options: Options) -> Any:
@@ -94,7 +94,7 @@ each_kind_with_a_line = pytest.mark.parametrize(
     indirect=True,
     ids=lambda kind: kind.name,
 )
-"""Whoever waits for one of these has a place, and is not overtaken."""
+"""A waiter for one of these has a place in a queue, and is not overtaken."""
 
 each_kind = pytest.mark.parametrize("kind", KINDS, indirect=True, ids=lambda kind: kind.name)
 """For a test, or as ``pytestmark`` of a module: run it for every kind."""

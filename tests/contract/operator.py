@@ -1,4 +1,4 @@
-"""What an operator can do to a Consul: plain HTTP, and nothing of our code."""
+"""What an operator can do to a Consul: plain HTTP, and nothing of consul-lock."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ class Operator:
         self.ask("DELETE", f"/v1/kv/{quote(key)}?recurse")
 
     def revoke(self, key: str) -> None:
-        """Release a key for whoever holds it."""
+        """Release a key in the name of its holder."""
         assert self.ask("PUT", f"/v1/kv/{quote(key)}?release={self.owner(key)}", b"")
 
     # -- sessions

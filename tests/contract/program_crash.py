@@ -1,7 +1,7 @@
 """A process that holds a lock until it is killed; run with ``-m``.
 
 It is given an address, a name, the face, and the seconds of its heartbeat and lock-delay; it
-says its session when it holds the lock, and the reason when it has lost it.
+prints its session when it holds the lock, and the reason when it has lost it.
 """
 
 from __future__ import annotations

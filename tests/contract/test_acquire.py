@@ -1,4 +1,4 @@
-"""Acquiring: who gets it, who does not, and what is said to those who ask for nonsense."""
+"""Acquiring: who gets it, who does not, and which arguments are refused."""
 
 from __future__ import annotations
 
@@ -59,8 +59,8 @@ def test_one_attempt_returns_false_at_once(room: Room, options: dict[str, Any]) 
     holder.release()
 
 
-def test_a_timeout_returns_false_and_leaves_the_line(room: Room) -> None:
-    """Whoever gives up waits no more."""
+def test_a_timeout_returns_false_and_leaves_the_queue(room: Room) -> None:
+    """A caller that gives up does not stay in the queue."""
     holder, other = room.holding(), room.others_lock()
     assert other.acquire(timeout=0.3) is False
     assert other.waiters() == []
@@ -113,7 +113,7 @@ def test_with_holds_the_lock_in_the_block(room: Room) -> None:
         assert entered.held
 
 
-def test_with_a_timeout_raises_who_holds_it(room: Room) -> None:
+def test_with_a_timeout_raises_an_error_that_names_the_holder(room: Room) -> None:
     """The block never starts without the lock: LockTimeout, which names the holder."""
     holder, other = room.holding(meta={"build": "7"}), room.others_lock()
     with pytest.raises(LockTimeout) as caught, other(timeout=0.1):

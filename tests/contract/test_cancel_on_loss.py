@@ -158,7 +158,7 @@ def test_an_error_of_the_clean_up_comes_before_the_loss(room: Room) -> None:
     run(room, scenario)
 
 
-def test_a_body_that_swallows_the_cancellation_is_told_at_its_end(room: Room) -> None:
+def test_a_body_that_swallows_the_cancellation_gets_the_loss_at_its_end(room: Room) -> None:
     """And the task is not cancelled once more."""
     lock = room.lock(cancel_on_loss=True).thing
 
@@ -250,7 +250,7 @@ def test_a_timeout_and_a_loss_at_once_end_in_the_outer_one(room: Room, outside: 
     run(room, scenario)
 
 
-def test_who_cancels_the_task_as_well_is_obeyed(room: Room) -> None:
+def test_a_cancellation_from_outside_as_well_is_obeyed(room: Room) -> None:
     """A cancellation from outside is not turned into a loss."""
     lock = room.lock(cancel_on_loss=True).thing
 

@@ -104,7 +104,7 @@ def test_the_session_is_bound_to_all_that_was_asked_for(room: Room, check: Check
     lock.release()
 
 
-def test_a_check_of_ours_and_a_heartbeat_both_end_the_session(room: Room, check: Check) -> None:
+def test_a_check_of_the_user_and_a_heartbeat_both_end_the_session(room: Room, check: Check) -> None:
     """The heart beats, and the lock is lost all the same."""
     told = Told()
     lock = room.holding(on_lost=told, heartbeat=10.0, **check.binding)
@@ -117,7 +117,7 @@ def test_a_check_of_ours_and_a_heartbeat_both_end_the_session(room: Room, check:
 
 
 @pytest.mark.parametrize("verb", ["fail", "deregister"])
-def test_no_lock_is_had_with_a_check_that_fails(room: Room, check: Check, verb: str) -> None:
+def test_no_lock_is_acquired_with_a_check_that_fails(room: Room, check: Check, verb: str) -> None:
     """An error that names the check, at once, for one who does not wait."""
     check.tell(verb)
     # The agent tells the servers a moment later; they refuse a session then.
@@ -134,7 +134,7 @@ def test_no_lock_is_had_with_a_check_that_fails(room: Room, check: Check, verb: 
 
 @pytest.mark.slow
 @of_a_service
-def test_a_waiter_whose_check_fails_leaves_the_line(room: Room, check: Check) -> None:
+def test_a_waiter_whose_check_fails_leaves_the_queue(room: Room, check: Check) -> None:
     """Its place goes with its session; those behind it are not held up.  It takes another place
     when the check passes again."""
     holder, waiter = room.holding(), room.others_lock(**check.binding)

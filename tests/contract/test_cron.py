@@ -43,7 +43,7 @@ def test_a_slot_is_run_on_one_host_and_remembered(cron: CronRoom) -> None:
     assert cron.once(first) == "passed"
 
 
-def test_what_is_said_of_it_names_the_slot_and_who_ran_it(cron: CronRoom) -> None:
+def test_the_lock_names_the_slot_and_the_host_that_runs_it(cron: CronRoom) -> None:
     """For people; a job that is not run has no lock."""
     assert cron.once(cron.host()) == "run"
     with cron.claim(cron.host()) as run:
@@ -78,7 +78,7 @@ def test_a_run_can_say_how_it_ended(cron: CronRoom, state: str, code: int) -> No
     assert record.runtime >= 0
 
 
-def test_what_is_no_exit_code_makes_the_record_unreadable_for_nobody(cron: CronRoom) -> None:
+def test_an_invalid_exit_code_makes_no_record_unreadable(cron: CronRoom) -> None:
     """Said of the run it is refused; raised in ``sys.exit`` it is a failure without a code."""
     code = 2**70
     with cron.claim(cron.host()) as run, pytest.raises(ConfigError, match="code="):
@@ -89,8 +89,8 @@ def test_what_is_no_exit_code_makes_the_record_unreadable_for_nobody(cron: CronR
     assert (cron.record().state, cron.record().exit) == (CronState.FAILED, None)
 
 
-def test_an_earlier_run_that_is_alive_is_an_overlap_that_is_counted_once(cron: CronRoom) -> None:
-    """The slot is not burnt: whoever comes after its end still runs it."""
+def test_an_earlier_run_that_is_alive_is_an_overlap_and_counted_once(cron: CronRoom) -> None:
+    """The slot is not used up: a host that comes after its end still runs it."""
     one, two = cron.host(), cron.host()
     with cron.claim(cron.host()):
         with cron.claim(one, NINE + HOUR) as skipped:
@@ -101,7 +101,7 @@ def test_an_earlier_run_that_is_alive_is_an_overlap_that_is_counted_once(cron: C
     assert cron.once(two, NINE + HOUR) == "run"
 
 
-def test_whoever_waits_for_an_earlier_run_runs_after_it(cron: CronRoom) -> None:
+def test_a_host_that_waits_for_an_earlier_run_runs_after_it(cron: CronRoom) -> None:
     """As there is no next slot: an ID has no time that passes."""
     with Proxy(cron.room.operator.address) as proxy:
         with cron.claim(cron.host(slot="a")):
@@ -126,7 +126,7 @@ def test_where_overlaps_are_allowed_there_is_no_run_lock(cron: CronRoom) -> None
     assert cron.record().history[0].state is CronState.DONE
 
 
-def test_one_who_merely_looks_makes_nobody_skip(cron: CronRoom) -> None:
+def test_a_host_that_only_looks_makes_no_other_host_skip(cron: CronRoom) -> None:
     """A host that has the run lock to look at the record is waited for."""
     looker = cron.hold_saying("cron: looking")
     claim, entering = cron.start(cron.host())
@@ -186,7 +186,7 @@ def test_an_id_is_run_once_also_when_others_came_between(cron: CronRoom) -> None
 
 
 def test_the_history_is_as_long_as_was_asked_for(cron: CronRoom) -> None:
-    """What is older is forgotten, IDs included."""
+    """Older entries are dropped, IDs included."""
     assert [cron.once(cron.host(slot=slot, history=1)) for slot in "abca"] == ["run"] * 4
     assert [past.slot for past in cron.record().history] == ["c"]
     assert cron.once(cron.host(slot="d", history=0)) == "run"
@@ -221,7 +221,7 @@ def test_a_reset_leaves_times_times_and_ids_ids(cron: CronRoom) -> None:
     assert [cron.once(cron.host(slot=slot)) for slot in (stamp, "next")] == ["taken", "run"]
 
 
-def test_who_changed_a_record_is_written_and_stays(cron: CronRoom) -> None:
+def test_the_author_of_a_change_of_a_record_is_written_and_stays(cron: CronRoom) -> None:
     """Whatever is run afterwards; by default it is the user and the host."""
     cron.once(cron.host())
     assert cron.record().changed is None
@@ -267,7 +267,7 @@ def test_a_record_of_the_far_future_is_a_wrong_clock(cron: CronRoom) -> None:
     ],
     ids=["foreign", "damaged"],
 )
-def test_what_is_no_record_is_left_as_it_is(
+def test_a_value_that_is_not_a_record_is_left_as_it_is(
     cron: CronRoom, value: bytes, flags: int | None
 ) -> None:
     """Nothing is run, and neither a lock nor a session is taken."""
@@ -291,7 +291,7 @@ def test_what_is_no_record_is_left_as_it_is(
 
 
 def test_a_name_that_is_used_otherwise_is_a_conflict(cron: CronRoom) -> None:
-    """Its lock is a semaphore, say: there is no telling whether a run is alive."""
+    """Its lock is a semaphore, say: nothing shows whether a run is alive."""
     key = f"{cron.name}/.lock"
     cron.room.operator.put_flags(key, 16210313421097356768, b"{}")
     with pytest.raises(Conflict, match="not a lock"):
@@ -309,7 +309,7 @@ def test_ids_and_times_are_not_mixed(cron: CronRoom) -> None:
         cron.once(cron.host(slot="a"))
 
 
-def test_a_lost_run_lock_is_told_to_the_job_and_recorded(cron: CronRoom) -> None:
+def test_a_lost_run_lock_is_reported_to_the_job_and_recorded(cron: CronRoom) -> None:
     """As with any lock, and nothing that the job says of itself changes it."""
     told = []
     claim = cron.claim(cron.host(on_lost=told.append, watch=True))
@@ -322,7 +322,7 @@ def test_a_lost_run_lock_is_told_to_the_job_and_recorded(cron: CronRoom) -> None
     assert (cron.record().state, len(told)) == (CronState.LOST, 1)
 
 
-def test_a_crashed_run_is_run_again_by_one_who_stands_by(cron: CronRoom) -> None:
+def test_a_crashed_run_is_run_again_by_a_standby(cron: CronRoom) -> None:
     """Once its lock-delay is over, and it counts as lost from the moment it is dead."""
     first = cron.claim(cron.host(lock_delay=SHORT))
     first.__enter__()
@@ -361,7 +361,7 @@ def test_records_are_listed_and_are_no_locks(cron: CronRoom) -> None:
     assert cron.overview(f"{cron.name}/.c") == ([], [])
 
 
-def test_a_function_is_run_where_the_slot_is_ours(cron: CronRoom) -> None:
+def test_a_function_is_run_on_the_host_that_has_the_slot(cron: CronRoom) -> None:
     """By the guard, or decorated; elsewhere the result is None."""
     host, told = cron.host(slot="x"), []
     work = cron.room.face.function(lambda run: told.append(run.slot) or "done")
@@ -375,7 +375,7 @@ def test_a_function_is_run_where_the_slot_is_ours(cron: CronRoom) -> None:
 
 @pytest.mark.parametrize("face", [Asyncio], indirect=True, ids=["asyncio"])
 def test_a_coroutine_is_cancelled_when_the_run_lock_is_lost(cron: CronRoom) -> None:
-    """And the loss is what is told, not the cancellation."""
+    """And the loss is what is raised, not the cancellation."""
     story: list[Any] = []
 
     async def work(run: Any) -> None:
@@ -437,7 +437,9 @@ def test_settings_that_cannot_work_are_refused_before_anything_is_sent(
 
 
 @pytest.mark.parametrize("at", [float("nan"), float("inf"), "now", 10**400], ids=str)
-def test_what_is_no_time_is_refused_before_anything_is_sent(cron: CronRoom, at: Any) -> None:
+def test_a_value_that_is_not_a_time_is_refused_before_anything_is_sent(
+    cron: CronRoom, at: Any
+) -> None:
     """Of a guard of each kind."""
     for host in (cron.host(), cron.host(slot="x"), cron.host(schedule="0 * * * *")):
         with pytest.raises(ConfigError, match="at="):

@@ -83,7 +83,7 @@ def test_skip_returns_none_after_its_timeout(room: Room, timeout: float | None) 
 @pytest.mark.parametrize("on_busy", ["wait", "raise", "skip"])
 @pytest.mark.parametrize("error", [ZeroDivisionError(), LockTimeout("of another lock")], ids=repr)
 def test_the_functions_errors_pass_through(room: Room, on_busy: str, error: Exception) -> None:
-    """A LockTimeout of the function's own is not taken for ours, and the lock is released."""
+    """A LockTimeout of the function itself passes through, too, and the lock is released."""
     work = Work(room, on_busy=on_busy)
     with pytest.raises(type(error)):
         work(error)
@@ -91,7 +91,7 @@ def test_the_functions_errors_pass_through(room: Room, on_busy: str, error: Exce
 
 
 def test_a_loss_while_it_ran_is_raised(room: Room) -> None:
-    """What it did may have been done twice: its caller is told."""
+    """Its work may have been done twice: its caller gets the error."""
     work = Work(room, lock_delay=6)
     with pytest.raises(LockLost):
         work(lambda: room.operator.delete(room.key))
@@ -99,7 +99,7 @@ def test_a_loss_while_it_ran_is_raised(room: Room) -> None:
 
 
 def test_the_function_keeps_its_name(room: Room) -> None:
-    """The decorator is no stranger in a traceback or in the docs."""
+    """Tracebacks and docs show the function, not the decorator."""
 
     def nightly() -> None:
         """Clean up."""
@@ -109,7 +109,7 @@ def test_the_function_keeps_its_name(room: Room) -> None:
     assert (decorated.__name__, decorated.__doc__) == ("nightly", "Clean up.")
 
 
-def test_what_contradicts_itself_is_refused_at_once(room: Room) -> None:
+def test_contradictory_options_are_refused_at_once(room: Room) -> None:
     """When the module is imported, not when the job runs at night."""
     with pytest.raises(ConfigError):
         room.api.locked(room.name, timeout=5)

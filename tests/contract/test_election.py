@@ -1,4 +1,4 @@
-"""The election.  What it shares with every lock, the tests of those show."""
+"""The election.  What it shares with every lock is shown by the tests of those."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ pytestmark = pytest.mark.parametrize("kind", [ELECTION], indirect=True, ids=["el
 # -- campaigning
 
 
-def test_whoever_campaigns_leads_and_all_can_see_it(room: Room) -> None:
+def test_a_candidate_leads_and_all_can_see_it(room: Room) -> None:
     """With value, token and all that is known of a holder; resigned, nobody leads."""
     mine, others = room.lock(meta={"build": "7"}), room.others_lock()
     assert others.leader() is None
@@ -97,7 +97,7 @@ def test_a_campaign_without_success_in_time_is_an_error(room: Room) -> None:
     leader.resign()
 
 
-def test_who_leads_already_does_not_campaign(room: Room) -> None:
+def test_a_leader_does_not_campaign_again(room: Room) -> None:
     """Neither by the same thread or task nor by another one that shares the object."""
     election = room.lock()
     election.campaign("first")
@@ -168,7 +168,7 @@ def test_a_proclamation_changes_the_value_and_nothing_else(room: Room) -> None:
     assert room.operator.keys(room.name) == {}
 
 
-def test_only_who_leads_proclaims_and_resigns(room: Room) -> None:
+def test_only_the_leader_proclaims_and_resigns(room: Room) -> None:
     """NotHeld, before the campaign and after the resignation."""
     election, other = room.lock(), room.others_lock()
     other.campaign("other")
@@ -182,7 +182,7 @@ def test_only_who_leads_proclaims_and_resigns(room: Room) -> None:
 
 
 @pytest.mark.parametrize("noticed", [True, False])
-def test_who_was_deposed_proclaims_nothing(room: Room, noticed: bool) -> None:
+def test_a_deposed_leader_proclaims_nothing(room: Room, noticed: bool) -> None:
     """LockLost, also if it is the proclamation that finds it out."""
     told = Told()
     election, other = room.lock(on_lost=told), room.others_lock()

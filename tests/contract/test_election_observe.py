@@ -47,7 +47,7 @@ def test_every_leader_is_seen(room: Room) -> None:
     observer.close()
 
 
-def test_what_is_no_change_is_not_seen(room: Room) -> None:
+def test_events_that_change_nothing_are_not_seen(room: Room) -> None:
     """The same words again, candidates that come and go, keys beside it."""
     first, second, observer = room.lock(), room.others_lock(), Observer(room)
     first.campaign("one")
@@ -94,7 +94,7 @@ def test_a_leader_that_is_lost_is_seen_to_go(room: Room) -> None:
 
 
 def test_only_the_latest_of_quick_changes_is_seen_for_certain(room: Room) -> None:
-    """Whoever looks away sees how things stand, when it looks again."""
+    """An observer that looks away sees the present state when it looks again."""
     election, observer = room.lock(), Observer(room)
     assert observer.next() is None
     for value in ("one", "two", "three"):

@@ -37,7 +37,7 @@ def test_it_leads_while_the_function_runs_and_returns_its_result(room: Room) -> 
 
 
 def test_it_waits_for_its_turn_and_hands_over(room: Room) -> None:
-    """It campaigns like others, in line."""
+    """It campaigns as others do, in the queue."""
     first, second, third = room.lock(), room.others_lock(), room.others_lock()
     first.campaign("first")
     running = second.start("run", room.face.function(lambda own: own.token))
@@ -68,7 +68,7 @@ def test_an_error_of_the_function_resigns_and_is_raised(room: Room) -> None:
 
 
 def test_an_error_after_a_loss_is_raised_too(room: Room) -> None:
-    """What went wrong is told, though the lead is lost as well."""
+    """The error is not hidden, though the lead is lost as well."""
     election = room.lock()
 
     def fail(own: Any) -> None:
@@ -83,7 +83,7 @@ def test_an_error_after_a_loss_is_raised_too(room: Room) -> None:
 def test_a_lead_that_was_lost_when_the_function_returned_is_campaigned_for_again(
     room: Room,
 ) -> None:
-    """What it returned then is not believed; the function is called once more, as the leader."""
+    """Its result does not count; the function is called once more, as the leader."""
     election, tokens = room.lock(), list[int]()
 
     def work(own: Any) -> int:
@@ -111,7 +111,7 @@ def test_the_loss_of_another_lock_is_the_functions_own_error(room: Room) -> None
     assert room.operator.keys(room.name) == {}
 
 
-def test_who_leads_already_does_not_run(room: Room) -> None:
+def test_a_leader_does_not_run_a_second_function(room: Room) -> None:
     """AlreadyHeld, and it goes on leading: the function was not called."""
     election, calls = room.lock(), list[Any]()
     election.campaign("first")
@@ -204,8 +204,8 @@ def test_a_task_is_cancelled_when_the_lead_is_lost_and_called_again(room: Room) 
 
 
 @in_asyncio
-@pytest.mark.parametrize("told", [True, False], ids=["told", "not told"])
-def test_a_task_that_ends_well_though_cancelled_is_called_again(room: Room, told: bool) -> None:
+@pytest.mark.parametrize("resigns", [True, False], ids=["resigns", "does not resign"])
+def test_a_task_that_ends_well_though_cancelled_is_called_again(room: Room, resigns: bool) -> None:
     """It has not led to its end; also if it has found that out itself."""
     election, calls = room.lock(), list[Any]()
 
@@ -215,7 +215,7 @@ def test_a_task_that_ends_well_though_cancelled_is_called_again(room: Room, told
             room.operator.delete(room.key)
             with pytest.raises(asyncio.CancelledError):
                 await asyncio.Event().wait()
-            if told:
+            if resigns:
                 with pytest.raises(LockLost):
                     await own.resign()
         return len(calls)
@@ -266,7 +266,7 @@ def test_to_cancel_run_cancels_the_task_and_resigns(room: Room) -> None:
 
 @in_asyncio
 def test_to_cancel_run_after_the_loss_is_not_taken_for_the_loss(room: Room) -> None:
-    """The task takes its time to end; who is cancelled then does not campaign again."""
+    """The task takes its time to end; a caller that is cancelled then does not campaign again."""
     election, calls, ending = room.lock().thing, list[Any](), asyncio.Event()
 
     async def work(own: Any) -> None:
@@ -319,7 +319,7 @@ def test_a_function_that_is_no_coroutine_is_an_error_and_resigns(room: Room) -> 
 
 @in_asyncio
 def test_nothing_goes_on_running_after_run(room: Room) -> None:
-    """Neither the task nor whoever watched over it."""
+    """Neither the task nor what watched over it."""
     election = room.lock()
 
     async def work(own: Any) -> None:

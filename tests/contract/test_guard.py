@@ -36,7 +36,7 @@ def test_all_operations_happen_and_are_answered(room: Room) -> None:
     lock.release()
 
 
-def test_an_empty_guard_only_asks_whether_it_is_ours(room: Room) -> None:
+def test_an_empty_guard_only_asks_whether_the_lock_is_held(room: Room) -> None:
     """No operations are no error."""
     lock = room.holding()
     assert lock.guard([]) == []
@@ -71,7 +71,7 @@ def test_a_cas_with_the_right_index_is_done(room: Room) -> None:
 
 @pytest.mark.parametrize("cause", ["destroyed", "deleted", "stolen"])
 def test_nothing_is_written_after_a_loss(room: Room, cause: str) -> None:
-    """Consul itself refuses, though we have not noticed yet; and then we have."""
+    """Consul refuses, before the loss is noticed here; and this is how it is noticed."""
     lock, data = room.holding(ttl=60, lock_delay=60), f"{room.name}/data"
     expected = LossReason.SESSION_INVALID
     if cause == "destroyed":

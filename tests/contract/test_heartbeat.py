@@ -42,7 +42,7 @@ SERVICE_RULE = 'service "consul-lock" { policy = "write" }'
 
 @pytest.fixture
 def health(room: Room) -> Health:
-    """What the agent knows; in the end it knows of no heart."""
+    """The agent's services and checks; at the end no heartbeat is left."""
     found = Health(room.operator)
     room.at_end(lambda: none_left(found))
     return found

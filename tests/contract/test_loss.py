@@ -1,4 +1,4 @@
-"""Losing a lock: noticed, told once, with the reason, and never hidden."""
+"""Losing a lock: noticed, reported once, with the reason, and never hidden."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ Cause = Callable[[Room, Sync], None]
 
 @each_kind
 @each_cause
-def test_a_loss_is_noticed_and_told_once(room: Room, reason: LossReason, cause: Cause) -> None:
+def test_a_loss_is_noticed_and_reported_once(room: Room, reason: LossReason, cause: Cause) -> None:
     """By the next look at the latest: long before the deadline, which is another reason."""
     told = Told()
     lock = room.holding(on_lost=told)
@@ -98,7 +98,7 @@ def test_leaving_the_block_raises_after_a_loss(
 def test_the_blocks_own_error_comes_before_the_loss(
     room: Room, reason: LossReason, cause: Cause
 ) -> None:
-    """What the body raised is not replaced; the reason can be asked for."""
+    """The exception of the body is not replaced; the reason can be asked for."""
     lock = room.lock()
 
     def body() -> None:
@@ -112,7 +112,7 @@ def test_the_blocks_own_error_comes_before_the_loss(
 
 
 @each_kind
-def test_a_stolen_key_is_not_released_by_us(room: Room) -> None:
+def test_a_stolen_key_is_not_released_by_the_loser(room: Room) -> None:
     """Neither the release nor the end of the client touches what another session holds."""
     client = room.client()
     lock = room.lock(client)
@@ -128,7 +128,7 @@ def test_a_stolen_key_is_not_released_by_us(room: Room) -> None:
 
 @each_kind
 def test_a_lost_lock_can_be_used_again(room: Room) -> None:
-    """After the loss was told a new acquire is a new hold, with a higher token."""
+    """After the loss was raised, a new acquire is a new hold with a higher token."""
     lock = room.holding()
     token = lock.token
     room.operator.delete(room.key)
@@ -147,7 +147,7 @@ def test_a_lost_lock_is_not_reacquired_in_silence(room: Room) -> None:
     lock = room.holding()
     room.operator.delete(room.key)
     eventually(lock.lost.is_set)
-    # What is left of it goes with its session, which is destroyed beside us.
+    # What is left of it goes with its session, which is destroyed meanwhile.
     eventually(lambda: not lock.locked())
     assert not lock.held
 
@@ -171,7 +171,7 @@ def test_a_session_with_shorter_terms_is_looked_after_in_its_own_time(
 
 
 def test_waiting_on_while_another_user_lost_it(room: Room) -> None:
-    """The loss goes to whoever held it; the one behind gets a lock that is whole."""
+    """The loss goes to the former holder; the waiter behind it gets a lock that is whole."""
     lock = room.holding()
     other = lock.by(room.actor())
     waiting = other.start("acquire", timeout=60)
@@ -199,7 +199,7 @@ def test_an_on_lost_that_fails_changes_nothing(
 
 
 def test_a_released_lock_is_not_lost(room: Room) -> None:
-    """What happens to the key afterwards is nobody's loss."""
+    """Later changes of the key are nobody's loss."""
     told = Told()
     lock = room.holding(on_lost=told, watch=True)
     lock.release()

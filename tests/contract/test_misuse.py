@@ -1,5 +1,5 @@
-"""What would run without its lock is refused where it is made: the other API's things, functions
-that return before their work is done, and options that do not exist."""
+"""Code that would run without its lock is refused where it is made: objects of the other API,
+functions that return before their work is done, and options that do not exist."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def test_a_session_of_the_other_api_is_refused(face: Face, make: Callable[..., A
 
 @pytest.mark.parametrize("make", WITH_CLIENT.values(), ids=WITH_CLIENT)
 def test_a_client_of_python_consul2_is_refused(face: Face, make: Callable[..., Any]) -> None:
-    """The text says how to make one of ours from it."""
+    """The text says how to make a `Client` from it."""
 
     class Own(consul.Consul):  # type: ignore[misc] # it has no types
         """Also what is derived from it."""
@@ -91,8 +91,8 @@ def test_a_client_of_python_consul2_is_refused(face: Face, make: Callable[..., A
 
 
 @pytest.mark.parametrize("make", WITH_CLIENT.values(), ids=WITH_CLIENT)
-def test_what_is_no_client_at_all_is_refused(face: Face, make: Callable[..., Any]) -> None:
-    """A lock, a session, an address: each is told by its type."""
+def test_an_object_that_is_not_a_client_is_refused(face: Face, make: Callable[..., Any]) -> None:
+    """A lock, a session, an address: the text names its type."""
     lock = face.api.Lock("a", client=face.api.Client(ADDRESS))
     for wrong in (lock, face.api.Session(face.api.Client(ADDRESS)), ADDRESS, face.api.Client):
         with pytest.raises(TypeError, match="client="):
@@ -216,7 +216,9 @@ def test_functions_whose_work_comes_later_are_refused_in_threads(room: Room, fun
 
 @in_asyncio
 @pytest.mark.parametrize("function", [plain, generator_function], ids=kind_of)
-def test_what_is_no_coroutine_function_is_refused_in_asyncio(room: Room, function: Any) -> None:
+def test_a_function_that_is_not_a_coroutine_function_is_refused_in_asyncio(
+    room: Room, function: Any
+) -> None:
     """It would block the loop, and with it the renewals of its lock, or do its work later."""
     for decorate in decorators(room):
         with pytest.raises(TypeError, match=r"no coroutine function|is a generator function"):
@@ -237,7 +239,7 @@ def test_every_sort_of_coroutine_function_is_run_in_asyncio(room: Room, function
     assert client.actor.do(election.run, lambda own: coroutine_function(own, 7)) is None
 
 
-def test_what_is_no_function_is_refused(room: Room) -> None:
+def test_an_object_that_is_not_a_function_is_refused(room: Room) -> None:
     """Such as a class method whose decorator is written above `@classmethod`."""
     for decorate in decorators(room):
         for wrong in (7, None, classmethod(plain)):
@@ -247,7 +249,7 @@ def test_what_is_no_function_is_refused(room: Room) -> None:
 
 @in_threads
 def test_a_plain_function_that_returns_an_awaitable_is_refused_at_the_call(room: Room) -> None:
-    """What it returns is ended, and not run without the lock; the run is recorded as failed."""
+    """Its result is closed, and not run without the lock; the run is recorded as failed."""
     ran, made = list[Any](), list[Any]()
 
     async def work(*args: Any) -> None:

@@ -83,20 +83,20 @@ def test_it_excludes_the_single_locks_and_is_excluded_by_them(room: Room) -> Non
     lock.release()
 
 
-def test_it_excludes_those_who_know_nothing_of_us(room: Room) -> None:
+def test_it_excludes_clients_of_other_tools(room: Room) -> None:
     """`consul lock` holds the same key; when it lets go, what waits gets all."""
-    stranger = room.operator.take(key_of(room, "pears"))
+    foreign_session = room.operator.take(key_of(room, "pears"))
     lock = several(room)
     assert not lock.acquire(timeout=0)
     waiting = lock.start("acquire")
-    room.operator.destroy(stranger)
+    room.operator.destroy(foreign_session)
     assert waiting.result(60) is True
     assert owners(room) == {lock.session_id}
     lock.release()
 
 
-def test_who_waits_says_for_which_and_for_whom(room: Room) -> None:
-    """The error is about the lock that is in the way."""
+def test_a_timeout_names_the_lock_that_is_held_and_its_holder(room: Room) -> None:
+    """The error names the lock that is in the way, and its holder."""
     lock, plain = several(room), single(room, "plums", meta={"job": "jam"})
     assert (lock.holder(), lock.holders(), lock.locked()) == (None, {}, False)
     assert plain.acquire()
@@ -133,8 +133,8 @@ def _had(waiting: dict[Sync, Future[Any]]) -> Sync | None:
     return next((lock for lock, acquired in waiting.items() if acquired.done()), None)
 
 
-def test_who_is_in_line_for_one_gets_it_when_all_are_released(room: Room) -> None:
-    """The line of a single lock goes on as if a single lock had been released."""
+def test_a_waiter_for_one_lock_gets_it_when_all_are_released(room: Room) -> None:
+    """The queue of a single lock goes on as if a single lock had been released."""
     lock, plain = several(room), single(room, "pears")
     assert lock.acquire()
     waiting = plain.start("acquire", timeout=60)
@@ -146,7 +146,7 @@ def test_who_is_in_line_for_one_gets_it_when_all_are_released(room: Room) -> Non
 
 
 def test_the_loss_of_one_is_the_loss_of_all(room: Room) -> None:
-    """It is told once, and the others are free after a lock-delay."""
+    """It is reported once, and the others are free after a lock-delay."""
     name = NAMES[-1]
     told = Told()
     lock = several(room, on_lost=told)
@@ -210,7 +210,7 @@ def test_as_many_as_there_can_be(room: Room) -> None:
         several(room, *names)
 
 
-def test_what_is_used_for_something_else_is_left_alone(room: Room) -> None:
+def test_a_key_that_is_used_for_something_else_is_left_alone(room: Room) -> None:
     """Conflict names the key."""
     key = key_of(room, "pears")
     room.operator.put(key, "a document")

@@ -52,7 +52,7 @@ def test_each_foreign_value_is_a_warning_and_no_loss(
 
 
 @each_kind
-def test_whatever_is_ours_is_no_warning(room: Room, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_value_of_consul_lock_is_no_warning(room: Room, caplog: pytest.LogCaptureFixture) -> None:
     """Handed over twice, with a line behind it."""
     first, second, third = (room.others_lock(watch=True) for _ in range(3))
     assert first.acquire(timeout=5)
@@ -69,10 +69,10 @@ def test_whatever_is_ours_is_no_warning(room: Room, caplog: pytest.LogCaptureFix
 
 
 @pytest.mark.parametrize("name", ["lock", "multilock"])
-def test_those_who_wait_go_on_waiting_with_one_warning(
+def test_waiters_go_on_waiting_with_one_warning(
     room: Room, caplog: pytest.LogCaptureFixture, name: str
 ) -> None:
-    """What is written there without acquiring it ends no hold; before, they got an error."""
+    """A write without an acquire ends no hold; waiters used to get an error."""
     holder = room.holding()
     waiter = room.others_lock() if name == "lock" else _together(room)
     waiting = waiter.start("acquire", timeout=30)

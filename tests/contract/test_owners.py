@@ -75,7 +75,7 @@ def test_after_a_loss_the_owner_never_sees_the_hold_of_the_next_one(room: Room) 
 
 
 @each_kind
-def test_who_has_released_it_does_not_hold_what_another_one_acquires(room: Room) -> None:
+def test_a_user_that_released_does_not_hold_what_another_one_acquires(room: Room) -> None:
     """Its answers are about its own last hold."""
     lock = room.holding()
     token = ask(lock, "token")
@@ -89,7 +89,7 @@ def test_who_has_released_it_does_not_hold_what_another_one_acquires(room: Room)
 
 
 @each_kind
-def test_one_that_never_had_it_is_answered_about_the_hold_there_is(room: Room) -> None:
+def test_a_user_that_never_held_it_gets_answers_about_the_present_hold(room: Room) -> None:
     """A thread that monitors, or that was handed the lock to work with."""
     lock = room.holding()
     monitor = lock.by(room.actor())
@@ -241,7 +241,7 @@ def test_the_release_of_one_that_holds_nothing_gives_back_the_oldest_hold(room: 
 def test_a_timer_that_releases_a_lost_lock_hears_of_the_loss_and_so_does_its_owner(
     room: Room,
 ) -> None:
-    """Whoever releases is told, and the owner's own release is not silent for that."""
+    """The release that finds it raises, and the owner's own release is not silent for that."""
     lock = room.holding()
     room.operator.delete(room.key)
     eventually(lock.lost.is_set)
@@ -257,7 +257,7 @@ def test_a_timer_that_releases_a_lost_lock_hears_of_the_loss_and_so_does_its_own
 
 
 @each_kind
-def test_a_loss_that_the_release_finds_is_told_to_all_who_listen(room: Room) -> None:
+def test_a_loss_that_the_release_finds_is_reported_in_all_ways(room: Room) -> None:
     """`lost` is set and `on_lost` called, once, as when the keeper finds it."""
     told = Told()
     lock = room.holding(on_lost=told, ttl=60, lock_delay=60)  # the keeper looks in 9 s or later

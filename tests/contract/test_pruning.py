@@ -60,7 +60,7 @@ def test_holders_of_different_lock_delays_never_share(room: Room, make: Make) ->
         holder.release()
 
 
-def test_who_tries_only_once_gets_what_a_dead_holder_had(room: Room, make: Make) -> None:
+def test_a_single_try_gets_what_a_dead_holder_had(room: Room, make: Make) -> None:
     """As a job in a crontab does: nobody is there all the time to see the lock-delay pass."""
     holder, newcomer = make(SHORT), make(LONG)
     assert holder.acquire(timeout=5)
@@ -73,7 +73,7 @@ def test_who_tries_only_once_gets_what_a_dead_holder_had(room: Room, make: Make)
         holder.release()
 
 
-def test_those_who_died_while_they_waited_are_passed_over(room: Room, make: Make) -> None:
+def test_contenders_that_died_while_they_waited_are_passed_over(room: Room, make: Make) -> None:
     """At once: they have nothing that would have to be kept for them."""
     holder, dying, behind = make(60.0), make(60.0), make(60.0)
     assert holder.acquire(timeout=5)
@@ -94,7 +94,7 @@ def test_those_who_died_while_they_waited_are_passed_over(room: Room, make: Make
     dying.release()
 
 
-# -- semaphores: several dead, and those who are none of ours
+# -- semaphores: several dead holders, and those of other clients
 
 
 def semaphore(room: Room, limit: int, lock_delay: float) -> Sync:
@@ -104,7 +104,7 @@ def semaphore(room: Room, limit: int, lock_delay: float) -> Sync:
 
 
 def test_one_in_lock_delay_does_not_hold_up_the_others(room: Room) -> None:
-    """Its slot stays its own, and the next two are had."""
+    """Its slot stays its own, and the next two are acquired."""
     holders = [semaphore(room, 3, lock_delay) for lock_delay in (SHORT, 60.0, SHORT)]
     for holder in holders:
         assert holder.acquire(timeout=5)
@@ -121,7 +121,7 @@ def test_one_in_lock_delay_does_not_hold_up_the_others(room: Room) -> None:
             holder.release()
 
 
-def test_a_holder_that_there_never_was_has_no_lock_delay(room: Room) -> None:
+def test_a_holder_whose_session_never_existed_has_no_lock_delay(room: Room) -> None:
     """Nor has one whose contender key was deleted by hand: Consul keeps none for it."""
     nobody = "00000000-0000-0000-0000-00000000dead"
     document = f'{{"Limit":1,"Holders":{{"{nobody}":true}}}}'.encode()
@@ -133,7 +133,7 @@ def test_a_holder_that_there_never_was_has_no_lock_delay(room: Room) -> None:
 
 
 def test_a_dead_holder_of_another_client_has_the_lock_delay_that_it_asked_for(room: Room) -> None:
-    """Whose sessions have the other behaviour, as those of Go: the contender key is gone, its
+    """Its sessions have the other behaviour, as those of Go: the contender key is gone, and its
     name in lock-delay."""
     asked = {"LockDelay": "3s", "Behavior": "delete", "NodeChecks": []}
     session = str(room.operator.ask("PUT", "/v1/session/create", asked)["ID"])

@@ -1,4 +1,4 @@
-"""The waiting line: first come, first served, and everybody can see it."""
+"""The queue of waiters: first come, first served, and everybody can see it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ pytestmark = each_kind_with_a_line
 
 
 def _line_up(room: Room, locks: list[Sync]) -> list[Future[bool]]:
-    """Each joins after the one before is in line."""
+    """Each joins after the one before is queued."""
     waiting = []
     for number, lock in enumerate(locks, 1):
         waiting.append(lock.start("acquire"))
@@ -36,7 +36,7 @@ def test_five_waiters_are_served_in_the_order_they_came(room: Room) -> None:
 
 
 def test_a_waiter_that_gives_up_does_not_hold_up_those_behind(room: Room) -> None:
-    """The line closes around it."""
+    """The waiters behind it move up."""
     holder, gone, last = room.holding(), room.others_lock(), room.others_lock()
     giving_up = gone.start("acquire", timeout=0.7)
     room.in_line(1)
@@ -48,11 +48,13 @@ def test_a_waiter_that_gives_up_does_not_hold_up_those_behind(room: Room) -> Non
     last.release()
 
 
-def test_a_waiter_that_gives_up_and_asks_again_is_behind_who_came_meanwhile(room: Room) -> None:
+def test_a_waiter_that_gives_up_and_asks_again_is_behind_those_that_came_meanwhile(
+    room: Room,
+) -> None:
     """It uses its session again, so its second entry has the key of the first: the lock goes to
     the one before it at once, instead of to somebody who does not expect it yet."""
     holder, hasty, patient = room.holding(), room.others_lock(), room.others_lock()
-    # Long enough for the holder to have looked at the line, and to remember what it saw.
+    # Long enough for the holder to have looked at the queue, and to remember what it saw.
     giving_up = hasty.start("acquire", timeout=4 * LOCK_DELAY / 6)
     room.in_line(1)
     waiting = patient.start("acquire")
@@ -80,7 +82,7 @@ def test_a_waiter_that_dies_does_not_hold_up_those_behind(room: Room) -> None:
     first.release()
 
 
-def test_a_newcomer_does_not_overtake_the_line(room: Room) -> None:
+def test_a_newcomer_does_not_overtake_the_queue(room: Room) -> None:
     """The lock is handed over, so it is never free while somebody waits."""
     holder, waiter, newcomer = room.holding(), room.others_lock(), room.others_lock()
     (waiting,) = _line_up(room, [waiter])
@@ -92,7 +94,7 @@ def test_a_newcomer_does_not_overtake_the_line(room: Room) -> None:
 
 
 def test_waiters_are_listed_in_order_with_what_they_say(room: Room) -> None:
-    """Who they are and what they do, in the order in which they will be served."""
+    """Their details, in the order in which they will be served."""
     holder = room.holding()
     locks = [room.others_lock(meta={"n": str(n)}, command=f"job {n}") for n in range(3)]
     waiting = _line_up(room, locks)

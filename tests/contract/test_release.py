@@ -38,7 +38,7 @@ def test_another_object_does_not_release_it(room: Room) -> None:
 
 
 def test_any_thread_or_task_may_release(room: Room) -> None:
-    """A lock is a handle: whoever has the object may end the hold, unless it has an owner."""
+    """A lock is a handle: any user of the object may end the hold, unless it has an owner."""
     lock = room.holding()
     if room.kind.reentrant:
         with pytest.raises(NotHeld):
@@ -77,7 +77,7 @@ def test_tokens_grow_with_each_acquire(room: Room) -> None:
 
 
 def test_tokens_grow_with_each_handing_over(room: Room) -> None:
-    """From client to client through the line, and from user to user of one client."""
+    """From client to client through the queue, and from user to user of one client."""
     first, others = room.holding(), room.others_lock()
     tokens = [first.token]
     users = [first.by(room.actor()), first.by(room.actor()), others, others.by(room.actor())]
@@ -96,7 +96,7 @@ def test_tokens_grow_with_each_handing_over(room: Room) -> None:
 
 
 def test_the_token_stays_known_after_the_release(room: Room) -> None:
-    """What was written with it can still be compared."""
+    """So that earlier writes can be compared with it."""
     lock = room.holding()
     token = lock.token
     lock.release()

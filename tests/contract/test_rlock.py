@@ -1,4 +1,4 @@
-"""The re-entrant lock.  What it shares with every lock, the tests of those show."""
+"""The re-entrant lock.  What it shares with every lock is shown by the tests of those."""
 
 from __future__ import annotations
 
@@ -111,7 +111,7 @@ def test_another_object_of_the_same_name_is_another_lock(room: Room) -> None:
     lock.release()
 
 
-def test_the_next_in_line_gets_it_with_the_last_release(room: Room) -> None:
+def test_the_next_waiter_gets_it_with_the_last_release(room: Room) -> None:
     """It is handed over as any lock."""
     lock, other = room.holding(), room.others_lock()
     assert lock.acquire()
@@ -139,7 +139,7 @@ def _lost_within(room: Room, blocks: int, told: Told) -> tuple[Sync, ExitStack]:
 
 
 def test_a_loss_is_raised_by_the_innermost_block_and_goes_through_the_others(room: Room) -> None:
-    """One error, told once; afterwards the lock is as good as new."""
+    """One error, raised once; afterwards the lock is as good as new."""
     told = Told()
     lock, stack = _lost_within(room, 3, told)
     with pytest.raises(LockLost) as caught:
@@ -160,7 +160,7 @@ def test_the_blocks_own_error_comes_before_the_loss(room: Room) -> None:
     assert (ask(lock, "count"), ask(lock, "lost_reason")) == (0, LossReason.KEY_DELETED)
 
 
-def test_a_block_around_the_one_that_told_the_loss_tells_it_too(room: Room) -> None:
+def test_a_block_around_the_one_that_raised_the_loss_raises_it_too(room: Room) -> None:
     """What came between was not protected, either; a caller that swallows one hears the next."""
     told = Told()
     lock, stack = _lost_within(room, 1, told)
@@ -178,7 +178,7 @@ def test_a_block_around_the_one_that_told_the_loss_tells_it_too(room: Room) -> N
 
 
 def test_the_loss_of_one_user_is_not_the_next_ones(room: Room) -> None:
-    """Whoever comes next holds a lock that is whole, and cannot be released by the first."""
+    """The next holder has a lock that is whole, and the first one cannot release it."""
     lock = room.holding()
     assert lock.acquire()
     other = lock.by(room.actor())

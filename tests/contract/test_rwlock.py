@@ -105,7 +105,7 @@ def test_a_writer_that_gives_up_lets_the_readers_behind_it_in(side: Make) -> Non
 
 
 def test_downgrade_lets_readers_in_and_no_writer(side: Make) -> None:
-    """The former writer goes on reading, and lets go as before."""
+    """The former writer goes on reading, and releases as before."""
     writer, reader, other = side("write"), side("read"), side("write")
     assert writer.acquire()
     reading = reader.start("acquire")
@@ -157,7 +157,7 @@ def test_nobody_waits_for_itself(side: Make, room: Room) -> None:
 
 
 @pytest.mark.parametrize("same_client", [True, False], ids=["in the process", "in Consul"])
-def test_who_is_in_does_not_wait_behind_those_who_wait_for_it(
+def test_a_holder_does_not_wait_behind_those_that_wait_for_it(
     room: Room, side: Make, same_client: bool
 ) -> None:
     """A reader that reads once more overtakes a waiting writer: both would wait for ever."""
@@ -179,7 +179,7 @@ def test_who_is_in_does_not_wait_behind_those_who_wait_for_it(
     write.release()
 
 
-def test_who_is_in_a_tree_does_not_wait_behind_those_who_wait_for_it(
+def test_a_holder_in_a_tree_does_not_wait_behind_those_that_wait_for_it(
     room: Room, node: Make
 ) -> None:
     """A second branch, while somebody waits for the trunk."""
@@ -239,7 +239,7 @@ def test_a_waiter_on_a_tree_gets_its_turn(node: Make) -> None:
     waiters = [node(path) for path in paths]
     assert holder.acquire()
     waiting = []
-    # Whoever waits for the cart is in the line of the user, too.
+    # A waiter for the cart is in the queue of the user, too.
     for waiter, path, count in zip(waiters, paths, (1, 1, 2), strict=True):
         waiting.append(waiter.start("acquire"))
         until_queued(node(path), count)

@@ -30,7 +30,7 @@ def semaphore(room: Room) -> Make:
 
 
 def test_as_many_as_the_limit_hold_it_at_once(room: Room, semaphore: Make) -> None:
-    """And one more when one of them has let go."""
+    """And one more when one of them has released."""
     first, second, third = semaphore(2), semaphore(2), semaphore(2)
     assert first.acquire(timeout=0)
     assert second.acquire(timeout=0)
@@ -64,7 +64,7 @@ def test_the_document_is_that_of_the_go_client(room: Room, semaphore: Make) -> N
 
 
 def test_several_slots_are_taken_together_or_not_at_all(room: Room, semaphore: Make) -> None:
-    """Two of three are free: three are not to be had, and none of them is taken."""
+    """Two of three are free: an acquire of three gets none of them is taken."""
     small, big = semaphore(3), semaphore(3)
     assert small.acquire(timeout=0)
     assert not big.acquire(timeout=0, n=3)
@@ -85,7 +85,7 @@ def _holders(room: Room) -> list[str]:
     return [entry["Session"] for entry in keys.values() if "Session" in entry]
 
 
-def test_whoever_wants_more_is_not_overtaken_by_those_who_want_less(
+def test_a_waiter_for_more_is_not_overtaken_by_waiters_for_less(
     room: Room, semaphore: Make
 ) -> None:
     """First come, first served: the slot that is free waits for the second one."""
@@ -105,7 +105,7 @@ def test_whoever_wants_more_is_not_overtaken_by_those_who_want_less(
 
 
 def test_the_end_of_one_of_several_sessions_is_the_loss_of_all(room: Room, semaphore: Make) -> None:
-    """They were had together, and are one hold."""
+    """They were acquired together, and are one hold."""
     lock = semaphore(3)
     assert lock.acquire(n=3)
     last = max(session for session in _holders(room) if session != lock.session_id)
@@ -134,8 +134,8 @@ def test_one_object_can_be_held_several_times(room: Room, semaphore: Make) -> No
         mine.release()
 
 
-def test_resize_lets_in_who_fits_in_then(room: Room, semaphore: Make) -> None:
-    """Those who wait go along with it; those who come with the old limit are told."""
+def test_resize_lets_in_the_waiters_that_fit_in_then(room: Room, semaphore: Make) -> None:
+    """Waiters take the new limit over; newcomers with the old one get an error."""
     holder, waiter, late = semaphore(1), semaphore(1), semaphore(1)
     assert holder.acquire()
     waiting = waiter.start("acquire")
@@ -161,7 +161,7 @@ def test_resize_to_less_throws_nobody_out(room: Room, semaphore: Make) -> None:
     assert first.held
     assert second.held
     waiting = third.start("acquire", timeout=60)
-    # It had the old limit in mind, and is told.
+    # It was made with the old limit, and gets an error.
     with pytest.raises(Conflict):
         waiting.result(30)
     third.resize(1)
@@ -174,7 +174,9 @@ def test_resize_to_less_throws_nobody_out(room: Room, semaphore: Make) -> None:
     third.release()
 
 
-def test_a_waiter_for_more_slots_than_there_are_left_is_told(room: Room, semaphore: Make) -> None:
+def test_a_waiter_for_more_slots_than_there_are_left_gets_an_error(
+    room: Room, semaphore: Make
+) -> None:
     """With the new limit it would wait for ever."""
     holder, waiter = semaphore(3), semaphore(3)
     assert holder.acquire()
@@ -223,7 +225,7 @@ def test_several_slots_of_one_shared_session_are_refused(room: Room, semaphore: 
 
 
 def test_the_limit_has_to_be_the_same_for_all(room: Room, semaphore: Make) -> None:
-    """Whoever has another one in mind is told, and leaves nothing."""
+    """A client with another limit gets an error, and leaves nothing."""
     holder, other = semaphore(2), semaphore(3)
     assert holder.acquire()
     before = room.operator.keys(room.name)
@@ -234,8 +236,8 @@ def test_the_limit_has_to_be_the_same_for_all(room: Room, semaphore: Make) -> No
     holder.release()
 
 
-def test_what_is_no_semaphore_is_left_alone(room: Room, semaphore: Make) -> None:
-    """A lock, a read/write lock, a lock on a tree: each says what was found, and waits for none."""
+def test_a_key_that_is_not_a_semaphore_is_left_alone(room: Room, semaphore: Make) -> None:
+    """A lock, a read/write lock, a tree lock: the error says what was found, and nothing waits."""
     client = room.client(room.actor())
     others = [
         room.api.Lock(room.name, client=client.thing),

@@ -72,7 +72,7 @@ def test_many_at_once_never_share_a_number(room: Room, semaphore: Make) -> None:
     def run(mine: Sync, done: Future[None]) -> None:
         try:
             done.set_result(work(mine))
-        except BaseException as error:  # noqa: BLE001 - raised by whoever waits for it
+        except BaseException as error:  # noqa: BLE001 - raised where it is waited for
             done.set_exception(error)
 
     for mine, done in zip(workers, threads, strict=True):
@@ -82,7 +82,7 @@ def test_many_at_once_never_share_a_number(room: Room, semaphore: Make) -> None:
     assert seen == set(range(limit))
 
 
-def test_a_number_costs_one_request_and_only_who_asks_pays(room: Room, semaphore: Make) -> None:
+def test_a_slot_number_costs_one_request_and_only_if_asked_for(room: Room, semaphore: Make) -> None:
     """The first call of a hold; the release takes it back in its own request."""
     with Proxy(room.operator.address) as proxy:
         client = room.actor().do(room.api.Client, proxy.address)
@@ -106,7 +106,7 @@ def test_several_slots_have_several_numbers(room: Room, semaphore: Make) -> None
     one, pair, many = semaphore(3), semaphore(3), semaphore(40)
     assert one.acquire(timeout=5)
     assert pair.acquire(timeout=5, n=2)
-    assert pair.slots() == (1, 2)  # the lowest is left to whoever came before, and may ask yet
+    assert pair.slots() == (1, 2)  # the lowest is left to the holder before, which may ask yet
     assert one.slots() == (0,)
     one.release()
     pair.release()
@@ -119,7 +119,7 @@ def test_several_slots_have_several_numbers(room: Room, semaphore: Make) -> None
     many.release()
 
 
-def test_a_dead_holders_number_is_nobodys_while_it_may_be_at_work(
+def test_a_dead_holders_number_is_not_reused_while_it_may_be_at_work(
     room: Room, semaphore: Make
 ) -> None:
     """Even if its slot is taken at once, as Go's clients do: Consul keeps it in lock-delay."""
@@ -145,10 +145,10 @@ def test_a_dead_holders_number_is_nobodys_while_it_may_be_at_work(
         holder.release()
 
 
-def test_whoever_holds_without_a_number_is_in_nobodys_way(room: Room, semaphore: Make) -> None:
-    """A client of Go has none, and one of ours need not ask."""
-    stranger, mine = semaphore(2), semaphore(2)
-    assert stranger.acquire(timeout=5)
+def test_a_holder_without_a_slot_number_blocks_nobody(room: Room, semaphore: Make) -> None:
+    """A client of Go has none, and a semaphore of consul-lock need not ask for one."""
+    unnumbered, mine = semaphore(2), semaphore(2)
+    assert unnumbered.acquire(timeout=5)
     assert mine.acquire(timeout=5)
     (number,) = mine.slots()
     assert number in (0, 1)
@@ -156,10 +156,10 @@ def test_whoever_holds_without_a_number_is_in_nobodys_way(room: Room, semaphore:
     assert mine.acquire(timeout=5)
     assert mine.slots() == (number,)
     mine.release()
-    stranger.release()
+    unnumbered.release()
 
 
-def test_what_is_foreign_is_not_overwritten(room: Room, semaphore: Make) -> None:
+def test_a_foreign_value_is_not_overwritten(room: Room, semaphore: Make) -> None:
     """Its number is not given to anybody."""
     key = f"{room.name}/.slot/0"
     room.operator.put_flags(key, 0, b"hello")

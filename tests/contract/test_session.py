@@ -1,4 +1,4 @@
-"""Sessions shared on purpose, the end of a client, and keys that are not ours."""
+"""Sessions shared on purpose, the end of a client, and keys that belong to others."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tests.support.apis import Sync
 from tests.support.waiting import eventually
 
 SOON = 10.0
-"""Seconds: half of the time for which errors of the server are ridden out."""
+"""Seconds: half of the time for which errors of the server are tolerated."""
 
 
 def _shared(room: Room, count: int = 2) -> tuple[Sync, list[Sync], list[Told]]:
@@ -29,7 +29,7 @@ def _shared(room: Room, count: int = 2) -> tuple[Sync, list[Sync], list[Told]]:
 
 
 def test_locks_of_one_session_die_together(room: Room) -> None:
-    """The session is gone: all of them are lost, for the same reason, each told once."""
+    """The session is gone: all of them are lost, for the same reason, each reported once."""
     session, locks, told = _shared(room)
     assert {lock.session_id for lock in locks} == {session.id}
     room.operator.destroy(session.id)
@@ -88,7 +88,7 @@ def test_the_settings_of_a_shared_session_belong_to_it(room: Room) -> None:
 
 
 @each_kind
-def test_what_a_key_holds_for_others_is_left_alone(room: Room) -> None:
+def test_a_key_with_a_value_of_others_is_left_alone(room: Room) -> None:
     """Conflict, with the flags that were found; the value stays as it was."""
     room.operator.put(room.key, "precious")
     room.left.add(room.key)
@@ -106,8 +106,8 @@ def test_what_a_key_holds_for_others_is_left_alone(room: Room) -> None:
 
 
 @each_kind
-def test_closing_a_client_lets_go_of_everything(room: Room) -> None:
-    """Its holder is told REVOKED, the next in line gets it, and no session is left."""
+def test_closing_a_client_releases_everything(room: Room) -> None:
+    """Its holder gets REVOKED, the next in the queue gets it, and no session is left."""
     told = Told()
     client = room.client()
     lock, other = room.lock(client, on_lost=told), room.others_lock()
@@ -137,7 +137,7 @@ def test_a_closed_client_acquires_nothing(room: Room) -> None:
 
 
 def test_closing_a_client_ends_its_waiters(room: Room) -> None:
-    """Whoever waits with it stops waiting, and leaves the line."""
+    """Its waiters stop waiting, and leave the queue."""
     holder, waiter = room.holding(), room.others_lock()
     client = Sync(waiter.thing._client, room.actor())
     waiting = waiter.start("acquire")

@@ -45,7 +45,7 @@ def test_every_kind_is_seen_alike(room: Room) -> None:
 
 
 @each_kind_with_a_line
-def test_who_waits_is_seen_in_order(room: Room) -> None:
+def test_waiters_are_seen_in_order(room: Room) -> None:
     """As the holder itself would see them."""
     onlooker, name = survey(room), name_of(room)
     first, others = room.holding(), [room.others_lock(meta={"n": str(n)}) for n in range(2)]
@@ -82,7 +82,7 @@ def test_slots_and_readers_are_counted(room: Room) -> None:
     semaphore.release()
 
 
-def test_what_is_foreign_is_shown_and_left_alone(room: Room) -> None:
+def test_a_foreign_value_is_shown_and_left_alone(room: Room) -> None:
     """Its value, its flags and why it is no lock."""
     onlooker = survey(room)
     room.operator.put(room.key, "hello")
@@ -105,7 +105,7 @@ def test_looking_costs_no_session(room: Room) -> None:
 
 @each_kind
 def test_a_holder_is_ended_by_its_session(room: Room) -> None:
-    """It is told of its loss, and another one with another session is not touched."""
+    """It gets a loss, and a holder with another session is not touched."""
     onlooker, lock = survey(room), room.holding(watch=True)
     (holder,) = onlooker.status(name_of(room)).holders
     assert list(onlooker.sessions([holder.session])) == [holder.session]
@@ -119,7 +119,7 @@ def test_a_holder_is_ended_by_its_session(room: Room) -> None:
 
 
 @each_kind
-def test_who_broke_a_hold_is_told(room: Room) -> None:
+def test_the_author_of_a_break_is_reported(room: Room) -> None:
     """To the one who lost it and to all who look; the first word stands."""
     onlooker, lock, name = survey(room), room.holding(watch=True), name_of(room)
     session = lock.session_id
@@ -155,7 +155,7 @@ def test_a_session_says_what_is_behind_a_holder(room: Room) -> None:
     session = found[lock.session_id]
     assert (session.ttl, session.lock_delay, session.behavior) == (15.0, 3.6, "release")
     assert session.node
-    # Our own model of Consul has no health of nodes.
+    # The model of Consul has no health of nodes.
     if session.node_checks:
         assert session.node_checks["serfHealth"] == session.node_health == "passing"
     lock.release()
@@ -190,7 +190,7 @@ def test_a_watch_sees_each_change(room: Room) -> None:
     seeing = steps.start()
     lock = room.holding()
     status = seeing.result(30)
-    while not status.held:  # it may have joined a line first
+    while not status.held:  # it may have joined a queue first
         status = steps.next()
     assert status.holders[0].session == lock.session_id
     lock.release()
@@ -201,7 +201,7 @@ def test_a_watch_sees_each_change(room: Room) -> None:
 
 @each_kind
 @pytest.mark.parametrize("below", [False, True], ids=["name", "prefix"])
-def test_changes_tell_releases_and_losses_apart(room: Room, below: bool) -> None:
+def test_changes_distinguish_releases_and_losses(room: Room, below: bool) -> None:
     """For one name, and for all below a prefix."""
     lock = room.holding(watch=True)
     name = f"{room.name}/" if below else name_of(room)
@@ -254,7 +254,7 @@ def test_the_end_of_the_client_ends_the_watch(room: Room) -> None:
         seeing.result(8)
 
 
-def test_what_a_dead_holder_left_is_taken_away_after_its_lock_delay(room: Room) -> None:
+def test_leftovers_of_a_dead_holder_are_deleted_after_its_lock_delay(room: Room) -> None:
     """Never before; and its status says who it was."""
     onlooker, lock = survey(room), room.holding(lock_delay=3)
     pid = onlooker.status(room.name).holders[0].pid

@@ -22,7 +22,7 @@ NAME = "drivers/fork"
 
 
 def seen_by_child(client: Client, lock: Lock) -> dict[str, Any]:
-    """What the lock of the parent is here, and whether one of our own can be had."""
+    """What the lock of the parent is here, and whether a lock made here can be acquired."""
     seen: dict[str, Any] = {
         "held": lock.held,
         "remaining": lock.remaining(),

@@ -91,7 +91,7 @@ def test_a_task_cut_off_behind_another_of_its_client_leaves_nothing(
 
 
 def test_no_task_is_left_after_close(served: ServedWorld, operator: Operator) -> None:
-    """Keeper and watches end; what was held is released, and its holder told."""
+    """Keeper and watches end; what was held is released, and its holder gets the loss."""
 
     async def main() -> None:
         client = Client(served.address)
@@ -168,7 +168,7 @@ def test_a_client_of_a_loop_that_has_ended_says_what_to_do(
     assert operator.sessions() == set()
 
 
-def test_a_client_that_is_dropped_is_told_of_and_keeps_no_task(
+def test_a_client_that_is_dropped_gives_a_warning_and_keeps_no_task(
     served: ServedWorld, operator: Operator
 ) -> None:
     """Its keeper ends with its last session; there is nobody to close it any more."""

@@ -80,7 +80,7 @@ def test_it_is_closed_after_an_answer_that_says_so() -> None:
     ids=["nothing", "part", "another protocol"],
 )
 def test_it_is_closed_after_an_error(answer: bytes, error: type[Exception]) -> None:
-    """What comes later would be taken for the next answer."""
+    """A late answer would be taken for the next one."""
     with _connected(always(answer, then_close=True)) as (connection, _):
         with pytest.raises((error, Unavailable)):
             connection.exchange(ASK, clock() + LONG)
@@ -95,7 +95,7 @@ def test_it_is_closed_when_the_deadline_has_passed() -> None:
         assert connection.closed
 
 
-def test_what_the_server_has_closed_while_it_was_idle_is_stale() -> None:
+def test_a_connection_that_the_server_closed_while_idle_is_stale() -> None:
     """It is seen without a request."""
     with _connected(Answer(200, {}, b"")) as (connection, server):
         connection.exchange(ASK, clock() + LONG)

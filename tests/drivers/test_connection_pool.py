@@ -147,7 +147,7 @@ def test_a_waiting_thread_costs_no_other_thread(served: ServedWorld, names: int)
         locks = [Lock(held[n % names].name, client=client) for n in range(50)]
         waiting = [pool.submit(_enter, lock) for lock in locks]
         eventually(lambda: all(lock.waiters() for lock in held))
-        # One client holds, and its losses are told in time.
+        # One client holds, and its losses are reported in time.
         assert (count("consul-lock-keeper"), count("consul-lock-watchdog")) == (2, 1)
         assert (count("consul-lock"), count("caller")) == (3, 50)
         for lock in held:

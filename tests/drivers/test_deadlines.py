@@ -160,7 +160,7 @@ def test_a_resolver_that_hangs_has_the_time_of_a_connection(
 
 
 @pytest.mark.parametrize("api", [consul_lock, aio], ids=["threads", "asyncio"])
-def test_what_is_sent_again_has_no_new_time(api: Any) -> None:
+def test_a_request_that_is_sent_again_has_no_new_time(api: Any) -> None:
     """The server hangs up on a kept connection, late, and is silent on the other kept one."""
     asked, both = list[Message](), threading.Barrier(2)
 

@@ -143,7 +143,7 @@ def test_an_answer_that_never_comes_ends_with_the_request_timeout(attempt: Attem
 
 
 def test_nobody_listens(attempt: Attempt) -> None:
-    """Nothing was sent, so nothing is in doubt; the text says where we looked."""
+    """Nothing was sent, so nothing is in doubt; the text says where it was sought."""
     with scripted_server(always(b"")) as server:
         place = server.address
     with pytest.raises(Unavailable, match="CONSUL_HTTP_ADDR") as caught:

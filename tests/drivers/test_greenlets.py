@@ -44,7 +44,7 @@ def _process(*command: str, **environment: str) -> Iterator[subprocess.Popen[str
 
 
 def _said(process: subprocess.Popen[str], *, warned: str = "") -> dict[str, Any]:
-    """What it printed; it has logged nothing, or what begins with this."""
+    """Its output; it has logged nothing, or only lines that begin with this."""
     out, err = process.communicate(timeout=PATIENCE)
     assert process.returncode == 0, err
     assert err.startswith(warned) if warned else err == ""
@@ -89,7 +89,7 @@ def _go_on(process: subprocess.Popen[str]) -> None:
 
 
 def test_a_frozen_agent_freezes_no_greenlet(own_agent: Agent) -> None:
-    """A request ends with its timeout, others run meanwhile, the loss is told at the deadline,
+    """A request ends with its timeout, others run meanwhile, the loss is reported at the deadline,
     and what was lost is not held again after the thaw."""
     with _process(*_PATCHED, "frozen", own_agent.address) as process:
         assert _next_line(process.stdout) == "freeze\n"
@@ -102,7 +102,7 @@ def test_a_frozen_agent_freezes_no_greenlet(own_agent: Agent) -> None:
     assert "no answer within 1.0 s" in saw["error"]
     assert 0.9 < saw["took"] < 10
     assert saw["late"] is not None
-    # It is told at the deadline: not before, and by no more than a busy machine is late.
+    # It is reported at the deadline: not before, and by no more than a busy machine is late.
     assert -0.1 < saw["late"] < 10
     assert (saw["held"], saw["again"]) == (False, False)
     # A hundred of them, or few on a busy machine; in a process that stands still, one at most.
@@ -130,6 +130,6 @@ def test_eventlet_is_refused_with_a_sentence() -> None:
 
 
 def test_eventlet_that_patches_no_sockets_is_not_refused() -> None:
-    """It changes nothing for us then."""
+    """It makes no difference then."""
     with _process("-W", "ignore", "-c", _EVENTLET.format(what="time=True")) as process:
         assert process.communicate(timeout=PATIENCE) == ("", "")

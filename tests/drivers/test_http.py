@@ -1,4 +1,4 @@
-"""Errors of the network are told in the same plain words by threads and by asyncio."""
+"""Threads and asyncio say the same of errors of the network, in the same plain words."""
 
 from __future__ import annotations
 

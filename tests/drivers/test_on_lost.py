@@ -1,4 +1,4 @@
-"""What is told to the user runs beside what keeps the user's other locks."""
+"""The user's ``on_lost`` runs beside what keeps the user's other locks."""
 
 from __future__ import annotations
 

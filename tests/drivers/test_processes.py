@@ -108,7 +108,7 @@ def test_a_forked_child_does_not_use_a_shared_session_of_its_parent() -> None:
 
 
 def test_a_fork_while_another_thread_makes_the_default_client_does_not_hang_the_child() -> None:
-    """That thread holds the mutex, and does not exist in the child to let go of it."""
+    """That thread holds the mutex, and does not exist in the child to release it."""
     with _process(program_fork, "default") as process:
         out, err = process.communicate(timeout=60)
     assert (json.loads(out), err) == ({"child": "made its own"}, "")
@@ -151,7 +151,7 @@ def test_a_forked_child_says_nothing_on_tls_connections_of_its_parent(
 
 
 def test_clients_that_are_dropped_keep_no_thread(served: ServedWorld, operator: Operator) -> None:
-    """Each is told of, and destroys its idle session; there is nobody to close it any more."""
+    """Each gets a warning, and destroys its idle session; there is nobody to close it any more."""
 
     def threads() -> set[threading.Thread]:
         return {thread for thread in threading.enumerate() if "consul-lock" in thread.name}

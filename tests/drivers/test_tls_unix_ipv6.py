@@ -83,7 +83,7 @@ def test_https_to_the_http_port_says_so(attempt: Attempt, doors: Agent) -> None:
     assert "http://" in said
 
 
-def test_a_client_certificate_lets_us_in(attempt: Attempt, strict: Agent) -> None:
+def test_a_client_certificate_is_accepted(attempt: Attempt, strict: Agent) -> None:
     """Where the agent asks for one."""
     papers = _papers(strict)
     attempt(

@@ -1,4 +1,4 @@
-"""A loss is told at its deadline, whatever the keeper hangs in; both APIs, with a real clock."""
+"""A loss is reported at its deadline, whatever the keeper hangs in; both APIs, a real clock."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def hanging(monkeypatch: pytest.MonkeyPatch) -> Iterator[threading.Event]:
 
 
 def judge(told: list[tuple[LossReason, float]], deadline: float) -> None:
-    """Told once, at the deadline and not before."""
+    """Reported once, at the deadline and not before."""
     [(reason, at)] = told
     assert reason is LossReason.DEADLINE
     assert deadline <= at <= deadline + LATE

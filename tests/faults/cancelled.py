@@ -46,7 +46,7 @@ async def cancel(address: str, count: int, random: Random, name: str) -> int:
             if contended:
                 await theirs.release()
             if ours.held:
-                # It was cancelled in the turn of the loop in which the lock was had.
+                # It was cancelled in the turn of the loop in which the lock was acquired.
                 await ours.release()
             if await theirs.acquire(timeout=_SOON):
                 await theirs.release()

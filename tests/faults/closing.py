@@ -40,7 +40,7 @@ def close_threads(address: str, kind: str, name: str, seconds: float) -> None:
                 lock.acquire()
                 lock.release()
         except (Unavailable, consul_lock.LockLost):
-            pass  # it is closed, before or after it was had
+            pass  # it is closed, before or after it was acquired
 
     users = [threading.Thread(target=use) for _ in range(USERS)]
     for user in users:
@@ -61,7 +61,7 @@ def close_asyncio(address: str, kind: str, name: str, seconds: float) -> None:
                 await lock.acquire()
                 await lock.release()
         except (Unavailable, consul_lock.LockLost):
-            pass  # it is closed, before or after it was had
+            pass  # it is closed, before or after it was acquired
 
     async def main() -> None:
         client = aio.Client(address)

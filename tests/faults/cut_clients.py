@@ -27,7 +27,7 @@ class CutClient:
             self.proxy.address,
             request_timeout=REQUEST_TIMEOUT,
             connect_timeout=REQUEST_TIMEOUT,
-            # Errors are raised at once, or ridden out for a while.
+            # Errors are raised at once, or retried for a while.
             retry_for=random.choice([0.0, 2.0]),
         )
         self.lock = face.lock(name, self.client, lock_delay=2)

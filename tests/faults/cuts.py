@@ -52,7 +52,7 @@ class NetworkCut:
 class Interrupt:
     """Ctrl-C, or the cancelling of the task, at the ``at``-th effect that the caller performs.
 
-    It strikes before the effect, after it (a request was carried out, and nobody is told), or,
+    It strikes before the effect, after it (a request was carried out, and the answer is lost), or,
     in a task, ``midway`` seconds after it began.
     """
 

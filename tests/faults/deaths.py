@@ -38,7 +38,7 @@ class Result(NamedTuple):
     deaths: int
     tries: int
     overlaps: list[str]
-    """Names that somebody got while the one before believed to hold them."""
+    """Names that somebody acquired while the holder before still counted on them."""
     after: int
     """Tries that began when the operator knew that the session had ended."""
 
@@ -52,7 +52,7 @@ def play(door: RawConsul, addresses: Sequence[str], make: Make, prefix: str, dea
 
     with ExitStack() as stack:
         line = stack.enter_context(Proxy(addresses[0], rule))
-        # It cannot let go of what it has lost, and asks for that in vain when it is closed.
+        # It cannot release what it has lost, and asks for that in vain when it is closed.
         # Its connections are cut then, so no request of it takes any time.
         holder = Client(line.address, retry_for=0.5)
         fleet = [

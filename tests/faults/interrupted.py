@@ -46,12 +46,12 @@ def say(word: str) -> None:
 
 
 def let_go(lock: Lock) -> None:
-    """It may have struck after acquire had done its work, on its way back to us."""
+    """It may have struck after acquire had done its work, before its result arrived here."""
     if lock.held:
         try:
             lock.release()
         except NotHeld:
-            pass  # the second one ended the wait for the clean-up, which was quicker than we
+            pass  # the second one ended the wait for the clean-up, which was quicker
 
 
 def use(lock: Lock, interrupts: Interrupts) -> None:
@@ -91,7 +91,7 @@ def rounds(address: str, name: str, burst: int) -> None:
 
 def script(address: str, name: str) -> None:
     """Ends with the first interrupt, as a script does that nobody has prepared for it."""
-    # Whoever is started in the background by a shell ignores it.
+    # A process that a shell starts in the background ignores it.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     lock = Lock(name, client=Client(address), lock_delay=30)
     lock.acquire()

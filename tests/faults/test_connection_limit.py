@@ -58,7 +58,7 @@ def test_waiters_beyond_the_limit_stop_no_holder(face: Face, narrow: Agent) -> N
 
 
 def test_the_limit_is_named_as_the_cause(face: Face, narrow: Agent) -> None:
-    """Whoever is refused is told which limit it is, and where it is set."""
+    """A client that is refused learns which limit it is, and where it is set."""
     clients = [face.client(narrow.address, retry_for=0) for _ in range(LIMIT + 1)]
     *locks, last = (face.lock(f"held/{number}", client) for number, client in enumerate(clients))
     for lock in locks:

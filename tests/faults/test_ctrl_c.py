@@ -141,7 +141,7 @@ def test_two_interrupts_at_once_leave_nothing_behind(agent: Agent, process: Proc
 
 
 def after_scripts(address: str, count: int, random: Random) -> Counter[str]:
-    """What is found after the ends of scripts, each struck twice within a millisecond."""
+    """The leftovers of scripts that end, each struck twice within a millisecond."""
     found: Counter[str] = Counter()
     with Client(address) as client:
         for number in range(count):

@@ -1,7 +1,7 @@
 """An uncertain acquire leaves no lock and no session behind: 200 random cut points.
 
 Clients are cut off by the network, by Ctrl-C and by cancelling, while they acquire a free lock,
-while they wait, while a lock is handed to them, and while they let go.  Whatever became of it:
+while they wait, while a lock is handed to them, and while they release.  Whatever became of it:
 soon there is no key and no session of theirs, and another client has the lock.
 """
 
@@ -33,7 +33,7 @@ BOUND = 15.0
 
 
 class Scene:
-    """What is around a victim: the other clients, all of them well connected."""
+    """The surroundings of a victim: the other clients, all of them well connected."""
 
     def __init__(self, agent: Agent, other: Client) -> None:
         self.agent = agent
@@ -50,7 +50,7 @@ class Scene:
             assert victim.acquire(0.4) is False
 
     def handed(self, victim: CutClient) -> None:
-        """The holder lets go while the victim is in line."""
+        """The holder releases while the victim is in the queue."""
         holder = Lock(victim.name, client=self.other)
         holder.acquire()
         with ThreadPoolExecutor(1) as threads:
@@ -66,7 +66,7 @@ class Scene:
         victim.release()
 
     def passed_on(self, victim: CutClient) -> None:
-        """The victim lets go while somebody is in line."""
+        """The victim releases while somebody is in the queue."""
         victim.get()
         waiter = Lock(victim.name, client=self.other)
         with ThreadPoolExecutor(1) as threads:

@@ -1,4 +1,4 @@
-"""Errors of the server are ridden out: only the deadline, or Consul's own word, ends a hold."""
+"""Errors of the server are retried: only the deadline, or Consul's own word, ends a hold."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def test_errors_while_holding_lose_nothing(face: Face, agent: Agent) -> None:
 
 
 @pytest.mark.parametrize("error", ERRORS, ids=NAMES)
-def test_errors_while_waiting_cost_no_place(
+def test_errors_while_waiting_keep_the_place_in_the_queue(
     face: Face, agent: Agent, proxy: Proxy, client: Any, error: Action
 ) -> None:
     """The waiter is handed the lock although Consul failed it for a while."""
@@ -103,8 +103,8 @@ def test_errors_while_waiting_cost_no_place(
     well.close()
 
 
-def test_errors_at_the_beginning_are_ridden_out(face: Face, proxy: Proxy, client: Any) -> None:
-    """An acquire that begins without a leader ends well when there is one."""
+def test_errors_at_the_beginning_are_retried(face: Face, proxy: Proxy, client: Any) -> None:
+    """An acquire that begins without a leader succeeds when there is one."""
     proxy.rule = always(NO_LEADER)
     lock = face.lock("trouble/begin", client)
     with ThreadPoolExecutor(1) as threads:
@@ -116,7 +116,7 @@ def test_errors_at_the_beginning_are_ridden_out(face: Face, proxy: Proxy, client
 
 
 def test_errors_on_the_watch_are_no_loss(face: Face, proxy: Proxy, client: Any) -> None:
-    """Ten failures of the long poll lose Go's lock (its test L8); not ours."""
+    """Ten failures of the long poll lose Go's lock (its test L8); not that of consul-lock."""
 
     def rule(method: str, path: str, body: bytes, n: int) -> Action:
         return NO_LEADER if method == "GET" else PASS

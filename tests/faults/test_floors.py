@@ -66,7 +66,7 @@ def test_a_waiter_behind_a_proxy_that_strips_headers(face: Face, kind: str) -> N
         lock = _made(face, kind, client)
         before = len(proxy.requests)
         assert not lock.acquire(timeout=SECONDS)
-        # A handful to line up, to leave and for the keeper, and a few a second.
+        # A handful to join the queue, to leave it and for the keeper, and a few a second.
         assert len(proxy.requests) - before <= 20 + 4 * SECONDS
         strips.odd = False
         held.release()

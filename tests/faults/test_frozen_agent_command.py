@@ -56,7 +56,7 @@ def last_beat(file: Path) -> float:
 
 
 def acquired(server: Agent) -> float:
-    """Acquire with bare requests as soon as the server lets us; the time of sending that one."""
+    """Acquire with bare requests as soon as the server allows it; the time of sending that one."""
     made = server.request("PUT", "/v1/session/create", {"TTL": "60s", "NodeChecks": []}).json()
     where = f"/v1/kv/beat/.lock?acquire={made['ID']}&flags={LOCK_FLAG}"
 

@@ -97,17 +97,17 @@ STRANGE = [
     Answer(200, {"Content-Type": "text/html"}, b"<html>Sign in</html>"),
     Answer(302, {"Location": "/login"}, b""),
     Answer(401, {}, b"who are you?"),
-    Answer(408, {}, b"<html>Request Time-out</html>"),
+    Answer(408, {}, b"<html>Request Timeout</html>"),
 ]
 
 each_strange = pytest.mark.parametrize("answer", STRANGE, ids=lambda a: str(a.status))
 
 
 @each_strange
-def test_what_no_agent_answers_is_an_outage_once_consul_has_answered(
+def test_an_answer_of_no_agent_is_an_outage_once_consul_has_answered(
     face: Face, agent: Agent, answer: Answer
 ) -> None:
-    """An acquire and a release ride it out; before first contact it is a wrong address."""
+    """An acquire and a release retry; before first contact it is a wrong address."""
     failing = True
 
     def rule(method: str, path: str, body: bytes, n: int) -> Action:

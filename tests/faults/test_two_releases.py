@@ -1,4 +1,4 @@
-"""Two releases of one hold at a time: one does it, the other one is told, and does no harm."""
+"""Two releases of one hold at a time: one does it, the other one raises, and does no harm."""
 
 from __future__ import annotations
 

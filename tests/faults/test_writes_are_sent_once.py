@@ -1,4 +1,4 @@
-"""A write whose answer is lost is not sent again behind our back."""
+"""A write whose answer is lost is not sent again unasked."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def lose_first(kind: str, proxy: Proxy) -> None:
 
 
 def test_a_session_is_created_once(face: Face, proxy: Proxy, agent: Agent) -> None:
-    """No library repeats it; the session that nobody was told of is found and destroyed."""
+    """No library repeats it; the session whose creation was not answered is found and destroyed."""
     client = face.client(proxy.address, retry_for=0)
     lose_first("session/create", proxy)
     with pytest.raises(Unavailable) as caught:
@@ -41,7 +41,7 @@ def test_a_session_is_created_once(face: Face, proxy: Proxy, agent: Agent) -> No
 def test_an_orphan_is_destroyed_although_the_acquire_succeeds(
     face: Face, proxy: Proxy, agent: Agent
 ) -> None:
-    """The error is ridden out with another session: the first one is not forgotten."""
+    """The error is retried with another session: the first one is not forgotten."""
     client = face.client(proxy.address, retry_for=5)
     lose_first("session/create", proxy)
     lock = face.lock("once/orphan", client)

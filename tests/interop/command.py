@@ -1,4 +1,4 @@
-"""Our own command, run to its end."""
+"""The command `consul-lock`, run to its end."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import subprocess
 from tests.cli.command import COMMAND, PATIENCE, environment
 
 
-def run_ours(address: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+def run_command(address: str, *arguments: str) -> subprocess.CompletedProcess[str]:
     """A ``consul-lock run`` with these arguments."""
     return subprocess.run(
         [*COMMAND, "run", *arguments],

@@ -40,7 +40,7 @@ def go(agent: Agent, tmp_path: Path) -> Iterator[Callable[..., Peer]]:
 
 
 @pytest.fixture
-def ours(agent: Agent) -> Iterator[Callable[..., Running]]:
+def command(agent: Agent) -> Iterator[Callable[..., Running]]:
     """Start a `consul-lock run`, with arguments; it is ended with the test."""
     with ExitStack() as started:
 
@@ -53,7 +53,7 @@ def ours(agent: Agent) -> Iterator[Callable[..., Running]]:
 
 @pytest.fixture
 def acquiring() -> Iterator[Callable[[Any], Future[float]]]:
-    """Acquire a lock in a thread; the future has the time at which it was had."""
+    """Acquire a lock in a thread; the future has the time at which it was acquired."""
     with ThreadPoolExecutor(8) as threads:
 
         def acquire(lock: Any) -> float:

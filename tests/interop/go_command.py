@@ -1,4 +1,4 @@
-"""The real `consul lock`, run beside our own locks."""
+"""The real `consul lock`, run beside the locks of consul-lock."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.support.waiting import eventually
 # The child lives while the file "hold" exists, so it also ends when the test's folder is gone.
 _CHILD = 'echo y >"$0/started"; while [ -e "$0/hold" ]; do sleep 0.02; done; echo y >"$0/ended"'
 
-# Seconds within which a `consul lock` that was told to end has ended: it gives its child 5.
+# Seconds within which a `consul lock` that is stopped has ended: it gives its child 5.
 _END = 20.0
 
 PROMPTLY = 8.0
@@ -26,7 +26,7 @@ and far more than a busy machine needs."""
 
 
 def environment() -> dict[str, str]:
-    """Ours, without what would tell a Go client where Consul is."""
+    """The environment, without the variables that say where Consul is."""
     return {k: v for k, v in os.environ.items() if not k.startswith("CONSUL_")}
 
 
@@ -92,7 +92,7 @@ class Peer:
     @property
     def session(self) -> str:
         """The id of its session, as soon as it has one."""
-        # Go names a session after the command, and ours ends with a folder that is its own.
+        # Go names a session after the command, which here ends with a folder of this run.
         mark = f"{self.folder}' at '"
 
         def find() -> str:

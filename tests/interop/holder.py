@@ -1,7 +1,7 @@
 """A process that holds a lock, or slots, until it is ended.
 
 Run with ``-m``: an address and a name; for slots also a limit, how many, and "threads" or
-"asyncio".  TERM ends it in order, with 143; it says its session as soon as it holds.
+"asyncio".  TERM ends it in order, with 143; it prints its session as soon as it holds.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ ENDED = 128 + signal.SIGTERM
 
 
 def main(address: str, name: str, limit: str = "", n: str = "1", face: str = "threads") -> None:
-    """Acquire, say so, and wait to be killed, or told to end."""
+    """Acquire, say so, and wait for a KILL or a TERM."""
     if face == "asyncio":
         asyncio.run(_in_a_task(address, name, int(limit), int(n)))
         return

@@ -1,4 +1,4 @@
-"""Our own `holder.py` as a process beside the test."""
+"""`holder.py` of this folder as a process beside the test."""
 
 from __future__ import annotations
 

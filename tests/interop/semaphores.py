@@ -66,7 +66,7 @@ class Slots:
         where = f"/v1/kv/{self.name}/.lock?flags={flags}"
         assert self.agent.request("PUT", where, value).json() is True
 
-    def stranger(self, lock_delay: float = 0.0) -> str:
+    def other_contender(self, lock_delay: float = 0.0) -> str:
         """A session with a contender key, as Go makes it; it lives until it is destroyed."""
         settings = {
             "TTL": "3600s", "Behavior": "delete", "NodeChecks": [], "LockDelay": f"{lock_delay}s"

@@ -43,10 +43,10 @@ def test_a_lock_on_the_name_of_a_semaphore_of_go_is_a_conflict(
     assert peer.wait() == 0, peer.output
 
 
-def test_a_semaphore_of_go_on_the_name_of_our_lock_fails(
+def test_a_semaphore_of_go_on_the_name_of_a_held_lock_fails(
     face: Face, client: Any, agent: Agent, go: Go
 ) -> None:
-    """`consul lock -n 2` ends with 1, and we hold on."""
+    """`consul lock -n 2` ends with 1, and the lock stays held."""
     lock = face.lock("ours", client)
     assert lock.acquire()
     before = agent.entry("ours/.lock")

@@ -1,4 +1,4 @@
-"""Our crash frees lock and slots for `consul lock` and for us, in the time that is promised."""
+"""A crash of consul-lock frees lock and slots for both sides, in the time that is promised."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def test_a_killed_holder_frees_the_lock_for_go(agent: Agent, go: Go) -> None:
 def test_a_killed_holder_frees_its_slots(
     face: Face, client: Any, agent: Agent, go: Go, acquiring: Acquiring
 ) -> None:
-    """For Go after twice the TTL: it asks for no lock-delay.  For us after that, too."""
+    """For Go after twice the TTL: it asks for no lock-delay.  For consul-lock after that, too."""
     for_go, for_us = Slots(agent, f"crash-go-{face.name}"), Slots(agent, f"crash-us-{face.name}")
     with (
         Holding(agent, for_go.name, 2, 2) as one,

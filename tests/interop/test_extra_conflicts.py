@@ -22,7 +22,7 @@ Go = Callable[..., Peer]
 def test_another_limit_than_that_of_go_is_a_conflict(
     face: Face, client: Any, agent: Agent, go: Go, blocking: bool
 ) -> None:
-    """Said in Go's words; its document stays, and no contender of ours."""
+    """The message is Go's; its document stays, and consul-lock leaves no contender."""
     peer = go("limits/go", "-n", "3")
     peer.holds()
     slots = Slots(agent, "limits/go")
@@ -38,8 +38,10 @@ def test_another_limit_than_that_of_go_is_a_conflict(
     assert peer.wait() == 0, peer.output
 
 
-def test_another_limit_than_ours_is_an_error_of_go(face: Face, client: Any, agent: Agent) -> None:
-    """Its contender key, which it leaves behind, takes no slot of ours."""
+def test_another_limit_than_that_of_consul_lock_is_an_error_of_go(
+    face: Face, client: Any, agent: Agent
+) -> None:
+    """Its contender key, which it leaves behind, takes no slot."""
     slots = Slots(agent, "limits/ours")
     slot = semaphore(face, "limits/ours", 3, client)
     assert slot.acquire()
@@ -54,7 +56,9 @@ def test_another_limit_than_ours_is_an_error_of_go(face: Face, client: Any, agen
     slots.clear()
 
 
-def test_go_follows_a_limit_that_we_have_changed(face: Face, client: Any, agent: Agent) -> None:
+def test_go_follows_a_limit_that_consul_lock_has_changed(
+    face: Face, client: Any, agent: Agent
+) -> None:
     """With Go alone, a limit changes only when nobody uses it."""
     slots = Slots(agent, "limits/changed")
     slot = semaphore(face, "limits/changed", 3, client)
@@ -69,10 +73,10 @@ def test_go_follows_a_limit_that_we_have_changed(face: Face, client: Any, agent:
     slots.clear()
 
 
-def test_a_lock_of_go_on_the_name_of_our_semaphore_fails(
+def test_a_lock_of_go_on_the_name_of_a_held_semaphore_fails(
     face: Face, client: Any, agent: Agent
 ) -> None:
-    """`consul lock` ends with 1, our own lock with a conflict, and we hold on."""
+    """`consul lock` ends with 1, a lock of consul-lock with a conflict, and the slot stays held."""
     slots = Slots(agent, "kinds/ours")
     slot = semaphore(face, "kinds/ours", 2, client)
     assert slot.acquire()
@@ -90,10 +94,10 @@ def test_a_lock_of_go_on_the_name_of_our_semaphore_fails(
 
 @pytest.mark.parametrize("by", ["go", "us"])
 @pytest.mark.parametrize("blocking", [True, False])
-def test_our_semaphore_on_the_name_of_a_lock_is_a_conflict(
+def test_a_semaphore_of_consul_lock_on_the_name_of_a_lock_is_a_conflict(
     face: Face, client: Any, agent: Agent, go: Go, by: str, blocking: bool
 ) -> None:
-    """Whoever's lock it is: the flags are named, and nothing of ours is left beside it."""
+    """Go's lock or that of consul-lock: the flags are named, and no contender is left beside it."""
     name = f"kinds/{by}"
     lock = face.lock(name, client)
     if by == "go":
@@ -145,7 +149,7 @@ def test_a_document_of_another_form_is_a_conflict(
 def test_a_document_that_go_breaks_on_is_mended(
     face: Face, client: Any, agent: Agent, value: bytes
 ) -> None:
-    """Go panics at it; after a turn of ours it can go on."""
+    """Go panics at it; after consul-lock has had a slot, Go can go on."""
     slots = Slots(agent, f"broken/{len(value)}")
     slots.write(value)
     broken = run_go(agent, "-n=2", slots.name, "true")

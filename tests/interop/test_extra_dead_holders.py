@@ -32,7 +32,7 @@ def test_a_holder_with_false_counts_while_it_lives(
 ) -> None:
     """To be in the document is to hold, for both; when it dies, Go takes its slot at once."""
     slots = Slots(agent, f"false/{face.name}")
-    alive, dying = slots.stranger(), slots.stranger()
+    alive, dying = slots.other_contender(), slots.other_contender()
     slots.write(said_false(2, [alive, dying]))
     slot = semaphore(face, slots.name, 2, client)
     assert slot.acquire(timeout=0.3) is False
@@ -50,9 +50,9 @@ def test_a_holder_with_false_counts_while_it_lives(
 def test_a_holder_of_go_that_dies_keeps_its_slot_for_its_lock_delay(
     face: Face, client: Any, agent: Agent, acquiring: Acquiring
 ) -> None:
-    """Though its key is gone, and ours asks for less; then the document is as Go writes it."""
+    """Though its key is gone and consul-lock asks for less; the document is as Go writes it."""
     slots = Slots(agent, f"dying/{face.name}")
-    alive, dying = slots.stranger(), slots.stranger(LOCK_DELAY)
+    alive, dying = slots.other_contender(), slots.other_contender(LOCK_DELAY)
     slots.write(said_false(2, [alive, dying]))
     slot = semaphore(face, slots.name, 2, client, lock_delay=2)
     had = acquiring(slot)
@@ -66,7 +66,7 @@ def test_a_holder_of_go_that_dies_keeps_its_slot_for_its_lock_delay(
     slots.clear()
 
 
-def test_a_holder_that_there_never_was_is_pruned_at_once(
+def test_a_holder_whose_session_never_existed_is_pruned_at_once(
     face: Face, client: Any, agent: Agent
 ) -> None:
     """Consul knows of no lock-delay for it, nor for one whose key was deleted by hand."""
@@ -80,19 +80,19 @@ def test_a_holder_that_there_never_was_is_pruned_at_once(
 
 
 def test_go_prunes_at_once(agent: Agent) -> None:
-    """It does not ask for the lock-delay: beside Go clients, ours protects from ours only."""
+    """It does not ask for the lock-delay: a lock-delay does not keep Go clients out."""
     slots = Slots(agent, "pruned")
     slots.write(document(2, [NOBODY, NOBODY[::-1]]))
     assert run_go(agent, "-n=2", "-timeout=1s", slots.name, "true").returncode == 0
     slots.clear()
 
 
-def test_a_free_slot_beside_a_dead_holder_is_had_at_once(
+def test_a_free_slot_beside_a_dead_holder_is_acquired_at_once(
     face: Face, client: Any, agent: Agent
 ) -> None:
     """The lock-delay keeps the dead one's slot, and no other."""
     slots = Slots(agent, f"beside/{face.name}")
-    dead = slots.stranger(60.0)
+    dead = slots.other_contender(60.0)
     slots.write(document(3, [dead]))
     slots.destroy(dead)
     slot = semaphore(face, slots.name, 3, client)

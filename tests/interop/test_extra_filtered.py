@@ -44,10 +44,10 @@ def hiding(slots: Slots) -> str:
     return slots.agent.token_for("\n".join([RULES, *denied]))
 
 
-def test_go_takes_a_slot_of_those_it_cannot_see(agent: Agent) -> None:
+def test_go_takes_a_slot_of_holders_it_cannot_see(agent: Agent) -> None:
     """It runs its command beside both of them: three of two."""
     slots = Slots(agent, "hidden/go")
-    living = [slots.stranger(), slots.stranger()]
+    living = [slots.other_contender(), slots.other_contender()]
     slots.write(document(2, living))
     token = hiding(slots)
     run = run_go(agent, f"-token={token}", "-n=2", "-timeout=1s", slots.name, "true")
@@ -56,7 +56,9 @@ def test_go_takes_a_slot_of_those_it_cannot_see(agent: Agent) -> None:
     assert slots.document is None
 
 
-def test_we_never_prune_those_we_cannot_see(face: Face, client: Any, agent: Agent) -> None:
+def test_consul_lock_never_prunes_holders_it_cannot_see(
+    face: Face, client: Any, agent: Agent
+) -> None:
     """The lock that would prove their death is refused, and the document stays as it is."""
     slots = Slots(agent, f"hidden/us-{face.name}")
     held = semaphore(face, slots.name, 2, client)
@@ -76,7 +78,7 @@ def test_we_never_prune_those_we_cannot_see(face: Face, client: Any, agent: Agen
 def test_one_hidden_among_others_is_not_pruned_either(
     face: Face, client: Any, agent: Agent
 ) -> None:
-    """Its slot is not taken, whoever else can be seen."""
+    """Its slot is not taken, even if others can be seen."""
     slots = Slots(agent, f"hidden/one-{face.name}")
     held = semaphore(face, slots.name, 2, client)
     assert held.acquire()
@@ -104,7 +106,7 @@ def test_one_hidden_among_others_is_not_pruned_either(
     ],
 )
 @pytest.mark.parametrize("blocking", [True, False])
-def test_a_token_that_may_not_contend_is_told_the_rule(
+def test_a_token_that_may_not_contend_gets_the_rule_in_the_error(
     face: Face, client: Any, agent: Agent, rules: str, blocking: bool
 ) -> None:
     """At once, and nothing in the document has changed."""

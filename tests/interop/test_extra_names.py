@@ -1,4 +1,4 @@
-"""Go cleans names as paths; ours refuses them and says the clean one: both mean the same key."""
+"""Go cleans names as paths; consul-lock refuses them and names the clean one: the same key."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ UNCLEAN = [
 
 
 @pytest.mark.parametrize("unclean, clean", UNCLEAN)
-def test_the_name_that_we_suggest_is_the_lock_of_go(
+def test_the_suggested_name_is_the_lock_of_go(
     face: Face, client: Any, agent: Agent, go: Go, unclean: str, clean: str
 ) -> None:
-    """`consul lock UNCLEAN` and our lock of the clean name exclude each other."""
+    """`consul lock UNCLEAN` and the lock of the clean name exclude each other."""
     assert suggested(unclean, lambda name: face.lock(name, client)) == clean
     peer = go(unclean)
     peer.holds()
@@ -44,10 +44,10 @@ def test_the_name_that_we_suggest_is_the_lock_of_go(
 
 
 @pytest.mark.parametrize("unclean, clean", UNCLEAN)
-def test_the_name_that_we_suggest_is_the_semaphore_of_go(
+def test_the_suggested_name_is_the_semaphore_of_go(
     face: Face, client: Any, agent: Agent, go: Go, unclean: str, clean: str
 ) -> None:
-    """`consul lock -n 2 UNCLEAN` and our semaphore of the clean name share the slots."""
+    """`consul lock -n 2 UNCLEAN` and the semaphore of the clean name share the slots."""
     assert suggested(unclean, lambda name: semaphore(face, name, 2, client)) == clean
     peer = go(unclean, "-n", "2")
     peer.holds()

@@ -24,7 +24,7 @@ Acquiring = Callable[[Any], "Future[float]"]
 def test_a_read_write_lock_is_a_conflict(
     face: Face, client: Any, agent: Agent, go: Go, kind: str, n: int
 ) -> None:
-    """For Go, which knows no such flags; and for us while Go has the name."""
+    """For Go, which knows no such flags; and for consul-lock while Go has the name."""
     name = f"{kind}/lock-{n}"
     held = writer(face, name, client)
     if kind == "tree":
@@ -48,7 +48,7 @@ def test_a_read_write_lock_is_a_conflict(
 def test_several_locks_at_once_exclude_go_on_each_of_them(
     face: Face, client: Any, agent: Agent, go: Go, acquiring: Acquiring
 ) -> None:
-    """While Go has one of them we have none; then all, and Go waits for either."""
+    """While Go has one of them, MultiLock gets none; then it has all, and Go waits for either."""
     names = ["multi/one", "multi/two"]
     locks = primitive(face, "MultiLock", names, client=client)
     first = go("multi/two")
@@ -71,7 +71,7 @@ def test_several_locks_at_once_exclude_go_on_each_of_them(
 
 
 def test_an_election_is_a_lock_of_go(face: Face, client: Any, agent: Agent, go: Go) -> None:
-    """Go leads, and says nothing; it waits while we lead, and leads after us."""
+    """Go leads, and says nothing; it waits while the candidate leads, and leads after it."""
     election = primitive(face, "Election", "elected", client=client)
     peer = go("elected")
     peer.holds()
@@ -85,7 +85,7 @@ def test_an_election_is_a_lock_of_go(face: Face, client: Any, agent: Agent, go: 
     assert election.leader().value == "us"
     peer = go("elected")
     peer.waits()
-    election.proclaim("still us")
+    election.proclaim("still leading")
     peer.waits()
     election.resign()
     peer.holds()

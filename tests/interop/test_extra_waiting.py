@@ -1,4 +1,4 @@
-"""Waiters that are told to end, and what of us has to be dead before Go may start."""
+"""Waiters that are stopped, and which processes have to be dead before Go may start."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from tests.support.agent import Agent
 from tests.support.waiting import eventually
 
 Go = Callable[..., Peer]
-Ours = Callable[..., Running]
+Command = Callable[..., Running]
 
 
-def test_term_ends_a_waiter_of_ours_at_once(agent: Agent, go: Go, ours: Ours) -> None:
-    """A death by that signal; neither its session nor its place in line is left."""
+def test_term_ends_a_waiter_of_consul_lock_at_once(agent: Agent, go: Go, command: Command) -> None:
+    """A death by that signal; neither its session nor its entry in the queue is left."""
     peer = go("term/lock")
     peer.holds()
-    waiter = ours("-k", "term/lock", "--", "echo", "started")
+    waiter = command("-k", "term/lock", "--", "echo", "started")
     eventually(lambda: agent.keys("term/lock/.queue/"))
     assert agent.sessions_of(waiter.pid)
     sent = monotonic()
@@ -57,9 +57,9 @@ def test_term_ends_a_waiter_for_slots_at_once(agent: Agent, go: Go, face: str) -
     assert not agent.sessions_of(waiter.process.pid)
 
 
-def test_term_to_a_waiter_of_go_is_success(agent: Agent, go: Go, ours: Ours) -> None:
+def test_term_to_a_waiter_of_go_is_success(agent: Agent, go: Go, command: Command) -> None:
     """It sees the signal when its read ends, never starts its command, and says 0 all the same."""
-    holder = ours("-k", "term/go", "--", "sh", "-c", "echo mine; exec sleep 60")
+    holder = command("-k", "term/go", "--", "sh", "-c", "echo mine; exec sleep 60")
     assert holder.line() == "mine"
     peer = go("term/go")
     peer.waits()
@@ -69,7 +69,9 @@ def test_term_to_a_waiter_of_go_is_success(agent: Agent, go: Go, ours: Ours) -> 
     assert not peer.started
 
 
-def test_go_starts_when_all_of_our_command_is_dead(agent: Agent, go: Go, ours: Ours) -> None:
+def test_go_starts_when_the_whole_command_of_consul_lock_is_dead(
+    agent: Agent, go: Go, command: Command
+) -> None:
     """A grandchild that ignores TERM still works under the lock when its parent has ended."""
     program = (
         "import os, signal, time\n"
@@ -78,7 +80,7 @@ def test_go_starts_when_all_of_our_command_is_dead(agent: Agent, go: Go, ours: O
         "signal.signal(signal.SIGTERM, signal.SIG_IGN); print(os.getpid(), flush=True)\n"
         "os.close(go); time.sleep(60)\n"
     )
-    holder = ours("-k", "tree", "--kill-after", "3s", "--", sys.executable, "-c", program)
+    holder = command("-k", "tree", "--kill-after", "3s", "--", sys.executable, "-c", program)
     grandchild = int(holder.line())
     peer = go("tree")
     peer.waits()

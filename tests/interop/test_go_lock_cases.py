@@ -46,7 +46,7 @@ def test_l1_a_second_acquire_of_the_same_owner_is_an_error(client: Any, face: Fa
 
 
 def test_l2_a_destroyed_session_is_a_loss_at_once(face: Face, client: Any, agent: Agent) -> None:
-    """Somebody destroys our session: the lock says so at once."""
+    """Somebody destroys its session: the lock reports the loss at once."""
     lock = face.lock(f"l2-{face.name}", client, **SELDOM, watch=True)
     assert lock.acquire()
     agent.request("PUT", f"/v1/session/destroy/{lock.session_id}")
@@ -69,7 +69,7 @@ def test_l3_a_deleted_key_is_a_loss(face: Face, client: Any, agent: Agent) -> No
 def test_l4_everybody_gets_a_turn(
     face: Face, client: Any, agent: Agent, go: Go, acquiring: Acquiring
 ) -> None:
-    """Two of ours and one of Go want the same lock."""
+    """Two clients of consul-lock and one of Go want the same lock."""
     others = [face.client(agent.address) for _ in range(2)]
     first = face.lock("l4", client)
     assert first.acquire()
@@ -94,7 +94,7 @@ def test_l4_everybody_gets_a_turn(
 def test_l5_go_leaves_a_key_in_use_alone(
     face: Face, client: Any, agent: Agent, go: Go, acquiring: Acquiring
 ) -> None:
-    """Go's clean-up finds our waiter holding the lock: no error for it, no loss for us."""
+    """Go's clean-up finds the next waiter holding the lock: no error there, no loss here."""
     peer = go("l5")
     peer.holds()
     lock = face.lock("l5", client, watch=True)
@@ -137,7 +137,7 @@ def test_l7_two_locks_of_one_session_do_not_share_the_hold(face: Face, client: A
 
 
 def test_l9_a_wait_with_a_limit_ends_in_time(face: Face, client: Any, go: Go) -> None:
-    """Neither too early nor, as Go's own, seconds too late; afterwards it can be had."""
+    """Neither too early nor, as Go's own, seconds too late; afterwards it can be acquired."""
     peer = go("l9")
     peer.holds()
     lock = face.lock("l9", client)

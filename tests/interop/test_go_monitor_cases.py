@@ -19,7 +19,7 @@ from tests.support.proxy import Proxy
 from tests.support.waiting import eventually
 
 Go = Callable[..., Peer]
-Ours = Callable[..., Running]
+Command = Callable[..., Running]
 
 FAILURE = Answer(500, {}, b"No cluster leader")
 
@@ -53,7 +53,7 @@ def watched(proxy: Proxy) -> int:
         pytest.param(["-n=3", "-monitor-retry=9"], 9, id="c12"),
     ],
 )
-def test_c9_to_c12_go_rides_out_so_many_errors_and_no_more(
+def test_c9_to_c12_go_tolerates_so_many_errors_and_no_more(
     agent: Agent, go: Go, options: list[str], retries: int
 ) -> None:
     """One a second; at the next one it kills its command, and says 0."""
@@ -76,12 +76,12 @@ def test_c9_to_c12_go_rides_out_so_many_errors_and_no_more(
 
 
 @pytest.mark.slow
-def test_c9_c11_ours_counts_no_errors(agent: Agent, ours: Ours) -> None:
-    """More of them than Go was told to bear, and the command runs on: there is nothing to set."""
+def test_c9_c11_consul_lock_counts_no_errors(agent: Agent, command: Command) -> None:
+    """More of them than Go is set to tolerate, and the command runs on: there is nothing to set."""
     with Proxy(agent.address) as proxy:
         proxy.rule = monitor_fails(math.inf)
         script = 'echo mine; trap "exit 3" TERM; while :; do sleep 0.05; done'
-        holder = ours("-k", "c9", "--", "sh", "-c", script, address=proxy.address)
+        holder = command("-k", "c9", "--", "sh", "-c", script, address=proxy.address)
         assert holder.line() == "mine"
         eventually(lambda: watched(proxy) >= 11)
         assert holder.running()
@@ -90,7 +90,7 @@ def test_c9_c11_ours_counts_no_errors(agent: Agent, ours: Ours) -> None:
         assert holder.said() == []
 
 
-def test_c10_c12_our_semaphore_counts_no_errors(face: Face, agent: Agent) -> None:
+def test_c10_c12_a_semaphore_of_consul_lock_counts_no_errors(face: Face, agent: Agent) -> None:
     """The same for a slot, by the library."""
     with Proxy(agent.address) as proxy:
         client = face.client(proxy.address)

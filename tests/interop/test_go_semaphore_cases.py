@@ -59,7 +59,7 @@ def test_s1_a_second_acquire_takes_a_second_slot(face: Face, client: Any, agent:
 
 
 def test_s2_a_destroyed_session_is_a_loss_at_once(face: Face, client: Any, agent: Agent) -> None:
-    """Somebody destroys our session: the slot says so at once."""
+    """Somebody destroys its session: the slot reports the loss at once."""
     slot = semaphore(face, f"s2-{face.name}", 2, client, **SELDOM, watch=True)
     assert slot.acquire()
     Slots(agent, slot.name).destroy(slot.session_id)
@@ -70,7 +70,7 @@ def test_s2_a_destroyed_session_is_a_loss_at_once(face: Face, client: Any, agent
 
 
 def test_s3_a_deleted_tree_is_a_loss_at_once(face: Face, client: Any, agent: Agent) -> None:
-    """Document and contenders go, our sessions live: that is no slot any more."""
+    """Document and contenders go, the sessions live: that is no slot any more."""
     slot = semaphore(face, f"s3-{face.name}", 2, client, **SELDOM, watch=True)
     assert slot.acquire()
     Slots(agent, slot.name).clear()
@@ -84,7 +84,7 @@ def test_s3_a_deleted_tree_is_a_loss_at_once(face: Face, client: Any, agent: Age
 def test_s3_a_slot_that_is_taken_from_the_document_is_a_loss(
     face: Face, client: Any, agent: Agent, gone: str
 ) -> None:
-    """Only the document is deleted, or written without us, as a client does that prunes us."""
+    """The document is deleted, or written without this holder, as by a client that prunes it."""
     slot = semaphore(face, f"s3-{gone}-{face.name}", 2, client, **SELDOM, watch=True)
     assert slot.acquire()
     slots = Slots(agent, slot.name)
@@ -100,7 +100,7 @@ def test_s3_a_slot_that_is_taken_from_the_document_is_a_loss(
 def test_s4_everybody_gets_a_turn(
     face: Face, client: Any, agent: Agent, go: Go, acquiring: Acquiring
 ) -> None:
-    """Two of ours and two of Go want two slots that a third of ours has; never three have one."""
+    """Two of either side want two slots that another client has; never three have one."""
     first = semaphore(face, "s4", 2, client)
     assert first.acquire(n=2)
     peers = []
@@ -145,7 +145,7 @@ def test_s5_go_refuses_a_limit_of_zero(agent: Agent) -> None:
 def test_s5_another_limit_is_a_conflict_in_the_words_of_go(
     face: Face, client: Any, agent: Agent
 ) -> None:
-    """Both say the same words when ours has one slot and they want two."""
+    """Both say the same words when the semaphore here has one slot and Go wants two."""
     one, two = (semaphore(face, "s5-limit", limit, client) for limit in (1, 2))
     assert one.acquire()
     words = "semaphore limit conflict (lock: 1, local: 2)"
@@ -199,7 +199,7 @@ def test_s7_a_lock_is_a_conflict(face: Face, client: Any, agent: Agent, go: Go) 
 
 
 def test_s8_errors_on_the_watch_are_no_loss(face: Face, agent: Agent, go: Go) -> None:
-    """Ten failures lose Go's slot; not ours.  The name ends in ".lock", as in the Go test."""
+    """Ten failures lose Go's slot only.  The name ends in ".lock", as in the Go test."""
     failure = Answer(500, {}, b"No cluster leader")
     name = f"s8-{face.name}/.lock"
     with Proxy(agent.address) as proxy:
@@ -224,7 +224,7 @@ def test_s8_errors_on_the_watch_are_no_loss(face: Face, agent: Agent, go: Go) ->
 
 
 def test_s9_a_wait_with_a_limit_ends_in_time(face: Face, client: Any, agent: Agent, go: Go) -> None:
-    """One of Go and one of ours have it, the third gives up in time, and gets it later."""
+    """One of Go and one of consul-lock have it, the third gives up in time, and gets it later."""
     peer = go("s9", "-n", "2")
     peer.holds()
     one, two = (semaphore(face, "s9", 2, client) for _ in range(2))

@@ -37,7 +37,7 @@ def in_line(agent: Agent, name: str, count: int) -> None:
 
 
 @pytest.mark.parametrize("killed, within", [(1, ONE), (6, SEVERAL)])
-def test_who_waits_behind_killed_waiters_has_the_lock_in_seconds(
+def test_a_waiter_behind_killed_waiters_has_the_lock_in_seconds(
     face: Face, agent: Agent, acquiring: Acquiring, killed: int, within: float
 ) -> None:
     """The lock is handed to the first of them, who is dead."""
@@ -66,15 +66,15 @@ def test_who_waits_behind_killed_waiters_has_the_lock_in_seconds(
 
 
 def test_a_command_behind_a_killed_waiter_runs_in_seconds(
-    agent: Agent, ours: Callable[..., Running]
+    agent: Agent, command: Callable[..., Running]
 ) -> None:
     """It is not the command that is killed, but `consul-lock` while it waits."""
     name = "killed/command"
-    holder = ours("-k", name, "--", "sh", "-c", "echo held; exec sleep 2000")
+    holder = command("-k", name, "--", "sh", "-c", "echo held; exec sleep 2000")
     assert holder.line() == "held"
-    dead = ours("-k", name, "--", "true")
+    dead = command("-k", name, "--", "true")
     in_line(agent, name, 1)
-    waiter = ours("-k", name, "--", "echo", "had")
+    waiter = command("-k", name, "--", "echo", "had")
     in_line(agent, name, 2)
     dead.send(signal.SIGKILL)
     dead.wait()
@@ -88,10 +88,10 @@ def test_a_command_behind_a_killed_waiter_runs_in_seconds(
     assert waiter.wait() == 0
 
 
-def test_a_free_lock_is_had_by_who_waits_behind_a_killed_waiter(
+def test_a_free_lock_goes_to_the_waiter_behind_a_killed_one(
     face: Face, agent: Agent, acquiring: Acquiring
 ) -> None:
-    """It was set free, and handed to nobody: the first in the queue, who would take it, is dead."""
+    """It was released, and handed to nobody: the first in the queue, who would take it, is dead."""
     name = f"killed/{face.name}/free"
     client, other = face.client(agent.address), face.client(agent.address)
     holder = face.lock(name, client, lock_delay=LOCK_DELAY)

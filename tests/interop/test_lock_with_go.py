@@ -1,4 +1,4 @@
-"""`consul lock` and our locks take turns on one name."""
+"""`consul lock` and the locks of consul-lock take turns on one name."""
 
 from __future__ import annotations
 
@@ -29,19 +29,19 @@ def entry(agent: Agent, key: str) -> dict[str, Any] | None:
 
 
 def in_line(agent: Agent, name: str, count: int) -> None:
-    """Wait until so many of our clients are in line."""
+    """Wait until so many clients of consul-lock are in the queue."""
     prefix = quote(f"{name}/.queue/")
-    eventually(lambda: len(agent.keys(prefix)) == count, message=f"{count} in line")
+    eventually(lambda: len(agent.keys(prefix)) == count, message=f"{count} queued")
 
 
 NAMES = ["deploy/web", "a job with spaces", "größe/日本/%41+b?c#d"]
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_go_starts_at_once_after_our_release(
+def test_go_starts_at_once_after_the_release(
     face: Face, client: Any, agent: Agent, go: Go, name: str
 ) -> None:
-    """It waits while we hold, has the lock at once after our release, and leaves no key."""
+    """It waits during the hold, has the lock at once after the release, and leaves no key."""
     lock = face.lock(name, client)
     assert lock.acquire()
     peer = go(name)
@@ -60,7 +60,7 @@ def test_go_starts_at_once_after_our_release(
 def test_the_lock_is_acquired_at_once_after_the_end_of_go(
     face: Face, client: Any, agent: Agent, go: Go, acquiring: Acquiring, name: str
 ) -> None:
-    """Its clean-up, which deletes the key, neither fails nor takes the lock from us."""
+    """Its clean-up, which deletes the key, neither fails nor takes the lock from the new holder."""
     peer = go(name)
     peer.holds()
     lock = face.lock(name, client)
@@ -91,10 +91,10 @@ def test_the_key_is_the_one_of_go_and_has_its_flags(face: Face, client: Any, age
     assert agent.keys("keys/one") == []
 
 
-def test_our_line_goes_first_and_go_gets_what_it_leaves(
+def test_the_queue_of_consul_lock_goes_first_and_go_gets_the_lock_after_it(
     face: Face, client: Any, agent: Agent, go: Go, acquiring: Acquiring
 ) -> None:
-    """Go waits in no line: a hand-over passes it by, also when it came first."""
+    """Go is in no queue: a hand-over passes it by, also when it came first."""
     other = face.client(agent.address)
     first, second = face.lock("mixed", client), face.lock("mixed", other)
     assert first.acquire()
@@ -114,9 +114,7 @@ def test_our_line_goes_first_and_go_gets_what_it_leaves(
     other.close()
 
 
-def test_go_is_a_holder_who_says_nothing_of_itself(
-    face: Face, client: Any, agent: Agent, go: Go
-) -> None:
+def test_go_is_a_holder_without_details(face: Face, client: Any, agent: Agent, go: Go) -> None:
     """`holder` names its session, and does not trip over its value."""
     peer = go("foreign")
     peer.holds()
@@ -128,10 +126,10 @@ def test_go_is_a_holder_who_says_nothing_of_itself(
     assert lock.locked() is True
 
 
-def test_many_turns_between_go_and_us(
+def test_many_turns_between_go_and_consul_lock(
     face: Face, client: Any, agent: Agent, go: Go, acquiring: Acquiring
 ) -> None:
-    """Go's clean-up by check-and-set meets our acquire at any moment, and harms nobody."""
+    """Go's clean-up by check-and-set meets an acquire at any moment, and harms nobody."""
     for _ in range(5):
         lock = face.lock("rounds", client)
         peer = go("rounds")

@@ -22,7 +22,7 @@ Go = Callable[..., Peer]
 def test_the_document_is_byte_for_byte_that_of_go(
     face: Face, client: Any, agent: Agent, go: Go, order: str
 ) -> None:
-    """Whoever wrote it last, with one, two and three holders of whichever side."""
+    """Each side writes it last in turn, with one, two and three holders of either side."""
     slots = Slots(agent, f"bytes/{order}")
     sessions: list[str] = []
     held: list[Any] = []
@@ -74,7 +74,7 @@ def written(face: Face, agent: Agent) -> Iterator[tuple[Any, Callable[[], list[b
         client.close()
 
 
-def test_every_document_we_write_is_one_of_go(
+def test_every_document_of_consul_lock_is_one_of_go(
     face: Face, agent: Agent, go: Go, written: tuple[Any, Callable[[], list[bytes]]]
 ) -> None:
     """Also those that are seen for a moment only: an empty one has {} and never null."""
@@ -99,10 +99,10 @@ def test_every_document_we_write_is_one_of_go(
         assert each == document(3, json.loads(each)["Holders"])
 
 
-def test_go_goes_on_from_what_our_release_leaves(
+def test_go_goes_on_from_what_a_release_leaves(
     face: Face, client: Any, agent: Agent, go: Go
 ) -> None:
-    """No document, as we were alone when we came; Go, which was frozen, begins a new one."""
+    """No document, as the holder came alone; Go, which was frozen, begins a new one."""
     slots = Slots(agent, "left")
     slot = semaphore(face, "left", 3, client)
     assert slot.acquire(n=3)
@@ -119,8 +119,10 @@ def test_go_goes_on_from_what_our_release_leaves(
     assert peer.wait() == 0, peer.output
 
 
-def test_go_goes_on_from_our_empty_document(face: Face, client: Any, agent: Agent, go: Go) -> None:
-    """We were not alone, so our release sees the waiting Go, and leaves it `{}` of holders."""
+def test_go_goes_on_from_an_empty_document_of_consul_lock(
+    face: Face, client: Any, agent: Agent, go: Go
+) -> None:
+    """The holder was not alone, so its release sees the waiting Go, and leaves `{}` of holders."""
     slots = Slots(agent, "emptied")
     first = go("emptied", "-n", "2")
     first.holds()
@@ -143,7 +145,7 @@ def test_go_goes_on_from_our_empty_document(face: Face, client: Any, agent: Agen
     assert late.wait() == 0, late.output
 
 
-def test_go_goes_on_from_what_the_release_of_our_lock_leaves(
+def test_go_goes_on_from_what_the_release_of_a_lock_leaves(
     face: Face, client: Any, agent: Agent, go: Go
 ) -> None:
     """No key with flags of nobody: the write that unlocks it deletes it, and Go makes its own."""
@@ -179,10 +181,10 @@ def test_an_empty_document_is_taken_by_both(
     slots.clear()
 
 
-def test_holders_tells_which_of_them_is_of_go(
+def test_holders_shows_which_of_them_is_of_go(
     face: Face, client: Any, agent: Agent, go: Go
 ) -> None:
-    """`holders` names both, and knows which of them is not ours."""
+    """`holders` names both, and knows which of them is a Go client."""
     peer = go("who", "-n", "2")
     peer.holds()
     slot = semaphore(face, "who", 2, client, meta={"why": "interop"})

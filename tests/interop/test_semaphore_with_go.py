@@ -1,4 +1,4 @@
-"""`consul lock -n N` and our semaphores share the slots of one name."""
+"""`consul lock -n N` and semaphores of consul-lock share the slots of one name."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Go = Callable[..., Peer]
 Acquiring = Callable[[Any], "Future[float]"]
 
 
-def test_three_of_go_hold_and_we_wait(
+def test_three_of_go_hold_and_consul_lock_waits(
     face: Face, client: Any, agent: Agent, go: Go, acquiring: Acquiring
 ) -> None:
     """A slot is acquired at once after the end of one of them, and they keep theirs."""
@@ -44,7 +44,9 @@ def test_three_of_go_hold_and_we_wait(
     assert slots.state is None
 
 
-def test_three_of_ours_hold_and_go_waits(face: Face, client: Any, agent: Agent, go: Go) -> None:
+def test_three_of_consul_lock_hold_and_go_waits(
+    face: Face, client: Any, agent: Agent, go: Go
+) -> None:
     """Go starts at once after the release of one of them; the others keep theirs."""
     slots = Slots(agent, "turns/ours")
     held = [semaphore(face, "turns/ours", 3, client) for _ in range(3)]
@@ -83,7 +85,9 @@ def test_several_slots_at_a_time_wait_for_go(
     slot.release()
 
 
-def test_our_clean_up_meets_a_waiting_go(face: Face, client: Any, agent: Agent, go: Go) -> None:
+def test_the_clean_up_of_consul_lock_meets_a_waiting_go(
+    face: Face, client: Any, agent: Agent, go: Go
+) -> None:
     """At whatever moment: Go gets its slot, and the last of all leaves no key."""
     slot = semaphore(face, "cleaning", 2, client)
     for moment in range(6):
@@ -100,10 +104,10 @@ def test_our_clean_up_meets_a_waiting_go(face: Face, client: Any, agent: Agent, 
     assert agent.keys("cleaning/") == []
 
 
-def test_the_clean_up_of_go_meets_our_acquire(
+def test_the_clean_up_of_go_meets_an_acquire_of_consul_lock(
     face: Face, client: Any, agent: Agent, go: Go, acquiring: Acquiring
 ) -> None:
-    """It deletes the document by check-and-set when it is empty: never one with us in it."""
+    """It deletes the document by check-and-set when it is empty: never one with a holder in it."""
     for _ in range(5):
         slot = semaphore(face, "cleaned", 2, client)
         peers = [go("cleaned", "-n", "2") for _ in range(2)]
@@ -121,7 +125,7 @@ def test_the_clean_up_of_go_meets_our_acquire(
 
 
 def test_never_more_than_the_limit_are_inside(face: Face, agent: Agent, tmp_path: Path) -> None:
-    """Three of Go and three of ours, each again and again, count who is there with them."""
+    """Three of Go and three of consul-lock, each again and again, count who is there with them."""
     inside = tmp_path / "inside"
     inside.mkdir()
     script = f"cd '{inside}' && touch $$ && sleep 0.02 && ls >>../seen.$$ && rm $$"
@@ -131,7 +135,7 @@ def test_never_more_than_the_limit_are_inside(face: Face, agent: Agent, tmp_path
             done = run_go(agent, "-n=2", "-child-exit-code", "inside", script)
             assert done.returncode == 0, done.stderr
 
-    def we_go_in(times: int) -> int:
+    def consul_lock_goes_in(times: int) -> int:
         client = face.client(agent.address)
         slot = semaphore(face, "inside", 2, client)
         most = 0
@@ -146,19 +150,19 @@ def test_never_more_than_the_limit_are_inside(face: Face, agent: Agent, tmp_path
         return most
 
     with ThreadPoolExecutor(6) as threads:
-        theirs = [threads.submit(go_in, 6) for _ in range(3)]
-        ours = [threads.submit(we_go_in, 15) for _ in range(3)]
-        for future in theirs:
+        of_go = [threads.submit(go_in, 6) for _ in range(3)]
+        of_consul_lock = [threads.submit(consul_lock_goes_in, 15) for _ in range(3)]
+        for future in of_go:
             future.result()
-        most = [future.result() for future in ours]
+        most = [future.result() for future in of_consul_lock]
     seen = [len(file.read_text().splitlines()) for file in tmp_path.glob("seen.*")]
     assert len(seen) == 18
     assert max(seen + most) <= 2
     assert agent.keys("inside/") == []
 
 
-def test_numbers_of_slots_are_nothing_to_go(face: Face, client: Any, agent: Agent, go: Go) -> None:
-    """It takes the slot between two of ours that have numbers, and leaves no trace in them."""
+def test_slot_numbers_do_not_concern_go(face: Face, client: Any, agent: Agent, go: Go) -> None:
+    """It takes the slot between two holders that have slot numbers, and leaves no trace in them."""
     slots = Slots(agent, "turns/numbers")
     held = [semaphore(face, "turns/numbers", 3, client) for _ in range(2)]
     for number, slot in enumerate(held):

@@ -9,7 +9,7 @@ from pathlib import Path
 _TESTS = Path(__file__).parents[1]
 _PAGE = (_TESTS.parent / "docs" / "interop.md").read_text()
 
-# The cases of the three test suites of Consul's Go client and command, and what we try besides.
+# The cases of the three test suites of Consul's Go client and command, and what is tried besides.
 _CASES = [f"{suite}{number}" for suite, most in (("L", 9), ("S", 9), ("C", 15), ("X", 15))
           for number in range(1, most + 1)]  # fmt: skip
 

@@ -159,7 +159,7 @@ def _member(full: str, cls: type, name: str) -> Iterator[str]:
 
 
 def _listed(cls: type) -> set[str]:
-    """The fields and members that `_class` has told of."""
+    """The fields and members that `_class` has listed."""
     fields = dataclasses.fields(cls) if dataclasses.is_dataclass(cls) else ()
     members = getattr(cls, "__members__", ())
     return {field.name for field in fields} | {*getattr(cls, "_fields", ()), *members}

@@ -1,4 +1,4 @@
-"""ARCHITECTURE.md leads to what is there: rooms, paths, answers, decisions and links."""
+"""ARCHITECTURE.md points at files that exist: packages, paths, answers, decisions and links."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _GUIDES = [_PAGE, _DECISIONS, _ROOT / "CONTRIBUTING.md"]
 # What a path in these texts may be relative to.
 _BASES = [_ROOT, _ROOT / "consul_lock", _ROOT / "consul_lock" / "_protocol"]
 
-_MOST_LINES, _MOST_FILES = 170, 9
+_MAX_LINES, _MAX_FILES = 170, 9
 
 
 def _section(title: str) -> str:
@@ -65,7 +65,7 @@ _PATHS = ["The path of an acquire", "The path of a release"]
 def test_a_path_is_short_and_its_functions_are_there(title: str) -> None:
     """Every file is there, and defines the function that is named."""
     steps = [_step(row) for row in _rows(title)]
-    assert len({path for path, _ in steps}) == len(steps) <= _MOST_FILES
+    assert len({path for path, _ in steps}) == len(steps) <= _MAX_FILES
 
 
 def test_the_paths_are_those_that_a_lock_takes() -> None:
@@ -112,8 +112,8 @@ def test_every_answer_leads_to_a_function_and_its_tests() -> None:
 
 
 def _drawn(head: str, indent: int) -> list[str]:
-    """The rooms drawn below a line that begins with ``head``, that far in, from top to bottom."""
-    lines = iter(_section("The rooms").splitlines())
+    """The packages drawn below a line that begins with ``head``, that far in, in their order."""
+    lines = iter(_section("The packages").splitlines())
     assert any(line.startswith(f"    {head}") for line in lines), f"{head!r} is not drawn"
     names = list[str]()
     for line in lines:
@@ -127,7 +127,7 @@ def _drawn(head: str, indent: int) -> list[str]:
     return names
 
 
-def _is_room(folder: Path) -> bool:
+def _is_package(folder: Path) -> bool:
     return folder.is_dir() and (folder / "__init__.py").exists()
 
 
@@ -151,8 +151,8 @@ def test_every_package_is_drawn_above_what_it_imports_from() -> None:
         "cli/consul_lock_cli": command,
     }
     for folder, names in folders.items():
-        rooms = {path.name for path in (_ROOT / folder).iterdir() if _is_room(path)}
-        assert not rooms - set(names), folder
+        drawn = {path.name for path in (_ROOT / folder).iterdir() if _is_package(path)}
+        assert not drawn - set(names), folder
         assert len(names) == len(set(names)), folder
     assert {part for parts in _PROTOCOL_LEVELS for part in parts} == set(flows)
 
@@ -200,10 +200,10 @@ def test_no_decision_is_lost() -> None:
 
 def test_it_is_one_page() -> None:
     """What the tree itself says, and what needs more than a line, stands elsewhere."""
-    assert len(_PAGE.read_text().splitlines()) <= _MOST_LINES
+    assert len(_PAGE.read_text().splitlines()) <= _MAX_LINES
 
 
-def test_what_to_run_is_there_and_no_package_is_left_out() -> None:
+def test_the_tests_to_run_exist_and_no_package_is_left_out() -> None:
     """CONTRIBUTING.md says for each package of the library what to run after a change."""
     text = (_ROOT / "CONTRIBUTING.md").read_text()
     rows = [line.split("|")[1:3] for line in text.splitlines() if line.startswith("| ")][1:]
@@ -213,8 +213,10 @@ def test_what_to_run_is_there_and_no_package_is_left_out() -> None:
     assert run
     assert not {path for path in changed | run if not (_ROOT / path).exists()}
     packages = {
-        "consul_lock/" + room.name for room in (_ROOT / "consul_lock").iterdir() if _is_room(room)
+        "consul_lock/" + package.name
+        for package in (_ROOT / "consul_lock").iterdir()
+        if _is_package(package)
     }
-    flows = {path for path in (_ROOT / "consul_lock" / "_protocol").iterdir() if _is_room(path)}
-    packages |= {"consul_lock/_protocol/" + room.name for room in flows}
+    flows = {path for path in (_ROOT / "consul_lock" / "_protocol").iterdir() if _is_package(path)}
+    packages |= {"consul_lock/_protocol/" + package.name for package in flows}
     assert packages - {"consul_lock/_protocol"} <= changed

@@ -71,7 +71,7 @@ def test_every_example_has_a_test():
 
 
 def _command_lines() -> list[list[str]]:
-    """Those of ours in the crontab, the unit of systemd and the CronJob."""
+    """Those of consul-lock in the crontab, the unit of systemd and the CronJob."""
     crontab = (EXAMPLES / "crontab").read_text().replace("\\%", "%")
     service = (EXAMPLES / "systemd" / "sync.service").read_text()
     job = (EXAMPLES / "kubernetes-cronjob.yaml").read_text().partition("command:\n")[2]

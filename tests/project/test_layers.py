@@ -203,7 +203,7 @@ def test_errors_limits_and_names_import_nothing_of_the_library() -> None:
 
 
 def test_the_command_uses_public_names_only() -> None:
-    """What it can do, a user of the library can do."""
+    """A user of the library can do everything that it can do."""
 
     def private(path: Path) -> Iterator[str]:
         for name in _imports(path):
@@ -258,7 +258,7 @@ def _all_imported(start: str, arrows: dict[str, set[str]]) -> set[str]:
     return seen
 
 
-def test_what_runs_processes_needs_no_click_and_the_guardian_nearly_nothing() -> None:
+def test_code_that_runs_processes_needs_no_click_and_the_guardian_nearly_nothing() -> None:
     """The second half of the guardian is started when there is no time to lose, without `site`."""
     modules = _modules(_ROOT / "cli")
     arrows = _arrows(modules)

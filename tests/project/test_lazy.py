@@ -99,7 +99,7 @@ def test_a_wrong_name_is_refused_as_ever(api: types.ModuleType) -> None:
 
 
 @_APIS
-def test_what_a_type_checker_sees_is_what_there_is(api: types.ModuleType) -> None:
+def test_a_type_checker_sees_the_names_that_exist(api: types.ModuleType) -> None:
     """The plain imports, the table of homes and `__all__` say the same."""
     seen = dict(_seen(Path(api.__file__ or "")))
     homes = vars(api)["_HOMES"]

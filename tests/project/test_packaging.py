@@ -20,7 +20,7 @@ _SOURCES = (".py", "py.typed", ".bash", ".zsh", ".fish")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Built from the tree by the tool that builds releases, with what is installed here."""
     folder = tmp_path_factory.mktemp("wheel")
-    # No isolation: the build needs no network, and hatchling is among our own tools.
+    # No isolation: the build needs no network, and hatchling is in the environment.
     _python("-m", "build", "--wheel", "--no-isolation", "--outdir", str(folder), str(_ROOT))
     (built,) = folder.glob("*.whl")
     return built
@@ -33,7 +33,7 @@ def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     _python("-m", "venv", "--without-pip", str(home))
     python = home / "bin" / "python"
     site = _said(python, "import sysconfig; print(sysconfig.get_path('purelib'))")
-    # What our .venv has (the dependencies), but after the wheel, and without .pth files, by
+    # What the .venv has (the dependencies), but after the wheel, and without .pth files, by
     # which an editable install would bring the source tree in.
     ours = _said(Path(sys.executable), "import sysconfig; print(sysconfig.get_path('purelib'))")
     Path(site, "dependencies.pth").write_text(f"{ours}\n")
@@ -64,7 +64,7 @@ def _version() -> str:
     return scope["__version__"]
 
 
-def test_the_wheel_has_our_packages_and_nothing_else(wheel: Path) -> None:
+def test_the_wheel_has_the_packages_and_nothing_else(wheel: Path) -> None:
     """No `cli`, no `tests`: names that would be everybody's."""
     with zipfile.ZipFile(wheel) as archive:
         names = archive.namelist()
@@ -98,7 +98,7 @@ def test_the_wheel_has_every_file_of_the_tree(wheel: Path) -> None:
     assert packed == tree
 
 
-def test_what_is_installed_can_be_imported_and_cli_can_not(installed: Path) -> None:
+def test_the_installed_packages_can_be_imported_and_cli_can_not(installed: Path) -> None:
     """From the wheel, not from the source tree."""
     file = _said(installed, "import consul_lock; print(consul_lock.__file__)")
     assert Path(file).is_relative_to(installed.parent.parent)

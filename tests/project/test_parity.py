@@ -36,7 +36,7 @@ def test_the_generated_files_are_fresh() -> None:
 
 
 def _public(api: types.ModuleType) -> Iterator[str]:
-    """What is public, by dotted name, with the parameters of each and the options by keyword."""
+    """The public names, dotted, with the parameters of each and the options by keyword."""
     for name in api.__all__:
         thing = getattr(api, name)
         yield name
@@ -83,7 +83,7 @@ def test_every_exported_name_is_there(api: types.ModuleType) -> None:
     assert list(api.__all__) == sorted(api.__all__)
 
 
-def test_what_is_written_by_hand_for_each_has_the_same_names_and_parameters() -> None:
+def test_the_hand_written_parts_of_both_have_the_same_names_and_parameters() -> None:
     """As far as both APIs use it; the rest is for what only asyncio has."""
     names = set(of_threads.__all__) - {"Options"}
     assert names == {"DefaultClient", "current_owner", "make_driver"}
@@ -96,7 +96,7 @@ def test_what_is_written_by_hand_for_each_has_the_same_names_and_parameters() ->
 
 
 @pytest.mark.parametrize("name", ["Client", "Session", "Lock", "Survey", "CronRecords"])
-def test_what_is_awaited_in_asyncio_blocks_in_threads_and_nothing_else_is(name: str) -> None:
+def test_exactly_the_awaited_calls_of_asyncio_block_in_threads(name: str) -> None:
     """In threads there is no coroutine function; in asyncio each public method that talks to
     Consul is one."""
     threads, tasks = (getattr(api, name) for api in BOTH)

@@ -1,4 +1,4 @@
-"""docs/cli.md says what the tools do today: it has a cell for each, and ours are true."""
+"""docs/cli.md says what each tool does today: a cell for each, true for consul-lock."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def test_a_table_is_read_as_it_was_written(peers: ModuleType) -> None:
 
 
 @pytest.mark.usefixtures("consul_binary")
-def test_what_the_page_says_of_ours_is_true(peers: ModuleType) -> None:
+def test_the_cells_of_consul_lock_are_true(peers: ModuleType) -> None:
     """Those situations that take no time, seen again."""
     names = [tool.name for tool in peers.TOOLS]
     page = peers.read(_PAGE.read_text(), names)

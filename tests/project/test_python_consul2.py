@@ -82,7 +82,7 @@ def test_a_programs_own_import_stays_whole_whichever_comes_first() -> None:
     _runs(f"from consul_lock.aio import Client\nimport consul\n{_THEIRS}{_STILL}")
 
 
-def test_what_a_program_has_put_in_its_place_is_not_asked() -> None:
+def test_a_mock_in_its_place_is_not_examined() -> None:
     """A mock of `consul` in tests of a program has no specification."""
     _runs(
         "import types, unittest.mock\n"
@@ -205,7 +205,7 @@ class Installed(NamedTuple):
 
 @pytest.fixture(scope="module", params=["py-consul==1.8.0", "py-consul==1.2.1"])
 def other(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Installed:
-    """Installed by pip; where it cannot be had, the imitations above are all there is."""
+    """Installed by pip; where pip cannot get it, the imitations above are all there is."""
     folder = tmp_path_factory.mktemp("other")
     done = subprocess.run(
         [
@@ -251,7 +251,7 @@ def test_python_consul2_over_py_consul_works_and_doctor_warns(
     shutil.copytree(other.folder / "consul", tmp_path / "consul")
     shutil.copytree(_CONSUL, tmp_path / "consul", dirs_exist_ok=True)
     _runs("from consul_lock import Client\nClient()", tmp_path)
-    if (tmp_path / "consul" / "callback.py").exists():  # else nothing tells them apart
+    if (tmp_path / "consul" / "callback.py").exists():  # else they look the same
         finding = _doctor(tmp_path)
         assert finding["verdict"] == "warn"
         assert _REMEDY in finding["hint"]

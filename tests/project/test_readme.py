@@ -151,7 +151,7 @@ PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
-def test_what_it_links_to_is_there(page):
+def test_links_point_at_something_that_exists(page):
     """Every link to a file of the repository leads somewhere, and so does one to a heading."""
     links = re.findall(r"\]\((?!http)([^)#]*)(?:#([^)]+))?\)", page.read_text())
     for target, heading in links:

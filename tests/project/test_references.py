@@ -1,4 +1,4 @@
-"""What docstrings and comments name in backquotes is there."""
+"""Names in backquotes, in docstrings and comments, exist."""
 
 from __future__ import annotations
 
@@ -60,8 +60,8 @@ def _of_module(source: str) -> set[str]:
     return found
 
 
-def test_what_is_named_in_backquotes_is_there() -> None:
-    """A name as a word anywhere; after the name of one of our modules, in that module."""
+def test_names_in_backquotes_exist() -> None:
+    """A name as a word anywhere; after the name of a module, in that module."""
     sources = list(map(_Source, _FILES))
     words = set[str]().union(*(source.words for source in sources))
     modules = defaultdict[str, set[str]](set)

@@ -79,7 +79,7 @@ def test_a_rule_that_is_not_needed_any_more_is_an_error(
         unasync.main(["--check"], copy)
 
 
-def test_the_command_line_says_it_by_its_exit_code(copy: Path) -> None:
+def test_the_command_line_shows_it_by_its_exit_code(copy: Path) -> None:
     """0 for what is fresh; what is unknown is refused."""
     command = [sys.executable, "-m", "scripts.unasync"]
     ran = subprocess.run([*command, "--check"], cwd=unasync.ROOT, check=False)
@@ -202,7 +202,7 @@ def test_code_that_no_rule_covers_is_refused(source: str) -> None:
         convert(source)
 
 
-def test_what_gets_short_enough_is_on_one_line() -> None:
+def test_brackets_that_are_short_enough_go_on_one_line() -> None:
     """Outer brackets first; trailing commas, comments and strings side by side keep lines."""
     long = "a" * 29
     assert converted(f"""
@@ -257,7 +257,7 @@ def test_a_line_that_gets_too_long_is_refused() -> None:
 # -- markers ---------------------------------------------------------------------------------------
 
 
-def test_what_stands_between_markers_or_before_one_is_dropped() -> None:
+def test_code_between_markers_or_before_one_is_dropped() -> None:
     """Methods, statements, parameters; the blank lines around them are those of the rest."""
     assert converted("""
         class A:
@@ -319,7 +319,7 @@ def test_markers_without_a_partner_are_refused(source: str) -> None:
         convert(source)
 
 
-def test_what_is_no_code_without_its_markers_is_refused() -> None:
+def test_a_source_that_is_invalid_without_its_markers_is_refused() -> None:
     """Such as a star that no parameter follows any more."""
     with pytest.raises(Unclear, match="no Python"):
         convert("def f(*, a: int  # asyncio only\n) -> None: ...\n".replace("a:", "\n    a:"))

@@ -17,7 +17,9 @@ from tests.support.waiting import eventually
 def quiet(consul_binary: Path) -> Iterator[Agent]:
     """An agent with the default limits that writes nothing into Raft by itself."""
     with Agent(consul_binary, config={"disable_coordinates": True}) as agent:
-        eventually(lambda: _registered(agent), message="the agent has told the catalog of itself")
+        eventually(
+            lambda: _registered(agent), message="the agent has registered itself in the catalog"
+        )
         yield agent
 
 

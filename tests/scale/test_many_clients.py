@@ -40,7 +40,7 @@ class Queue(NamedTuple):
 
 
 def _serve(callers: Callers, agent: Agent, requests: Requests, name: str, count: int) -> Queue:
-    """Let ``count`` clients line up behind a holder, then let it go."""
+    """Let ``count`` clients queue behind a holder, then let it release."""
     events, before = EventLog(), set(threading.enumerate())
     clients = [callers.client(agent.address) for _ in range(count + 1)]
     gate, *locks = [

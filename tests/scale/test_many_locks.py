@@ -24,13 +24,13 @@ LOCKS = 300
 # Seconds: ends a test that has failed, and nothing else.
 PATIENCE = 120.0
 
-# Seconds from a release to the grant.  A client has 64 long polls; who has none of them looks
+# Seconds from a release to the grant.  A client has 64 long polls; a waiter without one looks
 # about once a second, so this is far more than it takes.
 SOON = 20.0
 
 
 class Waiting:
-    """Waits for one lock, and says when it was had and how it stood then."""
+    """Waits for one lock, and says when it was acquired and how it stood then."""
 
     def __init__(self, lock: Any) -> None:
         self.lock = lock

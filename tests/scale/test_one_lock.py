@@ -31,8 +31,8 @@ def test_200_threads_and_500_tasks_get_one_lock_one_after_the_other(
     before = set(threading.enumerate())
     events = EventLog()
     thread_client, task_client = threads.client(quiet.address), tasks.client(quiet.address)
-    stranger = threads.client(quiet.address)
-    gate = threads.lock(fresh_name, stranger)
+    gate_client = threads.client(quiet.address)
+    gate = threads.lock(fresh_name, gate_client)
     gate.acquire()
     shared = tasks.lock(fresh_name, task_client)
     futures: list[Future[Any]] = []
@@ -59,7 +59,7 @@ def test_200_threads_and_500_tasks_get_one_lock_one_after_the_other(
     assert requests.failures == []
     # Two clients in Consul's line cost as much as two, however many callers they have.
     assert requests.of_locking() < 8 * (THREADS + TASKS)
-    close_all(threads, [thread_client, stranger])
+    close_all(threads, [thread_client, gate_client])
     close_all(tasks, [task_client])
     assert quiet.sessions() == []
     assert quiet.keys(fresh_name) == []

@@ -1,4 +1,4 @@
-"""What every referee of a simulated run looks after, whatever it is that is held."""
+"""The common part of the checks of all simulated runs, for every kind of lock."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from tests.simulation.lock_client import Contender, Thread
 
 
-# Seconds within which a loss is told: what the threads of one process take for their turns.
+# Seconds within which a loss is reported: what the threads of one process take for their turns.
 _PROMPT = 0.05
 
 
@@ -24,8 +24,8 @@ class Inspector(ABC):
 
     def __init__(self, simulator: Simulator, *, orderly: bool) -> None:
         self.contenders: list[Contender] = []
-        self.strangers: set[str] = set()
-        """Sessions that are none of ours."""
+        self.foreign_sessions: set[str] = set()
+        """Sessions of clients that are not of the library."""
         self.healed: float | None = None
         self.exclusive = True
         """Too many at a time are a violation.  Not promised any more once somebody deleted a key
@@ -42,7 +42,7 @@ class Inspector(ABC):
         """Sessions that hold something by Consul's word."""
 
     @abstractmethod
-    def in_line(self) -> Sequence[str]:
+    def queued(self) -> Sequence[str]:
         """Sessions that wait, the first one first."""
 
     @abstractmethod
@@ -87,9 +87,9 @@ class Inspector(ABC):
         if what in ("destroy", "renew") and self._owners.get(asked, host.number) != host.number:
             raise Violation(f"contender {host.number} would {what} a session that is not its own")
 
-    def losses_are_told(self) -> None:
-        """Whose deadline has passed has been told, unless its process is paused; and whoever was
-        told that it does not hold any more is never told that it does."""
+    def losses_are_reported(self) -> None:
+        """A hold past its deadline is reported lost, unless its process is paused; and one whose
+        loss was reported never counts again."""
         now = self._simulator.now
         for contender in self.contenders:
             if contender.crashed or now < contender.paused_until + _PROMPT:
@@ -97,7 +97,7 @@ class Inspector(ABC):
             for hold in contender.core.holds:
                 late = contender.clock() - hold.deadline()
                 if late > _PROMPT:
-                    raise Violation(f"the loss of {hold.key!r} is told {late:.3f} s late")
+                    raise Violation(f"the loss of {hold.key!r} is reported {late:.3f} s late")
 
     def anybody_wants(self) -> bool:
         """Whether anybody is willing to wait for as long as it takes."""
@@ -109,7 +109,7 @@ class Inspector(ABC):
         if not idle:
             return
         # One that has died meanwhile does nothing any more, whatever is left of it.
-        busy = {*self.holding(), *self.in_line()} & self.sessions()
+        busy = {*self.holding(), *self.queued()} & self.sessions()
         for session in idle:
             if session in busy:
                 raise Violation(f"session {session} is idle, but holds the lock or waits")
@@ -130,7 +130,7 @@ class Inspector(ABC):
         extra = [
             s.id
             for s in self._server.sessions.all()
-            if s.id not in known | self.strangers and s.name not in hidden
+            if s.id not in known | self.foreign_sessions and s.name not in hidden
         ]
         crashed = {c.number for c in self.contenders if c.crashed}
         if extra := [s for s in extra if self._owners.get(s) not in crashed]:
@@ -138,6 +138,6 @@ class Inspector(ABC):
 
     def no_sessions(self) -> None:
         """Everybody has closed."""
-        if extra := self.sessions() - self.strangers:
+        if extra := self.sessions() - self.foreign_sessions:
             whose = json.dumps({s: self._owners.get(s) for s in extra})
             raise Violation(f"sessions left behind: {whose}")

@@ -50,7 +50,7 @@ class Seen(NamedTuple):
     """Names whose key is used for something else."""
 
     def waiting(self, name: str) -> list[Waiter]:
-        """Those of ours that are not in, the first one first."""
+        """Those of this library that are not in, the first one first."""
         held = self.documents[name].holders if name in self.documents else {}
         return [w for w in self.contenders[name] if w.ours and w.session not in held]
 

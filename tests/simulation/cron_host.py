@@ -42,7 +42,7 @@ class Line(NamedTuple):
     """One line of the crontab at work."""
 
     jobs: list[Job]
-    """What has to be undone if it is cut off."""
+    """The undo, for the case that it is cut off."""
     claims: list[SlotClaim]
 
 
@@ -61,10 +61,10 @@ class CronHost(Host):
         self.on_start: Callable[[Start], None] = lambda start: None
         self.running: dict[SlotClaim, Start] = {}
         self.ended: list[Start] = []
-        """What it has run to its end."""
+        """The slots that it has run to their end."""
         self.fired: list[str] = []
         self.at_work: dict[Process, Line] = {}
-        """What is under way, and what has to be undone if it is cut off."""
+        """The processes under way, and the undo of each."""
         self.crashed_at: float | None = None
         self.crash_before: int | None = None
         """The number of the request that it does not live to send; None: it lives."""

@@ -11,7 +11,7 @@ _RENEW = "/v1/session/renew/"
 
 
 class Deposed:
-    """What one host gets to hear from it, while it hears from nobody else."""
+    """The answers of a deposed leader to one host that reaches no other server."""
 
     def __init__(self, world: World) -> None:
         self._world = world

@@ -23,7 +23,7 @@ class Dead:
         self._referee = referee
         self._since: dict[tuple[str, str], float] = {}
         self._first: dict[str, tuple[str, float]] = {}
-        """Who has been first in line, and since when, by name."""
+        """Who has been first in the queue, and since when, by name."""
         self.any = False
         """Somebody has died while it waited or was in."""
 
@@ -37,7 +37,7 @@ class Dead:
         return self._since.get((name, session))
 
     def note(self, name: str, then: Seen, now: Seen) -> None:
-        """See who is dead now, and who is first of those who wait for their places."""
+        """Note the dead, and the first waiter for their places."""
         if self._referee.kind.documents:
             gone = {s for s in now.holders(name) if not now.contends(name, s)}
             for key in [k for k in self._since if k[0] == name and k[1] not in gone]:
@@ -65,7 +65,7 @@ class Dead:
         return self._referee.contenders[number].settings.terms.lock_delay
 
     def is_over(self, name: str, session: str) -> bool:
-        """Whether the first in line has had time to prune a dead holder."""
+        """Whether the first waiter has had time to prune a dead holder."""
         gone = self._since.get((name, session))
         if gone is None:
             return False

@@ -91,7 +91,7 @@ class Process:
             except StopIteration as stop:
                 self._end(stop.value, None)
                 return
-            except Exception as error:  # noqa: BLE001 - whoever waits for the flow is told
+            except Exception as error:  # noqa: BLE001 - given to the caller of the flow
                 self._end(None, error)
                 return
             if self._takes_time(effect):

@@ -1,4 +1,4 @@
-"""Clients that know nothing of us: one like Go's ``api.Lock``, and an operator."""
+"""Clients that are not of the library: one like Go's ``api.Lock``, and an operator."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ def operator(world: World, path: str, method: str = "PUT", body: bytes | None = 
     return exchange.reply.body if exchange.reply is not None else b""
 
 
-class Stranger:
-    """Takes the lock when it is free, without queueing, and lets go as Go's client does."""
+class ForeignClient:
+    """Takes the lock when it is free, without queueing, and releases it as Go's client does."""
 
     def __init__(self, world: World, simulator: Simulator, referee: Referee, key: str) -> None:
         self._world = world
@@ -54,12 +54,12 @@ class Stranger:
         operator(self._world, f"/v1/kv/{key}?cas=0&flags={flags}", body=b"something else")
 
     def leaves(self, key: str) -> None:
-        """Let go of the lock, and take the key away that is used for something else."""
+        """Release the lock, and delete the key if it is used for something else."""
         self._wants = False
         self._let_go()
         found = self._referee.lock()
         if found.at and not found.session:
-            # It leaves the key behind when it lets go, until `consul lock` ends.
+            # It leaves the key behind when it releases, until `consul lock` ends.
             operator(self._world, f"/v1/kv/{key}?cas={found.at}", "DELETE")
 
     def _try(self) -> None:
@@ -71,7 +71,7 @@ class Stranger:
             # Go's client looks before it writes.
             self._change(f"/v1/kv/{self._key}?acquire={self._session}&flags={LOCK_FLAG}")
         if self._session and self._referee.lock().session == self._session:
-            self._simulator.counts["taken by a stranger"] += 1
+            self._simulator.counts["taken by a foreign client"] += 1
             self._simulator.at(self._simulator.now + self._hold_for, self._finished)
         else:
             self._simulator.at(self._simulator.now + _LOOK, self._try)
@@ -95,5 +95,5 @@ class Stranger:
         if not made.startswith(b"{"):
             return ""
         session = str(json.loads(made)["ID"])
-        self._referee.strangers.add(session)
+        self._referee.foreign_sessions.add(session)
         return session

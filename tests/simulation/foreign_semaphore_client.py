@@ -1,4 +1,4 @@
-"""A client that knows nothing of us: one like Go's ``api.Semaphore``."""
+"""A client that is not of the library: one like Go's ``api.Semaphore``."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _OTHER_FLAGS = 42
 
 
 class GoSemaphore:
-    """Enters when there is room, without waiting for those in line; prunes at once."""
+    """Enters when a slot is free, without regard to the queue; prunes at once."""
 
     def __init__(
         self, world: World, simulator: Simulator, referee: CrowdReferee, limit: int
@@ -47,7 +47,7 @@ class GoSemaphore:
         operator(self._world, f"/v1/kv/{key}?cas=0&flags={_OTHER_FLAGS}", body=b"something else")
 
     def leaves(self) -> None:
-        """Let go, and take away what is used for something else."""
+        """Release, and take away what is used for something else."""
         self._wants = False
         self._let_go()
         for key in self._put:
@@ -83,7 +83,7 @@ class GoSemaphore:
             return False
         if kept != holders:
             # They may believe in it for as long as their lock-delay: nobody can help it.
-            self._simulator.counts["pruned by a stranger"] += 1
+            self._simulator.counts["pruned by a foreign client"] += 1
             self._referee.exclusive = False
         return self._write(limit, kept | {self._session}, index)
 
@@ -133,5 +133,5 @@ class GoSemaphore:
         if not made.startswith(b"{"):
             return ""
         session = str(json.loads(made)["ID"])
-        self._referee.strangers.add(session)
+        self._referee.foreign_sessions.add(session)
         return session

@@ -31,7 +31,7 @@ class Wish(NamedTuple):
     lock: Lockable
     n: int = 1
     weights: Mapping[str, int] = {}
-    """So much of each of these resources it has then, for whoever looks at several."""
+    """How much of each of these resources it then has, for checks of several at once."""
     first: Callable[[], Job] | None = None
     """Done before it is acquired."""
     ask: Callable[[Any], Job] | None = None
@@ -72,7 +72,7 @@ class Contender(Host):
         self.closed = False
         self.granted = granted
         self.reduced: Callable[[Thread, Hold], None] = lambda thread, hold: None
-        """Told of whoever has less now than it was granted."""
+        """Called with each hold that has less now than it was granted."""
         self.core = ClientCore(self, Identity({"host": f"h{number}", "pid": number}, f"c{number}"))
         self.settings = Settings(
             terms.session_options(lock_delay=asked.lock_delay),
@@ -137,7 +137,7 @@ class Thread:
         self.weights: Mapping[str, int] = {}
         """What it has of which resource, when it has what it asks for just now."""
         self.has: dict[Hold, Mapping[str, int]] = {}
-        """The same of what it was told that it holds."""
+        """The same of what it was granted."""
         self.rested = False
         """It has had its turns, and waits for good weather."""
         self.weather = host.signal()
@@ -204,7 +204,7 @@ class Thread:
         if wish.inner is not None:
             yield from self._have_too(wish.inner._replace(refused=wish.refused))
         if wish.then is not None:
-            # Others may come in as soon as Consul has been told, so from now on it has less.
+            # Others may come in as soon as Consul has the request, so from now on it has less.
             self.has[hold] = wish.less
             if (yield from self._do("then", partial(wish.then, self))):
                 self.host.reduced(self, hold)

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 # Seconds after all is well again in which requests from before may still be waited for: a long
 # poll that was lost takes 10 s, and 10 s more to be given up.
-_AFTERMATH = 25.0
+_STRAGGLERS = 25.0
 
 # Seconds for which a lock may be left alone while somebody wants it, if it is free or was handed
 # to somebody who is dead: a long poll of one who is not the first, and the time left to whom it
@@ -29,7 +29,7 @@ _SERVED_WITHIN, _DEAD_BEFORE, _SERVED_WAYS = 10.5, 0.5, 6
 
 
 # Seconds, and ways of a message, until a waiter has noticed that it was handed the lock: the
-# answer that tells it, and two questions that it may ask first.
+# answer that shows it, and two questions that it may ask first.
 _NOTICED_WITHIN, _NOTICED_WAYS = 1.5, 7
 
 
@@ -44,8 +44,8 @@ class _Lock(NamedTuple):
     flags: int
     at: int
     """ModifyIndex; 0 if there is no key."""
-    line: tuple[str, ...]
-    """Sessions in line, the first one first."""
+    queue: tuple[str, ...]
+    """Sessions in the queue, the first one first."""
     confirmed: bool = True
     """False: it was handed over, and its new holder has not said yet that it is there."""
     told: int | None = None
@@ -79,7 +79,7 @@ class Referee(Inspector):
     # -- what there is
 
     def lock(self) -> _Lock:
-        """The lock and its line."""
+        """The lock and its queue."""
         index = self._server.kv.index
         if self._lock is None or index != self._lock_at:
             self._lock, self._lock_at = self._read(), index
@@ -88,9 +88,9 @@ class Referee(Inspector):
     def _read(self) -> _Lock:
         entries, base = self._server.kv.entries, self._keys.base + "/"
         found = entries.get(self._keys.key)
-        line = [e for key, e in entries.items() if key.startswith(base) and e.session]
-        line.sort(key=lambda entry: entry.create_index)
-        sessions = tuple(entry.session for entry in line)
+        queue = [e for key, e in entries.items() if key.startswith(base) and e.session]
+        queue.sort(key=lambda entry: entry.create_index)
+        sessions = tuple(entry.session for entry in queue)
         if found is None:
             return _Lock("", 0, 0, sessions)
         holder = parse_holder(found.session, found.value, found.modify_index)
@@ -106,11 +106,11 @@ class Referee(Inspector):
     def holding(self) -> list[str]:
         return [session] if (session := self.lock().session) else []
 
-    def in_line(self) -> tuple[str, ...]:
-        return self.lock().line
+    def queued(self) -> tuple[str, ...]:
+        return self.lock().queue
 
     def keys(self) -> list[str]:
-        """All keys of the lock and its line."""
+        """All keys of the lock and its queue."""
         return [key for key in self._server.kv.entries if key.startswith(self._keys.name + "/")]
 
     # -- before and after a change
@@ -129,8 +129,8 @@ class Referee(Inspector):
             if not then.confirmed and now.told == then.at:
                 self._simulator.counts["confirmed"] += 1
                 return
-            if set(then.line) - {then.session}:
-                raise Violation(f"the lock stayed in a client while {then.line} waited in line")
+            if set(then.queue) - {then.session}:
+                raise Violation(f"the lock stayed in a client while {then.queue} waited")
             self._grants[now.at] = now.session
             self._simulator.counts["passed on inside a client"] += 1
         if request is not None and then.at and not then.session and then.flags != now.flags:
@@ -154,31 +154,31 @@ class Referee(Inspector):
             counts["freed"] += 1
             return
         self._grants[now.at] = now.session
-        if now.session not in then.line:
+        if now.session not in then.queue:
             counts["taken by a newcomer"] += 1
         elif taken_over:
             counts["taken over"] += 1
         elif then.session:
             counts["handed over"] += 1
         else:
-            counts["taken by the first in line"] += 1
+            counts["taken by the first in the queue"] += 1
         if self._orderly:
             self._in_order(then, now)
 
     def _given_to_who_wants_it(self, then: _Lock, now: _Lock, host: Host) -> None:
         if not now.session:
-            # The holder itself is in line if it was not told that it had joined.
-            if set(then.line) - {then.session}:
-                raise Violation(f"the lock was set free while {then.line} waited in line")
-        elif self._owners.get(now.session) != host.number and now.session not in then.line:
+            # The holder itself is in the queue if the answer to its joining was lost.
+            if set(then.queue) - {then.session}:
+                raise Violation(f"the lock was set free while {then.queue} waited")
+        elif self._owners.get(now.session) != host.number and now.session not in then.queue:
             raise Violation(f"the lock was given to {now.session}, which did not wait for it")
 
     def _in_order(self, then: _Lock, now: _Lock) -> None:
-        if now.session in then.line:
-            if then.line[0] != now.session:
-                raise Violation(f"the lock went to {now.session}, but the line was {then.line}")
-        elif then.line and then.session:
-            raise Violation("the lock was given past those in line")
+        if now.session in then.queue:
+            if then.queue[0] != now.session:
+                raise Violation(f"the lock went to {now.session}, but the queue was {then.queue}")
+        elif then.queue and then.session:
+            raise Violation("the lock was given past those in the queue")
 
     # -- what contenders believe
 
@@ -194,14 +194,14 @@ class Referee(Inspector):
 
     def check(self) -> None:
         self._one_holder()
-        self.losses_are_told()
+        self.losses_are_reported()
         self.idle_sessions_do_nothing()
         if self.healed is not None:
             self._nobody_waits_for_nothing(self.healed)
         elif self._only_crashes:
-            self._nobody_waits_for_nothing(-_AFTERMATH)
+            self._nobody_waits_for_nothing(-_STRAGGLERS)
         if self._calm:
-            self._whoever_was_given_it_notices()
+            self._new_holder_notices()
         if self._calm and self._quick:
             self._nobody_loses_it()
 
@@ -215,21 +215,21 @@ class Referee(Inspector):
         ]
         if len(believing) > 1 and self.exclusive:
             raise Violation(f"more than one believe that they hold the lock: {believing}")
-        if believing and self.exclusive and self.lock().session in self.strangers:
-            raise Violation(f"{believing} believes to hold the lock that a stranger holds")
+        if believing and self.exclusive and self.lock().session in self.foreign_sessions:
+            raise Violation(f"{believing} believes to hold the lock that a foreign client holds")
 
     def _nobody_waits_for_nothing(self, healed: float) -> None:
         now, found = self._simulator.now, self.lock()
-        alive = [session for session in found.line if self._lives(session)]
+        alive = [session for session in found.queue if self._lives(session)]
         idle = not found.session or (not found.confirmed and not self._lives(found.session))
         wanted = alive if found.session else self.anybody_wants()
         if not idle or self._keys.key in self._server.delays or not wanted:
             self._free_since = now
             return
-        dead_before = found.line.index(alive[0]) if alive else 0
+        dead_before = found.queue.index(alive[0]) if alive else 0
         within = _SERVED_WITHIN + dead_before * _DEAD_BEFORE + self._served_ways
-        if now - max(self._free_since, healed + _AFTERMATH) > within:
-            raise Violation(f"the lock is free since {self._free_since}, and {found.line} wait")
+        if now - max(self._free_since, healed + _STRAGGLERS) > within:
+            raise Violation(f"the lock is free since {self._free_since}, and {found.queue} wait")
 
     def _lives(self, session: str) -> bool:
         owner = self._owners.get(session)
@@ -239,7 +239,7 @@ class Referee(Inspector):
         if lost := [what for what in self._simulator.counts if what.startswith("lost: ")]:
             raise Violation(f"without any trouble: {lost}")
 
-    def _whoever_was_given_it_notices(self) -> None:
+    def _new_holder_notices(self) -> None:
         """At once, however long it would have waited otherwise."""
         now, found = self._simulator.now, self.lock()
         if found.session not in self._waiting_for_it():
@@ -252,7 +252,7 @@ class Referee(Inspector):
             )
 
     def _waiting_for_it(self) -> set[str]:
-        """Sessions with which somebody waits in line, as far as it knows itself."""
+        """Sessions with which somebody waits in the queue, as far as it knows itself."""
         return {
             attempt.session.id
             for contender in self.contenders
@@ -267,11 +267,11 @@ class Referee(Inspector):
     def nothing_left(self) -> None:
         entries = self._server.kv.entries
         # The entry of a waiter who died stays until somebody meets it.
-        in_line = f"{self._keys.base}/"
-        keys = [k for k in self.keys() if entries[k].session or not k.startswith(in_line)]
+        queued = f"{self._keys.base}/"
+        keys = [k for k in self.keys() if entries[k].session or not k.startswith(queued)]
         lost = any(what.startswith("lost: ") for what in self._simulator.counts)
         if lost or any(contender.crashed or contender.closed for contender in self.contenders):
-            # Who waits and dies leaves the sign behind, and who holds and dies the lock's key;
+            # A waiter that dies leaves the sign behind, and a holder that dies the lock's key;
             # the next release takes them away.
             keys = [key for key in keys if entries[key].session]
         if keys:

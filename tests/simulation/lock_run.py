@@ -7,7 +7,7 @@ from collections import Counter
 from consul_lock._protocol import keys as names
 from consul_lock._protocol.keys import LOCK_FLAG
 from consul_lock._protocol.lock.lock import LockCore
-from tests.simulation.foreign_lock_client import Stranger, operator
+from tests.simulation.foreign_lock_client import ForeignClient, operator
 from tests.simulation.lock_client import Contender, Wish, Wishes
 from tests.simulation.lock_invariants import Referee
 from tests.simulation.scenario import Plan
@@ -34,7 +34,7 @@ class Run(Trial):
         self.keys = names.keys_of_name(NAME)
         self.stale_reads = StaleReads(self.world, ((self.keys.key, False), (self.keys.base, True)))
         self.referee = Referee(self.simulator, self.keys, self.plan)
-        self.stranger = Stranger(self.world, self.simulator, self.referee, self.keys.key)
+        self.foreign = ForeignClient(self.world, self.simulator, self.referee, self.keys.key)
 
     def enter(self) -> None:
         for number, asked in enumerate(self.plan.clients):
@@ -45,16 +45,16 @@ class Run(Trial):
     def wishes(self, contender: Contender) -> Wishes:
         return wishes(contender)
 
-    def strangers_leave(self) -> None:
-        self.change(lambda: self.stranger.leaves(self.keys.key))
+    def foreign_clients_leave(self) -> None:
+        self.change(lambda: self.foreign.leaves(self.keys.key))
 
     # -- troubles that only a lock has
 
-    def _stranger(self, contender: Contender, seconds: float) -> None:
-        self.stranger.wants_it(min(seconds, 12.0))
+    def _foreign(self, contender: Contender, seconds: float) -> None:
+        self.foreign.wants_it(min(seconds, 12.0))
 
     def _foreign_key(self, contender: Contender, seconds: float) -> None:
-        self.change(lambda: self.stranger.puts_a_key(self.keys.key))
+        self.change(lambda: self.foreign.puts_a_key(self.keys.key))
 
     def _delete(self, contender: Contender, seconds: float) -> None:
         if self.referee.lock().flags == LOCK_FLAG:

@@ -29,7 +29,7 @@ class Mutant(NamedTuple):
 def applied(mutant: Mutant) -> Iterator[None]:
     """The library with the wrong version.
 
-    The code is exchanged inside the function, so whoever has imported it calls the wrong one.
+    The code is exchanged inside the function, so modules that have imported it call the wrong one.
     """
     module_name, _, path = mutant.place.partition(":")
     module = importlib.import_module(f"consul_lock._protocol.{module_name}")

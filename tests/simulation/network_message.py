@@ -104,7 +104,7 @@ class Letter:
         if self._answer is None:
             simulator.counts["ghosts carried out"] += 1
         if self.fate is Fate.OLD and (old := simulator.old_answer(self.request)) is not None:
-            simulator.counts["old pictures shown"] += 1
+            simulator.counts["stale reads"] += 1
             self._deliver(old)
             return
         if self.fate is Fate.DEPOSED:
@@ -149,7 +149,7 @@ class Letter:
     def _read(self, reply: Any) -> None:
         try:
             value = self.request.parse(reply)
-        except Exception as error:  # noqa: BLE001 - whatever it is, the flow is told
+        except Exception as error:  # noqa: BLE001 - whatever it is, the flow gets it
             self._finish(None, error)
         else:
             self._finish(value, None)

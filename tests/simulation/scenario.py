@@ -13,7 +13,7 @@ from tests.simulation.simulator import DELAYS
 
 
 class Trouble(enum.Enum):
-    """What goes wrong, or is done by somebody else."""
+    """Faults, and actions of others."""
 
     REFUSED = "refused"
     LOST = "lost"
@@ -35,8 +35,8 @@ class Trouble(enum.Enum):
     LEADERLESS = "leaderless"
     ELECT = "elect"
     ERROR_500 = "error 500"
-    STRANGER = "stranger"
-    """A client like that of Go takes the lock as soon as it is free, and lets go."""
+    FOREIGN = "foreign"
+    """A client like that of Go takes the lock as soon as it is free, and releases it."""
     FOREIGN_KEY = "foreign key"
     """Somebody uses the key for something else, if it is free."""
     DESTROY = "destroy"
@@ -84,7 +84,7 @@ _COMMON = (
     Trouble.PAUSE,
     Trouble.CANCEL,
     Trouble.CANCEL_QUIETLY,
-    Trouble.STRANGER,
+    Trouble.FOREIGN,
     Trouble.DESTROY,
 )
 _RARE = tuple(set(Trouble) - set(_COMMON) - {Trouble.DELETE, Trouble.DEPOSED})
@@ -110,7 +110,7 @@ class Fault(NamedTuple):
     """Events since the one before."""
     trouble: Trouble
     who: int
-    """Number of the contender, modulo; or ``HOLDER``, or ``FIRST`` in line, at that time."""
+    """Number of the contender, modulo; or ``HOLDER``, or ``FIRST`` in the queue, at that time."""
     amount: int = 0
     """Place in ``SECONDS``, or in the sessions of the contender."""
 

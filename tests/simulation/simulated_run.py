@@ -1,4 +1,4 @@
-"""What every simulated run has in common: the troubles, the healing, and the clean end."""
+"""The common part of all simulated runs: the troubles, the healing, and the clean end."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ _FATES = {
 
 
 class Trial(ABC):
-    """Plays a plan.  Whoever inherits from it makes the contenders, and says who referees."""
+    """Plays a plan.  A subclass makes the contenders, and says which checks are made."""
 
     referee: Inspector
     stale_reads: StaleReads
@@ -62,7 +62,7 @@ class Trial(ABC):
 
     @abstractmethod
     def cast(self) -> None:
-        """Make the referee and the stale reads, before anybody plays."""
+        """Make the checks and the stale reads, before anybody plays."""
 
     @abstractmethod
     def enter(self) -> None:
@@ -73,8 +73,8 @@ class Trial(ABC):
         """What the threads of a client want."""
 
     @abstractmethod
-    def strangers_leave(self) -> None:
-        """All is well again: whoever is not ours lets go."""
+    def foreign_clients_leave(self) -> None:
+        """All is well again: clients that are not of the library release what they hold."""
 
     @property
     def counts(self) -> Counter[str]:
@@ -137,7 +137,7 @@ class Trial(ABC):
             raise ValueError(fault)
 
     def _victim(self, who: int) -> Contender:
-        session = (*(self.referee.holding() if who == HOLDER else self.referee.in_line()), "")[0]
+        session = (*(self.referee.holding() if who == HOLDER else self.referee.queued()), "")[0]
         owner = self.referee.owner(session) if who in (HOLDER, FIRST) else None
         return self.contenders[who % len(self.contenders) if owner is None else owner]
 
@@ -190,7 +190,7 @@ class Trial(ABC):
 
     def _destroy(self, contender: Contender, seconds: float) -> None:
         if known := contender.sessions():
-            busy = (*self.referee.holding(), *self.referee.in_line())
+            busy = (*self.referee.holding(), *self.referee.queued())
             chosen = next((s for s in busy if s in known), known[0])
             self.change(lambda: operator(self.world, f"/v1/session/destroy/{chosen}"))
 
@@ -237,7 +237,7 @@ class Trial(ABC):
             contender.deposed.end()
             for thread in contender.threads:
                 thread.weather.set()
-        self.strangers_leave()
+        self.foreign_clients_leave()
         self.referee.healed = self.simulator.now
 
     def settle(self) -> None:

@@ -45,7 +45,7 @@ class Simulator:
         self.on_change: Callable[[Host | None, Request | None], None] = lambda host, request: None
         self.stale_reads: Any = None
         self.trace: Callable[[str], None] | None = None
-        """Told of everything that happens, for whoever looks into a violation."""
+        """Called with everything that happens, to look into a violation."""
         self.before_change: Callable[[], None] = lambda: None
         self._delays = tuple(delays) or (0,)
         self._drawn = 0
@@ -57,7 +57,7 @@ class Simulator:
         return self.world.now
 
     def tell(self, *what: Any) -> None:
-        """Say something to whoever traces this run."""
+        """Add something to the trace of this run, if there is one."""
         if self.trace is not None:
             self.trace(f"{self.now:9.3f} " + " ".join(map(str, what)))
 

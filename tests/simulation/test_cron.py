@@ -102,7 +102,7 @@ def test_a_crash_before_any_request_begins_nothing_twice_and_standby_runs_every_
     assert crashes > 50
 
 
-def test_whoever_is_cut_off_at_any_step_leaves_no_lock_and_makes_no_second_start() -> None:
+def test_a_host_cut_off_at_any_step_leaves_no_lock_and_makes_no_second_start() -> None:
     """Ctrl-C, or a cancelled task: while claiming, in the job, or while its end is recorded."""
     cut = 0
     for seed in range(scaled(4)):
@@ -147,7 +147,7 @@ def test_in_good_weather_each_slot_is_run_once(skew: float) -> None:
 
 
 def test_a_job_longer_than_its_slot_never_overlaps_and_burns_no_slot() -> None:
-    """What is skipped is counted as an overlap; the slots in between are run."""
+    """A skipped slot is counted as an overlap; the slots in between are run."""
     plan = CronPlan(Every(60.0, 0, None))
     play = Play(Day(3, hosts=3, every=60.0, slots=6, work=80.0, plan=plan))
     counts = play.play()
@@ -155,7 +155,7 @@ def test_a_job_longer_than_its_slot_never_overlaps_and_burns_no_slot() -> None:
     assert counts["overlap"] > 3
 
 
-def test_whoever_waited_for_an_earlier_run_begins_no_slot_whose_time_is_over() -> None:
+def test_a_host_that_waited_for_an_earlier_run_begins_no_slot_that_is_over() -> None:
     """When the next slot has begun, that one is run instead."""
     plan = CronPlan(Every(60.0, 0, None), overlap="wait")
     play = Play(Day(5, hosts=3, every=60.0, slots=8, work=80.0, skew=0.0, plan=plan))
@@ -167,7 +167,7 @@ def test_whoever_waited_for_an_earlier_run_begins_no_slot_whose_time_is_over() -
 
 MUTANTS = (
     Mutant(
-        "whoever has waited begins a slot that is over",
+        "a host that has waited begins a slot that is over",
         "cron.claim:Firing.followed",
         "!= self.slot",
         "is None",
@@ -221,7 +221,7 @@ MUTANTS = (
         "self._stood_by = True",
     ),
     Mutant(
-        "a run lock that was had for nothing is kept",
+        "a run lock that was acquired in vain is kept",
         "cron.run_lock:RunLockAccess.let_go",
         "yield from suppress_lock_errors(self.lock.release(self.owner))",
         "yield from ()",
@@ -240,7 +240,7 @@ def _finds_out() -> bool:
     try:
         for seed in range(30):
             Play(from_seed(seed)).play()
-        test_whoever_waited_for_an_earlier_run_begins_no_slot_whose_time_is_over()
+        test_a_host_that_waited_for_an_earlier_run_begins_no_slot_that_is_over()
         test_in_good_weather_each_slot_is_run_once(2.0)
         for fate in (Fate.ANSWER_LOST, Fate.LOST, Fate.GHOST):
             test_a_request_that_goes_wrong_at_any_step_costs_no_run_and_makes_no_second(fate)

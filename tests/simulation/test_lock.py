@@ -22,8 +22,8 @@ HAPPENS = {
     "handed over": 600,
     "passed on inside a client": 80,
     "taken by a newcomer": 200,
-    "taken by the first in line": 40,
-    "taken by a stranger": 20,
+    "taken by the first in the queue": 40,
+    "taken by a foreign client": 20,
     "gave up": 200,
     "cancelled": 40,
     "answer lost": 20,
@@ -32,7 +32,7 @@ HAPPENS = {
     "late": 20,
     "timed out": 200,
     "ghosts carried out": 40,
-    "old pictures shown": 12,
+    "stale reads": 12,
     "lost: deadline": 1,
     "lost: session-invalid": 2,
     "lost: revoked": 1,
@@ -75,7 +75,7 @@ def test_many_troubles_really_happen_and_none_breaks_a_promise() -> None:
 
 @pytest.mark.parametrize("seed", range(0, scaled(100), 10))
 def test_in_good_weather_the_order_is_first_come_first_served(seed: int) -> None:
-    """Without faults and time-outs, every grant goes to the first in line."""
+    """Without faults and timeouts, every grant goes to the first in the queue."""
     total: Counter[str] = Counter()
     for each in range(seed, seed + 10):
         total += play(from_seed(each, orderly=True))
@@ -83,7 +83,7 @@ def test_in_good_weather_the_order_is_first_come_first_served(seed: int) -> None
 
 
 @pytest.mark.parametrize("seed", range(0, scaled(100), 20))
-def test_in_good_weather_whoever_is_given_the_lock_notices_at_once(seed: int) -> None:
+def test_in_good_weather_a_new_holder_notices_at_once(seed: int) -> None:
     """Also among those who give up and ask again, with the same session and so the same key."""
     total: Counter[str] = Counter()
     for each in range(seed, seed + 20):
@@ -93,7 +93,7 @@ def test_in_good_weather_whoever_is_given_the_lock_notices_at_once(seed: int) ->
 
 
 @pytest.mark.slow
-def test_what_is_handed_over_and_not_confirmed_is_taken_over_and_held_by_one_only() -> None:
+def test_an_unconfirmed_hand_over_is_taken_over_and_held_by_one_only() -> None:
     """Pauses, partitions and lost messages between a hand-over and its confirmation."""
     total: Counter[str] = Counter()
     for seed in range(scaled(100)):
@@ -105,7 +105,7 @@ def test_what_is_handed_over_and_not_confirmed_is_taken_over_and_held_by_one_onl
 
 
 @pytest.mark.parametrize("seed", range(0, scaled(60), 20))
-def test_whoever_waits_behind_the_dead_is_served_in_seconds(seed: int) -> None:
+def test_waiters_behind_dead_ones_are_served_in_seconds(seed: int) -> None:
     """Waiters and holders crash, and nothing else goes wrong."""
     total: Counter[str] = Counter()
     for each in range(seed, seed + 20):
@@ -114,7 +114,7 @@ def test_whoever_waits_behind_the_dead_is_served_in_seconds(seed: int) -> None:
     assert total["handed over"] > 10
 
 
-def test_who_loses_a_deleted_key_releases_nothing_and_everybody_is_served() -> None:
+def test_a_deleted_key_is_not_released_by_its_holder_and_everybody_is_served() -> None:
     """A key deleted by hand costs exclusion, as Consul imposes no lock-delay; nothing else."""
     total: Counter[str] = Counter()
     for seed in range(scaled(100)):

@@ -43,7 +43,7 @@ class Death:
         return reply
 
     def locking(self, session: str, index: int = 0) -> bytes:
-        """The transaction of one who has read the key at this index; 0: who met no key."""
+        """The transaction of a client that read the key at this index; 0: that found no key."""
         check = {"Verb": "check-index", "Key": KEY, "Index": index}
         check = check if index else {"Verb": "check-not-exists", "Key": KEY}
         lock = {"Verb": "lock", "Key": KEY, "Session": session, "Flags": LOCK_FLAG}
@@ -78,7 +78,7 @@ def test_with_behaviour_delete_a_newcomer_passes_the_lock_delay() -> None:
 
 
 def test_with_behaviour_release_it_does_not() -> None:
-    """The key is there still; whoever has seen it without a session is in the lock-delay."""
+    """The key is still there; a client that saw it without a session is in the lock-delay."""
     death = Death("release")
     refused = death.end_before_applied()
     assert (refused.status, b"exists" in refused.body) == (409, True)
@@ -91,8 +91,8 @@ def test_with_behaviour_release_it_does_not() -> None:
 
 
 def test_a_new_leader_that_has_not_caught_up_admits_too_early() -> None:
-    """What stays open: a session that ended in the last moments before the death of a leader, and
-    somebody who read that from it and writes to the next one before that has applied the end."""
+    """The gap that is left: a session ends in the last moments before the death of a leader, and
+    a client that read this from it writes to the next one before that has applied the end."""
     death = Death("release")
     death.end()
     index = death.entry()["ModifyIndex"]

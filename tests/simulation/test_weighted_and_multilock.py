@@ -1,4 +1,4 @@
-"""What several can hold, among contenders, in a world where everything goes wrong.
+"""Locks with several holders, among contenders, in a world where everything goes wrong.
 
 ``HYPOTHESIS_PROFILE=search pytest tests/simulation/test_weighted_and_multilock.py`` looks for new
 trouble.
@@ -27,7 +27,7 @@ HAPPENS = {
     "granted several": 80,
     "handed over": 200,
     "let in together": 16,
-    "taken from the line": 320,
+    "taken from the queue": 320,
     "taken by a newcomer": 1000,
     "taken together": 120,
     "passed on inside a client": 1,
@@ -46,7 +46,7 @@ HAPPENS = {
     "late": 10,
     "timed out": 48,
     "ghosts carried out": 20,
-    "old pictures shown": 2,
+    "stale reads": 2,
     "lost: deadline": 1,
     "lost: session-invalid": 1,
     "release: LockLost": 4,
@@ -96,18 +96,18 @@ def test_many_troubles_really_happen_and_none_breaks_a_promise() -> None:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_in_good_weather_the_order_is_first_come_first_served(kind: str) -> None:
-    """Without faults and time-outs nobody is let in before those who came earlier and who do
-    not fit in beside it, and whoever is let in hears of it at once."""
+    """Without faults and timeouts nobody is let in before those who came earlier and do
+    not fit in beside it; and each one that is let in notices it at once."""
     total = total_of(range(scaled(12)), (kind,), orderly=True)
     assert total["granted"] > 300
-    assert total["handed over"] + total["taken from the line"] > 50
+    assert total["handed over"] + total["taken from the queue"] > 50
 
 
 def test_beside_clients_of_go_everybody_is_served_and_nothing_is_left() -> None:
     """They prune at once, which costs exclusion: a holder that was only cut off may believe."""
-    total = total_of(range(scaled(10)), ("semaphore",), only=(_T.STRANGER, _T.STRANGER, _T.CRASH))
-    assert total["taken by a stranger"] > 10
-    assert total["pruned by a stranger"] > 0
+    total = total_of(range(scaled(10)), ("semaphore",), only=(_T.FOREIGN, _T.FOREIGN, _T.CRASH))
+    assert total["taken by a foreign client"] > 10
+    assert total["pruned by a foreign client"] > 0
 
 
 @pytest.mark.parametrize(
@@ -120,14 +120,14 @@ def test_much_of_the_same_trouble_breaks_no_promise(only: tuple[Trouble, ...]) -
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_many_who_come_at_a_death_and_try_once_are_not_in_before_the_lock_delay(kind: str) -> None:
+def test_newcomers_at_a_death_that_try_once_are_not_in_before_the_lock_delay(kind: str) -> None:
     """Though writes are applied some time after they were admitted, and lock-delays differ."""
     total = total_of(range(scaled(8)), (kind,), only=(_T.FLEET, _T.CRASH))
     assert total["trouble: fleet"] > 20
     assert total["applied later than admitted"] > 100
 
 
-def test_who_has_no_patience_leaves_nothing_behind() -> None:
+def test_waiters_without_patience_leave_nothing_behind() -> None:
     """Nearly every wait ends just when its time is up, and often just when it is let in."""
     total = total_of(range(scaled(5)), hurried=True)
     assert total["gave up"] > 300

@@ -22,7 +22,7 @@ WEATHER: dict[str, dict[str, Any]] = {
     "good": {"orderly": True},
     "bad": {},
     "hands": {"only": (_T.DELETE,)},
-    "old pictures": {"only": (_T.OLD, _T.CANCEL)},
+    "stale reads": {"only": (_T.OLD, _T.CANCEL)},
     "fleets": {"only": (_T.FLEET,)},
     "ghosts": {"only": (_T.GHOST,)},
     "dead": {"only": (_T.CRASH, _T.PAUSE, _T.PARTITION)},

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from tests.simulation.lock_client import Thread
 
 # Seconds after all is well again in which requests from before may still be waited for.
-_AFTERMATH = 25.0
+_STRAGGLERS = 25.0
 
 # Seconds for which there may be room for somebody who waits: a long poll, and a try after that;
 # and the messages of those who have to move before it does.
@@ -41,7 +41,7 @@ class CrowdReferee(Inspector):
         self.dead = Dead(self)
         self.judge = Judge(self)
         self._told: dict[str, dict[int, int]] = defaultdict(dict)
-        """By resource and weight, the highest token that anybody was told."""
+        """By resource and weight, the highest token that was granted."""
         self._room_since: dict[str, float] = {}
         self._in_since: dict[str, float] = {}
         slowest = max(DELAYS[each] for each in plan.delays) + max(plan.raft)
@@ -77,7 +77,7 @@ class CrowdReferee(Inspector):
         seen = self.seen()
         return [session for name in self.kind.names for session in seen.holders(name)]
 
-    def in_line(self) -> list[str]:
+    def queued(self) -> list[str]:
         seen = self.seen()
         return [w.session for name in self.kind.names for w in seen.waiting(name)]
 
@@ -132,10 +132,10 @@ class CrowdReferee(Inspector):
 
     def check(self) -> None:
         self._no_more_than_the_limit()
-        self.losses_are_told()
+        self.losses_are_reported()
         self.idle_sessions_do_nothing()
         if self.healed is not None:
-            self._nobody_waits_for_nothing(max(self.healed + _AFTERMATH, 0.0))
+            self._nobody_waits_for_nothing(max(self.healed + _STRAGGLERS, 0.0))
         if self._orderly:
             self._everybody_is_told()
 
@@ -153,7 +153,7 @@ class CrowdReferee(Inspector):
             totals.update(hold.owner.weights_of(hold))
         seen, since = self.seen(), min(hold.token for hold in believing)
         for name, total in totals.items():
-            others = sum(1 for session in seen.holders(name) if session in self.strangers)
+            others = sum(1 for session in seen.holders(name) if session in self.foreign_sessions)
             if total + others > self.judge.limit(name, since):
                 raise Violation(f"too many believe that they hold {name}: {self._who(believing)}")
         if self.kind.documents:
@@ -235,7 +235,7 @@ class CrowdReferee(Inspector):
             if document is not None:
                 left += [s for s in document.holders if self.swept or s not in dead]
                 if not document.holders and (self.swept or not self.dead.any):
-                    # One that waited alone and died leaves it to whoever comes next.
+                    # One that waited alone and died leaves it to the next client.
                     left.append("an empty document")
             if left:
                 raise Violation(f"left behind of {name}: {left}")

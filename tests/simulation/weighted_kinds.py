@@ -1,4 +1,4 @@
-"""What can be held by several, or in several places: each kind with what its users want."""
+"""Locks with several holders, or in several places: each kind with the wishes of its users."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ class Menu:
         raise NotImplementedError
 
     def everything(self) -> tuple[Wish, ...]:
-        """Whoever has had these, one after the other, has had to do with everything."""
+        """A user that has had these, one after the other, has met every part."""
         raise NotImplementedError
 
     def wishes(self, rounds: int) -> Wishes:
@@ -130,7 +130,7 @@ class ReadWriteMenu(Menu):
 
     def wish(self, number: int) -> Wish:
         if number in (0, 1, 4):
-            # Whoever reads already need not wait behind a writer who waits for it.
+            # A reader need not wait behind a writer that waits for it.
             read = Wish(self._core.reader, 1, {_ROOM: 1})
             return read._replace(inner=read) if number == 4 else read
         write = Wish(self._core.writer, 1, {_ROOM: WHOLE})

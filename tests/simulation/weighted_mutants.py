@@ -20,7 +20,7 @@ class CrowdMutant(NamedTuple):
 MUTANTS = (
     CrowdMutant(
         Mutant(
-            "whoever enters does not show that its sessions live",
+            "a contender that enters does not show that its sessions live",
             "weighted.acquire:_own",
             "    return operations\n",
             "    return [] if attempt.joined else operations\n",
@@ -54,7 +54,7 @@ MUTANTS = (
             "the key that is locked to prune is not that of the dead one",
             "weighted.pruning:expiry_check",
             "key = target.contender_key(dead)",
-            "key, dead = target.contender_key(ours), ours",
+            "key, dead = target.contender_key(living), living",
         ),
         "read/write",
         "dead",
@@ -86,7 +86,7 @@ MUTANTS = (
             "a dead holder that was pruned keeps its key",
             "weighted.pruning:expiry_check",
             '{"Verb": "delete", "Key": key}',
-            '{"Verb": "unlock", "Key": key, "Session": ours}',
+            '{"Verb": "unlock", "Key": key, "Session": living}',
         ),
         "tree",
         "dead",
@@ -133,7 +133,7 @@ MUTANTS = (
     ),
     CrowdMutant(
         Mutant(
-            "those who are let in by a release are not told",
+            "waiters that are let in by a release do not see it",
             "weighted.release:_depart",
             "operations += touch(target, each, since)",
             "pass",
@@ -143,7 +143,7 @@ MUTANTS = (
     ),
     CrowdMutant(
         Mutant(
-            "who leaves the line does not see that it was let in",
+            "a waiter that leaves the queue does not see that it was let in",
             "weighted.release:give_up",
             "grant = yield from accept(core, attempt, seen)",
             "break",
@@ -186,17 +186,17 @@ MUTANTS = (
     ),
     CrowdMutant(
         Mutant(
-            "an old picture is believed",
+            "a stale read is believed",
             "weighted.access:position",
             "fresh = attempt.certain or",
             "fresh = True or",
         ),
         "semaphore",
-        "old pictures",
+        "stale reads",
     ),
     CrowdMutant(
         Mutant(
-            "the token is the index of the lining up",
+            "the token is the index of the write that joined the queue",
             "weighted.access:accept",
             "max(c.modify_index for",
             "max(c.create_index for",
@@ -216,7 +216,7 @@ MUTANTS = (
     ),
     CrowdMutant(
         Mutant(
-            "one who left and came back is let in at its old place",
+            "a waiter that left and came back is let in at its old place",
             "weighted.operations:touch",
             '"Verb": "check-index"',
             '"Verb": "get"',
@@ -226,7 +226,7 @@ MUTANTS = (
     ),
     CrowdMutant(
         Mutant(
-            "who withdraws forgets that it may have been let in just now",
+            "a waiter that withdraws forgets that it may have been let in just now",
             "weighted.release:_withdrawn",
             "[delete_if_unchanged(key, mine.modify_index)]",
             '[{"Verb": "delete", "Key": key}]',
@@ -246,17 +246,17 @@ MUTANTS = (
     ),
     CrowdMutant(
         Mutant(
-            "who waits for more than there is now is not told",
+            "a waiter for more than there is now gets no error",
             "weighted.acquire:_agree",
             "if attempt.n > limit or",
             "if",
-            "unit.protocol.weighted.test_queue:test_a_waiter_is_told_that_there_is_less_now_than_it_waits_for",
+            "unit.protocol.weighted.test_queue:test_a_waiter_for_more_than_there_is_now_gets_an_error",
         ),
         "semaphore",
     ),
     CrowdMutant(
         Mutant(
-            "the document is never taken away",
+            "the document is never deleted",
             "weighted.release:_rewrite",
             "if not document.holders and not others:",
             "if False:",
@@ -266,7 +266,7 @@ MUTANTS = (
     ),
     CrowdMutant(
         Mutant(
-            "the place in the process is given up, and nobody is called in",
+            "the place in the local queue is given up, and nobody is called in",
             "hold.local_queue:LocalQueues.leave",
             "            self.call_in(attempt)\n",
             "            pass\n",
@@ -276,7 +276,7 @@ MUTANTS = (
     ),
     CrowdMutant(
         Mutant(
-            "who lines up again keeps its old place in some lines",
+            "a waiter that joins again keeps its old place in some queues",
             "weighted.queue:_join",
             "            if attempt.asked:\n",
             "            if False:\n",
@@ -306,7 +306,7 @@ MUTANTS = (
     ),
     CrowdMutant(
         Mutant(
-            "several locks are given back without a look whose they are",
+            "several locks are released without a look at their holders",
             "multilock.release:_delete",
             "request = client.api.transaction(pairwise, doing, lock.rule)",
             "request = client.api.transaction(deletions, doing, lock.rule)",
@@ -316,7 +316,7 @@ MUTANTS = (
     ),
     CrowdMutant(
         Mutant(
-            "another limit throws out those who are in",
+            "another limit throws holders out",
             "weighted.semaphore:SemaphoreCore._resize",
             "snapshot.document._replace(limit=limit)",
             "snapshot.document._replace(limit=limit, holders={})",
@@ -326,7 +326,7 @@ MUTANTS = (
     ),
     CrowdMutant(
         Mutant(
-            "room is given away that a group in line has waited for",
+            "slots are given away that a group in the queue has waited for",
             "weighted.snapshot:admit_waiters",
             "            break  # and nobody behind it fits beside it\n",
             "            continue\n",
@@ -336,7 +336,7 @@ MUTANTS = (
     ),
     CrowdMutant(
         Mutant(
-            "who reads already waits behind the writer that waits for it",
+            "a reader waits behind the writer that waits for it",
             "primitive.acquire:has_part",
             "return any(",
             "return False and any(",
@@ -346,7 +346,7 @@ MUTANTS = (
     ),
     CrowdMutant(
         Mutant(
-            "everybody may overtake, not only who has a part",
+            "everybody may overtake, not only a holder of a part",
             "primitive.acquire:has_part",
             "return any(",
             "return True or any(",
@@ -365,7 +365,7 @@ MUTANTS = (
     ),
     CrowdMutant(
         Mutant(
-            "who leaves keeps the number of its slot",
+            "a holder that leaves keeps the number of its slot",
             "weighted.release:_withdrawn",
             "if holder == session]",
             "if holder == key]",

@@ -18,7 +18,7 @@ from tests.unit.protocol.stale_reads import StaleReads
 # Tries to get it once all is well again: others may have changed the limit meanwhile.
 _TRIES = 6
 
-# Seconds in which the last guest has had everything: the dead are found dead (20), and their
+# Seconds in which the last client has had everything: the dead are found dead (20), and their
 # lock-delay passes (60), in each of several places if they are seen one after the other.
 _SWEPT = 4 * 90.0
 
@@ -39,7 +39,7 @@ class CrowdRun(Trial):
             found += [(f"{name}/", True), (f"{name}/.lock", True)]
         self.stale_reads = StaleReads(self.world, dict.fromkeys(found))
         self.referee = CrowdReferee(self.simulator, self.kind, self.plan, orderly=self.plan.orderly)
-        self.stranger = GoSemaphore(self.world, self.simulator, self.referee, self.limit)
+        self.foreign = GoSemaphore(self.world, self.simulator, self.referee, self.limit)
 
     def enter(self) -> None:
         for number, asked in enumerate(self.plan.clients):
@@ -57,13 +57,13 @@ class CrowdRun(Trial):
 
     # -- troubles that are different here
 
-    def _stranger(self, contender: Contender, seconds: float) -> None:
+    def _foreign(self, contender: Contender, seconds: float) -> None:
         if self.kind is KINDS["semaphore"]:
-            self.stranger.wants_it(min(seconds, 12.0))
+            self.foreign.wants_it(min(seconds, 12.0))
 
     def _foreign_key(self, contender: Contender, seconds: float) -> None:
         name = self.kind.names[SECONDS.index(seconds) % len(self.kind.names)]
-        self.change(lambda: self.stranger.puts_a_key(f"{name}/.lock"))
+        self.change(lambda: self.foreign.puts_a_key(f"{name}/.lock"))
 
     def _delete(self, contender: Contender, seconds: float) -> None:
         keys = sorted(k for k in self.referee.all_keys() if k.endswith("/.lock") or seconds > 1.0)
@@ -74,8 +74,8 @@ class CrowdRun(Trial):
 
     # -- the end
 
-    def strangers_leave(self) -> None:
-        self.change(self.stranger.leaves)
+    def foreign_clients_leave(self) -> None:
+        self.change(self.foreign.leaves)
 
     def settle(self) -> None:
         self.sweep()

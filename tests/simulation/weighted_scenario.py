@@ -12,7 +12,7 @@ from tests.simulation.weighted_kinds import KINDS, MENU
 
 # Without a hand that deletes, and without Go's clients, which prune at once: those have runs of
 # their own, as exclusion is not owed there.
-_APART = {Trouble.DELETE, Trouble.STRANGER}
+_APART = {Trouble.DELETE, Trouble.FOREIGN}
 
 # Places in ``TIMEOUTS`` and ``DELAYS``, for runs in a hurry.
 _IMPATIENT, _SLOW = (3, 4, 4), (0, 0, 0, 7, 7, 0, 0, 0, 0, 0, 0)

@@ -1,4 +1,4 @@
-"""Judges each change in Consul of what several can hold: who may come in, who may be put out."""
+"""Judges each change of locks with several holders: who may enter, who may be put out."""
 
 from __future__ import annotations
 
@@ -33,8 +33,8 @@ class Judge:
     def is_token(self, token: int, session: str) -> bool:
         """Whether it is the index of the write that let a session in.
 
-        Whoever was not told that it is in may have written its key once more since: that is
-        as good a token, as nobody else can have got in meanwhile that it keeps out.
+        A group that does not know yet that it is in may have written its key once more since: as
+        good a token, as nobody that it keeps out can have got in meanwhile.
         """
         late = not self._referee.orderly and self._kind.documents
         since = self._entered.get(session, token + 1)
@@ -105,10 +105,10 @@ class Judge:
             raise Violation(f"{entering} were let in to {name}, and there was no room: {after}")
         for session in entering:
             self._one_enters(name, session, then, now, host)
-        ours = [s for s in entering if s not in self._referee.strangers]
+        own = [s for s in entering if s not in self._referee.foreign_sessions]
         if self._referee.orderly:
-            self._in_order(name, ours, (then, now), document)
-        self._counts["let in together"] += len({self._leader(s, now) for s in ours}) > 1
+            self._in_order(name, own, (then, now), document)
+        self._counts["let in together"] += len({self._leader(s, now) for s in own}) > 1
 
     def _highest(self, seen: Seen) -> int:
         return max((document.index for document in seen.documents.values()), default=0)
@@ -117,8 +117,8 @@ class Judge:
         self, name: str, session: str, then: Seen, now: Seen, host: Host | None
     ) -> None:
         owner = self._referee.owner(session)
-        if session in self._referee.strangers:
-            self._counts["taken by a stranger"] += 1
+        if session in self._referee.foreign_sessions:
+            self._counts["taken by a foreign client"] += 1
             return
         if self._kind.documents and not now.contends(name, session):
             raise Violation(f"{session} was let in to {name}, and has no contender key")
@@ -130,12 +130,12 @@ class Judge:
                 raise Violation(f"{session} was let in to {name}, and did not wait for it")
             self._counts["handed over"] += 1
         else:
-            self._counts["taken from the line" if waited else "taken by a newcomer"] += 1
+            self._counts["taken from the queue" if waited else "taken by a newcomer"] += 1
 
     def _in_order(
         self, name: str, entering: list[str], change: tuple[Seen, Seen], document: Document
     ) -> None:
-        """Whoever is let in fits beside those who are in and those who came before it."""
+        """A contender that is let in fits beside the holders and those who came before it."""
         then, now = change
         if not self._kind.documents:
             return

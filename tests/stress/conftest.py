@@ -11,7 +11,7 @@ from tests.support.agent import Agent
 
 
 @pytest.fixture(scope="module")
-def ours(consul_binary: Path) -> Iterator[Agent]:
-    """An agent that nobody else uses, so that every session on it is one of ours."""
+def own_agent(consul_binary: Path) -> Iterator[Agent]:
+    """An agent that nobody else uses, so that every session on it belongs to the test."""
     with Agent(consul_binary) as agent:
         yield agent

@@ -38,7 +38,7 @@ class Worker:
         self._options: dict[str, Any] = settings
 
     def run(self) -> None:
-        """Claim each slot when its time has come by our clock, or at once if it is an ID."""
+        """Claim each slot when its time has come by the clock here, or at once if it is an ID."""
         first = float(sys.stdin.readline())
         right = time.time
         time.time = lambda: right() + self._skew

@@ -21,7 +21,7 @@ def main(address: str, kind: str, name: str, options: str) -> None:
     sys.stdout.write(f"{held.session_id}\n")
     sys.stdout.flush()
     sys.stdin.read()
-    # Whoever has started it is gone: no time for the ways of a clean end.
+    # The process that started it is gone: no time for the ways of a clean end.
     os._exit(1)
 
 

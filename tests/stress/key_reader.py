@@ -49,7 +49,7 @@ class KeyReader:
                 where = f"/v1/kv/{self._name}/?recurse&consistent"
                 answer = self._agent.request("GET", where, timeout=30.0)
                 self.judge([] if answer.status == 404 else answer.json())
-        except BaseException as error:  # noqa: BLE001 - told to the test
+        except BaseException as error:  # noqa: BLE001 - raised in the test
             self.error = error
 
     def judge(self, entries: list[dict[str, Any]]) -> None:
@@ -59,7 +59,7 @@ class KeyReader:
         whose: dict[str, str] = {}
         for entry in entries:
             session, (name, _, last) = entry.get("Session"), entry["Key"].rpartition("/")
-            if session and last == ".lock":  # else it is a place in a waiting line
+            if session and last == ".lock":  # else it is an entry in the queue
                 held[session].add(name.removeprefix(f"{self._name}/"))
                 about = json.loads(base64.b64decode(entry["Value"]))
                 whose[session] = about["meta"]["contender"]

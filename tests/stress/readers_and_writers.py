@@ -15,16 +15,16 @@ class Visit:
     """As what it came: "read" or "write"."""
     token: int
     entry: int
-    """CreateIndex of its entry in Consul: its place in the line."""
+    """CreateIndex of its entry in Consul: its place in the queue."""
     asked: int
-    """An index of Consul's from before it asked: all up to that were in line before it."""
+    """An index of Consul's from before it asked: all up to that were in the queue before it."""
     begun: int
     reads: bool
     """What it is now: a writer may become a reader."""
 
 
 class ReadersAndWriters:
-    """Told by everybody directly after having the lock and directly before letting go."""
+    """Called by every user directly after it has acquired the lock and before it releases it."""
 
     def __init__(self) -> None:
         self._mutex = threading.Lock()
@@ -66,10 +66,10 @@ class ReadersAndWriters:
         return any(group <= inside for inside in self.together)
 
     def overtaken(self) -> list[str]:
-        """Who began before a writer that was in line when it asked.
+        """Those that began before a writer that was in the queue when they asked.
 
-        Judged by the index from before it asked and not by its entry: one who looks, sees nobody
-        and enters in one write may pass a writer that has lined up between the two.
+        Judged by the index from before it asked and not by its entry: a reader that sees nobody
+        and enters in one write may pass a writer that has joined the queue between the two.
         """
         return [
             f"{other} came in before {writer}"
@@ -80,7 +80,7 @@ class ReadersAndWriters:
         ]
 
     def wrong_tokens(self) -> list[str]:
-        """Who has no greater token than somebody who kept it out: of two, at least one wrote."""
+        """Holders with no greater token than one that kept them out: of two, at least one wrote."""
         found = []
         writers = readers = 0
         for visit in self.visits:

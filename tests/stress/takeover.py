@@ -77,7 +77,7 @@ def _sessions(agent: Agent) -> set[str]:
 
 
 def _contends(agent: Agent, name: str, holder: str) -> bool:
-    """Whether a session besides the holder's is on a key of it, as whoever waits has one."""
+    """Whether a session besides the holder's has locked a key of it, as that of a waiter does."""
     answer = agent.request("GET", f"/v1/kv/{name}/?recurse")
     entries = [] if answer.status == 404 else answer.json()
     return bool({entry.get("Session", holder) for entry in entries} - {holder})

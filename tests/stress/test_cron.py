@@ -124,14 +124,14 @@ def record(agent: Agent, name: str) -> CronRecord:
 
 
 def test_ten_hosts_whose_clocks_differ_by_two_seconds_run_each_of_twenty_slots_once(
-    ours: Agent, hosts: Hosts
+    own_agent: Agent, hosts: Hosts
 ) -> None:
     """The slots are a second long, so a fast host is two slots ahead of a slow one; and each clock
     is stepped back by a fifth of a second in the middle."""
     count, slots = 10, 20
     for place in range(count):
         skew = 2.0 * place / (count - 1) - 1.0
-        hosts.add(ours.address, every=1, slots=list(range(slots)), skew=skew, step=-0.2)
+        hosts.add(own_agent.address, every=1, slots=list(range(slots)), skew=skew, step=-0.2)
     hosts.ready()
     hosts.go()
     outcomes = hosts.finish()
@@ -142,24 +142,28 @@ def test_ten_hosts_whose_clocks_differ_by_two_seconds_run_each_of_twenty_slots_o
     assert sum(outcomes.values()) == count * slots
 
 
-def test_of_forty_processes_that_race_for_one_slot_one_runs_it(ours: Agent, hosts: Hosts) -> None:
+def test_of_forty_processes_that_race_for_one_slot_one_runs_it(
+    own_agent: Agent, hosts: Hosts
+) -> None:
     """Nobody takes a neighbour that merely looks for a run."""
     for _ in range(40):
-        hosts.add(ours.address, slots=["race"])
+        hosts.add(own_agent.address, slots=["race"])
     hosts.ready()
     hosts.go()
     assert hosts.finish() == {"run": 1, "taken": 39}
     assert [run.attempt for run in hosts.runs()] == [1]
 
 
-def test_when_half_of_the_answers_are_lost_each_slot_is_run_once(ours: Agent, hosts: Hosts) -> None:
-    """They are carried out all the same: whoever has won finds that out by its own claim."""
+def test_when_half_of_the_answers_are_lost_each_slot_is_run_once(
+    own_agent: Agent, hosts: Hosts
+) -> None:
+    """They are carried out all the same: the winner finds that out by its own claim."""
     slots = ["a", "b", "c"]
 
     def rule(method: str, path: str, body: bytes, n: int) -> Action:
         return random.choice((PASS, DROP_AFTER))
 
-    with Proxy(ours.address, rule) as proxy:
+    with Proxy(own_agent.address, rule) as proxy:
         for _ in range(5):
             hosts.add(proxy.address, slots=slots, work=0.0, standby=30)
         hosts.ready()
@@ -172,17 +176,19 @@ def test_when_half_of_the_answers_are_lost_each_slot_is_run_once(ours: Agent, ho
 
 
 def test_a_killed_run_is_lost_and_is_run_once_more_when_it_is_certainly_dead(
-    ours: Agent, hosts: Hosts, tmp_path: Path
+    own_agent: Agent, hosts: Hosts, tmp_path: Path
 ) -> None:
     """By one who stands by for that, and not before the lock-delay is over; then the next slot."""
     options: dict[str, Any] = {"slots": ["a"], "heartbeat": HEARTBEAT, "work": PATIENCE}
-    winner = hosts.add(ours.address, **options)
+    winner = hosts.add(own_agent.address, **options)
     hosts.ready()
     hosts.go()
     eventually(lambda: len(hosts.runs()) == 1, message="the slot is run")
     with Hosts(hosts.name, tmp_path) as others:
         for _ in range(3):
-            others.add(ours.address, slots=["a"], heartbeat=HEARTBEAT, retry_crashed=1, standby=60)
+            others.add(
+                own_agent.address, slots=["a"], heartbeat=HEARTBEAT, retry_crashed=1, standby=60
+            )
         others.ready()
         others.go()
         winner.kill()
@@ -192,26 +198,26 @@ def test_a_killed_run_is_lost_and_is_run_once_more_when_it_is_certainly_dead(
     assert [(run.slot, run.attempt) for run in runs] == [("a", 1), ("a", 2)]
     assert runs[1].at - killed > LOCK_DELAY
     assert outcomes == {"run": 1, "taken": 2}
-    found = record(ours, hosts.name)
+    found = record(own_agent, hosts.name)
     assert (found.state, found.history[0].state) == (CronState.DONE, CronState.LOST)
 
 
 def test_after_a_killed_run_the_next_slot_is_run_and_nobody_repeats_the_lost_one(
-    ours: Agent, hosts: Hosts
+    own_agent: Agent, hosts: Hosts
 ) -> None:
     """At most once, unless a retry is asked for."""
-    winner = hosts.add(ours.address, slots=["a"], heartbeat=HEARTBEAT, work=PATIENCE)
+    winner = hosts.add(own_agent.address, slots=["a"], heartbeat=HEARTBEAT, work=PATIENCE)
     hosts.ready()
     hosts.go()
     eventually(lambda: len(hosts.runs()) == 1, message="the slot is run")
     winner.kill()
     winner.wait()
-    eventually(lambda: record(ours, hosts.name).shown is CronState.LOST, message="it is seen")
-    with Client(ours.address) as client:
+    eventually(lambda: record(own_agent, hosts.name).shown is CronState.LOST, message="it is seen")
+    with Client(own_agent.address) as client:
         outcomes = []
         for slot in ("a", "b"):
             guard = CronGuard(hosts.name, client=client, slot=slot, standby=30)
             with guard.claim() as run:
                 outcomes.append(run.outcome.value)
     assert outcomes == ["taken", "run"]
-    assert record(ours, hosts.name).history[0].state is CronState.LOST
+    assert record(own_agent, hosts.name).history[0].state is CronState.LOST

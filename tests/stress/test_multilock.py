@@ -67,7 +67,7 @@ class Table:
         self.turns: dict[str, int] = {}
 
     def take(self, who: str, names: set[str], token: int) -> None:
-        """All of them are ours from here on."""
+        """All of them are held from here on."""
         with self._mutex:
             self.turns[who] = self.turns.get(who, 0) + 1
             for name in names:
@@ -78,12 +78,12 @@ class Table:
                 self._owners[name], self._tokens[name] = who, token
 
     def fewest(self, contenders: int) -> int:
-        """How often whoever was served least has been."""
+        """How often the contender that was served least has been served."""
         with self._mutex:
             return min(self.turns.values()) if len(self.turns) == contenders else 0
 
     def give(self, names: set[str]) -> None:
-        """All of them were ours up to here."""
+        """All of them were held up to here."""
         with self._mutex:
             for name in names:
                 del self._owners[name]
@@ -120,7 +120,7 @@ class Contender:
 
 @pytest.mark.slow
 def test_ten_take_their_sets_of_sixty_all_or_nothing_and_nobody_is_stuck(
-    ours: Agent, fresh_name: str
+    own_agent: Agent, fresh_name: str
 ) -> None:
     """Sets overlap in every order, half of the contenders are tasks, one wants all the sixty,
     and two plain locks are in the way.  Somebody else never sees a part of a set."""
@@ -137,7 +137,7 @@ def test_ten_take_their_sets_of_sixty_all_or_nothing_and_nobody_is_stuck(
     with KeyReader(ours, fresh_name, allowed) as reader:
         for number, (who, sets) in enumerate(allowed.items()):
             callers, api = faces[number % 2]
-            clients.append((callers, callers.client(ours.address)))
+            clients.append((callers, callers.client(own_agent.address)))
             about = {"client": clients[-1][1], "meta": {"contender": who}, **_TERMS}
             locks = [(_lock(api, fresh_name, names, about), names) for names in sets]
             futures.append(callers.start(Contender(who, callers, table).live(locks, enough)))
@@ -167,7 +167,7 @@ def _lock(api: ModuleType, folder: str, names: set[str], about: dict[str, Any]) 
 
 
 def test_the_onlooker_sees_a_part_of_a_set() -> None:
-    """Made up by hand: a set, half of one, and a place in a waiting line."""
+    """Made up by hand: a set, half of one, and an entry in a queue."""
 
     def entry(key: str, session: str) -> dict[str, Any]:
         value = base64.b64encode(json.dumps({"meta": {"contender": "1"}}).encode()).decode()

@@ -48,7 +48,7 @@ class Door:
         self.clients.append(self.callers.client(self._agent.address))
         return self._api.ReadWriteLock(self._name, client=self.clients[-1], **_TERMS)
 
-    def in_line(self) -> int:
+    def queued(self) -> int:
         """How many wait or hold, by Consul's word."""
         return len(self._agent.keys(f"{self._name}/.lock/"))
 
@@ -88,7 +88,7 @@ class Door:
         assert self._agent.sessions() == []
 
     def judge(self) -> None:
-        """What must be true of every lock of this kind."""
+        """The checks of every lock of this kind."""
         assert self.visitors.forbidden == []
         assert self.visitors.overtaken() == []
         assert self.visitors.wrong_tokens() == []
@@ -116,11 +116,11 @@ def _groups() -> list[set[str]]:
 
 
 def test_fifty_readers_and_five_writers_are_served_in_order_of_arrival(
-    ours: Agent, callers: Callers, fresh_name: str
+    own_agent: Agent, callers: Callers, fresh_name: str
 ) -> None:
     """Each from a client of its own.  Readers who came between two writers are inside together,
     no reader comes in before a writer that came before it, and no writer waits for one."""
-    door = Door(callers, ours, fresh_name)
+    door = Door(callers, own_agent, fresh_name)
     gate = door.client().write()
     callers.start(door.enter(gate, "gate", "write")).result(PATIENCE)
     groups = _groups()
@@ -131,7 +131,7 @@ def test_fifty_readers_and_five_writers_are_served_in_order_of_arrival(
             mode = "write" if who.startswith("writer") else "read"
             lock = rw.write() if mode == "write" else rw.read()
             futures.append(callers.start(_once(door, lock, who, mode, group)))
-            eventually(lambda: door.in_line() == len(futures) + 1, message=f"{who} is in line")
+            eventually(lambda: door.queued() == len(futures) + 1, message=f"{who} is queued")
     assert len(futures) == READERS + WRITERS
     assert door.visitors.inside() == {"gate"}
     callers.start(door.leave(gate, "gate")).result(PATIENCE)
@@ -147,12 +147,12 @@ def test_fifty_readers_and_five_writers_are_served_in_order_of_arrival(
 
 
 def test_threads_of_a_few_clients_read_and_write_and_no_writer_starves(
-    ours: Agent, callers: Callers, fresh_name: str
+    own_agent: Agent, callers: Callers, fresh_name: str
 ) -> None:
     """Ten readers and a writer share each client's lock.  At first all readers are inside
     together; then they come again and again, and do not stop before every writer has been inside
     five times."""
-    door = Door(callers, ours, fresh_name)
+    door = Door(callers, own_agent, fresh_name)
     written = dict.fromkeys(range(WRITERS), 0)
     readers = {f"reader-{n}" for n in range(READERS)}
 
@@ -184,10 +184,10 @@ def test_threads_of_a_few_clients_read_and_write_and_no_writer_starves(
 
 
 def test_a_writer_that_becomes_a_reader_lets_in_those_behind_it_up_to_the_next_writer(
-    ours: Agent, callers: Callers, fresh_name: str
+    own_agent: Agent, callers: Callers, fresh_name: str
 ) -> None:
     """It stays inside itself meanwhile, and nobody overtakes the writer that waits."""
-    door = Door(callers, ours, fresh_name)
+    door = Door(callers, own_agent, fresh_name)
     first = door.client().write()
     callers.start(door.enter(first, "first", "write")).result(PATIENCE)
     order = ["reader-1", "reader-2", "reader-3", "writer", "reader-4"]
@@ -203,7 +203,7 @@ def test_a_writer_that_becomes_a_reader_lets_in_those_behind_it_up_to_the_next_w
     for who in order:
         rw = door.client()
         futures.append(callers.start(visit(rw.write() if who == "writer" else rw.read(), who)))
-        eventually(lambda: door.in_line() == len(futures) + 1, message=f"{who} is in line")
+        eventually(lambda: door.queued() == len(futures) + 1, message=f"{who} is queued")
     token = first.token
     callers.start(door.become_reader(first, "first")).result(PATIENCE)
     eventually(lambda: door.visitors.inside() == readers, PATIENCE, message="readers are inside")

@@ -83,10 +83,10 @@ def _judge(history: History, reader: DocumentReader) -> None:
     assert reader.wrong_grants(history.holds) == []
 
 
-def test_never_more_than_three_of_twenty_hold_whoever_is_killed(
-    ours: Agent, fresh_name: str, tmp_path: Path
+def test_never_more_than_three_of_twenty_hold_while_processes_are_killed(
+    own_agent: Agent, fresh_name: str, tmp_path: Path
 ) -> None:
-    """Judged by what the processes wrote, not by what Consul or we say; nothing is left."""
+    """Judged by what the processes wrote, not by what Consul or the library says."""
     with DocumentReader(ours, fresh_name) as reader:
         with SemaphoreWorkers(ours, fresh_name, LIMIT, PROCESSES, tmp_path) as workers:
             _disturb(workers)
@@ -106,5 +106,5 @@ def test_never_more_than_three_of_twenty_hold_whoever_is_killed(
     assert history.counts["holders frozen"] > 1
     assert history.counts["lost"] > 0
     assert seen > 0.5
-    eventually(lambda: ours.sessions() == [], PATIENCE, message="no session is left")
-    assert ours.keys(fresh_name) == []
+    eventually(lambda: own_agent.sessions() == [], PATIENCE, message="no session is left")
+    assert own_agent.keys(fresh_name) == []

@@ -25,12 +25,12 @@ SOON = 14.0
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_crashed_holder_with_a_heartbeat_is_replaced_long_before_its_ttl(
-    ours: Agent, fresh_name: str, kind: str
+    own_agent: Agent, fresh_name: str, kind: str
 ) -> None:
     """But not before its lock-delay: until then it might still believe that it holds."""
     options = {"heartbeat": HEARTBEAT, "lock_delay": LOCK_DELAY}
-    took = takeover(ours, kind, fresh_name, options)
+    took = takeover(own_agent, kind, fresh_name, options)
     log.info("%s: replaced after %.2f s", kind, took)
     assert LOCK_DELAY < took < SOON
-    eventually(lambda: ours.sessions() == [], message="no session is left")
-    assert ours.keys(fresh_name) == []
+    eventually(lambda: own_agent.sessions() == [], message="no session is left")
+    assert own_agent.keys(fresh_name) == []

@@ -31,7 +31,7 @@ from tests.support.event_log import OpenLog, SharedEventLog
 TTL, LOCK_DELAY, HEARTBEAT = 10.0, 3.0, 1.0
 """Short, so that a slot of a dead process is free in some five seconds, not in half a minute."""
 
-# Seconds between two looks.  Far less than the shortest wrong overlap we want to see.
+# Seconds between two looks.  Far less than the shortest wrong overlap that is to be seen.
 _BEAT = 0.02
 
 # Seconds: a hold is sometimes over at once, and never so long that few get a turn.
@@ -115,7 +115,7 @@ class Worker:
 
 
 def main(address: str, name: str, limit: str, log: str) -> None:
-    """Work until told to stop; who was not killed leaves nothing behind."""
+    """Work until stopped; a worker that is not killed leaves nothing behind."""
     with Client(address) as client:
         semaphore = Semaphore(
             name,

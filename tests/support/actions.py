@@ -1,4 +1,4 @@
-"""What a proxy may do with a request."""
+"""Actions of a proxy on a request."""
 
 from __future__ import annotations
 

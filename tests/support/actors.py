@@ -1,4 +1,4 @@
-"""Actors: the threads, or tasks, that a test lets call our API."""
+"""Actors: the threads, or tasks, that a test lets call the API."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ HUNG = 60.0
 
 
 class Actor(Protocol):
-    """One thread or task: whoever owns a lock is told by it."""
+    """One thread or task; a lock takes it for its owner."""
 
     def start(self, function: Callable[..., Any], *args: Any, **options: Any) -> Future[Any]:
         """Call a function there, after all calls before it; a coroutine is awaited."""
@@ -64,11 +64,11 @@ class TaskActor:
         self._life.result(HUNG)
 
     async def _live(self) -> None:
-        asyncio.current_task().set_name("actor")  # type: ignore[union-attr] # we are one
+        asyncio.current_task().set_name("actor")  # type: ignore[union-attr] # this is one
         while (call := await self._calls.get()) is not None:
             function, future = call
             try:
                 result = function()
                 future.set_result(await result if inspect.isawaitable(result) else result)
-            except Exception as error:  # noqa: BLE001 - whoever waits for the call raises it
+            except Exception as error:  # noqa: BLE001 - raised by the test that waits for the call
                 future.set_exception(error)

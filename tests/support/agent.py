@@ -33,7 +33,7 @@ def version_of(binary: Path) -> str:
 class Agent(RawConsul):
     """One agent process.  Use it as a context manager, or call `start` and `stop`.
 
-    By default a single server in memory (``-dev``).  ``config`` is laid over our configuration
+    By default a single server in memory (``-dev``).  ``config`` is merged into the usual one
     (Consul's JSON), for example ``{"limits": {"http_max_conns_per_client": 1000}}``.
     ``acl`` denies by default; `master_token` may do everything, `token_for` makes others.
     ``tls`` opens `https_address` besides, with `certificates`; ``verify_clients`` asks
@@ -124,7 +124,7 @@ class Agent(RawConsul):
         raise AssertionError(f"the agent ended at once:\n{self.log}")
 
     def configure(self, config: dict[str, Any]) -> None:
-        """Lay more of Consul's configuration over ours, for the next start."""
+        """Merge more of Consul's configuration in, for the next start."""
         self._config = merge(self._config, config)
 
     def wait_ready(self, timeout: float = 60.0) -> bool:
@@ -151,7 +151,7 @@ class Agent(RawConsul):
         file.write_text(json.dumps(merge(ours, self._config)))
         command = [str(self.binary), "agent", *(["-dev"] if self._dev else [])]
         with (self.folder / "log").open("ab") as log:
-            # No environment: CONSUL_* of whoever runs the tests must not reach it.
+            # No environment: the CONSUL_* of the user who runs the tests must not reach it.
             self._process = subprocess.Popen(
                 [*command, f"-config-file={file}"], stdout=log, stderr=log, env={}
             )

@@ -1,4 +1,4 @@
-"""What a real agent is told, as Consul's own configuration."""
+"""The configuration of a real agent, in Consul's own format."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tests.support.ports import free_port
 MASTER_TOKEN = "6d617374-6572-4d61-8374-65724d617374"
 """May do everything, on agents started with ``acl=True``."""
 
-# Servers since then listen on one more port unless told not to; before, they refuse to be told.
+# Servers since then listen on one more port unless configured not to; older ones refuse that.
 _GRPC_TLS_SINCE = (1, 14)
 
 

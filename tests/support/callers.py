@@ -69,7 +69,7 @@ def _step(body: Body, future: Future[Any]) -> None:
         body.send(None)
     except StopIteration as stop:
         future.set_result(stop.value)
-    except BaseException as error:  # noqa: BLE001 - told to whoever asks for the result
+    except BaseException as error:  # noqa: BLE001 - raised where the result is asked for
         future.set_exception(error)
     else:
         future.set_exception(RuntimeError("a body on a thread may not suspend"))

@@ -40,7 +40,7 @@ class Connection:
         return bool(poll.poll(0))
 
     def hang_up(self) -> None:
-        """End both sides; whoever waits for them gets Closed."""
+        """End both sides; threads that wait for them get Closed."""
         hang_up(self._client.sock)
         if self._server is not None:
             hang_up(self._server.sock)
@@ -72,7 +72,7 @@ class Connection:
 
 
 def hang_up(sock: socket.socket) -> None:
-    """Wake whoever reads from it, which closing alone would not."""
+    """Wake the threads that read from it, which closing alone would not."""
     try:
         sock.shutdown(socket.SHUT_RDWR)
     except OSError:

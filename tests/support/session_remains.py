@@ -1,4 +1,4 @@
-"""What the end of a session leaves in Consul: keys that nobody holds."""
+"""Leftovers of a session in Consul: keys that nobody holds."""
 
 from __future__ import annotations
 

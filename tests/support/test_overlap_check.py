@@ -49,7 +49,7 @@ def test_slots_count_and_not_holds() -> None:
 
 @pytest.mark.parametrize("end", ["lost", "killed"])
 def test_nothing_is_claimed_after_the_last_look(end: str) -> None:
-    """Who found its hold lost, or is dead, may have been followed since its last look."""
+    """A holder that found its hold lost, or is dead, may have a successor since its last look."""
     seen = story("asks 1", "asks 2", "begin 1 7", "still 1", "begin 2 8", f"{end} 1", "end 2")
     assert seen.overlaps(1) == []
     assert seen.holds[0].over == end
@@ -73,8 +73,8 @@ def test_a_process_that_wakes_up_and_believes_counts() -> None:
     assert right.counts["holders frozen"] == 1
 
 
-def test_who_asks_later_has_a_greater_token() -> None:
-    """Who asked before may have a smaller one although it begins later."""
+def test_a_later_acquire_has_a_greater_token() -> None:
+    """An earlier caller may have a smaller one although it begins later."""
     right = story("asks 1", "asks 2", "begin 2 8", "end 2", "begin 1 7", "end 1")
     assert right.wrong_tokens(2) == []
     wrong = story("asks 2", "begin 2 8", "end 2", "asks 1", "begin 1 7", "end 1")

@@ -30,7 +30,7 @@ def unknown_paths_are_not_found(say: Talk) -> None:
 
 
 def services_with_bad_checks_are_refused(say: Talk) -> None:
-    """What a registration must have."""
+    """The required fields of a registration."""
     for body in (
         '{"ID":"x"}',
         '{"Name":"bad","Check":{"TTL":"abc"}}',

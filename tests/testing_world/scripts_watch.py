@@ -67,7 +67,7 @@ def deleting_wakes_with_404(say: Talk) -> None:
         answer()
 
 
-def creating_wakes_those_who_wait_for_it(say: Talk) -> None:
+def creating_wakes_the_waiters_for_it(say: Talk) -> None:
     """By a plain write and by a transaction."""
     say("PUT", "other", "1")
     index = say("GET", "none").index
@@ -80,7 +80,7 @@ def creating_wakes_those_who_wait_for_it(say: Talk) -> None:
         answer()
 
 
-def a_neighbour_wakes_who_waits_for_a_missing_key(say: Talk) -> None:
+def a_neighbour_wakes_a_waiter_for_a_missing_key(say: Talk) -> None:
     """The spurious wake-up of 1.8: both share a node of the radix tree."""
     say("PUT", "miss/x", "1")
     say("PUT", "zzz", "1")
@@ -94,7 +94,7 @@ def a_neighbour_wakes_who_waits_for_a_missing_key(say: Talk) -> None:
         answer()
 
 
-def a_stranger_does_not_wake_who_waits_for_a_missing_key(say: Talk) -> None:
+def another_node_does_not_wake_a_waiter_for_a_missing_key(say: Talk) -> None:
     """Its node is another one; the answer at the end still has the old index."""
     say("PUT", "near/x", "1")
     say("PUT", "near/y", "1")
@@ -159,7 +159,7 @@ def lists_of_keys_block_too(say: Talk) -> None:
         answer()
 
 
-def an_empty_list_may_wake_for_strangers(say: Talk) -> None:
+def an_empty_list_may_wake_for_other_keys(say: Talk) -> None:
     """As long as nothing at all is known below it; a tombstone ends that."""
     say("PUT", "z", "1")
     index = say("GET", "none/?recurse").index
@@ -214,14 +214,14 @@ SCRIPTS = [
     other_keys_do_not_wake_an_existing_one,
     acquire_release_and_destroy_wake,
     deleting_wakes_with_404,
-    creating_wakes_those_who_wait_for_it,
-    a_neighbour_wakes_who_waits_for_a_missing_key,
-    a_stranger_does_not_wake_who_waits_for_a_missing_key,
+    creating_wakes_the_waiters_for_it,
+    a_neighbour_wakes_a_waiter_for_a_missing_key,
+    another_node_does_not_wake_a_waiter_for_a_missing_key,
     splitting_or_merging_a_node_wakes,
     a_list_wakes_for_what_is_below_it,
     deleting_a_tree_from_above_wakes_no_list_with_tombstones,
     lists_of_keys_block_too,
-    an_empty_list_may_wake_for_strangers,
+    an_empty_list_may_wake_for_other_keys,
     an_empty_list_wakes_for_its_first_key,
     sessions_can_be_watched,
     consistency_changes_nothing_for_a_blocking_query,

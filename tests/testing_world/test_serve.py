@@ -47,7 +47,7 @@ def test_time_can_be_moved_by_hand_as_well(served: ServedWorld) -> None:
     line.close()
 
 
-def test_what_the_test_does_to_the_world_wakes_http_clients(served: ServedWorld) -> None:
+def test_changes_that_the_test_makes_wake_http_clients(served: ServedWorld) -> None:
     """A check made critical from outside."""
     line = HttpLine(served.address)
     line.ask("PUT", "/v1/session/create", None)

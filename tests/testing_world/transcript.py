@@ -126,7 +126,7 @@ class Talk:
         yield answer
 
     def unanswered(self, path: str) -> None:
-        """A blocking GET (with a short ``wait``) is answered by its time-out, not before."""
+        """A blocking GET (with a short ``wait``) is answered by its timeout, not before."""
         start = self.line.now()
         pending = self.line.begin("GET", self._target(path), None)
         self._note(self._wait(pending.poll))

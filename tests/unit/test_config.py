@@ -44,7 +44,7 @@ def test_arguments_beat_the_environment_and_tls_is_not_dropped(
 
 
 @pytest.mark.parametrize("kind", [consul_lock.Client, consul_lock.aio.Client])
-def test_a_client_speaks_tls_if_it_is_told_to(
+def test_a_client_speaks_tls_if_so_configured(
     kind: type[consul_lock.Client] | type[consul_lock.aio.Client], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """By CONSUL_HTTP_SSL as the Consul tools do, or by its argument, which beats that."""

@@ -69,7 +69,7 @@ def test_the_command_knows_no_kind_that_there_is_not() -> None:
         ('service "consul-lock" { policy = "write" }', ""),
     ],
 )
-def test_what_a_rule_grants_in_short(rule: str, access: str) -> None:
+def test_the_access_that_a_rule_grants(rule: str, access: str) -> None:
     """As the command says it; a MultiLock needs the rules of all its keys."""
     error = denied("Permission denied", "locking it", rule)
     assert (error.rule, error.access, error.action) == (rule, access, "locking it")
@@ -184,7 +184,7 @@ def _is_text(node: ast.AST) -> bool:
     return bool(re.fullmatch(r"str\((error|refusal|failure)\)|error\.(args|problem|hint)", text))
 
 
-def test_nobody_takes_the_sentences_of_errors_apart() -> None:
+def test_no_code_parses_the_sentences_of_errors() -> None:
     """Neither the library nor the command: they are for people, and may change."""
     found = {
         f"{path.relative_to(ROOT)}: {function.name}"

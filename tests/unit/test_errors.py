@@ -122,7 +122,7 @@ def test_an_error_can_be_copied_and_made_without_arguments(
 
 
 @pytest.mark.parametrize("kind", ERRORS)
-def test_what_an_error_carries_is_in_its_doc(kind: type[errors.ConsulLockError]) -> None:
+def test_the_fields_of_an_error_are_in_its_doc(kind: type[errors.ConsulLockError]) -> None:
     """An attribute of its own is named in the docstring of the error."""
     own = set(inspect.signature(kind).parameters) - {"message", "about", *_SHARED}
     assert all(f"``{name}``" in (kind.__doc__ or "") for name in own)
@@ -137,7 +137,7 @@ def nonsense(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("nonsense")
 def test_explicit_arguments_leave_nothing_to_the_environment() -> None:
-    """CONSUL_HTTP_* of the environment do not reach a client that was told everything."""
+    """CONSUL_HTTP_* of the environment do not reach a client whose settings are all given."""
     client = Client(
         "http://127.0.0.1:8555",
         token="",
@@ -166,7 +166,7 @@ def test_without_arguments_a_nonsense_environment_is_refused() -> None:
 
 
 def test_python_consul2_never_reads_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Only `consul.Consul()` reads CONSUL_HTTP_ADDR and its like, and we never make one."""
+    """Only `consul.Consul()` reads CONSUL_HTTP_ADDR and its like; the library never makes one."""
 
     def refuse(*_: Any, **__: Any) -> None:
         raise AssertionError("a consul.Consul was made, which reads the environment")

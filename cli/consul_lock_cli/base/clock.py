@@ -58,7 +58,7 @@ def synchronised() -> bool:
 
 
 def in_time(act: Callable[[], Any], seconds: float) -> None:
-    """Do something for so long at most; what fails or lasts longer is as if it were not done.
+    """Do something for so long at most; if it fails or lasts longer, it is as if it were not done.
 
     In a thread, as nothing else ends the resolution of a name.  The process ends without it.
     """

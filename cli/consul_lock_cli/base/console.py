@@ -38,7 +38,7 @@ class Console:
         self.takers: dict[str, Callable[[str], None]] = {}
         """By its event, what is called with a warning of the library, in place of printing it."""
         self.hurried = False
-        """Something is held that must not wait for a reader of stderr: what he does not take at
+        """Something is held that must not wait for a reader of stderr: text that is not read at
         once is not said."""
 
     def error(self, text: str, hint: str = "", *, event: str = "error", **more: Any) -> None:

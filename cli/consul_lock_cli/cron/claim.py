@@ -16,7 +16,7 @@ from consul_lock_cli.run.loss import loss_fields
 if TYPE_CHECKING:
     from consul_lock import CronGuard, CronRun, CronState, Lock
 
-# Seconds in which the end is to be recorded and the run lock released, if nothing leaves less.
+# Seconds at most for recording the end and releasing the run lock.
 _LEAVING = 6.0
 
 
@@ -33,7 +33,7 @@ class EnteredClaim:
         """Why the run lock was lost, if that was found when it was released."""
 
     def enter(self) -> CronRun[Lock]:
-        """What came of it.  A signal ends it; a slot that was won by then counts as failed."""
+        """Its outcome.  A signal ends it; a slot that was won by then counts as failed."""
 
         def claim() -> CronRun[Lock]:
             self._run = self._block.enter_context(self._guard.claim(FIRED_AT))
@@ -62,7 +62,7 @@ class EnteredClaim:
             self._leave(self._run, GOODBYE)
 
     def leave(self, ended: ProcessResult) -> bool:
-        """Record the end and let go.  Whether the lock was lost before that, unnoticed."""
+        """Record the end and release.  Returns whether the lock was lost before that, unnoticed."""
         run = self._run
         assert run is not None
         run.ended(_state(ended), exit_code(ended))

@@ -11,7 +11,7 @@ _SUBSTITUTED = re.compile(r"\$\(.*\)|`.*`|\$\w|\$\{")
 
 
 def for_a_shell(words: Sequence[str], slot: str | None) -> str:
-    """One line for /bin/sh; in the slot, what the shell is to fill in stays open to it."""
+    """One line for /bin/sh; in the slot, variables are left for the shell to expand."""
     return " ".join(_quoted(word, open_=word == slot) for word in words)
 
 

@@ -34,7 +34,7 @@ def packages(context: DoctorContext) -> Finding:
     from consul_lock._protocol.consul.python_consul2 import base
 
     module = Path(base().__file__)
-    # Of what py-consul has there, python-consul2 overwrites the rest.
+    # python-consul2 overwrites the other files of py-consul.
     if module.with_name("callback.py").exists():
         return warn(
             f"python-consul2 was installed over py-consul in {module.parent}",

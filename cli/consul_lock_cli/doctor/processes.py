@@ -37,7 +37,7 @@ def processes(context: DoctorContext) -> Finding:
 
 
 def guardian(context: DoctorContext) -> Finding:
-    """What asks for nothing is stopped by the guardian of a wrapper that was killed."""
+    """The guardian of a wrapper that was killed stops a command with the default signals."""
     if _ends(_with_a_guarded_child):
         return ok("a guardian stops the command when consul-lock is killed")
     return warn(

@@ -44,7 +44,7 @@ _TIMES = [
      "How long to try on while Consul fails [30s], as in an election."),
 ]  # fmt: skip
 
-# What `ps` shows, and what to use instead.
+# Options that `ps` shows, and what to use instead.
 _BETTER = {"token": "--token-file", "http-auth": "CONSUL_HTTP_AUTH"}
 
 

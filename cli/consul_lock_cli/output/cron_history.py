@@ -41,7 +41,7 @@ _HOST_MAX, _BAR_MAX = 24, 40
 # How the label of a time begins: "2026-".
 _YEAR = 5
 
-# What is bad is written large: it is seen without colours, too.
+# Bad states are written in capitals: they are seen without colours, too.
 _BAD = ("failed", "lost", "timeout", "missed")
 
 

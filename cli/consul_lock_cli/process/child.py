@@ -7,13 +7,13 @@ first; the child then waits at a pipe for its environment, and if the pipe ends 
     consul-lock   fork, fork the guardian, import the library, acquire ... go      supervise
     child         setpgid, wait at the pipe .............................. exec    the command
 
-The obvious order, to fork when the lock is held, has the child begin as a copy of a process whose
-other threads are gone: a lock that one of them held just then, of malloc or of an import, is held
-for ever in the child, which hangs before its exec, under the lock.  `subprocess` avoids that in C
-code, but runs none of what has to happen in between here: a group of its own, the signal at the
-death of the parent, signals given back.  It would also report only after the acquire that there
-are no more processes left, and there would be a moment in which the lock is held and a
-SIGKILL leaves a command that no guardian knows.
+The obvious order, to fork when the lock is held, makes the child a copy of a process whose other
+threads are gone: a mutex that one of them held just then, of malloc or of an import, is held for
+ever in the child, which hangs before its exec, under the lock.  `subprocess` avoids that in C
+code, but runs none of the steps that are needed in between here: a group of its own, the signal
+at the death of the parent, signals given back.  It would also report only after the acquire that
+no process can be made, and there would be a moment in which the lock is held and a SIGKILL leaves
+a command that no guardian knows.
 """
 
 from __future__ import annotations
@@ -84,18 +84,18 @@ class Child:
         try:
             os.write(self._go, json.dumps(changes).encode())
         except BrokenPipeError:
-            pass  # it has been killed: its status will say so
+            pass  # it has been killed, as its status will show
         os.close(self._go)
         self._go = -1
 
     def abandon(self) -> None:
-        """Never run the command, if it does not run yet; and see the guardian out."""
+        """Never run the command, if it does not run yet; and wait for the end of the guardian."""
         if self._go >= 0:
             if self.guardian is not None:
                 self.guardian.dismiss()
             os.close(self._go)
             self._go = -1
-            # It has nothing to lose yet, and might be stopped: then it would not see the pipe.
+            # SIGKILL, as it does nothing yet, and might be stopped: then it would not see the pipe.
             os.kill(self.pid, signal.SIGKILL)
             os.waitpid(self.pid, 0)
         if self.guardian is not None:
@@ -109,7 +109,7 @@ class Child:
 
 @contextlib.contextmanager
 def _refusal() -> Iterator[None]:
-    """Say in words what the system refuses; pipes that are open by then end with the process."""
+    """Turn a refusal of the system into words; pipes that are open by then end with the process."""
     try:
         yield
     except OSError as error:
@@ -159,7 +159,7 @@ def _wait(go: int) -> dict[str, str | None] | None:
     message = b""
     while part := os.read(go, 65536):
         message += part
-    # One that was cut off is no JSON, and raises: neither is taken for an order to run.
+    # A message that was cut off is no JSON, and raises: it is not taken for an order to run.
     changes: dict[str, str | None] | None = json.loads(message) if message else None
     return changes
 

@@ -1,7 +1,8 @@
 """The guardian: a process that stops the command if consul-lock is killed.
 
 It waits at the end of a pipe from consul-lock, which ends when consul-lock does, in any way.
-Without a goodbye it sends the command the first signal, and SIGKILL when its time is over.
+If consul-lock did not dismiss it, it sends the command the first signal, and SIGKILL when the
+time for that is over.
 If consul-lock has sent the first signal itself, the guardian makes sure that SIGKILL comes in time,
 whether consul-lock has ended or hangs, such as on a stderr that nobody reads.  If it hangs or is
 stopped before that, so that nothing is renewed, the guardian stops the command while no other
@@ -14,7 +15,7 @@ after the last verification, and nobody else can have the lock for 1.5 s after i
     1.0 s   consul-lock is stopped, and renews nothing any more
     23.5 s  here it would have sent SIGTERM itself, 5 s (``--kill-after``) before the deadline
     26.0 s  the guardian has heard nothing since: it sends SIGTERM
-    28.5 s  it sends SIGKILL to what is left of the command
+    28.5 s  it sends SIGKILL to the rest of the command
     30.0 s  another host may acquire the lock
 
 The obvious thing, that the kernel kills the child with its parent (PR_SET_PDEATHSIG), is used as
@@ -46,7 +47,7 @@ SHELL = "/bin/sh"
 
 _SCRIPT = Path(__file__).with_name("guardian.sh")
 
-# Seconds.  It takes a thousandth, unless it is just about to run `guardian_takeover`, or is
+# Seconds.  A thousandth is enough, unless it is just about to run `guardian_takeover`, or is
 # stopped.
 _LEAVING = 1.0
 
@@ -88,23 +89,23 @@ class Guardian:
             raise
         finally:
             os.close(listen)
-        # It may be stopped: what does not fit into the pipe is not said.
+        # It may be stopped: text that does not fit into the pipe is dropped.
         os.set_blocking(self._pipe, False)
         self._lease = 0.0
         self._knows_time = _shells_clock_is_ours()
         self._planned = False
 
     def watch(self, act_at: float, kill_at: float) -> None:
-        """Send it until when the command may run, and when it has to be dead: without further news
-        before the first, it stops the command.
+        """Send the time until which the command may run, and when it has to be dead: without news
+        before the first, the guardian stops the command.
         """
-        # The moments differ a little each time they are reckoned.
+        # The times differ a little at each calculation.
         if self._knows_time and not self._planned and abs(act_at - self._lease) > _SAME:
             self._lease = act_at
             self._say(f"{LEASE} {hundredths(act_at)} {hundredths(kill_at)}")
 
     def suspend(self) -> None:
-        """Consul-lock is about to stop, as the command has: it can do no harm until both go on."""
+        """consul-lock is about to stop, as the command has: it can do no harm until both go on."""
         if not self._planned:
             self._lease = 0.0
             self._say(SUSPENDED)
@@ -122,9 +123,9 @@ class Guardian:
             self._pipe = -1
 
     def reap(self) -> None:
-        """After `dismiss`: see it out.
+        """After `dismiss`: wait for its end.
 
-        Where nobody reaps orphans, such as in many a container, it would stay a zombie.
+        Where nobody reaps orphans, as in many containers, it would stay a zombie.
         """
         end = now() + _LEAVING
         while self._pipe < 0 and now() < end:
@@ -153,7 +154,7 @@ def _shells_clock_is_ours() -> bool:
 
 
 def _facts(pid: int, policy: ProcessPolicy) -> list[str]:
-    """What it has to know, as arguments; `guardian_takeover` and guardian.sh read them."""
+    """Its parameters, as arguments; `guardian_takeover` and guardian.sh read them."""
     return [
         str(pid),
         "alone" if policy.foreground else "group",
@@ -165,7 +166,7 @@ def _facts(pid: int, policy: ProcessPolicy) -> list[str]:
 
 
 def _start(facts: list[str], listen: int, tick: float) -> int:
-    # A program that Python is a part of may not know where there is one: the shell goes on.
+    # A program with an embedded Python may not know the path of one: then the shell goes on.
     python = sys.executable or "python3"
     programs = [
         (python, [python, "-P", "-S", "-m", "consul_lock_cli.process.guardian_takeover", *facts])
@@ -243,7 +244,7 @@ def _arrange_descriptors(listen: int) -> None:
 
 
 def _keep_to_ourselves() -> None:
-    """No further program gets what consul-lock was started with, such as the lock of a flock(1).
+    """Close the descriptors that consul-lock was started with, such as the lock of a flock(1).
 
     The command has it by now.
     """

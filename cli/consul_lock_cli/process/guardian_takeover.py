@@ -37,14 +37,14 @@ _ALL = 1 << 20
 
 # Seconds.  How often it is checked whether the command has ended.
 _POLL = 0.05
-# How long to try to kill: what is left then is out of reach, or dead but for the name.
+# How long to try to kill: a process that is left then cannot be killed, or is a zombie.
 _KILLING = 10.0
 # How long to wait for consul-lock to kill, as long as it lives: not to be the first.
 _THEIRS = 0.1
 # The end of the pipe comes a moment before the end of the process that had it.
 _DYING = 1.0
 
-# Who takes on other rights gets no signal from the kernel when its parent dies.
+# A process that changes its user gets no signal from the kernel when its parent dies.
 _RIGHTS = (b"Uid:", b"Gid:", b"CapPrm:")
 
 
@@ -133,7 +133,7 @@ def _tell(command: Target, leader: int, signum: int) -> None:
             told |= new
     elif not _told_by_kernel(leader):
         command.signal(signum)
-    # What is stopped must run to see it.
+    # A stopped process must run to see it.
     command.signal(signal.SIGCONT)
 
 

@@ -22,7 +22,7 @@ class ProcessResult(NamedTuple):
     code: int
     """The command's exit code, or minus the signal that killed it."""
     lost: bool
-    """What was held was lost while something still ran, whatever became of that."""
+    """The lock was lost while something still ran, whatever the outcome of that."""
     typed: bool
     """A signal that killed it was typed at the terminal, so it is meant for consul-lock too."""
     failure: OSError | None

@@ -41,7 +41,7 @@ _PYTHONS = frozenset({signal.SIGPIPE, signal.SIGXFSZ})
 
 
 class Signals(NamedTuple):
-    """What was inherited from the parent process."""
+    """The state inherited from the parent process."""
 
     caught: frozenset[int]
     """Blocked, to be fetched."""

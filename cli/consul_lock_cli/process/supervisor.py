@@ -1,6 +1,6 @@
 """Watch over a command while something is held for it.
 
-Knows nothing of locks: what is held is a `Deadline`, and all that matters is how long it lasts.
+It knows nothing of locks: a lock is a `Deadline` here, and all that matters is how long it lasts.
 One loop in the main thread fetches signals, reaps children and looks at the deadline.
 """
 
@@ -74,7 +74,7 @@ class Supervisor:
         self._overtime_at = math.inf
 
     def run(self, environment: dict[str, str | None]) -> ProcessResult:
-        """Let the child go; return when nothing of its group is left."""
+        """Start the child; return when nothing of its group is left."""
         libc.adopt_orphans()
         self._lend()
         self._needed = self._policy.needed(self._deadline.remaining())
@@ -89,7 +89,7 @@ class Supervisor:
         try:
             self._watch()
         except BaseException:
-            # A fault of consul-lock: what is held will be released now.
+            # A fault of consul-lock: the lock will be released now.
             self._group.signal(signal.SIGKILL)
             raise
         if self._child.guardian is not None:
@@ -122,7 +122,7 @@ class Supervisor:
             return False
         # If it ended while consul-lock was stopped, the guardian killed it.
         self._look_at_deadline()
-        # What is stopped here, is stopped altogether.
+        # A process that is stopped here is stopped altogether.
         kept = self._policy.keep_leftovers and self._stopped is None
         if kept or self._group.empty():
             return True
@@ -171,7 +171,7 @@ class Supervisor:
         self._on_lost(grace)
 
     def _be_watched(self, left: float) -> None:
-        """If consul-lock hangs, or is stopped, the guardian stops the command: a little later."""
+        """If consul-lock hangs, or is stopped, the guardian stops the command, a little later."""
         guardian = self._child.guardian
         if guardian is not None and self._policy.on_lost.stops and left < math.inf:
             guardian.watch(now() + left - self._needed / 2, now() + left)
@@ -206,7 +206,7 @@ class Supervisor:
         if signum == signal.SIGTERM:
             self._terminate()
         elif signum in STOPPING:
-            # Consul-lock stops when the command has: it may refuse to.
+            # consul-lock stops only after the command has, which may refuse to.
             self._group.signal(signal.SIGTSTP)
         else:
             if signum == signal.SIGCONT:

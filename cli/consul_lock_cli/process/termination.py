@@ -1,4 +1,4 @@
-"""The way a command is stopped: a first signal, some time, and SIGKILL to what is left."""
+"""The way a command is stopped: a first signal, some time, and SIGKILL to the rest."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Termination:
         self.begun = True
         if grace > 0:
             self._command.signal(signum)
-            # What is stopped must run to see the signal.
+            # A stopped process must run to see the signal.
             self._command.signal(signal.SIGCONT)
         else:
             self.look()

@@ -1,4 +1,4 @@
-"""Getting the lock, or giving up: what `run` says and does until it has it."""
+"""Acquiring the lock, or giving up: messages and actions of `run` until it has it."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 _IN_LOCK_DELAY = f"-w 1m waits: a lock-delay is over after {show_duration(LOCK_DELAY_MAX)} at most"
 
 
-# Seconds before Consul is asked again by one who does not wait, after an error of Consul.
+# Seconds before a run that does not wait asks Consul again, after an error of Consul.
 _AGAIN = (0.3, 0.7)
 
 
@@ -82,8 +82,8 @@ class Acquisition:
         return self._spec.acquire(lock, wait)
 
     def _once(self, lock: Lockable) -> bool:
-        """Try once.  As long as Consul fails nobody can say whether it is held, so it is asked
-        again, for --retry-for; a leader has had its time for that."""
+        """Try once.  As long as Consul fails it is unknown whether the lock is held, so the try is
+        repeated, for --retry-for; a leader has had its time for that."""
         import random
 
         from consul_lock import Unavailable
@@ -108,7 +108,7 @@ class Acquisition:
                 return True
             self._tell(who_holds(lock))
         except Unavailable as error:
-            # One try says nothing yet: the next acquire rides errors out.
+            # One failed try means nothing yet: the next acquire retries errors.
             self._console.debug(f"trying again: {complaint(error)}", event="retrying")
         return False
 
@@ -129,7 +129,7 @@ class Acquisition:
             return self._acquire(lock, self._wait_policy.wait)
 
     def _showing(self, lock: Lockable) -> bool:
-        """Wait, and let a person see for what."""
+        """Wait, and show the user for what."""
         line = LiveLine()
 
         def look() -> Callable[[], None]:
@@ -149,7 +149,7 @@ class Acquisition:
             line.erase()
 
     def busy(self, lock: Lockable) -> int:
-        """Say who holds it, and that nothing was started.  Returns the exit code."""
+        """Report the holder, and that nothing was started.  Returns the exit code."""
         from consul_lock import ConsulLockError
 
         code = self._wait_policy.conflict_code
@@ -178,7 +178,7 @@ class Acquisition:
         )
 
     def unavailable(self, error: BaseException) -> int:
-        """Say that Consul cannot be reached, and nothing was started.  Returns the exit code."""
+        """Report that Consul is out of reach and nothing was started.  Returns the exit code."""
         code = self._wait_policy.unavailable_code
         self._console.error(
             f"{self._tried(error)}: not started ({code})", failure(error).hint, code=code

@@ -49,7 +49,7 @@ class HeldLock(NamedTuple):
 def refuse_own_ancestors(
     spec: LockSpec, wait: float | None, place: str, environ: Mapping[str, str] = os.environ
 ) -> None:
-    """Raise `Misuse` for waiting for what ends only when this process ends.
+    """Raise `Misuse` if the wait could only end when this process ends.
 
     Where others could come in between, as a writer between two readers, it may go well, and
     is not refused; nor is the same name in another datacenter, namespace or partition.

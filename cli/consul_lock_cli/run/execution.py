@@ -1,4 +1,4 @@
-"""A command that runs under something held: what `run`, `leader` and `cron run` do alike."""
+"""A command that runs under a lock: the common part of `run`, `leader` and `cron run`."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ if TYPE_CHECKING:
     from consul_lock import Client
 
 GOODBYE = 1.0
-"""Seconds for goodbyes to a Consul that may be out of order: the session also ends by itself."""
+"""Seconds for last requests to a Consul that may be down: the session also ends by itself."""
 
 
 class Execution:
-    """One command and its end.  ``title`` is what is held for it, for people."""
+    """One command and its end.  ``title`` names the lock in messages."""
 
     def __init__(
         self,
@@ -46,7 +46,7 @@ class Execution:
         self._signals = signals
         self._status_file = status_file
         self.asked = False
-        """A signal asked consul-lock to end when the command had ended already."""
+        """A signal came for consul-lock when the command had ended already."""
 
     def interruptibly(
         self, act: Callable[[], T], budget: float | None = None, *, finish: bool = False
@@ -61,8 +61,8 @@ class Execution:
         )
 
     def finish(self, act: Callable[[], object], budget: float) -> bool:
-        """Release something.  Whether it came to its end: a signal leaves it time for that, as
-        others would have to wait for what is cut off, and is remembered.
+        """Release something.  Returns whether that was completed: a signal leaves it time, as
+        others would have to wait for an incomplete release, and is remembered.
         """
         ended = False
 
@@ -78,11 +78,11 @@ class Execution:
         return ended
 
     def asked_to_end(self) -> int | None:
-        """A signal that came between what is attentive, where the command does not run yet."""
+        """A signal that came while nothing waited for one, and the command does not run yet."""
         return asked_to_end(self._signals)
 
     def lost_before(self, loss: LossReport) -> RunResult:
-        """The process was stopped for too long: another may have it, so nothing is started."""
+        """The process was stopped for too long: others may have the lock, so nothing is started."""
         why, about = loss.cause()
         self._console.error(
             f"LOST {self._title} before the command was started: {why} ({ExitCode.LOST:d})",
@@ -100,7 +100,7 @@ class Execution:
         environment: Mapping[str, str | None],
         loss: LossReport | None = None,
     ) -> RunResult:
-        """Let the command go, and return when nothing of it is left."""
+        """Start the command, and return when nothing of it is left."""
         progress = Progress(self._console, self._title, self._program, child.pid, self._policy)
         supervisor = Supervisor(
             child,
@@ -117,7 +117,7 @@ class Execution:
         return RunResult(None, ended)
 
     def close(self, client: Client) -> None:
-        """All is done; trouble is reported, and ignored."""
+        """The work is done; errors are reported, and ignored."""
         try:
             self.interruptibly(client.close, budget=GOODBYE)
         except (Interrupted, OutOfTime) as error:
@@ -127,11 +127,11 @@ class Execution:
 
 
 class Undertaking(Protocol):
-    """What gets hold of something, runs the command under it, and lets go."""
+    """Acquires, runs the command under the lock, and releases."""
 
     @property
     def asked(self) -> bool:
-        """A signal asked consul-lock to end when the command had ended already."""
+        """A signal came for consul-lock when the command had ended already."""
 
     def around(self, child: Child | None) -> RunResult:
         """How it went.  Raises what fails."""

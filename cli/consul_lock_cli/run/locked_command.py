@@ -64,7 +64,7 @@ class LockedCommand:
 
     @property
     def asked(self) -> bool:
-        """A signal asked consul-lock to end when the command had ended already."""
+        """A signal came for consul-lock when the command had ended already."""
         return self._act.asked
 
     def around(self, child: Child | None) -> RunResult:

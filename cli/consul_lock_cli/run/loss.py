@@ -46,7 +46,7 @@ class Cause(NamedTuple):
 
 
 class LossReport:
-    """What can be reported of the loss of a lock, once it comes to that."""
+    """Details of the loss of a lock, for reports."""
 
     def __init__(
         self, client: Client, spec: LockSpec, lock: Lockable, status_file: StatusFile

@@ -130,7 +130,7 @@ class StatusFile:
 
 
 def _put(path: Path, text: str) -> None:
-    """Write a file as a whole, where a link leads to; what is no file is only written to."""
+    """Replace a file as a whole, following a link; a device or pipe is only written to."""
     stream = _stream(path)
     if stream is not None:
         os.write(stream, text.encode())

@@ -1,4 +1,4 @@
-"""How settings reach the commands: a group whose commands look up what was not given to them.
+"""How settings reach the commands: a group whose commands look up options that were not given.
 
 A command declares its options and knows nothing of this.  Click asks `lookup_default` for an
 option that is not on the command line, and only then is a file read: `--help` reads none.
@@ -19,7 +19,7 @@ from consul_lock_cli.settings.catalogue import CONFIG_VARIABLE, SETTINGS, rivals
 from consul_lock_cli.settings.config_file import find_files
 from consul_lock_cli.settings.sources import FoundSetting, Origin, Settings, as_boolean
 
-# Where a command may have the names of the locks that it is about.
+# Where a command may have the names of its locks.
 _KEYS = ("key", "keys", "name", "names")
 
 
@@ -28,7 +28,7 @@ class TypedOption(click.Option):
 
 
 def setting_of(param: click.Parameter) -> str | None:
-    """The name of the setting that an option is; None if it comes from the command line only."""
+    """The name of the setting of an option; None if it comes from the command line only."""
     if not isinstance(param, click.Option) or isinstance(param, TypedOption):
         return None
     names = {option.removeprefix("--") for option in param.opts if option.startswith("--")}
@@ -61,11 +61,11 @@ class SettingsContext(click.Context):
         return self._settings
 
     def refuse_file(self, error: BadSetting) -> None:
-        """What becomes of a file that is wrong."""
+        """How an invalid file is handled."""
         raise error
 
     def refuse_value(self, error: BadSetting, param: click.Parameter) -> None:
-        """What becomes of a value that is wrong, and of what a wrong file may have said."""
+        """How an invalid value is handled, and a setting that an invalid file may have had."""
         if self.resilient_parsing:
             return
         if not param.is_eager:
@@ -74,7 +74,7 @@ class SettingsContext(click.Context):
         self._fault = error
 
     def lookup_default(self, name: str, call: bool = True) -> Any:
-        """What click takes for an option that was not given; nothing for --help."""
+        """The default that click uses for an option that was not given; nothing for --help."""
         param = next((param for param in self.command.params if param.name == name), None)
         setting = setting_of(param) if param and call else None
         if self._fault is not None and param is not None and call and not param.is_eager:
@@ -117,20 +117,20 @@ class SettingsContext(click.Context):
 
     def _keys(self) -> Iterator[str]:
         for name in _KEYS:
-            # What was not given may still be a mark of click's own.
+            # An option that was not given may still have a marker of click's own.
             value = self.params.get(name)
             values = value if isinstance(value, tuple) else (value,)
             yield from (each for each in values if isinstance(each, str))
 
 
 class LenientContext(SettingsContext):
-    """That of a command which reports invalid settings: it goes on without those."""
+    """The context of a command which reports invalid settings: it goes on without those."""
 
     def __init__(self, *args: Any, **more: Any) -> None:
         super().__init__(*args, **more)
         self._faults: list[str] = []
         self.unread = False
-        """There is a file, and what it says is not known."""
+        """There is a file, and its settings are unknown."""
 
     @property
     def fault(self) -> BadSetting | None:
@@ -158,7 +158,7 @@ def checked(ctx: click.Context, param: click.Parameter, found: FoundSetting) -> 
 
 
 def written(param: click.Parameter, found: FoundSetting) -> Any:
-    """What was found, as it would stand on a command line."""
+    """The setting that was found, as it would stand on a command line."""
     value, where = found.value, found.origin.where
     if isinstance(param, click.Option) and param.is_flag:
         return as_boolean(found)

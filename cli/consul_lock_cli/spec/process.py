@@ -36,7 +36,7 @@ class ProcessPolicy(NamedTuple):
     """It is stopped after that; None: never."""
     on_lost: OnLost = STOP
     keep_leftovers: bool = False
-    """What it leaves in its group when it ends is not stopped."""
+    """Processes that it leaves in its group when it ends are not stopped."""
     guardian: bool = True
     """A guardian stops its group if consul-lock is killed."""
     unsafe_timing: bool = False

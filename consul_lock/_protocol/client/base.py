@@ -58,7 +58,7 @@ class ClientBase(ABC):
         self.planned = float("inf")
         """When the keeper looks next by itself (driver's clock)."""
         self.to_look: dict[Hold, None] = {}
-        """Holds whose line the keeper is to read, soonest first."""
+        """Holds whose queue the keeper is to read, soonest first."""
         self.keeper: Any = None
         """The keeper at work, if there is anything to keep."""
         self.dropped = False
@@ -263,7 +263,7 @@ class ClientBase(ABC):
         self._crowded[key] = None
 
     def sign(self, session: Session) -> str:
-        """A value for the sign of a line that was never there before."""
+        """A value for the sign of a queue that was never there before."""
         with self.mutex:
             self._signs += 1
             return base64_text(f"{session.id} {self._signs}".encode())

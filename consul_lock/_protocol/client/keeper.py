@@ -1,25 +1,25 @@
 """The keeper: renews every session of a client and sees that its locks are still its own.
 
 One thread or task a client, whatever the number of locks.  It goes round in turns: renew the
-sessions that are due, several at a time; verify what is held with them; and when no renewal
-is due, find out what became of a hold, read queues, and let clean-up begin.  Three detectors of
+sessions that are due, several at a time; verify the holds of each; and when no renewal
+is due, examine holds in doubt, read queues, and let clean-up begin.  Three detectors of
 loss meet in `ClientBase.lose`: Consul says that the session is dead; a read shows another session
-or no key; the deadline passes, which is the `watchdog`'s to see.  An error is not a loss.
+or no key; the deadline passes, which the `watchdog` sees.  An error is not a loss.
 
-The deadline is built on the verification, not on the renewal: from its sending, as its answer
-says how things were at some time after that.  Time line of a leader that was deposed while its
+The deadline is built on the verification, not on the renewal: it counts from the sending, as the
+answer shows a state at some time after that.  Time line of a leader that was deposed while its
 machine was paused, and does not know it yet:
 
     0 s   the old leader is paused; the others elect a new one
     5 s   the new leader ends the session, and somebody else gets the lock after the lock-delay
     6 s   the old leader goes on, and answers the renewal with 200: it only has to reset a timer
     6 s   the verification is a read with ``?consistent``: the old leader has to ask the others
-          first, and learns that it is none any more
+          first, and learns that it is deposed
 
-So a renewal keeps a session alive if it is alive, and a verification says that it is.  What
-proves it otherwise is a write that needs it, such as an acquire.  Without a lock-delay the TTL is
-all there is, which only renewals restart: then the deadline is built on the last renewal that was
-followed by a good verification or write.
+So a renewal keeps a session alive if it is alive, and a verification shows that it is.  The only
+other proof is a write that needs the session, such as an acquire.  Without a lock-delay the TTL is
+the only limit, and only renewals restart it: then the deadline is built on the last renewal that
+was followed by a good verification or write.
 """
 
 from __future__ import annotations
@@ -42,10 +42,10 @@ from consul_lock._protocol.session.timing import (
 )
 from consul_lock.errors import ConsulLockError, PermissionDenied, Unavailable
 
-# Seconds between tries to clean up what could not be destroyed at once.
+# Seconds between tries to destroy sessions that could not be destroyed at once.
 _SWEEP_PAUSE = 2.0
 
-# Seconds for taking away what a lost hold left, before it is tried once more.
+# Seconds for deleting the leftovers of a lost hold, before it is tried once more.
 _TIDY = 30.0
 
 # Seconds before the next try after a renewal that failed, and their spread.
@@ -54,7 +54,7 @@ _RETRY = (0.25, 0.5)
 # Seconds before the next try after a 429 that does not say how long to wait.
 _LIMITED = 1.0
 
-# Seconds between two turns at most.  In a turn, a call is undone that was cut off and left, if
+# Seconds between two turns at most.  In a turn, a call that was cut off and left is undone, if
 # its thread has not made another one.
 _PAUSE_MAX = 10.0
 
@@ -62,8 +62,8 @@ _PAUSE_MAX = 10.0
 # nobody waits long for the next turn.
 _TURN_MAX = 256
 
-# Seconds that a renewal may come before its time to be sent with others: what is held with them
-# is verified by 64 in one request then, and not one by one.
+# Seconds that a renewal may come before its time to be sent with others: their holds are
+# then verified by 64 in one request, and not one by one.
 _AHEAD = 0.15
 
 # Seconds between two reports of the same error that nobody foresaw.
@@ -109,7 +109,7 @@ class Keeper:
             while not core.closed and core.keeper is self:
                 try:
                     yield from self._turn()
-                except Exception as error:  # noqa: BLE001 - no lock may be lost for what is odd
+                except Exception as error:  # noqa: BLE001 - no odd answer may cost a lock
                     unforeseen = error
                 else:
                     continue
@@ -149,7 +149,7 @@ class Keeper:
         return core.closed or core.keeper is not self
 
     def _report(self, error: Exception) -> Flow[None]:
-        """Say in the log that there was something unforeseen; the keeper goes on."""
+        """Log an unforeseen error; the keeper goes on."""
         now = yield Now()
         what = repr(error)
         if now >= self._reported.get(what, 0.0):
@@ -176,9 +176,9 @@ class Keeper:
     def _keep(self, sessions: list[Session]) -> Flow[None]:
         """Renew these, and verify what is held with them.
 
-        In one batch: the verification stands on its own, as what it shows was so at its sending
-        or later.  To wait for the answers of the renewals first would double the time, and the
-        deadline would be as good.
+        In one batch: the verification stands on its own, as it shows a state at its sending
+        or later.  Waiting for the answers of the renewals first would double the time, and the
+        deadline would be no better.
         """
         core = self._core
         holds = dict[Hold, None].fromkeys(hold for s in sessions for hold in list(s.holds))
@@ -219,8 +219,8 @@ class Keeper:
     def _pause_after(self, session: Session, error: Any, now: float) -> float:
         """Seconds until the next try to renew.
 
-        A limit of requests says how long to leave it alone, and is heeded as far as the deadline
-        allows several tries more; to run against it costs others their renewals.
+        A limit of requests says how long to pause, and is obeyed as far as the deadline
+        allows several tries more; running against it costs others their renewals.
         """
         pause = min(self._retry_pause(), renew_interval_of(session.terms))
         if not isinstance(error, Unavailable) or (error.status, error.retry_after) == (None, None):
@@ -246,7 +246,7 @@ class Keeper:
                 session.failure = session.failure or _noted(outcome)
 
     def _ask_again(self, looks: list[list[Probe]], outcomes: list[Any]) -> Flow[None]:
-        """Ask once more about those that were denied only because of what was asked beside them.
+        """Ask once more about holds whose proof was denied only because of another operation in it.
 
         One operation that the token may not do keeps Consul from carrying out the others.  A token
         for the locks' keys alone, as `consul lock` needs it, may read no signs; and one that has
@@ -319,7 +319,7 @@ class Keeper:
     # -- what can wait for renewals ------------------------------------------------------------
 
     def _is_due(self) -> Flow[bool]:
-        """Whether renewals are due, which come first."""
+        """Whether renewals are due; they come first."""
         now = yield Now()
         return bool(max(self._core.pool.next_renewal(), self._resume_at) <= now)
 
@@ -382,13 +382,13 @@ class Keeper:
     # -- clean-up, which is never done here: it takes as long as it takes ------------------------
 
     def _clean(self) -> Flow[None]:
-        """Let somebody else destroy what is condemned, and take away what lost holds left."""
+        """Start a flow that destroys condemned sessions and deletes the leftovers of lost holds."""
         core = self._core
         now = yield Now()
         cleanups = core.cleanups
         try:
             for attempt in cleanups.due(now):
-                # Should it not be done by then, it is done again.
+                # If it is not done by then, it is done again.
                 if cleanups.put_off(attempt, now + _TIDY):
                     yield Spawn(cleanups.clear(attempt), "consul-lock-tidy")
             if (core.pool.to_destroy or core.pool.orphans) and now >= self._next_sweep:

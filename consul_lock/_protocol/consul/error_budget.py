@@ -63,7 +63,7 @@ class ErrorBudget:
     has its time, too.
     """
 
-    # What only trouble changes: most calls never have a value of their own.
+    # Only trouble changes these: most calls never have a value of their own.
     _begun: float | None = None
     _since: float | None = None
     """The sending of the first request of this call without a good answer since the last."""
@@ -100,7 +100,7 @@ class ErrorBudget:
         """The flow, whose requests and pauses get no more time than is left.
 
         Each step of every acquire and release passes through this one loop, in which a function
-        more can be measured.  What is almost always the case comes first: a request without limits
+        more can be measured.  The most common case comes first: a request without limits
         of its own while all is well, the clock, nothing to note.
         """
         send = flow.send
@@ -264,8 +264,8 @@ class ErrorBudget:
             return float("inf")
         last = end + GRACE - now
         if last <= 0 and self._last is None:
-            # Consul is not to blame: this process did not run.  What is still to be asked is
-            # answered within the same second, so that the call ends as one that was in vain.
+            # Consul is not to blame: this process did not run.  Requests still to be sent get their
+            # answers within the same second, so that the call ends as a failed try.
             last = GRACE - self._late
         if last <= 0:
             raise self._last or Unavailable(

@@ -24,7 +24,7 @@ from consul_lock.limits import CRON_TEXT_MAX, PAUSE_MAX
 
 
 class CronAdmin:
-    """What an operator asks and does."""
+    """The questions and actions of an operator."""
 
     def __init__(self, client: ClientCore) -> None:
         self._client = client

@@ -204,7 +204,7 @@ class SlotClaim:
             return replace(old, session=session, token=token)
         rhythm = self.plan.rhythm
         again = old.slot == self.slot.label and old.claim != ""
-        # With the run lock in hand: who had it before is dead.
+        # This host has the run lock, so its earlier holder is dead.
         history = old.past(dead=hold is not None and old.session != "")
         return CronRecord(
             self.name,
@@ -228,7 +228,7 @@ class SlotClaim:
         )
 
     def _won(self, record: CronRecord) -> Flow[CronRun[Any]]:
-        """This host has it.  That it runs is recorded if possible: it decides nothing."""
+        """This host has it.  The start is recorded if possible: nothing depends on that."""
         self.started = yield Now()
         now = yield Wall()
 

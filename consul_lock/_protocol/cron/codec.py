@@ -44,7 +44,7 @@ def encode_record(record: CronRecord) -> bytes:
         "exit": record.exit,
         "paused": record.paused._asdict() if record.paused else None,
         "changed": record.changed._asdict() if record.changed else None,
-        # As it grew: what comes later is further down.
+        # In the order of their addition: later ones are further down.
         "history": [_past_out(past) for past in reversed(record.history)],
     }
     return json.dumps(document, separators=(",", ":")).encode()

@@ -79,7 +79,7 @@ def decide(
 
     A lock alone could not decide this: the run may be over on one host before the clock of the
     next one comes to the slot.  A stale read of the record does no harm, as the claim checks the
-    record's index: it can only make the claim be refused.  That an attempt which is under way
+    record's index: it can only make the claim be refused.  X
     has crashed is not known here: RETRY takes the run lock first, which proves it.
     """
     if record is None:

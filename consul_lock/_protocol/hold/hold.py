@@ -30,14 +30,14 @@ from consul_lock.errors import (
 
 
 class Grant(NamedTuple):
-    """What an attempt won."""
+    """The result of an attempt that succeeded."""
 
     session: Session
     token: int
     """ModifyIndex of the write that granted it."""
     contended: bool
-    """Somebody may wait in Consul: look at the line before letting go."""
-    line: WaiterQueue | None
+    """There may be waiters in Consul: look at the queue before the release."""
+    queue: WaiterQueue | None
     """Who waits, as far as is known."""
     others: tuple[Session, ...] = ()
     """More sessions that it is held with."""
@@ -46,7 +46,7 @@ class Grant(NamedTuple):
 
 
 class Held(ABC):
-    """What a hold is a hold of, as far as those who look after holds have to know it.
+    """The thing that is held, as far as keeper, watch and close have to know it.
 
     A kind of lock says here how it is released, what proves that it is still held, and what it
     leaves behind; the keeper, the watch and the end of a client work with this alone.
@@ -75,7 +75,7 @@ class Held(ABC):
         """Take away what an attempt or its hold left in Consul, now that its sessions ended."""
 
     def farewell(self, session: Session) -> list[Request]:
-        """What releases it, should this session, which is about to be ended, hold it though
+        """The request that releases it, if this session, which is about to end, holds it though
         nobody works under it."""
         return []
 
@@ -91,15 +91,15 @@ class Held(ABC):
         """Operations that Consul refuses if it is not held any more."""
 
     def hints(self, hold: Hold) -> list[dict[str, Any]]:
-        """Operations that are refused if there is something to be learnt beside that."""
+        """Operations that are refused if something else has changed: hints."""
         return []
 
     def learn(self, hold: Hold, timeout: float) -> Flow[None]:
-        """A hint was refused: see what there is to be learnt."""
+        """A hint was refused: find out what has changed."""
         yield from ()
 
     def disproved(self, hold: Hold, pairs: Sequence[Pair]) -> bool:
-        """Whether what Consul answered to a proof that it did not refuse shows it lost."""
+        """Whether Consul's answer to a proof that it did not refuse shows it lost."""
         return False
 
     def refuted(self, hold: Hold, refusal: str, timeout: float) -> Flow[LossReason | None]:
@@ -127,16 +127,16 @@ class Hold:
         """All that it is held with: if one of them ends, so does it."""
         self.token = grant.token
         self.contended = grant.contended
-        self.line = grant.line
+        self.queue = grant.queue
         self.unconfirmed = grant.unconfirmed
         """It counts for a few seconds only, until it is confirmed."""
         self.look_at: float | None = None
-        """When the keeper reads the line, so that the release need not (driver's clock)."""
+        """When the keeper reads the queue, so that the release need not (driver's clock)."""
         self.attempt = attempt
         self.owner = attempt.owner
         self.state = State.HELD
         self.expired = False
-        """Somebody has seen its deadline pass: it never counts again, whatever comes later."""
+        """Its deadline was seen to pass: it never counts again, whatever comes later."""
         self.reason: LossReason | None = None
         self.cause: ConsulLockError | None = None
         """The last error of its renewals, if they failed when it was lost."""
@@ -187,7 +187,7 @@ class Hold:
         for session in self.others:
             end = min(end, session.deadline())
         if self.unconfirmed is None or self.state is not State.HELD:
-            # Who has begun to release it works under it no longer, and tries for as long as any.
+            # A caller that is releasing it does not work under it, and may try as long as any.
             return end
         return min(end, self.unconfirmed.until)
 
@@ -205,8 +205,8 @@ class Hold:
     def late(self, now: float) -> bool:
         """Whether its deadline has passed.
 
-        Kept in mind: an answer that was on its way at that time may move the deadline away, when
-        its holder knows already that it does not hold any more.
+        This is remembered: an answer that was on its way then may move the deadline away, when the
+        holder knows already that it does not hold any more.
         """
         if now >= self.deadline():
             self.expired = True
@@ -214,7 +214,7 @@ class Hold:
 
     @property
     def renewal_error(self) -> ConsulLockError | None:
-        """What its renewals fail with, or failed with when it was lost; None if they do not."""
+        """The error of its renewals, now or when it was lost; None if they do not fail."""
         if self.reason is not None:
             return self.cause
         return next((s.failure for s in self.sessions if s.failure is not None), None)
@@ -229,7 +229,7 @@ class Hold:
         return Call(function, (reason,))
 
     def leave(self, write: Flow[TxnResult]) -> Flow[TxnResult]:
-        """Send a release of it.  What was sent before without an answer stays in doubt.
+        """Send a release of it.  An earlier request without an answer stays in doubt.
 
         An answer that says for certain that nothing was carried out leaves no doubt either, or
         the next try would take a lock that was lost meanwhile for one that it has released.
@@ -257,19 +257,19 @@ class Hold:
 
 
 def _takes_error(function: Callable[..., Any]) -> bool:
-    """Whether it has a parameter of that name; what has no signature has none."""
+    """Whether it has a parameter of that name; a callable without a signature has none."""
     try:
         return "error" in signature(function).parameters
     except (TypeError, ValueError):
         return False
 
 
-# Entries of holds that have ended which a heap may have beside those of as many living ones.
+# Entries of ended holds that a heap may have, beside as many of live ones.
 _STALE_MAX = 64
 
 
 class Holds:
-    """What one client holds, with the deadlines in order.
+    """The holds of one client, with the deadlines in order.
 
     An uncontended lock is acquired and released thousands of times a second, while deadlines
     are half a minute away.  So an entry of the heap stays when its hold ends, until its time
@@ -371,7 +371,7 @@ class Claim(NamedTuple):
 
 
 class Attempt:
-    """What one call of acquire has done so far."""
+    """State of one call of acquire."""
 
     def __init__(
         self,
@@ -382,9 +382,9 @@ class Attempt:
         blocking: bool,
     ) -> None:
         self.claims = claims
-        """What it asks for: nobody waits for what it has claimed itself."""
+        """Its claims: no attempt waits for a claim of its own."""
         self.queues = claims
-        """What it queues for inside the process."""
+        """The resources that it queues for inside the process."""
         self.about = about
         self.session_key = session_key
         """The terms of the session, and the session shared on purpose, if any: two attempts of
@@ -399,14 +399,14 @@ class Attempt:
         self.signal: Signal | None = None
         """Set when it becomes this attempt's turn; made only if it has to wait."""
         self.given: Grant | None = None
-        """What it wanted, handed over by the previous holder in this process."""
+        """The grant, handed over by the previous holder in this process."""
         self.session: Session | None = None
         self.may_hold = False
-        """It was requested with this session, which may hold it, now or later."""
+        """The lock was requested with this session, which may hold it, now or later."""
         self.hold: Hold | None = None
         """What came of it."""
         self.complained = False
-        """It was said that somebody has written over a lock that is waited for."""
+        """A warning was given that somebody has written over a lock that is waited for."""
         self.patience: ErrorBudget | None = None
         """How long it goes on while Consul fails; made when it begins."""
 
@@ -417,12 +417,12 @@ class Attempt:
 
     @property
     def sessions(self) -> Sequence[Session]:
-        """What was borrowed for it."""
+        """The sessions that were borrowed for it."""
         return [] if self.session is None else [self.session]
 
     def forget_sessions(self) -> None:
-        """What was borrowed is given back."""
+        """The borrowed sessions are given back."""
         self.session, self.may_hold = None, False
 
     def forget_what_was_seen(self) -> None:
-        """What was read may not be true any more."""
+        """The last read may not be true any more."""

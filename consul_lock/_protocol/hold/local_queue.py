@@ -75,7 +75,7 @@ class LocalQueues:
             return False
 
     def leave(self, attempt: Attempt) -> None:
-        """Give up the turn, or the place behind; who comes next gets it.  Can be repeated."""
+        """Give up the turn, or the place in the queue; the next one gets it.  Can be repeated."""
         with self._mutex:
             attempt.admitted = False
             for claim in attempt.queues:

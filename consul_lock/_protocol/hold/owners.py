@@ -10,10 +10,10 @@ another.  So whose hold a question is about needs a rule, and a wrong rule is da
     acquire(), after B released                         True,  A's new token
 
 "The latest hold of the object", the obvious rule, would answer A in the second line that it holds
-the lock, with B's token, and let A write under B's guard.  So an owner is answered about its own
-last hold, until it acquires again, whatever became of it.  Only a caller that never had one, such
-as a thread that monitors, or one that was handed a lock to work with, is answered about the oldest
-live hold of the object (or else the latest one, to learn how it ended).
+the lock, with B's token, and let A write under B's guard.  So an owner gets answers about its
+own last hold, until it acquires again, even if that is lost.  Only a caller that never had one,
+such as a thread that monitors, or one that was handed a lock to work with, gets answers about the
+oldest live hold of the object (or else the latest one, to learn how it ended).
 
 Owners are weak references to threads and tasks: a module-level lock that every request of a web
 server uses would otherwise keep all their tasks in memory.
@@ -31,7 +31,7 @@ from consul_lock.errors import LossReason
 # Lost holds that an owner keeps without asking for them: a program that never releases.
 _UNTOLD_MAX = 100
 
-# Entries before the map is searched for what can go, when it is new.
+# Entries of a new map before it is searched for those that can be dropped.
 _PRUNE_AT = 32
 
 
@@ -49,14 +49,14 @@ class Owners:
         self.latest: Hold | None = None
         """The hold that was granted last, whatever became of it."""
         self._of: dict[Any, list[Hold]] = {}
-        """By owner: what it has to release, or to learn the loss of; at least its last one."""
+        """By owner: holds to release, or whose loss it has to learn; at least its last one."""
         self._granted: dict[Hold, None] = {}
         """Those that may be live, oldest first."""
         self._blocks: list[Block] = []
         self._prune_at = _PRUNE_AT
 
     def add(self, hold: Hold) -> None:
-        """It was granted.  What its owner knows to be lost, or has released, is dropped."""
+        """It was granted.  Holds that its owner has released, or knows to be lost, are dropped."""
         if len(self._of) + len(self._granted) >= self._prune_at:
             self._prune()
         owner = hold.owner
@@ -66,7 +66,7 @@ class Owners:
         self.latest = hold
 
     def own(self, owner: Any) -> Hold | None:
-        """What this owner got last and has not released; it may be lost, and the owner untold."""
+        """The last hold of this owner that it has not released; it may be lost unnoticed."""
         for hold in reversed(self._of.get(owner, ())):
             if not hold.over:
                 return hold
@@ -89,8 +89,8 @@ class Owners:
         """What a caller's ``release()`` gives back: its own hold, or else the oldest live one,
         as a lock is a handle that may be passed on.
 
-        Holds of open blocks come after the others, as their blocks will give them back; what is
-        lost comes last.
+        Holds of open blocks come after the others, as their blocks will give them back; lost
+        holds come last.
         """
         own = self.own(owner)
         if own is not None:
@@ -111,9 +111,10 @@ class Owners:
     def leave(self, owner: Any) -> Hold | None:
         """What the end of a block gives back: only its own hold.
 
-        Released early, and got by somebody else since, it must stay theirs.  A block may end in
-        another thread or task than it began in (a generator of a web framework, a fixture): that
-        one has entered no block, so it ends the oldest that is open and still holds something.
+        A hold that was released early, and went to another user since, must stay with that user.
+        A block may end in another thread or task than it began in (a generator of a web framework,
+        a fixture): that one has entered no block, so it ends the oldest block that is open and
+        still holds something.
         """
         mine = [block for block in self._blocks if block.owner == owner]
         if mine:
@@ -129,7 +130,7 @@ class Owners:
         return None
 
     def never_entered(self, hold: Hold) -> None:
-        """The entering was cut off before the block began."""
+        """Entering was cut off before the block began."""
         self._blocks = [block for block in self._blocks if block.hold is not hold]
 
     # -- forgetting ------------------------------------------------------------------------------

@@ -31,7 +31,7 @@ class WaiterEntry(NamedTuple):
     about: str
     """JSON about the waiter, for the value of the lock once it is handed over."""
     create_index: int
-    """Raft index of its joining: the order of the line.  0 where it was handed down."""
+    """Raft index of its joining: the order of the queue.  0 where it was handed down."""
     modify_index: int
     """Distinguishes this entry from a later one of the same waiter."""
 
@@ -70,7 +70,7 @@ class WaiterQueue(NamedTuple):
 
 
 def parse_queue(base: str, pairs: Iterable[Pair]) -> WaiterQueue:
-    """The line in what was read below ``base``.  What is not an entry is passed over."""
+    """The queue in what was read below ``base``.  Other keys are ignored."""
     sign, entries, dead = 0, {}, list[DeadWaiter]()
     for pair in pairs:
         if pair.key == base:
@@ -105,16 +105,16 @@ def delete_dead(dead: Iterable[DeadWaiter]) -> list[dict[str, Any]]:
     return [{"Verb": "delete-cas", "Key": each.key, "Index": each.modify_index} for each in some]
 
 
-def clear_queue(base: str, line: WaiterQueue) -> list[dict[str, Any]]:
+def clear_queue(base: str, queue: WaiterQueue) -> list[dict[str, Any]]:
     """The operations that take away the sign of a queue without waiters, and the dead: refused if
     somebody has joined since.
 
     The sign stays if there are too many dead for one transaction, so that the next one meets them.
     """
-    operations = delete_dead(line.dead)
-    if line.sign:
-        verb = "delete-cas" if len(line.dead) <= DEAD_MAX else "check-index"
-        operations.append({"Verb": verb, "Key": base, "Index": line.sign})
+    operations = delete_dead(queue.dead)
+    if queue.sign:
+        verb = "delete-cas" if len(queue.dead) <= DEAD_MAX else "check-index"
+        operations.append({"Verb": verb, "Key": base, "Index": queue.sign})
     return operations
 
 
@@ -125,7 +125,7 @@ def _text(value: bytes) -> str:
 def join_operations(
     base: str, session: str, flags: int, about: str, sign: str
 ) -> list[dict[str, Any]]:
-    """The operations that enter the line and read it."""
+    """The operations that enter the queue and read it."""
     return [
         {
             "Verb": "lock",
@@ -140,7 +140,7 @@ def join_operations(
 
 
 def leave_operations(base: str, session: str, dead: Iterable[DeadWaiter]) -> list[dict[str, Any]]:
-    """The operations that leave the line: refused if the entry is not there any more."""
+    """The operations that leave the queue: refused if the entry is not there any more."""
     key = entry_key(base, session)
     return [
         {"Verb": "check-session", "Key": key, "Session": session},

@@ -139,5 +139,5 @@ def _may_take(lock: LockBase, attempt: LockAttempt) -> Flow[bool]:
 
 
 def _may_take_over(lock: LockBase, attempt: LockAttempt) -> Flow[bool]:
-    """What was handed to another waiter is for the queue, if it is not confirmed in time."""
+    """A lock handed to another waiter is left to the queue if it is not confirmed in time."""
     return attempt.queued and attempt.idle is not None and (yield from overdue(lock, attempt))

@@ -50,7 +50,7 @@ class LockBase(Lockable):
         return [] if hold.contended else [{"Verb": "check-not-exists", "Key": self.base}]
 
     def learn(self, hold: Hold, timeout: float) -> Flow[None]:
-        return read_line(self, hold, timeout)
+        return read_queue(self, hold, timeout)
 
     def refuted(self, hold: Hold, refusal: str, timeout: float) -> Flow[LossReason | None]:
         return self.client.diagnose(hold, as_refused(hold.key, refusal), timeout)
@@ -78,12 +78,12 @@ class LockBase(Lockable):
     def who(self) -> Flow[Holder | None]:
         return read_holder(self.client, self.key)
 
-    def line(self) -> Flow[list[Holder]]:
+    def queue(self) -> Flow[list[Holder]]:
         return read_waiters(self.client, self.base)
 
 
 class LockAttempt(Attempt):
-    """One try to get a lock, which may lead into its line."""
+    """One try to get a lock, which may lead into its queue."""
 
     def __init__(
         self,
@@ -143,18 +143,18 @@ def read_holder(client: ClientCore, key: str) -> Flow[Holder | None]:
 
 
 def read_waiters(client: ClientCore, base: str) -> Flow[list[Holder]]:
-    """Who is in a line, in order."""
+    """Who is in a queue, in order."""
     found = yield from client.api.list_keys(base)
     entries = parse_queue(base, found.pairs).entries
     return [parse_holder(entry.session, entry.about) for entry in entries]
 
 
-def read_line(lock: LockBase, hold: Hold, timeout: float) -> Flow[None]:
-    """Read the line while holding, so that the release itself needs one request only."""
+def read_queue(lock: LockBase, hold: Hold, timeout: float) -> Flow[None]:
+    """Read the queue while holding, so that the release itself needs one request only."""
     found = yield from lock.client.api.list_keys(lock.base, timeout)
-    line = parse_queue(lock.base, found.pairs).behind(hold.session.id)
+    queue = parse_queue(lock.base, found.pairs).behind(hold.session.id)
     if hold.state is State.HELD:
-        hold.line, hold.contended = line, hold.contended or bool(line.sign)
+        hold.queue, hold.contended = queue, hold.contended or bool(queue.sign)
 
 
 def complain(attempt: Attempt, pair: Pair | None) -> Flow[None]:

@@ -37,7 +37,7 @@ def decide(seen: ReadResult | None, session: Session, *, certain: bool = False) 
         fresh = certain or pair.modify_index > session.last_write_index
         return LockState.OURS if fresh else LockState.STALE
     if pair.session:
-        # Whatever its flags: who writes over a lock without taking it does not end the hold.
+        # Whatever its flags: a write over a lock without taking it does not end the hold.
         return LockState.TAKEN
     return LockState.FREE if pair.flags == LOCK_FLAG else LockState.FOREIGN
 

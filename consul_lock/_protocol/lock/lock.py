@@ -15,7 +15,7 @@ from consul_lock.errors import LossReason
 
 
 class LockCore(LockBase):
-    """A lock, on one key, with a line behind it."""
+    """A lock, on one key, with a queue behind it."""
 
     def contend(self, attempt: LockAttempt) -> Flow[Grant | None]:
         return contend(self, attempt)

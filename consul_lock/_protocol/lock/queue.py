@@ -1,4 +1,4 @@
-"""Waiting in Consul's line: join, find the place, watch, leave.
+"""Waiting in Consul's queue: join, find the place, watch, leave.
 
 The first waiter watches the lock, all others only the entry before their own, so that a
 hand-over wakes two waiters however many there are.
@@ -35,19 +35,19 @@ from consul_lock._protocol.lock.decision import LockState, decide
 from consul_lock._protocol.session.session import Session
 from consul_lock.errors import Conflict
 
-# Seconds of one blocking read of the first waiter: what was handed to it counts without a further
+# Seconds of one blocking read of the first waiter: a hand-over to it counts without a further
 # write only if it has looked a short time before.
 _NEAR_POLL = 1.0
 
-# The same of the others, who look at the lock that often, in case nobody before them is there.
+# The same of the others, which look at the lock that often, in case all before them are gone.
 _FAR_POLL = 5.0
 
-# Seconds for each earlier waiter, in which it may take the lock.
+# Seconds that each earlier waiter has to take the lock.
 _EACH_BEFORE = 0.5
 
 
 def wait_for_turn(lock: LockBase, attempt: LockAttempt) -> Flow[None]:
-    """Take the one step that brings this attempt nearer to the lock."""
+    """Take the next step of this attempt."""
     if not attempt.queued:
         yield from join(lock, attempt)
     elif attempt.first:
@@ -87,7 +87,7 @@ def overdue(lock: LockBase, attempt: LockAttempt) -> Flow[bool]:
         return False
     if attempt.first:
         return True
-    # Some may have left, and what they left is taken away with the same write.
+    # Some may have left, and their keys are deleted with the same write.
     found = yield from lock.client.api.list_keys(lock.base)
     _place(attempt, parse_queue(lock.base, found.pairs))
     return attempt.queued and (yield from _is_overdue(attempt))
@@ -118,8 +118,8 @@ def accept(lock: LockBase, attempt: LockAttempt) -> Flow[Grant | None]:
     assert pair is not None
     holder = parse_holder(pair.session, pair.value, pair.modify_index)
     token = holder.token or pair.modify_index
-    line = told_waiters(pair)
-    grant = Grant(session, token, True, line if line.entries else None)
+    queue = told_waiters(pair)
+    grant = Grant(session, token, True, queue if queue.entries else None)
     if not attempt.certain:
         # A deposed leader may show a hand-over that was taken over long ago.
         yield from look(lock, attempt, certain=True)
@@ -163,7 +163,7 @@ def join(lock: LockBase, attempt: LockAttempt) -> Flow[None]:
         pair = attempt.seen.pair if attempt.seen else None
         operations.append(unchanged_operation(lock.key, pair))
     request = lock.client.api.transaction(
-        operations, f"joining the line of {lock.key!r}", lock.rule
+        operations, f"joining the queue of {lock.key!r}", lock.rule
     )
     if attempt.unseen is None:
         attempt.unseen = yield Now()
@@ -172,7 +172,7 @@ def join(lock: LockBase, attempt: LockAttempt) -> Flow[None]:
     if outcome.done:
         attempt.queued = True
         _place(attempt, parse_queue(lock.base, outcome.pairs))
-        # What was read before joining may be stale: a release in between saw an empty queue.
+        # A read before joining may be stale: a release in between saw an empty queue.
         attempt.seen = None if attempt.first else attempt.seen
     elif outcome.delayed:
         # Only this session ever locks its entry: it has died, which Consul reports later.
@@ -196,14 +196,14 @@ def _holds(lock: LockBase, attempt: LockAttempt, session: Session) -> Flow[bool]
     return decide(attempt.seen, session, certain=True) is LockState.OURS
 
 
-def _place(attempt: LockAttempt, line: WaiterQueue) -> None:
+def _place(attempt: LockAttempt, queue: WaiterQueue) -> None:
     session = attempt.session
     assert session is not None
-    attempt.dead = line.dead
+    attempt.dead = queue.dead
     try:
-        attempt.before = line.before(session.id)
+        attempt.before = queue.before(session.id)
     except KeyError:
-        # Handed the lock, or the entry was deleted: the lock's key shows which.
+        # It was handed the lock, or its entry was deleted: the lock's key shows which.
         attempt.queued = False
         attempt.forget_place()
     else:
@@ -224,7 +224,7 @@ def _watch_lock(lock: LockBase, attempt: LockAttempt) -> Flow[None]:
     index = attempt.seen.raft_index if attempt.seen else 0
     found = yield from lock.client.api.get(lock.key, index, wait, consistent=True)
     yield from _saw(attempt, found, certain=True)
-    # An index that went backwards (a restored snapshot) must not be waited for.
+    # The read must not wait for an index that went backwards (a restored snapshot).
     if found.raft_index < index:
         attempt.seen = None
 
@@ -240,9 +240,9 @@ def _watch_ahead(lock: LockBase, attempt: LockAttempt, ahead: WaiterEntry) -> Fl
     key = entry_key(lock.base, ahead.session)
     found = yield from lock.client.api.get(key, ahead.modify_index, wait)
     seen = found.pair
-    # The entry of one who died stays, without its session.
+    # The entry of a dead waiter stays, without its session.
     if seen is not None and seen.session and seen.create_index == ahead.create_index:
-        # Written anew by its waiter, perhaps: with the old index the read would never block again.
+        # Perhaps rewritten by its waiter: with the old index the read would never block again.
         attempt.ahead = ahead._replace(modify_index=seen.modify_index)
         own = yield from lock.client.api.get(entry_key(lock.base, session.id))
         if own.pair is None:
@@ -259,7 +259,7 @@ def _watch_ahead(lock: LockBase, attempt: LockAttempt, ahead: WaiterEntry) -> Fl
 
 
 def _poll_time(attempt: LockAttempt, most: float) -> Flow[float]:
-    """Until this attempt gives up, or takes what the earlier waiters do not take."""
+    """The time until this attempt gives up, or takes what the earlier waiters do not take."""
     ends = [end for end in (attempt.deadline, _overdue_at(attempt)) if end is not None]
     if not ends:
         return most
@@ -286,7 +286,7 @@ def leave(lock: LockBase, attempt: LockAttempt) -> Flow[bool]:
         return False
     request = lock.client.api.transaction(
         leave_operations(lock.base, session.id, attempt.dead),
-        f"leaving the line of {lock.key!r}",
+        f"leaving the queue of {lock.key!r}",
         lock.rule,
     )
     outcome = yield from lock.client.write(session, request)
@@ -308,9 +308,9 @@ def is_ours(attempt: LockAttempt) -> bool:
 
 
 def tidy(lock: LockBase) -> Flow[None]:
-    """Delete the sign if the queue is empty, and what dead waiters have left."""
+    """Delete the sign if the queue is empty, and the keys of dead waiters."""
     found = yield from lock.client.api.list_keys(lock.base)
-    line = parse_queue(lock.base, found.pairs)
-    operations = clear_queue(lock.base, line)
-    if operations and not line.entries:
+    queue = parse_queue(lock.base, found.pairs)
+    operations = clear_queue(lock.base, queue)
+    if operations and not queue.entries:
         yield from lock.client.api.transact(operations, f"tidying {lock.base!r}", lock.rule)

@@ -4,17 +4,17 @@ A release hands the lock to the first waiter in the very transaction that unlock
 so it is never free while there is a queue: first come, first served, one Raft write, no race.
 
 The obvious way, to unlock the key and let the waiters race for it, costs a Raft write for each of
-them, is not fair, and leaves the key free in between.  To write "you are next" first and unlock
+them, is not fair, and leaves the key free in between.  Writing "you are next" first and unlocking
 afterwards leaves a gap in which either may die.  Here there is no such moment:
 
     holder   [unlock KEY, check-index ENTRY, lock KEY with the waiter's session, delete ENTRY]
-    Raft     carries it out: the waiter holds KEY, and is in the queue no more
+    Raft     carries it out: the waiter holds KEY, and has left the queue
     waiter   its blocking read of KEY ends: it holds
 
 Consul lets a transaction lock a key with the session of somebody else, and refuses all of it if
-that session has ended.  The holder then reads the queue and tries the next waiter.  What Consul
-cannot know is whether the waiter's process still lives, as its session outlives it: so a hand-over
-is to be confirmed, see `consul_lock._protocol.hold.confirmation`.
+that session has ended.  The holder then reads the queue and tries the next waiter.  Consul
+cannot know whether the waiter's process still lives, as its session outlives it: so a hand-over
+has to be confirmed, see `consul_lock._protocol.hold.confirmation`.
 """
 
 from __future__ import annotations
@@ -54,12 +54,12 @@ class ReleaseAttempt:
         self.lock = lock
         self.hold = hold
         self.fresh = False
-        """The line was read since the last refusal: what it says is as new as it gets."""
+        """The queue was read since the last refusal, so nothing newer can be known of it."""
         self.refusals = 0
         self.blind = False
         """Do not read the queue: this is not allowed, or it could not be followed."""
         self.next_waiter: Attempt | None = None
-        """Who of this process got it."""
+        """The attempt of this process that got it."""
 
 
 def let_go(lock: LockBase, hold: Hold, *, patient: bool = True) -> Flow[LossReason | None]:
@@ -87,17 +87,17 @@ def _let_go(letting: ReleaseAttempt) -> Flow[LossReason | None]:
     hold = letting.hold
     while True:
         in_doubt = hold.session.in_doubt
-        line = yield from _known_line(letting)
-        if line is not None and line.entries:
+        queue = yield from _known_queue(letting)
+        if queue is not None and queue.entries:
             letting.next_waiter = None
-            outcome = yield from hold.leave(_hand_over(lock, hold, line, letting.fresh))
+            outcome = yield from hold.leave(_hand_over(lock, hold, queue, letting.fresh))
         else:
-            # A session in doubt is passed on to nobody: its late writes would be, too.  Nor is
-            # one that the end of its client destroys.  And what must be released in any case is
-            # given to nobody, which could be refused.
+            # A session in doubt is not passed on, as its late writes would be, too.  Nor is
+            # one that the end of its client destroys.  And a lock that must be released is
+            # not handed over, as that could be refused.
             alone = in_doubt or client.closed or letting.blind
             letting.next_waiter = None if alone else client.local_queues.next_waiter(hold.attempt)
-            outcome = yield from hold.leave(_plain(letting, line))
+            outcome = yield from hold.leave(_plain(letting, queue))
         if outcome.done:
             if letting.next_waiter is None or _pass_on(letting, outcome):
                 return None
@@ -122,15 +122,15 @@ def _is_out_of_time(hold: Hold) -> Flow[bool]:
     return hold.unconfirmed is not None and now >= hold.unconfirmed.until
 
 
-def _known_line(letting: ReleaseAttempt) -> Flow[WaiterQueue | None]:
+def _known_queue(letting: ReleaseAttempt) -> Flow[WaiterQueue | None]:
     """Who waits in Consul; None: nobody, as far as is known."""
     lock, hold = letting.lock, letting.hold
     if letting.blind or not hold.contended:
         return None
-    known = hold.line
+    known = hold.queue
     if not letting.fresh and (known is None or not known.entries):
         found = yield from lock.client.api.list_keys(lock.base)
-        known = hold.line = parse_queue(lock.base, found.pairs).behind(hold.session.id)
+        known = hold.queue = parse_queue(lock.base, found.pairs).behind(hold.session.id)
         letting.fresh = True
     return known
 
@@ -139,26 +139,26 @@ def _refused(letting: ReleaseAttempt, outcome: TxnResult) -> None:
     """The queue has changed since it was read: read it again.  A lock that cannot be handed over,
     because of a lock-delay or for an unknown reason, is set free: the first waiter takes it
     then."""
-    letting.hold.contended, letting.hold.line, letting.fresh = True, None, False
+    letting.hold.contended, letting.hold.queue, letting.fresh = True, None, False
     letting.refusals += 1
     if outcome.delayed or letting.refusals >= _REFUSALS_MAX:
         letting.blind = True
 
 
-def _hand_over(lock: LockBase, hold: Hold, line: WaiterQueue, fresh: bool) -> Flow[TxnResult]:
+def _hand_over(lock: LockBase, hold: Hold, queue: WaiterQueue, fresh: bool) -> Flow[TxnResult]:
     """Give the lock to the first waiter, if it is alive and still there."""
-    next_waiter = line.entries[0]
-    rest = line.behind(next_waiter.session)
+    next_waiter = queue.entries[0]
+    rest = queue.behind(next_waiter.session)
     since = yield Wall()
     operations = _hand_over_operations(
         lock, hold, next_waiter, base64_text(handed_over_value(next_waiter, rest, since))
     )
-    if not rest.entries and line.sign and fresh:
-        # Of an older reading the index of the sign would be wrong too often, and a refusal
+    if not rest.entries and queue.sign and fresh:
+        # If the queue was read earlier, the index of the sign is too often wrong, and a refusal
         # costs a Raft write.  Then the sign is left to the next release, which finds nobody.
-        operations += clear_queue(lock.base, line)
+        operations += clear_queue(lock.base, queue)
     else:
-        operations += delete_dead(line.dead)
+        operations += delete_dead(queue.dead)
     request = lock.client.api.transaction(operations, f"handing over {hold.key!r}", lock.rule)
     return (yield from lock.client.write(hold.session, request))
 
@@ -177,25 +177,25 @@ def _hand_over_operations(
     ]
 
 
-def _plain(letting: ReleaseAttempt, line: WaiterQueue | None) -> Flow[TxnResult]:
+def _plain(letting: ReleaseAttempt, queue: WaiterQueue | None) -> Flow[TxnResult]:
     """Nobody waits in Consul: pass the lock on inside the process, or leave no key behind."""
     hold, since = letting.hold, 0.0
     if letting.next_waiter is not None:
         since = yield Wall()
-    elif not letting.blind and (line is None or not line.sign):
-        request = hold.session.prepared((hold.key,), lambda: _releasing(letting, line, since))
+    elif not letting.blind and (queue is None or not queue.sign):
+        request = hold.session.prepared((hold.key,), lambda: _releasing(letting, queue, since))
         return (yield from letting.lock.client.write(hold.session, request))
-    request = _releasing(letting, line, since)
+    request = _releasing(letting, queue, since)
     return (yield from letting.lock.client.write(hold.session, request))
 
 
-def _releasing(letting: ReleaseAttempt, line: WaiterQueue | None, since: float) -> Request:
+def _releasing(letting: ReleaseAttempt, queue: WaiterQueue | None, since: float) -> Request:
     lock, hold = letting.lock, letting.hold
     # The first of all, so that its refusal, which means that it is not held, can be recognised.
     operations = [unlock_operation(hold.key, hold.session.id)]
-    if line is not None:
-        operations += clear_queue(lock.base, line)
-    if not letting.blind and (line is None or not line.sign):
+    if queue is not None:
+        operations += clear_queue(lock.base, queue)
+    if not letting.blind and (queue is None or not queue.sign):
         operations.append({"Verb": "check-not-exists", "Key": lock.base})
     if letting.next_waiter is not None:
         value = base64_text(letting.next_waiter.about.value(since))
@@ -212,7 +212,7 @@ def _pass_on(letting: ReleaseAttempt, outcome: TxnResult) -> bool:
     grant = Grant(hold.session, outcome.raft_index, False, None)
     if letting.lock.client.local_queues.give(hold.attempt, next_waiter, grant):
         return True
-    hold.contended, hold.line = False, None
+    hold.contended, hold.queue = False, None
     return False
 
 

@@ -1,7 +1,7 @@
-"""From having the turn inside the process to holding several locks: all of them, or none.
+"""Acquiring several locks, once it is the caller's turn in the process: all of them, or none.
 
-Look, judge, act, again.  One transaction takes them all; while one of them is taken nothing is
-held and no line is joined: that one is watched, and then all is tried again.  So those who want
+Read, decide, act, repeat.  One transaction takes them all; while one of them is taken nothing is
+held and no queue is joined: that one is watched, and then all is tried again.  So those who want
 the same locks in another order never wait for each other.  The price is that a lock which is
 handed over within its queue, and so is never free, makes this one wait for the whole queue.
 """
@@ -30,7 +30,7 @@ from consul_lock._protocol.multilock.base import MultiLockBase
 from consul_lock._protocol.primitive.acquire import not_for_oneself
 from consul_lock._protocol.session.session import Session
 
-# Seconds of one blocking read, as for the line of a lock.
+# Seconds of one blocking read, as for the queue of a lock.
 _POLL = 10.0
 
 # Seconds between tries while Consul imposes the lock-delay, or while somebody else of this
@@ -38,7 +38,7 @@ _POLL = 10.0
 _RETRY = (0.25, 1.0)
 
 # Seconds before yet another try, if all locks looked free and one was taken in that moment: each
-# refusal is a Raft write, and who comes at random does not lose to the same one again.
+# refusal is a Raft write, and a random pause does not lose to the same client again.
 _OUTRUN = (0.01, 0.1)
 
 
@@ -91,7 +91,7 @@ def _look(
 
 
 def _may_take(lock: MultiLockBase, attempt: MultiLockAttempt) -> Flow[bool]:
-    """One who may not wait tries once."""
+    """A call that may not wait tries once."""
     if attempt.refused and not (yield from may_wait(attempt)):
         return False
     return step_in(lock.client, attempt)
@@ -153,11 +153,11 @@ def _wait(
     wait = yield from _time_left(attempt, _POLL)
     found = yield from lock.client.api.get(pair.key, pair.modify_index, wait)
     seen = found.pair
-    # Of an index that went backwards (a restored snapshot) nothing may be concluded.
+    # An index that went backwards (a restored snapshot) proves nothing.
     if seen is not None and seen.modify_index >= pair.modify_index:
         where = stand([seen.key], {seen.key: seen}, session, alone=attempt.alone)
         if where.verdict is LockState.TAKEN:
-            attempt.pairs = {seen.key: seen}  # still, or by the next: enough to know
+            attempt.pairs = {seen.key: seen}  # still, or by the next holder: that is enough to know
             return
     attempt.pairs = None
 
@@ -168,7 +168,7 @@ def _accept(lock: MultiLockBase, attempt: MultiLockAttempt, session: Session) ->
     attempt.pairs = None
     if len(pairs) < len(lock.keys):
         # They were locked together, so somebody has taken one away by hand: the others are
-        # worth nothing, and nobody would ever give them back.
+        # useless, and nobody would ever release them.
         yield from lock.client.end(session)
         return None
     if not (yield from believe(lock.client, session)):

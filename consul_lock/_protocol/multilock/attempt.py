@@ -28,7 +28,7 @@ class KeysState(NamedTuple):
 
 
 class MultiLockAttempt(Attempt):
-    """One try to get several locks at once.  It waits in no line, and holds nothing meanwhile."""
+    """One try to get several locks at once.  It waits in no queue, and holds nothing meanwhile."""
 
     def __init__(
         self,

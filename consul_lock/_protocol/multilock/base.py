@@ -98,8 +98,8 @@ class MultiLockBase(Lockable):
             if pair is not None and pair.session
         }
 
-    def line(self) -> Flow[list[Holder]]:
-        """Nobody: it has no line, and those of the single locks are not its own."""
+    def queue(self) -> Flow[list[Holder]]:
+        """Nobody: it has no queue, and those of the single locks are not its own."""
         yield from ()
         return []
 

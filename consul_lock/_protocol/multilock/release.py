@@ -49,7 +49,7 @@ def _let_go(lock: MultiLockBase, hold: Hold) -> Flow[LossReason | None]:
 def _delete(lock: MultiLockBase, hold: Hold) -> Flow[tuple[TxnResult, range]]:
     """Delete all keys, if all are held.  The second result: which operations asked for that.
 
-    Who waits in the line of one of them watches its key, and takes it when it is gone.
+    A waiter in the queue of one of them watches its key, and takes it when it is gone.
     """
     client, proof = lock.client, lock.proof(hold)
     doing = f"releasing {lock.name!r}"

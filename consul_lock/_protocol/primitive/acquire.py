@@ -1,4 +1,4 @@
-"""Acquiring a lock: the turn inside the process, then the key in Consul, then it counts."""
+"""Acquiring a lock: the local queue, then the key in Consul, then the hold counts."""
 
 from __future__ import annotations
 
@@ -91,11 +91,11 @@ def _see_that_it_is_held(lock: Primitive, attempt: Attempt) -> Flow[None]:
 
 
 def _begin(lock: Primitive, attempt: Attempt, grant: Grant) -> Flow[bool]:
-    """It is granted: from now on it counts.  False if its time is over already."""
+    """It is granted: the hold counts from now on.  False if its deadline is over already."""
     client = lock.client
     hold = Hold(lock, grant, attempt)
     now = yield Now()
-    if grant.contended and grant.line is None:
+    if grant.contended and grant.queue is None:
         hold.look_at = now + _LOOK_AFTER
     with client.mutex:
         # Code that ends the session from here on finds the hold, and reports its loss.
@@ -122,13 +122,13 @@ def _begin(lock: Primitive, attempt: Attempt, grant: Grant) -> Flow[bool]:
 def _abandon(lock: Primitive, attempt: Attempt) -> Flow[None]:
     """It could not be acquired: return what was borrowed for it."""
     for session in list(attempt.sessions):
-        # With a shared one, another thread may be writing just now: that is no doubt of this call.
+        # Another thread may be writing with a shared one just now: that is not this call's doubt.
         if session.uncertain or (session.in_doubt and not session.shared):
             yield from lock.client.end(session)
     now = yield Now()
     for session in attempt.sessions:
         lock.client.pool.give_back(session, now)
-    # Nothing of it belongs to this call any more, should the caller be cut off from here on.
+    # If the caller is cut off from here on, nothing of it belongs to this call any more.
     attempt.forget_sessions()
     lock.client.local_queues.leave(attempt)
 
@@ -160,7 +160,7 @@ def has_part(lock: Primitive, attempt: Attempt) -> bool:
 def not_for_oneself(lock: Primitive, attempt: Attempt) -> None:
     """Raise `AlreadyHeld` for a caller that is about to wait for what it holds itself.
 
-    Even if everybody else let go, there would be no room: only another thread or task could end
+    Even if all others released, nothing would be free: only another thread or task could end
     the wait, by releasing what this one has acquired.  That is a common use of a semaphore (one
     acquires, its workers release), and possible with any lock.  So the wait is refused only where
     it is most likely a mistake that nothing else would ever show: for a lock, without a timeout.

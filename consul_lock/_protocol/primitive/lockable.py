@@ -134,4 +134,4 @@ class Lockable(Primitive):
 
     def waiters(self) -> Job[list[Holder]]:
         """Who is in the queue, in order."""
-        return Job(self.line())
+        return Job(self.queue())

@@ -83,7 +83,7 @@ class Primitive(Held):
         """Who holds it by Consul's word; None: nobody."""
 
     @abstractmethod
-    def line(self) -> Flow[list[Holder]]:
+    def queue(self) -> Flow[list[Holder]]:
         """Who is in the queue, in order."""
 
     def patience_of(self, attempt: Attempt, wait: float | None) -> ErrorBudget:

@@ -56,7 +56,7 @@ class SessionPool:
         """Heap of those to be renewed, by time.  An entry counts if it has the session's time."""
         self._order = count()
         self._idle: dict[SessionOptions, dict[Session, None]] = {}
-        """By terms; who was used last is last, and is used first."""
+        """By terms; the one used last is at the end, and is used first."""
         self.to_destroy: dict[str, Session] = {}
         """Those to be destroyed, as soon as Consul can be reached."""
         self.orphans: dict[str, float] = {}
@@ -191,8 +191,8 @@ class SessionPool:
         return session
 
     def _verify(self, session: Session, asked: SessionOptions) -> Flow[None]:
-        """See that the server took what was asked: a proxy that drops the body, or an older
-        server, would make a session that never expires or protects nothing."""
+        """Check that the session is as it was asked for: a proxy that drops the body, or an older
+        server, would make one that never expires or protects nothing."""
         info = yield from self._wire.renew(session.id)
         if info is None:
             self.mark_gone(session)
@@ -230,7 +230,7 @@ class SessionPool:
     def sweep(self, now: float, timeout: float = _DESTROY_TIMEOUT) -> Flow[None]:
         """Destroy what is condemned, and sessions of this client that no call got."""
         # However old they are: an election restarts the time of every session, so age proves
-        # nothing, and what one holds stays taken until Consul says that it is gone.
+        # nothing, and a lock that one holds stays taken until Consul says that it is gone.
         to_destroy = list(self.to_destroy.values())
         for first in range(0, len(to_destroy), _SWEPT_AT_ONCE):
             sessions = to_destroy[first : first + _SWEPT_AT_ONCE]
@@ -257,7 +257,7 @@ class SessionPool:
                     self.orphans.pop(info.name, None)
         except ConsulLockError:
             return
-        # What has not come by now never comes: a request waits no longer inside Consul.
+        # A session that has not come by now never comes: no request waits that long in Consul.
         for name, since in list(self.orphans.items()):
             if now - since > _GHOST:
                 self.orphans.pop(name, None)
@@ -269,7 +269,7 @@ def _say_farewell(session: Session) -> Flow[None]:
         try:
             yield request._replace(timeout=_DESTROY_TIMEOUT)
         except (PermissionDenied, Refused):
-            pass  # then its end does what it can
+            pass  # then the end of the session has to do
         if request in session.farewell:  # the keeper may be at it, too
             session.farewell.remove(request)
 

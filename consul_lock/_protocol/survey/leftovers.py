@@ -1,12 +1,12 @@
-"""What the dead have left: keys that nobody holds, and nobody may ever meet again.
+"""Leftovers of the dead: keys that nobody holds, and that no client may ever meet again.
 
-Consul keeps the keys of a session that ends, without the session.  Who comes to the same name
-takes them away; of a name that nobody uses any more they stay, until `Cleaning` does so.
+Consul keeps the keys of a session that ends, without the session.  The next client of the same
+name deletes them; those of a name that nobody uses any more stay, until `Cleaning` deletes them.
 
-The entry of a dead waiter, a contender that was never in, the sign of a queue in which nobody is
-and a document without holders protect nothing: they go by their index, as they were read.  The
+The entry of a dead waiter, a contender that was never in, the sign of an empty queue
+and a document without holders protect nothing: they are deleted by the index that was read.  The
 key of a lock, the number of a slot and a dead holder's place in a document do protect something
-for as long as their lock-delay runs.  To delete such a key could end that:
+for as long as their lock-delay runs.  Deleting such a key could end that:
 
     the session of a cut-off holder ends, its lock-delay begins
     somebody deletes the key, as nobody holds it
@@ -42,7 +42,7 @@ from consul_lock.errors import Conflict, ConsulLockError
 # Seconds: longer than a cleaning takes; it holds nothing with that session at any time.
 _TTL = 3600.0
 
-# What has to be gone before what else of the same name.
+# The order in which the keys of a name are deleted.
 _ORDER = ("holder", "slot", "contender", "waiter", "lock", "sign", "document")
 
 
@@ -55,22 +55,22 @@ class Leftover:
     key: str
     what: str
     """"lock" (of a holder that died), "waiter" (its entry in the queue), "contender" (for a
-    document that it was not in), "holder" (it is in one still), "slot" (a number), "sign" (of a
-    queue in which nobody is) or "document" (without holders)."""
+    document that it was not in), "holder" (it is still in one), "slot" (a number), "sign" (of an
+    empty queue) or "document" (without holders)."""
     holder: Holder | None
     """Who has died; None: nobody, or that is not known."""
     index: int
-    """ModifyIndex of the key; 0: a holder's that has none any more."""
+    """ModifyIndex of the key; 0: that of a holder whose key is gone."""
 
 
 @dataclass(frozen=True)
 class Cleaned:
-    """What became of one of them."""
+    """The outcome for one of them."""
 
     leftover: Leftover
     outcome: str
-    """"deleted"; "delayed": its lock-delay runs, so it protects a lock still; "changed": somebody
-    has come since it was seen."""
+    """"deleted"; "delayed": its lock-delay runs, so it still protects a lock; "changed": it is
+    in use again."""
 
 
 def leftovers(prefix: str, found: ReadResult) -> list[Leftover]:
@@ -81,7 +81,7 @@ def leftovers(prefix: str, found: ReadResult) -> list[Leftover]:
     for key, keys in sorted(grouped(found.pairs).items()):
         name = key.removesuffix("/.lock")
         if f"{name}/".startswith(prefix):
-            seen += _of_queue(name, keys.line)
+            seen += _of_queue(name, keys.queue)
             seen += _of_lock(name, keys.documents)
             seen += _of_document(key, name, [*keys.documents, *keys.contenders])
     return seen
@@ -89,10 +89,10 @@ def leftovers(prefix: str, found: ReadResult) -> list[Leftover]:
 
 def _of_queue(name: str, pairs: Sequence[Pair]) -> list[Leftover]:
     base = f"{name}/.queue"
-    line = parse_queue(base, pairs)
+    queue = parse_queue(base, pairs)
     seen = [_left(name, p, "waiter", _last(p.key)) for p in pairs if is_dead_waiter(base, p)]
-    if line.sign and not line.entries:
-        seen.append(Leftover(name, base, "sign", None, line.sign))
+    if queue.sign and not queue.entries:
+        seen.append(Leftover(name, base, "sign", None, queue.sign))
     return seen
 
 

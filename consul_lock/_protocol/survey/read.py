@@ -46,7 +46,7 @@ def overview(client: ClientCore, prefix: str) -> Flow[Overview]:
 def read_name(client: ClientCore, name: str) -> Flow[Status]:
     """One name, without reading the names below it.
 
-    The line, the notes and a read/write lock's contenders have folders of their own; a
+    The queue, the notes and a read/write lock's contenders have folders of their own; a
     semaphore's contenders are in the name's, so that is read once more if it is one.
     """
     folders = [f"{name}/.lock", f"{name}/.queue", break_folder(name)]

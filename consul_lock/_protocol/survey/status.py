@@ -26,7 +26,7 @@ from consul_lock._protocol.weighted.document import ALL, READ_WRITE, SEMAPHORE, 
 from consul_lock._protocol.weighted.snapshot import Snapshot, parse_snapshot
 from consul_lock.errors import Conflict
 
-_DOCUMENT, _LINE, _SLOTS = "/.lock", "/.queue", "/.slot"
+_DOCUMENT, _QUEUE, _SLOTS = "/.lock", "/.queue", "/.slot"
 
 _OF_FLAGS = {SEMAPHORE_FLAG: SEMAPHORE, READ_WRITE_FLAG: READ_WRITE}
 
@@ -84,7 +84,7 @@ class Keys(NamedTuple):
 
     documents: list[Pair]
     """The lock's key, or the document: one at most."""
-    line: list[Pair]
+    queue: list[Pair]
     contenders: list[Pair]
     notes: list[Pair]
     """Of holds that somebody broke."""
@@ -100,10 +100,10 @@ def status_of_key(pair: Pair) -> tuple[str, str]:
         return f"{broken}{_DOCUMENT}", "note"
     parent, _, last = key.rpartition("/")
     if pair.flags == LOCK_FLAG:
-        if key.endswith(_LINE) and not session:
-            return f"{parent}{_DOCUMENT}", "line"
-        if parent.endswith(_LINE) and (last == session if session else is_session(last)):
-            return f"{parent.removesuffix(_LINE)}{_DOCUMENT}", "line"
+        if key.endswith(_QUEUE) and not session:
+            return f"{parent}{_DOCUMENT}", "queue"
+        if parent.endswith(_QUEUE) and (last == session if session else is_session(last)):
+            return f"{parent.removesuffix(_QUEUE)}{_DOCUMENT}", "queue"
     elif pair.flags == SEMAPHORE_FLAG and parent.endswith(_SLOTS):
         return f"{parent.removesuffix(_SLOTS)}{_DOCUMENT}", "contender"
     # The key of a contender that died has no session, but the name of it.
@@ -141,7 +141,7 @@ def grouped(pairs: Iterable[Pair]) -> dict[str, Keys]:
         keys = found.setdefault(key, Keys([], [], [], []))
         by_role = {
             "document": keys.documents,
-            "line": keys.line,
+            "queue": keys.queue,
             "contender": keys.contenders,
             "note": keys.notes,
         }
@@ -152,11 +152,11 @@ def grouped(pairs: Iterable[Pair]) -> dict[str, Keys]:
 
 
 def _move_to_exact(key: str, keys: Keys, found: dict[str, Keys]) -> None:
-    """A lock on exactly one key has its line below that key, which then has no ``.lock``."""
+    """A lock on exactly one key has its queue below that key, which then has no ``.lock``."""
     if not keys.documents and not keys.contenders:
         exact = found.get(key.removesuffix(_DOCUMENT))
         if exact is not None and exact.documents[0].flags == LOCK_FLAG:
-            exact.line.extend(keys.line)
+            exact.queue.extend(keys.queue)
             exact.notes.extend(keys.notes)
             del found[key]
 
@@ -175,12 +175,12 @@ def _nothing(name: str) -> Status:
 def _status(key: str, keys: Keys, filtered: bool) -> Status:
     pair = keys.documents[0] if keys.documents else None
     name = key.removesuffix(_DOCUMENT)
-    if not keys.documents and not keys.contenders and not keys.line:
+    if not keys.documents and not keys.contenders and not keys.queue:
         return _nothing(name)
     flags = pair.flags if pair else (keys.contenders[0].flags if keys.contenders else LOCK_FLAG)
     try:
         if flags == LOCK_FLAG:
-            return _lock(key, name, pair, keys.line)
+            return _lock(key, name, pair, keys.queue)
         kind = _OF_FLAGS.get(flags) if key.endswith(_DOCUMENT) else None
         if kind is None:
             raise Conflict(
@@ -208,13 +208,13 @@ def _status(key: str, keys: Keys, filtered: bool) -> Status:
         )
 
 
-def _lock(key: str, name: str, pair: Pair | None, line: list[Pair]) -> Status:
+def _lock(key: str, name: str, pair: Pair | None, queue: list[Pair]) -> Status:
     holder = (
         parse_holder(pair.session, pair.value, pair.modify_index) if pair and pair.session else None
     )
     # A lock that was released in order has no key.  (Clients of Go leave theirs, without a word.)
     dead = parse_holder("", pair.value) if pair and not pair.session else None
-    entries = parse_queue(f"{name}{_LINE}", line).entries
+    entries = parse_queue(f"{name}{_QUEUE}", queue).entries
     waiting = tuple(
         parse_holder(entry.session, entry.about)
         for entry in entries

@@ -24,7 +24,7 @@ T = TypeVar("T")
 
 
 class SurveyCore:
-    """What an operator asks and does."""
+    """The questions and actions of an operator."""
 
     def __init__(self, client: ClientCore) -> None:
         self._client = client

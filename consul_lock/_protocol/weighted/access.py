@@ -44,7 +44,7 @@ def see(
     attempt.snapshots = tuple(snapshot_of(target, found) for target in attempt.targets)
     attempt.certain = certain
     if attempt.asked and any(s.in_doubt for s in attempt.group) and certain:
-        # What was requested without an answer is there, or not.
+        # A write without an answer was carried out, or not.
         attempt.joined = all(p.contends(s) for p in attempt.snapshots for s in attempt.ids())
         attempt.asked = attempt.joined or any(
             p.contends(s) for p in attempt.snapshots for s in attempt.ids()

@@ -74,7 +74,7 @@ def contend(core: WeightedBase, attempt: WeightedAttempt) -> Flow[Grant | None]:
 
 
 def _start_over(core: WeightedBase, attempt: WeightedAttempt, where: Position) -> Flow[None]:
-    """What was read is no ground to stand on."""
+    """What was read cannot be relied on."""
     if where is Position.OLD:
         yield from look(core, attempt, certain=True)
     elif where is Position.GONE:
@@ -108,7 +108,7 @@ def _agree(core: WeightedBase, attempt: WeightedAttempt, seen: tuple[Snapshot, .
 
 
 def _may_take(attempt: WeightedAttempt) -> Flow[bool]:
-    """One who may not wait does not try for ever: it is as if it had come a moment later."""
+    """A call that may not wait does not try for ever: it is as if it had come a moment later."""
     return attempt.refusals < _TRIES or (yield from may_wait(attempt))
 
 

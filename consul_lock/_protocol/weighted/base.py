@@ -141,13 +141,13 @@ class WeightedBase(Lockable):
         return holders[0] if holders else None
 
     def everybody(self) -> Flow[list[Holder]]:
-        """Who is in, in the order of their coming; those who vanished last."""
+        """The holders, in the order of their coming; those whose keys are gone come last."""
         (snapshot,) = yield from self._place()
         inside = [c for c in snapshot.contenders if snapshot.holds(c.session)]
         there = [parse_holder(c.session, c.about, c.modify_index) for c in inside]
         return there + [snapshot.holder(session) for session in sorted(snapshot.vanished())]
 
-    def line(self) -> Flow[list[Holder]]:
+    def queue(self) -> Flow[list[Holder]]:
         (snapshot,) = yield from self._place()
         waiting = [c for c in snapshot.contenders if not snapshot.holds(c.session)]
         return [parse_holder(c.session, c.about) for c in waiting if c.session == c.leader]

@@ -170,7 +170,7 @@ def _slots(value: Any) -> dict[str, int]:
         )
     if not isinstance(value, _Fields):
         raise ValueError("its Holders are not a map of session to true")
-    # That a session is there is what counts, even with "false": Go reads it so.
+    # Only the presence of a session counts, even with "false": Go reads it so.
     if any(slot is not None and not isinstance(slot, bool) for _, slot in value):
         raise ValueError("its Holders map a session to something else than true")
     return dict.fromkeys((session for session, _ in value), 1)

@@ -41,7 +41,7 @@ def prune(core: WeightedBase, attempt: WeightedAttempt, seen: tuple[Snapshot, ..
     """Take dead holders out of the documents.  True: look again, as things have changed."""
     changed = False
     for target, snapshot in zip(attempt.targets, seen, strict=True):
-        # Those who wait behind others leave it to the first.
+        # Waiters behind others leave it to the first.
         if not attempt.joined or snapshot.ahead(attempt.leader) is None:
             changed = (yield from _prune(core, attempt, target, snapshot)) or changed
     return changed
@@ -73,9 +73,9 @@ def _prune(
     return False
 
 
-def expiry_check(target: Target, dead: str, ours: str) -> list[dict[str, Any]]:
+def expiry_check(target: Target, dead: str, living: str) -> list[dict[str, Any]]:
     """Operations that are refused unless a holder is dead, and its lock-delay over.  They leave
     nothing: its key is locked and deleted, whether it was there or not."""
     key = target.contender_key(dead)
-    lock = contend_operation(target, dead, "") | {"Session": ours}
+    lock = contend_operation(target, dead, "") | {"Session": living}
     return [lock, {"Verb": "delete", "Key": key}]

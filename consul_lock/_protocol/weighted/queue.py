@@ -13,7 +13,7 @@ from consul_lock._protocol.weighted.layout import Contender, Target
 from consul_lock._protocol.weighted.operations import contend_operation
 from consul_lock._protocol.weighted.snapshot import Snapshot
 
-# Seconds of one blocking read, as in the line of a lock.
+# Seconds of one blocking read, as in the queue of a lock.
 _POLL = 10.0
 
 # The same while a dead holder is to be pruned whose lock-delay is not over: nothing announces its

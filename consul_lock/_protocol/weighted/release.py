@@ -50,7 +50,7 @@ def _let_go(core: WeightedBase, hold: Hold) -> Flow[LossReason | None]:
     while True:
         in_doubt = any(session.in_doubt for session in hold.sessions)
         if not (hold.contended or in_doubt or refusals):
-            # The documents were empty on entering: then they are as this client wrote them.
+            # The documents were empty on entering, so they are as this client wrote them.
             seen = tuple(_as_entered(target, hold) for target in attempt.targets)
         else:
             try:
@@ -109,7 +109,7 @@ def _depart(
     sessions: Sequence[Session],
     seen: tuple[Snapshot, ...],
 ) -> Flow[Any]:
-    """Take sessions out of the documents and out of the line, and let in who comes next."""
+    """Take sessions out of the documents and out of the queue, and let in the next waiters."""
     since = yield Wall()
     leaving = frozenset(session.id for session in sessions)
     operations = list[dict[str, Any]]()
@@ -133,7 +133,7 @@ def _depart(
 def _withdrawn(target: Target, snapshot: Snapshot, session: str) -> list[dict[str, Any]]:
     """Delete a contender key.
 
-    Of one who waits it has to be as it was read: if it was let in meanwhile, the document needs
+    That of a waiter has to be as it was read: if it was let in meanwhile, the document needs
     another change.
     """
     key = target.contender_key(session)
@@ -156,7 +156,7 @@ def _withdrawn(target: Target, snapshot: Snapshot, session: str) -> list[dict[st
 def _rewrite(
     target: Target, snapshot: Snapshot, document: Document, leaving: frozenset[str]
 ) -> list[dict[str, Any]]:
-    """The change of a document; it goes with the last who cares for it."""
+    """The change of a document, which is deleted with its last user."""
     if not snapshot.document.modify_index:
         return []
     others = any(contender.session not in leaving for contender in snapshot.contenders)
@@ -171,9 +171,9 @@ def litter(
     room: int,
     leaving: frozenset[str] = frozenset(),
 ) -> list[dict[str, Any]]:
-    """Operations that take away what the dead have left, with something that is written anyway.
+    """Operations that delete the leftovers of the dead, within a write that is made anyway.
 
-    Keys of contenders that are in no document guard nothing: they go at once.  Numbers of slots
+    Keys of contenders that are in no document guard nothing and go at once.  Numbers of slots
     go when there is no holder and no waiter: a holder that has one is in the document until its
     lock-delay is over, and a later one finds the number in lock-delay, if it still is.
     """
@@ -228,7 +228,7 @@ def give_up(core: WeightedBase, attempt: WeightedAttempt) -> Flow[Grant | None]:
         operations = _going(core, attempt, seen)
         if not operations:
             break
-        doing = f"leaving the line of {core.key!r}"
+        doing = f"leaving the queue of {core.key!r}"
         request = core.client.api.transaction(operations, doing, core.rule)
         outcome = yield from core.client.write(attempt.group[0], request, attempt.group[1:])
         if outcome.done:
@@ -238,7 +238,7 @@ def give_up(core: WeightedBase, attempt: WeightedAttempt) -> Flow[Grant | None]:
         if tries:
             yield Sleep(*QUICKER)
     else:
-        raise too_busy(core.key, "leaving the line of")
+        raise too_busy(core.key, "leaving the queue of")
     attempt.asked, attempt.joined, attempt.snapshots = False, False, None
     return None
 
@@ -257,7 +257,7 @@ def _going(
 
 
 def start_anew(core: WeightedBase, attempt: WeightedAttempt) -> Flow[None]:
-    """Not with these sessions: nobody has worked under what they have got, so it goes at once."""
+    """Give it up with these sessions: nobody has worked under it, so it is deleted at once."""
     yield from end_all(core, attempt, list(attempt.group), tidy=attempt.may_hold)
     attempt.forget_sessions()
 
@@ -277,7 +277,7 @@ def _sweep(core: WeightedBase, targets: tuple[Target, ...]) -> Flow[None]:
 def withdraw(
     core: WeightedBase, attempt: WeightedAttempt, sessions: Sequence[Session]
 ) -> Flow[list[Session]]:
-    """Leave the line, or what was entered.  Returns the sessions that stay in doubt."""
+    """Leave the queue, or what was entered.  Returns the sessions that stay in doubt."""
     try:
         if sessions:
             yield from settle(core, attempt.targets, sessions)

@@ -65,7 +65,7 @@ def numbers_of(core: WeightedBase, hold: Hold) -> Flow[tuple[int, ...]]:
 def _number(core: WeightedBase, hold: Hold, attempt: WeightedAttempt) -> Flow[None]:
     now = yield Now()
     end, delayed = now + _LONGEST, set[int]()
-    # What was seen on entering will do, unless an earlier request was not answered.
+    # The read on entering is enough, unless an earlier request was not answered.
     in_doubt = any(session.in_doubt for session in hold.sessions)
     seen = attempt.snapshots[-1] if attempt.snapshots and not in_doubt else None
     while True:
@@ -148,7 +148,7 @@ def _claim(
     for number, session in zip(chosen, attempt.ids(), strict=True):
         key = slot_key(core.name, number)
         if index := seen.left_slots.get(number):
-            # Who died has left it.  While its lock-delay runs, it is the lock that is refused.
+            # A dead holder has left it.  While its lock-delay runs, the lock operation is refused.
             operations.append({"Verb": "check-index", "Key": key, "Index": index})
         else:
             operations.append({"Verb": "check-not-exists", "Key": key})

@@ -1,4 +1,4 @@
-"""What was read of one semaphore or read/write lock, and what follows from it: pure.
+"""The state that was read of one semaphore or read/write lock, and its meaning: pure.
 
 One rule decides it all: the weights of the holders, of the contenders that wait before this one
 and its own fit into the limit.  So the first that does not fit holds up all behind it.  The order
@@ -9,9 +9,9 @@ alike.  Time line of a lock with readers of weight 1 and a writer of the weight 
     R2    would fit in beside R1, but not together with W, which is before it: R2 waits
     R1    leaves, and lets W in with the same write; W leaves, and lets R2 in
 
-The obvious rule, to enter where there is room, lets readers pass for ever, and W starves.  What
-does not count as before: a contender that has died, a group that wants more than the limit, and
-keys of the Go client, which has no order: each of its clients just tries.  One that holds a part
+The obvious rule, to enter whenever the limit allows it, lets readers pass for ever, and W starves.
+Not counted as before: a contender that has died, a group that wants more than the limit, and keys
+of the Go client, which has no order: each of its clients just tries.  A contender that holds a part
 of what it asks for may overtake, as those before it may wait for that part.
 """
 
@@ -43,14 +43,14 @@ class Snapshot(NamedTuple):
     """Of all keys that were listed, whatever they are."""
     left: Mapping[str, Contender] = {}
     """The keys of contenders that have died, by session: Consul keeps a key without its session.
-    Those who waited wait no more; those in the document stay there until they are pruned."""
+    Dead waiters wait no more; those in the document stay there until they are pruned."""
     slots: Mapping[int, str] = {}
     """The numbers of slots that are taken, and by which session (none: by something foreign)."""
     left_slots: Mapping[int, int] = {}
     """The numbers that belonged to holders that have died, and the ModifyIndex of their keys."""
 
     def holds(self, session: str) -> bool:
-        """Whether a session is in."""
+        """Whether a session holds it."""
         return session in self.document.holders
 
     def contends(self, session: str) -> bool:
@@ -58,7 +58,7 @@ class Snapshot(NamedTuple):
         return any(contender.session == session for contender in self.contenders)
 
     def vanished(self) -> frozenset[str]:
-        """Who is in without any key of its session: dead, by the rule of Go's client.
+        """Holders without any key of their session: dead, by the rule of Go's client.
 
         Nobody, if keys were left out of the list: everybody hidden would look dead.  When they
         may be pruned is another question: see `consul_lock._protocol.weighted.pruning`.
@@ -66,7 +66,7 @@ class Snapshot(NamedTuple):
         return frozenset() if self.filtered else frozenset(self.document.holders) - self.sessions
 
     def holder(self, session: str) -> Holder:
-        """Who it was that died, or is hidden, by what its key says, if that is there still."""
+        """The details of a dead or hidden holder from its key, if that is still there."""
         left = self.left.get(session)
         return told(session, left.about) if left else Holder(session, foreign=True)
 
@@ -75,7 +75,7 @@ class Snapshot(NamedTuple):
         return tuple(c for c in self.contenders if c.ours and not self.holds(c.session))
 
     def ahead(self, leader: str) -> Contender | None:
-        """The last who waits before this leader's group.  None: the group is first."""
+        """The last waiter before this leader's group.  None: the group is first."""
         before = _before(self, leader)
         return before[-1] if before else None
 
@@ -90,7 +90,7 @@ def parse_snapshot(
 ) -> Snapshot:
     """Make sense of what was listed; `Conflict` if the name is used for something else.
 
-    What is neither the document nor a contender is passed over: keys of names below this one,
+    Other keys are ignored: those of names below this one,
     the queue of a lock, anything of others.
     """
     prefix = kind.prefix(name)
@@ -157,7 +157,7 @@ def _hopeless(group: Iterable[Contender], limit: int) -> bool:
 
 
 def _before(snapshot: Snapshot, leader: str) -> list[Contender]:
-    """Who waits before a group and is to be let in before it; all, if it has not joined yet."""
+    """The waiters to be let in before a group; all waiters, if it has not joined yet."""
     before: list[Contender] = []
     for other, group in _groups(c for c in snapshot.contenders if c.ours).items():
         if other == leader:
@@ -170,9 +170,9 @@ def _before(snapshot: Snapshot, leader: str) -> list[Contender]:
 def admits(
     snapshot: Snapshot, leader: str, n: int, weight: int, *, overtaking: bool = False
 ) -> bool:
-    """Whether a group may enter: the one rule of all that is here.
+    """Whether a group may enter: the one rule of admission.
 
-    ``weight`` is that of one of the ``n``; ``overtaking``: those who wait do not count.
+    ``weight`` is that of one of the ``n``; ``overtaking``: waiters do not count.
     """
     waiting = () if overtaking else _before(snapshot, leader)
     before = sum(contender.weight for contender in waiting)
@@ -189,18 +189,18 @@ def remove_holders(snapshot: Snapshot, sessions: Iterable[str]) -> Document:
 
 
 def add_holders(document: Document, sessions: Iterable[str], weight: int) -> Document:
-    """The document with these holders; who is in already has this weight from now on."""
+    """The document with these holders; those in it already have this weight from now on."""
     return document._replace(holders={**document.holders, **dict.fromkeys(sessions, weight)})
 
 
 def admit_waiters(
     snapshot: Snapshot, document: Document, leaving: frozenset[str], most: int
 ) -> tuple[Document, tuple[Contender, ...]]:
-    """Let in who waits, in order, for as long as the rule admits: the document then, and who.
+    """Let waiters in, in order, for as long as the rule admits: the new document, and those let in.
 
-    ``document`` is where to start from: those who leave are not in it any more.
+    ``document`` is the one to start from, without those who leave.
     A group that cannot be let in here (one that is not complete, or has to enter in other
-    documents too) keeps room for itself.  At most ``most`` sessions are let in.
+    documents too) keeps its share free.  At most ``most`` sessions are let in.
     """
     reserved = 0
     granted: list[Contender] = []

@@ -38,7 +38,7 @@ def test_a_duration_is_read_as_seconds(text: str, seconds: float) -> None:
         "٣",
     ],
 )
-def test_what_is_no_finite_time_is_refused(text: str) -> None:
+def test_a_time_that_is_not_finite_is_refused(text: str) -> None:
     """Neither negative, nor NaN, nor infinite: a timer would do something else with each."""
     with pytest.raises(ValueError, match="bad duration"):
         parse_duration(text)

@@ -28,7 +28,7 @@ from consul_lock_cli.base.error_table import failure
     ],
 )
 def test_each_error_has_its_exit_code(error: Exception, code: int) -> None:
-    """The nearest class decides: most of ours are an OSError or a ValueError, too."""
+    """The nearest class decides: most errors here are an OSError or a ValueError, too."""
     assert failure(error).code == code
 
 

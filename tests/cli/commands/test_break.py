@@ -1,4 +1,4 @@
-"""`consul-lock break`: take a lock away from whoever holds it."""
+"""`consul-lock break`: take a lock away from its holder."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def test_the_holder_loses_its_session(holder: Running, address: str, key: str) -
 
 
 @pytest.mark.parametrize("options", [[], ["--limit", "2"], ["--shared"], ["-k", "MORE"]])
-def test_who_broke_it_and_why_is_told(
+def test_the_author_and_reason_of_a_break_are_shown(
     start: Start, address: str, key: str, options: list[str]
 ) -> None:
     """By the wrapper that lost it, by `status`, by `ls` and to the next holder's onlookers."""
@@ -75,7 +75,9 @@ def listed(address: str, key: str) -> str:
     return ask(address, "ls", key).stdout
 
 
-def test_every_holder_is_told_its_own_break(start: Start, address: str, key: str) -> None:
+def test_every_holder_gets_the_reason_of_its_own_break(
+    start: Start, address: str, key: str
+) -> None:
     """All slots of a semaphore at once, in the log as well."""
     options = [
         "--limit",
@@ -116,7 +118,7 @@ def test_a_token_that_may_not_write_the_note_breaks_with_a_warning(consul_binary
             assert "expired, or somebody destroyed it" in running.errors()
 
 
-def test_nobody_is_broken_without_a_word(hand: Hand, address: str, key: str) -> None:
+def test_no_hold_is_broken_without_a_message(hand: Hand, address: str, key: str) -> None:
     """Without a terminal, --yes is wanted; nothing is even read."""
     session = hand.hold(key)
     result = ask(address, "break", key)
@@ -141,7 +143,9 @@ def test_a_terminal_is_asked(hand: Hand, address: str, key: str) -> None:
     assert "Destroy the session? [y/N]" in output
 
 
-def test_what_changes_while_somebody_thinks_is_not_hit(hand: Hand, address: str, key: str) -> None:
+def test_a_hold_that_changes_during_the_confirmation_is_not_broken(
+    hand: Hand, address: str, key: str
+) -> None:
     """They were shown another holder."""
     old = hand.hold(key, {"host": "web3", "pid": 42})
 
@@ -182,7 +186,7 @@ def test_one_slot_of_a_semaphore(hand: Hand, address: str, key: str) -> None:
     assert (result.returncode, "is vanished" in result.stderr) == (1, True)
 
 
-def test_delete_forgets_what_is_idle(hand: Hand, address: str, key: str) -> None:
+def test_delete_removes_an_idle_document(hand: Hand, address: str, key: str) -> None:
     """The document of a semaphore, with its limit.  There must be something."""
     hand.put(f"{key}/.lock", IDLE, SEMAPHORE_FLAG)
     assert ask(address, "break", key, "--yes").returncode == 1
@@ -194,7 +198,7 @@ def test_delete_forgets_what_is_idle(hand: Hand, address: str, key: str) -> None
     assert (keys(address, key), hand.alive(session)) == ([], False)
 
 
-def test_delete_waits_for_whoever_lost_it(hand: Hand, address: str, key: str) -> None:
+def test_delete_waits_for_the_former_holder(hand: Hand, address: str, key: str) -> None:
     """Without the document, the next one would enter while the old one is still at work."""
     (session,) = hand.slots(key, 2, 1)
     result = ask(address, "break", key, "--yes", "--delete")
@@ -215,7 +219,7 @@ def test_force_deletes_under_a_holder(hand: Hand, address: str, key: str) -> Non
 
 
 @pytest.mark.parametrize("more", [[], ["--delete"], ["--delete", "--force"]])
-def test_what_is_no_lock_is_never_touched(
+def test_a_key_that_is_not_a_lock_is_never_touched(
     hand: Hand,
     address: str,
     key: str,

@@ -46,7 +46,7 @@ def test_a_dead_holder_is_named(address: str, dead: str) -> None:
     assert ask(address, "status", "-q", dead).returncode == 1
 
 
-def test_what_the_dead_have_left_is_listed(address: str, key: str, dead: str) -> None:
+def test_leftovers_of_the_dead_are_listed(address: str, key: str, dead: str) -> None:
     """And nothing else."""
     consul(address, "PUT", f"/v1/kv/{key}/plain", b"hello")
     result = ask(address, "ls", f"{key}/", "--dead")
@@ -86,7 +86,7 @@ def test_it_is_deleted_when_its_lock_delay_is_over(address: str, key: str, dead:
 
 
 def test_it_asks_first(address: str, key: str, dead: str) -> None:
-    """Whoever types; where nobody does, that is a mistake."""
+    """The user, on a terminal; without a terminal that is an error."""
     refused = ask(address, "clean", f"{key}/")
     assert (refused.returncode, "--yes" in refused.stderr) == (64, True)
     code, output = on_a_terminal(address, "clean", f"{key}/", typed="n\n")

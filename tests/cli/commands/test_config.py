@@ -9,7 +9,7 @@ import pytest
 from tests.cli.isolated_home import SECRET, Home
 
 
-def test_config_shows_all_but_what_a_broken_file_says(home: Home) -> None:
+def test_config_shows_everything_but_the_settings_of_a_broken_file(home: Home) -> None:
     """Values, sources and the fault; its hint would be to run what is running."""
     file = home.write("broken")
     result = home.ask("config", "--json", CONSULLOCK_TTL="1m")
@@ -49,7 +49,7 @@ def test_a_secret_in_an_address_is_never_shown(home: Home, address: str) -> None
 
 
 def test_a_password_without_a_user_is_not_shown_as_one(home: Home) -> None:
-    """Whoever forgot the user wrote a secret where the user should be."""
+    """A user name may have been forgotten, and a secret written where it should be."""
     assert home.settings(CONSUL_HTTP_AUTH=SECRET)["http-auth"]["value"] == "(hidden)"
 
 

@@ -37,7 +37,7 @@ def surroundings(
 
 
 def test_the_command_has_a_consul_of_its_own(surroundings: dict[str, str], tmp_path: Path) -> None:
-    """Its exit code is ours, stderr says what runs, and nothing is left behind."""
+    """Its exit code is passed on, stderr says what runs, and nothing is left behind."""
     surroundings |= {"CONSUL_HTTP_SSL": "true", "CONSUL_HTTP_ADDR": "nowhere"}
     script = 'env | grep CONSUL_HTTP; "$@"'
     inner = [*_RUN, "sh", "-c", "exit 5"]
@@ -85,7 +85,7 @@ def _told_apart(dev: Running, count: int) -> tuple[list[int], list[int]]:
 def test_a_signal_ends_the_command_and_then_the_agent(
     surroundings: dict[str, str], tmp_path: Path, signum: int
 ) -> None:
-    """The command gets it first; we die as it does."""
+    """The command gets it first; `dev` dies as it does."""
     with Running(["dev", "--", "sh", "-c", "echo ready; exec sleep 60"], surroundings) as dev:
         assert dev.line() == "ready"
         real = "CONSUL_BIN" in surroundings
@@ -106,7 +106,9 @@ def _behind_a_script(binary: str, pids: Path) -> str:
     return str(script)
 
 
-def test_an_agent_behind_a_script_ends_with_us(consul_binary: Path, tmp_path: Path) -> None:
+def test_an_agent_behind_a_script_ends_with_consul_lock(
+    consul_binary: Path, tmp_path: Path
+) -> None:
     """The script does not pass on that it is to end."""
     pids = tmp_path / "pids"
     env = environment(CONSUL_BIN=_behind_a_script(str(consul_binary), pids), TMPDIR=str(tmp_path))
@@ -115,7 +117,9 @@ def test_an_agent_behind_a_script_ends_with_us(consul_binary: Path, tmp_path: Pa
     assert not alive(int(pids.read_text()))
 
 
-def test_if_we_are_killed_nothing_is_left(surroundings: dict[str, str], tmp_path: Path) -> None:
+def test_if_consul_lock_is_killed_nothing_is_left(
+    surroundings: dict[str, str], tmp_path: Path
+) -> None:
     """Neither of the command nor of the agent, be it behind a script: no kernel tells it then."""
     pids = tmp_path / "pids"
     pids.touch()
@@ -129,7 +133,7 @@ def test_if_we_are_killed_nothing_is_left(surroundings: dict[str, str], tmp_path
         eventually(lambda: not any(map(alive, everybody)))
 
 
-def test_a_binary_that_is_no_consul_is_told(tmp_path: Path) -> None:
+def test_a_binary_that_is_not_consul_is_reported(tmp_path: Path) -> None:
     """With the end of its output, and the command is not started."""
     result = subprocess.run(
         [*COMMAND, "dev", "--", "echo", "started"],

@@ -29,7 +29,7 @@ def test_a_good_agent_has_no_complaint_and_keeps_nothing(agent: Agent, fresh_nam
     assert agent.keys(fresh_name) == []
 
 
-def test_people_get_a_line_for_each_check(agent: Agent) -> None:
+def test_the_text_has_a_line_for_each_check(agent: Agent) -> None:
     """With a hint below what is not well."""
     result = subprocess.run(
         [*COMMAND, "doctor", "--long-poll", "100ms"],

@@ -1,4 +1,4 @@
-"""`consul-lock leader`: the command runs while we lead, and only then."""
+"""`consul-lock leader`: the command runs while this candidate leads, and only then."""
 
 from __future__ import annotations
 
@@ -106,7 +106,7 @@ def test_a_lost_lead_stops_the_command_and_it_campaigns_again(
 
 
 def test_a_later_term_has_the_environment_of_the_first(address: str, key: str) -> None:
-    """Python adds to an environment without a locale, and so do we to begin anew."""
+    """Python adds to an environment without a locale, and so does consul-lock to begin anew."""
     given = {k: v for k, v in environment(address).items() if k[:3] not in ("LC_", "LAN")}
     tell = "echo ${LC_CTYPE-none} ${CONSULLOCK_AGAIN-none} $CONSUL_LOCK_SESSION"
     script = f"trap 'exit 0' TERM; {tell}; while :; do sleep 0.05; done"
@@ -196,7 +196,7 @@ def test_a_candidate_outlives_an_outage_too(own_agent: Agent) -> None:
         assert candidate.wait() == 0
 
 
-def test_a_wrong_address_is_told_soon() -> None:
+def test_a_wrong_address_is_reported_soon() -> None:
     """The first contact has --retry-for."""
     arguments = ["leader", "-k", "k", "--retry-for", "500ms", "--", "echo", "started"]
     with Running(arguments, environment("127.0.0.1:9")) as candidate:
@@ -208,7 +208,7 @@ def test_a_wrong_address_is_told_soon() -> None:
 def test_a_signal_ends_it_while_the_command_is_stopped(
     lead: Lead, address: str, sessions: Callable[[int], list[str]], signum: int
 ) -> None:
-    """Whoever asks then means us, and not the command alone."""
+    """The sender then means consul-lock, and not the command alone."""
     script = "trap 'echo stopping' TERM; trap '' INT HUP; echo ready; while :; do sleep 0.05; done"
     leader = lead("--kill-after", "2s", "--lock-delay", "20s", "--", "sh", "-c", script)
     assert leader.line() == "ready"

@@ -23,7 +23,7 @@ from tests.support.agent import Agent
 NOWHERE = "127.0.0.1:1"
 
 
-def test_what_is_below_a_prefix(holder: Running, hand: Hand, address: str, key: str) -> None:
+def test_the_locks_below_a_prefix(holder: Running, hand: Hand, address: str, key: str) -> None:
     """A lock of consul-lock, one of another tool, a semaphore, a value that is no lock."""
     session = hand.hold(f"{key}/other")
     hand.slots(f"{key}/slots", 3, 2)
@@ -69,10 +69,10 @@ def test_json_has_it_all(holder: Running, hand: Hand, address: str, key: str) ->
     assert (plain["kind"], plain["value"], plain["size"]) == ("foreign", "hello", 5)
 
 
-def test_a_template_makes_a_line_for_each(
+def test_a_template_prints_a_line_for_each(
     holder: Running, hand: Hand, address: str, key: str
 ) -> None:
-    """What is not known is empty."""
+    """Unknown fields are empty."""
     hand.put(f"{key}/plain", "hello")
     template = "{name}={kind} {holder.pid}|{holder.meta.build}|{limit}|{mode:>10}|{{}}"
     result = ask(address, "ls", f"{key}/", "--format", template)

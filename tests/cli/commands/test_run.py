@@ -117,7 +117,7 @@ def test_odd_names_are_kept_as_they_are(address: str, key: str, name: str) -> No
 
 @pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
 def test_closed_streams_do_not_matter(address: str, key: str, closed: str, tmp_path: Path) -> None:
-    """The command runs, and our pipes do not take the places of the streams for good."""
+    """The command runs, and pipes of consul-lock do not take the places of the streams for good."""
     mark = tmp_path / "mark"
     script = f'exec "$@" {closed}'
     arguments = [*COMMAND, "run", "-k", key, "--", "touch", str(mark)]
@@ -126,7 +126,7 @@ def test_closed_streams_do_not_matter(address: str, key: str, closed: str, tmp_p
     assert mark.exists()
 
 
-def test_the_story_is_told_on_request(locked_run: LockedRun) -> None:
+def test_the_log_of_a_wait_is_printed_on_request(locked_run: LockedRun) -> None:
     """-v: acquired, ended, released."""
     words = [line.split()[1] for line in locked_run("-v", "--", "true").stderr.splitlines()]
     assert words == ["acquired", "command", "released"]
@@ -180,7 +180,7 @@ def test_an_option_beats_the_environment(locked_run: LockedRun, address: str) ->
 
 
 def test_stdin_is_the_commands(address: str, key: str) -> None:
-    """Nothing of it is read by us."""
+    """consul-lock reads nothing of it."""
     result = subprocess.run(
         [*COMMAND, "run", "-k", key, "cat"],
         env=environment(address),

@@ -47,7 +47,7 @@ def test_a_held_lock(holder: Running, start: Start, address: str, key: str) -> N
     assert f"token {token}" in session
 
 
-def test_a_lock_that_was_handed_over_to_one_who_has_not_confirmed_it(
+def test_a_lock_that_was_handed_over_and_not_confirmed(
     holder: Running, start: Start, hand: Hand, address: str, key: str
 ) -> None:
     """Its entry says so."""
@@ -79,7 +79,7 @@ def test_quiet_answers_by_its_exit_code(hand: Hand, address: str, key: str) -> N
     assert (loud.returncode, loud.stdout.splitlines()[0]) == (0, f"{key}/plain: foreign (no lock)")
 
 
-def test_a_semaphore_whose_holder_died(hand: Hand, address: str, key: str) -> None:
+def test_a_semaphore_with_a_dead_holder(hand: Hand, address: str, key: str) -> None:
     """It is held as long as one of them lives."""
     first, second = hand.slots(key, 3, 2)
     hand.destroy(first)

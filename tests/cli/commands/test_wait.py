@@ -21,7 +21,9 @@ from tests.cli.output.json_page import LOCK
 from tests.support.waiting import eventually
 
 
-def test_what_is_so_already_ends_at_once(hand: Hand, address: str, key: str) -> None:
+def test_a_condition_that_holds_already_ends_the_wait_at_once(
+    hand: Hand, address: str, key: str
+) -> None:
     """Silently."""
     free = ask(address, "wait", key, "--free")
     assert (free.returncode, free.stdout, free.stderr) == (0, "", "")
@@ -72,7 +74,7 @@ def test_a_semaphore_is_free_when_all_slots_are(hand: Hand, address: str, key: s
     assert ask(address, "wait", key, "--free").returncode == 0
 
 
-def test_what_is_no_lock_is_65(hand: Hand, address: str, key: str) -> None:
+def test_a_key_that_is_not_a_lock_is_65(hand: Hand, address: str, key: str) -> None:
     """It is never free, and never held."""
     hand.put(f"{key}/.lock", "hello")
     result = ask(address, "wait", key, "--free")

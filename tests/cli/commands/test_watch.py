@@ -88,8 +88,10 @@ def test_once_ends_after_one_event(hand: Hand, watch: Watch, key: str) -> None:
     assert once.line() == ""
 
 
-def test_what_is_held_already_is_no_event(hand: Hand, watch: Watch, address: str, key: str) -> None:
-    """Unless --initial asks for it: the first thing told is the first that happens."""
+def test_a_lock_that_is_held_already_is_no_event(
+    hand: Hand, watch: Watch, address: str, key: str
+) -> None:
+    """Unless --initial asks for it: the first event is the first that happens."""
     session = hand.hold(key)
     running = watch(key, "--once", "--format", "{event}")
     eventually(lambda: polling(running, address))
@@ -105,7 +107,7 @@ def test_what_is_held_already_is_no_event(hand: Hand, watch: Watch, address: str
 
 
 def test_a_command_for_each_event(hand: Hand, watch: Watch, key: str, tmp_path: Path) -> None:
-    """It gets the event on its stdin; what becomes of it is told, and ends nothing."""
+    """It gets the event on its stdin; its outcome is logged, and ends nothing."""
     session = hand.hold(key)
     file = tmp_path / "events"
     running = watch(key, "--initial", "--exec", f"cat >> {file}; echo done; exit 3")
@@ -121,8 +123,8 @@ def test_a_command_for_each_event(hand: Hand, watch: Watch, key: str, tmp_path: 
     assert (deaf.wait(), deaf.errors()) == (0, "")
 
 
-def test_an_agent_that_is_away_for_a_moment_is_ridden_out(own_agent: Agent) -> None:
-    """With back-off; what has happened meanwhile is told then."""
+def test_an_agent_that_is_away_for_a_moment_is_tolerated(own_agent: Agent) -> None:
+    """With back-off; what has happened meanwhile is reported then."""
     hand = Hand(own_agent.address)
     session = hand.hold("k")
     arguments = ["watch", "", "--initial", "--retry-for", "1m"]

@@ -1,4 +1,4 @@
-"""`consul-lock completion`: what a shell is told, and that it is told nothing else, ever."""
+"""`consul-lock completion`: what it prints for a shell, and that it never prints anything else."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _BEARABLE = 10.0
 
 @pytest.fixture
 def complete(home: Home) -> Callable[..., Result]:
-    """``complete("run", "--k")``: what a shell is told when TAB is pressed after the last word."""
+    """``complete("run", "--k")``: what is printed when TAB is pressed after the last word."""
 
     def ask(*words: str, address: str = NOWHERE, **variables: str) -> Result:
         return home.run(*words, address=address, _CONSUL_LOCK_COMPLETE="1", **variables)
@@ -108,7 +108,7 @@ def test_names_of_locks_are_completed(
 def test_a_name_that_a_shell_would_run_is_not_offered(
     complete: Callable[..., Result], locks: str, address: str, hold: Callable[[str], None]
 ) -> None:
-    """Others chose the names, and they would stand in our line as they are."""
+    """Others chose the names, and they would stand in the command line as they are."""
     hold(f"{locks}x$(touch x)")
     found = eventually(lambda: offered(complete("status", locks, address=address)))
     assert found == [f"{locks}one", f"{locks}two"]
@@ -181,7 +181,7 @@ def silent_server() -> Iterator[str]:
         yield f"127.0.0.1:{server.getsockname()[1]}"
 
 
-def test_a_dead_agent_costs_a_second_and_no_word(complete: Callable[..., Result]) -> None:
+def test_a_dead_agent_costs_a_second_and_no_message(complete: Callable[..., Result]) -> None:
     """Whether it refuses the connection or does not answer."""
     with silent_server() as address:
         for where in (NOWHERE, address):
@@ -211,7 +211,7 @@ def test_a_frozen_agent_is_not_waited_for(
         {"CONSULLOCK_TTL": "junk"},
     ],
 )
-def test_nothing_is_said_of_what_is_wrong(
+def test_nothing_is_said_of_wrong_settings(
     complete: Callable[..., Result], variables: dict[str, str]
 ) -> None:
     """Not in the middle of a line that somebody is typing."""
@@ -224,13 +224,13 @@ def test_nothing_is_said_of_what_is_wrong(
 def test_a_line_that_makes_no_sense_is_left_alone(
     complete: Callable[..., Result], words: tuple[str, ...]
 ) -> None:
-    """Whoever types it may know better, or see in time."""
+    """The user may know better, or see in time."""
     result = complete(*words)
     assert (result.returncode, result.stderr) == (0, "")
 
 
 @pytest.mark.parametrize(
-    "words, told",
+    "words, printed",
     [
         (("run", "-k", "k", "--", ""), "command\t0\t\n"),
         (("run", "-k", "k", "--", "git", "add", "x"), "command\t2\t\n"),
@@ -250,7 +250,7 @@ def test_files_and_commands_are_left_to_the_shell(
     assert complete(*words).stdout == told
 
 
-def test_what_lasts_too_long_is_left() -> None:
+def test_a_call_that_lasts_too_long_is_abandoned() -> None:
     """By a time of its own, as nothing else ends the resolution of a name."""
     never = threading.Event()
     before = time.monotonic()
@@ -263,7 +263,7 @@ def test_what_lasts_too_long_is_left() -> None:
 
 
 def test_consul_has_a_second_whatever_it_hangs_in(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The resolution of a name, for one, has a time-out of half a minute."""
+    """The resolution of a name, for one, has a timeout of half a minute."""
     never = threading.Event()
     monkeypatch.setattr(answer, "_TIMEOUT", 0.05)
     monkeypatch.setattr(answer, "_names", lambda *_: [str(never.wait(PATIENCE))])
@@ -271,7 +271,7 @@ def test_consul_has_a_second_whatever_it_hangs_in(monkeypatch: pytest.MonkeyPatc
     never.set()
 
 
-def test_a_warning_is_not_for_who_is_typing(
+def test_completion_prints_no_warning(
     complete: Callable[..., Result], tmp_path: Path, locks: str, address: str
 ) -> None:
     """Such as of a token file that others can read."""
@@ -309,7 +309,7 @@ def test_another_shell_is_misuse(home: Home) -> None:
 
 @pytest.fixture
 def shelf(tmp_path: Path) -> Path:
-    """A folder with our command, another one and a file, all with names that nobody else has."""
+    """A folder with consul-lock, another command and a file, all with names that are unique."""
     texts = {"consul-lock": f'exec {" ".join(COMMAND)} "$@"', "zz-backup-tool": ":"}
     for name, text in texts.items():
         (tmp_path / name).write_text(f"#!/bin/sh\n{text}\n")
@@ -343,7 +343,7 @@ _ZSH = "autoload -Uz compinit && compinit -u -D"
 def test_a_shell_completes_a_line(
     home: Home, shelf: Path, locks: str, address: str, shell: tuple[str, ...], beginning: str
 ) -> None:
-    """A real one, with the script as it is printed: our words, names of locks, and the command."""
+    """A real one, with the script as it is printed: its words, names of locks, and the command."""
     program = shutil.which(shell[0])
     if program is None:
         assert shell[0] != "bash"

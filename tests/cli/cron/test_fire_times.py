@@ -71,7 +71,7 @@ def test_a_cron_expression_for_a_timer(text: str, calendar: str) -> None:
 
 
 @pytest.mark.parametrize("text", ["", "* * * *", "@daily", "0 4 1 * 1", "x * * * *", "0 4 * Jan *"])
-def test_what_a_timer_cannot_say_is_misuse(text: str) -> None:
+def test_a_schedule_that_a_timer_cannot_express_is_misuse(text: str) -> None:
     """It is not guessed."""
     with pytest.raises(Misuse):
         fire_times.calendar_of("--on", text, "")

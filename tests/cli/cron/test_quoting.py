@@ -30,7 +30,7 @@ def test_words_reach_the_job_as_they_were_typed() -> None:
     ],
 )
 def test_a_slot_that_a_shell_fills_in_stays_open_to_it(slot: str, line: str) -> None:
-    """What it would not fill in is quoted as all else is."""
+    """Text that the shell would not expand is quoted like everything else."""
     assert quoting.for_a_shell(["--slot", slot], slot) == f"--slot {line}"
     assert quoting.substituted(slot) is line.startswith('"')
 

@@ -32,7 +32,7 @@ def test_a_client_agent_is_what_it_should_be(consul_binary: Path, own_agent: Age
 
 
 def test_tls_with_its_own_authority_is_good(guarded: Agent) -> None:
-    """Version, names and end of the certificate are told."""
+    """Version, names and end of the certificate are shown."""
     assert guarded.certificates is not None
     status_file = doctor(
         guarded.https_address,
@@ -73,7 +73,9 @@ _KEYS = 'key_prefix "jobs" { policy = "write" }'
 @pytest.mark.parametrize(
     "rules, needed", [(_KEYS, "session_prefix"), (_SESSIONS, 'key_prefix "jobs/x"')]
 )
-def test_a_poor_token_is_told_what_it_needs(guarded: Agent, rules: str, needed: str) -> None:
+def test_an_error_names_the_rules_that_a_token_lacks(
+    guarded: Agent, rules: str, needed: str
+) -> None:
     """77, with the rule that is missing; and nothing is left of the half that worked."""
     token = guarded.token_for(rules)
     with Proxy(guarded.address) as proxy:

@@ -18,7 +18,7 @@ def _claimed(host: str, seconds: float, **more: Any) -> dict[str, Any]:
 
 
 def test_clocks_of_hosts_that_run_jobs_are_compared(own_agent: Agent) -> None:
-    """By the order in which Consul got their claims, and by our own clock; junk says nothing."""
+    """By the order in which Consul got their claims, and by this host's clock; junk is ignored."""
 
     def write(name: str, value: object) -> None:
         consul(own_agent.address, "PUT", f"/v1/kv/{name}/.cron", json.dumps(value))

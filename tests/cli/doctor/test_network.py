@@ -38,14 +38,14 @@ def test_an_unknown_host_name() -> None:
         ("session/create", Answer(429, {}, b"Too many requests"), "trial", "fail", 69),
         ("session/renew", Answer(404, {}, b"Session not found"), "trial", "fail", 69),
         ("kv?wait", Answer(200, {}, b"[]"), "long-poll", "warn", 0),
-        ("kv?wait", Answer(504, {}, b"Gateway Time-out"), "long-poll", "fail", 69),
+        ("kv?wait", Answer(504, {}, b"Gateway Timeout"), "long-poll", "fail", 69),
         ("agent/self", Answer(200, {}, b"<html>Welcome</html>"), "agent", "fail", 78),
         ("agent/self", Answer(200, {}, b'{"Config": {"Version": "1.2.3"}}'), "agent", "warn", 0),
         ("acl/token", Answer(403, {}, b"ACL not found"), "token", "warn", 0),
     ],
     ids=lambda value: str(value)[:30],
 )
-def test_what_is_wrong_on_the_way(
+def test_network_errors(
     altered: Callable[[str, Answer], str],
     kind: str,
     answer: Answer,

@@ -32,7 +32,7 @@ def test_a_broken_file_is_a_finding_and_not_the_end(agent: Agent, tmp_path: Path
     assert status_file.items["connect"]["verdict"] == "skip"
 
 
-def test_every_value_that_is_wrong_is_told_at_once(agent: Agent, tmp_path: Path) -> None:
+def test_every_wrong_value_is_reported_at_once(agent: Agent, tmp_path: Path) -> None:
     """Of files and variables; those of Consul itself are the library's to judge."""
     file = tmp_path / "config.toml"
     file.write_text('[defaults]\nttl = "soon"\nkill-after = 3\n')

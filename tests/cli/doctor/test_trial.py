@@ -7,7 +7,7 @@ from tests.support.agent import Agent
 from tests.support.waiting import eventually
 
 
-def test_whoever_interrupts_it_leaves_no_key(agent: Agent, fresh_name: str) -> None:
+def test_an_interrupted_trial_leaves_no_key(agent: Agent, fresh_name: str) -> None:
     """Ctrl-C in the long poll: a death by INT, and the session is gone."""
     arguments = ["doctor", "--key", fresh_name, "--long-poll", "30s"]
     with Running(arguments, environment(agent.address)) as running:

@@ -71,7 +71,9 @@ def test_an_option_changes_what_it_is_about(
         (["--yes-run-everywhere"], {}),
     ],
 )
-def test_what_is_done_without_consul(arguments: list[str], changes: dict[str, object]) -> None:
+def test_the_policy_for_an_unreachable_consul(
+    arguments: list[str], changes: dict[str, object]
+) -> None:
     """It is the policy of any wait."""
     _, policy = job_of("--slot", "x", *arguments)
     assert policy._asdict() == WaitPolicy()._asdict() | changes
@@ -91,7 +93,7 @@ def test_what_is_done_without_consul(arguments: list[str], changes: dict[str, ob
         (["--name", "k", "--every", "soon"], "bad duration"),
     ],
 )
-def test_what_makes_no_sense_is_refused(arguments: list[str], said: str) -> None:
+def test_arguments_that_make_no_sense_are_refused(arguments: list[str], said: str) -> None:
     """With the words that were wrong."""
     with pytest.raises(click.UsageError) as refused:
         given.main(arguments, standalone_mode=False)

@@ -102,7 +102,7 @@ def test_the_session_is_as_it_is_asked_for(
         ("a=\udcff", "it is not UTF-8"),
     ],
 )
-def test_what_is_no_pair_is_refused(text: str, said: str) -> None:
+def test_a_text_that_is_not_a_pair_is_refused(text: str, said: str) -> None:
     """Others are to read it."""
     with pytest.raises(Misuse, match=said):
         spec_of("-k", "a", "--meta", text)

@@ -1,4 +1,4 @@
-"""What is refused before anything is sent: exit code 64, one line, and a hint.
+"""Misuse that is refused before anything is sent: exit code 64, one line, and a hint.
 
 Which values each option takes, and which of them contradict each other, is in the files beside
 this one and in spec/.
@@ -14,7 +14,7 @@ import pytest
 from tests.cli.command import COMMAND, PATIENCE, environment
 from tests.cli.in_process import Result, in_process
 
-# Nobody listens there: whoever asks Consul gets 69 and not 64.
+# Nobody listens there: a command that asks Consul ends with 69 and not 64.
 _NOWHERE = "127.0.0.1:1"
 
 # Of `cron run`, whose other options are those of `run`.
@@ -101,7 +101,7 @@ def test_misuse_is_64_with_one_line_and_a_hint(arguments: list[str]) -> None:
     ],
     ids=lambda arguments: " ".join(arguments)[:40],
 )
-def test_what_only_the_library_refuses_is_64_too(arguments: list[str]) -> None:
+def test_a_refusal_by_the_library_alone_is_64_too(arguments: list[str]) -> None:
     """By then there is a process for the command, which never becomes the command."""
     result = subprocess.run(
         [*COMMAND, *arguments, "echo", "started"],
@@ -136,8 +136,8 @@ def test_quiet_leaves_the_hint_out_and_nothing_else(arguments: list[str], code: 
     assert what.startswith("consul-lock: ")
 
 
-def test_a_quiet_command_does_not_make_us_quiet() -> None:
-    """What stands behind -- is not ours."""
+def test_a_quiet_command_does_not_make_consul_lock_quiet() -> None:
+    """Words after -- are not options of consul-lock."""
     assert "\nhint: " in consul_lock("run", "--nonsense", "--", "grep", "-q").stderr
 
 
@@ -168,8 +168,8 @@ def test_the_n_of_consul_lock_is_no_silent_lock_of_one(arguments: list[str]) -> 
     assert "for a semaphore use --limit 3" in result.stderr
 
 
-def test_waiting_for_our_own_ancestor_is_refused() -> None:
-    """It could only end when we end; -n, which does not wait, goes on to Consul."""
+def test_waiting_for_an_ancestor_is_refused() -> None:
+    """The wait would be a deadlock; -n, which does not wait, goes on to Consul."""
     held = {"CONSUL_LOCK_HELD": "true", "CONSUL_LOCK_KEY": "k", "CONSUL_LOCK_SESSION": "s1"}
     result = consul_lock("run", "-k", "k", "true", **held)
     assert result.returncode == 64

@@ -89,7 +89,7 @@ def test_signals_without_a_name_of_their_own_are_counted() -> None:
     ],
     ids=" ".join,
 )
-def test_what_makes_no_sense_is_refused(arguments: list[str]) -> None:
+def test_arguments_that_make_no_sense_are_refused(arguments: list[str]) -> None:
     """With the words that were wrong."""
     with pytest.raises(click.UsageError) as refused:
         given.main(arguments, standalone_mode=False)
@@ -106,9 +106,7 @@ def test_what_makes_no_sense_is_refused(arguments: list[str]) -> None:
         (["-c", " "], "-c is empty", "is the variable in it empty?"),
     ],
 )
-def test_what_is_refused_is_named_and_there_is_a_hint(
-    words: list[str], said: str, hint: str
-) -> None:
+def test_an_error_names_the_option_and_has_a_hint(words: list[str], said: str, hint: str) -> None:
     """Which option it was, and what to write instead."""
     with pytest.raises(Misuse) as refused:
         given.main(words, standalone_mode=False)

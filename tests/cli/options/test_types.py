@@ -52,7 +52,7 @@ def test_a_prefix_may_end_with_a_slash_or_be_that_of_all(text: str, kept: str) -
 
 
 @pytest.mark.parametrize("text", ["/", "//", "a//", "/a", "a//b/", "..", "../"])
-def test_what_no_name_begins_with_is_no_prefix(text: str) -> None:
+def test_a_text_that_no_name_begins_with_is_no_prefix(text: str) -> None:
     """It would show nothing, and seem to say that there is nothing."""
     with pytest.raises(Misuse, match="bad key"):
         PREFIX.convert(text, None, None)

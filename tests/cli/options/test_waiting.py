@@ -47,7 +47,7 @@ def test_an_option_changes_what_it_is_about(
      ["--unavailable-exit-code", "256"], ["--min-hold", "nan"]],
     ids=" ".join,
 )  # fmt: skip
-def test_what_makes_no_sense_is_refused(arguments: list[str]) -> None:
+def test_arguments_that_make_no_sense_are_refused(arguments: list[str]) -> None:
     """Before anything waits."""
     with pytest.raises(click.UsageError):
         given.main(arguments, standalone_mode=False)

@@ -72,7 +72,7 @@ def _table(columns: int) -> list[str]:
 
 
 def test_a_line_for_each_run_and_one_that_sums_it_up() -> None:
-    """What is bad is written large; one under way lasts until now; bars show how long."""
+    """Bad states are in capitals; a run under way lasts until now; bars show how long."""
     head, *rows, summary = _table(150)
     assert head.split() == ["SLOT", "RESULT", "TOOK", "TRY", "HOST"]
     assert [row.split() for row in rows] == [

@@ -58,7 +58,7 @@ def test_of_what_is_no_record_only_that_is_known() -> None:
     }
 
 
-def test_what_is_not_known_is_null() -> None:
+def test_unknown_fields_are_null() -> None:
     """Not an empty text, nor 0; but 0 overlaps are a number."""
     item = cron_json.cron_item(CronRecord("idle"), NOW)
     known = {name: value for name, value in item.items() if value is not None}

@@ -27,7 +27,7 @@ def _rows(text: str) -> list[list[str]]:
 
 
 def test_a_line_for_each_job() -> None:
-    """What is out of the ordinary has a column, if there is anything."""
+    """Anything unusual has a column, if there is any."""
     head, done = _rows(cron_table([record()], NOW))
     assert head == ["NAME", "STATE", "SLOTS", "LAST", "HOST", "RESULT"]
     assert done == ["backup", "done", "every 1h", "17:00Z", "web3", "exit 0 in 12s"]
@@ -119,7 +119,7 @@ def test_a_run_that_cannot_be_alive_any_more_is_said_to_be_dead() -> None:
         (NOW + 7200, "web3 is 2h00m ahead of this host: one of them is wrong", "by its clock"),
     ],
 )
-def test_a_clock_that_is_ahead_is_told(claimed: float, clock: str, when: str) -> None:
+def test_a_clock_that_is_ahead_is_shown(claimed: float, clock: str, when: str) -> None:
     """By the record alone; a second or two may be chance."""
     told = _described(record(claimed_at=claimed))
     assert told["clock"] == clock

@@ -44,7 +44,7 @@ def test_the_state_in_one_word(seen: CronRecord | CronProblem, word: str) -> Non
         (record(every=None, slot=""), "-"),
     ],
 )
-def test_what_its_slots_are(seen: CronRecord | CronProblem, text: str) -> None:
+def test_the_description_of_its_slots(seen: CronRecord | CronProblem, text: str) -> None:
     """A schedule as it was typed, a period, or names of somebody's choice."""
     assert cron_text.rhythm(seen) == text
 
@@ -94,7 +94,7 @@ def test_a_time_of_a_clock(epoch: float, now: float | None, text: str) -> None:
         (record(state=CronState.RUNNING, crashed=True, exit=None, runtime=None), "-"),
     ],
 )
-def test_what_became_of_the_last_run(seen: CronRecord, text: str) -> None:
+def test_the_outcome_of_the_last_run(seen: CronRecord, text: str) -> None:
     """Of one under way, for how long; of one whose host is dead, nothing is known."""
     assert cron_text.result(seen, NOW) == text
 

@@ -62,7 +62,7 @@ def test_a_value_that_is_no_lock_is_a_state_of_its_own() -> None:
         (b"\xff", r'"\xff", flags 5'),
     ],
 )
-def test_a_foreign_value_is_cut_and_its_size_is_told(value: bytes, text: str) -> None:
+def test_a_foreign_value_is_cut_and_its_size_is_shown(value: bytes, text: str) -> None:
     """Also one that is no text."""
     assert holder_text.foreign(foreign_value(value), 10) == f"value {text}"
 
@@ -76,7 +76,7 @@ def test_a_foreign_value_is_cut_and_its_size_is_told(value: bytes, text: str) ->
         ({"at": NOW + 5}, "by ann@adm 0s ago: stuck"),
     ],
 )
-def test_who_broke_it_when_and_why(more: dict[str, Any], text: str) -> None:
+def test_the_author_time_and_reason_of_a_break(more: dict[str, Any], text: str) -> None:
     """A clock that is ahead is not the future."""
     assert holder_text.broken_by(note(**more), NOW, 100) == text
 

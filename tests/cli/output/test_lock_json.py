@@ -56,7 +56,7 @@ def test_every_lock_has_the_documented_fields(seen: Status) -> None:
     assert item["last_break"] is None or set(item["last_break"]) == FIELDS["break"]
 
 
-def test_what_is_not_known_of_a_holder_is_null() -> None:
+def test_unknown_fields_of_a_holder_are_null() -> None:
     """Not an empty text, nor 0, which could be taken for a value."""
     item = lock_json.holder_item(foreign_holder())
     assert {name for name, value in item.items() if value is None} == {
@@ -78,7 +78,7 @@ def test_a_time_that_no_calendar_has_is_null(since: float) -> None:
     assert broken["at"] is broken["at_epoch"] is None
 
 
-def test_who_has_died_is_marked() -> None:
+def test_dead_holders_are_marked() -> None:
     """In its slot still; as the last holder without a session; among what is left."""
     assert [each["vanished"] for each in lock_json.status_item(_DEAD)["holders"]] == [True]
     last = lock_json.last_item(holder())

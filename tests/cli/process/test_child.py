@@ -160,7 +160,7 @@ print(list(map(int, kept)), int(status["SigIgn"], 16) & 1, int(status["SigBlk"],
     assert (ignored, blocked) == ("1", "0\n")
 
 
-def test_what_python_adds_to_the_environment_is_not_passed_on(
+def test_variables_that_python_adds_are_not_passed_on(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """LC_CTYPE, which was not there when the process began; unless that cannot be seen."""

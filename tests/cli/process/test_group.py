@@ -101,7 +101,7 @@ def test_alone_is_one_process_and_not_its_group(start: Start) -> None:
 
 
 @pytest.mark.parametrize("make", [Group, Alone])
-def test_what_runs_as_another_user_is_out_of_reach_and_not_gone(
+def test_a_process_of_another_user_is_out_of_reach_and_not_gone(
     monkeypatch: pytest.MonkeyPatch, start: Start, make: Callable[[int], Target]
 ) -> None:
     """As under sudo: neither an error nor an end."""

@@ -58,7 +58,7 @@ def _kill(running: Running) -> None:
 
 
 def _expect(told: str, running: Running, machine: dict[str, str]) -> None:
-    """This line is the last: only a shell does not know whom the kernel has told."""
+    """This line is the last: only a shell does not know which processes the kernel signalled."""
     lines = list(iter(running.line, ""))
     assert lines == [told] or (lines == [told, told] and "guardian_python" in machine)
 
@@ -74,7 +74,7 @@ _COUNTING = (
 )
 
 
-def test_if_we_are_killed_the_whole_group_gets_one_term(supervise: Supervise) -> None:
+def test_if_consul_lock_is_killed_the_whole_group_gets_one_term(supervise: Supervise) -> None:
     """The kernel tells the command itself; to many a program a second TERM means: at once."""
     running = supervise(sys.executable, "-c", _COUNTING, "command", "grandchild", kill_after="2s")
     pids = [int(running.line()), int(running.line())]
@@ -87,7 +87,7 @@ def test_if_we_are_killed_the_whole_group_gets_one_term(supervise: Supervise) ->
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
-def test_a_command_that_took_on_other_rights_is_told_too(supervise: Supervise) -> None:
+def test_a_command_with_other_rights_gets_the_signal_too(supervise: Supervise) -> None:
     """As with runuser: the kernel has forgotten then that it should tell it."""
     program = (
         "import os, signal, time\n"
@@ -104,7 +104,7 @@ def test_a_command_that_took_on_other_rights_is_told_too(supervise: Supervise) -
     eventually(lambda: not alive(command))
 
 
-def test_who_ignores_the_first_signal_is_killed_after_the_grace(
+def test_a_command_that_ignores_the_first_signal_is_killed_after_the_grace(
     supervise: Supervise, machine: dict[str, str]
 ) -> None:
     """The command and what it started."""
@@ -129,10 +129,8 @@ def test_the_stop_signal_is_the_first_one_here_too(
     _expect("int", running, machine)
 
 
-def test_a_command_that_was_put_aside_sees_the_signal(
-    supervise: Supervise, machine: dict[str, str]
-) -> None:
-    """It is stopped, and so are we, when we are killed."""
+def test_a_stopped_command_sees_the_signal(supervise: Supervise, machine: dict[str, str]) -> None:
+    """It is stopped, and so is consul-lock, when that is killed."""
     # The kernel hangs up on a stopped group that nobody can wake any more.
     running = supervise(*_told("trap '' HUP; trap 'echo term; exit' TERM"), **machine)
     command = int(running.line())
@@ -146,7 +144,7 @@ def _stopped(pid: int) -> bool:
     return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "T"
 
 
-def test_while_we_are_stopped_the_command_does_not_outlive_the_lease(
+def test_while_consul_lock_is_stopped_the_command_does_not_outlive_the_lease(
     supervise: Supervise, machine: dict[str, str]
 ) -> None:
     """Nothing is renewed then, and nobody but the guardian sees the end of the lease."""
@@ -157,17 +155,17 @@ def test_while_we_are_stopped_the_command_does_not_outlive_the_lease(
     pids = [int(running.line()), int(running.line())]
     running.send(signal.SIGSTOP)
     assert running.line() == "term"
-    # Whoever does not end by it is killed, though we still do nothing.
+    # A process that does not end by it is killed, though consul-lock still does nothing.
     eventually(lambda: not any(map(alive, pids)))
     assert _stopped(running.pid)
     running.send(signal.SIGCONT)
     assert running.wait() == ExitCode.LOST
 
 
-def test_a_command_that_is_put_aside_with_us_is_left_alone(
+def test_a_command_that_is_stopped_with_consul_lock_is_left_alone(
     supervise: Supervise, machine: dict[str, str]
 ) -> None:
-    """It can do no harm before we go on, and then the lease is looked at first."""
+    """It can do no harm before consul-lock goes on, which then looks at the lease first."""
     lease = 3.0
     script = "trap '' HUP; trap 'echo term; exit' TERM"
     # So little for the end of the command that the guardian does not act before it is put aside.
@@ -207,10 +205,10 @@ def test_a_grace_that_has_begun_does_not_begin_again(
     assert running.line() == ""  # no second term
 
 
-def test_the_command_is_killed_in_time_though_we_hang(
+def test_the_command_is_killed_in_time_though_consul_lock_hangs(
     supervise: Supervise, machine: dict[str, str]
 ) -> None:
-    """Whatever it is that holds us up, such as a stderr that nobody reads."""
+    """Whatever it is that holds consul-lock up, such as a stderr that nobody reads."""
     running = supervise(*_told("trap 'echo term' TERM"), kill_after="1s", **machine)
     command = int(running.line())
     running.send(signal.SIGTERM)
@@ -255,7 +253,7 @@ def test_a_normal_end_leaves_no_guardian(supervise: Supervise) -> None:
 
 
 def test_the_guardian_is_the_only_helper_and_costs_nothing(supervise: Supervise) -> None:
-    """It sleeps at its pipe, has nothing of ours open, and no signal of others ends it."""
+    """It sleeps at its pipe, keeps nothing of consul-lock open, and no signal of others ends it."""
     running = supervise(*_told("trap 'echo usr1' USR1"))
     command = int(running.line())
     guardian = _guardian(running)
@@ -309,7 +307,7 @@ def test_signals_of_others_do_not_keep_it_from_its_work(
     eventually(lambda: not alive(guardian))
 
 
-def test_it_has_no_secret_of_ours_and_reads_nothing_at_its_start(
+def test_it_has_no_secret_of_consul_lock_and_reads_nothing_at_its_start(
     supervise: Supervise, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A shell may read $ENV, and a function of bash's can have the name of a command."""
@@ -325,7 +323,7 @@ def test_it_has_no_secret_of_ours_and_reads_nothing_at_its_start(
 
 
 def test_without_stdin_and_stdout_it_is_the_same() -> None:
-    """Our pipes have their numbers then."""
+    """The pipes of consul-lock have their numbers then."""
     prefix = ("sh", "-c", 'exec "$@" 3>&1 <&- >&-', "sh", *PROGRAM, "--")
     command = _told("trap 'exit 7' USR1; exec >&3")
     with Running(command, environment(), prefix=prefix) as running:
@@ -347,7 +345,7 @@ def test_no_guardian_is_none(supervise: Supervise) -> None:
 def test_in_the_foreground_only_the_command_itself_is_stopped(
     supervise: Supervise, machine: dict[str, str]
 ) -> None:
-    """Its group is that of whoever started us."""
+    """Its group is that of the process that started consul-lock."""
     grandchild = f"sh -c 'echo $$; {_WORK}' &"
     script = f"trap '' TERM; {grandchild}"
     running = supervise(*_told(script), foreground=True, kill_after="0.5", **machine)
@@ -363,7 +361,7 @@ def test_in_the_foreground_only_the_command_itself_is_stopped(
 
 
 def test_a_command_that_was_never_started_never_is(supervise: Supervise) -> None:
-    """We are killed while we wait for the lock: nothing of us is left."""
+    """consul-lock is killed while it waits for the lock: nothing of it is left."""
     running = supervise("echo", "started", never_go=True)
     assert running.line() == "held back"
     helpers = running.children()

@@ -17,13 +17,13 @@ from consul_lock_cli.process.guardian_takeover import hundredths
 from tests.cli.command import PATIENCE, environment
 
 _SCRIPT = str(Path(consul_lock_cli.__file__).parent / "process/guardian.sh")
-_AFTERMATH = [sys.executable, "-m", "consul_lock_cli.process.guardian_takeover"]
+_TAKEOVER = [sys.executable, "-m", "consul_lock_cli.process.guardian_takeover"]
 _LONG_AGO = "1"
 
 # Who acts: guardian.sh by itself, or Python.
 _ACTORS: dict[str, Callable[..., list[str]]] = {
     "shell": lambda *facts: ["sh", _SCRIPT, *facts, "/no/such/python"],
-    "python": lambda *facts: [*_AFTERMATH, *facts],
+    "python": lambda *facts: [*_TAKEOVER, *facts],
 }
 
 
@@ -44,7 +44,7 @@ def act(request: pytest.FixtureRequest) -> Callable[..., None]:
 
 @pytest.fixture
 def bystander() -> Iterator[subprocess.Popen[bytes]]:
-    """The leader of a group, whose name is no help to who looks for its start."""
+    """The leader of a group, whose name makes its start hard to find in /proc."""
     program = (
         "import time; open('/proc/self/comm', 'w').write('a) S 1\\n2'); print(flush=True)\n"
         "time.sleep(60)"
@@ -60,7 +60,7 @@ def bystander() -> Iterator[subprocess.Popen[bytes]]:
 
 @pytest.mark.parametrize("kind", ["group", "alone"])
 @pytest.mark.parametrize("told", [True, False])
-def test_who_has_the_pid_now_is_left_alone(
+def test_a_new_process_with_the_pid_is_left_alone(
     act: Callable[..., None], bystander: subprocess.Popen[bytes], kind: str, told: bool
 ) -> None:
     """Pids are used again.  The same command with its own start is killed."""

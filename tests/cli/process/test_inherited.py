@@ -1,4 +1,4 @@
-"""What we were started with is what the command is started with."""
+"""The command inherits the state with which consul-lock was started."""
 
 from __future__ import annotations
 
@@ -31,9 +31,9 @@ def _ignored_here() -> int:
 @pytest.mark.parametrize(
     "ignored, stays", [("CHLD", True), ("HUP", True), ("INT", True), ("PIPE", False)]
 )
-def test_what_was_ignored_at_our_start_stays_so(ignored: str, stays: bool) -> None:
+def test_signals_ignored_at_the_start_stay_ignored(ignored: str, stays: bool) -> None:
     """nohup holds for the command, too; but Python itself ignores PIPE, and that does not."""
-    # Whoever runs the tests may have us ignore more, such as a signal of its C library.
+    # The parent of the tests may have more ignored, such as a signal of its C library.
     given = _ignored_here() & ~_mask(signal.SIGPIPE) & ~_mask(signal.SIGXFSZ)
     signum = signal.Signals[f"SIG{ignored}"]
     prefix = (sys.executable, "-c", _IGNORING, str(int(signum)), *PROGRAM)
@@ -44,8 +44,8 @@ def test_what_was_ignored_at_our_start_stays_so(ignored: str, stays: bool) -> No
     assert mask == given | (_mask(signum) if stays else 0)
 
 
-def test_under_nohup_a_hangup_passes_us_by() -> None:
-    """It neither reaches the command, nor ends us."""
+def test_under_nohup_a_hangup_has_no_effect() -> None:
+    """It neither reaches the command, nor ends consul-lock."""
     prefix = (sys.executable, "-c", _IGNORING, str(int(signal.SIGHUP)), *PROGRAM)
     script = "trap 'echo usr1; exit 0' USR1; echo ready; while :; do sleep 0.05; done"
     command = ["sh", "-c", script]

@@ -43,7 +43,7 @@ def test_a_time_that_is_over_is_no_signal(timeout: float) -> None:
     assert libc.receive({_ONE}, timeout) is None
 
 
-def test_a_signal_of_the_kernel_is_told_from_that_of_a_kill() -> None:
+def test_a_signal_of_the_kernel_is_distinguished_from_that_of_a_kill() -> None:
     """As a key at the terminal is meant for all; here it is the kernel's timer."""
     _send(_ONE)
     assert libc.receive({_ONE}, 60) == (_ONE, False)
@@ -60,7 +60,7 @@ def test_a_signal_of_the_kernel_is_told_from_that_of_a_kill() -> None:
     assert (code, lines) == (0, ["True", "False"])
 
 
-def test_what_is_set_of_a_process() -> None:
+def test_the_settings_of_a_process() -> None:
     """Its name is cut to what the kernel keeps; no core; orphans; a death with the parent."""
     code, lines = fresh(
         """

@@ -11,7 +11,7 @@ from tests.cli.process.fresh_process import fresh
 _TAKE = "from consul_lock_cli.process.signals import *\ntaken = take_over()\n"
 
 
-def test_what_can_be_blocked_is_blocked_but_no_fault() -> None:
+def test_all_signals_but_faults_are_blocked() -> None:
     """A fault of this process ends it; a broken pipe is an error, as Python has it."""
     code, lines = fresh(_TAKE + "for name in mask('SigBlk'): say(name)")
     assert code == 0
@@ -20,7 +20,7 @@ def test_what_can_be_blocked_is_blocked_but_no_fault() -> None:
     assert not {"SIGSEGV", "SIGABRT", "SIGKILL", "SIGSTOP", "SIGPIPE", "SIGXCPU"} & blocked
 
 
-def test_what_was_ignored_stays_so_and_is_not_caught() -> None:
+def test_an_ignored_signal_stays_ignored_and_is_not_caught() -> None:
     """Under nohup; but a child must be waited for, though its end was ignored."""
     code, lines = fresh(
         _TAKE

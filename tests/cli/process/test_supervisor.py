@@ -31,14 +31,14 @@ def _told(script: str) -> list[str]:
         (["/no/such"], 127),
     ],
 )
-def test_the_end_of_the_command_is_ours(
+def test_consul_lock_ends_as_the_command_does(
     supervise: Supervise, command: list[str], code: int
 ) -> None:
-    """A code is passed on; of a signal we die, too."""
+    """A code is passed on; consul-lock dies of the command's signal, too."""
     assert supervise(*command).wait() == code
 
 
-def test_a_command_that_dies_of_segv_leaves_no_core_of_us(
+def test_a_command_that_dies_of_segv_leaves_no_core_of_consul_lock(
     supervise: Supervise, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The core would be that of the wrapper: useless, and it may hold a token."""
@@ -62,7 +62,9 @@ def test_term_is_seen_once_and_the_code_after_it_counts(supervise: Supervise) ->
 
 
 @pytest.mark.parametrize("name", ["HUP", "INT", "QUIT", "USR1", "USR2", "WINCH", "ALRM", "CONT"])
-def test_other_signals_reach_the_command_and_we_live(supervise: Supervise, name: str) -> None:
+def test_other_signals_reach_the_command_and_consul_lock_goes_on(
+    supervise: Supervise, name: str
+) -> None:
     """The command decides what they mean."""
     running = supervise(*_told(f"trap 'echo {name}' {name}"))
     assert running.line() == "ready"
@@ -72,7 +74,7 @@ def test_other_signals_reach_the_command_and_we_live(supervise: Supervise, name:
     assert running.wait() == -signal.SIGTERM
 
 
-def test_who_ignores_term_is_killed_after_the_grace(supervise: Supervise) -> None:
+def test_a_command_that_ignores_term_is_killed_after_the_grace(supervise: Supervise) -> None:
     """--kill-after counts from TERM."""
     running = supervise(*_told("trap '' TERM"), kill_after="0.5")
     assert running.line() == "ready"
@@ -94,7 +96,7 @@ def test_a_second_term_kills_at_once(supervise: Supervise) -> None:
 
 @pytest.mark.parametrize("name", ["TERM", "INT"])
 def test_a_signal_and_its_echo_are_one(supervise: Supervise, name: str) -> None:
-    """timeout(1) sends it to us and to our group; a second TERM would kill."""
+    """timeout(1) sends it to consul-lock and to its group; a second TERM would kill."""
     script = f"trap 'echo {name}' {name}; trap 'exit 7' USR1"
     while True:
         running = supervise(*_told(script), kill_after="600")
@@ -112,7 +114,7 @@ def test_a_signal_and_its_echo_are_one(supervise: Supervise, name: str) -> None:
 
 
 def test_under_timeout_the_command_is_gone_in_time() -> None:
-    """It gets the TERM that is sent to us, once."""
+    """It gets the TERM that is sent to consul-lock, once."""
     everything = [*PROGRAM, "--", *_told("trap 'echo term; exit 3' TERM")]
     with Running(everything, environment(), prefix=("timeout", "600")) as running:
         assert running.line() == "ready"
@@ -122,7 +124,7 @@ def test_under_timeout_the_command_is_gone_in_time() -> None:
         assert running.wait() == 124
 
 
-def test_grandchildren_are_gone_before_we_end(supervise: Supervise) -> None:
+def test_grandchildren_are_gone_before_consul_lock_ends(supervise: Supervise) -> None:
     """Also one that ignores TERM, and is nobody's child any more."""
     stubborn = "trap '' TERM USR1; echo $(exec sh -c 'echo $PPID'); while :; do sleep 0.05; done"
     script = f"trap 'exit 3' USR1; ({stubborn}) & while :; do sleep 0.05; done"
@@ -135,7 +137,7 @@ def test_grandchildren_are_gone_before_we_end(supervise: Supervise) -> None:
 
 
 def test_a_daemon_that_left_the_group_goes_on(supervise: Supervise) -> None:
-    """Who calls setsid means it; it keeps nothing of us, and does not hold us up."""
+    """A program that calls setsid means it; it keeps nothing of consul-lock, which goes on, too."""
     program = (
         "import os, time\n"
         "ready, go = os.pipe()\n"
@@ -154,7 +156,7 @@ def test_a_daemon_that_left_the_group_goes_on(supervise: Supervise) -> None:
         os.kill(pid, signal.SIGKILL)
 
 
-def test_a_zombie_that_nobody_reaps_does_not_hold_us_up(supervise: Supervise) -> None:
+def test_a_zombie_that_nobody_reaps_does_not_hold_consul_lock_up(supervise: Supervise) -> None:
     """It stays in the group, but cannot do anything any more."""
     program = (
         "import os, time\n"
@@ -204,13 +206,13 @@ _CLOCK = (
 
 
 def test_under_a_lease_that_is_over_the_command_never_begins(supervise: Supervise) -> None:
-    """We may have been frozen since it was had; a signal that it ignores is no difference."""
+    """There may have been a freeze since the acquire; a signal that it ignores is no difference."""
     running = supervise("echo", "began", left="1", kill_after="2s", stop_signal="WINCH")
     assert running.line() == ""
     assert running.wait() == 76
 
 
-def test_a_lease_that_ended_while_we_were_frozen_leaves_no_grace(supervise: Supervise) -> None:
+def test_a_lease_that_ended_during_a_freeze_leaves_no_grace(supervise: Supervise) -> None:
     """Somebody else may run already: KILL, not TERM and then some seconds.  With a guardian, it
     would have been stopped before.
     """
@@ -226,7 +228,7 @@ def test_a_lease_that_ended_while_we_were_frozen_leaves_no_grace(supervise: Supe
     assert running.line() == ""
 
 
-def test_if_we_are_killed_the_command_gets_term(supervise: Supervise) -> None:
+def test_if_consul_lock_is_killed_the_command_gets_term(supervise: Supervise) -> None:
     """The kernel sends it, as nobody else is left to."""
     running = supervise("sh", "-c", "echo $$; exec sleep 60")
     pid = int(running.line())
@@ -236,5 +238,5 @@ def test_if_we_are_killed_the_command_gets_term(supervise: Supervise) -> None:
 
 
 def test_the_command_dies_of_a_broken_pipe(supervise: Supervise) -> None:
-    """`yes | head` under us must end like anywhere else."""
+    """`yes | head` under consul-lock must end like anywhere else."""
     assert supervise("sh", "-c", "kill -PIPE $$").wait() == -signal.SIGPIPE

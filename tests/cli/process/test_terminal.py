@@ -97,7 +97,7 @@ def _open(terminals: list[AtTerminal], script: str, *options: str) -> AtTerminal
 
 @pytest.fixture
 def shell(terminals: list[AtTerminal]) -> AtTerminal:
-    """A shell that somebody sits at; ``$u -- COMMAND`` is a command under us."""
+    """A shell that somebody sits at; ``$u -- COMMAND`` is a command under consul-lock."""
     if shutil.which("bash") is None:
         pytest.skip("no bash")
     terminal = AtTerminal("bash", "--norc", "--noprofile", "-i")
@@ -116,17 +116,17 @@ def test_the_command_reads_what_is_typed(terminals: list[AtTerminal]) -> None:
 
 
 @pytest.mark.parametrize("key, name", [("\x03", "SIGINT"), ("\x1c", "SIGQUIT")])
-def test_a_typed_interrupt_ends_the_command_and_us(
+def test_a_typed_interrupt_ends_the_command_and_consul_lock(
     terminals: list[AtTerminal], key: str, name: str
 ) -> None:
-    """So that the loop of a shell around us ends, too."""
+    """So that the loop of a shell around consul-lock ends, too."""
     terminal = _open(terminals, "ulimit -c 0; echo ready; exec sleep 60")
     terminal.type(key)
     assert terminal.wait() == -signal.Signals[name]
 
 
 def test_a_program_may_handle_the_interrupt_itself(terminals: list[AtTerminal]) -> None:
-    """As editors and shells do: we stay out of it."""
+    """As editors and shells do: consul-lock stays out of it."""
     terminal = _open(terminals, "trap 'echo caught; exit 6' INT; echo ready; read x")
     terminal.type("\x03")
     terminal.read_until("caught")
@@ -159,8 +159,8 @@ def test_the_modes_of_the_terminal_survive_a_killed_command(terminals: list[AtTe
 
 
 @pytest.mark.parametrize("program", ["$u --", "$u -- $u --"], ids=["one", "nested"])
-def test_the_command_can_be_put_aside_and_go_on(shell: AtTerminal, program: str) -> None:
-    """Ctrl-Z stops us, too, or the shell would wait for us for ever; and so one of us that runs
+def test_the_command_can_be_stopped_and_continued(shell: AtTerminal, program: str) -> None:
+    """Ctrl-Z stops consul-lock, too, or the shell would wait for ever; and so one that runs
     another."""
     shell.type(f"{program} sh -c 'echo re''ady; read x; echo got-$x'; echo co''de-$?\n")
     shell.read_until("ready")
@@ -196,10 +196,8 @@ def test_a_program_that_paints_the_screen_again_and_again_is_usable(shell: AtTer
     shell.read_until("done-0")
 
 
-def test_what_comes_after_us_in_a_pipeline_has_the_terminal(
-    shell: AtTerminal, tmp_path: Path
-) -> None:
-    """As a pager there reads it, and our command does not."""
+def test_a_later_program_in_a_pipeline_has_the_terminal(shell: AtTerminal, tmp_path: Path) -> None:
+    """As a pager there reads it, and the command does not."""
     go = tmp_path / "go"
     os.mkfifo(go)
     reader = "sh -c 'read x < /dev/tty; echo go''t-$x; cat'"
@@ -264,7 +262,7 @@ def test_a_typed_interrupt_ends_a_loop_of_the_shell(shell: AtTerminal) -> None:
 
 
 def test_in_the_foreground_a_key_reaches_the_command_once(terminals: list[AtTerminal]) -> None:
-    """From the kernel: we do not pass it on to it again."""
+    """From the kernel: consul-lock does not pass it on again."""
     script = "trap 'echo caught' INT; trap 'exit 6' USR1; echo ready; while :; do sleep 0.05; done"
     terminal = _open(terminals, script, "--foreground")
     terminal.type("\x03")
@@ -276,7 +274,7 @@ def test_in_the_foreground_a_key_reaches_the_command_once(terminals: list[AtTerm
     assert "caught" not in terminal.rest()
 
 
-def test_in_the_foreground_it_can_be_put_aside_too(shell: AtTerminal) -> None:
+def test_in_the_foreground_it_can_be_stopped_too(shell: AtTerminal) -> None:
     """Nobody takes the terminal from anybody."""
     shell.type("$u --foreground -- sh -c 'echo rea''ched; read x; echo go''t-$x'\n")
     shell.read_until("reached")

@@ -65,7 +65,7 @@ def test_first_a_signal_and_when_the_time_is_over_kill(scene: _Scene, guarded: b
     assert scene.kills == 1
 
 
-def test_kill_comes_again_but_is_told_once(scene: _Scene) -> None:
+def test_kill_comes_again_but_is_reported_once(scene: _Scene) -> None:
     """A member may have forked at that moment; not at each look, though."""
     termination = _termination(scene)
     termination.begin(1.0, _TERM)
@@ -85,7 +85,7 @@ def test_without_a_grace_it_is_killed_now(scene: _Scene) -> None:
 
 
 @pytest.mark.parametrize("grace, kill_at", [(10.0, 105.0), (2.0, 102.0)])
-def test_what_was_planned_earlier_stays(scene: _Scene, grace: float, kill_at: float) -> None:
+def test_an_earlier_plan_stays(scene: _Scene, grace: float, kill_at: float) -> None:
     """A second reason to stop it gives it no more time; a hurry gives it less."""
     termination = _termination(scene)
     termination.begin(5.0, _TERM)

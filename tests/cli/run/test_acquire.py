@@ -24,7 +24,7 @@ Start = Callable[..., Running]
 
 
 @pytest.mark.parametrize("option", [["-n"], ["-w", "0"], ["-w", "300ms"]])
-def test_a_held_lock_is_75_and_says_whose(
+def test_a_held_lock_is_75_and_names_the_holder(
     holder: Running, locked_run: LockedRun, key: str, option: list[str]
 ) -> None:
     """Host, pid and since when, in one line; the command is not started."""
@@ -40,10 +40,10 @@ def test_a_held_lock_is_75_and_says_whose(
     )
 
 
-def test_a_lock_delay_is_told_from_a_lock_that_is_held(
+def test_a_lock_delay_is_distinguished_from_a_held_lock(
     locked_run: LockedRun, address: str, key: str
 ) -> None:
-    """Whoever held it vanished: nobody can be named, and a wait has an end."""
+    """The holder vanished: nobody can be named, and a wait has an end."""
     session = consul(address, "PUT", "/v1/session/create", '{"LockDelay": "15s"}')["ID"]
     path = f"/v1/kv/{key}/.lock?acquire={session}&flags={LOCK_FLAG}"
     assert consul(address, "PUT", path, "")
@@ -203,7 +203,7 @@ def test_a_waiter_that_is_killed_never_runs_the_command(
 
 
 def test_a_nested_run_of_another_key_is_fine(locked_run: LockedRun, key: str) -> None:
-    """Only the same key would wait for ourselves."""
+    """Only the same key would be a deadlock."""
     inner = [*COMMAND, "run", "--key"]
     assert locked_run("--", *inner, f"{key}/inner", "--", "echo", "in").stdout == "in\n"
     assert locked_run("--", *inner, key, "--", "true").returncode == 64

@@ -98,7 +98,7 @@ def test_a_leader_that_begins_anew_has_reached_consul_before() -> None:
     assert election.asked == 0
 
 
-def test_an_outage_is_told_once_and_its_end_once(capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_outage_is_reported_once_and_its_end_once(capsys: pytest.CaptureFixture[str]) -> None:
     """However often Consul is asked meanwhile."""
     election = _Election()
 
@@ -117,7 +117,7 @@ def test_an_outage_is_told_once_and_its_end_once(capsys: pytest.CaptureFixture[s
     ] * 2  # fmt: skip
 
 
-def test_an_outage_that_ends_with_the_lead_is_told_as_over(
+def test_an_outage_that_ends_with_the_lead_is_reported_as_over(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     """By the campaign itself, as nobody looks any more."""
@@ -132,7 +132,9 @@ def test_an_outage_that_ends_with_the_lead_is_told_as_over(
     assert capsys.readouterr().err.endswith("consul-lock: Consul answers again\n")
 
 
-def test_a_short_outage_and_other_errors_are_not_told(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_short_outage_and_other_errors_are_not_reported(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     """They are shorter than --retry-for, or the campaign reports them itself."""
     election = _Election()
 

@@ -81,7 +81,7 @@ def test_fail_open_is_for_a_consul_out_of_reach_only(
         assert running.line() == ""
 
 
-def test_a_name_that_cannot_be_resolved_is_told(locked_run: LockedRun) -> None:
+def test_a_name_that_cannot_be_resolved_is_reported(locked_run: LockedRun) -> None:
     """With what is most likely wrong about it."""
     result = locked_run("--http-addr", "no-such-host.invalid", "--retry-for", "0", "true")
     assert result.returncode == 69
@@ -89,7 +89,7 @@ def test_a_name_that_cannot_be_resolved_is_told(locked_run: LockedRun) -> None:
     assert "hint: check the spelling of the name" in result.stderr
 
 
-def test_errors_are_ridden_out_while_waiting(address: str, key: str) -> None:
+def test_errors_are_retried_while_waiting(address: str, key: str) -> None:
     """500s for some seconds, and it still acquires."""
     failing = True
 
@@ -166,7 +166,7 @@ def test_no_leader_for_too_long_is_69_with_advice(address: str) -> None:
     assert "hint: 'consul operator raft list-peers'" in result.stderr
 
 
-def test_an_agent_that_limits_us_is_69_with_advice(address: str) -> None:
+def test_an_agent_that_limits_requests_is_69_with_advice(address: str) -> None:
     """It is not retried away by one more client."""
     limited = Answer(429, {}, b"Your IP is issuing too many concurrent connections")
     with Proxy(address, lambda *_: limited) as proxy:
@@ -276,7 +276,7 @@ def test_the_rights_for_sessions_and_keys_are_enough(guarded: Agent, tmp_path: P
 
 @pytest.mark.parametrize("wrong", ["no CA", "another CA", "name"])
 def test_a_certificate_that_is_not_trusted_is_78(guarded: Agent, wrong: str) -> None:
-    """Who signed it is a setting, or which name it has."""
+    """Its authority is a setting, and so is its name."""
     assert guarded.certificates is not None
     trust = {
         "no CA": [],
@@ -308,7 +308,7 @@ def test_http_to_a_server_of_https_is_78(guarded: Agent) -> None:
     assert "hint: use https:// in the address, or CONSUL_HTTP_SSL=true" in result.stderr
 
 
-def test_a_system_without_room_for_us_is_71() -> None:
+def test_a_system_without_room_for_a_process_is_71() -> None:
     """No descriptor is left for the pipe to the command, so it is not started."""
     program = (
         "import resource, consul_lock_cli.main as m, consul_lock_cli.commands.run\n"
@@ -325,7 +325,7 @@ def test_a_system_without_room_for_us_is_71() -> None:
 
 
 def test_a_session_that_the_server_does_not_accept_is_73(consul_binary: Path) -> None:
-    """As its own configuration wants other times; its words are told, and nothing is left."""
+    """As its own configuration wants other times; its words are passed on, and nothing is left."""
     # `start` would wait for a session of the stage's own, with a shorter TTL.
     agent = Agent(consul_binary, config={"session_ttl_min": "30s"})
     try:

@@ -85,6 +85,6 @@ def test_a_loss_wakes_the_main_thread_from_any_other() -> None:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def test_what_is_not_held_cannot_be_lost() -> None:
+def test_a_lock_that_is_not_held_cannot_be_lost() -> None:
     """A command without a lock may run for ever."""
     assert (NoDeadline().remaining(), NoDeadline().lost()) == (math.inf, False)

@@ -14,7 +14,7 @@ Start = Callable[..., Running]
 _STAY = ("--", "sh", "-c", "echo ready; exec sleep 60")
 
 
-def test_a_free_lock_would_be_had_and_nothing_is_made(address: str, key: str) -> None:
+def test_a_free_lock_would_be_acquired_and_nothing_is_made(address: str, key: str) -> None:
     """No session, no key, no run."""
     with Proxy(address) as proxy:
         arguments = ["run", "--key", key, "--dry-run", "--", "echo", "a b"]
@@ -30,7 +30,7 @@ def test_a_free_lock_would_be_had_and_nothing_is_made(address: str, key: str) ->
 def test_a_held_lock_would_be_waited_for(
     holder: Running, locked_run: LockedRun, key: str, address: str
 ) -> None:
-    """75 all the same, or what -E says; and who holds it."""
+    """75 all the same, or the code of -E; and the holder."""
     for options, code, what in (
         ((), 75, "wait"),
         (("-n",), 75, "give up"),
@@ -73,7 +73,7 @@ def test_a_consul_out_of_reach_is_69(locked_run: LockedRun) -> None:
     assert (result.returncode, "without the lock" in result.stdout) == (0, True)
 
 
-def test_what_is_no_lock_is_65(locked_run: LockedRun, address: str, key: str) -> None:
+def test_a_key_that_is_not_a_lock_is_65(locked_run: LockedRun, address: str, key: str) -> None:
     """As it would be in earnest."""
     consul(address, "PUT", f"/v1/kv/{key}/.lock", "hello")
     assert locked_run("--dry-run", "true").returncode == 65

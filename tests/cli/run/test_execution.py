@@ -91,7 +91,7 @@ def _undertake(made: _Undertaking, status: Path, *command: str) -> RunResult:
         (KeyError("a bug"), ("failed", 70, None, 70)),
     ],
 )
-def test_what_fails_is_in_the_status_file_and_the_command_never_ran(
+def test_a_failure_is_in_the_status_file_and_the_command_never_ran(
     status: Path, tmp_path: Path, error: BaseException, written: tuple[Any, ...]
 ) -> None:
     """The error goes on; the process that waited for its order is gone."""

@@ -22,7 +22,7 @@ Start = Callable[..., Running]
 
 
 @pytest.mark.parametrize("name", ["TERM", "INT"])
-def test_hold_tells_in_a_line_of_json_and_ends_well_by_a_signal(
+def test_hold_prints_a_line_of_json_and_a_signal_ends_it_with_0(
     start: Start, locked_run: LockedRun, address: str, key: str, name: str, tmp_path: Path
 ) -> None:
     """That is how it is meant to end: 0, and the lock is free at once."""
@@ -48,7 +48,7 @@ def _ending(folder: Path) -> tuple[str, bool, int]:
 def test_hold_ends_with_76_when_the_lock_is_lost(
     start: Start, address: str, key: str, tmp_path: Path
 ) -> None:
-    """Nobody else tells whoever relies on it."""
+    """Nobody else notifies the programs that rely on it."""
     holder = start("--limit", "2", "--hold", "--status-file", str(tmp_path / "status"))
     session = json.loads(holder.line())["session"]
     assert consul(address, "PUT", f"/v1/session/destroy/{session}")
@@ -59,8 +59,8 @@ def test_hold_ends_with_76_when_the_lock_is_lost(
 
 
 @pytest.mark.parametrize("stdout", [">&-", ">/dev/full", ""], ids=["closed", "full", "no reader"])
-def test_hold_needs_somebody_to_tell(address: str, key: str, stdout: str) -> None:
-    """Else nobody would learn of the lock, so it is let go of."""
+def test_hold_needs_a_reader(address: str, key: str, stdout: str) -> None:
+    """Else nobody would learn of the lock, so it is released."""
     reader, writer = os.pipe()
     os.close(reader)
     command = ["sh", "-c", f'"$@" {stdout}', "sh", *COMMAND, "run", "-k", key, "--hold"]
@@ -90,8 +90,8 @@ def test_a_quick_command_can_hold_for_longer(
     assert locked_run("-n", "--", "true").returncode == 0
 
 
-def test_a_signal_ends_the_holding_on_too(start: Start, locked_run: LockedRun) -> None:
-    """The command has ended; we die of it, and release."""
+def test_a_signal_ends_the_min_hold_too(start: Start, locked_run: LockedRun) -> None:
+    """The command has ended; consul-lock dies of the signal, and releases."""
     quick = start("-v", "--min-hold", "60s", "--", "true")
     eventually(lambda: "holding for another" in quick.errors())
     quick.send(signal.SIGTERM)
@@ -99,8 +99,10 @@ def test_a_signal_ends_the_holding_on_too(start: Start, locked_run: LockedRun) -
     assert locked_run("-n", "--", "true").returncode == 0
 
 
-def test_who_ends_the_command_ends_the_holding_on_too(start: Start, locked_run: LockedRun) -> None:
-    """Whoever sends TERM wants us gone, and would send KILL next."""
+def test_a_signal_that_ends_the_command_ends_the_min_hold_too(
+    start: Start, locked_run: LockedRun
+) -> None:
+    """The sender of TERM wants consul-lock to end, and would send KILL next."""
     running = start("--min-hold", "60s", "--", "sh", "-c", "echo ready; exec sleep 60")
     assert running.line() == "ready"
     running.send(signal.SIGTERM)
@@ -108,7 +110,7 @@ def test_who_ends_the_command_ends_the_holding_on_too(start: Start, locked_run: 
     assert locked_run("-n", "--", "true").returncode == 0
 
 
-def test_a_loss_while_holding_on_harms_nobody(start: Start, address: str, key: str) -> None:
+def test_a_loss_in_min_hold_harms_nobody(start: Start, address: str, key: str) -> None:
     """The work was done under the lock: its code stands."""
     quick = start("-v", "--min-hold", "60s", "--", "sh", "-c", "exit 7")
     eventually(lambda: "holding for another" in quick.errors())
@@ -117,7 +119,7 @@ def test_a_loss_while_holding_on_harms_nobody(start: Start, address: str, key: s
     assert quick.wait() == 7
 
 
-def test_what_cannot_be_run_is_not_held_on_for(locked_run: LockedRun) -> None:
+def test_a_command_that_cannot_be_run_has_no_min_hold(locked_run: LockedRun) -> None:
     """There was no run to keep others from."""
     begun = time.monotonic()
     assert locked_run("--min-hold", "60s", "--", "/no/such").returncode == 127

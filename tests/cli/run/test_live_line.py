@@ -90,7 +90,7 @@ def screens() -> Iterator[list[Screen]]:
         each.close()
 
 
-def test_a_person_sees_who_holds_it_and_how_many_are_ahead(
+def test_a_person_sees_the_holder_and_how_many_are_ahead(
     holder: Running, start: Start, screens: list[Screen], address: str, key: str
 ) -> None:
     """Kept up to date, and gone without a trace when it is had."""
@@ -133,7 +133,7 @@ def test_the_line_fits_a_narrow_terminal(
 @pytest.mark.parametrize(
     "options, term", [(["-q"], "xterm"), ([], "dumb"), (["-n", "-E", "0"], "xterm")]
 )
-def test_no_line_for_who_wants_none(
+def test_no_live_line_if_it_is_not_wanted(
     holder: Running,
     screens: list[Screen],
     address: str,
@@ -150,7 +150,7 @@ def test_no_line_for_who_wants_none(
     assert "\x1b" not in screen.rest()
 
 
-def test_the_story_tells_of_a_lock_delay(start: Start, address: str, key: str) -> None:
+def test_the_lines_report_a_lock_delay(start: Start, address: str, key: str) -> None:
     """Its holder's session was destroyed: it looks free, and is had only when that is over."""
     holder = start("--lock-delay", "6s", "--kill-after", "1s", "--", "sh", "-c", "echo; sleep 60")
     holder.line()
@@ -166,7 +166,7 @@ def test_the_story_tells_of_a_lock_delay(start: Start, address: str, key: str) -
     assert holder.wait() == 76
 
 
-def test_the_story_as_json_is_an_object_a_line(holder: Running, start: Start, key: str) -> None:
+def test_the_log_as_json_is_an_object_a_line(holder: Running, start: Start, key: str) -> None:
     """Each with its time, level and event; the errors too."""
     waiter = start("-v", "--log-format", "json", "--", "true")
     eventually(lambda: "waiting" in waiter.errors())

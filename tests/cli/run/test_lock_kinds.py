@@ -1,4 +1,4 @@
-"""Semaphores, read/write locks, several locks and trees: what excludes what, and what is told."""
+"""Semaphores, read/write locks, several locks and trees: what excludes what, and what is said."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _STAY = ("--", "sh", "-c", "echo ready; exec sleep 60")
 
 
 def told(result: Result) -> dict[str, str]:
-    """The variables of the lock that the command was told."""
+    """The variables of the lock that the command got."""
     lines = (line.split("=", 1) for line in result.stdout.splitlines())
     return {name: value for name, value in lines if name.startswith("CONSUL_LOCK_")}
 
@@ -61,7 +61,7 @@ def test_every_variable_is_documented(locked_run: LockedRun) -> None:
 
 
 def test_a_semaphore_has_so_many_slots(start: Start, locked_run: LockedRun, address: str) -> None:
-    """The third one waits, or is told who has them; one that ends lets it in."""
+    """The third one waits, or reports the holders; one that ends lets it in."""
     first, second = (start("--limit", "2", *_STAY) for _ in range(2))
     assert (first.line(), second.line()) == ("ready", "ready")
     result = locked_run("--limit", "2", "-n", "--", "echo", "started")
@@ -166,7 +166,7 @@ def test_a_tree_lock_excludes_what_is_above_and_below(start: Start, address: str
             assert other.wait() == code
 
 
-def test_who_disagrees_on_the_kind_is_65_and_leaves_nothing(
+def test_another_kind_of_lock_is_65_and_leaves_nothing(
     start: Start,
     locked_run: LockedRun,
     sessions: Callable[[int], list[str]],
@@ -247,7 +247,7 @@ def test_a_heartbeat_is_a_check_of_that_length(start: Start, address: str, key: 
     assert mine not in consul(address, "GET", "/v1/agent/checks")
 
 
-def test_a_check_that_does_not_exist_is_told(locked_run: LockedRun) -> None:
+def test_a_check_that_does_not_exist_is_reported(locked_run: LockedRun) -> None:
     """The server refuses the session, and goes on to: 73, and nothing is started."""
     result = locked_run(
         "--retry-for", "1s", "--service-check", "no-such-check", "--", "echo", "started"

@@ -15,7 +15,7 @@ _PROGRAM = (sys.executable, str(Path(__file__).parents[1] / "program_held_lock.p
 
 @pytest.mark.parametrize("moment", ["ACQUIRED", "GRANTED"])
 def test_a_stop_before_the_command_runs_keeps_it_from_running(moment: str) -> None:
-    """The lock is given back, and we die of the signal."""
+    """The lock is released, and consul-lock dies of the signal."""
     with Running([moment, "echo", "started"], environment(), prefix=_PROGRAM) as running:
         assert running.wait() == -signal.SIGTERM
         seen = list(iter(running.line, ""))
@@ -37,7 +37,7 @@ def test_a_lock_that_is_lost_before_the_command_starts_keeps_it_from_starting() 
 
 
 def test_a_signal_lets_a_release_come_to_its_end() -> None:
-    """The command's code stands; and nobody has to wait for a lock that was let go of in part."""
+    """The command's code stands; and nobody has to wait for a lock that was released in part."""
     with Running(["RELEASING", "echo", "started"], environment(), prefix=_PROGRAM) as running:
         assert running.wait() == 0
         seen = list(iter(running.line, ""))

@@ -101,7 +101,7 @@ def test_a_loss_can_be_a_warning_only(start: Start, address: str, key: str, tmp_
 @pytest.mark.slow
 def test_an_agent_that_dies_and_is_back_soon_costs_nothing(consul_binary: Path) -> None:
     """A client agent of a living cluster: the servers have the session, and wait for its TTL.  That
-    renewals fail, and work again, is told once each."""
+    renewals fail, and work again, is reported once each."""
     script = "trap 'exit 5' USR1; echo ready; while :; do sleep 0.05; done"
     with Agent(consul_binary, name="server") as server:
         join = {"retry_join": [f"127.0.0.1:{server.ports.serf}"], "retry_interval": "1s"}
@@ -131,10 +131,10 @@ def test_an_agent_that_dies_and_is_back_soon_costs_nothing(consul_binary: Path) 
     "options, place", [([], "/.lock"), (["--limit", "2"], ""), (["--shared"], "/.lock")]
 )
 @pytest.mark.parametrize("keeps_flags", [True, False])
-def test_a_foreign_value_under_our_session_is_no_loss(
+def test_a_foreign_value_under_the_same_session_is_no_loss(
     start: Start, address: str, key: str, options: list[str], place: str, keeps_flags: bool
 ) -> None:
-    """Rude, but the lock is still ours: a warning for each such value, and nothing is left."""
+    """Rude, but the lock is still held: a warning for each such value, and nothing is left."""
     script = "trap 'exit 5' USR1; echo $CONSUL_LOCK_SESSION; while :; do sleep 0.05; done"
     running = start(*options, "--", "sh", "-c", script)
     session = running.line()
@@ -195,7 +195,7 @@ def test_a_loss_names_the_last_error_of_the_renewals(
 def test_a_clock_that_is_stepped_by_a_day_is_nothing(
     address: str, key: str, tmp_path: Path
 ) -> None:
-    """Forwards, and far back: renewed as before, nothing told, and the end is told in seconds."""
+    """Forwards, and far back: renewed as before, no message, and the end is noticed in seconds."""
     script = "trap 'exit 5' USR1; echo ready; while :; do sleep 0.05; done"
     clock = tmp_path / "clock"
     stepped = (
@@ -221,8 +221,8 @@ def test_a_clock_that_is_stepped_by_a_day_is_nothing(
 
 
 def test_a_frozen_agent_costs_the_lock_in_time(own_agent: Agent, tmp_path: Path) -> None:
-    """Nothing answers, and the command is dead before anybody else could have the lock.  We do
-    not wait for answers that are of no use any more, neither then nor when we let go of another.
+    """Nothing answers, and the command is dead before anybody else could have the lock.  It does
+    not wait for answers that are of no use any more, neither then nor when another is released.
     """
     patient = ["--request-timeout", "100s"]
     arguments = ["run", "-k", "k", *_QUICK, *patient, "--", "sh", "-c", _STUBBORN]
@@ -249,14 +249,14 @@ def test_a_frozen_agent_costs_the_lock_in_time(own_agent: Agent, tmp_path: Path)
             own_agent.thaw()
 
 
-def test_while_we_are_stopped_nobody_else_begins_beside_the_command(
+def test_while_consul_lock_is_stopped_nobody_else_begins_beside_the_command(
     start: Start, address: str, key: str
 ) -> None:
-    """SIGSTOP, or a host that gives us no time: the session ends, and the command has to before."""
+    """SIGSTOP, or a host too busy for consul-lock: the command has to end before the session."""
     holder = start(*_QUICK, "--heartbeat", "1s", "--", "sh", "-c", _STUBBORN)
     command = int(holder.line())
     holder.send(signal.SIGSTOP)
-    # Who is dead stays a zombie as long as we do nothing.
+    # A dead command stays a zombie as long as consul-lock does nothing.
     script = f"grep -q '^State:.Z' /proc/{command}/status && echo dead || echo alive"
     other = start(*_QUICK, "--", "sh", "-c", script)
     assert holder.line() == "term"

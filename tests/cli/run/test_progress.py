@@ -85,7 +85,7 @@ def test_overtime_names_the_option(capsys: pytest.CaptureFixture[str], clock: _C
     "code, text",
     [(0, "exited 0"), (7, "exited 7"), (-15, "died of TERM"), (-40, "died of signal 40")],
 )
-def test_the_end_is_told_to_those_who_want_to_know(
+def test_the_end_is_reported_if_asked_for(
     capsys: pytest.CaptureFixture[str], clock: _Clock, code: int, text: str
 ) -> None:
     """With -v, and after how long."""

@@ -74,7 +74,7 @@ def test_a_death_by_a_signal_is_passed_on_as_one(typed: bool) -> None:
         ("\x1b", errno.EACCES, ["consul-lock: cannot run '\\x1b': Permission denied (126)"]),
     ],
 )
-def test_a_command_that_cannot_be_run_is_told_in_one_line(
+def test_a_command_that_cannot_be_run_is_reported_in_one_line(
     capsys: pytest.CaptureFixture[str], program: str, number: int, lines: list[str]
 ) -> None:
     """With a hint where it is clear what was meant."""

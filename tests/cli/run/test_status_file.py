@@ -33,7 +33,7 @@ def status(tmp_path: Path) -> Path:
 
 
 def ending(status: Path) -> tuple[Any, ...]:
-    """What the report says of the end: kind, code, signal and our exit code."""
+    """What the report says of the end: kind, code, signal and the exit code of consul-lock."""
     told = json.loads(status.read_text())
     exit_ = told["exit"]
     return exit_["kind"], exit_["code"], exit_["signal"], told["exit_code"]
@@ -100,7 +100,7 @@ def test_the_report_names_the_lock(locked_run: LockedRun, key: str, status: Path
     assert os.listdir(status.parent) == [status.name]  # noqa: PTH208 - names are what is compared
 
 
-def test_a_conflict_is_told_with_the_code_of_our_own(
+def test_a_conflict_is_reported_with_its_own_code(
     holder: Running, locked_run: LockedRun, status: Path
 ) -> None:
     """Whatever -E makes of it."""
@@ -109,17 +109,17 @@ def test_a_conflict_is_told_with_the_code_of_our_own(
     assert json.loads(status.read_text())["acquired"] is False
 
 
-def test_a_consul_out_of_reach_is_told(locked_run: LockedRun, status: Path) -> None:
+def test_an_unreachable_consul_is_reported(locked_run: LockedRun, status: Path) -> None:
     """The command was not started."""
     away = ("--http-addr", "127.0.0.1:1", "--retry-for", "0")
     locked_run("--status-file", str(status), *away, "--", "true")
     assert ending(status) == ("unavailable", 69, None, 69)
 
 
-def test_a_loss_is_told_with_the_code_of_the_command(
+def test_a_loss_is_reported_with_the_code_of_the_command(
     start: Start, address: str, key: str, status: Path
 ) -> None:
-    """Our 76 wins, and its own code is here."""
+    """The 76 of consul-lock wins, and the command's code is in the report."""
     script = "trap 'exit 9' TERM; echo ready; while :; do sleep 0.05; done"
     running = start("--status-file", str(status), "--", "sh", "-c", script)
     assert running.line() == "ready"
@@ -129,7 +129,7 @@ def test_a_loss_is_told_with_the_code_of_the_command(
     assert ending(status) == ("lost", 9, None, 76)
 
 
-def test_overtime_is_told(locked_run: LockedRun, status: Path) -> None:
+def test_overtime_is_reported(locked_run: LockedRun, status: Path) -> None:
     """124 could be the command's own."""
     result = locked_run("--status-file", str(status), "--max-runtime", "200ms", "sleep", "60")
     assert result.returncode == 124
@@ -137,7 +137,7 @@ def test_overtime_is_told(locked_run: LockedRun, status: Path) -> None:
     assert ending(status) == ("timeout", None, signal.SIGTERM, 124)
 
 
-def test_a_waiter_that_is_interrupted_tells_so(
+def test_a_waiter_that_is_interrupted_reports_it(
     holder: Running, start: Start, address: str, key: str, status: Path
 ) -> None:
     """Nothing was acquired."""
@@ -175,7 +175,7 @@ def test_an_old_report_is_replaced_as_a_whole(status: Path) -> None:
     assert list(status.parent.iterdir()) == [status]
 
 
-def test_what_is_no_file_of_its_own_is_written_to_and_stays(tmp_path: Path, status: Path) -> None:
+def test_a_device_is_written_to_and_stays(tmp_path: Path, status: Path) -> None:
     """Root would have no /dev/null any more; and a link leads where it led."""
     link, pipe = tmp_path / "link", tmp_path / "pipe"
     link.symlink_to(status)
@@ -201,7 +201,7 @@ def test_a_stream_keeps_what_the_command_wrote(locked_run: LockedRun, tmp_path: 
 def test_streams_that_go_to_a_file_keep_what_the_command_wrote(
     address: str, key: str, tmp_path: Path
 ) -> None:
-    """What --status-file /dev/stdout writes is at its end."""
+    """The report of --status-file /dev/stdout is at the end of it."""
     file, stream = tmp_path / "out", tmp_path / "stdout"
     stream.symlink_to("/proc/self/fd/1")
     arguments = [*COMMAND, "run", "-k", key, "--status-file", str(stream), "--", "echo", "mine"]

@@ -62,6 +62,6 @@ def test_two_settings_for_the_same_thing_are_rivals(name: str, others: set[str])
 
 
 @pytest.mark.parametrize("name", ["key", "dry-run", "no-guardian", "unsafe-timing", "config"])
-def test_what_names_one_run_or_takes_a_protection_away_is_no_setting(name: str) -> None:
+def test_options_of_one_run_or_without_a_protection_are_no_settings(name: str) -> None:
     """It has to be typed."""
     assert name not in SETTINGS

@@ -115,7 +115,7 @@ def test_with_a_fault_in_a_file_nothing_is_run(home: Home) -> None:
     assert (result.returncode, result.stdout) == (78, "")
 
 
-def test_what_others_can_read_is_warned_of(home: Home, tmp_path: Path) -> None:
+def test_secrets_that_others_can_read_are_a_warning(home: Home, tmp_path: Path) -> None:
     """A token file, a configuration file with a secret, and a token that ps shows."""
     file = tmp_path / "token"
     file.write_text(SECRET)

@@ -7,7 +7,7 @@ from tests.cli.cron_fixture import Job, job_fixture  # noqa: F401 - a fixture, u
 from tests.cli.isolated_home import NOWHERE, Home
 
 
-def test_the_command_obeys_what_was_found(home: Home) -> None:
+def test_the_command_uses_the_settings_that_were_found(home: Home) -> None:
     """Not only `config` knows of it: its commands behave so, and the flag mends it."""
     home.write("[defaults]\nunavailable-exit-code = 44\n[consul]\nretry-for = 0\n")
     run = ("run", "--dry-run", "-k", "jobs/a", "--", "true")
@@ -44,7 +44,7 @@ def test_help_reads_no_file(home: Home) -> None:
         assert (result.returncode, result.stderr) == (0, "")
 
 
-def test_what_a_command_is_told_about_its_lock_is_no_setting(home: Home) -> None:
+def test_the_variables_about_the_lock_are_no_settings(home: Home) -> None:
     """A nested run would take the key of its parent for its own, and wait for ever."""
     told = {"CONSUL_LOCK_KEY": "parent", "CONSUL_LOCK_TTL": "77", "CONSUL_LOCK_LIMIT": "9"}
     seen = home.settings(**told)
@@ -54,7 +54,7 @@ def test_what_a_command_is_told_about_its_lock_is_no_setting(home: Home) -> None
 
 
 def test_the_wait_of_an_acquire_is_not_that_of_the_command_wait(home: Home) -> None:
-    """Of [key."jobs/*"] wait = 0 a job is meant, not whoever waits for it to end."""
+    """Of [key."jobs/*"] wait = 0 a job is meant, not a command that waits for it to end."""
     arguments = ("wait", "a", "--free", "--retry-for", "0")
     assert home.ask(*arguments, address=NOWHERE, CONSULLOCK_WAIT="junk").returncode == 69
 

@@ -104,7 +104,9 @@ def test_of_the_tokens_the_strongest_counts(
     }
 
 
-def test_a_token_of_a_file_or_a_flag_stays_with_us(home: Home, address: str, key: str) -> None:
+def test_a_token_of_a_file_or_a_flag_does_not_reach_the_command(
+    home: Home, address: str, key: str
+) -> None:
     """The command does not get it, and nothing that is said has it, however much is said."""
     home.write(f"[consul]\ntoken = '{SECRET}'\nhttp-auth = 'me:{SECRET}'\n")
     for arguments in ((), ("--token", SECRET, "--http-auth", f"me:{SECRET}")):

@@ -29,7 +29,7 @@ class _Deaf(Console):
 
 
 def test_a_client_has_what_was_said_and_the_defaults_else() -> None:
-    """What is None is left to the library; more can be given by the caller."""
+    """Options that are None are left to the library; the caller can give more."""
     connection = Connection({"address": "h:1", "datacenter": None, "retry_for": 3.0})
     with connection.client(_Deaf(), request_timeout=4.0) as client:
         config = client.config

@@ -53,7 +53,7 @@ def test_options_that_contradict_each_other_are_misuse(options: dict[str, Any], 
         {"schedule": "0 4 * * *", "timezone": "UTC", "early": 1.0},
     ],
 )
-def test_what_makes_sense_is_taken(options: dict[str, Any]) -> None:
+def test_sensible_values_are_accepted(options: dict[str, Any]) -> None:
     """Up to the limits."""
     CronSpec(**options).check()
 
@@ -86,7 +86,7 @@ def test_the_guard_has_the_slots_that_were_asked_for(options: dict[str, Any], sl
         ({"every": HOUR, "max_lateness": -1.0}, "--max-lateness"),
     ],
 )
-def test_what_only_the_library_refuses_is_misuse_in_words_of_the_command(
+def test_a_refusal_by_the_library_alone_is_misuse_in_words_of_the_command(
     options: dict[str, Any], said: str
 ) -> None:
     """An option, and not an argument of Python."""

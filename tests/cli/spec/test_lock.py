@@ -27,7 +27,7 @@ _NOWHERE = "127.0.0.1:1"
         (LockSpec(("a",), heartbeat=61.0), "--heartbeat 1m01s is out of range"),
     ],
 )
-def test_what_cannot_be_locked_is_misuse(spec: LockSpec, said: str) -> None:
+def test_locks_that_are_impossible_are_misuse(spec: LockSpec, said: str) -> None:
     """With a hint."""
     with pytest.raises(Misuse) as refused:
         spec.check()
@@ -44,7 +44,7 @@ def test_what_cannot_be_locked_is_misuse(spec: LockSpec, said: str) -> None:
         LockSpec(("a",), heartbeat=60.0),
     ],
 )
-def test_what_can_be_locked_is_taken(spec: LockSpec) -> None:
+def test_valid_locks_are_accepted(spec: LockSpec) -> None:
     """The beginning of a name is not above it."""
     spec.check()
 
@@ -87,7 +87,7 @@ def test_each_kind_is_an_object_of_the_library(kind: LockKind, made: str) -> Non
     assert isinstance(lock, getattr(consul_lock, made))
 
 
-def test_what_the_library_refuses_is_misuse() -> None:
+def test_a_refusal_by_the_library_is_misuse() -> None:
     """Nothing goes into it but what was typed."""
     with Client(_NOWHERE) as client, pytest.raises(Misuse, match="limit"):
         LockSpec(("a",), LockKind.SEMAPHORE, limit=0).make(client, program="job")
@@ -152,6 +152,6 @@ def test_the_only_slot_of_a_semaphore() -> None:
     ],
     ids=["free lock", "lock", "semaphore", "several locks"],
 )
-def test_who_holds_it_is_a_list_for_every_kind(lock: Any, found: list[str]) -> None:
+def test_the_holders_are_a_list_for_every_kind(lock: Any, found: list[str]) -> None:
     """A lock has one holder, others have many, and several locks one for each."""
     assert who_holds(lock) == found

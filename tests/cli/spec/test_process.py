@@ -34,7 +34,7 @@ def lost(tmp_path: Path) -> Path:
     return tmp_path / "lost"
 
 
-def test_what_was_done_can_be_said() -> None:
+def test_every_outcome_can_be_described() -> None:
     """For the line that says why."""
     assert ProcessPolicy().stopping(7, 5) == "sent TERM to group 7; KILL in 5s"
     assert ProcessPolicy(foreground=True).stopping(7, 0) == "sent KILL to process 7"
@@ -60,7 +60,7 @@ def test_what_was_done_can_be_said() -> None:
 def test_a_string_is_for_the_shell(
     supervise: Supervise, string: str, output: str, code: int
 ) -> None:
-    """As with flock -c; its code is ours."""
+    """As with flock -c; its code is that of consul-lock."""
     running = supervise(command=string)
     assert running.wait() == code
     assert "".join(f"{line}\n" for line in iter(running.line, "")) == output
@@ -68,7 +68,7 @@ def test_a_string_is_for_the_shell(
 
 @pytest.mark.parametrize("closed", ["", "<&-", "<&- >&- 2>&-"])
 def test_a_command_can_be_given_nothing_to_read(tmp_path: Path, closed: str) -> None:
-    """Although we have something to read, or not even a stdin."""
+    """Although consul-lock has something to read, or not even a stdin."""
     read = tmp_path / "read"
     script = f'"$@" {closed}; exit $?'
     arguments = [
@@ -114,14 +114,14 @@ def test_a_command_that_must_be_killed_for_it_is_124_too(supervise: Supervise) -
     assert "killed\n-9 lost=False" in running.errors()
 
 
-def test_who_is_done_in_time_has_its_own_code(supervise: Supervise) -> None:
-    """What it leaves behind may take longer to be stopped than it was allowed to run."""
+def test_a_command_that_ends_in_time_has_its_own_code(supervise: Supervise) -> None:
+    """Stopping its leftovers may take longer than it was allowed to run."""
     script = f"(trap '' TERM; {_WORK}) & exit 3"
     assert supervise("sh", "-c", script, max_runtime="2s", kill_after="2500ms").wait() == 3
 
 
 def test_term_comes_first_and_then_the_code_is_the_commands(supervise: Supervise) -> None:
-    """We were asked to end it: that its time runs out meanwhile is no news."""
+    """The end was asked for: that its time runs out meanwhile is not reported."""
     running = supervise(
         *_told("trap 'echo term' TERM; trap 'exit 9' USR1"), max_runtime="2s", kill_after="20s"
     )
@@ -150,8 +150,8 @@ def test_the_first_signal_can_be_chosen(
     assert running.line() == ""
 
 
-def test_a_chosen_signal_is_not_for_those_who_ask_us(supervise: Supervise) -> None:
-    """Whoever sends us TERM means TERM."""
+def test_a_chosen_signal_does_not_replace_one_that_is_sent(supervise: Supervise) -> None:
+    """A TERM that is sent to consul-lock means TERM."""
     running = supervise(*_told("trap 'echo term; exit 4' TERM"), stop_signal="INT")
     running.line()
     running.send(signal.SIGTERM)
@@ -163,7 +163,7 @@ def test_a_chosen_signal_is_not_for_those_who_ask_us(supervise: Supervise) -> No
 
 
 def test_a_loss_can_be_no_more_than_a_warning(supervise: Supervise, lost: Path) -> None:
-    """The command is not even told, and its code counts."""
+    """The command gets no signal, and its code counts."""
     script = "trap 'echo term' TERM; trap 'exit 5' USR1"
     running = supervise(*_told(script), on_lost="warn", lost_when=str(lost))
     running.line()
@@ -203,7 +203,7 @@ def test_a_warning_comes_when_the_lock_is_lost_and_not_before(supervise: Supervi
 
 
 def test_a_loss_can_be_left_to_the_command(supervise: Supervise) -> None:
-    """It is told once, early enough, and may end when it likes: no KILL."""
+    """It gets the signal once, early enough, and may end when it likes: no KILL."""
     script = "trap 'echo hup' HUP; trap 'echo term' TERM; trap 'exit 6' USR1"
     running = supervise(*_told(script), on_lost="signal:HUP", kill_after="500ms", left="2.5")
     running.line()
@@ -228,7 +228,7 @@ def test_after_a_warning_the_time_may_still_be_over(supervise: Supervise, lost: 
 
 
 def test_leftovers_can_be_kept(supervise: Supervise) -> None:
-    """We end with the command, and they go on."""
+    """consul-lock ends with the command, and they go on."""
     script = f"sh -c 'trap \"echo term\" TERM; echo $$; {_WORK}' & sleep 0.3; exit 3"
     running = supervise("sh", "-c", f"echo; {script}", keep_leftovers=True)
     assert running.line() == ""
@@ -255,7 +255,7 @@ def test_leftovers_of_a_lost_lock_are_not_kept(supervise: Supervise, lost: Path)
     assert not any(alive(pid) for pid in pids)
 
 
-def test_in_the_foreground_it_is_in_our_group(supervise: Supervise) -> None:
+def test_in_the_foreground_it_is_in_the_group_of_consul_lock(supervise: Supervise) -> None:
     """As with timeout --foreground, only itself is stopped."""
     grandchild = f"sh -c 'trap \"echo term\" TERM; echo $$; {_WORK}' &"
     running = supervise(*_told(f"{grandchild} trap 'exit 8' TERM"), foreground=True)
@@ -371,7 +371,7 @@ def test_the_lock_is_free_although_leftovers_are_kept(start: Start, locked_run: 
         os.kill(left, signal.SIGKILL)
 
 
-def test_whoever_kills_us_kills_the_command_and_not_the_lock(
+def test_a_kill_of_consul_lock_kills_the_command_and_not_the_lock(
     start: Start, locked_run: LockedRun
 ) -> None:
     """The group is dead within moments; others wait for the lock-delay, to be sure."""

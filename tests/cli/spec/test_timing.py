@@ -18,7 +18,7 @@ from consul_lock_cli.spec.timing import check_timing
     ],
 )
 @pytest.mark.parametrize("unsafe", [False, True])
-def test_what_consul_would_refuse_is_refused(
+def test_times_that_consul_would_refuse_are_refused(
     ttl: float, lock_delay: float, said: str, unsafe: bool
 ) -> None:
     """Even if unsafe times are asked for."""

@@ -1,4 +1,4 @@
-"""What a cron guard is asked to do: what is checked before anything is sent."""
+"""Options of a cron guard: the checks before anything is sent."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def test_a_schedule_is_in_utc_unless_it_has_a_time_zone() -> None:
     ],
     ids=str,
 )
-def test_what_contradicts_itself_is_refused(options: Any, settings: tuple[str, ...]) -> None:
+def test_contradictory_options_are_refused(options: Any, settings: tuple[str, ...]) -> None:
     """With the names of both options, as fields of the error, and in its text what was given."""
     with pytest.raises(ConfigError) as caught:
         _split(**options)

@@ -216,7 +216,7 @@ def test_without_the_extra_the_error_says_what_to_install() -> None:
         pytest.param(f"*/{'9' * 5000} * * * *", id="5000 digits"),
     ],
 )
-def test_what_can_never_be_is_refused(expression: str) -> None:
+def test_a_schedule_that_can_never_fire_is_refused(expression: str) -> None:
     """With the expression in the message."""
     with pytest.raises(ConfigError, match="schedule="):
         schedule(expression)

@@ -110,7 +110,7 @@ def test_a_generator_function_is_for_neither(check: Check, function: Any) -> Non
     [(7, ""), (None, ""), (classmethod(plain), "; put it below"), (property(plain), "; put it")],
     ids=["int", "None", "classmethod", "property"],
 )
-def test_what_is_no_function_is_refused(check: Check, wrong: Any, advice: str) -> None:
+def test_an_object_that_is_not_a_function_is_refused(check: Check, wrong: Any, advice: str) -> None:
     """A decorator that is written above `@classmethod` says that it belongs below."""
     with pytest.raises(TypeError, match=f"^here: .*is no function{advice}"):
         check(wrong, "here")
@@ -123,7 +123,7 @@ def test_a_lambda_may_make_a_coroutine() -> None:
         awaits(lambda: coroutine_function(1), "here")
 
 
-def test_what_a_plain_function_returns_is_passed_on_unless_it_is_to_be_awaited() -> None:
+def test_the_result_of_a_plain_function_is_passed_on_unless_it_is_awaitable() -> None:
     """A coroutine is closed, and what can be cancelled is: it is not to run without the lock."""
     assert finished(7, plain, "here") == 7
     coroutine = coroutine_function()
@@ -142,7 +142,7 @@ def test_what_a_plain_function_returns_is_passed_on_unless_it_is_to_be_awaited()
     assert task.cancelled()
 
 
-def test_what_a_lambda_returns_must_be_awaitable() -> None:
+def test_the_result_of_a_lambda_must_be_awaitable() -> None:
     """It cannot be seen before."""
     coroutine = coroutine_function()
     assert awaitable(coroutine, plain, "here") is coroutine

@@ -45,7 +45,7 @@ class Lock(LockState):
         session.mark_alive(proven)
         core = cast("Held", SimpleNamespace(key="web/.lock", on_lost=None))
         attempt = cast("Attempt", SimpleNamespace(owner=owner))
-        hold = Hold(core, Grant(session, token, contended=False, line=None), attempt)
+        hold = Hold(core, Grant(session, token, contended=False, queue=None), attempt)
         self.owners.add(hold)
         return hold
 
@@ -100,7 +100,7 @@ def test_a_hold_counts_until_its_deadline_and_never_again(
     ],
     ids=["released", "lost"],
 )
-def test_what_is_over_keeps_its_token(
+def test_a_hold_that_is_over_keeps_its_token(
     lock: Lock, events: tuple[Event, ...], reason: LossReason | None, state: str
 ) -> None:
     """To see what was written with it."""

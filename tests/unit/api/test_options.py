@@ -84,7 +84,7 @@ def test_another_type_is_refused_with_what_to_give_instead(
     [(consul.Consul(), "Client.from_consul"), (8500, "give a string"), (b"x", "give a string")],
     ids=["python-consul2", "int", "bytes"],
 )
-def test_what_is_no_address_is_refused(given: object, instead: str) -> None:
+def test_an_object_that_is_not_an_address_is_refused(given: object, instead: str) -> None:
     """A client of python-consul2 may be taken for one."""
     require_address(None)
     require_address(ADDRESS)
@@ -130,7 +130,7 @@ def test_settings_that_are_wrong_are_refused(options: Any, error: type[Exception
 
 
 def test_a_session_is_of_the_same_client_and_has_its_own_terms() -> None:
-    """What belongs to the session is given to it, and not to each of its locks."""
+    """Settings of the session are given to it, and not to each of its locks."""
     own, other = cast("ClientCore", object()), cast("ClientCore", object())
     shared = SharedSession(own, session_options(ttl=20))
     for client in (own, None):

@@ -9,14 +9,14 @@ from tests.unit.config.helpers import refusal, resolve
 
 
 @pytest.mark.parametrize("text", ["1", "t", "T", "true", "TRUE", "True"])
-def test_true_is_what_go_takes_for_true(text: str) -> None:
+def test_true_is_spelled_as_in_go(text: str) -> None:
     """As strconv.ParseBool does."""
     assert resolve(environ={"CONSUL_HTTP_SSL": text}).scheme == "https"
     assert resolve(environ={"CONSUL_HTTP_SSL_VERIFY": text}).verify is True
 
 
 @pytest.mark.parametrize("text", ["0", "f", "F", "false", "FALSE", "False"])
-def test_false_is_what_go_takes_for_false(text: str) -> None:
+def test_false_is_spelled_as_in_go(text: str) -> None:
     """As strconv.ParseBool does; an argument wins over it."""
     assert resolve(environ={"CONSUL_HTTP_SSL_VERIFY": text}).verify is False
     assert resolve(environ={"CONSUL_HTTP_SSL_VERIFY": text}, verify=True).verify is True

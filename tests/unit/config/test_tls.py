@@ -40,7 +40,7 @@ def tls(**settings: Any) -> ssl.SSLContext:
     return context
 
 
-def test_tls_is_for_https_only_and_verifies_unless_told_not_to(pem: Path) -> None:
+def test_tls_is_for_https_only_and_verifies_by_default(pem: Path) -> None:
     """Without TLS there is no context, and nothing looks at the files."""
     assert resolve(ca_cert="/missing").ssl_context() is None
     checked = tls(ca_cert=pem / "ca.pem", client_cert=pem / "cert.pem", client_key=pem / "key.pem")

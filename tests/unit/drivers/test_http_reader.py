@@ -58,7 +58,7 @@ def test_every_end_in_the_middle_is_seen(form: str) -> None:
 
 
 def test_answers_follow_one_another() -> None:
-    """What is read beyond the end of one answer belongs to the next."""
+    """Bytes read beyond the end of one answer belong to the next."""
     both = reader(LENGTH + NO_BODY + CHUNKED, 11)
     assert [both().body for _ in range(3)] == [b"hello", b"", b"hello"]
     with pytest.raises(ClosedBeforeAnswer):
@@ -101,7 +101,7 @@ def test_it_is_known_whether_the_connection_goes_on(head: bytes, keep: bool) -> 
     ],
     ids=lambda data: ascii(data[:40]),
 )
-def test_what_is_no_answer_is_refused(data: bytes) -> None:
+def test_an_answer_that_is_not_http_is_refused(data: bytes) -> None:
     """It is an error of the connection, never a value."""
     with pytest.raises(CutShort):
         read(data)

@@ -31,7 +31,7 @@ class Server:
         self.put: list[FakeConnection] = []
         self.refused = 0
         self.asked: dict[FakeConnection, list[str]] = {}
-        """What each connection has still to answer."""
+        """The requests that each connection has still to answer."""
         self.deadlines: list[float] = []
         self.connect: Callable[[], None] = lambda: None
         self.sent: Callable[[FakeConnection], None] = lambda connection: None

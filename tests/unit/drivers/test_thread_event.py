@@ -38,7 +38,7 @@ def test_a_wait_ends_with_its_timeout() -> None:
     assert ThreadEvent().wait(0.01) is False
 
 
-def test_what_has_happened_is_not_waited_for() -> None:
+def test_an_event_that_has_happened_is_not_waited_for() -> None:
     """Until it is cleared."""
     signal = ThreadEvent()
     signal.set()

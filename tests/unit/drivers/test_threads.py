@@ -77,7 +77,7 @@ def test_an_effect_has_its_result(driver: ThreadDriver) -> None:
 
 
 @pytest.mark.parametrize("error", [ValueError("odd"), SystemExit(3)], ids=repr)
-def test_what_a_users_function_raises_is_logged_and_changes_nothing(
+def test_an_exception_of_a_users_function_is_logged_and_changes_nothing(
     driver: ThreadDriver, caplog: pytest.LogCaptureFixture, error: BaseException
 ) -> None:
     """With its traceback."""

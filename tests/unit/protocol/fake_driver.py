@@ -78,9 +78,9 @@ class FakeDriver:
         self.failures: deque[Exception | None] = deque()
         """What happens to the next requests: an error instead of being sent; None: nothing."""
         self.frozen_for = 0.0
-        """So many seconds each request takes to end in a time-out; 0: Consul answers."""
+        """So many seconds each request takes to time out; 0: Consul answers."""
         self.answers_left = NEVER
-        """After so many answers Consul gives none any more: requests end with their time-outs."""
+        """After so many answers Consul gives none any more: requests end by their timeouts."""
         self.instead: Callable[[Request], tuple[int, bytes] | None] = lambda request: None
         """Status and body of what something in front of Consul answers; None: it lets it pass."""
         self.warned: list[str] = []
@@ -88,7 +88,7 @@ class FakeDriver:
         """So many seconds each answer takes."""
         self._beside = False
         self.calls_under_way: Callable[[], bool] = lambda: False
-        """What whoever closes the client is told of them."""
+        """What the closing of a client learns of them."""
         self.when_blocked: Callable[[], object] = lambda: None
         """Called when a blocking read finds nothing new, once."""
 
@@ -172,7 +172,7 @@ class FakeDriver:
         return effect
 
     def queue_up(self, lock: LockCore) -> tuple[Flow[Any], Request]:
-        """Enter the waiting line, up to the first blocking read, which is not sent yet."""
+        """Enter the queue, up to the first blocking read, which is not sent yet."""
         flow = lock.acquire(True, None, "me").flow
         return flow, self.until(flow, lambda request: request.wait > 0)
 
@@ -201,7 +201,7 @@ class FakeDriver:
                 return effect, None
             try:
                 step, value = flow.send, self.perform(effect)
-            except Exception as error:  # noqa: BLE001 - the flow is told of every error
+            except Exception as error:  # noqa: BLE001 - the flow gets every error
                 step, value = flow.throw, error
         raise AssertionError("the flow does not end")
 

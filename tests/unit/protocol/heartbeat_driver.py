@@ -54,7 +54,7 @@ def perform(
     while not enough(effect):
         try:
             result = driver.perform(effect)
-        except Exception as error:  # noqa: BLE001 - the flow is told of every error
+        except Exception as error:  # noqa: BLE001 - the flow gets every error
             effect = flow.throw(error)
         else:
             effect = flow.send(result)

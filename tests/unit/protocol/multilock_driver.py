@@ -112,7 +112,7 @@ class MultiLockDriver(FakeDriver):
         operator(self.world, f"/v1/kv/{key}", "DELETE")
 
     def revoke(self, key: str) -> None:
-        """An operator releases a key for whoever holds it."""
+        """An operator releases a key in the name of its holder."""
         self.tampered = True
         owner = self.held()[key]
         operator(self.world, f"/v1/kv/{key}?release={owner}&flags={LOCK_FLAG}")

@@ -19,7 +19,7 @@ def test_the_time_to_wait_is_said_as_to_threading_lock(
     assert waiting_time(blocking, timeout) == seconds
 
 
-def test_what_makes_no_sense_is_no_time_to_wait() -> None:
+def test_a_wait_that_makes_no_sense_is_not_obeyed() -> None:
     """A time without blocking, and a negative one."""
     for blocking, timeout in [(False, 1.0), (True, -2.0), (True, float("nan"))]:
         with pytest.raises(ConfigError):

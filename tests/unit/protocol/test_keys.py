@@ -16,7 +16,7 @@ def test_the_keys_of_a_name_are_all_below_it() -> None:
 
 
 def test_the_key_of_a_named_lock_is_that_lock() -> None:
-    """Whoever locks ``x/.lock`` as a key waits in the same line as the lock ``x``."""
+    """A client that locks ``x/.lock`` as a key waits in the same queue as the lock ``x``."""
     assert names.keys_of_key("x/.lock")[1:] == names.keys_of_name("x")[1:]
 
 

@@ -72,7 +72,7 @@ class WeightedDriver(FakeDriver):
         return made
 
     def rivals_leave(self) -> None:
-        """Those that hold something let go of it; what they have lost is taken away."""
+        """Those that hold something release it; what they have lost is taken away."""
         while self.waiters:
             waiter = self.waiters.pop()
             waiter.flow.close()
@@ -86,7 +86,7 @@ class WeightedDriver(FakeDriver):
                     continue
 
     def acquire_all(self, lock: WeightedCore, timeout: float | None = None) -> Any:
-        """Acquire all that there is, as another does, who looks before it lets go."""
+        """Acquire all that there is, as another client that reads before it releases."""
         job = lock.acquire(timeout != 0, timeout or None, "other", everything(lock))
         had = self.run(job)
         if lock.hold is not None:
@@ -94,7 +94,7 @@ class WeightedDriver(FakeDriver):
         return had
 
     def wait_in_queue(self, lock: WeightedCore) -> None:
-        """Wait behind whoever is there."""
+        """Wait behind those who are there."""
         job = lock.acquire(True, None, "other", everything(lock))
         self.until(job.flow, lambda request: request.wait > 0)
         self.waiters.append(job)
@@ -120,7 +120,7 @@ class WeightedDriver(FakeDriver):
         return owners.union(*self.holders_in_documents().values()) - {""}
 
     def keep(self, client: ClientCore) -> None:
-        """What a keeper does in a minute, as far as lost holds and dead sessions go."""
+        """The work of a keeper in a minute, as far as lost holds and dead sessions go."""
         self.world.advance(60.0)
         for attempt in client.cleanups.due(self.world.now):
             self.run(client.cleanups.clear(attempt))
@@ -135,7 +135,7 @@ class Scene(NamedTuple):
     job: Job
     n: int = 1
     lost: bool = False
-    """What it is about is lost, so it may be left to the keeper to take away."""
+    """The hold is lost, so the keeper may delete the rest."""
 
 
 def acquire(kind: Callable[[WeightedDriver], WeightedCore], n: int = 1) -> Scene:
@@ -152,7 +152,7 @@ def acquire_again(kind: Callable[[WeightedDriver], WeightedCore], n: int = 1) ->
 
 
 def acquire_after_waiting(kind: Callable[[WeightedDriver], WeightedCore], n: int = 1) -> Scene:
-    """Let in by whoever leaves."""
+    """Let in by a holder that leaves."""
     scene = acquire(kind, n)
     driver = scene.driver
     driver.acquire_all(driver.rival(scene.lock))
@@ -206,7 +206,7 @@ def release(kind: Callable[[WeightedDriver], WeightedCore], n: int = 1) -> Scene
 
 
 def release_to_the_next(kind: Callable[[WeightedDriver], WeightedCore], n: int = 1) -> Scene:
-    """There were others when it was had, so it looks before it lets go, and lets somebody in."""
+    """There were others when it was acquired, so it looks before it releases, and lets one in."""
     scene = acquire_after_waiting(kind, n)
     scene.driver.run(scene.job)
     for _ in range(2):

@@ -159,7 +159,7 @@ def _reset(
 
 
 def _slot(seen: CronRecord | CronProblem, text: str) -> str | float:
-    """The slot that is meant; raises `Misuse` for what is none of this job."""
+    """The slot that is meant; raises `Misuse` if it is none of this job."""
     from consul_lock import CronProblem
 
     if isinstance(seen, CronProblem):

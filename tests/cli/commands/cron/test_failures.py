@@ -42,7 +42,7 @@ def _writes_the_record(path: str, body: bytes) -> bool:
 
 
 def test_when_the_answer_is_lost_and_then_the_server_nothing_is_run(job: Job, address: str) -> None:
-    """69: whether the slot is ours is not known, so nobody runs it."""
+    """69: nobody knows which host has the slot, so nobody runs it."""
     gone = False
 
     def rule(method: str, path: str, body: bytes, n: int) -> Action:
@@ -98,7 +98,7 @@ def test_an_end_that_cannot_be_recorded_is_a_warning(job: Job, address: str) -> 
 
 
 def test_term_while_the_end_is_recorded_leaves_it_time(job: Job, address: str) -> None:
-    """The command has ended by then: its code is ours, and it is recorded once."""
+    """The command has ended by then: its code is passed on, and recorded once."""
     ended = writing = False
 
     def rule(method: str, path: str, body: bytes, n: int) -> Action:
@@ -123,8 +123,8 @@ def test_term_while_the_end_is_recorded_leaves_it_time(job: Job, address: str) -
 
 
 @pytest.mark.parametrize("what", ["garbage", "newer", "foreign", "ids"])
-def test_a_record_that_is_not_ours_is_65_and_is_not_overwritten(job: Job, what: str) -> None:
-    """Junk, a version of the future, a value of somebody else, IDs where we have times."""
+def test_a_foreign_record_is_65_and_is_not_overwritten(job: Job, what: str) -> None:
+    """Junk, a version of the future, a value of somebody else, IDs where times are expected."""
     if what == "foreign":
         job.write("hello")
     else:
@@ -190,7 +190,7 @@ def test_without_consul_nothing_is_run_unless_it_may_run_everywhere(job: Job) ->
 
 
 @pytest.mark.parametrize("kept, code", [("True", 0), ("False", 78)])
-def test_a_clock_that_nobody_keeps_can_be_refused(job: Job, kept: str, code: int) -> None:
+def test_a_clock_that_is_not_synchronized_can_be_refused(job: Job, kept: str, code: int) -> None:
     """By the word of the kernel, which is made up here."""
     program = (
         "import consul_lock_cli.main as m, consul_lock_cli.commands.cron.run as r\n"
@@ -221,7 +221,7 @@ def test_a_lost_run_lock_stops_the_command(job: Job) -> None:
 
 
 def test_term_while_the_command_runs_is_for_the_command(job: Job) -> None:
-    """We die as it does, and the slot has failed."""
+    """consul-lock dies as it does, and the slot has failed."""
     running = job.start(*_HOURLY, *_STAY)
     assert running.line() == "ready"
     running.send(signal.SIGTERM)

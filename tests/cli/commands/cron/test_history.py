@@ -13,7 +13,7 @@ from tests.cli.inspect_fixture import ask, items, on_a_terminal
 from tests.cli.output.json_page import FIELDS
 
 
-def test_history_is_a_line_of_time(jobs: Jobs, address: str) -> None:
+def test_history_is_a_time_line(jobs: Jobs, address: str) -> None:
     """The latest at the bottom; what is bad is large; what nobody has run is seen."""
     jobs.run("job", ago=6)
     jobs.run("job", ago=5, end=CronState.FAILED, code=3)

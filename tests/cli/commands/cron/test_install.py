@@ -44,7 +44,7 @@ def test_the_line_of_a_crontab_is_read_by_cron_as_it_was_typed() -> None:
     assert words[words.index("--") + 1 :] == ["job", *_NASTY]
 
 
-def test_what_a_shell_is_to_fill_in_stays_open_to_it() -> None:
+def test_an_id_for_the_shell_to_expand_is_not_quoted() -> None:
     """In an ID alone; a job's arguments are as they were typed."""
     slot = "$(date -u +%F)"
     arguments = ["--name", "k", "--slot", slot, "--on", "0 4 * * 1-5", "--", "job", "$(x)"]
@@ -104,7 +104,7 @@ def test_systemd_takes_the_units(tmp_path: Path, arguments: list[str]) -> None:
         (["--every", "1h", "--nonsense"], "No such option"),
     ],
 )
-def test_what_could_not_work_is_64(arguments: list[str], said: str) -> None:
+def test_options_that_could_not_work_are_64(arguments: list[str], said: str) -> None:
     """As `cron run` would have it, and nothing is printed that could be installed."""
     result = install("--name", "k", *arguments, "--", "job")
     assert (result.returncode, result.stdout) == (64, "")

@@ -16,7 +16,7 @@ from tests.cli.finished_cron_jobs import (
 from tests.cli.inspect_fixture import ask, items
 
 
-def test_ls_shows_what_became_of_each(jobs: Jobs, address: str) -> None:
+def test_ls_shows_the_state_of_each(jobs: Jobs, address: str) -> None:
     """Done, failed, of IDs, paused, under way, dead, and what is no record."""
     jobs.run("done")
     jobs.run("failed", end=CronState.FAILED, code=3)

@@ -21,7 +21,7 @@ _ESCAPES = "web\x1b[2J\x9b1;1H\u202e3"
 
 
 @pytest.mark.parametrize("command", ["show", "history", "pause", "resume", "reset --yes"])
-def test_what_has_no_record_is_1_and_stays_so(jobs: Jobs, address: str, command: str) -> None:
+def test_a_job_without_a_record_is_1_and_stays_so(jobs: Jobs, address: str, command: str) -> None:
     """A name that was misspelt must not look as if it were paused."""
     name = jobs.name("nothing")
     result = ask(address, "cron", *command.split(), name)
@@ -31,7 +31,9 @@ def test_what_has_no_record_is_1_and_stays_so(jobs: Jobs, address: str, command:
 
 
 @pytest.mark.parametrize("command", ["show", "history", "pause", "resume", "reset --yes"])
-def test_what_is_no_record_is_65_and_left_alone(jobs: Jobs, address: str, command: str) -> None:
+def test_a_value_that_is_not_a_record_is_65_and_left_alone(
+    jobs: Jobs, address: str, command: str
+) -> None:
     """With what to do."""
     jobs.put("bad/.cron", "hello")
     result = ask(address, "cron", *command.split(), jobs.name("bad"))

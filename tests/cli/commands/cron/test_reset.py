@@ -16,7 +16,7 @@ from tests.cli.inspect_fixture import ask, items, on_a_terminal
 
 
 def test_reset_lets_the_slot_run_again(jobs: Jobs, address: str) -> None:
-    """Who did it is written."""
+    """Its author is recorded."""
     jobs.run("job")
     name = jobs.name("job")
     result = ask(address, "cron", "reset", name, "--yes")
@@ -56,7 +56,7 @@ def test_reset_of_ids(jobs: Jobs, address: str) -> None:
         assert run.outcome.value == "taken"
 
 
-def test_reset_force_writes_anew_what_cannot_be_read(jobs: Jobs, address: str) -> None:
+def test_reset_force_overwrites_an_unreadable_record(jobs: Jobs, address: str) -> None:
     """Also with a newer version's record; a job can run again."""
     jobs.put("bad/.cron", "hello")
     result = ask(address, "cron", "reset", jobs.name("bad"), "--yes", "--force")
@@ -81,7 +81,7 @@ def test_reset_asks_on_a_terminal(jobs: Jobs, address: str) -> None:
     assert (alone.returncode, "--yes resets it" in alone.stderr) == (64, True)
 
 
-def test_what_changes_while_it_is_asked_is_left_alone(jobs: Jobs, address: str) -> None:
+def test_a_hold_that_changes_during_the_question_is_left_alone(jobs: Jobs, address: str) -> None:
     """A slot that was claimed meanwhile is not forgotten."""
     jobs.run("job", ago=1)
 

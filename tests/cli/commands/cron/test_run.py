@@ -40,8 +40,8 @@ def test_the_first_host_runs_it_and_the_others_are_silent(job: Job) -> None:
     assert (record.state, record.exit, record.epoch) == (CronState.DONE, 0, EIGHT)
 
 
-def test_the_command_is_told_its_slot_and_its_lock(job: Job) -> None:
-    """Beside what any command under a lock is told."""
+def test_the_command_gets_its_slot_and_its_lock(job: Job) -> None:
+    """Beside what any command under a lock gets."""
     done = job.fire(*_HOURLY, "--", "env", at=EIGHT)
     told = dict(line.split("=", 1) for line in done.stdout.splitlines())
     record = job.record()
@@ -79,7 +79,7 @@ def test_a_clock_that_is_stepped_back_after_the_firing_makes_no_difference(job: 
 
 
 def test_the_slot_is_that_of_the_firing_whatever_comes_after_it(job: Job) -> None:
-    """The clock is read first of all; the next slot begins while we start, and sleep."""
+    """The clock is read first of all; the next slot begins while the command starts, and sleeps."""
     program = (
         "import time\n"
         f"looks = iter([{EIGHT + 59}])\n"
@@ -143,7 +143,7 @@ def test_a_slot_that_began_too_long_ago_is_skipped(job: Job) -> None:
 
 
 def test_while_a_run_is_alive_the_next_slot_is_skipped_and_not_burnt(job: Job) -> None:
-    """One host of all says so, never two run at once, and who comes after it runs the slot."""
+    """One host of all reports it, never two run at once, and the next host runs the slot."""
     long = job.start(*_HOURLY, *_STAY, at=EIGHT)
     assert long.line() == "ready"
     first = job.fire(*_HOURLY, *_TELL, at=EIGHT + HOUR)
@@ -174,7 +174,7 @@ def test_with_overlap_wait_the_next_slot_is_run_when_the_run_has_ended(job: Job)
 
 
 def test_with_overlap_allow_runs_are_beside_each_other(job: Job) -> None:
-    """There is no lock then, and the command is told so."""
+    """There is no lock then, and the command can see that."""
     allow = ("--overlap", "allow")
     long = job.start(*_HOURLY, *allow, *_STAY, at=EIGHT)
     assert long.line() == "ready"
@@ -210,7 +210,7 @@ def test_a_run_that_takes_too_long_is_stopped(job: Job) -> None:
     assert (job.record().state, job.record().exit) == (CronState.TIMEOUT, 124)
 
 
-def test_the_report_and_the_log_tell_a_skip(job: Job, tmp_path: Path) -> None:
+def test_the_report_and_the_log_show_a_skip(job: Job, tmp_path: Path) -> None:
     """With the slot and the reason, for programs."""
     status = tmp_path / "status"
     options = (*_HOURLY, "--log-format", "json", "-v", "--status-file", str(status))

@@ -13,7 +13,7 @@ from tests.cli.output.json_page import FIELDS
 
 
 def test_show_has_it_all(jobs: Jobs, address: str) -> None:
-    """Who claimed it, the lock, the clock, the pause; what is not there is left out."""
+    """Its host, the lock, the clock, the pause; lines without content are left out."""
     jobs.run("job", ago=1)
     slot = jobs.run("job")
     name = jobs.name("job")

@@ -275,7 +275,7 @@ def test_a_client_is_idle_if_there_is_nothing_to_keep() -> None:
         (0.0, 60.0, True, True, True),
     ],
 )
-def test_who_was_shown_as_the_holder_believes_only_with_a_proof_of_late(
+def test_a_shown_holder_counts_only_with_a_recent_proof(
     lock_delay: float, idle: float, alive: bool, asks: bool, believed: bool
 ) -> None:
     """The process may have been paused for longer than its session lived."""

@@ -15,8 +15,8 @@ from tests.unit.protocol.fake_driver import NAME, FakeDriver
 KEY, BASE = f"{NAME}/.lock", f"{NAME}/.queue"
 
 
-def test_a_client_that_is_closed_passes_its_lock_to_nobody_of_its_own() -> None:
-    """The heir's session would be destroyed with the client: others would sit out a lock-delay."""
+def test_a_closed_client_hands_its_lock_to_none_of_its_own_waiters() -> None:
+    """The next waiter's session would end with the client, and cost others a lock-delay."""
     driver = FakeDriver()
     client = driver.client()
     driver.acquire(driver.lock(client))
@@ -28,7 +28,7 @@ def test_a_client_that_is_closed_passes_its_lock_to_nobody_of_its_own() -> None:
 
 
 def test_closing_while_an_agent_answers_nothing_ends_in_time() -> None:
-    """Each request ends in a time-out of seconds; with many locks that would be minutes."""
+    """Each request ends in a timeout of seconds; with many locks that would be minutes."""
     driver = FakeDriver()
     client = driver.client()
     for number in range(20):
@@ -40,7 +40,7 @@ def test_closing_while_an_agent_answers_nothing_ends_in_time() -> None:
     assert not client.holds
 
 
-def test_closing_with_an_agent_that_is_only_slow_lets_go_of_everything() -> None:
+def test_closing_with_an_agent_that_is_only_slow_releases_everything() -> None:
     """Others would wait for the TTL and the lock-delay of each lock that is left."""
     driver = FakeDriver()
     client = driver.client()
@@ -53,14 +53,14 @@ def test_closing_with_an_agent_that_is_only_slow_lets_go_of_everything() -> None
 
 
 def many_held(driver: FakeDriver, most: int) -> tuple[ClientCore, list[LossReason]]:
-    """A client that holds many locks, and the reasons that their holders are told."""
+    """A client that holds many locks, and the reasons that their holders get."""
     client, told = driver.client(), list[LossReason]()
     for number in range(most):
         driver.acquire(driver.lock(client, f"{NAME}/{number}", on_lost=told.append))
     return client, told
 
 
-def test_holders_are_told_of_the_close_and_not_of_deadlines_that_pass_during_it() -> None:
+def test_holders_get_revoked_and_not_deadlines_that_pass_during_the_close() -> None:
     """One after the other, with slow answers, would take longer than any of them counts as held."""
     driver = FakeDriver()
     client, told = many_held(driver, 100)
@@ -75,8 +75,8 @@ def test_holders_are_told_of_the_close_and_not_of_deadlines_that_pass_during_it(
     assert driver.held() == {}
 
 
-def test_all_holders_are_told_of_the_close_before_anything_is_let_go_of() -> None:
-    """Whoever works under a lock is to stop before somebody else can have it."""
+def test_all_holders_are_notified_of_the_close_before_anything_is_released() -> None:
+    """The user of a lock is to stop before somebody else can have it."""
     driver = FakeDriver()
     client, told = many_held(driver, 10)
     told_before = list[int]()
@@ -85,7 +85,7 @@ def test_all_holders_are_told_of_the_close_before_anything_is_let_go_of() -> Non
     assert set(told_before) == {10}
 
 
-def test_closing_lets_go_of_many_locks_at_a_time() -> None:
+def test_closing_releases_many_locks_at_a_time() -> None:
     """One after the other, 1,000 of them take 25 s if an answer takes 25 ms."""
     driver = FakeDriver()
     client, _ = many_held(driver, 200)
@@ -102,8 +102,8 @@ def test_closing_lets_go_of_many_locks_at_a_time() -> None:
     assert driver.sessions() == set()
 
 
-def test_a_close_that_was_cut_off_while_it_let_go_lets_go_of_the_rest_when_done_again() -> None:
-    """Their holders have been told already, and are not told again."""
+def test_a_close_that_was_cut_off_releases_the_rest_when_done_again() -> None:
+    """Their holders have been notified already, and are not notified again."""
     driver = FakeDriver()
     client, told = many_held(driver, 200)
     flow = closing.close_client(client)
@@ -174,8 +174,8 @@ def test_closing_does_not_wait_for_ever_for_calls_that_do_not_end() -> None:
     assert driver.sessions() == set()
 
 
-def test_a_closed_client_refuses_to_begin_and_wakes_those_who_wait_behind_another() -> None:
-    """They fail for the close, and not for their time-out, and have nothing to undo in Consul."""
+def test_a_closed_client_refuses_new_calls_and_wakes_local_waiters() -> None:
+    """They fail for the close, and not for their timeout, and have nothing to undo in Consul."""
     driver = FakeDriver()
     client = driver.client()
     driver.acquire(driver.lock(driver.client("b")))

@@ -72,8 +72,8 @@ def test_confirmation_and_take_over_exclude_each_other(late: bool) -> None:
         assert not driver.perform(taking).done
 
 
-def test_a_late_confirmation_is_refused_though_the_lock_is_ours_again() -> None:
-    """It was taken over, and handed to us once more: that is to be confirmed by itself."""
+def test_a_late_confirmation_is_refused_though_the_lock_is_held_again() -> None:
+    """It was taken over, and handed back to this waiter: that needs a confirmation of its own."""
     driver = FakeDriver()
     lock, _ = handed_over(driver)
     hold = hold_of(lock)
@@ -96,7 +96,7 @@ def test_a_confirmation_that_is_denied_is_not_repeated_and_is_no_loss() -> None:
     assert hold_of(lock).counts(driver.world.now)
 
 
-def test_what_has_ended_before_is_not_confirmed() -> None:
+def test_a_hold_that_has_ended_is_not_confirmed() -> None:
     """Most holds are that short: they cost no request more."""
     driver = FakeDriver()
     lock, _ = handed_over(driver)
@@ -133,7 +133,7 @@ def test_a_value_that_was_overwritten_is_as_good_as_a_confirmation() -> None:
     assert hold_of(lock).deadline() > asked + 2 * COUNTS
 
 
-def test_what_was_handed_over_anew_is_confirmed_by_its_new_index() -> None:
+def test_a_second_hand_over_is_confirmed_by_its_new_index() -> None:
     """Its session found another index than it knew, and nobody has confirmed it."""
     driver = FakeDriver()
     lock, _ = handed_over(driver)

@@ -110,8 +110,8 @@ def test_a_line_that_cannot_be_read_leaves_no_other_lock_unjudged() -> None:
     assert second.hold.lost.is_set()
 
 
-def test_one_time_out_is_all_that_reading_lines_costs_a_turn() -> None:
-    """With many locks the renewals would come too late: each waits for its time-out."""
+def test_reading_queues_costs_a_turn_at_most_one_timeout() -> None:
+    """With many locks the renewals would come too late: each waits for its timeout."""
     driver = FakeDriver()
     client = driver.client()
     locks = [driver.lock(client, f"{NAME}/{number}") for number in range(10)]

@@ -46,7 +46,7 @@ def failing(driver: FakeDriver, times: int, error: Exception, tries: list[float]
     return once
 
 
-def test_what_may_be_done_twice_is_done_again_after_an_error_of_the_server() -> None:
+def test_an_idempotent_request_is_repeated_after_an_error_of_the_server() -> None:
     """With pauses; another error is raised at once."""
     driver, tries = FakeDriver(), list[float]()
     client = driver.client()

@@ -13,7 +13,7 @@ from tests.unit.protocol.fake_driver import FakeDriver
 
 
 def test_a_shared_session_that_cannot_be_destroyed_now_is_destroyed_later() -> None:
-    """Its locks are told at once."""
+    """Its locks are reported lost at once."""
     driver = FakeDriver()
     client = driver.client()
     shared = SharedSession(client, terms.session_options())

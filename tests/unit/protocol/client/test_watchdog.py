@@ -41,7 +41,7 @@ def sleep(driver: FakeDriver, flow: Flow[None], pause: Wait | None, seconds: flo
     return pause
 
 
-def test_a_loss_is_told_at_the_deadline_without_any_request() -> None:
+def test_a_loss_is_reported_at_the_deadline_without_any_request() -> None:
     """The keeper hangs all the while: nobody performs it."""
     driver, told = FakeDriver(), list[tuple[LossReason, float]]()
     lock = driver.lock(on_lost=lambda reason: told.append((reason, driver.world.now)))
@@ -57,7 +57,7 @@ def test_a_loss_is_told_at_the_deadline_without_any_request() -> None:
 
 
 def test_a_deadline_that_moved_away_is_looked_at_again() -> None:
-    """It is not forgotten, and not told before its time."""
+    """It is not forgotten, and not reported before its time."""
     driver, told = FakeDriver(), list[float]()
     lock = driver.lock(on_lost=lambda reason: told.append(driver.world.now))
     driver.acquire(lock)
@@ -83,8 +83,8 @@ def test_a_hold_whose_deadline_comes_first_wakes_it() -> None:
     assert pause.signal.is_set()
 
 
-def test_what_has_passed_its_deadline_never_counts_again() -> None:
-    """An answer that was on its way moves the deadline away, after somebody was told False."""
+def test_a_hold_past_its_deadline_never_counts_again() -> None:
+    """An answer that was on its way moves the deadline away, after somebody got False."""
     driver = FakeDriver()
     lock = driver.lock()
     driver.acquire(lock)
@@ -132,7 +132,7 @@ def test_it_ends_at_once_when_the_client_is_closed() -> None:
         rest(driver, flow, driver.go_on(flow, pause))
 
 
-def test_an_error_while_one_loss_is_told_does_not_keep_the_others_from_it() -> None:
+def test_an_error_while_one_loss_is_reported_does_not_stop_the_other_reports() -> None:
     """It is written into the log, with its traceback."""
     driver = FakeDriver()
     client = driver.client()
@@ -154,7 +154,7 @@ def test_an_error_while_one_loss_is_told_does_not_keep_the_others_from_it() -> N
 
 
 def test_no_thread_for_the_watchdog_fails_the_acquire() -> None:
-    """A loss could not be told; the next acquire tries again."""
+    """A loss could not be reported; the next acquire tries again."""
     driver = FakeDriver()
     lock = driver.lock()
     job = lock.acquire(True, None, "me")

@@ -45,7 +45,7 @@ def request_of(asked: Any) -> Request:
         (lambda api: api.ask("/v1/status/leader", str), "GET", "status/leader", {}),
     ],
 )
-def test_what_is_sent_without_a_body(
+def test_requests_without_a_body(
     ask: Callable[[ConsulApi], Any], method: str, path: str, params: dict[str, str]
 ) -> None:
     """With the datacenter, whatever it is."""
@@ -97,7 +97,7 @@ def test_a_transaction_that_only_looks_is_not_answered_by_a_deposed_leader(
     assert json.loads(sent.body or b"") == [{"KV": operation} for operation in operations]
 
 
-def test_what_keeps_locks_alive_does_not_queue_behind_other_requests() -> None:
+def test_renewals_do_not_queue_behind_other_requests() -> None:
     """And has a timeout of its own; a read has not."""
     for ask in (ConsulApi.renew, ConsulApi.proof_of_life, ConsulApi.destroy):
         sent = request_of(ask(api(), "s", 2.0))

@@ -1,4 +1,4 @@
-"""What a client knows of whether Consul answers: strange answers, and the clock of trouble."""
+"""A client's knowledge of outages: strange answers, and the clock of trouble."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ STRANGE = {
     "a page that is not found": (404, b"<html>not found</html>"),
     "a redirect": (302, b""),
     "a login": (401, b"who are you?"),
-    "a proxy's time-out": (408, b"Request Timeout"),
+    "a proxy's timeout": (408, b"Request Timeout"),
     "a proxy's denial": (403, b"<html>Forbidden</html>"),
     "other JSON": (200, b'{"status": "ok"}'),
 }
@@ -140,7 +140,7 @@ def test_after_first_contact_a_strange_answer_is_ridden_out_at_each_step(
 
 @each_strange
 def test_the_end_of_a_cron_run_is_recorded_all_the_same(said: tuple[int, bytes]) -> None:
-    """And its run lock is let go of."""
+    """And its run lock is released."""
     driver = CronDriver()
     core, claim, run = driver.once()
     assert run.outcome is CronOutcome.RUN

@@ -82,7 +82,7 @@ def test_a_single_try_takes_no_longer_than_connecting_may(
 
 
 @each_kind
-def test_the_block_of_a_lock_that_cannot_be_had_ends_in_time(
+def test_the_block_of_a_lock_that_cannot_be_acquired_ends_in_time(
     make: Callable[[FakeDriver], Lockable],
 ) -> None:
     """It asks who holds it; if there is no answer, that is left out of the error."""
@@ -196,7 +196,7 @@ def test_a_place_in_a_queue_is_kept_through_an_outage_of_any_length(
 
 @each_queue
 def test_in_a_queue_the_timeout_still_ends_the_wait(make: Callable[[FakeDriver], Lockable]) -> None:
-    """What ends is the wait, and not the error."""
+    """The wait ends, with no error of its own."""
     driver = FakeDriver()
     flow = waiting(driver, make, 100.0)
     begun = driver.world.now
@@ -339,8 +339,8 @@ def test_the_time_of_a_process_that_was_stopped_is_over_which_is_no_error(
     assert set(ends) == {False}
 
 
-def test_one_who_does_not_wait_is_not_told_that_it_is_held_while_nobody_can_say() -> None:
-    """Of this process somebody is before us, who has not been answered either."""
+def test_a_single_try_does_not_return_held_while_that_is_unknown() -> None:
+    """Another caller of this process comes before it, which has not been answered either."""
     driver = FakeDriver()
     client = driver.client()
     first = driver.lock(client).acquire(True, None, "a")
@@ -514,7 +514,7 @@ def test_a_close_ends_the_retries_at_once() -> None:
         driver.run(budget.ride_out(Unavailable("x")))
 
 
-def test_what_is_asked_after_the_end_of_a_call_takes_a_second_together() -> None:
+def test_requests_after_the_end_of_a_call_take_a_second_together() -> None:
     """The process was stopped for longer than the call was to take, and Consul is slow now."""
     driver = FakeDriver()
     client, asked = driver.client(), list[float]()

@@ -43,7 +43,7 @@ def reply(status: int, body: Any, **headers: str) -> Reply:
         ("\N{ARABIC-INDIC DIGIT ZERO}" + ID[1:], False),
     ],
 )
-def test_what_looks_like_the_id_of_a_session(word: str, expected: bool) -> None:
+def test_the_format_of_session_ids(word: str, expected: bool) -> None:
     """As Consul makes them, in full."""
     assert is_session(word) is expected
 
@@ -86,7 +86,7 @@ def test_a_key_that_is_not_there_is_no_error_if_consul_says_so() -> None:
 
 
 @pytest.mark.parametrize("body", [b"[{}]", b'[{"Key": "k"}]', b"7", b"no JSON"])
-def test_what_is_no_list_of_keys_is_no_answer_of_consul(body: bytes) -> None:
+def test_an_answer_that_is_not_a_list_of_keys_is_not_from_consul(body: bytes) -> None:
     """Such as that of a captive portal."""
     with pytest.raises(NotConsul):
         parse_read(reply(200, body), "reading", "rule")
@@ -141,7 +141,7 @@ def test_a_proof_of_life_is_the_time_of_its_sending(body: Any, alive: float | No
 
 
 def test_a_new_session_has_an_id() -> None:
-    """What answers without one is not Consul."""
+    """A server that answers without one is not Consul."""
     assert parse_created(reply(200, {"ID": ID}), "creating") == (ID, 4.0)
     with pytest.raises(NotConsul):
         parse_created(reply(200, {}), "creating")

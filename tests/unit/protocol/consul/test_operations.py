@@ -34,14 +34,14 @@ from consul_lock._protocol.keys import LOCK_FLAG
         (Op.check_not_exists("k"), {"Verb": "check-not-exists"}),
     ],
 )
-def test_what_a_user_asks_for_is_sent_as_consul_wants_it(
+def test_operations_of_a_user_are_sent_in_the_format_of_consul(
     operation: Op, sent: dict[str, Any]
 ) -> None:
     """An index of 0 is an index: without it Consul would check nothing."""
     assert operation.wire() == {"Key": "k", **sent}
 
 
-def test_what_was_read_is_what_has_to_be_there_still() -> None:
+def test_a_write_requires_the_key_to_be_as_it_was_read() -> None:
     """Also that there was no such key."""
     there = Pair("k", b"", 0, "", 3, 9)
     assert unchanged_operation("k", there) == {"Verb": "check-index", "Key": "k", "Index": 9}

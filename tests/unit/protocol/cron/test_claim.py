@@ -69,7 +69,7 @@ def test_a_clock_that_is_put_back_while_one_waits_costs_no_slot() -> None:
     assert driver.run_after(job.flow, waiting).outcome is CronOutcome.RUN
 
 
-def test_whoever_waits_for_an_earlier_run_leaves_when_the_next_slot_begins() -> None:
+def test_a_host_that_waits_for_an_earlier_run_leaves_when_the_next_slot_begins() -> None:
     """Else each firing leaves one more process that waits, until the long run is over."""
     driver = CronDriver()
     driver.look_for("cron: running")
@@ -125,7 +125,7 @@ def test_a_claim_whose_lock_was_lost_before_its_answer_is_written_again_under_a_
 
 
 def test_a_claim_under_a_lock_that_is_gone_is_refused_by_consul() -> None:
-    """Whoever was stopped between lock and claim cannot begin beside its successor."""
+    """A host that was stopped between lock and claim cannot begin beside its successor."""
     driver = CronDriver()
     _, _, job = driver.claim()
     effect = driver.until(job.flow, claiming)
@@ -137,7 +137,9 @@ def test_a_claim_under_a_lock_that_is_gone_is_refused_by_consul() -> None:
     assert driver.world.now > 29.0
 
 
-def test_whoever_was_stopped_between_claim_and_job_does_not_begin_beside_its_successor() -> None:
+def test_a_host_that_was_stopped_between_claim_and_job_does_not_begin_beside_its_successor() -> (
+    None
+):
     """Two minutes pass before it notes that it runs; meanwhile a second attempt has begun."""
     driver = CronDriver()
     _, _, job = driver.claim()

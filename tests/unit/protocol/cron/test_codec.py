@@ -124,7 +124,7 @@ def test_a_damaged_record_is_a_conflict(what: str, data: st.DataObject) -> None:
 
 
 @pytest.mark.parametrize("value", [b"", b"\xff\xfe", b"[" * 100_000, b"hello"])
-def test_what_is_no_json_is_a_conflict(value: bytes) -> None:
+def test_a_value_that_is_not_json_is_a_conflict(value: bytes) -> None:
     """Bytes that somebody put there."""
     with pytest.raises(Conflict, match="no cron record"):
         cron_json.decode_record(pair(value), NAME)

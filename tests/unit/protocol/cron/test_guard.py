@@ -66,7 +66,7 @@ def test_an_end_that_is_cut_off_is_recorded_all_the_same() -> None:
     assert f"{NAME}/.lock" not in driver.held()
 
 
-def test_a_lock_that_was_lost_in_the_job_is_told_at_its_end() -> None:
+def test_a_lock_that_was_lost_in_the_job_is_reported_at_its_end() -> None:
     """And recorded, whatever the job says of itself."""
     driver = CronDriver()
     core, claim, run = driver.once()

@@ -20,7 +20,7 @@ from tests.unit.protocol.cron.cron_driver import HOUR, CronDriver
 from tests.unit.protocol.fake_driver import NAME, FakeDriver, verbs
 
 
-def test_one_who_is_stuck_while_looking_is_waited_for_five_seconds() -> None:
+def test_a_host_that_is_stuck_while_looking_is_waited_for_five_seconds() -> None:
     """Then the slot is skipped here."""
     driver = CronDriver()
     driver.look_for("cron: looking")
@@ -29,8 +29,8 @@ def test_one_who_is_stuck_while_looking_is_waited_for_five_seconds() -> None:
     assert driver.world.now - begun == pytest.approx(5.0, abs=0.5)
 
 
-def test_one_who_looks_and_leaves_is_followed_at_once() -> None:
-    """By whoever waits for it."""
+def test_a_host_that_only_looks_is_followed_at_once() -> None:
+    """By the host that waits for it."""
     driver = CronDriver()
     looker = driver.look_for("cron: looking")
     driver.when_blocked = lambda: operator(driver.world, f"/v1/session/destroy/{looker}")
@@ -47,7 +47,7 @@ def test_a_run_under_way_is_not_waited_for() -> None:
     assert driver.world.now == begun
 
 
-def test_who_stood_by_beside_an_earlier_run_retries_a_failure_of_its_own_slot() -> None:
+def test_a_standby_beside_an_earlier_run_retries_a_failure_of_its_own_slot() -> None:
     """The earlier run crashed, another host was quicker and has failed: that was no overlap."""
     driver = CronDriver()
     driver.once()

@@ -126,14 +126,16 @@ def test_durations_are_read_as_people_write_them(text: str | float, seconds: flo
         (60, 0, -1),
     ],
 )
-def test_what_is_no_rhythm_is_refused(every: float, offset: float, early: float | None) -> None:
+def test_a_value_that_is_not_a_rhythm_is_refused(
+    every: float, offset: float, early: float | None
+) -> None:
     """With the value in the message."""
     with pytest.raises(ConfigError, match=r"="):
         Every(every, offset, early)
 
 
 @pytest.mark.parametrize("name", ["", "a\nb", "a\x1bb", "x" * 201, None, 5])
-def test_what_is_no_id_is_refused(name: str) -> None:
+def test_a_value_that_is_not_an_id_is_refused(name: str) -> None:
     """It is printed, and kept in a history."""
     with pytest.raises(ConfigError, match="ID"):
         Once(name)

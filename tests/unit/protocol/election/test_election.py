@@ -74,7 +74,7 @@ def leader(driver: FakeDriver, core: ElectionCore) -> Leader:
 # -- the value
 
 
-def test_whoever_takes_the_lead_says_its_value_in_that_very_write() -> None:
+def test_a_new_leader_writes_its_value_with_the_lead() -> None:
     """It is no lock without a value for any moment."""
     driver, core = leading("10.0.0.1:80")
     assert core.hold is not None
@@ -83,8 +83,8 @@ def test_whoever_takes_the_lead_says_its_value_in_that_very_write() -> None:
     assert (found.holder.session, found.holder.host) == (core.hold.session.id, "a")
 
 
-def test_whoever_is_handed_the_lead_says_its_own_value_from_the_first_moment() -> None:
-    """The one before writes it, by the candidate's entry in line."""
+def test_a_leader_by_hand_over_has_its_own_value_from_the_first_moment() -> None:
+    """The leader before writes it, from the candidate's entry in the queue."""
     driver, core = leading()
     other = election(driver, driver.client("b"))
     flow = other.campaign("second", None, "me").flow
@@ -132,7 +132,7 @@ def test_a_value_that_cannot_be_kept_is_refused(value: Any) -> None:
     assert driver.requests() == []
 
 
-def test_value_and_meta_share_the_room() -> None:
+def test_value_and_meta_share_the_space() -> None:
     """As they travel together in the hints of a hand-over."""
     driver = FakeDriver()
     core = election(driver, meta={"build": "x" * 1500})
@@ -150,7 +150,7 @@ def test_an_election_is_always_watched() -> None:
         election(driver, watch=False)
 
 
-def test_who_leads_already_does_not_campaign() -> None:
+def test_a_leader_does_not_campaign_again() -> None:
     """Not even from another thread, as it would wait for this very object."""
     driver, core = leading()
     for owner in ("me", "you"):
@@ -161,7 +161,7 @@ def test_who_leads_already_does_not_campaign() -> None:
 
 
 def test_a_campaign_that_takes_too_long_names_the_leader() -> None:
-    """LockTimeout, and no place in line is left."""
+    """LockTimeout, and no entry in the queue is left."""
     driver, core = leading()
     other = election(driver, driver.client("b"))
     with pytest.raises(LockTimeout) as caught:
@@ -207,7 +207,7 @@ def test_a_proclamation_is_one_transaction() -> None:
 
 
 def test_the_next_leader_has_a_token_of_its_own() -> None:
-    """What the last one said of its token is not handed down."""
+    """The token of the last leader is not handed down."""
     driver, core = leading()
     proclaim(driver, core, "second")
     first = core.hold
@@ -234,8 +234,8 @@ def test_only_the_leader_proclaims() -> None:
 
 
 @pytest.mark.parametrize("known", [False, True], ids=["first", "second"])
-def test_who_was_deposed_proclaims_nothing(known: bool) -> None:
-    """LockLost, told by Consul if nobody else has found it out; the new leader's value stays."""
+def test_a_deposed_leader_proclaims_nothing(known: bool) -> None:
+    """LockLost, by Consul's answer if it was not found out before; the new leader's value stays."""
     driver, core = leading()
     if known:
         proclaim(driver, core, "second")
@@ -307,7 +307,7 @@ def test_an_error_while_proclaiming_is_ridden_out(carried_out: bool) -> None:
 
 
 def test_two_proclamations_at_once_are_both_made() -> None:
-    """One after the other: whoever comes second looks again."""
+    """One after the other: the second one reads again."""
     driver, core = leading()
     proclaim(driver, core, "first")
     flow = core.proclaim("by a thread", driver.world.now, "me").flow
@@ -337,26 +337,26 @@ def test_a_term_that_ends_well_is_resigned() -> None:
     assert driver.held() == {}
 
 
-@pytest.mark.parametrize("told", [False, True], ids=["found by the end", "told before"])
-def test_a_term_that_was_lost_says_so(told: bool) -> None:
-    """Also if whoever worked has tried to resign, and kept the error for itself."""
+@pytest.mark.parametrize("known", [False, True], ids=["found by the end", "known before"])
+def test_a_term_that_was_lost_raises(known: bool) -> None:
+    """Also if the leader has tried to resign, and kept the error for itself."""
     driver, core = leading()
     operator(driver.world, f"/v1/kv/{KEY}", "DELETE")
-    if told:
+    if known:
         with pytest.raises(LockLost):
             driver.release(core)
     assert driver.run(core.conclude("me")) is False
 
 
 def test_a_term_that_was_resigned_already_has_ended_well() -> None:
-    """By whoever worked."""
+    """By the leader itself."""
     driver, core = leading()
     driver.release(core)
     assert driver.run(core.conclude("me")) is True
 
 
 def test_only_the_loss_of_this_election_is_one() -> None:
-    """Another lock that was lost in the meantime is the business of whoever worked."""
+    """Another lock that was lost in the meantime concerns only the function that worked."""
     _, core = leading()
     assert core.hold is not None
     assert core.lost_by(core.lost_error(core.hold))
@@ -423,7 +423,9 @@ def test_a_flow_that_is_cut_off_yields_nothing_more(
 
 @pytest.mark.parametrize("build", UNDONE, ids=lambda b: b.__name__)
 @pytest.mark.parametrize("carried_out", [False, True])
-def test_whoever_is_cut_off_does_not_lead(build: Callable[[], Scene], carried_out: bool) -> None:
+def test_a_candidate_that_is_cut_off_does_not_lead(
+    build: Callable[[], Scene], carried_out: bool
+) -> None:
     """After the undo it holds nothing, and waits for nothing."""
     for scene, effect in cuts(build):
         if isinstance(effect, Request) and carried_out:

@@ -48,7 +48,7 @@ def test_every_change_is_shown() -> None:
     assert shown(step()) == "third"
 
 
-def test_who_leads_already_is_shown_at_once() -> None:
+def test_the_present_leader_is_shown_at_once() -> None:
     """The first look does not wait; it needs no session, and makes none."""
     driver, core = leading()
     before = driver.sessions()
@@ -59,7 +59,7 @@ def test_who_leads_already_is_shown_at_once() -> None:
     assert core.hold is not None
 
 
-def test_what_does_not_change_is_not_shown_twice() -> None:
+def test_an_unchanged_state_is_not_shown_twice() -> None:
     """The same words proclaimed again, and a poll that ends without news."""
     driver, core = leading()
     step = following(driver)
@@ -112,8 +112,8 @@ def test_a_foreign_leader_is_shown_with_all_that_it_says() -> None:
     assert shown(step()) == "node-2"
 
 
-def test_another_leader_with_the_same_words_is_shown() -> None:
-    """Two that say nothing are told apart by their sessions."""
+def test_another_leader_with_the_same_value_is_shown() -> None:
+    """Two without a value are distinguished by their sessions."""
     driver = FakeDriver()
     step, sessions = following(driver), list[str]()
     for name in ("one", "two"):
@@ -151,7 +151,7 @@ def test_a_key_that_nobody_holds_is_no_leader() -> None:
     ids=range(9),
 )
 def test_nonsense_in_the_key_is_shown_and_raises_nothing(value: bytes) -> None:
-    """What is no token is not taken for one."""
+    """A value that is not a token is not taken for one."""
     driver, core = leading()
     assert core.hold is not None
     operator(driver.world, f"/v1/kv/{KEY}?acquire={core.hold.session.id}", body=value)
@@ -165,7 +165,7 @@ def test_nonsense_in_the_key_is_shown_and_raises_nothing(value: bytes) -> None:
 
 
 class Answers:
-    """An observer that is told what Consul answers."""
+    """An observer that gets Consul's answers."""
 
     def __init__(self) -> None:
         self.driver = FakeDriver()
@@ -294,7 +294,7 @@ def test_a_closed_client_ends_the_observer() -> None:
 
 
 def test_answers_without_news_that_come_at_once_are_not_asked_for_in_a_tight_loop() -> None:
-    """A proxy may cut long polls short; Consul may wake us for nothing."""
+    """A proxy may cut long polls short; Consul may answer without news."""
     answers = Answers()
     answers.answer(answers.found(7, "a"))
     for _ in range(100):

@@ -55,7 +55,7 @@ def left(lock: Leaving, *names: str, when: float = 0.0) -> PendingCleanup:
     return PendingCleanup(when, cast("Held", lock), [session(name) for name in names])
 
 
-def test_what_is_left_is_taken_away_once_when_its_time_has_come() -> None:
+def test_leftovers_are_deleted_once_when_their_time_has_come() -> None:
     """Until then only its time is known."""
     wakings, lock = Wakings(), Leaving()
     cleanups = PendingCleanups(wakings)
@@ -67,7 +67,7 @@ def test_what_is_left_is_taken_away_once_when_its_time_has_come() -> None:
     assert (lock.tidied, cleanups.times()) == ([["s"]], [])
 
 
-def test_what_comes_later_is_added_to_what_is_noted() -> None:
+def test_later_leftovers_are_added_to_the_note() -> None:
     """With its own time, and each session once; one that does the work itself wakes nobody."""
     wakings, lock = Wakings(), Leaving()
     cleanups, first, second = PendingCleanups(wakings), session("a"), session("b")
@@ -91,7 +91,7 @@ def test_while_consul_is_away_it_is_tried_again_after_a_pause() -> None:
     assert (cleanups.times(), len(wakings)) == ([100.0 + PAUSE], 1)
 
 
-def test_what_may_not_be_taken_away_is_left_to_others() -> None:
+def test_leftovers_that_may_not_be_deleted_are_left_to_others() -> None:
     """Another try would be denied, too."""
 
     def denied() -> None:
@@ -103,7 +103,7 @@ def test_what_may_not_be_taken_away_is_left_to_others() -> None:
     assert cleanups.times() == []
 
 
-def test_what_is_added_while_it_is_taken_away_is_not_forgotten() -> None:
+def test_leftovers_added_during_the_deletion_are_not_forgotten() -> None:
     """A session whose end was found in the meantime."""
     cleanups = PendingCleanups(Wakings())
     lock = Leaving(lambda: cleanups.leave(ATTEMPT, left(lock, "late", when=5.0)))

@@ -43,7 +43,7 @@ def test_each_read_that_it_is_built_on_is_consistent() -> None:
 
 
 def test_a_hand_over_costs_one_write_however_long_its_waiter_has_waited() -> None:
-    """The first in line asks so often that it may believe what it is told."""
+    """The first waiter asks so often that it may believe the answer."""
     driver = FakeDriver()
     holder, waiter = driver.lock(), driver.lock(driver.client("b"))
     driver.acquire(holder)
@@ -56,7 +56,7 @@ def test_a_hand_over_costs_one_write_however_long_its_waiter_has_waited() -> Non
     assert len([request for request in driver.sent if "lock" in verbs(request)]) == 1
 
 
-def test_what_cannot_be_stopped_confirms_before_it_begins() -> None:
+def test_a_watched_hold_is_confirmed_before_it_begins() -> None:
     """A command, an election: what is watched."""
     driver = FakeDriver()
     lock, asked = handed_over(driver, watch=True)
@@ -81,7 +81,7 @@ def test_the_next_waiter_takes_over_what_is_not_confirmed_in_time() -> None:
     assert said(driver).confirmed
 
 
-def test_those_behind_several_dead_waiters_take_their_places_away() -> None:
+def test_waiters_behind_several_dead_ones_delete_their_entries() -> None:
     """Past the dead, whose sessions are not over yet."""
     driver = FakeDriver()
     holder = driver.lock(driver.client("a"))
@@ -99,7 +99,7 @@ def test_those_behind_several_dead_waiters_take_their_places_away() -> None:
 
 
 def test_a_free_lock_with_a_dead_head_is_taken_by_the_one_behind() -> None:
-    """As a client that knows of no queue has let go of it."""
+    """As a client that knows of no queue has released it."""
     driver = FakeDriver()
     holder = driver.lock(driver.client("a"))
     driver.acquire(holder)
@@ -112,7 +112,7 @@ def test_a_free_lock_with_a_dead_head_is_taken_by_the_one_behind() -> None:
     assert driver.world.now - freed < 15.0
 
 
-def test_a_hold_that_was_not_confirmed_in_time_is_lost_and_let_go_of_without_a_lock_delay() -> None:
+def test_a_hold_that_was_not_confirmed_in_time_is_lost_and_released_without_a_lock_delay() -> None:
     """Nobody took over, as nobody waits: the next one that comes gets it at once."""
     driver = FakeDriver()
     lock, asked = handed_over(driver)
@@ -124,7 +124,7 @@ def test_a_hold_that_was_not_confirmed_in_time_is_lost_and_let_go_of_without_a_l
     assert driver.acquire(driver.lock(driver.client("c")), timeout=0)
 
 
-def test_a_waiter_in_doubt_lets_go_of_what_it_may_have_been_handed() -> None:
+def test_a_waiter_in_doubt_releases_what_it_may_have_been_handed() -> None:
     """It was cut off, and Consul hiccuped: nobody worked under the lock, so nobody waits for a
     lock-delay."""
     driver = FakeDriver()
@@ -142,7 +142,7 @@ def test_a_waiter_in_doubt_lets_go_of_what_it_may_have_been_handed() -> None:
 
 
 def test_a_release_goes_on_after_the_time_in_which_it_had_to_be_confirmed() -> None:
-    """As through an election: whoever releases works under it no longer, and is told no loss."""
+    """As through an election: the leader that releases does not work under it, so it is no loss."""
     driver = FakeDriver()
     lock, _ = handed_over(driver)
     driver.failures.extend([Unavailable("no leader", uncertain=False) for _ in range(12)])
@@ -153,9 +153,9 @@ def test_a_release_goes_on_after_the_time_in_which_it_had_to_be_confirmed() -> N
     assert KEY not in driver.held()
 
 
-def test_a_release_that_begins_after_that_time_tells_the_loss() -> None:
+def test_a_release_that_begins_after_that_time_raises_the_loss() -> None:
     """Its process was stopped in the body, the next waiter took over, and the release comes before
-    the watchdog: in silence the body would never be told."""
+    the watchdog: otherwise the body would never learn of it."""
     driver = FakeDriver()
     lock, _ = handed_over(driver)
     behind = driver.lock(driver.client("c"))
@@ -182,7 +182,7 @@ def shown_as_ours(driver: FakeDriver, *, certain: bool) -> tuple[LockCore, LockA
 
 def test_a_hand_over_that_an_ordinary_read_shows_is_not_believed() -> None:
     """A deposed leader shows one that was taken over since; what was read before that said truly
-    that it was not ours, and would let it count from then on."""
+    that another client held it, and would let it count from then on."""
     driver = FakeDriver()
     lock, attempt = shown_as_ours(driver, certain=False)
     attempt.unseen = driver.world.now
@@ -192,7 +192,7 @@ def test_a_hand_over_that_an_ordinary_read_shows_is_not_believed() -> None:
     assert attempt.certain
 
 
-def test_what_was_handed_over_is_confirmed_whatever_is_known_of_its_time() -> None:
+def test_a_hand_over_is_confirmed_whatever_is_known_of_its_time() -> None:
     """Else the next waiter would take it over from a holder who believes in it."""
     driver = FakeDriver()
     lock, attempt = shown_as_ours(driver, certain=True)
@@ -220,7 +220,7 @@ def two_of_one_session(driver: FakeDriver) -> list[LockCore]:
 
 
 def test_a_hold_that_ends_in_its_time_with_its_session_leaves_the_lock_delay() -> None:
-    """Whoever works under it has just been told, and needs that time to stop."""
+    """Its user gets the loss only now, and needs that time to stop."""
     driver = FakeDriver()
     for lock in two_of_one_session(driver):
         driver.run(lock.client.end(hold_of(lock).session))

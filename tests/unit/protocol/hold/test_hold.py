@@ -85,7 +85,7 @@ def test_it_counts_neither_when_it_has_ended_nor_with_a_session_that_is_gone(
     assert not hold.counts(1.0)
 
 
-def test_what_is_not_confirmed_counts_for_a_few_seconds_unless_it_is_being_released() -> None:
+def test_an_unconfirmed_hold_counts_for_a_few_seconds_unless_it_is_being_released() -> None:
     """A release has as much time as any other."""
     hold = hold_with(session(0.0), until=4.0)
     assert hold.deadline() == 4.0
@@ -196,7 +196,7 @@ def test_a_hold_is_known_to_its_sessions_as_long_as_it_is_held() -> None:
     assert [list(each.holds) for each in sessions] == [[], []]
 
 
-def test_what_was_handed_over_is_to_be_confirmed_once_in_its_time() -> None:
+def test_a_hand_over_is_due_for_confirmation_once_in_its_time() -> None:
     """Not if it has ended before, or was confirmed by other means."""
     holds, due = Holds(), 10.0 - COUNTS + CONFIRM_AFTER
     ended, confirmed, there = (hold_with(session(), until=10.0) for _ in range(3))

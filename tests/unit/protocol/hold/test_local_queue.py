@@ -69,7 +69,7 @@ def test_an_attempt_that_may_not_wait_leaves_no_trace(queues: LocalQueues) -> No
     assert not queues._queues
 
 
-def test_who_has_just_been_admitted_cannot_withdraw(queues: LocalQueues) -> None:
+def test_an_attempt_that_was_just_admitted_cannot_withdraw(queues: LocalQueues) -> None:
     """The turn has come, perhaps with the lock."""
     first, second = wants(), wants()
     queues.enter(first)
@@ -107,7 +107,7 @@ def test_room_that_becomes_free_goes_to_as_many_as_it_is_enough_for(queues: Loca
     assert admitted(two, three, one) == [True, False, False]
 
 
-def test_who_holds_a_part_overtakes_those_who_wait_for_it(queues: LocalQueues) -> None:
+def test_a_holder_of_a_part_overtakes_the_waiters_for_it(queues: LocalQueues) -> None:
     """Behind them it would wait for itself; but not where there is no room."""
     for owner in ("me", "you"):
         queues.enter(wants(slots(1), owner=owner, holds=True))

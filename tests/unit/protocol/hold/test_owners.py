@@ -51,7 +51,7 @@ def test_owners_that_have_ended_and_holds_that_are_over_are_forgotten() -> None:
     assert owners.oldest() is kept
 
 
-def test_an_owner_that_is_never_told_of_its_losses_does_not_grow() -> None:
+def test_an_owner_that_never_asks_for_its_losses_does_not_grow() -> None:
     """It acquires again and again, and releases nothing."""
     owners, task = Owners(), Thread()
     for _ in range(1_000):

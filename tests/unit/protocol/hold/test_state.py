@@ -25,7 +25,7 @@ def test_every_event_means_something() -> None:
     assert {event for _, event in TRANSITIONS} == set(Event)
 
 
-def test_what_has_ended_stays_ended() -> None:
+def test_an_ended_acquisition_stays_ended() -> None:
     """Nothing leads out of released and lost: an acquisition is not used twice."""
     ended = {State.RELEASED, State.LOST}
     assert not ended & {before for before, _ in TRANSITIONS}
@@ -33,7 +33,7 @@ def test_what_has_ended_stays_ended() -> None:
 
 @pytest.mark.parametrize("state", list(State))
 @pytest.mark.parametrize("event", list(Event))
-def test_what_is_not_in_the_table_changes_nothing(state: State, event: Event) -> None:
+def test_events_that_are_not_in_the_table_change_nothing(state: State, event: Event) -> None:
     """A missing entry is the illegal transition."""
     assert advance(state, event) is TRANSITIONS.get((state, event))
 

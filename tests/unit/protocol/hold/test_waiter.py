@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from consul_lock._protocol.consul.models import Pair
-from consul_lock._protocol.hold import waiter as lines
+from consul_lock._protocol.hold import waiter as queues
 from consul_lock._protocol.hold.waiter import (
     WaiterEntry,
     WaiterQueue,
@@ -23,23 +23,23 @@ QUEUE = "jobs/.queue"
 
 
 @given(st.integers(0, 40), st.integers(0, 1500))
-def test_what_is_handed_down_is_a_beginning_of_the_line(waiters: int, size: int) -> None:
+def test_the_hints_of_a_hand_over_are_the_head_of_the_queue(waiters: int, size: int) -> None:
     """In order, without a gap, and never more than a value may have."""
     word = about(job="x" * size).value(1.0).decode()
     entries = tuple(WaiterEntry(f"session-{n}", word, n, n) for n in range(waiters + 1))
     value = handed_over_value(entries[0], WaiterQueue(entries[1:], 5), 2.0)
     assert len(value) <= VALUE_MAX
-    line = told_waiters(Pair("k", value, 0, "session-0", 1, 2))
-    sessions = [entry.session for entry in line.entries]
+    queue = told_waiters(Pair("k", value, 0, "session-0", 1, 2))
+    sessions = [entry.session for entry in queue.entries]
     assert sessions == [entry.session for entry in entries[1 : 1 + len(sessions)]]
     assert json.loads(value)["since"] == 2.0
-    assert all(parse_holder(e.session, e.about).host == "h" for e in line.entries)
+    assert all(parse_holder(e.session, e.about).host == "h" for e in queue.entries)
     if size == 0 and waiters:
         assert sessions
 
 
-def test_the_line_is_in_the_order_of_joining() -> None:
-    """What is not an entry locked by its own session is passed over."""
+def test_the_queue_is_in_the_order_of_joining() -> None:
+    """A key that is not an entry locked by its own session is ignored."""
     pairs = [
         Pair(QUEUE, b"", 0, "", 1, 40),
         Pair(f"{QUEUE}/c", b"3", 0, "c", 30, 30),
@@ -49,11 +49,11 @@ def test_the_line_is_in_the_order_of_joining() -> None:
         Pair(f"{QUEUE}/y", b"", 0, "z", 5, 5),
         Pair(f"{QUEUE}r", b"", 0, "q", 5, 5),
     ]
-    line = lines.parse_queue(QUEUE, pairs)
-    assert [entry.session for entry in line.entries] == ["a", "b", "c"]
-    assert line.sign == 40
-    assert line.before("a") == ()
-    assert [entry.session for entry in line.before("c")] == ["a", "b"]
-    assert [entry.session for entry in line.behind("b").entries] == ["a", "c"]
+    queue = queues.parse_queue(QUEUE, pairs)
+    assert [entry.session for entry in queue.entries] == ["a", "b", "c"]
+    assert queue.sign == 40
+    assert queue.before("a") == ()
+    assert [entry.session for entry in queue.before("c")] == ["a", "b"]
+    assert [entry.session for entry in queue.behind("b").entries] == ["a", "c"]
     with pytest.raises(KeyError):
-        line.before("x")
+        queue.before("x")

@@ -11,7 +11,7 @@ from tests.unit.protocol.fake_driver import NAME, FakeDriver, verbs
 KEY, BASE = f"{NAME}/.lock", f"{NAME}/.queue"
 
 
-def test_the_first_acquire_makes_a_session_sees_what_it_got_and_locks() -> None:
+def test_the_first_acquire_makes_a_session_verifies_it_and_locks() -> None:
     """Three requests, once in the life of a client."""
     driver = FakeDriver()
     assert driver.acquire(driver.lock()) is True
@@ -33,7 +33,7 @@ def test_an_uncontended_acquire_is_one_request_and_so_is_its_release() -> None:
 
 
 def test_the_next_uncontended_acquire_sends_the_same_request_object() -> None:
-    """What does not change is not built again."""
+    """A request that does not change is not built again."""
     driver = FakeDriver()
     lock = driver.lock()
     sent = []
@@ -83,7 +83,7 @@ def test_a_key_that_is_used_for_something_else_is_left_alone() -> None:
 
 
 def test_the_same_thread_does_not_wait_for_itself() -> None:
-    """That is an error, told at once; without waiting it is an answer."""
+    """That is an error, raised at once; without waiting it is an answer."""
     driver = FakeDriver()
     lock = driver.lock()
     driver.acquire(lock)
@@ -105,8 +105,8 @@ def test_a_session_that_could_not_be_verified_is_given_up() -> None:
 
 
 @pytest.mark.parametrize("place", [0, 1, 2])
-def test_whoever_wants_the_lock_during_its_own_clean_up_waits_for_that(place: int) -> None:
-    """It was told that it holds the lock already."""
+def test_a_caller_waits_for_its_own_clean_up(place: int) -> None:
+    """It got the error that it holds the lock already."""
     driver = FakeDriver()
     lock = driver.lock(watch=True)
     job = lock.acquire(True, None, "me")

@@ -39,10 +39,10 @@ def found(session: str, index: int, flags: int = LOCK_FLAG) -> ReadResult:
         (found("", 9, flags=1), False, LockState.FOREIGN),
     ],
 )
-def test_what_a_read_of_the_key_means(
+def test_the_meaning_of_a_read_of_the_key(
     seen: ReadResult | None, certain: bool, verdict: LockState
 ) -> None:
-    """Our session on a picture that is no newer than our last write proves nothing."""
+    """A read that shows the session, but is no newer than its last write, proves nothing."""
     session = Session("mine", session_options(), None)
     session.mark_alive(0.0, 5)
     assert decide(seen, session, certain=certain) is verdict

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from consul_lock._protocol.consul.models import Pair
-from consul_lock._protocol.hold import waiter as lines
+from consul_lock._protocol.hold import waiter as queues
 from consul_lock._protocol.keys import LOCK_FLAG
 from consul_lock.errors import Unavailable
 from tests.simulation.foreign_lock_client import operator
@@ -39,22 +39,22 @@ def test_only_what_dead_waiters_left_counts_as_that() -> None:
         Pair(f"{BASE}/more/{DEAD}", b"1", LOCK_FLAG, "", 30, 34),
         Pair(f"{BASE}/{DEAD}", b"1", LOCK_FLAG, DEAD, 30, 35),
     ]
-    line = lines.parse_queue(BASE, pairs)
-    assert line.dead == (lines.DeadWaiter(f"{BASE}/{DEAD}", 31),)
-    assert [entry.session for entry in line.entries] == [DEAD]
+    queue = queues.parse_queue(BASE, pairs)
+    assert queue.dead == (queues.DeadWaiter(f"{BASE}/{DEAD}", 31),)
+    assert [entry.session for entry in queue.entries] == [DEAD]
 
 
-@pytest.mark.parametrize("count", [1, lines.DEAD_MAX, lines.DEAD_MAX + 1, 60])
+@pytest.mark.parametrize("count", [1, queues.DEAD_MAX, queues.DEAD_MAX + 1, 60])
 def test_a_release_takes_away_what_dead_waiters_left(count: int) -> None:
     """With the sign, which they do not keep there; of many, the next release takes the rest."""
     driver = FakeDriver()
     lock = driver.lock()
     left = leave_dead(driver, count)
-    for _ in range(0, count, lines.DEAD_MAX):
+    for _ in range(0, count, queues.DEAD_MAX):
         assert below(driver) == {BASE, *left}
         driver.acquire(lock)
         driver.release(lock)
-        left = left[lines.DEAD_MAX :]
+        left = left[queues.DEAD_MAX :]
     assert driver.held() == {}
 
 
@@ -89,7 +89,7 @@ def test_a_waiter_takes_away_the_dead_with_what_it_writes_anyway(way: str) -> No
     assert below(driver) == set()
 
 
-def test_lock_delay_on_our_own_entry_means_that_our_session_has_died() -> None:
+def test_lock_delay_on_its_own_entry_means_that_a_waiters_session_has_died() -> None:
     """Consul checks the lock-delay before the session; it was taken for a conflict."""
     driver = FakeDriver()
     holder, first, second = (driver.lock(driver.client(label)) for label in "abc")
@@ -102,7 +102,7 @@ def test_lock_delay_on_our_own_entry_means_that_our_session_has_died() -> None:
     assert session not in second.client.pool.live
 
 
-def test_who_left_the_line_and_came_back_is_behind_us() -> None:
+def test_a_waiter_that_left_the_queue_and_came_back_is_behind_the_others() -> None:
     """With the same session and another entry.  Each waited for the other, for ever."""
     driver = FakeDriver()
     holder, first, second = (driver.lock(driver.client(label)) for label in "abc")
@@ -132,8 +132,8 @@ def test_an_entry_that_is_written_anew_is_watched_from_there() -> None:
     assert dict(again.params)["index"] == str(index)
 
 
-def test_whoever_may_hold_the_lock_does_not_join_the_line_again() -> None:
-    """It was handed the lock while it believed an old picture; the entry was left for ever."""
+def test_a_possible_holder_does_not_join_the_queue_again() -> None:
+    """It was handed the lock while it believed a stale read; the entry was left for ever."""
     driver = FakeDriver()
     holder, mine = driver.lock(), driver.lock(driver.client("b"))
     driver.acquire(holder)
@@ -150,7 +150,7 @@ def test_whoever_may_hold_the_lock_does_not_join_the_line_again() -> None:
     assert not [request for request in driver.sent if "get-tree" in verbs(request)]
 
 
-def test_who_wakes_up_as_the_holder_confirms_before_it_believes() -> None:
+def test_a_waiter_that_wakes_up_as_the_holder_confirms_before_it_counts() -> None:
     """It was paused while it waited: its session may have died in the meantime."""
     driver = FakeDriver()
     holder, mine = driver.lock(), driver.lock(driver.client("b"))

@@ -48,7 +48,7 @@ def test_the_next_waiters_are_handed_down_with_the_lock() -> None:
     assert [f"{BASE}/{session}" for session, _, _ in value["next"]] == waiting[1:]
 
 
-def test_a_lock_that_may_be_given_to_nobody_is_set_free() -> None:
+def test_a_lock_that_cannot_be_handed_over_is_released() -> None:
     """Consul refuses to give it to the next waiter, as a lock-delay is on it though it is held:
     the holder before died while the request of the present one was on its way."""
     driver = FakeDriver()
@@ -72,7 +72,7 @@ def test_it_is_not_passed_on_in_the_process_either() -> None:
     assert KEY not in driver.held()
 
 
-def test_what_no_server_carries_out_is_tried_without_the_next_one() -> None:
+def test_a_hand_over_that_no_server_carries_out_is_tried_without_the_next_waiter() -> None:
     """A rule that nobody knows here forbids to lock a key for another session."""
     driver = FakeDriver()
     holder, waiter = driver.lock(), driver.lock(driver.client("b"))
@@ -84,8 +84,8 @@ def test_what_no_server_carries_out_is_tried_without_the_next_one() -> None:
     assert KEY not in driver.held()
 
 
-def test_a_heir_that_has_died_is_not_taken_for_the_end_of_our_own_session() -> None:
-    """Consul says "invalid session" of the waiter's; ours lives, and so do its other locks."""
+def test_a_dead_next_waiter_is_not_taken_for_the_end_of_the_holders_session() -> None:
+    """Consul says "invalid session" of the waiter's; the holder's lives, with its other locks."""
     driver = FakeDriver()
     lock, other = driver.lock(), driver.lock(driver.client("b"))
     driver.acquire(lock)
@@ -98,8 +98,8 @@ def test_a_heir_that_has_died_is_not_taken_for_the_end_of_our_own_session() -> N
     assert not lock.hold.session.gone
 
 
-def test_a_stolen_lock_is_not_released_and_the_loss_is_told() -> None:
-    """Whoever holds it now keeps it."""
+def test_a_stolen_lock_is_not_released_and_the_loss_is_reported() -> None:
+    """The new holder keeps it."""
     driver = FakeDriver()
     lock, other = driver.lock(), driver.lock(driver.client("b"))
     driver.acquire(lock)
@@ -112,7 +112,7 @@ def test_a_stolen_lock_is_not_released_and_the_loss_is_told() -> None:
     assert driver.held() == {KEY: other.hold.session.id}
 
 
-def test_a_dead_session_is_told_as_the_reason_even_if_somebody_else_holds_the_lock() -> None:
+def test_a_dead_session_is_the_reason_even_if_somebody_else_holds_the_lock() -> None:
     """The end of the session came first."""
     driver = FakeDriver()
     lock = driver.lock()
@@ -126,7 +126,7 @@ def test_a_dead_session_is_told_as_the_reason_even_if_somebody_else_holds_the_lo
         driver.release(lock)
 
 
-def test_a_release_cut_off_while_it_tells_a_loss_gives_the_turn_back() -> None:
+def test_a_release_cut_off_while_it_reports_a_loss_wakes_the_next_local_waiter() -> None:
     """Else the threads of this process would wait for ever."""
     driver = FakeDriver()
     lock = driver.lock()
@@ -165,7 +165,7 @@ def test_a_session_that_is_known_well_is_passed_on_inside_the_process() -> None:
 
 
 def test_the_holder_does_not_hand_the_lock_over_to_itself() -> None:
-    """Its own entry may be in line, if it was not told that it had joined."""
+    """Its own entry may be in the queue, if the answer to its joining was lost."""
     driver = FakeDriver()
     lock = driver.lock()
     driver.acquire(lock)

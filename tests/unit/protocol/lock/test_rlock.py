@@ -1,4 +1,4 @@
-"""The re-entrant lock, played by hand: who is counted, what is sent, and how a loss is told."""
+"""The re-entrant lock, played by hand: who is counted, what is sent, and how a loss is reported."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def leave(driver: FakeDriver, lock: RLockCore, *, failed: bool) -> None:
 
 
 def test_only_the_first_acquire_and_the_last_release_send_anything() -> None:
-    """What lies between is counted, and has the same token."""
+    """Inner acquires are counted, and have the same token."""
     driver, lock = held()
     hold = lock.hold
     for count in (2, 3):
@@ -135,7 +135,7 @@ def test_a_lost_lock_is_not_acquired_again_before_it_is_released() -> None:
     assert driver.requests() == []
 
 
-def test_a_hold_whose_time_is_over_is_lost_though_nobody_has_told_so() -> None:
+def test_a_hold_past_its_deadline_is_lost_though_nothing_has_reported_it() -> None:
     """No network is needed for that, and no keeper."""
     driver, lock = held()
     driver.world.advance(40.0)
@@ -181,7 +181,7 @@ def test_blocks_that_an_exception_leaves_do_not_replace_it() -> None:
     assert driver.acquire(lock) is True
 
 
-def test_an_outer_block_that_swallowed_the_loss_is_told_of_it_at_its_own_end() -> None:
+def test_an_outer_block_around_a_swallowed_loss_raises_it_at_its_own_end() -> None:
     """What it did after the loss was not protected, either."""
     driver, lock = held(times=2)
     lose(driver, lock)
@@ -191,7 +191,7 @@ def test_an_outer_block_that_swallowed_the_loss_is_told_of_it_at_its_own_end() -
 
 
 def test_the_loss_of_one_owner_is_not_the_next_ones() -> None:
-    """Each is asked and told about its own hold."""
+    """Each gets answers about its own hold."""
     driver, lock = held(times=2)
     lose(driver, lock)
     first = lock.hold
@@ -240,7 +240,7 @@ def _cut(driver: FakeDriver, job: Job, place: int) -> bool:
 
 @pytest.mark.parametrize("place", [0, 1, 2])
 def test_an_acquire_that_is_cut_off_is_not_counted(place: int) -> None:
-    """Nobody would ever release it; even if it was over, and only its caller not told."""
+    """Nobody would ever release it; even if it was over, and only its caller does not know."""
     driver, lock = held(times=2)
     _cut(driver, lock.acquire(True, None, "me"), place)
     assert lock.count("me") == 2

@@ -63,7 +63,7 @@ def test_it_watches_the_one_in_its_way_and_then_takes_all(names: tuple[str, ...]
     assert [request.method for request in driver.sent if locking(request)] == ["PUT"]
 
 
-def test_it_goes_on_waiting_while_a_line_hands_the_lock_on() -> None:
+def test_it_goes_on_waiting_while_a_queue_hands_the_lock_on() -> None:
     """It may be overtaken; the next holder is watched without another look at all keys."""
     driver = MultiLockDriver()
     first, second = (driver.lock(driver.client(label), B) for label in "bc")
@@ -110,7 +110,7 @@ def test_a_key_that_somebody_left_behind_is_taken_and_taken_away(names: tuple[st
 
 
 @each_size
-def test_what_is_used_for_something_else_is_left_alone(names: tuple[str, ...]) -> None:
+def test_a_key_that_is_used_for_something_else_is_left_alone(names: tuple[str, ...]) -> None:
     """Conflict, with the key and its flags; nothing is locked."""
     driver = MultiLockDriver()
     driver.put(KEYS[B], 42)
@@ -150,7 +150,7 @@ def test_a_session_that_died_in_the_pool_is_replaced() -> None:
     assert driver.owned(lock)
 
 
-def test_who_is_outrun_again_and_again_makes_pauses() -> None:
+def test_a_waiter_that_is_outrun_again_and_again_makes_pauses() -> None:
     """All look free, and one is taken before it writes: each refusal is a Raft write."""
     driver = MultiLockDriver()
     lock = driver.multilock()
@@ -197,7 +197,7 @@ def test_a_try_that_never_arrived_is_repeated(names: tuple[str, ...]) -> None:
     assert driver.owned(lock)
 
 
-def test_who_wakes_up_as_the_holder_renews_before_it_believes() -> None:
+def test_a_waiter_that_wakes_up_as_the_holder_renews_before_it_counts() -> None:
     """It was paused: its session may have died in the meantime, and others have had the locks."""
     driver = MultiLockDriver()
     lock = driver.multilock()
@@ -215,7 +215,7 @@ def test_who_wakes_up_as_the_holder_renews_before_it_believes() -> None:
 
 
 @each_size
-def test_what_is_left_of_a_try_that_somebody_meddled_with_is_not_believed(
+def test_a_try_whose_keys_somebody_changed_is_not_believed(
     names: tuple[str, ...],
 ) -> None:
     """They came together, so with one of them gone none is safe: the session ends."""

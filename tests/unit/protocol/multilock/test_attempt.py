@@ -36,7 +36,7 @@ from tests.unit.protocol.multilock_driver import (
 
 
 def test_keys_that_come_and_go_are_read_one_by_one_in_the_end() -> None:
-    """One moment at which all can be read cannot be had: others never leave the time for it."""
+    """There may be no moment at which all can be read, as others never leave the time for it."""
     driver = MultiLockDriver()
     client = driver.client()
 
@@ -70,7 +70,7 @@ def test_keys_that_come_and_go_are_read_one_by_one_in_the_end() -> None:
     ],
 )
 def test_where_one_stands(owners: list[str | None], alone: bool, verdict: LockState) -> None:
-    """What a shared session has is ours only if no other lock of this process can have it."""
+    """What a shared session has is its own only if no other lock of this process can have it."""
     pairs = {
         key: Pair(key, b"", LOCK_FLAG, owner, 1, 2)
         for key, owner in zip("ab", owners, strict=True)
@@ -81,7 +81,7 @@ def test_where_one_stands(owners: list[str | None], alone: bool, verdict: LockSt
     assert (where.pair is not None) is (verdict is LockState.TAKEN)
 
 
-def test_who_waits_with_a_shared_session_keeps_nobody_from_a_single_lock() -> None:
+def test_a_waiter_with_a_shared_session_keeps_nobody_from_a_single_lock() -> None:
     """It is in the rooms of the single locks only while it writes, and when it has them."""
     shared = Sharing()
     driver = shared.driver
@@ -96,7 +96,7 @@ def test_who_waits_with_a_shared_session_keeps_nobody_from_a_single_lock() -> No
     assert driver.run_after(flow, again)
 
 
-def test_who_shares_a_session_does_not_line_up_behind_those_who_wait_in_the_process() -> None:
+def test_a_user_of_a_shared_session_does_not_queue_behind_local_waiters() -> None:
     """The lock looks free in Consul: somebody of this process is about to take it."""
     shared = Sharing()
     driver = shared.driver

@@ -51,7 +51,7 @@ def test_names_are_above_each_other_by_whole_elements_only() -> None:
     assert [lock.name for lock in keys_of_names(["a", "ab/c", "ab/d"])] == ["a", "ab/c", "ab/d"]
 
 
-def test_what_it_is_called() -> None:
+def test_its_name_in_messages() -> None:
     """By all names, shortened if there are many; its key is the first one."""
     driver = MultiLockDriver()
     few, many = driver.multilock(), driver.multilock(*MANY)
@@ -63,7 +63,7 @@ def test_what_it_is_called() -> None:
     assert len(many.name) <= 120
 
 
-def test_who_comes_too_late_is_told_so_even_if_all_are_free_by_then() -> None:
+def test_a_call_that_comes_too_late_times_out_even_if_all_are_free_by_then() -> None:
     """The error is about what was asked for, not about what is known by now."""
     driver = MultiLockDriver()
     lock = driver.multilock()
@@ -97,7 +97,7 @@ def test_the_keeper_sees_the_loss_of_any_of_them(
 
 @each_size
 def test_a_value_that_somebody_wrote_is_no_loss(names: tuple[str, ...]) -> None:
-    """The key is still ours, and goes with the others."""
+    """The session still has the key, which goes with the others."""
     driver = MultiLockDriver()
     lock = driver.multilock(*names)
     driver.acquire(lock)
@@ -109,7 +109,7 @@ def test_a_value_that_somebody_wrote_is_no_loss(names: tuple[str, ...]) -> None:
 
 
 def test_the_long_poll_is_about_the_first_key() -> None:
-    """A read of it that shows us, or a read of all, is no loss."""
+    """A read of it that shows the holder, or a read of all, is no loss."""
     driver = MultiLockDriver()
     lock = driver.multilock()
     driver.acquire(lock)

@@ -31,7 +31,7 @@ from tests.unit.protocol.multilock_driver import (
 )
 
 
-def test_what_was_had_is_let_go_of_before_anybody_is_told() -> None:
+def test_holds_are_released_before_their_loss_is_reported() -> None:
     """The caller may be cut off between the answer and the next step, where nothing is yielded."""
     driver = MultiLockDriver()
     lock = driver.multilock()
@@ -175,7 +175,7 @@ def test_a_flow_that_is_cut_off_yields_nothing_more(
 @each_scene
 @pytest.mark.parametrize("fate", ["never arrives", "is carried out", "comes as a ghost"])
 def test_the_undo_leaves_nothing_behind(build: Callable[[], Scene], fate: str) -> None:
-    """No key is ours, and somebody else gets all at once, or after a lock-delay."""
+    """It has no key, and somebody else gets all at once, or after a lock-delay."""
     for scene, effect in cuts(build):
         driver, lock = scene.driver, scene.lock
         if isinstance(effect, Request) and fate == "is carried out":
@@ -200,7 +200,7 @@ def test_the_undo_leaves_nothing_behind(build: Callable[[], Scene], fate: str) -
 def test_nobody_sits_out_a_lock_delay_where_it_is_known_how_things_stand(
     build: Callable[[], Scene],
 ) -> None:
-    """It is looked first, and what is ours is let go in order."""
+    """A read comes first, and what it holds is released in order."""
     for scene, effect in cuts(build):
         if isinstance(effect, Request) and (locking(effect) or releasing(effect)):
             continue  # of which nobody knows what became
@@ -209,7 +209,7 @@ def test_nobody_sits_out_a_lock_delay_where_it_is_known_how_things_stand(
         assert scene.job.undo is not None
         driver.run(scene.job.undo())
         for key in (KEYS[B], KEYS[C]):
-            driver.delete(key)  # of whoever was in the way
+            driver.delete(key)  # of the holder that was in the way
         if build in (acquire_after_no_answer, release_of_lost_locks):
             continue  # in doubt from the beginning, or lost
         others = driver.multilock(*lock.names, client=driver.client("c"))

@@ -64,7 +64,7 @@ def test_nobody_waits_for_what_it_holds_itself() -> None:
         assert not driver.acquire(each, timeout=0)
 
 
-def test_those_who_want_the_same_names_queue_in_the_process() -> None:
+def test_callers_that_want_the_same_names_queue_in_the_process() -> None:
     """Whatever order they name them in: one of them at a time asks Consul."""
     driver = MultiLockDriver()
     client = driver.client()

@@ -28,7 +28,7 @@ from tests.unit.protocol.multilock_driver import (
 )
 
 
-def test_who_heads_the_line_of_one_of_them_gets_it_when_all_are_released() -> None:
+def test_the_first_waiter_for_one_of_them_gets_it_when_all_are_released() -> None:
     """It watches the key, which is gone then."""
     driver = MultiLockDriver()
     lock = driver.multilock()
@@ -45,7 +45,7 @@ def test_who_heads_the_line_of_one_of_them_gets_it_when_all_are_released() -> No
 def test_the_release_finds_the_loss_of_any_of_them(
     names: tuple[str, ...], reason: LossReason
 ) -> None:
-    """Nothing of others is deleted, and nothing of ours is left."""
+    """Nothing of others is deleted, and nothing of the loser is left."""
     driver = MultiLockDriver()
     lock = driver.multilock(*names)
     driver.acquire(lock)
@@ -98,7 +98,7 @@ def test_a_release_that_never_arrived_finds_a_loss_all_the_same(names: tuple[str
 
 
 def test_a_key_of_many_that_is_written_while_it_is_released() -> None:
-    """What was read is not true any more: it is read again, but not for ever."""
+    """The read is out of date: it is repeated, but not for ever."""
     driver = MultiLockDriver()
     lock = driver.multilock(*MANY)
     driver.acquire(lock)

@@ -22,7 +22,7 @@ from tests.unit.protocol.multilock_driver import (
 
 @pytest.mark.parametrize("first, second", [("several", "single"), ("several", "overlapping")])
 @pytest.mark.parametrize("swapped", [False, True])
-def test_those_who_share_a_session_exclude_each_other(
+def test_locks_that_share_a_session_exclude_each_other(
     first: str, second: str, swapped: bool
 ) -> None:
     """Consul would give the key to both, and one would release it for the other."""
@@ -44,7 +44,7 @@ def test_those_who_share_a_session_exclude_each_other(
     assert not shared.client.local_queues._queues
 
 
-def test_one_who_shares_the_session_waits_for_the_others_to_let_go() -> None:
+def test_a_user_of_a_shared_session_waits_for_the_release_of_the_others() -> None:
     """It sees its own session on the key, and knows that this is somebody else's lock."""
     shared = Sharing()
     driver = shared.driver
@@ -56,7 +56,7 @@ def test_one_who_shares_the_session_waits_for_the_others_to_let_go() -> None:
     assert driver.owned(shared.several)
 
 
-def test_who_is_cut_off_takes_nothing_from_those_who_share_its_session() -> None:
+def test_a_call_that_is_cut_off_takes_nothing_from_others_of_its_session() -> None:
     """It has asked for all once, in vain; by now they are another lock's of this process."""
     shared = Sharing()
     driver = shared.driver

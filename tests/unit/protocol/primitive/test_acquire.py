@@ -133,7 +133,7 @@ def test_one_that_was_in_vain_gives_its_session_back() -> None:
 
 
 @pytest.mark.parametrize("watched", [False, True])
-def test_what_runs_beside_a_hold(watched: bool) -> None:
+def test_the_flows_that_run_beside_a_hold(watched: bool) -> None:
     """A keeper and a watchdog for each client, and a long poll where a loss is to be seen soon."""
     driver = FakeDriver()
     lock = driver.lock(watch=watched)

@@ -34,7 +34,7 @@ def test_a_release_without_an_answer_is_repeated_and_costs_the_session() -> None
 
 
 def test_a_release_after_the_deadline_says_that_it_was_lost_and_sends_nothing() -> None:
-    """The keeper was stopped along with us: what counts is the clock."""
+    """The keeper was stopped with the process: what counts is the clock."""
     told = list[LossReason]()
     driver = FakeDriver()
     lock = driver.lock(on_lost=told.append)
@@ -64,7 +64,7 @@ def test_a_release_that_was_certainly_not_carried_out_hides_no_loss() -> None:
         driver.run_from(flow, Unavailable("slow down", uncertain=False, status=429))
 
 
-def test_what_is_not_held_is_not_released() -> None:
+def test_a_lock_that_is_not_held_is_not_released() -> None:
     """Never acquired, or released before; nothing is sent."""
     driver = FakeDriver()
     lock = driver.lock()

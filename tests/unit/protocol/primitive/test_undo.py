@@ -138,7 +138,7 @@ def test_a_flow_that_is_cut_off_yields_nothing_more(
 @pytest.mark.parametrize("build", UNDONE)
 @pytest.mark.parametrize("fate", ["never arrives", "is carried out", "comes as a ghost"])
 def test_the_undo_leaves_nothing_behind(build: Callable[[], Scene], fate: str) -> None:
-    """Wherever it was cut off: no lock, no place in line, no session that a ghost could use."""
+    """Wherever it was cut off: no lock, no entry in the queue, no session for a ghost to use."""
     for scene, effect in cuts(build):
         driver, lock = scene.driver, scene.lock
         if isinstance(effect, Request) and fate == "is carried out":
@@ -154,7 +154,7 @@ def test_the_undo_leaves_nothing_behind(build: Callable[[], Scene], fate: str) -
 
 
 @pytest.mark.parametrize("build", UNDONE)
-def test_after_the_undo_the_lock_can_be_had_again_at_once(build: Callable[[], Scene]) -> None:
+def test_after_the_undo_the_lock_can_be_acquired_again_at_once(build: Callable[[], Scene]) -> None:
     """Another client needs no patience, unless an answer is missing: then a lock-delay."""
     for scene, effect in cuts(build):
         scene.job.flow.close()

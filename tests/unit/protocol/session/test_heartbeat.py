@@ -52,7 +52,7 @@ def test_a_session_is_bound_to_a_service_that_is_there_and_well_before_it() -> N
     assert services(driver) == {registered["id"]: "consul-lock"}
 
 
-def test_one_heart_beats_for_all_sessions_that_ask_for_its_length() -> None:
+def test_one_heartbeat_serves_all_sessions_that_ask_for_its_length() -> None:
     """Another length has another one, and no heartbeat none."""
     driver = FakeDriver()
     client = driver.client()
@@ -98,7 +98,7 @@ def test_a_server_that_binds_the_session_to_nothing_is_found_out() -> None:
 
 
 def test_a_check_that_the_servers_have_not_heard_of_is_waited_for() -> None:
-    """The agent tells them a moment later."""
+    """The agent registers it with them a moment later."""
     driver = FakeDriver()
     flow, create = creating(driver, driver.client())
     (service,) = services(driver)
@@ -131,7 +131,7 @@ def test_a_check_that_the_servers_never_hear_of_is_an_error_that_says_why() -> N
     assert client.pool.orphans == {}
 
 
-def test_a_missing_check_of_the_user_is_told_at_once() -> None:
+def test_a_missing_check_of_the_user_is_reported_at_once() -> None:
     """Waiting does not make it appear."""
     driver = FakeDriver()
     with pytest.raises(Refused, match="Missing check 'theirs'"):
@@ -222,8 +222,8 @@ def test_an_agent_that_answers_nothing_is_not_waited_for() -> None:
         (404, 'Unknown check ID "service:x". Ensure that the check ID is passed, not the name.'),
     ],
 )
-def test_an_agent_that_has_forgotten_the_service_is_told_again(code: int, text: str) -> None:
-    """It was started anew, or gave it up as we were paused for minutes."""
+def test_a_service_that_the_agent_has_forgotten_is_registered_again(code: int, text: str) -> None:
+    """It was restarted, or gave the service up while this process was paused for minutes."""
     driver = FakeDriver()
     borrow(driver, driver.client())
     (service,) = services(driver)

@@ -152,7 +152,7 @@ def test_a_forked_child_leaves_the_parents_heart_alone() -> None:
 
 
 def test_a_heart_without_a_thread_is_started_by_the_next_borrower() -> None:
-    """There was none to be had; the service was there already."""
+    """No thread could be started; the service was there already."""
     driver = FakeDriver()
     client = driver.client()
     flow = client.borrow(BEATING, "me")

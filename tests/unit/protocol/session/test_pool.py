@@ -97,7 +97,7 @@ def test_only_what_ended_well_is_used_again(
     assert (driver.run(pool.borrow(TERMS, "you")) is session) is idle
 
 
-def test_what_is_idle_for_a_ttl_is_retired() -> None:
+def test_a_session_that_is_idle_for_a_ttl_is_retired() -> None:
     """Not before, and not what is in use."""
     driver = FakeDriver()
     client = driver.client()
@@ -199,7 +199,7 @@ def test_a_session_that_is_not_what_was_asked_for_is_refused_and_destroyed(
     assert driver.sessions() == set()
 
 
-def test_what_is_to_be_said_before_the_end_of_a_session_is_said_once() -> None:
+def test_the_last_requests_before_the_end_of_a_session_are_sent_once() -> None:
     """A denial does not keep it; an outage leaves both for later."""
     driver = FakeDriver()
     client = driver.client()

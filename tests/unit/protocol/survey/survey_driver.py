@@ -1,4 +1,4 @@
-"""What is held, seen from outside: keys made sense of, and a watch played by hand."""
+"""Locks seen from outside: keys are interpreted, and a watch is played by hand."""
 
 from __future__ import annotations
 

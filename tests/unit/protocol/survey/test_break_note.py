@@ -25,7 +25,7 @@ def test_a_note_goes_by_itself() -> None:
     assert driver.run(core.status(NAME)).last_break is None
 
 
-def test_who_may_not_write_a_note_breaks_all_the_same() -> None:
+def test_a_token_that_may_not_write_a_note_breaks_all_the_same() -> None:
     """And leaves no session for a note that is not there."""
     driver = FakeDriver()
     core, session = survey_of(driver)

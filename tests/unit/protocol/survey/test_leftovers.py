@@ -1,4 +1,4 @@
-"""What the dead leave, and how it is taken away: in virtual time."""
+"""Leftovers of the dead and their deletion, in virtual time."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def test_the_key_of_a_dead_holder_goes_when_its_lock_delay_is_over() -> None:
     assert driver.clean([left]) == ["deleted"]
 
 
-def test_what_somebody_has_come_to_is_left_alone() -> None:
+def test_a_key_with_a_new_contender_is_left_alone() -> None:
     """It is as it was seen, or it is not touched."""
     driver = LeftoversDriver()
     driver.acquire(driver.lock(name=NAME))

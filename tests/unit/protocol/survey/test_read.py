@@ -1,4 +1,4 @@
-"""What a look at names reads, and which of it is left out."""
+"""The reads of a survey, and the keys that it leaves out."""
 
 from __future__ import annotations
 

@@ -16,8 +16,8 @@ def test_a_lone_string_is_no_list_of_sessions() -> None:
         survey(FakeDriver()).sessions("abc")
 
 
-def test_sessions_without_any_word_on_their_node() -> None:
-    """Some Consul, or some token, does not tell: what is known is told all the same."""
+def test_sessions_whose_node_is_unknown() -> None:
+    """Some Consul servers, or some tokens, hide it: what is known is shown all the same."""
     driver = FakeDriver()
     driver.acquire(lock := driver.lock())
     assert lock.hold is not None

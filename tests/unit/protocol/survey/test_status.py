@@ -24,7 +24,7 @@ def hosts(holders: Any) -> list[str]:
     return [holder.host or holder.session for holder in holders]
 
 
-def test_a_lock_with_its_line() -> None:
+def test_a_lock_with_its_queue() -> None:
     """The holder is the key's, the waiters come in the order of their coming."""
     (status,) = statuses_in(
         [
@@ -57,7 +57,7 @@ def test_a_lock_that_nobody_holds() -> None:
     ]
 
 
-def test_a_holder_that_is_in_line_still_does_not_wait_for_itself() -> None:
+def test_a_holder_that_is_still_queued_does_not_wait_for_itself() -> None:
     """It was handed the lock, and did not know that it had joined."""
     keys = [
         pair("a/.lock", about("x"), session="s1"),
@@ -80,7 +80,7 @@ def semaphore_keys(
 
 
 def test_a_semaphore() -> None:
-    """Whoever is in its document holds it, and whoever else contends waits."""
+    """The sessions in its document hold it, and its other contenders wait."""
     (status,) = statuses_in(semaphore_keys("s2", "s1", "s9"))
     assert (status.kind, status.state, status.mode, status.limit) == (
         "semaphore", "held", "slot", 3,
@@ -108,7 +108,7 @@ def test_numbers_of_slots_and_keys_of_the_dead_are_no_names(flags: int, beside: 
 
 
 def test_holders_without_a_key_have_vanished() -> None:
-    """One of them: it is held, and they come last.  All: it is not, and whoever comes gets in."""
+    """One of them: it is held, and they come last.  All: it is not, and a newcomer gets in."""
     (status,) = statuses_in(semaphore_keys("s2"))
     assert (status.state, hosts(status.holders), status.vanished) == (
         "held", ["host-s2", "s1"], ("s1",),
@@ -119,7 +119,7 @@ def test_holders_without_a_key_have_vanished() -> None:
     assert (status.state, status.holders, status.limit) == ("free", (), 3)
 
 
-def test_who_has_died_is_still_named() -> None:
+def test_a_dead_holder_is_still_named() -> None:
     """By its key, which Consul keeps without the session; it waits for nothing any more."""
     key = pair(f"a/{DEAD}", {**about("web3"), **claim(DEAD)}, SEMAPHORE_FLAG)
     (status,) = statuses_in([*semaphore_keys("s2", inside=("s2", DEAD)), key])
@@ -129,7 +129,7 @@ def test_who_has_died_is_still_named() -> None:
 
 
 def test_nobody_has_vanished_from_a_list_that_hides_keys() -> None:
-    """They are holders, of whom we may not know more."""
+    """They are holders of which the token may not know more."""
     (status,) = statuses_in(semaphore_keys("s2"), filtered=True)
     assert (status.state, status.vanished) == ("held", ())
     assert hosts(status.holders) == ["host-s2", "s1"]
@@ -192,7 +192,7 @@ def test_a_group_that_waits_is_one_waiter() -> None:
     ],
     ids=lambda found: f"{found.key} {found.flags} {found.value[:20]}",
 )
-def test_what_is_no_lock_is_shown_as_it_is(found: Pair) -> None:
+def test_a_key_that_is_not_a_lock_is_shown_as_it_is(found: Pair) -> None:
     """With the reason, and nothing is invented."""
     (status,) = statuses_in([found])
     assert (status.name, status.key, status.kind, status.state) == (

@@ -1,4 +1,4 @@
-"""A watch, played by hand: what is told of each change."""
+"""A watch, played by hand: what is reported of each change."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def test_acquired_and_released(name: str) -> None:
     assert [what for what, _, _ in news] == ["released", "acquired"]
 
 
-def test_a_loss_is_told_from_a_release() -> None:
+def test_a_loss_is_distinguished_from_a_release() -> None:
     """By the session: it has ended with the key, or after it."""
     driver = FakeDriver()
     lock = driver.lock()
@@ -177,7 +177,7 @@ def test_errors_are_ridden_out_for_a_while() -> None:
     assert 3 <= driver.world.now - begun < 5
 
 
-def test_what_may_not_be_asked_is_raised_at_once() -> None:
+def test_a_denied_read_is_raised_at_once() -> None:
     """An ACL does not change by waiting."""
     driver = FakeDriver()
     driver.failures.append(PermissionDenied("no"))

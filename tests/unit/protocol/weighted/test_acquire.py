@@ -105,7 +105,7 @@ def test_another_limit_is_a_conflict_for_who_comes_and_followed_by_who_waits(
 
 
 @each_kind
-def test_what_is_used_for_something_else_is_left_alone(kind: str) -> None:
+def test_a_key_that_is_used_for_something_else_is_left_alone(kind: str) -> None:
     """Nothing is written."""
     driver = WeightedDriver()
     lock = getattr(driver, kind)()

@@ -154,7 +154,7 @@ def test_the_undo_leaves_nothing_behind(build: Any, kind: Any, n: int, fate: str
 
 
 def resizing() -> Scene:
-    """Somebody waits, who fits in then."""
+    """There is a waiter that fits in then."""
     driver = WeightedDriver()
     lock = driver.semaphore()
     driver.acquire_all(driver.rival(lock))
@@ -164,7 +164,7 @@ def resizing() -> Scene:
 
 
 def downgrading() -> Scene:
-    """Two readers wait, who fit in then."""
+    """Two readers wait that fit in then."""
     driver = WeightedDriver()
     lock = driver.writer()
     driver.run(lock.acquire(True, None, "me"))
@@ -194,7 +194,7 @@ def test_it_can_be_done_again(build: Callable[[], Scene], fate: str) -> None:
 
 
 @pytest.mark.parametrize("fate", FATES)
-def test_what_was_being_downgraded_can_be_released(fate: str) -> None:
+def test_a_lock_during_its_downgrade_can_be_released(fate: str) -> None:
     """As what it is by then, which only Consul knows."""
     for scene, effect in cuts(downgrading):
         driver, lock = scene.driver, scene.lock

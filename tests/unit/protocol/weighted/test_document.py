@@ -92,7 +92,7 @@ weights = {SEMAPHORE: st.just(1), READ_WRITE: st.sampled_from([1, ALL])}
 
 @kinds
 @given(data=st.data())
-def test_what_is_written_is_read_back(kind: Kind, data: st.DataObject) -> None:
+def test_a_written_value_is_read_back(kind: Kind, data: st.DataObject) -> None:
     """Nothing is lost or added, whatever the sessions are called."""
     limit = ALL if kind is READ_WRITE else data.draw(st.integers(1, 2**40))
     holders = data.draw(st.dictionaries(st.text() | st.uuids().map(str), weights[kind]))
@@ -105,7 +105,7 @@ def test_what_is_written_is_read_back(kind: Kind, data: st.DataObject) -> None:
 
 @kinds
 def test_no_key_and_an_empty_key_are_a_document_without_holders(kind: Kind) -> None:
-    """The limit is ours then, but a read/write lock has only one; the index is that of the key."""
+    """Then the caller's limit counts; a read/write lock has only one; the index is the key's."""
     limit = ALL if kind is READ_WRITE else 3
     assert decode_document(kind, NAME, None, 3) == empty(kind, 3) == Document(limit, {}, 0)
     assert read(kind, b"", 3) == Document(limit, {}, 17)
@@ -113,7 +113,7 @@ def test_no_key_and_an_empty_key_are_a_document_without_holders(kind: Kind) -> N
 
 
 @pytest.mark.parametrize("slot", ["true", "false", "null"])
-def test_that_a_holder_is_there_is_what_counts(slot: str) -> None:
+def test_only_the_presence_of_a_holder_counts(slot: str) -> None:
     """Go ignores what is said of it."""
     document = read(SEMAPHORE, f'{{"Limit":3,"Holders":{{"{A}":{slot}}}}}')
     assert document.holders == {A: 1}
@@ -129,7 +129,7 @@ def test_that_a_holder_is_there_is_what_counts(slot: str) -> None:
     ],
 )
 def test_holders_that_are_missing_are_none(value: str) -> None:
-    """Go's own client panics at such a document; the next change of ours repairs it."""
+    """Go's own client panics at such a document; the next change by consul-lock repairs it."""
     document = read(SEMAPHORE, value)
     assert document == Document(3, {}, 17)
     assert encode_document(SEMAPHORE, document) == b'{"Limit":3,"Holders":{}}'
@@ -182,7 +182,7 @@ BAD_SEMAPHORES = [
 
 
 @pytest.mark.parametrize("value, why", BAD_SEMAPHORES)
-def test_what_is_no_semaphore_is_refused(value: bytes | str, why: str) -> None:
+def test_a_document_that_is_not_a_semaphore_is_refused(value: bytes | str, why: str) -> None:
     """Where Go's client cannot decode it either, the words are Go's."""
     text = conflict(SEMAPHORE, value)
     assert "lock decoding failed" in text
@@ -211,8 +211,8 @@ BAD_READ_WRITE = [
 
 
 @pytest.mark.parametrize("value, why", BAD_READ_WRITE)
-def test_what_is_no_read_write_lock_is_refused(value: str, why: str) -> None:
-    """Above all a mode of a newer version, which may exclude what we would let in."""
+def test_a_document_that_is_not_a_read_write_lock_is_refused(value: str, why: str) -> None:
+    """Above all a mode of a newer version, which may exclude what consul-lock would let in."""
     assert why in conflict(READ_WRITE, value)
 
 
@@ -237,7 +237,7 @@ def test_an_unknown_field_of_a_read_write_lock_is_passed_over() -> None:
 def test_a_key_of_another_use_is_a_conflict(
     kind: Kind, flags: int, found: str, value: bytes
 ) -> None:
-    """Also when it is empty, or reads like ours: the flags say whose it is."""
+    """Also when it is empty, or reads like a valid one: the flags say whose it is."""
     with pytest.raises(Conflict, match=found) as caught:
         decode_document(kind, NAME, pair(kind, value, flags), 3)
     assert caught.value.flags == flags
@@ -248,7 +248,7 @@ def test_a_key_of_another_use_is_a_conflict(
 
 @kinds
 def test_a_document_that_a_session_holds_is_a_conflict(kind: Kind) -> None:
-    """Nobody of ours or Go's locks it: with that session it would be deleted, holders and all."""
+    """Neither consul-lock nor Go locks it: with that session the document would be deleted."""
     with pytest.raises(Conflict, match=f"locked by session {A}") as caught:
         decode_document(kind, NAME, pair(kind, encode_document(kind, empty(kind, 3)), session=A), 3)
     assert (caught.value.key, caught.value.flags) == (KEY, kind.flags)

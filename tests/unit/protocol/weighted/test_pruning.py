@@ -1,4 +1,4 @@
-"""Dead holders are pruned when their own lock-delay is over, by whoever comes, and not before."""
+"""Dead holders are pruned after their own lock-delay, by the next client, and not before."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def try_once(driver: WeightedDriver, lock: WeightedCore) -> bool:
 def test_it_is_the_lock_delay_of_the_dead_that_counts(
     driver: WeightedDriver, kind: Kind, dead: float, newcomer: float
 ) -> None:
-    """Not that of who comes, who does not even have to be there all the time."""
+    """Not that of the newcomer, which does not even have to be there all the time."""
     driver.acquire_all(holder := make(driver, kind, dead))
     die(driver, holder)
     died = driver.world.now
@@ -174,7 +174,7 @@ def test_a_dead_client_of_go_has_its_lock_delay_though_its_key_is_gone(
 ) -> None:
     """With the behaviour "delete"; the name of the key is in lock-delay all the same."""
     settings = {"LockDelay": "15s", "Behavior": "delete"}
-    session, document = stranger(driver, settings), f"{NAME}/.lock"
+    session, document = foreign_holder(driver, settings), f"{NAME}/.lock"
     operator(driver.world, f"/v1/session/destroy/{session}")
     assert set(driver.held()) == {document}
     died = driver.world.now
@@ -186,17 +186,17 @@ def test_a_dead_client_of_go_has_its_lock_delay_though_its_key_is_gone(
 
 
 def test_a_contender_key_that_is_deleted_by_hand_has_no_lock_delay(driver: WeightedDriver) -> None:
-    """As the documentation says: who deletes keys ends holds at once."""
-    session = stranger(driver, {})
+    """As the documentation says: to delete a key ends its hold at once."""
+    session = foreign_holder(driver, {})
     operator(driver.world, f"/v1/kv/{NAME}/{session}", "DELETE")
     newcomer = semaphore(driver, 1)
     assert try_all(driver, newcomer)
 
 
-def test_who_lives_and_is_hidden_is_not_pruned() -> None:
+def test_a_living_hidden_holder_is_not_pruned() -> None:
     """Older servers leave out what a token may not see, so it looks dead; the lock is refused."""
     driver = HiddenKeyDriver()
-    session = driver.hidden = stranger(driver, {})
+    session = driver.hidden = foreign_holder(driver, {})
     newcomer = semaphore(driver, 1)
     assert not try_all(driver, newcomer)
     assert driver.holders_in_documents() == {f"{NAME}/.lock": {session}}
@@ -216,7 +216,7 @@ class HiddenKeyDriver(WeightedDriver):
         return found
 
 
-def stranger(driver: WeightedDriver, settings: dict[str, str]) -> str:
+def foreign_holder(driver: WeightedDriver, settings: dict[str, str]) -> str:
     """A session that holds the only slot, as a client of Go writes it."""
     made = operator(driver.world, "/v1/session/create", body=json.dumps(settings).encode())
     session = str(json.loads(made)["ID"])
@@ -235,7 +235,7 @@ def try_all(driver: WeightedDriver, lock: SemaphoreCore) -> bool:
 
 
 @each_kind
-def test_who_dies_while_it_waits_holds_up_nobody(driver: WeightedDriver, kind: Kind) -> None:
+def test_a_waiter_that_dies_holds_up_nobody(driver: WeightedDriver, kind: Kind) -> None:
     """The next one moves up at once, and takes the key away with what it writes."""
     driver.acquire_all(holder := make(driver, kind))
     dying, behind = make(driver, kind), make(driver, kind)
@@ -259,7 +259,7 @@ def test_who_dies_while_it_waits_holds_up_nobody(driver: WeightedDriver, kind: K
     assert driver.held() == {}
 
 
-def test_who_waits_behind_others_leaves_pruning_to_the_first(driver: WeightedDriver) -> None:
+def test_a_waiter_behind_others_leaves_pruning_to_the_first(driver: WeightedDriver) -> None:
     """Else a hundred waiters would all ask again and again."""
     driver.acquire_all(holder := make(driver, KINDS["writer"]))
     driver.wait_in_queue(make(driver, KINDS["writer"]))
@@ -279,7 +279,7 @@ def test_who_waits_behind_others_leaves_pruning_to_the_first(driver: WeightedDri
 
 
 @each_kind
-def test_who_learns_that_its_hold_is_lost_gives_its_place_back(
+def test_a_holder_that_learns_of_its_loss_gives_its_place_back(
     driver: WeightedDriver, kind: Kind
 ) -> None:
     """At once, as nobody works under it any more; the others need not wait for the lock-delay."""
@@ -358,7 +358,7 @@ WRONG = (
             "if not attempt.joined or",
             "if True or",
         ),
-        test_who_waits_behind_others_leaves_pruning_to_the_first,
+        test_a_waiter_behind_others_leaves_pruning_to_the_first,
     ),
     (
         Mutant(
@@ -367,7 +367,7 @@ WRONG = (
             "return [lock, {",
             "return [{**lock, 'Verb': 'delete'}, {",
         ),
-        test_who_lives_and_is_hidden_is_not_pruned,
+        test_a_living_hidden_holder_is_not_pruned,
     ),
     (
         Mutant(
@@ -376,7 +376,7 @@ WRONG = (
             "for c in self.contenders if c.ours",
             "for c in (*self.left.values(), *self.contenders) if c.ours",
         ),
-        test_who_dies_while_it_waits_holds_up_nobody,
+        test_a_waiter_that_dies_holds_up_nobody,
     ),
     (
         Mutant(
@@ -385,7 +385,7 @@ WRONG = (
             "for c in snapshot.contenders if c.ours",
             "for c in (*snapshot.left.values(), *snapshot.contenders) if c.ours",
         ),
-        test_who_dies_while_it_waits_holds_up_nobody,
+        test_a_waiter_that_dies_holds_up_nobody,
     ),
     (
         Mutant(
@@ -412,7 +412,7 @@ WRONG = (
             "return [delete_if_unchanged(key, left.modify_index)] if left else []",
             "return []",
         ),
-        test_who_learns_that_its_hold_is_lost_gives_its_place_back,
+        test_a_holder_that_learns_of_its_loss_gives_its_place_back,
     ),
 )
 

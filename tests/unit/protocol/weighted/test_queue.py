@@ -60,7 +60,7 @@ def test_a_waiter_that_gives_up_just_as_it_is_let_in_holds_it() -> None:
     assert set().union(*driver.holders_in_documents().values()) == driver.sessions_of(lock.client)
 
 
-def test_a_waiter_is_told_that_there_is_less_now_than_it_waits_for() -> None:
+def test_a_waiter_for_more_than_there_is_now_gets_an_error() -> None:
     """It would wait for what cannot come; and it leaves the queue."""
     driver = WeightedDriver()
     rival = driver.semaphore()

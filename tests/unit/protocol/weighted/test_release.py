@@ -67,7 +67,7 @@ def test_a_change_that_is_refused_each_time_ends_in_an_error(driver: Any, what: 
 
 
 def test_a_waiter_that_left_and_came_back_is_not_let_in_before_those_who_stayed() -> None:
-    """Its session is the same, and its place another one: who releases has to look again."""
+    """Its session is the same, and its place another one: the releaser has to look again."""
     driver = WeightedDriver()
     rival = driver.rival(driver.semaphore())
     driver.acquire_all(rival)

@@ -123,7 +123,7 @@ def test_only_a_locked_key_of_its_own_session_is_a_contender(kind: Kind) -> None
     """Everything else below the prefix is of somebody else, or of nobody."""
     good = entry(kind, "good", 10)
     key = good.key
-    strangers = [
+    foreign = [
         good._replace(key=key.replace("good", "free"), session=""),
         good._replace(key=key.removesuffix("good"), session=""),
         good._replace(key=key.replace("good", "other")),
@@ -135,7 +135,7 @@ def test_only_a_locked_key_of_its_own_session_is_a_contender(kind: Kind) -> None
         Pair(f"{NAME}/sub/x", b"", kind.flags, "x", 4, 4),
         Pair(f"{NAME}2/x", b"", kind.flags, "outside", 4, 4),
     ]
-    place = parse_snapshot(kind, NAME, [*strangers, good], 3, 99)
+    place = parse_snapshot(kind, NAME, [*foreign, good], 3, 99)
     assert [contender.session for contender in place.contenders] == ["good"]
     assert not place.contends("waiter")
     assert place.document.modify_index == 0
@@ -213,18 +213,18 @@ WAITED = "ff651299-6001-f5eb-e2fb-b4eb5c974b9e"
 
 
 @kinds
-def test_who_has_died_waits_no_more_and_is_known_by_the_name_of_its_key(kind: Kind) -> None:
+def test_a_dead_contender_waits_no_more_and_is_known_by_the_name_of_its_key(kind: Kind) -> None:
     """Consul keeps the key, without its session; in the document it stays for now."""
     about = b'{"host": "web3", "pid": 811}'
     keys = [entry(kind, session, 10, about)._replace(session="") for session in (DEAD, WAITED)]
-    strangers = [
+    foreign = [
         keys[1]._replace(key=keys[1].key.replace(WAITED, "no-session")),
         keys[1]._replace(key=f"{NAME}/deep/{WAITED}"),
         keys[1]._replace(key=keys[1].key.replace("ff", "aa"), flags=LOCK_FLAG),
     ]
     document = written(kind, Document(ALL, {DEAD: 1}, 0))
     place = parse_snapshot(
-        kind, NAME, [document, *keys, *strangers, entry(kind, "alive", 12)], ALL, 99
+        kind, NAME, [document, *keys, *foreign, entry(kind, "alive", 12)], ALL, 99
     )
     assert (place.vanished(), place.left.keys()) == ({DEAD}, {DEAD, WAITED})
     assert [contender.session for contender in place.contenders] == ["alive"]
@@ -234,7 +234,7 @@ def test_who_has_died_waits_no_more_and_is_known_by_the_name_of_its_key(kind: Ki
     assert place.ahead("new") is None
 
 
-def test_a_number_whose_holder_has_died_can_be_had_and_a_foreign_key_cannot() -> None:
+def test_the_slot_number_of_a_dead_holder_can_be_taken_and_a_foreign_key_cannot() -> None:
     """Both are keys without a session; the flags tell."""
     pairs = [
         Pair(f"{NAME}/.slot/0", b"", SEMAPHORE.flags, "alive", 4, 4),
@@ -250,7 +250,7 @@ def test_a_number_whose_holder_has_died_can_be_had_and_a_foreign_key_cannot() ->
 # -- order
 
 
-def test_waiting_are_those_of_ours_that_are_not_in() -> None:
+def test_waiting_are_the_known_contenders_that_are_not_in() -> None:
     """In order; the first has nobody ahead, and a newcomer has everybody."""
     groups = [Group(("a",)), Group(("g",), ours=False), Group(("b", "c")), Group(("d",))]
     place = picture(SEMAPHORE, groups, {"a": 1}, 2)
@@ -265,7 +265,7 @@ def test_waiting_are_those_of_ours_that_are_not_in() -> None:
     assert ahead("new") == "d"
 
 
-def test_who_is_in_is_not_ahead() -> None:
+def test_a_holder_is_not_ahead() -> None:
     """A group that got in has nobody before it but those who waited when it came."""
     assert slots("a", "b", inside="a", limit=1).ahead("b") is None
     place = slots("a", "b", "c", inside="b", limit=1)
@@ -286,8 +286,8 @@ def test_groups_of_one_index_do_not_mix() -> None:
 # -- the rule
 
 
-def test_the_rule_counts_who_is_in_and_who_waits_before() -> None:
-    """And not who waits behind, or who is not ours."""
+def test_the_rule_counts_holders_and_earlier_waiters() -> None:
+    """And not those who wait behind, or clients of other tools."""
     groups = [Group(("g",), ours=False), Group(("a",)), Group(("b", "c")), Group(("d",))]
 
     def there_is_room(leader: str, n: int, limit: int, inside: str = "xy", **more: bool) -> bool:
@@ -373,7 +373,9 @@ def test_to_enter_and_to_leave_change_nothing_else() -> None:
         (shared("b", "W", inside="a"), "", "b"),
     ],
 )
-def test_the_next_in_line_get_what_becomes_free(place: Snapshot, leaving: str, who: str) -> None:
+def test_the_next_waiters_get_the_slots_that_become_free(
+    place: Snapshot, leaving: str, who: str
+) -> None:
     """In order, groups whole, nobody past one who does not fit, none of those who leave."""
     assert granted(place, leaving) == who
 
@@ -383,7 +385,7 @@ def test_the_next_in_line_get_what_becomes_free(place: Snapshot, leaving: str, w
     [Group(("a",), n=2), Group(("a",), places=2), Group(("a", "b"), n=3)],
     ids=["incomplete", "in other documents too", "two of three"],
 )
-def test_who_cannot_be_let_in_here_keeps_its_room(first: Group) -> None:
+def test_a_waiter_that_cannot_be_admitted_here_keeps_its_slots(first: Group) -> None:
     """Those behind it pass only if they fit beside it."""
     size = len(first.sessions)
     behind = [first, Group(("x",)), Group(("y",))]
@@ -395,7 +397,7 @@ def test_who_cannot_be_let_in_here_keeps_its_room(first: Group) -> None:
 @pytest.mark.parametrize("change", [{"n": 1}, {"n": 3}, {"n": 9}, {"places": 2}])
 @pytest.mark.parametrize("odd", [0, 1])
 def test_a_group_that_is_not_of_one_mind_is_not_let_in(change: dict[str, int], odd: int) -> None:
-    """No client of ours writes that; whoever did is not helped by half a group."""
+    """No client of consul-lock writes that, and half a group would not help the one that did."""
     place = slots("ab", "c", limit=3)
     contenders = list(place.contenders)
     contenders[odd] = contenders[odd]._replace(**change)
@@ -418,7 +420,7 @@ def test_no_more_are_let_in_than_fit_into_a_transaction() -> None:
     assert got == ["", "a", "a", "abc", "abcd", "abcd"]
 
 
-def test_who_was_put_into_the_document_before_is_not_let_in_again() -> None:
+def test_a_contender_in_the_document_is_not_let_in_again() -> None:
     """A writer that reads on lets the readers behind it in, and itself stays."""
     place = shared("W", "r", "V", "q", inside="W")
     reading = add_holders(place.document, ["W"], 1)
@@ -427,7 +429,7 @@ def test_who_was_put_into_the_document_before_is_not_let_in_again() -> None:
     assert after.holders == {"W": 1, "r": 1}
 
 
-def test_who_was_in_when_it_was_read_does_not_wait() -> None:
+def test_a_holder_in_the_document_does_not_wait() -> None:
     """Taken out of the document without leaving, it is not put in again at once."""
     place = slots("a", "b", inside="a", limit=2)
     _, who = admit_waiters(place, remove_holders(place, "a"), NOBODY, EVERYBODY)
@@ -515,8 +517,8 @@ def test_the_limit_is_never_exceeded_by_letting_in(scene: Scene, most: int) -> N
 
 @settings(max_examples=scaled(200))
 @given(scene=scenes(), most=st.just(EVERYBODY) | st.integers(0, 8))
-def test_nobody_is_let_in_past_one_who_would_fit(scene: Scene, most: int) -> None:
-    """Told anew from the rule: each in turn, and what it was not given is kept for it."""
+def test_nobody_is_let_in_past_a_waiter_that_would_fit(scene: Scene, most: int) -> None:
+    """The rule, written again: each in turn, and what it was not given is kept for it."""
     _, who = admit_waiters(scene.place, scene.start, scene.leaving, most)
     expected: list[str] = []
     free = scene.start.limit - scene.start.used
@@ -535,7 +537,7 @@ def test_nobody_is_let_in_past_one_who_would_fit(scene: Scene, most: int) -> Non
 @settings(max_examples=scaled(200))
 @given(scene=scenes(), pruned=st.booleans())
 def test_to_be_let_in_and_to_let_oneself_in_are_one_rule(scene: Scene, pruned: bool) -> None:
-    """What a releaser would give is just what a waiter would take."""
+    """A releaser gives exactly what a waiter would take."""
     place = scene.place
     if pruned:
         place = place._replace(document=remove_holders(place, place.vanished()))
@@ -552,7 +554,7 @@ def test_to_be_let_in_and_to_let_oneself_in_are_one_rule(scene: Scene, pruned: b
 @settings(max_examples=scaled(200))
 @given(scene=scenes((READ_WRITE,)), newcomer=st.sampled_from([1, ALL]))
 def test_a_writer_is_alone_and_no_reader_passes_a_waiting_one(scene: Scene, newcomer: int) -> None:
-    """Whoever lets in, and whoever lets itself in."""
+    """Whether it is let in, or lets itself in."""
     place, start = scene.place, scene.start
     assume(start.used <= ALL)
     after, who = admit_waiters(place, start, scene.leaving, EVERYBODY)
@@ -571,7 +573,7 @@ def test_a_writer_is_alone_and_no_reader_passes_a_waiting_one(scene: Scene, newc
 
 @settings(max_examples=scaled(200))
 @given(scene=scenes())
-def test_letting_in_again_lets_nobody_in(scene: Scene) -> None:
+def test_admitting_again_admits_nobody(scene: Scene) -> None:
     """All that fits has been given; and ten turns of one are as good as one turn of ten."""
     place, document = scene.place, scene.start
     after, who = admit_waiters(place, document, scene.leaving, EVERYBODY)
@@ -586,7 +588,7 @@ def test_letting_in_again_lets_nobody_in(scene: Scene) -> None:
 @settings(max_examples=scaled(200))
 @given(scene=scenes())
 def test_pruning_is_for_those_without_a_key(scene: Scene) -> None:
-    """Who has vanished is in and does not contend; without the vanished all that is in contends."""
+    """A vanished holder is in and does not contend; all other holders contend, too."""
     place = scene.place
     vanished = place.vanished()
     assert all(place.holds(session) and not place.contends(session) for session in vanished)

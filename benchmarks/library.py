@@ -1,4 +1,4 @@
-"""Our Lock, for threads and for asyncio, with a client of its own."""
+"""`consul_lock.Lock`, for threads and for asyncio, with a client of its own."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A loss is told at its deadline though requests hang; what is odd in an answer is no loss."""
+"""A loss is reported at its deadline though requests hang; odd answers are no loss."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ LATE = 5.0
 
 
 class Told:
-    """What ``on_lost`` is told, and when."""
+    """What ``on_lost`` is called with, and when."""
 
     def __init__(self) -> None:
         self.losses: list[tuple[LossReason, float]] = []
@@ -44,7 +44,7 @@ class Told:
         assert lock.lost.is_set()
 
 
-def test_a_loss_is_told_in_time_when_the_name_servers_are_gone(
+def test_a_loss_is_reported_in_time_when_the_name_servers_are_gone(
     face: Face, agent: Agent, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """And the address that was known does not answer any more: the name has moved."""
@@ -82,7 +82,9 @@ def trickling(address: str, begun: threading.Event) -> Script:
     return through(address, write)
 
 
-def test_a_loss_is_told_in_time_behind_an_answer_that_trickles(face: Face, agent: Agent) -> None:
+def test_a_loss_is_reported_in_time_behind_an_answer_that_trickles(
+    face: Face, agent: Agent
+) -> None:
     """Each read has news in time, and the answer takes half a minute."""
     told, begun = Told(), threading.Event()
     with scripted_server(trickling(agent.address, begun)) as server:
