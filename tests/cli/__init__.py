@@ -9,7 +9,7 @@ Exit codes and arguments
   The exit code is the command's, and the report distinguishes its 75 from that of consul-lock
     commands/test_run: test_the_exit_code_is_the_commands_and_the_lock_is_free
     run/test_status_file: test_the_code_of_the_command_is_told_from_that_of_consul_lock
-  It dies of a signal: so do we, without a core
+  A command that dies of a signal: consul-lock dies of it too, without a core
     commands/test_run: test_the_exit_code_is_the_commands_and_the_lock_is_free
     process/test_supervisor: test_a_command_that_dies_of_segv_leaves_no_core_of_consul_lock
   126 and 127 in one line, with a hint, and the lock is free at once

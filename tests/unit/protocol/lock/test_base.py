@@ -88,8 +88,8 @@ def test_the_keeper_learns_once_that_somebody_waits() -> None:
     assert not driver.run(lock.client.api.transact(lock.hints(hold), "looking", lock.rule)).done
     driver.run(lock.learn(hold, 1.0))
     assert hold.contended
-    assert hold.line is not None
-    assert len(hold.line.entries) == 1
+    assert hold.queue is not None
+    assert len(hold.queue.entries) == 1
     assert lock.hints(hold) == []
 
 
@@ -100,7 +100,7 @@ def test_what_is_learnt_of_a_hold_that_is_over_by_then_changes_nothing() -> None
     driver.queue_up(driver.lock(driver.client("b")))
     hold.advance(Event.RELEASE)
     driver.run(lock.learn(hold, 1.0))
-    assert (hold.line, hold.contended) == (None, False)
+    assert (hold.queue, hold.contended) == (None, False)
 
 
 def test_a_waiter_warns_once_of_a_lock_that_was_written_over() -> None:

@@ -50,7 +50,7 @@ def test_one_who_may_not_wait_leaves_nothing_when_it_is_full(kind: str) -> None:
 
 
 def test_a_waiter_lets_in_those_behind_it_for_whom_there_is_room() -> None:
-    """In its own write: nobody else tells them that slots have become free."""
+    """In its own write: nobody else shows them that slots have become free."""
     driver = WeightedDriver()
     settings = Settings(terms.session_options(3600.0, 5.0))
     holder, first, second = (

@@ -57,11 +57,11 @@ def test_what_is_not_understood_stands_for_itself_alone(kind: Kind, value: bytes
     assert contender(kind, value)[:8] == ("s", 10, 12, False, "s", 1, 1, 1)
 
 
-@pytest.mark.parametrize("kind, ours", [(SEMAPHORE, True), (READ_WRITE, False)])
-def test_a_mode_of_a_newer_version_is_not_admitted_by_this_one(kind: Kind, ours: bool) -> None:
+@pytest.mark.parametrize("kind, known", [(SEMAPHORE, True), (READ_WRITE, False)])
+def test_a_mode_of_a_newer_version_is_not_admitted_by_this_one(kind: Kind, known: bool) -> None:
     """What it excludes is not known here."""
     found = contender(kind, claiming(mode="upgradable"))
-    assert (found.ours, found.weight) == (ours, 1)
+    assert (found.ours, found.weight) == (known, 1)
 
 
 @pytest.mark.parametrize(
