@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from tests.cli.command import Running
-from tests.interop.command import run_ours
+from tests.interop.command import run_command
 from tests.interop.go_command import Peer, run_go
 from tests.interop.semaphores import Slots, semaphore
 from tests.support.agent import Agent

@@ -126,7 +126,7 @@ def riddles(path: Path, lines: Iterable[tuple[int, str]]) -> list[str]:
 
 
 def bad_names(path: Path) -> list[str]:
-    """The names in a module that `NAMES` or `TEST_NAMES` has a better one for."""
+    """The names in a module that have a part of `NAMES`."""
     names = (token.string for token in tokens_of(path) if token.type == tokenize.NAME)
     return [name for name in names if NAMES.search(name)]
 

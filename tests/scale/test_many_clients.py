@@ -56,8 +56,8 @@ def _serve(callers: Callers, agent: Agent, requests: Requests, name: str, count:
     # The gate's client holds, and has a watchdog.
     keepers = ["consul-lock-keeper"] * (count + 1)
     assert sorted(callers.helpers()) == [*keepers, "consul-lock-watchdog"]
-    ours = 0 if isinstance(callers, Tasks) else 2 * count + 2
-    assert len(set(threading.enumerate()) - before) == ours
+    own = 0 if isinstance(callers, Tasks) else 2 * count + 2
+    assert len(set(threading.enumerate()) - before) == own
 
     requests.clear()
     start = time.monotonic()

@@ -75,8 +75,8 @@ def test_hundreds_of_locks_of_one_client_are_kept(
     assert batches.verifications < batches.renewals / 4
     assert batches.connections <= LANES + 1
     assert sorted(callers.helpers()) == ["consul-lock-keeper", "consul-lock-watchdog"]
-    ours = 0 if isinstance(callers, Tasks) else 2
-    eventually(lambda: len(set(threading.enumerate()) - before) <= ours)
+    own = 0 if isinstance(callers, Tasks) else 2
+    eventually(lambda: len(set(threading.enumerate()) - before) <= own)
     callers.start(_release_all(locks)).result(PATIENCE)
     close_all(callers, [client])
     assert lost == []

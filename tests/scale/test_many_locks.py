@@ -67,9 +67,7 @@ def test_each_of_300_locks_is_got_when_it_is_freed(
     client = callers.client(quiet.address)
     waiting = [Waiting(callers.lock(lock.name, client)) for lock in held]
     futures: list[Future[Any]] = [callers.start(each.get()) for each in waiting]
-    eventually(
-        lambda: queue_length(quiet, fresh_name) == LOCKS, PATIENCE, message="all are in line"
-    )
+    eventually(lambda: queue_length(quiet, fresh_name) == LOCKS, PATIENCE, message="all are queued")
     waiters = 0 if isinstance(callers, Tasks) else LOCKS
     assert callers.helpers().count("consul-lock-keeper") in (1, 2)
     assert len(set(threading.enumerate()) - before) <= waiters + 3

@@ -134,7 +134,7 @@ def test_ten_take_their_sets_of_sixty_all_or_nothing_and_nobody_is_stuck(
     def enough() -> bool:
         return time.monotonic() > end and table.fewest(len(allowed)) >= TURNS
 
-    with KeyReader(ours, fresh_name, allowed) as reader:
+    with KeyReader(own_agent, fresh_name, allowed) as reader:
         for number, (who, sets) in enumerate(allowed.items()):
             callers, api = faces[number % 2]
             clients.append((callers, callers.client(own_agent.address)))
@@ -154,8 +154,8 @@ def test_ten_take_their_sets_of_sixty_all_or_nothing_and_nobody_is_stuck(
     assert reader.torn[:3] == []
     assert table.wrong[:3] == []
     assert reader.whole > 10 * CONTENDERS
-    eventually(lambda: ours.sessions() == [], message="no session is left")
-    assert ours.keys(fresh_name) == []
+    eventually(lambda: own_agent.sessions() == [], message="no session is left")
+    assert own_agent.keys(fresh_name) == []
 
 
 def _lock(api: ModuleType, folder: str, names: set[str], about: dict[str, Any]) -> Any:

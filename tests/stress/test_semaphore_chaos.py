@@ -87,11 +87,11 @@ def test_never_more_than_three_of_twenty_hold_while_processes_are_killed(
     own_agent: Agent, fresh_name: str, tmp_path: Path
 ) -> None:
     """Judged by what the processes wrote, not by what Consul or the library says."""
-    with DocumentReader(ours, fresh_name) as reader:
-        with SemaphoreWorkers(ours, fresh_name, LIMIT, PROCESSES, tmp_path) as workers:
+    with DocumentReader(own_agent, fresh_name) as reader:
+        with SemaphoreWorkers(own_agent, fresh_name, LIMIT, PROCESSES, tmp_path) as workers:
             _disturb(workers)
             history = workers.finish()
-        _last_of_all(ours, fresh_name)
+        _last_of_all(own_agent, fresh_name)
     grants, seen = len(history.holds), reader.seen(history.holds)
     log.info(
         "%g s: %d grants, at most %d slots at once; %s; %.0f %% of the grants seen by another",
