@@ -139,12 +139,12 @@ Server, TLS, ACL
 Cron
   Each slot is run once, whatever the hosts' clocks say; on the others nothing happens
     commands/cron/test_run: test_the_first_host_runs_it_and_the_others_are_silent
-    commands/cron/test_run: test_hosts_whose_clocks_differ_run_each_slot_once
+    cron/test_job: test_hosts_whose_clocks_differ_run_each_slot_once
   A clock that is stepped back between firing and label, and --splay, make no difference
     commands/cron/test_run: test_a_clock_that_is_stepped_back_after_the_firing_makes_no_difference
     commands/cron/test_run: test_the_slot_is_that_of_the_firing_whatever_comes_after_it
   Where the clocks are set back, --every 1h runs 25 times that day
-    commands/cron/test_run: test_the_long_day_of_autumn_has_25_hours
+    spec/test_cron: test_the_long_day_of_autumn_has_25_slots
   The answer is lost, and then the server gone: 69, and nobody runs it
     commands/cron/test_failures: test_when_the_answer_is_lost_and_then_the_server_nothing_is_run
     commands/cron/test_failures: test_an_answer_that_is_lost_costs_nothing
@@ -157,11 +157,11 @@ Cron
   A record too far ahead is 78 and names the host
     commands/cron/test_failures: test_a_record_that_is_too_far_ahead_is_78_and_names_the_host
   Paused: 0 and silent
-    commands/cron/test_run: test_a_pause_is_silent
+    cron/test_job: test_a_pause_is_silent
   The end cannot be recorded: the command's code, and a warning
     commands/cron/test_failures: test_an_end_that_cannot_be_recorded_is_a_warning
   An ID is run once
-    commands/cron/test_run: test_an_id_is_run_once
+    cron/test_job: test_an_id_is_run_once
   A host that is killed loses its slot; --retry-crashed repeats it once all of it is dead
     commands/cron/test_failures: test_a_host_that_dies_loses_its_slot_and_the_next_one_is_run
     commands/cron/test_failures: test_a_crashed_run_is_repeated_once_by_one_when_all_of_it_is_dead

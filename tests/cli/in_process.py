@@ -11,8 +11,8 @@ import logging
 import os
 import subprocess
 import warnings
-from collections.abc import Mapping
-from contextlib import ExitStack, redirect_stderr, redirect_stdout
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager, redirect_stderr, redirect_stdout
 from typing import NoReturn
 from unittest.mock import patch
 
@@ -34,8 +34,6 @@ class _Left(BaseException):
 def in_process(*arguments: str, env: Mapping[str, str]) -> Result:
     """Run `consul-lock` with these words and this environment, and nothing of it stays behind."""
     output, errors = io.StringIO(), io.StringIO()
-    log = logging.getLogger("consul_lock")
-    handlers = list(log.handlers)
     with ExitStack() as stack:
         stack.enter_context(patch.dict(os.environ, env, clear=True))
         stack.enter_context(patch.object(main, "leave", _leave))
@@ -45,14 +43,24 @@ def in_process(*arguments: str, env: Mapping[str, str]) -> Result:
         stack.enter_context(patch.object(processes, "_ends", lambda family: True))
         stack.enter_context(redirect_stdout(output))
         stack.enter_context(redirect_stderr(errors))
-        stack.enter_context(warnings.catch_warnings())
-        warnings.simplefilter("default")
+        stack.enter_context(own_messages())
         try:
             main.main(arguments)
         except _Left as left:
             return Result(arguments, left.code, output.getvalue(), errors.getvalue())
-        finally:
-            log.handlers[:] = handlers
+
+
+@contextmanager
+def own_messages() -> Iterator[None]:
+    """The command prints the warnings and the log of the library itself, until the block ends."""
+    log = logging.getLogger("consul_lock")
+    handlers = list(log.handlers)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("default")
+            yield
+    finally:
+        log.handlers[:] = handlers
 
 
 def _leave(code: int) -> NoReturn:

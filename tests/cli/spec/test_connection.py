@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -11,27 +12,23 @@ from consul_lock_cli.base.console import Console
 from consul_lock_cli.settings.catalogue import SETTINGS
 from consul_lock_cli.settings.sources import Origin
 from consul_lock_cli.spec.connection import Connection
+from tests.cli.in_process import own_messages
 from tests.cli.isolated_home import SECRET, Home
 
 
 @pytest.fixture(autouse=True)
-def _nothing_is_set(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No variable of Consul."""
+def _nothing_is_set(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """No variable of Consul; and the messages of this process are its own again afterwards."""
     for setting in SETTINGS.values():
         monkeypatch.delenv(setting.variable or "", raising=False)
-
-
-class _Deaf(Console):
-    """Leaves the log and the warnings of this process alone."""
-
-    def listen(self) -> None:
-        pass
+    with own_messages():
+        yield
 
 
 def test_a_client_has_what_was_said_and_the_defaults_else() -> None:
     """Options that are None are left to the library; the caller can give more."""
     connection = Connection({"address": "h:1", "datacenter": None, "retry_for": 3.0})
-    with connection.client(_Deaf(), request_timeout=4.0) as client:
+    with connection.client(Console(), request_timeout=4.0) as client:
         config = client.config
         assert (config.origin, config.datacenter, config.request_timeout) == ("http://h:1", None, 4)
 
@@ -48,7 +45,7 @@ def test_an_error_names_the_place_of_a_bad_value(origins: dict[str, Origin], sai
     """The library knows its arguments only, which nobody typed."""
     connection = Connection({"address": "h:port"}, origins)
     with pytest.raises(ConfigError) as refused:
-        connection.client(_Deaf())
+        connection.client(Console())
     assert str(refused.value).startswith(said)
     assert refused.value.problem.startswith(said)
 
@@ -57,7 +54,7 @@ def test_an_address_of_another_kind_is_not_made_one_of_consul() -> None:
     """Not even with --ssl, which says how to talk to the host in it."""
     flags = {"http-addr": Origin("flag", "--http-addr"), "ssl": Origin("flag", "--ssl")}
     with pytest.raises(ConfigError, match="ftp"):
-        Connection({"address": "ftp://h", "ssl": True}, flags).client(_Deaf())
+        Connection({"address": "ftp://h", "ssl": True}, flags).client(Console())
 
 
 def test_no_secret_is_in_its_repr() -> None:

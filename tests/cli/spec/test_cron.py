@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import time
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 
@@ -76,6 +79,22 @@ def _guard(**options: Any) -> Any:
 def test_the_guard_has_the_slots_that_were_asked_for(options: dict[str, Any], slot: str) -> None:
     """At eight o'clock."""
     assert _guard(**options).slot(EIGHT) == slot
+
+
+def test_the_long_day_of_autumn_has_25_slots() -> None:
+    """The hour that comes twice on the clock on the wall is two of them."""
+    midnight = 1792879200.0  # 2026-10-25 00:00 in Berlin
+    guard = _guard(every=HOUR)
+    try:
+        with patch.dict(os.environ, TZ="Europe/Berlin"):
+            time.tzset()
+            slots = [guard.slot(midnight + hour * HOUR) for hour in range(25)]
+            hours = [time.localtime(midnight + hour * HOUR).tm_hour for hour in range(25)]
+    finally:
+        time.tzset()
+    assert hours == [0, 1, 2, *range(2, 24)]
+    assert len(set(slots)) == 25
+    assert (slots[0], slots[-1]) == ("2026-10-24T22:00:00Z", "2026-10-25T22:00:00Z")
 
 
 @pytest.mark.parametrize(

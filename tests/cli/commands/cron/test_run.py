@@ -1,4 +1,8 @@
-"""`consul-lock cron run`: each slot once, on one of all hosts that fire."""
+"""`consul-lock cron run`: each slot once, on one of all hosts that fire.
+
+What one host makes of its slot, and what a dry run says of it, is in cron/test_job and
+cron/test_dry_run.
+"""
 
 from __future__ import annotations
 
@@ -6,8 +10,6 @@ import json
 import re
 import sys
 from pathlib import Path
-
-import pytest
 
 from consul_lock import CronState
 from tests.cli.command import COMMAND, Running, environment
@@ -55,20 +57,6 @@ def test_the_command_gets_its_slot_and_its_lock(job: Job) -> None:
     assert told["CONSUL_LOCK_KEY"] == job.name
     assert told["CONSUL_LOCK_SESSION"] == record.session
     assert told["CONSUL_LOCK_TOKEN"] == str(record.token)
-    once = job.fire("--slot", "x", "--name", f"{job.name}/id", "--", "env").stdout
-    assert "CONSUL_LOCK_CRON_SLOT=x\n" in once
-    assert "SLOT_EPOCH" not in once
-
-
-def test_hosts_whose_clocks_differ_run_each_slot_once(job: Job) -> None:
-    """Each fires when its own clock shows the hour; one is an hour ahead of the two others."""
-    ran = []
-    for hour in range(3):
-        for ahead in (HOUR, 1, 0):
-            done = job.fire(*_HOURLY, *_TELL, at=EIGHT + hour * HOUR + ahead)
-            assert (done.returncode, done.stderr) == (0, "")
-            ran += done.stdout.split()
-    assert len(ran) == len(set(ran)) == 3
 
 
 def test_a_clock_that_is_stepped_back_after_the_firing_makes_no_difference(job: Job) -> None:
@@ -97,49 +85,11 @@ def test_the_slot_is_that_of_the_firing_whatever_comes_after_it(job: Job) -> Non
         assert "consul-lock: sleeping for " in host.errors()
 
 
-def test_the_long_day_of_autumn_has_25_hours(job: Job) -> None:
-    """And the hour that comes twice on the clock on the wall is two slots."""
-    midnight = 1792879200.0  # 2026-10-25 00:00 in Berlin
-    ran = []
-    for hour in range(25):
-        done = job.fire(
-            *_HOURLY, "--no-guardian", "--", "sh", "-c", "echo $CONSUL_LOCK_CRON_SLOT; date +%H",
-            at=midnight + hour * HOUR, TZ="Europe/Berlin",
-        )  # fmt: skip
-        ran += done.stdout.splitlines()[:1]
-    assert len(set(ran)) == 25
-    assert (ran[0], ran[-1]) == ("2026-10-24T22:00:00Z", "2026-10-25T22:00:00Z")
-
-
-def test_an_id_is_run_once(job: Job) -> None:
-    """Whatever the time."""
-    assert job.fire("--slot", "2026-11-21", *_TELL).stdout == "2026-11-21\n"
-    again = job.fire("--slot", "2026-11-21", *_TELL, at=EIGHT)
-    assert (again.returncode, again.stdout, again.stderr) == (0, "", "")
-    assert job.fire("--slot", "2026-11-22", *_TELL).stdout == "2026-11-22\n"
-
-
 def test_a_cron_expression_names_slots_in_its_own_zone(job: Job) -> None:
     """A night's job is run once, be its hosts' clocks a little apart."""
     nightly = ("--schedule", "30 2 * * *", "--timezone", "Europe/Berlin")
     assert job.fire(*nightly, *_TELL, at=EIGHT).stdout == "2027-01-15T01:30:00Z\n"
     assert job.fire(*nightly, *_TELL, at=EIGHT + HOUR).stdout == ""
-
-
-def test_a_pause_is_silent(job: Job) -> None:
-    """On every host, with the code that was chosen for it."""
-    job.pause()
-    for options, code in (((), 0), (("--skip-exit-code", "9"), 9)):
-        done = job.fire(*_HOURLY, *options, *_TELL)
-        assert (done.returncode, done.stdout, done.stderr) == (code, "", "")
-    assert "paused by " in job.fire(*_HOURLY, "-v", *_TELL).stderr
-
-
-def test_a_slot_that_began_too_long_ago_is_skipped(job: Job) -> None:
-    """As after a suspend."""
-    late = ("--max-lateness", "1m")
-    assert job.fire(*_HOURLY, *late, "--skip-exit-code", "9", *_TELL, at=EIGHT + 90).returncode == 9
-    assert job.fire(*_HOURLY, *late, *_TELL, at=EIGHT + 30).stdout == "2027-01-15T08:00:00Z\n"
 
 
 def test_while_a_run_is_alive_the_next_slot_is_skipped_and_not_burnt(job: Job) -> None:
@@ -235,22 +185,3 @@ def test_a_job_that_waits_for_its_own_ancestor_is_refused(job: Job) -> None:
     assert "would deadlock with an ancestor of this process" in waiting.stderr
     skipping = job.fire("--slot", "c", "--", *inner, "echo", "started")
     assert (skipping.returncode, skipping.stdout) == (0, "")
-
-
-@pytest.mark.parametrize("options", [("--retry-failed", "1"), ()])
-def test_a_dry_run_says_what_would_happen(job: Job, options: tuple[str, ...]) -> None:
-    """And claims nothing."""
-    dry = (*_HOURLY, *options, "--dry-run", "--skip-exit-code", "9", "--overlap-exit-code", "7")
-    free = job.fire(*dry, "--", "echo", "a b", at=EIGHT)
-    assert (free.returncode, free.stderr) == (0, "")
-    assert free.stdout == f"slot 08:00Z of {job.name}: would run echo 'a b'\n"
-    assert job.left() == ([], [])
-    job.fire(*_HOURLY, "--", "false", at=EIGHT)
-    again = job.fire(*dry, "--", "true", at=EIGHT)
-    assert again.returncode == (0 if options else 9)
-    assert ("already failed by" in again.stdout) is not bool(options)
-    earlier = job.fire(*dry, "--", "true", at=EIGHT - HOUR)
-    assert (earlier.returncode, "has begun already" in earlier.stdout) == (9, True)
-    job.pause()
-    paused = job.fire(*dry, "--", "true", at=EIGHT + HOUR)
-    assert (paused.returncode, "it is paused: would skip it" in paused.stdout) == (9, True)
