@@ -112,13 +112,31 @@ def _read(descriptor: int) -> str:
     return text.decode()
 
 
+class _Impatient(io.StringIO):
+    """A pipe; where a write would wait for its reader, the test fails."""
+
+    def __init__(self, descriptor: int) -> None:
+        super().__init__()
+        self._descriptor = descriptor
+
+    def fileno(self) -> int:
+        return self._descriptor
+
+    def write(self, text: str) -> int:
+        try:
+            return os.write(self._descriptor, text.encode())
+        except BlockingIOError:
+            raise AssertionError("this would wait") from None
+
+
 def test_nobody_is_waited_for_while_something_is_held(monkeypatch: pytest.MonkeyPatch) -> None:
     """What a pipe has no room for is dropped; when there is room again, the next is printed."""
     reading, writing = os.pipe()
     os.set_blocking(reading, False)
     monkeypatch.setattr(module, "_READER", 0.0)
-    with os.fdopen(reading, "rb"), os.fdopen(writing, "w") as stream:
-        monkeypatch.setattr(sys, "stderr", stream)
+    os.set_blocking(writing, False)
+    with os.fdopen(reading, "rb"), os.fdopen(writing, "wb", buffering=0) as stream:
+        monkeypatch.setattr(sys, "stderr", _Impatient(stream.fileno()))
         console = _make()
         console.hurried = True
         console.note("first")
