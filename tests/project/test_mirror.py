@@ -63,8 +63,7 @@ _ELSEWHERE = {
 
 # Modules that have none so far: what they do is shown by files of other names.  This list only
 # gets shorter.
-_WITHOUT = {
-}
+_WITHOUT: dict[str, str] = {}
 
 
 def _holds_logic(path: Path) -> bool:
