@@ -17,12 +17,13 @@ from consul_lock_cli.base.text import shown
 from consul_lock_cli.output.holder_text import briefly, held_by, shortly
 from consul_lock_cli.run.campaign import campaign
 from consul_lock_cli.run.live_line import BackgroundPoll, LiveLine, somebody_looks
+from consul_lock_cli.run.misfit import misfit, way_in
 from consul_lock_cli.run.status_file import StatusFile
 from consul_lock_cli.spec.lock import LockKind, LockSpec, who_holds
 from consul_lock_cli.spec.run import WaitPolicy
 
 if TYPE_CHECKING:
-    from consul_lock import Holder
+    from consul_lock import Client, Conflict, Holder
     from consul_lock_cli.spec.lock import Lockable
 
 
@@ -176,6 +177,27 @@ class Acquisition:
             f"-w 10m waits; 'consul-lock holders {key}' shows more; if that host is dead, it frees"
             f" itself in about {frees}"
         )
+
+    def conflict(self, client: Client, error: Conflict) -> int:
+        """Say what is at the key instead, and who holds it.  Returns the exit code; raises the
+        error itself if there is nothing more to be said."""
+        from consul_lock import ConsulLockError, Survey
+
+        if error.kind != "other-kind":
+            raise error
+        name = (error.key or "").removesuffix("/.lock")
+        try:
+            status = Survey(client).status(name)
+        except ConsulLockError:
+            raise error from None
+        fault = misfit(self._spec, status)
+        if status.kind == "foreign" or not fault:  # it has changed meanwhile
+            raise error
+        code = ExitCode.DATA
+        self._console.error(f"{fault}: not started ({code:d})", way_in(status), code=code)
+        self._console.trace(error)
+        self._status_file.refused(code, code)
+        return code
 
     def unavailable(self, error: BaseException) -> int:
         """Report that Consul is out of reach and nothing was started.  Returns the exit code."""

@@ -13,23 +13,13 @@ from consul_lock_cli.base.error_table import complaint, failure
 from consul_lock_cli.base.exit_codes import ExitCode
 from consul_lock_cli.base.text import shown
 from consul_lock_cli.output.holder_text import held_by
+from consul_lock_cli.run.misfit import misfit, way_in
 from consul_lock_cli.spec.connection import Connection
 from consul_lock_cli.spec.lock import LockKind, LockSpec
 
 if TYPE_CHECKING:
     from consul_lock import Status
     from consul_lock_cli.spec.run import RunSpec
-
-_KINDS = {
-    LockKind.LOCK: "lock",
-    LockKind.MULTI: "lock",
-    LockKind.LEADER: "lock",
-    LockKind.SEMAPHORE: "semaphore",
-    LockKind.SHARED: "read-write",
-    LockKind.EXCLUSIVE: "read-write",
-    LockKind.TREE: "read-write",
-}
-"""What the library calls them when it looks at them from outside."""
 
 
 class _Place(NamedTuple):
@@ -54,9 +44,9 @@ def rehearse(
         except Unavailable as error:
             return _unavailable(error, run_spec, command, console)
     for _, status in seen:
-        fault = _misfit(spec, status)
+        fault = misfit(spec, status)
         if fault:
-            console.error(f"{fault} ({ExitCode.DATA:d})", "use another --key", code=ExitCode.DATA)
+            console.error(f"{fault} ({ExitCode.DATA:d})", way_in(status), code=ExitCode.DATA)
             return ExitCode.DATA
     taken = [status for place, status in seen if _in_the_way(spec, place, status)]
     if not taken:
@@ -89,18 +79,6 @@ def _places(spec: LockSpec) -> Iterator[_Place]:
         parts = spec.keys[0].split("/")
         yield from (_Place("/".join(parts[:n]), True) for n in range(1, len(parts)))
     yield from (_Place(key, spec.mode is LockKind.SHARED) for key in spec.keys)
-
-
-def _misfit(spec: LockSpec, status: Status) -> str:
-    """What is wrong with what is there; empty: nothing."""
-    kind = _KINDS[spec.mode]
-    if status.kind == "foreign":
-        return status.problem or f"{status.key!r} holds something that is not a lock"
-    if status.kind not in (kind, "none"):
-        return f"{status.key!r} is a {status.kind}, wanted a {kind}"
-    if spec.mode is LockKind.SEMAPHORE and status.limit not in (None, spec.limit):
-        return f"{status.name!r} is a semaphore with limit {status.limit}, wanted {spec.limit}"
-    return ""
 
 
 def _in_the_way(spec: LockSpec, place: _Place, status: Status) -> bool:

@@ -77,7 +77,7 @@ class LockedCommand:
         deadline = LockDeadline()
         try:
             lock = self._lock(client, deadline)
-            from consul_lock import Unavailable
+            from consul_lock import Conflict, Unavailable
 
             try:
                 if not self._acquire(lock):
@@ -85,6 +85,11 @@ class LockedCommand:
                 slot = self._number(lock)
             except OutOfTime:
                 return RunResult(self._act.interruptibly(lambda: acquisition.busy(lock)))
+            except Conflict as error:
+                found = error  # the name of an except clause ends with it
+                return RunResult(
+                    self._act.interruptibly(lambda: acquisition.conflict(client, found))
+                )
             except Unavailable as error:
                 if child is None or not self._wait_policy.fail_open:
                     return RunResult(acquisition.unavailable(error))

@@ -5,7 +5,8 @@ from __future__ import annotations
 import enum
 
 from consul_lock._protocol.consul.models import Pair, ReadResult
-from consul_lock._protocol.keys import LOCK_FLAG
+from consul_lock._protocol.holder import read_object
+from consul_lock._protocol.keys import LOCK_FLAG, READ_WRITE_FLAG, SEMAPHORE_FLAG
 from consul_lock._protocol.session.session import Session
 from consul_lock.errors import Conflict
 
@@ -45,12 +46,33 @@ def decide(seen: ReadResult | None, session: Session, *, certain: bool = False) 
 def foreign(pair: Pair | None) -> Conflict:
     """The error for a key that is used for something else."""
     key, flags, value = (pair.key, pair.flags, pair.value) if pair else ("", 0, b"")
+    if flags in (SEMAPHORE_FLAG, READ_WRITE_FLAG):
+        return _other_kind(key, flags, value)
     return Conflict(
         f"{key!r} holds something that is not a lock (value {_quoted(value)}, flags {flags})",
         hint="it is left alone: use another name, or delete it if nobody needs it",
         kind="foreign",
         key=key,
         flags=flags,
+    )
+
+
+def _other_kind(key: str, flags: int, value: bytes) -> Conflict:
+    """A semaphore or a read/write lock: whoever holds it, a lock does not fit there."""
+    document = read_object(value)
+    limit = document.get("Limit") if flags == SEMAPHORE_FLAG else None
+    limit = limit if type(limit) is int else None
+    holders = document.get("Holders")
+    kind = "semaphore" if flags == SEMAPHORE_FLAG else "read/write lock"
+    more = "" if limit is None else f" with limit {limit}"
+    held = f", held by {len(holders)}" if isinstance(holders, dict) and holders else ""
+    return Conflict(
+        f"{key!r} holds a {kind}{more}{held}, not a lock",
+        hint="all users of a name must agree on the kind of lock; use another name, or that kind",
+        kind="other-kind",
+        key=key,
+        flags=flags,
+        limit=limit,
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import signal
 from collections.abc import Callable
@@ -184,9 +185,14 @@ def test_another_kind_of_lock_is_65_and_leaves_nothing(
     for option in ("-x", "-s"):
         result = locked_run(option, "--", "true")
         assert result.returncode == 65
-        assert "holds a semaphore, not a read/write lock (65)\n" in result.stderr
-        assert "hint: all users of a name must agree on the kind of lock" in result.stderr
-    assert locked_run("--", "true").returncode == 65
+        assert "; wanted a read/write lock: not started (65)\n" in result.stderr
+    result = locked_run("--", "true")
+    assert result.returncode == 65
+    line, hint = result.stderr.splitlines()
+    held = f"{key} is a semaphore with limit 2, held by {os.uname().nodename} pid {holder.pid} ("
+    assert line.startswith(f"consul-lock: {held}")
+    assert line.endswith("; wanted a lock: not started (65)")
+    assert hint == "hint: --limit 2 takes a slot of it; or use another --key"
     with Running(["run", "-k", f"{key}/x", *_STAY], environment(address)) as lock:
         assert lock.line() == "ready"
         arguments = ["run", "-k", f"{key}/x", "--limit", "2", "true"]

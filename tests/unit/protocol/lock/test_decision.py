@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from consul_lock._protocol.consul.models import Pair, ReadResult
-from consul_lock._protocol.keys import LOCK_FLAG
+from consul_lock._protocol.keys import LOCK_FLAG, READ_WRITE_FLAG, SEMAPHORE_FLAG
 from consul_lock._protocol.lock.decision import (
     LockState,
     as_refused,
@@ -64,6 +64,29 @@ def test_a_foreign_value_is_quoted_on_one_line(value: bytes, shown: str) -> None
     assert f"(value {shown}, flags 7)" in str(error)
     assert (error.key, error.flags) == (KEY, 7)
     assert f"(value {shown}, flags 7) while session s holds it" in written_over(pair)
+
+
+@pytest.mark.parametrize(
+    "flags, value, what, limit",
+    [
+        (
+            SEMAPHORE_FLAG,
+            b'{"Limit":2,"Holders":{"a":true}}',
+            "semaphore with limit 2, held by 1",
+            2,
+        ),
+        (SEMAPHORE_FLAG, b'{"Limit":2,"Holders":{}}', "semaphore with limit 2", 2),
+        (SEMAPHORE_FLAG, b"[]", "semaphore", None),
+        (READ_WRITE_FLAG, b'{"Holders":{"a":{},"b":{}}}', "read/write lock, held by 2", None),
+    ],
+)
+def test_another_kind_of_lock_is_named_and_not_called_foreign(
+    flags: int, value: bytes, what: str, limit: int | None
+) -> None:
+    """With its limit, and by how many it is held, as far as its document says so."""
+    error = foreign(Pair(KEY, value, flags, "", 1, 2))
+    assert error.problem == f"{KEY!r} holds a {what}, not a lock"
+    assert (error.kind, error.flags, error.limit) == ("other-kind", flags, limit)
 
 
 @pytest.mark.parametrize(
