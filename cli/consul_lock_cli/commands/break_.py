@@ -10,13 +10,15 @@ import click
 
 from consul_lock.limits import REASON_MAX
 from consul_lock_cli.base.console import Console, confirmed, require_terminal
+from consul_lock_cli.base.error_table import complaint
 from consul_lock_cli.base.errors import Misuse
 from consul_lock_cli.base.exit_codes import NOT_SO, ExitCode
+from consul_lock_cli.base.text import shown
 from consul_lock_cli.options.connection import connection_options
 from consul_lock_cli.options.console import console_options
 from consul_lock_cli.options.types import NAME
 from consul_lock_cli.output.data_command import DataCommand, Output, data_options
-from consul_lock_cli.output.holder_text import who
+from consul_lock_cli.output.holder_text import identity, who
 from consul_lock_cli.output.lock_json import BROKEN, holder_item
 from consul_lock_cli.output.lock_table import describe
 from consul_lock_cli.spec.connection import Connection
@@ -59,10 +61,10 @@ def break_(
 ) -> int:
     """Take the lock KEY away from its holder, by destroying the holder's session.
 
-    Everything else that the session holds is lost, too.  The old holder is notified, and the
-    lock-delay of its session gives it the time to stop.  A session belongs to one holder only,
-    so a new holder is not affected.  'status', 'ls' and the 'run' that lost the lock show who
-    did it and why; Consul forgets it after one to two hours.
+    Everything else that the session holds is lost, too, and is listed.  The old holder is
+    notified, and the lock-delay of its session gives it the time to stop.  A session belongs to
+    one holder only, so a new holder is not affected.  'status', 'ls' and the 'run' that lost the
+    lock show who did it and why; Consul forgets it after one to two hours.
 
     Exit codes: 0 done, 1 it is not held (or, with --delete, there is no key), 75 it is held by
     a session other than --session, or has changed meanwhile.
@@ -114,6 +116,8 @@ class _Breaking:
         self._key = key
         self._asked = asked
         self._broken: list[dict[str, object]] = []
+        self._others: dict[str, list[str]] = {}
+        """The other locks of the sessions, by session."""
 
     def run(self) -> int:
         """Exit code."""
@@ -136,6 +140,7 @@ class _Breaking:
             self._console.warn(
                 "--force: the old holder's session stays valid; the next holder gets it at once"
             )
+        self._others = self._other_locks(hit)
         if not self._asked.yes:
             if not self._agreed(seen, hit):
                 self._console.note(f"{self._key} is left unchanged")
@@ -153,12 +158,33 @@ class _Breaking:
             self._survey.remove(seen)
         return seen
 
+    def _other_locks(self, hit: Sequence[Holder]) -> dict[str, list[str]]:
+        """What else is lost with the sessions; Consul finds it only among all keys there are."""
+        from consul_lock import PermissionDenied
+
+        found: dict[str, list[str]] = {holder.session: [] for holder in hit}
+        if not hit:
+            return found
+        try:
+            everything = self._survey.below("")
+        except PermissionDenied as error:
+            self._console.warn(f"other locks of the session are not shown: {complaint(error)}")
+            return found
+        for status in everything:
+            for holder in status.holders:
+                if holder.session in found and status.name != self._key:
+                    found[holder.session].append(status.name)
+        return found
+
     def _held(self, text: str, hint: str = "") -> int:
         self._console.error(f"{text} ({ExitCode.HELD:d})", hint)
         return ExitCode.HELD
 
     def _agreed(self, seen: Status, hit: Sequence[Holder]) -> bool:
         click.echo(describe(seen, time.time()), err=True)
+        for holder in hit:
+            if names := self._named(holder):
+                click.echo(f"the session of {identity(holder)} also holds {names}", err=True)
         one = "the session" if len(hit) == 1 else f"{len(hit)} sessions"
         does = [f"destroy {one}"] if hit else []
         also = ["delete the key"] if self._asked.delete else []
@@ -171,10 +197,18 @@ class _Breaking:
                 f"the break of {self._key} is not recorded: that needs"
                 f' key_prefix "{self._key}/" {{ policy = "write" }}'
             )
-        self._broken.append({**holder_item(holder), "name": seen.name, "key": seen.key})
-        self._console.note(
-            f"broke {self._key}: destroyed the session of {who(holder, time.time())}"
+        others = self._others[holder.session]
+        self._broken.append(
+            {**holder_item(holder), "name": seen.name, "key": seen.key, "others": others}
         )
+        names = self._named(holder)
+        also = f"; it also held {names}" if names else ""
+        self._console.note(
+            f"broke {self._key}: destroyed the session of {who(holder, time.time())}{also}"
+        )
+
+    def _named(self, holder: Holder) -> str:
+        return ", ".join(shown(name) for name in self._others[holder.session])
 
     def _delete(self, seen: Status) -> int:
         if not self._asked.force:

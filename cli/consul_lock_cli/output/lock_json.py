@@ -41,7 +41,7 @@ BREAK = ("session", "at", "at_epoch", "host", "user", "reason")
 EVENT = ("event", "at", "at_epoch", "name", "key", "kind", "state", "mode", "holder", "last_break")
 """Fields of something that has happened."""
 
-BROKEN = (*HOLDER, "name", "key")
+BROKEN = (*HOLDER, "name", "key", "others")
 """Fields of a holder whose session was destroyed."""
 
 CLEANED = ("name", "key", "what", "holder", "index", "outcome")

@@ -58,7 +58,7 @@ def foreign(pair: Pair | None) -> Conflict:
 
 
 def _other_kind(key: str, flags: int, value: bytes) -> Conflict:
-    """A semaphore or a read/write lock: whoever holds it, a lock does not fit there."""
+    """A semaphore or a read/write lock: held or free, a lock does not fit there."""
     document = read_object(value)
     limit = document.get("Limit") if flags == SEMAPHORE_FLAG else None
     limit = limit if type(limit) is int else None
