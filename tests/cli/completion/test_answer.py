@@ -244,10 +244,10 @@ def test_a_line_that_makes_no_sense_is_left_alone(
     ],
 )
 def test_files_and_commands_are_left_to_the_shell(
-    complete: Callable[..., Result], words: tuple[str, ...], told: str
+    complete: Callable[..., Result], words: tuple[str, ...], printed: str
 ) -> None:
     """With the number of words of the command that come before this one."""
-    assert complete(*words).stdout == told
+    assert complete(*words).stdout == printed
 
 
 def test_a_call_that_lasts_too_long_is_abandoned() -> None:
