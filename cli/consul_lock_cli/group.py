@@ -18,6 +18,20 @@ from consul_lock_cli.settings.context import SettingsContext, setting_of
 
 _ALIASES = {"list": "ls", "force-release": "break"}
 
+_RELEASES = (
+    "'consul-lock run' releases its lock when COMMAND ends;"
+    " 'consul-lock break KEY' takes it from another holder"
+)
+
+# What people type who know other tools, and what does that here.
+_MEANT = {
+    "lock": "'consul-lock run --key KEY -- COMMAND' holds a lock while COMMAND runs",
+    "acquire": "'consul-lock run --key KEY -- COMMAND' acquires it, and holds it while COMMAND"
+    " runs; with --hold instead of COMMAND until a signal comes",
+    "unlock": _RELEASES,
+    "release": _RELEASES,
+}
+
 
 class LazyCommands(MutableMapping[str, click.Command]):
     """The commands of a group by name: running one of them does not load the others.
@@ -60,6 +74,23 @@ class Commands(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """The command of that name; some have a second one."""
         return super().get_command(ctx, _ALIASES.get(cmd_name, cmd_name))
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Without a word, the help is what was meant."""
+        if not args and not ctx.resilient_parsing:
+            click.echo(ctx.get_help(), color=ctx.color)
+            ctx.exit()
+        return super().parse_args(ctx, args)
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """The command that the words begin with.  Raises `Misuse` for that of another tool."""
+        name = args[0]
+        meant = "" if ctx.parent else _MEANT.get(name, "")
+        if meant and not ctx.resilient_parsing:
+            raise Misuse(f"there is no command '{name}'", meant)
+        return super().resolve_command(ctx, args)
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command.  If its options are wrong, say where the wrong one comes from."""

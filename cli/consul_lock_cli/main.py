@@ -16,14 +16,22 @@ from consul_lock_cli.base.console import Console
 from consul_lock_cli.base.error_table import complaint, failure
 from consul_lock_cli.base.errors import Misuse
 from consul_lock_cli.base.exit_codes import ExitCode
+from consul_lock_cli.base.version import version
 from consul_lock_cli.group import Commands, LazyCommands
 from consul_lock_cli.process.interrupt import Interrupted
 from consul_lock_cli.process.signals import die_by
 
 _COMMANDS = (
     "run", "leader", "ls", "status", "holders", "watch", "wait", "break", "clean", "doctor",
-    "config", "completion", "cron", "dev", "version",
+    "config", "completion", "cron", "dev", "version", "help",
 )  # fmt: skip
+
+
+def _print_version(ctx: click.Context, param: click.Parameter, value: bool) -> None:
+    if not value or ctx.resilient_parsing:
+        return
+    click.echo(f"consul-lock {version()}")
+    ctx.exit()
 
 
 @click.group(
@@ -32,6 +40,10 @@ _COMMANDS = (
     no_args_is_help=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+@click.option(
+    "-V", "--version", is_flag=True, is_eager=True, expose_value=False, callback=_print_version,
+    help="Print the version.",
+)  # fmt: skip
 def cli() -> None:
     """Distributed locks on Consul, for shell scripts and cron jobs."""
 

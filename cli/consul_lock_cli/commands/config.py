@@ -34,7 +34,12 @@ class _Row(NamedTuple):
 
 @click.command(cls=DiagnosticCommand)
 @click.option(
-    "-k", "--key", type=NAME, help="Show the settings for this lock, with its own tables."
+    "-k",
+    "--key",
+    "--name",
+    "key",
+    type=NAME,
+    help="Show the settings for this lock, with its own tables.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 @console_options

@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 @click.option(
     "-k",
     "--key",
+    "--name",
+    "key",
     type=NAME,
     default="consul-lock-doctor",
     help="Try a lock below this name, with its ACL rules [consul-lock-doctor].",

@@ -38,7 +38,9 @@ _VALUE_MAX = 1024
     epilog=EPILOG,
     options_metavar="[OPTIONS] --key KEY [--]",
 )
-@click.option("-k", "--key", "keys", type=NAME, multiple=True, help="Name of the election.")
+@click.option(
+    "-k", "--key", "--name", "keys", type=NAME, multiple=True, help="Name of the election."
+)
 @click.option("--value", default="", metavar="TEXT", help="Value that the leader publishes.")
 @click.option("-w", "--wait", type=DURATION, help="Give up after DUR without leading [for ever].")
 @session_options

@@ -54,7 +54,8 @@ def run(
 
     COMMAND starts only with the lock; consul-lock ends with its exit code.  The lock is released
     when no process of COMMAND's process group is left.  If the lock is lost, COMMAND is stopped
-    before any other process can have it.
+    before any other process can have it.  KEY can also come first, with -- behind it:
+    consul-lock run KEY -- COMMAND.
 
     Example: consul-lock run --key backup -w 10m -- /usr/local/bin/backup --all
     """

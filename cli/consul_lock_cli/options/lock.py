@@ -74,6 +74,7 @@ _KIND = [
     click.option(
         "-k",
         "--key",
+        "--name",
         "keys",
         type=NAME,
         multiple=True,

@@ -114,6 +114,28 @@ class Runner(click.Command):
 
     allow_interspersed_args = False
 
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Parse them; the name of the lock may come first, with a -- behind it."""
+        if "--" in args and not ctx.resilient_parsing:
+            args = self._with_option(ctx, args)
+        return super().parse_args(ctx, args)
+
+    def _with_option(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """The same with --key before the name, if it is there and not yet named."""
+        if any(word.startswith(("-k", "--key", "--name")) for word in args[: args.index("--")]):
+            return args  # almost always: nothing has to be parsed twice
+        name = next((param.name for param in self.params if "--key" in param.opts), None)
+        if name is None:
+            return args  # it locks nothing
+        given, _, _ = self.make_parser(ctx).parse_args(list(args))
+        rest = list(given.get("command") or ())
+        before = args[: len(args) - len(rest)]
+        # A number would be that of 'consul lock -n 3 KEY', and what follows a -- is a command.
+        named = len(rest) > 1 and rest[1] == "--" and not rest[0].isdecimal()
+        if name in given or not named or before[-1:] == ["--"]:
+            return args
+        return [*before, "--key", rest[0], "--", *rest[2:]]
+
     def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
         """Complete a word that is not the value of an option."""
         for param in self.params:

@@ -36,7 +36,12 @@ def consul_lock(*arguments: str, **more: str) -> Result:
 @pytest.mark.parametrize(
     "arguments",
     [
-        [], ["nonsense"], ["run"], ["run", "-k", "k"], ["run", "true"],
+        ["nonsense"], ["lock", "k", "true"], ["release", "k"], ["help", "nonsense"],
+        ["run"], ["run", "-k", "k"], ["run", "true"],
+        ["run", "k", "true", "--"],
+        ["run", "--", "k", "--", "true"],
+        ["run", "-n", "3", "--", "true"],
+        ["run", "a//b", "--", "true"],
         ["run", "-k", "k", "--nonsense", "true"],
         ["run", "-k", "k", "-w", "-1", "true"],
         ["run", "-k", "k", "-w", "nan", "true"],
@@ -158,6 +163,45 @@ def test_a_lock_delay_of_zero_is_measured_by_the_ttl() -> None:
     assert "warning: --lock-delay 0" in result.stderr
     arguments[8:10] = ["--kill-after", "20s"]
     assert consul_lock(*arguments).returncode == 64
+
+
+@pytest.mark.parametrize(
+    "name, meant",
+    [("lock", "run --key"), ("acquire", "run --key"), ("unlock", "break"), ("release", "break")],
+)
+def test_a_command_of_another_tool_leads_to_the_one_that_is_meant(name: str, meant: str) -> None:
+    """The hint is a command line to go on with."""
+    result = consul_lock(name, "k")
+    assert (result.returncode, result.stdout) == (64, "")
+    assert f"there is no command '{name}'\nhint: " in result.stderr
+    assert f"'consul-lock {meant} " in result.stderr
+
+
+_UNREACHABLE = ("--retry-for", "0", "--dry-run")
+
+
+@pytest.mark.parametrize("option", ["-k", "--key", "--name"])
+@pytest.mark.parametrize("command", [["run"], ["cron", "run", "--slot", "x"]])
+def test_key_and_name_are_one_option(option: str, command: list[str]) -> None:
+    """Of locks and of cron jobs."""
+    result = consul_lock(*command, option, "backup", *_UNREACHABLE, "--", "true")
+    assert result.returncode == 69
+
+
+@pytest.mark.parametrize(
+    "words",
+    [["backup", "--", "true"], ["-w", "5m", "backup", "--", "true"], ["--hold", "backup", "--"]],
+    ids=" ".join,
+)
+def test_the_name_may_come_first(words: list[str]) -> None:
+    """As with flock and `consul lock`, if -- follows directly: nothing is missing then."""
+    assert consul_lock("run", *_UNREACHABLE, *words).returncode == 69
+
+
+def test_a_word_before_the_two_dashes_is_the_command_if_there_is_a_key() -> None:
+    """So a command line that was right stays what it was."""
+    result = consul_lock("run", "-k", "k", "--fail-open", *_UNREACHABLE, "env", "--", "x")
+    assert "env -- x" in result.stdout
 
 
 @pytest.mark.parametrize("arguments", [["run", "-n", "3", "k", "true"], ["run", "-kk", "-n", "3"]])

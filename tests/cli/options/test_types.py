@@ -108,6 +108,13 @@ def test_a_shell_is_asked_to_complete_the_words_of_the_command(
     assert (item.type, item.value) == (kind, value)
 
 
+def test_one_that_locks_nothing_takes_no_name_first() -> None:
+    """There the first word is the command, whatever follows it."""
+    assert runner.main(["env", "--", "x"], standalone_mode=False) == (
+        None, False, ("env", "--", "x"),
+    )  # fmt: skip
+
+
 def test_before_the_command_options_are_completed() -> None:
     """By click, which knows them."""
     context = runner.make_context("runner", [], resilient_parsing=True)
