@@ -20,6 +20,7 @@ from consul_lock._config.credentials import (
     check_printable,
     find_auth,
     find_token,
+    token_source,
 )
 from consul_lock._config.environment import Environment, FilePath
 from consul_lock.errors import ConfigError
@@ -46,6 +47,9 @@ class Config:
     and ``partition`` are for Consul Enterprise.  Timeouts are seconds; ``retry_for`` is how long
     requests are retried after errors of the server (0: not at all).  Raises ConfigError for bad
     values.
+
+    ``token_file`` is where ``token`` was read.  A client reads it again when it has changed, or the
+    token is refused; so it does with the files of TLS.
     """
 
     scheme: str = "http"
@@ -67,6 +71,7 @@ class Config:
     connect_timeout: float = CONNECT_TIMEOUT
     request_timeout: float = REQUEST_TIMEOUT
     retry_for: float = RETRY_FOR
+    token_file: str | None = None
 
     def __post_init__(self) -> None:
         _check_seconds("connect_timeout", self.connect_timeout)
@@ -121,6 +126,7 @@ class Config:
         return cls(
             **env.address(address, ssl)._asdict(),
             token=find_token(token, token_file, environ),
+            token_file=token_source(token, token_file, environ),
             http_auth=find_auth(http_auth, environ),
             ca_cert=env.text(ca_cert, "CONSUL_CACERT"),
             ca_path=env.text(ca_path, "CONSUL_CAPATH"),

@@ -37,10 +37,20 @@ def find_token(
     return found or None
 
 
-def read_token(path: FilePath, name: str) -> str:
+def token_source(
+    token: str | None, token_file: FilePath | None, environ: Mapping[str, str]
+) -> str | None:
+    """The path of the file that `find_token` reads the token from; None: it is from no file."""
+    if token_file is not None:
+        return os.fspath(token_file)
+    return None if token is not None else environ.get("CONSUL_HTTP_TOKEN_FILE") or None
+
+
+def read_token(path: FilePath, name: str, *, warn: bool = True) -> str:
     """What the file holds, without the white space around it.
 
-    Raises ConfigError, which calls the setting ``name``, if it cannot be read or holds no token.
+    Warns of a file that others can read, unless ``warn`` is false.  Raises ConfigError, which calls
+    the setting ``name``, if it cannot be read or holds no token.
     """
     from pathlib import Path  # 2 ms that a start without a token file need not pay.
 
@@ -71,7 +81,7 @@ def read_token(path: FilePath, name: str) -> str:
             kind="credentials",
             settings=(name,),
         ) from error
-    if stat.S_ISREG(mode) and mode & stat.S_IROTH:
+    if warn and stat.S_ISREG(mode) and mode & stat.S_IROTH:
         warn_caller(
             f"{name}: every user of this host can read {file}; run: chmod o-r {file}",
             TokenFileWarning,

@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from consul_lock._drivers.clock import clock
+from consul_lock._drivers.credentials import refuses_credentials
 from consul_lock._drivers.http import client_closed, held_for, hung_up, silent
 from consul_lock._drivers.http_reader import Answer, ClosedBeforeAnswer
 from consul_lock._drivers.loop_connection import LoopConnection, connect
@@ -20,7 +21,7 @@ from consul_lock._drivers.resolver import Address
 from consul_lock._drivers.transport import CutOff, TransportBase
 from consul_lock._protocol.flow import Request
 from consul_lock.config import Config
-from consul_lock.errors import Unavailable
+from consul_lock.errors import ConsulLockError, Unavailable
 
 # Seconds that closing waits for sockets to be closed, which takes the loop one turn or two.
 _CLOSING = 1.0
@@ -38,8 +39,19 @@ class LoopTransport(TransportBase[LoopConnection]):
         timeout = request.timeout or self.config.request_timeout
         if request.wait:
             timeout += held_for(request.wait)
-        data, sent = self._encode(request), clock()
-        deadline = (sent if begun is None else begun) + timeout
+        deadline = (clock() if begun is None else begun) + timeout
+        data, used = self._encode(request), self._credentials.loaded
+        try:
+            return await self._exchange_once(request, data, timeout, deadline)
+        except ConsulLockError as error:
+            if not refuses_credentials(error) or not self._reload(used):
+                raise
+        return await self._exchange_once(request, self._encode(request), timeout, deadline)
+
+    async def _exchange_once(
+        self, request: Request, data: bytes, timeout: float, deadline: float
+    ) -> Any:
+        sent = clock()
         while True:
             idle = connection = self.idle.take(sent)
             if connection is None:

@@ -15,6 +15,7 @@ from collections.abc import Callable, Generator, Sequence
 from typing import Any, Generic, NamedTuple
 
 from consul_lock._drivers.connection_pool import C, ConnectionPool
+from consul_lock._drivers.credentials import LoadedCredentials, refuses_credentials
 from consul_lock._drivers.http import hung_up, silent
 from consul_lock._drivers.http_reader import Answer, ClosedBeforeAnswer
 from consul_lock._protocol.flow import Request
@@ -64,6 +65,10 @@ class Means(NamedTuple, Generic[C]):
     discard: Callable[[C], None]
     refused: Callable[[], None]
     """A new connection was refused."""
+    credentials: Callable[[], LoadedCredentials]
+    """Those that requests are sent with."""
+    reload: Callable[[LoadedCredentials], bool]
+    """They were refused: whether there are others now."""
 
 
 class _Lane(Generic[C]):
@@ -85,7 +90,15 @@ class Pipeline(Generic[C]):
 
     def steps(self) -> Steps:
         """All of it."""
-        places, fresh = list(range(len(self._requests))), False
+        used = self._means.credentials()
+        yield from self._exchange(list(range(len(self._requests))))
+        refused = [p for p, result in enumerate(self.results) if refuses_credentials(result)]
+        if refused and self._means.reload(used):
+            yield from self._exchange(refused)
+
+    def _exchange(self, places: list[int]) -> Steps:
+        """These requests, each once."""
+        fresh = False
         while places:
             yield from self._perform(places, fresh=fresh)
             # An idle connection had been closed, or the other side closes each after one answer.

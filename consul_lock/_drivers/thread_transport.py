@@ -17,6 +17,7 @@ from typing import Any
 
 from consul_lock._drivers.connection import Connection
 from consul_lock._drivers.connection_pool import NO_PLACE, POLLS, REQUESTS, GivenUp
+from consul_lock._drivers.credentials import refuses_credentials
 from consul_lock._drivers.http import backlog, client_closed, held_for, hung_up, silent
 from consul_lock._drivers.http_reader import Answer, ClosedBeforeAnswer
 from consul_lock._drivers.pipeline import Connect, Pipeline, Receive, Send
@@ -111,9 +112,17 @@ class ThreadTransport(TransportBase[Connection]):
         return self.send(request.immediate())
 
     def _exchange(self, request: Request, timeout: float, begun: float | None = None) -> Any:
-        data = self._encode(request)
+        deadline = (self._clock() if begun is None else begun) + timeout
+        data, used = self._encode(request), self._credentials.loaded
+        try:
+            return self._exchange_once(request, data, timeout, deadline)
+        except ConsulLockError as error:
+            if not refuses_credentials(error) or not self._reload(used):
+                raise
+        return self._exchange_once(request, self._encode(request), timeout, deadline)
+
+    def _exchange_once(self, request: Request, data: bytes, timeout: float, deadline: float) -> Any:
         sent = self._clock()
-        deadline = (sent if begun is None else begun) + timeout
         while True:
             idle = connection = self.idle.take(sent)
             if connection is None:

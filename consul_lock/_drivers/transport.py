@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Generic, NamedTuple, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, NamedTuple, Protocol, TypeVar
 
 from consul_lock._drivers.connection_pool import ConnectionPool, GivenUp, Kept
+from consul_lock._drivers.credentials import Credentials, LoadedCredentials
 from consul_lock._drivers.eventlet import refuse_eventlet
-from consul_lock._drivers.http import Encoder, blame_plain_http, client_closed
+from consul_lock._drivers.http import blame_plain_http, client_closed
 from consul_lock._drivers.http_reader import Answer
 from consul_lock._drivers.pipeline import Means
 from consul_lock._drivers.resolver import Resolver
 from consul_lock._protocol.flow import Reply, Request
 from consul_lock.config import Config
+
+if TYPE_CHECKING:
+    from ssl import SSLContext
 
 
 class CutOff(NamedTuple):
@@ -48,8 +52,7 @@ class TransportBase(Generic[C]):
         refuse_eventlet()
         self.config = config
         self._clock = clock
-        self._context = config.ssl_context()
-        self._encode = Encoder(config).encode
+        self._credentials = Credentials(config, clock)
         self._resolver = Resolver(config, clock)
         self.idle: ConnectionPool[C] = ConnectionPool(clock, self._discard, holding)
         self._open: dict[C, None] = {}
@@ -68,7 +71,31 @@ class TransportBase(Generic[C]):
             self._put,
             self._discard,
             self._refused,
+            lambda: self._credentials.loaded,
+            self._reload,
         )
+
+    @property
+    def _context(self) -> SSLContext | None:
+        return self._credentials.loaded.context
+
+    def _encode(self, request: Request) -> bytes:
+        before = self._credentials.loaded
+        if self._credentials.look():
+            self._changed(before)
+        return self._credentials.loaded.encoder.encode(request)
+
+    def _reload(self, used: LoadedCredentials) -> bool:
+        """These were refused: whether there are others now, to send the request once more with."""
+        if not self._credentials.reload(used):
+            return False
+        self._changed(used)
+        return True
+
+    def _changed(self, before: LoadedCredentials) -> None:
+        """Connections that were made with other certificates are not used for further requests."""
+        if self._credentials.loaded.context is not before.context:
+            self.idle.drain()
 
     def _put(self, connection: C) -> None:
         """It can be used again."""

@@ -6,6 +6,7 @@ import json
 import logging
 import signal
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,6 +15,11 @@ from consul_lock.errors import ConsulLockError, PermissionDenied, Unavailable
 from consul_lock_cli.base.console import Console
 from consul_lock_cli.run.renewals import FAILING, WORKS, RenewalReport
 from consul_lock_cli.spec.process import STOP, WARN, OnLost, ProcessPolicy
+from tests.cli.command import Running, environment
+from tests.support.agent import Agent
+from tests.support.waiting import eventually
+
+_RULES = 'session_prefix "" { policy = "write" } key_prefix "k/" { policy = "write" }'
 
 _REFUSED = Unavailable(
     "cannot reach Consul: Connection refused", hint="CONSUL_HTTP_ADDR or address=", kind="refused"
@@ -128,3 +134,26 @@ def test_what_is_not_about_this_lock_is_printed_as_it_is(
     _warn(FAILING)
     _warn("overwritten")
     assert capsys.readouterr().err == "consul-lock: warning: in terms of sessions\n" * 2
+
+
+def test_a_command_outlives_its_first_token(consul_binary: Path, tmp_path: Path) -> None:
+    """The token is deleted, and another one written to its file: a warning says that renewals
+    fail, one that they work again, and the command goes on."""
+    script = "trap 'exit 5' USR1; echo ready; while :; do sleep 0.05; done"
+    file = tmp_path / "token"
+    with Agent(consul_binary, acl=True) as agent:
+        first, second = (agent.token_for(_RULES) for _ in range(2))
+        file.write_text(first)
+        file.chmod(0o600)
+        arguments = ["run", "-k", "k", "--token-file", str(file), "--lock-delay", "20s"]
+        env = environment(agent.address)
+        with Running([*arguments, "--", "sh", "-c", script], env) as running:
+            assert running.line() == "ready"
+            accessor = agent.request("GET", "/v1/acl/token/self", token=first).json()["AccessorID"]
+            assert agent.request("DELETE", f"/v1/acl/token/{accessor}").status == 200
+            eventually(lambda: "cannot renew k: the token is unknown" in running.errors())
+            file.write_text(second)
+            eventually(lambda: "renewing k works again" in running.errors())
+            running.send(signal.SIGUSR1)
+            assert running.wait() == 5
+            assert len(running.said()) == 2

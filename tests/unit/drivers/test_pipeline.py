@@ -8,11 +8,13 @@ from typing import Any
 import pytest
 
 from consul_lock._drivers.connection_pool import ConnectionPool
+from consul_lock._drivers.credentials import LoadedCredentials
+from consul_lock._drivers.http import Encoder
 from consul_lock._drivers.http_reader import Answer, ClosedBeforeAnswer
 from consul_lock._drivers.pipeline import LANES, Connect, Means, Pipeline, Receive, Send
 from consul_lock._protocol.flow import Reply, Request
 from consul_lock.config import Config
-from consul_lock.errors import Unavailable
+from consul_lock.errors import PermissionDenied, Unavailable
 from tests.unit.drivers.fake_connections import FakeClock, FakeConnection, answer, request
 
 
@@ -30,6 +32,10 @@ class Server:
         self.opened: list[FakeConnection] = []
         self.put: list[FakeConnection] = []
         self.refused = 0
+        self.credentials = LoadedCredentials(Encoder(Config()), None, 0, ())
+        self.rotated = False
+        """There are other credentials, if these are refused."""
+        self.reloads = 0
         self.asked: dict[FakeConnection, list[str]] = {}
         """The requests that each connection has still to answer."""
         self.deadlines: list[float] = []
@@ -82,7 +88,14 @@ class Server:
             self.put.append,
             FakeConnection.close,
             refused,
+            lambda: self.credentials,
+            self._reload,
         )
+
+    def _reload(self, used: LoadedCredentials) -> bool:
+        assert used is self.credentials
+        self.reloads += 1
+        return self.rotated
 
 
 def batch(count: int, **options: Any) -> list[Request]:
@@ -240,3 +253,28 @@ def test_an_interrupted_batch_leaves_no_connection_with_answers_under_way(
     assert server.opened
     assert all(connection.closed for connection in server.opened)
     assert server.put == []
+
+
+def _one_denied(server: Server) -> list[Request]:
+    """A batch of two; the second is denied until there are other credentials."""
+
+    def parse(reply: Reply) -> bytes:
+        if not server.reloads:
+            raise PermissionDenied("ACL not found")
+        return reply.body
+
+    return [request("0"), Request("PUT", "1", (), None, parse)]
+
+
+def test_what_was_denied_is_sent_once_more_with_other_credentials(server: Server) -> None:
+    """And only that: the others have their answers."""
+    server.rotated = True
+    assert server.perform(*_one_denied(server)) == [*done(0), b"1"]
+    assert server.reloads == 1
+
+
+def test_what_is_denied_stays_denied_if_there_are_no_others(server: Server) -> None:
+    """It is not sent again."""
+    result = server.perform(*_one_denied(server))[1]
+    assert isinstance(result, PermissionDenied)
+    assert (server.reloads, len(server.deadlines)) == (1, 4)
