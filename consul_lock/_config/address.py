@@ -8,7 +8,9 @@ from consul_lock.errors import ConfigError
 
 DEFAULT_HOST = "127.0.0.1"
 DEFAULT_PORT = 8500
-"""Of http and https alike: guessing 8501 (or 80, or 443) from the scheme would hide a mistake."""
+"""Of an address without a scheme, whatever the protocol."""
+_PORTS = {"http": 80, "https": 443}
+"""Of a URL: the Consul tools, and all others that read URLs, take these."""
 
 FORMS = "write host, host:port, http(s)://host[:port][/prefix], [::1]:8500 or unix:///path"
 NAME_CHARACTERS = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-_")
@@ -19,14 +21,22 @@ class Address(NamedTuple):
     """An address taken apart.
 
     ``scheme`` is "http", "https", or None if the text names neither; ``host`` has no brackets;
-    ``unix_socket`` is the path of a socket, or None; ``base_path`` begins with a slash or is "".
+    ``port`` is None if the text names none: see `spoken`.  ``unix_socket`` is the path of a
+    socket, or None; ``base_path`` begins with a slash or is "".
     """
 
     scheme: str | None = None
     host: str = DEFAULT_HOST
-    port: int = DEFAULT_PORT
+    port: int | None = None
     unix_socket: str | None = None
     base_path: str = ""
+
+    def spoken(self, scheme: str) -> Address:
+        """The address with the protocol that is spoken there, and so with a port."""
+        port = self.port
+        if port is None:
+            port = DEFAULT_PORT if self.scheme is None else _PORTS[scheme]
+        return self._replace(scheme=scheme, port=port)
 
 
 class _Parser:
@@ -89,7 +99,7 @@ class _Parser:
         prefix = path.strip("/")
         return Address(scheme, host, port, None, f"/{prefix}" if prefix else "")
 
-    def host_and_port(self, place: str) -> tuple[str, int]:
+    def host_and_port(self, place: str) -> tuple[str, int | None]:
         if place.startswith("["):
             return self.bracketed(place[1:])
         host, colon, port = place.partition(":")
@@ -102,9 +112,9 @@ class _Parser:
             self.refuse("it has two ports")
         if not set(host) <= NAME_CHARACTERS:
             self.refuse(f"{host!r} has a character that no host name has")
-        return host or DEFAULT_HOST, self.port(port) if colon else DEFAULT_PORT
+        return host or DEFAULT_HOST, self.port(port) if colon else None
 
-    def bracketed(self, place: str) -> tuple[str, int]:
+    def bracketed(self, place: str) -> tuple[str, int | None]:
         host, closed, rest = place.partition("]")
         number, percent, zone = host.partition("%")  # fe80::1%eth0: the interface to take.
         if not closed or (rest and not rest.startswith(":")):
@@ -112,7 +122,7 @@ class _Parser:
         good_zone = set(zone) <= NAME_CHARACTERS and (zone or not percent)
         if number.count(":") < 2 or not set(number) <= IPV6_CHARACTERS or not good_zone:
             self.refuse(f"{host!r} is no IPv6 address")
-        return host, self.port(rest[1:]) if rest else DEFAULT_PORT
+        return host, self.port(rest[1:]) if rest else None
 
     def port(self, text: str) -> int:
         # int() would take "+1", "1_0", " 1" and other scripts' digits.
@@ -122,7 +132,7 @@ class _Parser:
 
 
 def parse(text: str | None, name: str = "address") -> Address:
-    """The parts of ``text``; nothing, or an empty text, is 127.0.0.1:8500.
+    """The parts of ``text``; nothing, or an empty text, is 127.0.0.1, port 8500.
 
     Raises ConfigError, which calls the setting ``name``.  White space around it is ignored.
     """

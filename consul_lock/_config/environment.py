@@ -49,7 +49,8 @@ class Environment:
         """The address, with its scheme decided.
 
         Arguments beat variables, and within one source TLS is never dropped, as in Consul:
-        CONSUL_HTTP_SSL=true makes https of http://, =false makes nothing of https://.
+        CONSUL_HTTP_SSL=true makes https of http://, =false makes nothing of https://.  The port of
+        a URL without one is that of the protocol which is spoken in the end.
         """
         if given is not None:
             found = parse(given, "address")
@@ -63,9 +64,9 @@ class Environment:
                     settings=("address", "ssl"),
                 )
             if ssl is None and found.scheme:
-                return found
+                return found.spoken(found.scheme)
         else:
             found = parse(self.environ.get("CONSUL_HTTP_ADDR"), "CONSUL_HTTP_ADDR")
         secure = self.boolean(ssl, "CONSUL_HTTP_SSL", default=False)
         kept = ssl is None and found.scheme == "https"
-        return found._replace(scheme="https" if secure or kept else "http")
+        return found.spoken("https" if secure or kept else "http")

@@ -52,7 +52,7 @@ def test_a_client_speaks_tls_if_so_configured(
     monkeypatch.setenv("CONSUL_HTTP_SSL", "true")
     assert kind().config.origin == "https://h:1"
     assert kind(ssl=False).config.origin == "http://h:1"
-    assert kind("http://other").config.origin == "http://other:8500"
+    assert kind("http://other").config.origin == "http://other:80"
     monkeypatch.delenv("CONSUL_HTTP_SSL")
     assert kind().config.origin == "http://h:1"
     assert kind(ssl=True).config.origin == "https://h:1"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from operator import attrgetter
 from typing import Any, NamedTuple
@@ -66,12 +67,19 @@ def in_options(error: ConfigError, text: str) -> str:
     return text
 
 
-_UNREACHED = _Case(
-    ExitCode.UNAVAILABLE,
-    "is the agent running? set its address with --http-addr or CONSUL_HTTP_ADDR;"
-    " 'consul-lock doctor' checks more",
-    _problem,
-)
+_PORT_OF_A_URL = re.compile(r"https?://[^/ ]*:(443|80)(?![0-9])")
+
+
+def _unreached(error: Unavailable) -> str:
+    found = _PORT_OF_A_URL.search(error.problem)
+    port = f"without a port in the address it is {found[1]} (agents: 8500, 8501); " if found else ""
+    return (
+        f"is the agent running? {port}set its address with --http-addr or CONSUL_HTTP_ADDR;"
+        " 'consul-lock doctor' checks more"
+    )
+
+
+_UNREACHED = _Case(ExitCode.UNAVAILABLE, _unreached, _problem)
 _FOREIGN = _Case(
     ExitCode.DATA, "use another --key; or delete what is there, if nobody needs it", _problem
 )

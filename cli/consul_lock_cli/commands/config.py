@@ -54,7 +54,6 @@ def config(connection: Connection, console: Console, key: str | None, as_json: b
     """
     ctx = click.get_current_context()
     assert isinstance(ctx, LenientContext)
-    _point_out_typos(console)
     problem: Exception | None = ctx.fault
     rows = [_files(ctx)]
     try:
@@ -74,13 +73,6 @@ def config(connection: Connection, console: Console, key: str | None, as_json: b
     console.error(f"{complaint(problem)} ({code:d})", hint)
     console.trace(problem)
     return code
-
-
-def _point_out_typos(console: Console) -> None:
-    known = {setting.variable for setting in SETTINGS.values()} | {CONFIG_VARIABLE}
-    for name in sorted(set(os.environ) - known):
-        if name.startswith("CONSULLOCK_"):
-            console.warn(f"{shown(name)} is not a setting")
 
 
 def _files(ctx: LenientContext) -> _Row:

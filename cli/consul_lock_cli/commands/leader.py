@@ -19,10 +19,10 @@ from consul_lock_cli.options.types import COMMAND, DURATION, NAME, Runner
 from consul_lock_cli.process.child import inherited
 from consul_lock_cli.process.outcome import StopReason
 from consul_lock_cli.run.ancestors import refuse_own_ancestors
-from consul_lock_cli.run.campaign import AGAIN
 from consul_lock_cli.run.execution import conclude
 from consul_lock_cli.run.locked_command import hold_while_running
 from consul_lock_cli.run.status_file import StatusFile, status_file_options
+from consul_lock_cli.settings.variables import AGAIN
 from consul_lock_cli.spec.connection import Connection
 from consul_lock_cli.spec.lock import LockKind, LockSpec
 from consul_lock_cli.spec.process import ProcessPolicy

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import functools
+import os
 from collections.abc import Callable
 from typing import Any
 
 import click
 
 from consul_lock_cli.base.console import Console
+from consul_lock_cli.settings.variables import unknown_variables
 
 
 def console_options(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -16,7 +18,10 @@ def console_options(command: Callable[..., Any]) -> Callable[..., Any]:
 
     @functools.wraps(command)
     def with_console(**values: Any) -> Any:
-        return command(console=click.get_current_context().ensure_object(Console), **values)
+        console = click.get_current_context().ensure_object(Console)
+        for sentence in unknown_variables(os.environ):
+            console.warn(sentence)
+        return command(console=console, **values)
 
     # Eager: they hold for the error in another option too.
     verbose = click.option(

@@ -160,12 +160,13 @@ class Acquisition:
             who = held_by(holders)
         except ConsulLockError:
             holders, who = None, "held by somebody"
-        self._console.error(
-            f"{self._spec.title} is {who}: not started ({code})",
-            _IN_LOCK_DELAY if holders == [] else self._way_out(),
-            event="skipped",
-            code=code,
-        )
+        if code or not self._console.quiet:  # with -E 0 it is a success, which -q keeps silent
+            self._console.error(
+                f"{self._spec.title} is {who}: not started ({code})",
+                _IN_LOCK_DELAY if holders == [] else self._way_out(),
+                event="skipped",
+                code=code,
+            )
         self._status_file.refused(ExitCode.HELD, code)
         return code
 

@@ -14,9 +14,6 @@ from consul_lock_cli.spec.run import WaitPolicy
 if TYPE_CHECKING:
     from consul_lock_cli.spec.lock import Lockable
 
-AGAIN = "CONSULLOCK_AGAIN"
-"""Set for a leader that begins anew: it has reached Consul before."""
-
 FOR_EVER = 1e9
 """Seconds: how long the library retries after errors for a candidate, which stays in the queue."""
 

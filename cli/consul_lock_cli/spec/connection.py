@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from copy import copy
 from dataclasses import dataclass, field
@@ -82,7 +83,9 @@ class Connection:
             return str(address.value), None
         if mark and scheme.lower() == "unix":
             return str(address.value), as_boolean(ssl)
-        return _joined(address, scheme.lower(), rest if mark else scheme, ssl), None
+        if not mark:  # without a scheme its port is 8500, whatever the protocol
+            return str(address.value), as_boolean(ssl)
+        return _joined(address, scheme.lower(), rest, ssl), None
 
     def place(self) -> str:
         """Datacenter, namespace and partition, as far as they are set: elsewhere a name is
@@ -103,12 +106,23 @@ class Connection:
         """The same error.  The library calls a setting by the name of its argument, the command
         by where it comes from."""
         found = copy(error)
+        found.problem, found.hint = _with_options(error.problem), _with_options(error.hint)
+        found.args = (_with_options(str(error)),)
         for setting, name in PARAMETERS.items():
             if name in error.settings:
                 where = self.origins.get(setting, _DEFAULT).where or f"--{setting}"
                 found.problem = found.problem.replace(f"{name}: ", f"{where}: ", 1)
                 found.args = (str(found).replace(f"{name}: ", f"{where}: ", 1),)
         return found
+
+
+def _with_options(text: str) -> str:
+    """The text with options for the library's arguments, as far as these are no common words."""
+    for setting, name in PARAMETERS.items():
+        if "_" in name:
+            # Not as a part of a path, and not before a colon: see the caller.
+            text = re.sub(rf"(?<![\w./'\"-]){name}(?![\w./'\":=-])", f"--{setting}", text)
+    return text
 
 
 def _of_a_file(found: FoundSetting | None) -> bool:

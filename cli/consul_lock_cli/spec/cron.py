@@ -84,6 +84,15 @@ class CronSpec(NamedTuple):
                     "it must be less than that",
                 )
 
+    def check_schedule(self, name: str) -> None:
+        """Raise the library's ``ConfigError`` for a schedule that cannot be, as `guard` does."""
+        if self.schedule is None:
+            return
+        from consul_lock import once_per
+
+        zone: dict[str, Any] = {} if self.timezone is None else {"timezone": self.timezone}
+        once_per(name, schedule=self.schedule, **zone)
+
     def guard(
         self, client: Client, spec: LockSpec, program: str, on_lost: Callable[[LossReason], Any]
     ) -> CronGuard:

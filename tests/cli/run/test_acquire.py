@@ -40,6 +40,17 @@ def test_a_held_lock_is_75_and_names_the_holder(
     )
 
 
+def test_a_held_lock_that_is_a_success_prints_nothing_if_quiet_is_wanted(
+    holder: Running, locked_run: LockedRun
+) -> None:
+    """Cron mails every line; without -q, or with another code, it stays."""
+    assert holder.pid
+    silent, said = (locked_run("-n", "-E", "0", *q, "--", "true") for q in (["-q"], []))
+    assert (silent.returncode, silent.stderr, said.returncode) == (0, "", 0)
+    assert "not started (0)\n" in said.stderr
+    assert "not started (3)\n" in locked_run("-n", "-E", "3", "-q", "--", "true").stderr
+
+
 def test_a_lock_delay_is_distinguished_from_a_held_lock(
     locked_run: LockedRun, address: str, key: str
 ) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -91,17 +92,17 @@ SCHEMES = [
     (("--ssl", "--http-addr", "h"), {}, "", "https://h:8500"),
     (("--ssl", "--http-addr", "http://h:1/p"), {}, "", "https://h:1/p"),
     (("--no-ssl", "--http-addr", "[::1]:2"), {"CONSUL_HTTP_SSL": "1"}, "", "http://[::1]:2"),
-    (("--no-ssl",), {"CONSUL_HTTP_ADDR": "https://h"}, "", "http://h:8500"),
-    (("--http-addr", "http://h"), {"CONSUL_HTTP_SSL": "1"}, "", "http://h:8500"),
-    (("--http-addr", "http://h"), {}, "ssl = true", "http://h:8500"),
+    (("--no-ssl",), {"CONSUL_HTTP_ADDR": "https://h"}, "", "http://h:80"),
+    (("--http-addr", "http://h"), {"CONSUL_HTTP_SSL": "1"}, "", "http://h:80"),
+    (("--http-addr", "http://h"), {}, "ssl = true", "http://h:80"),
     (("--http-addr", "h"), {}, "ssl = true", "https://h:8500"),
-    ((), {"CONSUL_HTTP_ADDR": "http://h"}, "ssl = true", "http://h:8500"),
+    ((), {"CONSUL_HTTP_ADDR": "http://h"}, "ssl = true", "http://h:80"),
     ((), {"CONSUL_HTTP_ADDR": "h"}, "ssl = true", "https://h:8500"),
-    ((), {"CONSUL_HTTP_SSL": "true"}, "http-addr = 'http://h'", "https://h:8500"),
-    ((), {"CONSUL_HTTP_SSL": "false"}, "http-addr = 'https://h'", "http://h:8500"),
+    ((), {"CONSUL_HTTP_SSL": "true"}, "http-addr = 'http://h'", "https://h:443"),
+    ((), {"CONSUL_HTTP_SSL": "false"}, "http-addr = 'https://h'", "http://h:80"),
     ((), {"CONSUL_HTTP_SSL": "0"}, "http-addr = 'h'\nssl = true", "http://h:8500"),
-    ((), {}, "http-addr = 'https://h'\nssl = false", "https://h:8500"),
-    ((), {}, "http-addr = 'http://h'\nssl = true", "https://h:8500"),
+    ((), {}, "http-addr = 'https://h'\nssl = false", "https://h:443"),
+    ((), {}, "http-addr = 'http://h'\nssl = true", "https://h:443"),
     ((), {}, "http-addr = 'h:1'", "http://h:1"),
     ((), {}, "ssl = false\nhttp-addr = 'unix:///x.sock'", "unix:///x.sock"),
     ((), {"CONSUL_HTTP_ADDR": "unix:///x.sock"}, "http-addr = 'h'", "unix:///x.sock"),
@@ -129,3 +130,37 @@ def test_a_unix_socket_may_speak_tls(home: Home) -> None:
     """Consul can be configured so."""
     seen = home.settings("--ssl", "--http-addr", "unix:///x.sock")
     assert (seen["http-addr"]["value"], seen["ssl"]["value"]) == ("unix:///x.sock", True)
+
+
+@pytest.mark.parametrize(
+    "arguments, variables, said",
+    [
+        (
+            ("--http-addr", f"https://me:{SECRET}@h"),
+            {},
+            "give --http-auth, or set CONSUL_HTTP_AUTH",
+        ),
+        (("--client-cert", "/x.pem"), {}, "give both (--client-cert and --client-key, CONSUL_"),
+        (("--token-file", "/x/token_file"), {}, "--token-file: "),
+        (("--token-file", "/x/token_file"), {}, "/x/token_file"),
+    ],
+)
+def test_errors_name_options_and_not_arguments_of_the_library(
+    home: Home, arguments: tuple[str, ...], variables: dict[str, str], said: str
+) -> None:
+    """What is typed on a command line; a file of that name keeps it."""
+    result = home.ask("ls", *arguments, **variables)
+    assert result.returncode == 78
+    assert said in result.stderr
+    assert not re.search(r"\b(http_auth|client_cert|client_key)\b", result.stderr)
+
+
+def test_an_error_says_which_port_a_url_without_one_means(home: Home) -> None:
+    """An agent listens on another one."""
+    for url, port in (("http://127.0.0.1", 80), ("https://127.0.0.1", 443)):
+        result = home.ask("ls", "--http-addr", url, "--retry-for", "0")
+        assert result.returncode == 69
+        assert f"cannot reach Consul at {url}:{port}: " in result.stderr
+        assert f"without a port in the address it is {port} (agents: 8500, 8501)" in result.stderr
+    result = home.ask("ls", "--http-addr", "127.0.0.1:1", "--retry-for", "0")
+    assert "without a port" not in result.stderr

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 from hypothesis import example, given, settings
@@ -177,6 +178,17 @@ def test_a_zone_that_is_unknown_is_refused(zone: Any) -> None:
     """Whatever the library that reads it makes of it."""
     with pytest.raises(ConfigError, match="timezone="):
         schedule("0 * * * *", zone)
+
+
+def test_utc_needs_no_files_of_the_zones(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A small container has none."""
+    ZoneInfo.clear_cache()
+    monkeypatch.setattr("zoneinfo._tzpath.TZPATH", ())
+    monkeypatch.setitem(sys.modules, "tzdata", None)
+    with pytest.raises(ConfigError, match="timezone="):
+        schedule("30 2 * * *", "Europe/Berlin")
+    found = labels("30 2 * * *", "UTC", "2026-11-21T17:00Z", 2)
+    assert found == ["11-22T02:30:00Z", "11-23T02:30:00Z"]
 
 
 def test_a_record_may_be_ahead_by_the_next_slot() -> None:

@@ -112,6 +112,7 @@ def cron_install(
             raise Misuse(f"{option} could be read by every user", f"use {better}")
     if user is not None and (not user.isprintable() or not user or " " in user):
         raise Misuse("--user is not a user name", "as in --user root")
+    cron_spec.check_schedule(name)
     typed = [*ctx.meta[_TYPED], *_days_begin(cron_spec, on)]
     words = [_program(), "cron", "run", *typed, "--", *command]
     job = InstalledJob(name, cron_spec, on, user, words, policy.kill_after)

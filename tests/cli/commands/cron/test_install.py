@@ -55,6 +55,24 @@ def test_an_id_for_the_shell_to_expand_is_not_quoted() -> None:
     assert 'ExecStart=/bin/sh -c "exec ' in units
 
 
+@pytest.mark.parametrize(
+    "options, why",
+    [
+        (["--schedule", "61 2 * * *"], '--schedule "61 2 * * *"'),
+        (["--schedule", "0 0 31 2 *"], "no such day ever comes"),
+        (["--schedule", "0 2 * * *", "--timezone", "Europe/Atlantis"], "is unknown on this host"),
+    ],
+)
+def test_a_schedule_that_cannot_be_is_78_as_when_it_is_run(options: list[str], why: str) -> None:
+    """Nothing is printed that would be installed."""
+    job = ["--name", "k", *options, "--", "job"]
+    for form in ([], ["--as", "crontab"]):
+        result = install(*form, *job)
+        assert (result.returncode, result.stdout) == (78, "")
+    run = in_process("cron", "run", "--dry-run", *job, env=environment("127.0.0.1:1"))
+    assert (run.returncode, run.stderr) == (78, result.stderr)
+
+
 def test_both_forms_are_printed_unless_one_is_asked_for() -> None:
     """A crontab, a timer and a service, with an empty line between them."""
     options = ["--name", "k", "--every", "1h", "--", "job"]
