@@ -92,6 +92,11 @@ class LockLike(LockState):
         """
         await self._client._run(self._core.release(self._me()))
 
+    async def _release_abandoned(self, session_ids: Iterable[str]) -> None:
+        """Release it, or leave its queue, for a process that has died with these sessions, and end
+        them.  For the guardian of the command, which knows that nothing works under it any more."""
+        await self._client._run(self._core.release_abandoned(session_ids))
+
     async def locked(self) -> bool:
         """Whether anybody holds it, by Consul's word."""
         return await self.holder() is not None

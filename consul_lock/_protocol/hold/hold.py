@@ -420,6 +420,10 @@ class Attempt:
         """The sessions that were borrowed for it."""
         return [] if self.session is None else [self.session]
 
+    def assume_all(self) -> None:
+        """Nothing is known of what it has done: it may have joined a queue, and hold something."""
+        self.admitted = self.may_hold = True
+
     def forget_sessions(self) -> None:
         """The borrowed sessions are given back."""
         self.session, self.may_hold = None, False

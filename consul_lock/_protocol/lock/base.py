@@ -125,6 +125,10 @@ class LockAttempt(Attempt):
     def in_queue(self) -> bool:
         return self.queued
 
+    def assume_all(self) -> None:
+        super().assume_all()
+        self.joined = self.queued = True
+
     def forget_what_was_seen(self) -> None:
         self.seen = None
 

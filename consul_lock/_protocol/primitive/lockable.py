@@ -12,6 +12,7 @@ from consul_lock._protocol.consul.operations import Op
 from consul_lock._protocol.flow import Flow, Job, Now
 from consul_lock._protocol.hold.hold import Attempt, Hold
 from consul_lock._protocol.holder import Holder
+from consul_lock._protocol.primitive.abandoned import release_abandoned
 from consul_lock._protocol.primitive.acquire import acquire
 from consul_lock._protocol.primitive.guard import guard
 from consul_lock._protocol.primitive.primitive import Primitive
@@ -121,6 +122,10 @@ class Lockable(Primitive):
         """Give it back after a body that failed with this exception, which goes on; that the
         lock was lost as well is a note of it."""
         return Job(suppress_lock_errors(job, error), job.undo)
+
+    def release_abandoned(self, session_ids: Iterable[str]) -> Job[None]:
+        """Release it for a process that has died, whose sessions these are."""
+        return Job(release_abandoned(self, tuple(session_ids)))
 
     # -- questions -----------------------------------------------------------------------
 

@@ -61,6 +61,9 @@ class SessionPool:
         """Those to be destroyed, as soon as Consul can be reached."""
         self.orphans: dict[str, float] = {}
         """Names of sessions whose creation was sent and not answered, with the time."""
+        self.on_created: Callable[[str], object] = lambda session_id: None
+        """Called with the ID of each session that was made: a guardian ends it in order, should
+        this process be killed."""
         self.pulses = Heartbeats(api, mutex, new_signal, self._label, self._beats_for)
 
     def borrow(self, terms: SessionOptions, borrower: Any) -> Flow[Session]:
@@ -74,6 +77,13 @@ class SessionPool:
                 self._forget_idle(session)
         if session is None:
             session = yield from self._create(terms, borrower)
+        return session
+
+    def adopt(self, session_id: str, terms: SessionOptions, borrower: Any) -> Session:
+        """The session of a process that has died; it is not renewed."""
+        session = Session(session_id, terms, borrower)
+        with self._mutex:
+            self.live[session_id] = session
         return session
 
     def give_back(self, session: Session, now: float) -> None:
@@ -176,6 +186,7 @@ class SessionPool:
             with self._mutex:
                 self.live[made] = session
                 self.plan(session, sent + spread_renew_interval(terms, self.random()))
+            self.on_created(made)
         except BaseException as error:
             unknown = not isinstance(error, ConsulLockError) or getattr(error, "uncertain", False)
             if unknown and terms.name is None and made not in self.live:

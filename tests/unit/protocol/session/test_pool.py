@@ -57,6 +57,17 @@ def borrowed(driver: FakeDriver, client: ClientCore, terms: SessionOptions = TER
     return made
 
 
+def test_each_session_that_is_made_is_reported() -> None:
+    """Once, and not again when it is lent a second time."""
+    driver = FakeDriver()
+    client, made = driver.client(), list[str]()
+    client.pool.on_created = made.append
+    first, second = borrowed(driver, client), borrowed(driver, client)
+    client.pool.give_back(first, driver.world.now)
+    assert borrowed(driver, client) is first
+    assert made == [first.id, second.id]
+
+
 def test_the_session_that_was_used_last_is_lent_first() -> None:
     """The others can then grow old and end; each to one borrower, and only on the same terms."""
     driver = FakeDriver()
