@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from consul_lock_cli import FIRED_AT
@@ -12,9 +12,13 @@ from consul_lock_cli.base.durations import show_duration
 from consul_lock_cli.base.exit_codes import ExitCode
 from consul_lock_cli.base.text import shown
 from consul_lock_cli.cron.claim import EnteredClaim
+from consul_lock_cli.cron.kept_output import KeptOutput
+from consul_lock_cli.cron.report import RunReport
 from consul_lock_cli.process.child import Child
 from consul_lock_cli.process.interrupt import Interrupted
+from consul_lock_cli.process.outcome import exit_code
 from consul_lock_cli.process.signals import Signals
+from consul_lock_cli.process.supervisor import Deadline
 from consul_lock_cli.run.acquire import Acquisition
 from consul_lock_cli.run.deadline import LockDeadline, NoDeadline
 from consul_lock_cli.run.environment import locked, of_slot, unlocked
@@ -43,6 +47,7 @@ class CronJob:
         console: Console,
         signals: Signals,
         status_file: StatusFile,
+        output: KeptOutput | None = None,
     ) -> None:
         self._spec, self._wait_policy, self._policy = run_spec
         self._name = self._spec.keys[0]
@@ -54,6 +59,7 @@ class CronJob:
         self._act = Execution(
             self._spec.title, self._program, self._policy, console, signals, status_file
         )
+        self._report = RunReport(self._spec.title, cron_spec.report, output, console)
         self._acquisition = Acquisition(self._spec, self._wait_policy, console, status_file)
         console.about["key"] = self._name
         status_file.know(
@@ -123,8 +129,32 @@ class CronJob:
     def _everywhere(self, guard: CronGuard, child: Child) -> RunResult:
         """Consul is away, and the user has said that the job may run all the same."""
         label = guard.slot(FIRED_AT)
-        told = of_slot(self._name, label, self._cron_spec.epoch(label), 0)
-        return self._act.run(child, NoDeadline(), {**unlocked(self._spec), **told})
+        epoch = self._cron_spec.epoch(label)
+        told = of_slot(self._name, label, epoch, 0)
+        done = self._run(child, NoDeadline(), {**unlocked(self._spec), **told})
+        return self._finish(label, epoch, 0, done)
+
+    # -- the command ----------------------------------------------------------------------
+
+    def _run(
+        self,
+        child: Child,
+        deadline: Deadline,
+        environment: Mapping[str, str | None],
+        loss: LossReport | None = None,
+    ) -> RunResult:
+        self._report.begin()
+        done = self._act.run(child, deadline, environment, loss)
+        self._report.ran()
+        return done
+
+    def _finish(self, slot: str, epoch: float | None, attempt: int, done: RunResult) -> RunResult:
+        """Nothing is held any more, so what follows may take its time."""
+        assert done.ended is not None
+        self._console.hurried = False
+        code = exit_code(done.ended) if done.code is None else done.code
+        self._report.finish(slot, epoch, attempt, done.ended, code, self._act)
+        return done
 
     # -- claimed --------------------------------------------------------------------------
 
@@ -162,10 +192,10 @@ class CronJob:
             claim.lost_before()
             return self._act.lost_before(loss)
         told |= of_slot(self._name, run.slot, run.epoch, run.attempt)
-        done = self._act.run(child, held or NoDeadline(), told, loss)
+        done = self._run(child, held or NoDeadline(), told, loss)
         assert done.ended is not None
-        if not claim.leave(done.ended) or done.ended.failure is not None:
-            return done
-        self._status_file.know(loss=claim.loss)
-        self._status_file.lost()
-        return RunResult(ExitCode.LOST)
+        if claim.leave(done.ended) and done.ended.failure is None:
+            self._status_file.know(loss=claim.loss)
+            self._status_file.lost()
+            done = done._replace(code=ExitCode.LOST)
+        return self._finish(run.slot, run.epoch, run.attempt, done)

@@ -84,6 +84,14 @@ _ENDS = [
         help="Exit code if an earlier run is alive [0].",
     ),
     click.option(
+        "--report", type=click.Choice(["never", "failure", "always"]), default="failure",
+        help="Print a line with exit code, slot, attempt and run time [failure].",
+    ),
+    click.option(
+        "--chronic", is_flag=True,
+        help="Keep what COMMAND prints, and print it (to stdout) only if COMMAND fails.",
+    ),
+    click.option(
         "--unavailable-exit-code", "unavailable_code", type=click.IntRange(0, 255), metavar="N",
         default=int(ExitCode.UNAVAILABLE), help="Exit code if Consul cannot be reached [69].",
     ),

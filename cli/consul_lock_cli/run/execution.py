@@ -143,13 +143,18 @@ def undertake(
     console: Console,
     status_file: StatusFile,
     make: Callable[[Signals], Undertaking],
+    *,
+    output: int | None = None,
 ) -> RunResult:
-    """How it went; if it raises, the status file has been written."""
+    """How it went; if it raises, the status file has been written.
+
+    ``output`` is a file descriptor for what the command prints; None: as consul-lock prints.
+    """
     signals = take_over()
     child = None
     try:
         # Before the library is imported, as it starts threads.
-        child = Child(command, signals, policy=policy) if command else None
+        child = Child(command, signals, policy=policy, output=output) if command else None
         undertaking = make(signals)
         done = undertaking.around(child)
         asked = done.ended is not None and done.ended.asked

@@ -44,7 +44,7 @@ _DEFAULTS = (
     "stdin", "foreground", "stop-signal", "kill-after", "max-runtime", "on-lost",
     "keep-leftovers", "log-format", "color",
     "timezone", "early", "max-lateness", "overlap", "standby", "max-skew", "history",
-    "skip-exit-code", "overlap-exit-code", "require-synced-clock",
+    "skip-exit-code", "overlap-exit-code", "require-synced-clock", "report", "chronic",
 )  # fmt: skip
 # All users of a semaphore must agree on its limit, and a job must bear to be run once more: for all
 # keys together that makes no sense.

@@ -42,6 +42,10 @@ class CronSpec(NamedTuple):
     history: int = 20
     skip_code: int = 0
     overlap_code: int = 0
+    report: str = "failure"
+    """Of which runs there is a line: "never", "failure" or "always"."""
+    chronic: bool = False
+    """What the command prints is shown if it fails, and not at all otherwise."""
 
     def check(self) -> None:
         """Raise `Misuse` for options that contradict each other."""

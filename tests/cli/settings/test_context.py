@@ -63,6 +63,7 @@ def test_a_setting_that_means_nothing_for_a_job_does_not_disturb_it(home: Home, 
     """It was meant for locks, or for other jobs; and a job has its own table by its name."""
     home.write(
         '[defaults]\nwait = 0\ntimezone = "Europe/Berlin"\nearly = "1s"\nfail-open = true\n'
+        'report = "never"\n'
         f'[consul]\nretry-for = 0\n[key."{job.name}"]\nretry-failed = 1\nskip-exit-code = 9\n'
     )
     fire = ("cron", "run", "--name", job.name, "--slot", "a", "--", "sh", "-c")

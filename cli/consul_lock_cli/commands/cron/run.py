@@ -11,6 +11,7 @@ from consul_lock_cli.base.console import Console
 from consul_lock_cli.base.errors import Misuse
 from consul_lock_cli.base.exit_codes import EPILOG, ExitCode
 from consul_lock_cli.cron.job import CronJob
+from consul_lock_cli.cron.kept_output import KeptOutput
 from consul_lock_cli.options.connection import connection_options
 from consul_lock_cli.options.console import console_options
 from consul_lock_cli.options.cron import cron_options
@@ -73,14 +74,16 @@ def cron_run(
     if cron_spec.require_synced_clock and not _kept(console):
         status_file.write(ExitCode.CONFIG, console)
         return ExitCode.CONFIG
+    kept = KeptOutput() if cron_spec.chronic else None
     done = undertake(
         command,
         policy,
         console,
         status_file,
         lambda signals: CronJob(
-            run_spec, cron_spec, command, connection, console, signals, status_file
+            run_spec, cron_spec, command, connection, console, signals, status_file, kept
         ),
+        output=kept.descriptor if kept else None,
     )
     return conclude(done, command, console, status_file)
 

@@ -93,8 +93,9 @@ def test_an_end_that_cannot_be_recorded_is_a_warning(job: Job, address: str) -> 
         refused = True
         running.send(signal.SIGUSR1)
         assert running.wait() == 7
-        (warning,) = running.said()
+        warning, report = running.said()
     assert "could not be recorded" in warning
+    assert "failed: exit code 7" in report
     assert job.record().shown is CronState.LOST
 
 
@@ -118,7 +119,8 @@ def test_term_while_the_end_is_recorded_leaves_it_time(job: Job, address: str) -
         eventually(lambda: writing)
         running.send(signal.SIGTERM)
         assert running.wait() == 7
-        assert running.said() == []
+        (report,) = running.said()
+    assert "failed: exit code 7" in report
     assert (job.record().state, job.record().exit) == (CronState.FAILED, 7)
     assert job.left() == ([job.key], [])
 
