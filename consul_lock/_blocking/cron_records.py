@@ -64,3 +64,12 @@ class CronRecords:
         times are.
         """
         return self._client._run(self._core.reset(name, slot, by, force))
+
+    def forget(self, name: str) -> CronRecord | None:
+        """Delete the record of a job that is not run any more; returns what it was, None: there is
+        none.
+
+        Where a host still has the job in its crontab, any slot may be run again, the last one
+        included.  Raises `Conflict` while a run is under way, or the run lock is held.
+        """
+        return self._client._run(self._core.forget(name))

@@ -15,7 +15,8 @@ from consul_lock_cli.base.errors import Misuse
 from consul_lock_cli.base.text import shown
 
 if TYPE_CHECKING:
-    from consul_lock import Client, CronGuard, LossReason
+    from consul_lock import Client, CronGuard, CronRecords, LossReason
+    from consul_lock_cli.base.console import Console
     from consul_lock_cli.spec.lock import LockSpec
 
 # Kinds of errors that are no matter of how a command line is written.
@@ -144,3 +145,28 @@ def short(slot: str, epoch: float | None, at: float) -> str:
     same = time.gmtime(epoch)[:3] == time.gmtime(at)[:3]
     clock = slot.partition("T")[2] if same else slot
     return re.sub(r":00Z$", "Z", clock) if same else clock
+
+
+def is_prefix(name: str) -> bool:
+    """Whether all jobs below it are meant, and not one of that name."""
+    return not name or name.endswith("/")
+
+
+def records_of(records: CronRecords, name: str, console: Console) -> list[str]:
+    """The names that are meant by a NAME or PREFIX/, of jobs that have a record.
+
+    Raises `Conflict` for a NAME whose record cannot be read; below a PREFIX/ that is a warning.
+    """
+    from consul_lock import CronProblem
+
+    if not name:
+        raise Misuse("the name is empty", "is the variable in it empty?")
+    if not is_prefix(name):
+        return [] if records.record(name) is None else [name]
+    names = []
+    for record in records.below(name):
+        if isinstance(record, CronProblem):
+            console.warn(f"left alone: {shown(record.problem, 500)}")
+        else:
+            names.append(record.name)
+    return names

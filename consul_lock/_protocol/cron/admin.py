@@ -1,4 +1,7 @@
-"""The records of cron jobs, for an operator: read, paused, resumed, reset.  No lock is taken."""
+"""The records of cron jobs, for an operator: read, paused, resumed, reset, forgotten.
+
+No lock is taken.
+"""
 
 from __future__ import annotations
 
@@ -7,8 +10,11 @@ from dataclasses import replace
 
 from consul_lock._protocol.arguments import number
 from consul_lock._protocol.client.client import ClientCore
-from consul_lock._protocol.client.retry import retry
+from consul_lock._protocol.client.retry import QUICKER, TRIES_MAX, retry
+from consul_lock._protocol.consul.error_budget import ErrorBudget
+from consul_lock._protocol.consul.operations import unchanged_operation
 from consul_lock._protocol.cron.record import (
+    UNDER_WAY,
     CronChange,
     CronPause,
     CronProblem,
@@ -16,10 +22,17 @@ from consul_lock._protocol.cron.record import (
     CronState,
 )
 from consul_lock._protocol.cron.slot import Slot, parse_slot, slot_at, slot_of_id
-from consul_lock._protocol.cron.store import change_record, read_record, records_below
-from consul_lock._protocol.flow import Flow, Job, Wall
+from consul_lock._protocol.cron.store import (
+    RecordView,
+    change_record,
+    read_record,
+    record_rule,
+    records_below,
+    too_many_changes,
+)
+from consul_lock._protocol.flow import Flow, Job, Sleep, Wall
 from consul_lock._protocol.keys import CRON_SUFFIX, check_name, checked_prefix
-from consul_lock.errors import ConfigError
+from consul_lock.errors import ConfigError, Conflict, Unavailable
 from consul_lock.limits import CRON_TEXT_MAX, PAUSE_MAX
 
 
@@ -103,6 +116,48 @@ class CronAdmin:
         changed = CronChange("reset", by, now)
         return (yield from self._change(name, lambda record: _reset(record, *to, changed), force))
 
+    def forget(self, name: str) -> Job[CronRecord | None]:
+        """Delete the record.  The result is what it was; None: there is none."""
+        return Job(self._forget(_checked(name)))
+
+    def _forget(self, name: str) -> Flow[CronRecord | None]:
+        patience = ErrorBudget(self._client)
+        return (yield from patience.bound(self._forget_it(patience, name)))
+
+    def _forget_it(self, patience: ErrorBudget, name: str) -> Flow[CronRecord | None]:
+        """Delete it only if neither it nor the run lock has changed since both were read: so a
+        run that begins meanwhile is not forgotten."""
+        sent: CronRecord | None = None
+        for _ in range(TRIES_MAX):
+            try:
+                seen = yield from read_record(self._client, name)
+                if seen.record is None:
+                    return sent  # that of an answer that was lost
+                _refuse_under_way(seen)
+                sent = seen.record
+                if (yield from self._delete(seen, sent)):
+                    return sent
+                sent = None
+            except Unavailable as error:
+                failed: Unavailable | None = error
+            else:
+                failed = None
+            if failed is None:
+                yield Sleep(*QUICKER)
+            else:
+                yield from patience.ride_out(failed)
+        raise too_many_changes(CronRecord(name))
+
+    def _delete(self, seen: RecordView, record: CronRecord) -> Flow[bool]:
+        operations = [
+            unchanged_operation(f"{record.name}/.lock", seen.lock),
+            {"Verb": "delete-cas", "Key": record.key, "Index": record.index},
+        ]
+        outcome = yield from self._client.api.transact(
+            operations, f"deleting the record {record.key!r}", record_rule(record.name)
+        )
+        return bool(outcome.done)
+
     def _change(
         self, name: str, alter: Callable[[CronRecord], CronRecord | None], force: bool = False
     ) -> Flow[CronRecord | None]:
@@ -115,6 +170,24 @@ class CronAdmin:
         who = f"{about.get('user', '')}@{about.get('host', '')}" if by is None else str(by)
         _check_text("by", who)
         return who
+
+
+def _refuse_under_way(seen: RecordView) -> None:
+    """Raise `Conflict` if something may be running: of what is forgotten nobody would know."""
+    record, lock = seen.record, seen.lock
+    assert record is not None
+    if lock is not None and lock.session:
+        what = "its run lock is held"
+    elif record.shown in UNDER_WAY:
+        what = f"slot {record.slot} is {record.state.value} on {record.host}, without a run lock"
+    else:
+        return
+    raise Conflict(
+        f"{record.name!r} is not forgotten: {what}",
+        hint="wait for its end; of a run that is known to be dead, reset the record first",
+        kind="in-use",
+        key=record.key,
+    )
 
 
 def _check_text(what: str, text: str) -> None:

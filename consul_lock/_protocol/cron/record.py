@@ -1,7 +1,8 @@
 """The record of a cron job: which slot was last, who ran it, and what came of it.  Pure.
 
-``NAME/.cron`` holds it, as JSON.  It changes by check-and-set only, and it is never deleted: its
-memory is the guarantee.  What is found under the key and is none of this is never overwritten.
+``NAME/.cron`` holds it, as JSON.  It changes by check-and-set only, and only an operator deletes
+it: its memory is the guarantee.  What is found under the key and is none of this is never
+overwritten.
 """
 
 from __future__ import annotations

@@ -6,7 +6,9 @@ import click
 
 from consul_lock_cli.group import Commands, LazyCommands
 
-_COMMANDS = ("run", "ls", "show", "history", "reset", "pause", "resume", "install")
+_COMMANDS = (
+    "run", "ls", "show", "history", "pause", "resume", "reset", "forget", "install",
+)  # fmt: skip
 
 
 @click.group(cls=Commands, commands=LazyCommands(_COMMANDS, "cron"), no_args_is_help=False)

@@ -9,7 +9,7 @@ import click
 from consul_lock_cli.base.console import Console
 from consul_lock_cli.options.connection import connection_options
 from consul_lock_cli.options.console import console_options
-from consul_lock_cli.options.types import CRON_NAME
+from consul_lock_cli.options.types import CRON_PREFIX
 from consul_lock_cli.output.cron_json import CRON, cron_item
 from consul_lock_cli.output.data_command import (
     DataCommand,
@@ -19,15 +19,16 @@ from consul_lock_cli.output.data_command import (
     nothing,
 )
 from consul_lock_cli.spec.connection import Connection
+from consul_lock_cli.spec.cron import is_prefix, records_of
 
 
 @click.command("resume", cls=DataCommand)
 @data_options(*CRON)
 @console_options
 @connection_options
-@click.argument("name", type=CRON_NAME)
+@click.argument("name", type=CRON_PREFIX, metavar="NAME|PREFIX/")
 def cron_resume(connection: Connection, console: Console, output: Output, name: str) -> int:
-    """Let the cron job NAME be run again, after 'cron pause'.
+    """Let the cron job NAME, or all below PREFIX/, be run again, after 'cron pause'.
 
     The slots that were missed meanwhile are not run later.
 
@@ -40,12 +41,23 @@ def cron_resume(connection: Connection, console: Console, output: Output, name: 
 
     with connection.client(console) as client:
         records = CronRecords(client)
-        record = records.record(name)
-        if record is None:
+        found = records_of(records, name, console)
+        if not found:
             return no_record(console, output, name)
-        if not record.is_paused(time.time()) or not records.resume(name):
-            return nothing(console, output, f"nothing to resume: {name} is not paused")
-        record = records.record(name) or record
-    console.note(f"resumed {name}")
-    output.document([cron_item(record, time.time())], str)
+        resumed = [
+            record
+            for each in found
+            if (record := records.record(each)) is not None
+            and record.is_paused(time.time())
+            and records.resume(each)
+        ]
+        if not resumed:
+            what = "no job there is" if is_prefix(name) else f"{name} is not"
+            return nothing(console, output, f"nothing to resume: {what} paused")
+        items = [
+            cron_item(records.record(record.name) or record, time.time()) for record in resumed
+        ]
+    for record in resumed:
+        console.note(f"resumed {record.name}")
+    output.document(items, str)
     return 0

@@ -20,17 +20,23 @@ from tests.cli.inspect_fixture import ask
 _ESCAPES = "web\x1b[2J\x9b1;1H\u202e3"
 
 
-@pytest.mark.parametrize("command", ["show", "history", "pause", "resume", "reset --yes"])
+@pytest.mark.parametrize(
+    "command", ["show", "history", "pause", "resume", "reset --yes", "forget --yes"]
+)
 def test_a_job_without_a_record_is_1_and_stays_so(jobs: Jobs, address: str, command: str) -> None:
     """A name that was misspelt must not look as if it were paused."""
     name = jobs.name("nothing")
     result = ask(address, "cron", *command.split(), name)
     assert (result.returncode, result.stdout) == (1, "")
-    assert result.stderr == f"consul-lock: there is no cron job {name}: it has no record\n"
+    said, *more = result.stderr.splitlines()
+    assert said == f"consul-lock: there is no cron job {name}: it has no record"
+    assert [f"--new pauses {name}" in line for line in more] == [True] * (command == "pause")
     assert consul(address, "GET", f"/v1/kv/{name}/.cron") is None
 
 
-@pytest.mark.parametrize("command", ["show", "history", "pause", "resume", "reset --yes"])
+@pytest.mark.parametrize(
+    "command", ["show", "history", "pause", "resume", "reset --yes", "forget --yes"]
+)
 def test_a_value_that_is_not_a_record_is_65_and_left_alone(
     jobs: Jobs, address: str, command: str
 ) -> None:

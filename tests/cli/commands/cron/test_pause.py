@@ -52,3 +52,29 @@ def test_a_job_that_was_never_run_can_be_paused(jobs: Jobs, address: str) -> Non
     assert ask(address, "cron", "pause", jobs.name("new"), "--new").returncode == 0
     with jobs.guard("new").claim() as run:
         assert run.outcome.value == "paused"
+
+
+def test_all_jobs_below_a_prefix_are_paused_and_resumed(jobs: Jobs, address: str) -> None:
+    """Those of another prefix are not; what cannot be read is left alone, with a warning."""
+    for name in ("night/a", "night/b", "nightly"):
+        jobs.run(name)
+    jobs.put("night/bad/.cron", "hello")
+    prefix = f"{jobs.name('night')}/"
+    below = [f"{prefix}a", f"{prefix}b"]
+    paused = ask(address, "cron", "pause", prefix, "--reason", "move", "--json")
+    assert (paused.returncode, [item["name"] for item in items(paused)]) == (0, below)
+    assert "left alone: " in paused.stderr
+    assert jobs.record("nightly").paused is None
+    resumed = ask(address, "cron", "resume", prefix, "--json")
+    assert [(item["name"], item["paused"]) for item in items(resumed)] == [
+        (name, None) for name in below
+    ]
+    again = ask(address, "cron", "resume", prefix)
+    assert (again.returncode, "no job there is paused" in again.stderr) == (1, True)
+    assert ask(address, "cron", "pause", f"{jobs.name('none')}/").returncode == 1
+
+
+@pytest.mark.parametrize("words", [["jobs/", "--new"], [""]])
+def test_a_prefix_is_not_paused_before_its_jobs_have_names(words: list[str]) -> None:
+    """Nor is everything that there is, by a variable that is empty."""
+    assert ask("127.0.0.1:1", "cron", "pause", *words).returncode == 64

@@ -153,3 +153,54 @@ def test_all_records_below_a_prefix_are_listed() -> None:
         driver.run(driver.admin.pause(name, None, "", None))
     found = driver.run(driver.admin.below("jobs/"))
     assert [record.name for record in found] == ["jobs/a", "jobs/b"]
+
+
+def test_forgetting_deletes_the_record_and_returns_it() -> None:
+    """Of what there is none nothing is sent but the question."""
+    driver = AdminDriver(BY_TIME)
+    assert driver.run(driver.admin.forget(NAME)).slot == TWO.label
+    assert driver.record() is None
+    before = len(driver.sent)
+    assert driver.run(driver.admin.forget(NAME)) is None
+    assert len(driver.sent) == before + 1
+
+
+@pytest.mark.parametrize("held", [False, True])
+def test_a_run_that_begins_meanwhile_is_not_forgotten(held: bool) -> None:
+    """Neither by its lock alone nor by the record: the deletion is refused, and then the job is."""
+    driver = AdminDriver(BY_TIME)
+    begun: list[bool] = []
+
+    def begins(request: Any) -> None:
+        if begun or "delete-cas" not in str(request.body):
+            return
+        begun.append(True)
+        if held:
+            driver.run(driver.lock().acquire(False, None, "me"))
+        else:
+            claimed = replace(BY_TIME, state=CronState.RUNNING, session="")
+            path = f"/v1/kv/{KEY}?flags={CRON_FLAG}"
+            operator(driver.world, path, body=encode_record(claimed))
+
+    driver.instead = begins  # type: ignore[assignment] # it lets everything pass
+    with pytest.raises(Conflict) as refused:
+        driver.run(driver.admin.forget(NAME))
+    assert (refused.value.kind, begun) == ("in-use", [True])
+    assert driver.record().slot == TWO.label
+
+
+def test_a_lost_answer_to_the_deletion_is_no_record_that_never_was() -> None:
+    """What was deleted by it is returned."""
+    driver = AdminDriver(BY_TIME)
+    lost: list[bool] = []
+
+    def answers(request: Any) -> tuple[int, bytes] | None:
+        if lost or "delete-cas" not in str(request.body):
+            return None
+        lost.append(True)
+        operator(driver.world, f"/v1/kv/{KEY}", method="DELETE")
+        return 500, b"rpc error: EOF"
+
+    driver.instead = answers
+    found = driver.run(driver.admin.forget(NAME))
+    assert (found.slot, lost) == (TWO.label, [True])
