@@ -13,7 +13,7 @@ import click
 
 from consul_lock_cli.base.error_table import complaint, failure
 from consul_lock_cli.base.exit_codes import ExitCode
-from consul_lock_cli.doctor import consul, host, network, processes, settings, trial
+from consul_lock_cli.doctor import certificate, consul, host, network, processes, settings, trial
 from consul_lock_cli.doctor.context import DoctorContext
 from consul_lock_cli.doctor.cron_clocks import cron_clocks
 from consul_lock_cli.doctor.finding import Finding, Trouble, Verdict, skip
@@ -40,6 +40,7 @@ CHECKS = (
     Check("config-files", settings.config_files),
     Check("packages", host.packages),
     Check("settings", settings.settings, ("packages",)),
+    Check("client-certificate", certificate.client_certificate, ("settings",)),
     Check("timing", settings.timing),
     Check("open-files", host.open_files),
     Check("clock", host.clock),

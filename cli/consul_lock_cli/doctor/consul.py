@@ -5,10 +5,13 @@ from __future__ import annotations
 import re
 import statistics
 import time
+from datetime import datetime
 from typing import Any
 
+from consul_lock_cli.base.durations import show_duration
 from consul_lock_cli.base.exit_codes import ExitCode
 from consul_lock_cli.base.text import shown
+from consul_lock_cli.doctor.certificate import SOON
 from consul_lock_cli.doctor.context import DoctorContext
 from consul_lock_cli.doctor.finding import Finding, Trouble, ok, skip, warn
 
@@ -87,7 +90,8 @@ def latency(context: DoctorContext) -> Finding:
 
 
 def token(context: DoctorContext) -> Finding:
-    """The token, as Consul knows it.  The accessor is shown, never the secret."""
+    """The token, as Consul knows it, does not expire soon.  The accessor is shown, never the
+    secret."""
     answer = context.agent.ask("GET", "/v1/acl/token/self")
     if "ACL support disabled" in answer.text:
         return ok("ACLs are off")
@@ -100,7 +104,24 @@ def token(context: DoctorContext) -> Finding:
     found = answer.json()
     named = [str(each.get("Name")) for each in (found.get("Policies") or ()) if each]
     policies = f"policies {', '.join(named)}" if named else "no policies of its own"
-    return ok(f"accessor {found.get('AccessorID')}, {shown(policies, 120)}")
+    about = f"accessor {found.get('AccessorID')}, {shown(policies, 120)}"
+    left = _seconds_until(found.get("ExpirationTime"))
+    if left is None:
+        return ok(about)
+    text = f"the token expires in {show_duration(left)} ({about})"
+    if left >= SOON:
+        return ok(text)
+    return warn(
+        text,
+        "write another one to the file of --token-file before that: what runs reads it again",
+    )
+
+
+def _seconds_until(told: object) -> float | None:
+    """Of a time as Consul writes it; None: never."""
+    if not isinstance(told, str) or not told:
+        return None
+    return max(0.0, datetime.fromisoformat(told).timestamp() - time.time())
 
 
 def _unknown_token() -> Trouble:

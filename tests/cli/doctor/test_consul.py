@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
 from tests.cli.doctor.doctor_fixture import doctor, sessions_left
 from tests.support.agent import Agent
+from tests.support.http_messages import Answer
 from tests.support.proxy import Proxy
 from tests.support.waiting import eventually
 
@@ -106,6 +108,33 @@ def test_no_token_and_a_token_of_another_cluster(guarded: Agent) -> None:
     assert status_file.code == 77
     assert "unknown to the cluster" in status_file.items["agent"]["text"]
     assert other not in json.dumps(status_file.items) + status_file.stderr
+
+
+def test_a_token_that_expires_within_a_day_is_a_warning(guarded: Agent) -> None:
+    """It works now, and the hint says how what runs gets another one."""
+    made = guarded.request("PUT", "/v1/acl/token", {"ExpirationTTL": "2h30m"}).json()
+    item = doctor(guarded.address, CONSUL_HTTP_TOKEN=made["SecretID"]).items["token"]
+    assert item["verdict"] == "warn"
+    assert item["text"].startswith("the token expires in 2h")
+    assert f"accessor {made['AccessorID']}" in item["text"]
+    assert "--token-file" in item["hint"]
+
+
+@pytest.mark.parametrize(
+    "days, text", [(3.1, "the token expires in 3d"), (None, "accessor a1, no policies of its own")]
+)
+def test_a_token_with_time_left_is_good(
+    altered: Callable[[str, Answer], str], days: float | None, text: str
+) -> None:
+    """Also one that never expires.  Consul writes nanoseconds."""
+    told = {"AccessorID": "a1"}
+    if days is not None:
+        end = datetime.now(UTC) + timedelta(days=days)
+        told["ExpirationTime"] = f"{end:%Y-%m-%dT%H:%M:%S}.123456789Z"
+    answer = Answer(200, {}, json.dumps(told).encode())
+    item = doctor(altered("acl/token", answer), CONSUL_HTTP_TOKEN="t").items["token"]
+    assert item["verdict"] == "ok"
+    assert item["text"].startswith(text)
 
 
 def test_a_frozen_agent(own_agent: Agent) -> None:
