@@ -13,6 +13,7 @@ from consul_lock_cli.base.exit_codes import ExitCode
 from consul_lock_cli.base.text import shown
 from consul_lock_cli.cron.claim import EnteredClaim
 from consul_lock_cli.cron.kept_output import KeptOutput
+from consul_lock_cli.cron.previous_run import PreviousRun
 from consul_lock_cli.cron.report import RunReport
 from consul_lock_cli.process.child import Child
 from consul_lock_cli.process.interrupt import Interrupted
@@ -184,6 +185,8 @@ class CronJob:
             event="acquired",
             **about,
         )
+        if run.record is not None and self._cron_spec.report != "never":
+            PreviousRun(run.record).tell(self._spec.title, self._console)
         stop = self._act.asked_to_end()
         if stop is not None:
             claim.never_run(stop)

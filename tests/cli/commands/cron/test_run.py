@@ -16,9 +16,11 @@ from tests.cli.command import COMMAND, Running, environment
 from tests.cli.cron_fixture import (
     EIGHT,
     HOUR,
+    QUICK,
     Job,
     job_fixture,  # noqa: F401 - a fixture, used by its name
 )
+from tests.support.waiting import eventually
 
 _HOURLY = ("--every", "1h")
 _TELL = ("--", "sh", "-c", "echo $CONSUL_LOCK_CRON_SLOT")
@@ -166,6 +168,21 @@ def test_a_job_that_fails_prints_a_line(job: Job) -> None:
     assert done.returncode == 3
     line = f"consul-lock: job {job.name} failed: exit code 3, slot 08:00Z, attempt 1, run time "
     assert re.fullmatch(rf"{re.escape(line)}\S+s\n", done.stderr), done.stderr
+
+
+def test_the_next_run_says_what_was_lost_and_missed(job: Job) -> None:
+    """The host that runs it, once: the one that was killed could not."""
+    killed = job.start(*_HOURLY, *QUICK, *_STAY, at=EIGHT)
+    assert killed.line() == "ready"
+    killed.send(9)
+    killed.wait()
+    eventually(lambda: job.record().crashed)
+    options = (*_HOURLY, *QUICK, "--overlap", "wait", "--", "true")
+    lost, missed = job.fire(*options, at=EIGHT + 3 * HOUR).stderr.splitlines()
+    about = f"consul-lock: warning: job {job.name}: "
+    assert lost.startswith(f"{about}the run before was lost: slot 08:00Z, attempt 1, on ")
+    assert missed.startswith(f"{about}2 slots were missed, from 09:00Z on")
+    assert job.fire(*options, at=EIGHT + 4 * HOUR).stderr == ""
 
 
 def test_a_job_that_is_chronic_prints_only_if_it_fails(job: Job) -> None:
