@@ -77,9 +77,12 @@ def unreachable(config: Config, error: OSError) -> Unavailable:
 def handshake_failed(config: Config, error: Exception) -> Unavailable | ConfigError:
     """The error for a TLS handshake that failed: mostly a setting, which no retry mends."""
     if isinstance(error, ssl.SSLCertVerificationError):
+        hint = "give its CA with ca_cert= or CONSUL_CACERT, or its name with tls_server_name="
+        if "expired" in error.verify_message:
+            hint = "renew the certificate of the agent, or set the clock of this host"
         return ConfigError(
             f"TLS: the certificate of {config.origin} is not trusted ({error.verify_message})",
-            hint="give its CA with ca_cert= or CONSUL_CACERT, or its name with tls_server_name=",
+            hint=hint,
             kind="certificate",
         )
     if isinstance(error, ssl.SSLError) and error.reason in ("WRONG_VERSION_NUMBER", "HTTP_REQUEST"):
@@ -92,10 +95,11 @@ def handshake_failed(config: Config, error: Exception) -> Unavailable | ConfigEr
             settings=("address",),
         )
     if isinstance(error, ssl.SSLError) and "alert" in str(error).lower():
-        problem, hint = (
-            f"TLS: {config.origin} refused the connection ({error.reason})",
-            "client_cert= needed?",
-        )
+        refused = "the client certificate" if config.client_cert else "the connection"
+        problem = f"TLS: {config.origin} refused {refused} ({error.reason})"
+        hint = "client_cert= needed?"
+        if config.client_cert:
+            hint = "has it expired, and is it of a CA that the agent trusts?"
         return ConfigError(
             f"{problem}: {hint}",
             problem=problem,
@@ -119,7 +123,8 @@ def broken(
     while cause is not None and not isinstance(cause, ssl.SSLError):
         cause = cause.__cause__
     # TLS 1.3 refuses a client for its certificate, or for want of one, after the handshake.
-    if cause is not None and "CERTIFICATE" in (cause.reason or ""):
+    reason = (cause.reason or "") if cause is not None else ""
+    if cause is not None and ("CERTIFICATE" in reason or "UNKNOWN_CA" in reason):
         return handshake_failed(config, cause)
     return Unavailable(f"the connection to {config.origin} broke: {error}", kind="broken")
 

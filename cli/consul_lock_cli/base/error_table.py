@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import re
 from collections.abc import Callable
 from operator import attrgetter
@@ -67,6 +68,26 @@ def in_options(error: ConfigError, text: str) -> str:
     return text
 
 
+RENEW = "renew the certificate of the agent; or is the clock of this host wrong?"
+OWN_REFUSED = (
+    "is the certificate of --client-cert expired, or of a CA that the agent does not trust?"
+    " 'openssl x509 -noout -enddate -issuer -in FILE' shows it"
+)
+_PROXY = (
+    "a proxy in front of Consul must let an answer take 5m or more (nginx: proxy_read_timeout):"
+    " waiting is one long request; 'consul-lock doctor' tries it"
+)
+_TRUST = (
+    "--ca-file or CONSUL_CACERT has the certificate of its CA; if only the name is wrong:"
+    " --tls-server-name server.dc1.consul"
+)
+_CLIENT = "it may require a client certificate: --client-cert and --client-key"
+_LOGIN = "--http-auth or CONSUL_HTTP_AUTH has user and password for it"
+_ELSEWHERE = "does --http-addr or CONSUL_HTTP_ADDR point to Consul, or to something before it?"
+
+# Of system calls that failed: what a limit of the user's causes, and a place that is full.
+_OF_LIMITS = (errno.EMFILE, errno.ENFILE, errno.EAGAIN, errno.ENOMEM)
+_FULL = (errno.ENOSPC, errno.EDQUOT)
 _PORT_OF_A_URL = re.compile(r"https?://[^/ ]*:(443|80)(?![0-9])")
 
 
@@ -79,6 +100,26 @@ def _unreached(error: Unavailable) -> str:
     )
 
 
+def _of_system(error: OSError) -> str:
+    if error.errno in _FULL:
+        return "free some room where the output goes"
+    return _LIMITS if error.errno is None or error.errno in _OF_LIMITS else ""
+
+
+def _refused(error: Refused) -> str:
+    if "Enterprise" in error.answer:
+        return (
+            "this Consul has no namespaces and partitions: leave out --namespace and --partition,"
+            " and unset CONSUL_NAMESPACE and CONSUL_PARTITION"
+        )
+    return "the servers may be configured for other limits; see their log"
+
+
+def _broken_off(error: Unavailable) -> str:
+    return _PROXY if error.status in (None, 502, 504) else _ADDRESS
+
+
+_ADDRESS = "--http-addr sets the address of Consul, --retry-for how long to try"
 _UNREACHED = _Case(ExitCode.UNAVAILABLE, _unreached, _problem)
 _FOREIGN = _Case(
     ExitCode.DATA, "use another --key; or delete what is there, if nobody needs it", _problem
@@ -110,9 +151,14 @@ CASES: dict[tuple[type[BaseException], ErrorKind | None], _Case] = {
         "fewer clients at this address, or higher limits of the agent, would help",
         _problem,
     ),
-    (Unavailable, None): _Case(
-        ExitCode.UNAVAILABLE, "--http-addr sets the address of Consul, --retry-for how long to try"
+    **{
+        (Unavailable, kind): _Case(ExitCode.UNAVAILABLE, _broken_off)
+        for kind in ("hung-up", "broken", "server-error")
+    },
+    (Unavailable, "proxy"): _Case(
+        ExitCode.UNAVAILABLE, lambda e: _LOGIN if e.status == 401 else _ELSEWHERE, _problem
     ),
+    (Unavailable, None): _Case(ExitCode.UNAVAILABLE, _ADDRESS),
     (PermissionDenied, "unknown-token"): _Case(
         ExitCode.PERMISSION,
         f"it has expired, was deleted, or is of another cluster; {_SOURCE}",
@@ -151,9 +197,7 @@ CASES: dict[tuple[type[BaseException], ErrorKind | None], _Case] = {
         _problem,
     ),
     (Conflict, None): _Case(ExitCode.DATA, "use another --key"),
-    (Refused, None): _Case(
-        ExitCode.REFUSED, "the servers may be configured for other limits; see their log"
-    ),
+    (Refused, None): _Case(ExitCode.REFUSED, _refused),
     (ConfigError, "needs-tls"): _Case(
         ExitCode.CONFIG,
         "use https:// in the address, or CONSUL_HTTP_SSL=true",
@@ -164,14 +208,16 @@ CASES: dict[tuple[type[BaseException], ErrorKind | None], _Case] = {
     ),
     (ConfigError, "certificate"): _Case(
         ExitCode.CONFIG,
-        "--ca-file or CONSUL_CACERT has the certificate of its CA; if only the name is wrong:"
-        " --tls-server-name server.dc1.consul",
+        lambda e: RENEW if "expired" in e.problem else _TRUST,
         _problem,
     ),
     (ConfigError, "client-certificate"): _Case(
         ExitCode.CONFIG,
-        "it may require a client certificate: --client-cert and --client-key",
+        lambda e: OWN_REFUSED if "client certificate" in e.problem else _CLIENT,
         _problem,
+    ),
+    (ConfigError, "not-consul"): _Case(
+        ExitCode.CONFIG, lambda e: _LOGIN if "http_auth" in e.settings else _ELSEWHERE, _problem
     ),
     (ConfigError, "no-python-consul2"): _Case(ExitCode.CONFIG, attrgetter("hint"), _problem),
     (ConfigError, "no-cronsim"): _Case(
@@ -214,7 +260,7 @@ CASES: dict[tuple[type[BaseException], ErrorKind | None], _Case] = {
     (LockLost, None): _Case(ExitCode.LOST, "a longer --lock-delay covers a longer outage"),
     (MemoryError, None): _Case(ExitCode.OS, "free some memory, or raise the limit"),
     (OSError, None): _Case(
-        ExitCode.OS, _LIMITS, lambda e: str(e).removeprefix(f"[Errno {e.errno}] ")
+        ExitCode.OS, _of_system, lambda e: str(e).removeprefix(f"[Errno {e.errno}] ")
     ),
     (BaseException, None): _Case(
         ExitCode.SOFTWARE, "this is a bug of consul-lock; -vv shows where"

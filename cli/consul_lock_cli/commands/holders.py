@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from consul_lock_cli.base.console import Console
+from consul_lock_cli.base.text import shown
 from consul_lock_cli.options.connection import connection_options
 from consul_lock_cli.options.console import console_options
 from consul_lock_cli.options.types import NAME
@@ -42,4 +43,6 @@ def holders(connection: Connection, console: Console, output: Output, key: str) 
         }
         for holder in seen.holders
     ]
+    if not items:
+        console.note(f"nobody holds {shown(key, 512)}, or nobody that the token may see")
     output.document(items, lambda: holder_table(seen, sessions) if seen.holders else "")

@@ -13,7 +13,7 @@ from consul_lock_cli.options.console import console_options
 from consul_lock_cli.options.types import PREFIX
 from consul_lock_cli.output.cron_json import LISTED, listed_item
 from consul_lock_cli.output.cron_table import overview_table
-from consul_lock_cli.output.data_command import DataCommand, Output, data_options
+from consul_lock_cli.output.data_command import DataCommand, Output, data_options, nothing_seen
 from consul_lock_cli.output.lock_json import CLEANED, cleaned_item, status_item
 from consul_lock_cli.output.lock_table import leftover_table
 from consul_lock_cli.spec.connection import Connection
@@ -47,6 +47,8 @@ def ls(connection: Connection, console: Console, output: Output, prefix: str, de
     if dead:
         with connection.client(console) as client:
             left = Survey(client).leftovers(prefix)
+        if not left:
+            nothing_seen(console, "nothing is left by the dead", prefix)
         output.document(
             [cleaned_item(each, None) for each in left],
             lambda: leftover_table(left) if left else "",
@@ -54,6 +56,8 @@ def ls(connection: Connection, console: Console, output: Output, prefix: str, de
         return
     with connection.client(console) as client:
         found = Survey(client).overview(prefix)
+    if not any(found):
+        nothing_seen(console, "there are no keys", prefix)
     now = time.time()
     output.document(
         _items(found, now) if output.wants_items else [],

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 from urllib.parse import quote, urlencode
 
+from consul_lock_cli.base.error_table import OWN_REFUSED, RENEW
 from consul_lock_cli.base.exit_codes import ExitCode
 from consul_lock_cli.base.text import shown
 from consul_lock_cli.doctor.finding import Trouble
@@ -118,6 +119,12 @@ class AgentClient:
                 "write https:// in the address, or set CONSUL_HTTP_SSL=true",
                 ExitCode.CONFIG,
             )
+        if answer.status == 401 and "ACL support disabled" not in answer.text:
+            raise Trouble(
+                f'a proxy in front of Consul wants a login: HTTP 401 "{shown(answer.text, 120)}"',
+                "give it user and password with --http-auth or CONSUL_HTTP_AUTH",
+                ExitCode.CONFIG,
+            )
         # Consul says 500 also to what it does not accept ("Invalid Session TTL").
         blamed = answer.denied or "Invalid" in answer.text
         if answer.status == 429 or (answer.status >= 500 and not blamed):
@@ -141,9 +148,12 @@ class AgentClient:
     def _tls(self, error: Exception) -> Trouble:
         origin, config = self.config.origin, ExitCode.CONFIG
         if isinstance(error, ssl.SSLCertVerificationError):
+            hint = "--ca-file or CONSUL_CACERT names its CA; --tls-server-name the name in it"
+            if "expired" in error.verify_message:
+                hint = RENEW
             return Trouble(
                 f"TLS: the certificate of {origin} is not trusted ({error.verify_message})",
-                "--ca-file or CONSUL_CACERT names its CA; --tls-server-name the name in it",
+                hint,
                 config,
             )
         reason = getattr(error, "reason", None) or str(error)
@@ -152,8 +162,7 @@ class AgentClient:
             return Trouble(f"{origin} does not speak TLS", hint, config)
         if not isinstance(error, ssl.SSLError):
             return self.unreachable(error)
-        return Trouble(
-            f"TLS: {origin} refused the connection ({reason})",
-            "it may want a certificate: --client-cert and --client-key",
-            config,
-        )
+        hint = "it may want a certificate: --client-cert and --client-key"
+        if self.config.client_cert:
+            hint = OWN_REFUSED
+        return Trouble(f"TLS: {origin} refused the connection ({reason})", hint, config)

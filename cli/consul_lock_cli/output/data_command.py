@@ -146,4 +146,12 @@ def nothing(console: Console, output: Output, text: str) -> int:
 
 def no_record(console: Console, output: Output, name: str) -> int:
     """Nobody has ever claimed a slot of that name.  Exit code."""
-    return nothing(console, output, f"there is no cron job {shown(name, 512)}: it has no record")
+    why = "it has no record, or the token may not read it"
+    return nothing(console, output, f"there is no cron job {shown(name, 512)}: {why}")
+
+
+def nothing_seen(console: Console, what: str, prefix: str) -> None:
+    """Say that nothing was found below a prefix: of keys that a token may not read Consul says
+    nothing at all."""
+    where = f' below "{shown(prefix, 512)}"' if prefix else ""
+    console.note(f"{what}{where}, or none that the token may read")

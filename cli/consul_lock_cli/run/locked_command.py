@@ -77,7 +77,7 @@ class LockedCommand:
         deadline = LockDeadline()
         try:
             lock = self._lock(client, deadline)
-            from consul_lock import Conflict, Unavailable
+            from consul_lock import Conflict, PermissionDenied, Unavailable
 
             try:
                 if not self._acquire(lock):
@@ -85,6 +85,10 @@ class LockedCommand:
                 slot = self._number(lock)
             except OutOfTime:
                 return RunResult(self._act.interruptibly(lambda: acquisition.busy(lock)))
+            except PermissionDenied as error:
+                # The whole rule at once: what is denied next is not worth another try.
+                error.rule = self._spec.rule if error.kind == "denied" else error.rule
+                raise
             except Conflict as error:
                 found = error  # the name of an except clause ends with it
                 return RunResult(

@@ -66,6 +66,16 @@ class LockSpec(NamedTuple):
         dead = 2 * (self.ttl if self.heartbeat is None else self.heartbeat)
         return dead + self.lock_delay
 
+    @property
+    def rule(self) -> str:
+        """All that a token needs for it, as rules of Consul's ACLs."""
+        tree = self.mode is LockKind.TREE
+        tops = dict.fromkeys(key.partition("/")[0] if tree else key for key in self.keys)
+        rules = [('session_prefix ""'), *(f'key_prefix "{top}/"' for top in tops)]
+        if self.heartbeat is not None:
+            rules.append('service "consul-lock"')
+        return " ".join(f'{rule} {{ policy = "write" }}' for rule in rules)
+
     def check(self) -> None:
         """Raise `Misuse` for what cannot be locked."""
         if not self.keys:

@@ -48,6 +48,7 @@ class Contact:
             except NotConsul as error:
                 about: dict[str, Any] = {"problem": error.problem, "hint": error.hint}
                 if not self.reached:
+                    about["settings"] = error.settings
                     raise ConfigError(str(error), kind="not-consul", **about) from error
                 raise Unavailable(
                     str(error), kind="proxy", uncertain=True, status=reply.status, **about

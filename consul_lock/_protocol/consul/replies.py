@@ -154,6 +154,13 @@ def _not_consul(reply: Reply, text: str, doing: str) -> NotConsul:
             hint="is the address that of a Consul agent, and is the name clean (no '//', no '..')?",
             kind="not-consul",
         )
+    if status == 401:
+        return NotConsul(
+            f"{doing}: a proxy in front of Consul wants a login (401: {text!r})",
+            hint="give it user and password with http_auth= or CONSUL_HTTP_AUTH",
+            kind="not-consul",
+            settings=("http_auth",),
+        )
     if status == 200:
         return _not_json(text, doing)
     return NotConsul(
@@ -240,8 +247,13 @@ def _access(rule: str) -> str:
         places = granted.setdefault(f"{resource}:{policy}", [])
         places += [] if resource == "session" else [f'"{prefix}"']
     return ", ".join(
-        f"{what} on {', '.join(places)}" if places else what for what, places in granted.items()
+        f"{what} on {_and(places)}" if places else what for what, places in granted.items()
     )
+
+
+def _and(places: list[str]) -> str:
+    """ "a, b and c"."""
+    return " and ".join(filter(None, (", ".join(places[:-1]), places[-1])))
 
 
 def parse_json(reply: Reply, doing: str) -> Any:

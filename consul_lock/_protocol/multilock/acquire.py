@@ -101,7 +101,7 @@ def _take(lock: MultiLockBase, attempt: MultiLockAttempt, session: Session) -> F
     since = yield Wall()
     value = base64_text(lock.about.value(since))
     operations = locking(lock.keys, attempt.pairs or {}, session, value)
-    request = lock.client.api.transaction(operations, f"locking {lock.name!r}", lock.rule)
+    request = lock.client.api.transaction(operations, f"locking {lock.named}", lock.rule)
     attempt.may_hold = True
     outcome = yield from lock.client.write(session, request)
     return outcome

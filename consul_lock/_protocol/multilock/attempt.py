@@ -103,7 +103,10 @@ def read_keys(
     one.
     """
     there = set(known)
-    doing, rule = f"reading {keys[0]!r} and others", key_rule("", "read")
+    doing, rule = (
+        f"reading {keys[0]!r} and others",
+        " ".join(key_rule(key.removesuffix(".lock"), "read") for key in keys),
+    )
     for _ in range(_READINGS_MAX):
         verbs = ["get" if key in there else "check-not-exists" for key in keys]
         operations = [{"Verb": v, "Key": key} for v, key in zip(verbs, keys, strict=True)]

@@ -31,9 +31,11 @@ class MultiLockBase(Lockable):
     """The locks of several names; all but how they are acquired and released."""
 
     def __init__(self, client: ClientCore, locks: tuple[LockKeys, ...], settings: Settings) -> None:
-        super().__init__(client, _shown(locks), locks[0].key, settings)
+        super().__init__(client, _shown([lock.name for lock in locks]), locks[0].key, settings)
         self.names = tuple(lock.name for lock in locks)
         self.keys = tuple(lock.key for lock in locks)
+        self.named = _shown([repr(name) for name in self.names])
+        """The names, each in quotes, for what is said of requests."""
         self.rule = " ".join(key_rule(key.removesuffix(".lock")) for key in self.keys)
 
     ends_session = True
@@ -47,7 +49,7 @@ class MultiLockBase(Lockable):
         operations = list[dict[str, Any]]()
         for key in self.keys:
             operations += (unlock_operation(key, session.id), {"Verb": "delete", "Key": key})
-        doing = f"releasing {self.name!r}"
+        doing = f"releasing {self.named}"
         return [self.client.api.transaction(operations, doing, self.rule)]
 
     # -- looking after it ----------------------------------------------------------------------
@@ -63,7 +65,7 @@ class MultiLockBase(Lockable):
             if found.pair is not None and found.pair.session == hold.session.id:
                 return None
             return (yield from self.client.diagnose(hold, found.pair, timeout))
-        doing = f"verifying {self.name!r}"
+        doing = f"verifying {self.named}"
         proof = self.proof(hold)
         outcome = yield from self.client.api.transact(proof, doing, self.rule, timeout=timeout)
         if outcome.done:
@@ -159,9 +161,9 @@ def keys_of_names(names: Iterable[str]) -> tuple[LockKeys, ...]:
     return locks
 
 
-def _shown(locks: Sequence[LockKeys]) -> str:
+def _shown(names: Sequence[str]) -> str:
     """The names, for messages."""
-    together = ", ".join(lock.name for lock in locks)
+    together = ", ".join(names)
     if len(together) <= _SHOWN_MAX:
         return together
-    return f"{together[: _SHOWN_MAX - 20]}... ({len(locks)} names)"
+    return f"{together[: _SHOWN_MAX - 20]}... ({len(names)} names)"

@@ -52,7 +52,7 @@ def _delete(lock: MultiLockBase, hold: Hold) -> Flow[tuple[TxnResult, range]]:
     A waiter in the queue of one of them watches its key, and takes it when it is gone.
     """
     client, proof = lock.client, lock.proof(hold)
-    doing = f"releasing {lock.name!r}"
+    doing = f"releasing {lock.named}"
     deletions: list[dict[str, Any]]
     if guarded(lock.keys):
         deletions = [{"Verb": "delete", "Key": key} for key in lock.keys]

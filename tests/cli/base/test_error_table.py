@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import errno
+import os
+
 import pytest
 
 from consul_lock import errors
@@ -38,3 +41,41 @@ def test_every_error_of_the_library_is_tried_above() -> None:
     tried = {type(error) for error, _ in marks[0].args[1]}
     classes = {each for each in vars(errors).values() if isinstance(each, type)}
     assert {each for each in classes if issubclass(each, errors.ConsulLockError)} <= tried
+
+
+_FULL = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+_FILES = OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+_BAD = OSError(errno.EIO, os.strerror(errno.EIO))
+_ENTERPRISE = 'Invalid query parameter: "ns" - Namespaces are a Consul Enterprise feature'
+
+
+@pytest.mark.parametrize(
+    "error, hint",
+    [
+        (_FULL, "free some room"),
+        (_FILES, "ulimit -a"),
+        (errors.Refused("x", answer=_ENTERPRISE), "unset CONSUL_NAMESPACE"),
+        (errors.Refused("x", answer="too large"), "other limits"),
+        (errors.ConfigError("x (certificate has expired)", kind="certificate"), "renew the cert"),
+        (errors.ConfigError("x (self-signed)", kind="certificate"), "--ca-file"),
+        (
+            errors.ConfigError("refused the client certificate (X)", kind="client-certificate"),
+            "--client-cert expired",
+        ),
+        (errors.ConfigError("refused the connection", kind="client-certificate"), "may require a"),
+        (errors.ConfigError("x", kind="not-consul", settings=("http_auth",)), "--http-auth or"),
+        (errors.ConfigError("x", kind="not-consul"), "point to Consul"),
+        (errors.Unavailable("x", kind="proxy", status=401), "--http-auth or"),
+        (errors.Unavailable("x", kind="hung-up"), "proxy_read_timeout"),
+        (errors.Unavailable("x", kind="server-error", status=504), "proxy_read_timeout"),
+        (errors.Unavailable("x", kind="server-error", status=500), "--retry-for"),
+    ],
+)
+def test_the_advice_fits_what_failed(error: Exception, hint: str) -> None:
+    """Also where one class and kind stands for several causes."""
+    assert hint in failure(error).hint
+
+
+def test_there_is_no_advice_about_a_system_call_that_nobody_foresaw() -> None:
+    """A wrong one would send people astray."""
+    assert failure(_BAD).hint == ""

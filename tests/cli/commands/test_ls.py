@@ -6,6 +6,7 @@ import json
 import re
 import signal
 import subprocess
+from pathlib import Path
 
 from tests.cli.command import COMMAND, Running, consul, environment
 from tests.cli.inspect_fixture import (
@@ -43,8 +44,37 @@ def test_the_locks_below_a_prefix(holder: Running, hand: Hand, address: str, key
 
 
 def test_nothing_is_nothing(address: str, key: str) -> None:
-    """No header without a table."""
-    assert ask(address, "ls", key).stdout == ""
+    """No header without a table; the token may be to blame, as Consul hides keys in silence."""
+    for command, what in (
+        (["ls", key], f'there are no keys below "{key}"'),
+        (["ls", "--dead", key], f'nothing is left by the dead below "{key}"'),
+        (["cron", "ls", key], f'there are no cron jobs below "{key}"'),
+    ):
+        result = ask(address, *command)
+        assert (result.returncode, result.stdout) == (0, "")
+        assert result.stderr == f"consul-lock: {what}, or none that the token may read\n"
+        assert ask(address, *command, "-q").stderr == ""
+    result = ask(address, "holders", key)
+    assert (result.returncode, result.stdout) == (0, "")
+    assert result.stderr == (f"consul-lock: nobody holds {key}, or nobody that the token may see\n")
+
+
+def test_a_place_that_is_full_is_said_to_be_full(hand: Hand, address: str, key: str) -> None:
+    """Not the limits of the user."""
+    hand.put(f"{key}/plain", "hello")
+    with Path("/dev/full").open("w") as full:
+        result = subprocess.run(
+            [*COMMAND, "ls", key],
+            env=environment(address),
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+    assert result.returncode == 71
+    assert result.stderr == (
+        "consul-lock: No space left on device (71)\nhint: free some room where the output goes\n"
+    )
 
 
 def test_json_has_it_all(holder: Running, hand: Hand, address: str, key: str) -> None:

@@ -12,6 +12,7 @@ import pytest
 
 from tests.cli.command import COMMAND, PATIENCE, Running, consul, environment
 from tests.cli.conftest import Result
+from tests.cli.inspect_fixture import ask
 from tests.support.actions import PASS, Action
 from tests.support.agent import Agent
 from tests.support.http_messages import Answer
@@ -221,24 +222,56 @@ def guarded(consul_binary: Path) -> Iterator[Agent]:
         yield agent
 
 
+_SESSION_RULE = 'session_prefix "" { policy = "write" }'
 _WHICH_TOKEN = "'consul-lock config' shows where the token comes from"
 _RULES = 'session_prefix "" { policy = "write" } key_prefix "k/" { policy = "write" }'
 
 
 def test_a_token_without_rights_is_77_with_the_rule_that_it_needs(guarded: Agent) -> None:
-    """Whichever of the two is missing."""
+    """The whole rule at once, whichever of the two is missing."""
     session, key = 'session_prefix "" { policy = "write" }', 'key_prefix "k/" { policy = "write" }'
-    for rules, needed, denied in (
-        (key, session, "session:write (creating a session)"),
-        (session, key, """key:write on "k/" (locking 'k/.lock')"""),
+    for rules, denied in (
+        (key, "session:write (creating a session)"),
+        (session, """key:write on "k/" (locking 'k/.lock')"""),
     ):
         token = guarded.token_for(rules)
         result = run(guarded.address, "--", "echo", "started", CONSUL_HTTP_TOKEN=token)
         assert (result.returncode, result.stdout) == (77, "")
         what, hint = result.stderr.splitlines()
         assert what == f"consul-lock: permission denied: {denied} (77)"
-        assert hint == f"hint: the token needs  {needed}  ; {_WHICH_TOKEN}"
+        assert hint == f"hint: the token needs  {session} {key}  ; {_WHICH_TOKEN}"
         assert token not in result.stderr
+
+
+@pytest.mark.parametrize(
+    "words, denied, names",
+    [
+        (["run", "-k", "a", "-k", "b/c"], """"a/" and "b/c/" (locking 'a', 'b/c')""", ("a", "b/c")),
+        (["leader", "--key", "l"], "", ("l",)),
+        (["run", "--tree", "-k", "t/u"], """"t/" (""", ("t",)),
+    ],
+)
+def test_all_that_a_token_lacks_is_said_at_once(
+    guarded: Agent, words: list[str], denied: str, names: tuple[str, ...]
+) -> None:
+    """For several keys, for a leader, who reads first, and for a tree, which locks its parents."""
+    token = guarded.token_for(_SESSION_RULE)
+    result = ask(guarded.address, *words, "--", "true", CONSUL_HTTP_TOKEN=token)
+    what, hint = result.stderr.splitlines()
+    assert (result.returncode, denied in what) == (77, True)
+    keys = " ".join(f'key_prefix "{name}/" {{ policy = "write" }}' for name in names)
+    assert hint == f"hint: the token needs  {_SESSION_RULE} {keys}  ; {_WHICH_TOKEN}"
+
+
+def test_a_proxy_that_wants_a_login_is_78_and_no_question_of_rights(address: str, key: str) -> None:
+    """Neither the token nor the address is to blame; `doctor` says so, too."""
+    with Proxy(address, lambda *_: Answer(401, {}, b"Authorization Required")) as proxy:
+        for words in (["run", "--key", key, "--", "true"], ["ls"], ["doctor"]):
+            result = ask(proxy.address, *words)
+            assert result.returncode == 78
+            assert "a proxy in front of Consul wants a login" in result.stderr
+            assert re.search("hint: .*--http-auth or CONSUL_HTTP_AUTH", result.stderr)
+            assert "token" not in result.stderr
 
 
 def test_a_token_that_nobody_knows_is_77(guarded: Agent) -> None:

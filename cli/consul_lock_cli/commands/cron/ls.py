@@ -12,7 +12,7 @@ from consul_lock_cli.options.console import console_options
 from consul_lock_cli.options.types import CRON_PREFIX
 from consul_lock_cli.output.cron_json import CRON, cron_item
 from consul_lock_cli.output.cron_table import cron_table
-from consul_lock_cli.output.data_command import DataCommand, Output, data_options
+from consul_lock_cli.output.data_command import DataCommand, Output, data_options, nothing_seen
 from consul_lock_cli.spec.connection import Connection
 
 
@@ -33,6 +33,8 @@ def cron_ls(connection: Connection, console: Console, output: Output, prefix: st
 
     with connection.client(console) as client:
         found = CronRecords(client).below(prefix)
+    if not found:
+        nothing_seen(console, "there are no cron jobs", prefix)
     now = time.time()
     items = [cron_item(record, now) for record in found] if output.wants_items else []
     output.document(items, lambda: cron_table(found, now) if found else "")
