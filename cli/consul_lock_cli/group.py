@@ -37,7 +37,8 @@ class LazyCommands(MutableMapping[str, click.Command]):
     """The commands of a group by name: running one of them does not load the others.
 
     Each is in the module of its name in `commands`, or in ``package`` there, as a function that
-    is called as both; the name of a keyword of Python has a _ behind it.
+    is called as both; the name of a keyword of Python has a _ behind it,
+    and a - is a _.
     """
 
     def __init__(self, names: Sequence[str], package: str = "") -> None:
@@ -47,7 +48,7 @@ class LazyCommands(MutableMapping[str, click.Command]):
 
     def __getitem__(self, name: str) -> click.Command:
         if name in self._names and name not in self._loaded:
-            python = f"{name}_" if keyword.iskeyword(name) else name
+            python = f"{name}_" if keyword.iskeyword(name) else name.replace("-", "_")
             module = importlib.import_module(f"consul_lock_cli.commands.{self._package}{python}")
             command: click.Command = getattr(module, self._package.replace(".", "_") + python)
             command.name = name

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from consul_lock._async.client import Client, chosen
 from consul_lock._protocol.cron.admin import CronAdmin
-from consul_lock._protocol.cron.record import CronProblem, CronRecord
+from consul_lock._protocol.cron.record import CronProblem, CronRecord, CronState
 
 
 class CronRecords:
@@ -63,6 +63,22 @@ class CronRecords:
         times are.
         """
         return await self._client._run(self._core.reset(name, slot, by, force))
+
+    async def add_run(
+        self,
+        name: str,
+        state: CronState,
+        code: int | None = None,
+        *,
+        started_at: float,
+        runtime: float,
+    ) -> CronRecord:
+        """Remember an extra run, which is outside of the slots and changes none of them.
+
+        Hold the lock ``name`` meanwhile, so that no run of a slot overlaps it.  ``started_at`` is
+        in seconds since the epoch, ``runtime`` in seconds.  A job without a record gets one.
+        """
+        return await self._client._run(self._core.add_run(name, state, code, started_at, runtime))
 
     async def forget(self, name: str) -> CronRecord | None:
         """Delete the record of a job that is not run any more; returns what it was, None: there is

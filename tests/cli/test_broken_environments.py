@@ -33,6 +33,7 @@ _EXAMPLES: dict[str, list[str]] = {
     "cron reset": ["k", "--yes"],
     "cron resume": ["k"],
     "cron run": ["--name", "k", "--every", "1h", "--retry-for", "0", "--", "true"],
+    "cron run-now": ["k", "--new", "--", "true"],
     "cron show": ["k"],
     "dev": ["--", "true"],
     "doctor": [],

@@ -31,6 +31,8 @@ _ADDED: tuple[str, ...] = (
     r"consul_lock\.CronProblem\.why: property, str",
     r"consul_lock\.Status\.conflict: .*",
     r"consul_lock\.Status\(.* conflict: .*",
+    r"consul_lock\.CronPast\.extra: property, bool",
+    r"consul_lock\.(aio\.)?CronRecords\.add_run(: .*| -> CronRecord|\(.*\))",
     r"consul_lock\.(aio\.)?CronRecords\.forget(: .*| -> CronRecord \| None|\(1 name: str\))",
     r"consul_lock\.Refused(\(= answer: str = ''\)|\.answer: attribute)",
 )

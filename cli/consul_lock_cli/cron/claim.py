@@ -65,7 +65,7 @@ class EnteredClaim:
         """Record the end and release.  Returns whether the lock was lost before that, unnoticed."""
         run = self._run
         assert run is not None
-        run.ended(_state(ended), exit_code(ended))
+        run.ended(state_of(ended), exit_code(ended))
         left = run.lock.remaining() if run.lock is not None else 0.0
         lost = self._leave(run, max(_LEAVING, left), known=ended.lost)
         return lost and not ended.lost
@@ -98,7 +98,8 @@ class EnteredClaim:
         return lost
 
 
-def _state(ended: ProcessResult) -> CronState:
+def state_of(ended: ProcessResult) -> CronState:
+    """How the run of a job has ended."""
     from consul_lock import CronState
 
     if ended.stopped is not None:

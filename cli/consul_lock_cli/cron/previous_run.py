@@ -22,7 +22,9 @@ class PreviousRun:
 
     def __init__(self, record: CronRecord) -> None:
         self._record = record
-        self._run: CronPast | None = record.history[0] if record.history else None
+        # An extra run is outside of the slots.
+        runs = (run for run in record.history if not run.extra)
+        self._run: CronPast | None = next(runs, None)
 
     @property
     def lost(self) -> CronPast | None:
@@ -44,7 +46,8 @@ class PreviousRun:
         if record.changed is not None and record.changed.at >= run.claimed_at:
             return None
         # The present run is the last in it; what may be missed after it is not known yet.
-        lines = timeline(record, record.epoch or 0.0)
+        found = timeline(record, record.epoch or 0.0)
+        lines = [line for line in found if isinstance(line, Gap) or not line.extra]
         gap = lines[-2] if len(lines) > 1 else None
         if not isinstance(gap, Gap):
             return None

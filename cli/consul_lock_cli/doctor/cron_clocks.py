@@ -81,8 +81,11 @@ def _read(context: DoctorContext, name: str) -> dict[str, Any]:
 def _claims(record: dict[str, Any]) -> Iterator[_Claim]:
     """From the oldest that is known to the last one."""
     history = record.get("history")
-    for run in [*(history if isinstance(history, list) else []), record]:
-        at = _seconds(run.get("claimed_at")) if isinstance(run, dict) else None
+    known = history if isinstance(history, list) else []
+    # An extra run is outside of the slots, and of their order.
+    runs = [run for run in known if isinstance(run, dict) and run.get("slot", 0) is not None]
+    for run in [*runs, record]:
+        at = _seconds(run.get("claimed_at"))
         if at is not None:
             yield _Claim(str(run.get("host")), at)
 

@@ -51,7 +51,12 @@ def timeline(record: CronRecord, now: float) -> list[CronPast | Gap]:
     A slot is missed if nobody has claimed it and its time is over; with the present interval, and
     only where there is one.  While it is paused nothing is expected.
     """
-    runs = list(reversed(record.past(dead=record.crashed)))
+    past = list(reversed(record.past(dead=record.crashed)))
+    runs = [run for run in past if not run.extra]
+    return _with_extras(_slots(record, runs, now), [run for run in past if run.extra])
+
+
+def _slots(record: CronRecord, runs: list[CronPast], now: float) -> list[CronPast | Gap]:
     if not runs or not record.every:
         return list(runs)
     found: list[CronPast | Gap] = []
@@ -61,6 +66,19 @@ def timeline(record: CronRecord, now: float) -> list[CronPast | Gap]:
     until = pause.at if pause is not None and record.is_paused(now) else now
     # The slot of this very moment may still be claimed.
     return [*found, runs[-1], *_gap(runs[-1], until - record.every, record.every)]
+
+
+def _with_extras(lines: list[CronPast | Gap], extras: list[CronPast]) -> list[CronPast | Gap]:
+    """Each before the first line that began after it."""
+    found = list(lines)
+    for extra in extras:
+        later = (at for at, line in enumerate(found) if _began(line) > extra.claimed_at)
+        found.insert(next(later, len(found)), extra)
+    return found
+
+
+def _began(line: CronPast | Gap) -> float:
+    return line.epoch if isinstance(line, Gap) else line.claimed_at
 
 
 def _gap(run: CronPast, until: float | None, every: float) -> Iterator[Gap]:
@@ -104,10 +122,12 @@ def _row(line: CronPast | Gap, now: float) -> Row:
         return (cron_text.slot("", line.epoch), _word(line), "-", "-", "-")
     took = _took(line, now)
     return (
-        cron_text.slot(line.slot, line.epoch),
+        cron_text.slot("", line.claimed_at // 60 * 60)
+        if line.extra
+        else cron_text.slot(line.slot, line.epoch),
         _word(line),
         "-" if took is None else show_duration(took),
-        str(line.attempt),
+        "extra" if line.extra else str(line.attempt),
         shown(line.host, _HOST_MAX) or "-",
     )
 

@@ -27,7 +27,7 @@ CHANGE = ("what", "by", "at", "at_epoch")
 
 CRON_RUN = (
     "slot", "slot_epoch", "state", "slots", "attempt", "host", "exit", "runtime", "claimed_at",
-    "claimed_at_epoch", "claim", "forgotten",
+    "claimed_at_epoch", "claim", "forgotten", "extra",
 )  # fmt: skip
 """Fields of one run of the history."""
 
@@ -87,10 +87,10 @@ def run_item(run: CronPast | Gap) -> dict[str, Any]:
         told = {"slot": run.slot, "slot_epoch": run.epoch, "state": "missed", "slots": run.slots}
         return {**dict.fromkeys(CRON_RUN), **told}
     return {
-        "slot": run.slot,
+        "slot": run.slot or None,
         "slot_epoch": run.epoch,
         "state": run.state.value,
-        "slots": 1,
+        "slots": 0 if run.extra else 1,
         "attempt": run.attempt,
         "host": run.host or None,
         "exit": run.exit,
@@ -98,6 +98,7 @@ def run_item(run: CronPast | Gap) -> dict[str, Any]:
         **_time("claimed_at", run.claimed_at),
         "claim": run.claim or None,
         "forgotten": not run.claim,
+        "extra": run.extra,
     }
 
 

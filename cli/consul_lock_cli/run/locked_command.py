@@ -13,6 +13,7 @@ from consul_lock_cli.base.error_table import complaint, failure
 from consul_lock_cli.base.exit_codes import ExitCode
 from consul_lock_cli.process.child import Child
 from consul_lock_cli.process.interrupt import Interrupted, OutOfTime
+from consul_lock_cli.process.outcome import ProcessResult
 from consul_lock_cli.process.signals import Signals
 from consul_lock_cli.run.acquire import Acquisition
 from consul_lock_cli.run.campaign import FOR_EVER
@@ -168,10 +169,11 @@ class LockedCommand:
             lost = keep(self._spec, lock, slot, loss, self._console, self._signals)
             return RunResult(ExitCode.LOST if self._release(lock, lost) else 0)
         begun = now()
-        told = locked(self._spec, lock, slot, acquired, self._connection.place())
+        told = self._told(lock, slot, acquired)
         done = self._act.run(child, deadline, told, loss)
         ended = done.ended
         assert ended is not None
+        self._ended(ended, acquired, begun)
         over = ended.failure is not None or ended.lost or ended.asked or ended.typed
         late = not over and self._hold_on(lock, begun)
         lost = self._release(lock, ended.lost or late)
@@ -179,6 +181,16 @@ class LockedCommand:
             return done
         self._status_file.lost()
         return RunResult(ExitCode.LOST)
+
+    def _told(self, lock: Lockable, slot: int | None, acquired: float) -> dict[str, str | None]:
+        """The environment of the command."""
+        return locked(self._spec, lock, slot, acquired, self._connection.place())
+
+    def _ended(self, ended: ProcessResult, acquired: float, begun: float) -> None:
+        """The command has ended, and the lock is about to be released.
+
+        ``acquired`` is in seconds since the epoch, ``begun`` by the monotonic clock.
+        """
 
     def _hold_on(self, lock: Lockable, begun: float) -> bool:
         """Keep the lock for --min-hold.  Whether it was lost then, when all was done."""

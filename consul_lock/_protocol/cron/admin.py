@@ -16,11 +16,14 @@ from consul_lock._protocol.consul.operations import unchanged_operation
 from consul_lock._protocol.cron.record import (
     UNDER_WAY,
     CronChange,
+    CronPast,
     CronPause,
     CronProblem,
     CronRecord,
     CronState,
+    kept,
 )
+from consul_lock._protocol.cron.run import check_end
 from consul_lock._protocol.cron.slot import Slot, parse_slot, slot_at, slot_of_id
 from consul_lock._protocol.cron.store import (
     RecordView,
@@ -115,6 +118,34 @@ class CronAdmin:
         now = yield Wall()
         changed = CronChange("reset", by, now)
         return (yield from self._change(name, lambda record: _reset(record, *to, changed), force))
+
+    def add_run(
+        self, name: str, state: CronState, code: int | None, started_at: float, runtime: float
+    ) -> Job[CronRecord]:
+        """Remember a run outside of the slots."""
+        check_end(state, code)
+        about = self._client.identity.about
+        past = CronPast(
+            slot="",
+            epoch=None,
+            attempt=0,
+            state=state,
+            host=str(about.get("host", "")),
+            claim=f"{about.get('host', '')}:{about.get('pid', 0)}:{started_at:.6f}",
+            claimed_at=number("started_at", started_at),
+            runtime=number("runtime", runtime),
+            exit=code,
+        )
+        return Job(self._add_run(_checked(name), past))
+
+    def _add_run(self, name: str, past: CronPast) -> Flow[CronRecord]:
+        def alter(record: CronRecord) -> CronRecord:
+            history = (past, *record.history)
+            return replace(record, history=kept(history, len(history)))
+
+        written = yield from self._change(name, alter)
+        assert written is not None
+        return written
 
     def forget(self, name: str) -> Job[CronRecord | None]:
         """Delete the record.  The result is what it was; None: there is none."""
@@ -224,7 +255,7 @@ def _reset(
     history = record.past(dead=record.crashed)
     if last is None:
         # Without its claim a run is there to be read, and keeps no ID from being run once more.
-        history = tuple(past._replace(claim="") for past in history)
+        history = tuple(past if past.extra else past._replace(claim="") for past in history)
     return CronRecord(
         record.name,
         last.label if last else "",

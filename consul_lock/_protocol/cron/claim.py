@@ -16,7 +16,7 @@ from consul_lock._protocol.client.client import ClientCore
 from consul_lock._protocol.client.retry import QUICKER, TRIES_MAX
 from consul_lock._protocol.consul.error_budget import ErrorBudget
 from consul_lock._protocol.cron.decision import CronOutcome, CronPlan, SlotState, decide
-from consul_lock._protocol.cron.record import CronRecord, CronState
+from consul_lock._protocol.cron.record import CronRecord, CronState, kept
 from consul_lock._protocol.cron.run import CronRun
 from consul_lock._protocol.cron.run_lock import RunLock, RunLockAccess
 from consul_lock._protocol.cron.slot import Slot
@@ -223,7 +223,7 @@ class SlotClaim:
             overlaps=old.overlaps,
             overlapped=old.overlapped,
             paused=old.pause_left(since),
-            history=history[: self.plan.history],
+            history=kept(history, self.plan.history),
             changed=old.changed,
         )
 

@@ -32,6 +32,9 @@ class CronState(enum.Enum):
 
 UNDER_WAY = (CronState.CLAIMED, CronState.RUNNING)
 
+EXTRA_MAX = 20
+"""How many extra runs are remembered."""
+
 # Seconds after its end for which a pause stays in the record: by the clock of a host that is ahead
 # it is over, and must not be so for the others, too.
 _PAUSE_KEPT = 86400.0
@@ -62,6 +65,7 @@ class CronPast(NamedTuple):
     """An earlier run."""
 
     slot: str
+    """Empty: an extra run, outside of all slots."""
     epoch: float | None
     attempt: int
     state: CronState
@@ -71,6 +75,29 @@ class CronPast(NamedTuple):
     claimed_at: float
     runtime: float | None
     exit: int | None
+
+    @property
+    def extra(self) -> bool:
+        """Whether an operator started it, and no slot."""
+        return not self.slot
+
+
+def kept(history: tuple[CronPast, ...], runs: int) -> tuple[CronPast, ...]:
+    """So many runs of slots, the latest ones, and the extra runs among them.
+
+    An extra run takes no place of a slot: the IDs in the history are what keeps them from being
+    run once more.
+    """
+    found: list[CronPast] = []
+    extras = 0
+    for past in history:
+        extras += past.extra
+        runs -= not past.extra
+        if runs < 0:
+            break
+        if not past.extra or extras <= EXTRA_MAX:
+            found.append(past)
+    return tuple(found)
 
 
 @dataclass(frozen=True)

@@ -22,6 +22,23 @@ def is_exit_code(code: object) -> bool:
     return isinstance(code, int) and not isinstance(code, bool) and abs(code) <= _CODE_MAX
 
 
+def check_end(state: CronState, code: object) -> None:
+    """Raise `ConfigError` for what is no end of a run, or no exit code."""
+    if code is not None and not is_exit_code(code):
+        raise ConfigError(
+            f"code={code!r} is no exit code: it is a whole number, or None",
+            kind="value",
+            settings=("code",),
+        )
+    if state not in _ENDS:
+        ends = ", ".join(end.value for end in _ENDS)
+        raise ConfigError(
+            f"state={state!r} is no end that a run can say itself: {ends}",
+            kind="value",
+            settings=("state",),
+        )
+
+
 class CronRun(Generic[L]):
     """The outcome of a claim: true if this host has the slot, and is to run the job."""
 
@@ -63,19 +80,7 @@ class CronRun(Generic[L]):
         It is recorded when the block is left.  Without it that is "done", or "failed" after an
         exception; it is "lost" whenever the run lock was lost.  No I/O.  Raises `ConfigError`.
         """
-        if code is not None and not is_exit_code(code):
-            raise ConfigError(
-                f"code={code!r} is no exit code: it is a whole number, or None",
-                kind="value",
-                settings=("code",),
-            )
-        if state not in _ENDS:
-            ends = ", ".join(end.value for end in _ENDS)
-            raise ConfigError(
-                f"state={state!r} is no end that a run can say itself: {ends}",
-                kind="value",
-                settings=("state",),
-            )
+        check_end(state, code)
         self.end = state, code
 
     def __bool__(self) -> bool:

@@ -100,3 +100,10 @@ def test_nothing_is_missed_by_what_an_operator_has_done(
 def test_without_an_interval_nothing_is_missed(capsys: pytest.CaptureFixture[str]) -> None:
     """IDs have no time, and the slots of an expression are not counted."""
     assert _told(capsys, _past(4), every=None) == ""
+
+
+def test_an_extra_run_is_not_the_run_before(capsys: pytest.CaptureFixture[str]) -> None:
+    """Lost or not, it had no slot; one that was missed is said all the same."""
+    extra = _past(1, CronState.LOST)._replace(slot="", epoch=None, attempt=0)
+    assert _told(capsys, extra, _past(1)) == ""
+    assert "was missed: no host has run it" in _told(capsys, extra, _past(2))

@@ -204,3 +204,21 @@ def test_a_lost_answer_to_the_deletion_is_no_record_that_never_was() -> None:
     driver.instead = answers
     found = driver.run(driver.admin.forget(NAME))
     assert (found.slot, lost) == (TWO.label, [True])
+
+
+def test_an_extra_run_changes_no_slot_and_outlives_a_reset() -> None:
+    """What is no end of a run is refused, and a job without a record gets one."""
+    driver = AdminDriver(BY_TIME)
+    driver.run(driver.admin.add_run(NAME, CronState.DONE, 0, 9000.0, 2.5))
+    record = driver.record()
+    assert (record.slot, record.claim, record.state) == (TWO.label, "c", CronState.FAILED)
+    (extra,) = record.history
+    assert (extra.extra, extra.state, extra.runtime) == (True, CronState.DONE, 2.5)
+    assert extra.claimed_at == 9000.0
+    driver.run(driver.admin.reset(NAME, None, "me", False))
+    assert [bool(past.claim) for past in driver.record().history] == [False, True]
+    with pytest.raises(ConfigError, match="no end"):
+        driver.admin.add_run(NAME, CronState.RUNNING, None, 0.0, 0.0)
+    empty = AdminDriver()
+    empty.run(empty.admin.add_run(NAME, CronState.FAILED, 3, 9000.0, 2.5))
+    assert empty.record().history[0].exit == 3

@@ -8,11 +8,13 @@ import pytest
 
 from consul_lock._protocol.cron.record import (
     ADVICE,
+    EXTRA_MAX,
     CronPast,
     CronPause,
     CronProblem,
     CronRecord,
     CronState,
+    kept,
 )
 
 OLD = CronPast("old", None, 1, CronState.DONE, "h", "c", 0.0, 1.0, 0)
@@ -79,3 +81,15 @@ def test_a_problem_is_shown_without_its_key_and_the_advice() -> None:
     """A table has the key in a column of its own, and no room for advice."""
     said = f"'job/.cron': it is not JSON; {ADVICE}"
     assert CronProblem("job", CronRecord("job").key, said).why == "it is not JSON"
+
+
+def test_extra_runs_take_no_place_of_a_slot_in_the_history() -> None:
+    """So many runs of slots are kept, and the extra ones among them, up to a number of their own:
+    an ID that is forgotten would be run once more."""
+    run = CronPast("a", None, 1, CronState.DONE, "h", "c", 0.0, 1.0, 0)
+    extra = run._replace(slot="", attempt=0)
+    history = (extra, run, extra, run, extra, run)
+    assert kept(history, 2) == history[:5]
+    assert kept(history, 0) == (extra,)
+    assert len(kept((extra,) * (EXTRA_MAX + 5), 1)) == EXTRA_MAX
+    assert [past.extra for past in history[:2]] == [True, False]
