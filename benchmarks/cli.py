@@ -107,7 +107,7 @@ def print_memory(beside: list[tuple[str, Helper]]) -> None:
     )
     for what, value, most in (
         ("processes", len(beside), MAX_HELPERS),
-        ("MB resident in all", resident, MAX_MEMORY),
+        ("MB in all, shared pages in parts", proportional, MAX_MEMORY),
     ):
         met = "met" if value <= most else "NOT met"
         print(f"{value:.3g} {what} (aim: at most {most:g}): {met}")

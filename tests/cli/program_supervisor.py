@@ -1,27 +1,31 @@
 """A program: supervise a command under a lease that is made up.
 
 `python supervised.py --left S --lost-when FILE [OPTIONS] -- COMMAND...`: the lease has so many
-seconds, is never renewed, and is known to be lost once there is that file.  The other options
-are those of `consul-lock run` for the command, and what the guardian finds on this machine:
-`--guardian-python` and `--guardian-shell`.  The last line of stderr says how it ended.
+seconds, is never renewed, and is known to be lost once there is that file.  What the guardian
+would release goes to the file of `--release-to`.  The other options
+are those of `consul-lock run` for the command.  The last line of stderr says how it ended.
 """
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 import threading
 import time
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 import click
 
 from consul_lock_cli.base.console import Console
 from consul_lock_cli.options.process import command_options
-from consul_lock_cli.process import guardian
 from consul_lock_cli.process.child import Child
+from consul_lock_cli.process.descendants import descendants
 from consul_lock_cli.process.signals import WAKE, take_over
 from consul_lock_cli.process.supervisor import Supervisor
+from consul_lock_cli.run.progress import Progress
 from consul_lock_cli.run.result import pass_on
 from consul_lock_cli.spec.process import ProcessPolicy
 
@@ -52,29 +56,39 @@ class MadeUp:
         signal.pthread_kill(main, WAKE)
 
 
+class Story(Progress):
+    """What is said of it, in short."""
+
+    def lost(self, grace: float) -> None:
+        _say(f"lost: {self._policy.after_loss(self._pid, grace)}")
+
+    def overtime(self, grace: float) -> None:
+        _say(f"overtime: {self._policy.stopping(self._pid, grace)}")
+
+    def killed(self) -> None:
+        _say("killed")
+
+
 @click.command(context_settings={"allow_interspersed_args": False})
 @click.option("--left", type=float, default=1000.0)
 @click.option("--lost-when", type=click.Path(path_type=Path))
-@click.option(
-    "--never-go", is_flag=True, help="Hold the command back until this program is killed."
-)
-@click.option("--guardian-python", default=sys.executable)
-@click.option("--guardian-shell", default=guardian.SHELL)
+@click.option("--release-to", type=click.Path(path_type=Path), help="Sessions to be released.")
+@click.option("--never-go", is_flag=True, help="Hold the command back until killed.")
 @command_options
 @click.argument("command", nargs=-1, type=click.UNPROCESSED)
 def main(
     left: float,
     lost_when: Path | None,
+    release_to: Path | None,
     never_go: bool,
-    guardian_python: str,
-    guardian_shell: str,
     policy: ProcessPolicy,
     command: tuple[str, ...],
 ) -> int:
     """Supervise, tell, and pass on."""
-    sys.executable, guardian.SHELL = guardian_python, guardian_shell
     ours = take_over()
-    child = Child(command, ours, policy=policy)
+    release = None if release_to is None else partial(_release, release_to)
+    child = Child(command, ours, policy=policy, release=release)
+    child.holds("a-session")
     if never_go:
         print("held back", flush=True)  # noqa: T201 - a program
         signal.pause()
@@ -83,9 +97,7 @@ def main(
         MadeUp(left, lost_when),
         ours,
         policy=policy,
-        on_lost=lambda grace: _say(f"lost: {policy.after_loss(child.pid, grace)}"),
-        on_overtime=lambda grace: _say(f"overtime: {policy.stopping(child.pid, grace)}"),
-        on_kill=lambda: _say("killed"),
+        observer=Story(Console(), "made up", command[0], child.pid, policy),
     )
     try:
         ended = supervisor.run({"SUPERVISED": "yes"})
@@ -93,6 +105,13 @@ def main(
         child.abandon()
     _say(f"{ended.code} lost={ended.lost}")
     return pass_on(ended, command[0], Console())
+
+
+def _release(to: Path, sessions: Sequence[str]) -> None:
+    """In the guardian: these, and which processes of the command are left."""
+    left = descendants(os.getpid())
+    to.with_suffix(".new").write_text(f"{' '.join(sessions)} {len(left)}")
+    to.with_suffix(".new").rename(to)
 
 
 def _say(text: str) -> None:

@@ -223,7 +223,6 @@ _COMMAND_LEVELS = {
     "run": 6, "cron": 7, "commands": 7, "commands.cron": 8,
 }  # fmt: skip
 _PROCESS = "consul_lock_cli.process."
-_TAKEOVER = "consul_lock_cli.process.guardian_takeover"
 
 
 def _room(name: str) -> str:
@@ -258,16 +257,14 @@ def _all_imported(start: str, arrows: dict[str, set[str]]) -> set[str]:
     return seen
 
 
-def test_code_that_runs_processes_needs_no_click_and_the_guardian_nearly_nothing() -> None:
-    """The second half of the guardian is started when there is no time to lose, without `site`."""
+def test_what_runs_processes_needs_no_click_and_no_library() -> None:
+    """The command is forked before the library is loaded, which has threads."""
     modules = _modules(_ROOT / "cli")
     arrows = _arrows(modules)
     for name in modules:
         if name.startswith(_PROCESS):
             reached = [modules[each] for each in _all_imported(name, arrows)]
             assert not _offenders(reached, lambda path: _roots(path) & {"click", "consul_lock"})
-    light = {"base.clock", "process.group", "process.libc", "process.guardian_takeover"}
-    assert _all_imported(_TAKEOVER, arrows) == {f"consul_lock_cli.{name}" for name in light}
 
 
 def _modules(folder: Path) -> dict[str, Path]:

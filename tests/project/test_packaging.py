@@ -73,7 +73,6 @@ def test_the_wheel_has_the_packages_and_nothing_else(wheel: Path) -> None:
     packages = {name.split("/")[0] for name in names} - {info, data}
     assert packages == {"consul_lock", "consul_lock_cli"}
     assert not [name for name in names if "__pycache__" in name]
-    assert "consul_lock_cli/process/guardian.sh" in names
     shared = {name.removeprefix(f"{data}/data/") for name in names if name.startswith(data)}
     assert shared == {
         "share/man/man1/consul-lock.1",

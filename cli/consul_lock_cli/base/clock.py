@@ -1,7 +1,7 @@
 """Time: the clock that leases go by, whether the calendar clock is right, and a limit for work.
 
-`now` is the library's clock, and not imported from there: the guardian's second half runs without
-the library in its path.
+`now` is the library's clock, and not imported from there: the guardian is forked before the library
+is loaded.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ def now() -> float:
 
 def rfc3339(epoch: float) -> str:
     """A moment since the epoch in UTC, to the millisecond.  Raises what datetime raises."""
-    from datetime import UTC, datetime  # not for the guardian, which reads the clock only
+    from datetime import UTC, datetime  # not for those who read the clock only
 
     return datetime.fromtimestamp(epoch, UTC).isoformat(timespec="milliseconds")[:-6] + "Z"
 
@@ -62,7 +62,7 @@ def in_time(act: Callable[[], Any], seconds: float) -> None:
 
     In a thread, as nothing else ends the resolution of a name.  The process ends without it.
     """
-    import threading  # not for the guardian, which reads the clock only
+    import threading  # not for those who read the clock only
 
     def try_it() -> None:
         try:

@@ -16,7 +16,7 @@ from consul_lock_cli.options.console import console_options
 from consul_lock_cli.options.lock import session_options
 from consul_lock_cli.options.process import command_options
 from consul_lock_cli.options.types import COMMAND, DURATION, NAME, Runner
-from consul_lock_cli.process.child import inherited
+from consul_lock_cli.process.launch import inherited
 from consul_lock_cli.process.outcome import StopReason
 from consul_lock_cli.run.ancestors import refuse_own_ancestors
 from consul_lock_cli.run.execution import conclude

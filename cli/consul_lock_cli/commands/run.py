@@ -53,9 +53,9 @@ def run(
     """Hold the lock KEY while COMMAND runs.
 
     COMMAND starts only with the lock; consul-lock ends with its exit code.  The lock is released
-    when no process of COMMAND's process group is left.  If the lock is lost, COMMAND is stopped
-    before any other process can have it.  KEY can also come first, with -- behind it:
-    consul-lock run KEY -- COMMAND.
+    when nothing that COMMAND has started is left, except daemons (see --daemons).  If the lock is
+    lost, COMMAND and all that it has started are stopped before any other process can have it.
+    KEY can also come first, with -- behind it: consul-lock run KEY -- COMMAND.
 
     Example: consul-lock run --key backup -w 10m -- /usr/local/bin/backup --all
     """

@@ -99,6 +99,8 @@ class CronJob:
                 return RunResult(self._skip(run))
             return self._run_slot(run, claim, deadline, child, client)
         finally:
+            # It ends while the session does.
+            child.dismiss()
             self._act.close(client)
             self._console.hurried = False
 
@@ -177,6 +179,7 @@ class CronJob:
             RenewalReport(lock, self._spec.title, self._policy, self._console).begin()
             told = locked(self._spec, lock, None, acquired, self._connection.place())
             about.update(session=lock.session_id, token=lock.token)
+            child.holds(lock.session_id)
             self._status_file.know(acquired=True, session=lock.session_id, token=lock.token)
         self._console.debug(
             f"claimed slot {short(run.slot, run.epoch, FIRED_AT)} after"

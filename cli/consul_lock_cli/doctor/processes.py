@@ -14,7 +14,8 @@ from consul_lock_cli.base.exit_codes import ExitCode
 from consul_lock_cli.doctor.context import DoctorContext
 from consul_lock_cli.doctor.finding import Finding, Trouble, ok, skip, warn
 from consul_lock_cli.process import libc
-from consul_lock_cli.process.guardian import Guardian
+from consul_lock_cli.process.child import Child
+from consul_lock_cli.process.signals import Signals
 from consul_lock_cli.spec.process import ProcessPolicy
 
 # Seconds for the end of a process: milliseconds do, unless it never comes.
@@ -58,13 +59,13 @@ def _with_a_child_that_asks(leash: int, tell: int) -> None:
 
 
 def _with_a_guarded_child(leash: int, tell: int) -> None:
-    child = os.fork()
-    if child:
-        # In a group of its own, or the guardian would stop this process, too.
-        os.setpgid(child, child)
-        Guardian(child, ProcessPolicy(kill_after=_GRACE))
-        os.write(tell, b"ready")
-        os.close(tell)
+    for descriptor in (leash, tell):
+        os.set_inheritable(descriptor, True)
+    waiting = [sys.executable or "python3", "-S", "-c", f"import os; os.read({leash}, 1)"]
+    nothing = Signals(frozenset(), frozenset())
+    Child(waiting, nothing, policy=ProcessPolicy(kill_after=_GRACE)).go({})
+    os.write(tell, b"ready")
+    os.close(tell)
     os.read(leash, 1)
 
 

@@ -12,7 +12,7 @@ import click
 
 from consul_lock_cli.base.errors import Misuse
 from consul_lock_cli.options.types import DURATION, flagged
-from consul_lock_cli.spec.process import STOP, WARN, OnLost, ProcessPolicy, show_signal
+from consul_lock_cli.spec.process import STOP, WARN, Daemons, OnLost, ProcessPolicy, show_signal
 
 
 def parse_signal(text: str) -> int:
@@ -90,7 +90,7 @@ _OPTIONS = (
     ),
     click.option(
         "--foreground", is_flag=True,
-        help="Leave COMMAND in this process group: what it starts is not stopped with it.",
+        help="Leave COMMAND in this process group; it alone gets the first signal.",
     ),
     click.option(
         "--stop-signal", type=_Signal(), default="TERM",
@@ -110,7 +110,12 @@ _OPTIONS = (
         "--keep-leftovers", is_flag=True, help="Do not stop what COMMAND leaves in its group.",
     ),
     click.option(
-        "--no-guardian", is_flag=True, help="Do not stop COMMAND's group if consul-lock is killed.",
+        "--daemons", type=click.Choice([each.value for each in Daemons]), default="warn",
+        help="If COMMAND ends and a process with a session of its own is left: warn [warn], keep"
+        " it without a warning (and after a loss or a stop, too), or stop it.",
+    ),
+    click.option(
+        "--no-guardian", is_flag=True, help="Do not stop COMMAND if consul-lock is killed.",
     ),
     click.option(
         "--unsafe-timing", is_flag=True,
@@ -131,6 +136,7 @@ def command_options(command: Callable[..., Any]) -> Callable[..., Any]:
         policy = ProcessPolicy(
             stdin_null=values.pop("stdin") == "null",
             guardian=not values.pop("no_guardian"),
+            daemons=Daemons(values.pop("daemons")),
             # As with timeout(1), 0 is no limit.
             max_runtime=values.pop("max_runtime") or None,
             **{name: values.pop(name) for name in _AS_THEY_ARE},

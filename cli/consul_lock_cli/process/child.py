@@ -1,36 +1,31 @@
 """The command's process: forked before any thread exists, held back until it may start.
 
 A process that has threads cannot fork safely, and the library has threads.  So the fork comes
-first; the child then waits at a pipe for its environment, and if the pipe ends without one
-(consul-lock gave up, or was killed) it ends too: the command never runs without the lock.
+first; the child then waits at a pipe for its environment (`consul_lock_cli.process.launch`).
 
-    consul-lock   fork, fork the guardian, import the library, acquire ... go      supervise
-    child         setpgid, wait at the pipe .............................. exec    the command
-
-The obvious order, to fork when the lock is held, makes the child a copy of a process whose other
-threads are gone: a mutex that one of them held just then, of malloc or of an import, is held for
-ever in the child, which hangs before its exec, under the lock.  `subprocess` avoids that in C
-code, but runs none of the steps that are needed in between here: a group of its own, the signal
-at the death of the parent, signals given back.  It would also report only after the acquire that
-no process can be made, and there would be a moment in which the lock is held and a SIGKILL leaves
-a command that no guardian knows.
+The obvious order, to fork when the lock is held, has the child begin as a copy of a process whose
+other threads are gone: a lock that one of them held just then, of malloc or of an import, is held
+for ever in the child, which hangs before its exec, under the lock.  `subprocess` avoids that in C
+code, but runs none of what has to happen in between here: a group of its own, the signal at the
+death of the parent, signals given back.  It would also report only after the acquire that there
+are no more processes left, and there would be a moment in which the lock is held and a
+SIGKILL leaves a command that no guardian knows.
 """
 
 from __future__ import annotations
 
 import contextlib
-import errno
-import json
 import os
 import signal
-from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
-from typing import NoReturn
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import ClassVar
 
-from consul_lock_cli.base.exit_codes import ExitCode
-from consul_lock_cli.process import libc
+from consul_lock_cli.process.command_tree import CommandTree
+from consul_lock_cli.process.descendants import children_of
 from consul_lock_cli.process.guardian import Guardian
-from consul_lock_cli.process.signals import Signals, give_back
+from consul_lock_cli.process.launch import Launch
+from consul_lock_cli.process.parent import DirectParent, Event
+from consul_lock_cli.process.signals import Signals
 from consul_lock_cli.spec.process import ProcessPolicy
 
 
@@ -38,9 +33,11 @@ class Child:
     """A process that will become ``command``, as the leader of a group of its own.
 
     ``output`` is a file descriptor for its stdout and stderr; None: those of this process.
-    ``policy`` says how it is run.  Raises OSError if the system refuses a process or a pipe; then
-    nothing of it is left.
+    ``policy`` says how it is run; ``release`` is for its `Guardian`.  Raises OSError if the system
+    refuses a process or a pipe; then nothing of it is left.
     """
+
+    _guardians: ClassVar[set[int]] = set()
 
     def __init__(
         self,
@@ -49,129 +46,110 @@ class Child:
         *,
         policy: ProcessPolicy,
         output: int | None = None,
+        release: Callable[[Sequence[str]], None] | None = None,
     ) -> None:
         self.guardian: Guardian | None = None
-        parent = os.getpid()
+        self._events: list[Event] = []
+        # What this process had before: the program that became consul-lock may have had children.
+        self._helpers = children_of(os.getpid())
         with _refusal():
-            go_read, self._go = os.pipe()
-            self._report, report_write = os.pipe()
-            self.pid = os.fork()
-        if self.pid == 0:
-            os.close(self._go)
-            os.close(self._report)
-            _become(command, signals, parent, go_read, report_write, output, policy)
-        os.close(go_read)
-        os.close(report_write)
-        if not policy.foreground:
+            self._launch = Launch(command, signals, policy, output)
             try:
-                # The child does the same: whichever is first, the group exists from here on.
-                os.setpgid(self.pid, self.pid)
-            except OSError:
-                pass  # it has done so already
-        self._guard(policy)
-
-    def _guard(self, policy: ProcessPolicy) -> None:
-        if policy.guardian:
-            try:
-                with _refusal():
-                    self.guardian = Guardian(self.pid, policy)
-            except OSError:
-                self.abandon()
+                if policy.guardian:
+                    self.guardian = Guardian(self._launch, policy, release)
+                    self.pid = self.guardian.command
+                    self._guardians.add(self.guardian.pid)
+                else:
+                    self.pid = self._launch.fork()
+            except BaseException:
+                self._launch.close()
                 raise
+        self._launch.enter()
+        parent = self.guardian or DirectParent(self.pid, self._helpers)
+        self.tree = CommandTree(self.pid, parent, policy)
+        """Everything that the command starts."""
+        if self.guardian is not None:
+            _keep_to_ourselves()
+
+    @property
+    def orphaned(self) -> bool:
+        """The guardian was killed: this process is the parent of the command."""
+        return self.guardian is not None and self.guardian.died
+
+    def poll(self) -> Iterator[Event]:
+        """What has happened to it since the last time."""
+        while self._events:
+            yield self._events.pop(0)
+        yield from self.tree.parent.poll()
+        if self.orphaned and self.tree.parent is self.guardian:
+            assert self.guardian is not None
+            self._guardians.discard(self.guardian.pid)
+            self.tree.parent = DirectParent(self.pid, self._helpers | self._guardians)
+            yield from self.tree.parent.poll()
+
+    def holds(self, session: str | None) -> None:
+        """This session is to be ended in order if consul-lock is killed."""
+        if self.guardian is not None and session is not None:
+            self.guardian.session(session)
 
     def go(self, changes: Mapping[str, str | None]) -> None:
-        """Run the command, with these changes of the environment; None removes a variable."""
-        try:
-            os.write(self._go, json.dumps(changes).encode())
-        except BrokenPipeError:
-            pass  # it has been killed, as its status will show
-        os.close(self._go)
-        self._go = -1
+        """Run the command, with these changes of the environment; None removes a variable.
+
+        Raises OSError if the guardian has been killed: then it will not run.
+        """
+        self._events = list(self.poll())
+        if self.orphaned:
+            raise OSError("the guardian of the command was killed")
+        if self.guardian is not None:
+            self.guardian.go()
+        self._launch.go(changes)
+
+    def dismiss(self) -> None:
+        """The command has ended, and what was held is released: `abandon` does the rest."""
+        if self.guardian is not None and not self._launch.pending:
+            self.guardian.dismiss()
 
     def abandon(self) -> None:
-        """Never run the command, if it does not run yet; and wait for the end of the guardian."""
-        if self._go >= 0:
+        """Never run the command, if it does not run yet; and see the guardian out."""
+        if self._launch.pending:
             if self.guardian is not None:
                 self.guardian.dismiss()
-            os.close(self._go)
-            self._go = -1
-            # SIGKILL, as it does nothing yet, and might be stopped: then it would not see the pipe.
-            os.kill(self.pid, signal.SIGKILL)
-            os.waitpid(self.pid, 0)
+            self._launch.forbid()
+            if self.guardian is None or self.orphaned:
+                # It has nothing to lose yet, and might be stopped: then it would not see the pipe.
+                with contextlib.suppress(ProcessLookupError, ChildProcessError):
+                    os.kill(self.pid, signal.SIGKILL)
+                    os.waitpid(self.pid, 0)
         if self.guardian is not None:
+            self.guardian.dismiss()
             self.guardian.reap()
+            self._guardians.discard(self.guardian.pid)
 
     def failure(self) -> OSError | None:
         """Why the command could not be run; None if it was.  To be asked when it has ended."""
-        found = os.read(self._report, 16)
-        return OSError(int(found), os.strerror(int(found))) if found else None
+        return self._launch.failure()
 
 
 @contextlib.contextmanager
 def _refusal() -> Iterator[None]:
-    """Turn a refusal of the system into words; pipes that are open by then end with the process."""
+    """Say in words what the system refuses; pipes that are open by then end with the process."""
     try:
         yield
     except OSError as error:
         raise OSError(f"cannot start a process: {error.strerror}") from error
 
 
-def _become(
-    command: Sequence[str],
-    signals: Signals,
-    parent: int,
-    go: int,
-    report: int,
-    output: int | None,
-    policy: ProcessPolicy,
-) -> NoReturn:
+def _keep_to_ourselves() -> None:
+    """No further program gets what consul-lock was started with, such as the lock of a flock(1).
+
+    The command has it by now.
+    """
     try:
-        if not policy.foreground:
-            os.setpgid(0, 0)
-        libc.die_with_parent(policy.stop_signal)
-        changes = _wait(go)
-        if changes is None or os.getppid() != parent:
-            os._exit(ExitCode.UNAVAILABLE)  # nobody is there to see it
-        if policy.stdin_null:
-            _read_nothing()
-        if output is not None:
-            os.dup2(output, 1)
-            os.dup2(output, 2)
-        environment = {k: v for k, v in {**inherited(), **changes}.items() if v is not None}
-        # From here on a signal takes effect, also one that came during the wait.
-        give_back(signals)
-        os.execvpe(command[0], tuple(command), environment)
-    except OSError as error:
-        os.write(report, str(error.errno or errno.EIO).encode())
-    except BaseException:  # noqa: BLE001 - a forked child must not unwind into its parent's code
-        os.write(report, str(errno.EINVAL).encode())
-    os._exit(ExitCode.NOT_EXECUTABLE)
-
-
-def _read_nothing() -> None:
-    nothing = os.open(os.devnull, os.O_RDONLY)
-    os.dup2(nothing, 0)
-    # dup2 leaves it as it was if it was 0 already.
-    os.set_inheritable(0, True)
-
-
-def _wait(go: int) -> dict[str, str | None] | None:
-    message = b""
-    while part := os.read(go, 65536):
-        message += part
-    # A message that was cut off is no JSON, and raises: it is not taken for an order to run.
-    changes: dict[str, str | None] | None = json.loads(message) if message else None
-    return changes
-
-
-def inherited() -> dict[str, str]:
-    """The environment, without the LC_CTYPE that Python adds where no locale is set, as under
-    cron."""
-    environ = dict(os.environ)
-    try:
-        before = b"\0" + Path("/proc/self/environ").read_bytes()
+        opened = [int(name) for name in os.listdir("/dev/fd")]  # noqa: PTH208 - names are all
     except OSError:
-        return environ
-    if b"\0LC_CTYPE=" not in before:
-        environ.pop("LC_CTYPE", None)
-    return environ
+        opened = list(range(256))
+    for descriptor in opened:
+        if descriptor > 2:
+            # The one that listed them is closed already.
+            with contextlib.suppress(OSError):
+                os.set_inheritable(descriptor, False)

@@ -14,11 +14,13 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from consul_lock_cli.base.clock import now
 from consul_lock_cli.process import libc
 from consul_lock_cli.process.child import Child
-from consul_lock_cli.process.group import Group
 from consul_lock_cli.process.interrupt import Interrupted
+from consul_lock_cli.process.parent import Ended
 from consul_lock_cli.process.signals import ENDING, Signals
+from consul_lock_cli.process.termination import Termination
 from consul_lock_cli.spec.process import ProcessPolicy
 
 # Below the range that the kernel takes for outgoing connections.
@@ -77,6 +79,7 @@ class ConsulAgent:
         except BaseException:
             self._tidy_up()
             raise
+        self._ended = False
         self._child.go({"CONSUL_HTTP_ADDR": None})
         try:
             self._wait_until_ready()
@@ -94,11 +97,10 @@ class ConsulAgent:
         self._stop()
 
     def alive(self) -> bool:
-        """Whether it runs.  By its pid, which is reserved until its status is read."""
-        try:
-            return os.waitpid(self._child.pid, os.WNOHANG)[0] == 0
-        except ChildProcessError:
-            return False
+        """Whether it runs."""
+        if any(isinstance(event, Ended) for event in self._child.poll()):
+            self._ended = True
+        return not self._ended
 
     def log(self) -> str:
         """The end of its log."""
@@ -129,20 +131,20 @@ class ConsulAgent:
             connection.close()
 
     def _stop(self) -> None:
-        end = time.monotonic() + _STOP
-        signum = signal.SIGTERM
+        tree = self._child.tree
         # The binary may be a script that runs the real one.
-        group = Group(self._child.pid)
-        while self.alive() or not group.empty():
-            group.signal(signum)
+        tree.stopped = True
+        stopping = Termination(tree)
+        stopping.begin(_STOP, signal.SIGTERM)
+        end = now() + 2 * _STOP
+        while self.alive() or not tree.gone():
+            if self._ended:
+                stopping.command_ended()
+            stopping.look()
             libc.fetch({signal.SIGCHLD}, 0.05)
-            if time.monotonic() > end:
-                signum = signal.SIGKILL
-            if time.monotonic() > end + _STOP:
+            if now() > end:
                 break  # what is left is out of reach
-        if self._child.guardian is not None:
-            self._child.guardian.dismiss()
-            self._child.guardian.reap()
+        self._child.abandon()
         self._tidy_up()
 
     def _tidy_up(self) -> None:

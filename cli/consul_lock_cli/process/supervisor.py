@@ -1,7 +1,7 @@
 """Watch over a command while something is held for it.
 
-It knows nothing of locks: a lock is a `Deadline` here, and all that matters is how long it lasts.
-One loop in the main thread fetches signals, reaps children and looks at the deadline.
+Knows nothing of locks: what is held is a `Deadline`, and all that matters is how long it lasts.
+One loop in the main thread fetches signals, hears of the child and looks at the deadline.
 """
 
 from __future__ import annotations
@@ -9,21 +9,22 @@ from __future__ import annotations
 import math
 import os
 import signal
-from collections.abc import Callable
+from contextlib import suppress
 from typing import Protocol
 
 from consul_lock_cli.base.clock import now
 from consul_lock_cli.process import libc
 from consul_lock_cli.process.child import Child
-from consul_lock_cli.process.group import target
+from consul_lock_cli.process.descendants import LINUX, Process, send
 from consul_lock_cli.process.outcome import ProcessResult, StopReason
+from consul_lock_cli.process.parent import Ended
 from consul_lock_cli.process.signals import ENDING, STOPPING, WAKE, Signals, stop_by, swallow_echo
 from consul_lock_cli.process.terminal import Terminal
-from consul_lock_cli.process.termination import Termination
-from consul_lock_cli.spec.process import ProcessPolicy
+from consul_lock_cli.process.termination import Survivor, Termination
+from consul_lock_cli.spec.process import Daemons, ProcessPolicy
 
-# How often it is checked whether the rest of the group is gone: the end of another process's child
-# sends no signal.
+# How often it is checked whether what has to go is gone, if something else is to go on: the end of
+# another process's child sends no signal.
 _POLL = 0.05
 
 # The deadline is checked this often at least: it counts the time a machine sleeps, waits do not.
@@ -40,12 +41,30 @@ class Deadline(Protocol):
         """True if it is known already not to be held any more."""
 
 
-class Supervisor:
-    """Runs one child to its end, and its whole group.
+class Observer:
+    """What wants to know how it goes.  Each is called in the main thread."""
 
-    ``on_lost`` and ``on_overtime`` are called once, with the seconds until SIGKILL; ``on_kill``
-    when it comes to that.
-    """
+    def lost(self, grace: float) -> None:
+        """What is held was lost; SIGKILL comes in so many seconds, if at all."""
+
+    def overtime(self, grace: float) -> None:
+        """It ran for too long; SIGKILL comes in so many seconds."""
+
+    def killed(self) -> None:
+        """It got SIGKILL."""
+
+    def unguarded(self) -> None:
+        """Its guardian was killed, so it is being stopped."""
+
+    def survive(self, survivors: list[Survivor]) -> None:
+        """SIGKILL does not end these, so consul-lock waits.  Called again now and then."""
+
+    def left(self, daemons: list[Process]) -> None:
+        """It has ended, and these go on, each in a session of its own."""
+
+
+class Supervisor:
+    """Runs one child to its end, and everything that comes from it."""
 
     def __init__(
         self,
@@ -54,27 +73,31 @@ class Supervisor:
         signals: Signals,
         *,
         policy: ProcessPolicy,
-        on_lost: Callable[[float], None] = lambda grace: None,
-        on_overtime: Callable[[float], None] = lambda grace: None,
-        on_kill: Callable[[], None] = lambda: None,
+        observer: Observer | None = None,
     ) -> None:
         self.terminal = Terminal()
         self._child = child
         self._policy = policy
-        self._group = target(child.pid, foreground=self._policy.foreground)
-        self._stopping = Termination(self._group, child.guardian, on_kill)
+        self._tree = child.tree
+        self._group = child.tree.first
+        self._observer = observer or Observer()
+        self._stopping = Termination(
+            self._tree,
+            on_plan=self._plan,
+            on_kill=self._observer.killed,
+            on_survivors=self._observer.survive,
+        )
         self._deadline = deadline
         self._caught = signals.caught
-        self._on_lost = on_lost
-        self._on_overtime = on_overtime
-        self._status: int | None = None
+        self._code: int | None = None
         self._lost = self._asked = False
         self._stopped: StopReason | None = None
         self._needed = 0.0
         self._overtime_at = math.inf
 
     def run(self, environment: dict[str, str | None]) -> ProcessResult:
-        """Start the child; return when nothing of its group is left."""
+        """Let the child go; return when nothing is left of what has to be gone."""
+        # What the command starts is to be found here if there is no guardian, or none any more.
         libc.adopt_orphans()
         self._lend()
         self._needed = self._policy.needed(self._deadline.remaining())
@@ -89,13 +112,18 @@ class Supervisor:
         try:
             self._watch()
         except BaseException:
-            # A fault of consul-lock: the lock will be released now.
-            self._group.signal(signal.SIGKILL)
+            # A fault of consul-lock: what is held will be released now.
+            self._tree.stopped = True
+            self._stopping.begin(0.0, signal.SIGKILL)
             raise
         if self._child.guardian is not None:
-            self._child.guardian.dismiss()
-        assert self._status is not None
-        return self._ended(os.waitstatus_to_exitcode(self._status))
+            # It stays until what is held is released.
+            self._child.guardian.over()
+        daemons = self._tree.daemons() if self._policy.daemons is Daemons.WARN else []
+        if daemons:
+            self._observer.left(daemons)
+        assert self._code is not None
+        return self._ended(self._code)
 
     def _watch(self) -> None:
         while not self._over():
@@ -117,38 +145,47 @@ class Supervisor:
     # -- the end --------------------------------------------------------------------------
 
     def _over(self) -> bool:
-        self._reap()
-        if self._status is None:
+        self._look_at_child()
+        if self._code is None:
             return False
         # If it ended while consul-lock was stopped, the guardian killed it.
         self._look_at_deadline()
-        # A process that is stopped here is stopped altogether.
-        kept = self._policy.keep_leftovers and self._stopped is None
-        if kept or self._group.empty():
+        if self._tree.gone():
             return True
         if not self._stopping.begun:
             # The command has ended and left processes behind.
             self._stopping.begin(self._policy.kill_after, signal.SIGTERM)
+        self._stopping.command_ended()
         return False
 
-    def _reap(self) -> None:
-        while True:
-            try:
-                pid, status = os.waitpid(-1, os.WNOHANG | os.WUNTRACED)
-            except ChildProcessError:
-                return
-            if pid == 0:
-                return
-            if pid == self._child.pid:
-                self._leader(status)
+    def _look_at_child(self) -> None:
+        guarded = not self._child.orphaned
+        for event in self._child.poll():
+            if isinstance(event, Ended):
+                self._code = event.number
+            else:
+                self._put_aside(event.number)
+        self._reap_orphans()
+        if guarded and self._child.orphaned:
+            # The kernel has sent the first signal to the command: its parent has died.
+            self._tree.stopped = True
+            self._observer.unguarded()
+            self._stopping.begin(self._policy.kill_after, self._policy.stop_signal, first=False)
 
-    def _leader(self, status: int) -> None:
-        if not os.WIFSTOPPED(status):
-            self._status = status
-        elif os.WSTOPSIG(status) in (signal.SIGTTIN, signal.SIGTTOU) and self._lend(asked=True):
+    def _reap_orphans(self) -> None:
+        """Those of others: this process may be the first of a container, or have had children
+        before it became consul-lock."""
+        if self._tree.parent is not self._child.guardian:
+            return  # the parent of the command reaps all that it may
+        with suppress(ChildProcessError):
+            while os.waitpid(-1, os.WNOHANG)[0]:
+                pass  # if it was the guardian, that is seen at the next look
+
+    def _put_aside(self, signum: int) -> None:
+        if signum in (signal.SIGTTIN, signal.SIGTTOU) and self._lend(asked=True):
             self._group.signal(signal.SIGCONT)
-        elif os.WSTOPSIG(status) in STOPPING:
-            self._suspend(os.WSTOPSIG(status))
+        elif signum in STOPPING:
+            self._suspend(signum)
 
     # -- stopping it ----------------------------------------------------------------------
 
@@ -164,14 +201,23 @@ class Supervisor:
         # Unsafe times were asked for.
         grace = kill_after if self._policy.unsafe_timing else max(0.0, min(kill_after, left))
         if then.stops:
-            self._stopped = StopReason.LOST
-            self._stopping.begin(grace, self._policy.stop_signal)
+            self._stop(StopReason.LOST, grace)
         elif then.signum is not None:
             self._group.signal(then.signum)
-        self._on_lost(grace)
+        self._observer.lost(grace)
+
+    def _stop(self, why: StopReason, grace: float) -> None:
+        self._stopped = why
+        # What is stopped here, is stopped altogether.
+        self._tree.stopped = True
+        self._stopping.begin(grace, self._policy.stop_signal)
+
+    def _plan(self, kill_at: float) -> None:
+        if self._child.guardian is not None:
+            self._child.guardian.expect(kill_at, self._tree.stopped)
 
     def _be_watched(self, left: float) -> None:
-        """If consul-lock hangs, or is stopped, the guardian stops the command, a little later."""
+        """If consul-lock hangs, or is stopped, the guardian stops the command: a little later."""
         guardian = self._child.guardian
         if guardian is not None and self._policy.on_lost.stops and left < math.inf:
             guardian.watch(now() + left - self._needed / 2, now() + left)
@@ -179,19 +225,18 @@ class Supervisor:
     def _look_at_clock(self) -> None:
         if now() >= self._overtime_at:
             self._overtime_at = math.inf
-            if self._status is None and not self._stopping.begun:
-                self._stopped = StopReason.OVERTIME
-                self._stopping.begin(self._policy.kill_after, self._policy.stop_signal)
-                self._on_overtime(self._policy.kill_after)
+            if self._code is None and not self._stopping.begun:
+                self._stop(StopReason.OVERTIME, self._policy.kill_after)
+                self._observer.overtime(self._policy.kill_after)
         self._stopping.look()
 
     # -- signals --------------------------------------------------------------------------
 
     def _time_left(self) -> float:
-        ends = [_IDLE, self._stopping.kill_at - now(), self._overtime_at - now()]
+        ends = [_IDLE, self._stopping.due - now(), self._overtime_at - now()]
         if not self._lost:
             ends.append(self._deadline.remaining() - self._needed)
-        if self._status is not None:
+        if self._code is not None and (self._tree.spared or not LINUX):
             ends.append(_POLL)
         return max(0.0, min(ends))
 
@@ -206,7 +251,7 @@ class Supervisor:
         if signum == signal.SIGTERM:
             self._terminate()
         elif signum in STOPPING:
-            # consul-lock stops only after the command has, which may refuse to.
+            # Consul-lock stops when the command has: it may refuse to.
             self._group.signal(signal.SIGTSTP)
         else:
             if signum == signal.SIGCONT:
@@ -217,6 +262,7 @@ class Supervisor:
                 self._group.signal(signal.SIGCONT)
 
     def _terminate(self) -> None:
+        self._tree.stopped = True
         if self._stopping.begun:
             self._stopping.hurry()
         else:
@@ -228,6 +274,8 @@ class Supervisor:
     def _suspend(self, signum: int) -> None:
         """The command was stopped from the terminal: stop too, so that the shell sees it."""
         self._group.signal(signal.SIGSTOP)
+        # What has left the group would work on, though nothing is renewed.
+        aside = self._tree.put_aside()
         typed = self.terminal.lent
         self.terminal.take_back()
         if self._child.guardian is not None:
@@ -240,3 +288,5 @@ class Supervisor:
         self._look_at_clock()
         self._lend()
         self._group.signal(signal.SIGCONT)
+        for process in aside:
+            send(process, signal.SIGCONT)

@@ -101,15 +101,11 @@ class Execution:
         loss: LossReport | None = None,
     ) -> RunResult:
         """Start the command, and return when nothing of it is left."""
-        progress = Progress(self._console, self._title, self._program, child.pid, self._policy)
+        progress = Progress(
+            self._console, self._title, self._program, child.pid, self._policy, loss
+        )
         supervisor = Supervisor(
-            child,
-            deadline,
-            self._signals,
-            policy=self._policy,
-            on_lost=lambda grace: progress.lost(loss, grace),
-            on_overtime=progress.overtime,
-            on_kill=progress.killed,
+            child, deadline, self._signals, policy=self._policy, observer=progress
         )
         ended = supervisor.run(dict(environment))
         progress.exited(ended.code)
@@ -145,16 +141,22 @@ def undertake(
     make: Callable[[Signals], Undertaking],
     *,
     output: int | None = None,
+    release: Callable[[Sequence[str]], None] | None = None,
 ) -> RunResult:
     """How it went; if it raises, the status file has been written.
 
     ``output`` is a file descriptor for what the command prints; None: as consul-lock prints.
+    ``release`` is for the guardian: what to do about sessions when consul-lock was killed.
     """
     signals = take_over()
     child = None
     try:
         # Before the library is imported, as it starts threads.
-        child = Child(command, signals, policy=policy, output=output) if command else None
+        child = (
+            Child(command, signals, policy=policy, output=output, release=release)
+            if command
+            else None
+        )
         undertaking = make(signals)
         done = undertaking.around(child)
         asked = done.ended is not None and done.ended.asked

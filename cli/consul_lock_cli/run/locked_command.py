@@ -20,6 +20,7 @@ from consul_lock_cli.run.campaign import FOR_EVER
 from consul_lock_cli.run.deadline import LockDeadline, NoDeadline
 from consul_lock_cli.run.environment import all_keys, locked, unlocked
 from consul_lock_cli.run.execution import GOODBYE, Execution, conclude, undertake
+from consul_lock_cli.run.guardian_release import releasing
 from consul_lock_cli.run.hold_only import keep
 from consul_lock_cli.run.loss import LossReport, loss_fields
 from consul_lock_cli.run.renewals import RenewalReport
@@ -105,6 +106,9 @@ class LockedCommand:
             RenewalReport(lock, self._spec.title, policy, self._console).begin()
             return self._under(lock, slot, deadline, child, loss)
         finally:
+            if child is not None:
+                # It ends while the session does.
+                child.dismiss()
             self._act.close(client)
             self._console.hurried = False
 
@@ -168,6 +172,7 @@ class LockedCommand:
         if child is None:
             lost = keep(self._spec, lock, slot, loss, self._console, self._signals)
             return RunResult(ExitCode.LOST if self._release(lock, lost) else 0)
+        child.holds(session)
         begun = now()
         told = self._told(lock, slot, acquired)
         done = self._act.run(child, deadline, told, loss)
@@ -264,4 +269,5 @@ def hold_while_running(
         console,
         status_file,
         lambda signals: LockedCommand(run_spec, command, connection, console, signals, status_file),
+        release=releasing(run_spec.lock, connection),
     )

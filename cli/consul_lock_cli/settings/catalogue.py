@@ -42,7 +42,7 @@ _DEFAULTS = (
     "ttl", "lock-delay", "heartbeat", "check", "service-check", "meta", "splay", "min-hold",
     "wait", "conflict-exit-code", "fail-open", "unavailable-exit-code",
     "stdin", "foreground", "stop-signal", "kill-after", "max-runtime", "on-lost",
-    "keep-leftovers", "log-format", "color",
+    "keep-leftovers", "daemons", "log-format", "color",
     "timezone", "early", "max-lateness", "overlap", "standby", "max-skew", "history",
     "skip-exit-code", "overlap-exit-code", "require-synced-clock", "report", "chronic",
 )  # fmt: skip

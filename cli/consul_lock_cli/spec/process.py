@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import enum
 import signal
 from typing import NamedTuple
 
@@ -17,6 +18,17 @@ class OnLost(NamedTuple):
     """The signal that it is sent, once, if it goes on; None: none."""
 
 
+class Daemons(enum.StrEnum):
+    """What becomes of a process that has made a session of its own."""
+
+    WARN = "warn"
+    """It goes on after a command that has ended by itself, with a warning."""
+    KEEP = "keep"
+    """It goes on, also after a loss and a stop, without a warning."""
+    STOP = "stop"
+    """It is stopped like everything else."""
+
+
 STOP = OnLost(stops=True)
 WARN = OnLost(stops=False)
 
@@ -27,7 +39,7 @@ class ProcessPolicy(NamedTuple):
     stdin_null: bool = False
     """It reads nothing, instead of the stdin of consul-lock."""
     foreground: bool = False
-    """It stays in this process group: only itself can be stopped, not what it started."""
+    """It stays in this process group; the first signal is for itself alone."""
     stop_signal: int = signal.SIGTERM
     """The first signal when the lock is lost, the time is over, or consul-lock is killed."""
     kill_after: float = 5.0
@@ -37,8 +49,9 @@ class ProcessPolicy(NamedTuple):
     on_lost: OnLost = STOP
     keep_leftovers: bool = False
     """Processes that it leaves in its group when it ends are not stopped."""
+    daemons: Daemons = Daemons.WARN
     guardian: bool = True
-    """A guardian stops its group if consul-lock is killed."""
+    """A guardian stops it, and all that it has started, if consul-lock is killed."""
     unsafe_timing: bool = False
     """It may still run when others have the lock."""
 

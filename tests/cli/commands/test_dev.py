@@ -70,13 +70,13 @@ def test_without_a_command_it_runs_until_a_signal(
 
 
 def _told_apart(dev: Running, count: int) -> tuple[list[int], list[int]]:
-    """Its children: those who work, and so many guardians."""
+    """Those who work, and their parents: so many guardians, and no other child of dev."""
 
     def find() -> tuple[list[int], list[int]]:
-        everybody = children(dev.pid)
-        found = [each for each in everybody if is_guardian(each)]
-        assert len(found) == count
-        return [each for each in everybody if each not in found], found
+        guardians = children(dev.pid)
+        assert len(guardians) == count
+        assert all(map(is_guardian, guardians))
+        return [each for guardian in guardians for each in children(guardian)], guardians
 
     return eventually(find)
 
@@ -126,7 +126,8 @@ def test_if_consul_lock_is_killed_nothing_is_left(
     if "CONSUL_BIN" in surroundings:
         surroundings["CONSUL_BIN"] = _behind_a_script(surroundings["CONSUL_BIN"], pids)
     with Running(["dev", "--", "sh", "-c", "sleep 60 & echo $!; wait"], surroundings) as dev:
-        everybody = [int(dev.line()), *map(int, pids.read_text().split()), *children(dev.pid)]
+        workers, guardians = _told_apart(dev, 1 + ("CONSUL_BIN" in surroundings))
+        everybody = [int(dev.line()), *map(int, pids.read_text().split()), *workers, *guardians]
         assert len(everybody) == (6 if "CONSUL_BIN" in surroundings else 3)
         dev.send(signal.SIGKILL)
         dev.wait()

@@ -43,6 +43,16 @@ def _nothing() -> None:
     pass
 
 
+class _Nobody:
+    """In the place of the command's process, and of signals."""
+
+    def holds(self, session: str | None) -> None:
+        """Nobody has to know."""
+
+    def dismiss(self) -> None:
+        """Nobody is there."""
+
+
 class Host:
     """Fires jobs; their command ends at once."""
 
@@ -79,7 +89,7 @@ class Host:
         """At that time by the clock of this host."""
         for module in (job, claim):
             self._patch.setattr(module, "FIRED_AT", at)
-        console, status, nobody = Console(), StatusFile(str(self._file)), object()
+        console, status, nobody = Console(), StatusFile(str(self._file)), _Nobody()
         console.verbosity = verbosity
         settings = {"address": address or self.address, "retry_for": 0.0}
         run_spec = RunSpec(LockSpec((_NAME,)), WaitPolicy(**policy))

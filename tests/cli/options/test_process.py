@@ -9,7 +9,7 @@ import pytest
 
 from consul_lock_cli.base.errors import Misuse
 from consul_lock_cli.options.process import command_options, parse_signal
-from consul_lock_cli.spec.process import STOP, WARN, OnLost, ProcessPolicy
+from consul_lock_cli.spec.process import STOP, WARN, Daemons, OnLost, ProcessPolicy
 
 
 @click.command(context_settings={"allow_interspersed_args": False})
@@ -46,6 +46,7 @@ def test_without_options_it_is_the_policy_without_arguments() -> None:
         (["--on-lost", "warn"], {"on_lost": WARN}),
         (["--on-lost", "signal:USR1"], {"on_lost": OnLost(stops=False, signum=signal.SIGUSR1)}),
         (["--keep-leftovers"], {"keep_leftovers": True}),
+        (["--daemons", "keep"], {"daemons": Daemons.KEEP}),
         (["--no-guardian"], {"guardian": False}),
         (["--unsafe-timing"], {"unsafe_timing": True}),
     ],

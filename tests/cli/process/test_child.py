@@ -1,209 +1,162 @@
-"""The command's process: what it becomes, and that it becomes nothing without an order."""
+"""The command's process and its guardian, from the fork to the end."""
 
 from __future__ import annotations
 
 import errno
-import json
 import os
 import signal
-import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from consul_lock_cli.process.child import Child, inherited
+from consul_lock_cli.process.child import Child
+from consul_lock_cli.process.parent import Ended, Event, Stopped
 from consul_lock_cli.process.signals import Signals
 from consul_lock_cli.spec.process import ProcessPolicy
+from tests.cli.command import alive, children
+from tests.support.waiting import eventually
 
 # It execs at once, and forks before there are threads where it matters.
 pytestmark = pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")
 
-_NO_SIGNALS = Signals(frozenset(), frozenset())
+
+@pytest.fixture(params=[True, False], ids=["guarded", "alone"])
+def guarded(request: pytest.FixtureRequest) -> bool:
+    """Whether there is a guardian."""
+    return bool(request.param)
 
 
-def _child(
-    *command: str, signals: Signals = _NO_SIGNALS, output: int | None = None, **policy: Any
-) -> Child:
-    return Child(
-        command, signals, policy=ProcessPolicy(**{"guardian": False, **policy}), output=output
-    )
+@pytest.fixture(autouse=True)
+def _own_signals() -> Iterator[None]:
+    """The guardian sends SIGCHLD, which is blocked in consul-lock."""
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGCHLD})
+    yield
+    signal.pthread_sigmask(signal.SIG_SETMASK, mask)
 
 
-def _ended(child: Child) -> tuple[int, OSError | None]:
-    _, status = os.waitpid(child.pid, 0)
-    return os.waitstatus_to_exitcode(status), child.failure()
+@pytest.fixture
+def stack() -> Iterator[ExitStack]:
+    """What it holds ends with the test."""
+    with ExitStack() as held:
+        yield held
 
 
-def _output(*command: str, changes: dict[str, str | None] | None = None, **more: Any) -> str:
-    """What a command writes, once it has its order."""
-    reader, writer = os.pipe()
-    child = _child(*command, output=writer, **more)
-    os.close(writer)
-    child.go(changes or {"CHANGED": "yes"})
-    with os.fdopen(reader) as stream:
-        text = stream.read()
-    assert _ended(child) == (0, None)
-    return text
+def _child(*command: str, stack: ExitStack | None = None, **policy: Any) -> Child:
+    child = Child(command, Signals(frozenset(), frozenset()), policy=ProcessPolicy(**policy))
+    if stack is not None:
+        stack.callback(child.abandon)
+    return child
 
 
-def test_it_runs_once_it_may_with_the_changes_of_its_environment(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    """None removes a variable; all else is inherited."""
-    monkeypatch.setenv("KEPT", "kept")
-    monkeypatch.setenv("REMOVED", "removed")
-    script = 'echo "$KEPT ${REMOVED-none} $CHANGED"'
-    changes = {"REMOVED": None, "CHANGED": "changed"}
-    assert _output("sh", "-c", script, changes=changes) == "kept none changed\n"
+def _events(child: Child, count: int) -> list[Event]:
+    seen: list[Event] = []
+    eventually(lambda: seen.extend(child.poll()) or len(seen) >= count)
+    return seen
 
 
-def test_without_an_order_it_never_runs(tmp_path: Path) -> None:
-    """When consul-lock gives up; and nothing of it is left."""
-    child = _child("touch", str(tmp_path / "mark"))
-    child.abandon()
-    assert list(tmp_path.iterdir()) == []
-    with pytest.raises(ChildProcessError):
-        os.waitpid(child.pid, os.WNOHANG)
-    child.abandon()
-
-
-def test_the_end_of_the_pipe_is_no_order(tmp_path: Path) -> None:
-    """As when consul-lock is killed."""
-    child = _child("touch", str(tmp_path / "mark"))
-    os.close(child._go)
-    assert _ended(child) == (69, None)
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_one_that_was_killed_before_says_so_by_its_status() -> None:
-    """The order comes too late, and that is no error."""
-    child = _child("true")
-    os.kill(child.pid, signal.SIGKILL)
-    os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)
+def test_stops_and_the_end_are_seen_by_either_parent(guarded: bool, stack: ExitStack) -> None:
+    """By the guardian, or by this process."""
+    child = _child("sh", "-c", "kill -STOP $$; exit 3", guardian=guarded, stack=stack)
     child.go({})
-    assert _ended(child) == (-signal.SIGKILL, None)
+    assert _events(child, 1) == [Stopped(signal.SIGSTOP)]
+    os.kill(child.pid, signal.SIGCONT)
+    assert _events(child, 1) == [Ended(3)]
+    eventually(lambda: not list(child.poll()) and child.tree.gone())
+    assert child.failure() is None
 
 
-@pytest.mark.parametrize(
-    "command, number",
-    [
-        ("/no/such", errno.ENOENT),
-        ("/etc/passwd", errno.EACCES),
-        ("/tmp", errno.EACCES),
-        ("/etc/passwd/x", errno.ENOTDIR),
-        ("SCRIPT", errno.ENOEXEC),
-        ("a\0b", errno.EINVAL),
-    ],
-)
-def test_why_it_could_not_be_run(tmp_path: Path, command: str, number: int) -> None:
-    """As the system said; a command that ran has no such reason."""
-    script = tmp_path / "script"
-    script.write_text("true\n")
-    script.chmod(0o755)
-    child = _child(command.replace("SCRIPT", str(script)))
+def test_why_it_could_not_be_run_is_known(guarded: bool, stack: ExitStack) -> None:
+    """Through whatever process it was started."""
+    child = _child("/no/such", guardian=guarded, stack=stack)
     child.go({})
-    code, failure = _ended(child)
-    assert code == 126
+    assert _events(child, 1) == [Ended(126)]
+    failure = child.failure()
     assert failure is not None
-    assert (failure.errno, failure.strerror) == (number, os.strerror(number))
+    assert failure.errno == errno.ENOENT
 
 
-@pytest.mark.parametrize("foreground", [False, True])
-def test_it_leads_a_group_of_its_own_unless_it_is_in_the_foreground(foreground: bool) -> None:
-    """From the first moment: a signal to its group must not miss it."""
-    child = _child("true", foreground=foreground)
-    assert os.getpgid(child.pid) == (os.getpgrp() if foreground else child.pid)
+def test_without_an_order_it_never_runs(guarded: bool, tmp_path: Path) -> None:
+    """When consul-lock gives up; and nothing of it is left."""
+    child = _child("touch", str(tmp_path / "mark"), guardian=guarded)
+    everybody = [child.pid, *([child.guardian.pid] if child.guardian else [])]
+    child.abandon()
+    assert list(tmp_path.iterdir()) == []
+    assert not any(Path(f"/proc/{pid}").exists() for pid in everybody)
+    child.abandon()
+
+
+def test_what_ended_it_before_its_order_is_not_forgotten(guarded: bool, stack: ExitStack) -> None:
+    """The order comes too late, and that is no error."""
+    child = _child("true", guardian=guarded, stack=stack)
+    os.kill(child.pid, signal.SIGKILL)
+    eventually(lambda: not alive(child.pid))
     child.go({})
-    assert _ended(child) == (0, None)
+    assert _events(child, 1) == [Ended(-signal.SIGKILL)]
 
 
-@contextmanager
-def _stdin(text: bytes) -> Iterator[None]:
-    reader, writer = os.pipe()
-    saved = os.dup(0)
-    os.dup2(reader, 0)
-    os.write(writer, text)
-    os.close(writer)
-    try:
-        yield
-    finally:
-        os.dup2(saved, 0)
-        for descriptor in (reader, saved):
-            os.close(descriptor)
+def test_without_its_guardian_it_is_not_run(tmp_path: Path) -> None:
+    """It has ended with the guardian, or is about to."""
+    child = _child("touch", str(tmp_path / "mark"))
+    guardian = child.guardian
+    assert guardian is not None
+    os.kill(guardian.pid, signal.SIGKILL)
+    eventually(lambda: not alive(guardian.pid))
+    with pytest.raises(OSError, match="the guardian of the command was killed"):
+        child.go({})
+    assert child.orphaned
+    child.abandon()
+    eventually(lambda: not alive(child.pid))
+    assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("null, text", [(False, "typed"), (True, "")])
-def test_its_stdin_is_that_of_consul_lock_or_nothing(null: bool, text: str) -> None:
-    """Cron's jobs, and those in the background, read nothing."""
-    with _stdin(b"typed"):
-        assert _output("cat", stdin_null=null) == text
+def test_a_guardian_that_is_stopped_is_continued(stack: ExitStack) -> None:
+    """Nobody else would see the end of the command."""
+    child = _child("true", stack=stack)
+    assert child.guardian is not None
+    os.kill(child.guardian.pid, signal.SIGSTOP)
+    child.go({})
+    assert _events(child, 1) == [Ended(0)]
 
 
-def test_it_keeps_no_descriptor_and_has_the_signals_that_were_given() -> None:
-    """A daemon that it leaves must not hold a pipe open; what was ignored stays so."""
-    program = """
-import os
-kept = [n for n in os.listdir("/proc/self/fd") if os.path.exists(f"/proc/self/fd/{n}")]
-status = dict(line.split(":", 1) for line in open("/proc/self/status"))
-print(list(map(int, kept)), int(status["SigIgn"], 16) & 1, int(status["SigBlk"], 16), sep=";")
-"""
-    here = {int(entry.name) for entry in Path("/proc/self/fd").iterdir()}
-    given = {0, 1, 2} | {
-        fd for fd in here if Path(f"/proc/self/fd/{fd}").exists() and os.get_inheritable(fd)
-    }
-    signals = Signals(frozenset(), frozenset({signal.SIGHUP}))
-    kept, ignored, blocked = _output(sys.executable, "-c", program, signals=signals).split(";")
-    assert set(json.loads(kept)) <= given
-    assert (ignored, blocked) == ("1", "0\n")
+def test_the_guardian_is_the_parent_and_has_a_group_of_its_own(stack: ExitStack) -> None:
+    """So the process of the command is below it, and no signal for this group reaches it."""
+    child = _child("true", stack=stack)
+    assert child.guardian is not None
+    assert children(child.guardian.pid) == [child.pid]
+    eventually(lambda: os.getpgid(child.guardian.pid) == child.guardian.pid)
+    assert os.getpgid(child.pid) == child.pid
 
 
-def test_variables_that_python_adds_are_not_passed_on(
-    monkeypatch: pytest.MonkeyPatch,
+def test_without_a_first_process_there_is_none(
+    guarded: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """LC_CTYPE, which was not there when the process began; unless that cannot be seen."""
-    monkeypatch.setenv("LC_CTYPE", "C.UTF-8")
-    began = b"\0" + Path("/proc/self/environ").read_bytes()
-    assert ("LC_CTYPE" in inherited()) is (b"\0LC_CTYPE=" in began)
-
-    def given(text: bytes | None) -> bool:
-        def read(_: Path) -> bytes:
-            if text is None:
-                raise OSError
-            return text
-
-        with monkeypatch.context() as patch:
-            patch.setattr(Path, "read_bytes", read)
-            return "LC_CTYPE" in inherited()
-
-    assert [given(text) for text in (b"A=1\0", b"A=1\0LC_CTYPE=x\0", b"XLC_CTYPE=x\0", None)] == [
-        False, True, False, True,
-    ]  # fmt: skip
-
-
-def test_without_a_process_for_the_command_there_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What the system said is in the error, in words."""
+    """The error has the words of the system."""
     monkeypatch.setattr(os, "fork", _refuse)
     with pytest.raises(OSError, match="a process: Resource temporarily unavailable"):
-        _child("true")
+        _child("true", guardian=guarded)
 
 
-def test_without_a_process_for_the_guardian_the_command_goes_too(
+def test_without_a_process_for_the_command_the_guardian_goes_too(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """It is there by then, and waits."""
+    """It is there by then."""
     forked: list[int] = []
     fork = os.fork
 
     def once() -> int:
-        forked.append(_refuse() if forked else fork())
-        return forked[-1]
+        # What the guardian inherits is that there was one.
+        forked.append(-1)
+        if len(forked) > 1:
+            _refuse()
+        forked[0] = fork()
+        return forked[0]
 
     monkeypatch.setattr(os, "fork", once)
-    with pytest.raises(OSError, match="cannot start a process"):
-        _child("true", guardian=True)
+    with pytest.raises(OSError, match="cannot start a process: Resource temporarily unavailable"):
+        _child("true")
     (pid,) = forked
     assert not Path(f"/proc/{pid}").exists()
 

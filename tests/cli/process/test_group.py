@@ -10,7 +10,8 @@ from contextlib import ExitStack
 
 import pytest
 
-from consul_lock_cli.process.group import Alone, Group, Target, runs, start_of, target
+from consul_lock_cli.process.group import Alone, Group, Target, target
+from tests.cli.command import alive as runs
 from tests.support.waiting import eventually
 
 Process = subprocess.Popen[str]
@@ -44,12 +45,11 @@ def test_a_group_is_all_that_did_not_leave_it(start: Start) -> None:
     child = _line(leader)
     group = target(leader.pid, foreground=False)
     assert isinstance(group, Group)
-    assert sorted(group.members()) == sorted([leader.pid, child])
     assert not group.empty()
     group.signal(signal.SIGKILL)
     eventually(group.empty)
-    assert group.members() == []
     assert not runs(leader.pid)
+    assert not runs(child)
     assert leader.wait() == -signal.SIGKILL
     assert group.empty()
     group.signal(signal.SIGKILL)
@@ -58,27 +58,41 @@ def test_a_group_is_all_that_did_not_leave_it(start: Start) -> None:
 def test_a_group_outlives_its_leader(start: Start) -> None:
     """What the leader left behind still counts, and can be stopped."""
     leader = start("sleep 60 & echo $!")
-    started = start_of(leader.pid)
+    group = Group(leader.pid)
     child = _line(leader)
     assert leader.wait() == 0
-    group = Group(leader.pid, started)
-    assert group.members() == [child]
     assert not group.empty()
     group.signal(signal.SIGKILL)
     eventually(group.empty)
+    assert not runs(child)
 
 
+@pytest.mark.parametrize("handle", [True, False])
 @pytest.mark.parametrize("foreground", [True, False])
-def test_a_process_that_came_later_is_no_target(start: Start, foreground: bool) -> None:
-    """It has the same pid, but another start."""
+def test_a_process_that_came_later_is_no_target(
+    start: Start, monkeypatch: pytest.MonkeyPatch, foreground: bool, handle: bool
+) -> None:
+    """It has the same pid, but another start; not every system has handles of processes."""
+
+    def refuse(_: int) -> int:
+        raise OSError
+
     process = start()
-    other = target(process.pid, foreground=foreground, started="1")
-    assert other.empty()
-    other.signal(signal.SIGKILL)
-    if isinstance(other, Group):
-        assert other.members() == []
+    if not handle:
+        monkeypatch.setattr(os, "pidfd_open", refuse)
+    if foreground and handle:
+        # The handle is of the other one, which has ended.
+        pid = start("exit 0").pid
+        later = target(pid, foreground=True)
+        os.waitpid(pid, 0)
+    else:
+        with monkeypatch.context() as patch:
+            patch.setattr("consul_lock_cli.process.group.start_of", lambda _: "1")
+            later = target(process.pid, foreground=foreground)
+    assert later.empty()
+    later.signal(signal.SIGKILL)
     assert runs(process.pid)
-    same = target(process.pid, foreground=foreground, started=start_of(process.pid))
+    same = target(process.pid, foreground=foreground)
     assert not same.empty()
     same.signal(signal.SIGKILL)
     assert process.wait() == -signal.SIGKILL
@@ -117,16 +131,3 @@ def test_a_process_of_another_user_is_out_of_reach_and_not_gone(
         found.signal(signal.SIGKILL)
         assert not found.empty()
     assert runs(process.pid)
-
-
-def test_a_start_tells_processes_apart_and_ends_with_them(start: Start) -> None:
-    """The same at each look; none of a process that is not there."""
-    process = start()
-    started = start_of(process.pid)
-    assert started is not None
-    assert started == start_of(process.pid)
-    assert runs(process.pid)
-    process.kill()
-    process.wait()
-    assert start_of(process.pid) is None
-    assert not runs(process.pid)

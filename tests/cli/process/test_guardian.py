@@ -1,8 +1,4 @@
-"""The guardian: what becomes of a command whose wrapper is killed.
-
-Tests that take a ``machine`` run on several: one that has everything, and those on which the
-guardian has to do without its Python, or without a shell.
-"""
+"""The guardian: what becomes of a command whose wrapper is killed."""
 
 from __future__ import annotations
 
@@ -15,27 +11,12 @@ from pathlib import Path
 
 import pytest
 
-import consul_lock_cli
 from consul_lock_cli.base.exit_codes import ExitCode
 from tests.cli.command import Running, alive, children, environment, is_guardian
 from tests.cli.program_supervisor import PROGRAM
 from tests.support.waiting import eventually
 
 Supervise = Callable[..., Running]
-
-# Options of supervised.py.
-_MACHINES = {
-    "complete": {},
-    "no python": {"guardian_python": "/no/such/python"},
-    "a python that fails": {"guardian_python": "/bin/false"},
-    "no shell": {"guardian_shell": "/no/such/sh"},
-}
-
-
-@pytest.fixture(params=_MACHINES)
-def machine(request: pytest.FixtureRequest) -> dict[str, str]:
-    return _MACHINES[request.param]
-
 
 # Not for ever: if a test fails, nobody may be left to end it.
 _WORK = "i=0; while [ $((i += 1)) -lt 600 ]; do sleep 0.05; done"
@@ -57,10 +38,9 @@ def _kill(running: Running) -> None:
     assert running.wait() == -signal.SIGKILL
 
 
-def _expect(told: str, running: Running, machine: dict[str, str]) -> None:
-    """This line is the last: only a shell does not know which processes the kernel signalled."""
-    lines = list(iter(running.line, ""))
-    assert lines == [told] or (lines == [told, told] and "guardian_python" in machine)
+def _expect(line: str, running: Running) -> None:
+    """This line is the last."""
+    assert list(iter(running.line, "")) == [line]
 
 
 # Says each TERM it gets, however soon one follows the other.
@@ -75,7 +55,7 @@ _COUNTING = (
 
 
 def test_if_consul_lock_is_killed_the_whole_group_gets_one_term(supervise: Supervise) -> None:
-    """The kernel tells the command itself; to many a program a second TERM means: at once."""
+    """To many a program a second TERM means: at once."""
     running = supervise(sys.executable, "-c", _COUNTING, "command", "grandchild", kill_after="2s")
     pids = [int(running.line()), int(running.line())]
     guardian = _guardian(running)
@@ -105,11 +85,11 @@ def test_a_command_with_other_rights_gets_the_signal_too(supervise: Supervise) -
 
 
 def test_a_command_that_ignores_the_first_signal_is_killed_after_the_grace(
-    supervise: Supervise, machine: dict[str, str]
+    supervise: Supervise,
 ) -> None:
     """The command and what it started."""
     script = f"trap '' TERM; sh -c 'echo $$; {_WORK}' &"
-    running = supervise(*_told(script), kill_after="1s", **machine)
+    running = supervise(*_told(script), kill_after="1s")
     pids = [int(running.line()), int(running.line())]
     guardian = _guardian(running)
     killed = time.monotonic()
@@ -119,25 +99,23 @@ def test_a_command_that_ignores_the_first_signal_is_killed_after_the_grace(
     eventually(lambda: not alive(guardian))
 
 
-def test_the_stop_signal_is_the_first_one_here_too(
-    supervise: Supervise, machine: dict[str, str]
-) -> None:
+def test_the_stop_signal_is_the_first_one_here_too(supervise: Supervise) -> None:
     """A program that tidies up on INT gets INT."""
-    running = supervise(*_told("trap 'echo int; exit' INT"), stop_signal="INT", **machine)
+    running = supervise(*_told("trap 'echo int; exit' INT"), stop_signal="INT")
     running.line()
     _kill(running)
-    _expect("int", running, machine)
+    _expect("int", running)
 
 
-def test_a_stopped_command_sees_the_signal(supervise: Supervise, machine: dict[str, str]) -> None:
+def test_a_stopped_command_sees_the_signal(supervise: Supervise) -> None:
     """It is stopped, and so is consul-lock, when that is killed."""
     # The kernel hangs up on a stopped group that nobody can wake any more.
-    running = supervise(*_told("trap '' HUP; trap 'echo term; exit' TERM"), **machine)
+    running = supervise(*_told("trap '' HUP; trap 'echo term; exit' TERM"))
     command = int(running.line())
     os.kill(command, signal.SIGTSTP)
     eventually(lambda: _stopped(running.pid))
     _kill(running)
-    _expect("term", running, machine)
+    _expect("term", running)
 
 
 def _stopped(pid: int) -> bool:
@@ -145,13 +123,11 @@ def _stopped(pid: int) -> bool:
 
 
 def test_while_consul_lock_is_stopped_the_command_does_not_outlive_the_lease(
-    supervise: Supervise, machine: dict[str, str]
+    supervise: Supervise,
 ) -> None:
     """Nothing is renewed then, and nobody but the guardian sees the end of the lease."""
     stubborn = f"sh -c 'trap \"\" TERM; echo $$; {_WORK}' &"
-    running = supervise(
-        *_told(f"{stubborn} trap 'echo term' TERM"), left="5", kill_after="2s", **machine
-    )
+    running = supervise(*_told(f"{stubborn} trap 'echo term' TERM"), left="5", kill_after="2s")
     pids = [int(running.line()), int(running.line())]
     running.send(signal.SIGSTOP)
     assert running.line() == "term"
@@ -162,14 +138,12 @@ def test_while_consul_lock_is_stopped_the_command_does_not_outlive_the_lease(
     assert running.wait() == ExitCode.LOST
 
 
-def test_a_command_that_is_stopped_with_consul_lock_is_left_alone(
-    supervise: Supervise, machine: dict[str, str]
-) -> None:
+def test_a_command_that_is_stopped_with_consul_lock_is_left_alone(supervise: Supervise) -> None:
     """It can do no harm before consul-lock goes on, which then looks at the lease first."""
     lease = 3.0
     script = "trap '' HUP; trap 'echo term; exit' TERM"
     # So little for the end of the command that the guardian does not act before it is put aside.
-    running = supervise(*_told(script), left=str(lease), kill_after="300ms", **machine)
+    running = supervise(*_told(script), left=str(lease), kill_after="300ms")
     command = int(running.line())
     begun = time.monotonic()
     os.kill(command, signal.SIGTSTP)
@@ -183,13 +157,11 @@ def test_a_command_that_is_stopped_with_consul_lock_is_left_alone(
     assert running.wait() == ExitCode.LOST
 
 
-def test_a_grace_that_has_begun_does_not_begin_again(
-    supervise: Supervise, machine: dict[str, str]
-) -> None:
+def test_a_grace_that_has_begun_does_not_begin_again(supervise: Supervise) -> None:
     """If the lock is lost, somebody else may have it when that time is over."""
     grace = 4.0
     grandchild = f"sh -c 'trap \"echo term\" TERM; echo ready; {_WORK}' &"
-    running = supervise(*_told(f"{grandchild} trap '' TERM"), kill_after=f"{grace:g}s", **machine)
+    running = supervise(*_told(f"{grandchild} trap '' TERM"), kill_after=f"{grace:g}s")
     pids = {running.line(), running.line()}
     command = int((pids - {"ready"}).pop())
     sent = time.monotonic()
@@ -205,11 +177,9 @@ def test_a_grace_that_has_begun_does_not_begin_again(
     assert running.line() == ""  # no second term
 
 
-def test_the_command_is_killed_in_time_though_consul_lock_hangs(
-    supervise: Supervise, machine: dict[str, str]
-) -> None:
+def test_the_command_is_killed_in_time_though_consul_lock_hangs(supervise: Supervise) -> None:
     """Whatever it is that holds consul-lock up, such as a stderr that nobody reads."""
-    running = supervise(*_told("trap 'echo term' TERM"), kill_after="1s", **machine)
+    running = supervise(*_told("trap 'echo term' TERM"), kill_after="1s")
     command = int(running.line())
     running.send(signal.SIGTERM)
     assert running.line() == "term"
@@ -231,15 +201,17 @@ def test_the_command_dies_though_the_guardian_is_killed_too(supervise: Supervise
     eventually(lambda: not alive(guardian))
 
 
-def test_without_its_guardian_the_command_goes_on(supervise: Supervise) -> None:
-    """A helper that was killed is no reason to stop anything."""
-    running = supervise(*_told("trap 'exit 7' USR1"))
-    running.line()
-    guardian = _guardian(running)
-    os.kill(guardian, signal.SIGKILL)
-    eventually(lambda: guardian not in running.children())
-    running.send(signal.SIGUSR1)
+def test_without_its_guardian_the_command_is_stopped(supervise: Supervise) -> None:
+    """The kernel tells the command itself; consul-lock is the parent then, and sees to the rest."""
+    stubborn = f"setsid sh -c 'trap \"\" TERM; echo $$; {_WORK}' &"
+    running = supervise(*_told(f"{stubborn} trap 'echo term; exit 7' TERM"), kill_after="0.5")
+    pids = [int(running.line()), int(running.line())]
+    os.kill(_guardian(running), signal.SIGKILL)
+    assert running.line() == "term"
     assert running.wait() == 7
+    assert running.line() == ""  # no second term
+    assert not any(map(alive, pids))
+    assert "the guardian of sh was killed" in running.errors()
 
 
 def test_a_normal_end_leaves_no_guardian(supervise: Supervise) -> None:
@@ -253,15 +225,16 @@ def test_a_normal_end_leaves_no_guardian(supervise: Supervise) -> None:
 
 
 def test_the_guardian_is_the_only_helper_and_costs_nothing(supervise: Supervise) -> None:
-    """It sleeps at its pipe, keeps nothing of consul-lock open, and no signal of others ends it."""
+    """It sleeps at its pipes, has nothing else open, and no signal of others ends it."""
     running = supervise(*_told("trap 'echo usr1' USR1"))
     command = int(running.line())
     guardian = _guardian(running)
-    assert sorted(running.children()) == sorted([command, guardian])
+    assert running.children() == [guardian]
+    assert children(guardian) == [command]
     assert os.getpgid(guardian) == guardian
-    own = {os.devnull, str(Path(consul_lock_cli.__file__).parent / "process/guardian.sh")}
     opened = [str(each.readlink()) for each in Path(f"/proc/{guardian}/fd").iterdir()]
-    assert [each.partition("[")[0] for each in opened if each not in own] == ["pipe:"]
+    kinds = sorted(each.partition("[")[0] for each in opened)
+    assert kinds == [os.devnull] * 3 + ["pipe:"] * 4
     status = Path(f"/proc/{guardian}/status")
 
     def woken() -> list[str]:
@@ -280,24 +253,9 @@ def test_the_guardian_is_the_only_helper_and_costs_nothing(supervise: Supervise)
 _SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGTSTP)
 
 
-def test_a_python_that_is_killed_leaves_the_rest_to_the_shell(supervise: Supervise) -> None:
-    """Such as for want of memory."""
-    running = supervise(*_told("trap '' TERM"), kill_after="3")
-    command = int(running.line())
-    guardian = _guardian(running)
-    _kill(running)
-    (python,) = eventually(lambda: children(guardian))
-    os.kill(python, signal.SIGKILL)
-    assert alive(command)
-    eventually(lambda: not alive(command))
-    eventually(lambda: not alive(guardian))
-
-
-def test_signals_of_others_do_not_keep_it_from_its_work(
-    supervise: Supervise, machine: dict[str, str]
-) -> None:
-    """A shell may unblock what waits when it runs a program, and would die of it."""
-    running = supervise(*_told("trap '' TERM"), kill_after="0.2", **machine)
+def test_signals_of_others_do_not_keep_it_from_its_work(supervise: Supervise) -> None:
+    """Such as of a service manager, which sends its signal to all processes."""
+    running = supervise(*_told("trap '' TERM"), kill_after="0.2")
     command = int(running.line())
     guardian = _guardian(running)
     for signum in _SIGNALS:
@@ -307,19 +265,13 @@ def test_signals_of_others_do_not_keep_it_from_its_work(
     eventually(lambda: not alive(guardian))
 
 
-def test_it_has_no_secret_of_consul_lock_and_reads_nothing_at_its_start(
-    supervise: Supervise, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A shell may read $ENV, and a function of bash's can have the name of a command."""
-    for name in ("SOME_TOKEN", "ENV", "BASH_ENV", "BASH_FUNC_read%%", "LD_LIBRARY_PATH"):
-        monkeypatch.setenv(name, "/no/such")
-    running = supervise(*_told(""))
+def test_ps_shows_whom_it_guards_and_no_option_of_consul_lock(supervise: Supervise) -> None:
+    """`pkill -f 'consul-lock run'` is not for it, and an option may be a token."""
+    running = supervise(*_told(""), stop_signal="INT")
     running.line()
-    variables = Path(f"/proc/{_guardian(running)}/environ").read_text().split("\0")
-    names = {each.partition("=")[0] for each in variables if each}
-    assert "LD_LIBRARY_PATH" in names
-    kinds = {name.partition("_")[0] for name in names}
-    assert all(kind in ("LD", "PATH") or kind.startswith("PYTHON") for kind in kinds), names
+    shown = Path(f"/proc/{_guardian(running)}/cmdline").read_bytes().rstrip(b"\0").decode()
+    assert shown.startswith("lock-guardian: sh -c")
+    assert "--stop-signal" not in shown
 
 
 def test_without_stdin_and_stdout_it_is_the_same() -> None:
@@ -328,7 +280,7 @@ def test_without_stdin_and_stdout_it_is_the_same() -> None:
     command = _told("trap 'exit 7' USR1; exec >&3")
     with Running(command, environment(), prefix=prefix) as running:
         running.line()
-        assert str(Path(f"/proc/{_guardian(running)}/fd/0").readlink()).startswith("pipe:")
+        assert alive(_guardian(running))
         running.send(signal.SIGUSR1)
         assert running.wait() == 7
 
@@ -342,29 +294,21 @@ def test_no_guardian_is_none(supervise: Supervise) -> None:
     assert running.line() == "term"
 
 
-def test_in_the_foreground_only_the_command_itself_is_stopped(
-    supervise: Supervise, machine: dict[str, str]
-) -> None:
-    """Its group is that of the process that started consul-lock."""
+def test_in_the_foreground_what_the_command_started_is_stopped_too(supervise: Supervise) -> None:
+    """Its group is that of the caller, who is not."""
     grandchild = f"sh -c 'echo $$; {_WORK}' &"
-    script = f"trap '' TERM; {grandchild}"
-    running = supervise(*_told(script), foreground=True, kill_after="0.5", **machine)
-    pids = {int(running.line()), int(running.line())}
-    (command,) = pids & set(running.children())
-    (left,) = pids - {command}
-    try:
-        _kill(running)
-        eventually(lambda: not alive(command))
-        assert alive(left)
-    finally:
-        os.kill(left, signal.SIGKILL)
+    running = supervise(*_told(f"trap '' TERM; {grandchild}"), foreground=True, kill_after="0.5")
+    pids = [int(running.line()), int(running.line())]
+    _kill(running)
+    eventually(lambda: not any(map(alive, pids)))
 
 
 def test_a_command_that_was_never_started_never_is(supervise: Supervise) -> None:
     """consul-lock is killed while it waits for the lock: nothing of it is left."""
     running = supervise("echo", "started", never_go=True)
     assert running.line() == "held back"
-    helpers = running.children()
+    guardian = _guardian(running)
+    helpers = [guardian, *children(guardian)]
     assert len(helpers) == 2
     _kill(running)
     eventually(lambda: not any(alive(pid) for pid in helpers))

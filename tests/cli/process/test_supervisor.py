@@ -156,6 +156,21 @@ def test_a_daemon_that_left_the_group_goes_on(supervise: Supervise) -> None:
         os.kill(pid, signal.SIGKILL)
 
 
+def test_a_child_from_before_is_reaped_and_not_waited_for() -> None:
+    """Of the program that became consul-lock; so are orphans, if it is the first of a container."""
+    script = 'sleep 0.5 & echo $!; sleep 60 & echo $!; exec "$@"'
+    prefix = ("sh", "-c", script, "sh", *PROGRAM, "--")
+    command = ["sh", "-c", "trap 'exit 3' USR1; echo ready; while :; do sleep 0.05; done"]
+    with Running(command, environment(), prefix=prefix) as running:
+        first, second = int(running.line()), int(running.line())
+        assert running.line() == "ready"
+        eventually(lambda: not Path(f"/proc/{first}").exists())
+        running.send(signal.SIGUSR1)
+        assert running.wait() == 3
+        assert alive(second)
+        os.kill(second, signal.SIGKILL)
+
+
 def test_a_zombie_that_nobody_reaps_does_not_hold_consul_lock_up(supervise: Supervise) -> None:
     """It stays in the group, but cannot do anything any more."""
     program = (

@@ -173,6 +173,25 @@ def test_the_command_can_be_stopped_and_continued(shell: AtTerminal, program: st
     shell.read_until("done-0")
 
 
+def test_what_has_left_the_group_is_put_aside_with_the_command(
+    shell: AtTerminal, tmp_path: Path
+) -> None:
+    """It would work on, though nothing is renewed."""
+    worker, pids = tmp_path / "worker", tmp_path / "pid"
+    worker.write_text(f"echo $$ >{pids}; while :; do sleep 0.05; done")
+    shell.type(f"$u -- sh -c 'timeout 60 sh {worker} & echo rea''ched; read x; exit 3'\n")
+    shell.read_until("reached")
+    pid = int(eventually(lambda: pids.exists() and pids.read_text().strip()))
+    shell.type("\x1a")
+    shell.read_until("Stopped")
+    assert state(pid) == "T"
+    shell.type("fg; echo do''ne-$?\n")
+    eventually(lambda: state(pid) != "T")
+    shell.type("again\n")
+    shell.read_until("done-3")
+    assert not Path(f"/proc/{pid}").exists()
+
+
 def test_a_full_screen_program_is_usable(shell: AtTerminal) -> None:
     """Keys reach it at once, and it can change the modes of the terminal."""
     if shutil.which("less") is None:

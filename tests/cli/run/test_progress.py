@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 
 from consul_lock_cli.base.console import Console
+from consul_lock_cli.process.descendants import Process
+from consul_lock_cli.process.termination import Survivor
 from consul_lock_cli.run.loss import Cause
 from consul_lock_cli.run.progress import Progress
 from consul_lock_cli.spec.process import WARN, OnLost, ProcessPolicy
@@ -36,8 +38,9 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> _Clock:
     return made
 
 
-def _progress(console: Console | None = None, **policy: Any) -> Progress:
-    return Progress(console or Console(), "deploy", "make", 42, ProcessPolicy(**policy))
+def _progress(console: Console | None = None, loss: _Loss | None = None, **policy: Any) -> Progress:
+    made_up: Any = loss
+    return Progress(console or Console(), "deploy", "make", 42, ProcessPolicy(**policy), made_up)
 
 
 @pytest.mark.parametrize(
@@ -62,10 +65,10 @@ def test_a_loss_says_after_what_time_why_and_what_was_done(
     then: str,
 ) -> None:
     """In one line; the exit code is there only if it will be that."""
-    progress, loss = _progress(**policy), _Loss()
-    made_up: Any = loss
+    loss = _Loss()
+    progress = _progress(None, loss, **policy)
     clock.time += 192.0
-    progress.lost(made_up, grace)
+    progress.lost(grace)
     line = f"consul-lock: LOST deploy after 3m12s: somebody deleted its key; {then}\n"
     assert capsys.readouterr().err == line
     # To ask Consul must not take the time in which the command has to be killed.
@@ -104,12 +107,63 @@ def test_a_log_has_an_event_for_each(capsys: pytest.CaptureFixture[str], clock: 
     """The start, too, which people see for themselves."""
     console = Console()
     console.verbosity, console.json = 1, True
-    progress = _progress(console)
+    progress = _progress(console, _Loss())
     clock.time += 2.5
-    made_up: Any = _Loss()
-    progress.lost(made_up, 1.0)
+    progress.lost(1.0)
     progress.exited(-9)
     started, lost, exited = map(json.loads, capsys.readouterr().err.splitlines())
     assert (started["event"], started["pid"]) == ("started", 42)
     assert (lost["event"], lost["level"], lost["reason"]) == ("lost", "error", "key deleted")
     assert (exited["event"], exited["after_s"], exited["code"]) == ("exited", 2.5, -9)
+
+
+class _Named(Process):
+    """With what /proc would say of it."""
+
+    def command_line(self) -> str:
+        return f"sleep {self.pid}"
+
+    def user(self) -> str:
+        return "root"
+
+
+def test_what_goes_on_is_named_in_one_warning(
+    capsys: pytest.CaptureFixture[str], clock: _Clock
+) -> None:
+    """With the options that would change it; not more of them than one can read."""
+    progress = _progress()
+    progress.left([_Named(7, "S")])
+    progress.left([_Named(pid, "S") for pid in range(1, 9)])
+    one, many = capsys.readouterr().err.splitlines()
+    assert one == (
+        "consul-lock: warning: make has left pid 7 (sleep 7) in a session of its own: it goes on"
+        " without the lock (--daemons keep: without this warning; --daemons stop: stopped)"
+    )
+    assert "pid 5 (sleep 5), 3 more in a session of its own: they go on" in many
+
+
+@pytest.mark.parametrize(
+    "survivor, text",
+    [
+        (
+            (_Named(7, "S"), False),
+            "pid 7 (sleep 7, root): not permitted; run consul-lock itself with sudo",
+        ),
+        ((_Named(7, ""), False), "pid 7 (root): not permitted; run"),
+        ((_Named(7, "D"), True), "pid 7 (sleep 7): it does not die of KILL (state D)"),
+        ((None, False), "what the command has started: it cannot be seen"),
+    ],
+)
+def test_what_cannot_be_stopped_is_not_said_to_have_been(
+    capsys: pytest.CaptureFixture[str], clock: _Clock, survivor: Survivor, text: str
+) -> None:
+    """One line for each, an error: the lock is not released meanwhile."""
+    _progress().survive([survivor])
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"consul-lock: cannot stop {text}")
+
+
+def test_a_killed_guardian_is_a_warning(capsys: pytest.CaptureFixture[str], clock: _Clock) -> None:
+    """It says why the command is being stopped."""
+    _progress().unguarded()
+    assert "the guardian of make was killed, so it is being stopped" in capsys.readouterr().err

@@ -20,6 +20,7 @@ from consul_lock_cli.options.process import command_options
 from consul_lock_cli.options.types import COMMAND, Runner
 from consul_lock_cli.run.ancestors import refuse_own_ancestors
 from consul_lock_cli.run.execution import conclude, undertake
+from consul_lock_cli.run.guardian_release import releasing
 from consul_lock_cli.run.status_file import StatusFile, status_file_options
 from consul_lock_cli.spec.connection import Connection
 from consul_lock_cli.spec.cron import CronSpec
@@ -84,6 +85,7 @@ def cron_run(
             run_spec, cron_spec, command, connection, console, signals, status_file, kept
         ),
         output=kept.descriptor if kept else None,
+        release=releasing(run_spec.lock, connection),
     )
     return conclude(done, command, console, status_file)
 

@@ -1,0 +1,105 @@
+"""The parent of a command, which sees its stops, its end, and when nothing is left of it.
+
+That is the guardian.  Consul-lock itself is the parent if there is none, and becomes it if
+the guardian is killed.  Each adopts orphans, so every process that comes from the command
+ends up as a child of its parent: the kernel says that it has no child any more (ECHILD) exactly
+when nothing is left.  No look at /proc could: it misses who forks during the look, and
+hides processes from some users.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Collection, Iterator
+from contextlib import suppress
+from typing import Protocol
+
+from consul_lock_cli.process.descendants import children_of
+
+
+class Event:
+    """Something that has happened to the command.  A NamedTuple would cost each start more."""
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+
+    def __eq__(self, other: object) -> bool:
+        return type(self) is type(other) and vars(self) == vars(other)
+
+    __hash__ = None  # type: ignore[assignment] # nobody needs one
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.number})"
+
+
+class Stopped(Event):
+    """A signal has put the command aside: its number."""
+
+
+class Ended(Event):
+    """The command has ended: its exit code, or minus the signal that killed it."""
+
+
+# For a change of the status, which stays there.
+_LOOK = os.WEXITED | os.WSTOPPED | os.WNOHANG | os.WNOWAIT
+
+
+class Parent(Protocol):
+    """The process that the kernel informs."""
+
+    @property
+    def pid(self) -> int:
+        """Below it is what comes from the command, and nothing else but ``helpers``."""
+
+    @property
+    def helpers(self) -> Collection[int]:
+        """Children of it that do not come from the command."""
+
+    @property
+    def childless(self) -> bool:
+        """Nothing that comes from the command is left, by the last `poll`."""
+
+    def poll(self) -> Iterator[Event]:
+        """What has happened to the command since the last time."""
+
+
+class DirectParent:
+    """This process is the parent.  ``helpers``: children that it had before, or has beside it."""
+
+    def __init__(self, command: int, helpers: Collection[int] = ()) -> None:
+        self.pid = os.getpid()
+        self.helpers = helpers
+        self.childless = False
+        self._command = command
+
+    def poll(self) -> Iterator[Event]:
+        """What has happened to the command; an event is used before its status is given up."""
+        while True:
+            try:
+                seen = self._look()
+            except ChildProcessError:
+                self.childless = True
+                return
+            if seen is None:
+                return
+            if seen.si_pid == self._command:
+                if seen.si_code == os.CLD_STOPPED:
+                    yield Stopped(seen.si_status)
+                else:
+                    killed = seen.si_code != os.CLD_EXITED
+                    yield Ended(-seen.si_status if killed else seen.si_status)
+            os.waitpid(seen.si_pid, os.WNOHANG | os.WUNTRACED)
+
+    def _look(self) -> os.waitid_result | None:
+        """A child whose status has changed.  Raises ChildProcessError if there is none at all."""
+        if not self.helpers:
+            return os.waitid(os.P_ALL, 0, _LOOK)
+        # The status of a helper is for somebody else.
+        children = children_of(self.pid).difference(self.helpers)
+        if not children:
+            raise ChildProcessError
+        for pid in children:
+            with suppress(ChildProcessError):
+                if (seen := os.waitid(os.P_PID, pid, _LOOK)) is not None:
+                    return seen
+        return None

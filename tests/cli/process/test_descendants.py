@@ -1,0 +1,158 @@
+"""Who comes from a process, by the word of /proc."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+from collections.abc import Iterator
+
+import pytest
+
+from consul_lock_cli.process import descendants as module
+from consul_lock_cli.process.descendants import (
+    Process,
+    children_of,
+    descendants,
+    process_of,
+    start_of,
+)
+from tests.support.waiting import eventually
+
+# A shell with a child in its group, and one in a session of its own, which has a child itself.
+_FAMILY = "sleep 60 & echo $!; setsid sh -c 'sleep 60 & echo $$ $!; wait' & wait"
+
+
+@pytest.fixture
+def family() -> Iterator[tuple[int, list[int]]]:
+    """The pid of the first, and of those below it; they end with the test."""
+    with subprocess.Popen(
+        ["sh", "-c", _FAMILY], stdout=subprocess.PIPE, text=True, process_group=0
+    ) as process:
+        assert process.stdout is not None
+        pids = [int(pid) for _ in range(2) for pid in process.stdout.readline().split()]
+        yield process.pid, pids
+        for pid in [*pids, process.pid]:
+            try:
+                os.kill(pid, signal.SIGKILL)
+            except ProcessLookupError:
+                pass
+
+
+def test_everybody_below_is_found_in_whatever_group_or_session(
+    family: tuple[int, list[int]],
+) -> None:
+    """The process itself is not among them."""
+    root, pids = family
+    found = {process.pid: process for process in descendants(root)}
+    assert sorted(found) == sorted(pids)
+    beside, leader, below = (found[pid] for pid in pids)
+    assert (beside.parent, beside.group, beside.session) == (root, root, os.getsid(0))
+    assert (leader.group, leader.session) == (leader.pid, leader.pid)
+    assert (below.parent, below.session) == (leader.pid, leader.pid)
+
+
+def test_some_can_be_left_out_with_all_below_them(family: tuple[int, list[int]]) -> None:
+    """Such as the guardian of another command."""
+    root, (beside, leader, _) = family
+    assert [process.pid for process in descendants(root, {leader})] == [beside]
+
+
+def test_who_has_ended_is_none_of_them(family: tuple[int, list[int]]) -> None:
+    """It is a zombie until its parent looks."""
+    root, (_, leader, below) = family
+    os.kill(leader, signal.SIGSTOP)
+    os.kill(below, signal.SIGKILL)
+    eventually(lambda: (found := process_of(below)) is not None and found.dead)
+    assert below not in [process.pid for process in descendants(root)]
+
+
+def test_a_signal_is_for_that_process_and_not_for_a_later_one(
+    family: tuple[int, list[int]],
+) -> None:
+    """Pids are used again; who has ended gets nothing, and that is no error."""
+    _, (pid, *_) = family
+    process = process_of(pid)
+    assert process is not None
+    process._replace(start="1").send(signal.SIGKILL)
+    process.send(0)
+    assert process_of(pid) is not None
+    process.send(signal.SIGKILL)
+    eventually(lambda: (found := process_of(pid)) is None or found.dead)
+    process.send(signal.SIGKILL)
+
+
+def test_what_may_not_be_signalled_raises(
+    family: tuple[int, list[int]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The caller says so."""
+
+    def refuse(*_: object) -> None:
+        raise PermissionError
+
+    monkeypatch.setattr(os, "kill", refuse)
+    monkeypatch.setattr(signal, "pidfd_send_signal", refuse)
+    process = process_of(family[1][0])
+    assert process is not None
+    with pytest.raises(PermissionError):
+        process.send(signal.SIGTERM)
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_a_child_that_proc_hides_is_known_by_its_pid(
+    family: tuple[int, list[int]], monkeypatch: pytest.MonkeyPatch, there: bool
+) -> None:
+    """The option hidepid of proc hides those of others; or it has ended between two looks."""
+    root, (beside, leader, below) = family
+    look = process_of
+
+    def hide(pid: int) -> Process | None:
+        return None if pid == beside else look(pid)
+
+    def ask(pid: int, signum: int) -> None:
+        raise PermissionError if there else ProcessLookupError
+
+    monkeypatch.setattr(module, "process_of", hide)
+    monkeypatch.setattr(os, "kill", ask)
+    found = descendants(root)
+    hidden = [process.pid for process in found if process.hidden]
+    assert hidden == ([beside] if there else [])
+    assert sorted(p.pid for p in found if not p.hidden) == sorted([leader, below])
+    monkeypatch.undo()
+
+
+def test_it_is_shown_by_its_arguments_and_its_owner(family: tuple[int, list[int]]) -> None:
+    """For a message."""
+    import pwd
+
+    process = process_of(family[1][0])
+    assert process is not None
+    eventually(lambda: process.command_line() == "sleep 60")
+    assert process.user() == pwd.getpwuid(os.getuid()).pw_name
+    nobody = Process(2**22 + 1, "")
+    assert (nobody.command_line(), nobody.user()) == ("?", "another user")
+    kernel = process_of(2)
+    if kernel is not None and kernel.parent == 0:
+        assert kernel.command_line() == "kthreadd"  # it has no arguments
+
+
+def test_of_a_process_that_is_not_there_nothing_is_known() -> None:
+    """Neither a start nor children."""
+    nobody = 2**22 + 1
+    assert process_of(nobody) is None
+    assert start_of(nobody) is None
+    assert children_of(nobody) == frozenset()
+    assert start_of(os.getpid()) == start_of(os.getpid())
+
+
+def test_without_proc_there_is_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As elsewhere than on Linux."""
+    monkeypatch.setattr(module, "LINUX", False)
+    assert list(module.everybody()) == []
+    monkeypatch.setattr(module, "LINUX", True)
+
+    def refuse(_: str) -> list[str]:
+        raise OSError
+
+    monkeypatch.setattr(os, "listdir", refuse)
+    assert list(module.everybody()) == []

@@ -1,0 +1,230 @@
+"""The guardian by itself: what it does about each line, and about the end of its pipe."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from consul_lock_cli.base.clock import now
+from consul_lock_cli.process.child import Child
+from consul_lock_cli.process.guardian import Guardian
+from consul_lock_cli.process.parent import Ended
+from consul_lock_cli.process.signals import Signals
+from consul_lock_cli.spec.process import ProcessPolicy
+from tests.cli.command import alive
+from tests.support.waiting import eventually
+
+pytestmark = pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")
+
+# Not for ever: if a test fails, nobody may be left to end it.  It says its pid when it is ready.
+_WORK = "i=0; while [ $((i += 1)) -lt 600 ]; do sleep 0.05; done"
+
+
+class _Scene:
+    """A command under a guardian, and what both say."""
+
+    def __init__(self, folder: Path, script: str, **policy: Any) -> None:
+        self.released = folder / "released"
+        reader, writer = os.pipe()
+        self.child = Child(
+            # A shell says which of its children died of a signal.
+            ["sh", "-c", f"exec 2>/dev/null; {script}"],
+            Signals(frozenset(), frozenset()),
+            policy=ProcessPolicy(**policy),
+            output=writer,
+            release=self._release,
+        )
+        os.close(writer)
+        self.output = os.fdopen(reader)
+
+    def _release(self, sessions: Sequence[str]) -> None:
+        new = self.released.with_suffix(".new")
+        new.write_text(" ".join(sessions))
+        new.rename(self.released)
+
+    @property
+    def guardian(self) -> Guardian:
+        assert self.child.guardian is not None
+        return self.child.guardian
+
+    def line(self) -> str:
+        return self.output.readline().rstrip()
+
+    def hang_up(self) -> None:
+        """As the kernel does when consul-lock is killed."""
+        os.close(self.guardian._orders)
+        self.guardian._orders = -1
+
+    def gone(self) -> bool:
+        """Whether the guardian has ended."""
+        return not alive(self.guardian.pid)
+
+    def close(self) -> None:
+        self.child.abandon()
+        self.output.close()
+
+
+Start = Callable[..., _Scene]
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Iterator[Start]:
+    """``start(script, kill_after=...)``; it ends with the test."""
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGCHLD})
+    with ExitStack() as stack:
+
+        def run(script: str, **policy: Any) -> _Scene:
+            scene = _Scene(tmp_path, script, **policy)
+            stack.callback(scene.close)
+            return scene
+
+        yield run
+    signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+
+
+def test_while_the_command_is_held_back_the_end_of_the_pipe_releases_at_once(start: Start) -> None:
+    """It waited for the lock: it leaves the queue, and the command never runs."""
+    scene = start("echo ran")
+    scene.child.holds("one")
+    scene.child.holds("two")
+    scene.hang_up()
+    eventually(scene.gone)
+    assert scene.line() == ""
+    assert scene.released.read_text() == "one two"
+
+
+def test_the_end_of_the_pipe_stops_the_command_and_then_releases(start: Start) -> None:
+    """With the first signal first."""
+    scene = start(f"trap 'echo term' TERM; echo $$; {_WORK}", kill_after=0.5)
+    scene.child.go({})
+    command = int(scene.line())
+    scene.hang_up()
+    assert scene.line() == "term"
+    assert not scene.released.exists()
+    eventually(scene.released.exists)
+    assert not alive(command)
+    eventually(scene.gone)
+
+
+def test_a_goodbye_after_the_end_releases_nothing(start: Start) -> None:
+    """consul-lock has done so itself."""
+    scene = start("exit 3")
+    scene.child.go({})
+    eventually(lambda: Ended(3) in list(scene.child.poll()))
+    scene.guardian.over()
+    scene.guardian.dismiss()
+    eventually(scene.gone)
+    assert not scene.released.exists()
+
+
+def test_a_goodbye_before_the_end_stops_the_command(start: Start) -> None:
+    """consul-lock has failed, and does not watch it any more; it releases itself."""
+    scene = start(f"trap 'echo term; exit' TERM; echo $$; {_WORK}")
+    scene.child.go({})
+    scene.line()
+    scene.guardian.dismiss()
+    assert scene.line() == "term"
+    eventually(scene.gone)
+    assert not scene.released.exists()
+
+
+def test_what_is_to_go_on_goes_on(start: Start) -> None:
+    """The command is over, and consul-lock is killed while it releases: only that is left to do."""
+    scene = start(f"setsid sh -c 'echo $$; {_WORK}' & sleep 0.1")
+    scene.child.go({})
+    left = int(scene.line())
+    try:
+        eventually(lambda: Ended(0) in list(scene.child.poll()))
+        scene.guardian.over()
+        scene.hang_up()
+        eventually(scene.released.exists)
+        eventually(scene.gone)
+        assert alive(left)
+    finally:
+        os.kill(left, signal.SIGKILL)
+
+
+def test_a_lease_that_ends_stops_the_command_and_releases_nothing(start: Start) -> None:
+    """consul-lock hangs: what it holds may be another's by then."""
+    scene = start(f"trap 'echo term' TERM; echo $$; {_WORK}")
+    scene.child.go({})
+    command = int(scene.line())
+    moment = now()
+    scene.guardian.watch(moment + 0.1, moment + 0.6)
+    assert scene.line() == "term"
+    eventually(lambda: not alive(command))
+    assert now() >= moment + 0.6
+    assert not scene.released.exists()
+    assert not scene.gone()
+    scene.hang_up()
+    eventually(scene.released.exists)
+
+
+@pytest.mark.parametrize("news", ["suspend", "later lease", "over"])
+def test_news_call_off_a_lease(start: Start, news: str) -> None:
+    """Each at its time: the last of the two leases would have acted by then."""
+    scene = start(f"trap 'echo term' TERM; trap 'echo usr1' USR1; echo $$; {_WORK}")
+    scene.child.go({})
+    command = int(scene.line())
+    moment = now()
+    scene.guardian.watch(moment + 0.3, moment + 60)
+    if news == "suspend":
+        scene.guardian.suspend()
+    elif news == "over":
+        scene.guardian.over()
+    else:
+        scene.guardian.watch(moment + 60, moment + 120)
+    eventually(lambda: now() > moment + 0.5)
+    os.kill(command, signal.SIGUSR1)
+    assert scene.line() == "usr1"
+    os.kill(command, signal.SIGKILL)
+
+
+def test_when_a_plan_is_overdue_it_kills_though_consul_lock_lives(start: Start) -> None:
+    """It hangs after the first signal, such as on a stderr that nobody reads."""
+    scene = start(f"trap 'echo term' TERM; echo $$; {_WORK}")
+    scene.child.go({})
+    command = int(scene.line())
+    scene.guardian.expect(now() + 0.2, stopped=True)
+    eventually(lambda: not alive(command))
+    assert scene.line() == ""  # the first signal is not its own
+
+
+def test_after_a_plan_the_end_of_the_pipe_gives_no_second_signal(start: Start) -> None:
+    """And no more time."""
+    scene = start(f"trap 'echo term' TERM; echo $$; {_WORK}", kill_after=60.0)
+    scene.child.go({})
+    command = int(scene.line())
+    planned = now() + 0.5
+    scene.guardian.expect(planned, stopped=True)
+    scene.hang_up()
+    eventually(scene.released.exists)
+    assert now() >= planned
+    assert not alive(command)
+    assert scene.line() == ""
+
+
+def test_after_the_own_end_of_the_command_leftovers_are_stopped_and_daemons_are_not(
+    start: Start,
+) -> None:
+    """As consul-lock would have done, had it not been killed at that moment."""
+    scene = start(
+        f"sh -c 'echo left $$; {_WORK}' & setsid sh -c 'echo daemon $$; {_WORK}' & sleep 0.2"
+    )
+    scene.child.go({})
+    pids = dict(line.split() for line in (scene.line(), scene.line()))
+    left, daemon = int(pids["left"]), int(pids["daemon"])
+    try:
+        eventually(lambda: Ended(0) in list(scene.child.poll()))
+        scene.hang_up()
+        eventually(scene.released.exists)
+        assert not alive(left)
+        assert alive(daemon)
+    finally:
+        os.kill(daemon, signal.SIGKILL)
