@@ -123,7 +123,7 @@ def _metavar(param: click.Parameter) -> str:
         return "|".join(map(str, param.type.choices))
     if isinstance(param, click.Argument):
         return (param.name or "").upper()
-    return "N" if isinstance(param.type, click.types.IntParamType) else param.type.name
+    return param.type.name
 
 
 def _usage(command: click.Command, path: str) -> str:

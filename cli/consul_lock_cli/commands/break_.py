@@ -59,7 +59,7 @@ def break_(
     key: str,
     **options: Any,
 ) -> int:
-    """Take the lock KEY away from its holder, by destroying the holder's session.
+    """Take the lock KEY away: the holder's session is destroyed.
 
     Everything else that the session holds is lost, too, and is listed.  The old holder is
     notified, and the lock-delay of its session gives it the time to stop.  A session belongs to

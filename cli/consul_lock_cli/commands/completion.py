@@ -10,7 +10,7 @@ from consul_lock_cli.completion.answer import SHELLS, Shell, script
 @click.command(name="completion")
 @click.argument("shell", type=click.Choice(SHELLS))
 def completion(shell: Shell) -> None:
-    """Print the script that makes the shell complete consul-lock's commands and lock names.
+    """Print the script with which a shell completes consul-lock.
 
     \b
     bash:  consul-lock completion bash > ~/.local/share/bash-completion/completions/consul-lock

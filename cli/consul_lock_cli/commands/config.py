@@ -15,7 +15,7 @@ from consul_lock_cli.base.errors import BadSetting
 from consul_lock_cli.base.text import shown
 from consul_lock_cli.options.connection import connection_options
 from consul_lock_cli.options.console import console_options
-from consul_lock_cli.options.types import NAME, Duration
+from consul_lock_cli.options.types import NAME, Duration, WholeNumber
 from consul_lock_cli.output.data_command import DiagnosticCommand
 from consul_lock_cli.settings.catalogue import CONFIG_VARIABLE, SETTINGS
 from consul_lock_cli.settings.context import LenientContext, checked, setting_of, written
@@ -141,7 +141,7 @@ def _plain(param: click.Parameter, value: Any, text: Any) -> Any:
     """Numbers and durations as what they mean, all else as it is written."""
     if param.multiple:
         return list(text or ())
-    means = isinstance(param.type, (Duration, click.types.IntParamType))
+    means = isinstance(param.type, Duration | WholeNumber)
     return value if means or isinstance(value, bool) else text
 
 

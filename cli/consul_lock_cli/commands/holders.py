@@ -21,7 +21,7 @@ from consul_lock_cli.spec.connection import Connection
 @connection_options
 @click.argument("key", type=NAME)
 def holders(connection: Connection, console: Console, output: Output, key: str) -> None:
-    """Show who holds the lock KEY, with their sessions and the health of their nodes.
+    """Show the holders of KEY, their sessions and nodes' health.
 
     "session gone" is a holder of a semaphore or read/write lock that has died and keeps its
     slot until another takes it; "unknown": the token may not see the session.  The times are the

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 @connection_options
 @click.argument("prefix", type=PREFIX, default="")
 def ls(connection: Connection, console: Console, output: Output, prefix: str, dead: bool) -> None:
-    """List the locks, semaphores, cron jobs and foreign values below PREFIX.
+    """List the locks, cron jobs and foreign values below PREFIX.
 
     PREFIX is a prefix in Consul's sense: "job" finds "job", "jobs" and "jobs/a"; without it all
     are listed.  A lock that is not held is listed only if it has keys in Consul.  A free lock can

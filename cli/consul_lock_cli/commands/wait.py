@@ -40,10 +40,10 @@ def wait(
     held: bool,
     patience: float | None,
 ) -> int:
-    """Wait until the lock KEY is free, or until it is held, and acquire nothing.
+    """Wait until the lock KEY is free, or until it is held.
 
-    Exit code 75 on timeout.  A semaphore is held as long as one slot is taken.  When this
-    returns, the state may have changed again: for mutual exclusion use 'run'.
+    Nothing is acquired.  Exit code 75 on timeout.  A semaphore is held as long as one slot is
+    taken.  When this returns, the state may have changed again: for mutual exclusion use 'run'.
 
     Example: consul-lock wait backup --free -w 10m
     """

@@ -41,7 +41,7 @@ def watch(
     initial: bool,
     command: str | None,
 ) -> None:
-    """Print a JSON object each time KEY is acquired, released or lost.
+    """Print each time that KEY is acquired, released or lost.
 
     With a slash at its end KEY is a PREFIX: everything below it is watched; "" watches
     everything.  "lost": the holder's session ended before it released the lock.  If that is not

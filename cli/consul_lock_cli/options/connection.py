@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from consul_lock_cli.base.console import Console
+from consul_lock_cli.options.headings import headed
 from consul_lock_cli.options.types import DURATION, FILE, FOLDER, POSITIVE
 from consul_lock_cli.settings.catalogue import CONFIG_VARIABLE
 from consul_lock_cli.settings.context import SettingsContext
@@ -63,20 +64,22 @@ def connection_options(command: Callable[..., Any]) -> Callable[..., Any]:
         others = {k: v for k, v in values.items() if k not in PARAMETERS.values()}
         return command(connection=connection, **others)
 
-    decorated: Callable[..., Any] = with_connection
-    for flag, seconds, kind, text in reversed(_TIMES):
-        decorated = click.option(flag, type=kind, default=seconds, help=text)(decorated)
-    decorated = click.option(
-        "--config", type=FILE, metavar="FILE",
-        expose_value=False, is_eager=True, callback=_set_config,
-        help=f"File with settings [{CONFIG_VARIABLE}; the user's and the system's].",
-    )(decorated)  # fmt: skip
-    for flag, metavar, text in reversed(_TEXTS):
+    options = []
+    for flag, metavar, text in _TEXTS:
         name = PARAMETERS[flag.removeprefix("--").partition("/")[0]]
         # A flag without a default is None as long as nobody says anything.
         more: dict[str, Any] = {"metavar": metavar, "type": _COMPLETED.get(metavar or "")}
-        decorated = click.option(flag, name, default=None, help=text, **more)(decorated)
-    return decorated
+        options.append(click.option(flag, name, default=None, help=text, **more))
+    config = click.option(
+        "--config", type=FILE, metavar="FILE",
+        expose_value=False, is_eager=True, callback=_set_config,
+        help=f"File with settings [{CONFIG_VARIABLE}; the user's and the system's].",
+    )  # fmt: skip
+    times = [
+        click.option(flag, type=kind, default=seconds, help=text)
+        for flag, seconds, kind, text in _TIMES
+    ]
+    return headed("Consul", [*options, config, *times])(with_connection)
 
 
 def _set_config(ctx: click.Context, param: click.Parameter, value: str | None) -> None:

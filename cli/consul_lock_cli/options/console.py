@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from consul_lock_cli.base.console import Console
+from consul_lock_cli.options.headings import headed
 from consul_lock_cli.settings.variables import unknown_variables
 
 
@@ -40,7 +41,7 @@ def console_options(command: Callable[..., Any]) -> Callable[..., Any]:
         callback=lambda ctx, param, value: _setting("json")(ctx, param, value == "json"),
         help="Format of messages on stderr: text, or one JSON object per line [text].",
     )  # fmt: skip
-    return verbose(quiet(form(with_console)))
+    return headed("Messages", [verbose, quiet, form])(with_console)
 
 
 def _setting(name: str) -> Callable[[click.Context, click.Parameter, Any], None]:

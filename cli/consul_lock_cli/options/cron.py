@@ -11,7 +11,8 @@ import click
 from consul_lock.limits import HISTORY_MAX, RETRIES_MAX
 from consul_lock_cli.base.errors import Misuse
 from consul_lock_cli.base.exit_codes import ExitCode
-from consul_lock_cli.options.types import CRON_NAME, DURATION
+from consul_lock_cli.options.headings import headed
+from consul_lock_cli.options.types import CRON_NAME, DURATION, WholeNumber
 from consul_lock_cli.settings.context import TypedOption
 from consul_lock_cli.spec.cron import CronSpec
 from consul_lock_cli.spec.run import WaitPolicy
@@ -49,11 +50,11 @@ _CONTEST = [
     ),
     click.option("-w", "--wait", type=DURATION, help="With --overlap wait: how long [for ever]."),
     click.option(
-        "--retry-crashed", type=click.IntRange(0, RETRIES_MAX), default=0, metavar="N",
+        "--retry-crashed", type=WholeNumber(0, RETRIES_MAX), default=0, metavar="N",
         help="Up to N more attempts at a slot whose run has died [0].",
     ),
     click.option(
-        "--retry-failed", type=click.IntRange(0, RETRIES_MAX), default=0, metavar="N",
+        "--retry-failed", type=WholeNumber(0, RETRIES_MAX), default=0, metavar="N",
         help="Up to N more attempts at a slot whose run has failed [0].",
     ),
     click.option(
@@ -69,18 +70,18 @@ _CONTEST = [
         help="Run nothing unless the clock of this host is synchronised.",
     ),
     click.option(
-        "--history", type=click.IntRange(0, HISTORY_MAX), default=20, metavar="N",
+        "--history", type=WholeNumber(0, HISTORY_MAX), default=20, metavar="N",
         help="How many runs, and IDs, are remembered [20].",
     ),
 ]  # fmt: skip
 
 _ENDS = [
     click.option(
-        "--skip-exit-code", "skip_code", type=click.IntRange(0, 255), default=0, metavar="N",
+        "--skip-exit-code", "skip_code", type=WholeNumber(0, 255), default=0, metavar="N",
         help="Exit code if another host has the slot, or it is late or paused [0].",
     ),
     click.option(
-        "--overlap-exit-code", "overlap_code", type=click.IntRange(0, 255), default=0, metavar="N",
+        "--overlap-exit-code", "overlap_code", type=WholeNumber(0, 255), default=0, metavar="N",
         help="Exit code if an earlier run is alive [0].",
     ),
     click.option(
@@ -92,7 +93,7 @@ _ENDS = [
         help="Keep what COMMAND prints, and print it (to stdout) only if COMMAND fails.",
     ),
     click.option(
-        "--unavailable-exit-code", "unavailable_code", type=click.IntRange(0, 255), metavar="N",
+        "--unavailable-exit-code", "unavailable_code", type=WholeNumber(0, 255), metavar="N",
         default=int(ExitCode.UNAVAILABLE), help="Exit code if Consul cannot be reached [69].",
     ),
     click.option(
@@ -104,6 +105,9 @@ _ENDS = [
         "--yes-run-everywhere", "everywhere", is_flag=True, help="Required with --fail-open.",
     ),
 ]  # fmt: skip
+
+
+_HEADED = (("Job and slot", _SLOT), ("Which host runs it", _CONTEST), ("Outcome", _ENDS))
 
 
 def cron_options(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -133,8 +137,8 @@ def cron_options(command: Callable[..., Any]) -> Callable[..., Any]:
         return command(name=name, cron_spec=cron_spec, wait_policy=wait_policy, **values)
 
     decorated: Callable[..., Any] = with_cron_spec
-    for option in reversed([*_SLOT, *_CONTEST, *_ENDS]):
-        decorated = option(decorated)
+    for title, options in reversed(_HEADED):
+        decorated = headed(title, options)(decorated)
     return decorated
 
 

@@ -10,7 +10,8 @@ import click
 
 from consul_lock_cli.base.errors import Misuse
 from consul_lock_cli.base.text import shown
-from consul_lock_cli.options.types import DURATION, NAME
+from consul_lock_cli.options.headings import headed
+from consul_lock_cli.options.types import DURATION, NAME, WholeNumber
 from consul_lock_cli.spec.lock import LockKind, LockSpec
 
 
@@ -82,7 +83,7 @@ _KIND = [
     ),
     click.option(
         "--limit",
-        type=click.IntRange(min=1),
+        type=WholeNumber(1),
         default=1,
         metavar="N",
         help="At most N at once: a semaphore, as 'consul lock -n N' [1: a lock].",
@@ -119,7 +120,7 @@ def locking_options(command: Callable[..., Any]) -> Callable[..., Any]:
         many = None if mode is LockKind.SHARED else limit
         return command(spec=LockSpec(keys, mode, many, **_session(values)), **values)
 
-    return _with(_KIND + _SESSION, with_spec)
+    return headed("Lock", _KIND)(headed("Session", _SESSION)(with_spec))
 
 
 # In the order of the kinds above.
@@ -133,7 +134,7 @@ def session_options(command: Callable[..., Any]) -> Callable[..., Any]:
     def with_session(**values: Any) -> Any:
         return command(session=_session(values), **values)
 
-    return _with(_SESSION, with_session)
+    return headed("Session", _SESSION)(with_session)
 
 
 def _session(values: dict[str, Any]) -> dict[str, Any]:
@@ -141,9 +142,3 @@ def _session(values: dict[str, Any]) -> dict[str, Any]:
     names = ("ttl", "lock_delay", "heartbeat", "checks", "service_checks", "meta")
     found = {name: values.pop(name) for name in names}
     return {**found, "meta": dict(found["meta"])}
-
-
-def _with(options: list[Any], command: Callable[..., Any]) -> Callable[..., Any]:
-    for option in reversed(options):
-        command = option(command)
-    return command

@@ -11,6 +11,7 @@ from typing import Any
 import click
 
 from consul_lock_cli.base.errors import Misuse
+from consul_lock_cli.options.headings import headed
 from consul_lock_cli.options.types import DURATION, flagged
 from consul_lock_cli.spec.process import STOP, WARN, Daemons, OnLost, ProcessPolicy, show_signal
 
@@ -79,7 +80,7 @@ def _signal(text: str, param: click.Parameter | None) -> int:
         raise Misuse(f"{flagged(param)}{error}", "kill -l lists the signals") from None
 
 
-_OPTIONS = (
+_OPTIONS = [
     click.option(
         "-c", "--command", "shell", metavar="STRING",
         help="Run STRING with /bin/sh -c, instead of COMMAND.",
@@ -121,7 +122,7 @@ _OPTIONS = (
         "--unsafe-timing", is_flag=True,
         help="Accept times that let COMMAND outlive the lock.",
     ),
-)  # fmt: skip
+]  # fmt: skip
 
 
 def command_options(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -143,10 +144,7 @@ def command_options(command: Callable[..., Any]) -> Callable[..., Any]:
         )
         return command(policy=policy, command=argv, **values)
 
-    decorated: Callable[..., Any] = with_policy
-    for option in reversed(_OPTIONS):
-        decorated = option(decorated)
-    return decorated
+    return headed("Command", _OPTIONS)(with_policy)
 
 
 _AS_THEY_ARE = (

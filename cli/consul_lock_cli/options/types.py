@@ -10,6 +10,7 @@ from consul_lock.names import fault_of
 from consul_lock_cli.base.durations import parse_duration
 from consul_lock_cli.base.errors import Misuse
 from consul_lock_cli.base.text import shown
+from consul_lock_cli.options.headings import HeadedCommand
 from consul_lock_cli.spec.connection import connection_of
 
 if TYPE_CHECKING:
@@ -39,6 +40,32 @@ class Duration(click.ParamType):  # type: ignore[type-arg] # not generic in olde
         if not seconds and not self._zero:
             raise Misuse(f'{flagged(param)}bad duration "{value}": must be more than 0')
         return seconds
+
+
+class WholeNumber(click.ParamType):  # type: ignore[type-arg] # the same
+    """A number between two others, both allowed; without ``maximum`` there is no upper limit.
+
+    click has one, which writes such ranges as formulas into --help.
+    """
+
+    name = "N"
+
+    def __init__(self, minimum: int, maximum: int | None = None) -> None:
+        self._minimum = minimum
+        self._maximum = maximum
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """Refuse all others, and say which ones there are."""
+        try:
+            number = int(value)
+        except ValueError:
+            number = self._minimum - 1
+        if number < self._minimum or (self._maximum is not None and number > self._maximum):
+            upto = "or more" if self._maximum is None else f"to {self._maximum}"
+            raise Misuse(
+                f'{flagged(param)}bad number "{shown(str(value))}"', f"use {self._minimum} {upto}"
+            )
+        return number
 
 
 class _Name(click.ParamType):  # type: ignore[type-arg] # the same
@@ -109,7 +136,7 @@ FOLDER = _Shells("DIR", "dir")
 COMMAND = _Shells("COMMAND", "command")
 
 
-class Runner(click.Command):
+class Runner(HeadedCommand):
     """One with a COMMAND to run: options after its first word belong to COMMAND."""
 
     allow_interspersed_args = False

@@ -9,7 +9,8 @@ from typing import Any
 import click
 
 from consul_lock_cli.base.exit_codes import ExitCode
-from consul_lock_cli.options.types import DURATION
+from consul_lock_cli.options.headings import headed
+from consul_lock_cli.options.types import DURATION, WholeNumber
 from consul_lock_cli.spec.run import WaitPolicy
 
 _OPTIONS = [
@@ -19,7 +20,7 @@ _OPTIONS = [
         "-E",
         "--conflict-exit-code",
         "conflict_code",
-        type=click.IntRange(0, 255),
+        type=WholeNumber(0, 255),
         default=int(ExitCode.HELD),
         metavar="N",
         help="Exit code if it is not acquired in time [75].",
@@ -31,7 +32,7 @@ _OPTIONS = [
     click.option(
         "--unavailable-exit-code",
         "unavailable_code",
-        type=click.IntRange(0, 255),
+        type=WholeNumber(0, 255),
         default=int(ExitCode.UNAVAILABLE),
         metavar="N",
         help="Exit code if Consul cannot be reached [69].",
@@ -56,7 +57,4 @@ def wait_options(command: Callable[..., Any]) -> Callable[..., Any]:
         given = {name: values.pop(name) for name in WaitPolicy._fields[1:] if name in values}
         return command(wait_policy=WaitPolicy(0.0 if nonblock else wait, **given), **values)
 
-    decorated: Callable[..., Any] = with_wait_policy
-    for option in reversed(_OPTIONS):
-        decorated = option(decorated)
-    return decorated
+    return headed("Waiting", _OPTIONS)(with_wait_policy)

@@ -15,6 +15,7 @@ from consul_lock_cli.base.error_table import complaint, failure
 from consul_lock_cli.base.errors import Misuse
 from consul_lock_cli.base.exit_codes import NOT_SO, ExitCode
 from consul_lock_cli.base.text import shown
+from consul_lock_cli.options.headings import HeadedCommand, headed
 from consul_lock_cli.output import lock_json
 from consul_lock_cli.output.lock_table import wants_color
 from consul_lock_cli.output.template import Template
@@ -58,7 +59,7 @@ class Output:
         click.echo(text.encode(encoding, "backslashreplace").decode(encoding), color=self._color)
 
 
-class DataCommand(click.Command):
+class DataCommand(HeadedCommand):
     """With --json, what goes wrong is JSON on stdout, too; stderr and exit code are as always."""
 
     def make_context(self, info_name: str | None, args: list[str], *rest: Any, **more: Any) -> Any:
@@ -132,7 +133,7 @@ def data_options(*fields: str) -> Callable[[Callable[..., Any]], Callable[..., A
             default="auto",
             help="Colours; auto: on a terminal, unless NO_COLOR or TERM=dumb is set [auto].",
         )
-        return as_json(form(color(with_output)))
+        return headed("Output", [as_json, form, color])(with_output)
 
     return decorate
 

@@ -19,7 +19,8 @@ import click
 from consul_lock_cli.base.console import Console
 from consul_lock_cli.base.errors import Misuse
 from consul_lock_cli.base.exit_codes import ExitCode
-from consul_lock_cli.options.types import FILE
+from consul_lock_cli.options.headings import headed
+from consul_lock_cli.options.types import FILE, WholeNumber
 from consul_lock_cli.process.outcome import ProcessResult
 
 
@@ -192,11 +193,11 @@ def status_file_options(command: Callable[..., Any]) -> Callable[..., Any]:
     )
     descriptor = click.option(
         "--status-fd",
-        type=click.IntRange(min=0),
+        type=WholeNumber(0),
         metavar="N",
         help="Write the outcome to this file descriptor.",
     )
-    return file(descriptor(with_status_file))
+    return headed("Outcome", [file, descriptor])(with_status_file)
 
 
 def _checked(path: str | None, descriptor: int | None) -> StatusFile:

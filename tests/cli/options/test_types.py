@@ -15,6 +15,7 @@ from consul_lock_cli.options.types import (
     POSITIVE,
     PREFIX,
     Runner,
+    WholeNumber,
     check_name,
 )
 
@@ -85,6 +86,23 @@ def test_a_duration_that_cannot_be_0_says_which_option_it_is_of() -> None:
 def runner(file: str | None, v: bool, command: tuple[str, ...]) -> object:
     """Give back what arrives."""
     return file, v, command
+
+
+@pytest.mark.parametrize("text, number", [("0", 0), ("255", 255), (7, 7)])
+def test_a_whole_number_may_be_either_end(text: object, number: int) -> None:
+    """As typed, and as a default."""
+    assert WholeNumber(0, 255).convert(text, None, None) == number
+
+
+@pytest.mark.parametrize("text", ["-1", "256", "1.5", "", "x"])
+def test_another_number_is_refused_with_those_that_there_are(text: str) -> None:
+    """In words, not as a formula."""
+    with pytest.raises(Misuse) as refused:
+        WholeNumber(0, 255).convert(text, None, None)
+    assert (refused.value.message, refused.value.hint) == (f'bad number "{text}"', "use 0 to 255")
+    with pytest.raises(Misuse) as refused:
+        WholeNumber(1).convert("0", None, None)
+    assert refused.value.hint == "use 1 or more"
 
 
 def test_options_after_the_command_are_its_own() -> None:

@@ -13,4 +13,4 @@ _COMMANDS = (
 
 @click.group(cls=Commands, commands=LazyCommands(_COMMANDS, "cron"), no_args_is_help=False)
 def cron() -> None:
-    """Cron jobs that are in the crontab of every host, and run on one."""
+    """Cron jobs in the crontab of every host, run on one of them."""

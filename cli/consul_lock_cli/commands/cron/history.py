@@ -9,7 +9,7 @@ import click
 from consul_lock_cli.base.console import Console
 from consul_lock_cli.options.connection import connection_options
 from consul_lock_cli.options.console import console_options
-from consul_lock_cli.options.types import CRON_NAME
+from consul_lock_cli.options.types import CRON_NAME, WholeNumber
 from consul_lock_cli.output.cron_history import history_table, timeline
 from consul_lock_cli.output.cron_json import CRON_RUN, run_item
 from consul_lock_cli.output.data_command import DataCommand, Output, data_options, no_record
@@ -18,7 +18,7 @@ from consul_lock_cli.spec.connection import Connection
 
 @click.command("history", cls=DataCommand)
 @click.option(
-    "-n", "--number", metavar="N", type=click.IntRange(min=1), help="Only the last N lines [all]."
+    "-n", "--number", metavar="N", type=WholeNumber(1), help="Only the last N lines [all]."
 )
 @data_options(*CRON_RUN)
 @console_options
@@ -27,7 +27,7 @@ from consul_lock_cli.spec.connection import Connection
 def cron_history(
     connection: Connection, console: Console, output: Output, name: str, number: int | None
 ) -> int:
-    """Show the last runs of the cron job NAME, the latest at the bottom.
+    """Show the last runs of the cron job NAME, the latest last.
 
     MISSED are slots whose time is over and that no host has claimed: no host was up, or
     something prevented it.  They are known only for jobs with a fixed interval (--every).

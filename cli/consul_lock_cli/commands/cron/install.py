@@ -92,7 +92,7 @@ def cron_install(
     on: str | None,
     command: tuple[str, ...],
 ) -> None:
-    """Print the crontab line, and the units for systemd, that start COMMAND on every host.
+    """Print a crontab line and systemd units that start COMMAND.
 
     Nothing is written, and Consul is not contacted.  The other options are those of 'cron run',
     and are checked in the same way.  An interval that a crontab cannot express, such as 7m or

@@ -22,7 +22,7 @@ from consul_lock_cli.spec.connection import Connection
 @connection_options
 @click.argument("prefix", type=CRON_PREFIX, default="")
 def cron_ls(connection: Connection, console: Console, output: Output, prefix: str) -> None:
-    """List the cron jobs below PREFIX, with the outcome of the last slot of each.
+    """List the cron jobs below PREFIX, and how each went last.
 
     A run whose host has died is shown as lost, whatever its record says.  "unreadable" is a
     value that is no record, or a record of a newer version: 'cron run' refuses it.

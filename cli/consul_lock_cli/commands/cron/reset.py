@@ -53,7 +53,7 @@ def cron_reset(
     yes: bool,
     force: bool,
 ) -> int:
-    """Forget which slot of the cron job NAME was run last: any may be run next.
+    """Forget the last slot of the cron job NAME: any may be next.
 
     So a slot that was run may be run once more.  With --slot only later slots may be run next;
     use it when a wrong clock has written a slot that is far ahead.  The history and a

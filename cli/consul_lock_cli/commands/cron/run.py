@@ -55,7 +55,7 @@ def cron_run(
     dry_run: bool,
     command: tuple[str, ...],
 ) -> int:
-    """Run COMMAND once for each slot, however many hosts have it in their crontab.
+    """Run COMMAND once for each slot, on one of all hosts.
 
     The host that claims the slot runs COMMAND under the lock NAME, with its exit code.  On the
     others nothing happens, and the exit code is 0.  The slot is that of the time at which

@@ -22,7 +22,7 @@ from consul_lock_cli.spec.connection import Connection
 @connection_options
 @click.argument("name", type=CRON_NAME)
 def cron_show(connection: Connection, console: Console, output: Output, name: str) -> int:
-    """Show the cron job NAME: its last slot, which host ran it, its outcome, pauses, overlaps.
+    """Show the cron job NAME: last slot, host, outcome and pauses.
 
     Times are those of the clocks of the hosts that wrote them.
 
