@@ -9,7 +9,7 @@ from consul_lock_cli.base.exit_codes import NOT_SO
 from consul_lock_cli.base.text import shown
 from consul_lock_cli.options.connection import connection_options
 from consul_lock_cli.options.console import console_options
-from consul_lock_cli.options.types import NAME
+from consul_lock_cli.options.types import NAME, WholeNumber
 from consul_lock_cli.output.data_command import DataCommand, Output, data_options
 from consul_lock_cli.output.lock_json import STATUS, status_item
 from consul_lock_cli.spec.connection import Connection
@@ -20,7 +20,7 @@ from consul_lock_cli.spec.connection import Connection
 @console_options
 @connection_options
 @click.argument("key", type=NAME)
-@click.argument("limit", type=click.IntRange(min=1), metavar="N")
+@click.argument("limit", type=WholeNumber(1), metavar="N")
 def resize(connection: Connection, console: Console, output: Output, key: str, limit: int) -> int:
     """Change the limit of the semaphore KEY to N, for its holders and waiters.
 

@@ -61,7 +61,9 @@ class CronJob:
             self._spec.title, self._program, self._policy, console, signals, status_file
         )
         self._report = RunReport(self._spec.title, cron_spec.report, output, console)
-        self._acquisition = Acquisition(self._spec, self._wait_policy, console, status_file)
+        self._acquisition = Acquisition(
+            self._spec, self._wait_policy, console, status_file, connection.probe
+        )
         console.about["key"] = self._name
         status_file.know(
             key=self._name, keys=self._spec.keys, mode=self._spec.mode, name=self._name

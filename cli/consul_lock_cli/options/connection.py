@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from consul_lock_cli.base.console import Console
-from consul_lock_cli.options.headings import headed
+from consul_lock_cli.base.headings import headed
 from consul_lock_cli.options.types import DURATION, FILE, FOLDER, POSITIVE
 from consul_lock_cli.settings.catalogue import CONFIG_VARIABLE
 from consul_lock_cli.settings.context import SettingsContext

@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from consul_lock_cli.base.console import Console
-from consul_lock_cli.options.headings import headed
+from consul_lock_cli.base.headings import headed
 from consul_lock_cli.settings.variables import unknown_variables
 
 

@@ -11,7 +11,7 @@ import click
 from consul_lock.limits import HISTORY_MAX, RETRIES_MAX
 from consul_lock_cli.base.errors import Misuse
 from consul_lock_cli.base.exit_codes import ExitCode
-from consul_lock_cli.options.headings import headed
+from consul_lock_cli.base.headings import headed
 from consul_lock_cli.options.types import CRON_NAME, DURATION, WholeNumber
 from consul_lock_cli.settings.context import TypedOption
 from consul_lock_cli.spec.cron import CronSpec

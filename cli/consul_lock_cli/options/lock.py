@@ -9,8 +9,8 @@ from typing import Any
 import click
 
 from consul_lock_cli.base.errors import Misuse
+from consul_lock_cli.base.headings import headed
 from consul_lock_cli.base.text import shown
-from consul_lock_cli.options.headings import headed
 from consul_lock_cli.options.types import DURATION, NAME, WholeNumber
 from consul_lock_cli.spec.lock import LockKind, LockSpec
 

@@ -11,7 +11,7 @@ from typing import Any
 import click
 
 from consul_lock_cli.base.errors import Misuse
-from consul_lock_cli.options.headings import headed
+from consul_lock_cli.base.headings import headed
 from consul_lock_cli.options.types import DURATION, flagged
 from consul_lock_cli.spec.process import STOP, WARN, Daemons, OnLost, ProcessPolicy, show_signal
 

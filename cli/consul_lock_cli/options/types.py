@@ -9,8 +9,8 @@ import click
 from consul_lock.names import fault_of
 from consul_lock_cli.base.durations import parse_duration
 from consul_lock_cli.base.errors import Misuse
+from consul_lock_cli.base.headings import HeadedCommand
 from consul_lock_cli.base.text import shown
-from consul_lock_cli.options.headings import HeadedCommand
 from consul_lock_cli.spec.connection import connection_of
 
 if TYPE_CHECKING:

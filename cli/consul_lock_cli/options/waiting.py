@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from consul_lock_cli.base.exit_codes import ExitCode
-from consul_lock_cli.options.headings import headed
+from consul_lock_cli.base.headings import headed
 from consul_lock_cli.options.types import DURATION, WholeNumber
 from consul_lock_cli.spec.run import WaitPolicy
 

@@ -14,8 +14,8 @@ import click
 from consul_lock_cli.base.error_table import complaint, failure
 from consul_lock_cli.base.errors import Misuse
 from consul_lock_cli.base.exit_codes import NOT_SO, ExitCode
+from consul_lock_cli.base.headings import HeadedCommand, headed
 from consul_lock_cli.base.text import shown
-from consul_lock_cli.options.headings import HeadedCommand, headed
 from consul_lock_cli.output import lock_json
 from consul_lock_cli.output.lock_table import wants_color
 from consul_lock_cli.output.template import Template

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import os
 import shlex
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from consul_lock.limits import LOCK_DELAY_MAX
@@ -14,11 +13,12 @@ from consul_lock_cli.base.durations import show_duration
 from consul_lock_cli.base.error_table import complaint, failure
 from consul_lock_cli.base.exit_codes import ExitCode
 from consul_lock_cli.base.text import shown
-from consul_lock_cli.output.holder_text import briefly, held_by, shortly
+from consul_lock_cli.output.holder_text import held_by
 from consul_lock_cli.run.campaign import campaign
 from consul_lock_cli.run.live_line import BackgroundPoll, LiveLine, somebody_looks
 from consul_lock_cli.run.misfit import misfit, way_in
 from consul_lock_cli.run.status_file import StatusFile
+from consul_lock_cli.run.wait_report import WaitReport
 from consul_lock_cli.spec.lock import LockKind, LockSpec, who_holds
 from consul_lock_cli.spec.run import WaitPolicy
 
@@ -36,17 +36,25 @@ _AGAIN = (0.3, 0.7)
 
 
 class Acquisition:
-    """One attempt.  Its methods block, so they are called where a signal can end them."""
+    """One attempt.  Its methods block, so they are called where a signal can end them.
+
+    ``connect`` makes another client, which does not retry, to see whether Consul answers.
+    """
 
     def __init__(
-        self, spec: LockSpec, wait_policy: WaitPolicy, console: Console, status_file: StatusFile
+        self,
+        spec: LockSpec,
+        wait_policy: WaitPolicy,
+        console: Console,
+        status_file: StatusFile,
+        connect: Callable[[], Client],
     ) -> None:
         self._spec = spec
         self._wait_policy = wait_policy
         self._console = console
         self._status_file = status_file
         self._started = time.monotonic()
-        self._told: list[str] = []
+        self._connect = connect
 
     @property
     def waited(self) -> float:
@@ -69,13 +77,20 @@ class Acquisition:
         """Whether the lock was acquired."""
         self.begin()
         wait = self._wait_policy.wait
+        report = WaitReport(self._spec, self._connect, self._console)
+        if not self._console.verbosity and somebody_looks(self._console):
+            line = LiveLine()
+            try:
+                return self._reporting(report.on_terminal(line), lock, wait)
+            finally:
+                line.erase()
         if wait == 0:
             return self._once(lock)
-        if self._console.verbosity:
-            return self._at_once(lock) or self._telling(lock)
-        if somebody_looks(self._console):
-            return self._showing(lock)
-        return self._acquire(lock, wait)
+        if self._console.quiet:
+            return self._acquire(lock, wait)
+        if self._console.verbosity and self._at_once(lock, report):
+            return True
+        return self._reporting(report.in_log(), lock, wait)
 
     def _acquire(self, lock: Lockable, wait: float | None) -> bool:
         if self._spec.mode is LockKind.LEADER:
@@ -100,54 +115,22 @@ class Acquisition:
                 pause = error.retry_after or random.uniform(*_AGAIN)
             time.sleep(min(left, pause))
 
-    def _at_once(self, lock: Lockable) -> bool:
+    def _at_once(self, lock: Lockable, report: WaitReport) -> bool:
         """Try once, and report who holds it if it cannot be acquired."""
         from consul_lock import Unavailable
 
         try:
             if self._spec.acquire(lock, 0):
                 return True
-            self._tell(who_holds(lock))
+            report.held(who_holds(lock))
         except Unavailable as error:
             # One failed try means nothing yet: the next acquire retries errors.
             self._console.debug(f"trying again: {complaint(error)}", event="retrying")
         return False
 
-    def _tell(self, holders: list[Holder]) -> None:
-        self._told = [holder.session for holder in holders]
-        who = held_by(holders)
-        self._console.debug(f"waiting for {self._spec.title}, {who}", event="waiting")
-
-    def _telling(self, lock: Lockable) -> bool:
-        """Wait, and report whenever others hold it, or nobody does and it still has to wait."""
-
-        def look() -> Callable[[], None]:
-            holders = who_holds(lock)
-            changed = [holder.session for holder in holders] != self._told
-            return lambda: self._tell(holders) if changed else None
-
-        with BackgroundPoll(look):
-            return self._acquire(lock, self._wait_policy.wait)
-
-    def _showing(self, lock: Lockable) -> bool:
-        """Wait, and show the user for what."""
-        line = LiveLine()
-
-        def look() -> Callable[[], None]:
-            ahead = waiters_ahead(lock.waiters())
-            holders, place = who_holds(lock), ""
-            if ahead is not None:
-                place = f"; {ahead} ahead in the queue" if ahead else "; next in the queue"
-            text = f"{self._spec.title}, {briefly(holders)}{place}"
-            # The user who typed the command knows what it waits for.
-            short = f"{shortly(holders)}{'' if ahead is None else f' +{ahead}'}"
-            return lambda: line.show(f"consul-lock: waiting for {text}", text, short)
-
-        try:
-            with BackgroundPoll(look):
-                return self._acquire(lock, self._wait_policy.wait)
-        finally:
-            line.erase()
+    def _reporting(self, poll: BackgroundPoll, lock: Lockable, wait: float | None) -> bool:
+        with poll:
+            return self._once(lock) if wait == 0 else self._acquire(lock, wait)
 
     def busy(self, lock: Lockable) -> int:
         """Report the holder, and that nothing was started.  Returns the exit code."""
@@ -216,12 +199,3 @@ class Acquisition:
 
     def _tried(self, error: BaseException) -> str:
         return f"{complaint(error)} (tried for {show_duration(self.waited)})"
-
-
-def waiters_ahead(waiters: Sequence[Holder]) -> int | None:
-    """How many wait before this process; None: it is in no queue."""
-    own = (os.uname().nodename, os.getpid())
-    for place, waiter in enumerate(waiters):
-        if (waiter.host, waiter.pid) == own:
-            return place
-    return None

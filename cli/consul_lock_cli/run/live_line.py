@@ -16,23 +16,35 @@ from collections.abc import Callable
 from consul_lock_cli.base.console import Console
 from consul_lock_cli.base.text import cut, width
 
-# Seconds until it appears: who need not wait shall not see it flicker.
-_APPEARS = 0.5
-# Seconds between two looks, for which Consul is asked.  People do not read faster.
-_EVERY = 2.0
+APPEARS = 1.0
+"""Seconds until it appears: it is not to flicker where there is hardly a wait."""
+
+EVERY = 2.0
+"""Seconds between two looks, for which Consul is asked.  People do not read faster."""
 
 _ERASE = "\r\x1b[K"
 
 
 class BackgroundPoll:
-    """``with Looking(look):`` calls ``look()`` again and again, in a thread, until the end.
+    """``with BackgroundPoll(look, first, every):`` calls ``look()`` again and again until the end.
+
+    It does so in a thread, after ``first`` seconds and then every ``every`` seconds.
 
     It may ask Consul, and may fail, which is passed over.  What it returns is called, if it
-    comes in time.
+    comes in time.  ``close()`` is called after the last one.
     """
 
-    def __init__(self, look: Callable[[], Callable[[], None]]) -> None:
+    def __init__(
+        self,
+        look: Callable[[], Callable[[], None]],
+        first: float,
+        every: float,
+        close: Callable[[], None] = lambda: None,
+    ) -> None:
         self._look = look
+        self._first = first
+        self._every = every
+        self._close = close
         self._over = threading.Event()
         self._showing = threading.Lock()
         self._thread = threading.Thread(target=self._run, name="consul-lock-live", daemon=True)
@@ -46,15 +58,17 @@ class BackgroundPoll:
             self._over.set()
 
     def _run(self) -> None:
-        pause = _APPEARS
+        pause = self._first
         while not self._over.wait(pause):
-            pause = _EVERY
+            pause = self._every
             # Whatever goes wrong is reported by the waiting itself.
             with contextlib.suppress(Exception):
                 show = self._look()
                 with self._showing:
                     if not self._over.is_set():
                         show()
+        with contextlib.suppress(Exception):
+            self._close()
 
 
 class LiveLine:

@@ -60,7 +60,9 @@ class LockedCommand:
         self._act = Execution(
             self._spec.title, self._program, self._policy, console, signals, status_file
         )
-        self._acquisition = Acquisition(self._spec, self._wait_policy, console, status_file)
+        self._acquisition = Acquisition(
+            self._spec, self._wait_policy, console, status_file, connection.probe
+        )
         console.about["key"] = all_keys(self._spec)
         status_file.know(key=all_keys(self._spec), keys=self._spec.keys, mode=self._spec.mode)
 

@@ -19,7 +19,7 @@ import click
 from consul_lock_cli.base.console import Console
 from consul_lock_cli.base.errors import Misuse
 from consul_lock_cli.base.exit_codes import ExitCode
-from consul_lock_cli.options.headings import headed
+from consul_lock_cli.base.headings import headed
 from consul_lock_cli.options.types import FILE, WholeNumber
 from consul_lock_cli.process.outcome import ProcessResult
 

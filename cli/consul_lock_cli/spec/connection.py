@@ -52,17 +52,25 @@ class Connection:
     origins: Mapping[str, Origin] = field(default_factory=dict)
     """Where each setting comes from, by its name here; those that are defaults may be missing."""
 
-    def client(self, console: Console, **more: Any) -> Client:
-        """A client.  The library is imported here, and not before somebody talks to Consul."""
+    def client(self, console: Console | None, **more: Any) -> Client:
+        """A client.  The library is imported here, and not before somebody talks to Consul.
+
+        ``console`` prints what the library logs, of all clients; None: another one does already.
+        """
         from consul_lock import Client, ConfigError
 
-        console.listen()
+        if console is not None:
+            console.listen()
         address, ssl = self._place()
         settings = {**self.settings, "address": address, "ssl": ssl, **more}
         try:
             return Client(**{k: v for k, v in settings.items() if v is not None})
         except ConfigError as error:
             raise self._in_our_words(error) from error
+
+    def probe(self) -> Client:
+        """Another client, which does not retry: it sees at once that Consul does not answer."""
+        return self.client(None, retry_for=0.0)
 
     def _place(self) -> tuple[str | None, bool | None]:
         """The library's ``address`` and ``ssl``; None leaves that to the environment.

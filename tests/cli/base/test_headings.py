@@ -8,8 +8,8 @@ from collections.abc import Iterator
 import click
 import pytest
 
+from consul_lock_cli.base.headings import HeadedCommand, headed
 from consul_lock_cli.main import cli
-from consul_lock_cli.options.headings import HeadedCommand, headed
 
 
 @click.command(cls=HeadedCommand)

@@ -1,0 +1,117 @@
+"""What `run` reports while it waits: who holds the lock, or that Consul does not answer."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+from consul_lock_cli.base.console import Console
+from consul_lock_cli.output.holder_text import briefly, held_by, shortly
+from consul_lock_cli.run.live_line import APPEARS, EVERY, BackgroundPoll, LiveLine
+from consul_lock_cli.spec.lock import LockSpec, who_holds
+
+if TYPE_CHECKING:
+    from consul_lock import Client, Holder
+    from consul_lock_cli.spec.lock import Lockable
+
+LOG_EVERY = 300.0
+"""Seconds before the first line where nobody looks, and between two: cron mails each of them."""
+
+
+class WaitReport:
+    """Of one wait.  ``connect`` makes a client of its own that does not retry: otherwise an error
+    of Consul would show only when the time for retries is over."""
+
+    def __init__(self, spec: LockSpec, connect: Callable[[], Client], console: Console) -> None:
+        self._spec = spec
+        self._connect = connect
+        self._console = console
+        self._client: Client | None = None
+        self._lock: Lockable | None = None
+        self._away: float | None = None
+        self._reported: tuple[object, float] | None = None
+
+    def on_terminal(self, line: LiveLine) -> BackgroundPoll:
+        """Show one line, with what holds now."""
+
+        def look() -> Callable[[], None]:
+            found = self._look()
+            if found is None:
+                text = self._outage()
+                return lambda: line.show(f"consul-lock: {text}", text)
+            holders, waiters = found
+            ahead, place = waiters_ahead(waiters), ""
+            if ahead is not None:
+                place = f"; {ahead} ahead in the queue" if ahead else "; next in the queue"
+            text = f"waiting for {self._spec.title}, {briefly(holders)}{place}"
+            # The user who typed the command knows for which lock.
+            short = f"waiting: {shortly(holders)}{'' if ahead is None else f' +{ahead}'}"
+            return lambda: line.show(f"consul-lock: {text}", text, short)
+
+        return BackgroundPoll(look, APPEARS, EVERY, self._close)
+
+    def in_log(self) -> BackgroundPoll:
+        """A line now and then; with -v also one for each change."""
+
+        def look() -> Callable[[], None]:
+            found = self._look()
+            if found is None:
+                text = self._outage()
+                return lambda: self._report("outage", text, "unavailable")
+            holders, _ = found
+            return lambda: self.held(holders)
+
+        if self._console.verbosity:
+            return BackgroundPoll(look, APPEARS, EVERY, self._close)
+        return BackgroundPoll(look, LOG_EVERY, LOG_EVERY, self._close)
+
+    def held(self, holders: Sequence[Holder]) -> None:
+        """These hold it: report that, unless it has just been reported."""
+        sessions = tuple(holder.session for holder in holders)
+        self._report(sessions, f"waiting for {self._spec.title}, {held_by(holders)}", "waiting")
+
+    def _report(self, what: object, text: str, event: str) -> None:
+        """Print it if it is news, or if the last line is so long ago."""
+        now = time.monotonic()
+        if self._reported is not None:
+            before, when = self._reported
+            if before == what and now - when < LOG_EVERY:
+                return
+        self._reported = what, now
+        self._console.note(text, event=event)
+
+    def _look(self) -> tuple[list[Holder], list[Holder]] | None:
+        """Holders and waiters; None: Consul does not answer."""
+        from consul_lock import Unavailable
+
+        begun = time.monotonic()
+        try:
+            if self._lock is None:
+                self._client = self._connect()
+                self._lock = self._spec.make(self._client, program="")
+            waiters = self._lock.waiters()
+            found = who_holds(self._lock), waiters
+        except Unavailable:
+            self._away = begun if self._away is None else self._away
+            return None
+        self._away = None
+        return found
+
+    def _close(self) -> None:
+        if self._client is not None:
+            self._client.close()
+
+    def _outage(self) -> str:
+        seconds = 0 if self._away is None else int(time.monotonic() - self._away)
+        return f"Consul does not answer, trying again{f' ({seconds} s)' if seconds else ''}"
+
+
+def waiters_ahead(waiters: Sequence[Holder]) -> int | None:
+    """How many wait before this process; None: it is in no queue."""
+    own = (os.uname().nodename, os.getpid())
+    for place, waiter in enumerate(waiters):
+        if (waiter.host, waiter.pid) == own:
+            return place
+    return None

@@ -1,0 +1,146 @@
+"""What a waiting `run` reports, on a terminal and in a log: no Consul and no waiting."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from consul_lock import Unavailable
+from consul_lock_cli.base.console import Console
+from consul_lock_cli.run import wait_report
+from consul_lock_cli.run.wait_report import LOG_EVERY, WaitReport, waiters_ahead
+from consul_lock_cli.spec.lock import LockKind, LockSpec
+from tests.cli.output.examples import holder
+
+Capture = pytest.CaptureFixture[str]
+
+
+class Watched:
+    """A lock that others hold, or a Consul that does not answer."""
+
+    def __init__(self) -> None:
+        self.sessions = ["s1"]
+        self.answers = True
+        self.now = 1000.0
+
+    def holder(self) -> Any:
+        if not self.answers:
+            raise Unavailable("refused")
+        return holder(session=self.sessions[0]) if self.sessions else None
+
+    def waiters(self) -> list[Any]:
+        return []
+
+
+class Poll:
+    """Instead of the thread: it looks when the test says so."""
+
+    def __init__(
+        self,
+        look: Callable[[], Callable[[], None]],
+        first: float,
+        every: float,
+        close: Callable[[], None],
+    ) -> None:
+        self.look, self.first, self.every, self.close = look, first, every, close
+
+
+class Line:
+    """Instead of the terminal."""
+
+    def __init__(self) -> None:
+        self.texts: tuple[str, ...] = ()
+
+    def show(self, *texts: str) -> None:
+        """Keep them."""
+        self.texts = texts
+
+
+@pytest.fixture
+def watched() -> Watched:
+    return Watched()
+
+
+@pytest.fixture
+def report(watched: Watched, monkeypatch: pytest.MonkeyPatch) -> WaitReport:
+    """Of a wait for that lock, by a clock that the test moves."""
+    monkeypatch.setattr(wait_report, "BackgroundPoll", Poll)
+    monkeypatch.setattr(wait_report, "time", SimpleNamespace(monotonic=lambda: watched.now))
+    monkeypatch.setattr(LockSpec, "make", lambda spec, client, program: watched)
+    spec = LockSpec(("backup",), LockKind.LOCK, None)
+    client: Any = SimpleNamespace(close=lambda: None)
+    return WaitReport(spec, lambda: client, Console())
+
+
+def _look(poll: Any) -> None:
+    poll.look()()
+
+
+def test_each_line_of_a_terminal_has_the_verb(report: WaitReport) -> None:
+    """However narrow it is: the last text is cut at its end."""
+    line: Any = Line()
+    poll: Any = report.on_terminal(line)
+    _look(poll)
+    assert poll.first == 1.0
+    assert line.texts[0].startswith("consul-lock: waiting for backup, held by ")
+    assert all(text.removeprefix("consul-lock: ").startswith("waiting") for text in line.texts)
+
+
+def test_a_terminal_shows_for_how_long_consul_does_not_answer(
+    report: WaitReport, watched: Watched
+) -> None:
+    """From the first look that failed, until one succeeds."""
+    line: Any = Line()
+    poll = report.on_terminal(line)
+    watched.answers = False
+    _look(poll)
+    watched.now += 12
+    _look(poll)
+    assert line.texts[0] == "consul-lock: Consul does not answer, trying again (12 s)"
+    watched.answers = True
+    _look(poll)
+    assert "waiting for backup" in line.texts[0]
+    watched.answers = False
+    _look(poll)
+    assert line.texts[0] == "consul-lock: Consul does not answer, trying again"
+
+
+def test_a_log_gets_its_first_line_after_five_minutes_and_then_one_every_five(
+    report: WaitReport, capsys: Capture
+) -> None:
+    """Cron mails each of them."""
+    poll: Any = report.in_log()
+    assert (poll.first, poll.every) == (300.0, 300.0)
+    _look(poll)
+    assert capsys.readouterr().err.startswith("consul-lock: waiting for backup, held by ")
+
+
+def test_with_v_each_change_is_a_line_and_nothing_else_is(
+    report: WaitReport, watched: Watched, capsys: Capture
+) -> None:
+    """And the same again every five minutes."""
+    report._console.verbosity = 1
+    poll: Any = report.in_log()
+    assert poll.first == 1.0
+    report.held([holder(session="s1")])
+    for after in (0.0, 2.0, LOG_EVERY):
+        watched.now += after
+        _look(poll)
+    assert capsys.readouterr().err.count("waiting for backup") == 2
+    watched.sessions = ["s2"]
+    _look(poll)
+    watched.answers = False
+    _look(poll)
+    _look(poll)
+    lines = capsys.readouterr().err.splitlines()
+    assert [line.split(",")[0] for line in lines] == [
+        "consul-lock: waiting for backup", "consul-lock: Consul does not answer",
+    ]  # fmt: skip
+
+
+def test_who_is_ahead_is_counted_up_to_this_process() -> None:
+    """None if it is in no queue."""
+    assert waiters_ahead([holder(pid=1), holder(pid=2)]) is None
