@@ -40,7 +40,8 @@ class LoopTransport(TransportBase[LoopConnection]):
         if request.wait:
             timeout += held_for(request.wait)
         deadline = (clock() if begun is None else begun) + timeout
-        data, used = self._encode(request), self._credentials.loaded
+        # Before: should others be read now, a refusal is one of those before at worst.
+        used, data = self._credentials.loaded, self._encode(request)
         try:
             return await self._exchange_once(request, data, timeout, deadline)
         except ConsulLockError as error:

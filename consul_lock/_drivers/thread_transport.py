@@ -113,7 +113,8 @@ class ThreadTransport(TransportBase[Connection]):
 
     def _exchange(self, request: Request, timeout: float, begun: float | None = None) -> Any:
         deadline = (self._clock() if begun is None else begun) + timeout
-        data, used = self._encode(request), self._credentials.loaded
+        # Before: should others be read now, a refusal is one of those before at worst.
+        used, data = self._credentials.loaded, self._encode(request)
         try:
             return self._exchange_once(request, data, timeout, deadline)
         except ConsulLockError as error:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import ExitStack
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from consul_lock_cli import FIRED_AT
 from consul_lock_cli.base.console import Console
@@ -12,6 +12,7 @@ from consul_lock_cli.process.interrupt import Interrupted, OutOfTime
 from consul_lock_cli.process.outcome import ProcessResult, StopReason, exit_code
 from consul_lock_cli.run.execution import GOODBYE, Execution
 from consul_lock_cli.run.loss import loss_fields
+from consul_lock_cli.run.status_file import StatusFile
 
 if TYPE_CHECKING:
     from consul_lock import CronGuard, CronRun, CronState, Lock
@@ -23,14 +24,15 @@ _LEAVING = 6.0
 class EnteredClaim:
     """One claim, of the slot in which consul-lock was started."""
 
-    def __init__(self, guard: CronGuard, act: Execution, console: Console) -> None:
+    def __init__(
+        self, guard: CronGuard, act: Execution, console: Console, status_file: StatusFile
+    ) -> None:
         self._guard = guard
         self._act = act
         self._console = console
         self._block = ExitStack()
         self._run: CronRun[Lock] | None = None
-        self.loss: dict[str, Any] | None = None
-        """Why the run lock was lost, if that was found when it was released."""
+        self._status_file = status_file
 
     def enter(self) -> CronRun[Lock]:
         """Its outcome.  A signal ends it; a slot that was won by then counts as failed."""
@@ -86,7 +88,8 @@ class EnteredClaim:
                 code, hint = failure(error)
                 about = {}
                 if isinstance(error, LockLost):
-                    self.loss = about = loss_fields(error.reason, error.last_error)
+                    about = loss_fields(error.reason, error.last_error)
+                    self._status_file.know(loss=about)
                 self._console.error(f"{complaint(error)} ({code:d})", hint, event="lost", **about)
         except (ConsulLockError, OutOfTime) as error:
             self._console.warn(f"not released, Consul frees it later: {error}")

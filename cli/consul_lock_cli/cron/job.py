@@ -85,7 +85,7 @@ class CronJob:
             from consul_lock import Unavailable
 
             guard = self._cron_spec.guard(client, self._spec, self._program, deadline.wake)
-            claim = EnteredClaim(guard, self._act, self._console)
+            claim = EnteredClaim(guard, self._act, self._console, self._status_file)
             self._acquisition.begin()
             try:
                 run = claim.enter()
@@ -203,7 +203,6 @@ class CronJob:
         done = self._run(child, held or NoDeadline(), told, loss)
         assert done.ended is not None
         if claim.leave(done.ended) and done.ended.failure is None:
-            self._status_file.know(loss=claim.loss)
             self._status_file.lost()
             done = done._replace(code=ExitCode.LOST)
         return self._finish(run.slot, run.epoch, run.attempt, done)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import SimpleNamespace
@@ -10,12 +11,20 @@ from typing import Any
 
 import pytest
 
-from consul_lock import CronState, LockLost, NotHeld, Unavailable
+from consul_lock import (
+    CronState,
+    LockLost,
+    LossReason,
+    NotHeld,
+    PermissionDenied,
+    Unavailable,
+)
 from consul_lock_cli import FIRED_AT
 from consul_lock_cli.base.console import Console
 from consul_lock_cli.cron.claim import EnteredClaim
 from consul_lock_cli.process.interrupt import Interrupted, OutOfTime
 from consul_lock_cli.process.outcome import ProcessResult, StopReason
+from consul_lock_cli.run.status_file import StatusFile
 
 Capture = pytest.CaptureFixture[str]
 
@@ -80,7 +89,8 @@ class _Scene:
         act: Any = self.act
         self.console = Console()
         self.console.verbosity = 1
-        self.claim = EnteredClaim(guard, act, self.console)
+        self.status_file = StatusFile()
+        self.claim = EnteredClaim(guard, act, self.console, self.status_file)
 
     def entered(self) -> _Scene:
         assert self.claim.enter() is self.run
@@ -131,6 +141,20 @@ def test_a_loss_that_nobody_had_noticed_is_reported(error: Exception, capsys: Ca
     assert "consul-lock: gone (7" in capsys.readouterr().err
     assert _Scene(on_exit=error).entered().claim.leave(_ended(lost=True)) is False
     assert capsys.readouterr().err == ""
+
+
+def test_the_reason_of_such_a_loss_is_in_the_log_and_in_the_status_file(capsys: Capture) -> None:
+    """With what the last renewal failed with."""
+    why = PermissionDenied("no", kind="unknown-token", action="renewing a session")
+    error = LockLost("gone", reason=LossReason.DEADLINE, last_error=why)
+    scene = _Scene(on_exit=error).entered()
+    scene.console.json = True
+    scene.claim.leave(_ended())
+    event = json.loads(capsys.readouterr().err)
+    loss = {name: event[name] for name in ("reason", "error", "error_kind")}
+    assert (loss["reason"], loss["error_kind"]) == ("deadline", "unknown-token")
+    assert "renewing a session" in loss["error"]
+    assert scene.status_file._known["loss"] == loss
 
 
 @pytest.mark.parametrize(

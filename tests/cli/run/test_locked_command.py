@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
+import json
 import signal
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from consul_lock import LockLost, LossReason, Unavailable
+from consul_lock_cli.base.console import Console
+from consul_lock_cli.process.signals import WAKE, Signals
+from consul_lock_cli.run.execution import Execution
+from consul_lock_cli.run.locked_command import LockedCommand
+from consul_lock_cli.run.status_file import StatusFile
+from consul_lock_cli.spec.connection import Connection
+from consul_lock_cli.spec.lock import LockSpec
+from consul_lock_cli.spec.run import RunSpec
 from tests.cli.command import Running, environment
 
 _PROGRAM = (sys.executable, str(Path(__file__).parents[1] / "program_held_lock.py"))
@@ -43,3 +54,38 @@ def test_a_signal_lets_a_release_come_to_its_end() -> None:
         seen = list(iter(running.line, ""))
         assert running.said() == []
     assert seen[-3:] == ["RELEASING", "RELEASED", "CLOSED"]
+
+
+def test_a_loss_that_the_release_finds_has_its_reason(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    """As any other: in the log and in the status file, with what the last renewal failed with."""
+
+    class Lost:
+        def remaining(self) -> float:
+            return 0.0
+
+        def release(self) -> None:
+            error = Unavailable("no answer within 3 s", kind="no-answer")
+            raise LockLost("'k' was lost", reason=LossReason.DEADLINE, last_error=error)
+
+    lock: Any = Lost()
+    monkeypatch.setattr(Execution, "finish", lambda self, act, budget: act())
+    console, status = Console(), tmp_path / "status"
+    console.json = True
+    file = StatusFile(str(status))
+    made = LockedCommand(
+        RunSpec(LockSpec(("k",))),
+        ["make"],
+        Connection({"retry_for": 1.0}),
+        console,
+        Signals(frozenset({WAKE}), frozenset()),
+        file,
+    )
+    assert made._release(lock, lost=False)
+    file.write(76, console)
+    loss = {"reason": "deadline", "error": "no answer within 3 s", "error_kind": "no-answer"}
+    assert json.loads(status.read_text())["loss"] == loss
+    event = json.loads(capsys.readouterr().err)
+    assert event["event"] == "lost"
+    assert {name: event[name] for name in loss} == loss
