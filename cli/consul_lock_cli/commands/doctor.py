@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING
 
 import click
@@ -12,7 +13,8 @@ from consul_lock_cli.options.connection import connection_options
 from consul_lock_cli.options.console import console_options
 from consul_lock_cli.options.types import DURATION, NAME
 from consul_lock_cli.output import lock_json
-from consul_lock_cli.output.data_command import DiagnosticCommand
+from consul_lock_cli.output.data_command import DiagnosticCommand, color_option
+from consul_lock_cli.output.lock_table import wants_color
 from consul_lock_cli.settings.context import LenientContext
 from consul_lock_cli.spec.connection import Connection
 
@@ -48,6 +50,7 @@ if TYPE_CHECKING:
 )
 @click.option("--strict", is_flag=True, help="Exit with 1 if there are warnings.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@color_option
 @console_options
 @connection_options
 def doctor(
@@ -60,6 +63,7 @@ def doctor(
     poll: float,
     strict: bool,
     as_json: bool,
+    color: str,
 ) -> int:
     """Check whether locks work here, and what could be improved.
 
@@ -81,19 +85,40 @@ def doctor(
     for result in examine(context):
         results.append(result)
         if not as_json:
-            _show(result, console.quiet)
+            _show(result, console.quiet, wants_color(color))
     code = exit_code(results, strict)
     if as_json:
         _print_json(results, code)
+    else:
+        click.echo(summary(results), color=wants_color(color))
     _sum_up(results, code, console)
     return code
 
 
-def _show(result: Result, quiet: bool) -> None:
+_COLORS = {"ok": "green", "skip": "cyan", "warn": "yellow", "fail": "red"}
+
+
+def _show(result: Result, quiet: bool, color: bool) -> None:
     name, finding = result
-    click.echo(f"{finding.verdict.upper():<5} {name:<13} {finding.text}")
+    verdict = click.style(f"{finding.verdict.upper():<5}", fg=_COLORS[finding.verdict])
+    click.echo(f"{verdict} {name:<13} {finding.text}", color=color)
     if finding.hint and not quiet:
         click.echo(f"      {'':<13} hint: {finding.hint}")
+
+
+def summary(results: list[Result]) -> str:
+    """The last line: how many of each, and what that means."""
+    counts = Counter(str(result.finding.verdict) for result in results)
+    warnings = "warning" if counts["warn"] == 1 else "warnings"
+    parts = (("ok", "ok"), ("skip", "skipped"), ("warn", warnings), ("fail", "failed"))
+    said = ", ".join(f"{counts[verdict]} {word}" for verdict, word in parts)
+    if counts["fail"]:
+        means, color = "locks do not work here", "red"
+    elif counts["warn"]:
+        means, color = "locks work here; see the warnings", "yellow"
+    else:
+        means, color = "locks work here", "green"
+    return f"{said}: {click.style(means, fg=color)}"
 
 
 def _print_json(results: list[Result], code: int) -> None:

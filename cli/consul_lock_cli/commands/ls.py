@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from consul_lock_cli.base.console import Console
+from consul_lock_cli.base.errors import Misuse
 from consul_lock_cli.options.connection import connection_options
 from consul_lock_cli.options.console import console_options
 from consul_lock_cli.options.types import PREFIX
@@ -16,10 +17,14 @@ from consul_lock_cli.output.cron_table import overview_table
 from consul_lock_cli.output.data_command import DataCommand, Output, data_options, nothing_seen
 from consul_lock_cli.output.lock_json import CLEANED, cleaned_item, status_item
 from consul_lock_cli.output.lock_table import leftover_table
+from consul_lock_cli.output.selection import STATES, Selection, since
 from consul_lock_cli.spec.connection import Connection
 
 if TYPE_CHECKING:
     from consul_lock import Overview
+
+
+_STATE = f"Only what is in this state: {', '.join(STATES)}."
 
 
 @click.command(cls=DataCommand)
@@ -28,11 +33,31 @@ if TYPE_CHECKING:
     is_flag=True,
     help="Only what dead holders and waiters have left, which 'clean' deletes.",
 )
+@click.option("--state", type=click.Choice(STATES), metavar="STATE", help=_STATE)
+@click.option("--host", metavar="HOST", help="Only what HOST holds, waits for or ran last.")
+@click.option("--mine", is_flag=True, help="Only what you hold or wait for on this host, or ran.")
+@click.option(
+    "--failed", is_flag=True, help="Only jobs that failed last, and locks whose holder died."
+)
+@click.option(
+    "--sort",
+    type=click.Choice(["name", "age"]),
+    default="name",
+    help="Order: by name, or the oldest first [name].",
+)
 @data_options(*LISTED, *CLEANED)
 @console_options
 @connection_options
 @click.argument("prefix", type=PREFIX, default="")
-def ls(connection: Connection, console: Console, output: Output, prefix: str, dead: bool) -> None:
+def ls(
+    connection: Connection,
+    console: Console,
+    output: Output,
+    prefix: str,
+    dead: bool,
+    sort: str,
+    **wanted: Any,
+) -> None:
     """List the locks, cron jobs and foreign values below PREFIX.
 
     PREFIX is a prefix in Consul's sense: "job" finds "job", "jobs" and "jobs/a"; without it all
@@ -40,11 +65,14 @@ def ls(connection: Connection, console: Console, output: Output, prefix: str, de
     still be in lock-delay, which cannot be seen by reading; the list shows if its last holder
     died.  For a cron job it shows the outcome of its last slot; 'cron ls' has more.
 
-    Example: consul-lock ls jobs/
+    Example: consul-lock ls --state held --sort age jobs/
     """
     from consul_lock import Survey
 
+    selection = Selection(**wanted)
     if dead:
+        if selection != Selection():
+            raise Misuse("--dead lists keys, which have no state and no host", "leave one out")
         with connection.client(console) as client:
             left = Survey(client).leftovers(prefix)
         if not left:
@@ -58,15 +86,20 @@ def ls(connection: Connection, console: Console, output: Output, prefix: str, de
         found = Survey(client).overview(prefix)
     if not any(found):
         nothing_seen(console, "there are no keys", prefix)
-    now = time.time()
+    now, by_age = time.time(), sort == "age"
+    chosen = selection.of(found, now)
     output.document(
-        _items(found, now) if output.wants_items else [],
-        lambda: overview_table(found, now) if any(found) else "",
+        _items(chosen, now, by_age) if output.wants_items else [],
+        lambda: overview_table(chosen, now, by_age=by_age) if any(chosen) else "",
     )
 
 
-def _items(found: Overview, now: float) -> list[dict[str, Any]]:
-    locks = [{**status_item(status), "cron": None} for status in found.locks]
-    crons = [listed_item(record, now) for record in found.crons]
+def _items(found: Overview, now: float, by_age: bool) -> list[dict[str, Any]]:
+    locks = [(each, {**status_item(each), "cron": None}) for each in found.locks]
+    crons = [(each, listed_item(each, now)) for each in found.crons]
+
+    def place(pair: tuple[Any, dict[str, Any]]) -> tuple[float, str]:
+        return since(pair[0]) if by_age else 0.0, pair[0].name
+
     # Stable: the lock of a name comes before the job of that name.
-    return sorted([*locks, *crons], key=lambda item: str(item["name"]))
+    return [item for _, item in sorted([*locks, *crons], key=place)]

@@ -15,7 +15,9 @@ from consul_lock_cli.options.console import console_options
 from consul_lock_cli.options.types import PREFIX
 from consul_lock_cli.output import lock_json
 from consul_lock_cli.output.data_command import DataCommand, Output, data_options
+from consul_lock_cli.output.event_text import event_line
 from consul_lock_cli.output.lock_json import EVENT, event_item
+from consul_lock_cli.output.lock_table import on_terminal
 from consul_lock_cli.spec.connection import Connection
 
 
@@ -43,6 +45,8 @@ def watch(
 ) -> None:
     """Print each time that KEY is acquired, released or lost.
 
+    On a terminal it prints a line for each, elsewhere (and with --json) a JSON object.
+
     With a slash at its end KEY is a PREFIX: everything below it is watched; "" watches
     everything.  "lost": the holder's session ended before it released the lock.  If that is not
     certain, the event is "released".  A hold that ends within a tenth of a second may not be
@@ -58,11 +62,13 @@ def watch(
         for change in Survey(client).changes(name):
             if change.what == "held" and not initial:
                 continue
-            item = event_item(change, time.time())
-            if command is None:
-                output.stream(item)
+            now = time.time()
+            if command is not None:
+                _execute(command, event_item(change, now), console)
+            elif output.wants_items or not on_terminal():
+                output.stream(event_item(change, now))
             else:
-                _execute(command, item, console)
+                output.text(event_line(change, now))
             if once:
                 return
 

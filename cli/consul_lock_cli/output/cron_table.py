@@ -11,9 +11,10 @@ from consul_lock_cli.base.text import shown
 from consul_lock_cli.output import cron_text
 from consul_lock_cli.output.holder_text import word
 from consul_lock_cli.output.lock_table import HEAD, Row, status_row, table
+from consul_lock_cli.output.selection import since
 
 if TYPE_CHECKING:
-    from consul_lock import CronProblem, CronRecord, Overview
+    from consul_lock import CronProblem, CronRecord, Overview, Status
 
 # Seconds: clocks that are kept right differ by less.
 _OFF = 2.0
@@ -46,12 +47,15 @@ def _row(record: CronRecord | CronProblem, now: float) -> Row:
     )
 
 
-def overview_table(found: Overview, now: float) -> str:
-    """Locks and cron jobs, by name."""
+def overview_table(found: Overview, now: float, *, by_age: bool = False) -> str:
+    """Locks and cron jobs, by name, or the oldest first."""
 
-    locks = [(each.name, 0, status_row(each, now)) for each in found.locks]
-    crons = [(each.name, 1, _among_locks(each, now)) for each in found.crons]
-    return table(HEAD, [row for _, _, row in sorted([*locks, *crons])], 1)
+    def place(entry: Status | CronRecord | CronProblem, kind: int) -> tuple[float, str, int]:
+        return since(entry) if by_age else 0.0, entry.name, kind
+
+    locks = [(place(each, 0), status_row(each, now)) for each in found.locks]
+    crons = [(place(each, 1), _among_locks(each, now)) for each in found.crons]
+    return table(HEAD, [row for _, row in sorted([*locks, *crons])], 1)
 
 
 def _among_locks(record: CronRecord | CronProblem, now: float) -> Row:

@@ -107,6 +107,14 @@ def _fail(error: Exception) -> None:
     click.echo(lock_json.error(code, text))
 
 
+color_option = click.option(
+    "--color",
+    type=click.Choice(["auto", "always", "never"]),
+    default="auto",
+    help="Colours; auto: on a terminal, unless NO_COLOR or TERM=dumb is set [auto].",
+)
+
+
 def data_options(*fields: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Add --json, --format for these fields, and --color; the command gets an ``output``."""
 
@@ -127,13 +135,7 @@ def data_options(*fields: str) -> Callable[[Callable[..., Any]], Callable[..., A
             metavar="TEMPLATE",
             help="Print a line for each item, as in '{name} {holder.host}'; fields as with --json.",
         )
-        color = click.option(
-            "--color",
-            type=click.Choice(["auto", "always", "never"]),
-            default="auto",
-            help="Colours; auto: on a terminal, unless NO_COLOR or TERM=dumb is set [auto].",
-        )
-        return headed("Output", [as_json, form, color])(with_output)
+        return headed("Output", [as_json, form, color_option])(with_output)
 
     return decorate
 

@@ -45,6 +45,11 @@ def wants_color(choice: str) -> bool:
         return choice == "always"
     if os.environ.get("NO_COLOR") or os.environ.get("TERM") in (None, "", "dumb"):
         return False
+    return on_terminal()
+
+
+def on_terminal() -> bool:
+    """Whether somebody reads what goes to stdout."""
     return sys.stdout is not None and sys.stdout.isatty()
 
 
@@ -144,25 +149,27 @@ def _details(holder: Holder) -> list[str]:
 
 
 def holder_table(status: Status, sessions: dict[str, SessionStatus]) -> str:
-    """A line for each holder, with what is behind it."""
-    now, rows = time.time(), []
+    """Two lines for each holder, as one with its session would not fit 80 columns."""
+    now, rows, behind = time.time(), [], []
     for holder in status.holders:
         known = sessions.get(holder.session)
         gone = "session gone" if holder.session in status.vanished else ""
+        pid = f":{holder.pid}"
         rows.append(
             (
-                "-" if holder.foreign else short_identity(holder),
-                shown(holder.user, 20) or "-",
+                "-" if holder.foreign else f"{shown(holder.host, 20 - len(pid))}{pid}",
+                shown(holder.user, 10) or "-",
                 age(holder, now),
                 "-" if holder.token is None else str(holder.token),
-                shown(holder.session),
-                shown(known.node) if known else "-",
                 (known.node_health if known else gone) or "unknown",
                 f"{show_duration(known.ttl)} + {show_duration(known.lock_delay)}" if known else "-",
             )
         )
-    head = ("HOLDER", "USER", "SINCE", "TOKEN", "SESSION", "NODE", "HEALTH", "TTL + DELAY")
-    return table(head, rows, 6)
+        node = f", node {shown(known.node, 20)}" if known else ""
+        behind.append(f"  session {shown(holder.session, 40)}{node}")
+    columns = ("HOLDER", "USER", "SINCE", "TOKEN", "HEALTH", "TTL + DELAY")
+    head, *lines = table(columns, rows, 4).split("\n")
+    return "\n".join([head, *(text for pair in zip(lines, behind, strict=True) for text in pair)])
 
 
 def leftover_table(found: Sequence[Leftover]) -> str:

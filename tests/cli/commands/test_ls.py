@@ -188,3 +188,16 @@ def test_ten_thousand_keys(own_agent: Agent) -> None:
     lines = result.stdout.splitlines()
     assert (len(lines), lines[0]) == (10_000, "many/0 web")
     assert len(ask(address, "ls", "many/77").stdout.splitlines()) == 1 + 111
+
+
+def test_what_is_wanted_is_listed_and_nothing_else(
+    holder: Running, hand: Hand, address: str, key: str
+) -> None:
+    """As a table and as JSON; --dead has no states."""
+    hand.put(f"{key}/plain", "hello")
+    hand.hold(f"{key}/other")
+    _, *rows = ask(address, "ls", f"{key}", "--mine", "--sort", "age").stdout.splitlines()
+    assert [row.split()[0] for row in rows] == [key]
+    found = items(ask(address, "ls", f"{key}", "--state", "foreign", "--json"))
+    assert [item["name"] for item in found] == [f"{key}/plain"]
+    assert ask(address, "ls", "--dead", "--mine").returncode == 64

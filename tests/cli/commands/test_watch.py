@@ -17,6 +17,7 @@ from tests.cli.inspect_fixture import (
     Hand,
     ask,
     hand_fixture,  # noqa: F401 - a fixture, used by its name
+    on_a_terminal,
     polling,
 )
 from tests.cli.output.json_page import FIELDS, HOLDER
@@ -77,6 +78,16 @@ def test_a_run_is_acquired_and_released(watch: Watch, address: str, key: str, ha
     assert seen == [("acquired", f"{key}/job", session), ("released", f"{key}/job", session)]
     hand.let_go(f"{key}/marker", marker)
     assert event(running) == ("released", f"{key}/marker", marker)
+
+
+def test_a_person_gets_a_line_and_a_program_an_object(hand: Hand, address: str, key: str) -> None:
+    """On a terminal; --json is JSON there, too."""
+    session = hand.hold(key)
+    code, seen = on_a_terminal(address, "watch", key, "--once", "--initial", "--color", "never")
+    assert code == 0
+    assert seen.split()[1:] == ["held", key, "session", session]
+    code, seen = on_a_terminal(address, "watch", key, "--once", "--initial", "--json")
+    assert json.loads(seen)["event"] == "held"
 
 
 def test_once_ends_after_one_event(hand: Hand, watch: Watch, key: str) -> None:

@@ -200,10 +200,29 @@ def test_holders_are_shown_with_their_sessions() -> None:
     head, *rows = click.unstyle(holder_table(seen, {SESSION: alive})).split("\n")
     assert head.split("  ")[-1] == "TTL + DELAY"
     assert [row.split() for row in rows] == [
-        ["web3:4242", "root", "3m12s", "7", SESSION, "node-1", "passing", "10s", "+", "30s"],
-        ["web4:4242", "-", "3m12s", "-", "gone", "-", "session", "gone", "-"],
-        ["-", "-", "-", "7", "hidden", "-", "unknown", "-"],
+        ["web3:4242", "root", "3m12s", "7", "passing", "10s", "+", "30s"],
+        ["session", f"{SESSION},", "node", "node-1"],
+        ["web4:4242", "-", "3m12s", "-", "session", "gone", "-"],
+        ["session", "gone"],
+        ["-", "-", "-", "7", "unknown", "-"],
+        ["session", "hidden"],
     ]
+
+
+def test_holders_fit_80_columns() -> None:
+    """With long names, and with the longest of all else."""
+    long = "a-rather-long-name-of-a-host.example.com"
+    there = SessionStatus(
+        SESSION, "lock", long, 86400.0, 60.0, "release", (), (), {"a": "critical"}
+    )
+    seen = status(
+        holder(long, pid=4194304, user=long, token=12345678, since=NOW - 100000, session=SESSION),
+        holder(session="gone", token=12345678),
+        vanished=("gone",),
+    )
+    lines = click.unstyle(holder_table(seen, {SESSION: there})).split("\n")
+    assert max(map(len, lines)) <= 80
+    assert ":4194304 " in lines[1]
 
 
 def test_leftovers_are_shown_with_whose_they_were() -> None:
