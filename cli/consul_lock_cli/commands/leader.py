@@ -13,6 +13,7 @@ from consul_lock_cli.base.errors import Misuse
 from consul_lock_cli.base.exit_codes import EPILOG
 from consul_lock_cli.options.connection import connection_options
 from consul_lock_cli.options.console import console_options
+from consul_lock_cli.options.hooks import OF_A_LOCK, hook_options
 from consul_lock_cli.options.lock import session_options
 from consul_lock_cli.options.process import command_options
 from consul_lock_cli.options.types import COMMAND, DURATION, NAME, Runner
@@ -24,6 +25,7 @@ from consul_lock_cli.run.locked_command import hold_while_running
 from consul_lock_cli.run.status_file import StatusFile, status_file_options
 from consul_lock_cli.settings.variables import AGAIN
 from consul_lock_cli.spec.connection import Connection
+from consul_lock_cli.spec.hooks import Hooks
 from consul_lock_cli.spec.lock import LockKind, LockSpec
 from consul_lock_cli.spec.process import ProcessPolicy
 from consul_lock_cli.spec.run import RunSpec, WaitPolicy
@@ -45,6 +47,7 @@ _VALUE_MAX = 1024
 @click.option("-w", "--wait", type=DURATION, help="Give up after DUR without leading [for ever].")
 @session_options
 @command_options
+@hook_options(*OF_A_LOCK)
 @status_file_options
 @console_options
 @connection_options
@@ -54,6 +57,7 @@ def leader(
     console: Console,
     session: dict[str, Any],
     policy: ProcessPolicy,
+    hooks: Hooks,
     status_file: StatusFile,
     keys: tuple[str, ...],
     value: str,
@@ -82,7 +86,7 @@ def leader(
     retry_for = connection.settings["retry_for"]
     # Before the command is forked, which is not to see it.
     reached = os.environ.pop(AGAIN, None) is not None
-    run_spec = RunSpec(spec, WaitPolicy(wait, retry_for=retry_for, reached=reached), policy)
+    run_spec = RunSpec(spec, WaitPolicy(wait, retry_for=retry_for, reached=reached), policy, hooks)
     done = hold_while_running(run_spec, command, connection, console, status_file)
     if not done.asked and done.ended is not None and done.ended.stopped is StopReason.LOST:
         console.note(f"campaigning for {spec.title} again", event="campaigning")

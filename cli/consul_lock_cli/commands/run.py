@@ -11,6 +11,7 @@ from consul_lock_cli.base.errors import Misuse
 from consul_lock_cli.base.exit_codes import EPILOG
 from consul_lock_cli.options.connection import connection_options
 from consul_lock_cli.options.console import console_options
+from consul_lock_cli.options.hooks import OF_A_LOCK, hook_options
 from consul_lock_cli.options.lock import locking_options
 from consul_lock_cli.options.process import command_options
 from consul_lock_cli.options.types import COMMAND, Runner
@@ -19,6 +20,7 @@ from consul_lock_cli.run.ancestors import refuse_own_ancestors
 from consul_lock_cli.run.locked_command import under
 from consul_lock_cli.run.status_file import StatusFile, status_file_options
 from consul_lock_cli.spec.connection import Connection
+from consul_lock_cli.spec.hooks import Hooks
 from consul_lock_cli.spec.lock import LockSpec
 from consul_lock_cli.spec.process import ProcessPolicy
 from consul_lock_cli.spec.run import RunSpec, WaitPolicy
@@ -34,6 +36,7 @@ from consul_lock_cli.spec.timing import check_timing
 @wait_options
 @click.option("--hold", is_flag=True, help="Run nothing: print a JSON line, hold until a signal.")
 @command_options
+@hook_options(*OF_A_LOCK)
 @status_file_options
 @click.option("--dry-run", is_flag=True, help="Print what would happen now, and do nothing.")
 @console_options
@@ -45,6 +48,7 @@ def run(
     spec: LockSpec,
     wait_policy: WaitPolicy,
     policy: ProcessPolicy,
+    hooks: Hooks,
     status_file: StatusFile,
     hold: bool,
     dry_run: bool,
@@ -80,7 +84,7 @@ def run(
         console.warn(
             "--lock-delay 0: when the session is destroyed, others acquire the lock at once"
         )
-    run_spec = RunSpec(spec, wait_policy, policy)
+    run_spec = RunSpec(spec, wait_policy, policy, hooks)
     if dry_run:
         from consul_lock_cli.run.dry_run import rehearse
 

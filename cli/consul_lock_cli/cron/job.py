@@ -22,8 +22,9 @@ from consul_lock_cli.process.signals import Signals
 from consul_lock_cli.process.supervisor import Deadline
 from consul_lock_cli.run.acquire import Acquisition
 from consul_lock_cli.run.deadline import LockDeadline, NoDeadline
-from consul_lock_cli.run.environment import locked, of_slot, unlocked
+from consul_lock_cli.run.environment import locked, of_lost_run, of_slot, unlocked
 from consul_lock_cli.run.execution import Execution
+from consul_lock_cli.run.hooks import HookRunner
 from consul_lock_cli.run.loss import LossReport
 from consul_lock_cli.run.renewals import RenewalReport
 from consul_lock_cli.run.result import RunResult
@@ -33,7 +34,7 @@ from consul_lock_cli.spec.cron import CronSpec, short
 from consul_lock_cli.spec.run import RunSpec
 
 if TYPE_CHECKING:
-    from consul_lock import Client, CronGuard, CronRun, Lock
+    from consul_lock import Client, CronGuard, CronPast, CronRun, Lock
 
 
 class CronJob:
@@ -50,7 +51,7 @@ class CronJob:
         status_file: StatusFile,
         output: KeptOutput | None = None,
     ) -> None:
-        self._spec, self._wait_policy, self._policy = run_spec
+        self._spec, self._wait_policy, self._policy, hooks = run_spec
         self._name = self._spec.keys[0]
         self._cron_spec = cron_spec
         self._program = command[0]
@@ -60,6 +61,10 @@ class CronJob:
         self._act = Execution(
             self._spec.title, self._program, self._policy, console, signals, status_file
         )
+        self._hooks = HookRunner(hooks, self._act, console)
+        self._hooks.know({**unlocked(self._spec), "CONSUL_LOCK_CRON_NAME": self._name})
+        self._skipped = ""
+        self._lost_run: CronPast | None = None
         self._report = RunReport(self._spec.title, cron_spec.report, output, console)
         self._acquisition = Acquisition(
             self._spec, self._wait_policy, console, status_file, connection.probe
@@ -77,6 +82,21 @@ class CronJob:
     def around(self, child: Child | None) -> RunResult:
         """How it went.  Raises what fails."""
         assert child is not None
+        done = self._around(child)
+        # Nothing is held any more.
+        if self._skipped:
+            self._hooks.after(self._skipped)
+        elif done.ended is not None or done.code == ExitCode.LOST:
+            code = done.code
+            if code is None and done.ended is not None:
+                code = exit_code(done.ended)
+            self._hooks.finished(code or 0, self._report.runtime)
+        if self._lost_run is not None:
+            self._hooks.know(of_lost_run(self._lost_run))
+            self._hooks.after("lost_run")
+        return done
+
+    def _around(self, child: Child) -> RunResult:
         if self._wait_policy.splay:
             self._act.interruptibly(self._acquisition.splay)
         client = self._connection.client(self._console)
@@ -108,6 +128,7 @@ class CronJob:
 
     def _tell_slot(self, run: CronRun[Lock]) -> None:
         self._console.about["slot"] = run.slot
+        self._hooks.know(of_slot(self._name, run.slot, run.epoch, run.attempt))
         self._status_file.know(
             slot=run.slot,
             slot_epoch=run.epoch,
@@ -129,6 +150,7 @@ class CronJob:
         say = self._console.warn if overlap and run.first else self._console.debug
         say(text, event="skipped", outcome=run.outcome.value, code=code)
         self._status_file.skipped(code)
+        self._skipped = "busy" if overlap else "skip"
         return code
 
     def _everywhere(self, guard: CronGuard, child: Child) -> RunResult:
@@ -136,6 +158,7 @@ class CronJob:
         label = guard.slot(FIRED_AT)
         epoch = self._cron_spec.epoch(label)
         told = of_slot(self._name, label, epoch, 0)
+        self._hooks.know(told)
         done = self._run(child, NoDeadline(), {**unlocked(self._spec), **told})
         return self._finish(label, epoch, 0, done)
 
@@ -190,16 +213,19 @@ class CronJob:
             event="acquired",
             **about,
         )
-        if run.record is not None and self._cron_spec.report != "never":
-            PreviousRun(run.record).tell(self._spec.title, self._console)
-        stop = self._act.asked_to_end()
+        told |= of_slot(self._name, run.slot, run.epoch, run.attempt)
+        if run.record is not None:
+            previous = PreviousRun(run.record)
+            self._lost_run = previous.lost
+            if self._cron_spec.report != "never":
+                previous.tell(self._spec.title, self._console)
+        stop = self._hooks.before("acquire", told) or self._act.asked_to_end()
         if stop is not None:
             claim.never_run(stop)
             raise Interrupted(stop)
         if held is not None and loss is not None and (held.lost() or not held.remaining()):
             claim.lost_before()
             return self._act.lost_before(loss)
-        told |= of_slot(self._name, run.slot, run.epoch, run.attempt)
         done = self._run(child, held or NoDeadline(), told, loss)
         assert done.ended is not None
         if claim.leave(done.ended) and done.ended.failure is None:

@@ -26,7 +26,8 @@ class RunReport:
         self._output = output
         self._console = console
         self._begun = 0.0
-        self._runtime = 0.0
+        self.runtime: float | None = None
+        """Seconds; None: it has not run."""
 
     def begin(self) -> None:
         """The command starts now."""
@@ -36,7 +37,7 @@ class RunReport:
 
     def ran(self) -> None:
         """It has ended."""
-        self._runtime = now() - self._begun
+        self.runtime = now() - self._begun
 
     def finish(
         self,
@@ -60,11 +61,12 @@ class RunReport:
     def _tell(self, slot: str, attempt: int, ended: ProcessResult, code: int) -> None:
         if self._when == "never" or (not code and self._when != "always"):
             return
+        runtime = self.runtime or 0.0
         died = f"died of {show_signal(-ended.code)}, " if ended.code < 0 else ""
         which = f", attempt {attempt}" if attempt else ""
         text = (
             f"job {self._title} {'failed' if code else 'succeeded'}: {died}exit code {code:d},"
-            f" slot {slot}{which}, run time {show_duration(self._runtime)}"
+            f" slot {slot}{which}, run time {show_duration(runtime)}"
         )
         say = self._console.error if code else self._console.note
         say(
@@ -72,7 +74,7 @@ class RunReport:
             event="finished",
             code=int(code),
             attempt=attempt or None,
-            runtime_s=round(self._runtime, 3),
+            runtime_s=round(runtime, 3),
         )
 
     def _pour(self, output: KeptOutput, act: Execution) -> None:

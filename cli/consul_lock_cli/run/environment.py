@@ -10,6 +10,7 @@ from consul_lock_cli.run.ancestors import CHAIN, chain_with
 from consul_lock_cli.spec.lock import LockSpec
 
 if TYPE_CHECKING:
+    from consul_lock import CronPast
     from consul_lock_cli.spec.lock import Lockable
 
 # Variables of a command under a lock only.
@@ -55,6 +56,15 @@ def of_slot(name: str, slot: str, epoch: float | None, attempt: int) -> dict[str
         "CONSUL_LOCK_CRON_SLOT": slot,
         "CONSUL_LOCK_CRON_SLOT_EPOCH": None if epoch is None else f"{epoch:.15g}",
         "CONSUL_LOCK_CRON_ATTEMPT": str(attempt) if attempt else None,
+    }
+
+
+def of_lost_run(run: CronPast) -> dict[str, str | None]:
+    """The variables for a run that was lost, besides those."""
+    return {
+        "CONSUL_LOCK_CRON_LOST_SLOT": run.slot,
+        "CONSUL_LOCK_CRON_LOST_ATTEMPT": str(run.attempt),
+        "CONSUL_LOCK_CRON_LOST_HOST": run.host,
     }
 
 

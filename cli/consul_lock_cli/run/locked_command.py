@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from consul_lock_cli.base.clock import now
@@ -13,8 +13,9 @@ from consul_lock_cli.base.error_table import complaint, failure
 from consul_lock_cli.base.exit_codes import ExitCode
 from consul_lock_cli.process.child import Child
 from consul_lock_cli.process.interrupt import Interrupted, OutOfTime
-from consul_lock_cli.process.outcome import ProcessResult
+from consul_lock_cli.process.outcome import ProcessResult, exit_code
 from consul_lock_cli.process.signals import Signals
+from consul_lock_cli.process.supervisor import Deadline
 from consul_lock_cli.run.acquire import Acquisition
 from consul_lock_cli.run.campaign import FOR_EVER
 from consul_lock_cli.run.deadline import LockDeadline, NoDeadline
@@ -22,6 +23,7 @@ from consul_lock_cli.run.environment import all_keys, locked, unlocked
 from consul_lock_cli.run.execution import GOODBYE, Execution, conclude, undertake
 from consul_lock_cli.run.guardian_release import releasing
 from consul_lock_cli.run.hold_only import keep
+from consul_lock_cli.run.hooks import HookRunner
 from consul_lock_cli.run.loss import LossReport, loss_fields
 from consul_lock_cli.run.renewals import RenewalReport
 from consul_lock_cli.run.result import RunResult
@@ -50,7 +52,7 @@ class LockedCommand:
         signals: Signals,
         status_file: StatusFile,
     ) -> None:
-        self._spec, wait_policy, self._policy = run_spec
+        self._spec, wait_policy, self._policy, hooks = run_spec
         self._wait_policy = wait_policy._replace(retry_for=connection.settings["retry_for"])
         self._program = command[0] if command else ""
         self._connection = connection
@@ -60,6 +62,10 @@ class LockedCommand:
         self._act = Execution(
             self._spec.title, self._program, self._policy, console, signals, status_file
         )
+        self._hooks = HookRunner(hooks, self._act, console)
+        self._hooks.know(unlocked(self._spec))
+        self._busy = False
+        self._runtime: float | None = None
         self._acquisition = Acquisition(
             self._spec, self._wait_policy, console, status_file, connection.probe
         )
@@ -73,6 +79,18 @@ class LockedCommand:
 
     def around(self, child: Child | None) -> RunResult:
         """How it went.  Raises what fails."""
+        done = self._around(child)
+        # Nothing is held any more.
+        if self._busy:
+            self._hooks.after("busy")
+        elif done.ended is not None or done.code == ExitCode.LOST:
+            code = done.code
+            if code is None and done.ended is not None:
+                code = exit_code(done.ended)
+            self._hooks.finished(code or 0, self._runtime)
+        return done
+
+    def _around(self, child: Child | None) -> RunResult:
         acquisition = self._acquisition
         if self._wait_policy.splay:
             self._act.interruptibly(acquisition.splay)
@@ -85,10 +103,10 @@ class LockedCommand:
 
             try:
                 if not self._acquire(lock):
-                    return RunResult(self._act.interruptibly(lambda: acquisition.busy(lock)))
+                    return self._not_run(lock)
                 slot = self._number(lock)
             except OutOfTime:
-                return RunResult(self._act.interruptibly(lambda: acquisition.busy(lock)))
+                return self._not_run(lock)
             except PermissionDenied as error:
                 # The whole rule at once: what is denied next is not worth another try.
                 error.rule = self._spec.rule if error.kind == "denied" else error.rule
@@ -102,7 +120,7 @@ class LockedCommand:
                 if child is None or not self._wait_policy.fail_open:
                     return RunResult(acquisition.unavailable(error))
                 acquisition.unlocked(error)
-                return self._act.run(child, NoDeadline(), unlocked(self._spec))
+                return self._run(child, NoDeadline(), unlocked(self._spec))
             loss = LossReport(client, self._spec, lock, self._status_file)
             policy = None if child is None else self._policy
             RenewalReport(lock, self._spec.title, policy, self._console).begin()
@@ -113,6 +131,22 @@ class LockedCommand:
                 child.dismiss()
             self._act.close(client)
             self._console.hurried = False
+
+    def _not_run(self, lock: Lockable) -> RunResult:
+        self._busy = True
+        return RunResult(self._act.interruptibly(lambda: self._acquisition.busy(lock)))
+
+    def _run(
+        self,
+        child: Child,
+        deadline: Deadline,
+        environment: Mapping[str, str | None],
+        loss: LossReport | None = None,
+    ) -> RunResult:
+        begun = now()
+        done = self._act.run(child, deadline, environment, loss)
+        self._runtime = now() - begun
+        return done
 
     def _lock(self, client: Client, deadline: LockDeadline) -> Lockable:
         lock = self._spec.make(client, program=self._program, on_lost=deadline.wake)
@@ -163,7 +197,10 @@ class LockedCommand:
             session=session,
             token=token,
         )
-        stop = self._act.asked_to_end()
+        if child is not None:
+            child.holds(session)
+        told = self._told(lock, slot, acquired)
+        stop = self._hooks.before("acquire", told) or self._act.asked_to_end()
         if stop is not None:
             # It came between the acquire and here: the command is never started.
             self._release(lock, lost=False, budget=GOODBYE)
@@ -174,10 +211,8 @@ class LockedCommand:
         if child is None:
             lost = keep(self._spec, lock, slot, loss, self._console, self._signals)
             return RunResult(ExitCode.LOST if self._release(lock, lost) else 0)
-        child.holds(session)
         begun = now()
-        told = self._told(lock, slot, acquired)
-        done = self._act.run(child, deadline, told, loss)
+        done = self._run(child, deadline, told, loss)
         ended = done.ended
         assert ended is not None
         self._ended(ended, acquired, begun)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from consul_lock_cli.base.exit_codes import ExitCode
+from consul_lock_cli.spec.hooks import Hooks
 from consul_lock_cli.spec.lock import LockSpec
 from consul_lock_cli.spec.process import ProcessPolicy
 
@@ -33,3 +34,4 @@ class RunSpec(NamedTuple):
     lock: LockSpec
     wait: WaitPolicy = WaitPolicy()
     process: ProcessPolicy = ProcessPolicy()
+    hooks: Hooks = Hooks()

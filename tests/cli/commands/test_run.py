@@ -31,6 +31,29 @@ def test_success_is_silent_and_leaves_nothing(
     assert sessions(running.pid) == []
 
 
+@pytest.mark.parametrize("command", ["run", "leader"])
+def test_hooks_are_run_around_the_command_and_after_the_lock(
+    address: str, key: str, command: str
+) -> None:
+    """When the last one is run the lock is free, and its command may take it."""
+    again = f"{' '.join(COMMAND)} run -n -k $CONSUL_LOCK_KEY -- echo free"
+    hooks = ("--on-acquire", "echo $CONSUL_LOCK_HELD", "--on-failure", again)
+    done = subprocess.run(
+        [*COMMAND, command, "-k", key, *hooks, "--", "sh", "-c", "echo works >&2; exit 3"],
+        env=environment(address), capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert (done.returncode, done.stdout) == (3, "")
+    assert done.stderr == "true\nworks\nfree\n"
+
+
+def test_a_hook_says_that_the_lock_is_busy(holder: Running, locked_run: LockedRun) -> None:
+    """The command was not run, so nothing has failed."""
+    hooks = ("--on-busy", "echo busy", "--on-failure", "echo bad", "--on-success", "echo good")
+    done = locked_run("-n", *hooks, "--", "true")
+    assert done.returncode == 75
+    assert done.stderr.splitlines()[-1] == "busy"
+
+
 @pytest.mark.parametrize(
     "command, code",
     [

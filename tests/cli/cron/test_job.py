@@ -19,10 +19,12 @@ from consul_lock_cli.process.outcome import ProcessResult, StopReason
 from consul_lock_cli.run import execution
 from consul_lock_cli.run.deadline import LockDeadline
 from consul_lock_cli.run.execution import Execution
+from consul_lock_cli.run.hooks import HookRunner
 from consul_lock_cli.run.result import RunResult
 from consul_lock_cli.run.status_file import StatusFile
 from consul_lock_cli.spec.connection import Connection
 from consul_lock_cli.spec.cron import CronSpec
+from consul_lock_cli.spec.hooks import Hooks
 from consul_lock_cli.spec.lock import LockSpec
 from consul_lock_cli.spec.run import RunSpec, WaitPolicy
 from tests.cli.command import consul
@@ -36,6 +38,7 @@ EIGHT = 500_000 * HOUR
 
 _NAME = "jobs/sync"
 _HOURLY = CronSpec(every=HOUR)
+_NO_HOOKS = Hooks()
 _DONE = ProcessResult(0, lost=False, typed=False, failure=None)
 
 
@@ -84,7 +87,7 @@ class Host:
 
     def fire(
         self, spec: CronSpec = _HOURLY, at: float = EIGHT, address: str = "", verbosity: int = 0,
-        **policy: Any,
+        hooks: Hooks = _NO_HOOKS, **policy: Any,
     ) -> RunResult:  # fmt: skip
         """At that time by the clock of this host."""
         for module in (job, claim):
@@ -92,7 +95,7 @@ class Host:
         console, status, nobody = Console(), StatusFile(str(self._file)), _Nobody()
         console.verbosity = verbosity
         settings = {"address": address or self.address, "retry_for": 0.0}
-        run_spec = RunSpec(LockSpec((_NAME,)), WaitPolicy(**policy))
+        run_spec = RunSpec(LockSpec((_NAME,)), WaitPolicy(**policy), hooks=hooks)
         child: Any = nobody
         signals: Any = nobody
         undertaking = CronJob(
@@ -115,6 +118,37 @@ def host(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Host]:
     """With a Consul in this process, where nobody has fired yet."""
     with serve() as served, own_messages():
         yield Host(served.address, monkeypatch, tmp_path)
+
+
+_HOOKS = Hooks(*(f"echo {event} $CONSUL_LOCK_CRON_SLOT" for event in Hooks._fields[:-1]))
+_LABEL = "2027-01-15T08:00:00Z"
+
+
+def test_each_outcome_has_its_hooks(host: Host, capfd: Capture) -> None:
+    """Beside each other only where both have happened."""
+
+    def said(**more: Any) -> list[str]:
+        host.fire(hooks=_HOOKS, **more)
+        return [line for line in capfd.readouterr().err.splitlines() if line.endswith("00Z")]
+
+    assert said() == [f"acquire {_LABEL}", f"success {_LABEL}"]
+    assert said() == [f"skip {_LABEL}"]
+    host.end = _DONE._replace(code=3)
+    nine = _LABEL.replace("08", "09")
+    assert said(at=EIGHT + HOUR) == [f"acquire {nine}", f"failure {nine}"]
+    with Client(host.address) as client, Lock(_NAME, client=client):
+        assert said(at=EIGHT + 2 * HOUR) == [f"busy {_LABEL.replace('08', '10')}"]
+
+
+def test_a_signal_during_the_first_hook_keeps_the_command_from_running(
+    host: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The slot counts as failed, and the lock is free."""
+    monkeypatch.setattr(HookRunner, "before", lambda *_: 15)
+    with pytest.raises(Interrupted):
+        host.fire(hooks=_HOOKS)
+    assert host.ran == []
+    assert (host.record().state, host.record().exit) == (CronState.FAILED, 143)
 
 
 def test_the_command_is_run_with_its_slot_and_its_lock(host: Host, capfd: Capture) -> None:

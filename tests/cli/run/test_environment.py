@@ -7,8 +7,10 @@ from typing import Any
 
 import pytest
 
+from consul_lock import CronPast, CronState
 from consul_lock_cli.run import environment
 from consul_lock_cli.run.ancestors import CHAIN
+from consul_lock_cli.run.environment import of_lost_run
 from consul_lock_cli.spec.lock import LockKind, LockSpec
 
 
@@ -78,4 +80,14 @@ def test_a_cron_slot_has_a_name_a_time_and_an_attempt(
         "CONSUL_LOCK_CRON_SLOT": "a-slot",
         "CONSUL_LOCK_CRON_SLOT_EPOCH": seen[0],
         "CONSUL_LOCK_CRON_ATTEMPT": seen[1],
+    }
+
+
+def test_a_run_that_was_lost_has_variables_of_its_own() -> None:
+    """For the hook of the run that has found it."""
+    run = CronPast("2026-11-21T16:00:00Z", 0.0, 2, CronState.LOST, "web2", "c0", 0.0, None, None)
+    assert of_lost_run(run) == {
+        "CONSUL_LOCK_CRON_LOST_SLOT": "2026-11-21T16:00:00Z",
+        "CONSUL_LOCK_CRON_LOST_ATTEMPT": "2",
+        "CONSUL_LOCK_CRON_LOST_HOST": "web2",
     }

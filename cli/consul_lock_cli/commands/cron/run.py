@@ -15,6 +15,7 @@ from consul_lock_cli.cron.kept_output import KeptOutput
 from consul_lock_cli.options.connection import connection_options
 from consul_lock_cli.options.console import console_options
 from consul_lock_cli.options.cron import cron_options
+from consul_lock_cli.options.hooks import hook_options
 from consul_lock_cli.options.lock import session_options
 from consul_lock_cli.options.process import command_options
 from consul_lock_cli.options.types import COMMAND, Runner
@@ -24,6 +25,7 @@ from consul_lock_cli.run.guardian_release import releasing
 from consul_lock_cli.run.status_file import StatusFile, status_file_options
 from consul_lock_cli.spec.connection import Connection
 from consul_lock_cli.spec.cron import CronSpec
+from consul_lock_cli.spec.hooks import Hooks
 from consul_lock_cli.spec.lock import LockSpec
 from consul_lock_cli.spec.process import ProcessPolicy
 from consul_lock_cli.spec.run import RunSpec, WaitPolicy
@@ -38,6 +40,7 @@ from consul_lock_cli.spec.timing import check_timing
 @cron_options
 @session_options
 @command_options
+@hook_options("success", "failure", "skip", "busy", "acquire", "lost_run")
 @status_file_options
 @click.option("--dry-run", is_flag=True, help="Print what would happen now, and do nothing.")
 @console_options
@@ -51,6 +54,7 @@ def cron_run(
     wait_policy: WaitPolicy,
     session: dict[str, Any],
     policy: ProcessPolicy,
+    hooks: Hooks,
     status_file: StatusFile,
     dry_run: bool,
     command: tuple[str, ...],
@@ -66,7 +70,7 @@ def cron_run(
     """
     if not command:
         raise Misuse("no command to run", "consul-lock cron run --name NAME --every 1h -- COMMAND")
-    run_spec = RunSpec(LockSpec((name,), **session), wait_policy, policy)
+    run_spec = RunSpec(LockSpec((name,), **session), wait_policy, policy, hooks)
     _check(run_spec, cron_spec, connection, console)
     if dry_run:
         from consul_lock_cli.cron.dry_run import rehearse
@@ -93,7 +97,7 @@ def cron_run(
 def _check(
     run_spec: RunSpec, cron_spec: CronSpec, connection: Connection, console: Console
 ) -> None:
-    spec, wait_policy, policy = run_spec
+    spec, wait_policy, policy, _ = run_spec
     spec.check()
     if cron_spec.overlap == "wait":
         refuse_own_ancestors(spec, wait_policy.wait, connection.place())

@@ -177,11 +177,13 @@ def test_the_next_run_says_what_was_lost_and_missed(job: Job) -> None:
     killed.send(9)
     killed.wait()
     eventually(lambda: job.record().crashed)
-    options = (*_HOURLY, *QUICK, "--overlap", "wait", "--", "true")
-    lost, missed = job.fire(*options, at=EIGHT + 3 * HOUR).stderr.splitlines()
+    hook = ("--on-lost-run", "echo lost $CONSUL_LOCK_CRON_LOST_SLOT $CONSUL_LOCK_CRON_SLOT")
+    options = (*_HOURLY, *QUICK, *hook, "--overlap", "wait", "--", "true")
+    lost, missed, hooked = job.fire(*options, at=EIGHT + 3 * HOUR).stderr.splitlines()
     about = f"consul-lock: warning: job {job.name}: "
     assert lost.startswith(f"{about}the run before was lost: slot 08:00Z, attempt 1, on ")
     assert missed.startswith(f"{about}2 slots were missed, from 09:00Z on")
+    assert hooked == "lost 2027-01-15T08:00:00Z 2027-01-15T11:00:00Z"
     assert job.fire(*options, at=EIGHT + 4 * HOUR).stderr == ""
 
 

@@ -1,0 +1,128 @@
+"""Run what the user wants to be run when something has happened: a ping, a mail, a metric.
+
+Each is a shell command in a process group of its own, and for some seconds at most.  All but
+--on-acquire are run when COMMAND has ended and the lock is released, so none of them keeps others
+waiting; --on-acquire is run under the lock, before COMMAND starts.  What they print goes to stderr,
+as stdout belongs to COMMAND, and how they end changes nothing.
+
+It is posix_spawn, as the process has threads by now, and all signals blocked: a fork would run
+Python code in a copy without those threads, and `subprocess` hands on what is blocked.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Mapping
+from contextlib import suppress
+from types import MappingProxyType
+
+from consul_lock_cli.base.console import Console
+from consul_lock_cli.base.durations import show_duration
+from consul_lock_cli.process.interrupt import Interrupted
+from consul_lock_cli.run.execution import Execution
+from consul_lock_cli.spec.hooks import Hooks
+from consul_lock_cli.spec.process import show_signal
+
+_SHELL = "/bin/sh"
+
+# Seconds between two looks whether it has ended: first, and at most.
+_SOON, _LATER = 0.002, 0.05
+
+# Seconds for the end of what was killed.
+_MARGIN = 5.0
+
+
+class HookRunner:
+    """Those of one run."""
+
+    def __init__(self, hooks: Hooks, act: Execution, console: Console) -> None:
+        self._hooks = hooks
+        self._act = act
+        self._console = console
+        self._known: dict[str, str | None] = {}
+
+    def know(self, changes: Mapping[str, str | None]) -> None:
+        """The environment of those to come; None removes a variable."""
+        self._known.update(changes)
+
+    def before(self, event: str, changes: Mapping[str, str | None]) -> int | None:
+        """Run one under the lock, with this environment, too.  The signal that has ended it and is
+        to end consul-lock, if one has."""
+        if getattr(self._hooks, event) is None:
+            return None
+        try:
+            self._act.interruptibly(lambda: self._run(event, changes))
+        except Interrupted as stop:
+            return stop.signum
+        return None
+
+    def after(self, event: str) -> None:
+        """Run one when nothing is held any more; a signal leaves it a second."""
+        if getattr(self._hooks, event) is not None:
+            self._act.finish(lambda: self._run(event), self._hooks.timeout + _MARGIN)
+
+    def finished(self, code: int, runtime: float | None = None) -> None:
+        """Run the one for this end: ``code`` is the exit code of consul-lock."""
+        self.know(
+            {
+                "CONSUL_LOCK_EXIT_CODE": str(int(code)),
+                "CONSUL_LOCK_RUNTIME": None if runtime is None else f"{runtime:.3f}",
+            }
+        )
+        self.after("failure" if code else "success")
+
+    def _run(self, event: str, changes: Mapping[str, str | None] = MappingProxyType({})) -> None:
+        option = f"--on-{event.replace('_', '-')}"
+        environment = {
+            **os.environ,
+            **self._known,
+            **changes,
+            "CONSUL_LOCK_HOOK": event.replace("_", "-"),
+        }
+        try:
+            status = self._ended(
+                ["/bin/sh", "-c", "--", getattr(self._hooks, event)],
+                {name: text for name, text in environment.items() if text is not None},
+            )
+        except OSError as error:
+            self._console.warn(f"{option} could not be run: {error.strerror}", event="hook")
+            return
+        if status is None:
+            most = show_duration(self._hooks.timeout)
+            self._console.warn(f"{option} was killed after {most}", event="hook")
+        elif (code := os.waitstatus_to_exitcode(status)) != 0:
+            how = f"ended with {code}" if code > 0 else f"died of {show_signal(-code)}"
+            self._console.warn(f"{option} {how}", event="hook", code=code)
+
+    def _ended(self, command: list[str], environment: Mapping[str, str]) -> int | None:
+        """Its status; None: it took too long."""
+        end = time.monotonic() + self._hooks.timeout
+        pid = os.posix_spawn(
+            _SHELL,
+            command,
+            environment,
+            file_actions=[
+                (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
+                (os.POSIX_SPAWN_DUP2, 2, 1),
+            ],
+            setpgroup=0,
+            setsigmask=(),
+            # Python ignores them itself; what was ignored at the start stays so.
+            setsigdef={signal.SIGPIPE, signal.SIGXFSZ},
+        )
+        pause = _SOON
+        try:
+            while not os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT):
+                left = end - time.monotonic()
+                if left <= 0:
+                    return None
+                time.sleep(min(pause, left))
+                pause = min(2 * pause, _LATER)
+        finally:
+            # Its number is its own until it is reaped.  What it has left behind goes with it.
+            with suppress(ProcessLookupError, PermissionError):
+                os.killpg(pid, signal.SIGKILL)
+            status = os.waitpid(pid, 0)[1]
+        return status

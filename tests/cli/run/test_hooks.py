@@ -1,0 +1,154 @@
+"""Shell commands that are run when something has happened: what they get, and for how long."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from consul_lock_cli.base.console import Console
+from consul_lock_cli.process.interrupt import Interrupted
+from consul_lock_cli.run import hooks as module
+from consul_lock_cli.run.hooks import HookRunner
+from consul_lock_cli.spec.hooks import Hooks
+from tests.cli.command import alive
+from tests.support.waiting import eventually
+
+Capture = pytest.CaptureFixture[str]
+
+
+class _Act:
+    """Lets everything come to its end."""
+
+    def interruptibly(self, act: Callable[[], object]) -> object:
+        return act()
+
+    def finish(self, act: Callable[[], object], budget: float) -> bool:
+        act()
+        return True
+
+
+def _runner(**wanted: Any) -> HookRunner:
+    act: Any = _Act()
+    return HookRunner(Hooks(**wanted), act, Console())
+
+
+def test_it_prints_to_stderr_as_stdout_is_the_commands(capfd: Capture) -> None:
+    """And it reads nothing."""
+    _runner(success="cat; echo said; echo too >&2").after("success")
+    assert tuple(capfd.readouterr()) == ("", "said\ntoo\n")
+
+
+def test_it_is_told_what_has_happened(capfd: Capture, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Beside what consul-lock has inherited; what is None is not there."""
+    monkeypatch.setenv("CONSUL_LOCK_CRON_SLOT", "of another job")
+    monkeypatch.setenv("HOME", "/root")
+    runner = _runner(failure="env", acquire="echo $CONSUL_LOCK_TOKEN")
+    runner.know({"CONSUL_LOCK_KEY": "backup", "CONSUL_LOCK_CRON_SLOT": None})
+    assert runner.before("acquire", {"CONSUL_LOCK_TOKEN": "7"}) is None
+    assert capfd.readouterr().err == "7\n"
+    runner.finished(3, 1.5)
+    told = dict(line.split("=", 1) for line in capfd.readouterr().err.splitlines())
+    assert told["HOME"] == "/root"
+    assert {name: text for name, text in told.items() if name.startswith("CONSUL_LOCK_")} == {
+        "CONSUL_LOCK_HOOK": "failure",
+        "CONSUL_LOCK_KEY": "backup",
+        "CONSUL_LOCK_EXIT_CODE": "3",
+        "CONSUL_LOCK_RUNTIME": "1.500",
+    }
+
+
+@pytest.mark.parametrize("code, said", [(0, "good\n"), (3, "bad\n")])
+def test_an_end_has_its_own(capfd: Capture, code: int, said: str) -> None:
+    """Success or failure."""
+    _runner(success="echo good", failure="echo bad").finished(code)
+    assert capfd.readouterr().err == said
+
+
+def test_nothing_is_run_that_was_not_asked_for(capfd: Capture) -> None:
+    """No shell is started for nothing."""
+    runner = _runner(success="echo good")
+    runner.after("busy")
+    assert runner.before("acquire", {}) is None
+    assert capfd.readouterr().err == ""
+
+
+@pytest.mark.parametrize(
+    "script, said", [("exit 3", "ended with 3"), ("kill -9 $$", "died of KILL")]
+)
+def test_a_failure_is_a_warning(capfd: Capture, script: str, said: str) -> None:
+    """Nothing else comes of it."""
+    _runner(lost_run=script).after("lost_run")
+    assert capfd.readouterr().err == f"consul-lock: warning: --on-lost-run {said}\n"
+
+
+def test_a_system_without_a_shell_is_a_warning(
+    capfd: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The exit code stays that of the command."""
+    monkeypatch.setattr(module, "_SHELL", "/no/such")
+    _runner(skip="true").after("skip")
+    said = "consul-lock: warning: --on-skip could not be run: No such file or directory\n"
+    assert capfd.readouterr().err == said
+
+
+def test_what_takes_too_long_is_killed_with_all_that_it_has_started(
+    capfd: Capture, tmp_path: Path
+) -> None:
+    """The end of consul-lock does not wait for it."""
+    pid = tmp_path / "pid"
+    # The shell is there before it is killed, or the file would be missing.
+    script = f"sleep 600 & echo $! >{pid}; wait"
+    _runner(busy=script, timeout=1.0).after("busy")
+    assert capfd.readouterr().err == "consul-lock: warning: --on-busy was killed after 1s\n"
+    eventually(lambda: not alive(int(pid.read_text())))
+
+
+def test_what_it_leaves_behind_is_killed(tmp_path: Path) -> None:
+    """It has ended in time itself."""
+    pid = tmp_path / "pid"
+    _runner(success=f"sleep 600 & echo $! >{pid}").after("success")
+    eventually(lambda: not alive(int(pid.read_text())))
+
+
+def test_a_signal_before_the_command_kills_it_and_is_given_back(tmp_path: Path) -> None:
+    """Consul-lock then ends without having run the command."""
+    pid = tmp_path / "pid"
+
+    class Signalled(_Act):
+        def interruptibly(self, act: Callable[[], object]) -> object:
+            def on_alarm(*_: object) -> None:
+                raise Interrupted(signal.SIGTERM)
+
+            before = signal.signal(signal.SIGUSR1, on_alarm)
+            try:
+                return act()
+            finally:
+                signal.signal(signal.SIGUSR1, before)
+
+    act: Any = Signalled()
+    script = f"echo $$ >{pid}; kill -USR1 {os.getpid()}; exec sleep 600"
+    runner = HookRunner(Hooks(acquire=script, timeout=60.0), act, Console())
+    assert runner.before("acquire", {}) == signal.SIGTERM
+    assert not alive(int(pid.read_text()))
+
+
+@pytest.fixture
+def _blocked() -> Iterator[None]:
+    """As in consul-lock itself, which fetches signals."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM, signal.SIGUSR2})
+    yield
+    signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+@pytest.mark.usefixtures("_blocked")
+def test_no_signal_is_blocked_in_it(capfd: Capture) -> None:
+    """Else nobody could stop it; nor is SIGPIPE ignored, which Python ignores."""
+    _runner(success="grep -E 'SigBlk|SigIgn' /proc/self/status").after("success")
+    blocked, ignored = (int(line.split()[1], 16) for line in capfd.readouterr().err.splitlines())
+    assert blocked == 0
+    assert not ignored & 1 << (signal.SIGPIPE - 1)
