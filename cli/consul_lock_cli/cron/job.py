@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING
 from consul_lock_cli import FIRED_AT
 from consul_lock_cli.base.console import Console
 from consul_lock_cli.base.durations import show_duration
+from consul_lock_cli.base.error_table import complaint
 from consul_lock_cli.base.exit_codes import ExitCode
 from consul_lock_cli.base.text import shown
 from consul_lock_cli.cron.claim import EnteredClaim
 from consul_lock_cli.cron.kept_output import KeptOutput
+from consul_lock_cli.cron.outage import OutageNotice
 from consul_lock_cli.cron.previous_run import PreviousRun
 from consul_lock_cli.cron.report import RunReport
 from consul_lock_cli.process.child import Child
@@ -34,7 +36,7 @@ from consul_lock_cli.spec.cron import CronSpec, short
 from consul_lock_cli.spec.run import RunSpec
 
 if TYPE_CHECKING:
-    from consul_lock import Client, CronGuard, CronPast, CronRun, Lock
+    from consul_lock import Client, CronGuard, CronPast, CronRun, Lock, Unavailable
 
 
 class CronJob:
@@ -111,7 +113,7 @@ class CronJob:
                 run = claim.enter()
             except Unavailable as error:
                 if not self._wait_policy.fail_open:
-                    return RunResult(self._acquisition.unavailable(error))
+                    return RunResult(self._unavailable(error))
                 self._acquisition.unlocked(error)
                 return self._everywhere(guard, child)
             finally:
@@ -125,6 +127,20 @@ class CronJob:
             child.dismiss()
             self._act.close(client)
             self._console.hurried = False
+
+    def _unavailable(self, error: Unavailable) -> int:
+        """Say that Consul cannot be reached, if this host has not done so lately.  Returns the exit
+        code."""
+        period = self._cron_spec.outage_quiet
+        # That a slot may be lost, as its claim is in doubt, is no matter of the host.
+        if not period or error.uncertain:
+            return self._acquisition.unavailable(error)
+        if OutageNotice(self._connection.place(), period).due():
+            return self._acquisition.unavailable(error)
+        code = self._wait_policy.unavailable_code
+        self._console.debug(f"{complaint(error)}: not started ({code})", event="unavailable")
+        self._status_file.refused(ExitCode.UNAVAILABLE, code)
+        return code
 
     def _tell_slot(self, run: CronRun[Lock]) -> None:
         self._console.about["slot"] = run.slot

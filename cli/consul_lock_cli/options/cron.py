@@ -93,6 +93,10 @@ _ENDS = [
         help="Keep what COMMAND prints, and print it (to stdout) only if COMMAND fails.",
     ),
     click.option(
+        "--outage-quiet", type=DURATION, default=0.0,
+        help="Say once per host and DUR that Consul cannot be reached [each run says it].",
+    ),
+    click.option(
         "--unavailable-exit-code", "unavailable_code", type=WholeNumber(0, 255), metavar="N",
         default=int(ExitCode.UNAVAILABLE), help="Exit code if Consul cannot be reached [69].",
     ),

@@ -45,7 +45,7 @@ _DEFAULTS = (
     "keep-leftovers", "daemons", "log-format", "color",
     "timezone", "early", "max-lateness", "overlap", "standby", "max-skew", "history",
     "skip-exit-code", "overlap-exit-code", "require-synced-clock", "report", "chronic",
-    "hook-timeout",
+    "hook-timeout", "outage-quiet",
 )  # fmt: skip
 # All users of a semaphore must agree on its limit, and a job must bear to be run once more: for all
 # keys together that makes no sense.

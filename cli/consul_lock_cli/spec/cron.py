@@ -45,6 +45,8 @@ class CronSpec(NamedTuple):
     overlap_code: int = 0
     report: str = "failure"
     """Of which runs there is a line: "never", "failure" or "always"."""
+    outage_quiet: float = 0.0
+    """That Consul cannot be reached is said once in this time on each host."""
     chronic: bool = False
     """What the command prints is shown if it fails, and not at all otherwise."""
 

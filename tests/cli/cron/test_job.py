@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from consul_lock import Client, CronRecord, CronRecords, CronState, Lock
+from consul_lock import Client, CronRecord, CronRecords, CronState, Lock, Unavailable
 from consul_lock.testing import serve
 from consul_lock_cli.base.console import Console
 from consul_lock_cli.cron import claim, job
@@ -313,3 +314,34 @@ def test_hosts_whose_clocks_differ_run_each_slot_once(host: Host) -> None:
             assert host.fire(at=EIGHT + hour * HOUR + ahead).code in (None, 0)
     slots = [told["CONSUL_LOCK_CRON_SLOT"] for told in host.ran]
     assert len(slots) == len(set(slots)) == 3
+
+
+def test_an_outage_is_said_once_on_a_host(
+    host: Host, capfd: Capture, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Cron mails what is printed; the exit code and the status file are always the same."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    said = []
+    for _ in range(3):
+        assert host.fire(_HOURLY._replace(outage_quiet=600.0), address="127.0.0.1:1").code == 69
+        assert host.status["exit"]["kind"] == "unavailable"
+        said.append(capfd.readouterr().err)
+    assert "not started (69)" in said[0]
+    assert said[1:] == ["", ""]
+    host.fire(address="127.0.0.1:1")
+    assert "not started (69)" in capfd.readouterr().err
+
+
+def test_a_claim_in_doubt_is_said_in_any_case(
+    host: Host, capfd: Capture, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Its slot may be lost, which another job of the host has not said."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+
+    def fail(_: object) -> None:
+        raise Unavailable("no answer", uncertain=True)
+
+    monkeypatch.setattr(claim.EnteredClaim, "enter", fail)
+    for _ in range(2):
+        host.fire(_HOURLY._replace(outage_quiet=600.0))
+        assert "not started (69)" in capfd.readouterr().err

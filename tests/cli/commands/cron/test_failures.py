@@ -78,6 +78,14 @@ def test_an_answer_that_is_lost_costs_nothing(job: Job, address: str) -> None:
     assert job.record().state is CronState.DONE
 
 
+def test_an_outage_is_said_once_on_a_host(job: Job, tmp_path: Path) -> None:
+    """Cron mails what is printed, each minute; the exit code is the same."""
+    away = ("--retry-for", "0", "--outage-quiet", "10m")
+    for said in (True, False):
+        fired = job.fire(*_HOURLY, *away, "true", address="127.0.0.1:1", TMPDIR=str(tmp_path))
+        assert (fired.returncode, bool(fired.stderr)) == (69, said)
+
+
 def test_an_end_that_cannot_be_recorded_is_a_warning(job: Job, address: str) -> None:
     """The exit code stays that of the command."""
     refused = False
