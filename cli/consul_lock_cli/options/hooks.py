@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from consul_lock_cli.base.errors import Misuse
+from consul_lock_cli.base.headings import headed
 from consul_lock_cli.options.types import POSITIVE
 from consul_lock_cli.spec.hooks import Hooks
 
@@ -37,14 +38,17 @@ def hook_options(*events: str) -> Callable[[Callable[..., Any]], Callable[..., A
                     raise Misuse(f"--on-{_dashed(event)} is empty", "is the variable in it empty?")
             return command(hooks=Hooks(**wanted, timeout=hook_timeout), **values)
 
-        timeout = click.option(
-            "--hook-timeout", type=POSITIVE, default=10.0,
-            help="Kill such a shell command after DUR [10s].",
+        options = [
+            click.option(f"--on-{_dashed(event)}", metavar="CMD", help=_HELP[event])
+            for event in events
+        ]
+        options.append(
+            click.option(
+                "--hook-timeout", type=POSITIVE, default=10.0,
+                help="Kill such a shell command after DUR [10s].",
+            )
         )  # fmt: skip
-        decorated: Callable[..., Any] = timeout(with_hooks)
-        for event in reversed(events):
-            name = f"--on-{_dashed(event)}"
-            decorated = click.option(name, metavar="CMD", help=_HELP[event])(decorated)
+        decorated: Callable[..., Any] = headed("Hooks", options)(with_hooks)
         return decorated
 
     return add
