@@ -44,6 +44,9 @@ class MadeUp:
     def client(self, *_: Any, **__: Any) -> MadeUp:
         return self
 
+    def probe(self, *_: Any, **__: Any) -> None:
+        """Consul is there."""
+
     def remaining(self) -> float:
         return 0.0 if self._moment == "LOST" else 60.0
 
