@@ -82,6 +82,7 @@ ConfigErrorKind: TypeAlias = Literal[
     "needs-tls",
     "no-tls",
     "certificate",
+    "certificate-expired",
     "client-certificate",
     "not-consul",
     "event-loop",

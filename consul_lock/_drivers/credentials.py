@@ -38,7 +38,7 @@ EVERY = 1.0
 """Seconds between two looks at the files, at least."""
 
 # What says of a ConfigError that one side has refused the certificate of the other.
-_REFUSED_TLS = frozenset({"certificate", "client-certificate"})
+_REFUSED_TLS = frozenset({"certificate", "certificate-expired", "client-certificate"})
 
 _Stat = tuple[int, int, int, int] | None
 

@@ -50,8 +50,15 @@ def backlog(config: Config, places: int, seconds: float) -> Unavailable:
     )
 
 
-def hung_up(config: Config) -> Unavailable:
-    """The error for a connection that was closed in place of an answer."""
+def hung_up(config: Config, wait: float = 0.0) -> Unavailable:
+    """The error for a connection that was closed in place of an answer; ``wait``: for so many
+    seconds Consul had nothing to answer, by request."""
+    if wait:
+        return Unavailable(
+            f"{config.origin} hung up on a request that may wait {wait:g} s for its answer",
+            hint="a proxy in front of Consul must let an answer take 20 s",
+            kind="hung-up",
+        )
     return Unavailable(
         f"{config.origin} hung up without an answer: it refuses connections, or has just ended."
         " Consul refuses them when one address has too many (200, unless"
@@ -66,8 +73,14 @@ def unreachable(config: Config, error: OSError) -> Unavailable:
     why = os.strerror(error.errno) if error.errno else str(error)
     if isinstance(error, TimeoutError):
         why = "no answer in time"
+    # They follow from a URL without a port, which was meant for an agent.
+    port = (
+        ""
+        if config.port not in (80, 443) or config.unix_socket
+        else (f"; port {config.port} is that of a URL without one, agents have 8500 or 8501")
+    )
     return Unavailable(
-        f"cannot reach Consul at {config.origin}: {why}",
+        f"cannot reach Consul at {config.origin}: {why}{port}",
         hint="is the agent running there? CONSUL_HTTP_ADDR or address= say where it is",
         kind="refused" if isinstance(error, ConnectionRefusedError) else "unreachable",
         uncertain=False,
@@ -77,12 +90,15 @@ def unreachable(config: Config, error: OSError) -> Unavailable:
 def handshake_failed(config: Config, error: Exception) -> Unavailable | ConfigError:
     """The error for a TLS handshake that failed: mostly a setting, which no retry mends."""
     if isinstance(error, ssl.SSLCertVerificationError):
-        hint = "give its CA with ca_cert= or CONSUL_CACERT, or its name with tls_server_name="
         if "expired" in error.verify_message:
-            hint = "renew the certificate of the agent, or set the clock of this host"
+            return ConfigError(
+                f"TLS: the certificate of {config.origin} has expired",
+                hint="renew it, or set the clock of this host",
+                kind="certificate-expired",
+            )
         return ConfigError(
             f"TLS: the certificate of {config.origin} is not trusted ({error.verify_message})",
-            hint=hint,
+            hint="give its CA with ca_cert= or CONSUL_CACERT, or its name with tls_server_name=",
             kind="certificate",
         )
     if isinstance(error, ssl.SSLError) and error.reason in ("WRONG_VERSION_NUMBER", "HTTP_REQUEST"):
@@ -105,7 +121,7 @@ def handshake_failed(config: Config, error: Exception) -> Unavailable | ConfigEr
             problem=problem,
             hint=hint,
             kind="client-certificate",
-            settings=("client_cert",),
+            settings=("client_cert", "client_key") if config.client_cert else ("client_cert",),
         )
     why = "no answer in time" if isinstance(error, TimeoutError) else str(error)
     return Unavailable(f"TLS with {config.origin} failed: {why}", kind="tls", uncertain=False)

@@ -134,7 +134,7 @@ class ThreadTransport(TransportBase[Connection]):
             except ClosedBeforeAnswer as error:
                 if self._repeatable(request, idle):
                     continue
-                raise hung_up(self.config) from error
+                raise hung_up(self.config, request.wait) from error
             except TimeoutError as error:
                 raise silent(self.config, timeout) from error
             except ConsulLockError:

@@ -11,6 +11,8 @@ from typing import Any
 import pytest
 
 from consul_lock import ConfigError, Unavailable
+from consul_lock._drivers.http import hung_up
+from consul_lock.config import Config
 from tests.drivers.request_once import on_loop, on_threads
 from tests.support.certificates import Certificates
 from tests.support.ports import free_port
@@ -84,3 +86,12 @@ def test_both_faces_say_the_same(trouble: str, tmp_path: Path) -> None:
     assert said[0] == said[1]
     assert not re.search(r"<|Error\(|aiohttp|object at|None", said[0]), said[0]
     assert len(said[0]) > 30
+
+
+def test_a_request_that_waits_and_is_hung_up_on_blames_a_proxy() -> None:
+    """Consul itself refuses connections, but it does not end a request that waits."""
+    waited, plain = hung_up(Config(), 10.0), hung_up(Config())
+    assert waited.kind == plain.kind == "hung-up"
+    assert "a proxy in front of Consul" in str(waited)
+    assert "limits.http_max_conns_per_client" in str(plain)
+    assert "proxy" not in str(plain)

@@ -64,7 +64,7 @@ def test_the_command_knows_no_kind_that_there_is_not() -> None:
         ('key_prefix "" { policy = "read" }', 'key:read on ""'),
         (
             'key_prefix "a/" { policy = "write" } key_prefix "b/" { policy = "write" }',
-            'key:write on "a/", "b/"',
+            'key:write on "a/" and "b/"',
         ),
         ('service "consul-lock" { policy = "write" }', ""),
     ],

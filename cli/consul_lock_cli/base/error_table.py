@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import re
 from collections.abc import Callable
 from operator import attrgetter
 from typing import Any, NamedTuple
@@ -74,8 +73,8 @@ OWN_REFUSED = (
     " 'openssl x509 -noout -enddate -issuer -in FILE' shows it"
 )
 _PROXY = (
-    "a proxy in front of Consul must let an answer take 5m or more (nginx: proxy_read_timeout):"
-    " waiting is one long request; 'consul-lock doctor' tries it"
+    "a proxy in front of Consul must let an answer take 20s or more (nginx: proxy_read_timeout);"
+    " 'consul-lock doctor' tries long requests"
 )
 _TRUST = (
     "--ca-file or CONSUL_CACERT has the certificate of its CA; if only the name is wrong:"
@@ -88,16 +87,6 @@ _ELSEWHERE = "does --http-addr or CONSUL_HTTP_ADDR point to Consul, or to someth
 # Of system calls that failed: what a limit of the user's causes, and a place that is full.
 _OF_LIMITS = (errno.EMFILE, errno.ENFILE, errno.EAGAIN, errno.ENOMEM)
 _FULL = (errno.ENOSPC, errno.EDQUOT)
-_PORT_OF_A_URL = re.compile(r"https?://[^/ ]*:(443|80)(?![0-9])")
-
-
-def _unreached(error: Unavailable) -> str:
-    found = _PORT_OF_A_URL.search(error.problem)
-    port = f"without a port in the address it is {found[1]} (agents: 8500, 8501); " if found else ""
-    return (
-        f"is the agent running? {port}set its address with --http-addr or CONSUL_HTTP_ADDR;"
-        " 'consul-lock doctor' checks more"
-    )
 
 
 def _of_system(error: OSError) -> str:
@@ -120,7 +109,12 @@ def _broken_off(error: Unavailable) -> str:
 
 
 _ADDRESS = "--http-addr sets the address of Consul, --retry-for how long to try"
-_UNREACHED = _Case(ExitCode.UNAVAILABLE, _unreached, _problem)
+_UNREACHED = _Case(
+    ExitCode.UNAVAILABLE,
+    "is the agent running? set its address with --http-addr or CONSUL_HTTP_ADDR;"
+    " 'consul-lock doctor' checks more",
+    _problem,
+)
 _FOREIGN = _Case(
     ExitCode.DATA, "use another --key; or delete what is there, if nobody needs it", _problem
 )
@@ -208,12 +202,13 @@ CASES: dict[tuple[type[BaseException], ErrorKind | None], _Case] = {
     ),
     (ConfigError, "certificate"): _Case(
         ExitCode.CONFIG,
-        lambda e: RENEW if "expired" in e.problem else _TRUST,
+        _TRUST,
         _problem,
     ),
+    (ConfigError, "certificate-expired"): _Case(ExitCode.CONFIG, RENEW, _problem),
     (ConfigError, "client-certificate"): _Case(
         ExitCode.CONFIG,
-        lambda e: OWN_REFUSED if "client certificate" in e.problem else _CLIENT,
+        lambda e: OWN_REFUSED if "client_key" in e.settings else _CLIENT,
         _problem,
     ),
     (ConfigError, "not-consul"): _Case(

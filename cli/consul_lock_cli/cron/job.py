@@ -188,7 +188,8 @@ class CronJob:
         loss: LossReport | None = None,
     ) -> RunResult:
         self._report.begin()
-        done = self._act.run(child, deadline, environment, loss)
+        with self._status_file.timed():
+            done = self._act.run(child, deadline, environment, loss)
         self._report.ran()
         return done
 

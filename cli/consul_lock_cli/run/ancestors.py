@@ -58,11 +58,22 @@ def refuse_own_ancestors(
         return
     here = [held for held in _ancestors(environ) if held.place in (None, place)]
     for key, session in _clashes(spec, here):
-        raise Misuse(
-            f"{shown(key)} would deadlock with an ancestor of this process"
-            f" (session {shown(session)}), which holds it",
-            "use another --key, or -n to give up at once",
-        )
+        raise deadlock(key, session)
+
+
+def deadlock(key: str, session: str) -> Misuse:
+    """The error for waiting for what an ancestor holds."""
+    return Misuse(
+        f"{shown(key)} would deadlock with an ancestor of this process"
+        f" (session {shown(session)}), which holds it",
+        "use another --key, or -n to give up at once",
+    )
+
+
+def named_ancestors(environ: Mapping[str, str] = os.environ) -> frozenset[int]:
+    """The processes of this host that the environment speaks of."""
+    host = os.uname().nodename
+    return frozenset(held.pid for held in _ancestors(environ) if held.host == host)
 
 
 def chain_with(

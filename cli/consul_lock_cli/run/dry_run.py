@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import click
 
@@ -15,18 +15,11 @@ from consul_lock_cli.base.text import shown
 from consul_lock_cli.output.holder_text import held_by
 from consul_lock_cli.run.misfit import misfit, way_in
 from consul_lock_cli.spec.connection import Connection
-from consul_lock_cli.spec.lock import LockKind, LockSpec
+from consul_lock_cli.spec.lock import LockKind, LockSpec, Place
 
 if TYPE_CHECKING:
     from consul_lock import Status
     from consul_lock_cli.spec.run import RunSpec
-
-
-class _Place(NamedTuple):
-    """A name that is taken, and how."""
-
-    key: str
-    shared: bool = False
 
 
 def rehearse(
@@ -40,7 +33,7 @@ def rehearse(
         spec.make(client, program="")  # for its checks
         survey = Survey(client)
         try:
-            seen = [(place, survey.status(place.key)) for place in _places(spec)]
+            seen = [(place, survey.status(place.key)) for place in spec.places()]
         except Unavailable as error:
             return _unavailable(error, run_spec, command, console)
     for _, status in seen:
@@ -73,15 +66,7 @@ def _doing(command: Sequence[str]) -> str:
     return f"run {shlex.join(command)}" if command else "hold it"
 
 
-def _places(spec: LockSpec) -> Iterator[_Place]:
-    """Every name that it takes; a tree lock shares those above its own."""
-    if spec.mode is LockKind.TREE:
-        parts = spec.keys[0].split("/")
-        yield from (_Place("/".join(parts[:n]), True) for n in range(1, len(parts)))
-    yield from (_Place(key, spec.mode is LockKind.SHARED) for key in spec.keys)
-
-
-def _in_the_way(spec: LockSpec, place: _Place, status: Status) -> bool:
+def _in_the_way(spec: LockSpec, place: Place, status: Status) -> bool:
     """Whether it could not be acquired at once.  First come, first served: waiters come first."""
     if spec.mode is LockKind.SEMAPHORE:
         return bool(status.waiters) or len(status.holders) >= (spec.limit or 1)

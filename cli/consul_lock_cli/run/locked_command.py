@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
@@ -17,6 +18,10 @@ from consul_lock_cli.process.outcome import ProcessResult, exit_code
 from consul_lock_cli.process.signals import Signals
 from consul_lock_cli.process.supervisor import Deadline
 from consul_lock_cli.run.acquire import Acquisition
+from consul_lock_cli.run.ancestor_processes import (
+    refuse_ancestor_processes,
+    unnamed_ancestors,
+)
 from consul_lock_cli.run.campaign import FOR_EVER
 from consul_lock_cli.run.deadline import LockDeadline, NoDeadline
 from consul_lock_cli.run.environment import all_keys, locked, unlocked
@@ -38,6 +43,9 @@ if TYPE_CHECKING:
 
 # Seconds to ask for the index of a slot, however short the wait: it is one request.
 _NUMBER_MIN = 3.0
+
+# Seconds to look whether a process above this one holds what is wanted.
+_LOOK_MAX = 5.0
 
 
 class LockedCommand:
@@ -101,6 +109,7 @@ class LockedCommand:
             lock = self._lock(client, deadline)
             from consul_lock import Conflict, PermissionDenied, Unavailable
 
+            self._refuse_ancestors(client)
             try:
                 if not self._acquire(lock):
                     return self._not_run(lock)
@@ -144,7 +153,8 @@ class LockedCommand:
         loss: LossReport | None = None,
     ) -> RunResult:
         begun = now()
-        done = self._act.run(child, deadline, environment, loss)
+        with self._status_file.timed():
+            done = self._act.run(child, deadline, environment, loss)
         self._runtime = now() - begun
         return done
 
@@ -152,6 +162,18 @@ class LockedCommand:
         lock = self._spec.make(client, program=self._program, on_lost=deadline.wake)
         deadline.watch(lock)
         return lock
+
+    def _refuse_ancestors(self, client: Client) -> None:
+        """Raise `Misuse` for waiting for a process above this one: see `ancestor_processes`."""
+        pids = unnamed_ancestors() if self._wait_policy.wait != 0 else frozenset[int]()
+        if not pids:
+            return
+        from consul_lock import ConsulLockError, Survey
+
+        with contextlib.suppress(ConsulLockError, OutOfTime):  # the acquire will say it
+            self._act.interruptibly(
+                lambda: refuse_ancestor_processes(Survey(client), self._spec, pids), _LOOK_MAX
+            )
 
     def _acquire(self, lock: Lockable) -> bool:
         try:
@@ -300,6 +322,7 @@ def hold_while_running(
     status_file: StatusFile,
 ) -> RunResult:
     """How it went; if it raises, the status file has been written."""
+    status_file.begin(console)
     return undertake(
         command,
         run_spec.process,

@@ -1,6 +1,8 @@
 """The status file: one JSON object at the end, where somebody asked for it.
 
-An exit code alone cannot tell the command's 75 from that of consul-lock; the status file can.
+An exit code alone cannot tell the command's 75 from that of consul-lock; the status file can.  A
+file says from the start that this run is under way: otherwise, if consul-lock is killed, that of
+the run before would be taken for its outcome.  A descriptor or pipe gets one object, at the end.
 """
 
 from __future__ import annotations
@@ -10,12 +12,14 @@ import enum
 import functools
 import json
 import os
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import click
 
+from consul_lock_cli.base.clock import now, rfc3339
 from consul_lock_cli.base.console import Console
 from consul_lock_cli.base.errors import Misuse
 from consul_lock_cli.base.exit_codes import ExitCode
@@ -26,6 +30,9 @@ from consul_lock_cli.process.outcome import ProcessResult
 
 class EndKind(enum.StrEnum):
     """How it ended."""
+
+    RUNNING = "running"
+    """It has not: it waits, or the command runs; or it was killed."""
 
     EXIT = "exit"
     """The command ended by itself."""
@@ -65,8 +72,26 @@ class StatusFile:
         self._known: dict[str, Any] = {
             "v": 1, "acquired": False, "waited_s": None, "exit": None, "exit_code": None,
             "key": None, "keys": [], "mode": None, "session": None, "token": None,
-            "lost": False, "loss": None,
+            "lost": False, "loss": None, "pid": os.getpid(), "started": None, "runtime_s": None,
         }  # fmt: skip
+
+    def begin(self, console: Console) -> None:
+        """Say in the file that this run is under way.  Trouble is reported, and ignored."""
+        self.know(started=rfc3339(time.time()))
+        path = self._path
+        if path is None or not _is_file(path):
+            return
+        exit_ = {"kind": EndKind.RUNNING, "code": None, "signal": None}
+        _reported(console, lambda: _put(path, _line({**self._known, "exit": exit_})))
+
+    @contextlib.contextmanager
+    def timed(self) -> Iterator[None]:
+        """The command runs in this block: how long is reported."""
+        begun = now()
+        try:
+            yield
+        finally:
+            self.know(runtime_s=round(now() - begun, 3))
 
     def survive(self) -> None:
         """The process is about to become another program, which will report."""
@@ -120,14 +145,29 @@ class StatusFile:
 
     def _finish(self, code: int, console: Console) -> None:
         self.know(exit_code=int(code))
-        text = json.dumps(self._known) + "\n"
-        try:
-            if self._descriptor is not None:
-                os.write(self._descriptor, text.encode())
-            if self._path is not None:
-                _put(self._path, text)
-        except OSError as error:
-            console.warn(f"the status could not be written: {error}")
+        text = _line(self._known)
+        if self._descriptor is not None:
+            descriptor = self._descriptor
+            _reported(console, lambda: os.write(descriptor, text.encode()))
+        if self._path is not None:
+            path = self._path
+            _reported(console, lambda: _put(path, text))
+
+
+def _line(known: Mapping[str, Any]) -> str:
+    return json.dumps(known) + "\n"
+
+
+def _reported(console: Console, write: Callable[[], object]) -> None:
+    try:
+        write()
+    except OSError as error:
+        console.warn(f"the status could not be written: {error}")
+
+
+def _is_file(path: Path) -> bool:
+    """A file, or none yet: no pipe and no standard stream."""
+    return _stream(path) is None and (path.is_file() or not path.exists())
 
 
 def _put(path: Path, text: str) -> None:
@@ -189,7 +229,7 @@ def status_file_options(command: Callable[..., Any]) -> Callable[..., Any]:
         "--status-file",
         type=FILE,
         metavar="PATH",
-        help="Write the outcome to this file, as one JSON object.",
+        help="Write the outcome to this file, as one JSON object; until then, that it runs.",
     )
     descriptor = click.option(
         "--status-fd",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 from consul_lock.limits import HEARTBEAT_MAX, HEARTBEAT_MIN
@@ -39,6 +39,13 @@ class LockKind(enum.StrEnum):
     LEADER = "leader"
 
 
+class Place(NamedTuple):
+    """A name that is taken, and how."""
+
+    key: str
+    shared: bool = False
+
+
 class LockSpec(NamedTuple):
     """What is to be locked, and what its session is to be.  Times are seconds."""
 
@@ -65,6 +72,13 @@ class LockSpec(NamedTuple):
         """Seconds after which Consul gives away what a dead host held."""
         dead = 2 * (self.ttl if self.heartbeat is None else self.heartbeat)
         return dead + self.lock_delay
+
+    def places(self) -> Iterator[Place]:
+        """Every name that it takes; a tree lock shares those above its own."""
+        if self.mode is LockKind.TREE:
+            parts = self.keys[0].split("/")
+            yield from (Place("/".join(parts[:n]), True) for n in range(1, len(parts)))
+        yield from (Place(key, self.mode is LockKind.SHARED) for key in self.keys)
 
     @property
     def rule(self) -> str:

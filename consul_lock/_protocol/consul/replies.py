@@ -203,6 +203,14 @@ def _failed(reply: Reply, text: str, doing: str, rule: str) -> None:
             status=status,
             retry_after=retry_after,
         )
+    if status == 504:
+        raise Unavailable(
+            f"{doing}: a proxy in front of Consul did not wait for the answer (504: {text})",
+            hint="it must let an answer take 20 s, as Consul answers late where nothing changes",
+            kind="server-error",
+            status=status,
+            retry_after=retry_after,
+        )
     leaderless = "leader" in text
     raise Unavailable(
         f"{doing}: Consul answered {status}: {text}",

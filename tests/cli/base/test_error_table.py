@@ -56,10 +56,12 @@ _ENTERPRISE = 'Invalid query parameter: "ns" - Namespaces are a Consul Enterpris
         (_FILES, "ulimit -a"),
         (errors.Refused("x", answer=_ENTERPRISE), "unset CONSUL_NAMESPACE"),
         (errors.Refused("x", answer="too large"), "other limits"),
-        (errors.ConfigError("x (certificate has expired)", kind="certificate"), "renew the cert"),
+        (errors.ConfigError("x", kind="certificate-expired"), "renew the cert"),
         (errors.ConfigError("x (self-signed)", kind="certificate"), "--ca-file"),
         (
-            errors.ConfigError("refused the client certificate (X)", kind="client-certificate"),
+            errors.ConfigError(
+                "x", kind="client-certificate", settings=("client_cert", "client_key")
+            ),
             "--client-cert expired",
         ),
         (errors.ConfigError("refused the connection", kind="client-certificate"), "may require a"),

@@ -100,6 +100,48 @@ def test_the_report_names_the_lock(locked_run: LockedRun, key: str, status: Path
     assert os.listdir(status.parent) == [status.name]  # noqa: PTH208 - names are what is compared
 
 
+def test_a_run_that_is_killed_leaves_running_and_not_the_outcome_before(
+    start: Start, locked_run: LockedRun, status: Path
+) -> None:
+    """Which process it was, and since when; an orderly end adds how long the command ran."""
+    locked_run("--status-file", str(status), "--", "true")
+    ended = json.loads(status.read_text())
+    assert (ended["exit_code"], ended["runtime_s"] >= 0) == (0, True)
+    running = start("--status-file", str(status), "--", "sh", "-c", "echo ready; exec sleep 60")
+    assert running.line() == "ready"
+    running.send(signal.SIGKILL)
+    assert running.wait() == -signal.SIGKILL
+    left = json.loads(status.read_text())
+    assert ending(status) == ("running", None, None, None)
+    assert (left["pid"], left["runtime_s"]) == (running.pid, None)
+    assert left["started"] > ended["started"]
+
+
+def test_only_a_file_says_that_it_runs(tmp_path: Path, status: Path) -> None:
+    """A reader of a pipe or a descriptor expects one object."""
+    ours, theirs = os.pipe()
+    StatusFile(None, theirs).begin(Console())
+    fifo = tmp_path / "fifo"
+    os.mkfifo(fifo)
+    reader = os.open(fifo, os.O_RDONLY | os.O_NONBLOCK)
+    StatusFile(str(fifo)).begin(Console())
+    assert os.read(reader, 1) == b""
+    os.close(theirs)
+    assert os.read(ours, 1) == b""
+    for descriptor in (ours, reader):
+        os.close(descriptor)
+    StatusFile(str(status)).begin(Console())
+    assert ending(status) == ("running", None, None, None)
+
+
+def test_a_file_that_cannot_be_written_at_the_start_is_a_warning(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The run goes on."""
+    StatusFile(str(tmp_path / "gone" / "status")).begin(Console())
+    assert "warning: the status could not be written: " in capsys.readouterr().err
+
+
 def test_a_conflict_is_reported_with_its_own_code(
     holder: Running, locked_run: LockedRun, status: Path
 ) -> None:

@@ -80,6 +80,7 @@ def cron_run(
         status_file.write(ExitCode.CONFIG, console)
         return ExitCode.CONFIG
     kept = KeptOutput() if cron_spec.chronic else None
+    status_file.begin(console)
     done = undertake(
         command,
         policy,

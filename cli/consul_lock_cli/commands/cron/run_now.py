@@ -87,6 +87,7 @@ def cron_run_now(
     refuse_own_ancestors(spec, wait, connection.place())
     check_timing(spec.ttl, spec.lock_delay, policy.kill_after, unsafe=policy.unsafe_timing)
     run_spec = RunSpec(spec, WaitPolicy(wait), policy)
+    status_file.begin(console)
     done = undertake(
         command,
         policy,

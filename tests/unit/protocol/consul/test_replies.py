@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from consul_lock._protocol.consul.replies import TxnResult
+import pytest
+
+from consul_lock._protocol.consul.replies import NotConsul, TxnResult, check_reply
+from consul_lock._protocol.flow import Reply
+from consul_lock.errors import Unavailable
 
 
 def refused(*errors: tuple[int, str]) -> TxnResult:
@@ -21,3 +25,13 @@ def test_refusals_are_read_from_consuls_words() -> None:
     assert not dead.invalid("def")
     assert dead.says("invalid session", 2)
     assert not dead.says("invalid session", 0)
+
+
+def test_what_a_proxy_answers_itself_is_said_to_be_of_a_proxy() -> None:
+    """A login, and a long request that it did not wait for."""
+    with pytest.raises(NotConsul, match="wants a login") as login:
+        check_reply(Reply(401, {}, b"Authorization Required", 0.0), "reading 'k'", "a rule")
+    assert login.value.settings == ("http_auth",)
+    with pytest.raises(Unavailable, match="did not wait for the answer") as late:
+        check_reply(Reply(504, {}, b"<html>", 0.0), "reading 'k'", "a rule")
+    assert (late.value.status, late.value.kind) == (504, "server-error")

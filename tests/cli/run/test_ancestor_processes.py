@@ -1,0 +1,93 @@
+"""Waiting for a process above this one is refused, though no variable speaks of its lock."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+
+from consul_lock import Status, Survey
+from consul_lock_cli.base.errors import Misuse
+from consul_lock_cli.run.ancestor_processes import refuse_ancestor_processes, unnamed_ancestors
+from consul_lock_cli.spec.lock import LockKind, LockSpec
+from tests.cli.command import COMMAND
+from tests.cli.conftest import Result
+from tests.cli.output.examples import holder, status
+
+LockedRun = Callable[..., Result]
+
+_ABOVE = frozenset([42])
+_HOST = os.uname().nodename
+
+
+class _Seen:
+    """A survey that shows one status for every name."""
+
+    def __init__(self, status: Status) -> None:
+        self.status: Callable[[str], Status] = lambda _: status
+
+
+def _refused(spec: LockSpec, seen: Status) -> bool:
+    try:
+        refuse_ancestor_processes(cast("Survey", _Seen(seen)), spec, _ABOVE)
+    except Misuse:
+        return True
+    return False
+
+
+def _held(*pids: int, host: str = _HOST, **more: Any) -> Status:
+    return status(*(holder(host, pid=pid) for pid in pids), **more)
+
+
+@pytest.mark.parametrize(
+    "mode, limit, seen, refused",
+    [
+        (LockKind.LOCK, 1, _held(42), True),
+        (LockKind.LOCK, 1, _held(43), False),
+        (LockKind.LOCK, 1, _held(42, host="elsewhere"), False),
+        (LockKind.LOCK, 1, _held(), False),
+        (LockKind.MULTI, 1, _held(42), True),
+        (LockKind.SEMAPHORE, 2, _held(42, kind="semaphore"), False),
+        (LockKind.SEMAPHORE, 2, _held(42, 42, kind="semaphore"), True),
+        (LockKind.SHARED, None, _held(42, kind="read-write", mode="read"), False),
+        (LockKind.SHARED, None, _held(42, kind="read-write", mode="write"), True),
+        (LockKind.EXCLUSIVE, 1, _held(42, kind="read-write", mode="read"), True),
+        (LockKind.TREE, 1, _held(42, kind="read-write", mode="write"), True),
+    ],
+)
+def test_what_ends_only_with_this_process_is_refused(
+    mode: LockKind, limit: int | None, seen: Status, refused: bool
+) -> None:
+    """By the host and the process that a holder names."""
+    assert _refused(LockSpec(("a/b",), mode, limit), seen) is refused
+
+
+def test_only_processes_of_consul_lock_above_this_one_count(tmp_path: Path) -> None:
+    """Up to the first process, or to what /proc hides."""
+    for pid, parent, words in (
+        (9, 8, b"sudo\0consul\0"),
+        (8, 7, b"/usr/bin/python3\0/usr/bin/consul-lock\0run\0"),
+        (7, 6, b"python3\0-m\0consul_lock_cli\0run\0"),
+        (6, 5, b"sh\0-c\0true\0x\0consul-lock\0"),
+    ):
+        folder = tmp_path / str(pid)
+        folder.mkdir()
+        (folder / "cmdline").write_bytes(words)
+        (folder / "stat").write_text(f"{pid} (a ) b) S {parent} 1 1")
+    assert unnamed_ancestors(tmp_path, 9) == {7, 8}
+    assert unnamed_ancestors(tmp_path / "none", 9) == frozenset()
+
+
+def test_a_nested_run_without_the_environment_is_refused(
+    locked_run: LockedRun, address: str, key: str
+) -> None:
+    """At once, with 64; -n and another key are fine."""
+    bare = ["env", "-i", f"PATH={os.environ['PATH']}", f"CONSUL_HTTP_ADDR={address}", *COMMAND]
+    result = locked_run("--", *bare, "run", "--key", key, "--", "true")
+    assert result.returncode == 64
+    assert f"{key} would deadlock with an ancestor of this process (session " in result.stderr
+    assert locked_run("--", *bare, "run", "-n", "--key", key, "--", "true").returncode == 75
+    assert locked_run("--", *bare, "run", "--key", f"{key}-b", "--", "true").returncode == 0
