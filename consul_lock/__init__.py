@@ -40,6 +40,7 @@ if TYPE_CHECKING:
         CronPause,
         CronProblem,
         CronRecord,
+        CronSkip,
         CronState,
     )
     from consul_lock._protocol.cron.run import CronRun
@@ -86,6 +87,7 @@ __all__ = [
     "CronRecord",
     "CronRecords",
     "CronRun",
+    "CronSkip",
     "CronState",
     "Election",
     "Holder",
@@ -141,6 +143,7 @@ _HOMES = {
     "CronPause": "consul_lock._protocol.cron.record",
     "CronProblem": "consul_lock._protocol.cron.record",
     "CronRecord": "consul_lock._protocol.cron.record",
+    "CronSkip": "consul_lock._protocol.cron.record",
     "CronState": "consul_lock._protocol.cron.record",
     "CronRun": "consul_lock._protocol.cron.run",
     "CronOutcome": "consul_lock._protocol.cron.decision",

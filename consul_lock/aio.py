@@ -33,6 +33,7 @@ if TYPE_CHECKING:
         CronPause,
         CronProblem,
         CronRecord,
+        CronSkip,
         CronState,
     )
     from consul_lock._protocol.cron.run import CronRun
@@ -79,6 +80,7 @@ __all__ = [
     "CronRecord",
     "CronRecords",
     "CronRun",
+    "CronSkip",
     "CronState",
     "Election",
     "Holder",

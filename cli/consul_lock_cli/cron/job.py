@@ -13,6 +13,7 @@ from consul_lock_cli.base.error_table import complaint
 from consul_lock_cli.base.exit_codes import ExitCode
 from consul_lock_cli.base.text import shown
 from consul_lock_cli.cron.claim import EnteredClaim
+from consul_lock_cli.cron.disagreement import disagreement
 from consul_lock_cli.cron.kept_output import KeptOutput
 from consul_lock_cli.cron.outage import OutageNotice
 from consul_lock_cli.cron.previous_run import PreviousRun
@@ -119,6 +120,8 @@ class CronJob:
             finally:
                 self._status_file.know(waited_s=round(self._acquisition.waited, 3))
             self._tell_slot(run)
+            if differing := disagreement(self._cron_spec, run):
+                self._console.warn(differing, event="disagreement")
             if not run:
                 return RunResult(self._skip(run))
             return self._run_slot(run, claim, deadline, child, client)

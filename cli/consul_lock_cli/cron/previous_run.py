@@ -12,6 +12,7 @@ from consul_lock_cli.spec.cron import short
 
 if TYPE_CHECKING:
     from consul_lock import CronPast, CronRecord
+    from consul_lock_cli.output.cron_history import Gap
 
 
 class PreviousRun:
@@ -46,15 +47,17 @@ class PreviousRun:
         if record.changed is not None and record.changed.at >= run.claimed_at:
             return None
         # The present run is the last in it; what may be missed after it is not known yet.
-        found = timeline(record, record.epoch or 0.0)
-        lines = [line for line in found if isinstance(line, Gap) or not line.extra]
-        gap = lines[-2] if len(lines) > 1 else None
-        if not isinstance(gap, Gap):
+        gaps: list[Gap] = []
+        for line in timeline(record, record.epoch or 0.0)[:-1]:
+            if isinstance(line, Gap):
+                gaps.append(line)
+            elif not line.extra:
+                gaps = []
+        busy = run.claimed_at + (run.runtime or 0.0)
+        left = [each for gap in gaps if (each := _after(gap, busy, record.every)).slots > 0]
+        if not left:
             return None
-        busy = run.claimed_at + (run.runtime or 0.0) - gap.epoch
-        skipped = max(0, math.ceil(busy / record.every))
-        first = gap._replace(epoch=gap.epoch + skipped * record.every, slots=gap.slots - skipped)
-        return (first.slot, first.epoch, first.slots) if first.slots > 0 else None
+        return left[0].slot, left[0].epoch, sum(gap.slots for gap in left)
 
     def tell(self, title: str, console: Console) -> None:
         """Warn of what there is."""
@@ -79,3 +82,9 @@ class PreviousRun:
                 missed_slot=label,
                 missed_slots=slots,
             )
+
+
+def _after(gap: Gap, busy: float, every: float) -> Gap:
+    """The slots of it that were missed, and began when the run before was over."""
+    skipped = max(0, math.ceil((busy - gap.epoch) / every)) if gap.why == "missed" else gap.slots
+    return gap._replace(epoch=gap.epoch + skipped * every, slots=gap.slots - skipped)

@@ -19,12 +19,14 @@ if TYPE_CHECKING:
 
 
 class Gap(NamedTuple):
-    """Slots between two runs that nobody has claimed."""
+    """Slots between two runs that no host has claimed."""
 
     epoch: float
     """The first of them, in seconds since the epoch."""
     slots: int
     """How many there are."""
+    why: str = "missed"
+    """Or "overlap" or "paused": hosts came to them, and skipped them on purpose."""
 
     @property
     def slot(self) -> str:
@@ -40,6 +42,9 @@ _HOST_MAX, _BAR_MAX = 24, 40
 
 # How the label of a time begins: "2026-".
 _YEAR = 5
+
+# Why slots were skipped on purpose, for the line that sums it up.
+_SKIPPED = {"overlap": "for an overlap", "paused": "while paused"}
 
 # Bad states are written in capitals: they are seen without colours, too.
 _BAD = ("failed", "lost", "timeout", "missed")
@@ -57,6 +62,62 @@ def timeline(record: CronRecord, now: float) -> list[CronPast | Gap]:
 
 
 def _slots(record: CronRecord, runs: list[CronPast], now: float) -> list[CronPast | Gap]:
+    ran = {run.slot for run in runs}
+    skips = sorted(
+        (skip.epoch, skip.why)
+        for skip in record.skipped
+        if skip.epoch is not None and skip.slot not in ran
+    )
+    lines = _runs_and_gaps(record, runs, now)
+    return list(_merged(_with_skips(lines, skips, record.every), record.every))
+
+
+def _with_skips(
+    lines: list[CronPast | Gap], skips: list[tuple[float, str]], every: float | None
+) -> list[CronPast | Gap]:
+    """The lines, in which those slots that were skipped on purpose are not missed."""
+    found: list[CronPast | Gap] = []
+    left = list(skips)
+    for line in lines:
+        begins = line.epoch
+        while left and begins is not None and left[0][0] < begins:
+            found.append(Gap(left[0][0], 1, left.pop(0)[1]))
+        if not isinstance(line, Gap) or every is None:
+            found.append(line)
+            continue
+        at, end = line.epoch, line.epoch + line.slots * every
+        while left and left[0][0] < end - every / 2:
+            epoch, why = left.pop(0)
+            if (before := round((epoch - at) / every)) > 0:
+                found.append(Gap(at, before))
+            found.append(Gap(epoch, 1, why))
+            at = epoch + every
+        if (rest := round((end - at) / every)) > 0:
+            found.append(Gap(at, rest))
+    return [*found, *(Gap(epoch, 1, why) for epoch, why in left)]
+
+
+def _merged(lines: list[CronPast | Gap], every: float | None) -> Iterator[CronPast | Gap]:
+    """Skipped slots that follow each other are one line."""
+    last: CronPast | Gap | None = None
+    for line in lines:
+        if (
+            every is not None
+            and isinstance(last, Gap)
+            and isinstance(line, Gap)
+            and last.why == line.why
+            and abs(last.epoch + last.slots * every - line.epoch) < every / 2
+        ):
+            last = last._replace(slots=last.slots + line.slots)
+            continue
+        if last is not None:
+            yield last
+        last = line
+    if last is not None:
+        yield last
+
+
+def _runs_and_gaps(record: CronRecord, runs: list[CronPast], now: float) -> list[CronPast | Gap]:
     if not runs or not record.every:
         return list(runs)
     found: list[CronPast | Gap] = []
@@ -134,7 +195,8 @@ def _row(line: CronPast | Gap, now: float) -> Row:
 
 def _word(line: CronPast | Gap) -> str:
     if isinstance(line, Gap):
-        return "MISSED" if line.slots == 1 else f"MISSED x{line.slots}"
+        word = line.why.upper() if line.why in _BAD else line.why
+        return word if line.slots == 1 else f"{word} x{line.slots}"
     word = line.state.value.upper() if line.state.value in _BAD else line.state.value
     code = f" {line.exit}" if line.exit and line.state.value == "failed" else ""
     return f"{word}{code}" + ("" if line.claim else " (reset)")
@@ -159,14 +221,20 @@ def _bar(line: CronPast | Gap, now: float, longest: float, room: int) -> str:
 def summary(record: CronRecord, lines: Sequence[CronPast | Gap], columns: int) -> str:
     """All of it, in as few lines as there is room for."""
     runs = [line for line in lines if not isinstance(line, Gap)]
-    missed = sum(line.slots for line in lines if isinstance(line, Gap))
+    gaps = Counter[str]()
+    for line in lines:
+        if isinstance(line, Gap):
+            gaps[line.why] += line.slots
     states = Counter(run.state.value for run in runs)
     counts = ", ".join(f"{count} {state}" for state, count in states.most_common())
     parts = [
         f"{cron_text.rhythm(record)}: {len(runs)} {'run' if len(runs) == 1 else 'runs'}: {counts}"
     ]
-    if missed:
-        parts.append(f"{missed} missed")
+    if gaps["missed"]:
+        parts.append(f"{gaps['missed']} missed")
+    skipped = [f"{gaps[why]} {word}" for why, word in _SKIPPED.items() if gaps[why]]
+    if skipped:
+        parts.append(f"skipped: {', '.join(skipped)}")
     took = [run.runtime for run in runs if run.runtime is not None]
     if took:
         usual, most = statistics.median(took), max(took)

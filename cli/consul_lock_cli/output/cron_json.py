@@ -84,7 +84,7 @@ def run_item(run: CronPast | Gap) -> dict[str, Any]:
     from consul_lock_cli.output.cron_history import Gap
 
     if isinstance(run, Gap):
-        told = {"slot": run.slot, "slot_epoch": run.epoch, "state": "missed", "slots": run.slots}
+        told = {"slot": run.slot, "slot_epoch": run.epoch, "state": run.why, "slots": run.slots}
         return {**dict.fromkeys(CRON_RUN), **told}
     return {
         "slot": run.slot or None,

@@ -272,6 +272,7 @@ def _reset(
         paused=record.paused,
         history=history,
         changed=changed,
+        skipped=record.skipped,
     )
 
 

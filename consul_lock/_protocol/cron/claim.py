@@ -16,7 +16,7 @@ from consul_lock._protocol.client.client import ClientCore
 from consul_lock._protocol.client.retry import QUICKER, TRIES_MAX
 from consul_lock._protocol.consul.error_budget import ErrorBudget
 from consul_lock._protocol.cron.decision import CronOutcome, CronPlan, SlotState, decide
-from consul_lock._protocol.cron.record import CronRecord, CronState, kept
+from consul_lock._protocol.cron.record import CronRecord, CronSkip, CronState, kept
 from consul_lock._protocol.cron.run import CronRun
 from consul_lock._protocol.cron.run_lock import RunLock, RunLockAccess
 from consul_lock._protocol.cron.slot import Slot
@@ -67,6 +67,8 @@ class SlotClaim:
         """A claim was sent, and its outcome is unknown."""
         self._refused = 0
         """Claims that were refused, as the record had changed."""
+        self._before: CronRecord | None = None
+        """The record as this call found it, before it wrote anything."""
         self._seen: RecordView | None = None
         """What was seen last."""
 
@@ -96,6 +98,7 @@ class SlotClaim:
             else:
                 self._patience.well()
                 if run is not None:
+                    run.before = self._before
                     return run
                 continue
             yield from self._ride_out(failed)
@@ -160,7 +163,10 @@ class SlotClaim:
         wait, self.entry.wait = self.entry.wait, 0.0
         if wait > 0 and self._seen is not None:
             yield from wait_for_news(self.client, self.name, self._seen, wait)
+        first = self._seen is None
         self._seen = yield from read_record(self.client, self.name)
+        if first:
+            self._before = self._seen.record
         return self._seen
 
     def _over(self) -> Flow[CronOutcome | None]:
@@ -225,6 +231,7 @@ class SlotClaim:
             paused=old.pause_left(since),
             history=kept(history, self.plan.history),
             changed=old.changed,
+            skipped=old.skipped,
         )
 
     def _won(self, record: CronRecord) -> Flow[CronRun[Any]]:
@@ -246,6 +253,8 @@ class SlotClaim:
         first = False
         if outcome is CronOutcome.OVERLAP:
             first = yield from self._count_overlap(seen.record or CronRecord(self.name))
+        if outcome is CronOutcome.PAUSED and seen.record is not None:
+            yield from self._note_pause(seen.record)
         return CronRun(outcome, self.name, self.slot, seen.record, first)
 
     def _count_overlap(self, record: CronRecord) -> Flow[bool]:
@@ -254,9 +263,23 @@ class SlotClaim:
         def alter(found: CronRecord) -> CronRecord | None:
             if found.overlapped == self.slot.label:
                 return None
-            return replace(found, overlaps=found.overlaps + 1, overlapped=self.slot.label)
+            skipped = found.with_skip(CronSkip(*self.slot, "overlap"))
+            return replace(
+                found, overlaps=found.overlaps + 1, overlapped=self.slot.label, skipped=skipped
+            )
 
         return (yield from self._note(record, alter)) is not None
+
+    def _note_pause(self, record: CronRecord) -> Flow[None]:
+        """Remember that the slot was skipped, once for all hosts: it was not missed."""
+
+        def alter(found: CronRecord) -> CronRecord | None:
+            known = any(skip.slot == self.slot.label for skip in found.skipped)
+            if known or found.paused is None or found.slot == self.slot.label:
+                return None
+            return replace(found, skipped=found.with_skip(CronSkip(*self.slot, "paused")))
+
+        yield from self._note(record, alter)
 
     def _note(self, record: CronRecord, alter: Alter) -> Flow[CronRecord | None]:
         try:

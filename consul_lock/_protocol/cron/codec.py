@@ -13,6 +13,7 @@ from consul_lock._protocol.cron.record import (
     CronPast,
     CronPause,
     CronRecord,
+    CronSkip,
     CronState,
 )
 from consul_lock._protocol.cron.slot import Slot, slot_at, slot_of_id
@@ -45,6 +46,10 @@ def encode_record(record: CronRecord) -> bytes:
         "paused": record.paused._asdict() if record.paused else None,
         "changed": record.changed._asdict() if record.changed else None,
         # In the order of their addition: later ones are further down.
+        "skipped": [
+            {"slot": _slot_out(skip.slot, skip.epoch), "why": skip.why}
+            for skip in reversed(record.skipped)
+        ],
         "history": [_past_out(past) for past in reversed(record.history)],
     }
     return json.dumps(document, separators=(",", ":")).encode()
@@ -117,6 +122,10 @@ def _record(document: dict[str, Any], name: str, index: int) -> CronRecord:
         history=tuple(_past(past) for past in reversed(_typed(document, "history", list))),
         changed=None if changed is None else _change(changed),
         index=index,
+        # Records of earlier versions have none.
+        skipped=tuple(
+            _skip(skip) for skip in reversed(_typed({"skipped": [], **document}, "skipped", list))
+        ),
     )
 
 
@@ -133,6 +142,11 @@ def _change(document: dict[str, Any]) -> CronChange:
     return CronChange(
         _typed(document, "what", str), _typed(document, "by", str), _number(document, "at")
     )
+
+
+def _skip(document: dict[str, Any]) -> CronSkip:
+    slot = _slot_in(document["slot"])
+    return CronSkip(slot.label, slot.epoch, _typed(document, "why", str))
 
 
 def _past(document: dict[str, Any]) -> CronPast:

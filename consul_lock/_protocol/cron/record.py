@@ -32,6 +32,9 @@ class CronState(enum.Enum):
 
 UNDER_WAY = (CronState.CLAIMED, CronState.RUNNING)
 
+SKIPS_MAX = 100
+"""How many skipped slots are remembered."""
+
 EXTRA_MAX = 20
 """How many extra runs are remembered."""
 
@@ -80,6 +83,15 @@ class CronPast(NamedTuple):
     def extra(self) -> bool:
         """Whether an operator started it, and no slot."""
         return not self.slot
+
+
+class CronSkip(NamedTuple):
+    """A slot that hosts came to, and did not run on purpose."""
+
+    slot: str
+    epoch: float | None
+    why: str
+    """"overlap" or "paused"."""
 
 
 def kept(history: tuple[CronPast, ...], runs: int) -> tuple[CronPast, ...]:
@@ -142,6 +154,8 @@ class CronRecord:
     crashed: bool = False
     """It says that a run is under way, but its session does not hold the run lock: the process
     that ran it is dead."""
+    skipped: tuple[CronSkip, ...] = ()
+    """Slots that were skipped for an overlap or a pause, the latest first."""
 
     @property
     def key(self) -> str:
@@ -156,6 +170,10 @@ class CronRecord:
     def is_paused(self, now: float) -> bool:
         """Whether it is paused at this time."""
         return self.paused is not None and (self.paused.until is None or now < self.paused.until)
+
+    def with_skip(self, skip: CronSkip) -> tuple[CronSkip, ...]:
+        """The skipped slots and this one; an older version of consul-lock forgets them."""
+        return (skip, *self.skipped)[:SKIPS_MAX]
 
     def pause_left(self, now: float) -> CronPause | None:
         """The pause, unless it is over by any clock."""

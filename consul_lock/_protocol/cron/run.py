@@ -58,6 +58,9 @@ class CronRun(Generic[L]):
         """Its time in seconds since the epoch; None for an ID."""
         self.record = record
         """What was found, or written by this claim; None: nothing."""
+        self.before: CronRecord | None = None
+        """The record before this claim: the slots of the host that claimed last; None: there was
+        none, or it was not read."""
         self.reason = story(outcome, name, slot, record)
         """The outcome in words."""
         self.first = first

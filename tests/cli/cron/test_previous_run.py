@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from consul_lock import CronChange, CronPast, CronState
+from consul_lock import CronChange, CronPast, CronSkip, CronState
 from consul_lock_cli.base.console import Console
 from consul_lock_cli.cron import previous_run
 from consul_lock_cli.cron.previous_run import PreviousRun
@@ -107,3 +107,14 @@ def test_an_extra_run_is_not_the_run_before(capsys: pytest.CaptureFixture[str]) 
     extra = _past(1, CronState.LOST)._replace(slot="", epoch=None, attempt=0)
     assert _told(capsys, extra, _past(1)) == ""
     assert "was missed: no host has run it" in _told(capsys, extra, _past(2))
+
+
+def test_slots_that_were_skipped_on_purpose_are_not_missed(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Only those of which nothing is known."""
+    slots = [SLOT - hours * HOUR for hours in (2, 1)]
+    skips = tuple(CronSkip(f"slot {epoch}", epoch, "overlap") for epoch in slots)
+    assert _told(capsys, _past(3), skipped=skips) == ""
+    told = _told(capsys, _past(3), skipped=skips[:1])
+    assert "slot 16:00Z was missed" in told

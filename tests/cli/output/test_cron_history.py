@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 import pytest
 
-from consul_lock import CronPast, CronPause, CronState
+from consul_lock import CronPast, CronPause, CronSkip, CronState
 from consul_lock_cli.output.cron_history import Gap, history_table, timeline
 from tests.cli.output.examples import ESCAPES, HOUR, NOW, SLOT, past, record
 
@@ -117,3 +117,45 @@ def test_nothing_that_others_write_moves_the_cursor() -> None:
     text = click.unstyle(history_table(odd, timeline(odd, NOW), NOW, 200))
     assert text.replace("\n", "").isprintable()
     assert text.count("\\x1b[2J") == 3
+
+
+def _skips(*skips: tuple[float, str]) -> tuple[CronSkip, ...]:
+    found = [(SLOT - ago * HOUR, why) for ago, why in skips]
+    return tuple(CronSkip(f"slot {epoch}", epoch, why) for epoch, why in found)
+
+
+def test_slots_that_hosts_skipped_are_not_missed() -> None:
+    """Between two runs, after the last one, and while it is paused; each with its reason."""
+    skipped = _skips((2, "paused"), (3, "overlap"), (4, "overlap"))
+    lines = timeline(record(history=(past(6),), skipped=skipped), NOW)
+    kinds = [(each.why, each.slots) for each in lines if isinstance(each, Gap)]
+    assert kinds == [("missed", 1), ("overlap", 2), ("paused", 1), ("missed", 1)]
+    pause = CronPause("ann", SLOT + 0.5 * HOUR, None, "")
+    later = _skips((-2, "paused"), (-1, "paused"))
+    last = timeline(record(paused=pause, skipped=later), SLOT + 2.5 * HOUR)[-1]
+    assert last == Gap(SLOT + HOUR, 2, "paused")
+    text = history_table(record(), [*lines, last], NOW, 150)
+    assert "3 skipped" not in text
+    assert "2 missed; skipped: 2 for an overlap, 3 while paused" in text
+
+
+def test_a_skipped_slot_that_another_host_ran_is_a_run() -> None:
+    """The run before was over by then."""
+    skip = CronSkip(past(1).slot, past(1).epoch, "overlap")
+    assert _seen(timeline(record(history=(past(1),), skipped=(skip,)), NOW)) == ["done", "done"]
+
+
+def test_skipped_slots_of_a_cron_expression_are_shown_where_they_belong() -> None:
+    """Though there nothing is known to be missed."""
+    skipped = _skips((2, "overlap"))
+    lines = timeline(record(every=None, schedule="0 * * * *", history=(past(4),), skipped=skipped),
+                     NOW)  # fmt: skip
+    assert [getattr(each, "why", "run") for each in lines] == ["run", "overlap", "run"]
+
+
+def test_an_extra_run_stands_where_its_time_is_and_fills_no_gap() -> None:
+    """It has no slot, so one that was missed stays missed."""
+    extra = past(1, claimed_at=SLOT - 1.5 * HOUR)._replace(slot="", epoch=None, attempt=0)
+    lines = timeline(record(history=(extra, past(3))), NOW)
+    assert [getattr(each, "slots", each.attempt if not isinstance(each, Gap) else 0)
+            for each in lines] == [1, 2, 0, 1]  # fmt: skip

@@ -31,6 +31,8 @@ def cron_history(
 
     MISSED are slots whose time is over and that no host has claimed: no host was up, or
     something prevented it.  They are known only for jobs with a fixed interval (--every).
+    "overlap" and "paused" are slots that hosts skipped, as the run before was under way or the
+    job was paused.  An "extra" run is one of 'cron run-now'.
     'cron run --history' sets how many runs are remembered.
 
     Exit codes: 0 shown, 1 there is no record of it, 65 the key holds something else.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from consul_lock._protocol.client.retry import TRIES_MAX
+from consul_lock._protocol.cron.admin import CronAdmin
 from consul_lock._protocol.cron.decision import CronOutcome, CronPlan
 from consul_lock._protocol.cron.guard import CronCore
 from consul_lock._protocol.cron.slot import Every
@@ -191,3 +192,24 @@ def test_of_two_hosts_that_count_an_overlap_at_once_one_is_the_first() -> None:
     assert driver.once(slot=2)[2].first is True
     run = driver.run_after(job.flow, counting)
     assert (run.outcome, run.first) == (CronOutcome.OVERLAP, False)
+
+
+def test_a_slot_that_is_skipped_is_remembered_once_with_its_reason() -> None:
+    """For a pause and for an overlap; the next claim keeps it, and shows what was there before."""
+    driver = CronDriver()
+    core, claim, run = driver.once(1)
+    driver.run(core.leave(claim, run, None))
+    driver.run(CronAdmin(driver.client()).pause(NAME, None, "", "me"))
+    for _ in range(2):
+        driver.once(2)
+    driver.run(CronAdmin(driver.client()).resume(NAME, "me"))
+    session = driver.look_for("something else")
+    for _ in range(2):
+        driver.once(3)
+    operator(driver.world, f"/v1/session/destroy/{session}")
+    _, _, run = driver.once(4)
+    assert run
+    found = driver.run(CronAdmin(driver.client()).record(NAME)).skipped
+    assert [skip.why for skip in found] == ["overlap", "paused"]
+    assert run.before is not None
+    assert run.before.skipped == found
