@@ -12,6 +12,8 @@ import sys
 
 import pytest
 
+from consul_lock_cli.main import cli
+
 EXAMPLES = pathlib.Path(__file__).parents[2] / "examples"
 
 EXPECTED = {
@@ -105,10 +107,20 @@ def test_the_jobs_of_the_examples_can_be_started(words, agent):
     assert done.returncode == 0, done.stderr
 
 
+@pytest.mark.parametrize("name", ["leader", "backup"])
+def test_the_services_of_the_examples_have_options_that_there_are(name):
+    """They are parsed as the command does it; systemd replaces nothing in them."""
+    unit = (EXAMPLES / "systemd" / f"{name}.service").read_text()
+    program, command, *options = shlex.split(re.findall(r"(?m)^ExecStart=(.*)$", unit)[0])
+    assert program == "/usr/local/bin/consul-lock"
+    words = cli.commands[command].make_context(command, options).params["command"]
+    assert words == (f"/usr/local/bin/{options[-1].rpartition('/')[2]}",)
+
+
 @pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="needs systemd-analyze")
 def test_systemd_takes_the_units_of_the_examples(tmp_path):
     """But for the program, which is somewhere else here."""
-    for name in ("sync.timer", "sync.service"):
+    for name in sorted(path.name for path in (EXAMPLES / "systemd").iterdir()):
         text = (EXAMPLES / "systemd" / name).read_text()
         (tmp_path / name).write_text(text.replace("/usr/local/bin/consul-lock", "/bin/true"))
     files = [str(path) for path in sorted(tmp_path.iterdir())]

@@ -92,7 +92,7 @@ def timer(job: InstalledJob) -> str:
     lines = [
         f"# /etc/systemd/system/{job.file}.timer, the same on every host",
         "[Unit]",
-        f"Description={_description(job)}",
+        f"Description={description(job)}",
         "",
         "[Timer]",
         *notes,
@@ -117,7 +117,7 @@ def service(job: InstalledJob) -> str:
     lines = [
         f"# /etc/systemd/system/{job.file}.service, the same on every host",
         "[Unit]",
-        f"Description={_description(job)}",
+        f"Description={description(job)}",
         "Wants=network-online.target",
         "After=network-online.target consul.service",
         "",
@@ -135,5 +135,6 @@ def service(job: InstalledJob) -> str:
     return "\n".join(lines)
 
 
-def _description(job: InstalledJob) -> str:
+def description(job: InstalledJob) -> str:
+    """The line that names the job in its units."""
     return f"{job.name}, once for each slot on one of all hosts".replace("%", "%%")

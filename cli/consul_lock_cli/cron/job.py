@@ -58,6 +58,7 @@ class CronJob:
         self._name = self._spec.keys[0]
         self._cron_spec = cron_spec
         self._program = command[0]
+        self._published = self._spec.published(command)
         self._connection = connection
         self._console = console
         self._status_file = status_file
@@ -107,7 +108,7 @@ class CronJob:
         try:
             from consul_lock import Unavailable
 
-            guard = self._cron_spec.guard(client, self._spec, self._program, deadline.wake)
+            guard = self._cron_spec.guard(client, self._spec, self._published, deadline.wake)
             claim = EnteredClaim(guard, self._act, self._console, self._status_file)
             self._acquisition.begin()
             try:

@@ -69,6 +69,11 @@ _SESSION = [
         multiple=True,
         help="Shown to others with the lock; may be repeated.",
     ),
+    click.option(
+        "--publish-command",
+        is_flag=True,
+        help="Show others the whole command, with its arguments [its first word].",
+    ),
 ]
 
 _KIND = [
@@ -139,6 +144,14 @@ def session_options(command: Callable[..., Any]) -> Callable[..., Any]:
 
 def _session(values: dict[str, Any]) -> dict[str, Any]:
     """Take the session's options out of all."""
-    names = ("ttl", "lock_delay", "heartbeat", "checks", "service_checks", "meta")
+    names = (
+        "ttl",
+        "lock_delay",
+        "heartbeat",
+        "checks",
+        "service_checks",
+        "meta",
+        "publish_command",
+    )
     found = {name: values.pop(name) for name in names}
     return {**found, "meta": dict(found["meta"])}

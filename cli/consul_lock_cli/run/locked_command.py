@@ -63,6 +63,7 @@ class LockedCommand:
         self._spec, wait_policy, self._policy, hooks = run_spec
         self._wait_policy = wait_policy._replace(retry_for=connection.settings["retry_for"])
         self._program = command[0] if command else ""
+        self._published = self._spec.published(command)
         self._connection = connection
         self._console = console
         self._signals = signals
@@ -159,7 +160,7 @@ class LockedCommand:
         return done
 
     def _lock(self, client: Client, deadline: LockDeadline) -> Lockable:
-        lock = self._spec.make(client, program=self._program, on_lost=deadline.wake)
+        lock = self._spec.make(client, program=self._published, on_lost=deadline.wake)
         deadline.watch(lock)
         return lock
 

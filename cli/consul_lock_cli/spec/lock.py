@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Callable, Iterator, Mapping
+import shlex
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 from consul_lock.limits import HEARTBEAT_MAX, HEARTBEAT_MIN
@@ -25,6 +26,11 @@ if TYPE_CHECKING:
     )
 
     Lockable: TypeAlias = Lock | Semaphore | ReadLock | WriteLock | MultiLock | Election
+
+
+# Characters of a command with its arguments: with the rest that is said of a holder it has to fit
+# into its record, beside that of each waiter.
+_PUBLISHED_MAX = 500
 
 
 class LockKind(enum.StrEnum):
@@ -61,6 +67,8 @@ class LockSpec(NamedTuple):
     meta: Mapping[str, str] = {}
     value: str = ""
     """What a leader has to say."""
+    publish_command: bool = False
+    """Whether others see the arguments of the command: there may be secrets among them."""
 
     @property
     def title(self) -> str:
@@ -107,6 +115,12 @@ class LockSpec(NamedTuple):
         if beat is not None and not HEARTBEAT_MIN <= beat <= HEARTBEAT_MAX:
             raise Misuse(f"--heartbeat {show_duration(beat)} is out of range", "use 500ms to 60s")
 
+    def published(self, command: Sequence[str]) -> str:
+        """What others see of the command."""
+        if not command:
+            return ""
+        return shown(shlex.join(command), _PUBLISHED_MAX) if self.publish_command else command[0]
+
     def make(
         self, client: Client, *, program: str, on_lost: Callable[[LossReason], Any] | None = None
     ) -> Lockable:
@@ -132,7 +146,7 @@ class LockSpec(NamedTuple):
             "service_checks": self.service_checks,
             "meta": dict(self.meta) or None,
             "watch": True,
-            "command": shown(program, 200),
+            "command": shown(program, _PUBLISHED_MAX if self.publish_command else 200),
             "on_lost": on_lost,
         }
 

@@ -245,3 +245,14 @@ def test_term_reaches_the_command_under_the_lock(start: Start, locked_run: Locke
     running.send(signal.SIGTERM)
     assert running.wait() == 7
     assert locked_run("-n", "--", "true").returncode == 0
+
+
+@pytest.mark.parametrize("more, shown", [((), "sh"), (("--publish-command",), "sh -c ")])
+def test_others_see_the_arguments_of_the_command_only_if_it_publishes_them(
+    locked_run: LockedRun, key: str, more: tuple[str, ...], shown: str
+) -> None:
+    """There may be secrets among them."""
+    ask = f"{sys.executable} -m consul_lock_cli status {key} --format '{{holder.command}}'"
+    seen = locked_run(*more, "--", "sh", "-c", ask).stdout.rstrip("\n")
+    assert seen.startswith(shown)
+    assert ("consul_lock_cli status" in seen) == bool(more)

@@ -155,3 +155,15 @@ def test_the_only_slot_of_a_semaphore() -> None:
 def test_the_holders_are_a_list_for_every_kind(lock: Any, found: list[str]) -> None:
     """A lock has one holder, others have many, and several locks one for each."""
     assert who_holds(lock) == found
+
+
+def test_the_arguments_of_a_command_are_published_only_if_that_is_wanted() -> None:
+    """There may be secrets among them; as a shell would read them, and not without end."""
+    command = ["backup", "--to", "a b", "x" * 600]
+    assert LockSpec(("k",)).published(command) == "backup"
+    wanted = LockSpec(("k",), publish_command=True)
+    text = wanted.published(command)
+    assert text.startswith("backup --to 'a b' xxx")
+    assert len(text) <= 500
+    assert wanted.options(text)["command"] == text
+    assert wanted.published([]) == ""

@@ -1,4 +1,4 @@
-"""`consul-lock cron install`: what to put into a crontab, or into units of systemd."""
+"""`consul-lock cron install`: a line of a crontab, or units of systemd, printed or put in place."""
 
 from __future__ import annotations
 
@@ -15,12 +15,13 @@ from consul_lock_cli.base.durations import exact_duration
 from consul_lock_cli.base.errors import Misuse
 from consul_lock_cli.cron.files import InstalledJob, crontab, service, timer
 from consul_lock_cli.cron.fire_times import checked, far_offset
+from consul_lock_cli.cron.placement import put_in_place
 from consul_lock_cli.options.connection import connection_options
 from consul_lock_cli.options.console import console_options
 from consul_lock_cli.options.cron import cron_options
 from consul_lock_cli.options.lock import session_options
 from consul_lock_cli.options.process import command_options
-from consul_lock_cli.options.types import COMMAND, Runner
+from consul_lock_cli.options.types import COMMAND, FOLDER, Runner
 from consul_lock_cli.spec.connection import Connection
 from consul_lock_cli.spec.cron import CronSpec
 from consul_lock_cli.spec.lock import LockSpec
@@ -29,7 +30,7 @@ from consul_lock_cli.spec.run import WaitPolicy
 from consul_lock_cli.spec.timing import check_timing
 
 # Options of this command, and not of `cron run`.
-_OWN = ("form", "user", "on")
+_OWN = ("form", "user", "on", "write", "root")
 
 # What anybody could read in such a file, and what to use instead.
 _SECRETS = {"token": "--token-file", "http_auth": "the configuration file"}
@@ -73,6 +74,15 @@ def _typed(option: click.Option, value: Any) -> list[str]:
 @click.option(
     "--on", metavar="FIELDS", help="When to start, as '30 3 * * *' [from --every or --schedule]."
 )
+@click.option(
+    "--write", is_flag=True, help="Put the files in place; replaces those of this job [print them]."
+)
+@click.option(
+    "--root",
+    type=FOLDER,
+    default="/",
+    help="With --write: put them below DIR, as for an image [/].",
+)
 @cron_options
 @session_options
 @command_options
@@ -90,13 +100,17 @@ def cron_install(
     form: str | None,
     user: str | None,
     on: str | None,
+    write: bool,
+    root: str,
     command: tuple[str, ...],
 ) -> None:
     """Print a crontab line and systemd units that start COMMAND.
 
-    Nothing is written, and Consul is not contacted.  The other options are those of 'cron run',
-    and are checked in the same way.  An interval that a crontab cannot express, such as 7m or
-    36h, is started more often than there are slots, which does no harm.
+    Nothing is written without --write, which puts the file into /etc/cron.d (--as crontab --user
+    USER) or the units into /etc/systemd/system (--as systemd).  Consul is not contacted.  The
+    other options are those of 'cron run', and are checked in the same way.  An interval that a
+    crontab cannot express, such as 7m or 36h, is started more often than there are slots, which
+    does no harm.
 
     Example: consul-lock cron install --name sync --every 10m --as crontab --user root -- sync
     """
@@ -116,10 +130,14 @@ def cron_install(
     typed = [*ctx.meta[_TYPED], *_days_begin(cron_spec, on)]
     words = [_program(), "cron", "run", *typed, "--", *command]
     job = InstalledJob(name, cron_spec, on, user, words, policy.kill_after)
+    if write:
+        put_in_place(job, form, Path(root), console)
+        return
     files = [] if form == "systemd" else [crontab(job)]
     files += [] if form == "crontab" else [timer(job), service(job)]
     for number, text in enumerate(files):
         click.echo(f"{chr(10) if number else ''}{text}")
+    console.note("this was a dry run: nothing was written; --write puts the files in place")
 
 
 def _program() -> str:
