@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import json
 import os
 import pathlib
 import re
 import shlex
 import shutil
+import signal
 import subprocess
 import sys
 
 import pytest
 
+from consul_lock import Client, Lock
 from consul_lock_cli.main import cli
+from tests.support.waiting import eventually
 
 EXAMPLES = pathlib.Path(__file__).parents[2] / "examples"
 
@@ -115,6 +119,57 @@ def test_the_services_of_the_examples_have_options_that_there_are(name):
     assert program == "/usr/local/bin/consul-lock"
     words = cli.commands[command].make_context(command, options).params["command"]
     assert words == (f"/usr/local/bin/{options[-1].rpartition('/')[2]}",)
+
+
+def _pid_namespace() -> bool:
+    asked = ["unshare", "--pid", "--fork", "--mount-proc", "true"]
+    return shutil.which("unshare") is not None and not subprocess.run(asked, check=False).returncode
+
+
+@pytest.mark.skipif(not _pid_namespace(), reason="needs a pid namespace of its own")
+def test_the_command_line_of_the_container_works_as_pid_1(agent):
+    """As `docker stop` does it: TERM goes to pid 1 alone; the worker stops, an orphan is reaped and
+    the lock is free."""
+    lines = (EXAMPLES / "docker" / "Dockerfile").read_text()
+    (entry,) = re.findall(r"(?m)^ENTRYPOINT (.*)$", lines)
+    (command,) = re.findall(r"(?m)^CMD (.*)$", lines)
+    program, *options = json.loads(entry)
+    assert (program, json.loads(command)) == ("consul-lock", ["/usr/local/bin/worker"])
+    worker = str(EXAMPLES / "docker" / "worker")
+    # The sleep of the inner shell is an orphan once that has ended: pid 1 gets it.
+    orphan = f"(sh -c 'sleep 0.1 & :' &) ; readlink /proc/1/exe; exec {shlex.quote(worker)}"
+    pid_1 = [sys.executable, "-m", "consul_lock_cli", *options, "sh", "-c", orphan]
+    env = {**os.environ, "CONSUL_HTTP_ADDR": agent.address}
+    with subprocess.Popen(
+        ["unshare", "--pid", "--fork", "--mount-proc", "--kill-child", *pid_1],
+        env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    ) as outer:  # fmt: skip
+        try:
+            assert (
+                pathlib.Path(outer.stdout.readline().strip())
+                == pathlib.Path(sys.executable).resolve()
+            )
+            assert outer.stdout.readline().startswith("worker: has the lock, with the token ")
+            (inside,) = (
+                pathlib.Path(f"/proc/{outer.pid}/task/{outer.pid}/children").read_text().split()
+            )
+            eventually(lambda: "Z" not in _states_below(int(inside)))
+            os.kill(int(inside), signal.SIGTERM)
+            output, errors = outer.communicate(timeout=60)
+        finally:
+            outer.kill()
+    # The shell of the worker may say that its sleep was terminated.
+    assert (output, outer.returncode) == ("worker: stopping\n", 0)
+    assert "consul-lock" not in errors
+    with Client(agent.address) as client, Lock("worker", client=client)(timeout=0):
+        pass
+
+
+def _states_below(pid: int) -> str:
+    """The states of the children of a process, a letter each."""
+    children = pathlib.Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    texts = [pathlib.Path(f"/proc/{child}/stat").read_text() for child in children]
+    return "".join(text.rpartition(")")[2].split()[0] for text in texts)
 
 
 @pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="needs systemd-analyze")
