@@ -38,6 +38,7 @@ _EXAMPLES: dict[str, list[str]] = {
     "dev": ["--", "true"],
     "doctor": [],
     "force-release": ["k", "--yes"],
+    "help": ["run"],
     "holders": ["k"],
     "leader": ["--key", "k", "--retry-for", "0", "--", "true"],
     "list": [],
@@ -51,7 +52,7 @@ _EXAMPLES: dict[str, list[str]] = {
 }
 
 # These say nothing to the Consul of the environment, so they may well succeed.
-_AT_HOME = {"completion", "config", "cron install", "dev", "version"}
+_AT_HOME = {"completion", "config", "cron install", "dev", "help", "version"}
 
 _DOCUMENTED = {0, 1} | {int(code) for code in ExitCode}
 

@@ -68,7 +68,8 @@ class Worker:
 
 def main(address: str, name: str, ledger: str, settings: str) -> None:
     """Work to the end."""
-    with Client(address) as client:
+    # On a busy machine many requests in a row may fail where half of the answers are lost.
+    with Client(address, retry_for=60.0) as client:
         worker = Worker(client, name, Path(ledger), json.loads(settings))
         print("ready", flush=True)  # noqa: T201 - for the test
         worker.run()

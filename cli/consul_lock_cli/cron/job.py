@@ -27,6 +27,7 @@ from consul_lock_cli.run.acquire import Acquisition
 from consul_lock_cli.run.deadline import LockDeadline, NoDeadline
 from consul_lock_cli.run.environment import locked, of_lost_run, of_slot, unlocked
 from consul_lock_cli.run.execution import Execution
+from consul_lock_cli.run.guardian_release import report_sessions
 from consul_lock_cli.run.hooks import HookRunner
 from consul_lock_cli.run.loss import LossReport
 from consul_lock_cli.run.renewals import RenewalReport
@@ -104,6 +105,7 @@ class CronJob:
         if self._wait_policy.splay:
             self._act.interruptibly(self._acquisition.splay)
         client = self._connection.client(self._console)
+        report_sessions(client, child)
         deadline = LockDeadline()
         try:
             from consul_lock import Unavailable
@@ -225,7 +227,6 @@ class CronJob:
             RenewalReport(lock, self._spec.title, self._policy, self._console).begin()
             told = locked(self._spec, lock, None, acquired, self._connection.place())
             about.update(session=lock.session_id, token=lock.token)
-            child.holds(lock.session_id)
             self._status_file.know(acquired=True, session=lock.session_id, token=lock.token)
         self._console.debug(
             f"claimed slot {short(run.slot, run.epoch, FIRED_AT)} after"

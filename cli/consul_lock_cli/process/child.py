@@ -87,9 +87,9 @@ class Child:
             self.tree.parent = DirectParent(self.pid, self._helpers | self._guardians)
             yield from self.tree.parent.poll()
 
-    def holds(self, session: str | None) -> None:
+    def holds(self, session: str) -> None:
         """This session is to be ended in order if consul-lock is killed."""
-        if self.guardian is not None and session is not None:
+        if self.guardian is not None:
             self.guardian.session(session)
 
     def go(self, changes: Mapping[str, str | None]) -> None:

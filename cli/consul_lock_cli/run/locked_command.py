@@ -26,7 +26,7 @@ from consul_lock_cli.run.campaign import FOR_EVER
 from consul_lock_cli.run.deadline import LockDeadline, NoDeadline
 from consul_lock_cli.run.environment import all_keys, locked, unlocked
 from consul_lock_cli.run.execution import GOODBYE, Execution, conclude, undertake
-from consul_lock_cli.run.guardian_release import releasing
+from consul_lock_cli.run.guardian_release import releasing, report_sessions
 from consul_lock_cli.run.hold_only import keep
 from consul_lock_cli.run.hooks import HookRunner
 from consul_lock_cli.run.loss import LossReport, loss_fields
@@ -105,6 +105,7 @@ class LockedCommand:
             self._act.interruptibly(acquisition.splay)
         more = {"retry_for": FOR_EVER} if self._spec.mode is LockKind.LEADER else {}
         client = self._connection.client(self._console, **more)
+        report_sessions(client, child)
         deadline = LockDeadline()
         try:
             lock = self._lock(client, deadline)
@@ -220,8 +221,6 @@ class LockedCommand:
             session=session,
             token=token,
         )
-        if child is not None:
-            child.holds(session)
         told = self._told(lock, slot, acquired)
         stop = self._hooks.before("acquire", told) or self._act.asked_to_end()
         if stop is not None:

@@ -67,8 +67,8 @@ def test_nothing_is_cut_off_and_no_range_is_a_formula(path: str) -> None:
 @pytest.mark.parametrize(
     "path, titles",
     [
-        ("run", ["Options", "Lock", "Session", "Waiting", "Command", "Outcome", "Messages",
-                 "Consul"]),
+        ("run", ["Options", "Lock", "Session", "Waiting", "Command", "Hooks", "Outcome",
+                 "Messages", "Consul"]),
         ("ls", ["Options", "Output", "Messages", "Consul"]),
         ("doctor", ["Options", "Messages", "Consul"]),
     ],

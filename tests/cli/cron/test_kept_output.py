@@ -11,6 +11,7 @@ import pytest
 
 from consul_lock_cli.cron import kept_output
 from consul_lock_cli.cron.kept_output import KeptOutput, to_stdout
+from tests.support.waiting import eventually
 
 
 @pytest.fixture
@@ -55,11 +56,15 @@ def test_more_than_a_pipe_and_memory_hold_is_kept(
     assert _poured(kept) == bytes(3_000_000)
 
 
-def test_a_daemon_that_goes_on_writing_does_not_keep_the_end_waiting(kept: KeptOutput) -> None:
+def test_a_daemon_that_goes_on_writing_does_not_keep_the_end_waiting(
+    kept: KeptOutput, tmp_path: Path
+) -> None:
     """What the command wrote before its end is there all the same."""
-    daemon = _started(kept, "echo mine; while :; do echo daemon; done")
+    written = tmp_path / "written"
+    daemon = _started(kept, f"echo mine; : >{written}; while :; do echo daemon; done")
     try:
         kept.begin()
+        eventually(written.exists)
         kept.end()
         assert _poured(kept).startswith(b"mine\n")
         assert daemon.poll() is None

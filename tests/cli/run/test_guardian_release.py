@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import signal
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 
 import pytest
 
@@ -10,6 +12,21 @@ from consul_lock_cli.run import guardian_release
 from consul_lock_cli.run.guardian_release import releasing
 from consul_lock_cli.spec.connection import Connection
 from consul_lock_cli.spec.lock import LockSpec
+from tests.cli.command import Running, consul, environment
+from tests.support.waiting import eventually
+
+Start = Callable[..., Running]
+
+# Whatever is free within a test was not freed by the end of a session.
+_LASTING = ("--ttl", "10m", "--lock-delay", "60s")
+
+_KINDS = {
+    "lock": (),
+    "tree": ("--tree",),
+    "semaphore": ("--limit", "1"),
+    "exclusive": ("--exclusive",),
+    "several": ("--key", "cli/another"),
+}
 
 
 def test_the_guardian_has_the_lock_and_the_connection_in_its_memory(
@@ -23,3 +40,43 @@ def test_the_guardian_has_the_lock_and_the_connection_in_its_memory(
     )
     releasing(spec, connection)(["a-session"])
     assert called == [(spec, connection, ["a-session"])]
+
+
+@pytest.mark.parametrize("kind", _KINDS.values(), ids=_KINDS.keys())
+def test_when_a_holder_was_killed_the_next_one_runs_at_once(
+    start: Start, kind: tuple[str, ...]
+) -> None:
+    """As soon as everything that its command has started is dead."""
+    holder = start(*kind, *_LASTING, "--", "sh", "-c", "echo ready; exec sleep 600")
+    assert holder.line() == "ready"
+    holder.send(signal.SIGKILL)
+    assert start(*kind, *_LASTING, "--", "echo", "mine").line() == "mine"
+
+
+def test_a_waiter_that_was_killed_leaves_the_queue(
+    start: Start, holder: Running, address: str, key: str, sessions: Callable[[int], list[str]]
+) -> None:
+    """Nobody behind it has to wait for the end of its session, which ends at once."""
+    waiter = start(*_LASTING, "--", "true")
+    queue = f"/v1/kv/{key}/.queue/?keys"
+    eventually(lambda: consul(address, "GET", queue))
+    assert sessions(waiter.pid)
+    waiter.send(signal.SIGKILL)
+    eventually(lambda: not sessions(waiter.pid), 30.0)
+    assert not consul(address, "GET", queue)
+    assert holder.running()
+
+
+def test_the_run_lock_of_a_killed_cron_job_is_free_at_once(address: str, key: str) -> None:
+    """The record still shows that run, and that it was lost."""
+    job = ("cron", "run", "--name", key, "--slot", "one", *_LASTING)
+    with ExitStack() as stack:
+        command = [*job, "--", "sh", "-c", "echo ready; exec sleep 600"]
+        running = stack.enter_context(Running(command, environment(address)))
+        assert running.line() == "ready"
+        (lock,) = consul(address, "GET", f"/v1/kv/{key}/.lock")
+        assert lock["Session"]
+        running.send(signal.SIGKILL)
+        eventually(lambda: not consul(address, "GET", f"/v1/kv/{key}/.lock"), 30.0)
+        shown = stack.enter_context(Running(["cron", "show", key], environment(address)))
+        assert "lost" in shown.line() + shown.line() + shown.line()

@@ -17,6 +17,7 @@ from consul_lock_cli.options.process import command_options
 from consul_lock_cli.options.types import COMMAND, CRON_NAME, DURATION, Runner
 from consul_lock_cli.run.ancestors import refuse_own_ancestors
 from consul_lock_cli.run.execution import conclude, undertake
+from consul_lock_cli.run.guardian_release import releasing
 from consul_lock_cli.run.status_file import StatusFile, status_file_options
 from consul_lock_cli.settings.context import TypedOption
 from consul_lock_cli.spec.connection import Connection
@@ -59,7 +60,7 @@ class _NameFirst(Runner):
 @console_options
 @connection_options
 @click.argument("name", type=CRON_NAME)
-@click.argument("command", nargs=-1, type=COMMAND, metavar="-- COMMAND...")
+@click.argument("command", nargs=-1, type=COMMAND, metavar="-- COMMAND")
 def cron_run_now(
     connection: Connection,
     console: Console,
@@ -96,5 +97,6 @@ def cron_run_now(
         lambda signals: ExtraRun(
             name, new, run_spec, command, connection, console, signals, status_file
         ),
+        release=releasing(spec, connection),
     )
     return conclude(done, command, console, status_file)
