@@ -11,6 +11,7 @@ import os
 import signal
 import sys
 import threading
+from types import SimpleNamespace
 from typing import Any, ClassVar
 
 from consul_lock_cli.base.console import Console
@@ -33,6 +34,8 @@ class MadeUp:
     # Of the connection that it is, too.
     settings: ClassVar[dict[str, float]] = {"retry_for": 1.0}
     lost = threading.Event()
+    # Whose sessions are reported to a guardian, which is not there.
+    _core = SimpleNamespace(pool=SimpleNamespace())
 
     def __init__(self, moment: str) -> None:
         self.held = False

@@ -28,12 +28,9 @@ def test_a_good_agent_has_no_complaint_and_keeps_nothing(agent: Agent, fresh_nam
     assert status_file.code == 0
     assert status_file.stderr == ""
     verdicts = {name: item["verdict"] for name, item in status_file.items.items()}
-    assert {name for name, verdict in verdicts.items() if verdict == "skip"} == {
-        "client-certificate",
-        "config-files",
-        "cron-clocks",
-        "tls",
-    }
+    skipped = {name for name, verdict in verdicts.items() if verdict == "skip"}
+    # Other tests may have left records of cron jobs, with which clocks are compared.
+    assert skipped - {"cron-clocks"} == {"client-certificate", "config-files", "tls"}
     assert agent.keys(fresh_name) == []
 
 

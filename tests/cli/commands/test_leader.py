@@ -94,7 +94,7 @@ def test_a_lost_lead_stops_the_command_and_it_campaigns_again(
     assert not alive(first)
     assert alive(second)
     assert leader.running()
-    assert not status.exists()
+    assert json.loads(status.read_text())["exit"]["kind"] == "running"
     assert "campaigning for" in leader.errors()
     (other,) = sessions(leader.pid)
     assert other != session

@@ -90,7 +90,10 @@ def test_the_session_is_as_it_is_asked_for(
     assert spec._asdict() == LockSpec(("a",))._asdict() | changes
     session = alone.main(arguments, standalone_mode=False)
     assert session == {name: getattr(spec, name) for name in session}
-    assert set(session) == {"ttl", "lock_delay", "heartbeat", "checks", "service_checks", "meta"}
+    assert set(session) == {
+        *("ttl", "lock_delay", "heartbeat", "checks", "service_checks", "meta"),
+        "publish_command",
+    }
 
 
 @pytest.mark.parametrize(

@@ -266,10 +266,17 @@ def _with_roots_child(sudo: Path, *options: str) -> list[str]:
     return ["--kill-after", "0.3", *options, "--", "sh", "-c", f"{sleeper} & echo $!; wait"]
 
 
+def _roots_child(running: Running) -> int:
+    """Its pid, when it has become root's: before that it could be stopped."""
+    pid = int(running.line())
+    eventually(lambda: Path(f"/proc/{pid}/cmdline").read_bytes().startswith(b"sleep"))
+    return pid
+
+
 def test_a_process_of_another_user_is_named_and_waited_for(sudo: Path) -> None:
     """It is not said to have been stopped, and the lock is not released while it lives."""
     with Running(_with_roots_child(sudo), environment(), prefix=_AS_SOMEBODY) as running:
-        root = int(running.line())
+        root = _roots_child(running)
         running.send(signal.SIGTERM)
         eventually(lambda: "cannot stop" in running.errors())
         running.send(signal.SIGTERM)
@@ -288,7 +295,7 @@ def test_the_guardian_waits_for_a_process_of_another_user(sudo: Path) -> None:
     released = sudo.with_name("released")
     options = _with_roots_child(sudo, "--release-to", str(released))
     with Running(options, environment(), prefix=_AS_SOMEBODY) as running:
-        root = int(running.line())
+        root = _roots_child(running)
         guardian = _guardian(running)
         command = next(pid for pid in children(guardian))
         running.send(signal.SIGKILL)
@@ -306,7 +313,7 @@ def test_a_process_that_proc_hides_is_waited_for_too(sudo: Path) -> None:
         pytest.skip("no /proc can be mounted here")
     prefix = (*hiding, "sh", *_AS_SOMEBODY)
     with Running(_with_roots_child(sudo), environment(), prefix=prefix) as running:
-        root = int(running.line())
+        root = _roots_child(running)
         running.send(signal.SIGTERM)
         eventually(lambda: "cannot stop" in running.errors())
         (line,) = running.said()
