@@ -61,10 +61,11 @@ def _with_a_child_that_asks(leash: int, tell: int) -> None:
 def _with_a_guarded_child(leash: int, tell: int) -> None:
     for descriptor in (leash, tell):
         os.set_inheritable(descriptor, True)
-    waiting = [sys.executable or "python3", "-S", "-c", f"import os; os.read({leash}, 1)"]
+    # The command says that it runs: one that does not yet would end with its parent in any case.
+    script = f"import os; os.write({tell}, b'ready'); os.read({leash}, 1)"
+    waiting = [sys.executable or "python3", "-S", "-c", script]
     nothing = Signals(frozenset(), frozenset())
     Child(waiting, nothing, policy=ProcessPolicy(kill_after=_GRACE)).go({})
-    os.write(tell, b"ready")
     os.close(tell)
     os.read(leash, 1)
 
