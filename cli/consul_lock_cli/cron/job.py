@@ -241,7 +241,9 @@ class CronJob:
             self._lost_run = previous.lost
             if self._cron_spec.report != "never":
                 previous.tell(self._spec.title, self._console)
-        stop = self._hooks.before("acquire", told) or self._act.asked_to_end()
+        with child.hook():
+            stop = self._hooks.before("acquire", told)
+        stop = stop or self._act.asked_to_end()
         if stop is not None:
             claim.never_run(stop)
             raise Interrupted(stop)

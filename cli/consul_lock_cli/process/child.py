@@ -92,6 +92,17 @@ class Child:
         if self.guardian is not None:
             self.guardian.session(session)
 
+    @contextlib.contextmanager
+    def hook(self) -> Iterator[None]:
+        """Consul-lock runs something else under what it holds, which the guardian cannot stop."""
+        if self.guardian is not None:
+            self.guardian.hook(True)
+        try:
+            yield
+        finally:
+            if self.guardian is not None:
+                self.guardian.hook(False)
+
     def go(self, changes: Mapping[str, str | None]) -> None:
         """Run the command, with these changes of the environment; None removes a variable.
 

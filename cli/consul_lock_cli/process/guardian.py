@@ -50,6 +50,7 @@ from consul_lock_cli.process.guardian_process import (
     FAILED,
     GO,
     GOODBYE,
+    HOOK,
     LEASE,
     NOBODY,
     OVER,
@@ -176,6 +177,10 @@ class Guardian:
     def session(self, session: str) -> None:
         """A session of consul-lock, which is to be ended in order if consul-lock is killed."""
         self._say(f"{SESSION} {session}")
+
+    def hook(self, runs: bool) -> None:
+        """A hook begins, or has ended, that consul-lock runs under what it holds."""
+        self._say(f"{HOOK} {int(runs)}")
 
     def watch(self, act_at: float, kill_at: float) -> None:
         """Send it until when the command may run, and when it has to be dead: without further news

@@ -31,6 +31,9 @@ GO = "go"
 """The command is about to be run."""
 SESSION = "session"
 """The ID of a session follows, which is to be ended in order if consul-lock is killed."""
+HOOK = "hook"
+"""Whether consul-lock runs a hook under the lock: "1", or "0" when that has ended.  Nobody could
+stop it in place of consul-lock, so what is held is left to the end of the session then."""
 LEASE = "lease"
 """Two moments follow: up to the first the command may run unless more news come, and at the
 second it must be dead.  Then consul-lock hangs, or was stopped."""
@@ -164,6 +167,7 @@ class _GuardianProcess:
         self._said_nobody = False
         self._heard = b""
         self._sessions: list[str] = []
+        self._hook = False
         self._gone = False  # consul-lock has
         self._begun = False
         self._over = False
@@ -185,7 +189,7 @@ class _GuardianProcess:
             self._act()
             if self._gone and (self._over or self._tree.gone()):
                 break
-        if self._release is not None and not self._goodbye:
+        if self._release is not None and not self._goodbye and not self._hook:
             gc.enable()
             self._release(self._sessions)
 
@@ -233,6 +237,8 @@ class _GuardianProcess:
             self._begun = True
         elif kind == SESSION:
             self._sessions.append(more[0])
+        elif kind == HOOK:
+            self._hook = more[0] == "1"
         elif kind == LEASE:
             self._act_at, self._kill_at = float(more[0]), float(more[1])
         elif kind == SUSPENDED:

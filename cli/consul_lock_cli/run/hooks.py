@@ -99,7 +99,26 @@ class HookRunner:
     def _ended(self, command: list[str], environment: Mapping[str, str]) -> int | None:
         """Its status; None: it took too long."""
         end = time.monotonic() + self._hooks.timeout
-        pid = os.posix_spawn(
+        # An interruption between the start of the process and the block that ends it would leave it
+        # behind.
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+        try:
+            pid = self._spawn(command, environment)
+            try:
+                signal.pthread_sigmask(signal.SIG_SETMASK, before)
+                ended = _wait(pid, end)
+            finally:
+                # Its number is its own until it is reaped.  What it has left behind goes with it.
+                with suppress(ProcessLookupError, PermissionError):
+                    os.killpg(pid, signal.SIGKILL)
+                status = os.waitpid(pid, 0)[1]
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        return status if ended else None
+
+    @staticmethod
+    def _spawn(command: list[str], environment: Mapping[str, str]) -> int:
+        return os.posix_spawn(
             _SHELL,
             command,
             environment,
@@ -112,17 +131,15 @@ class HookRunner:
             # Python ignores them itself; what was ignored at the start stays so.
             setsigdef={signal.SIGPIPE, signal.SIGXFSZ},
         )
-        pause = _SOON
-        try:
-            while not os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT):
-                left = end - time.monotonic()
-                if left <= 0:
-                    return None
-                time.sleep(min(pause, left))
-                pause = min(2 * pause, _LATER)
-        finally:
-            # Its number is its own until it is reaped.  What it has left behind goes with it.
-            with suppress(ProcessLookupError, PermissionError):
-                os.killpg(pid, signal.SIGKILL)
-            status = os.waitpid(pid, 0)[1]
-        return status
+
+
+def _wait(pid: int, end: float) -> bool:
+    """Whether it has ended by then (`time.monotonic`)."""
+    pause = _SOON
+    while not os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT):
+        left = end - time.monotonic()
+        if left <= 0:
+            return False
+        time.sleep(min(pause, left))
+        pause = min(2 * pause, _LATER)
+    return True

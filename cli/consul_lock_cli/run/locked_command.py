@@ -222,7 +222,9 @@ class LockedCommand:
             token=token,
         )
         told = self._told(lock, slot, acquired)
-        stop = self._hooks.before("acquire", told) or self._act.asked_to_end()
+        with contextlib.nullcontext() if child is None else child.hook():
+            stop = self._hooks.before("acquire", told)
+        stop = stop or self._act.asked_to_end()
         if stop is not None:
             # It came between the acquire and here: the command is never started.
             self._release(lock, lost=False, budget=GOODBYE)

@@ -28,7 +28,7 @@ def release_abandoned(lock: Primitive, session_ids: Sequence[str]) -> Flow[None]
     What cannot be released in order ends with the session: then the lock-delay is waited for.
     Raises nothing because of Consul; a session that could not be ended ends by its TTL.
     """
-    attempt = lock.attempt(None, True, max(1, len(session_ids)))
+    attempt = lock.attempt(None, True)
     attempt.assume_all()
     sessions = [lock.client.pool.adopt(each, lock.terms, attempt) for each in session_ids]
     in_doubt = yield from lock.withdraw(attempt, sessions)

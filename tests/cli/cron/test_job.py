@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -52,6 +53,10 @@ class _Nobody:
 
     def holds(self, session: str | None) -> None:
         """Nobody has to know."""
+
+    def hook(self) -> AbstractContextManager[None]:
+        """The same."""
+        return nullcontext()
 
     def dismiss(self) -> None:
         """Nobody is there."""

@@ -99,6 +99,24 @@ def test_while_the_command_is_held_back_the_end_of_the_pipe_releases_at_once(sta
     assert scene.released.read_text() == "one two"
 
 
+def test_nothing_is_released_while_a_hook_may_still_run(start: Start) -> None:
+    """Nobody stops it when consul-lock has been killed; when it has ended, all is as before."""
+    scene = start("echo ran")
+    scene.child.holds("one")
+    with scene.child.hook():
+        scene.hang_up()
+        eventually(scene.gone)
+    assert scene.line() == ""
+    assert not scene.released.exists()
+    later = start("echo ran")
+    later.child.holds("two")
+    with later.child.hook():
+        pass
+    later.hang_up()
+    eventually(later.gone)
+    assert later.released.read_text() == "two"
+
+
 def test_the_end_of_the_pipe_stops_the_command_and_then_releases(start: Start) -> None:
     """With the first signal first."""
     scene = start(f"trap 'echo term' TERM; echo $$; {_WORK}", kill_after=0.5)

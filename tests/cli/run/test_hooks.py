@@ -6,7 +6,7 @@ import os
 import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -115,26 +115,46 @@ def test_what_it_leaves_behind_is_killed(tmp_path: Path) -> None:
     eventually(lambda: not alive(int(pid.read_text())))
 
 
+class _Signalled(_Act):
+    """Interrupted by SIGUSR1."""
+
+    def interruptibly(self, act: Callable[[], object]) -> object:
+        def on_signal(*_: object) -> None:
+            raise Interrupted(signal.SIGTERM)
+
+        before = signal.signal(signal.SIGUSR1, on_signal)
+        try:
+            return act()
+        finally:
+            signal.signal(signal.SIGUSR1, before)
+
+
 def test_a_signal_before_the_command_kills_it_and_is_given_back(tmp_path: Path) -> None:
     """Consul-lock then ends without having run the command."""
-    pid = tmp_path / "pid"
-
-    class Signalled(_Act):
-        def interruptibly(self, act: Callable[[], object]) -> object:
-            def on_alarm(*_: object) -> None:
-                raise Interrupted(signal.SIGTERM)
-
-            before = signal.signal(signal.SIGUSR1, on_alarm)
-            try:
-                return act()
-            finally:
-                signal.signal(signal.SIGUSR1, before)
-
-    act: Any = Signalled()
+    pid, act = tmp_path / "pid", cast("Any", _Signalled())
     script = f"echo $$ >{pid}; kill -USR1 {os.getpid()}; exec sleep 600"
     runner = HookRunner(Hooks(acquire=script, timeout=60.0), act, Console())
     assert runner.before("acquire", {}) == signal.SIGTERM
     assert not alive(int(pid.read_text()))
+
+
+def test_a_signal_in_the_moment_of_its_start_leaves_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The process is there, and nothing of consul-lock knows it yet."""
+    started, spawn = list[int](), os.posix_spawn
+
+    def interrupted(*given: Any, **options: Any) -> int:
+        started.append(spawn(*given, **options))
+        os.kill(os.getpid(), signal.SIGUSR1)
+        return started[0]
+
+    monkeypatch.setattr(os, "posix_spawn", interrupted)
+    runner = HookRunner(
+        Hooks(acquire="sleep 600", timeout=60.0), cast("Any", _Signalled()), Console()
+    )
+    assert runner.before("acquire", {}) == signal.SIGTERM
+    assert not alive(started[0])
 
 
 @pytest.fixture
