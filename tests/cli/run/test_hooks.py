@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, cast
@@ -129,12 +130,25 @@ class _Signalled(_Act):
             signal.signal(signal.SIGUSR1, before)
 
 
+def _to_the_main_thread() -> None:
+    """As consul-lock interrupts itself: another thread, which blocks no signals, gets none."""
+    signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGUSR1)
+
+
 def test_a_signal_before_the_command_kills_it_and_is_given_back(tmp_path: Path) -> None:
     """Consul-lock then ends without having run the command."""
     pid, act = tmp_path / "pid", cast("Any", _Signalled())
-    script = f"echo $$ >{pid}; kill -USR1 {os.getpid()}; exec sleep 600"
+    script = f"echo $$ >{pid}; exec sleep 600"
     runner = HookRunner(Hooks(acquire=script, timeout=60.0), act, Console())
+
+    def interrupt() -> None:
+        eventually(lambda: pid.exists() and pid.read_text().endswith("\n"))
+        _to_the_main_thread()
+
+    beside = threading.Thread(target=interrupt)
+    beside.start()
     assert runner.before("acquire", {}) == signal.SIGTERM
+    beside.join()
     assert not alive(int(pid.read_text()))
 
 
@@ -146,7 +160,7 @@ def test_a_signal_in_the_moment_of_its_start_leaves_nothing(
 
     def interrupted(*given: Any, **options: Any) -> int:
         started.append(spawn(*given, **options))
-        os.kill(os.getpid(), signal.SIGUSR1)
+        _to_the_main_thread()
         return started[0]
 
     monkeypatch.setattr(os, "posix_spawn", interrupted)
