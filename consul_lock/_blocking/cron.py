@@ -72,7 +72,8 @@ class CronGuard:
 
         Entering claims the slot of the time ``at`` (seconds since the epoch; now), and looks that
         the run lock is held.  Leaving records how the run has ended and releases that lock; it
-        raises `LockLost` if the lock was lost meanwhile.
+        raises `LockLost` if the lock was lost before the end was recorded, which is what the record
+        says, too.
 
         Entering raises `Unavailable` if Consul fails for longer than ``retry_for``, also if what
         became of the claim is not known: then the job is not run.  `Conflict` if the record is

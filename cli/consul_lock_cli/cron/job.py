@@ -24,6 +24,7 @@ from consul_lock_cli.process.outcome import exit_code
 from consul_lock_cli.process.signals import Signals
 from consul_lock_cli.process.supervisor import Deadline
 from consul_lock_cli.run.acquire import Acquisition
+from consul_lock_cli.run.ancestor_processes import refuse_unnamed_ancestors
 from consul_lock_cli.run.deadline import LockDeadline, NoDeadline
 from consul_lock_cli.run.environment import locked, of_lost_run, of_slot, unlocked
 from consul_lock_cli.run.execution import Execution
@@ -112,6 +113,8 @@ class CronJob:
 
             guard = self._cron_spec.guard(client, self._spec, self._published, deadline.wake)
             claim = EnteredClaim(guard, self._act, self._console, self._status_file)
+            if self._cron_spec.overlap == "wait":
+                refuse_unnamed_ancestors(self._spec, self._wait_policy.wait, client, self._act)
             self._acquisition.begin()
             try:
                 run = claim.enter()

@@ -6,16 +6,22 @@ each holder says of itself in Consul: its host and its process, which may be one
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from consul_lock_cli.process.interrupt import OutOfTime
 from consul_lock_cli.run.ancestors import deadlock, named_ancestors
 from consul_lock_cli.spec.lock import LockKind, LockSpec
 
 if TYPE_CHECKING:
-    from consul_lock import Survey
+    from consul_lock import Client, Survey
+    from consul_lock_cli.run.execution import Execution
+
+# Seconds to look whether a process above this one holds what is wanted.
+_LOOK_MAX = 5.0
 
 _PROC = Path("/proc")
 
@@ -43,6 +49,22 @@ def _above(proc: Path, pid: int) -> Iterator[int]:
         if any(name in word for name in _NAMES for word in words):
             yield pid
         pid = int(parent.split()[1])
+
+
+def refuse_unnamed_ancestors(
+    spec: LockSpec, wait: float | None, client: Client, act: Execution
+) -> None:
+    """Raise `Misuse` if the wait for this could only end when this process ends.
+
+    Consul is asked only below a consul-lock that the environment says nothing of.
+    """
+    pids = unnamed_ancestors() if wait != 0 else frozenset[int]()
+    if not pids:
+        return
+    from consul_lock import ConsulLockError, Survey
+
+    with contextlib.suppress(ConsulLockError, OutOfTime):  # the acquire will say it
+        act.interruptibly(lambda: refuse_ancestor_processes(Survey(client), spec, pids), _LOOK_MAX)
 
 
 def refuse_ancestor_processes(survey: Survey, spec: LockSpec, pids: frozenset[int]) -> None:

@@ -18,10 +18,7 @@ from consul_lock_cli.process.outcome import ProcessResult, exit_code
 from consul_lock_cli.process.signals import Signals
 from consul_lock_cli.process.supervisor import Deadline
 from consul_lock_cli.run.acquire import Acquisition
-from consul_lock_cli.run.ancestor_processes import (
-    refuse_ancestor_processes,
-    unnamed_ancestors,
-)
+from consul_lock_cli.run.ancestor_processes import refuse_unnamed_ancestors
 from consul_lock_cli.run.campaign import FOR_EVER
 from consul_lock_cli.run.deadline import LockDeadline, NoDeadline
 from consul_lock_cli.run.environment import all_keys, locked, unlocked
@@ -43,9 +40,6 @@ if TYPE_CHECKING:
 
 # Seconds to ask for the index of a slot, however short the wait: it is one request.
 _NUMBER_MIN = 3.0
-
-# Seconds to look whether a process above this one holds what is wanted.
-_LOOK_MAX = 5.0
 
 
 class LockedCommand:
@@ -111,7 +105,7 @@ class LockedCommand:
             lock = self._lock(client, deadline)
             from consul_lock import Conflict, PermissionDenied, Unavailable
 
-            self._refuse_ancestors(client)
+            refuse_unnamed_ancestors(self._spec, self._wait_policy.wait, client, self._act)
             try:
                 if not self._acquire(lock):
                     return self._not_run(lock)
@@ -164,18 +158,6 @@ class LockedCommand:
         lock = self._spec.make(client, program=self._published, on_lost=deadline.wake)
         deadline.watch(lock)
         return lock
-
-    def _refuse_ancestors(self, client: Client) -> None:
-        """Raise `Misuse` for waiting for a process above this one: see `ancestor_processes`."""
-        pids = unnamed_ancestors() if self._wait_policy.wait != 0 else frozenset[int]()
-        if not pids:
-            return
-        from consul_lock import ConsulLockError, Survey
-
-        with contextlib.suppress(ConsulLockError, OutOfTime):  # the acquire will say it
-            self._act.interruptibly(
-                lambda: refuse_ancestor_processes(Survey(client), self._spec, pids), _LOOK_MAX
-            )
 
     def _acquire(self, lock: Lockable) -> bool:
         try:

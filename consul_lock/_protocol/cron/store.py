@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
 
@@ -10,6 +10,7 @@ from consul_lock._protocol.client.client import ClientCore
 from consul_lock._protocol.client.retry import QUICKER, TRIES_MAX
 from consul_lock._protocol.consul.error_budget import ErrorBudget
 from consul_lock._protocol.consul.models import Pair, base64_text, key_rule
+from consul_lock._protocol.consul.replies import TxnResult
 from consul_lock._protocol.cron.codec import decode_record, encode_record
 from consul_lock._protocol.cron.record import UNDER_WAY, CronProblem, CronRecord
 from consul_lock._protocol.flow import Flow, Now, Sleep
@@ -18,6 +19,15 @@ from consul_lock.errors import Conflict, Unavailable
 
 # Seconds of one blocking read, and the pause after one that came back at once.
 _POLL, _PAUSE = 10.0, (0.05, 0.1)
+
+
+class NotProved(Exception):
+    """A write was refused, as what was to be proved with it is not so."""
+
+    def __init__(self, outcome: TxnResult) -> None:
+        super().__init__(outcome.reasons)
+        self.outcome = outcome
+
 
 Alter = Callable[[CronRecord], CronRecord | None]
 """What is to become of the record as it is; None: nothing."""
@@ -112,18 +122,25 @@ def change_record(
     alter: Alter,
     within: float | None = None,
     force: bool = False,
+    proofs: Sequence[dict[str, Any]] = (),
 ) -> Flow[CronRecord | None]:
     """Alter the record.  Returns what was written; None: there is nothing to be changed.
 
     Errors of Consul are retried for ``within`` seconds (None: the client's ``retry_for``).
-    ``force``: also what is no record.
+    ``force``: also what is no record.  ``proofs``: operations of the same transaction; raises
+    `NotProved` if one of them is refused.
     """
     patience = ErrorBudget(client, within=within)
-    return patience.bound(_change(patience, client, known, alter, force))
+    return patience.bound(_change(patience, client, known, alter, force, proofs))
 
 
 def _change(
-    patience: ErrorBudget, client: ClientCore, known: CronRecord, alter: Alter, force: bool
+    patience: ErrorBudget,
+    client: ClientCore,
+    known: CronRecord,
+    alter: Alter,
+    force: bool,
+    proofs: Sequence[dict[str, Any]],
 ) -> Flow[CronRecord | None]:
     record, altered, unanswered = known, None, False
     for _ in range(TRIES_MAX):
@@ -138,7 +155,7 @@ def _change(
             altered = alter(record)
             if altered is None:
                 return None
-            written = yield from _write(client, altered, record.index)
+            written = yield from _write(client, altered, record.index, proofs)
         except Unavailable as error:
             failed: Unavailable | None = error
         else:
@@ -166,9 +183,13 @@ def too_many_changes(record: CronRecord) -> Unavailable:
     )
 
 
-def _write(client: ClientCore, altered: CronRecord, index: int) -> Flow[CronRecord | None]:
+def _write(
+    client: ClientCore, altered: CronRecord, index: int, proofs: Sequence[dict[str, Any]]
+) -> Flow[CronRecord | None]:
     doing = f"writing the record {altered.key!r}"
     outcome = yield from client.api.transact(
-        [record_write(altered, index)], doing, record_rule(altered.name)
+        [*proofs, record_write(altered, index)], doing, record_rule(altered.name)
     )
+    if proofs and outcome.refusals(0, len(proofs)):
+        raise NotProved(outcome)
     return replace(altered, index=outcome.raft_index) if outcome.done else None

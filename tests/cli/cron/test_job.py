@@ -301,7 +301,7 @@ def test_a_lock_that_is_lost_before_the_command_is_76(
 
 
 def test_a_loss_that_shows_only_at_the_end_is_76(host: Host, capfd: Capture) -> None:
-    """The command has ended by then, and its own code does not count."""
+    """The command has ended by then, and its own code does not count; the record says the same."""
 
     def command() -> None:
         consul(host.address, "PUT", f"/v1/session/destroy/{host.ran[0]['CONSUL_LOCK_SESSION']}")
@@ -309,6 +309,7 @@ def test_a_loss_that_shows_only_at_the_end_is_76(host: Host, capfd: Capture) -> 
     host.command = command
     assert host.fire().code == 76
     assert host.status["lost"] is True
+    assert host.record().state is CronState.LOST
     assert "(76)" in capfd.readouterr().err
 
 

@@ -15,6 +15,7 @@ from consul_lock_cli.run.ancestor_processes import refuse_ancestor_processes, un
 from consul_lock_cli.spec.lock import LockKind, LockSpec
 from tests.cli.command import COMMAND
 from tests.cli.conftest import Result
+from tests.cli.inspect_fixture import ask
 from tests.cli.output.examples import holder, status
 
 LockedRun = Callable[..., Result]
@@ -81,13 +82,41 @@ def test_only_processes_of_consul_lock_above_this_one_count(tmp_path: Path) -> N
     assert unnamed_ancestors(tmp_path / "none", 9) == frozenset()
 
 
-def test_a_nested_run_without_the_environment_is_refused(
+def test_giving_up_at_once_and_another_key_are_fine(
     locked_run: LockedRun, address: str, key: str
 ) -> None:
-    """At once, with 64; -n and another key are fine."""
+    """Below an ancestor that the environment says nothing of."""
     bare = ["env", "-i", f"PATH={os.environ['PATH']}", f"CONSUL_HTTP_ADDR={address}", *COMMAND]
-    result = locked_run("--", *bare, "run", "--key", key, "--", "true")
-    assert result.returncode == 64
-    assert f"{key} would deadlock with an ancestor of this process (session " in result.stderr
     assert locked_run("--", *bare, "run", "-n", "--key", key, "--", "true").returncode == 75
     assert locked_run("--", *bare, "run", "--key", f"{key}-b", "--", "true").returncode == 0
+
+
+@pytest.mark.parametrize(
+    "outer, inner",
+    [
+        (("run", "--key"), ("run", "--key")),
+        (("run", "--key"), ("leader", "--key")),
+        (("run", "--key"), ("cron", "run", "--slot", "b", "--overlap", "wait", "--name")),
+        (("cron", "run", "--slot", "a", "--name"), ("cron", "run-now", "--wait", "1h")),
+        (("cron", "run", "--slot", "a", "--name"), ("run", "--key")),
+    ],
+)
+def test_whatever_waits_for_an_ancestor_without_the_environment_is_refused(
+    outer: tuple[str, ...], inner: tuple[str, ...], address: str, key: str
+) -> None:
+    """Each command that waits, below one that holds: at once, with 64."""
+    bare = ["env", "-i", f"PATH={os.environ['PATH']}", f"CONSUL_HTTP_ADDR={address}", *COMMAND]
+    result = ask(address, *outer, key, "--", *bare, *inner, key, "--", "true")
+    assert result.returncode == 64
+    assert f"{key} would deadlock with an ancestor of this process (session " in result.stderr
+
+
+def test_what_does_not_wait_for_an_ancestor_is_not_refused(address: str, key: str) -> None:
+    """A job that skips the slot if an earlier run is alive, and one of another name."""
+    bare = ["env", "-i", f"PATH={os.environ['PATH']}", f"CONSUL_HTTP_ADDR={address}", *COMMAND]
+    outer = ["cron", "run", "--name", key, "--slot", "a", "--", *bare, "cron", "run"]
+    skipping = ask(address, *outer, "--name", key, "--slot", "b", "--", "echo", "started")
+    assert (skipping.returncode, skipping.stdout) == (0, "")
+    outer[5] = "c"
+    other = ["--name", f"{key}-b", "--slot", "b", "--overlap", "wait"]
+    assert ask(address, *outer, *other, "--", "echo", "started").stdout == "started\n"

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from consul_lock._protocol.cron.decision import CronPlan
 from consul_lock._protocol.cron.guard import CronCore
 from consul_lock._protocol.cron.record import CronState
 from consul_lock._protocol.cron.slot import Every
-from consul_lock._protocol.flow import Identity
+from consul_lock._protocol.flow import Identity, Request
 from consul_lock.errors import ConfigError, LockLost, Unavailable
 from tests.simulation.foreign_lock_client import operator
 from tests.unit.protocol.cron.cron_driver import HOUR, CronDriver
@@ -27,7 +29,7 @@ def test_a_run_costs_eight_requests() -> None:
         "check-not-exists+lock",
         "check-session+lock+cas",
         "cas",
-        "cas",
+        "check-session+cas",
         "unlock+check-not-exists+delete",
     ]
 
@@ -77,6 +79,50 @@ def test_a_lock_that_was_lost_in_the_job_is_reported_at_its_end() -> None:
         driver.run(core.leave(claim, run, None))
     assert run.record is not None
     assert (run.recorded, run.record.state.value) == (True, "lost")
+
+
+class _Destroys(CronDriver):
+    """An operator destroys the session after so many more requests."""
+
+    left = -1
+
+    def _send(self, request: Request) -> Any:
+        if self.left == 0:
+            for session in self.sessions():
+                operator(self.world, f"/v1/session/destroy/{session}")
+        self.left -= 1
+        return super()._send(request)
+
+
+@pytest.mark.parametrize("error", [None, SystemExit(3)])
+@pytest.mark.parametrize(
+    "failures, after, lost",
+    [
+        (0, 0, True),
+        (0, 1, False),
+        (0, 2, False),
+        # The end is sent, the record is read, the end is sent again.
+        (1, 1, True),
+        (1, 2, True),
+        (1, 3, False),
+    ],
+)
+def test_the_record_and_the_caller_say_the_same_of_a_session_that_ends_with_the_run(
+    failures: int, after: int, lost: bool, error: SystemExit | None
+) -> None:
+    """A run is lost if its session ended before its end was written, and not if it did after."""
+    driver = _Destroys()
+    core, claim, run = driver.once()
+    driver.failures.extend([Unavailable("gone")] * failures)
+    driver.left = after
+    raised = False
+    try:
+        driver.run(core.leave(claim, run, error))
+    except LockLost:
+        raised = True
+    assert run.recorded
+    assert run.record is not None
+    assert (run.record.state is CronState.LOST, raised) == (lost, lost and error is None)
 
 
 def test_the_name_of_a_record_is_no_name_of_a_job() -> None:
