@@ -76,6 +76,18 @@ class Survey:
             for change in news:
                 yield change
 
+    async def overviews(
+        self, prefix: str = "", timeout: float | None = None
+    ) -> AsyncGenerator[Overview, None]:
+        """Yield what `overview` finds, and then again after each change, for ``timeout`` seconds.
+
+        Consul is read once a second at most, so of changes within a second the last one is seen.
+        Otherwise as `watch`.
+        """
+        lookout = self._core.lookout_over(prefix, timeout)
+        while (seen := await self._client._run(lookout.next())) is not None:
+            yield seen
+
     async def sessions(self, ids: Iterable[str]) -> dict[str, SessionStatus]:
         """What Consul says of sessions and the health of their nodes, by id; the dead are left out.
 

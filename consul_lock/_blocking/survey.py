@@ -77,6 +77,18 @@ class Survey:
             for change in news:
                 yield change
 
+    def overviews(
+        self, prefix: str = "", timeout: float | None = None
+    ) -> Generator[Overview, None, None]:
+        """Yield what `overview` finds, and then again after each change, for ``timeout`` seconds.
+
+        Consul is read once a second at most, so of changes within a second the last one is seen.
+        Otherwise as `watch`.
+        """
+        lookout = self._core.lookout_over(prefix, timeout)
+        while (seen := self._client._run(lookout.next())) is not None:
+            yield seen
+
     def sessions(self, ids: Iterable[str]) -> dict[str, SessionStatus]:
         """What Consul says of sessions and the health of their nodes, by id; the dead are left out.
 

@@ -230,6 +230,26 @@ def test_changes_distinguish_releases_and_losses(room: Room, below: bool) -> Non
     eventually(lock.lost.is_set)
 
 
+def test_overviews_show_each_change_below_a_prefix(room: Room) -> None:
+    """Where nothing was before, too; what happens elsewhere shows nothing."""
+    steps = Steps(survey(room), "overviews", f"{room.name}/")
+    assert steps.next() == ([], [], False)
+    seeing = steps.start()
+    room.operator.put(f"{room.name}-beside", "x")
+    room.left.add(f"{room.name}-beside")
+    room.operator.put(f"{room.name}/plain", "x")
+    room.left.add(f"{room.name}/plain")
+    (found,) = seeing.result(30).locks
+    assert (found.name, found.value) == (f"{room.name}/plain", b"x")
+    lock = room.holding()
+    seen = steps.next()
+    while not seen.locks[0].held:  # it may have joined a queue first
+        seen = steps.next()
+    assert seen.locks[0].holders[0].session == lock.session_id
+    lock.release()
+    steps.close()
+
+
 def test_a_watch_ends_with_its_time(room: Room) -> None:
     """Not before it, and after one look at least."""
     steps = Steps(survey(room), "watch", room.name, timeout=0.5)

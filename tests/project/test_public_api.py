@@ -33,6 +33,8 @@ _ADDED: tuple[str, ...] = (
     r"consul_lock\.Status\(.* conflict: .*",
     r"consul_lock\.(aio\.)?CronSkip.*",
     r"consul_lock\.CronRecord(\.skipped: .*|\(.* skipped: .*|\.with_skip.*)",
+    r"consul_lock\.Overview(\.hidden: element 2, bool|\(3 hidden: bool = False\))",
+    r"consul_lock\.(aio\.)?Survey\.overviews(: .*| -> .*|\(.*\))",
     r"consul_lock\.CronPast\.extra: property, bool",
     r"consul_lock\.CronRun\.before: attribute",
     r"consul_lock\.(aio\.)?CronRecords\.add_run(: .*| -> CronRecord|\(.*\))",

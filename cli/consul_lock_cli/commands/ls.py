@@ -12,11 +12,13 @@ from consul_lock_cli.base.errors import Misuse
 from consul_lock_cli.options.connection import connection_options
 from consul_lock_cli.options.console import console_options
 from consul_lock_cli.options.types import PREFIX
+from consul_lock_cli.output import lock_json
 from consul_lock_cli.output.cron_json import LISTED, listed_item
 from consul_lock_cli.output.cron_table import overview_table
-from consul_lock_cli.output.data_command import DataCommand, Output, data_options, nothing_seen
+from consul_lock_cli.output.data_command import DataCommand, Output, data_options, note_gaps
 from consul_lock_cli.output.lock_json import CLEANED, cleaned_item, status_item
 from consul_lock_cli.output.lock_table import leftover_table
+from consul_lock_cli.output.screen import WATCH, check_watch, follow, watched
 from consul_lock_cli.output.selection import STATES, Selection, since
 from consul_lock_cli.spec.connection import Connection
 
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
     from consul_lock import Overview
 
 
+_NOTHING = "there are no keys"
 _STATE = f"Only what is in this state: {', '.join(STATES)}."
 
 
@@ -33,6 +36,7 @@ _STATE = f"Only what is in this state: {', '.join(STATES)}."
     is_flag=True,
     help="Only what dead holders and waiters have left, which 'clean' deletes.",
 )
+@click.option("--watch", is_flag=True, help=WATCH)
 @click.option("--state", type=click.Choice(STATES), metavar="STATE", help=_STATE)
 @click.option("--host", metavar="HOST", help="Only what HOST holds, waits for or ran last.")
 @click.option("--mine", is_flag=True, help="Only what you hold or wait for on this host, or ran.")
@@ -55,6 +59,7 @@ def ls(
     output: Output,
     prefix: str,
     dead: bool,
+    watch: bool,
     sort: str,
     **wanted: Any,
 ) -> None:
@@ -65,18 +70,34 @@ def ls(
     still be in lock-delay, which cannot be seen by reading; the list shows if its last holder
     died.  For a cron job it shows the outcome of its last slot; 'cron ls' has more.
 
+    --watch looks once a second at most, until a signal.  On a terminal the list is drawn anew
+    after each change, with the time of that; elsewhere (and with --json) each is a JSON document
+    on a line.
+
     Example: consul-lock ls --state held --sort age jobs/
     """
     from consul_lock import Survey
 
-    selection = Selection(**wanted)
+    selection, by_age = Selection(**wanted), sort == "age"
+    if watch:
+        check_watch(output, "--dead" if dead else "")
+        with connection.client(console) as client:
+            seen = Survey(client).overviews(prefix)
+            follow(
+                (selection.of(found, time.time()) for found in seen),
+                output,
+                lambda found, now: lock_json.document(
+                    _items(found, now, by_age), hidden=found.hidden
+                ),
+                lambda found, now: _watched(found, now, by_age, prefix),
+            )
+        return
     if dead:
         if selection != Selection():
             raise Misuse("--dead lists keys, which have no state and no host", "leave one out")
         with connection.client(console) as client:
             left = Survey(client).leftovers(prefix)
-        if not left:
-            nothing_seen(console, "nothing is left by the dead", prefix)
+        note_gaps(console, "nothing is left by the dead", prefix, found=bool(left))
         output.document(
             [cleaned_item(each, None) for each in left],
             lambda: leftover_table(left) if left else "",
@@ -84,14 +105,24 @@ def ls(
         return
     with connection.client(console) as client:
         found = Survey(client).overview(prefix)
-    if not any(found):
-        nothing_seen(console, "there are no keys", prefix)
-    now, by_age = time.time(), sort == "age"
+    any_found = bool(found.locks or found.crons)
+    note_gaps(console, _NOTHING, prefix, found=any_found, hidden=found.hidden)
+    now = time.time()
     chosen = selection.of(found, now)
     output.document(
         _items(chosen, now, by_age) if output.wants_items else [],
-        lambda: overview_table(chosen, now, by_age=by_age) if any(chosen) else "",
+        lambda: _table(chosen, now, by_age),
+        hidden=found.hidden,
     )
+
+
+def _table(found: Overview, now: float, by_age: bool) -> str:
+    return overview_table(found, now, by_age=by_age) if found.locks or found.crons else ""
+
+
+def _watched(found: Overview, now: float, by_age: bool, prefix: str) -> str:
+    """The table below a line with the time."""
+    return watched(_table(found, now, by_age), _NOTHING, prefix, now, hidden=found.hidden)
 
 
 def _items(found: Overview, now: float, by_age: bool) -> list[dict[str, Any]]:

@@ -32,17 +32,22 @@ class Output:
     def __init__(self, as_json: bool, template: Template | None, color: bool) -> None:
         self.as_json = as_json
         self.template = template
-        self._color = color
+        self.color = color
 
     @property
     def wants_items(self) -> bool:
         """Not text for people."""
         return self.as_json or self.template is not None
 
-    def document(self, items: Sequence[Mapping[str, Any]], human: Callable[[], str]) -> None:
-        """All there is to print: one JSON document, a line for each item, or text for people."""
+    def document(
+        self, items: Sequence[Mapping[str, Any]], human: Callable[[], str], *, hidden: bool = False
+    ) -> None:
+        """All there is to print: one JSON document, a line for each item, or text for people.
+
+        ``hidden``: the token may not read all of it.
+        """
         if self.as_json:
-            self.text(lock_json.document(items))
+            self.text(lock_json.document(items, hidden=hidden))
         elif self.template is not None:
             for item in items:
                 self.text(self.template.line(item))
@@ -56,7 +61,7 @@ class Output:
     def text(self, text: str) -> None:
         """Print something, now."""
         encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
-        click.echo(text.encode(encoding, "backslashreplace").decode(encoding), color=self._color)
+        click.echo(text.encode(encoding, "backslashreplace").decode(encoding), color=self.color)
 
 
 class DataCommand(HeadedCommand):
@@ -153,8 +158,13 @@ def no_record(console: Console, output: Output, name: str) -> int:
     return nothing(console, output, f"there is no cron job {shown(name, 512)}: {why}")
 
 
-def nothing_seen(console: Console, what: str, prefix: str) -> None:
-    """Say that nothing was found below a prefix: of keys that a token may not read Consul says
-    nothing at all."""
+def note_gaps(
+    console: Console, nothing: str, prefix: str, *, found: bool, hidden: bool = False
+) -> None:
+    """Say that nothing was ``found`` below a prefix, or that there is more than is shown: of keys
+    that a token may not read older servers say nothing at all."""
     where = f' below "{shown(prefix, 512)}"' if prefix else ""
-    console.note(f"{what}{where}, or none that the token may read")
+    if hidden:
+        console.note(f"some keys{where} are hidden from this token", event="hidden")
+    elif not found:
+        console.note(f"{nothing}{where}, or none that the token may read")

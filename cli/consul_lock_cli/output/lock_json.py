@@ -58,8 +58,10 @@ def dumps(value: Any) -> str:
     return json.dumps(value)
 
 
-def document(items: Iterable[Mapping[str, Any]], **more: Any) -> str:
-    """All items, as one document of one line."""
+def document(items: Iterable[Mapping[str, Any]], *, hidden: bool = False, **more: Any) -> str:
+    """All items, as one document of one line; ``hidden``: there are more, which the token may not
+    read."""
+    more = {"hidden": True, **more} if hidden else more
     return dumps({"v": VERSION, "items": list(items), **more})
 
 

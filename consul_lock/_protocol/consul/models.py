@@ -142,10 +142,10 @@ def parse_read(reply: Reply, doing: str, rule: str) -> ReadResult:
     text = reply.headers.get("x-consul-index")
     # An index below 1 would make the next read return at once, for ever.
     index = max(1, interpreted(doing, int, text or 1))
-    if reply.status == 404 and text is not None:
-        return ReadResult(reply.sent, index, ())
-    pairs = interpreted(doing, _pairs, parse_checked(reply, doing, rule))
     filtered = reply.headers.get("x-consul-results-filtered-by-acls") == "true"
+    if reply.status == 404 and text is not None:
+        return ReadResult(reply.sent, index, (), filtered)
+    pairs = interpreted(doing, _pairs, parse_checked(reply, doing, rule))
     return ReadResult(reply.sent, index, pairs, filtered)
 
 

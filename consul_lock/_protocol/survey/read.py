@@ -21,6 +21,9 @@ class Overview(NamedTuple):
     """What can be held, and what is foreign."""
     crons: list[CronRecord | CronProblem]
     """What cron guards remember."""
+    hidden: bool = False
+    """Whether Consul says that it has left out keys which the token may not read; up to 1.10 it
+    does not say so."""
 
 
 def whole(prefix: str, found: ReadResult) -> list[Status]:
@@ -37,10 +40,15 @@ def read_below(client: ClientCore, prefix: str) -> Flow[list[Status]]:
 
 def overview(client: ClientCore, prefix: str) -> Flow[Overview]:
     """Everything below a prefix and the records of cron guards, in one read."""
-    found = yield from client.api.list_keys(prefix)
+    return overview_of(prefix, (yield from client.api.list_keys(prefix)))
+
+
+def overview_of(prefix: str, found: ReadResult) -> Overview:
+    """The locks and the records of cron guards in what was read below a prefix."""
     crons = records_below(prefix, found.pairs)
     told = {each.key for each in crons}
-    return Overview([s for s in whole(prefix, found) if s.key not in told], crons)
+    locks = [s for s in whole(prefix, found) if s.key not in told]
+    return Overview(locks, crons, found.filtered)
 
 
 def read_name(client: ClientCore, name: str) -> Flow[Status]:

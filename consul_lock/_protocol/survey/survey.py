@@ -14,6 +14,7 @@ from consul_lock._protocol.keys import checked_name, checked_prefix
 from consul_lock._protocol.survey.break_note import Break, break_key, latest_break, name_of_break
 from consul_lock._protocol.survey.breaks import BreakOperation
 from consul_lock._protocol.survey.leftovers import Cleaned, Cleaning, Leftover, leftovers
+from consul_lock._protocol.survey.overview_watch import OverviewWatcher
 from consul_lock._protocol.survey.read import Overview, overview, read_below, read_name
 from consul_lock._protocol.survey.sessions import SessionStatus, session_id, sessions
 from consul_lock._protocol.survey.status import Status
@@ -53,6 +54,10 @@ class SurveyCore:
         if prefix and not prefix.endswith("/"):
             return self.lookout(prefix, timeout)
         return Watcher(self._client, checked_prefix(prefix), waiting_time(True, timeout))
+
+    def lookout_over(self, prefix: str, timeout: float | None) -> OverviewWatcher:
+        """Somebody who watches all names that begin with a prefix, and the cron records there."""
+        return OverviewWatcher(self._client, checked_prefix(prefix), waiting_time(True, timeout))
 
     def sessions(self, ids: Iterable[str]) -> Job[dict[str, SessionStatus]]:
         """What Consul says of sessions."""

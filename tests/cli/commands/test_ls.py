@@ -19,6 +19,7 @@ from tests.cli.inspect_fixture import (
 )
 from tests.cli.output.examples import ESCAPES
 from tests.cli.output.json_page import DOCUMENT, FIELDS, HOLDER, LISTED
+from tests.cli.terminal import Terminal
 from tests.support.agent import Agent
 
 NOWHERE = "127.0.0.1:1"
@@ -201,3 +202,77 @@ def test_what_is_wanted_is_listed_and_nothing_else(
     found = items(ask(address, "ls", f"{key}", "--state", "foreign", "--json"))
     assert [item["name"] for item in found] == [f"{key}/plain"]
     assert ask(address, "ls", "--dead", "--mine").returncode == 64
+
+
+def test_a_list_that_is_watched_is_drawn_anew_on_a_terminal(
+    hand: Hand, address: str, key: str
+) -> None:
+    """After each change of what is wanted, and as large as the window; Ctrl-C ends it."""
+    env = environment(address, TERM="xterm")
+    arguments = ["ls", "--watch", f"{key}/", "--state", "held", "--color", "never"]
+    with Terminal(arguments, env, columns=60) as terminal:
+        first = terminal.until(lambda text: "there are no keys" in text)
+        assert re.match(rf'\d\d:\d\d:\d\d below "{key}/"\n\n', first)
+        hand.put(f"{key}/plain", "no lock")
+        session = hand.hold(f"{key}/a", {"host": "a-host-with-a-name", "pid": 1, "user": "someone"})
+        shown = terminal.until(lambda text: f"{key}/a" in text)
+        assert "plain" not in shown
+        assert max(map(len, shown.splitlines())) < 60
+        terminal.resize(20, 4)
+        small = terminal.until(lambda text: "more" in text)
+        assert max(map(len, small.splitlines())) < 20
+        assert small.count("\n") < 4
+        terminal.resize(120, 24)
+        terminal.until(lambda text: "a-host-with-a-name" in text)
+        hand.let_go(f"{key}/a", session)
+        terminal.until(lambda text: "there are no keys" in text)
+        terminal.type("\x03")
+        assert terminal.wait() == -signal.SIGINT
+        assert "Traceback" not in terminal.seen
+
+
+def test_a_list_that_is_watched_is_a_document_a_change_in_a_pipe(
+    hand: Hand, address: str, key: str
+) -> None:
+    """What is filtered out is no change; cron jobs alike; a reader that has enough ends it."""
+    arguments = ["ls", "--watch", f"{key}/", "--state", "held", "--sort", "age"]
+    with (
+        Running(arguments, environment(address)) as running,
+        Running(["cron", "ls", "--watch", key], environment(address)) as jobs,
+    ):
+        assert json.loads(running.line()) == {"v": 1, "items": []}
+        assert json.loads(jobs.line()) == {"v": 1, "items": []}
+        hand.put(f"{key}/plain", "no lock")
+        hand.hold(f"{key}/a")
+        (item,) = json.loads(running.line())["items"]
+        assert set(item) == LISTED
+        assert (item["name"], item["state"]) == (f"{key}/a", "held")
+        ran = ask(address, "cron", "run", "--name", f"{key}/job", "--slot", "1", "--", "true")
+        assert ran.returncode == 0, ran.stderr
+        while not (found := json.loads(jobs.line())["items"]):
+            pass
+        assert found[0]["name"] == f"{key}/job"
+        for each in (running, jobs):
+            each.send(signal.SIGINT)
+            assert each.wait() == -signal.SIGINT
+            assert each.errors() == ""
+    watched = subprocess.Popen(
+        [*COMMAND, "ls", "--watch", key], env=environment(address), stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )  # fmt: skip
+    assert watched.stdout is not None
+    assert watched.stderr is not None
+    watched.stdout.readline()
+    watched.stdout.close()
+    hand.hold(f"{key}/b")
+    errors = watched.stderr.read()
+    watched.stderr.close()
+    assert (watched.wait(30), errors) == (-signal.SIGPIPE, b"")
+
+
+def test_what_has_no_changes_is_not_watched(key: str) -> None:
+    """64, and Consul is not asked."""
+    for more in (["--dead"], ["--format", "{name}"]):
+        result = ask(NOWHERE, "ls", "--watch", *more, key)
+        assert (result.returncode, result.stdout) == (64, "")
+    assert ask(NOWHERE, "cron", "ls", "--watch", "--format", "{name}").returncode == 64
