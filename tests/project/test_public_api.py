@@ -30,6 +30,8 @@ _ADDED: tuple[str, ...] = (
     r"consul_lock\.PermissionDenied\.(rule|access|action): attribute",
     r"consul_lock\.CronProblem\.why: property, str",
     r"consul_lock\.Status\.conflict: .*",
+    r"consul_lock\.Status\.hidden: .*",
+    r"consul_lock\.Status\(.* hidden: .*",
     r"consul_lock\.Status\(.* conflict: .*",
     r"consul_lock\.(aio\.)?CronSkip.*",
     r"consul_lock\.CronRecord(\.skipped: .*|\(.* skipped: .*|\.with_skip.*)",

@@ -21,10 +21,18 @@ from consul_lock_cli.output.data_command import DataCommand, Output, data_option
 from consul_lock_cli.output.holder_text import identity, who
 from consul_lock_cli.output.lock_json import BROKEN, holder_item
 from consul_lock_cli.output.lock_table import describe
+from consul_lock_cli.run.permission import naming_rule
 from consul_lock_cli.spec.connection import Connection
+from consul_lock_cli.spec.lock import LockSpec
 
 if TYPE_CHECKING:
     from consul_lock import Holder, Status, Survey
+
+
+_MAYBE_MORE = (
+    "some keys are hidden from this token: if other locks of the session are among them, they are"
+    " lost, too"
+)
 
 
 @click.command("break", cls=DataCommand)
@@ -75,7 +83,7 @@ def break_(
     asked.check()
     from consul_lock import Survey
 
-    with connection.client(console) as client:
+    with connection.client(console) as client, naming_rule(LockSpec((key,)).rule):
         return _Breaking(Survey(client), console, output, key, asked).run()
 
 
@@ -118,12 +126,14 @@ class _Breaking:
         self._broken: list[dict[str, object]] = []
         self._others: dict[str, list[str]] = {}
         """The other locks of the sessions, by session."""
+        self._hidden = False
+        """Whether there are keys, and so maybe other locks, that the token may not see."""
 
     def run(self) -> int:
         """Exit code."""
         code = self._run()
         if self._output.wants_items:
-            self._output.document(self._broken, str)
+            self._output.document(self._broken, str, hidden=self._hidden)
         return code
 
     def _run(self) -> int:
@@ -134,7 +144,8 @@ class _Breaking:
             other = who(_alive(seen)[0], time.time())
             return self._held(f"{self._key} is held by {other}, not by session {session}")
         if not hit and not (delete and seen.index):
-            self._console.note(f"nothing to break: {self._key} is {seen.state}")
+            more = ", as far as the token may see it" if seen.hidden else ""
+            self._console.note(f"nothing to break: {self._key} is {seen.state}{more}")
             return NOT_SO
         if force and _alive(seen):
             self._console.warn(
@@ -149,6 +160,7 @@ class _Breaking:
                 return self._held(f"{self._key} has changed meanwhile: nothing was broken")
         for holder in hit:
             self._end(seen, holder)
+        self._note_hidden()
         return self._delete(seen) if delete else 0
 
     def _look(self) -> Status:
@@ -156,6 +168,7 @@ class _Breaking:
         if seen.kind == "foreign":
             # Raises the error for a foreign key.
             self._survey.remove(seen)
+        self._hidden = self._hidden or seen.hidden
         return seen
 
     def _other_locks(self, hit: Sequence[Holder]) -> dict[str, list[str]]:
@@ -166,11 +179,12 @@ class _Breaking:
         if not hit:
             return found
         try:
-            everything = self._survey.below("")
+            everything = self._survey.overview()
         except PermissionDenied as error:
             self._console.warn(f"other locks of the session are not shown: {complaint(error)}")
             return found
-        for status in everything:
+        self._hidden = self._hidden or everything.hidden
+        for status in everything.locks:
             for holder in status.holders:
                 if holder.session in found and status.name != self._key:
                     found[holder.session].append(status.name)
@@ -185,6 +199,8 @@ class _Breaking:
         for holder in hit:
             if names := self._named(holder):
                 click.echo(f"the session of {identity(holder)} also holds {names}", err=True)
+        if self._hidden and hit:
+            click.echo(_MAYBE_MORE, err=True)
         one = "the session" if len(hit) == 1 else f"{len(hit)} sessions"
         does = [f"destroy {one}"] if hit else []
         also = ["delete the key"] if self._asked.delete else []
@@ -206,6 +222,11 @@ class _Breaking:
         self._console.note(
             f"broke {self._key}: destroyed the session of {who(holder, time.time())}{also}"
         )
+
+    def _note_hidden(self) -> None:
+        """Locks that nobody here can name may have been lost, too."""
+        if self._hidden and self._broken:
+            self._console.warn(_MAYBE_MORE, event="hidden")
 
     def _named(self, holder: Holder) -> str:
         return ", ".join(shown(name) for name in self._others[holder.session])

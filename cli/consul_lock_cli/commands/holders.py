@@ -43,6 +43,10 @@ def holders(connection: Connection, console: Console, output: Output, key: str) 
         }
         for holder in seen.holders
     ]
-    if not items:
+    if seen.hidden:
+        console.note(f"some keys of {shown(key, 512)} are hidden from this token", event="hidden")
+    elif not items:
         console.note(f"nobody holds {shown(key, 512)}, or nobody that the token may see")
-    output.document(items, lambda: holder_table(seen, sessions) if seen.holders else "")
+    output.document(
+        items, lambda: holder_table(seen, sessions) if seen.holders else "", hidden=seen.hidden
+    )

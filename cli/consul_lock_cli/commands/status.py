@@ -9,6 +9,7 @@ import click
 
 from consul_lock_cli.base.console import Console
 from consul_lock_cli.base.exit_codes import NOT_SO, ExitCode
+from consul_lock_cli.base.text import shown
 from consul_lock_cli.options.connection import connection_options
 from consul_lock_cli.options.console import console_options
 from consul_lock_cli.options.types import NAME
@@ -45,7 +46,9 @@ def status(connection: Connection, console: Console, output: Output, key: str, w
         seen = survey.status(key)
     if console.quiet:
         return ExitCode.DATA if seen.kind == "foreign" else 0 if seen.held else NOT_SO
-    output.document([status_item(seen)], lambda: describe(seen, time.time()))
+    if seen.hidden:
+        console.note(f"some keys of {shown(key, 512)} are hidden from this token", event="hidden")
+    output.document([status_item(seen)], lambda: describe(seen, time.time()), hidden=seen.hidden)
     return 0
 
 

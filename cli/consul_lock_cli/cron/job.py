@@ -31,6 +31,7 @@ from consul_lock_cli.run.execution import Execution
 from consul_lock_cli.run.guardian_release import report_sessions
 from consul_lock_cli.run.hooks import HookRunner
 from consul_lock_cli.run.loss import LossReport
+from consul_lock_cli.run.permission import naming_rule
 from consul_lock_cli.run.renewals import RenewalReport
 from consul_lock_cli.run.result import RunResult
 from consul_lock_cli.run.status_file import StatusFile
@@ -88,7 +89,8 @@ class CronJob:
     def around(self, child: Child | None) -> RunResult:
         """How it went.  Raises what fails."""
         assert child is not None
-        done = self._around(child)
+        with naming_rule(self._spec.rule):
+            done = self._around(child)
         # Nothing is held any more.
         if self._skipped:
             self._hooks.after(self._skipped)

@@ -27,6 +27,7 @@ from consul_lock_cli.run.guardian_release import releasing, report_sessions
 from consul_lock_cli.run.hold_only import keep
 from consul_lock_cli.run.hooks import HookRunner
 from consul_lock_cli.run.loss import LossReport, loss_fields
+from consul_lock_cli.run.permission import naming_rule
 from consul_lock_cli.run.renewals import RenewalReport
 from consul_lock_cli.run.result import RunResult
 from consul_lock_cli.run.status_file import StatusFile
@@ -82,7 +83,8 @@ class LockedCommand:
 
     def around(self, child: Child | None) -> RunResult:
         """How it went.  Raises what fails."""
-        done = self._around(child)
+        with naming_rule(self._spec.rule):
+            done = self._around(child)
         # Nothing is held any more.
         if self._busy:
             self._hooks.after("busy")
@@ -103,7 +105,7 @@ class LockedCommand:
         deadline = LockDeadline()
         try:
             lock = self._lock(client, deadline)
-            from consul_lock import Conflict, PermissionDenied, Unavailable
+            from consul_lock import Conflict, Unavailable
 
             refuse_unnamed_ancestors(self._spec, self._wait_policy.wait, client, self._act)
             try:
@@ -112,10 +114,6 @@ class LockedCommand:
                 slot = self._number(lock)
             except OutOfTime:
                 return self._not_run(lock)
-            except PermissionDenied as error:
-                # The whole rule at once: what is denied next is not worth another try.
-                error.rule = self._spec.rule if error.kind == "denied" else error.rule
-                raise
             except Conflict as error:
                 found = error  # the name of an except clause ends with it
                 return RunResult(

@@ -80,6 +80,8 @@ class TxnResult(NamedTuple):
     pairs: tuple[Any, ...]
     errors: tuple[tuple[int, str], ...]
     """``(operation, text)`` of everything that was refused; empty: all was carried out."""
+    filtered: bool = False
+    """Consul has left out what the token may not see.  (Up to 1.10 it does not say so.)"""
 
     @property
     def done(self) -> bool:
@@ -318,4 +320,6 @@ def parse_transaction(
                 highest = max(highest, found.modify_index)
     except _MISUNDERSTOOD as error:
         raise _not_of_consul(doing, document) from error
-    return TxnResult(reply.sent, highest, tuple(pairs), ())
+    # Of a transaction that only looks this is in the body, and in no header.
+    filtered = document.get("ResultsFilteredByACLs") is True
+    return TxnResult(reply.sent, highest, tuple(pairs), (), filtered)

@@ -61,12 +61,12 @@ def read_name(client: ClientCore, name: str) -> Flow[Status]:
     operations: list[dict[str, Any]] = [{"Verb": "get-tree", "Key": key} for key in folders]
     rule = key_rule(f"{name}/", "read")
     outcome = yield from client.api.transact(operations, f"reading {name!r}", rule)
-    status = status_of_name(name, outcome.pairs)
+    status = status_of_name(name, outcome.pairs, outcome.filtered)
     if status.flags == SEMAPHORE_FLAG:
         found = yield from client.api.list_keys(f"{name}/", consistent=True)
         return status_of_name(name, found.pairs, found.filtered)
     if not status.index:
         # Nothing, or waiters only: it may be a lock on exactly this key.
         found = yield from client.api.get(name, consistent=True)
-        return status_of_name(name, [*outcome.pairs, *found.pairs])
+        return status_of_name(name, [*outcome.pairs, *found.pairs], outcome.filtered)
     return status

@@ -72,6 +72,9 @@ class Status:
     """ModifyIndex of the key; 0 if there is no such key."""
     conflict: Conflict | None = field(default=None, compare=False, repr=False)
     """The error of who would use it, if it is foreign; ``problem`` is its text."""
+    hidden: bool = field(default=False, compare=False)
+    """Whether Consul says that it has left out keys of what was read for this: holders and waiters
+    may be missing.  Up to 1.10 it does not say so."""
 
     @property
     def held(self) -> bool:
@@ -121,7 +124,7 @@ def statuses_in(pairs: Iterable[Pair], filtered: bool = False) -> list[Status]:
     The prefix must not cut a name's keys apart.
     """
     return [
-        replace(_status(key, keys, filtered), last_break=latest_break(keys.notes))
+        replace(_status(key, keys, filtered), last_break=latest_break(keys.notes), hidden=filtered)
         for key, keys in sorted(grouped(pairs).items())
     ]
 
@@ -165,7 +168,7 @@ def status_of_name(name: str, pairs: Iterable[Pair], filtered: bool = False) -> 
     """One name, in whatever was read of it."""
     known = {status.key: status for status in statuses_in(pairs, filtered)}
     key = f"{name}{_DOCUMENT}"
-    return known.get(key) or known.get(name) or _nothing(name)
+    return known.get(key) or known.get(name) or replace(_nothing(name), hidden=filtered)
 
 
 def _nothing(name: str) -> Status:

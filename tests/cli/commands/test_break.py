@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.command import Running, consul, environment
+from tests.cli.hidden_keys import hiding
 from tests.cli.inspect_fixture import (
     SEMAPHORE_FLAG,
     Hand,
@@ -229,3 +230,46 @@ def test_a_key_that_is_not_a_lock_is_never_touched(
     hand.put(f"{key}/.lock", "hello")
     assert ask(address, "break", key, "--yes", *more).returncode == 65
     assert keys(address, key) == [f"{key}/.lock"]
+
+
+def test_locks_that_the_token_may_not_see_may_be_lost_too(
+    hand: Hand, address: str, key: str
+) -> None:
+    """In the question, in the result and in JSON; a lock without a visible holder alike."""
+    why = (
+        "some keys are hidden from this token: if other locks of the session are among them,"
+        " they are lost, too"
+    )
+    with hiding(address, "secret") as server:
+        session = hand.hold(f"{key}/a")
+        hand.hold(f"{key}/secret", session=session)
+        _, output = on_a_terminal(server, "break", f"{key}/a", typed="n\n")
+        assert why in output
+        result = ask(server, "break", f"{key}/a", "--yes", "--json")
+        assert f"warning: {why}" in result.stderr
+        assert json.loads(result.stdout)["hidden"] is True
+        again = hand.hold(f"{key}/secret")
+        result = ask(server, "break", f"{key}/secret", "--yes")
+        assert (result.returncode, "as far as the token may see it" in result.stderr) == (1, True)
+        assert hand.alive(again)
+    hand.hold(f"{key}/b")
+    result = ask(address, "break", f"{key}/b", "--yes", "--json")
+    assert "hidden" not in result.stderr + result.stdout
+
+
+def test_all_rules_that_a_break_needs_are_named_at_once(consul_binary: Path) -> None:
+    """Whichever of the two is missing."""
+    session = 'session_prefix "" { policy = "write" }'
+    keys_ = 'key_prefix "k/a/" { policy = "write" }'
+    with Agent(consul_binary, acl=True) as agent:
+        hold = {
+            "CONSUL_HTTP_TOKEN": agent.token_for(f'{session} key_prefix "k/" {{policy="write"}}')
+        }
+        arguments = ["run", "-k", "k/a", "--", "sh", "-c", "echo ready; exec sleep 60"]
+        with Running(arguments, environment(agent.address, **hold)) as running:
+            assert running.line() == "ready"
+            token = agent.token_for('key_prefix "k/" { policy = "read" }')
+            result = ask(agent.address, "break", "k/a", "--yes", CONSUL_HTTP_TOKEN=token)
+            assert result.returncode == 77
+            assert f"hint: the token needs  {session} {keys_}  ; " in result.stderr
+            assert running.running()

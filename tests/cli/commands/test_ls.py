@@ -9,6 +9,7 @@ import subprocess
 from pathlib import Path
 
 from tests.cli.command import COMMAND, Running, consul, environment
+from tests.cli.hidden_keys import hiding
 from tests.cli.inspect_fixture import (
     LOCK_FLAG,
     Hand,
@@ -276,3 +277,28 @@ def test_what_has_no_changes_is_not_watched(key: str) -> None:
         result = ask(NOWHERE, "ls", "--watch", *more, key)
         assert (result.returncode, result.stdout) == (64, "")
     assert ask(NOWHERE, "cron", "ls", "--watch", "--format", "{name}").returncode == 64
+
+
+def test_a_token_that_may_not_read_all_is_told_so(hand: Hand, address: str, key: str) -> None:
+    """Where the server says so: by `ls`, `cron ls`, `status` and `holders`, for people and in JSON,
+    also if nothing is left to be shown."""
+    hand.hold(f"{key}/seen")
+    hand.hold(f"{key}/secret")
+    below = f'consul-lock: some keys below "{key}" are hidden from this token\n'
+    with hiding(address, "secret") as server:
+        for command in (["ls"], ["cron", "ls"]):
+            result = ask(server, *command, key)
+            assert (result.returncode, result.stderr) == (0, below)
+            assert "secret" not in result.stdout
+            document = json.loads(ask(server, *command, key, "--json").stdout)
+            assert document.pop("hidden") is True
+            assert set(document) == DOCUMENT
+        with Running(["ls", "--watch", key], environment(server)) as running:
+            assert json.loads(running.line())["hidden"] is True
+        for command in ("status", "holders"):
+            result = ask(server, command, f"{key}/secret")
+            said = f"consul-lock: some keys of {key}/secret are hidden from this token\n"
+            assert (result.returncode, result.stderr) == (0, said)
+            document = json.loads(ask(server, command, f"{key}/secret", "--json").stdout)
+            assert document.pop("hidden") is True
+            assert ask(server, command, f"{key}/seen").stderr == ""

@@ -249,12 +249,15 @@ def test_a_token_without_rights_is_77_with_the_rule_that_it_needs(guarded: Agent
         (["run", "-k", "a", "-k", "b/c"], """"a/" and "b/c/" (locking 'a', 'b/c')""", ("a", "b/c")),
         (["leader", "--key", "l"], "", ("l",)),
         (["run", "--tree", "-k", "t/u"], """"t/" (""", ("t",)),
+        (["cron", "run", "--name", "c", "--slot", "1"], """"c/" (""", ("c",)),
+        (["cron", "run-now", "--new", "c"], """"c/" (""", ("c",)),
     ],
 )
 def test_all_that_a_token_lacks_is_said_at_once(
     guarded: Agent, words: list[str], denied: str, names: tuple[str, ...]
 ) -> None:
-    """For several keys, for a leader, who reads first, and for a tree, which locks its parents."""
+    """For several keys, for a leader, who reads first, for a tree, which locks its parents, and for
+    cron jobs."""
     token = guarded.token_for(_SESSION_RULE)
     result = ask(guarded.address, *words, "--", "true", CONSUL_HTTP_TOKEN=token)
     what, hint = result.stderr.splitlines()

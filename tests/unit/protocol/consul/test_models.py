@@ -167,3 +167,12 @@ def test_a_check_that_the_agent_does_not_know_is_an_answer(
     else:
         with pytest.raises(outcome):
             parse_passed(reply(status, body))
+
+
+def test_a_list_of_which_all_is_hidden_is_one_that_hides_keys() -> None:
+    """Consul answers as if there were none, and says so in a header."""
+    headers = {"x-consul-index": "7", "x-consul-results-filtered-by-acls": "true"}
+    hidden = parse_read(Reply(404, headers, b"", 0.0), "reading", "a rule")
+    assert (hidden.pairs, hidden.filtered, hidden.raft_index) == ((), True, 7)
+    none = parse_read(Reply(404, {"x-consul-index": "7"}, b"", 0.0), "reading", "a rule")
+    assert not none.filtered
