@@ -76,7 +76,7 @@ class CronRoom:
         """What a survey shows: locks, and records."""
         client = self.room.client()
         survey = client.actor.do(self.room.api.Survey, client.thing)
-        locks, crons = client.actor.do(survey.overview, prefix)
+        locks, crons, _ = client.actor.do(survey.overview, prefix)
         told = {each.key for each in crons}
         below = client.actor.do(survey.below, prefix)
         assert locks == [each for each in below if each.key not in told]

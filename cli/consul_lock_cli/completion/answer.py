@@ -64,7 +64,7 @@ def _names(connection: Connection, incomplete: str, cron: bool) -> list[str]:
 
     impatient = dict.fromkeys(("connect_timeout", "request_timeout"), _TIMEOUT)
     with connection.client(Console(), **impatient, retry_for=0.0) as client:
-        locks, crons = Survey(client).overview(incomplete)
-    found = crons if cron else [status for status in locks if status.kind != "foreign"]
+        seen = Survey(client).overview(incomplete)
+    found = seen.crons if cron else [status for status in seen.locks if status.kind != "foreign"]
     # Others chose these names, and a shell reads what is put into its line.
     return [each.name for each in found if _HARMLESS.fullmatch(each.name)]
