@@ -55,7 +55,7 @@ class Terminal:
         os.close(self._screen)
 
     def resize(self, columns: int, lines: int) -> None:
-        """The window is of that size from then on; who runs there is told so."""
+        """Give the window that size; the process there gets SIGWINCH."""
         fcntl.ioctl(self._screen, termios.TIOCSWINSZ, struct.pack("HHHH", lines, columns, 0, 0))
 
     def type(self, text: str) -> None:

@@ -279,7 +279,7 @@ def test_what_has_no_changes_is_not_watched(key: str) -> None:
     assert ask(NOWHERE, "cron", "ls", "--watch", "--format", "{name}").returncode == 64
 
 
-def test_a_token_that_may_not_read_all_is_told_so(hand: Hand, address: str, key: str) -> None:
+def test_a_token_that_may_not_read_all_learns_it(hand: Hand, address: str, key: str) -> None:
     """Where the server says so: by `ls`, `cron ls`, `status` and `holders`, for people and in JSON,
     also if nothing is left to be shown."""
     hand.hold(f"{key}/seen")
