@@ -9,7 +9,6 @@ import shutil
 import signal
 import stat
 import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -17,58 +16,26 @@ import pytest
 
 from consul_lock_cli.base.exit_codes import ExitCode
 from tests.cli.command import Running, alive, children, environment, is_guardian
+from tests.cli.escapes import OWN_GROUP, OWN_SESSION, PLAIN, ROOT
+from tests.cli.frozen import frozen
 from tests.cli.program_supervisor import PROGRAM
 from tests.support.waiting import eventually
 
 Supervise = Callable[..., Running]
 
-_ROOT = os.geteuid() == 0
-
-# Ends with the test at the latest.  It ignores TERM where a shell or a relay could pass it on.
-_WORK = "trap '' TERM; echo $$; i=0; while [ $((i += 1)) -lt 1200 ]; do sleep 0.05; done"
-_WORKER = ("sh", "-c", _WORK)
-
-# Double fork: it is nobody's child, in a session of its own.
-_DAEMON = """
-import os, subprocess, sys
-if os.fork() == 0:
-    os.setsid()
-    if os.fork() == 0:
-        os.execvp(sys.argv[1], sys.argv[1:])
-    os._exit(0)
-os.wait()
-import time; time.sleep(60)
-"""
-
-_PYTHON = "import subprocess, sys; subprocess.run(sys.argv[1:], {how})"
-
-
-def _python(how: str) -> list[str]:
-    return [sys.executable, "-c", _PYTHON.format(how=how), *_WORKER]
-
+# Ends with the test at the latest.
+_STUBBORN = "trap '' TERM; echo $$; exec sleep 120"
 
 # How a program is started so that it is in another group, or in a session of its own.
-_ESCAPES: dict[str, list[str]] = {
-    "plain": ["env", *_WORKER],
-    "timeout": ["timeout", "60", *_WORKER],
-    "set -m": ["bash", "-c", 'set -m; "$@" & wait', "bash", *_WORKER],
-    "setsid -w": ["setsid", "-w", *_WORKER],
-    "su -c": ["su", "-s", "/bin/sh", "-c", _WORK, "nobody"],
-    "runuser -c": ["runuser", "-s", "/bin/sh", "-c", _WORK, "nobody"],
-    "start_new_session": _python("start_new_session=True"),
-    "process_group=0": _python("process_group=0"),
-    "daemon": [sys.executable, "-c", _DAEMON, *_WORKER],
-}
-_NEEDS_ROOT = {"su -c", "runuser -c"}
+_ESCAPES: dict[str, list[str]] = {"plain": PLAIN, **OWN_GROUP, **OWN_SESSION}
 
 
 @pytest.fixture(params=_ESCAPES)
 def escape(request: pytest.FixtureRequest) -> list[str]:
     """A command that starts another, which says its pid, and waits for it."""
-    name = request.param
-    program = _ESCAPES[name]
-    if shutil.which(program[0]) is None or (name in _NEEDS_ROOT and not _ROOT):
-        pytest.skip(f"{program[0]} cannot be used here")
+    program = _ESCAPES[request.param]
+    if shutil.which(program[0]) is None:
+        pytest.skip(f"there is no {program[0]} here")
     # The shell has gone at the first signal; who was started has not.
     return ["sh", "-c", '"$@"; :', "sh", *program]
 
@@ -78,15 +45,14 @@ def _guardian(running: Running) -> int:
     return found
 
 
-@pytest.mark.parametrize("end", ["loss", "max-runtime", "TERM", "second TERM"])
+@pytest.mark.parametrize("end", ["loss", "TERM", "second TERM"])
 def test_no_stop_leaves_anything(
     supervise: Supervise, escape: list[str], end: str, tmp_path: Path
 ) -> None:
     """consul-lock ends, and the lock is released, when all are dead."""
-    options = {"max_runtime": "2"} if end == "max-runtime" else {}
     lost = tmp_path / "lost"
     grace = "600" if end == "second TERM" else "0.6"
-    running = supervise(*escape, kill_after=grace, lost_when=str(lost), **options)
+    running = supervise(*escape, kill_after=grace, lost_when=str(lost))
     escaped = int(running.line())
     if end == "loss":
         lost.touch()
@@ -99,8 +65,8 @@ def test_no_stop_leaves_anything(
         running.send(signal.SIGTERM)
     code = running.wait()
     assert not alive(escaped)
-    expected = {"loss": ExitCode.LOST, "max-runtime": ExitCode.OVERTIME}
-    assert code == expected.get(end, code)
+    if end == "loss":
+        assert code == ExitCode.LOST
 
 
 def _echo_possible(running: Running) -> bool:
@@ -210,18 +176,30 @@ def test_kept_leftovers_are_those_of_the_group(
             os.kill(left, signal.SIGKILL)
 
 
+@pytest.mark.parametrize("end", ["loss", "max-runtime", "TERM", "KILL", "KILL of the guardian"])
 def test_daemons_are_kept_after_a_stop_if_that_is_wanted(
-    supervise: Supervise, tmp_path: Path
+    supervise: Supervise, tmp_path: Path, end: str
 ) -> None:
     """And everything else is stopped."""
-    pid = tmp_path / "pid"
-    script = f"setsid sh -c 'echo $$ >{pid}; exec sleep 60' & {_WORK}"
-    running = supervise("sh", "-c", script, daemons="keep", kill_after="0.6")
+    pid, lost, released = (tmp_path / name for name in ("pid", "lost", "released"))
+    script = f"setsid sh -c 'echo $$ >{pid}; exec sleep 60' & {_STUBBORN}"
+    options = {"max_runtime": "2"} if end == "max-runtime" else {}
+    lock = {"lost_when": str(lost), "release_to": str(released)}
+    running = supervise("sh", "-c", script, daemons="keep", kill_after="0.6", **lock, **options)
     command = int(running.line())
     left = int(eventually(lambda: pid.exists() and pid.read_text().strip()))
     try:
-        running.send(signal.SIGTERM)
-        assert running.wait() == -signal.SIGKILL
+        if end == "loss":
+            lost.touch()
+        elif end == "KILL of the guardian":
+            os.kill(_guardian(running), signal.SIGKILL)
+        elif end != "max-runtime":
+            running.send(signal.SIGKILL if end == "KILL" else signal.SIGTERM)
+        code = running.wait()
+        codes = {"loss": ExitCode.LOST, "max-runtime": ExitCode.OVERTIME}
+        assert code == codes.get(end, -signal.SIGKILL)
+        if end == "KILL":
+            eventually(released.exists)
         assert not alive(command)
         assert alive(left)
     finally:
@@ -245,7 +223,7 @@ def test_each_who_left_the_group_gets_one_first_signal(supervise: Supervise) -> 
 @pytest.fixture
 def sudo() -> Iterator[Path]:
     """A program that everybody may run, and that runs another as root."""
-    if not _ROOT or shutil.which("setpriv") is None:
+    if not ROOT or shutil.which("setpriv") is None:
         pytest.skip("needs root")
     folder = Path("/var/tmp") / f"consul-lock-{os.getpid()}"
     folder.mkdir(exist_ok=True)
@@ -260,10 +238,10 @@ def sudo() -> Iterator[Path]:
 _AS_SOMEBODY = ("setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups", *PROGRAM)
 
 
-def _with_roots_child(sudo: Path, *options: str) -> list[str]:
+def _with_roots_child(sudo: Path, *options: str, then: str = "wait") -> list[str]:
     """A command with a child of root's, whose pid it says."""
     sleeper = f"{sudo} --reuid 0 --regid 0 --clear-groups sleep 60"
-    return ["--kill-after", "0.3", *options, "--", "sh", "-c", f"{sleeper} & echo $!; wait"]
+    return ["--kill-after", "0.3", *options, "--", "sh", "-c", f"{sleeper} & echo $!; {then}"]
 
 
 def _roots_child(running: Running) -> int:
@@ -273,21 +251,43 @@ def _roots_child(running: Running) -> int:
     return pid
 
 
-def test_a_process_of_another_user_is_named_and_waited_for(sudo: Path) -> None:
+@pytest.mark.parametrize(
+    "end, code",
+    [
+        ("loss", ExitCode.LOST),
+        ("max-runtime", ExitCode.OVERTIME),
+        ("TERM", -signal.SIGTERM),
+        ("own end", 3),
+        ("KILL of the guardian", -signal.SIGTERM),
+    ],
+)
+def test_a_process_of_another_user_is_named_and_waited_for(sudo: Path, end: str, code: int) -> None:
     """It is not said to have been stopped, and the lock is not released while it lives."""
-    with Running(_with_roots_child(sudo), environment(), prefix=_AS_SOMEBODY) as running:
+    lost, go = sudo.with_name("lost"), sudo.with_name("go")
+    # Long enough for it to become root's.
+    options = ["--max-runtime", "5"] if end == "max-runtime" else []
+    then = f"until [ -e {go} ]; do sleep 0.05; done; exit 3"
+    command = _with_roots_child(sudo, "--lost-when", str(lost), *options, then=then)
+    with Running(command, environment(), prefix=_AS_SOMEBODY) as running:
         root = _roots_child(running)
-        running.send(signal.SIGTERM)
+        if end == "loss":
+            lost.touch()
+        elif end == "TERM":
+            running.send(signal.SIGTERM)
+        elif end == "own end":
+            go.touch()
+        elif end == "KILL of the guardian":
+            os.kill(_guardian(running), signal.SIGKILL)
         eventually(lambda: "cannot stop" in running.errors())
         running.send(signal.SIGTERM)
-        (line,) = running.said()
+        *_, line = running.said()
         assert line == (
             f"consul-lock: cannot stop pid {root} (sleep 60, root): not permitted; run"
             " consul-lock itself with sudo"
         )
         assert running.running()
         os.kill(root, signal.SIGKILL)
-        assert running.wait() == -signal.SIGTERM
+        assert running.wait() == code
 
 
 def test_the_guardian_waits_for_a_process_of_another_user(sudo: Path) -> None:
@@ -320,3 +320,30 @@ def test_a_process_that_proc_hides_is_waited_for_too(sudo: Path) -> None:
         assert line.startswith(f"consul-lock: cannot stop pid {root} (another user): not permitted")
         os.kill(root, signal.SIGKILL)
         assert running.wait() == -signal.SIGTERM
+
+
+def test_the_guardian_waits_for_what_does_not_die_of_kill(
+    supervise: Supervise, tmp_path: Path
+) -> None:
+    """consul-lock is killed: what it held is released when that process has ended."""
+    released = tmp_path / "released"
+    script = "sleep 120 & echo $!; wait"
+    running = supervise("sh", "-c", script, kill_after="0.3", release_to=str(released))
+    pid = int(running.line())
+    guardian = _guardian(running)
+    (command,) = children(guardian)
+    with frozen(pid):
+        running.send(signal.SIGKILL)
+        eventually(lambda: not alive(command))
+        # SIGKILL waits for it.
+        eventually(lambda: _is_pending(pid, signal.SIGKILL))
+        assert not released.exists()
+        assert alive(guardian)
+    eventually(released.exists)
+
+
+def _is_pending(pid: int, signum: int) -> bool:
+    status = Path(f"/proc/{pid}/status").read_text()
+    kinds = ("SigPnd:", "ShdPnd:")
+    pending = [int(line.split()[1], 16) for line in status.splitlines() if line.startswith(kinds)]
+    return any(each & 1 << signum - 1 for each in pending)

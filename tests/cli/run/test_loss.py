@@ -278,26 +278,3 @@ def test_an_outage_shorter_than_the_lock_delay_is_nothing(own_agent: Agent) -> N
         running.send(signal.SIGUSR1)
         assert running.wait() == 5
         assert running.said() == []
-
-
-@pytest.mark.parametrize("program", ["timeout 60 sh", "setsid -w sh"])
-@pytest.mark.parametrize("end", ["break", "kill"])
-def test_what_left_the_group_is_dead_before_the_next_holder_begins(
-    start: Start, address: str, key: str, tmp_path: Path, program: str, end: str
-) -> None:
-    """tests/cli/process/test_escapes.py has all ways out, and all ends."""
-    worker = tmp_path / "worker"
-    worker.write_text("trap '' TERM; echo $$; while :; do sleep 0.05; done")
-    holder = start(*_QUICK, "--heartbeat", "1s", "--", "sh", "-c", f"{program} {worker}; :")
-    escaped = int(holder.line())
-    script = f"grep -qs '^State:.[^Z]' /proc/{escaped}/status && echo alive || echo dead"
-    other = start(*_QUICK, "--", "sh", "-c", script)
-    eventually(lambda: consul(address, "GET", f"/v1/kv/{key}/.queue/?keys"))
-    if end == "break":
-        _destroy_session(address, key)
-        assert holder.wait() == 76
-        assert not alive(escaped)
-    else:
-        holder.send(signal.SIGKILL)
-        holder.wait()
-    assert other.line() == "dead"
