@@ -120,8 +120,13 @@ def _settle(launch: Launch, orders: int, news: int) -> int:
     signal.set_wakeup_fd(waking, warn_on_full_buffer=False)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGCHLD})
     libc.name_process(_NAME)
-    libc.set_command_line(f"{_NAME}: {' '.join(map(os.fsdecode, launch.command))}")
+    libc.set_command_line(": ".join([_NAME, *_shown(launch)]))
     return wake
+
+
+def _shown(launch: Launch) -> list[str]:
+    """The command, if there is one."""
+    return [" ".join(map(os.fsdecode, launch.command))] if launch.command else []
 
 
 def _close_all_but(*kept: int) -> None:

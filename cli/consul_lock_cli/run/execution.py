@@ -151,10 +151,11 @@ def undertake(
     signals = take_over()
     child = None
     try:
-        # Before the library is imported, as it starts threads.
+        # Before the library is imported, as it starts threads.  Without a command there is nothing
+        # to start, but its guardian leaves the queue if consul-lock is killed while it waits.
         child = (
             Child(command, signals, policy=policy, output=output, release=release)
-            if command
+            if command or policy.guardian
             else None
         )
         undertaking = make(signals)

@@ -57,7 +57,8 @@ class LockedCommand:
     ) -> None:
         self._spec, wait_policy, self._policy, hooks = run_spec
         self._wait_policy = wait_policy._replace(retry_for=connection.settings["retry_for"])
-        self._program = command[0] if command else ""
+        self._hold_only = not command
+        self._program = "" if self._hold_only else command[0]
         self._published = self._spec.published(command)
         self._connection = connection
         self._console = console
@@ -120,12 +121,12 @@ class LockedCommand:
                     self._act.interruptibly(lambda: acquisition.conflict(client, found))
                 )
             except Unavailable as error:
-                if child is None or not self._wait_policy.fail_open:
+                if child is None or self._hold_only or not self._wait_policy.fail_open:
                     return RunResult(acquisition.unavailable(error))
                 acquisition.unlocked(error)
                 return self._run(child, NoDeadline(), unlocked(self._spec))
             loss = LossReport(client, self._spec, lock, self._status_file)
-            policy = None if child is None else self._policy
+            policy = None if self._hold_only else self._policy
             RenewalReport(lock, self._spec.title, policy, self._console).begin()
             return self._under(lock, slot, deadline, child, loss)
         finally:
@@ -212,7 +213,11 @@ class LockedCommand:
         self._status_file.know(acquired=True, session=session, token=token)
         if deadline.lost() or not deadline.remaining():
             return self._act.lost_before(loss)
-        if child is None:
+        if child is None or self._hold_only:
+            if child is not None:
+                # What relies on the lock from here on cannot be stopped by a guardian, so it must
+                # not release: the end of the session and the lock-delay are the time to stop.
+                child.abandon()
             lost = keep(self._spec, lock, slot, loss, self._console, self._signals)
             return RunResult(ExitCode.LOST if self._release(lock, lost) else 0)
         begun = now()

@@ -53,11 +53,17 @@ def test_when_a_holder_was_killed_the_next_one_runs_at_once(
     assert start(*kind, *_LASTING, "--", "echo", "mine").line() == "mine"
 
 
+@pytest.mark.parametrize("work", [("--", "true"), ("--hold",)], ids=["command", "hold"])
 def test_a_waiter_that_was_killed_leaves_the_queue(
-    start: Start, holder: Running, address: str, key: str, sessions: Callable[[int], list[str]]
+    start: Start,
+    holder: Running,
+    address: str,
+    key: str,
+    sessions: Callable[[int], list[str]],
+    work: tuple[str, ...],
 ) -> None:
     """Nobody behind it has to wait for the end of its session, which ends at once."""
-    waiter = start(*_LASTING, "--", "true")
+    waiter = start(*_LASTING, *work)
     queue = f"/v1/kv/{key}/.queue/?keys"
     eventually(lambda: consul(address, "GET", queue))
     assert sessions(waiter.pid)

@@ -40,6 +40,18 @@ def test_hold_prints_a_line_of_json_and_a_signal_ends_it_with_0(
     assert locked_run("-n", "--", "true").returncode == 0
 
 
+def test_nothing_releases_what_a_killed_hold_has_held(start: Start) -> None:
+    """Nobody can stop what relies on it: its time to stop is that of Consul's own rules, and it can
+    see the end of the pipe.
+    """
+    holder = start("--heartbeat", "1s", "--lock-delay", "2s", "--hold")
+    assert json.loads(holder.line())["event"] == "acquired"
+    assert holder.children() == []
+    holder.send(signal.SIGKILL)
+    assert holder.line() == ""
+    assert start("--", "echo", "mine").line() == "mine"
+
+
 def _ending(folder: Path) -> tuple[str, bool, int]:
     told = json.loads((folder / "status").read_text())
     return told["exit"]["kind"], told["lost"], told["exit_code"]
