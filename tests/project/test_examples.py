@@ -16,6 +16,8 @@ import pytest
 
 from consul_lock import Client, Lock
 from consul_lock_cli.main import cli
+from consul_lock_cli.process.descendants import Process
+from tests.cli.command import children, is_guardian
 from tests.support.waiting import eventually
 
 EXAMPLES = pathlib.Path(__file__).parents[2] / "examples"
@@ -128,20 +130,21 @@ def _pid_namespace() -> bool:
 
 @pytest.mark.skipif(not _pid_namespace(), reason="needs a pid namespace of its own")
 def test_the_command_line_of_the_container_works_as_pid_1(agent):
-    """As `docker stop` does it: TERM goes to pid 1 alone; the worker stops, an orphan is reaped and
-    the lock is free."""
+    """As `docker stop` does it: TERM goes to pid 1 alone; the worker stops, an orphan is reaped,
+    the lock is free, and its exit code is that of the worker."""
     lines = (EXAMPLES / "docker" / "Dockerfile").read_text()
     (entry,) = re.findall(r"(?m)^ENTRYPOINT (.*)$", lines)
     (command,) = re.findall(r"(?m)^CMD (.*)$", lines)
     program, *options = json.loads(entry)
     assert (program, json.loads(command)) == ("consul-lock", ["/usr/local/bin/worker"])
     worker = str(EXAMPLES / "docker" / "worker")
-    # The sleep of the inner shell is an orphan once that has ended: pid 1 gets it.
-    orphan = f"(sh -c 'sleep 0.1 & :' &) ; readlink /proc/1/exe; exec {shlex.quote(worker)}"
-    pid_1 = [sys.executable, "-m", "consul_lock_cli", *options, "sh", "-c", orphan]
+    # The sleep of the inner shell is an orphan once that has ended.
+    orphan = f"(sh -c 'sleep 600 & :' &) ; readlink /proc/1/exe; exec {shlex.quote(worker)}"
+    pid_1 = [sys.executable, "-m", "consul_lock_cli", *options, "sh", "-c"]
+    alone = ["unshare", "--pid", "--fork", "--mount-proc", "--kill-child", *pid_1]
     env = {**os.environ, "CONSUL_HTTP_ADDR": agent.address}
     with subprocess.Popen(
-        ["unshare", "--pid", "--fork", "--mount-proc", "--kill-child", *pid_1],
+        [*alone, orphan],
         env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     ) as outer:  # fmt: skip
         try:
@@ -153,7 +156,9 @@ def test_the_command_line_of_the_container_works_as_pid_1(agent):
             (inside,) = (
                 pathlib.Path(f"/proc/{outer.pid}/task/{outer.pid}/children").read_text().split()
             )
-            eventually(lambda: "Z" not in _states_below(int(inside)))
+            adopted = eventually(lambda: _orphan(int(inside)))
+            os.kill(adopted, signal.SIGKILL)
+            eventually(lambda: not pathlib.Path(f"/proc/{adopted}").exists())
             os.kill(int(inside), signal.SIGTERM)
             output, errors = outer.communicate(timeout=60)
         finally:
@@ -163,13 +168,16 @@ def test_the_command_line_of_the_container_works_as_pid_1(agent):
     assert "consul-lock" not in errors
     with Client(agent.address) as client, Lock("worker", client=client)(timeout=0):
         pass
+    assert subprocess.run([*alone, "exit 3"], env=env, check=False).returncode == 3
 
 
-def _states_below(pid: int) -> str:
-    """The states of the children of a process, a letter each."""
-    children = pathlib.Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-    texts = [pathlib.Path(f"/proc/{child}/stat").read_text() for child in children]
-    return "".join(text.rpartition(")")[2].split()[0] for text in texts)
+def _orphan(pid):
+    """The pid of the sleep that the guardian, below this process, has adopted; None: not yet."""
+    for guardian in children(pid):
+        for child in children(guardian) if is_guardian(guardian) else ():
+            if Process(child, "S").command_line() == "sleep 600":
+                return child
+    return None
 
 
 @pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="needs systemd-analyze")
