@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypedDict
 
@@ -89,7 +88,9 @@ def known(options: Iterable[str], allowed: Iterable[str], what: str) -> None:
     allowed = list(allowed)
     for option in options:
         if option not in allowed:
-            likely = difflib.get_close_matches(option, allowed, 1)
+            from difflib import get_close_matches  # a start without a mistake need not pay for it
+
+            likely = get_close_matches(option, allowed, 1)
             meant = f"; did you mean {likely[0]!r}?" if likely else ""
             raise TypeError(f"{what} has no option {option!r}{meant}")
 
