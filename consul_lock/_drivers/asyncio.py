@@ -10,7 +10,6 @@ import asyncio
 import contextlib
 import inspect
 import logging
-import random
 import time
 from collections.abc import AsyncIterator, Callable
 from typing import Any, TypeVar
@@ -19,6 +18,7 @@ from consul_lock._drivers.clock import clock
 from consul_lock._drivers.connection_pool import NO_PLACE, POLLS, REQUESTS, SHORT, GivenUp
 from consul_lock._drivers.fork import forget_after_fork
 from consul_lock._drivers.http import backlog, client_closed
+from consul_lock._drivers.jitter import between, fraction
 from consul_lock._drivers.loop_connection import LoopConnection
 from consul_lock._drivers.loop_transport import LoopTransport
 from consul_lock._protocol.flow import (
@@ -95,7 +95,7 @@ class AsyncioDriver:
         return asyncio.Event()
 
     def random(self) -> float:
-        return random.random()
+        return fraction()
 
     def _holds(self) -> bool:
         return self.holding()
@@ -175,9 +175,9 @@ class AsyncioDriver:
                 return await self._http.exchange_all(requests)
             case Sleep(low, high) if asyncio.current_task() in self._calls:
                 async with self._until_closed():
-                    await asyncio.sleep(random.uniform(low, high))
+                    await asyncio.sleep(between(low, high))
             case Sleep(low, high):
-                await asyncio.sleep(random.uniform(low, high))
+                await asyncio.sleep(between(low, high))
             case Wait(signal, timeout):
                 if _in_keeper() and (timeout is None or timeout > SHORT):
                     self._http.rest()
@@ -214,7 +214,7 @@ class AsyncioDriver:
                 finally:
                     self._polls += 1
             # In place of a long poll: a read, a little later.
-            await asyncio.sleep(min(random.uniform(*NO_PLACE), request.wait))
+            await asyncio.sleep(min(between(*NO_PLACE), request.wait))
         return await self._send(request.immediate())
 
     @contextlib.asynccontextmanager

@@ -13,10 +13,11 @@ that hits should be somebody who can wait, and not the renewals of somebody who 
 
 from __future__ import annotations
 
-import random
 from collections import deque
 from collections.abc import Callable
 from typing import Generic, Protocol, TypeVar
+
+from consul_lock._drivers.jitter import between
 
 # Seconds for which an unused connection is kept.
 _IDLE = 15.0
@@ -146,4 +147,4 @@ class ConnectionPool(Generic[C]):
 
     def refused(self) -> None:
         """A new connection was refused."""
-        self._crowded_until = self._clock() + random.uniform(*_CROWDED)
+        self._crowded_until = self._clock() + between(*_CROWDED)

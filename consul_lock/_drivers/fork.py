@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import random
 import socket
 import sys
 import warnings
@@ -33,8 +32,6 @@ def close_after_fork(found: socket.socket) -> None:
 
 
 def _after_fork() -> None:
-    # The child would draw the same numbers as its parent.
-    random.seed()
     _close_sockets()
     for thing in list(_all):
         thing.forked()

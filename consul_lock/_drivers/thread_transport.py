@@ -8,7 +8,6 @@ says which stay open, `consul_lock._drivers.transport` has what the transport of
 from __future__ import annotations
 
 import queue
-import random
 import threading
 import time
 from collections import deque
@@ -20,6 +19,7 @@ from consul_lock._drivers.connection_pool import NO_PLACE, POLLS, REQUESTS, Give
 from consul_lock._drivers.credentials import refuses_credentials
 from consul_lock._drivers.http import backlog, client_closed, held_for, hung_up, silent
 from consul_lock._drivers.http_reader import Answer, ClosedBeforeAnswer
+from consul_lock._drivers.jitter import between
 from consul_lock._drivers.pipeline import Connect, Pipeline, Receive, Send
 from consul_lock._drivers.resolver import Address
 from consul_lock._drivers.thread_event import ThreadEvent
@@ -108,7 +108,7 @@ class ThreadTransport(TransportBase[Connection]):
 
     def _send_read(self, request: Request) -> Any:
         """In place of a long poll: a read, a little later."""
-        time.sleep(min(random.uniform(*NO_PLACE), request.wait))
+        time.sleep(min(between(*NO_PLACE), request.wait))
         return self.send(request.immediate())
 
     def _exchange(self, request: Request, timeout: float, begun: float | None = None) -> Any:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import _thread
 import logging
-import random
 import sys
 import threading
 import time
@@ -24,6 +23,7 @@ from consul_lock._drivers.connection import Connection
 from consul_lock._drivers.connection_pool import SHORT
 from consul_lock._drivers.fork import forget_after_fork
 from consul_lock._drivers.http import client_closed
+from consul_lock._drivers.jitter import between, fraction
 from consul_lock._drivers.thread_event import ThreadEvent
 from consul_lock._drivers.thread_transport import ThreadTransport
 from consul_lock._protocol.flow import (
@@ -115,7 +115,7 @@ class ThreadDriver:
         return ThreadEvent()
 
     def random(self) -> float:
-        return random.random()
+        return fraction()
 
     def _holds(self) -> bool:
         return self.holding()
@@ -180,7 +180,7 @@ class ThreadDriver:
             case Batch(requests):
                 return self._transport.send_all(requests)
             case Sleep(low, high):
-                self._sleep(random.uniform(low, high))
+                self._sleep(between(low, high))
             case Wait(signal, timeout):
                 if _in_keeper() and (timeout is None or timeout > SHORT):
                     self._transport.rest()

@@ -138,6 +138,17 @@ def test_a_flow_knows_only_flows_and_errors() -> None:
     assert not _offenders(_FLOWS, lambda path: _ours(path) - allowed)
 
 
+def test_nothing_draws_from_the_generator_of_the_program() -> None:
+    """The functions of `random` share it: a seed of the program must not decide about pauses, and
+    the library must not change what the program draws."""
+
+    def drawn(path: Path) -> set[str]:
+        own = {"random.SystemRandom", "random.Random"}
+        return {name for name in _imports(path) if _root(name) == "random"} - own
+
+    assert not _offenders([*_LIBRARY, *_COMMAND], drawn)
+
+
 def test_python_consul2_is_known_in_one_place() -> None:
     """So that another way of building requests is a change to few files."""
     loader = "consul_lock._protocol.consul.python_consul2"

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 import os
-import random
 import shutil
 import signal
 import socket
 import tempfile
 import time
 from pathlib import Path
+from random import SystemRandom
 from types import TracebackType
 from typing import Self
 
@@ -154,7 +154,7 @@ class ConsulAgent:
 def _free_ports(count: int) -> list[int]:
     found: list[int] = []
     while len(found) < count:
-        port = random.randint(_PORT_MIN, _PORT_MAX)
+        port = SystemRandom().randint(_PORT_MIN, _PORT_MAX)
         if port not in found and _is_free(port):
             found.append(port)
     return found

@@ -63,9 +63,9 @@ class Acquisition:
 
     def splay(self) -> None:
         """Sleep first, so that hosts whose clocks agree do not all come at once."""
-        import random
+        from random import SystemRandom
 
-        seconds = random.uniform(0.0, self._wait_policy.splay)
+        seconds = SystemRandom().uniform(0.0, self._wait_policy.splay)
         self._console.debug(f"sleeping for {show_duration(seconds)}", event="splay")
         time.sleep(seconds)
 
@@ -100,7 +100,7 @@ class Acquisition:
     def _once(self, lock: Lockable) -> bool:
         """Try once.  As long as Consul fails it is unknown whether the lock is held, so the try is
         repeated, for --retry-for; a leader has had its time for that."""
-        import random
+        from random import SystemRandom
 
         from consul_lock import Unavailable
 
@@ -112,7 +112,7 @@ class Acquisition:
                 left = end - time.monotonic()
                 if left <= 0 or self._spec.mode is LockKind.LEADER:
                     raise
-                pause = error.retry_after or random.uniform(*_AGAIN)
+                pause = error.retry_after or SystemRandom().uniform(*_AGAIN)
             time.sleep(min(left, pause))
 
     def _at_once(self, lock: Lockable, report: WaitReport) -> bool:
