@@ -1,8 +1,9 @@
 """A program: `consul-lock run` with a lock that is made up, and TERM at a chosen moment.
 
 `python held.py MOMENT COMMAND...`: TERM comes while the lock is being ACQUIRED, or when it was
-GRANTED and the command does not run yet; with LOST, its time is over then.  What is done with the
-lock goes to stdout, and how it ended to stderr.
+GRANTED and the command does not run yet; with LOST, its time is over then.  With STUCK it comes
+from elsewhere, and Consul never answers the release.  What is done with the lock goes to stdout,
+and how it ended to stderr.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from consul_lock_cli.base.console import Console
 from consul_lock_cli.process.child import Child
 from consul_lock_cli.process.interrupt import Interrupted
 from consul_lock_cli.process.signals import die_by, take_over
+from consul_lock_cli.run import locked_command
 from consul_lock_cli.run.locked_command import LockedCommand
 from consul_lock_cli.run.status_file import StatusFile
 from consul_lock_cli.spec.lock import LockSpec
@@ -51,7 +53,7 @@ class MadeUp:
         """Consul is there."""
 
     def remaining(self) -> float:
-        return 0.0 if self._moment == "LOST" else 60.0
+        return 0.0 if self._moment == "LOST" else 3600.0
 
     def acquire(self, **_: Any) -> bool:
         self._reached("ACQUIRED")
@@ -66,7 +68,7 @@ class MadeUp:
     def release(self) -> None:
         self._reached("RELEASING")
         # As long as an answer of Consul may take.
-        threading.Event().wait(0.3)
+        threading.Event().wait(3600 if self._moment == "STUCK" else 0.3)
         self.held = False
         self._reached("RELEASED")
 
@@ -90,6 +92,8 @@ class MadeUpLockedCommand(LockedCommand):
 def main(moment: str, *command: str) -> None:
     """As `consul_lock_cli.commands.run` and `main` do it."""
     run_spec = RunSpec(LockSpec(("k",)))
+    if moment == "STUCK":
+        locked_command.LEAVING = 0.1  # the least that shows it
     ours = take_over()
     child = Child(command, ours, policy=ProcessPolicy(guardian=False))
     made_up: Any = MadeUp(moment)

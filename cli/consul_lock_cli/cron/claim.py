@@ -10,15 +10,12 @@ from consul_lock_cli.base.console import Console
 from consul_lock_cli.base.error_table import complaint, failure
 from consul_lock_cli.process.interrupt import Interrupted, OutOfTime
 from consul_lock_cli.process.outcome import ProcessResult, StopReason, exit_code
-from consul_lock_cli.run.execution import GOODBYE, Execution
+from consul_lock_cli.run.execution import GOODBYE, LEAVING, Execution
 from consul_lock_cli.run.loss import loss_fields
 from consul_lock_cli.run.status_file import StatusFile
 
 if TYPE_CHECKING:
     from consul_lock import CronGuard, CronRun, CronState, Lock
-
-# Seconds at most for recording the end and releasing the run lock.
-_LEAVING = 6.0
 
 
 class EnteredClaim:
@@ -68,8 +65,10 @@ class EnteredClaim:
         run = self._run
         assert run is not None
         run.ended(state_of(ended), exit_code(ended))
-        left = run.lock.remaining() if run.lock is not None else 0.0
-        lost = self._leave(run, max(_LEAVING, left), known=ended.lost)
+        left = 0.0
+        if run.lock is not None and not (ended.asked or ended.typed):
+            left = run.lock.remaining()
+        lost = self._leave(run, max(LEAVING, left), known=ended.lost)
         return lost and not ended.lost
 
     def _leave(self, run: CronRun[Lock], budget: float, known: bool = True) -> bool:

@@ -26,6 +26,11 @@ if TYPE_CHECKING:
 GOODBYE = 1.0
 """Seconds for last requests to a Consul that may be down: the session also ends by itself."""
 
+LEAVING = 6.0
+"""Seconds to release in order once a signal has asked consul-lock to end, whenever it came.  One
+that was passed on to a command that had just ended is not sent again, and service managers kill
+what has not ended some seconds later."""
+
 
 class Execution:
     """One command and its end.  ``title`` names the lock in messages."""

@@ -22,7 +22,7 @@ from consul_lock_cli.run.ancestor_processes import refuse_unnamed_ancestors
 from consul_lock_cli.run.campaign import FOR_EVER
 from consul_lock_cli.run.deadline import LockDeadline, NoDeadline
 from consul_lock_cli.run.environment import all_keys, locked, unlocked
-from consul_lock_cli.run.execution import GOODBYE, Execution, conclude, undertake
+from consul_lock_cli.run.execution import GOODBYE, LEAVING, Execution, conclude, undertake
 from consul_lock_cli.run.guardian_release import releasing, report_sessions
 from consul_lock_cli.run.hold_only import keep
 from consul_lock_cli.run.hooks import HookRunner
@@ -219,7 +219,7 @@ class LockedCommand:
                 # not release: the end of the session and the lock-delay are the time to stop.
                 child.abandon()
             lost = keep(self._spec, lock, slot, loss, self._console, self._signals)
-            return RunResult(ExitCode.LOST if self._release(lock, lost) else 0)
+            return RunResult(ExitCode.LOST if self._release(lock, lost, LEAVING) else 0)
         begun = now()
         done = self._run(child, deadline, told, loss)
         ended = done.ended
@@ -227,7 +227,8 @@ class LockedCommand:
         self._ended(ended, acquired, begun)
         over = ended.failure is not None or ended.lost or ended.asked or ended.typed
         late = not over and self._hold_on(lock, begun)
-        lost = self._release(lock, ended.lost or late)
+        hurried = ended.asked or ended.typed
+        lost = self._release(lock, ended.lost or late, LEAVING if hurried else None)
         if not lost or ended.lost or late or ended.failure is not None:
             return done
         self._status_file.lost()
@@ -262,7 +263,10 @@ class LockedCommand:
         return lost
 
     def _release(self, lock: Lockable, lost: bool, budget: float | None = None) -> bool:
-        """Whether it was lost before it could be released; trouble is reported, and ignored."""
+        """Whether it was lost before it could be released; trouble is reported, and ignored.
+
+        Without a ``budget`` Consul may be away for as long as the lock counts.
+        """
         from consul_lock import ConsulLockError, LockLost, NotHeld
 
         if lost:

@@ -24,6 +24,7 @@ from consul_lock_cli.base.console import Console
 from consul_lock_cli.cron.claim import EnteredClaim
 from consul_lock_cli.process.interrupt import Interrupted, OutOfTime
 from consul_lock_cli.process.outcome import ProcessResult, StopReason
+from consul_lock_cli.run.execution import LEAVING
 from consul_lock_cli.run.status_file import StatusFile
 
 Capture = pytest.CaptureFixture[str]
@@ -132,6 +133,14 @@ def test_as_long_as_the_lock_counts_its_end_may_be_recorded(
     scene = _Scene(left).entered()
     scene.claim.leave(_ended())
     assert scene.act.budgets == [budget]
+
+
+@pytest.mark.parametrize("more", [{"asked": True}, {"typed": True}], ids=repr)
+def test_a_signal_while_the_command_ran_shortens_what_follows(more: dict[str, bool]) -> None:
+    """It came once, and service managers kill what has not ended some seconds later."""
+    scene = _Scene(25.0).entered()
+    scene.claim.leave(_ended(-15, **more))
+    assert scene.act.budgets == [LEAVING]
 
 
 @pytest.mark.parametrize("error", [LockLost("gone"), NotHeld("gone")])

@@ -177,11 +177,12 @@ def test_a_waiter_dies_in_time_even_if_consul_is_frozen(own_agent: Agent, tmp_pa
         sent = time.monotonic()
         waiter.send(signal.SIGTERM)
         assert waiter.wait() == -signal.SIGTERM
-        assert time.monotonic() - sent < 8
+        assert time.monotonic() - sent < 20
         assert json.loads(status.read_text())["exit"]["kind"] == "interrupted"
         (guardian,) = releasing.children()
         go.touch()
         eventually(lambda: not children(guardian))
+        # Whether consul-lock has noticed the end by now is chance, and makes no difference.
         releasing.send(signal.SIGTERM)
         releasing.wait()
         assert json.loads(done.read_text())["exit"] == {"kind": "exit", "code": 0, "signal": None}
