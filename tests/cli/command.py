@@ -20,7 +20,7 @@ from urllib.parse import urlsplit
 COMMAND = (sys.executable, "-m", "consul_lock_cli")
 
 # Seconds: ends a test that has failed, and nothing else.
-PATIENCE = 30.0
+PATIENCE = 120.0
 
 
 def environment(address: str | None = None, **more: str) -> dict[str, str]:
@@ -146,7 +146,7 @@ def is_guardian(pid: int) -> bool:
 def consul(address: str, method: str, path: str, body: str | None = None) -> Any:
     """What Consul answers; None if there is no such thing."""
     where = urlsplit(address if "//" in address else f"//{address}")
-    connection = http.client.HTTPConnection(where.netloc, timeout=10)
+    connection = http.client.HTTPConnection(where.netloc, timeout=60)
     try:
         connection.request(method, path, body)
         answer = connection.getresponse()

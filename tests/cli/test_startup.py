@@ -81,7 +81,7 @@ def _settled(mark: str, command: int) -> list[Helper]:
         return len(found) <= 2
 
     try:
-        eventually(few, 10.0)
+        eventually(few, 60.0)
     except AssertionError:
         pass  # the caller says what is wrong
     return found

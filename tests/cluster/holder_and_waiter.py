@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from concurrent.futures import Future
 from contextlib import suppress
 from typing import Any
@@ -14,6 +15,10 @@ from tests.support.event_log import SharedEventLog
 # Seconds: ends a test that has failed, and nothing else.
 PATIENCE = 180.0
 
+ENDURES = 60.0
+"""Seconds of TTL and lock-delay, which is as long as Consul allows.  Servers on a busy machine may
+need several elections, and a hold that ends meanwhile, as it must, shows nothing."""
+
 
 class Pair:
     """A holder and a waiter of one lock, each a client of its own, of one face."""
@@ -24,9 +29,10 @@ class Pair:
         self.told: list[LossReason] = []
         """What ``on_lost`` was called with."""
         self._events = events
-        self._clients = [callers.client(address) for _ in range(2)]
-        self.holder = callers.lock(name, self._clients[0], on_lost=self.told.append)
-        self._waiter = callers.lock(name, self._clients[1], on_lost=self.told.append)
+        self._clients = [_patient_client(callers, address) for _ in range(2)]
+        options = {"on_lost": self.told.append, "ttl": ENDURES, "lock_delay": ENDURES}
+        self.holder = callers.lock(name, self._clients[0], **options)
+        self._waiter = callers.lock(name, self._clients[1], **options)
         assert callers.start(reached(self.holder.acquire())).result(PATIENCE)
         self._waiting = callers.start(self._wait())
 
@@ -46,12 +52,20 @@ class Pair:
         lost = self.told or self.holder.lost.is_set()
         return self.holder.held and not lost and not self._waiting.done()
 
+    def deadline(self) -> float:
+        """Until when the holder's lock counts, by the monotonic clock."""
+        return time.monotonic() + float(self.holder.remaining())
+
     def finish(self) -> None:
         """The holder releases; the waiter gets the lock and releases it, too."""
         self.callers.start(self._let_go()).result(PATIENCE)
         self._waiting.result(PATIENCE)
         close_all(self.callers, self._clients)
         assert self.told == []
+
+
+def _patient_client(callers: Callers, address: str) -> Any:
+    return callers.client(address, retry_for=PATIENCE)
 
 
 class Worker:
@@ -61,8 +75,8 @@ class Worker:
         self, callers: Callers, address: str, name: str, who: str, events: SharedEventLog
     ) -> None:
         self._callers = callers
-        self._client = callers.client(address)
-        self._lock = callers.lock(name, self._client)
+        self._client = _patient_client(callers, address)
+        self._lock = callers.lock(name, self._client, ttl=ENDURES, lock_delay=ENDURES)
         self._enough = threading.Event()
         self._life: Future[Any] = callers.start(self._live(name, who, events))
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.command import Running, environment
-from tests.cluster.holder_and_waiter import PATIENCE, Pair, Worker
+from tests.cluster.holder_and_waiter import ENDURES, PATIENCE, Pair, Worker
 from tests.support.agent import Agent
 from tests.support.callers import Callers, Tasks, Threads
 from tests.support.cluster import Cluster
@@ -52,7 +52,9 @@ def start_job(cluster: Cluster, events: SharedEventLog) -> Iterator[Start]:
         def start(name: str, who: str, until: Path) -> Running:
             job = [sys.executable, "-m", "tests.cluster.job"]
             job += [str(events.path), name, who, str(until)]
-            return stack.enter_context(Running(["run", "--key", name, "--", *job], env))
+            enduring = [f"--ttl={ENDURES:g}s", f"--lock-delay={ENDURES:g}s"]
+            options = ["--key", name, *enduring, f"--retry-for={PATIENCE:g}s"]
+            return stack.enter_context(Running(["run", *options, "--", *job], env))
 
         yield start
 
@@ -79,12 +81,13 @@ def test_nothing_is_lost_when_the_leader_is_killed(
 
     killed_at = time.monotonic()
     dead = cluster.kill_leader()
+    by_then = by_thread.deadline(), by_task.deadline()
     elected_at = _wait_for_leader(
         cluster, dead, lambda: by_thread.stands() and by_task.stands() and first.running()
     )
-    # Renewed by the new leader: there is more left than a holder without news could have.
-    eventually(lambda: by_thread.holder.remaining() > 25, message="a thread's lock is renewed")
-    eventually(lambda: by_task.holder.remaining() > 25, message="a task's lock is renewed")
+    # Renewed by the new leader: a holder without news has the deadline that it had.
+    eventually(lambda: by_thread.deadline() > by_then[0] + 1, message="a thread's lock is renewed")
+    eventually(lambda: by_task.deadline() > by_then[1] + 1, message="a task's lock is renewed")
     _turns_go_on(events, names[3], elected_at)
     assert by_thread.stands()
     assert by_task.stands()

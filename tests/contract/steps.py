@@ -22,7 +22,7 @@ class Steps:
 
     def next(self) -> Any:
         """The next step, waited for."""
-        return self.start().result(30)
+        return self.start().result(120)
 
     def ended(self) -> bool:
         """Whether there is no further step."""

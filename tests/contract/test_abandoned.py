@@ -28,6 +28,6 @@ def test_a_waiter_gets_what_a_dead_process_held(room: Room) -> None:
     waiting = waiter.start("acquire", timeout=60)
     room.in_line(1)
     survivor._release_abandoned([dead.session_id])
-    assert waiting.result(30) is True
+    assert waiting.result(120) is True
     waiter.release()
     eventually(lambda: not dead.held)

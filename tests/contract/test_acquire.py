@@ -75,7 +75,7 @@ def test_no_timeout_waits_until_it_is_free(room: Room, timeout: float | None) ->
     waiting = other.start("acquire", timeout=timeout)
     room.in_line(1)
     holder.release()
-    assert waiting.result(30) is True
+    assert waiting.result(120) is True
     other.release()
 
 
@@ -109,7 +109,7 @@ def test_with_holds_the_lock_in_the_block(room: Room) -> None:
         assert lock.held
         assert not other.acquire(timeout=0)
     assert not lock.held
-    with other(timeout=5) as entered:
+    with other(timeout=20) as entered:
         assert entered.held
 
 
@@ -141,7 +141,7 @@ def test_another_thread_or_task_waits_for_the_same_object(room: Room) -> None:
     assert other.acquire(timeout=0) is False
     waiting = other.start("acquire")
     lock.release()
-    assert waiting.result(30) is True
+    assert waiting.result(120) is True
     assert lock.token > token
     other.release()
 

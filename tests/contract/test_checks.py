@@ -146,5 +146,5 @@ def test_a_waiter_whose_check_fails_leaves_the_queue(room: Room, check: Check) -
     check.tell("pass")
     room.in_line(1)
     holder.release()
-    assert waiting.result(60) is True
+    assert waiting.result(120) is True
     waiter.release()

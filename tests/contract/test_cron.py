@@ -109,7 +109,7 @@ def test_a_host_that_waits_for_an_earlier_run_runs_after_it(cron: CronRoom) -> N
             claim, entering = cron.start(waiter)
             eventually(lambda: proxy.count(kind="kv?wait"), message="it waits")
             assert not entering.done()
-        run = entering.result(30)
+        run = entering.result(120)
         assert run.outcome.value == "run"
         claim.leave()
         Sync(waiter.thing._client, waiter.actor).close()  # while there is a way to Consul
@@ -131,7 +131,7 @@ def test_a_host_that_only_looks_makes_no_other_host_skip(cron: CronRoom) -> None
     looker = cron.hold_saying("cron: looking")
     claim, entering = cron.start(cron.host())
     cron.room.operator.destroy(looker)
-    run = entering.result(30)
+    run = entering.result(120)
     assert run.outcome.value == "run"
     claim.leave()
 
@@ -329,7 +329,7 @@ def test_a_crashed_run_is_run_again_by_a_standby(cron: CronRoom) -> None:
     claim, entering = cron.start(cron.host(retry_crashed=1, standby=60))
     cron.room.operator.destroy(cron.record().session)
     assert cron.record().shown is CronState.LOST
-    again = entering.result(40)
+    again = entering.result(120)
     assert (again.outcome.value, again.attempt) == ("run", 2)
     claim.leave()
     with pytest.raises(LockLost):
@@ -390,7 +390,7 @@ def test_a_coroutine_is_cancelled_when_the_run_lock_is_lost(cron: CronRoom) -> N
     eventually(lambda: story, message="it has begun")
     cron.room.operator.destroy(story[0])
     with pytest.raises(LockLost):
-        running.result(30)
+        running.result(120)
     assert story[1:] == ["cancelled"]
     assert cron.record().state is CronState.LOST
 
@@ -402,14 +402,14 @@ def test_a_function_in_a_thread_sees_the_loss_of_the_run_lock(cron: CronRoom) ->
 
     def work(run: Any) -> None:
         story.append(run.lock.session_id)
-        assert run.lock.lost.wait(30)
+        assert run.lock.lost.wait(120)
         run.lock.ensure_held()
 
     running = cron.host(watch=True).start("run", work)
     eventually(lambda: story, message="it has begun")
     cron.room.operator.destroy(story[0])
     with pytest.raises(LockLost):
-        running.result(30)
+        running.result(120)
     assert cron.record().state is CronState.LOST
 
 

@@ -29,21 +29,21 @@ def test_every_leader_is_seen(room: Room) -> None:
     assert observer.next() is None
     seeing = observer.start()
     first.campaign("one")
-    leader = seeing.result(30)
+    leader = seeing.result(120)
     assert (leader.value, leader.token) == ("one", first.token)
     assert leader.holder.session == first.session_id
     seeing = observer.start()
     first.proclaim("uno")
-    assert (seeing.result(30).value, seeing.result().token) == ("uno", first.token)
+    assert (seeing.result(120).value, seeing.result().token) == ("uno", first.token)
     waiting = second.start("campaign", "two")
     room.in_line(1)
     seeing = observer.start()
     first.resign()
-    assert waiting.result(30) is None
-    assert (seeing.result(30).value, seeing.result().token) == ("two", second.token)
+    assert waiting.result(120) is None
+    assert (seeing.result(120).value, seeing.result().token) == ("two", second.token)
     seeing = observer.start()
     second.resign()
-    assert seeing.result(30) is None
+    assert seeing.result(120) is None
     observer.close()
 
 
@@ -60,7 +60,7 @@ def test_events_that_change_nothing_are_not_seen(room: Room) -> None:
     first.proclaim("one")
     assert not seeing.done()
     first.proclaim("two")
-    assert seeing.result(30).value == "two"
+    assert seeing.result(120).value == "two"
     first.resign()
     observer.close()
 
@@ -75,7 +75,7 @@ def test_an_election_of_nobody_is_seen_at_once_and_costs_no_session(room: Room) 
     room.operator.delete(f"{room.name}/.locker")
     assert not seeing.done()
     session = room.operator.take(room.key)
-    assert seeing.result(30).holder.session == session
+    assert seeing.result(120).holder.session == session
     room.operator.destroy(session)
     eventually(lambda: observer.next() is None)
     observer.close()
@@ -88,7 +88,7 @@ def test_a_leader_that_is_lost_is_seen_to_go(room: Room) -> None:
     assert observer.next().value == "one"
     seeing = observer.start()
     room.operator.destroy(election.session_id)
-    assert seeing.result(30) is None
+    assert seeing.result(120) is None
     observer.close()
     eventually(election.lost.is_set)
 
@@ -115,7 +115,7 @@ def test_two_observers_of_one_object_see_the_same(room: Room) -> None:
     assert [observer.next().value for observer in observers] == ["one", "one"]
     seeing = [observer.start() for observer in observers]
     election.proclaim("two")
-    assert [future.result(30).value for future in seeing] == ["two", "two"]
+    assert [future.result(120).value for future in seeing] == ["two", "two"]
     election.resign()
     for observer in observers:
         observer.close()

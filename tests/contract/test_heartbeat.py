@@ -182,7 +182,7 @@ def test_a_crashed_holder_is_replaced_long_before_its_ttl(room: Room, health: He
         waiting = other.start("acquire")
         eventually(lambda: session not in room.operator.sessions())
         assert time.monotonic() - killed < TTL
-        assert waiting.result(60)
+        assert waiting.result(120)
         assert time.monotonic() - killed < TTL
     other.release()
     health.deregister(service)  # the agent would do so after a minute or two
@@ -198,7 +198,7 @@ def test_a_paused_holder_knows_that_it_has_lost(room: Room, health: Health) -> N
         assert time.monotonic() - stopped < TTL
         holder.send_signal(signal.SIGCONT)
         assert said(holder) == "SESSION_INVALID"
-        assert holder.wait(30) == 0
+        assert holder.wait(120) == 0
     eventually(lambda: not health.services())
 
 
@@ -221,7 +221,7 @@ def test_an_agent_with_acls_wants_one_rule_more(room: Room, consul_binary: Path)
             refused.acquire(timeout=10)
         client.close()
         client, granted = lock(rich)
-        assert granted.acquire(timeout=10)
+        assert granted.acquire(timeout=20)
         assert len(agent.request("GET", "/v1/agent/services").json()) == 1
         granted.release()
         client.close()

@@ -176,7 +176,7 @@ def test_waiting_on_while_another_user_lost_it(room: Room) -> None:
     other = lock.by(room.actor())
     waiting = other.start("acquire", timeout=60)
     room.operator.delete(room.key)
-    assert waiting.result(60) is True
+    assert waiting.result(120) is True
     with pytest.raises(LockLost):
         lock.release()
     assert other.held

@@ -90,7 +90,7 @@ def test_it_excludes_clients_of_other_tools(room: Room) -> None:
     assert not lock.acquire(timeout=0)
     waiting = lock.start("acquire")
     room.operator.destroy(foreign_session)
-    assert waiting.result(60) is True
+    assert waiting.result(120) is True
     assert owners(room) == {lock.session_id}
     lock.release()
 
@@ -140,7 +140,7 @@ def test_a_waiter_for_one_lock_gets_it_when_all_are_released(room: Room) -> None
     waiting = plain.start("acquire", timeout=60)
     eventually(plain.by(room.main).waiters)
     lock.release()
-    assert waiting.result(60) is True
+    assert waiting.result(120) is True
     assert not lock.acquire(timeout=0)
     plain.release()
 
@@ -204,7 +204,7 @@ def test_as_many_as_there_can_be(room: Room) -> None:
     assert plain.acquire()
     waiting = lock.start("acquire", timeout=60)
     plain.release()
-    assert waiting.result(60) is True
+    assert waiting.result(120) is True
     lock.release()
     with pytest.raises(ConfigError, match="65 names"):
         several(room, *names)
@@ -244,10 +244,10 @@ def test_users_of_one_client_take_turns(room: Room) -> None:
     waiting = [user.start("acquire", timeout=60) for user in users[1:]]
     assert not any(each.done() for each in waiting)
     users[0].release()
-    assert waiting[0].result(60) is True
+    assert waiting[0].result(120) is True
     assert not waiting[1].done()
     users[1].release()
-    assert waiting[1].result(60) is True
+    assert waiting[1].result(120) is True
     users[2].release()
 
 

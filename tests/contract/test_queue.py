@@ -29,7 +29,7 @@ def test_five_waiters_are_served_in_the_order_they_came(room: Room) -> None:
     waiting = _line_up(room, locks)
     for number, lock in enumerate(locks):
         holder.release()
-        assert waiting[number].result(30) is True
+        assert waiting[number].result(120) is True
         assert [future.done() for future in waiting[number + 1 :]] == [False] * (4 - number)
         holder = lock
     holder.release()
@@ -41,10 +41,10 @@ def test_a_waiter_that_gives_up_does_not_hold_up_those_behind(room: Room) -> Non
     giving_up = gone.start("acquire", timeout=0.7)
     room.in_line(1)
     waiting = last.start("acquire")
-    assert giving_up.result(30) is False
+    assert giving_up.result(120) is False
     room.in_line(1)
     holder.release()
-    assert waiting.result(30) is True
+    assert waiting.result(120) is True
     last.release()
 
 
@@ -59,14 +59,14 @@ def test_a_waiter_that_gives_up_and_asks_again_is_behind_those_that_came_meanwhi
     room.in_line(1)
     waiting = patient.start("acquire")
     room.in_line(2)
-    assert giving_up.result(30) is False
+    assert giving_up.result(120) is False
     again = hasty.start("acquire")
     room.in_line(2)
     holder.release()
-    assert waiting.result(30) is True
+    assert waiting.result(120) is True
     assert not again.done()
     patient.release()
-    assert again.result(30) is True
+    assert again.result(120) is True
     hasty.release()
 
 
@@ -76,9 +76,9 @@ def test_a_waiter_that_dies_does_not_hold_up_those_behind(room: Room) -> None:
     waiting = _line_up(room, [first, last])
     room.operator.destroy(holder.waiters()[0].session)
     holder.release()
-    assert waiting[1].result(30) is True
+    assert waiting[1].result(120) is True
     last.release()
-    assert waiting[0].result(30) is True
+    assert waiting[0].result(120) is True
     first.release()
 
 
@@ -89,7 +89,7 @@ def test_a_newcomer_does_not_overtake_the_queue(room: Room) -> None:
     holder.release()
     assert newcomer.acquire(timeout=0) is False
     assert holder.acquire(timeout=0) is False
-    assert waiting.result(30) is True
+    assert waiting.result(120) is True
     waiter.release()
 
 
@@ -106,7 +106,7 @@ def test_waiters_are_listed_in_order_with_what_they_say(room: Room) -> None:
     assert {waiter.foreign for waiter in line} == {False}
     for number, lock in enumerate(locks):
         holder.release()
-        assert waiting[number].result(30)
+        assert waiting[number].result(120)
         assert [w.meta["n"] for w in lock.waiters()] == [str(n) for n in range(number + 1, 3)]
         holder = lock
     holder.release()
@@ -130,7 +130,7 @@ def test_the_holder_says_who_it_is(room: Room) -> None:
         if lock is first:
             assert holder.command == "make deploy"
             first.release()
-            assert waiting.result(30)
+            assert waiting.result(120)
     second.release()
     assert second.holder() is None
 

@@ -68,10 +68,10 @@ def test_a_reader_behind_a_waiting_writer_waits(side: Make) -> None:
     reading = late.start("acquire")
     until_queued(reader, 2)
     reader.release()
-    assert writing.result(30) is True
+    assert writing.result(120) is True
     assert not reading.done()
     writer.release()
-    assert reading.result(30) is True
+    assert reading.result(120) is True
     late.release()
 
 
@@ -84,7 +84,7 @@ def test_readers_that_wait_are_let_in_together(side: Make) -> None:
         waiting.append(reader.start("acquire"))
         until_queued(writer, number)
     writer.release()
-    assert [future.result(30) for future in waiting] == [True] * 4
+    assert [future.result(120) for future in waiting] == [True] * 4
     assert len({reader.actor.do(lambda r=reader: r.thing.token) for reader in readers}) == 1
     assert len(readers[0].holders()) == 4
     for reader in readers:
@@ -98,8 +98,8 @@ def test_a_writer_that_gives_up_lets_the_readers_behind_it_in(side: Make) -> Non
     writing = writer.start("acquire", timeout=0.7)
     until_queued(reader, 1)
     reading = late.start("acquire")
-    assert writing.result(30) is False
-    assert reading.result(30) is True
+    assert writing.result(120) is False
+    assert reading.result(120) is True
     reader.release()
     late.release()
 
@@ -111,7 +111,7 @@ def test_downgrade_lets_readers_in_and_no_writer(side: Make) -> None:
     reading = reader.start("acquire")
     until_queued(writer, 1)
     writer.downgrade()
-    assert reading.result(30) is True
+    assert reading.result(120) is True
     assert writer.held
     assert not other.acquire(timeout=0)
     reader.release()
@@ -133,7 +133,7 @@ def test_in_one_process_a_downgrade_lets_readers_in_too(room: Room) -> None:
     reading = read.start("acquire")
     assert not reading.done()
     write.downgrade()
-    assert reading.result(30) is True
+    assert reading.result(120) is True
     write.release()
     read.release()
 
@@ -171,11 +171,11 @@ def test_a_holder_does_not_wait_behind_those_that_wait_for_it(
         eventually(lambda: any(t.waiting for t in client.thing._core.local_queues._queues.values()))
     else:
         until_queued(read, 1)
-    assert read.start("acquire").result(30) is True
+    assert read.start("acquire").result(120) is True
     read.release()
     assert not writing.done()
     read.release()
-    assert writing.result(30) is True
+    assert writing.result(120) is True
     write.release()
 
 
@@ -195,10 +195,10 @@ def test_a_holder_in_a_tree_does_not_wait_behind_those_that_wait_for_it(
     assert first.acquire()
     waiting = trunk.start("acquire")
     until_queued(node(""), 1)
-    assert second.start("acquire").result(30) is True
+    assert second.start("acquire").result(120) is True
     first.release()
     second.release()
-    assert waiting.result(30) is True
+    assert waiting.result(120) is True
     trunk.release()
 
 
@@ -245,7 +245,7 @@ def test_a_waiter_on_a_tree_gets_its_turn(node: Make) -> None:
         until_queued(node(path), count)
     for waiter, future in zip(waiters, waiting, strict=True):
         holder.release()
-        assert future.result(30) is True
+        assert future.result(120) is True
         holder = waiter
     holder.release()
 

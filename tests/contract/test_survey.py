@@ -51,7 +51,7 @@ def test_waiters_are_seen_in_order(room: Room) -> None:
     first, others = room.holding(), [room.others_lock(meta={"n": str(n)}) for n in range(2)]
     waiting = []
     for number, other in enumerate(others):
-        waiting.append(other.start("acquire", timeout=30))
+        waiting.append(other.start("acquire", timeout=120))
         room.in_line(number + 1)
     status = onlooker.status(name)
     assert [h.session for h in status.holders] == [first.session_id]
@@ -60,7 +60,7 @@ def test_waiters_are_seen_in_order(room: Room) -> None:
     holder = first
     for number, other in enumerate(others):
         holder.release()
-        assert waiting[number].result(30)
+        assert waiting[number].result(120)
         holder = other
     holder.release()
 
@@ -189,7 +189,7 @@ def test_a_watch_sees_each_change(room: Room) -> None:
     assert not steps.next().held
     seeing = steps.start()
     lock = room.holding()
-    status = seeing.result(30)
+    status = seeing.result(120)
     while not status.held:  # it may have joined a queue first
         status = steps.next()
     assert status.holders[0].session == lock.session_id

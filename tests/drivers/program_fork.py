@@ -88,7 +88,7 @@ def default() -> None:
         _default.get()
         os._exit(0)
     ended = [(0, 0)]
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60
     while ended[-1][0] == 0 and time.monotonic() < deadline:
         ended.append(os.waitpid(child, os.WNOHANG))
         threading.Event().wait(0.01)

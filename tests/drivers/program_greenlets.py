@@ -74,7 +74,7 @@ def frozen(address: str) -> dict[str, Any]:
         took, turns = clock() - begun, ticker.turns
         ticker.stop()
         deadline = clock() + lock.remaining()
-        lock.lost.wait(20)
+        lock.lost.wait(120)
         while not told and clock() < deadline + 20:
             gevent.sleep(0.01)
         late = told[0] - deadline if told else None

@@ -232,7 +232,7 @@ def test_an_async_on_lost_runs_on_the_loop(served: ServedWorld, operator: Operat
             lock = Lock(NAME, client=client, watch=True, on_lost=on_lost)
             await lock.acquire()
             await asyncio.to_thread(operator.destroy, lock.session_id)
-            await asyncio.wait_for(lock.lost.wait(), 30)
+            await asyncio.wait_for(lock.lost.wait(), 120)
             await eventually_async(lambda: told)
             assert told == [(LossReason.SESSION_INVALID, asyncio.get_running_loop())]
 

@@ -167,7 +167,7 @@ def test_a_request_that_is_sent_again_has_no_new_time(api: Any) -> None:
     def script(message: Message) -> Iterator[bytes] | None:
         asked.append(message)
         if len(asked) <= 2:
-            both.wait(30)
+            both.wait(120)
             answer = b"HTTP/1.1 404 Not Found\r\nX-Consul-Index: 1\r\nContent-Length: 0\r\n\r\n"
             return iter([answer])
         if len(asked) == 3:

@@ -108,7 +108,7 @@ def test_a_write_that_was_cut_off_still_gets_its_answer() -> None:
 
     def script(message: Message) -> Answer:
         if message.method == "PUT":
-            answer.wait(30)
+            answer.wait(120)
         return Answer(200, {}, b"yes")
 
     async def use(transport: LoopTransport, server: ScriptedServer) -> None:

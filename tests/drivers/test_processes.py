@@ -52,7 +52,7 @@ def test_a_forked_child_has_none_of_its_parents_locks(
 ) -> None:
     """There it reads as lost (FORKED), releasing it does nothing, and its own locks work."""
     with _process(program_fork, served.address) as process:
-        out, err = process.communicate(timeout=60)
+        out, err = process.communicate(timeout=120)
     assert err == ""
     said = json.loads(out)
     child = said["child"]
@@ -92,7 +92,7 @@ def test_ctrl_c_while_waiting_leaves_nothing(
         if way == "line":
             assert set(operator.keys(program_interrupt.NAME)) == {lock.key}
             lock.release()
-        _, err = process.communicate("go on\n", timeout=30)
+        _, err = process.communicate("go on\n", timeout=120)
         assert (process.returncode, err) == (0, "")
     assert operator.keys(program_interrupt.NAME) == {}
     assert operator.sessions() == set()
@@ -110,7 +110,7 @@ def test_a_forked_child_does_not_use_a_shared_session_of_its_parent() -> None:
 def test_a_fork_while_another_thread_makes_the_default_client_does_not_hang_the_child() -> None:
     """That thread holds the mutex, and does not exist in the child to release it."""
     with _process(program_fork, "default") as process:
-        out, err = process.communicate(timeout=60)
+        out, err = process.communicate(timeout=120)
     assert (json.loads(out), err) == ({"child": "made its own"}, "")
 
 
@@ -119,7 +119,7 @@ def test_a_forked_child_drops_the_descriptors_of_its_parent_without_a_word(
 ) -> None:
     """Nor does the parent notice, whose connections are open."""
     with _process(program_fork, served.address, dev=True) as process:
-        out, err = process.communicate(timeout=60)
+        out, err = process.communicate(timeout=120)
     assert err == ""
     assert json.loads(out)["parent"]["held"]
 
@@ -176,7 +176,7 @@ def test_a_client_dropped_while_it_holds_keeps_the_lock_until_the_program_ends(
 ) -> None:
     """Somebody may be at work under it; the end of the interpreter releases it in order."""
     with _process(program_drop, served.address) as process:
-        out, err = process.communicate(timeout=60)
+        out, err = process.communicate(timeout=120)
     assert (process.returncode, out) == (0, "held\n")
     assert "ResourceWarning" not in err
     assert operator.keys(program_drop.NAME) == {}
@@ -194,6 +194,6 @@ def test_closing_the_client_in_a_signal_handler_ends_the_wait_beneath_it(
             assert process.stdout.readline() == "waiting\n"
             eventually(lambda: operator.keys(f"{program_interrupt.NAME}/.queue/"))
             process.send_signal(signal.SIGTERM)
-            out, err = process.communicate(timeout=30)
+            out, err = process.communicate(timeout=120)
             assert (process.returncode, out, err) == (7, "closed\n", "")
         assert operator.sessions() == before

@@ -127,7 +127,7 @@ def test_the_end_of_a_client_ends_its_long_polls(end: str) -> None:
         eventually(lambda: server.requests)
         getattr(transport, end)()
         with pytest.raises(Unavailable):
-            polling.result(30)
+            polling.result(120)
         with pytest.raises(Unavailable) as caught:
             transport.send(poll(60.0) if end == "hang_up" else WRITE)
         assert (caught.value.kind, caught.value.uncertain) == ("closed", False)

@@ -94,7 +94,7 @@ def _deaths(
         threads = [threading.Thread(target=death.come, args=(clients,)) for clients in fleet]
         for thread in threads:
             thread.start()
-        assert death.now.wait(30)
+        assert death.now.wait(120)
         answer = door.request("PUT", f"/v1/session/destroy/{lock.session_id}")
         assert answer.status == 200
         death.over = True
@@ -122,7 +122,7 @@ class _Death:
     def come(self, clients: list[Client]) -> None:
         """Try once with each client."""
         wanted = [self._make(self.name, client) for client in clients]
-        self._start.wait(30)
+        self._start.wait(120)
         for mine in wanted:
             self.tries.append(self.over)
             if len(self.tries) > self._when:

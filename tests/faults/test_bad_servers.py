@@ -236,7 +236,7 @@ def works(face: Face, agent: Agent, token: str) -> None:
     assert one.acquire()
     assert two.acquire(timeout=0.2) is False
     one.release()
-    assert two.acquire(timeout=5)
+    assert two.acquire(timeout=20)
     assert two.holder().session == two.session_id
     two.release()
     first.close()

@@ -88,7 +88,7 @@ def test_errors_while_waiting_keep_the_place_in_the_queue(
     holder, waiter = face.lock("trouble/wait", well), face.lock("trouble/wait", client)
     assert holder.acquire()
     with ThreadPoolExecutor(1) as threads:
-        waiting = threads.submit(waiter.acquire, timeout=30)
+        waiting = threads.submit(waiter.acquire, timeout=120)
         eventually(lambda: agent.keys("trouble/wait/.queue/"))
         proxy.reset()
         proxy.rule = always(error)
@@ -96,7 +96,7 @@ def test_errors_while_waiting_keep_the_place_in_the_queue(
         eventually(lambda: proxy.count() >= 3)
         holder.release()
         proxy.rule = None
-        assert waiting.result(30) is True
+        assert waiting.result(120) is True
     waiter.ensure_held()
     waiter.release()
     assert agent.keys("trouble/wait") == []
@@ -108,10 +108,10 @@ def test_errors_at_the_beginning_are_retried(face: Face, proxy: Proxy, client: A
     proxy.rule = always(NO_LEADER)
     lock = face.lock("trouble/begin", client)
     with ThreadPoolExecutor(1) as threads:
-        acquiring = threads.submit(lock.acquire, timeout=20)
+        acquiring = threads.submit(lock.acquire, timeout=120)
         eventually(lambda: proxy.count() >= 3)
         proxy.rule = None
-        assert acquiring.result(20) is True
+        assert acquiring.result(120) is True
     lock.release()
 
 

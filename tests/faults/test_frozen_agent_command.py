@@ -42,7 +42,7 @@ def beats(tmp_path: Path, local: Agent) -> Iterator[Path]:
     try:
         eventually(file.exists)
         yield file
-        _, said = run.communicate(timeout=30)
+        _, said = run.communicate(timeout=120)
         assert (run.returncode, "LOST beat" in said) == (LOST, True), said
     finally:
         run.kill()
@@ -64,7 +64,7 @@ def acquired(server: Agent) -> float:
         sent = clock()
         return sent if server.request("PUT", where).json() else None
 
-    return eventually(try_once, 2 * TTL + LOCK_DELAY + 20.0, message="the other one has it")
+    return eventually(try_once, 2 * TTL + LOCK_DELAY + 60.0, message="the other one has it")
 
 
 @pytest.mark.slow

@@ -127,7 +127,7 @@ def test_an_answer_of_no_agent_is_an_outage_once_consul_has_answered(
                 future = threads.submit(call)
                 eventually(lambda: proxy.count() >= 3)
                 failing = False
-                assert future.result(30) in (True, None)
+                assert future.result(120) in (True, None)
         client.close()
     assert agent.keys(f"strange/{face.name}/{answer.status}") == []
 
@@ -170,7 +170,7 @@ def test_waiters_survive_a_graceful_restart_of_their_agent(
         eventually(lambda: len(server.keys("restart/.queue/")) == 4)
         restart_gracefully(local)
         holder.release()
-        assert [future.result(60) for future in waiting] == [True] * 3
+        assert [future.result(120) for future in waiting] == [True] * 3
     _, said = command.communicate(timeout=PATIENCE)
     assert command.returncode == 0, said
     for client in (*clients, holding):
@@ -196,6 +196,6 @@ def test_a_health_check_is_waited_for(face: Face, own_agent: Agent) -> None:
             if check == "late":
                 critical(own_agent, check)
             own_agent.request("PUT", f"/v1/agent/check/pass/{check}")
-            assert acquiring.result(60) is True
+            assert acquiring.result(120) is True
         lock.release()
     client.close()

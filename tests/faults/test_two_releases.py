@@ -28,7 +28,7 @@ def test_a_second_release_does_not_meddle_with_the_first(face: Face, agent: Agen
             lock.release()
         proxy.rule = None
         proxy.release()
-        first.result(10)
+        first.result(120)
         assert proxy.count("PUT", "txn") == 1
         assert lock.lost_reason is None
         assert agent.keys("two-releases") == []

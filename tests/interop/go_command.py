@@ -17,8 +17,9 @@ from tests.support.waiting import eventually
 # The child lives while the file "hold" exists, so it also ends when the test's folder is gone.
 _CHILD = 'echo y >"$0/started"; while [ -e "$0/hold" ]; do sleep 0.02; done; echo y >"$0/ended"'
 
-# Seconds within which a `consul lock` that is stopped has ended: it gives its child 5.
-_END = 20.0
+# Seconds within which a `consul lock` that is stopped has ended, which gives its child 5: ends a
+# test that has failed, and nothing else.
+_END = 120.0
 
 PROMPTLY = 8.0
 """Seconds for what happens at once: far less than the 15 of Go's long poll and of its lock-delay,

@@ -83,7 +83,7 @@ def test_a_free_key_with_the_flags_of_a_lock_is_taken_by_both(
     key = f"/v1/kv/kept/.lock?flags={LOCK_FLAG}"
     agent.request("PUT", key, b"left by somebody")
     lock = face.lock("kept", client)
-    assert lock.acquire(timeout=5)
+    assert lock.acquire(timeout=20)
     lock.release()
     agent.request("PUT", key, b"left by somebody")
     peer = go("kept")

@@ -26,7 +26,7 @@ Acquiring = Callable[[Any], "Future[float]"]
 GO_RETRY = 5.0
 
 # Seconds that everything may come later on a machine that is busy.
-LATE = 10.0
+LATE = 30.0
 
 
 def test_a_killed_holder_frees_the_lock_for_go(agent: Agent, go: Go) -> None:
@@ -64,7 +64,7 @@ def test_a_killed_holder_frees_its_slots(
         other.kill()
     took = peer.holds() - killed
     assert TTL < took < 2 * TTL + LATE
-    took = had.result(60) - killed
+    took = had.result(120) - killed
     assert TTL + LOCK_DELAY < took < 2 * TTL + LOCK_DELAY + LATE
     # The other slot stays in the document, dead, until somebody needs it.
     assert slot.session_id in for_us.holders

@@ -49,7 +49,7 @@ def test_another_limit_than_that_of_consul_lock_is_an_error_of_go(
     assert refused.returncode == 1
     assert "semaphore limit conflict (lock: 3, local: 2)" in refused.stderr
     assert slots.document == document(3, [slot.session_id])
-    assert slot.acquire(n=2, timeout=10)
+    assert slot.acquire(n=2, timeout=20)
     assert len(slots.holders) == 3
     slot.release()
     slot.release()
@@ -155,7 +155,7 @@ def test_a_document_that_go_breaks_on_is_mended(
     broken = run_go(agent, "-n=2", slots.name, "true")
     assert (broken.returncode, "panic:" in broken.stderr) == (2, True)
     slot = semaphore(face, slots.name, 2, client)
-    assert slot.acquire(timeout=5)
+    assert slot.acquire(timeout=20)
     assert slots.document == document(2, [slot.session_id])
     assert run_go(agent, "-n=2", slots.name, "true").returncode == 0
     slot.release()

@@ -39,7 +39,7 @@ def test_the_suggested_name_is_the_lock_of_go(
     assert lock.acquire(blocking=False) is False
     peer.finish()
     assert peer.wait() == 0, peer.output
-    assert lock.acquire(timeout=10)
+    assert lock.acquire(timeout=20)
     lock.release()
 
 
@@ -52,7 +52,7 @@ def test_the_suggested_name_is_the_semaphore_of_go(
     peer = go(unclean, "-n", "2")
     peer.holds()
     slot = semaphore(face, clean, 2, client)
-    assert slot.acquire(timeout=10)
+    assert slot.acquire(timeout=20)
     assert Slots(agent, clean).document == document(2, [peer.session, slot.session_id])
     assert slot.acquire(blocking=False) is False
     slot.release()

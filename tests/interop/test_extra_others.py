@@ -57,7 +57,7 @@ def test_several_locks_at_once_exclude_go_on_each_of_them(
     assert agent.keys("multi/") == ["multi/two/.lock"]
     had = acquiring(locks)
     first.finish()
-    had.result(30)
+    had.result(120)
     assert first.wait() == 0, first.output
     peers = [go(name) for name in names]
     for peer in peers:

@@ -51,7 +51,7 @@ def test_term_ends_a_waiter_for_slots_at_once(agent: Agent, go: Go, face: str) -
         assert agent.sessions_of(waiter.process.pid)
         sent = monotonic()
         waiter.process.send_signal(signal.SIGTERM)
-        assert waiter.process.wait(30) == ENDED
+        assert waiter.process.wait(120) == ENDED
         assert monotonic() - sent < PROMPTLY
     assert slots.state == state
     assert not agent.sessions_of(waiter.process.pid)

@@ -228,7 +228,7 @@ def test_s9_a_wait_with_a_limit_ends_in_time(face: Face, client: Any, agent: Age
     peer = go("s9", "-n", "2")
     peer.holds()
     one, two = (semaphore(face, "s9", 2, client) for _ in range(2))
-    assert one.acquire(timeout=5)
+    assert one.acquire(timeout=20)
     begin = monotonic()
     assert two.acquire(timeout=0.25) is False
     assert 0.25 <= monotonic() - begin < PROMPTLY
@@ -236,7 +236,7 @@ def test_s9_a_wait_with_a_limit_ends_in_time(face: Face, client: Any, agent: Age
     assert len(Slots(agent, "s9").contenders) == 2
     peer.finish()
     assert peer.wait() == 0, peer.output
-    assert two.acquire(timeout=5)
+    assert two.acquire(timeout=20)
     one.release()
     two.release()
     assert agent.keys("s9/") == []

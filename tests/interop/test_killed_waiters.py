@@ -26,7 +26,7 @@ Acquiring = Callable[[Any], Future[float]]
 
 # Seconds, as promised, for one and for several in a row; and how much later everything may come
 # on a machine that is busy.  Without the confirmation of hand-overs it takes 47 to 51.
-ONE, SEVERAL, LATE = 5.0, 15.0, 5.0
+ONE, SEVERAL, LATE = 5.0, 15.0, 15.0
 
 LOCK_DELAY = 20.0
 
@@ -57,7 +57,7 @@ def test_a_waiter_behind_killed_waiters_has_the_lock_in_seconds(
             each.kill()
         holder.release()
         released = monotonic()
-        took = had.result(60) - released
+        took = had.result(120) - released
     log.info("%s: %d killed, had after %.2f s", face.name, killed, took)
     assert took < within + LATE
     waiter.ensure_held()
@@ -106,7 +106,7 @@ def test_a_free_lock_goes_to_the_waiter_behind_a_killed_one(
         freed = agent.request("PUT", f"/v1/kv/{name}/.lock?{release}")
         released = monotonic()
         assert freed.json() is True
-        took = had.result(60) - released
+        took = had.result(120) - released
     log.info("%s: free with a dead head, had after %.2f s", face.name, took)
     assert took < SEVERAL + LATE
     waiter.ensure_held()

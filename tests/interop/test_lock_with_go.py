@@ -68,7 +68,7 @@ def test_the_lock_is_acquired_at_once_after_the_end_of_go(
     in_line(agent, name, 1)
     assert not had.done()
     ended = peer.finish()
-    assert had.result(30) - ended < PROMPTLY
+    assert had.result(120) - ended < PROMPTLY
     assert peer.wait() == 0, peer.output
     lock.ensure_held()
     found = entry(agent, f"{name}/.lock")
@@ -103,7 +103,7 @@ def test_the_queue_of_consul_lock_goes_first_and_go_gets_the_lock_after_it(
     had = acquiring(second)
     in_line(agent, "mixed", 1)
     first.release()
-    had.result(10)
+    had.result(120)
     peer.waits()
     found = agent.entry("mixed/.lock")
     assert found is not None
@@ -136,7 +136,7 @@ def test_many_turns_between_go_and_consul_lock(
         peer.holds()
         had = acquiring(lock)
         peer.finish()
-        had.result(30)
+        had.result(120)
         after = go("rounds")
         assert peer.wait() == 0, peer.output
         after.waits()

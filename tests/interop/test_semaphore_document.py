@@ -171,7 +171,7 @@ def test_an_empty_document_is_taken_by_both(
     slots = Slots(agent, f"empty/{len(value)}")
     slots.write(value)
     slot = semaphore(face, slots.name, 2, client)
-    assert slot.acquire(timeout=5)
+    assert slot.acquire(timeout=20)
     assert slots.document == document(2, [slot.session_id])
     slot.release()
     slots.write(value)

@@ -33,7 +33,7 @@ def test_three_of_go_hold_and_consul_lock_waits(
     assert not had.done()
     first, *rest = peers
     ended = first.finish()
-    assert had.result(30) - ended < PROMPTLY
+    assert had.result(120) - ended < PROMPTLY
     assert first.wait() == 0, first.output
     assert slots.holders == {slot.session_id, *(peer.session for peer in rest)}
     for peer in rest:
@@ -116,7 +116,7 @@ def test_the_clean_up_of_go_meets_an_acquire_of_consul_lock(
         had = acquiring(slot)
         for peer in peers:
             peer.finish()
-        had.result(30)
+        had.result(120)
         assert [peer.wait() for peer in peers] == [0, 0]
         slot.ensure_held()
         assert Slots(agent, "cleaned").document == document(2, [slot.session_id])

@@ -6,11 +6,11 @@ import base64
 import itertools
 import json
 import logging
-import random
 import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import Future
+from random import Random
 from types import ModuleType
 from typing import Any
 
@@ -27,6 +27,8 @@ from tests.support.waiting import eventually, eventually_async
 log = logging.getLogger(__name__)
 
 SECONDS = scaled(15)
+
+_random = Random()
 
 NAMES = [f"item-{n:02}" for n in range(60)]
 
@@ -51,7 +53,7 @@ def _sets(who: int) -> list[set[str]]:
     if who == 0:
         return [set(NAMES)]  # everything, which is as hard as it gets
     while True:
-        found = [set(random.sample(NAMES, random.randint(2, 15))) for _ in range(4)]
+        found = [set(_random.sample(NAMES, _random.randint(2, 15))) for _ in range(4)]
         if not any(a <= b or b <= a for a, b in itertools.combinations(found, 2)):
             return found
 
@@ -100,7 +102,7 @@ class Contender:
     async def live(self, locks: list[tuple[Any, set[str]]], enough: Callable[[], bool]) -> None:
         """Go on until everybody has had enough, so that nobody gets on only as others stop."""
         while not enough():
-            lock, names = random.choice(locks)
+            lock, names = _random.choice(locks)
             assert await reached(lock.acquire(timeout=PATIENCE))
             self._table.take(self._who, names, lock.token)
             # Time for others to come in wrongly, and Consul's own word.
@@ -108,7 +110,7 @@ class Contender:
             assert (await reached(lock.holder())).session == lock.session_id
             self._table.give(names)
             await reached(lock.release())
-            await self._rest(random.uniform(*_RESTS))
+            await self._rest(_random.uniform(*_RESTS))
 
     async def _rest(self, seconds: float) -> None:
         end = time.monotonic() + seconds
@@ -163,7 +165,7 @@ def _lock(api: ModuleType, folder: str, names: set[str], about: dict[str, Any]) 
     if len(names) == 1:
         return api.Lock(f"{folder}/{next(iter(names))}", **about)
     places = [f"{folder}/{name}" for name in names]
-    return api.MultiLock(random.sample(places, len(places)), **about)
+    return api.MultiLock(_random.sample(places, len(places)), **about)
 
 
 def test_the_onlooker_sees_a_part_of_a_set() -> None:

@@ -170,7 +170,7 @@ class Agent(RawConsul):
         """End it as a crash would.  `start` brings it back on the same ports."""
         self._send(signal.SIGKILL)
         assert self._process is not None
-        self._process.wait(30)
+        self._process.wait(120)
 
     def stop(self) -> None:
         """End it and remove its folder.  A frozen one is let go on first."""
@@ -212,4 +212,4 @@ class Agent(RawConsul):
         with suppress(subprocess.TimeoutExpired):
             self._process.wait(10)
         self._process.kill()
-        self._process.wait(30)
+        self._process.wait(120)

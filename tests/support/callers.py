@@ -100,7 +100,7 @@ class Tasks:
 
     def close(self) -> None:
         """End the loop, and what a test that failed has left on it."""
-        asyncio.run_coroutine_threadsafe(_cancel_others(), self.loop).result(60)
+        asyncio.run_coroutine_threadsafe(_cancel_others(), self.loop).result(120)
         self.loop.call_soon_threadsafe(self.loop.stop)
         self._thread.join()
         self.loop.close()

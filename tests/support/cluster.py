@@ -41,10 +41,10 @@ class Cluster:
             agent.launch()
         for agent in self.agents:
             agent.wait_ready()
-        eventually(lambda: len(self._peers()) == 3, 60.0, message="all three servers vote")
+        eventually(lambda: len(self._peers()) == 3, 120.0, message="all three servers vote")
         return self
 
-    def leader(self, *, other_than: Agent | None = None, timeout: float = 60.0) -> Agent:
+    def leader(self, *, other_than: Agent | None = None, timeout: float = 120.0) -> Agent:
         """The server that leads, as most servers see it.  Waits for one, ``other_than`` the old."""
 
         def leads() -> Agent | None:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-import random
 import socket
+from random import SystemRandom
 
 # Below the range from which the kernel takes ports for outgoing connections: there, a client
 # of another test could sit on the port of an agent that is about to start again.
 _LOWEST, _HIGHEST = 10_000, 32_700
+
+# Hypothesis seeds the functions of `random` alike in each process, which would draw equal ports.
+_random = SystemRandom()
 
 _given: set[int] = set()
 
@@ -15,7 +18,7 @@ _given: set[int] = set()
 def free_port() -> int:
     """A port that is free on loopback for TCP and UDP, never given out twice by this process."""
     for _ in range(1000):
-        port = random.randint(_LOWEST, _HIGHEST)
+        port = _random.randint(_LOWEST, _HIGHEST)
         if port not in _given and _is_free(port):
             _given.add(port)
             return port

@@ -17,7 +17,7 @@ def exchange(
     body: Any = None,
     *,
     token: str | None = None,
-    timeout: float = 10.0,
+    timeout: float = 60.0,
 ) -> Answer:
     """Send one request on a connection of its own; raises OSError if there is no answer."""
     headers = {"X-Consul-Token": token} if token else {}

@@ -27,7 +27,7 @@ class RawConsul:
         body: Any = None,
         *,
         token: str | None = None,
-        timeout: float = 10.0,
+        timeout: float = 60.0,
     ) -> Answer:
         """Send one request; ``path`` begins with /v1/, ``body`` is bytes, str, or JSON to be.
 

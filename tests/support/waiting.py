@@ -13,7 +13,7 @@ T = TypeVar("T")
 _EVERY = 0.02
 
 
-def eventually(condition: Callable[[], T], timeout: float = 30.0, *, message: str = "") -> T:
+def eventually(condition: Callable[[], T], timeout: float = 120.0, *, message: str = "") -> T:
     """Call ``condition`` until it returns something true, and return that.
 
     An AssertionError inside it counts as "not yet".  After ``timeout`` seconds (generous by
@@ -30,7 +30,7 @@ def eventually(condition: Callable[[], T], timeout: float = 30.0, *, message: st
 
 
 async def eventually_async(
-    condition: Callable[[], T], timeout: float = 30.0, *, message: str = ""
+    condition: Callable[[], T], timeout: float = 120.0, *, message: str = ""
 ) -> T:
     """Do the same on an asyncio loop; ``condition`` is an ordinary function."""
     end = time.monotonic() + timeout

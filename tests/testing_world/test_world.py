@@ -112,7 +112,7 @@ def a_session_expires_at_twice_its_ttl(say: Talk) -> None:
     session, other = say.session(TTL="10s", lock_delay="3s"), say.session()
     say("PUT", f"a?acquire={session}", "1")
     took = say.until(lambda said: said.json == [], "GET", f"/v1/session/info/{session}")
-    say.log.append(("twice the TTL", 19.5 < took < 30))
+    say.log.append(("twice the TTL", 19.5 < took < 60))
     say("GET", "a")
     say("PUT", f"a?acquire={other}", "2")
     say("PUT", f"/v1/session/renew/{session}")

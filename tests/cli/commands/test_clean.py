@@ -77,7 +77,7 @@ def test_it_is_deleted_when_its_lock_delay_is_over(address: str, key: str, dead:
         assert ("lock-delay runs" in result.stderr) == (result.returncode == 75)
         return result.returncode == 0
 
-    eventually(cleaned, 30)
+    eventually(cleaned)
     assert set(codes) <= {0, 75}
     assert keys(address, key) == []
     again = ask(address, "clean", f"{key}/", "--yes")

@@ -154,7 +154,7 @@ def test_a_reader_that_has_enough_is_no_error(hand: Hand, address: str, key: str
     closed.stdout.close()
     errors = closed.stderr.read()
     closed.stderr.close()
-    assert (closed.wait(30), errors) == (-signal.SIGPIPE, b"")
+    assert (closed.wait(120), errors) == (-signal.SIGPIPE, b"")
 
 
 def test_a_closed_stdout_is_no_error(address: str, key: str) -> None:

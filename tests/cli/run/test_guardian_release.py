@@ -68,7 +68,7 @@ def test_a_waiter_that_was_killed_leaves_the_queue(
     eventually(lambda: consul(address, "GET", queue))
     assert sessions(waiter.pid)
     waiter.send(signal.SIGKILL)
-    eventually(lambda: not sessions(waiter.pid), 30.0)
+    eventually(lambda: not sessions(waiter.pid))
     assert not consul(address, "GET", queue)
     assert holder.running()
 
@@ -83,6 +83,6 @@ def test_the_run_lock_of_a_killed_cron_job_is_free_at_once(address: str, key: st
         (lock,) = consul(address, "GET", f"/v1/kv/{key}/.lock")
         assert lock["Session"]
         running.send(signal.SIGKILL)
-        eventually(lambda: not consul(address, "GET", f"/v1/kv/{key}/.lock"), 30.0)
+        eventually(lambda: not consul(address, "GET", f"/v1/kv/{key}/.lock"))
         shown = stack.enter_context(Running(["cron", "show", key], environment(address)))
         assert "lost" in shown.line() + shown.line() + shown.line()

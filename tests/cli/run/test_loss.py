@@ -240,7 +240,7 @@ def test_a_frozen_agent_costs_the_lock_in_time(own_agent: Agent, tmp_path: Path)
         try:
             assert running.line() == "term"
             eventually(lambda: not alive(command))
-            assert time.monotonic() - frozen < 15
+            assert time.monotonic() - frozen < 60
             assert running.wait() == 76
             assert "LOST k after" in running.errors()
             assert other.wait() == 0
