@@ -183,7 +183,7 @@ def test_a_request_that_is_sent_again_has_no_new_time(api: Any) -> None:
             took = _again_in_threads(server.address, **options)
     assert (len(asked), server.accepted) == (4, 2)
     # With the whole time for the second sending it would be 1.8 times as long.
-    assert took < 1.5 * _LONG
+    assert took < 1.7 * _LONG
 
 
 _LONG = 4.0

@@ -16,6 +16,7 @@ from consul_lock import LockLost, LossReason, Unavailable
 from consul_lock_cli.base.console import Console
 from consul_lock_cli.process.outcome import ProcessResult
 from consul_lock_cli.process.signals import WAKE, Signals
+from consul_lock_cli.run import locked_command
 from consul_lock_cli.run.execution import LEAVING, Execution
 from consul_lock_cli.run.locked_command import LockedCommand
 from consul_lock_cli.run.result import RunResult
@@ -96,6 +97,21 @@ def test_a_release_may_take_as_long_as_the_lock_counts_unless_a_signal_came(
     child = SimpleNamespace(hook=nullcontext)
     assert command._under(lock, None, never, child, None).ended is ended
     assert budgets == [budget]
+
+
+def test_a_lock_that_is_held_without_a_command_is_released_as_after_a_signal(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Nothing else ends `--hold`."""
+    budgets = list[float]()
+    monkeypatch.setattr(locked_command, "keep", lambda *_: False)
+    monkeypatch.setattr(Execution, "finish", lambda self, act, most: budgets.append(most) or True)
+    lock = SimpleNamespace(session_id="a", token=1, remaining=lambda: 25.0, release=None)
+    never = SimpleNamespace(lost=lambda: False, remaining=lambda: 25.0)
+    command: Any = _made(Console(), StatusFile())
+    monkeypatch.setattr(command, "_told", lambda *_: {})
+    assert command._under(lock, None, never, None, None).code == 0
+    assert budgets == [LEAVING]
 
 
 def _made(console: Console, status_file: StatusFile) -> LockedCommand:
