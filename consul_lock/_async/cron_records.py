@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from consul_lock._async.client import Client, chosen
+from consul_lock._async.lock import Lock
 from consul_lock._protocol.cron.admin import CronAdmin
 from consul_lock._protocol.cron.record import CronProblem, CronRecord, CronState
 
@@ -72,13 +73,18 @@ class CronRecords:
         *,
         started_at: float,
         runtime: float,
+        lock: Lock | None = None,
     ) -> CronRecord:
         """Remember an extra run, which is outside of the slots and changes none of them.
 
-        Hold the lock ``name`` meanwhile, so that no run of a slot overlaps it.  ``started_at`` is
-        in seconds since the epoch, ``runtime`` in seconds.  A job without a record gets one.
+        Hold the lock ``name`` meanwhile, so that no run of a slot overlaps it; give it as ``lock``
+        to have this written only if it is still held, as Consul checks in the same transaction:
+        else `LockLost` or `NotHeld` is raised.  ``started_at`` is in seconds since the epoch,
+        ``runtime`` in seconds.  A job without a record gets one.
         """
-        return await self._client._run(self._core.add_run(name, state, code, started_at, runtime))
+        held = () if lock is None else (lock._core, lock._me())
+        job = self._core.add_run(name, state, code, started_at, runtime, *held)
+        return await self._client._run(job)
 
     async def forget(self, name: str) -> CronRecord | None:
         """Delete the record of a job that is not run any more; returns what it was, None: there is

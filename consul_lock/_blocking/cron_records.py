@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from consul_lock._blocking.client import Client, chosen
+from consul_lock._blocking.lock import Lock
 from consul_lock._protocol.cron.admin import CronAdmin
 from consul_lock._protocol.cron.record import CronProblem, CronRecord, CronState
 
@@ -73,13 +74,18 @@ class CronRecords:
         *,
         started_at: float,
         runtime: float,
+        lock: Lock | None = None,
     ) -> CronRecord:
         """Remember an extra run, which is outside of the slots and changes none of them.
 
-        Hold the lock ``name`` meanwhile, so that no run of a slot overlaps it.  ``started_at`` is
-        in seconds since the epoch, ``runtime`` in seconds.  A job without a record gets one.
+        Hold the lock ``name`` meanwhile, so that no run of a slot overlaps it; give it as ``lock``
+        to have this written only if it is still held, as Consul checks in the same transaction:
+        else `LockLost` or `NotHeld` is raised.  ``started_at`` is in seconds since the epoch,
+        ``runtime`` in seconds.  A job without a record gets one.
         """
-        return self._client._run(self._core.add_run(name, state, code, started_at, runtime))
+        held = () if lock is None else (lock._core, lock._me())
+        job = self._core.add_run(name, state, code, started_at, runtime, *held)
+        return self._client._run(job)
 
     def forget(self, name: str) -> CronRecord | None:
         """Delete the record of a job that is not run any more; returns what it was, None: there is

@@ -13,7 +13,7 @@ from consul_lock_cli.process.outcome import ProcessResult, exit_code
 from consul_lock_cli.run.locked_command import LockedCommand
 
 if TYPE_CHECKING:
-    from consul_lock import Client, CronRecords
+    from consul_lock import Client, CronRecords, CronState
     from consul_lock_cli.run.deadline import LockDeadline
     from consul_lock_cli.spec.lock import Lockable
 
@@ -50,22 +50,39 @@ class ExtraRun(LockedCommand):
         told = super()._told(lock, slot, acquired)
         return {**told, **dict.fromkeys(_OF_A_SLOT), "CONSUL_LOCK_CRON_NAME": self._name}
 
-    def _ended(self, ended: ProcessResult, acquired: float, begun: float) -> None:
-        from consul_lock import ConsulLockError
+    def _ended(self, lock: Lockable, ended: ProcessResult, acquired: float, begun: float) -> bool:
+        """Record it.  The record and the exit code say the same: if the lock turns out to be lost
+        here, the run is a lost one, and if it is lost later, it is not."""
+        from consul_lock import CronState, LockLost, NotHeld
+
+        state = state_of(ended)
+        about = {"started_at": acquired, "runtime": round(now() - begun, 3)}
+        if state is not CronState.LOST:
+            try:
+                return self._record(state, exit_code(ended), {**about, "lock": lock})
+            except (LockLost, NotHeld):
+                state = CronState.LOST
+        self._record(state, exit_code(ended), about)
+        return False
+
+    def _record(self, state: CronState, code: int, about: dict[str, Any]) -> bool:
+        """Whether it was recorded; trouble is a warning.  Raises `LockLost` and `NotHeld`."""
+        from consul_lock import ConsulLockError, LockLost, NotHeld
 
         records = self._records
         assert records is not None
-        about = {"started_at": acquired, "runtime": round(now() - begun, 3)}
-        state, code = state_of(ended), exit_code(ended)
         why = "interrupted by a signal"
         try:
             if self._act.finish(
                 lambda: records.add_run(self._name, state, code, **about), _RECORDING
             ):
-                return
+                return True
+        except (LockLost, NotHeld):
+            raise
         except (ConsulLockError, OutOfTime) as error:
             why = str(error)
         self._console.warn(
             f"the outcome of this extra run of {self._spec.title} could not be recorded: {why}",
             event="unrecorded",
         )
+        return False

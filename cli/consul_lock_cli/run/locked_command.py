@@ -224,11 +224,12 @@ class LockedCommand:
         done = self._run(child, deadline, told, loss)
         ended = done.ended
         assert ended is not None
-        self._ended(ended, acquired, begun)
+        settled = self._ended(lock, ended, acquired, begun)
         over = ended.failure is not None or ended.lost or ended.asked or ended.typed
         late = not over and self._hold_on(lock, begun)
         hurried = ended.asked or ended.typed
-        lost = self._release(lock, ended.lost or late, LEAVING if hurried else None)
+        budget = LEAVING if hurried else None
+        lost = self._release(lock, ended.lost or late, budget, settled)
         if not lost or ended.lost or late or ended.failure is not None:
             return done
         self._status_file.lost()
@@ -238,11 +239,13 @@ class LockedCommand:
         """The environment of the command."""
         return locked(self._spec, lock, slot, acquired, self._connection.place())
 
-    def _ended(self, ended: ProcessResult, acquired: float, begun: float) -> None:
+    def _ended(self, lock: Lockable, ended: ProcessResult, acquired: float, begun: float) -> bool:
         """The command has ended, and the lock is about to be released.
 
-        ``acquired`` is in seconds since the epoch, ``begun`` by the monotonic clock.
+        ``acquired`` is in seconds since the epoch, ``begun`` by the monotonic clock.  Returns
+        whether Consul has confirmed that it was held to the end.
         """
+        return False
 
     def _hold_on(self, lock: Lockable, begun: float) -> bool:
         """Keep the lock for --min-hold.  Whether it was lost then, when all was done."""
@@ -262,10 +265,13 @@ class LockedCommand:
             )
         return lost
 
-    def _release(self, lock: Lockable, lost: bool, budget: float | None = None) -> bool:
+    def _release(
+        self, lock: Lockable, lost: bool, budget: float | None = None, settled: bool = False
+    ) -> bool:
         """Whether it was lost before it could be released; trouble is reported, and ignored.
 
-        Without a ``budget`` Consul may be away for as long as the lock counts.
+        Without a ``budget`` Consul may be away for as long as the lock counts.  ``settled``: what
+        it was for is over and recorded, so its loss is none any more.
         """
         from consul_lock import ConsulLockError, LockLost, NotHeld
 
@@ -278,6 +284,8 @@ class LockedCommand:
             else:
                 self._console.warn("not released: interrupted by a signal; Consul frees it later")
         except (LockLost, NotHeld) as error:
+            if settled:
+                return False
             code, hint = failure(error)
             about = {}
             if isinstance(error, LockLost):

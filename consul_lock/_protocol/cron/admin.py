@@ -5,8 +5,9 @@ No lock is taken.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from typing import Any
 
 from consul_lock._protocol.arguments import number
 from consul_lock._protocol.client.client import ClientCore
@@ -26,6 +27,7 @@ from consul_lock._protocol.cron.record import (
 from consul_lock._protocol.cron.run import check_end
 from consul_lock._protocol.cron.slot import Slot, parse_slot, slot_at, slot_of_id
 from consul_lock._protocol.cron.store import (
+    NotProved,
     RecordView,
     change_record,
     read_record,
@@ -33,8 +35,9 @@ from consul_lock._protocol.cron.store import (
     records_below,
     too_many_changes,
 )
-from consul_lock._protocol.flow import Flow, Job, Sleep, Wall
+from consul_lock._protocol.flow import Flow, Job, Now, Sleep, Wall
 from consul_lock._protocol.keys import CRON_SUFFIX, check_name, checked_prefix
+from consul_lock._protocol.lock.lock import LockCore
 from consul_lock.errors import ConfigError, Conflict, Unavailable
 from consul_lock.limits import CRON_TEXT_MAX, PAUSE_MAX
 
@@ -120,9 +123,16 @@ class CronAdmin:
         return (yield from self._change(name, lambda record: _reset(record, *to, changed), force))
 
     def add_run(
-        self, name: str, state: CronState, code: int | None, started_at: float, runtime: float
+        self,
+        name: str,
+        state: CronState,
+        code: int | None,
+        started_at: float,
+        runtime: float,
+        lock: LockCore | None = None,
+        owner: Any = None,
     ) -> Job[CronRecord]:
-        """Remember a run outside of the slots."""
+        """Remember a run outside of the slots; with a lock only if its owner holds it then."""
         check_end(state, code)
         about = self._client.identity.about
         past = CronPast(
@@ -136,16 +146,40 @@ class CronAdmin:
             runtime=number("runtime", runtime),
             exit=code,
         )
-        return Job(self._add_run(_checked(name), past))
+        if lock is None:
+            return Job(self._add_run(_checked(name), past))
+        return Job(self._add_run_under(_checked(name), past, lock, owner))
 
-    def _add_run(self, name: str, past: CronPast) -> Flow[CronRecord]:
+    def _add_run(
+        self, name: str, past: CronPast, proofs: Sequence[dict[str, Any]] = ()
+    ) -> Flow[CronRecord]:
         def alter(record: CronRecord) -> CronRecord:
             history = (past, *record.history)
             return replace(record, history=kept(history, len(history)))
 
-        written = yield from self._change(name, alter)
+        written = yield from self._change(name, alter, proofs=proofs)
         assert written is not None
         return written
+
+    def _add_run_under(
+        self, name: str, past: CronPast, lock: LockCore, owner: Any
+    ) -> Flow[CronRecord]:
+        now = yield Now()
+        hold = lock.ensure(now, owner)
+        refused = ""
+        try:
+            return (yield from self._add_run(name, past, lock.proof(hold)))
+        except NotProved as error:
+            refused = str(error)
+        reason = yield from lock.examine(hold, None, None)
+        if reason is None:
+            raise Conflict(
+                f"the run was not recorded under {hold.key!r}: {refused}",
+                kind="guard",
+                key=hold.key,
+            )
+        yield from lock.client.lose(hold, reason)
+        raise lock.lost_error(hold)
 
     def forget(self, name: str) -> Job[CronRecord | None]:
         """Delete the record.  The result is what it was; None: there is none."""
@@ -190,11 +224,15 @@ class CronAdmin:
         return bool(outcome.done)
 
     def _change(
-        self, name: str, alter: Callable[[CronRecord], CronRecord | None], force: bool = False
+        self,
+        name: str,
+        alter: Callable[[CronRecord], CronRecord | None],
+        force: bool = False,
+        proofs: Sequence[dict[str, Any]] = (),
     ) -> Flow[CronRecord | None]:
         known = yield from self._record(name, force)
         record = known or CronRecord(name)
-        return (yield from change_record(self._client, record, alter, force=force))
+        return (yield from change_record(self._client, record, alter, force=force, proofs=proofs))
 
     def _who(self, by: str | None) -> str:
         about = self._client.identity.about

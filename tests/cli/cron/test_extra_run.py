@@ -1,7 +1,14 @@
-"""An extra run whose end cannot be recorded."""
+"""The end of an extra run: what cannot be recorded, and a session that ends with it."""
 
 from __future__ import annotations
 
+import json
+import sys
+
+import pytest
+
+from consul_lock import CronState
+from tests.cli.command import consul
 from tests.cli.cron_fixture import (
     Job,
     job_fixture,  # noqa: F401 - a fixture, used by its name
@@ -27,3 +34,48 @@ def test_an_extra_run_that_cannot_be_recorded_is_a_warning(job: Job, address: st
     assert "could not be recorded" in done.stderr
     assert job.record().history == ()
     assert job.left()[0] == [job.key]
+
+
+_COMMANDS = [("run", "--slot", "b", "--name"), ("run-now",)]
+
+
+@pytest.mark.parametrize("command", _COMMANDS)
+def test_a_session_that_ends_before_the_run_makes_it_a_lost_one(
+    command: tuple[str, ...], job: Job, address: str
+) -> None:
+    """By its exit code and by its record, though consul-lock had not noticed."""
+    job.fire("--slot", "a", "--", "true")
+    destroy = (
+        "import os; from tests.cli.command import consul; session ="
+        f" os.environ['CONSUL_LOCK_SESSION']; consul({address!r}, 'PUT',"
+        " f'/v1/session/destroy/{session}')"
+    )
+    done = ask(address, "cron", *command, job.name, "--", sys.executable, "-c", destroy)
+    assert done.returncode == 76
+    assert _state(job, command) is CronState.LOST
+
+
+@pytest.mark.parametrize("command", _COMMANDS)
+def test_a_session_that_ends_after_the_run_changes_nothing(
+    command: tuple[str, ...], job: Job, address: str
+) -> None:
+    """Its end was recorded under the lock, which is all that there was to it."""
+
+    def rule(method: str, path: str, body: bytes, n: int) -> Action:
+        if path.startswith("/v1/txn") and b'"unlock"' in body:
+            for operation in json.loads(body):
+                if operation["KV"]["Verb"] == "unlock":
+                    session = operation["KV"]["Session"]
+                    consul(address, "PUT", f"/v1/session/destroy/{session}")
+        return PASS
+
+    job.fire("--slot", "a", "--", "true")
+    with Proxy(address, rule) as proxy:
+        done = ask(proxy.address, "cron", *command, job.name, "--", "true")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert _state(job, command) is CronState.DONE
+
+
+def _state(job: Job, command: tuple[str, ...]) -> CronState:
+    record = job.record()
+    return record.history[0].state if command[0] == "run-now" else record.state

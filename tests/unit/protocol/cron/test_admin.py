@@ -13,10 +13,10 @@ from consul_lock._protocol.cron.record import CronPast, CronRecord, CronState
 from consul_lock._protocol.cron.slot import slot_at
 from consul_lock._protocol.flow import Wall
 from consul_lock._protocol.keys import CRON_FLAG
-from consul_lock.errors import ConfigError, Conflict
+from consul_lock.errors import ConfigError, Conflict, LockLost, NotHeld
 from consul_lock.limits import CRON_TEXT_MAX, PAUSE_MAX
 from tests.simulation.foreign_lock_client import operator
-from tests.unit.protocol.fake_driver import NAME, FakeDriver
+from tests.unit.protocol.fake_driver import NAME, FakeDriver, hold_of
 
 KEY = f"{NAME}/.cron"
 ONE, TWO = slot_at(3600.0), slot_at(7200.0)
@@ -222,3 +222,26 @@ def test_an_extra_run_changes_no_slot_and_outlives_a_reset() -> None:
     empty = AdminDriver()
     empty.run(empty.admin.add_run(NAME, CronState.FAILED, 3, 9000.0, 2.5))
     assert empty.record().history[0].exit == 3
+
+
+@pytest.mark.parametrize("before", [True, False])
+def test_an_extra_run_is_recorded_under_its_lock_or_not_at_all(before: bool) -> None:
+    """A lock that nobody noticed to be lost is found by it."""
+    driver = AdminDriver()
+    lock = driver.lock(driver.client())
+    driver.acquire(lock)
+    if before:
+        for session in driver.sessions():
+            operator(driver.world, f"/v1/session/destroy/{session}")
+    job = driver.admin.add_run(NAME, CronState.DONE, 0, 9000.0, 2.5, lock, "me")
+    if before:
+        with pytest.raises(LockLost):
+            driver.run(job)
+        assert hold_of(lock).over or not hold_of(lock).counts(driver.world.now)
+        assert f"{NAME}/.cron" not in driver.held()
+    else:
+        driver.run(job)
+        assert driver.record().history[0].state is CronState.DONE
+        driver.release(lock)
+        with pytest.raises(NotHeld):
+            driver.run(driver.admin.add_run(NAME, CronState.DONE, 0, 9.0, 2.5, lock, "me"))
