@@ -164,7 +164,12 @@ def records_of(records: CronRecords, name: str, console: Console) -> list[str]:
     if not name:
         raise Misuse("the name is empty", "is the variable in it empty?")
     if not is_prefix(name):
-        return [] if records.record(name) is None else [name]
+        if records.record(name) is not None:
+            return [name]
+        if count := len(records.below(f"{name}/")):
+            jobs = "1 job" if count == 1 else f"{count} jobs"
+            console.note(f"{shown(name, 512)}/, with the /, means the {jobs} below it")
+        return []
     names = []
     for record in records.below(name):
         if isinstance(record, CronProblem):

@@ -69,6 +69,9 @@ def test_all_jobs_below_a_prefix_are_paused_and_resumed(jobs: Jobs, address: str
     assert [(item["name"], item["paused"]) for item in items(resumed)] == [
         (name, None) for name in below
     ]
+    bare = ask(address, "cron", "pause", prefix.rstrip("/"))
+    assert bare.returncode == 1
+    assert f"consul-lock: {prefix}, with the /, means the 3 jobs below it\n" in bare.stderr
     again = ask(address, "cron", "resume", prefix)
     assert (again.returncode, "no job there is paused" in again.stderr) == (1, True)
     assert ask(address, "cron", "pause", f"{jobs.name('none')}/").returncode == 1
