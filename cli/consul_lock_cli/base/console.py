@@ -7,7 +7,7 @@ import contextlib
 import select
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import click
@@ -104,6 +104,15 @@ class Console:
 
         logging.getLogger("consul_lock").addHandler(Log())
         warnings.showwarning = lambda message, *_, **__: self.warn(str(message))
+
+    @contextlib.contextmanager
+    def taking(self, event: str, taker: Callable[[str], None]) -> Iterator[None]:
+        """Let this have the library's warnings of such an event meanwhile."""
+        self.takers[event] = taker
+        try:
+            yield
+        finally:
+            del self.takers[event]
 
     def _log(self, level: str, event: str, text: str, more: dict[str, Any]) -> None:
         import json

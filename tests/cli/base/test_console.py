@@ -168,6 +168,19 @@ def test_warnings_of_the_library_are_printed_as_others(heard: Console, capsys: C
     )
 
 
+def test_warnings_of_an_event_can_be_taken_for_a_while(heard: Console, capsys: Capture) -> None:
+    """Those of other events, and later ones, are printed."""
+    log = logging.getLogger("consul_lock.test")
+    taken: list[str] = []
+    with heard.taking("unavailable", taken.append):
+        log.warning("away", extra={"event": "unavailable"})
+        log.warning("odd", extra={"event": "other"})
+    log.warning("still away", extra={"event": "unavailable"})
+    assert taken == ["away"]
+    said = capsys.readouterr().err.splitlines()
+    assert said == ["consul-lock: warning: odd", "consul-lock: warning: still away"]
+
+
 def test_the_log_of_the_library_is_printed_by_its_level(heard: Console, capsys: Capture) -> None:
     """Warnings always, the rest with -v; the event of a record is kept."""
     log = logging.getLogger("consul_lock.test")
