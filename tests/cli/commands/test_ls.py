@@ -192,6 +192,29 @@ def test_ten_thousand_keys(own_agent: Agent) -> None:
     assert len(ask(address, "ls", "many/77").stdout.splitlines()) == 1 + 111
 
 
+def test_500_locks_and_310_jobs(own_agent: Agent) -> None:
+    """All of them are listed, the jobs by `cron ls` as well."""
+    address = own_agent.address
+    assert ask(address, "cron", "run", "--name", "jobs/0", "--slot", "a", "true").returncode == 0
+    (record,) = consul(address, "GET", "/v1/kv/jobs/0/.cron")
+    lock = {"Value": "eyJob3N0IjogIndlYiIsICJwaWQiOiAxfQ==", "Flags": LOCK_FLAG}
+    session = Hand(address).session()
+    writes = [
+        {"Verb": "lock", "Key": f"locks/{number}/.lock", "Session": session, **lock}
+        for number in range(500)
+    ] + [
+        {"Verb": "set", "Key": f"jobs/{number}/.cron", "Value": record["Value"],
+         "Flags": record["Flags"]}
+        for number in range(1, 310)
+    ]  # fmt: skip
+    for start in range(0, len(writes), 60):
+        operations = [{"KV": write} for write in writes[start : start + 60]]
+        consul(address, "PUT", "/v1/txn", json.dumps(operations))
+    assert len(ask(address, "ls", "--format", "{name}").stdout.splitlines()) == 810
+    names = ask(address, "cron", "ls", "--format", "{name} {state}").stdout.splitlines()
+    assert set(names) == {f"jobs/{number} done" for number in range(310)}
+
+
 def test_what_is_wanted_is_listed_and_nothing_else(
     holder: Running, hand: Hand, address: str, key: str
 ) -> None:
