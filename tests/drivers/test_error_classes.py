@@ -183,6 +183,9 @@ def _ending_with_the_connection(status: int, body: bytes, index: str) -> Iterato
 def test_a_good_answer_is_understood_in_every_form(
     attempt: Attempt, served: ServedWorld, write: Any
 ) -> None:
-    """Chunked, byte by byte, on closing connections, and as HTTP/1.0 has it."""
+    """Chunked, byte by byte, on closing connections, and as HTTP/1.0 has it.  Nothing compressed is
+    asked for, so a proxy that would compress does not."""
     with scripted_server(through(served.address, write)) as server:
         attempt(f"http://{server.address}", rounds=3)
+        assert server.requests
+        assert not any("accept-encoding" in request.headers for request in server.requests)
