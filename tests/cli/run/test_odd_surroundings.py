@@ -123,8 +123,8 @@ def test_it_comes_to_its_end_though_it_was_deinstalled_meanwhile(
 @pytest.mark.parametrize(
     "answer",
     [
-        Answer(504, {"content-type": "text/html"}, b"<html>504 Gateway Time-out nginx</html>"),
-        Answer(502, {"content-type": "text/html"}, b"<html>502 Bad Gateway nginx</html>"),
+        Answer(504, {"content-type": "text/html"}, b"<html>504 nginx</html>"),
+        Answer(502, {"content-type": "text/html"}, b"<html>502 nginx</html>"),
     ],
     ids=["504", "502"],
 )
