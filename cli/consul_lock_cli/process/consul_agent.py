@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import signal
 import socket
@@ -31,6 +32,16 @@ _PORTS = ("http", "server", "serf-lan", "serf-wan")
 _START = 30.0
 # Seconds to end well, before it is killed: its data is in memory, so nothing is lost.
 _STOP = 3.0
+# Seconds for `consul version`, which needs a fraction of one.
+_ASK = 15.0
+
+# A port that was free may be taken before the agent gets to it: other ones are tried then.
+_TRIES = 4
+_TAKEN = "address already in use"
+
+# Agents since then listen on one more port, 8503, unless they are configured not to: the second one
+# on a host would not start.  Older ones refuse that setting.
+_GRPC_TLS_SINCE = (1, 14)
 
 
 class AgentFailed(Exception):
@@ -60,31 +71,23 @@ class ConsulAgent:
         self._signals = signals
         self._folder = Path(tempfile.mkdtemp(prefix="consul-lock-dev-"))
         self._log = self._folder / "log"
-        ports = _free_ports(len(_PORTS))
-        self._port = ports[0]
-        self.address = f"http://127.0.0.1:{self._port}"
-        self._command = [
-            binary, "agent", "-dev", "-bind=127.0.0.1", "-client=127.0.0.1", "-node=dev",
-            "-dns-port=-1", "-log-level=warn", f"-data-dir={self._folder / 'data'}",
-            "-hcl=ports { grpc = -1 }", "-hcl=disable_update_check = true",
-            *(f"-{name}-port={port}" for name, port in zip(_PORTS, ports, strict=True)),
-        ]  # fmt: skip
+        self._ended = False
+        self.address = ""
 
     def __enter__(self) -> Self:
         try:
-            with self._log.open("wb") as log:
-                self._child = Child(
-                    self._command, self._signals, policy=ProcessPolicy(), output=log.fileno()
-                )
+            self._off = "grpc = -1"
+            if _version_of(self._binary) >= _GRPC_TLS_SINCE:
+                self._off += ", grpc_tls = -1"
+            for attempt in range(1, _TRIES + 1):
+                try:
+                    self._start()
+                    break
+                except AgentFailed:
+                    if attempt == _TRIES or _TAKEN not in self.log():
+                        raise
         except BaseException:
             self._tidy_up()
-            raise
-        self._ended = False
-        self._child.go({"CONSUL_HTTP_ADDR": None})
-        try:
-            self._wait_until_ready()
-        except BaseException:
-            self._stop()
             raise
         return self
 
@@ -94,17 +97,41 @@ class ConsulAgent:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        self._stop()
+        try:
+            self._stop()
+        finally:
+            self._tidy_up()
 
     def alive(self) -> bool:
         """Whether it runs."""
-        if any(isinstance(event, Ended) for event in self._child.poll()):
-            self._ended = True
+        # All of them: what comes after its end is that nothing of it is left.
+        for event in self._child.poll():
+            self._ended = self._ended or isinstance(event, Ended)
         return not self._ended
 
     def log(self) -> str:
         """The end of its log."""
         return self._log.read_text(errors="replace")[-2000:].rstrip()
+
+    def _start(self) -> None:
+        ports = _free_ports(len(_PORTS))
+        self._port = ports[0]
+        self.address = f"http://127.0.0.1:{self._port}"
+        command = [
+            self._binary, "agent", "-dev", "-bind=127.0.0.1", "-client=127.0.0.1", "-node=dev",
+            "-dns-port=-1", "-log-level=warn", f"-data-dir={self._folder / 'data'}",
+            f"-hcl=ports {{ {self._off} }}", "-hcl=disable_update_check = true",
+            *(f"-{name}-port={port}" for name, port in zip(_PORTS, ports, strict=True)),
+        ]  # fmt: skip
+        with self._log.open("wb") as log:
+            self._child = Child(command, self._signals, policy=ProcessPolicy(), output=log.fileno())
+        self._ended = False
+        try:
+            self._child.go({"CONSUL_HTTP_ADDR": None})
+            self._wait_until_ready()
+        except BaseException:
+            self._stop()
+            raise
 
     def _wait_until_ready(self) -> None:
         end = time.monotonic() + _START
@@ -145,10 +172,29 @@ class ConsulAgent:
             if now() > end:
                 break  # what is left is out of reach
         self._child.abandon()
-        self._tidy_up()
 
     def _tidy_up(self) -> None:
         shutil.rmtree(self._folder, ignore_errors=True)
+
+
+def _version_of(binary: str) -> tuple[int, ...]:
+    """Of what ``consul version`` prints, such as (1, 8); () if it prints none."""
+    # Dear, and no part of `dev --help`.
+    import subprocess
+
+    try:
+        printed = subprocess.run(
+            [binary, "version"],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            timeout=_ASK,
+            check=False,
+        ).stdout
+    except (OSError, subprocess.TimeoutExpired):
+        return ()  # what is wrong with it shows when the agent is started
+    found = re.search(rb"v(\d+)\.(\d+)", printed)
+    return (int(found[1]), int(found[2])) if found else ()
 
 
 def _free_ports(count: int) -> list[int]:

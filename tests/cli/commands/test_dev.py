@@ -8,12 +8,17 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
 from tests.cli.command import COMMAND, Running, alive, children, consul, environment, is_guardian
+from tests.support.agent import Agent
 from tests.support.waiting import eventually
+
+_TEN = 10
 
 _RUN = [*COMMAND, "run", "-k", "k", "--"]
 
@@ -99,9 +104,12 @@ def test_a_signal_ends_the_command_and_then_the_agent(
 
 
 def _behind_a_script(binary: str, pids: Path) -> str:
-    """A program that runs the binary, and enters its pid in that file."""
+    """A program that runs the binary, and enters the agent's pid in that file."""
     script = pids.with_name("consul")
-    script.write_text(f"#!/bin/sh\n'{binary}' \"$@\" & echo $! >>'{pids}'; wait\n")
+    script.write_text(
+        f'#!/bin/sh\n[ "$1" = agent ] || exec \'{binary}\' "$@"\n'
+        f"'{binary}' \"$@\" & echo $! >>'{pids}'; wait\n"
+    )
     script.chmod(0o755)
     return str(script)
 
@@ -132,6 +140,27 @@ def test_if_consul_lock_is_killed_nothing_is_left(
         dev.send(signal.SIGKILL)
         dev.wait()
         eventually(lambda: not any(map(alive, everybody)))
+
+
+def test_ten_agents_run_on_one_host_at_once(consul_binary: Path, tmp_path: Path) -> None:
+    """Five of `dev` and five of the tests' own, whatever the version: each has only its own key."""
+    env = environment(CONSUL_BIN=str(consul_binary), TMPDIR=str(tmp_path))
+    with ExitStack() as stack, ThreadPoolExecutor(_TEN) as pool:
+        devs = [stack.enter_context(Running(["dev"], env)) for _ in range(_TEN // 2)]
+        agents = [Agent(consul_binary) for _ in range(_TEN // 2)]
+        for agent in agents:
+            stack.callback(agent.stop)
+        started = [pool.submit(agent.start) for agent in agents]
+        addresses = [dev.line().removeprefix("export CONSUL_HTTP_ADDR=") for dev in devs]
+        addresses += [future.result().address for future in started]
+        assert len(set(addresses)) == _TEN
+        for at, address in enumerate(addresses):
+            consul(address, "PUT", f"/v1/kv/{at}", b"")
+        found = [consul(address, "GET", "/v1/kv/?keys") for address in addresses]
+        assert found == [[str(at)] for at in range(_TEN)]
+        for dev in devs:
+            dev.send(signal.SIGINT)
+        assert [dev.wait() for dev in devs] == [0] * len(devs)
 
 
 def test_a_binary_that_is_not_consul_is_reported(tmp_path: Path) -> None:

@@ -20,6 +20,9 @@ _NO_SIGNALS = Signals(frozenset(), frozenset())
 _AGENT = """#!{python}
 import http.server, json, os, signal, sys
 
+if sys.argv[1:] == ["version"]:
+    sys.exit(print("Consul v{version}"))
+
 class Handler(http.server.BaseHTTPRequestHandler):
     asked = 0
 
@@ -83,7 +86,7 @@ def test_it_is_ready_when_it_knows_its_node_and_ends_with_the_block(
 ) -> None:
     """Without a node there are no sessions; one that ignores TERM is killed."""
     monkeypatch.setattr("consul_lock_cli.process.consul_agent._STOP", 0.2 if stubborn else 30.0)
-    text = _AGENT.format(python=sys.executable, stubborn=stubborn)
+    text = _AGENT.format(python=sys.executable, stubborn=stubborn, version="1.8.7")
     with ConsulAgent(_program(tmp_path / "consul", text), _NO_SIGNALS) as agent:
         assert agent.alive()
         assert agent.address.startswith("http://127.0.0.1:")
@@ -92,7 +95,51 @@ def test_it_is_ready_when_it_knows_its_node_and_ends_with_the_block(
         assert list(folder.iterdir())
     assert not alive(pid)
     assert not agent.alive()
+    assert agent._child.tree.gone()  # or it was waited for in vain
     assert list(folder.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "version, switched_off",
+    [("1.8.7", False), ("1.13.9", False), ("1.14.0", True), ("1.21.4-x+ent", True), ("2.0", True)],
+)
+def test_the_second_grpc_port_is_switched_off_where_there_is_one(
+    tmp_path: Path, version: str, switched_off: bool
+) -> None:
+    """It is always 8503, so a second agent would not start; older ones refuse the setting."""
+    text = _AGENT.format(python=sys.executable, stubborn=False, version=version)
+    text = text.replace('print("address"', "print(sys.argv", 1)
+    with ConsulAgent(_program(tmp_path / "consul", text), _NO_SIGNALS) as agent:
+        ports = "ports { grpc = -1, grpc_tls = -1 }" if switched_off else "ports { grpc = -1 }"
+        assert f"'-hcl={ports}'" in agent.log()
+
+
+def test_other_ports_are_tried_if_one_was_taken_meanwhile(tmp_path: Path, folder: Path) -> None:
+    """Another agent may have been faster; what is wrong otherwise is not tried again."""
+    text = _AGENT.format(python=sys.executable, stubborn=False, version="1.21.4")
+    seen = tmp_path / "seen"
+    first = f"""
+seen = {str(seen)!r}
+with open(seen, "a") as file:
+    print(*sys.argv, file=file)
+if len(open(seen).readlines()) == 1:
+    sys.exit("listen tcp 127.0.0.1:1: bind: address already in use")
+print("address"
+"""
+    text = text.replace('print("address"', first.strip("\n"), 1)
+    with ConsulAgent(_program(tmp_path / "consul", text), _NO_SIGNALS) as agent:
+        one, other = seen.read_text().splitlines()
+        assert one != other
+        assert agent.address.rpartition(":")[2] in other
+    assert list(folder.iterdir()) == []
+    seen.write_text("")
+    _program(tmp_path / "consul", text.replace("already in use", "not available"))
+    with (
+        pytest.raises(AgentFailed, match="not available"),
+        ConsulAgent(str(tmp_path / "consul"), _NO_SIGNALS),
+    ):
+        pytest.fail("it is ready")
+    assert len(seen.read_text().splitlines()) == 1
 
 
 def test_a_program_that_is_no_consul_is_reported_with_the_end_of_its_output(
@@ -112,7 +159,7 @@ def test_a_program_that_is_no_consul_is_reported_with_the_end_of_its_output(
 
 def test_an_exception_in_the_block_ends_it_too(tmp_path: Path, folder: Path) -> None:
     """Such as that of a signal."""
-    text = _AGENT.format(python=sys.executable, stubborn=False)
+    text = _AGENT.format(python=sys.executable, stubborn=False, version="1.8.7")
     agent = ConsulAgent(_program(tmp_path / "consul", text), _NO_SIGNALS)
     with pytest.raises(KeyError), agent:
         raise KeyError
