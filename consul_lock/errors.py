@@ -34,7 +34,13 @@ LockTimeoutKind: TypeAlias = Literal["held", "free", "unknown-holder"]
 NotHeldKind: TypeAlias = Literal["not-held", "other-holder", "released"]
 AlreadyHeldKind: TypeAlias = Literal["deadlock", "leading"]
 LockLostKind: TypeAlias = Literal[
-    "deadline", "session-invalid", "key-deleted", "stolen", "revoked", "forked"
+    "deadline",
+    "session-invalid",
+    "key-deleted",
+    "stolen",
+    "revoked",
+    "forked",
+    "request-limit",
 ]
 ConflictKind: TypeAlias = Literal[
     "foreign",
@@ -132,6 +138,8 @@ class LossReason(enum.Enum):
     """Somebody released the key, or closed the client, while it was held."""
     FORKED = "forked"
     """This process is a fork of the one that holds the lock."""
+    REQUEST_LIMIT = "request-limit"
+    """Renewals were refused by the server's request limit (429 or 503) until it was too late."""
 
 
 class ConsulLockError(Exception):

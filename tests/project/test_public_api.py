@@ -42,6 +42,7 @@ _ADDED: tuple[str, ...] = (
     r"consul_lock\.(aio\.)?CronRecords\.add_run(: .*| -> CronRecord|\(.*\))",
     r"consul_lock\.(aio\.)?CronRecords\.forget(: .*| -> CronRecord \| None|\(1 name: str\))",
     r"consul_lock\.config\.Config(\(20|\.)[ ]?token_file: .*",
+    r"consul_lock\.LossReason\.REQUEST_LIMIT = 'request-limit'",
     r"consul_lock\.Refused(\(= answer: str = ''\)|\.answer: attribute)",
 )
 

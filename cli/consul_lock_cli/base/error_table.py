@@ -142,7 +142,7 @@ CASES: dict[tuple[type[BaseException], ErrorKind | None], _Case] = {
     ),
     (Unavailable, "rate-limit"): _Case(
         ExitCode.UNAVAILABLE,
-        "fewer clients at this address, or higher limits of the agent, would help",
+        "fewer clients at this address, or higher limits of the agent or the servers, would help",
         _problem,
     ),
     **{

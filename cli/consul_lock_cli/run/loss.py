@@ -20,6 +20,8 @@ _TIMEOUT = 1.0
 
 _WORDS = {
     LossReason.DEADLINE: "no renewal of session {session} succeeded in time",
+    LossReason.REQUEST_LIMIT: "renewals of session {session} were refused by the server's request"
+    " limit",
     LossReason.SESSION_INVALID: "session {session} expired, or somebody destroyed it",
     LossReason.KEY_DELETED: "somebody deleted its key",
     LossReason.STOLEN: "another session has its key",

@@ -10,6 +10,7 @@ from consul_lock._protocol.consul.api import ConsulApi
 from consul_lock._protocol.consul.contact import Contact
 from consul_lock._protocol.consul.models import Pair, SessionOptions, base64_text
 from consul_lock._protocol.consul.replies import TxnResult
+from consul_lock._protocol.consul.request_limit import is_limit
 from consul_lock._protocol.flow import Batch, Environment, Flow, Identity, Now, Request, Spawn
 from consul_lock._protocol.hold.cleanup import PendingCleanup, PendingCleanups
 from consul_lock._protocol.hold.hold import Hold, Holds
@@ -207,7 +208,8 @@ class ClientBase(ABC):
         with self.mutex:
             if not hold.advance(event):
                 return
-            hold.reason, hold.cause = reason, cause
+            told_reason = _reason_told(hold, reason, now)
+            hold.reason, hold.cause = told_reason, cause
             if hold.lock.leaves_traces:
                 # Not at once: the work under it needs time to stop, as after any loss.
                 later = now + validity_of(hold.session.terms)
@@ -224,7 +226,7 @@ class ClientBase(ABC):
         self.local_queues.leave(hold.attempt)
         hold.lost.set()
         self.wake.set()
-        if (told := hold.telling(reason)) is not None:
+        if (told := hold.telling(told_reason)) is not None:
             yield told
         for session in hold.sessions if ended else ():
             yield from self._lose_all_of(session)
@@ -267,6 +269,16 @@ class ClientBase(ABC):
         with self.mutex:
             self._signs += 1
             return base64_text(f"{session.id} {self._signs}".encode())
+
+
+def _reason_told(hold: Hold, reason: LossReason, now: float) -> LossReason:
+    """Why it was lost in truth: a session whose renewals a limit of requests has refused for as
+    long as its TTL has expired by that, whatever is found of the key afterwards."""
+    late = reason is LossReason.DEADLINE
+    for session in hold.sessions:
+        if is_limit(session.failure) and (late or now - session.last_renewal >= session.terms.ttl):
+            return LossReason.REQUEST_LIMIT
+    return reason
 
 
 def believe(client: ClientBase, session: Session) -> Flow[bool]:

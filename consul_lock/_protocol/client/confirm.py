@@ -18,6 +18,9 @@ from consul_lock.errors import ConsulLockError, Unavailable
 # Seconds between tries to confirm, when a try was not answered at once.
 _RETRY = (0.05, 0.1)
 
+# The same after a try that a limit of requests has refused.
+_LIMITED_RETRY = (0.4, 0.6)
+
 
 def confirm(
     client: ClientBase,
@@ -51,7 +54,7 @@ def settle(client: ClientBase, hold: Hold) -> Flow[None]:
             pass  # whether it was carried out is asked, as long as there is time
         except ConsulLockError:
             return  # it may not be confirmed, such as after a change of rules
-        yield Sleep(*_RETRY)
+        yield Sleep(*(_LIMITED_RETRY if client.contact.limit.known else _RETRY))
 
 
 def _confirmed(client: ClientBase, hold: Hold, pending: Unconfirmed) -> Flow[bool]:

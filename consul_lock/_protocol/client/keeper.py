@@ -31,6 +31,7 @@ from typing import Any, NamedTuple
 from consul_lock._protocol.client.base import ClientBase
 from consul_lock._protocol.consul.models import key_rule
 from consul_lock._protocol.consul.replies import TXN_OPERATIONS_MAX, TxnResult
+from consul_lock._protocol.consul.request_limit import is_limit
 from consul_lock._protocol.flow import Batch, Flow, Now, Request, Sleep, Spawn, Wait, Warn
 from consul_lock._protocol.hold.hold import Hold
 from consul_lock._protocol.hold.state import State
@@ -38,7 +39,10 @@ from consul_lock._protocol.session.session import Session
 from consul_lock._protocol.session.timing import (
     renew_interval_of,
     renew_timeout,
+    renewable_for,
     spread_renew_interval,
+    stretched_renewal,
+    stretched_verification,
 )
 from consul_lock.errors import ConsulLockError, PermissionDenied, Unavailable
 
@@ -51,8 +55,16 @@ _TIDY = 30.0
 # Seconds before the next try after a renewal that failed, and their spread.
 _RETRY = (0.25, 0.5)
 
-# Seconds before the next try after a 429 that does not say how long to wait.
-_LIMITED = 1.0
+# Of the time that is left to renew a session, what is waited after a renewal that was refused by a
+# limit of requests, and its spread: those that need it most ask most.
+_LEFT = (0.15, 0.25)
+
+# Sessions of one turn under a limit of requests, so that a client with many leaves others room.
+_LIMITED_TURN = 8
+
+# Seconds for a verification under a limit of requests: an agent tries a read that is refused again
+# for 7 s and more, with pauses that double, and meanwhile no renewal is sent.
+_LIMITED_LOOK = 3.0
 
 # Seconds between two turns at most.  In a turn, a call that was cut off and left is undone, if
 # its thread has not made another one.
@@ -88,6 +100,11 @@ class Keeper:
         self._resume_at = 0.0
         """Consul did not answer: renewals go on at this time, with a single one."""
         self._most = _TURN_MAX
+        self._limit = core.contact.limit
+        self._renewals_from = 0.0
+        """Not before this time, as a renewal was refused by a limit of requests."""
+        self._refused: dict[Session, None] = {}
+        """Those whose last renewal was refused by it."""
         self._failing: dict[Session, None] = {}
         """Those whose last renewal or verification failed."""
         self._failing_since: float | None = None
@@ -119,6 +136,8 @@ class Keeper:
             if core.keeper is self:
                 core.keeper = None  # the next session starts another one
             raise
+        finally:
+            self._limit.renewals_wait = False
 
     def _turn(self) -> Flow[None]:
         core, pool = self._core, self._core.pool
@@ -131,6 +150,7 @@ class Keeper:
             due = pool.due(now, self._most, _AHEAD)
             if due:
                 yield from self._keep(due)
+        self._let_others_go_on()
         yield from self._follow_up()
         yield from self._read_lines()
         yield from self._clean()
@@ -161,11 +181,12 @@ class Keeper:
 
     def _next_event(self) -> float:
         core, pool = self._core, self._core.pool
-        times = [max(pool.next_renewal(), self._resume_at), *core.cleanups.times()]
+        renewal = max(pool.next_renewal(), self._resume_at)
+        times = [renewal, *core.cleanups.times()]
         first = next(iter(list(core.to_look)), None)
-        if first is not None and first.look_at is not None:
+        if first is not None and first.look_at is not None and not self._limit.renewals_wait:
             times.append(first.look_at)
-        if self._refuted or self._suspect or self._hinted:
+        if self._to_follow_up():
             times.append(self._follow_at)
         if pool.to_destroy or pool.orphans:
             times.append(self._next_sweep)
@@ -180,24 +201,102 @@ class Keeper:
         or later.  Waiting for the answers of the renewals first would double the time, and the
         deadline would be no better.
         """
-        core = self._core
+        core, renewed, limited = self._core, sessions, self._limit.known
         holds = dict[Hold, None].fromkeys(hold for s in sessions for hold in list(s.holds))
+        if limited:
+            now = yield Now()
+            renewed = self._allowed(sessions, now)
+            holds = {hold: None for hold in holds if self._needs_look(hold.session, renewed, now)}
         looks = list(_batches([hold for hold in holds if hold.state is State.HELD]))
-        renewals = [self._renewal(session) for session in sessions]
+        if limited and not renewed and not looks:
+            self._ask_less(sessions, [], [], now)
+            return
+        renewals = [self._renewal(session) for session in renewed]
         proofs = [self._proving(batch, hints=True) for batch in looks]
         answers = yield Batch((*renewals, *proofs))
         now = yield Now()
-        away = all(isinstance(answer, Unavailable) for answer in answers)
+        results = list(zip(renewed, answers, strict=False))
+        refused = [session for session, answer in results if is_limit(answer)]
+        away = not refused and all(isinstance(answer, Unavailable) for answer in answers)
         self._most = 1 if away else _TURN_MAX
-        pause = max((self._pause_after(s, a, now) for s, a in zip(sessions, answers, strict=False)))
-        self._resume_at = now + pause if away else 0.0
-        for session, answer in zip(sessions, answers, strict=False):
+        pauses = [self._pause_after(session, answer, now) for session, answer in results]
+        self._resume_at = now + max(pauses, default=0.0) if away else 0.0
+        for session, answer in results:
             if answer is None:
                 yield from core.lose_session(session)
             else:
                 yield from self._renewed(session, answer, now)
-        yield from self._verified(looks, list(answers[len(sessions) :]))
+        yield from self._verified(looks, list(answers[len(renewed) :]))
+        if limited or refused or self._limit.known:
+            if any(isinstance(answer, Unavailable) for answer in answers[len(renewed) :]):
+                # The agent holds a read that the servers refuse until its sender gives up.
+                self._limit.refused(now)
+            self._ask_less(sessions, results, refused, now)
         yield from self._tell_trouble(sessions)
+
+    # -- under a limit of requests: see `request_limit` ----------------------------------------
+
+    def _allowed(self, sessions: list[Session], now: float) -> list[Session]:
+        """Those that are to be renewed now; the others are here for a verification alone."""
+        for session in sessions:
+            session.renew_at = max(session.renew_at, self._renewals_from)
+        return [session for session in sessions if session.renew_at <= now + _AHEAD]
+
+    def _needs_look(self, session: Session, renewed: list[Session], now: float) -> bool:
+        """Whether what is held with it is to be verified now; without a lock-delay, each renewal is
+        worth nothing without one."""
+        if session in renewed and not session.terms.lock_delay:
+            return True
+        return session.look_at <= now + _AHEAD
+
+    def _ask_less(
+        self,
+        sessions: list[Session],
+        results: list[tuple[Session, Any]],
+        refused: list[Session],
+        now: float,
+    ) -> None:
+        """Plan the next renewals and verifications while the servers refuse requests."""
+        pool, stretch = self._core.pool, self._limit.stretch(now)
+        answers = dict(results)
+        for session in sessions:
+            spread = 0.9 + 0.2 * self._core.random()
+            if isinstance(answers.get(session), Exception):
+                session.renew_at = session.next_renewal
+            elif session in answers:
+                usual = stretched_renewal(session.terms, stretch, held=bool(session.holds))
+                session.renew_at = session.last_renewal + spread * usual
+            usual = spread * stretched_verification(session.terms, stretch)
+            left = self._share_of(session.deadline() - now)
+            least = max(left, min(self._retry_pause(), renew_interval_of(session.terms)))
+            proven = session.alive if session.terms.lock_delay else session.renewed
+            session.look_at = max(proven + usual, now + least)
+            if not session.gone:
+                look_at = session.look_at if session.holds else float("inf")
+                pool.plan(session, max(now, min(session.renew_at, look_at)))
+        for session in refused:
+            self._refused[session] = None
+        for session in answers:
+            if session not in refused:
+                self._refused.pop(session, None)
+        if results:
+            self._renewals_from = 0.0
+        if refused:
+            # What is refused for one session is refused for any: one try for all of them.
+            self._most = 1
+            nearest = min(session.renew_at for session in refused) - now
+            self._renewals_from = now + max(self._retry_pause(), nearest / max(1, len(pool.live)))
+        self._most = min(self._most, _LIMITED_TURN)
+
+    def _let_others_go_on(self) -> None:
+        """Everything else of this client waits while renewals are refused, and no longer."""
+        for session in [session for session in self._refused if session.gone]:
+            del self._refused[session]
+        self._limit.renewals_wait = bool(self._refused)
+
+    def _share_of(self, left: float) -> float:
+        """Of the time that is left for something, what may pass before the next try."""
+        return left * (_LEFT[0] + (_LEFT[1] - _LEFT[0]) * self._core.random())
 
     def _renewal(self, session: Session) -> Request:
         patience = renew_timeout(session.terms)
@@ -219,15 +318,17 @@ class Keeper:
     def _pause_after(self, session: Session, error: Any, now: float) -> float:
         """Seconds until the next try to renew.
 
-        A limit of requests says how long to pause, and is obeyed as far as the deadline
+        A limit of requests may say how long to pause, and is obeyed as far as the time that is left
         allows several tries more; running against it costs others their renewals.
         """
         pause = min(self._retry_pause(), renew_interval_of(session.terms))
-        if not isinstance(error, Unavailable) or (error.status, error.retry_after) == (None, None):
+        if not isinstance(error, Unavailable):
             return pause
-        limit = _LIMITED if error.status == 429 else 0.0
-        asked = limit if error.retry_after is None else error.retry_after
-        return max(pause, min(asked, (session.deadline() - now) / 4))
+        left = max(0.0, session.last_renewal + renewable_for(session.terms) - now)
+        asked = error.retry_after or 0.0
+        if is_limit(error):
+            asked = max(asked, self._share_of(left))
+        return max(pause, min(asked, left / 4))
 
     def _retry_pause(self) -> float:
         return _RETRY[0] + (_RETRY[1] - _RETRY[0]) * self._core.random()
@@ -267,11 +368,12 @@ class Keeper:
         operations = [operation for look in batch for operation in look.proof]
         if hints:
             operations += [operation for look in batch for operation in look.hints]
+        timeout = min(renew_timeout(look.hold.session.terms) for look in batch)
         return self._core.api.transaction(
             operations,
             "verifying the locks held",
             key_rule("", "read"),
-            timeout=min(renew_timeout(look.hold.session.terms) for look in batch),
+            timeout=min(timeout, _LIMITED_LOOK) if self._limit.known else timeout,
             urgent=True,
         )
 
@@ -295,14 +397,14 @@ class Keeper:
 
     def _tell_trouble(self, sessions: list[Session]) -> Flow[None]:
         """One warning when renewals or verifications begin to fail, and one when all work again."""
+        now = yield Now()
         for session in [*self._failing, *sessions]:
-            if session.failure is not None and not session.gone:
+            if session.failure is not None and not session.gone and not _is_normal(session, now):
                 self._failing[session] = None
             else:
                 self._failing.pop(session, None)
         since, held = self._failing_since, len(self._core.holds)
         error = next((session.failure for session in self._failing), None)
-        now = yield Now()
         if error is not None and since is None and held:
             self._failing_since = now
             left = max(0.0, min(session.deadline() for session in self._failing) - now)
@@ -328,7 +430,7 @@ class Keeper:
         now = yield Now()
         if now < self._follow_at:
             return
-        while self._refuted or self._suspect or self._hinted:
+        while self._to_follow_up():
             try:
                 if self._refuted:
                     hold, refusal = self._refuted.popitem()
@@ -346,6 +448,11 @@ class Keeper:
             if (yield from self._is_due()):
                 return
 
+    def _to_follow_up(self) -> bool:
+        """What is learnt of a queue only saves time later, so it waits if renewals do."""
+        hinted = self._hinted and not self._limit.renewals_wait
+        return bool(self._refuted or self._suspect or hinted)
+
     def _find_out(self, hold: Hold, refusal: str | None) -> Flow[None]:
         if hold.state is not State.HELD:
             return
@@ -358,6 +465,8 @@ class Keeper:
             yield from self._core.lose(hold, reason)
 
     def _read_lines(self) -> Flow[None]:
+        if self._limit.renewals_wait:
+            return
         for hold in list(self._core.to_look):
             now = yield Now()
             if hold.state is State.HELD and hold.look_at is not None and hold.look_at > now:
@@ -392,6 +501,9 @@ class Keeper:
                 if cleanups.put_off(attempt, now + _TIDY):
                     yield Spawn(cleanups.clear(attempt), "consul-lock-tidy")
             if (core.pool.to_destroy or core.pool.orphans) and now >= self._next_sweep:
+                if self._limit.renewals_wait:
+                    self._next_sweep = now + _SWEEP_PAUSE
+                    return
                 self._next_sweep = float("inf")
                 yield Spawn(self._sweep(), "consul-lock-sweep")
         except RuntimeError:
@@ -406,8 +518,15 @@ class Keeper:
             yield from core.pool.sweep(now)
             now = yield Now()
         finally:
-            self._next_sweep = now + _SWEEP_PAUSE
+            self._next_sweep = now + max(_SWEEP_PAUSE, self._limit.distance(now))
             core.wake.set()
+
+
+def _is_normal(session: Session, now: float) -> bool:
+    """Whether what failed is no news: under a limit of requests every renewal is refused now and
+    then, and there is time for many tries more."""
+    until = min(session.last_renewal + renewable_for(session.terms), session.deadline())
+    return is_limit(session.failure) and until - now > session.terms.ttl / 2
 
 
 def _noted(error: Exception) -> ConsulLockError:

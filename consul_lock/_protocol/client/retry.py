@@ -44,7 +44,7 @@ def until_let_go(
 ) -> Flow[T]:
     """Give something back.  Errors of the server are retried while it counts as held
     (``patient``), then raised."""
-    patience = ErrorBudget(client, retries=patient)
+    patience = ErrorBudget(client, retries=patient, gives_back=True)
     return patience.bound(_again(patience, once, hold.deadline))
 
 

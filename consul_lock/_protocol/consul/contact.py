@@ -12,6 +12,7 @@ from copy import copy
 from typing import Any, TypeVar
 
 from consul_lock._protocol.consul.replies import NotConsul
+from consul_lock._protocol.consul.request_limit import RequestLimit, is_limit
 from consul_lock._protocol.flow import Reply
 from consul_lock.errors import ConfigError, ConsulLockError, Unavailable
 
@@ -31,6 +32,7 @@ class Contact:
         """It was said in the log that this trouble lasts."""
         self.error: Unavailable | None = None
         """What came of the last request that had no good answer."""
+        self.limit = RequestLimit()
         self._good = float("-inf")
 
     def heard(self, parse: Callable[[Reply], T]) -> Callable[[Reply], T]:
@@ -53,7 +55,9 @@ class Contact:
                 raise Unavailable(
                     str(error), kind="proxy", uncertain=True, status=reply.status, **about
                 ) from error
-            except Unavailable:
+            except Unavailable as error:
+                if is_limit(error):
+                    self.limit.refused(reply.sent)
                 raise
             except ConsulLockError:
                 self.well(reply.sent)  # a refusal is an answer, too

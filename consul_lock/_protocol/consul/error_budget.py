@@ -11,6 +11,7 @@ from copy import copy
 from typing import Any, Protocol, TypeVar
 
 from consul_lock._protocol.consul.contact import Contact
+from consul_lock._protocol.consul.request_limit import is_limit
 from consul_lock._protocol.flow import Batch, Effect, Flow, Now, Request, Sleep, Wall, Warn
 from consul_lock.errors import ConfigError, ConsulLockError, Refused, Unavailable
 
@@ -84,6 +85,7 @@ class ErrorBudget:
         retries: bool = True,
         endless: Callable[[], bool] = lambda: False,
         name: str = "",
+        gives_back: bool = False,
     ) -> None:
         self._client = client
         self._within = within
@@ -95,6 +97,8 @@ class ErrorBudget:
         has a place in a queue, which it would lose."""
         self._name = name
         """What it is for, in the log."""
+        self._gives_back = gives_back
+        """Others wait for what it gives back, so a limit of requests does not hold it up."""
 
     def bound(self, flow: Flow[T]) -> Flow[T]:  # noqa: C901 - see below
         """The flow, whose requests and pauses get no more time than is left.
@@ -115,6 +119,9 @@ class ErrorBudget:
         try:
             if self._begun is None:
                 now = self._begun = yield Now()
+                if client.contact.limit.known:
+                    yield from self._keep_distance(now)
+                    now = None
             while True:
                 try:
                     effect = step(value)
@@ -128,9 +135,11 @@ class ErrorBudget:
                             now = yield Now()
                         sent, now = now, None
                         plain = effect.timeout is None and not effect.wait
-                        if not (plain and unlimited and self._is_well()):
-                            effect = self._cut(effect, sent)
                         asked = (effect,)
+                        if not (plain and unlimited and self._is_well()):
+                            self._give_way(effect, sent)
+                            effect = self._cut(effect, sent)
+                            asked = (effect,)
                         value = yield effect
                         if not self._is_well(sent):
                             answers = (value,)
@@ -196,9 +205,9 @@ class ErrorBudget:
             end = until if end is None else min(end, until)
         if not self._retries or self._client.closed or (end is not None and now >= end):
             raise error
+        most = self._pause(error, now)
         if now - since >= (_CHECK_TOLD if checked else self._client.retry_for):
             yield from self._tell(error)
-        most = self._pause(error)
         if end is not None:
             most = min(most, max(end - now, _PAUSE_MIN))
         self._times += 1
@@ -224,6 +233,35 @@ class ErrorBudget:
         """Until when (driver's clock) the caller waits for anything at all; None: no limit."""
         end = self.end
         return None if end is None else end + GRACE
+
+    # -- under a limit of requests -------------------------------------------------------------
+
+    def _keep_distance(self, now: float) -> Flow[None]:
+        """Do not begin at once if the servers have refused requests, and another call of this
+        client has begun just now.  Half of a timeout at most: then it is tried all the same."""
+        if self._gives_back or not self._retries:
+            return
+        limit, begun, end = self._client.contact.limit, now, self.end
+        latest = float("inf") if end is None else (begun + end) / 2
+        while not self._client.closed:
+            pause = min(limit.before_call(now), latest - now)
+            if pause <= 0:
+                return
+            yield Sleep(pause, pause + _PAUSE_MIN)
+            now = yield Now()
+
+    def _give_way(self, request: Request, now: float) -> None:
+        """Raise as if the server had refused it, while renewals of this client are refused.
+
+        Not what a place in the queue needs that comes to be the holder's, nor what is needed after
+        the end to leave it.
+        """
+        limit, end = self._client.contact.limit, self.end
+        if not limit.renewals_wait or request.urgent or self._gives_back:
+            return
+        leaves = end is not None and now >= end
+        if not leaves and (request.wait or not self._endless()):
+            raise limit.give_way()
 
     # -- requests ------------------------------------------------------------------------------
 
@@ -328,7 +366,7 @@ class ErrorBudget:
         """Whether there is no trouble, of this call or of others, and was none since the last good
         answer; nor is a request that was sent then a late one."""
         contact = self._client.contact
-        if contact.trouble is not None or not contact.reached:
+        if contact.trouble is not None or not contact.reached or contact.limit.renewals_wait:
             return False
         if self._since is not None or self._writes is not None:
             return False
@@ -353,13 +391,15 @@ class ErrorBudget:
             found.append(max(shared, self._begun))
         return min(found, default=None)
 
-    def _pause(self, error: Unavailable | Refused) -> float:
+    def _pause(self, error: Unavailable | Refused, now: float) -> float:
         """Seconds to pause at most."""
-        status = getattr(error, "status", None)
-        first, most = (
-            (_LIMITED_FIRST, _LIMITED_MAX) if status == 429 else (_PAUSE_FIRST, _PAUSE_MAX)
-        )
+        limit, status = self._client.contact.limit, getattr(error, "status", None)
+        # An agent holds a read that the servers refuse until its sender gives up.
+        limited = is_limit(error) or (status is None and limit.known)
+        first, most = (_LIMITED_FIRST, _LIMITED_MAX) if limited else (_PAUSE_FIRST, _PAUSE_MAX)
         seconds = min(first * 2.0 ** min(self._times, 20), most)
+        if limited:
+            seconds = max(seconds, limit.distance(now))
         asked = getattr(error, "retry_after", None)
         # Twice, as half of it is the least that is paused.
         return float(seconds if asked is None else max(seconds, 2.0 * asked))

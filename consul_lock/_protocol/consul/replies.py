@@ -42,6 +42,9 @@ _BAD_SETTING = (
     "too large",
 )
 
+# What a server says of a request that it did not look at, as there were too many (429 or 503).
+_LIMITED = "rate limit exceeded"
+
 # The statuses that an agent gives where it does not fail (a 404 that says nothing is missing is
 # distinguished by the caller: see `records.found` and `records.renewed`).
 _AGENTS = (400, 403, 405, 409, 413)
@@ -196,10 +199,10 @@ def _failed(reply: Reply, text: str, doing: str, rule: str) -> None:
         )
     if any(part in text for part in _BAD_SETTING):
         raise Refused(f"{doing}: Consul refused it: {text}", kind="bad-value", answer=text)
-    if status == 429:
+    if status == 429 or _LIMITED in text:
         raise Unavailable(
-            f"{doing}: Consul limits the rate of requests (429: {text})",
-            hint="it is tried again more slowly, and fewer clients on this address would help",
+            f"{doing}: Consul limits the rate of requests ({status}: {text})",
+            hint="it is tried again more slowly, and fewer clients would help",
             kind="rate-limit",
             uncertain=False,
             status=status,

@@ -111,7 +111,9 @@ class Primitive(Held):
     def lost_error(self, hold: Hold) -> LockLost:
         """The error that says why a hold was lost."""
         reason, error = hold.reason or LossReason.DEADLINE, hold.renewal_error
-        why = "" if error is None else f"; its renewals failed: {error}"
+        limited = reason is LossReason.REQUEST_LIMIT
+        failed = "were refused by the server's request limit" if limited else "failed"
+        why = "" if error is None else f"; its renewals {failed}: {error}"
         bound = (*self.terms.checks, *self.terms.service_checks)
         if reason is LossReason.SESSION_INVALID and bound:
             named = ", ".join(map(repr, bound))
@@ -119,7 +121,8 @@ class Primitive(Held):
         return LockLost(
             f"{self.name!r} was lost while it was held ({reason.value}{why}): somebody else may"
             " have held it since",
-            hint=f"check with the fencing token {hold.token} what was written",
+            hint=f"check with the fencing token {hold.token} what was written"
+            + (", and use a longer ttl, or raise the limit" if limited else ""),
             reason=reason,
             last_error=error,
             key=self.key,

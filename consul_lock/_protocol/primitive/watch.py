@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from consul_lock._protocol.client.client import ClientCore
 from consul_lock._protocol.consul.models import Pair, ReadResult
-from consul_lock._protocol.flow import Flow, Sleep, Warn
+from consul_lock._protocol.flow import Flow, Now, Sleep, Warn
 from consul_lock._protocol.hold.hold import Hold
 from consul_lock._protocol.hold.state import State
 from consul_lock._protocol.holder import parse_holder
@@ -48,7 +48,10 @@ def watch(core: ClientCore, hold: Hold) -> Flow[None]:
                 told.add(repr(unforeseen))
                 text = f"the watch of {hold.key!r} met something unforeseen and goes on"
                 yield Warn(f"{text}: {unforeseen!r}; please report it", "watch-error", unforeseen)
-            yield Sleep(*_RETRY)
+            now = yield Now()
+            low, high = _RETRY
+            least = core.contact.limit.distance(now)
+            yield Sleep(low + least, high + least)
             continue
         if reason is not None:
             yield from core.lose(hold, reason)

@@ -16,7 +16,8 @@ from typing import Any
 from consul_lock._protocol.consul.api import ConsulApi
 from consul_lock._protocol.consul.durations import parse_duration
 from consul_lock._protocol.consul.models import SessionInfo, SessionOptions
-from consul_lock._protocol.flow import Batch, Flow, Now, Signal
+from consul_lock._protocol.consul.request_limit import is_limit
+from consul_lock._protocol.flow import Batch, Flow, Now, Signal, Sleep
 from consul_lock._protocol.session.heartbeat import Heartbeats
 from consul_lock._protocol.session.session import Session
 from consul_lock._protocol.session.timing import renew_interval_of, spread_renew_interval
@@ -29,6 +30,10 @@ _DESTROY_TIMEOUT = 3.0
 # one for up to 7.4 s while there is no leader (measured); doubled.
 _GHOST = 15.0
 
+
+# Seconds of the pause after a limit of requests has refused the verification of a new session;
+# doubled after each.
+_LIMITED_FIRST = 1.0
 
 # Sessions that are destroyed at once.
 _SWEPT_AT_ONCE = 32
@@ -133,6 +138,8 @@ class SessionPool:
     def plan(self, session: Session, when: float) -> None:
         """It is to be renewed at this time (driver's clock)."""
         with self._mutex:
+            if session.next_renewal == when:
+                return  # a second entry would count, too
             session.next_renewal = when
             heapq.heappush(self._renewals, (when, next(self._order), session))
 
@@ -194,12 +201,28 @@ class SessionPool:
                 self.orphans[name] = now
             raise
         try:
-            yield from self._verify(session, asked)
+            yield from self._verify_patiently(session, asked)
         except Unavailable:
             # The call that asked for it will ask for another one: nobody would give this one back.
             self.destroy_later(session)
             raise
         return session
+
+    def _verify_patiently(self, session: Session, asked: SessionOptions) -> Flow[None]:
+        """Not given up if it is refused by a limit of requests: to create another session, and to
+        destroy this one, would be two writes more."""
+        pause = _LIMITED_FIRST
+        while True:
+            try:
+                yield from self._verify(session, asked)
+            except Unavailable as error:
+                now = yield Now()
+                if not is_limit(error) or session.gone or now >= session.renewed + asked.ttl:
+                    raise
+            else:
+                return
+            yield Sleep(pause / 2, pause)
+            pause *= 2
 
     def _verify(self, session: Session, asked: SessionOptions) -> Flow[None]:
         """Check that the session is as it was asked for: a proxy that drops the body, or an older
@@ -233,7 +256,9 @@ class SessionPool:
             try:
                 yield from _say_farewell(session)
                 yield from self._wire.destroy(session.id, _DESTROY_TIMEOUT)
-            except ConsulLockError:
+            except ConsulLockError as error:
+                if is_limit(error):
+                    return
                 continue
             self.mark_gone(session)
             return

@@ -52,6 +52,9 @@ class Session:
         self._renewal = 0.0
         """The sending of the last good renewal, confirmed or not."""
         self.next_renewal = 0.0
+        self.renew_at = self.look_at = 0.0
+        """Under a limit of requests, which has plans of their own for renewals and verifications:
+        not before these times."""
         self.failure: ConsulLockError | None = None
         """The error of its last renewal or verification; None if that went well."""
         self.idle_since = 0.0
@@ -82,6 +85,11 @@ class Session:
     def in_doubt(self) -> bool:
         """A write may take effect later: only the end of the session makes that harmless."""
         return self.uncertain or self.writing > 0
+
+    @property
+    def last_renewal(self) -> float:
+        """The sending of the last renewal that was answered well, confirmed or not."""
+        return max(self._renewal, self.renewed)
 
     def deadline(self) -> float:
         """Until when (driver's clock) a lock of this session counts as held."""

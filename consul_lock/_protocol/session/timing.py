@@ -19,6 +19,10 @@ from consul_lock.limits import (
     validity,
 )
 
+# How much later than others sessions are renewed under a limit of requests, if nothing is held with
+# them: waiters come after holders.
+_UNHELD = 1.4
+
 
 def session_options(
     ttl: float = 10.0,
@@ -91,6 +95,32 @@ def spread_renew_interval(asked: SessionOptions, random: float) -> float:
     """The same, 10 % more or less by a random number from 0 to 1: many sessions that were made
     at once, or met an outage together, do not come back together each time."""
     return renew_interval_of(asked) * (0.9 + 0.2 * random)
+
+
+def stretched_renewal(asked: SessionOptions, stretch: float, *, held: bool) -> float:
+    """Seconds from one renewal to the next under a limit of requests.
+
+    With a lock-delay the TTL itself at most: Consul keeps a session for twice as long (by its word,
+    at least as long), and what is promised to the holder does not depend on it.  A session with
+    which nothing is ``held`` comes later, as it has less to lose.  Without a lock-delay the promise
+    is built on the TTL: a third of it is left for further tries.
+    """
+    if not asked.lock_delay:
+        return min(asked.ttl / 3 * stretch, asked.ttl * 2 / 3)
+    return min(asked.ttl / 3 * stretch, asked.ttl) * (1.0 if held else _UNHELD)
+
+
+def stretched_verification(asked: SessionOptions, stretch: float) -> float:
+    """Seconds from one verification to the next under a limit of requests: it comes less often
+    than a renewal, as it is good for longer as a rule; time is left for further tries."""
+    most = validity_of(asked) * (1 / 2 if asked.lock_delay else 2 / 3)
+    return min(renew_interval_of(asked) * stretch**2, most)
+
+
+def renewable_for(asked: SessionOptions) -> float:
+    """Seconds after a renewal in which it makes sense to renew again: as long as Consul keeps the
+    session (twice its TTL, by all versions), or as the holder may believe without another one."""
+    return 2 * asked.ttl if asked.lock_delay else asked.ttl - safety_margin_of(asked)
 
 
 def safety_margin_of(asked: SessionOptions) -> float:

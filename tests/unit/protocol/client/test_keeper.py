@@ -17,9 +17,9 @@ from consul_lock._protocol.lock.lock import LockCore
 from consul_lock._protocol.primitive.primitive import Settings
 from consul_lock._protocol.session.timing import session_options
 from consul_lock._protocol.weighted.semaphore import SemaphoreCore
-from consul_lock.errors import LockLost, LossReason, PermissionDenied, Unavailable
+from consul_lock.errors import ConsulLockError, LockLost, LossReason, PermissionDenied, Unavailable
 from tests.simulation.foreign_lock_client import operator
-from tests.unit.protocol.fake_driver import NAME, NEVER, FakeDriver, hold_of, verbs
+from tests.unit.protocol.fake_driver import NAME, NEVER, FakeDriver, Signal, hold_of, verbs
 
 BASE = f"{NAME}/.queue"
 
@@ -337,22 +337,220 @@ def test_without_a_lock_delay_the_renewal_counts_that_a_verification_confirms() 
         (Unavailable("x"), 0.375),
         (Unavailable("x", status=500), 0.375),
         (PermissionDenied("x"), 0.375),
-        (Unavailable("x", status=429), 1.0),
+        (Unavailable("x", status=503, kind="server-error"), 0.375),
+        # A fifth of the time in which the session can be renewed.
+        (Unavailable("x", status=429), 3.33),
+        (Unavailable("x", status=503, kind="rate-limit"), 3.33),
+        (Unavailable("x", status=503, retry_after=0.0), 3.33),
         (Unavailable("x", status=429, retry_after=4.0), 4.0),
-        (Unavailable("x", status=503, retry_after=3.0), 3.0),
-        (Unavailable("x", status=503, retry_after=0.0), 0.375),
-        (Unavailable("x", status=429, retry_after=60.0), 6.3),
+        # A quarter of it.
+        (Unavailable("x", status=429, retry_after=60.0), 4.17),
     ],
 )
-def test_a_limit_of_requests_is_heeded_as_far_as_the_deadline_allows(
+def test_a_limit_of_requests_is_heeded_as_far_as_the_session_allows(
     error: Exception, seconds: float
 ) -> None:
-    """So that several tries are left before it; other errors are no reason to wait longer."""
+    """So that several tries are left; other errors are no reason to wait longer."""
     driver = FakeDriver()
     _, flow, asking = kept(driver)
     begun = driver.world.now
     renew(driver, flow, asking, error)
     assert driver.world.now - begun == pytest.approx(seconds, abs=0.1)
+
+
+LIMITED = (503, b"rate limit exceeded for operation that can only be performed by the leader")
+
+
+def limited(request: Request) -> tuple[int, bytes] | None:
+    """The servers refuse renewals, and nothing else."""
+    return LIMITED if "/session/renew/" in request.path else None
+
+
+def renewals(driver: FakeDriver, client: ClientCore, seconds: float) -> tuple[list[float], float]:
+    """When renewals are sent in so many seconds, and until when the first lock counts."""
+    flow, sent, end = Keeper(client).run(), list[float](), driver.world.now + seconds
+    effect = flow.send(None)
+    while driver.world.now < end:
+        for request in effect.requests if isinstance(effect, Batch) else ():
+            if "/session/renew/" in request.path:
+                sent.append(driver.world.now)
+        try:
+            value = driver.perform(effect)
+        except ConsulLockError as error:
+            effect = flow.throw(error)
+        else:
+            effect = flow.send(value)
+    flow.close()
+    return sent, next(iter(client.holds)).deadline() if client.holds else 0.0
+
+
+def test_renewals_that_are_refused_are_tried_more_often_the_nearer_the_end_is() -> None:
+    """Nobody else's is crowded out sooner than needed, and there are many tries until the end."""
+    driver = FakeDriver()
+    lock = driver.lock()
+    driver.acquire(lock)
+    begun, driver.instead = driver.world.now, limited
+    sent, _ = renewals(driver, lock.client, 20.0)
+    pauses = [b - a for a, b in pairwise([begun, *sent])]
+    assert pauses[0] == pytest.approx(10 / 3, abs=0.4)
+    assert pauses[1] == pytest.approx(10 / 3, abs=0.4)
+    assert all(later <= earlier + 0.5 for earlier, later in pairwise(pauses[1:]))
+    assert 8 <= len(sent) <= 25
+
+
+def test_refused_renewals_do_not_move_the_deadline() -> None:
+    """Verifications go on, and the lock is held by them; refused as well, it ends when it ends."""
+    for refused, later in ((limited, True), (lambda request: LIMITED, False)):
+        driver = FakeDriver()
+        lock = driver.lock()
+        driver.acquire(lock)
+        before, driver.instead = hold_of(lock).deadline(), refused
+        _, deadline = renewals(driver, lock.client, 18.0)
+        assert (deadline > before, deadline == before) == (later, not later)
+
+
+def test_after_a_limit_renewals_come_less_often_up_to_the_ttl() -> None:
+    """And as usual when it has not been met for long enough."""
+    driver = FakeDriver()
+    lock = driver.lock()
+    driver.acquire(lock)
+    for number in range(4):
+        lock.client.contact.limit.refused(driver.world.now - 8.0 + 2.0 * number)
+    sent, _ = renewals(driver, lock.client, 300.0)
+    pauses = [b - a for a, b in pairwise(sent)]
+    assert 8.0 <= max(pauses) <= 11.0
+    assert pauses[-1] == pytest.approx(10 / 3, abs=0.4)
+
+
+def test_without_a_lock_delay_a_stretched_renewal_is_confirmed_at_once() -> None:
+    """The promise is built on it: two thirds of the TTL at most, each with a verification."""
+    driver = FakeDriver()
+    lock = LockCore(driver.client(), keys_of_name(NAME), Settings(session_options(lock_delay=0.0)))
+    driver.acquire(lock)
+    for number in range(4):
+        lock.client.contact.limit.refused(driver.world.now - 8.0 + 2.0 * number)
+    sent, deadline = renewals(driver, lock.client, 60.0)
+    assert max(b - a for a, b in pairwise(sent)) <= 7.5
+    assert deadline == pytest.approx(sent[-1] + 9.5)
+
+
+def test_a_refusal_is_reported_when_the_session_is_near_its_end() -> None:
+    """Under a limit each renewal is refused now and then."""
+    driver = FakeDriver()
+    lock = driver.lock()
+    driver.acquire(lock)
+    driver.instead = limited
+    renewals(driver, lock.client, 14.0)
+    assert driver.warned == []
+    renewals(driver, lock.client, 5.0)
+    (text,) = driver.warned
+    assert "renewing sessions fails" in text
+    assert "limits the rate" in text
+
+
+def test_a_verification_that_an_agent_holds_back_keeps_no_renewal_waiting() -> None:
+    """An agent tries a refused read again for 7 s and more, and the renewal goes with it."""
+    for known, most in ((False, 8.0), (True, 3.0)):
+        driver = FakeDriver()
+        lock = driver.lock()
+        driver.acquire(lock)
+        if known:
+            lock.client.contact.limit.refused(driver.world.now)
+        flow = Keeper(lock.client).run()
+        asking = driver.until(flow, lambda request: "check-session" in verbs(request))
+        assert asking.requests[-1].timeout == most
+
+
+def test_a_client_with_many_sessions_tries_one_after_a_refusal() -> None:
+    """What is refused for one is refused for any."""
+    driver = FakeDriver()
+    client = driver.client()
+    for number in range(20):
+        driver.acquire(driver.lock(client, f"{NAME}/{number}"))
+    driver.instead = limited
+    sent, _ = renewals(driver, client, 15.0)
+    together = [sent.count(when) for when in sorted(set(sent))]
+    assert together[0] == 20
+    assert set(together[1:]) == {1}
+    assert len(sent) <= 20 + 15 / 0.25
+
+
+def test_while_renewals_are_refused_queues_are_not_read_and_nothing_is_destroyed() -> None:
+    """The renewals have all that the servers serve."""
+    driver = FakeDriver()
+    first, _ = two_crowded(driver)
+    client = first.client
+    client.to_look[hold_of(first)] = None
+    hold_of(first).look_at = driver.world.now + 1.0
+    client.pool.destroy_later(driver.run(client.pool.borrow(session_options(), "me")))
+    driver.instead = limited
+    driver.sent.clear()
+    renewals(driver, client, 15.0)
+    assert client.contact.limit.renewals_wait is False  # the keeper has ended
+    paths = [request.path for request in driver.sent]
+    assert f"/v1/kv/{BASE}" not in paths
+    assert not [path for path in paths if "destroy" in path]
+
+
+def test_everything_else_of_the_client_waits_until_a_renewal_succeeds() -> None:
+    """Or the session that could not be renewed is gone."""
+    driver = FakeDriver()
+    lock = driver.lock()
+    driver.acquire(lock)
+    limit = lock.client.contact.limit
+    flow = Keeper(lock.client).run()
+    asking = driver.until(flow, lambda request: "/session/renew/" in request.path)
+    driver.instead = limited
+    end_turn(driver, flow, driver.go_on(flow, asking))
+    assert limit.renewals_wait
+    driver.instead = lambda request: None
+    asking = driver.until(
+        flow, lambda request: "/session/renew/" in request.path, after=Wait(Signal(), 5.0)
+    )
+    end_turn(driver, flow, driver.go_on(flow, asking))
+    assert not limit.renewals_wait
+
+
+@pytest.mark.parametrize("found", [None, "deleted", "overwritten"])
+def test_a_loss_to_the_limit_says_so(found: str | None) -> None:
+    """Whatever is found of the key when the session has expired."""
+    driver = FakeDriver()
+    lock = driver.lock()
+    driver.acquire(lock)
+    hold = hold_of(lock)
+    driver.instead = limited
+    renewals(driver, lock.client, 15.0)
+    if found == "deleted":
+        operator(driver.world, f"/v1/kv/{lock.key}", "DELETE")
+    elif found == "overwritten":
+        operator(driver.world, f"/v1/kv/{lock.key}?release={hold.session.id}")
+    else:
+        driver.instead = lambda request: LIMITED
+    driver.world.advance(5.0)
+    if found is None:
+        driver.world.advance(20.0)
+        driver.run(lock.client.watchdog._tell_losses())
+    else:
+        renewals(driver, lock.client, 10.0)
+    assert hold.reason is LossReason.REQUEST_LIMIT
+    error = lock.lost_error(hold)
+    assert error.kind == "request-limit"
+    assert "refused by the server's request limit" in str(error)
+    assert error.last_error is not None
+    assert error.last_error.kind == "rate-limit"
+
+
+def test_a_key_that_is_deleted_soon_after_a_refusal_was_deleted() -> None:
+    """The session cannot have expired yet."""
+    driver = FakeDriver()
+    lock = driver.lock()
+    driver.acquire(lock)
+    driver.instead = limited
+    renewals(driver, lock.client, 5.0)
+    operator(driver.world, f"/v1/kv/{lock.key}", "DELETE")
+    driver.world.advance(1.0)
+    driver.run(lock.client.lose(hold_of(lock), LossReason.KEY_DELETED))
+    assert hold_of(lock).reason is LossReason.KEY_DELETED
 
 
 def test_the_same_unforeseen_error_is_reported_once_a_minute() -> None:

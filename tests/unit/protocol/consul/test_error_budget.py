@@ -480,6 +480,131 @@ def test_a_limit_that_says_when_to_come_back_is_obeyed() -> None:
     assert driver.world.now - begun >= 4.0
 
 
+LIMIT = (503, b"rate limit exceeded for operation that can only be performed by the leader")
+
+
+def refused_at(driver: FakeDriver, client: ClientCore, *before: float) -> None:
+    """A limit has refused requests of the client so many seconds ago."""
+    client.contact.reached = True
+    for seconds in before:
+        client.contact.limit.refused(driver.world.now - seconds)
+
+
+def test_calls_keep_a_distance_after_a_limit_has_refused_some() -> None:
+    """The first begins at once, and each further one later."""
+    driver = FakeDriver()
+    client = driver.client()
+    driver.world.advance(10.0)
+    refused_at(driver, client, 4.0, 2.0)
+    times = []
+    for number in range(3):
+        seconds, _ = took(driver, driver.lock(client, f"{NAME}/{number}").acquire(True, None, "me"))
+        times.append(seconds)
+    assert times[0] == pytest.approx(0.0, abs=0.1)
+    assert all(1.5 <= seconds <= 3.0 for seconds in times[1:])
+
+
+def test_a_distance_takes_half_of_a_timeout_and_a_single_try_keeps_none() -> None:
+    """A call is never given up for its sake."""
+    driver = FakeDriver()
+    client = driver.client()
+    driver.world.advance(20.0)
+    refused_at(driver, client, 8.0, 6.0, 4.0, 2.0)
+    assert driver.acquire(driver.lock(client, "a"))
+    seconds, got = took(driver, driver.lock(client, "b").acquire(True, 2.0, "me"))
+    assert (got, seconds) == (True, pytest.approx(1.0, abs=0.2))
+    seconds, got = took(driver, driver.lock(client, "c").acquire(False, None, "me"))
+    assert (got, seconds) == (True, pytest.approx(0.0, abs=0.1))
+
+
+def test_a_release_keeps_no_distance_and_gives_way_to_nobody() -> None:
+    """Others wait for what it gives back."""
+    driver = FakeDriver()
+    lock = driver.lock()
+    driver.acquire(lock)
+    driver.world.advance(10.0)
+    refused_at(driver, lock.client, 4.0, 2.0, 0.0)
+    lock.client.contact.limit.before_call(driver.world.now)
+    lock.client.contact.limit.renewals_wait = True
+    seconds, _ = took(driver, lock.release("me"))
+    assert seconds == pytest.approx(0.0, abs=0.1)
+    assert driver.held() == {}
+
+
+def test_nothing_is_sent_while_renewals_are_refused() -> None:
+    """A call waits, as if it were refused; a single try fails at once."""
+    driver = FakeDriver()
+    client = driver.client()
+    lock = driver.lock(client)
+    client.contact.limit.renewals_wait = client.contact.limit.known = True
+    seconds, error = took(driver, lock.acquire(False, None, "me"))
+    assert (seconds, error) == (0.0, Unavailable)
+    flow = driver.lock(client, "jobs/other").acquire(True, None, "me").flow
+    effect = flow.send(None)
+    while not isinstance(effect, Sleep):
+        effect = flow.send(driver.perform(effect))
+    assert driver.sent == []
+    client.contact.limit.renewals_wait = False
+    assert driver.run_after(flow, effect) is True
+
+
+def test_a_call_that_gives_way_for_too_long_says_why() -> None:
+    """It lasts as long as after refusals of its own."""
+    driver = FakeDriver()
+    client = driver.client()
+    lock = driver.lock(client)
+    client.contact.limit.renewals_wait = client.contact.limit.known = True
+    for timeout, lasts in ((None, RETRY_FOR), (5.0, 5.0)):
+        begun_at = driver.world.now
+        with pytest.raises(Unavailable, match="refuses even renewals") as caught:
+            driver.run(lock.acquire(True, timeout, "me"))
+        assert caught.value.kind == "rate-limit"
+        assert lasts - 1.0 <= driver.world.now - begun_at <= lasts + GRACE + 0.1
+    assert driver.sent == []
+
+
+def test_who_is_next_in_a_queue_may_take_the_lock_while_renewals_are_refused() -> None:
+    """It would stand still otherwise; but nobody looks for a change meanwhile."""
+    driver = FakeDriver()
+    client = driver.client()
+    limit = client.contact.limit
+    budget = ErrorBudget(client, endless=lambda: True)
+    client.contact.reached = limit.renewals_wait = limit.known = True
+    driver.run(budget.bound(client.api.get("a")))
+    with pytest.raises(Unavailable):
+        driver.run(budget.bound(client.api.get("a", 1, 10.0)))
+    assert len(driver.sent) == 1
+
+
+def test_a_write_that_a_limit_refuses_leaves_its_session_in_no_doubt() -> None:
+    """The leader has not looked at it: the session need not be destroyed, nor made anew."""
+    driver = FakeDriver()
+    lock = driver.lock()
+    driver.acquire(lock)
+    driver.release(lock)
+    refusals = iter([LIMIT, LIMIT])
+    driver.instead = lambda request: next(refusals, None) if verbs(request) else None
+    before = driver.sessions()
+    assert driver.acquire(lock)
+    assert driver.sessions() == before
+
+
+def test_pauses_after_a_limit_are_at_least_the_distance_of_calls() -> None:
+    """However many good answers there were in between."""
+    driver = FakeDriver()
+    limited = Unavailable("x", uncertain=False, status=503, kind="rate-limit")
+    assert pauses(driver, limited, 2) == [1.0, 2.0]
+    client = driver.client()
+    driver.world.advance(20.0)
+    refused_at(driver, client, 6.0, 4.0, 2.0, 0.0)
+    budget = begun(driver, client)
+    flow = budget.ride_out(limited)
+    effect = flow.send(None)
+    while not isinstance(effect, Sleep):
+        effect = flow.send(driver.perform(effect))
+    assert 6.5 <= effect.high <= 8.0
+
+
 def begun(driver: FakeDriver, client: ClientCore, **limits: Any) -> ErrorBudget:
     """The budget of a call that has just begun."""
     budget = ErrorBudget(client, **limits)

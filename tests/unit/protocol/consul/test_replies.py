@@ -35,3 +35,26 @@ def test_what_a_proxy_answers_itself_is_said_to_be_of_a_proxy() -> None:
     with pytest.raises(Unavailable, match="did not wait for the answer") as late:
         check_reply(Reply(504, {}, b"<html>", 0.0), "reading 'k'", "a rule")
     assert (late.value.status, late.value.kind) == (504, "server-error")
+
+
+@pytest.mark.parametrize(
+    "status, text",
+    [
+        (429, b"rate limit exceeded, try again later or against a different server"),
+        (429, b"Your IP is issuing too many concurrent connections"),
+        (503, b"rate limit exceeded for operation that can only be performed by the leader"),
+        (500, b"rpc error making call: rate limit exceeded, try again later"),
+    ],
+)
+def test_what_a_limit_of_requests_refuses_was_not_carried_out(status: int, text: bytes) -> None:
+    """The servers have not looked at it; its word "leader" is no want of one."""
+    with pytest.raises(Unavailable, match="limits the rate of requests") as caught:
+        check_reply(Reply(status, {}, text, 0.0), "reading 'k'", "a rule")
+    assert (caught.value.kind, caught.value.uncertain) == ("rate-limit", False)
+
+
+def test_a_503_of_anything_else_leaves_the_outcome_unknown() -> None:
+    """A proxy may have lost the answer."""
+    with pytest.raises(Unavailable) as caught:
+        check_reply(Reply(503, {}, b"no backend", 0.0), "reading 'k'", "a rule")
+    assert (caught.value.kind, caught.value.uncertain) == ("server-error", True)

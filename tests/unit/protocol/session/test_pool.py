@@ -257,3 +257,53 @@ def test_while_consul_is_away_a_sweep_ends_after_one_batch() -> None:
     assert len(driver.sessions()) == 70 - 31
     driver.run(client.pool.sweep(driver.world.now))
     assert driver.sessions() == set()
+
+
+LIMIT = (503, b"rate limit exceeded for operation that can only be performed by the leader")
+
+
+def test_a_new_session_is_not_given_up_if_a_limit_refuses_its_verification() -> None:
+    """Another one, and the end of this one, would be two writes more."""
+    driver = FakeDriver()
+    client = driver.client()
+    refusals = iter([LIMIT, LIMIT])
+    driver.instead = lambda request: (
+        next(refusals, None) if "/session/renew/" in request.path else None
+    )
+    session = borrowed(driver, client)
+    assert driver.sessions() == {session.id}
+    asked = [request.path.split("/")[3] for request in driver.sent]
+    assert asked == ["create", "renew", "renew", "renew"]
+
+
+def test_a_new_session_that_a_limit_lets_nobody_verify_is_given_up_with_its_ttl() -> None:
+    """It may have ended by then."""
+    driver = FakeDriver()
+    client = driver.client()
+    driver.instead = lambda request: LIMIT if "/session/renew/" in request.path else None
+    with pytest.raises(Unavailable, match="limits the rate"):
+        borrowed(driver, client)
+    assert TERMS.ttl <= driver.world.now <= 2 * TERMS.ttl
+    assert len(client.pool.to_destroy) == 1
+
+
+def test_a_session_whose_destruction_a_limit_refuses_is_left_to_the_keeper() -> None:
+    """Nothing is asked for twice at once."""
+    driver = FakeDriver()
+    client = driver.client()
+    session = borrowed(driver, client)
+    driver.instead = lambda request: LIMIT
+    driver.sent.clear()
+    driver.run(client.pool.destroy(session))
+    assert len(driver.sent) == 1
+    assert session.id in client.pool.to_destroy
+
+
+def test_a_session_that_is_planned_twice_for_one_time_is_renewed_once() -> None:
+    """Else every plan of that kind would double what is sent."""
+    driver = FakeDriver()
+    client = driver.client()
+    session = borrowed(driver, client)
+    for _ in range(3):
+        client.pool.plan(session, 50.0)
+    assert client.pool.due(50.0, 10, 0.0) == [session]
