@@ -100,6 +100,10 @@ class LockAttempt(Attempt):
         """The entry of this attempt is in Consul's queue, as far as is known."""
         self.first = False
         """This attempt is the first in that queue."""
+        self.behind = ""
+        """The session that held the lock when this attempt was seen to be the first."""
+        self.placed_at = 0
+        """A Raft index: what was written to the lock's key later may have cost it its place."""
         self.ahead: WaiterEntry | None = None
         """The waiter directly before this one; None and not ``first``: not known."""
         self.before: tuple[WaiterEntry, ...] = ()

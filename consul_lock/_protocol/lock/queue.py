@@ -50,9 +50,9 @@ def wait_for_turn(lock: LockBase, attempt: LockAttempt) -> Flow[None]:
     """Take the next step of this attempt."""
     if not attempt.queued:
         yield from join(lock, attempt)
-    elif attempt.first:
+    elif attempt.first and not _may_be_passed_over(attempt):
         yield from _watch_lock(lock, attempt)
-    elif attempt.ahead is None:
+    elif attempt.first or attempt.ahead is None:
         yield from _find_place(lock, attempt)
     else:
         yield from _watch_ahead(lock, attempt, attempt.ahead)
@@ -171,6 +171,7 @@ def join(lock: LockBase, attempt: LockAttempt) -> Flow[None]:
     outcome = yield from lock.client.write(session, request)
     if outcome.done:
         attempt.queued = True
+        attempt.behind, attempt.placed_at = "", outcome.raft_index
         _place(attempt, parse_queue(lock.base, outcome.pairs))
         # A read before joining may be stale: a release in between saw an empty queue.
         attempt.seen = None if attempt.first else attempt.seen
@@ -213,9 +214,24 @@ def _place(attempt: LockAttempt, queue: WaiterQueue) -> None:
 
 def _find_place(lock: LockBase, attempt: LockAttempt) -> Flow[None]:
     """Read the whole queue to find the waiters before this one."""
-    found = yield from lock.client.api.list_keys(lock.base)
+    found = yield from lock.client.api.list_keys(lock.base, consistent=True)
     _place(attempt, parse_queue(lock.base, found.pairs))
     yield from look(lock, attempt, certain=True)
+
+
+def _may_be_passed_over(attempt: LockAttempt) -> bool:
+    """The lock has a new holder, though this waiter is the first: it may have been handed the lock
+    while it was paused, and the next waiter took over.
+
+    Its entry went with the hand-over, so no releaser would ever see it: it has to read the queue,
+    and to join it again.
+    """
+    pair = attempt.seen.pair if attempt.seen else None
+    if pair is None or not pair.session:
+        return False
+    changed = pair.session != attempt.behind and pair.modify_index > attempt.placed_at
+    attempt.behind, attempt.placed_at = pair.session, pair.modify_index
+    return changed
 
 
 def _watch_lock(lock: LockBase, attempt: LockAttempt) -> Flow[None]:
@@ -255,7 +271,8 @@ def _watch_ahead(lock: LockBase, attempt: LockAttempt, ahead: WaiterEntry) -> Fl
     yield from look(lock, attempt, certain=True)
     pair = attempt.seen.pair if attempt.seen else None
     # Hand-overs go to the first: if it got the lock, no waiter is left before this one.
-    attempt.first = pair is not None and pair.session == ahead.session
+    if pair is not None and pair.session == ahead.session:
+        attempt.first, attempt.behind, attempt.placed_at = True, pair.session, pair.modify_index
 
 
 def _poll_time(attempt: LockAttempt, most: float) -> Flow[float]:

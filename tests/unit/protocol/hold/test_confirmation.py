@@ -81,6 +81,23 @@ def test_the_next_waiter_takes_over_what_is_not_confirmed_in_time() -> None:
     assert said(driver).confirmed
 
 
+def test_a_waiter_that_was_passed_over_joins_the_queue_again() -> None:
+    """It was paused for so long that the next waiter took over: its entry went with the hand-over.
+    It went on as the first waiter, where no releaser saw it."""
+    driver = FakeDriver()
+    holder, paused, next_one = (driver.lock(driver.client(label)) for label in "abc")
+    driver.acquire(holder)
+    asleep, watching_lock = driver.queue_up(paused)
+    flow, watching = driver.queue_up(next_one)
+    driver.release(holder)
+    assert driver.run_after(flow, watching) is True
+    joined = driver.until(asleep, lambda request: "get-tree" in verbs(request), after=watching_lock)
+    again = driver.until(asleep, lambda request: request.wait > 0, after=joined)
+    assert [waiter.host for waiter in driver.run(next_one.waiters())] == ["b"]
+    driver.release(next_one)
+    assert driver.run_after(asleep, again) is True
+
+
 def test_waiters_behind_several_dead_ones_delete_their_entries() -> None:
     """Past the dead, whose sessions are not over yet."""
     driver = FakeDriver()
