@@ -368,4 +368,11 @@ MUTANTS = (
         "",
         "unit.protocol.client.test_keeper:test_the_keeper_begins_the_undo_of_calls_that_were_left",
     ),
+    Mutant(
+        "a first waiter does not look whether it was passed over",
+        "lock.queue:wait_for_turn",
+        "attempt.first and not _may_be_passed_over(attempt)",
+        "attempt.first",
+        "unit.protocol.hold.test_confirmation:test_a_waiter_that_was_passed_over_joins_the_queue_again",
+    ),
 )
