@@ -15,8 +15,8 @@ from consul_lock_cli.doctor.certificate import SOON
 from consul_lock_cli.doctor.context import DoctorContext
 from consul_lock_cli.doctor.finding import Finding, Trouble, ok, skip, warn
 
-_VERSION_MIN = (1, 8)
-"""The oldest Consul that this is tried with."""
+_TESTED_MIN, _TESTED_MAX = (1, 8), (1, 21)
+"""The oldest and the newest Consul that this was tested with: see docs/support.md."""
 
 # Seconds for what the agent answers by itself.  A healthy one needs milliseconds.
 _LOCAL = 4.0
@@ -49,9 +49,15 @@ def agent(context: DoctorContext) -> Finding:
             ExitCode.CONFIG,
         )
     context.node = node
-    if (int(found[1]), int(found[2])) < _VERSION_MIN:
+    release = (int(found[1]), int(found[2]))
+    if release < _TESTED_MIN:
         return warn(f"Consul {version} is older than the oldest tested version", "use 1.8 or later")
-    return ok(f"Consul {version}, node {shown(node)}, datacenter {config.get('Datacenter')}")
+    where = f"node {shown(node)}, datacenter {config.get('Datacenter')}"
+    if release > _TESTED_MAX:
+        # Nothing is known to be wrong with it, so it is no warning.
+        newest = ".".join(map(str, _TESTED_MAX))
+        return ok(f"Consul {version}, newer than the newest tested version ({newest}), {where}")
+    return ok(f"Consul {version}, {where}")
 
 
 def client_agent(context: DoctorContext) -> Finding:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 
 import pytest
@@ -28,6 +29,25 @@ def test_an_unknown_host_name() -> None:
     status_file = doctor("no-such-host.invalid:8500")
     assert (status_file.code, status_file.bad()) == (69, {"name": "fail"})
     assert "no-such-host.invalid" in status_file.items["name"]["text"]
+
+
+@pytest.mark.parametrize(
+    "version, said",
+    [
+        ("1.7.9", "older than the oldest tested version"),
+        ("1.21.9+ent", "Consul 1.21.9+ent, node"),
+        ("1.22.0", "newer than the newest tested version (1.21), node"),
+        ("2.0.0-rc1", "newer than the newest tested version (1.21), node"),
+    ],
+)
+def test_a_server_that_was_not_tested_is_named(
+    altered: Callable[[str, Answer], str], version: str, said: str
+) -> None:
+    """An older one is a warning; of a newer one nothing bad is known."""
+    about = json.dumps({"Config": {"Version": version, "NodeName": "n"}}).encode()
+    status_file = doctor(altered("agent/self", Answer(200, {}, about)))
+    assert said in status_file.items["agent"]["text"]
+    assert (status_file.items["agent"]["verdict"] == "warn") is version.startswith("1.7")
 
 
 @pytest.mark.parametrize(
