@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, settings
 
 from tests.support.agent import Agent, version_of
 from tests.support.apis import Face, open_face
-from tests.support.binary import NONE, find_consul
+from tests.support.binary import BINARY, NONE, find_consul
 from tests.support.callers import Callers, Tasks, Threads
 from tests.support.cluster import Cluster
 from tests.support.effort import scaled
@@ -33,14 +33,13 @@ settings.register_profile(
 settings.register_profile("search", parent=settings.get_profile("ci"), derandomize=False)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
 
-_binary = pytest.StashKey[Path | None]()
 
 # Seconds for what a test leaves to be gone: a client closes its sessions at once.
 _GONE_WITHIN = 15.0
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    config.stash[_binary] = find_consul()
+    config.stash[BINARY] = find_consul()
     main = os.getpid()
 
     def end(number: int, frame: FrameType | None) -> None:
@@ -53,7 +52,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_report_header(config: pytest.Config) -> str:
-    binary = config.stash[_binary]
+    binary = config.stash[BINARY]
     if binary is None:
         what = "fail (CI=true)" if _promised() else "are skipped"
         return f"consul: none, tests marked real {what}; {NONE}"
@@ -102,7 +101,7 @@ def _promised() -> bool:
 @pytest.fixture(scope="session")
 def consul_binary(pytestconfig: pytest.Config) -> Path:
     """A real consul.  Without one, the test is skipped on a desk and fails where CI=true."""
-    binary = pytestconfig.stash[_binary]
+    binary = pytestconfig.stash[BINARY]
     if binary is not None:
         return binary
     if _promised():

@@ -1,9 +1,10 @@
 """A Consul for tests: exact, in memory, and in virtual time.
 
-`World` answers the requests that this library sends as Consul 1.8.7 does, down to the indexes,
-the texts of errors and the spurious wake-ups of blocking queries; the project's own tests run
-the same scripts against it and against a real agent.  Time stands still until a test moves it,
-so a lock that takes a minute to expire expires at once::
+`World` answers the requests that this library sends as Consul does, down to the indexes, the
+texts of errors and the end of blocking queries; the project's own tests run the same scripts
+against it and against a real agent.  It has the rules of 1.21; ``World(consul="1.8")`` has the
+old ones, and "1.21.5" and "1.22" refuse the names of keys that those releases refuse, too.  Time
+stands still until a test moves it, so a lock that takes a minute to expire expires at once::
 
     from consul_lock.testing import World
 

@@ -10,10 +10,10 @@ import json
 from collections.abc import Mapping
 
 from consul_lock.testing.health_checks import CRITICAL, PASSING, WARNING, TtlCheck
-from consul_lock.testing.responses import EMPTY, Answer, document, refusal
+from consul_lock.testing.responses import Answer, Refusal, document, refusal
 from consul_lock.testing.server import Server
+from consul_lock.testing.sessions import SERF_HEALTH
 
-VERSION = "1.8.7"
 _REAP_MIN = 60.0  # A shorter DeregisterCriticalServiceAfter is raised to this.
 _REAP_EVERY = 30.0
 _EXPIRED = "TTL expired"
@@ -36,7 +36,7 @@ def about(server: Server, method: str, rest: str, params: Mapping[str, str], bod
         "NodeID": "00000000-0000-0000-0000-000000000001",
         "Revision": "",
         "Server": True,
-        "Version": VERSION,
+        "Version": server.release.version,
     }
     member = {"Name": server.node, "Addr": "127.0.0.1", "Status": 1}
     return document(json.dumps({"Config": config, "Member": member}))
@@ -68,12 +68,25 @@ def check_fail(
 
 def _update(server: Server, rest: str, status: str, params: Mapping[str, str]) -> Answer:
     check = server.checks.ttl.get(rest)
+    if server.release.knows_ids and rest not in server.checks.status.keys() - {SERF_HEALTH}:
+        raise unknown_check(rest)
     if check is None:
         raise refusal(500, f'CheckID "{rest}" does not have associated TTL')
     check.output = check.said = params.get("note", "")
     restart(server, check)
     set_check(server, check.id, status)
-    return EMPTY
+    return nothing(server)
+
+
+def nothing(server: Server) -> Answer:
+    """All is well, and there is nothing to say."""
+    return Answer(200, server.release.empty, b"")
+
+
+def unknown_check(check: str) -> Refusal:
+    """The refusal of newer releases to do anything with a check that they do not have."""
+    hint = "Ensure that the check ID is passed, not the check name."
+    return refusal(404, f'Unknown check ID "{check}". {hint}')
 
 
 def set_check(server: Server, check: str, status: str) -> None:

@@ -16,6 +16,8 @@ class Reading(NamedTuple):
     at: int
     answer: Answer
     watch: Callable[[], Watch]
+    missing: bool = False
+    """There is nothing of what was asked for."""
 
 
 class Query(NamedTuple):
@@ -32,12 +34,15 @@ class Query(NamedTuple):
 class Waiting:
     """A query that waits."""
 
-    __slots__ = ("deadline", "finish", "query", "reading", "watch")
+    __slots__ = ("deadline", "finish", "minimum", "missed", "query", "reading", "watch")
 
     def __init__(self, query: Query, reading: Reading, finish: Callable[[Answer], None]) -> None:
         self.query = query
         self.reading = reading
         self.finish = finish
+        self.minimum = query.minimum
+        self.missed = False
+        """It has read already that there is nothing."""
         self.watch = reading.watch()
         self.deadline: Event | None = None
 

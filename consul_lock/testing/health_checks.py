@@ -25,6 +25,8 @@ class TtlCheck:
     reap_after: float
     """Seconds in critical state after which its service is deregistered; 0.0: never."""
     notes: str = ""
+    alone: bool = False
+    """It was not registered together with a service."""
     output: str = ""
     said: str = ""
     """With the last update: repeated in the output when it expires."""

@@ -10,8 +10,9 @@ from urllib.parse import urlencode
 from consul_lock.testing.blocking_queries import Query, Reading
 from consul_lock.testing.query_options import Options, read_options, read_uint
 from consul_lock.testing.radix_tree import LeafWatch, NodeWatch, PrefixWatch, Watch
-from consul_lock.testing.responses import FALSE, JSON, TRUE, Answer, Write, refusal
+from consul_lock.testing.responses import FALSE, JSON, TRUE, Answer, Refusal, Write, refusal
 from consul_lock.testing.server import Server
+from consul_lock.testing.sessions import Session
 from consul_lock.testing.store import Entry
 
 VALUE_MAX = 512 * 1024
@@ -28,7 +29,9 @@ def kv(
     server: Server, method: str, key: str, params: Mapping[str, str], body: bytes
 ) -> Query | Write:
     """Read, write or delete a key or a tree of keys."""
-    options = read_options(params)
+    options = read_options(params, server.release)
+    if key and (problem := server.release.name_refused(key)):
+        raise refusal(500, problem)
     if method == "GET":
         return _read(server, key, params, options)
     if method == "PUT":
@@ -36,9 +39,12 @@ def kv(
     return _delete(server, key, params)
 
 
-def read_headers(index: int, more: Mapping[str, str]) -> dict[str, str]:
+def read_headers(server: Server, index: int, more: Mapping[str, str]) -> dict[str, str]:
     """The headers of an answer to a read."""
-    return {**more, "x-consul-index": str(index or 1), **_READ}
+    headers = {**more, "x-consul-index": str(index or 1), **_READ}
+    if server.release.default_headers:
+        headers["x-consul-query-backend"] = "blocking-query"
+    return headers
 
 
 # -- GET
@@ -61,13 +67,15 @@ def _get(server: Server, key: str, raw: bool) -> Reading:
     entry = server.kv.entries.get(key)
     if entry is None:
         index = server.kv.index or 1
-        answer = Answer(404, read_headers(index, {}), b"")
-        return Reading(index, answer, lambda: NodeWatch.on(server.kv.tree, key, whole=True))
+        answer = Answer(404, read_headers(server, index, {}), b"")
+        return Reading(
+            index, answer, lambda: NodeWatch.on(server.kv.tree, key, whole=True), missing=True
+        )
     index = entry.modify_index
     if raw:
-        answer = Answer(200, read_headers(index, _RAW), entry.value)
+        answer = Answer(200, read_headers(server, index, _RAW), entry.value)
     else:
-        answer = Answer(200, read_headers(index, JSON), f"[{entry.json()}]".encode())
+        answer = Answer(200, read_headers(server, index, JSON), f"[{entry.json()}]".encode())
     return Reading(index, answer, lambda: LeafWatch(key))
 
 
@@ -83,9 +91,9 @@ def _list(server: Server, prefix: str, write: Callable[[list[Entry]], bytes | No
     index = own or store.index or 1
     body = write(entries)
     if body is None:
-        answer = Answer(404, read_headers(index, {}), b"")
+        answer = Answer(404, read_headers(server, index, {}), b"")
     else:
-        answer = Answer(200, read_headers(index, JSON), body)
+        answer = Answer(200, read_headers(server, index, JSON), body)
 
     def watch() -> Watch:
         known = own or not prefix
@@ -119,10 +127,10 @@ def _put(server: Server, key: str, params: Mapping[str, str], body: bytes) -> Wr
     _check_key(key)
     flags = 0
     if params:
-        _check_conflict(params, "cas", "acquire", "release")
+        _check_conflict(server, params, "cas", "acquire", "release")
         flags = _number(params, "flags")
     if len(body) > VALUE_MAX:
-        raise too_large(len(body), "kv_max_value_size")
+        raise too_large(server, len(body), "kv_max_value_size")
     if "cas" in params:
         expected = _number(params, "cas")
         return Write(partial(_cas, server, key, body, flags, expected))
@@ -149,9 +157,10 @@ def _cas(server: Server, key: str, body: bytes, flags: int, expected: int) -> An
 def _acquire(server: Server, key: str, body: bytes, flags: int, session: str) -> Answer:
     index = server.apply()
     if not session:
-        raise refusal(500, "missing session")
-    if server.sessions.get(session) is None:
-        raise refusal(500, f"invalid session {json.dumps(session, ensure_ascii=False)}")
+        raise _write_refused(server, "missing session")
+    if _session(server, session) is None:
+        shown = json.dumps(session, ensure_ascii=False)
+        raise _write_refused(server, f"invalid session {shown}")
     written = server.kv.lock(key, body, flags, session, index)
     server.settle()
     return FALSE if written is None else TRUE
@@ -160,7 +169,7 @@ def _acquire(server: Server, key: str, body: bytes, flags: int, session: str) ->
 def _release(server: Server, key: str, body: bytes, flags: int, session: str) -> Answer:
     index = server.apply()
     if not session:
-        raise refusal(500, "missing session")
+        raise _write_refused(server, "missing session")
     written = server.kv.unlock(key, body, flags, session, index)
     server.settle()
     return FALSE if written is None else TRUE
@@ -170,7 +179,7 @@ def _release(server: Server, key: str, body: bytes, flags: int, session: str) ->
 
 
 def _delete(server: Server, key: str, params: Mapping[str, str]) -> Write:
-    _check_conflict(params, "recurse", "cas")
+    _check_conflict(server, params, "recurse", "cas")
     if "recurse" in params:
         return Write(partial(_delete_tree, server, key))
     _check_key(key)
@@ -200,14 +209,26 @@ def _delete_tree(server: Server, prefix: str) -> Answer:
 # -- what is wrong with a request
 
 
+def _session(server: Server, session_id: str) -> Session | None:
+    try:
+        return server.sessions.get(session_id)
+    except Refusal as bad_id:
+        raise _write_refused(server, bad_id.answer.body.decode()) from bad_id
+
+
+def _write_refused(server: Server, why: str) -> Refusal:
+    return refusal(500, server.release.write_refused + why)
+
+
 def _check_key(key: str) -> None:
     if not key:
         raise refusal(400, "Missing key name")
 
 
-def _check_conflict(params: Mapping[str, str], *exclusive: str) -> None:
+def _check_conflict(server: Server, params: Mapping[str, str], *exclusive: str) -> None:
     if sum(name in params for name in exclusive) > 1:
-        raise refusal(400, f"Conflicting flags: {urlencode(sorted(params.items()))}")
+        text = f"Conflicting flags: {urlencode(sorted(params.items()))}"
+        raise refusal(400, text + server.release.conflict_end)
 
 
 def _number(params: Mapping[str, str], name: str) -> int:
@@ -219,10 +240,10 @@ def _number(params: Mapping[str, str], name: str) -> int:
         raise refusal(500, str(error)) from error
 
 
-def too_large(size: int, option: str) -> Exception:
+def too_large(server: Server, size: int, option: str) -> Exception:
     """The refusal of a body that is larger than the ``option`` of an agent allows."""
     return refusal(
         413,
         f"Request body({size} bytes) too large, max size: {VALUE_MAX} bytes. "
-        f"See https://www.consul.io/docs/agent/options.html#{option}.",
+        f"See {server.release.manual}#{option}.",
     )

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from consul_lock.testing.durations import SECOND, parse_duration
+from consul_lock.testing.release import Release
 from consul_lock.testing.responses import refusal
 
 WAIT_DEFAULT = 300.0
@@ -39,7 +40,7 @@ def read_uint(text: str) -> int:
     return int(text)
 
 
-def read_options(params: Mapping[str, str]) -> Options:
+def read_options(params: Mapping[str, str], release: Release) -> Options:
     """The options among ``params``; a Refusal if they are wrong or do not go together."""
     if not params or _KNOWN.isdisjoint(params):
         return PLAIN
@@ -60,14 +61,14 @@ def read_options(params: Mapping[str, str]) -> Options:
         if loose in params and "consistent" in params:
             text = f"Cannot specify ?{loose} with ?consistent, conflicting semantics."
             raise refusal(400, text)
-    check_place(params)
+    check_place(params, release)
     return Options(index, wait, "stale" in params)
 
 
-def check_place(params: Mapping[str, str]) -> None:
+def check_place(params: Mapping[str, str], release: Release) -> None:
     """Refuse other datacenters than the only one, and namespaces, which cost money."""
     if params.get("ns"):
         text = 'Invalid query parameter: "ns" - Namespaces are a Consul Enterprise feature'
-        raise refusal(400, f"Bad request: {text}")
+        raise refusal(400, release.bad_request + text)
     if params.get("dc", "dc1") not in ("", "dc1"):
         raise refusal(500, "No path to datacenter")

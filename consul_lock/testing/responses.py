@@ -42,13 +42,16 @@ class Refusal(Exception):
         self.answer = answer
 
 
+class NoEndpoint(Refusal):
+    """The request is for no endpoint, so no endpoint has answered it."""
+
+
 JSON: Mapping[str, str] = {"content-type": "application/json"}
 TEXT: Mapping[str, str] = {"content-type": "text/plain; charset=utf-8"}
 NOTHING: Mapping[str, str] = {}
 
 TRUE = Answer(200, JSON, b"true")
 FALSE = Answer(200, JSON, b"false")
-EMPTY = Answer(200, NOTHING, b"")
 
 
 def document(text: str) -> Answer:

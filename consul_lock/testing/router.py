@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import posixpath
 from collections.abc import Callable, Mapping
+from http.client import responses
 from typing import NamedTuple
 from urllib.parse import quote, unquote, urlencode
 
@@ -11,7 +12,7 @@ from consul_lock._protocol.flow import Request
 from consul_lock.testing.agent_api import about, check_fail, check_pass, check_warn, leader
 from consul_lock.testing.blocking_queries import Query
 from consul_lock.testing.kv_api import kv
-from consul_lock.testing.responses import NOTHING, TEXT, Answer, Refusal, Write, refusal
+from consul_lock.testing.responses import NOTHING, TEXT, Answer, NoEndpoint, Refusal, Write
 from consul_lock.testing.server import Server
 from consul_lock.testing.service_api import (
     checks,
@@ -37,6 +38,7 @@ class Endpoint(NamedTuple):
     methods: tuple[str, ...]
 
 
+_BAD_REQUEST = Answer(400, TEXT, b"400 Bad Request")
 _PUT = ("PUT",)
 _GET = ("GET",)
 _KV = Endpoint(kv, ("GET", "PUT", "DELETE"))
@@ -69,24 +71,28 @@ def prepare(server: Server, request: Request) -> Work:
     """The work that ``request`` asks for; a Refusal if it is no good."""
     path = request.path
     if "%" in path:
-        path = _decoded(path)
-    if "//" in path or "/." in path:
-        _check_clean(path, request)
+        raw, path = path, _decoded(path)
+        if server.release.cleans_decoded:
+            raw = path
+    else:
+        raw = path
+    if "//" in raw or "/." in raw:
+        _check_clean(server, raw, request)
     if not path.isprintable():
-        raise Refusal(Answer(400, NOTHING, b""))
+        raise NoEndpoint(Answer(400, NOTHING, b""))
     # Of a parameter given twice, Consul takes the first.
     params = dict(reversed(request.params)) if request.params else {}
     body = request.body or b""
     if path.startswith("/v1/kv/"):
         endpoint, rest = _KV, path[7:]
     else:
-        endpoint, rest = _find(path, request)
+        endpoint, rest = _find(server, path, request)
     if request.method not in endpoint.methods:
-        _refuse_method(request.method, endpoint.methods)
+        _refuse_method(server, request.method, endpoint.methods)
     return endpoint.handler(server, request.method, rest, params, body)
 
 
-def _find(path: str, request: Request) -> tuple[Endpoint, str]:
+def _find(server: Server, path: str, request: Request) -> tuple[Endpoint, str]:
     if (endpoint := _EXACT.get(path)) is not None:
         return endpoint, ""
     end = path.find("/", 12)  # Behind "/v1/session/" and "/v1/agent/".
@@ -95,8 +101,17 @@ def _find(path: str, request: Request) -> tuple[Endpoint, str]:
             return endpoint, path[end + 1 :]
         end = path.find("/", end + 1)
     if path + "/" in _FOLDERS or path == "/v1/kv":
-        _redirect(path + "/", request)
-    raise Refusal(Answer(404, NOTHING, b""))
+        _redirect(server, path + "/", request)
+    raise _unknown(server, path)
+
+
+def _unknown(server: Server, path: str) -> Refusal:
+    if not server.release.explains_paths:
+        return NoEndpoint(Answer(404, NOTHING, b""))
+    known = "not a recognized HTTP API endpoint"
+    hint = "if attempting to use the HTTP API, ensure the path starts with '/v1/'"
+    text = f"Invalid URL path: {known if '/v1/' in path else hint}\n"
+    return NoEndpoint(Answer(404, TEXT, text.encode()))
 
 
 def _decoded(path: str) -> str:
@@ -104,13 +119,13 @@ def _decoded(path: str) -> str:
         try:
             bytes.fromhex(part[:2])
         except ValueError:
-            raise refusal(400, "400 Bad Request") from None
+            raise NoEndpoint(_BAD_REQUEST) from None
         if len(part) < 2:
-            raise refusal(400, "400 Bad Request")
+            raise NoEndpoint(_BAD_REQUEST)
     return unquote(path)
 
 
-def _check_clean(path: str, request: Request) -> None:
+def _check_clean(server: Server, path: str, request: Request) -> None:
     clean = posixpath.normpath("/" + path.lstrip("/"))
     if path.endswith("/") and clean != "/":
         clean += "/"
@@ -118,25 +133,26 @@ def _check_clean(path: str, request: Request) -> None:
     if path.endswith(("/..", "/.")) and clean + "/" == "/v1/kv/":
         clean += "/"
     if clean != path:
-        _redirect(clean, request)
+        _redirect(server, clean, request)
 
 
-def _redirect(path: str, request: Request) -> None:
+def _redirect(server: Server, path: str, request: Request) -> None:
     query = "&".join(
         urlencode([(name, value)]) if value else quote(name) for name, value in request.params
     )
     location = quote(path, safe="/!$&'()*+,;=:@~") + (f"?{query}" if query else "")
     headers = {"location": location}
     body = b""
+    status = server.release.moved
     if request.method == "GET":
         headers["content-type"] = "text/html; charset=utf-8"
-        body = f'<a href="{location}">Moved Permanently</a>.\n\n'.encode()
-    raise Refusal(Answer(301, headers, body))
+        body = f'<a href="{location}">{responses[status]}</a>.\n\n'.encode()
+    raise NoEndpoint(Answer(status, headers, body))
 
 
-def _refuse_method(method: str, methods: tuple[str, ...]) -> None:
+def _refuse_method(server: Server, method: str, methods: tuple[str, ...]) -> None:
     allow = {"allow": ",".join(("OPTIONS", *methods))}
     if method == "OPTIONS":
-        raise Refusal(Answer(200, allow, b""))
+        raise Refusal(Answer(200, {**server.release.empty, **allow}, b""))
     text = f"method {method} not allowed"
     raise Refusal(Answer(405, {**TEXT, **allow}, text.encode()))

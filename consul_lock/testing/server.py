@@ -8,6 +8,7 @@ from random import Random
 
 from consul_lock.testing.blocking_queries import Query, Waiting, Watchers
 from consul_lock.testing.health_checks import CRITICAL, Checks
+from consul_lock.testing.release import Release
 from consul_lock.testing.responses import Answer, refusal
 from consul_lock.testing.session_table import SessionTable
 from consul_lock.testing.sessions import Session
@@ -25,7 +26,8 @@ JITTER_FRACTION = 16
 class Server:
     """State and time.  Every write is one Raft entry: `apply`, the change, then `settle`."""
 
-    def __init__(self, seed: int, session_ttl_min: float, node: str) -> None:
+    def __init__(self, seed: int, session_ttl_min: float, node: str, release: Release) -> None:
+        self.release = release
         self.random = Random(seed)
         self.session_ttl_min = session_ttl_min
         self.node = node
@@ -33,7 +35,7 @@ class Server:
         self.index = 10  # About where a new agent is when it has registered itself.
         self.kv = Store()
         self.kv_watchers = Watchers()
-        self.sessions = SessionTable()
+        self.sessions = SessionTable(any_id=release.any_session_id)
         self.session_watchers = Watchers()
         self.delays: dict[str, Event] = {}
         """The end of the lock-delay of each key that is in one."""
@@ -117,6 +119,7 @@ class Server:
             finish(reading.answer)
             return None
         waiting = Waiting(query, reading, finish)
+        waiting.missed = reading.missing
         wait = query.wait + self.random.uniform(0.0, query.wait / JITTER_FRACTION)
         waiting.deadline = self.time.at(self.time.now + wait, lambda: self._end(waiting))
         query.watchers.add(waiting)
@@ -125,8 +128,12 @@ class Server:
     def _look_again(self, waiting: Waiting) -> None:
         query = waiting.query
         query.watchers.remove(waiting)
-        waiting.reading = query.read()
-        if waiting.reading.at > query.minimum:
+        reading = waiting.reading = query.read()
+        if reading.missing:
+            if waiting.missed and self.release.missing_waits:
+                waiting.minimum = reading.at  # What is still missing has not changed.
+            waiting.missed = True
+        if reading.at > waiting.minimum:
             self._end(waiting)
             return
         waiting.watch = waiting.reading.watch()
@@ -160,12 +167,14 @@ class Server:
         if session.node.lower() != self.node.lower():
             problem = "Missing node registration"
         if problem:
-            raise refusal(500, problem)
+            raise refusal(500, self.release.session_refused + problem)
         self.sessions.add(session, index)
         self.settle()
 
     def destroy_session(self, session_id: str) -> None:
         """Invalidate a session, by request or as its time is over; unknown ones are fine."""
+        if self.release.destroys_known and self.sessions.get(session_id) is None:
+            return
         index = self.apply()
         self.stop_timer(session_id)
         if (session := self.sessions.get(session_id)) is not None:

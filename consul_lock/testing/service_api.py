@@ -6,10 +6,17 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from consul_lock.testing.agent_api import remove_check, remove_service, restart, set_check
+from consul_lock.testing.agent_api import (
+    nothing,
+    remove_check,
+    remove_service,
+    restart,
+    set_check,
+    unknown_check,
+)
 from consul_lock.testing.durations import SECOND, parse_duration
 from consul_lock.testing.health_checks import CRITICAL, STATUSES, TtlCheck
-from consul_lock.testing.responses import EMPTY, Answer, document, refusal
+from consul_lock.testing.responses import Answer, document, refusal
 from consul_lock.testing.server import Server
 
 Asked = dict[str, Any]
@@ -38,7 +45,7 @@ def register(
     server.checks.services[service] = str(name)
     for found, status in checks:
         _add(server, found, status)
-    return EMPTY
+    return nothing(server)
 
 
 def deregister(
@@ -46,10 +53,13 @@ def deregister(
 ) -> Answer:
     """Remove a service with its checks; an unknown one is fine."""
     del method, params, body
+    if server.release.knows_ids and rest not in server.checks.services:
+        hint = "Ensure that the service ID is passed, not the service name."
+        raise refusal(404, f'Unknown service ID "{rest}". {hint}')
     if not rest:
         raise refusal(500, "ServiceID missing")
     remove_service(server, rest)
-    return EMPTY
+    return nothing(server)
 
 
 def register_check(
@@ -66,10 +76,12 @@ def register_check(
         raise refusal(400, "Bad check status")
     check, status = _read_check(asked, str(asked.get("id") or name), name, service)
     if service and service not in server.checks.services:
-        raise refusal(500, f'ServiceID "{service}" does not exist')
+        code = 404 if server.release.knows_ids else 500
+        raise refusal(code, f'ServiceID "{service}" does not exist')
     server.apply()
+    check.alone = True
     _add(server, check, status)
-    return EMPTY
+    return nothing(server)
 
 
 def deregister_check(
@@ -77,11 +89,13 @@ def deregister_check(
 ) -> Answer:
     """Remove a check; an unknown one is fine."""
     del method, params, body
-    if not rest:
-        raise refusal(500, "CheckID missing")
     if rest in server.checks.ttl:
         remove_check(server, rest)
-    return EMPTY
+    elif server.release.knows_ids:
+        raise unknown_check(rest)
+    elif not rest:
+        raise refusal(500, "CheckID missing")
+    return nothing(server)
 
 
 def services(
@@ -90,7 +104,7 @@ def services(
     """All services of this agent."""
     del method, rest, params, body
     known = sorted(server.checks.services.items())
-    return document(json.dumps({service: _shown(service, name) for service, name in known}))
+    return document(json.dumps({service: _shown(server, service, name) for service, name in known}))
 
 
 def checks(
@@ -156,7 +170,8 @@ def _seconds(value: Any) -> float:
         raise refusal(400, f"Request decode failed: {error}") from error
 
 
-def _shown(service: str, name: str) -> dict[str, Any]:
+def _shown(server: Server, service: str, name: str) -> dict[str, Any]:
+    more = {"Datacenter": "dc1"} if server.release.shows_more else {}
     return {
         "ID": service,
         "Service": name,
@@ -166,10 +181,13 @@ def _shown(service: str, name: str) -> dict[str, Any]:
         "Address": "",
         "Weights": {"Passing": 1, "Warning": 1},
         "EnableTagOverride": False,
+        **more,
     }
 
 
 def _shown_check(server: Server, check: TtlCheck) -> dict[str, Any]:
+    never = "0s" if check.alone else ""
+    more = {"Interval": never, "Timeout": never, "ExposedPort": 0}
     return {
         "Node": server.node,
         "CheckID": check.id,
@@ -181,6 +199,7 @@ def _shown_check(server: Server, check: TtlCheck) -> dict[str, Any]:
         "ServiceName": server.checks.services.get(check.service, ""),
         "ServiceTags": [],
         "Type": "ttl",
+        **(more if server.release.shows_more else {}),
         "Definition": {},
         "CreateIndex": 0,
         "ModifyIndex": 0,

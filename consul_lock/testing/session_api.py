@@ -18,8 +18,8 @@ from consul_lock.testing.sessions import Session, read_session, validate_session
 def create(server: Server, method: str, rest: str, params: Mapping[str, str], body: bytes) -> Write:
     """Create a session.  It belongs to this agent's node unless the body names another one."""
     del method, rest
-    check_place(params)
-    session = read_session(body, server.node)
+    check_place(params, server.release)
+    session = read_session(body, server.node, server.release.alias)
 
     def admit() -> Answer | None:
         validate_session(session, server.session_ttl_min)
@@ -37,7 +37,7 @@ def destroy(
 ) -> Write:
     """Invalidate a session; true also for one that does not exist."""
     del method, body
-    check_place(params)
+    check_place(params, server.release)
     _check_id(rest)
 
     def run() -> Answer:
@@ -50,7 +50,7 @@ def destroy(
 def renew(server: Server, method: str, rest: str, params: Mapping[str, str], body: bytes) -> Write:
     """Give a session its whole time again.  Writes nothing, but needs the leader."""
     del method, body
-    read_options(params)
+    read_options(params, server.release)
     _check_id(rest)
 
     def run() -> Answer:
@@ -74,9 +74,11 @@ def _info(server: Server, session_id: str) -> Reading:
     table = server.sessions
     key = table.key(session_id)
     session = table.get(session_id)
+    whole = server.release.any_session_id
     if session is not None:
         return _reading(server, [session], lambda: LeafWatch(key))
-    return _reading(server, [], lambda: NodeWatch.on(table.tree, key, whole=False))
+    found = _reading(server, [], lambda: NodeWatch.on(table.tree, key, whole=whole))
+    return found._replace(missing=True)
 
 
 def everything(
@@ -103,14 +105,14 @@ def _all(server: Server, node: str) -> Reading:
 
 
 def _query(server: Server, params: Mapping[str, str], read: Callable[[], Reading]) -> Query:
-    options = read_options(params)
+    options = read_options(params, server.release)
     return Query(read, server.session_watchers, options.above, options.wait, options.stale)
 
 
 def _reading(server: Server, sessions: list[Session], watch: Callable[[], Watch]) -> Reading:
     index = server.sessions.index or 1
     body = f"[{','.join(session.json() for session in sessions)}]".encode()
-    return Reading(index, Answer(200, read_headers(index, JSON), body), watch)
+    return Reading(index, Answer(200, read_headers(server, index, JSON), body), watch)
 
 
 def _check_id(rest: str) -> None:

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from consul_lock.testing.radix_tree import Tree
-from consul_lock.testing.sessions import Session, session_key
+from consul_lock.testing.sessions import Session, session_key, text_key
 
 
 class SessionTable:
     """Sessions by their id, in the order of the ids."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, any_id: bool) -> None:
+        self._key = text_key if any_id else session_key
         self.tree = Tree()
         self.index = 0
         """Of the last write to the table: all reads of sessions answer with it."""
@@ -21,11 +22,11 @@ class SessionTable:
         self._keys: dict[str, str] = {}
 
     def key(self, session_id: str) -> str:
-        """Where ``session_id`` is or would be; a Refusal (500) if it is no UUID."""
-        return self._keys.get(session_id) or session_key(session_id)
+        """Where ``session_id`` is or would be; a Refusal (500) if it cannot be an id."""
+        return self._keys.get(session_id) or self._key(session_id)
 
     def get(self, session_id: str) -> Session | None:
-        """The session, None if there is none; a Refusal (500) if the id is no UUID."""
+        """The session, None if there is none; a Refusal (500) if it cannot be an id."""
         return self._sessions.get(self.key(session_id))
 
     def all(self) -> list[Session]:
@@ -38,7 +39,7 @@ class SessionTable:
 
     def add(self, session: Session, index: int) -> None:
         """Add a session with a new id."""
-        key = session_key(session.id)
+        key = self._key(session.id)
         session.index = index
         self._sessions[key] = session
         self._keys[session.id] = key

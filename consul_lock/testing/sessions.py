@@ -65,12 +65,12 @@ class Session:
         return json.dumps(shown, separators=(",", ":"))
 
 
-def read_session(body: bytes | None, node: str) -> Session:
+def read_session(body: bytes | None, node: str, alias: str) -> Session:
     """The session that a create request asks for; a Refusal (400) if it cannot be read."""
     session = Session(node)
     if body:
         try:
-            _fill(session, json.loads(body))
+            _fill(session, json.loads(body), alias)
         except json.JSONDecodeError as error:
             raise refusal(400, f"Request decode failed: {_syntax(error)}") from error
         except ValueError as error:
@@ -99,7 +99,7 @@ _FIELDS = {
 }
 
 
-def _fill(session: Session, asked: Any) -> None:
+def _fill(session: Session, asked: Any, alias: str) -> None:
     if asked is None:
         return
     if not isinstance(asked, dict):
@@ -108,53 +108,53 @@ def _fill(session: Session, asked: Any) -> None:
             "struct { LockDelay interface {}; *structs.Alias }"
         )
     for name, value in asked.items():
-        _fill_field(session, name.lower(), value)
+        _fill_field(session, name.lower(), value, alias)
     # Go parses it last, after the types of all other fields were found good.
     for name, value in asked.items():
         if name.lower() == "lockdelay" and value is not None:
             session.lock_delay = _lock_delay(value)
 
 
-def _fill_field(session: Session, name: str, value: Any) -> None:
+def _fill_field(session: Session, name: str, value: Any, alias: str) -> None:
     if name in _TEXTS:
         if value is not None:
-            setattr(session, _TEXTS[name], _text(name, value))
+            setattr(session, _TEXTS[name], _text(name, value, alias))
     elif name == "nodechecks":
-        session.node_checks = _texts(name, value)
+        session.node_checks = _texts(name, value, alias)
     elif name == "checks":
-        session.checks = _texts(name, value)
+        session.checks = _texts(name, value, alias)
     elif name == "servicechecks":
-        session.service_checks = _service_checks(value)
+        session.service_checks = _service_checks(value, alias)
 
 
-def _text(name: str, value: Any) -> str:
+def _text(name: str, value: Any, alias: str) -> str:
     if not isinstance(value, str):
         field_name = _FIELDS[name]
         raise ValueError(
-            f"json: cannot unmarshal {kind(value)} into Go struct field .{field_name} "
+            f"json: cannot unmarshal {kind(value)} into Go struct field {alias}{field_name} "
             "of type string"
         )
     return value
 
 
-def _texts(name: str, value: Any) -> list[str] | None:
+def _texts(name: str, value: Any, alias: str) -> list[str] | None:
     if value is None:
         return None
     if not isinstance(value, list):
         field_name = _FIELDS[name]
         raise ValueError(
-            f"json: cannot unmarshal {kind(value)} into Go struct field .{field_name} "
+            f"json: cannot unmarshal {kind(value)} into Go struct field {alias}{field_name} "
             "of type []string"
         )
-    return [_text(name, item) for item in value]
+    return [_text(name, item, alias) for item in value]
 
 
-def _service_checks(value: Any) -> list[dict[str, str]] | None:
+def _service_checks(value: Any, alias: str) -> list[dict[str, str]] | None:
     if value is None:
         return None
     if not isinstance(value, list) or not all(isinstance(item, dict) for item in value):
         raise ValueError(
-            f"json: cannot unmarshal {kind(value)} into Go struct field .ServiceChecks "
+            f"json: cannot unmarshal {kind(value)} into Go struct field {alias}ServiceChecks "
             "of type []structs.ServiceCheck"
         )
     folded = [{name.lower(): text for name, text in item.items()} for item in value]
@@ -215,6 +215,11 @@ def validate_session(session: Session, ttl_min: float) -> None:
             f"Invalid Session TTL '{ttl}', must be between "
             f"[{print_duration(lowest)}={print_duration(TTL_MAX)}]",
         )
+
+
+def text_key(session_id: str) -> str:
+    """A session's place in the table of newer releases: its id, whatever that is."""
+    return session_id.lower()
 
 
 def session_key(session_id: str) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Set
 from functools import partial
 
 from consul_lock.testing.blocking_queries import Query, Reading
@@ -17,7 +17,6 @@ from consul_lock.testing.txn_operations import Op, read_ops
 WRITES = {"set", "cas", "lock", "unlock", "delete", "delete-tree", "delete-cas"}
 
 _READ = {**JSON, "x-consul-knownleader": "true", "x-consul-lastcontact": "0"}
-_READ_TAIL = ',"Index":0,"LastContact":0,"KnownLeader":true,"ConsistencyLevel":""'
 
 
 class Refused(Exception):
@@ -29,11 +28,11 @@ def txn(
 ) -> Query | Write:
     """Carry out several operations, all or none."""
     del method, rest
-    ops = read_ops(body)
+    ops = read_ops(server, body)
     if any(op.verb in WRITES for op in ops):
-        check_place(params)
+        check_place(params, server.release)
         return Write(partial(_write, server, ops), partial(_admit, server, ops))
-    options = read_options(params)
+    options = read_options(params, server.release)
     return Query(partial(_read, server, ops), server.kv_watchers, stale=options.stale)
 
 
@@ -56,15 +55,17 @@ def _write(server: Server, ops: list[Op]) -> Answer:
 
 def _read(server: Server, ops: list[Op]) -> Reading:
     errors = _vet(server, ops)
+    refused = bool(errors)
     results: list[str] = []
     if not errors:
         results, errors = _dispatch(server, ops, 0)
+    tail = server.release.read_refused if refused else server.release.read_tail
+    headers = {**_READ, "x-consul-knownleader": "true" if '"KnownLeader":true' in tail else "false"}
     if errors:
-        status, headers, body = _conflict(errors, _READ_TAIL)
-        answer = Answer(status, {**headers, **_READ}, body)
+        answer = _conflict(errors, tail)._replace(headers=headers)
     else:
-        text = f'{{"Results":[{",".join(results)}],"Errors":null{_READ_TAIL}}}'
-        answer = Answer(200, _READ, text.encode())
+        text = f'{{"Results":[{",".join(results)}],"Errors":null{tail}}}'
+        answer = Answer(200, headers, text.encode())
     return Reading(0, answer, lambda: LeafWatch(""))
 
 
@@ -79,9 +80,15 @@ def _vet(server: Server, ops: list[Op]) -> list[tuple[int, str]]:
     for at, op in enumerate(ops):
         if not op.key and op.verb != "delete-tree":
             errors.append((at, "Must provide key"))
+        elif server.release.verbs_first and op.verb not in _known(server):
+            errors.append((at, f"unknown KV operation: {op.verb}"))
         elif op.verb == "lock" and server.in_delay(op.key):
             errors.append((at, f"failed to lock key {_quote(op.key)} due to lock delay"))
     return errors
+
+
+def _known(server: Server) -> Set[str]:
+    return _VERBS.keys() if server.release.get_or_empty else _VERBS.keys() - {"get-or-empty"}
 
 
 def _dispatch(server: Server, ops: list[Op], index: int) -> tuple[list[str], list[tuple[int, str]]]:
@@ -90,7 +97,7 @@ def _dispatch(server: Server, ops: list[Op], index: int) -> tuple[list[str], lis
     for at, op in enumerate(ops):
         try:
             perform = _VERBS.get(op.verb)
-            if perform is None:
+            if perform is None or op.verb not in _known(server):
                 raise Refused(f"unknown KV verb {_quote(op.verb)}")
             results += perform(server, op, index)
         except Refused as refused:
@@ -157,6 +164,11 @@ def _get(server: Server, op: Op, _index: int) -> list[str]:
     return [_shown(entry)]
 
 
+def _get_or_empty(server: Server, op: Op, _index: int) -> list[str]:
+    entry = server.kv.entries.get(op.key)
+    return [_shown(entry or Entry(op.key, b"", op.flags, op.session, 0, 0))]
+
+
 def _get_tree(server: Server, op: Op, _index: int) -> list[str]:
     return [_shown(entry) for entry in server.kv.under(op.key)]
 
@@ -213,6 +225,7 @@ _VERBS: dict[str, Callable[[Server, Op, int], list[str]]] = {
     "lock": _lock,
     "unlock": _unlock,
     "get": _get,
+    "get-or-empty": _get_or_empty,
     "get-tree": _get_tree,
     "check-index": _check_index,
     "check-session": _check_session,

@@ -11,10 +11,8 @@ from typing import Any, NamedTuple
 from consul_lock.testing.kv_api import VALUE_MAX, too_large
 from consul_lock.testing.query_options import UINT64
 from consul_lock.testing.responses import refusal
+from consul_lock.testing.server import Server
 from consul_lock.testing.sessions import kind
-
-OPS_MAX = 64
-"""Consul takes 128 from 1.14 on."""
 
 
 class Op(NamedTuple):
@@ -42,12 +40,12 @@ _EXACT = {field for field, _ in _FIELDS.values()}
 _NOT_BASE64 = re.compile(r"[^A-Za-z0-9+/]")
 
 
-def read_ops(body: bytes) -> list[Op]:
+def read_ops(server: Server, body: bytes) -> list[Op]:
     """The operations of a request body; a Refusal (400 or 413) if it cannot be read."""
     if len(body) > VALUE_MAX:
-        raise too_large(len(body), "txn_max_req_len")
+        raise too_large(server, len(body), "txn_max_req_len")
     try:
-        ops = [_read_op(kv) for kv in _documents(body)]
+        ops = [_read_op(kv) for kv in _documents(body, server.release.operations_max)]
     except json.JSONDecodeError as error:
         cause = "EOF" if not body.strip() else f"invalid character at offset {error.pos}"
         raise refusal(400, f"Failed to parse body: {cause}") from error
@@ -60,14 +58,14 @@ def read_ops(body: bytes) -> list[Op]:
     return ops
 
 
-def _documents(body: bytes) -> list[dict[str, Any]]:
+def _documents(body: bytes, maximum: int) -> list[dict[str, Any]]:
     asked = json.loads(body)
     if asked is None:
         return []
     if not isinstance(asked, list):
         raise ValueError(f"json: cannot unmarshal {kind(asked)} into Go value of type api.TxnOps")
-    if len(asked) > OPS_MAX:
-        text = f"Transaction contains too many operations ({len(asked)} > {OPS_MAX})"
+    if len(asked) > maximum:
+        text = f"Transaction contains too many operations ({len(asked)} > {maximum})"
         raise refusal(413, text)
     documents = []
     for item in asked:

@@ -8,7 +8,8 @@ from threading import RLock
 from consul_lock._protocol.flow import Reply, Request
 from consul_lock.testing.agent_api import set_check
 from consul_lock.testing.blocking_queries import Query
-from consul_lock.testing.responses import TEXT, Answer, Refusal, Write
+from consul_lock.testing.release import NEWEST, RELEASES
+from consul_lock.testing.responses import TEXT, Answer, NoEndpoint, Refusal, Write
 from consul_lock.testing.router import Work, prepare
 from consul_lock.testing.server import Server
 
@@ -48,15 +49,18 @@ class Exchange:
             if withdraw is not None:
                 withdraw()
 
-    def _answer(self, answer: Answer) -> None:
+    def _answer(self, answer: Answer, *, endpoint: bool = True) -> None:
         self._withdraw = None
-        self.reply = Reply(answer.status, answer.headers, answer.body, self.sent)
+        headers = answer.headers
+        if endpoint and (more := self._world._headers):
+            headers = {**headers, **more}
+        self.reply = Reply(answer.status, headers, answer.body, self.sent)
         if self.done is not None:
             self.done()
 
 
 class World:
-    """A Consul 1.8.7 with one node, in virtual time.
+    """A Consul with one node, in virtual time.
 
     Nothing happens by itself: `submit` answers at once, or leaves the exchange open until
     `advance` comes to the time of the answer or another request causes it.  The same seed and
@@ -64,16 +68,31 @@ class World:
 
     ``seed`` decides about session ids and the jitter of blocking queries.  ``session_ttl_min``
     is the shortest TTL in seconds that a session may have; Consul's own default is 10.
-    ``node`` is the name of the node that sessions belong to.
+    ``node`` is the name of the node that sessions belong to.  ``consul`` is the release: "1.8" or
+    "1.21", or "1.21.5" or "1.22", which are as 1.21 but for the names that keys may not have.
     """
 
     def __init__(
-        self, seed: int = 0, *, session_ttl_min: float = 10.0, node: str = "node-1"
+        self,
+        seed: int = 0,
+        *,
+        session_ttl_min: float = 10.0,
+        node: str = "node-1",
+        consul: str = NEWEST,
     ) -> None:
-        self._server = Server(seed, session_ttl_min, node)
+        if consul not in RELEASES:
+            raise ValueError(f"consul must be one of {', '.join(RELEASES)}, not {consul!r}")
+        release = RELEASES[consul]
+        self._server = Server(seed, session_ttl_min, node, release)
+        self._headers = {"x-consul-default-acl-policy": "allow"} if release.default_headers else {}
         self._lock = RLock()
         self._faults: list[Answer] = []
         self._held: dict[Exchange, Work] = {}
+
+    @property
+    def consul(self) -> str:
+        """The release that it has the rules of."""
+        return self._server.release.name
 
     # -- time
 
@@ -108,12 +127,12 @@ class World:
         with self._lock:
             exchange = Exchange(self, request, self.now)
             if self._faults:
-                exchange._answer(self._faults.pop(0))
+                exchange._answer(self._faults.pop(0), endpoint=False)
                 return exchange
             try:
                 work = prepare(self._server, request)
             except Refusal as error:
-                exchange._answer(error.answer)
+                exchange._answer(error.answer, endpoint=not isinstance(error, NoEndpoint))
                 return exchange
             if self._server.leaderless and not isinstance(work, Answer):
                 self._hold(exchange, work)

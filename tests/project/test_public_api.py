@@ -43,6 +43,7 @@ _ADDED: tuple[str, ...] = (
     r"consul_lock\.(aio\.)?CronRecords\.forget(: .*| -> CronRecord \| None|\(1 name: str\))",
     r"consul_lock\.config\.Config(\(20|\.)[ ]?token_file: .*",
     r"consul_lock\.LossReason\.REQUEST_LIMIT = 'request-limit'",
+    r"consul_lock\.testing\.World(\(= consul: str = '1\.21'\)|\.consul: property, str)",
     r"consul_lock\.Refused(\(= answer: str = ''\)|\.answer: attribute)",
 )
 

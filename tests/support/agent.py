@@ -18,6 +18,9 @@ from tests.support.certificates import Certificates
 from tests.support.raw_kv import RawConsul
 from tests.support.waiting import eventually
 
+# The rules of blocking reads, and most texts, have been the same since then.
+_NEWER_SINCE = (1, 12)
+
 # A taken port shows at once, a fresh choice nearly always helps.
 _TRIES = 3
 
@@ -28,6 +31,12 @@ def version_of(binary: Path) -> str:
     found = re.search(r"v(\d+(?:\.\d+)+)", said)
     assert found, said
     return found.group(1)
+
+
+def modelled(version: str) -> str:
+    """Which of the releases that the model knows has the rules of this one."""
+    parts = tuple(int(part) for part in version.split(".")[:2])
+    return "1.8" if parts < _NEWER_SINCE else "1.21"
 
 
 class Agent(RawConsul):
@@ -93,6 +102,11 @@ class Agent(RawConsul):
     @property
     def unix_address(self) -> str:
         return f"unix://{self._doors.unix_socket}"
+
+    @property
+    def consul(self) -> str:
+        """The release of the model that is compared with it."""
+        return modelled(version_of(self.binary))
 
     @property
     def pid(self) -> int:

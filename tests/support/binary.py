@@ -5,7 +5,12 @@ from __future__ import annotations
 import subprocess
 from pathlib import Path
 
+import pytest
+
 _ROOT = Path(__file__).resolve().parents[2]
+
+BINARY = pytest.StashKey[Path | None]()
+"""The consul of this run, in the stash of pytest's configuration."""
 
 NONE = "no real consul: scripts/get-consul fetches one, or set CONSUL_BIN"
 

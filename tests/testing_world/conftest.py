@@ -13,6 +13,6 @@ from tests.testing_world.servers import HttpLine
 @pytest.fixture
 def agent_line(agent: Agent) -> Iterator[HttpLine]:
     """A connection to the real agent.  Scripts empty it before they begin."""
-    line = HttpLine(agent.address)
+    line = HttpLine(agent.address, agent.consul)
     yield line
     line.close()

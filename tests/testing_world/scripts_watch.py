@@ -5,6 +5,8 @@ from __future__ import annotations
 from tests.testing_world.transcript import Talk, op
 
 SHORT = "wait=300ms"
+# Seconds: a read that ends by itself has ended by then, on a slow machine, too.
+LONG = 1.0
 
 
 def a_change_of_the_key_wakes(say: Talk) -> None:
@@ -80,18 +82,16 @@ def creating_wakes_the_waiters_for_it(say: Talk) -> None:
         answer()
 
 
-def a_neighbour_wakes_a_waiter_for_a_missing_key(say: Talk) -> None:
-    """The spurious wake-up of 1.8: both share a node of the radix tree."""
+def a_neighbour_may_wake_a_waiter_for_a_missing_key(say: Talk) -> None:
+    """On 1.8, as both share a node of the radix tree; on newer ones nothing does but the key."""
     say("PUT", "miss/x", "1")
     say("PUT", "zzz", "1")
     index = say("GET", "miss/a").index
-    with say.while_asking(f"miss/a?index={index}&wait=20s") as answer:
+    with say.ends_or_not(f"miss/a?index={index}", LONG):
         say("PUT", "miss/b", "1")
-        answer()
     index = say("GET", "miss/a").index
-    with say.while_asking(f"miss/a?index={index}&wait=20s") as answer:
+    with say.ends_or_not(f"miss/a?index={index}", LONG):
         say("DELETE", "miss/b")
-        answer()
 
 
 def another_node_does_not_wake_a_waiter_for_a_missing_key(say: Talk) -> None:
@@ -107,19 +107,17 @@ def another_node_does_not_wake_a_waiter_for_a_missing_key(say: Talk) -> None:
         answer()
 
 
-def splitting_or_merging_a_node_wakes(say: Talk) -> None:
-    """The tree changes its shape around the missing key."""
+def splitting_or_merging_a_node_may_wake(say: Talk) -> None:
+    """The tree changes its shape around the missing key, which ends a read on 1.8 alone."""
     say("PUT", "long/path/x", "1")
     say("PUT", "long/path/y", "1")
     say("PUT", "other", "1")
     index = say("GET", "long/path/a").index
-    with say.while_asking(f"long/path/a?index={index}&wait=20s") as answer:
+    with say.ends_or_not(f"long/path/a?index={index}", LONG):
         say("PUT", "long/pure", "1")
-        answer()
     index = say("GET", "long/path/a").index
-    with say.while_asking(f"long/path/a?index={index}&wait=20s") as answer:
+    with say.ends_or_not(f"long/path/a?index={index}", LONG):
         say("DELETE", "long/pure")
-        answer()
 
 
 def a_list_wakes_for_what_is_below_it(say: Talk) -> None:
@@ -215,9 +213,9 @@ SCRIPTS = [
     acquire_release_and_destroy_wake,
     deleting_wakes_with_404,
     creating_wakes_the_waiters_for_it,
-    a_neighbour_wakes_a_waiter_for_a_missing_key,
+    a_neighbour_may_wake_a_waiter_for_a_missing_key,
     another_node_does_not_wake_a_waiter_for_a_missing_key,
-    splitting_or_merging_a_node_wakes,
+    splitting_or_merging_a_node_may_wake,
     a_list_wakes_for_what_is_below_it,
     deleting_a_tree_from_above_wakes_no_list_with_tombstones,
     lists_of_keys_block_too,

@@ -73,9 +73,10 @@ class _Background:
 
 
 class HttpLine:
-    """Over HTTP, to a real agent or to a World that is served."""
+    """Over HTTP, to a real agent or to a World that is served; ``consul`` is its release."""
 
-    def __init__(self, address: str) -> None:
+    def __init__(self, address: str, consul: str = "") -> None:
+        self.consul = consul
         self._host = address.removeprefix("http://")
         self._connection = self.connect()
         self._tick = Event()

@@ -149,7 +149,7 @@ def test_a_world_follows_a_real_agent_through_random_operations(
 def test_a_served_world_follows_one_in_virtual_time(script: list[tuple[Any, ...]]) -> None:
     """The same, without a real agent."""
     with serve(World(seed=3)) as world:
-        line = HttpLine(world.address)
+        line = HttpLine(world.address, world.world.consul)
         agree(lambda say: play_all(say, script), line)
         line.close()
 

@@ -110,7 +110,7 @@ def test_a_body_without_length_is_refused(served: ServedWorld) -> None:
 
 def test_an_agent_says_who_it_is() -> None:
     """The node's name and the version that is modelled."""
-    with serve(World(node="lab")) as served:
+    with serve(World(node="lab", consul="1.8")) as served:
         line = HttpLine(served.address)
         config = json.loads(line.ask("GET", "/v1/agent/self", None).body)["Config"]
         line.close()

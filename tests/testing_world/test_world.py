@@ -59,15 +59,16 @@ def without_indexes(log: list[Record]) -> list[Record]:
     return [(strip(record),) for record in log]
 
 
-def agree(script: Script, line: Line, *, indexes: bool = True) -> None:
-    """Run a script against ``line`` and against a World, until they agree or it is enough.
+def agree(script: Script, line: HttpLine, *, indexes: bool = True) -> None:
+    """Run a script against ``line`` and against a World of its release, until they agree or it is
+    enough.
 
     A real agent may write something of its own in between, which moves all indexes, or come
     late to a blocking query: then they agree at the next attempt.  A wrong model never does.
     """
     for attempt in range(_ATTEMPTS):
         prefix = next(_prefixes)
-        expected = run(script, WorldLine(World(seed=1)), prefix)
+        expected = run(script, WorldLine(World(seed=1, consul=line.consul)), prefix)
         found = run(script, line, prefix)
         if not indexes:
             expected, found = without_indexes(expected), without_indexes(found)
@@ -76,11 +77,11 @@ def agree(script: Script, line: Line, *, indexes: bool = True) -> None:
             return
 
 
-@pytest.fixture
-def served() -> Iterator[HttpLine]:
-    """A World on HTTP."""
-    with serve(World(seed=2)) as world:
-        line = HttpLine(world.address)
+@pytest.fixture(params=["1.8", "1.21"])
+def served(request: pytest.FixtureRequest) -> Iterator[HttpLine]:
+    """A World on HTTP, of each release whose rules differ."""
+    with serve(World(seed=2, consul=request.param)) as world:
+        line = HttpLine(world.address, request.param)
         yield line
         line.close()
 

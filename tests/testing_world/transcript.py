@@ -22,6 +22,8 @@ _HEADERS = (
     "x-consul-index",
     "x-consul-knownleader",
     "x-consul-lastcontact",
+    "x-consul-query-backend",
+    "x-consul-default-acl-policy",
     "allow",
     "location",
     "content-security-policy",
@@ -125,6 +127,15 @@ class Talk:
 
         yield answer
 
+    @contextmanager
+    def ends_or_not(self, path: str, wait: float) -> Iterator[None]:
+        """A blocking GET goes on during the block; whether its time was out is in the log."""
+        start = self.line.now()
+        with self.while_asking(f"{path}&wait={wait}s") as answer:
+            yield
+            answer()
+        self.log.append(("waited", self.line.now() - start >= wait))
+
     def unanswered(self, path: str) -> None:
         """A blocking GET (with a short ``wait``) is answered by its timeout, not before."""
         start = self.line.now()
@@ -165,7 +176,7 @@ class Talk:
         if "x-consul-index" in headers:
             headers["x-consul-index"] = str(self._relative(int(headers["x-consul-index"])))
         body: Any = said.body
-        if headers.get("content-type") == "application/json":
+        if said.body and headers.get("content-type") == "application/json":
             body = self._normal(said.json)
         elif headers.get("content-type", "").startswith("text/"):
             body = self._normal(said.body.decode())
