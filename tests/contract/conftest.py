@@ -8,11 +8,13 @@ from typing import Any
 
 import pytest
 
-from consul_lock.testing import serve
+from consul_lock.testing import World, serve
 from tests.contract.fixture import Room
 from tests.contract.lock_kinds import KINDS, Kind
 from tests.contract.operator import Operator
+from tests.support.agent import modelled, version_of
 from tests.support.apis import Asyncio, Face, Threads
+from tests.support.binary import BINARY
 
 
 @pytest.fixture(scope="session", params=[Threads, Asyncio], ids=["threads", "asyncio"])
@@ -24,9 +26,14 @@ def face(request: pytest.FixtureRequest) -> Iterator[Face]:
 
 
 @pytest.fixture(scope="session")
-def world_operator() -> Iterator[Operator]:
-    """The model of Consul that comes with the library, on loopback HTTP."""
-    with serve() as served:
+def world_operator(pytestconfig: pytest.Config) -> Iterator[Operator]:
+    """The model of Consul that comes with the library, on loopback HTTP.
+
+    It has the rules of the releases that the real agent is not of, so that each test meets both.
+    """
+    binary = pytestconfig.stash[BINARY]
+    real = None if binary is None else modelled(version_of(binary))
+    with serve(World(consul="1.8" if real == "1.21" else "1.21")) as served:
         yield Operator(served.address)
 
 

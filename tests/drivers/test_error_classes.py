@@ -72,10 +72,12 @@ def test_an_answer_that_is_no_success_says_what_it_is(
     [
         (_answer("500 Error", b"No cluster leader"), False),
         (_answer("500 Error", b"rpc error making call: EOF"), True),
+        (_answer("500 Error", b"raft apply failed: node is not the leader"), False),
+        (_answer("500 Error", b"raft apply failed: leadership lost while committing log"), True),
         (_answer("503 Away"), True),
         (_answer("429 Slow Down"), False),
     ],
-    ids=["no leader", "rpc error", "503", "429"],
+    ids=["no leader", "rpc error", "newer: no leader", "newer: lost", "503", "429"],
 )
 def test_an_error_says_whether_it_may_have_been_done(
     attempt: Attempt, answer: bytes, uncertain: bool

@@ -49,6 +49,12 @@ ANSWERS: list[tuple[str, Answer, type[ConsulLockError], tuple[str, ...]]] = [
         ("redirects to '/elsewhere'", "address", "name clean"),
     ),
     (
+        "a redirect of a newer agent",
+        Answer(307, {"Location": "/elsewhere"}, b""),
+        ConfigError,
+        ("redirects to '/elsewhere'", "address", "name clean"),
+    ),
+    (
         "a limit of requests",
         Answer(429, {}, b"Your IP is issuing too many concurrent connections"),
         Unavailable,
@@ -79,6 +85,18 @@ ANSWERS: list[tuple[str, Answer, type[ConsulLockError], tuple[str, ...]]] = [
         Answer(500, {}, b"Missing check 'web' registration"),
         Refused,
         ("creating a session", "Missing check 'web'"),
+    ),
+    (
+        "a check that is missing on a newer server",
+        Answer(500, {}, b"apply failed: Missing check 'web' registration"),
+        Refused,
+        ("creating a session", "Missing check 'web'"),
+    ),
+    (
+        "a name of a key that newer servers refuse",
+        Answer(500, {}, b'invalid key name, keys should respect the "^[a-z]+$" format'),
+        Refused,
+        ("creating a session", "invalid key name"),
     ),
 ]
 

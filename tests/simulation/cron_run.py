@@ -13,6 +13,7 @@ from tests.simulation.cron_host import CronHost, Start
 from tests.simulation.flow_process import EPOCH
 from tests.simulation.foreign_lock_client import operator
 from tests.simulation.network_message import Fate
+from tests.simulation.scenario import release
 from tests.simulation.simulator import Host, Simulator, Violation
 
 _TROUBLES = ("fate", "fate", "fate", "cut", "ghosts", "partition", "pause", "step", "cancel",
@@ -70,7 +71,7 @@ class Play:
     def __init__(self, day: Day) -> None:
         self.day = day
         self.random = Random(day.seed + 1)
-        self.world = World(seed=day.seed)
+        self.world = World(seed=day.seed, consul=release(day.seed))
         delays = [self.random.choice((0, 1, 2, 3, 4, 5)) for _ in range(40)]
         self.simulator = Simulator(self.world, day.seed, delays)
         self.simulator.at(0.0, lambda: None)

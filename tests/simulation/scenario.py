@@ -170,6 +170,12 @@ def troubles(lock_delay: float) -> tuple[Trouble, ...]:
     return tuple(t for t in allowed if lock_delay or t not in NEEDS_LOCK_DELAY)
 
 
+def release(seed: int) -> str:
+    """Whose rules a run is under: those of newer and of older releases of Consul, half of the runs
+    each."""
+    return ("1.21", "1.8")[seed // 2 % 2]
+
+
 def from_seed(
     seed: int,
     *,

@@ -14,7 +14,17 @@ from tests.simulation.common_invariants import Inspector
 from tests.simulation.foreign_lock_client import operator
 from tests.simulation.lock_client import Contender, Wishes
 from tests.simulation.network_message import GHOST_MAX, Fate
-from tests.simulation.scenario import FIRST, HOLDER, SECONDS, TIMEOUTS, Client, Fault, Plan, Trouble
+from tests.simulation.scenario import (
+    FIRST,
+    HOLDER,
+    SECONDS,
+    TIMEOUTS,
+    Client,
+    Fault,
+    Plan,
+    Trouble,
+    release,
+)
 from tests.simulation.simulator import Host, Simulator, Violation
 from tests.unit.protocol.stale_reads import StaleReads
 
@@ -46,7 +56,7 @@ class Trial(ABC):
 
     def __init__(self, plan: Plan) -> None:
         self.plan = plan
-        self.world = World(seed=plan.seed)
+        self.world = World(seed=plan.seed, consul=release(plan.seed))
         self.world.expiry_factor = plan.expiry
         takes = cycle(plan.raft)
         self.world.raft = lambda: next(takes)
