@@ -110,6 +110,14 @@ class Client:
     async def _run(self, job: Job[T]) -> T:
         return await self._driver.run(job)
 
+    @property
+    def reached(self) -> bool:
+        """Whether Consul has answered this client at least once, so its address is right.
+
+        An answer that the servers have no leader does not count.
+        """
+        return self._core.contact.reached
+
     async def close(self) -> None:
         """Release what is still held, destroy all sessions, close all connections.
 

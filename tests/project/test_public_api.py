@@ -28,6 +28,7 @@ _ADDED: tuple[str, ...] = (
     r"consul_lock\.Conflict(\(= wanted: int \| None = None\)|\.wanted: attribute)",
     r"consul_lock\.PermissionDenied\(= (rule|access|action): str = ''\)",
     r"consul_lock\.PermissionDenied\.(rule|access|action): attribute",
+    r"consul_lock\.(aio\.)?Client\.reached: property, bool",
     r"consul_lock\.CronProblem\.why: property, str",
     r"consul_lock\.Status\.conflict: .*",
     r"consul_lock\.Status\.hidden: .*",

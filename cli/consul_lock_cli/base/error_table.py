@@ -109,12 +109,11 @@ def _broken_off(error: Unavailable) -> str:
 
 
 _ADDRESS = "--http-addr sets the address of Consul, --retry-for how long to try"
-_UNREACHED = _Case(
-    ExitCode.UNAVAILABLE,
+_REACH = (
     "is the agent running? set its address with --http-addr or CONSUL_HTTP_ADDR;"
-    " 'consul-lock doctor' checks more",
-    _problem,
+    " 'consul-lock doctor' checks more"
 )
+_UNREACHED = _Case(ExitCode.UNAVAILABLE, _REACH, _problem)
 _FOREIGN = _Case(
     ExitCode.DATA, "use another --key; or delete what is there, if nobody needs it", _problem
 )
@@ -269,6 +268,14 @@ def failure(error: BaseException) -> Failure:
     """The one place that says which error ends in which exit code."""
     case = _case(error)
     return Failure(case.code, case.hint if isinstance(case.hint, str) else case.hint(error))
+
+
+def never_answered(error: Unavailable) -> str:
+    """The hint, if nothing has ever answered at the address: more time is no help then."""
+    if error.kind in ("hung-up", "broken"):
+        return _ELSEWHERE
+    hint = failure(error).hint
+    return _REACH if hint == _ADDRESS else hint
 
 
 def complaint(error: BaseException) -> str:

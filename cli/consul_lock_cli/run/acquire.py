@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from consul_lock.limits import LOCK_DELAY_MAX
 from consul_lock_cli.base.console import Console
 from consul_lock_cli.base.durations import show_duration
-from consul_lock_cli.base.error_table import complaint, failure
+from consul_lock_cli.base.error_table import complaint, failure, never_answered
 from consul_lock_cli.base.exit_codes import ExitCode
 from consul_lock_cli.base.text import shown
 from consul_lock_cli.output.holder_text import held_by
@@ -24,7 +24,7 @@ from consul_lock_cli.spec.lock import LockKind, LockSpec, who_holds
 from consul_lock_cli.spec.run import WaitPolicy
 
 if TYPE_CHECKING:
-    from consul_lock import Client, Conflict, Holder
+    from consul_lock import Client, Conflict, Holder, Unavailable
     from consul_lock_cli.spec.lock import Lockable
 
 
@@ -39,7 +39,8 @@ _AGAIN = (0.3, 0.7)
 class Acquisition:
     """One attempt.  Its methods block, so they are called where a signal can end them.
 
-    ``connect`` makes another client, which does not retry, to see whether Consul answers.
+    ``connect`` makes another client, which does not retry, to see whether Consul answers;
+    ``reached`` says whether it has answered that of the lock.
     """
 
     def __init__(
@@ -49,6 +50,7 @@ class Acquisition:
         console: Console,
         status_file: StatusFile,
         connect: Callable[[], Client],
+        reached: Callable[[], bool] = lambda: True,
     ) -> None:
         self._spec = spec
         self._wait_policy = wait_policy
@@ -56,6 +58,9 @@ class Acquisition:
         self._status_file = status_file
         self._started = time.monotonic()
         self._connect = connect
+        self._reached = reached
+        self._tried_once = False
+        """Nothing ever answered, and the one try without a wait was enough of that."""
 
     @property
     def waited(self) -> float:
@@ -108,7 +113,8 @@ class Acquisition:
 
     def _once(self, lock: Lockable) -> bool:
         """Try once.  As long as Consul fails it is unknown whether the lock is held, so the try is
-        repeated, for --retry-for; a leader has had its time for that."""
+        repeated, for --retry-for.  Not if nothing has ever answered at the address: then it is most
+        likely wrong.  A leader has had its time for that."""
         from random import SystemRandom
 
         from consul_lock import Unavailable
@@ -118,8 +124,9 @@ class Acquisition:
             try:
                 return self._acquire(lock, 0)
             except Unavailable as error:
+                self._tried_once = error.status is None and not self._reached()
                 left = end - time.monotonic()
-                if left <= 0 or self._spec.mode is LockKind.LEADER:
+                if self._tried_once or left <= 0 or self._spec.mode is LockKind.LEADER:
                     raise
                 pause = error.retry_after or SystemRandom().uniform(*_AGAIN)
             time.sleep(min(left, pause))
@@ -192,19 +199,19 @@ class Acquisition:
         self._status_file.refused(code, code)
         return code
 
-    def unavailable(self, error: BaseException) -> int:
+    def unavailable(self, error: Unavailable) -> int:
         """Report that Consul is out of reach and nothing was started.  Returns the exit code."""
         code = self._wait_policy.unavailable_code
-        self._console.error(
-            f"{self._tried(error)}: not started ({code})", failure(error).hint, code=code
-        )
+        hint = never_answered(error) if self._tried_once else failure(error).hint
+        self._console.error(f"{self._tried(error)}: not started ({code})", hint, code=code)
         self._console.trace(error)
         self._status_file.refused(ExitCode.UNAVAILABLE, code)
         return code
 
-    def unlocked(self, error: BaseException) -> None:
+    def unlocked(self, error: Unavailable) -> None:
         """Warn that the command runs all the same."""
         self._console.warn(f"{self._tried(error)}: running WITHOUT the lock")
 
-    def _tried(self, error: BaseException) -> str:
-        return f"{complaint(error)} (tried for {show_duration(self.waited)})"
+    def _tried(self, error: Unavailable) -> str:
+        tried = "once" if self._tried_once else f"for {show_duration(self.waited)}"
+        return f"{complaint(error)} (tried {tried})"

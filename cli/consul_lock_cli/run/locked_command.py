@@ -69,10 +69,11 @@ class LockedCommand:
         )
         self._hooks = HookRunner(hooks, self._act, console)
         self._hooks.know(unlocked(self._spec))
+        self._client: Client | None = None
         self._busy = False
         self._runtime: float | None = None
         self._acquisition = Acquisition(
-            self._spec, self._wait_policy, console, status_file, connection.probe
+            self._spec, self._wait_policy, console, status_file, connection.probe, self._reached
         )
         console.about["key"] = all_keys(self._spec)
         status_file.know(key=all_keys(self._spec), keys=self._spec.keys, mode=self._spec.mode)
@@ -102,6 +103,7 @@ class LockedCommand:
             self._act.interruptibly(acquisition.splay)
         more = {"retry_for": FOR_EVER} if self._spec.mode is LockKind.LEADER else {}
         client = self._connection.client(self._console, **more)
+        self._client = client
         report_sessions(client, child)
         deadline = LockDeadline()
         try:
@@ -135,6 +137,10 @@ class LockedCommand:
                 child.dismiss()
             self._act.close(client)
             self._console.hurried = False
+
+    def _reached(self) -> bool:
+        """Whether Consul has ever answered here."""
+        return self._client is not None and self._client.reached
 
     def _not_run(self, lock: Lockable) -> RunResult:
         self._busy = True

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import subprocess
 import sys
@@ -13,10 +14,11 @@ import pytest
 from tests.cli.command import COMMAND, PATIENCE, Running, consul, environment
 from tests.cli.conftest import Result
 from tests.cli.inspect_fixture import ask
-from tests.support.actions import PASS, Action
+from tests.support.actions import DROP_BEFORE, PASS, Action
 from tests.support.agent import Agent
 from tests.support.http_messages import Answer
 from tests.support.proxy import Proxy
+from tests.support.scripted_server import scripted_server
 from tests.support.waiting import eventually
 
 LockedRun = Callable[..., Result]
@@ -123,13 +125,54 @@ def test_without_waiting_consul_is_asked_again_while_it_fails(address: str, key:
             assert running.wait() == 0
 
 
-def test_without_waiting_a_consul_that_fails_for_too_long_is_69(locked_run: LockedRun) -> None:
-    """And not 75, as nobody knows whether it is held."""
-    result = locked_run(*_NOWHERE, "1s", "-n", "--", "echo", "started")
-    assert (result.returncode, result.stdout) == (69, "")
-    tried = re.search(r"\(tried for (\S+)s\): not started \(69\)", result.stderr)
-    assert tried
-    assert 0.9 <= float(tried[1]) < PATIENCE
+@pytest.mark.parametrize("option", ["-n", "-w0"])
+def test_without_waiting_a_consul_that_fails_for_too_long_is_69(
+    address: str, key: str, option: str
+) -> None:
+    """And not 75, as nobody knows whether it is held.  It has answered before, or answers with
+    errors: so the address is right."""
+    no_leader = Answer(500, {}, b"No cluster leader")
+
+    def dies(method: str, path: str, body: bytes, n: int) -> Action:
+        return PASS if path.startswith("/v1/session") else DROP_BEFORE
+
+    for rule in (dies, lambda *_: no_leader):
+        with Proxy(address, rule) as proxy:
+            arguments = ["run", "--key", key, option, "--retry-for", "1s", "--", "echo", "started"]
+            result = ask(proxy.address, *arguments)
+        assert (result.returncode, result.stdout) == (69, "")
+        tried = re.search(r"\(tried for (\S+)s\): not started \(69\)", result.stderr)
+        assert tried
+        assert 0.9 <= float(tried[1]) < PATIENCE
+
+
+def test_without_waiting_what_never_answered_is_tried_once(
+    locked_run: LockedRun, tmp_path: Path
+) -> None:
+    """Nobody listens there, the name is wrong, or what listens is no HTTP server: 69 at once, for
+    any --retry-for, and the advice is about the address.  TLS that is wrong is 78, as always."""
+    status = tmp_path / "status"
+    with scripted_server(lambda message: None) as silent:
+        for place, why, hint in (
+            ("127.0.0.1:1", "Connection refused", "is the agent running?"),
+            ("no-such-host.invalid", "cannot resolve 'no-such-host.invalid'", "check the spelling"),
+            (silent.address, "", "does --http-addr or CONSUL_HTTP_ADDR point to Consul"),
+        ):
+            result = locked_run(
+                *("--http-addr", place, "--retry-for", "1h", "-n", "--status-file", str(status)),
+                *("--", "echo", "started"),
+            )
+            assert (result.returncode, result.stdout) == (69, "")
+            what, advice = result.stderr.splitlines()
+            assert why in what
+            assert what.endswith(" (tried once): not started (69)")
+            assert advice.startswith(f"hint: {hint}")
+            assert "--retry-for" not in advice
+            assert json.loads(status.read_text())["exit"]["kind"] == "unavailable"
+        opened = locked_run("--http-addr", silent.address, "-n", "--fail-open", "--", "echo", "ran")
+        assert (opened.returncode, opened.stdout) == (0, "ran\n")
+        secure = locked_run("--http-addr", f"https://{silent.address}", "-n", "--", "true")
+        assert secure.returncode in (69, 78)
 
 
 @pytest.mark.parametrize("options, lines", [(["-v"], 1), ([], 0)])
