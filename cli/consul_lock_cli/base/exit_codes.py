@@ -41,8 +41,22 @@ class ExitCode(enum.IntEnum):
     NOT_FOUND = 127, "the command was not found"
 
 
+# Columns of the list in `--help`, which indents it by two of 80.
+_COLUMNS = 76
+
+
+def _listed(code: ExitCode) -> str:
+    """The code and its sentence, on as many lines as that takes."""
+    lines = [f"{code:5d} "]
+    for word in code.sentence.split():
+        if len(lines[-1]) + 1 + len(word) > _COLUMNS:
+            lines.append(" " * 6)
+        lines[-1] += f" {word}"
+    return "\n".join(lines)
+
+
 EPILOG = (
     "\b\nExit codes, besides those of COMMAND itself (128+n if signal n killed it):\n"
-    + "\n".join(f"  {code:d}  {code.sentence}" for code in ExitCode)
+    + "\n".join(_listed(code) for code in ExitCode)
 )
 """What `--help` of a command that runs another one ends with."""

@@ -11,7 +11,7 @@ from consul_lock_cli.base.error_table import complaint, failure
 from consul_lock_cli.process.interrupt import Interrupted, OutOfTime
 from consul_lock_cli.process.outcome import ProcessResult, StopReason, exit_code
 from consul_lock_cli.run.execution import GOODBYE, LEAVING, Execution
-from consul_lock_cli.run.loss import loss_fields
+from consul_lock_cli.run.loss import loss_fields, loss_hint
 from consul_lock_cli.run.status_file import StatusFile
 
 if TYPE_CHECKING:
@@ -88,6 +88,7 @@ class EnteredClaim:
                 about = {}
                 if isinstance(error, LockLost):
                     about = loss_fields(error.reason, error.last_error)
+                    hint = loss_hint(error.reason, error.last_error, (run.name,))
                     self._status_file.know(loss=about)
                 self._console.error(f"{complaint(error)} ({code:d})", hint, event="lost", **about)
         except (ConsulLockError, OutOfTime) as error:

@@ -88,9 +88,10 @@ class Execution:
 
     def lost_before(self, loss: LossReport) -> RunResult:
         """The process was stopped for too long: others may have the lock, so nothing is started."""
-        why, about = loss.cause()
+        why, about, hint = loss.cause()
         self._console.error(
             f"LOST {self._title} before the command was started: {why} ({ExitCode.LOST:d})",
+            hint,
             event="lost",
             **about,
         )

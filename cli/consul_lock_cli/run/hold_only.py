@@ -52,8 +52,8 @@ def keep(
         interruptible(signals, lambda: _wait_for_loss(lock))
     except Interrupted:
         return False
-    why, about_it = loss.cause()
-    console.error(f"LOST {spec.title}: {why} ({ExitCode.LOST:d})", event="lost", **about_it)
+    why, about_it, hint = loss.cause()
+    console.error(f"LOST {spec.title}: {why} ({ExitCode.LOST:d})", hint, event="lost", **about_it)
     return True
 
 

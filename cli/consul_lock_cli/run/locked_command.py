@@ -26,7 +26,7 @@ from consul_lock_cli.run.execution import GOODBYE, LEAVING, Execution, conclude,
 from consul_lock_cli.run.guardian_release import releasing, report_sessions
 from consul_lock_cli.run.hold_only import keep
 from consul_lock_cli.run.hooks import HookRunner
-from consul_lock_cli.run.loss import LossReport, loss_fields
+from consul_lock_cli.run.loss import LossReport, loss_fields, loss_hint
 from consul_lock_cli.run.permission import naming_rule
 from consul_lock_cli.run.renewals import RenewalReport
 from consul_lock_cli.run.result import RunResult
@@ -296,6 +296,7 @@ class LockedCommand:
             about = {}
             if isinstance(error, LockLost):
                 about = loss_fields(error.reason, error.last_error)
+                hint = loss_hint(error.reason, error.last_error, self._spec.keys)
                 self._status_file.know(loss=about)
             self._console.error(f"{complaint(error)} ({code:d})", hint, event="lost", **about)
             return True

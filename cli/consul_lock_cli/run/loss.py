@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import shlex
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from consul_lock.errors import LossReason
+from consul_lock.errors import LossReason, Unavailable
 from consul_lock_cli.base.clock import in_time
-from consul_lock_cli.base.error_table import complaint
+from consul_lock_cli.base.error_table import complaint, failure
 from consul_lock_cli.base.text import shown
 from consul_lock_cli.output.lock_json import break_item
 from consul_lock_cli.run.status_file import StatusFile
@@ -29,6 +31,51 @@ _WORDS = {
 }
 
 
+_OUTAGE = (
+    "was the agent or the network down? its log says more; a longer --lock-delay covers a longer"
+    " outage"
+)
+_ELECTION = (
+    "'consul operator raft list-peers' shows the servers; a longer --lock-delay covers a longer"
+    " election"
+)
+_PAUSED = (
+    "was this process or host suspended? a longer --lock-delay covers a longer pause; the log of"
+    " the agent says more"
+)
+_WRITTEN = "an ACL policy under which no one else can write below {names} prevents that"
+_ENDED = (
+    "the log of the Consul servers says when it ended; a longer --ttl covers a host or network that"
+    " is slow"
+)
+_CHECKED = "what the agent says of that check says why; without --check only the --ttl counts"
+_BROKEN = "'consul-lock status {name}' shows who did it and why, for an hour or two"
+
+
+def loss_hint(
+    reason: LossReason | None,
+    error: ConsulLockError | None,
+    names: Sequence[str],
+    *,
+    checks: Sequence[str] = (),
+    broken: bool = False,
+) -> str:
+    """What to do about a loss: by its reason, and by what its last renewal failed with."""
+    quoted = [shlex.quote(shown(name)) for name in names]
+    if broken:
+        return _BROKEN.format(name=quoted[0])
+    if reason in (LossReason.KEY_DELETED, LossReason.STOLEN, LossReason.REVOKED):
+        return _WRITTEN.format(names=" and ".join(f"{name}/" for name in quoted))
+    if isinstance(error, Unavailable) and error.kind not in ("proxy", "rate-limit"):
+        # The address is right: this lock was acquired there.
+        return _ELECTION if error.kind == "no-leader" else _OUTAGE
+    if error is not None:
+        return failure(error).hint
+    if reason is LossReason.SESSION_INVALID:
+        return _CHECKED if checks else _ENDED
+    return _PAUSED
+
+
 def error_fields(error: ConsulLockError) -> dict[str, Any]:
     """What a renewal failed with, in the terms of the command line."""
     return {"error": shown(complaint(error), 600), "error_kind": error.kind}
@@ -45,6 +92,8 @@ class Cause(NamedTuple):
     text: str
     about: dict[str, Any]
     """For the log and the status file."""
+    hint: str = ""
+    """What to do about it."""
 
 
 class LossReport:
@@ -71,7 +120,8 @@ class LossReport:
         found = self._lock.lost_reason
         # A loss that was not reported yet shows by the deadline that has passed.
         reason = LossReason.DEADLINE if found is None else found
-        about = loss_fields(reason, self._lock.renewal_error)
+        error = self._lock.renewal_error
+        about = loss_fields(reason, error)
         breaks: list[Break] = []
         # After any other loss the session may be alive, so nobody has broken it.
         if reason in (LossReason.SESSION_INVALID, LossReason.KEY_DELETED):
@@ -82,9 +132,11 @@ class LossReport:
                 text += f", or its health check {' or '.join(self._checks)} failed"
             if "error" in about:
                 text = f"{text} ({about['error']})"
-            return Cause(text, about)
+            hint = loss_hint(reason, error, self._names, checks=self._checks)
+            return Cause(text, about, hint)
         text = f"session destroyed by 'consul-lock break' of {shown(str(breaks[0]), 600)}"
-        return Cause(text, {**about, "break": break_item(breaks[0])})
+        hint = loss_hint(reason, error, self._names, broken=True)
+        return Cause(text, {**about, "break": break_item(breaks[0])}, hint)
 
     def _breaks(self) -> list[Break]:
         from consul_lock import Survey

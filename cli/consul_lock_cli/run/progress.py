@@ -46,11 +46,12 @@ class Progress(Observer):
         """The lock is lost, and SIGKILL comes in ``grace`` seconds, if at all."""
         assert self._loss is not None  # without a lock none can be lost
         # By now the command has its signal; when it has to be killed, this must have returned.
-        why, about = self._loss.cause(grace / 2)
+        why, about, hint = self._loss.cause(grace / 2)
         code = f" ({ExitCode.LOST:d})" if self._policy.on_lost.stops else ""
         self._console.error(
             f"LOST {self._title} after {show_duration(now() - self._begun)}: {why};"
             f" {self._policy.after_loss(self._pid, grace)}{code}",
+            hint,
             event="lost",
             **about,
         )

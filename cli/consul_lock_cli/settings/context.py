@@ -154,6 +154,8 @@ def checked(ctx: click.Context, param: click.Parameter, found: FoundSetting) -> 
         return param.type_cast_value(ctx, value)
     except click.UsageError as error:
         text = error.message.removeprefix(f"{param.opts[-1]}: ")
+        hint = getattr(error, "hint", "")
+        text = f"{text}; {hint}" if hint else text
         raise BadSetting(f"{found.origin.where}: {text}") from None
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+import pytest
 from click.testing import CliRunner
 
 from consul_lock_cli.base.exit_codes import ExitCode
@@ -34,3 +35,15 @@ def test_help_lists_the_exit_codes() -> None:
     text = CliRunner().invoke(cli, ["run", "--help"]).output
     listed = {int(code) for code in re.findall(r"^ +(\d+)  \S", text, re.MULTILINE)}
     assert listed == set(ExitCode)
+
+
+@pytest.mark.parametrize(
+    "words", [["run"], ["leader"], ["cron", "run"], ["cron", "run-now"]], ids="-".join
+)
+def test_help_fits_80_columns(words: list[str]) -> None:
+    """Also where click does not fold the lines; each sentence is whole."""
+    text = CliRunner().invoke(cli, [*words, "--help"], terminal_width=80).output
+    wide = [line for line in text.splitlines() if len(line) > 80]
+    assert not wide
+    folded = " ".join(text.split())
+    assert all(f" {code:d} {code.sentence}" in folded for code in ExitCode)

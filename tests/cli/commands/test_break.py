@@ -59,6 +59,7 @@ def test_the_author_and_reason_of_a_break_are_shown(
     assert broken.wait() == 76
     by = r"session destroyed by 'consul-lock break' of \S+@\S+: disk full \\x1b\[2J; sent TERM"
     assert re.search(rf"LOST {key}\S*.* after \S+: {by}", broken.errors())
+    assert f"\nhint: 'consul-lock status {key}" in broken.errors()
     item = items(ask(address, "ls", key, "--json"))[0]
     last = item["last_break"]
     assert (last["session"], last["reason"]) == (was["session"], escape)

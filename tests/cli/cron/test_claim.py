@@ -34,6 +34,7 @@ class _Run:
     """What a guard gives; it is recorded when its block is left."""
 
     slot = "08:00"
+    name = "job"
 
     def __init__(self, left: float | None) -> None:
         self.lock = None if left is None else SimpleNamespace(remaining=lambda: left)

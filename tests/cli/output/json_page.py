@@ -5,13 +5,13 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-_PAGE = Path(__file__).parents[3] / "docs" / "json.md"
+PAGE = Path(__file__).parents[3] / "docs" / "json.md"
 
 
 def _documented() -> dict[str, set[str]]:
     found: dict[str, set[str]] = {}
     section = ""
-    for line in _PAGE.read_text().splitlines():
+    for line in PAGE.read_text().splitlines():
         if line.startswith("## "):
             section = line.removeprefix("## ")
             found[section] = set()

@@ -159,13 +159,14 @@ def test_a_loss_before_the_start_starts_nothing(
 
     class Loss:
         def cause(self) -> Cause:
-            return Cause("its session is gone", {"reason": "session invalid"})
+            return Cause("its session is gone", {"reason": "session invalid"}, "do this")
 
     loss: Any = Loss()
     made = _execution(status)
     assert made.lost_before(loss) == RunResult(76)
     assert capsys.readouterr().err == (
         "consul-lock: LOST deploy before the command was started: its session is gone (76)\n"
+        "hint: do this\n"
     )
     conclude(RunResult(76), ["make"], Console(), made._status_file)
     assert _told(status) == ("lost", 76, None, 76)

@@ -47,7 +47,7 @@ def test_a_lock_that_is_lost_before_the_command_starts_keeps_it_from_starting() 
     with Running(["LOST", "echo", "started"], environment(), prefix=_PROGRAM) as running:
         assert running.wait() == 76
         assert "started" not in list(iter(running.line, ""))
-        (line,) = running.said()
+        line, _ = running.said()
     assert line.startswith("consul-lock: LOST k before the command was started: ")
     assert line.endswith(" (76)")
 

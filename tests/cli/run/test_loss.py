@@ -9,9 +9,18 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from consul_lock.errors import (
+    ConfigError,
+    ConsulLockError,
+    LossReason,
+    PermissionDenied,
+    Unavailable,
+)
+from consul_lock_cli.run.loss import loss_hint
 from tests.cli.command import Running, alive, consul, environment
 from tests.support.agent import Agent
 from tests.support.http_messages import Answer
@@ -41,11 +50,11 @@ def _release_by_hand(address: str, key: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "take_away, why",
+    "take_away, why, advice",
     [
-        (_destroy_session, r"session \S+ expired, or somebody destroyed it"),
-        (_delete_key, "somebody deleted its key"),
-        (_release_by_hand, "somebody released it"),
+        (_destroy_session, r"session \S+ expired, or somebody destroyed it", "a longer --ttl"),
+        (_delete_key, "somebody deleted its key", "an ACL policy"),
+        (_release_by_hand, "somebody released it", "an ACL policy"),
     ],
 )
 def test_a_lock_that_is_taken_away_stops_the_command(
@@ -55,8 +64,9 @@ def test_a_lock_that_is_taken_away_stops_the_command(
     sessions: Callable[[int], list[str]],
     take_away: Callable[[str, str], None],
     why: str,
+    advice: str,
 ) -> None:
-    """TERM within moments, KILL after the grace, 76, and no session is left."""
+    """TERM within moments, KILL after the grace, 76, and no session is left; with advice."""
     # With these, a look at the lock every 9 s: only the watch on the key is sooner.
     seldom = ("--ttl", "60s", "--lock-delay", "60s")
     running = start(*seldom, "--kill-after", "1s", "--", "sh", "-c", _STUBBORN)
@@ -68,9 +78,46 @@ def test_a_lock_that_is_taken_away_stops_the_command(
     assert running.wait() == 76
     assert not alive(command)
     assert sessions(running.pid) == []
-    (line,) = running.said()
+    line, hint = running.said()
+    assert advice in hint
     then = rf"sent TERM to group {command}; KILL in 1s \(76\)"
     assert re.fullmatch(rf"consul-lock: LOST {key} after \S+s: {why}; {then}", line)
+
+
+_TRUST = ConfigError("TLS: expired", kind="certificate-expired")
+_DENIED = PermissionDenied("renewing a session: ACL not found", kind="unknown-token")
+
+
+@pytest.mark.parametrize(
+    "reason, error, more, advice",
+    [
+        (LossReason.DEADLINE, _DENIED, {}, "it has expired, was deleted, or is of another"),
+        (LossReason.DEADLINE, _TRUST, {}, "renew the certificate of the agent"),
+        (LossReason.DEADLINE, Unavailable("x", kind="refused"), {}, "was the agent or the network"),
+        (LossReason.SESSION_INVALID, Unavailable("x", kind="no-answer"), {}, "was the agent or"),
+        (LossReason.DEADLINE, Unavailable("x", kind="no-leader"), {}, "'consul operator raft"),
+        (LossReason.DEADLINE, Unavailable("x", kind="rate-limit"), {}, "fewer clients"),
+        (LossReason.DEADLINE, Unavailable("x", kind="proxy", status=401), {}, "--http-auth"),
+        (LossReason.DEADLINE, None, {}, "was this process or host suspended?"),
+        (None, None, {}, "was this process or host suspended?"),
+        (LossReason.SESSION_INVALID, None, {}, "the log of the Consul servers"),
+        (LossReason.SESSION_INVALID, None, {"checks": ["web"]}, "what the agent says of that"),
+        (LossReason.SESSION_INVALID, _DENIED, {"broken": True}, "'consul-lock status a'"),
+        (LossReason.KEY_DELETED, None, {}, "an ACL policy under which no one else can write below"),
+        (LossReason.STOLEN, None, {}, "an ACL policy"),
+        (LossReason.REVOKED, None, {}, "an ACL policy"),
+    ],
+)
+def test_the_advice_fits_the_reason(
+    reason: LossReason | None, error: ConsulLockError | None, more: dict[str, Any], advice: str
+) -> None:
+    """Never the address, which is right: the lock was acquired there."""
+    hint = loss_hint(reason, error, ["a", "b c"], **more)
+    assert hint.startswith(advice)
+    if advice.startswith("an ACL policy"):
+        assert "below a/ and 'b c'/" in hint
+    assert "--http-addr" not in hint
+    assert "--retry-for" not in hint
 
 
 def test_a_loss_beats_the_code_of_the_command(start: Start, address: str, key: str) -> None:
@@ -92,7 +139,7 @@ def test_a_loss_can_be_a_warning_only(start: Start, address: str, key: str, tmp_
     eventually(lambda: f"LOST {key} after" in running.errors())
     running.send(signal.SIGUSR1)
     assert running.wait() == 5
-    (line,) = running.said()
+    line, _ = running.said()
     assert line.endswith("; the command goes on")
     told = json.loads(status.read_text())
     assert (told["lost"], told["exit"]["kind"], told["exit"]["code"]) == (True, "exit", 5)
@@ -183,6 +230,7 @@ def test_a_loss_names_the_last_error_of_the_renewals(
             assert 0 < failing["left_s"] < 2.8
             assert event["reason"] == "deadline"
             assert "ACL not found" in event["error"]
+            assert event["hint"].startswith("it has expired, was deleted, or is of another cluster")
             loss = json.loads(status.read_text())["loss"]
             assert loss == {name: event[name] for name in ("reason", "error", "error_kind")}
             assert loss["error_kind"] == failing["error_kind"] == "unknown-token"
@@ -243,6 +291,7 @@ def test_a_frozen_agent_costs_the_lock_in_time(own_agent: Agent, tmp_path: Path)
             assert time.monotonic() - frozen < 60
             assert running.wait() == 76
             assert "LOST k after" in running.errors()
+            assert "\nhint: was the agent or the network down?" in running.errors()
             assert other.wait() == 0
             assert "not released, Consul frees it later: Consul gave no" in other.errors()
         finally:

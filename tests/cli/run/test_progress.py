@@ -27,7 +27,7 @@ class _Loss:
 
     def cause(self, seconds: float) -> Cause:
         self.asked = seconds
-        return Cause("somebody deleted its key", {"reason": "key deleted"})
+        return Cause("somebody deleted its key", {"reason": "key deleted"}, "do this")
 
 
 @pytest.fixture
@@ -64,12 +64,14 @@ def test_a_loss_says_after_what_time_why_and_what_was_done(
     grace: float,
     then: str,
 ) -> None:
-    """In one line; the exit code is there only if it will be that."""
+    """In one line, with advice; the exit code is there only if it will be that."""
     loss = _Loss()
     progress = _progress(None, loss, **policy)
     clock.time += 192.0
     progress.lost(grace)
-    line = f"consul-lock: LOST deploy after 3m12s: somebody deleted its key; {then}\n"
+    line = (
+        f"consul-lock: LOST deploy after 3m12s: somebody deleted its key; {then}\nhint: do this\n"
+    )
     assert capsys.readouterr().err == line
     # To ask Consul must not take the time in which the command has to be killed.
     assert loss.asked == grace / 2

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 from collections.abc import Callable
@@ -12,14 +13,19 @@ from typing import Any
 
 import pytest
 
+from consul_lock import CronOutcome, LossReason
+from consul_lock.errors import ConsulLockError
 from consul_lock_cli.base.console import Console
 from consul_lock_cli.base.exit_codes import ExitCode
 from consul_lock_cli.process.outcome import ProcessResult, StopReason
 from consul_lock_cli.run.execution import conclude
+from consul_lock_cli.run.loss import loss_fields
 from consul_lock_cli.run.result import RunResult
-from consul_lock_cli.run.status_file import StatusFile
+from consul_lock_cli.run.status_file import EndKind, StatusFile
+from consul_lock_cli.spec.lock import LockKind
 from tests.cli.command import COMMAND, Running, consul, environment
 from tests.cli.conftest import Result
+from tests.cli.output.json_page import FIELDS, PAGE
 from tests.support.waiting import eventually
 
 LockedRun = Callable[..., Result]
@@ -259,3 +265,25 @@ def test_a_report_that_cannot_be_written_does_not_change_the_code(
     gone = StatusFile(str(tmp_path / "gone" / "status"))
     assert conclude(RunResult(None, _ENDED._replace(code=5)), ["make"], Console(), gone) == 5
     assert "warning: the status could not be written" in capsys.readouterr().err
+
+
+def test_docs_describe_each_field(tmp_path: Path, locked_run: LockedRun, address: str) -> None:
+    """Of the object itself, its end, a loss, and a cron slot; each kind of an end and each reason
+    and outcome is named."""
+    file = tmp_path / "status"
+    locked_run("--status-file", str(file), "--", "true")
+    written = json.loads(file.read_text())
+    assert set(written) == FIELDS["status file"]
+    assert set(written["exit"]) == FIELDS["exit"]
+    job = ["cron", "run", "--name", f"docs/{os.getpid()}", "--slot", "1"]
+    subprocess.run(
+        [*COMMAND, *job, "--status-file", str(file), "--", "true"],
+        env=environment(address),
+        check=True,
+    )
+    assert set(json.loads(file.read_text())) == FIELDS["status file"] | FIELDS["slot"]
+    error = ConsulLockError("x")
+    assert {*loss_fields(LossReason.DEADLINE, error), "break"} == FIELDS["loss"]
+    words = re.findall(r"`([a-z-]+)`", PAGE.read_text().partition("## status file")[2])
+    assert {kind.value for kind in EndKind} <= set(words)
+    assert {each.value for each in (*LossReason, *CronOutcome, *LockKind)} <= set(words)

@@ -90,7 +90,10 @@ def test_config_names_the_only_file(home: Home, tmp_path: Path) -> None:
         ("[defaults]\nttl = ['1s']\n", "[defaults] ttl: write one value"),
         ("[defaults]\nttl = 5\n", "--ttl comes from"),
         ("[defaults]\nforeground = 'yes'\n", "foreground: 'yes' is neither true nor false"),
-        ("[defaults]\nconflict-exit-code = 256\n", 'conflict-exit-code: bad number "256"'),
+        (
+            "[defaults]\nconflict-exit-code = 256\n",
+            'conflict-exit-code: bad number "256"; use 0 to 255',
+        ),
         ("[consul]\nssl = 'true'\n", "[consul] ssl: 'true' is neither"),
         ("[consul]\nhttp-addr = 'h:port'\n", "[consul] http-addr: bad address 'h:port'"),
         ("[consul]\nconnect-timeout = 0\n", "more than 0"),

@@ -350,7 +350,7 @@ def test_a_lost_lock_can_be_only_warned_of(start: Start, address: str, key: str)
     eventually(lambda: f"LOST {key} after" in running.errors())
     running.send(signal.SIGUSR1)
     assert running.wait() == 5
-    (line,) = running.said()
+    line, _ = running.said()
     assert line.endswith("; the command goes on")
 
 
