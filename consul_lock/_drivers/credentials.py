@@ -13,13 +13,15 @@ Two things make it look:
   sent once more with them.  It was refused, so it has changed nothing.
 
 Files are replaced one after the other: for a moment there may be a new certificate beside an old
-key, or half of a token.  What cannot be used leaves the old credentials in use until the next look.
+key, or half of a token.  What cannot be used leaves the old credentials in use until the next look;
+if it still cannot be used then, that is logged, once.
 A pipe, as of a shell's ``<(...)``, is read when the client is made and never again: to open it a
 second time would wait for a writer that does not come.
 """
 
 from __future__ import annotations
 
+import logging
 import os
 import stat
 from collections.abc import Callable, Iterator
@@ -33,6 +35,8 @@ from consul_lock.errors import ConfigError, PermissionDenied
 
 if TYPE_CHECKING:
     from ssl import SSLContext  # Most agents are spoken to without TLS.
+
+log = logging.getLogger("consul_lock")
 
 EVERY = 1.0
 """Seconds between two looks at the files, at least."""
@@ -81,6 +85,9 @@ class Credentials:
         loaded = LoadedCredentials(Encoder(config), context, hash(config.token), files)
         self._state = _State(seen, loaded)
         self._look_at = clock() + EVERY
+        self._unusable_since: float | None = None
+        """When files were first seen that cannot be used, and still cannot be."""
+        self._warned = False
 
     @property
     def loaded(self) -> LoadedCredentials:
@@ -113,20 +120,39 @@ class Credentials:
     def _read(self, old: LoadedCredentials) -> _State:
         config, seen = self._config, self._stats()
         new, files = old, self._digests()
+        unusable: ConfigError | None = None
         try:
             if config.token_file and _stat(config.token_file) is not None:
-                token = read_token(config.token_file, "token_file", warn=False)
+                token = read_token(config.token_file, "the token file", warn=False)
                 if hash(token) != old.token:
                     encoder = Encoder(replace(config, token=token))
                     new = new._replace(encoder=encoder, token=hash(token))
-        except ConfigError:
-            seen = ()  # so that the next look finds a change again
+        except ConfigError as error:
+            seen, unusable = (), error  # so that the next look finds a change again
         try:
             if files != old.files and None not in files:
                 new = new._replace(context=config.ssl_context(), files=files)
-        except ConfigError:
-            seen = ()
+        except ConfigError as error:
+            seen, unusable = (), error
+        self._note(unusable)
         return _State(seen, new)
+
+    def _note(self, unusable: ConfigError | None) -> None:
+        """Warn of files that stay unusable.  The first time they may be half written."""
+        if unusable is None:
+            self._unusable_since, self._warned = None, False
+            return
+        now = self._clock()
+        if self._unusable_since is None:
+            self._unusable_since = now
+        elif not self._warned and now - self._unusable_since >= EVERY:
+            self._warned = True
+            log.warning(
+                "credentials were changed and cannot be used: %s; what was read before stays"
+                " in use",
+                unusable.problem,
+                extra={"event": "credentials"},
+            )
 
     def _digests(self) -> tuple[int | None, ...]:
         return tuple(map(_digest, self._tls_files()))

@@ -16,6 +16,7 @@ from tests.cli.conftest import Result
 from tests.cli.inspect_fixture import ask
 from tests.support.actions import DROP_BEFORE, PASS, Action
 from tests.support.agent import Agent
+from tests.support.certificates import Certificates
 from tests.support.http_messages import Answer
 from tests.support.proxy import Proxy
 from tests.support.scripted_server import scripted_server
@@ -438,3 +439,50 @@ def test_an_error_that_nobody_thought_of_is_70_in_one_line() -> None:
             assert running.wait() == 70
             assert "consul-lock: KeyError: 'oops' (70)" in running.errors()
             assert ("Traceback" in running.errors()) is bool(verbose)
+
+
+def test_a_client_certificate_that_is_missing_or_refused_is_78_with_advice(
+    consul_binary: Path, tmp_path: Path
+) -> None:
+    """By an agent that verifies its clients, when the lock is acquired and when locks are listed;
+    with the right one it runs."""
+    (other := tmp_path / "other").mkdir()
+    wrong = Certificates(other)
+    with Agent(consul_binary, tls=True, verify_clients=True) as agent:
+        assert agent.certificates is not None
+        right = agent.certificates
+        trust = ("--http-addr", agent.https_address, "--ca-file", str(right.ca))
+
+        def own(papers: Certificates) -> tuple[str, ...]:
+            certificate, key = str(papers.client_cert), str(papers.client_key)
+            return ("--client-cert", certificate, "--client-key", key)
+
+        for options, hint in (
+            ((), "it may require a client certificate: --client-cert and --client-key"),
+            (own(wrong), "is the certificate of --client-cert expired, or of a CA that the agent"),
+        ):
+            for words in (("run", "-k", "k", *trust, *options, "--", "true"),
+                          ("ls", *trust, *options)):  # fmt: skip
+                result = ask(agent.address, *words, CONSULLOCK_RETRY_FOR="1s")
+                assert result.returncode == 78, result.stderr
+                what, advice = result.stderr.splitlines()
+                assert what.startswith(f"consul-lock: TLS: {agent.https_address} refused the ")
+                assert advice.startswith(f"hint: {hint}")
+        good = ask(agent.address, "run", "-k", "k", *trust, *own(right), "--", "echo", "ran")
+        assert (good.returncode, good.stdout) == (0, "ran\n"), good.stderr
+
+
+@pytest.mark.parametrize("by", ["option", "variable"])
+def test_a_namespace_on_the_open_source_server_is_73_with_advice(
+    address: str, key: str, by: str
+) -> None:
+    """The real one, which knows none; when the lock is acquired and when locks are listed."""
+    options = ["--namespace", "team"] if by == "option" else []
+    variables = {} if options else {"CONSUL_NAMESPACE": "team"}
+    for words in (["run", "-k", key, *options, "--", "echo", "ran"], ["ls", *options]):
+        result = ask(address, *words, **variables)
+        assert (result.returncode, result.stdout) == (73, ""), result.stderr
+        assert result.stderr.splitlines()[-1] == (
+            "hint: this Consul has no namespaces and partitions: leave out --namespace and"
+            " --partition, and unset CONSUL_NAMESPACE and CONSUL_PARTITION"
+        )

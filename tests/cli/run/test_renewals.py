@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import signal
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,6 +18,7 @@ from consul_lock_cli.run.renewals import FAILING, WORKS, RenewalReport
 from consul_lock_cli.spec.process import STOP, WARN, OnLost, ProcessPolicy
 from tests.cli.command import Running, environment
 from tests.support.agent import Agent
+from tests.support.proxy import Proxy
 from tests.support.waiting import eventually
 
 _RULES = 'session_prefix "" { policy = "write" } key_prefix "k/" { policy = "write" }'
@@ -157,3 +159,27 @@ def test_a_command_outlives_its_first_token(consul_binary: Path, tmp_path: Path)
             running.send(signal.SIGUSR1)
             assert running.wait() == 5
             assert len(running.said()) == 2
+
+
+def test_a_token_file_that_is_emptied_is_warned_of_once(address: str, tmp_path: Path) -> None:
+    """The token that was read before stays in use, and the lock is kept."""
+    script = "trap 'exit 5' USR1; echo ready; while :; do sleep 0.05; done"
+    file = tmp_path / "token"
+    file.write_text("anonymous")
+    file.chmod(0o600)
+    arguments = ["run", "-k", f"emptied/{os.getpid()}", "--token-file", str(file)]
+    with Proxy(address) as proxy:
+        env = environment(proxy.address)
+        with Running([*arguments, "--", "sh", "-c", script], env) as running:
+            assert running.line() == "ready"
+            file.write_text("")
+            eventually(lambda: "stays in use" in running.errors(), timeout=60)
+            before = proxy.count("PUT", "session/renew")
+            eventually(lambda: proxy.count("PUT", "session/renew") > before)
+            running.send(signal.SIGUSR1)
+            assert running.wait() == 5
+            (warning,) = running.said()
+    assert warning == (
+        "consul-lock: warning: credentials were changed and cannot be used: the token file:"
+        f" {file} is empty; what was read before stays in use"
+    )

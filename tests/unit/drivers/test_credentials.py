@@ -80,6 +80,56 @@ def test_a_token_file_that_cannot_be_used_leaves_the_old_token(
     assert _token(credentials) == "second"
 
 
+def test_a_file_that_stays_unusable_is_logged_once(
+    clock: FakeClock, token_file: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Not at the first look, when it may be half written; again if it was good in between."""
+    credentials = Credentials(resolve(token_file=token_file), clock)
+    for round_ in (1, 2):
+        file_with(token_file, "")
+        clock.now += EVERY
+        credentials.look()
+        credentials.reload(credentials.loaded)  # at once, as it was refused
+        assert len(caplog.records) == round_ - 1
+        for _ in range(5):
+            clock.now += EVERY
+            credentials.look()
+        (record,) = caplog.records[round_ - 1 :]
+        assert record.getMessage() == (
+            "credentials were changed and cannot be used: the token file:"
+            f" {token_file} is empty; what was read before stays in use"
+        )
+        assert (record.levelname, vars(record)["event"]) == ("WARNING", "credentials")
+        file_with(token_file, "first")
+        clock.now += EVERY
+        credentials.look()
+        assert _token(credentials) == "first"
+
+
+def test_an_authority_that_becomes_garbage_is_logged(
+    clock: FakeClock, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """And the old one stays in use; a key that was deleted when it had been read is no fault."""
+    config, papers = _tls(tmp_path)
+    credentials = Credentials(config, clock)
+    first = credentials.loaded
+    papers.client_key.unlink()
+    for _ in range(3):
+        clock.now += EVERY
+        assert not credentials.look()
+    assert not caplog.records
+    config, papers = _tls(tmp_path)
+    credentials = Credentials(config, clock)
+    first = credentials.loaded
+    file_with(papers.ca, "garbage")
+    for _ in range(3):
+        clock.now += EVERY
+        assert not credentials.look()
+    assert credentials.loaded is first
+    (record,) = caplog.records
+    assert "cannot use the CA file" in record.getMessage()
+
+
 def test_a_refusal_compares_the_contents_whatever_the_times_say(
     clock: FakeClock, token_file: Path
 ) -> None:
