@@ -39,6 +39,7 @@ _ELECTION = (
     "'consul operator raft list-peers' shows the servers; a longer --lock-delay covers a longer"
     " election"
 )
+_LIMITED = failure(Unavailable("", kind="rate-limit")).hint
 _PAUSED = (
     "was this process or host suspended? a longer --lock-delay covers a longer pause; the log of"
     " the agent says more"
@@ -66,6 +67,8 @@ def loss_hint(
         return _BROKEN.format(name=quoted[0])
     if reason in (LossReason.KEY_DELETED, LossReason.STOLEN, LossReason.REVOKED):
         return _WRITTEN.format(names=" and ".join(f"{name}/" for name in quoted))
+    if reason is LossReason.REQUEST_LIMIT:
+        return _LIMITED
     if isinstance(error, Unavailable) and error.kind not in ("proxy", "rate-limit"):
         # The address is right: this lock was acquired there.
         return _ELECTION if error.kind == "no-leader" else _OUTAGE

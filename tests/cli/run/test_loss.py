@@ -97,6 +97,8 @@ _DENIED = PermissionDenied("renewing a session: ACL not found", kind="unknown-to
         (LossReason.SESSION_INVALID, Unavailable("x", kind="no-answer"), {}, "was the agent or"),
         (LossReason.DEADLINE, Unavailable("x", kind="no-leader"), {}, "'consul operator raft"),
         (LossReason.DEADLINE, Unavailable("x", kind="rate-limit"), {}, "fewer clients"),
+        (LossReason.REQUEST_LIMIT, None, {}, "fewer clients"),
+        (LossReason.REQUEST_LIMIT, Unavailable("x", kind="no-answer"), {}, "fewer clients"),
         (LossReason.DEADLINE, Unavailable("x", kind="proxy", status=401), {}, "--http-auth"),
         (LossReason.DEADLINE, None, {}, "was this process or host suspended?"),
         (None, None, {}, "was this process or host suspended?"),
