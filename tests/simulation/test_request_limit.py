@@ -12,7 +12,7 @@ HOLDERS, HAMMERING, SECONDS = 20, 4, 120.0
 
 SEEDS = range(2)
 
-# Of the hammered lock, in two minutes: 13 to 25 were seen in 150 runs.
+# Of the hammered lock, in two minutes: 14 to 25 were seen in 80 runs.
 GRANTS_MIN = 6
 
 # Writes that are asked for in vain: 250 to 310 were seen, and 2,000 to 3,200 before.

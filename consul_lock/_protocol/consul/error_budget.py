@@ -137,7 +137,7 @@ class ErrorBudget:
                         plain = effect.timeout is None and not effect.wait
                         asked = (effect,)
                         if not (plain and unlimited and self._is_well()):
-                            self._give_way(effect, sent)
+                            self._give_way(effect)
                             effect = self._cut(effect, sent)
                             asked = (effect,)
                         value = yield effect
@@ -250,17 +250,15 @@ class ErrorBudget:
             yield Sleep(pause, pause + _PAUSE_MIN)
             now = yield Now()
 
-    def _give_way(self, request: Request, now: float) -> None:
+    def _give_way(self, request: Request) -> None:
         """Raise as if the server had refused it, while renewals of this client are refused.
 
-        Not what a place in the queue needs that comes to be the holder's, nor what is needed after
-        the end to leave it.
+        Not what is needed to leave a queue, or to take what is handed over there.
         """
-        limit, end = self._client.contact.limit, self.end
+        limit = self._client.contact.limit
         if not limit.renewals_wait or request.urgent or self._gives_back:
             return
-        leaves = end is not None and now >= end
-        if not leaves and (request.wait or not self._endless()):
+        if request.wait or not self._endless():
             raise limit.give_way()
 
     # -- requests ------------------------------------------------------------------------------
