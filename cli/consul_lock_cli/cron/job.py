@@ -247,7 +247,7 @@ class CronJob:
             if self._cron_spec.report != "never":
                 previous.tell(self._spec.title, self._console)
         with child.hook():
-            stop = self._hooks.before("acquire", told)
+            stop = self._hooks.before("acquire", told, held or NoDeadline())
         stop = stop or self._act.asked_to_end()
         if stop is not None:
             claim.never_run(stop)

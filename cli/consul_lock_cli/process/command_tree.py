@@ -93,6 +93,13 @@ class CommandTree:
         there = [p for p in self._all() if not (keeps and self._is_daemon(p)) and p.state != "T"]
         return [process for process in there if send(process, signal.SIGSTOP)]
 
+    def works(self) -> bool:
+        """Whether something goes on of what `put_aside` has stopped."""
+        keeps = self._policy.daemons is Daemons.KEEP
+        there = [p for p in self._all() if not (keeps and self._is_daemon(p))]
+        # Uninterruptible, it may be about to stop.
+        return any(process.state in ("R", "S") for process in there)
+
     def signal_first(self, signum: int) -> None:
         """Signal the command's group, or the command alone, if that is not to go on."""
         if not self._spares_group:
@@ -108,7 +115,8 @@ class CommandTree:
         return self._spares_group and member
 
     def _is_daemon(self, process: Process) -> bool:
-        return not process.hidden and process.session != self._session
+        # In the foreground the command itself can make one, as it leads no group: that is its own.
+        return not process.hidden and process.session not in (self._session, self._pid)
 
     def _in_first(self, process: Process) -> bool:
         if self._policy.foreground:

@@ -55,6 +55,7 @@ from consul_lock_cli.process.guardian_process import (
     NOBODY,
     OVER,
     PLAN,
+    RESUMED,
     SESSION,
     STARTED,
     STOPPED,
@@ -196,6 +197,10 @@ class Guardian:
         if not self._planned:
             self._lease = 0.0
             self._say(SUSPENDED)
+
+    def resume(self) -> None:
+        """Consul-lock goes on, and is about to let the command go on."""
+        self._say(RESUMED)
 
     def expect(self, kill_at: float, stopped: bool) -> None:
         """Report that the first signal has been sent, and when SIGKILL is due; ``stopped``: the

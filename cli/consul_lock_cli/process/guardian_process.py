@@ -21,7 +21,7 @@ from consul_lock_cli.base.clock import now
 from consul_lock_cli.process import libc
 from consul_lock_cli.process.command_tree import CommandTree
 from consul_lock_cli.process.launch import Launch
-from consul_lock_cli.process.parent import DirectParent, Ended, Stopped
+from consul_lock_cli.process.parent import Continued, DirectParent, Ended, Stopped
 from consul_lock_cli.process.termination import Termination
 from consul_lock_cli.spec.process import ProcessPolicy
 
@@ -38,7 +38,10 @@ LEASE = "lease"
 """Two moments follow: up to the first the command may run unless more news come, and at the
 second it must be dead.  Then consul-lock hangs, or was stopped."""
 SUSPENDED = "suspended"
-"""consul-lock stops itself, and the command with it: no lease matters before the next one."""
+"""consul-lock stops itself, and the command with it: the lease matters only if any of it is
+continued without consul-lock."""
+RESUMED = "resumed"
+"""consul-lock goes on, and lets the command go on."""
 PLAN = "plan"
 """The first signal has been sent; the moment of SIGKILL follows, and 1 if the command is being
 stopped, 0 if it has ended by itself."""
@@ -68,6 +71,9 @@ _ALL = 1 << 20
 _THEIRS = 0.1
 # How often it is checked whether the last process has gone that has to.
 _POLL = 0.05
+# How often it is checked whether something of a command that was put aside goes on all the same,
+# when the lease is over; and how often consul-lock is continued until it says so.
+_ASIDE, _CALL = 1.0, 0.2
 # A wait without end; poll(2) has no such number.
 _LONG = 1e6
 
@@ -180,6 +186,9 @@ class _GuardianProcess:
         self._goodbye = False
         self._act_at = self._kill_at = math.inf
         self._planned_at = math.inf
+        self._suspended = False
+        self._lease = math.inf
+        self._look_at = self._call_at = math.inf
 
     def run(self) -> None:
         """Return when there is nothing left to do."""
@@ -222,7 +231,8 @@ class _GuardianProcess:
         if self._gone:
             polled = now() + _POLL if self._ended and self._tree.spared else math.inf
             return min(self._stopping.due, polled)
-        return min(self._act_at, self._planned_at + _THEIRS, self._stopping.due)
+        aside = min(self._look_at, self._call_at)
+        return min(self._act_at, self._planned_at + _THEIRS, self._stopping.due, aside)
 
     # -- consul-lock ----------------------------------------------------------------------------
 
@@ -246,8 +256,13 @@ class _GuardianProcess:
             self._hook = more[0] == "1"
         elif kind == LEASE:
             self._act_at, self._kill_at = float(more[0]), float(more[1])
+            self._lease = self._act_at
         elif kind == SUSPENDED:
-            self._act_at = math.inf
+            self._suspended = True
+            self._act_at, self._look_at = math.inf, self._lease
+        elif kind == RESUMED:
+            self._suspended = False
+            self._look_at = self._call_at = math.inf
         elif kind == PLAN:
             self._act_at, self._planned_at = math.inf, float(more[0])
             self._tree.stopped = more[1] == "1"
@@ -277,6 +292,8 @@ class _GuardianProcess:
         for event in self._parent.poll():
             if isinstance(event, Stopped):
                 self._report(f"{STOPPED} {event.number}")
+            elif isinstance(event, Continued):
+                self._call_back()
             elif isinstance(event, Ended):
                 self._ended = True
                 self._report(f"{ENDED} {event.number}")
@@ -288,7 +305,36 @@ class _GuardianProcess:
             self._report(NOBODY)
         self._deliver()
 
+    def _call_back(self) -> None:
+        """Something of the command goes on, so consul-lock, which was put aside with it, has to.
+
+        Nothing was renewed meanwhile, and somebody else may have the lock.  A `kill -CONT` or
+        `pkill` for the command alone is easily sent, and reaches no consul-lock.
+        """
+        if not self._suspended:
+            return
+        self._suspended = False
+        self._look_at, self._call_at = math.inf, now()
+        # If it is not too late, consul-lock comes first: it may still hold the lock.
+        soon = now() if now() >= self._kill_at else now() + _CALL
+        self._act_at = max(self._lease, soon)
+
+    def _look_aside(self) -> None:
+        moment = now()
+        if moment >= self._look_at:
+            self._look_at = moment + _ASIDE
+            if self._tree.works():
+                self._call_back()
+        if moment >= self._call_at:
+            # Once is not enough: it may not have stopped yet.
+            self._call_at = moment + _CALL
+            if os.getppid() == self._wrapper:
+                with suppress(ProcessLookupError):
+                    os.kill(self._wrapper, signal.SIGCONT)
+
     def _act(self) -> None:
+        if not self._gone:
+            self._look_aside()
         moment = now()
         if self._gone and not self._over:
             self._take_over()

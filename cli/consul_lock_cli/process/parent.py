@@ -36,12 +36,16 @@ class Stopped(Event):
     """A signal has put the command aside: its number."""
 
 
+class Continued(Event):
+    """It goes on after a stop; the number is that of SIGCONT."""
+
+
 class Ended(Event):
     """The command has ended: its exit code, or minus the signal that killed it."""
 
 
 # For a change of the status, which stays there.
-_LOOK = os.WEXITED | os.WSTOPPED | os.WNOHANG | os.WNOWAIT
+_LOOK = os.WEXITED | os.WSTOPPED | os.WCONTINUED | os.WNOHANG | os.WNOWAIT
 
 
 class Parent(Protocol):
@@ -85,10 +89,12 @@ class DirectParent:
             if seen.si_pid == self._command:
                 if seen.si_code == os.CLD_STOPPED:
                     yield Stopped(seen.si_status)
+                elif seen.si_code == os.CLD_CONTINUED:
+                    yield Continued(seen.si_status)
                 else:
                     killed = seen.si_code != os.CLD_EXITED
                     yield Ended(-seen.si_status if killed else seen.si_status)
-            os.waitpid(seen.si_pid, os.WNOHANG | os.WUNTRACED)
+            os.waitpid(seen.si_pid, os.WNOHANG | os.WUNTRACED | os.WCONTINUED)
 
     def _look(self) -> os.waitid_result | None:
         """A child whose status has changed.  Raises ChildProcessError if there is none at all."""

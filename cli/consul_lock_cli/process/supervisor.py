@@ -17,7 +17,7 @@ from consul_lock_cli.process import libc
 from consul_lock_cli.process.child import Child
 from consul_lock_cli.process.descendants import LINUX, Process, send
 from consul_lock_cli.process.outcome import ProcessResult, StopReason
-from consul_lock_cli.process.parent import Ended
+from consul_lock_cli.process.parent import Ended, Stopped
 from consul_lock_cli.process.signals import ENDING, STOPPING, WAKE, Signals, stop_by, swallow_echo
 from consul_lock_cli.process.terminal import Terminal
 from consul_lock_cli.process.termination import Survivor, Termination
@@ -163,7 +163,7 @@ class Supervisor:
         for event in self._child.poll():
             if isinstance(event, Ended):
                 self._code = event.number
-            else:
+            elif isinstance(event, Stopped):
                 self._put_aside(event.number)
         self._reap_orphans()
         if guarded and self._child.orphaned:
@@ -284,6 +284,8 @@ class Supervisor:
             # The sender elsewhere can continue this process, though no shell can.
             os.kill(os.getpid(), signal.SIGSTOP)
         # Here it goes on; nothing was renewed meanwhile, so the deadline is checked first.
+        if self._child.guardian is not None:
+            self._child.guardian.resume()
         self._look_at_deadline()
         self._look_at_clock()
         self._lend()

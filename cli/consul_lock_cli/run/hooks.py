@@ -2,8 +2,9 @@
 
 Each is a shell command in a process group of its own, and for some seconds at most.  All but
 --on-acquire are run when COMMAND has ended and the lock is released, so none of them keeps others
-waiting; --on-acquire is run under the lock, before COMMAND starts.  What they print goes to stderr,
-as stdout belongs to COMMAND, and how they end changes nothing.
+waiting; --on-acquire is run under the lock, before COMMAND starts, and is killed if the lock is
+lost.  What they print goes to stderr, as stdout belongs to COMMAND, and how they end changes
+nothing.
 
 It is posix_spawn, as the process has threads by now, and all signals blocked: a fork would run
 Python code in a copy without those threads, and `subprocess` hands on what is blocked.
@@ -21,6 +22,7 @@ from types import MappingProxyType
 from consul_lock_cli.base.console import Console
 from consul_lock_cli.base.durations import show_duration
 from consul_lock_cli.process.interrupt import Interrupted
+from consul_lock_cli.process.supervisor import Deadline
 from consul_lock_cli.run.execution import Execution
 from consul_lock_cli.spec.hooks import Hooks
 from consul_lock_cli.spec.process import show_signal
@@ -47,13 +49,15 @@ class HookRunner:
         """The environment of those to come; None removes a variable."""
         self._known.update(changes)
 
-    def before(self, event: str, changes: Mapping[str, str | None]) -> int | None:
-        """Run one under the lock, with this environment, too.  The signal that has ended it and is
-        to end consul-lock, if one has."""
+    def before(
+        self, event: str, changes: Mapping[str, str | None], deadline: Deadline
+    ) -> int | None:
+        """Run one under the lock, with this environment, too, for as long as the lock is held.  The
+        signal that has ended it and is to end consul-lock, if one has."""
         if getattr(self._hooks, event) is None:
             return None
         try:
-            self._act.interruptibly(lambda: self._run(event, changes))
+            self._act.interruptibly(lambda: self._run(event, changes, deadline))
         except Interrupted as stop:
             return stop.signum
         return None
@@ -73,7 +77,12 @@ class HookRunner:
         )
         self.after("failure" if code else "success")
 
-    def _run(self, event: str, changes: Mapping[str, str | None] = MappingProxyType({})) -> None:
+    def _run(
+        self,
+        event: str,
+        changes: Mapping[str, str | None] = MappingProxyType({}),
+        deadline: Deadline | None = None,
+    ) -> None:
         option = f"--on-{event.replace('_', '-')}"
         environment = {
             **os.environ,
@@ -85,19 +94,24 @@ class HookRunner:
             status = self._ended(
                 ["/bin/sh", "-c", "--", getattr(self._hooks, event)],
                 {name: text for name, text in environment.items() if text is not None},
+                deadline,
             )
         except OSError as error:
             self._console.warn(f"{option} could not be run: {error.strerror}", event="hook")
             return
-        if status is None:
+        if status is None and deadline is not None and _lost(deadline):
+            self._console.warn(f"{option} was killed, as the lock is lost", event="hook")
+        elif status is None:
             most = show_duration(self._hooks.timeout)
             self._console.warn(f"{option} was killed after {most}", event="hook")
         elif (code := os.waitstatus_to_exitcode(status)) != 0:
             how = f"ended with {code}" if code > 0 else f"died of {show_signal(-code)}"
             self._console.warn(f"{option} {how}", event="hook", code=code)
 
-    def _ended(self, command: list[str], environment: Mapping[str, str]) -> int | None:
-        """Its status; None: it took too long."""
+    def _ended(
+        self, command: list[str], environment: Mapping[str, str], deadline: Deadline | None
+    ) -> int | None:
+        """Its status; None: it took too long, or the lock was lost meanwhile."""
         end = time.monotonic() + self._hooks.timeout
         # An interruption between the start of the process and the block that ends it would leave it
         # behind.
@@ -106,7 +120,7 @@ class HookRunner:
             pid = self._spawn(command, environment)
             try:
                 signal.pthread_sigmask(signal.SIG_SETMASK, before)
-                ended = _wait(pid, end)
+                ended = _wait(pid, end, deadline)
             finally:
                 # Its number is its own until it is reaped.  What it has left behind goes with it.
                 with suppress(ProcessLookupError, PermissionError):
@@ -133,12 +147,17 @@ class HookRunner:
         )
 
 
-def _wait(pid: int, end: float) -> bool:
-    """Whether it has ended by then (`time.monotonic`)."""
+def _lost(deadline: Deadline) -> bool:
+    """Whether another process may have the lock soon."""
+    return deadline.lost() or not deadline.remaining()
+
+
+def _wait(pid: int, end: float, deadline: Deadline | None) -> bool:
+    """Whether it has ended by then (`time.monotonic`), and while the lock was held."""
     pause = _SOON
     while not os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT):
         left = end - time.monotonic()
-        if left <= 0:
+        if left <= 0 or (deadline is not None and _lost(deadline)):
             return False
         time.sleep(min(pause, left))
         pause = min(2 * pause, _LATER)

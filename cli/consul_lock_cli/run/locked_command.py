@@ -210,7 +210,7 @@ class LockedCommand:
         )
         told = self._told(lock, slot, acquired)
         with contextlib.nullcontext() if child is None else child.hook():
-            stop = self._hooks.before("acquire", told)
+            stop = self._hooks.before("acquire", told, deadline)
         stop = stop or self._act.asked_to_end()
         if stop is not None:
             # It came between the acquire and here: the command is never started.

@@ -115,6 +115,27 @@ def test_beside_the_first_are_those_whom_its_signal_does_not_reach(
     assert {process.pid for process in tree.beside()} == beside
 
 
+def test_a_command_that_makes_a_session_in_the_foreground_is_no_daemon(
+    there: list[Process],
+) -> None:
+    """It leads no group there, so it can: neither it nor its children go on without the lock."""
+    command, child = Process(_COMMAND, "S", 1, 10, 10), Process(11, "S", 10, 11, _COMMAND)
+    there[:] = [command, child, _SESSION]
+    tree = _tree(stopped=True, foreground=True, daemons=Daemons.KEEP)
+    assert tree.left() == [command, child]
+    assert not tree.gone()
+    assert tree.daemons() == [_SESSION]
+
+
+@pytest.mark.parametrize("state, works", [("R", True), ("S", True), ("T", False), ("D", False)])
+def test_what_was_put_aside_works_unless_it_has_stopped(
+    there: list[Process], state: str, works: bool
+) -> None:
+    """A process in state D may be about to; a daemon that is kept was never stopped."""
+    there[:] = [_MEMBER._replace(state=state), _SESSION]
+    assert _tree(daemons=Daemons.KEEP).works() == works
+
+
 def test_in_the_foreground_leftovers_are_those_of_the_callers_group(there: list[Process]) -> None:
     """The command has none of its own."""
     there[:] = [_IN_CALLERS_GROUP, _GROUP]

@@ -157,6 +157,39 @@ def test_a_command_that_is_stopped_with_consul_lock_is_left_alone(supervise: Sup
     assert running.wait() == ExitCode.LOST
 
 
+@pytest.mark.parametrize("continued", ["command", "member"])
+def test_what_is_continued_alone_does_not_outlive_the_lease(
+    supervise: Supervise, continued: str
+) -> None:
+    """Consul-lock was put aside with the command, and another process may have the lock by now."""
+    script = f"trap '' HUP; sh -c 'echo member $$; {_WORK}' & echo command $$; {_WORK}"
+    running = supervise("sh", "-c", script, left="4", kill_after="300ms")
+    pids = dict(line.split() for line in (running.line(), running.line()))
+    begun = time.monotonic()
+    os.kill(int(pids["command"]), signal.SIGTSTP)
+    eventually(lambda: _stopped(running.pid))
+    eventually(lambda: time.monotonic() > begun + 4)
+    os.kill(int(pids[continued]), signal.SIGCONT)
+    assert running.line() == ""
+    assert running.wait() == ExitCode.LOST
+
+
+def test_a_command_that_is_continued_alone_in_time_brings_consul_lock_back(
+    supervise: Supervise,
+) -> None:
+    """So the lock is renewed again."""
+    running = supervise(*_told("trap '' HUP; trap 'echo usr1' USR1"), left="600")
+    command = int(running.line())
+    os.kill(command, signal.SIGTSTP)
+    eventually(lambda: _stopped(running.pid))
+    os.kill(command, signal.SIGCONT)
+    eventually(lambda: not _stopped(running.pid))
+    os.kill(command, signal.SIGUSR1)
+    assert running.line() == "usr1"
+    running.send(signal.SIGTERM)
+    assert running.wait() == -signal.SIGTERM
+
+
 def test_a_grace_that_has_begun_does_not_begin_again(supervise: Supervise) -> None:
     """If the lock is lost, somebody else may have it when that time is over."""
     grace = 4.0

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from consul_lock_cli.process.descendants import children_of
-from consul_lock_cli.process.parent import DirectParent, Ended, Event, Stopped
+from consul_lock_cli.process.parent import Continued, DirectParent, Ended, Event, Stopped
 from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")
@@ -56,6 +56,9 @@ def test_stops_and_the_end_are_seen_each_once(fork: Fork) -> None:
     assert _next(parent) == Stopped(signal.SIGSTOP)
     assert list(parent.poll()) == []
     assert not parent.childless
+    os.kill(pid, signal.SIGCONT)
+    assert _next(parent) == Continued(signal.SIGCONT)
+    assert list(parent.poll()) == []
     os.kill(pid, signal.SIGKILL)
     assert _next(parent) == Ended(-signal.SIGKILL)
     assert list(parent.poll()) == []

@@ -14,6 +14,7 @@ import pytest
 from consul_lock_cli.base.console import Console
 from consul_lock_cli.process.interrupt import Interrupted
 from consul_lock_cli.run import hooks as module
+from consul_lock_cli.run.deadline import NoDeadline
 from consul_lock_cli.run.hooks import HookRunner
 from consul_lock_cli.spec.hooks import Hooks
 from tests.cli.command import alive
@@ -50,7 +51,7 @@ def test_it_is_told_what_has_happened(capfd: Capture, monkeypatch: pytest.Monkey
     monkeypatch.setenv("HOME", "/root")
     runner = _runner(failure="env", acquire="echo $CONSUL_LOCK_TOKEN")
     runner.know({"CONSUL_LOCK_KEY": "backup", "CONSUL_LOCK_CRON_SLOT": None})
-    assert runner.before("acquire", {"CONSUL_LOCK_TOKEN": "7"}) is None
+    assert runner.before("acquire", {"CONSUL_LOCK_TOKEN": "7"}, NoDeadline()) is None
     assert capfd.readouterr().err == "7\n"
     runner.finished(3, 1.5)
     told = dict(line.split("=", 1) for line in capfd.readouterr().err.splitlines())
@@ -74,7 +75,7 @@ def test_nothing_is_run_that_was_not_asked_for(capfd: Capture) -> None:
     """No shell is started for nothing."""
     runner = _runner(success="echo good")
     runner.after("busy")
-    assert runner.before("acquire", {}) is None
+    assert runner.before("acquire", {}, NoDeadline()) is None
     assert capfd.readouterr().err == ""
 
 
@@ -116,6 +117,33 @@ def test_what_it_leaves_behind_is_killed(tmp_path: Path) -> None:
     eventually(lambda: not alive(int(pid.read_text())))
 
 
+class _LostSoon:
+    """A lock that is lost when the hook has begun: it is known, or its time is over."""
+
+    def __init__(self, begun: Path, known: bool) -> None:
+        self._begun = begun
+        self._known = known
+
+    def remaining(self) -> float:
+        return 60.0 if self._known or not self._begun.exists() else 0.0
+
+    def lost(self) -> bool:
+        return self._known and self._begun.exists()
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_under_the_lock_it_is_killed_when_the_lock_is_lost(
+    capfd: Capture, tmp_path: Path, known: bool
+) -> None:
+    """Another process may have the lock before the time of the hook is over."""
+    pid = tmp_path / "pid"
+    runner = _runner(acquire=f"echo $$ >{pid}.new; mv {pid}.new {pid}; sleep 600", timeout=600.0)
+    assert runner.before("acquire", {}, _LostSoon(pid, known)) is None
+    said = "consul-lock: warning: --on-acquire was killed, as the lock is lost\n"
+    assert capfd.readouterr().err == said
+    assert not alive(int(pid.read_text()))
+
+
 class _Signalled(_Act):
     """Interrupted by SIGUSR1."""
 
@@ -147,7 +175,7 @@ def test_a_signal_before_the_command_kills_it_and_is_given_back(tmp_path: Path) 
 
     beside = threading.Thread(target=interrupt)
     beside.start()
-    assert runner.before("acquire", {}) == signal.SIGTERM
+    assert runner.before("acquire", {}, NoDeadline()) == signal.SIGTERM
     beside.join()
     assert not alive(int(pid.read_text()))
 
@@ -167,7 +195,7 @@ def test_a_signal_in_the_moment_of_its_start_leaves_nothing(
     runner = HookRunner(
         Hooks(acquire="sleep 600", timeout=60.0), cast("Any", _Signalled()), Console()
     )
-    assert runner.before("acquire", {}) == signal.SIGTERM
+    assert runner.before("acquire", {}, NoDeadline()) == signal.SIGTERM
     assert not alive(started[0])
 
 
