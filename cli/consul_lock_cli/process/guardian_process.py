@@ -308,8 +308,8 @@ class _GuardianProcess:
     def _call_back(self) -> None:
         """Something of the command goes on, so consul-lock, which was put aside with it, has to.
 
-        Nothing was renewed meanwhile, and somebody else may have the lock.  A `kill -CONT` or
-        `pkill` for the command alone is easily sent, and reaches no consul-lock.
+        Nothing was renewed meanwhile, and somebody else may have the lock.  A `kill -CONT` for
+        the command alone is easily sent, and does not reach consul-lock.
         """
         if not self._suspended:
             return

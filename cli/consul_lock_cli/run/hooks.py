@@ -32,8 +32,8 @@ _SHELL = "/bin/sh"
 # Seconds between two looks whether it has ended: first, and at most.
 _SOON, _LATER = 0.002, 0.05
 
-# Seconds for the end of what was killed.
-_MARGIN = 5.0
+# Seconds for the end of what was killed: to wait for it, and to be interrupted.
+_DYING, _MARGIN = 3.0, 5.0
 
 
 class HookRunner:
@@ -99,11 +99,15 @@ class HookRunner:
         except OSError as error:
             self._console.warn(f"{option} could not be run: {error.strerror}", event="hook")
             return
-        if status is None and deadline is not None and _lost(deadline):
-            self._console.warn(f"{option} was killed, as the lock is lost", event="hook")
-        elif status is None:
-            most = show_duration(self._hooks.timeout)
-            self._console.warn(f"{option} was killed after {most}", event="hook")
+        except _NotKilled as error:
+            self._console.warn(f"{option} cannot be stopped: {error}; it goes on", event="hook")
+            return
+        if status is None:
+            lost = deadline is not None and _lost(deadline)
+            why = (
+                ", as the lock is lost" if lost else f" after {show_duration(self._hooks.timeout)}"
+            )
+            self._console.warn(f"{option} was killed{why}", event="hook")
         elif (code := os.waitstatus_to_exitcode(status)) != 0:
             how = f"ended with {code}" if code > 0 else f"died of {show_signal(-code)}"
             self._console.warn(f"{option} {how}", event="hook", code=code)
@@ -111,7 +115,8 @@ class HookRunner:
     def _ended(
         self, command: list[str], environment: Mapping[str, str], deadline: Deadline | None
     ) -> int | None:
-        """Its status; None: it took too long, or the lock was lost meanwhile."""
+        """Its status; None: it took too long, or the lock was lost meanwhile.  Raises `_NotKilled`
+        if it goes on then."""
         end = time.monotonic() + self._hooks.timeout
         # An interruption between the start of the process and the block that ends it would leave it
         # behind.
@@ -122,10 +127,7 @@ class HookRunner:
                 signal.pthread_sigmask(signal.SIG_SETMASK, before)
                 ended = _wait(pid, end, deadline)
             finally:
-                # Its number is its own until it is reaped.  What it has left behind goes with it.
-                with suppress(ProcessLookupError, PermissionError):
-                    os.killpg(pid, signal.SIGKILL)
-                status = os.waitpid(pid, 0)[1]
+                status = _end(pid)
         finally:
             signal.pthread_sigmask(signal.SIG_SETMASK, before)
         return status if ended else None
@@ -150,6 +152,26 @@ class HookRunner:
 def _lost(deadline: Deadline) -> bool:
     """Whether another process may have the lock soon."""
     return deadline.lost() or not deadline.remaining()
+
+
+class _NotKilled(Exception):
+    """It is not permitted, or SIGKILL does not end it."""
+
+
+def _end(pid: int) -> int:
+    """Kill what is left of it, and return its status."""
+    # Its number is its own until it is reaped.  What it has left behind goes with it.
+    with suppress(ProcessLookupError, PermissionError):
+        os.killpg(pid, signal.SIGKILL)
+    patience = _DYING
+    try:
+        # It may have left its group.
+        os.kill(pid, signal.SIGKILL)
+    except PermissionError:
+        patience = 0.0  # as with sudo
+    if not _wait(pid, time.monotonic() + patience, None):
+        raise _NotKilled(f"pid {pid}" + ("" if patience else ", not permitted"))
+    return os.waitpid(pid, 0)[1]
 
 
 def _wait(pid: int, end: float, deadline: Deadline | None) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -115,6 +116,36 @@ def test_what_it_leaves_behind_is_killed(tmp_path: Path) -> None:
     pid = tmp_path / "pid"
     _runner(success=f"sleep 600 & echo $! >{pid}").after("success")
     eventually(lambda: not alive(int(pid.read_text())))
+
+
+def test_what_may_not_be_killed_is_named_and_not_waited_for(
+    capfd: Capture, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """As a hook that becomes another user (sudo)."""
+    path, kill = tmp_path / "pid", os.kill
+
+    def refuse(pid: int, signum: int) -> None:
+        raise PermissionError
+
+    monkeypatch.setattr(os, "kill", refuse)
+    monkeypatch.setattr(os, "killpg", refuse)
+    _runner(success=f"echo $$ >{path}; exec sleep 600", timeout=1.0).after("success")
+    pid = int(path.read_text())
+    said = f"--on-success cannot be stopped: pid {pid}, not permitted; it goes on\n"
+    assert capfd.readouterr().err == f"consul-lock: warning: {said}"
+    assert alive(pid)
+    kill(pid, signal.SIGKILL)
+    os.waitpid(pid, 0)
+
+
+def test_one_that_has_left_its_group_is_killed_all_the_same(capfd: Capture, tmp_path: Path) -> None:
+    """Its number is its own."""
+    path = tmp_path / "pid"
+    program = f"import os, time; os.setpgid(0, {os.getpgrp()}); time.sleep(600)"
+    script = f"echo $$ >{path}; exec {sys.executable} -c '{program}'"
+    _runner(busy=script, timeout=1.0).after("busy")
+    assert capfd.readouterr().err == "consul-lock: warning: --on-busy was killed after 1s\n"
+    assert not alive(int(path.read_text()))
 
 
 class _LostSoon:
