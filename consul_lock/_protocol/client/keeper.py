@@ -289,9 +289,13 @@ class Keeper:
         self._most = min(self._most, _LIMITED_TURN)
 
     def _let_others_go_on(self) -> None:
-        """Everything else of this client waits while renewals are refused, and no longer."""
-        for session in [session for session in self._refused if session.gone]:
-            del self._refused[session]
+        """Everything else of this client waits while renewals are refused, and no longer.
+
+        Not for a session that nobody uses: it is as good as a new one.
+        """
+        for session in list(self._refused):
+            if session.gone or not (session.holds or session.borrower is not None):
+                del self._refused[session]
         self._limit.renewals_wait = bool(self._refused)
 
     def _share_of(self, left: float) -> float:

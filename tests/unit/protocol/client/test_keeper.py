@@ -511,6 +511,21 @@ def test_everything_else_of_the_client_waits_until_a_renewal_succeeds() -> None:
     assert not limit.renewals_wait
 
 
+def test_nothing_waits_for_a_session_that_nobody_uses() -> None:
+    """It is as good as a new one."""
+    driver = FakeDriver()
+    lock = driver.lock()
+    driver.acquire(lock)
+    driver.release(lock)
+    limit = lock.client.contact.limit
+    flow = Keeper(lock.client).run()
+    asking = driver.until(flow, lambda request: "/session/renew/" in request.path)
+    driver.instead = limited
+    end_turn(driver, flow, driver.go_on(flow, asking))
+    assert limit.known
+    assert not limit.renewals_wait
+
+
 @pytest.mark.parametrize("found", [None, "deleted", "overwritten"])
 def test_a_loss_to_the_limit_says_so(found: str | None) -> None:
     """Whatever is found of the key when the session has expired."""
