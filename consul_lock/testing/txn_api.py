@@ -88,7 +88,7 @@ def _vet(server: Server, ops: list[Op]) -> list[tuple[int, str]]:
 
 
 def _known(server: Server) -> Set[str]:
-    return _VERBS.keys() if server.release.get_or_empty else _VERBS.keys() - {"get-or-empty"}
+    return _NEWER_VERBS if server.release.get_or_empty else _OLDER_VERBS
 
 
 def _dispatch(server: Server, ops: list[Op], index: int) -> tuple[list[str], list[tuple[int, str]]]:
@@ -234,3 +234,6 @@ _VERBS: dict[str, Callable[[Server, Op, int], list[str]]] = {
     "delete-tree": _delete_tree,
     "delete-cas": _delete_cas,
 }
+
+_NEWER_VERBS = frozenset(_VERBS)
+_OLDER_VERBS = _NEWER_VERBS - {"get-or-empty"}

@@ -89,7 +89,8 @@ def test_100_clients_are_served_in_order_of_arrival(
     # The gate's: it was alone when it acquired, and knew of no line.
     assert len(requests.refused) <= 1
     first, last = queue.holds[0].token, queue.holds[-1].token
-    assert last - first - 99 <= 1 + queue.seconds / RECONCILES
+    # A new agent writes a few things of its own; a second write for each would be 99 more.
+    assert last - first - 99 <= 5 + queue.seconds / RECONCILES
     assert requests.failures == []
     assert quiet.sessions() == []
     assert quiet.keys(fresh_name) == []

@@ -51,7 +51,7 @@ def test_requests_are_sorted_by_kind(path: str, kind: str) -> None:
 
 def test_a_proxy_forwards_and_counts(proxy: Proxy, fresh_name: str) -> None:
     """By method and kind, with what was answered."""
-    assert ask(proxy, "PUT", f"/v1/kv/{fresh_name}", "1").body == b"true\n"
+    assert ask(proxy, "PUT", f"/v1/kv/{fresh_name}", "1").body.strip() == b"true"
     assert ask(proxy, "GET", f"/v1/kv/{fresh_name}").status == 200
     assert ask(proxy, "GET", f"/v1/kv/{fresh_name}/none").status == 404
     assert ask(proxy, "DELETE", f"/v1/kv/{fresh_name}").status == 200

@@ -45,6 +45,13 @@ _BAD_SETTING = (
 # What a server says of a request that it did not look at, as there were too many (429 or 503).
 _LIMITED = "rate limit exceeded"
 
+# What helps against the two limits that an agent names in an answer of status 429.
+_REQUESTS = "it is tried again more slowly, and fewer clients would help"
+_CONNECTIONS = (
+    "fewer clients on this host would help: an agent serves 200 connections of one address, unless"
+    " its limits.http_max_conns_per_client says otherwise"
+)
+
 # The statuses that an agent gives where it does not fail (a 404 that says nothing is missing is
 # distinguished by the caller: see `records.found` and `records.renewed`).
 _AGENTS = (400, 403, 405, 409, 413)
@@ -202,7 +209,7 @@ def _failed(reply: Reply, text: str, doing: str, rule: str) -> None:
     if status == 429 or _LIMITED in text:
         raise Unavailable(
             f"{doing}: Consul limits the rate of requests ({status}: {text})",
-            hint="it is tried again more slowly, and fewer clients would help",
+            hint=_CONNECTIONS if "concurrent connections" in text else _REQUESTS,
             kind="rate-limit",
             uncertain=False,
             status=status,
