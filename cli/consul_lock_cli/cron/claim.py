@@ -11,7 +11,7 @@ from consul_lock_cli.base.error_table import complaint, failure
 from consul_lock_cli.process.interrupt import Interrupted, OutOfTime
 from consul_lock_cli.process.outcome import ProcessResult, StopReason, exit_code
 from consul_lock_cli.run.execution import GOODBYE, LEAVING, Execution
-from consul_lock_cli.run.loss import loss_fields, loss_hint
+from consul_lock_cli.run.loss import AFTERWARDS, loss_fields, loss_hint
 from consul_lock_cli.run.status_file import StatusFile
 
 if TYPE_CHECKING:
@@ -79,6 +79,8 @@ class EnteredClaim:
             # A second signal leaves it time to be recorded.
             if not self._act.finish(self._block.close, budget):
                 self._console.warn("not released: interrupted by a signal; Consul frees it later")
+            elif run.lock is not None and run.lock.lost.is_set():
+                self._console.debug(AFTERWARDS, event="gone")
             elif run.lock is not None:
                 self._console.debug("released", event="released")
         except (LockLost, NotHeld) as error:

@@ -149,7 +149,7 @@ def _details(holder: Holder) -> list[str]:
 
 
 def holder_table(status: Status, sessions: dict[str, SessionStatus]) -> str:
-    """Two lines for each holder, as one with its session would not fit 80 columns."""
+    """Lines for each holder, as one with its session and command would not fit 80 columns."""
     now, rows, behind = time.time(), [], []
     for holder in status.holders:
         known = sessions.get(holder.session)
@@ -166,7 +166,8 @@ def holder_table(status: Status, sessions: dict[str, SessionStatus]) -> str:
             )
         )
         node = f", node {shown(known.node, 20)}" if known else ""
-        behind.append(f"  session {shown(holder.session, 40)}{node}")
+        command = f"\n  command {shown(holder.command, 70)}" if holder.command else ""
+        behind.append(f"  session {shown(holder.session, 40)}{node}{command}")
     columns = ("HOLDER", "USER", "SINCE", "TOKEN", "HEALTH", "TTL + DELAY")
     head, *lines = table(columns, rows, 4).split("\n")
     return "\n".join([head, *(text for pair in zip(lines, behind, strict=True) for text in pair)])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import shlex
 import time
 from collections.abc import Callable
@@ -82,16 +81,20 @@ class Acquisition:
     def contend(self, lock: Lockable) -> bool:
         """Whether the lock was acquired."""
         self.begin()
-        if self._spec.mode is LockKind.LEADER:
-            return self._contend(lock)
-        # The report of the wait says it, and when: cron mails each line.
-        say = functools.partial(self._console.debug, event="unavailable")
-        with self._console.taking("unavailable", say):
-            return self._contend(lock)
-
-    def _contend(self, lock: Lockable) -> bool:
-        wait = self._wait_policy.wait
         report = WaitReport(self._spec, self._connect, self._console)
+        if self._spec.mode is LockKind.LEADER:
+            return self._contend(lock, report)
+
+        def unavailable(text: str) -> None:
+            # The report of the wait says it, and when: cron mails each line.
+            report.trouble()
+            self._console.debug(text, event="unavailable")
+
+        with self._console.taking("unavailable", unavailable):
+            return self._contend(lock, report)
+
+    def _contend(self, lock: Lockable, report: WaitReport) -> bool:
+        wait = self._wait_policy.wait
         if not self._console.verbosity and somebody_looks(self._console):
             line = LiveLine()
             try:

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -25,9 +26,10 @@ _LOOK_MAX = 5.0
 
 _PROC = Path("/proc")
 
-# Words of a command line among which the program is: those of an interpreter come before it.
-_PROGRAM = 4
-_NAMES = (b"consul-lock", b"consul_lock")
+_COMMAND, _PACKAGE = b"consul-lock", b"consul_lock_cli"
+_PYTHON = re.compile(rb"(python|pypy)[0-9.]*t?")
+# Options of an interpreter with a value: it follows in the same word, or is the next one.
+_WITH_VALUE = b"WXmc"
 
 
 def unnamed_ancestors(proc: Path = _PROC, pid: int | None = None) -> frozenset[int]:
@@ -41,14 +43,41 @@ def unnamed_ancestors(proc: Path = _PROC, pid: int | None = None) -> frozenset[i
 def _above(proc: Path, pid: int) -> Iterator[int]:
     while pid > 0:
         try:
-            words = (proc / str(pid) / "cmdline").read_bytes().split(b"\0")[:_PROGRAM]
+            words = (proc / str(pid) / "cmdline").read_bytes().split(b"\0")
             # The name of the program, which may have any character in it, is in brackets.
             parent = (proc / str(pid) / "stat").read_text(errors="replace").rpartition(")")[2]
         except OSError:
             return
-        if any(name in word for name in _NAMES for word in words):
+        if _is_consul_lock(words):
             yield pid
         pid = int(parent.split()[1])
+
+
+def _is_consul_lock(words: Sequence[bytes]) -> bool:
+    """Whether this command line is one of consul-lock: by the name of the program, or of what a
+    Python runs.  Whatever else has that name in an argument, such as a path, is not."""
+    name = words[0].rpartition(b"/")[2]
+    if name == _COMMAND:
+        return True
+    if not _PYTHON.fullmatch(name):
+        return False
+    rest = iter(words[1:])
+    for word in rest:
+        if not word.startswith(b"-") or word == b"-":
+            # A script, or the folder of the package.
+            *_, folder, script = b"/", *word.split(b"/")
+            return script in (_COMMAND, _PACKAGE) or (
+                script == b"__main__.py" and folder == _PACKAGE
+            )
+        if word.startswith(b"--"):
+            continue
+        for at, option in enumerate(word[1:], 2):
+            if option in _WITH_VALUE:
+                value = word[at:] or next(rest, b"")
+                if option in b"mc":
+                    return option in b"m" and value.partition(b".")[0] == _PACKAGE
+                break
+    return False
 
 
 def refuse_unnamed_ancestors(

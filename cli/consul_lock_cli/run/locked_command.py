@@ -26,7 +26,7 @@ from consul_lock_cli.run.execution import GOODBYE, LEAVING, Execution, conclude,
 from consul_lock_cli.run.guardian_release import releasing, report_sessions
 from consul_lock_cli.run.hold_only import keep
 from consul_lock_cli.run.hooks import HookRunner
-from consul_lock_cli.run.loss import LossReport, loss_fields, loss_hint
+from consul_lock_cli.run.loss import AFTERWARDS, LossReport, loss_fields, loss_hint
 from consul_lock_cli.run.permission import naming_rule
 from consul_lock_cli.run.renewals import RenewalReport
 from consul_lock_cli.run.result import RunResult
@@ -291,6 +291,7 @@ class LockedCommand:
                 self._console.warn("not released: interrupted by a signal; Consul frees it later")
         except (LockLost, NotHeld) as error:
             if settled:
+                self._console.debug(AFTERWARDS, event="gone")
                 return False
             code, hint = failure(error)
             about = {}

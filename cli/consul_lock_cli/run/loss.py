@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from consul_lock import Break, Client, ConsulLockError
     from consul_lock_cli.spec.lock import Lockable, LockSpec
 
+AFTERWARDS = "not released: the lock was lost when the end of the run had been recorded"
+"""Said of a cron job, for which that is no loss any more."""
+
 # Seconds in which Consul has to say who broke it: it has just reported the loss.
 _TIMEOUT = 1.0
 

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 LOG_EVERY = 300.0
 """Seconds before the first line where nobody looks, and between two: cron mails each of them."""
 
+OUTAGE_EVERY = 30.0
+"""Seconds between two looks, without a line, at an outage: whether it is still the same one."""
+
 
 class WaitReport:
     """Of one wait.  ``connect`` makes a client of its own that does not retry: otherwise an error
@@ -31,6 +34,7 @@ class WaitReport:
         self._client: Client | None = None
         self._lock: Lockable | None = None
         self._away: float | None = None
+        """Since when Consul does not answer; None: it does, as far as is known."""
         self._reported: tuple[object, float] | None = None
 
     def on_terminal(self, line: LiveLine) -> BackgroundPoll:
@@ -54,18 +58,33 @@ class WaitReport:
 
     def in_log(self) -> BackgroundPoll:
         """A line now and then; with -v also one for each change."""
+        if self._console.verbosity:
+            return BackgroundPoll(self._look_for_log, APPEARS, EVERY, self._close)
+        begun = time.monotonic()
 
         def look() -> Callable[[], None]:
-            found = self._look()
-            if found is None:
-                text = self._outage()
-                return lambda: self._report("outage", text, "unavailable")
-            holders, _ = found
-            return lambda: self.held(holders)
+            last = begun if self._reported is None else self._reported[1]
+            if time.monotonic() - last >= LOG_EVERY:
+                return self._look_for_log()
+            if self._away is not None:
+                self._look()
+            return lambda: None
 
-        if self._console.verbosity:
-            return BackgroundPoll(look, APPEARS, EVERY, self._close)
-        return BackgroundPoll(look, LOG_EVERY, LOG_EVERY, self._close)
+        return BackgroundPoll(look, OUTAGE_EVERY, OUTAGE_EVERY, self._close)
+
+    def trouble(self) -> None:
+        """The wait has met an error of Consul, and goes on: the outage begins here, and not with
+        the next look."""
+        if self._away is None:
+            self._away = time.monotonic()
+
+    def _look_for_log(self) -> Callable[[], None]:
+        found = self._look()
+        if found is None:
+            text = self._outage()
+            return lambda: self._report("outage", text, "unavailable")
+        holders, _ = found
+        return lambda: self.held(holders)
 
     def held(self, holders: Sequence[Holder]) -> None:
         """These hold it: report that, unless it has just been reported."""
@@ -96,7 +115,8 @@ class WaitReport:
         except Unavailable:
             self._away = begun if self._away is None else self._away
             return None
-        self._away = None
+        if self._away is not None and self._away <= begun:
+            self._away = None  # what began during this look may go on
         return found
 
     def _close(self) -> None:

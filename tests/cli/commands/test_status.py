@@ -96,14 +96,16 @@ def test_a_semaphore_with_a_dead_holder(hand: Hand, address: str, key: str) -> N
 
 
 def test_holders_with_their_sessions(holder: Running, address: str, key: str) -> None:
-    """The node and its health, the TTL and the lock-delay."""
-    head, row, behind = ask(address, "holders", key).stdout.splitlines()
+    """The node and its health, the TTL and the lock-delay, and the command."""
+    head, row, behind, command = ask(address, "holders", key).stdout.splitlines()
     assert head.split()[:5] == ["HOLDER", "USER", "SINCE", "TOKEN", "HEALTH"]
     assert re.match(rf"\S+:{holder.pid} +\S+ +\S+s +\d+ +passing +10s \+ 30s$", row)
     assert re.fullmatch(r"  session [0-9a-f-]{36}, node node-1", behind)
+    assert command == "  command sh"
     (item,) = items(ask(address, "holders", key, "--json"))
     assert set(item) == BEHIND
     assert (item["pid"], item["alive"], item["node_health"]) == (holder.pid, True, "passing")
+    assert item["command"] == "sh"
     assert (item["ttl"], item["lock_delay"], item["node_checks"]) == (
         10.0, 30.0, {"serfHealth": "passing"},
     )  # fmt: skip

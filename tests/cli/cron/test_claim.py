@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import json
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import SimpleNamespace
@@ -37,7 +38,9 @@ class _Run:
     name = "job"
 
     def __init__(self, left: float | None) -> None:
-        self.lock = None if left is None else SimpleNamespace(remaining=lambda: left)
+        self.lost = threading.Event()
+        lock = SimpleNamespace(remaining=lambda: left, lost=self.lost)
+        self.lock = None if left is None else lock
         self.end: tuple[CronState, int | None] | None = None
         self.recorded = False
 
@@ -124,6 +127,18 @@ def test_the_end_of_the_command_is_that_of_the_run(
     assert scene.claim.leave(ended) is False
     assert scene.run.end == (state, code)
     assert capsys.readouterr().err == "consul-lock: released\n"
+
+
+def test_a_lock_that_is_gone_when_the_end_was_recorded_is_not_said_to_be_released(
+    capsys: Capture,
+) -> None:
+    """That is no loss of the run, and the exit code stays that of the command."""
+    scene = _Scene().entered()
+    scene.run.lost.set()
+    assert scene.claim.leave(_ended()) is False
+    assert capsys.readouterr().err == (
+        "consul-lock: not released: the lock was lost when the end of the run had been recorded\n"
+    )
 
 
 @pytest.mark.parametrize("left, budget", [(25.0, 25.0), (1.0, 6.0), (None, 6.0)])

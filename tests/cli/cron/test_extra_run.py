@@ -8,6 +8,7 @@ import sys
 import pytest
 
 from consul_lock import CronState
+from consul_lock_cli.run.loss import AFTERWARDS
 from tests.cli.command import consul
 from tests.cli.cron_fixture import (
     Job,
@@ -59,7 +60,8 @@ def test_a_session_that_ends_before_the_run_makes_it_a_lost_one(
 def test_a_session_that_ends_after_the_run_changes_nothing(
     command: tuple[str, ...], job: Job, address: str
 ) -> None:
-    """Its end was recorded under the lock, which is all that there was to it."""
+    """Its end was recorded under the lock, which is all that there was to it: not a warning, and
+    with -v not a release either."""
 
     def rule(method: str, path: str, body: bytes, n: int) -> Action:
         if path.startswith("/v1/txn") and b'"unlock"' in body:
@@ -71,8 +73,12 @@ def test_a_session_that_ends_after_the_run_changes_nothing(
 
     job.fire("--slot", "a", "--", "true")
     with Proxy(address, rule) as proxy:
-        done = ask(proxy.address, "cron", *command, job.name, "--", "true")
-    assert (done.returncode, done.stderr) == (0, "")
+        done = ask(proxy.address, "cron", *command, job.name, "-v", "--", "true")
+    assert done.returncode == 0
+    *_, exited, last = done.stderr.splitlines()
+    assert "command exited 0" in exited
+    assert last == f"consul-lock: {AFTERWARDS}"
+    assert "warning" not in done.stderr
     assert _state(job, command) is CronState.DONE
 
 

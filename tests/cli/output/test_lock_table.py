@@ -192,7 +192,7 @@ def test_holders_are_shown_with_their_sessions() -> None:
         SESSION, "consul-lock", "node-1", 10.0, 30.0, "release", (), (), {"a": "passing"}
     )
     seen = status(
-        holder(),
+        holder(command="backup --all"),
         holder("web4", session="gone", user="", token=None),
         foreign_holder("hidden"),
         vanished=("gone",),
@@ -202,6 +202,7 @@ def test_holders_are_shown_with_their_sessions() -> None:
     assert [row.split() for row in rows] == [
         ["web3:4242", "root", "3m12s", "7", "passing", "10s", "+", "30s"],
         ["session", f"{SESSION},", "node", "node-1"],
+        ["command", "backup", "--all"],
         ["web4:4242", "-", "3m12s", "-", "session", "gone", "-"],
         ["session", "gone"],
         ["-", "-", "-", "7", "unknown", "-"],
@@ -216,7 +217,15 @@ def test_holders_fit_80_columns() -> None:
         SESSION, "lock", long, 86400.0, 60.0, "release", (), (), {"a": "critical"}
     )
     seen = status(
-        holder(long, pid=4194304, user=long, token=12345678, since=NOW - 100000, session=SESSION),
+        holder(
+            long,
+            pid=4194304,
+            user=long,
+            token=12345678,
+            since=NOW - 100000,
+            session=SESSION,
+            command=long * 5,
+        ),
         holder(session="gone", token=12345678),
         vanished=("gone",),
     )

@@ -9,9 +9,16 @@ import time
 from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from consul_lock_cli.base.console import Console
+from consul_lock_cli.run.acquire import Acquisition
+from consul_lock_cli.run.status_file import StatusFile
+from consul_lock_cli.run.wait_report import WaitReport
+from consul_lock_cli.spec.lock import LockSpec
+from consul_lock_cli.spec.run import WaitPolicy
 from tests.cli.command import COMMAND, Running, alive, children, consul, environment
 from tests.cli.conftest import Result
 from tests.cli.inspect_fixture import LOCK_FLAG
@@ -105,6 +112,27 @@ def test_giving_up_costs_about_as_much_as_a_quick_job(
         quick.append(between - started)
         hasty.append(time.monotonic() - between)
     assert min(hasty) < 2 * min(quick)
+
+
+def test_an_outage_begins_with_the_first_error_that_the_wait_meets(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The report of the wait counts its seconds from there."""
+    console, begun = Console(), list[str]()
+    console.quiet = True
+    monkeypatch.setattr(WaitReport, "trouble", lambda _: begun.append("here"))
+
+    def acquire(spec: LockSpec, lock: object, wait: float | None) -> bool:
+        console.takers["unavailable"]("Consul is away")
+        return True
+
+    monkeypatch.setattr(LockSpec, "acquire", acquire)
+    lock: Any = None
+    spec = LockSpec(("backup",))
+    acquisition = Acquisition(spec, WaitPolicy(), console, StatusFile(), lambda: lock)
+    assert acquisition.contend(lock)
+    assert begun == ["here"]
+    assert console.takers == {}
 
 
 def test_a_waiter_is_handed_the_lock(holder: Running, address: str, key: str) -> None:

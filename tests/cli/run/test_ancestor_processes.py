@@ -82,6 +82,40 @@ def test_only_processes_of_consul_lock_above_this_one_count(tmp_path: Path) -> N
     assert unnamed_ancestors(tmp_path / "none", 9) == frozenset()
 
 
+@pytest.mark.parametrize(
+    "line, is_one",
+    [
+        ("/usr/local/bin/consul-lock run", True),
+        ("python /venv/bin/consul-lock run", True),
+        ("/usr/bin/python3.12 -I -Wd -X dev /venv/bin/consul-lock run", True),
+        ("python3 -m consul_lock_cli run", True),
+        ("python3 -Im consul_lock_cli.__main__ run", True),
+        ("python3 -mconsul_lock_cli run", True),
+        ("pypy3 --check-hash-based-pycs=always /src/consul_lock_cli run", True),
+        ("python3 /src/consul_lock_cli/__main__.py run", True),
+        ("make -C /src/consul-lock", False),
+        ("vi consul-lock", False),
+        ("/src/consul-lock/run-tests", False),
+        ("python3 /src/consul-lock/setup.py", False),
+        ("python3 -m pytest consul-lock", False),
+        ("python3 -m consul_lock_clients", False),
+        ("python3 -W consul-lock", False),
+        ("python3 -c consul_lock_cli consul-lock", False),
+        ("python3 /src/other/__main__.py consul-lock", False),
+        ("python3 -", False),
+        ("lock-guardian: /usr/bin/consul-lock", False),
+    ],
+)
+def test_a_consul_lock_is_known_by_the_name_of_its_program(
+    tmp_path: Path, line: str, is_one: bool
+) -> None:
+    """Or by what a Python runs; not by an argument that has that name in it."""
+    (tmp_path / "9").mkdir()
+    (tmp_path / "9" / "cmdline").write_bytes(line.replace(" ", "\0").encode() + b"\0")
+    (tmp_path / "9" / "stat").write_text("9 (a) S 0 1 1")
+    assert unnamed_ancestors(tmp_path, 9) == ({9} if is_one else frozenset())
+
+
 def test_giving_up_at_once_and_another_key_are_fine(
     locked_run: LockedRun, address: str, key: str
 ) -> None:

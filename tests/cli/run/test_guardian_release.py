@@ -23,7 +23,6 @@ _LASTING = ("--ttl", "10m", "--lock-delay", "60s")
 _KINDS = {
     "lock": (),
     "tree": ("--tree",),
-    "semaphore": ("--limit", "1"),
     "exclusive": ("--exclusive",),
     "several": ("--key", "cli/another"),
 }
@@ -51,6 +50,16 @@ def test_when_a_holder_was_killed_the_next_one_runs_at_once(
     assert holder.line() == "ready"
     holder.send(signal.SIGKILL)
     assert start(*kind, *_LASTING, "--", "echo", "mine").line() == "mine"
+
+
+def test_a_slot_of_a_semaphore_whose_holder_was_killed_is_free_at_once(start: Start) -> None:
+    """The other slot is held by somebody else all the time."""
+    semaphore = ("--limit", "2", *_LASTING, "--", "sh", "-c")
+    others = [start(*semaphore, "echo ready; exec sleep 600") for _ in range(2)]
+    assert [each.line() for each in others] == ["ready", "ready"]
+    others[0].send(signal.SIGKILL)
+    assert start(*semaphore, "echo mine").line() == "mine"
+    assert others[1].running()
 
 
 @pytest.mark.parametrize("work", [("--", "true"), ("--hold",)], ids=["command", "hold"])

@@ -11,7 +11,7 @@ import pytest
 from consul_lock import Unavailable
 from consul_lock_cli.base.console import Console
 from consul_lock_cli.run import wait_report
-from consul_lock_cli.run.wait_report import LOG_EVERY, WaitReport, waiters_ahead
+from consul_lock_cli.run.wait_report import LOG_EVERY, OUTAGE_EVERY, WaitReport, waiters_ahead
 from consul_lock_cli.spec.lock import LockKind, LockSpec
 from tests.cli.output.examples import holder
 
@@ -25,8 +25,10 @@ class Watched:
         self.sessions = ["s1"]
         self.answers = True
         self.now = 1000.0
+        self.asked = 0
 
     def holder(self) -> Any:
+        self.asked += 1
         if not self.answers:
             raise Unavailable("refused")
         return holder(session=self.sessions[0]) if self.sessions else None
@@ -108,14 +110,47 @@ def test_a_terminal_shows_for_how_long_consul_does_not_answer(
     assert line.texts[0] == "consul-lock: Consul does not answer, trying again"
 
 
+def _lines_after(poll: Any, watched: Watched, capsys: Capture, looks: int) -> dict[int, str]:
+    """What is printed after which of so many looks."""
+    lines = {}
+    assert (poll.first, poll.every) == (OUTAGE_EVERY, OUTAGE_EVERY)
+    for number in range(1, looks + 1):
+        watched.now += OUTAGE_EVERY
+        _look(poll)
+        if said := capsys.readouterr().err:
+            lines[number] = said
+    return lines
+
+
 def test_a_log_gets_its_first_line_after_five_minutes_and_then_one_every_five(
-    report: WaitReport, capsys: Capture
+    report: WaitReport, watched: Watched, capsys: Capture
 ) -> None:
-    """Cron mails each of them."""
+    """Cron mails each of them.  In between Consul is not asked."""
     poll: Any = report.in_log()
-    assert (poll.first, poll.every) == (300.0, 300.0)
-    _look(poll)
-    assert capsys.readouterr().err.startswith("consul-lock: waiting for backup, held by ")
+    lines = _lines_after(poll, watched, capsys, 21)
+    assert LOG_EVERY == 300.0
+    assert list(lines) == [10, 20]
+    assert lines[10].startswith("consul-lock: waiting for backup, held by ")
+    assert watched.asked == 2
+
+
+def test_a_log_has_the_seconds_since_an_outage_began(
+    report: WaitReport, watched: Watched, capsys: Capture
+) -> None:
+    """Not since the look for the line.  One that is over by then is not in the log, and the next
+    one begins anew."""
+    poll: Any = report.in_log()
+    watched.answers = False
+    report.trouble()
+    assert _lines_after(poll, watched, capsys, 8) == {}
+    watched.answers = True
+    assert _lines_after(poll, watched, capsys, 1) == {}
+    watched.answers = False
+    watched.now += 1.0
+    report.trouble()
+    assert list(_lines_after(poll, watched, capsys, 1).values()) == [
+        "consul-lock: Consul does not answer, trying again (30 s)\n"
+    ]
 
 
 def test_with_v_each_change_is_a_line_and_nothing_else_is(
