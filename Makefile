@@ -34,10 +34,12 @@ VENV = $(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python
 	&& $(PYTHON) -m venv .venv && $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
 .venv/runnable: pyproject.toml
+	@echo "installing into .venv, which takes a minute the first time" >&2
 	@$(VENV) -e .
 	@touch $@
 
 .venv/installed: pyproject.toml
+	@echo "installing into .venv, with the tools of the project, which takes some minutes the first time" >&2
 	@$(VENV) -e '.[cron,dev]'
 	@touch .venv/runnable $@
 

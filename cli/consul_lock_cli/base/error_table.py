@@ -41,7 +41,10 @@ class _Case(NamedTuple):
 
 _problem = attrgetter("problem")
 
-_SOURCE = "'consul-lock config' shows where the token comes from"
+_SOURCE = (
+    "'consul-lock config' shows where the token comes from; CONSUL_HTTP_TOKEN or --token-file sets"
+    " it"
+)
 _LIMITS = "see the limits of this user: ulimit -a"
 
 

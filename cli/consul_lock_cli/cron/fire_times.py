@@ -59,7 +59,8 @@ def crontab_fields(every: float, offset: float) -> str:
     if step == _DAY:
         raise Misuse(
             f"--every {text}: at which time of day should cron start it?",
-            "as in --on '30 3 * * *'; far from --offset, at which a day begins in UTC",
+            "as in --on '30 3 * * *', hours away from the beginning of a slot: 00:00 UTC plus"
+            " --offset",
         )
     hour, minute = divmod(phase // _MINUTE, 60)
     if step >= _HOUR:

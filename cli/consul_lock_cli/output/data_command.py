@@ -154,7 +154,7 @@ def nothing(console: Console, output: Output, text: str) -> int:
 
 def no_record(console: Console, output: Output, name: str) -> int:
     """Nobody has ever claimed a slot of that name.  Exit code."""
-    why = "it has no record, or the token may not read it"
+    why = "it has no record, or the token may not read it; 'consul-lock cron ls' lists the jobs"
     return nothing(console, output, f"there is no cron job {shown(name, 512)}: {why}")
 
 

@@ -49,7 +49,8 @@ class Template:
     def __init__(self, text: str, fields: tuple[str, ...]) -> None:
         import string  # every start would pay for it
 
-        self._names = [*fields, *(["holder"] if "holders" in fields else [])]
+        more = ["holder"] if "holders" in fields else []
+        self._names = list(dict.fromkeys([*fields, *more]))
         try:
             parsed = list(string.Formatter().parse(text))
         except ValueError as error:

@@ -36,5 +36,11 @@ def _cannot_run(program: str, ended: ProcessResult, error: OSError, console: Con
         hint = "a script begins with a line like #!/bin/sh"
     elif " " in program:
         hint = "use -c for a shell command"
+    elif error.errno == errno.ENOENT and "/" not in program:
+        hint = "it is in no folder of PATH, which is short in a cron job: give its whole path"
+    elif error.errno == errno.ENOENT:
+        hint = "does the file exist, and does the program that its #! line names?"
+    elif error.errno == errno.EACCES:
+        hint = "is it a file that this user may execute? see chmod +x"
     console.error(f"cannot run '{shown(program)}': {error.strerror} ({code:d})", hint)
     return code

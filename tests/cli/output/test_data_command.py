@@ -141,7 +141,7 @@ def test_no_record_is_a_no_and_a_message(capsys: pytest.CaptureFixture[str]) -> 
     assert data_command.no_record(Console(), Output(True, None, color=False), "a\x1b") == 1
     out, err = capsys.readouterr()
     assert json.loads(out)["items"] == []
-    why = "it has no record, or the token may not read it"
+    why = "it has no record, or the token may not read it; 'consul-lock cron ls' lists the jobs"
     assert err == f"consul-lock: there is no cron job a\\x1b: {why}\n"
     template = Output(False, Template("{name}", ("name",)), color=False)
     assert data_command.nothing(Console(), template, "nothing to do") == 1

@@ -270,7 +270,10 @@ def guarded(consul_binary: Path) -> Iterator[Agent]:
 
 
 _SESSION_RULE = 'session_prefix "" { policy = "write" }'
-_WHICH_TOKEN = "'consul-lock config' shows where the token comes from"
+_WHICH_TOKEN = (
+    "'consul-lock config' shows where the token comes from; CONSUL_HTTP_TOKEN or --token-file sets"
+    " it"
+)
 _RULES = 'session_prefix "" { policy = "write" } key_prefix "k/" { policy = "write" }'
 
 

@@ -50,6 +50,9 @@ def test_a_death_by_a_signal_is_passed_on_as_one(typed: bool) -> None:
     assert caught.value.args == (2, typed)
 
 
+_NO_SUCH_NAME = "it is in no folder of PATH, which is short in a cron job: give its whole path"
+
+
 @pytest.mark.parametrize(
     "program, number, lines",
     [
@@ -61,8 +64,31 @@ def test_a_death_by_a_signal_is_passed_on_as_one(typed: bool) -> None:
                 "hint: use -c for a shell command",
             ],
         ),
-        ("make", errno.ENOENT, ["consul-lock: cannot run 'make': No such file or directory (127)"]),
-        ("make", errno.EACCES, ["consul-lock: cannot run 'make': Permission denied (126)"]),
+        (
+            "make",
+            errno.ENOENT,
+            [
+                "consul-lock: cannot run 'make': No such file or directory (127)",
+                f"hint: {_NO_SUCH_NAME}",
+            ],
+        ),
+        (
+            "/bin/make",
+            errno.ENOENT,
+            [
+                "consul-lock: cannot run '/bin/make': No such file or directory (127)",
+                "hint: does the file exist, and does the program that its #! line names?",
+            ],
+        ),
+        (
+            "make",
+            errno.EACCES,
+            [
+                "consul-lock: cannot run 'make': Permission denied (126)",
+                "hint: is it a file that this user may execute? see chmod +x",
+            ],
+        ),
+        ("make", errno.E2BIG, ["consul-lock: cannot run 'make': Argument list too long (126)"]),
         (
             "a script",
             errno.ENOEXEC,
@@ -71,10 +97,10 @@ def test_a_death_by_a_signal_is_passed_on_as_one(typed: bool) -> None:
                 "hint: a script begins with a line like #!/bin/sh",
             ],
         ),
-        ("\x1b", errno.EACCES, ["consul-lock: cannot run '\\x1b': Permission denied (126)"]),
+        ("\x1b", errno.EIO, ["consul-lock: cannot run '\\x1b': Input/output error (126)"]),
     ],
 )
-def test_a_command_that_cannot_be_run_is_reported_in_one_line(
+def test_a_command_that_cannot_be_run_is_reported_with_what_to_do(
     capsys: pytest.CaptureFixture[str], program: str, number: int, lines: list[str]
 ) -> None:
     """With a hint where it is clear what was meant."""

@@ -74,6 +74,7 @@ def cron_pause(
             paused.append(record)
             if record.paused is not None:
                 now = time.time()
-                console.note(f"paused {each} {cron_text.pause(record.paused, now, 500)}")
+                ends = "" if record.paused.until else f"; 'cron resume {each}' ends it"
+                console.note(f"paused {each} {cron_text.pause(record.paused, now, 500)}{ends}")
     output.document([cron_item(record, time.time()) for record in paused], str)
     return 0

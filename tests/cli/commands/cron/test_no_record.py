@@ -29,7 +29,7 @@ def test_a_job_without_a_record_is_1_and_stays_so(jobs: Jobs, address: str, comm
     result = ask(address, "cron", *command.split(), name)
     assert (result.returncode, result.stdout) == (1, "")
     said, *more = result.stderr.splitlines()
-    why = "it has no record, or the token may not read it"
+    why = "it has no record, or the token may not read it; 'consul-lock cron ls' lists the jobs"
     assert said == f"consul-lock: there is no cron job {name}: {why}"
     assert [f"--new pauses {name}" in line for line in more] == [True] * (command == "pause")
     assert consul(address, "GET", f"/v1/kv/{name}/.cron") is None
