@@ -15,7 +15,14 @@ from __future__ import annotations
 import os
 import signal
 
-from consul_lock_cli.process.descendants import LINUX, Process, descendants, send
+from consul_lock_cli.process.descendants import (
+    LINUX,
+    Process,
+    children_of,
+    descendants,
+    process_of,
+    send,
+)
 from consul_lock_cli.process.group import Target, target
 from consul_lock_cli.process.parent import Parent
 from consul_lock_cli.spec.process import Daemons, ProcessPolicy
@@ -75,11 +82,26 @@ class CommandTree:
         """Whether only such processes are there that are to go on."""
         there = self._all()
         # The kernel says that somebody is there: who cannot be seen may be anybody.
-        return bool(there) and all(map(self._goes_on, there))
+        if not there or not all(map(self._goes_on, there)):
+            return False
+        # A process that forks and ends, again and again, is over before a look comes to it.  But
+        # its parent has ended, so it has been adopted, or is about to be.
+        seen = {process.pid for process in there}
+        return self._adopted() <= seen
 
     def beside(self) -> list[Process]:
         """Those of `left` that the first signal has not reached."""
         return [process for process in self.left() if not self._in_first(process)]
+
+    def fleeing(self) -> list[Process]:
+        """Those of `left` that were adopted: a quicker look, which sees also what forks and ends,
+        again and again, and is gone before `left` comes to it.
+        """
+        found = map(process_of, self._adopted())
+        return [p for p in found if p is not None and not p.dead and not self._goes_on(p)]
+
+    def _adopted(self) -> frozenset[int]:
+        return children_of(self.parent.pid).difference(self.parent.helpers)
 
     def daemons(self) -> list[Process]:
         """What made a session of its own, and goes on."""

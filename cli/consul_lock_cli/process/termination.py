@@ -29,6 +29,8 @@ _AGAIN = 0.05
 _NEWCOMERS = 0.2
 # How often to look for what was forked since, before SIGKILL; each round stops what it finds.
 _ROUNDS = 50
+# How often to look for what flees, and how many looks in a row may find nothing new.
+_CATCHES, _MISSES = 500, 20
 # Seconds that a process may take to die of SIGKILL before that is reported, and until SIGKILL and
 # the report come again: nothing else can be done.
 _DYING, _SELDOM, _REPORT = 3.0, 0.5, 60.0
@@ -140,6 +142,7 @@ class Termination:
             for process in new:
                 send(process, signal.SIGSTOP)
         refused = [p for p in self._tree.left() if not send(p, signal.SIGKILL)]
+        self._catch()
         moment = now()
         if self._killed_at == math.inf:
             self._killed_at = moment
@@ -150,6 +153,19 @@ class Termination:
             self._report(refused)
             self._report_at = moment + _REPORT
         self.kill_at = moment + (_AGAIN if moment < self._killed_at + _DYING else _SELDOM)
+
+    def _catch(self) -> None:
+        """Kill what forks and ends, again and again: it is never there when it is to be stopped."""
+        seen: set[tuple[int, str | None]] = set()
+        missed = 0
+        for _ in range(_CATCHES):
+            new = [p for p in self._tree.fleeing() if (p.pid, p.start) not in seen]
+            seen.update((process.pid, process.start) for process in new)
+            for process in new:
+                send(process, signal.SIGKILL)
+            missed = 0 if new else missed + 1
+            if missed == _MISSES:
+                break
 
     def _report(self, refused: list[Process]) -> None:
         left = self._tree.left()

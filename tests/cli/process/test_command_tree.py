@@ -50,6 +50,7 @@ def there(monkeypatch: pytest.MonkeyPatch) -> list[Process]:
     """What is below the command's parent."""
     found = [_MEMBER, _GROUP, _SESSION, _HIDDEN]
     monkeypatch.setattr(command_tree, "descendants", lambda root, without: list(found))
+    monkeypatch.setattr(command_tree, "children_of", lambda pid: frozenset(p.pid for p in found))
     return found
 
 
@@ -103,6 +104,21 @@ def test_daemons_are_those_with_a_session_of_their_own_that_go_on(
 ) -> None:
     """For the warning."""
     assert [process.pid for process in _tree(stopped, daemons=daemons).daemons()] == named
+
+
+def test_what_a_look_has_missed_is_there(
+    there: list[Process], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A process that forks and ends in turn is another one by then, but always adopted."""
+    there[:] = [_SESSION]
+    tree = _tree()
+    assert tree.gone()
+    monkeypatch.setattr(command_tree, "children_of", lambda pid: frozenset({_SESSION.pid, 16}))
+    assert not tree.gone()
+    monkeypatch.setattr(
+        command_tree, "process_of", {16: _MEMBER._replace(pid=16), _SESSION.pid: _SESSION}.get
+    )
+    assert tree.fleeing() == [_MEMBER._replace(pid=16)]
 
 
 @pytest.mark.parametrize("foreground, beside", [(False, {12, 13, 14}), (True, {11, 12, 13, 14})])

@@ -29,6 +29,7 @@ class _Scene:
         self.others: list[Process] = []
         self.newcomers: list[Process] = []
         self.refuses: set[int] = set()
+        self.flight: list[Process] = []
 
     def signal_first(self, signum: int) -> None:
         self.sent.append((_FIRST, signum))
@@ -41,6 +42,9 @@ class _Scene:
         return found
 
     beside = left
+
+    def fleeing(self) -> list[Process]:
+        return [self.flight.pop()] if self.flight else []
 
     def gone(self) -> bool:
         return False
@@ -83,6 +87,14 @@ def _look(scene: _Scene, termination: Termination, time: float) -> list[tuple[in
     before = len(scene.sent)
     termination.look()
     return scene.sent[before:]
+
+
+def test_what_forks_and_ends_in_turn_is_caught(scene: _Scene) -> None:
+    """It has another pid at each look."""
+    scene.flight = [Process(pid, "R", 1, pid, pid, "7") for pid in (14, 13, 12)]
+    termination = _termination(scene)
+    termination.begin(0.0, _TERM)
+    assert scene.sent == [(_FIRST, _KILL), (12, _KILL), (13, _KILL), (14, _KILL)]
 
 
 def test_first_a_signal_and_when_the_time_is_over_kill(scene: _Scene) -> None:
