@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from consul_lock._protocol.flow import Request
 from tests.simulation.simulator import Host, Simulator, Violation
@@ -17,6 +17,13 @@ if TYPE_CHECKING:
 
 # Seconds within which a loss is reported: what the threads of one process take for their turns.
 _PROMPT = 0.05
+
+
+class Resource(NamedTuple):
+    """What the second judge looks at together: these names, and how much of each there is."""
+
+    names: frozenset[str]
+    limit: int
 
 
 class Inspector(ABC):
@@ -65,6 +72,10 @@ class Inspector(ABC):
     def nothing_left(self) -> None:
         """Everybody has released and nobody waits."""
 
+    @abstractmethod
+    def resources(self) -> list[Resource]:
+        """What has to be linearizable."""
+
     # -- whose is what
 
     def owner(self, session: str) -> int | None:
@@ -99,9 +110,10 @@ class Inspector(ABC):
                 if late > _PROMPT:
                     raise Violation(f"the loss of {hold.key!r} is reported {late:.3f} s late")
 
-    def anybody_wants(self) -> bool:
-        """Whether anybody is willing to wait for as long as it takes."""
-        return any(thread.wants for c in self.contenders if not c.crashed for thread in c.threads)
+    def anybody_wants(self, name: str) -> bool:
+        """Whether anybody is willing to wait for this for as long as it takes."""
+        threads = (thread for c in self.contenders if not c.crashed for thread in c.threads)
+        return any(thread.wants and name in thread.weights for thread in threads)
 
     def idle_sessions_do_nothing(self) -> None:
         """A session that anybody may borrow next holds nothing and waits for nothing."""

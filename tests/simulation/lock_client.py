@@ -14,6 +14,7 @@ from consul_lock._protocol.primitive.primitive import Settings
 from consul_lock._protocol.session import timing as terms
 from consul_lock.errors import Conflict, ConsulLockError
 from tests.simulation.flow_process import Cancelled, Process
+from tests.simulation.history import History
 from tests.simulation.scenario import TIMEOUTS, Client
 from tests.simulation.simulator import Host, Simulator, Violation
 
@@ -147,6 +148,11 @@ class Thread:
         self._script = self._life()
         self._go_on(None, None)
 
+    @property
+    def history(self) -> History:
+        """Where its calls are written down."""
+        return self.host.simulator.history
+
     def weights_of(self, hold: Hold) -> Mapping[str, int]:
         """What it has of which resource by this hold."""
         return self.has.get(hold, self.weights)
@@ -184,17 +190,20 @@ class Thread:
         if wish.first is not None:
             yield from self._do("first", wish.first)
             wish = self.wishes(self, turn)
+        called = self.history.place()
         had = yield from self._acquire(wish, timeout)
         if had:
-            yield from self._hold(wish)
+            yield from self._hold(wish, called)
         self.has.clear()
         return had
 
-    def _hold(self, wish: Wish) -> Generator[Any, Any, None]:
+    def _hold(self, wish: Wish, called: int) -> Generator[Any, Any, None]:
         """Have it for a while, and perhaps more beside it, or less of it."""
         hold = wish.lock.current(self)
         assert hold is not None
         self.has[hold] = wish.weights
+        limit = getattr(wish.lock, "limit", None)
+        self.history.granted(called, self.host, hold, wish.weights, limit)
         self.host.granted(self, hold)
         yield self._moment()
         if wish.ask is not None:
@@ -206,16 +215,21 @@ class Thread:
         if wish.then is not None:
             # Others may come in as soon as Consul has the request, so from now on it has less.
             self.has[hold] = wish.less
+            self.history.reduces(hold, wish.less)
             if (yield from self._do("then", partial(wish.then, self))):
+                self.history.reduced(hold)
                 self.host.reduced(self, hold)
             yield self._moment()
+        self.history.releases(hold)
         if (yield from self._do("release", partial(wish.lock.release, self))):
+            self.history.released(hold)
             self.host.simulator.counts["released"] += 1
 
     def _have_too(self, wish: Wish) -> Generator[Any, Any, None]:
+        called = self.history.place()
         if (yield from self._acquire(wish, wish.patience)):
             self.host.simulator.counts["granted beside another"] += 1
-            yield from self._hold(wish)
+            yield from self._hold(wish, called)
 
     def _moment(self) -> Sleep:
         if (seconds := self.host.asked.holds) is not None:
@@ -229,6 +243,7 @@ class Thread:
             had = yield wish.lock.acquire(timeout != 0, timeout or None, self, wish.n)
         except (ConsulLockError, Cancelled) as error:
             counts[f"acquire: {type(error).__name__}"] += 1
+            counts[f"error: {getattr(error, 'kind', 'cancelled')}"] += 1
             if isinstance(error, Conflict) and not wish.refused(error):
                 raise Violation(f"a conflict with whom? {error}") from error
             return False
@@ -244,6 +259,7 @@ class Thread:
             yield job()
         except (ConsulLockError, Cancelled) as error:
             self.host.simulator.counts[f"{what}: {type(error).__name__}"] += 1
+            self.host.simulator.counts[f"error: {getattr(error, 'kind', 'cancelled')}"] += 1
             return False
         return True
 

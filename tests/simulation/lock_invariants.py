@@ -9,7 +9,7 @@ from consul_lock._protocol.hold.confirmation import CONFIRM_AFTER, COUNTS
 from consul_lock._protocol.holder import parse_holder
 from consul_lock._protocol.keys import LockKeys
 from consul_lock._protocol.lock.base import LockAttempt
-from tests.simulation.common_invariants import Inspector
+from tests.simulation.common_invariants import Inspector, Resource
 from tests.simulation.scenario import Plan, Trouble
 from tests.simulation.simulator import Host, Simulator, Violation
 from tests.unit.protocol.fake_driver import verbs
@@ -211,7 +211,7 @@ class Referee(Inspector):
             for contender in self.contenders
             if not contender.crashed
             for hold in contender.core.holds
-            if hold.counts(contender.clock())
+            if hold.key == self._keys.key and hold.counts(contender.clock())
         ]
         if len(believing) > 1 and self.exclusive:
             raise Violation(f"more than one believe that they hold the lock: {believing}")
@@ -222,7 +222,7 @@ class Referee(Inspector):
         now, found = self._simulator.now, self.lock()
         alive = [session for session in found.queue if self._lives(session)]
         idle = not found.session or (not found.confirmed and not self._lives(found.session))
-        wanted = alive if found.session else self.anybody_wants()
+        wanted = alive if found.session else self.anybody_wants(self._keys.name)
         if not idle or self._keys.key in self._server.delays or not wanted:
             self._free_since = now
             return
@@ -261,6 +261,14 @@ class Referee(Inspector):
             if isinstance(attempt, LockAttempt) and attempt.queued and attempt.session is not None
             if attempt.hold is None
         }
+
+    @property
+    def lock_key(self) -> str:
+        """The key of the lock."""
+        return self._keys.key
+
+    def resources(self) -> list[Resource]:
+        return [Resource(frozenset({self._keys.name}), 1)] if self.exclusive else []
 
     # -- at the end
 

@@ -21,7 +21,7 @@ def wishes(contender: Contender) -> Wishes:
     """All threads of a client want the same lock, and share its object."""
     lock = LockCore(contender.core, names.keys_of_name(NAME), contender.settings)
     expected = contender.simulator.counts
-    wish = Wish(lock, refused=lambda error: expected["trouble: foreign key"] > 0)
+    wish = Wish(lock, 1, {NAME: 1}, refused=lambda error: expected["trouble: foreign key"] > 0)
     return lambda thread, turn: wish
 
 

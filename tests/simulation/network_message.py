@@ -167,4 +167,5 @@ class Letter:
         if answer is not None:
             self._host.simulator.tell(self, "ends:", error or "well")
             self.stop_listening()
+            self._host.simulator.coverage(self._host, self.request, error or value)
             answer(value, error)

@@ -12,6 +12,7 @@ from consul_lock._protocol.flow import Request
 from consul_lock.testing import World
 from tests.simulation.common_invariants import Inspector
 from tests.simulation.foreign_lock_client import operator
+from tests.simulation.linearizability import Undecided, check_linearizable, concerning
 from tests.simulation.lock_client import Contender, Wishes
 from tests.simulation.network_message import GHOST_MAX, Fate
 from tests.simulation.scenario import (
@@ -108,7 +109,20 @@ class Trial(ABC):
         if not self._done():
             raise Violation("somebody was not served in time")
         self.settle()
+        self._judge_history()
         return self.counts
+
+    def _judge_history(self) -> None:
+        """The second judge: it has seen nothing but what the callers did and saw."""
+        for names, limit in self.referee.resources():
+            operations = concerning(self.simulator.history.operations, names)
+            try:
+                states = check_linearizable(operations, limit)
+            except Undecided:
+                self.counts["histories that were not decided"] += 1
+            else:
+                self.counts["histories judged"] += 1
+                self.counts["states of the sequential lock"] += states
 
     def go(self, events: int, enough: Callable[[], bool]) -> None:
         """Let so many things happen, or as many as it takes."""

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from consul_lock.testing import World
 from tests.simulation.deposed_leader import Deposed
 from tests.simulation.flow_process import Process
+from tests.simulation.history import History
 from tests.simulation.network_message import Fate, Letter
 from tests.unit.protocol.stale_reads import plain_read, renewal
 
@@ -41,6 +42,9 @@ class Simulator:
         self.world = world
         self.random = Random(seed)
         self.counts: Counter[str] = Counter()
+        self.history = History()
+        self.coverage: Callable[[Host, Request, object], None] = lambda host, request, answer: None
+        """Called with what comes of each request."""
         self.events = 0
         self.on_change: Callable[[Host | None, Request | None], None] = lambda host, request: None
         self.stale_reads: Any = None

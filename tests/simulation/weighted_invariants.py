@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from consul_lock._protocol.flow import Request
 from consul_lock._protocol.weighted.attempt import WeightedAttempt
-from tests.simulation.common_invariants import Inspector
-from tests.simulation.consul_state import Seen, look
+from tests.simulation.common_invariants import Inspector, Resource
+from tests.simulation.consul_state import LOCKS, SEMAPHORE, WHOLE, Seen, look
 from tests.simulation.expiry_invariants import Dead
 from tests.simulation.liveness_invariants import fitting, let_in
 from tests.simulation.scenario import Plan
@@ -31,8 +32,11 @@ _SERVED_WITHIN, _MESSAGES = 12.0, 40
 class CrowdReferee(Inspector):
     """Checks after each event."""
 
-    def __init__(self, simulator: Simulator, kind: Kind, plan: Plan, *, orderly: bool):
+    def __init__(
+        self, simulator: Simulator, kind: Kind, plan: Plan, *, orderly: bool, limit: int
+    ) -> None:
         super().__init__(simulator, orderly=orderly)
+        self._first_limit = {SEMAPHORE: limit, LOCKS: 1}.get(kind.layout, WHOLE)
         self.kind = kind
         self.swept = False
         """Somebody has had everything after the last trouble, so the dead are gone, too."""
@@ -83,7 +87,11 @@ class CrowdReferee(Inspector):
 
     def all_keys(self) -> list[str]:
         """All keys there are of it."""
-        return [key for key in self._server.kv.entries if key.startswith("jobs")]
+        layout = self.kind.layout
+        below = tuple(
+            f"{name}/{part}" for name in self.kind.names for part in (".", layout.folder)
+        )
+        return [key for key in self._server.kv.entries if key.startswith(below)]
 
     def thread_of(self, session: str) -> Thread | None:
         """Who uses a session just now."""
@@ -122,6 +130,10 @@ class CrowdReferee(Inspector):
                 if token >= hold.token and self.exclusive and not beside:
                     raise Violation(f"the token {hold.token} came after {token} for {name}")
             told[weight] = max(hold.token, told.get(weight, 0))
+
+    def concerns(self, weights: Mapping[str, int]) -> bool:
+        """Whether this is of its kind."""
+        return any(name in self.kind.names for name in weights)
 
     def reduced(self, thread: Thread, hold: Hold) -> None:
         """Somebody has less now than it was granted."""
@@ -174,7 +186,11 @@ class CrowdReferee(Inspector):
         for contender in self.contenders:
             if contender.core.holds and not contender.crashed:
                 clock = contender.clock()
-                believing += [hold for hold in contender.core.holds if hold.counts(clock)]
+                believing += [
+                    hold
+                    for hold in contender.core.holds
+                    if hold.counts(clock) and self.concerns(hold.owner.weights_of(hold))
+                ]
         return believing
 
     def _is_in(self, hold: Hold, seen: Seen) -> None:
@@ -223,6 +239,10 @@ class CrowdReferee(Inspector):
         for session, since in self._in_since.items():
             if self.now - since > self._told_within and self._is_there(session):
                 raise Violation(f"{session} was let in at {since}, and does not know it")
+
+    def resources(self) -> list[Resource]:
+        names = frozenset(self.kind.names)
+        return [Resource(names, self._first_limit)] if self.exclusive else []
 
     # -- at the end
 

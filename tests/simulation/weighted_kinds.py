@@ -18,7 +18,7 @@ from consul_lock.errors import Conflict
 from tests.simulation.consul_state import LOCKS, READ_WRITE, SEMAPHORE, WHOLE, Layout
 from tests.simulation.lock_client import Contender, Thread, Wish, Wishes
 
-_ROOM = "jobs/room"
+_ROOM, _PAGE = "jobs/room", "jobs/page"
 _NODES = ("jobs", "jobs/a", "jobs/a/b", "jobs/c")
 _KEYS = ("jobs/x", "jobs/y", "jobs/z")
 
@@ -106,9 +106,9 @@ class SemaphoreMenu(Menu):
 
     def _resize(self) -> Job:
         self.counts["resizes"] += 1
-        return self.core.resize(
-            self._first_limit + (0 if self.core.limit > self._first_limit else 1)
-        )
+        limit = self._first_limit + (0 if self.core.limit > self._first_limit else 1)
+        self.contender.simulator.history.resizes(_ROOM, limit)
+        return self.core.resize(limit)
 
     def refused(self, error: Conflict) -> bool:
         if error.limit is None or not self.counts["resizes"]:
@@ -126,16 +126,16 @@ class ReadWriteMenu(Menu):
 
     def __init__(self, contender: Contender, limit: int) -> None:
         super().__init__(contender, limit)
-        self._core = ReadWriteCore(contender.core, _ROOM, contender.settings)
+        self._core = ReadWriteCore(contender.core, _PAGE, contender.settings)
 
     def wish(self, number: int) -> Wish:
         if number in (0, 1, 4):
             # A reader need not wait behind a writer that waits for it.
-            read = Wish(self._core.reader, 1, {_ROOM: 1})
+            read = Wish(self._core.reader, 1, {_PAGE: 1})
             return read._replace(inner=read) if number == 4 else read
-        write = Wish(self._core.writer, 1, {_ROOM: WHOLE})
+        write = Wish(self._core.writer, 1, {_PAGE: WHOLE})
         if number == 5:
-            return write._replace(then=self._downgrade, less={_ROOM: 1})
+            return write._replace(then=self._downgrade, less={_PAGE: 1})
         return write
 
     def _downgrade(self, owner: Thread) -> Job:
@@ -194,7 +194,7 @@ class MultiMenu(Menu):
 
 KINDS = {
     "semaphore": Kind((_ROOM,), SEMAPHORE, SemaphoreMenu),
-    "read/write": Kind((_ROOM,), READ_WRITE, ReadWriteMenu),
+    "read/write": Kind((_PAGE,), READ_WRITE, ReadWriteMenu),
     "tree": Kind(_NODES, READ_WRITE, TreeMenu),
     "multi": Kind(_KEYS, LOCKS, MultiMenu, documents=False),
 }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
 
 from tests.simulation.foreign_lock_client import operator
 from tests.simulation.foreign_semaphore_client import GoSemaphore
@@ -11,12 +12,12 @@ from tests.simulation.scenario import SECONDS, Client
 from tests.simulation.simulated_run import Trial
 from tests.simulation.simulator import Violation
 from tests.simulation.weighted_invariants import CrowdReferee
-from tests.simulation.weighted_kinds import KINDS, Menu
+from tests.simulation.weighted_kinds import KINDS, Kind, Menu
 from tests.simulation.weighted_scenario import CrowdPlan
 from tests.unit.protocol.stale_reads import StaleReads
 
 # Tries to get it once all is well again: others may have changed the limit meanwhile.
-_TRIES = 6
+TRIES = 6
 
 # Seconds in which the last client has had everything: the dead are found dead (20), and their
 # lock-delay passes (60), in each of several places if they are seen one after the other.
@@ -33,18 +34,16 @@ class CrowdRun(Trial):
         super().__init__(plan.plan)
 
     def cast(self) -> None:
-        layout, found = self.kind.layout, list[tuple[str, bool]]()
-        for name in self.kind.names:
-            found += [(f"{name}/.lock", False), (f"{name}/{layout.folder}".rstrip("/"), True)]
-            found += [(f"{name}/", True), (f"{name}/.lock", True)]
-        self.stale_reads = StaleReads(self.world, dict.fromkeys(found))
-        self.referee = CrowdReferee(self.simulator, self.kind, self.plan, orderly=self.plan.orderly)
+        self.stale_reads = StaleReads(self.world, dict.fromkeys(watched_keys(self.kind)))
+        self.referee = CrowdReferee(
+            self.simulator, self.kind, self.plan, orderly=self.plan.orderly, limit=self.limit
+        )
         self.foreign = GoSemaphore(self.world, self.simulator, self.referee, self.limit)
 
     def enter(self) -> None:
         for number, asked in enumerate(self.plan.clients):
             contender = Contender(self.simulator, number, asked, self.referee.granted)
-            contender.tries = _TRIES
+            contender.tries = TRIES
             contender.reduced = self.referee.reduced
             self.contenders.append(contender)
             contender.begin(self.wishes, self.plan.rounds)
@@ -82,38 +81,45 @@ class CrowdRun(Trial):
         self.until(self.simulator.now + 3.0)
         if not any(contender.crashed for contender in self.contenders):
             self.referee.nothing_left()
-        self._last_guest()
+        last_guest(self, self._menu)
         self.referee.swept = True
         super().settle()
 
-    def _last_guest(self) -> None:
-        """Somebody has everything once, for which the dead have to go."""
-        lock_delay = self.plan.clients[0].lock_delay
-        guest = Contender(
-            self.simulator,
-            len(self.contenders),
-            Client(lock_delay=lock_delay),
-            self.referee.granted,
-        )
-        guest.tries = _TRIES
-        self.contenders.append(guest)
 
-        def wishes(contender: Contender) -> Wishes:
-            menu = self._menu(contender)
+def watched_keys(kind: Kind) -> list[tuple[str, bool]]:
+    """What a deposed leader may answer reads of: keys, and trees of keys."""
+    found = list[tuple[str, bool]]()
+    for name in kind.names:
+        found += [(f"{name}/.lock", False), (f"{name}/{kind.layout.folder}".rstrip("/"), True)]
+        found += [(f"{name}/", True), (f"{name}/.lock", True)]
+    return found
 
-            def wish(thread: Thread, turn: int) -> Wish:
-                everything = menu.everything()
-                return everything[turn % len(everything)]
 
-            return wish
+def last_guest(run: Trial, menu_of: Callable[[Contender], Menu]) -> None:
+    """Somebody has everything once, for which the dead have to go."""
+    simulator, lock_delay = run.simulator, run.plan.clients[0].lock_delay
+    guest = Contender(
+        simulator, len(run.contenders), Client(lock_delay=lock_delay), run.referee.granted
+    )
+    guest.tries = TRIES
+    run.contenders.append(guest)
 
-        guest.begin(wishes, len(self._menu(guest).everything()))
-        end = self.simulator.now + _SWEPT
-        self.go(10**9, lambda: guest.threads[0].rested or self.simulator.now > end)
-        guest.threads[0].weather.set()
-        self.go(10**9, lambda: guest.done or self.simulator.now > end)
-        if not guest.done:
-            raise Violation("the dead were not put out in time")
+    def wishes(contender: Contender) -> Wishes:
+        menu = menu_of(contender)
+
+        def wish(thread: Thread, turn: int) -> Wish:
+            everything = menu.everything()
+            return everything[turn % len(everything)]
+
+        return wish
+
+    guest.begin(wishes, len(menu_of(guest).everything()))
+    end = simulator.now + _SWEPT
+    run.go(10**9, lambda: guest.threads[0].rested or simulator.now > end)
+    guest.threads[0].weather.set()
+    run.go(10**9, lambda: guest.done or simulator.now > end)
+    if not guest.done:
+        raise Violation("the dead were not put out in time")
 
 
 def play(plan: CrowdPlan) -> Counter[str]:
