@@ -25,6 +25,8 @@ class Document(NamedTuple):
     holders: Mapping[str, int]
     index: int
     """ModifyIndex."""
+    confirmed: bool = True
+    """False: a lock that was handed over, whose new holder has not said yet that it is there."""
 
 
 class Waiter(NamedTuple):
@@ -125,7 +127,8 @@ def _read_write(entry: Any) -> Document | None:
 def _lock(entry: Any) -> Document | None:
     if entry.flags != LOCK_FLAG:
         return None
-    return Document(1, {entry.session: 1} if entry.session else {}, entry.modify_index)
+    holders = {entry.session: 1} if entry.session else {}
+    return Document(1, holders, entry.modify_index, b'"handed": true' not in entry.value)
 
 
 SEMAPHORE = Layout("", _semaphore)

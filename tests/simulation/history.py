@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from consul_lock._protocol.hold.hold import Hold
-    from tests.simulation.lock_client import Contender
+    from tests.simulation.lock_client import Contender, Thread
 
 
 class Action(enum.Enum):
@@ -56,6 +56,7 @@ class History:
         """Holds that their owners believe in, and nobody has begun to release."""
         self._releases: dict[Hold, Operation] = {}
         self._reductions: dict[Hold, Operation] = {}
+        self._resizes: dict[Thread, Operation] = {}
 
     def place(self) -> int:
         """The next place in the order of calls and returns."""
@@ -122,11 +123,15 @@ class History:
         if hold in self._reductions:
             self._reductions.pop(hold).returned = self.place()
 
-    def resizes(self, name: str, limit: int) -> None:
+    def resizes(self, thread: Thread, name: str, limit: int) -> None:
         """From now on a semaphore may have another limit."""
-        self.operations.append(
-            Operation(Action.RESIZE, self.place(), weights={name: 0}, limit=limit)
-        )
+        operation = Operation(Action.RESIZE, self.place(), weights={name: 0}, limit=limit)
+        self._resizes[thread] = operation
+        self.operations.append(operation)
+
+    def resized(self, thread: Thread) -> None:
+        """It has."""
+        self._resizes.pop(thread).returned = self.place()
 
     def _ends(self, hold: Hold) -> Operation:
         del self._held[hold]

@@ -33,8 +33,8 @@ class Wish(NamedTuple):
     n: int = 1
     weights: Mapping[str, int] = {}
     """How much of each of these resources it then has, for checks of several at once."""
-    first: Callable[[], Job] | None = None
-    """Done before it is acquired."""
+    first: Callable[[Any], Job] | None = None
+    """Done before it is acquired, for this owner."""
     ask: Callable[[Any], Job] | None = None
     """Asked while it is held, by this owner."""
     then: Callable[[Any], Job] | None = None
@@ -188,7 +188,8 @@ class Thread:
     def _try_once(self, turn: int, timeout: float | None) -> Generator[Any, Any, bool]:
         wish = self.wishes(self, turn)
         if wish.first is not None:
-            yield from self._do("first", wish.first)
+            if (yield from self._do("first", partial(wish.first, self))):
+                self.history.resized(self)
             wish = self.wishes(self, turn)
         called = self.history.place()
         had = yield from self._acquire(wish, timeout)

@@ -133,6 +133,8 @@ class Trial(ABC):
     def until(self, when: float) -> None:
         """Let happen what happens until then."""
         self.go(10**9, lambda: self.simulator.now >= when)
+        # Nothing at all may happen until then.
+        self.world.advance_to(when)
 
     def _idle(self) -> bool:
         return (

@@ -104,10 +104,10 @@ class SemaphoreMenu(Menu):
         self.counts["asked for numbers"] += 1
         return core.slots(self.contender.clock(), owner)
 
-    def _resize(self) -> Job:
+    def _resize(self, owner: Thread) -> Job:
         self.counts["resizes"] += 1
         limit = self._first_limit + (0 if self.core.limit > self._first_limit else 1)
-        self.contender.simulator.history.resizes(_ROOM, limit)
+        self.contender.simulator.history.resizes(owner, _ROOM, limit)
         return self.core.resize(limit)
 
     def refused(self, error: Conflict) -> bool:

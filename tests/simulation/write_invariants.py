@@ -171,6 +171,8 @@ class Judge:
                 self._counts["freed by Consul or others"] += 1
             elif owner == host.number:
                 self._counts["left"] += 1
+            elif not then.documents[name].confirmed:
+                self._counts["taken over"] += 1
             elif not self._kind.documents:
                 raise Violation(f"contender {host.number} took {name} away from {session}")
             else:
