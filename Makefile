@@ -11,16 +11,20 @@ WORKERS ?= 6
 # How much more of the same `make test-long` does: seeds, examples, rounds, seconds.
 EFFORT ?= 10
 
+# How long `make search` searches.
+MINUTES ?= 30
+
 # The tests start the command a thousand times: it is compiled once, whatever the environment says.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help demo fast test test-long lint generate man docs clean
+.PHONY: help demo fast test test-long search lint generate man docs clean
 
 help:
 	@echo "make demo      one job runs under a lock while a second one waits, then runs"
 	@echo "make test      everything the project checks: ruff, mypy, all tests (with a real Consul if available)"
 	@echo "make fast      ruff, mypy and the unit tests: no Consul, no network, less than a minute"
 	@echo "make test-long what has random seeds or counts rounds, EFFORT=$(EFFORT) times as much of it: hours"
+	@echo "make search    simulated runs that break a promise, on all cores for MINUTES=$(MINUTES); it says what it never reached"
 	@echo "make lint      ruff and mypy only"
 	@echo "make generate  the API for threads from that for asyncio, after a change to consul_lock/_async"
 	@echo "make man       the man page and the completion of shells, below build/share"
@@ -60,6 +64,9 @@ test-long: .venv/installed
 	@$(REAL_CONSUL); TEST_EFFORT=$(EFFORT) $(BIN)/pytest -n $(WORKERS) --dist worksteal \
 		-o faulthandler_timeout=7200 tests/project/test_model.py tests/simulation tests/stress tests/testing_world/test_random.py \
 		tests/faults/test_cancelled.py tests/faults/test_closing.py tests/faults/test_ctrl_c.py tests/faults/test_cut_points.py
+
+search: .venv/installed
+	@$(BIN)/python -m tests.simulation.search --minutes $(MINUTES)
 
 generate: .venv/installed
 	@$(BIN)/python -m scripts.unasync

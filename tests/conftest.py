@@ -39,6 +39,8 @@ _GONE_WITHIN = 15.0
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    # Of the fresh plans of tests/simulation; processes that run tests for this one inherit it.
+    os.environ.setdefault("SIMULATION_SEED", str(int.from_bytes(os.urandom(4))))
     config.stash[BINARY] = find_consul()
     main = os.getpid()
 
@@ -51,12 +53,13 @@ def pytest_configure(config: pytest.Config) -> None:
     signal.signal(signal.SIGTERM, end)
 
 
-def pytest_report_header(config: pytest.Config) -> str:
+def pytest_report_header(config: pytest.Config) -> list[str]:
+    seed = f"simulation: SIMULATION_SEED={os.environ['SIMULATION_SEED']}"
     binary = config.stash[BINARY]
     if binary is None:
         what = "fail (CI=true)" if _promised() else "are skipped"
-        return f"consul: none, tests marked real {what}; {NONE}"
-    return f"consul: {version_of(binary)}, {binary}"
+        return [f"consul: none, tests marked real {what}; {NONE}", seed]
+    return [f"consul: {version_of(binary)}, {binary}", seed]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

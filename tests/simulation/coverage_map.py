@@ -1,8 +1,8 @@
-"""What runs have reached: the features that a search is guided by, and those that it has never seen.
+"""What runs have reached: the features that guide a search, and those that it has never seen.
 
 A feature is a word for a small piece of what happened: what was asked for and what came of it, in
-which state of the client; one such step after another; an error that a caller got; a transition of a
-hold; an event of the invariants, and how often it came, by powers of two.
+which state of the client; one such step after another; an error that a caller got; a transition
+of a hold; an event of the invariants, and how often it came, by powers of two.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
@@ -141,7 +142,8 @@ def known_features() -> set[str]:
     """What a search should reach some time: tests or other runs have to prove what it cannot."""
     return {
         *(f"refusal: {text}" for text in REFUSALS),
-        *(f"hold: {state.value} + {event.value}" for state, event in TRANSITIONS),
+        # What waits is no hold yet.
+        *(f"hold: {s.value} + {e.value}" for s, e in TRANSITIONS if s is not State.WAITING),
         *(f"lock: {state.name.lower()}" for state in LockState),
         *(f"count: lost: {reason.value}" for reason in LossReason),
         *(f"count: trouble: {trouble.value}" for trouble in Trouble),
@@ -150,10 +152,11 @@ def known_features() -> set[str]:
     }
 
 
-def error_kinds() -> set[str]:
+@cache
+def error_kinds() -> frozenset[str]:
     """The kinds of errors that the flows of locks raise, by their sources."""
     folder = Path(str(consul_lock.__file__)).parent / "_protocol"
-    return {
+    return frozenset(
         keyword.value.value
         for part in _FLOWS
         for file in sorted((folder / part).glob("*.py"))
@@ -161,7 +164,7 @@ def error_kinds() -> set[str]:
         if isinstance(node, ast.Call)
         for keyword in node.keywords
         if keyword.arg == "kind" and isinstance(keyword.value, ast.Constant)
-    }
+    )
 
 
 def never_reached(seen: Iterable[str]) -> list[str]:

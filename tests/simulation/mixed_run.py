@@ -12,7 +12,6 @@ from tests.simulation.common_invariants import Inspector, Resource
 from tests.simulation.foreign_lock_client import ForeignClient
 from tests.simulation.lock_client import Contender, Thread, Wish, Wishes
 from tests.simulation.lock_invariants import Referee
-from tests.simulation.scenario import SECONDS
 from tests.simulation.simulated_run import Trial
 from tests.simulation.simulator import Host, Simulator
 from tests.simulation.weighted_invariants import CrowdReferee

@@ -1,8 +1,8 @@
 """Search for runs that break a promise: ``python -m tests.simulation.search --minutes 30``.
 
-All cores play plans: fresh ones, and mutations of those that reached what no other had.  A plan that
-fails is shrunk, and printed as a line for ``tests/simulation/regressions.jsonl``.  At the end the
-search says what it never reached.
+All cores play plans: fresh ones, and mutations of those that reached what no other had.  A plan
+that fails is shrunk, and printed as a line for ``tests/simulation/regressions.jsonl``.  At the end
+the search says what it never reached.
 """
 
 from __future__ import annotations
@@ -158,8 +158,8 @@ def summary(result: Result) -> str:
     totals = result.totals
     lines = [
         f"{result.plans} plans, {totals['granted']} grants in {result.seconds:.0f} CPU seconds",
-        f"{totals['histories judged']} histories were linearizable,"
-        f" {totals['histories that were not decided']} were not decided",
+        f"{totals['histories judged']} histories were linearizable",
+        f"{totals['histories that were not decided']} histories were not decided",
         f"{len(result.seen)} features reached; of those known beforehand, never:",
         *(f"  {feature}" for feature in never_reached(result.seen)),
         f"{len(result.failures)} plans failed",

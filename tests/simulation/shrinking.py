@@ -1,4 +1,4 @@
-"""Make a failing plan as small as possible, for a person to read.  Plans are written as one line."""
+"""Make a failing plan as small as possible, for a person to read; and write it as one line."""
 
 from __future__ import annotations
 
@@ -47,24 +47,33 @@ def _simpler(plan: Plan) -> Iterator[Plan]:
         for first in range(0, len(faults), size):
             yield plan._replace(faults=faults[:first] + faults[first + size :])
         size //= 2
+    yield from _with_simpler_clients(plan)
+    yield from _with_simpler_network(plan)
+    for place, fault in enumerate(faults):
+        # The time between it and the next one stays, if anything is left of it.
+        for gap in {0, fault.gap // 2} - {fault.gap}:
+            yield plan._replace(
+                faults=(*faults[:place], fault._replace(gap=gap), *faults[place + 1 :])
+            )
+
+
+def _with_simpler_clients(plan: Plan) -> Iterator[Plan]:
     for place, client in enumerate(plan.clients):
         if len(plan.clients) > 2:
             yield plan._replace(clients=_without(plan.clients, place))
         for simpler in _simpler_client(client):
             clients = (*plan.clients[:place], simpler, *plan.clients[place + 1 :])
             yield plan._replace(clients=clients)
+
+
+def _with_simpler_network(plan: Plan) -> Iterator[Plan]:
     for name, value in (("rounds", 1), ("delays", (0,)), ("raft", (0.0,)), ("expiry", 2.0)):
         if getattr(plan, name) != value:
             yield plan._replace(**{name: value})
+    if len(plan.delays) > 1:
+        yield plan._replace(delays=plan.delays[: len(plan.delays) // 2])
     if plan.rounds > 2:
         yield plan._replace(rounds=plan.rounds // 2)
-    for place, fault in enumerate(faults):
-        if fault.gap:
-            # The time between it and the next one stays, if anything is left of it.
-            for gap in {0, fault.gap // 2} - {fault.gap}:
-                yield plan._replace(
-                    faults=(*faults[:place], fault._replace(gap=gap), *faults[place + 1 :])
-                )
 
 
 def _without(clients: tuple[Client, ...], place: int) -> tuple[Client, ...]:
@@ -98,8 +107,9 @@ def line_of(plan: CrowdPlan) -> str:
 
 
 def plan_of(line: str) -> CrowdPlan:
-    """The plan of a line."""
+    """The plan of a line; "why" it is kept may stand in it, too."""
     found: dict[str, Any] = json.loads(line)
+    found.pop("why", "")
     kind, limit = found.pop("kind"), found.pop("limit")
     clients = tuple(
         Client(**{name: tuple(v) if isinstance(v, list) else v for name, v in each.items()})

@@ -1,8 +1,8 @@
 """Fresh plans, for a search: swarm testing.
 
-A plan in which everything goes wrong all the time never has what comes of two faults alone.  So each
-plan turns a random half of the faults off, and draws how often each of the others happens, how close
-together they come, and whom they hit.
+A plan in which everything goes wrong all the time never has what comes of two faults alone.  So
+each plan turns a random half of the faults off, and draws how often each of the others happens,
+how close together they come, and whom they hit.
 """
 
 from __future__ import annotations

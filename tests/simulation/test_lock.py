@@ -14,7 +14,7 @@ from tests.simulation.lock_run import play
 from tests.simulation.scenario import Plan, Trouble, from_seed, hesitant, plans
 from tests.support.effort import scaled
 
-SEEDS = range(scaled(200))
+SEEDS = range(scaled(180))
 
 # What has to happen in these runs, and how often at least: else they would prove nothing.
 HAPPENS = {
@@ -51,7 +51,7 @@ HAPPENS = {
 
 @pytest.mark.slow
 @given(plans())
-@settings(max_examples=scaled(120))
+@settings(max_examples=scaled(108))
 def test_the_lock_keeps_its_promises(plan: Plan) -> None:
     """Whatever happens: one holder, growing tokens, everybody served, nothing left behind."""
     play(plan)

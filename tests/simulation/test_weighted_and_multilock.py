@@ -19,7 +19,7 @@ from tests.simulation.weighted_scenario import CrowdPlan, crowd, crowds
 from tests.support.effort import scaled
 
 _T = Trouble
-SEEDS = range(scaled(15))
+SEEDS = range(scaled(14))
 
 # What has to happen in these runs, and how often at least: else they would prove nothing.
 HAPPENS = {
@@ -78,7 +78,7 @@ def total_of(seeds: range, kinds: tuple[str, ...] = tuple(KINDS), **chosen: obje
 
 @pytest.mark.slow
 @given(st.sampled_from(sorted(KINDS)).flatmap(crowds))
-@settings(max_examples=scaled(30))
+@settings(max_examples=scaled(26))
 def test_they_keep_their_promises(plan: CrowdPlan) -> None:
     """Whatever happens: never too many, all or nothing, everybody served, nothing left behind."""
     play(plan)

@@ -88,9 +88,7 @@ class CrowdReferee(Inspector):
     def all_keys(self) -> list[str]:
         """All keys there are of it."""
         layout = self.kind.layout
-        below = tuple(
-            f"{name}/{part}" for name in self.kind.names for part in (".", layout.folder)
-        )
+        below = tuple(f"{name}/{part}" for name in self.kind.names for part in (".", layout.folder))
         return [key for key in self._server.kv.entries if key.startswith(below)]
 
     def thread_of(self, session: str) -> Thread | None:
