@@ -19,7 +19,7 @@ from tests.simulation.weighted_scenario import CrowdPlan, crowd, crowds
 from tests.support.effort import scaled
 
 _T = Trouble
-SEEDS = range(scaled(14))
+SEEDS = range(scaled(15))
 
 # What has to happen in these runs, and how often at least: else they would prove nothing.
 HAPPENS = {
