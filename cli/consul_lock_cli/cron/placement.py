@@ -16,8 +16,8 @@ _CRON, _SYSTEMD = "etc/cron.d", "etc/systemd/system"
 def put_in_place(job: InstalledJob, form: str | None, root: Path, console: Console) -> None:
     """Write the file of cron, or the units of systemd; below this root.
 
-    Raises `Misuse` if which of them, or as which user, is not said, or a file is not of this job;
-    `OSError`.
+    Raises `Misuse` if which of them, or as which user, is not said, there is no folder for it, or a
+    file is not of this job; `OSError`.
     """
     if form is None:
         raise Misuse(
@@ -34,6 +34,12 @@ def put_in_place(job: InstalledJob, form: str | None, root: Path, console: Conso
             folder / f"{job.file}.service": service(job),
         }
     for path in files:
+        if not path.parent.is_dir():
+            reads = "cron" if form == "crontab" else "systemd"
+            raise Misuse(
+                f"--write: there is no folder {path.parent}",
+                f"is {reads} installed here? create the folder if that comes later, as in an image",
+            )
         _refuse_another(path, job)
     for path, text in files.items():
         _write(path, text)

@@ -81,8 +81,17 @@ def test_where_it_is_to_be_written_must_be_said(root: Path, options: tuple[str, 
     assert (done.returncode, _files(root)) == (64, [])
 
 
-def test_a_folder_that_is_not_there_is_an_error_that_names_it(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "form, folder, reader",
+    [("crontab", "etc/cron.d", "cron"), ("systemd", "etc/systemd/system", "systemd")],
+)
+def test_a_folder_that_is_not_there_is_an_error_that_names_it(
+    tmp_path: Path, form: str, folder: str, reader: str
+) -> None:
     """It is not made: nothing would read it."""
-    done = _install(tmp_path, "--as", "crontab", "--user", "root", "--write")
-    assert done.returncode not in (0, 70)
-    assert "etc/cron.d" in done.stderr
+    done = _install(tmp_path, "--as", form, "--user", "root", "--write")
+    said, hint = done.stderr.splitlines()
+    assert done.returncode == 64
+    assert said == f"consul-lock: --write: there is no folder {tmp_path / folder}"
+    assert hint.startswith(f"hint: is {reader} installed here?")
+    assert _files(tmp_path) == []
