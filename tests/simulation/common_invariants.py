@@ -65,8 +65,14 @@ class Inspector(ABC):
         """A call of acquire has returned with what was asked for."""
 
     @abstractmethod
+    def check_kind(self) -> None:
+        """After each event: what this kind of lock promises."""
+
     def check(self) -> None:
-        """After each event."""
+        """After each event: that, and what holds for all kinds."""
+        self.check_kind()
+        self.losses_are_reported()
+        self.idle_sessions_do_nothing()
 
     @abstractmethod
     def nothing_left(self) -> None:

@@ -192,10 +192,8 @@ class Referee(Inspector):
             raise Violation(f"the token {hold.token} is not the index of the write that locked")
         self._token = hold.token
 
-    def check(self) -> None:
+    def check_kind(self) -> None:
         self._one_holder()
-        self.losses_are_reported()
-        self.idle_sessions_do_nothing()
         if self.healed is not None:
             self._nobody_waits_for_nothing(self.healed)
         elif self._only_crashes:

@@ -66,10 +66,10 @@ class Everything(Inspector):
         assert isinstance(part, CrowdReferee)
         part.reduced(thread, hold)
 
-    def check(self) -> None:
+    def check_kind(self) -> None:
         for part in self._parts:
             part.healed = self.healed
-            part.check()
+            part.check_kind()
 
     def nothing_left(self) -> None:
         for part in self._parts:

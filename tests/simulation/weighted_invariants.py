@@ -140,10 +140,8 @@ class CrowdReferee(Inspector):
             if found != weight and hold.counts(thread.host.clock()):
                 raise Violation(f"{hold.session.id} has {found} of {name} still, not {weight}")
 
-    def check(self) -> None:
+    def check_kind(self) -> None:
         self._no_more_than_the_limit()
-        self.losses_are_reported()
-        self.idle_sessions_do_nothing()
         if self.healed is not None:
             self._nobody_waits_for_nothing(max(self.healed + _STRAGGLERS, 0.0))
         if self._orderly:
