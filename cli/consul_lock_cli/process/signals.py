@@ -81,13 +81,15 @@ def asked_to_end(signals: Signals) -> int | None:
     return libc.fetch(ENDING & signals.caught, 0)
 
 
-def stop_by(signum: int) -> bool:
+def stop_by(signum: int, group: bool = False) -> bool:
     """Stop because of a signal of job control, until continued; whether the process stopped.
+
+    ``group``: the whole process group gets it, as if typed at the terminal.
 
     The parent, such as another consul-lock, sees which signal it was, as with any program.  If no
     shell is above that could continue it, the kernel does not stop the process.
     """
-    os.kill(os.getpid(), signum)
+    os.kill(0 if group else os.getpid(), signum)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signum})
     # Here it stops.  The signal that continues it is blocked, so it can be fetched.
     signal.pthread_sigmask(signal.SIG_BLOCK, {signum})

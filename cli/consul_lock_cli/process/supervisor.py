@@ -280,7 +280,8 @@ class Supervisor:
         self.terminal.take_back()
         if self._child.guardian is not None:
             self._child.guardian.suspend()
-        if not stop_by(signum) and not typed:
+        # The rest of a pipeline did not see the key, and a shell waits until all of it has stopped.
+        if not stop_by(signum, group=typed and signum == signal.SIGTSTP) and not typed:
             # The sender elsewhere can continue this process, though no shell can.
             os.kill(os.getpid(), signal.SIGSTOP)
         # Here it goes on; nothing was renewed meanwhile, so the deadline is checked first.

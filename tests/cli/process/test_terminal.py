@@ -173,6 +173,27 @@ def test_the_command_can_be_stopped_and_continued(shell: AtTerminal, program: st
     shell.read_until("done-0")
 
 
+@pytest.mark.parametrize("typed", ["$u -- sh {} | cat", "sh -c '$u -- sh {}; :'"])
+def test_what_shares_its_job_is_stopped_with_it(
+    shell: AtTerminal, tmp_path: Path, typed: str
+) -> None:
+    """A pipeline, or a script that runs it: the shell waits until all of the job has stopped."""
+    script = tmp_path / "script"
+    script.write_text("read x; echo got-$x; read x; echo got-$x")
+    shell.type("export u\n")
+    shell.type(f"{typed.format(script)}\n")
+    # When this was read, the terminal is the command's.
+    shell.type("first\n")
+    shell.read_until("got-first")
+    shell.type("\x1a")
+    shell.read_until("Stopped")
+    shell.type("echo sh''ell; fg; echo do''ne\n")
+    shell.read_until("shell")
+    shell.type("again\n")
+    shell.read_until("got-again")
+    shell.read_until("done")
+
+
 def test_what_has_left_the_group_is_put_aside_with_the_command(
     shell: AtTerminal, tmp_path: Path
 ) -> None:
