@@ -87,7 +87,8 @@ class Acquisition:
 
         def unavailable(text: str) -> None:
             # The report of the wait says it, and when: cron mails each line.
-            report.trouble()
+            # The library warns when errors were retried for --retry-for.
+            report.trouble(self._wait_policy.retry_for)
             self._console.debug(text, event="unavailable")
 
         with self._console.taking("unavailable", unavailable):

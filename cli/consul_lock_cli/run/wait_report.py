@@ -72,11 +72,11 @@ class WaitReport:
 
         return BackgroundPoll(look, OUTAGE_EVERY, OUTAGE_EVERY, self._close)
 
-    def trouble(self) -> None:
-        """The wait has met an error of Consul, and goes on: the outage begins here, and not with
-        the next look."""
+    def trouble(self, before: float) -> None:
+        """The wait has met errors of Consul for so many seconds, and goes on: the outage began
+        then, and not with the next look."""
         if self._away is None:
-            self._away = time.monotonic()
+            self._away = time.monotonic() - before
 
     def _look_for_log(self) -> Callable[[], None]:
         found = self._look()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
@@ -184,17 +185,15 @@ def test_a_lease_that_ends_stops_the_command_and_releases_nothing(start: Start) 
     eventually(scene.released.exists)
 
 
-@pytest.mark.parametrize("news", ["suspend", "later lease", "over"])
+@pytest.mark.parametrize("news", ["later lease", "over"])
 def test_news_call_off_a_lease(start: Start, news: str) -> None:
-    """Each at its time: the last of the two leases would have acted by then."""
+    """The lease before would have acted by then."""
     scene = start(f"trap 'echo term' TERM; trap 'echo usr1' USR1; echo $$; {_WORK}")
     scene.child.go({})
     command = int(scene.line())
     moment = now()
     scene.guardian.watch(moment + 3, moment + 60)
-    if news == "suspend":
-        scene.guardian.suspend()
-    elif news == "over":
+    if news == "over":
         scene.guardian.over()
     else:
         scene.guardian.watch(moment + 60, moment + 120)
@@ -202,6 +201,22 @@ def test_news_call_off_a_lease(start: Start, news: str) -> None:
     os.kill(command, signal.SIGUSR1)
     assert scene.line() == "usr1"
     os.kill(command, signal.SIGKILL)
+
+
+def test_a_lease_does_not_stop_a_command_that_was_put_aside(start: Start) -> None:
+    """It does nothing meanwhile; a signal would wait for it."""
+    scene = start(f"trap 'echo term' TERM; echo $$; {_WORK}")
+    scene.child.go({})
+    command = int(scene.line())
+    moment = now()
+    scene.guardian.watch(moment + 3, moment + 60)
+    os.killpg(command, signal.SIGSTOP)
+    scene.guardian.suspend()
+    eventually(lambda: now() > moment + 4.5)
+    status = Path(f"/proc/{command}/status").read_text()
+    (pending,) = re.findall(r"^ShdPnd:\t(\w+)$", status, re.MULTILINE)
+    assert not int(pending, 16) & 1 << signal.SIGTERM - 1
+    os.killpg(command, signal.SIGKILL)
 
 
 def test_when_a_plan_is_overdue_it_kills_though_consul_lock_lives(start: Start) -> None:

@@ -118,9 +118,9 @@ def test_an_outage_begins_with_the_first_error_that_the_wait_meets(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """The report of the wait counts its seconds from there."""
-    console, begun = Console(), list[str]()
+    console, begun = Console(), list[float]()
     console.quiet = True
-    monkeypatch.setattr(WaitReport, "trouble", lambda _: begun.append("here"))
+    monkeypatch.setattr(WaitReport, "trouble", lambda _, before: begun.append(before))
 
     def acquire(spec: LockSpec, lock: object, wait: float | None) -> bool:
         console.takers["unavailable"]("Consul is away")
@@ -129,9 +129,9 @@ def test_an_outage_begins_with_the_first_error_that_the_wait_meets(
     monkeypatch.setattr(LockSpec, "acquire", acquire)
     lock: Any = None
     spec = LockSpec(("backup",))
-    acquisition = Acquisition(spec, WaitPolicy(), console, StatusFile(), lambda: lock)
+    acquisition = Acquisition(spec, WaitPolicy(retry_for=7.0), console, StatusFile(), lambda: lock)
     assert acquisition.contend(lock)
-    assert begun == ["here"]
+    assert begun == [7.0]
     assert console.takers == {}
 
 

@@ -141,15 +141,15 @@ def test_a_log_has_the_seconds_since_an_outage_began(
     one begins anew."""
     poll: Any = report.in_log()
     watched.answers = False
-    report.trouble()
+    report.trouble(30.0)
     assert _lines_after(poll, watched, capsys, 8) == {}
     watched.answers = True
     assert _lines_after(poll, watched, capsys, 1) == {}
     watched.answers = False
     watched.now += 1.0
-    report.trouble()
+    report.trouble(30.0)
     assert list(_lines_after(poll, watched, capsys, 1).values()) == [
-        "consul-lock: Consul does not answer, trying again (30 s)\n"
+        "consul-lock: Consul does not answer, trying again (60 s)\n"
     ]
 
 
