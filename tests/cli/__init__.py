@@ -14,7 +14,7 @@ Exit codes and arguments
     process/test_supervisor: test_a_command_that_dies_of_segv_leaves_no_core_of_consul_lock
   126 and 127 in one line, with a hint, and the lock is free at once
     commands/test_run: test_the_exit_code_is_the_commands_and_the_lock_is_free
-    run/test_result: test_a_command_that_cannot_be_run_is_reported_in_one_line
+    run/test_result: test_a_command_that_cannot_be_run_is_reported_with_what_to_do
   Options end at the command
     commands/test_run: test_options_end_at_the_command
   Misuse, bad names and bad durations are 64 before any traffic
