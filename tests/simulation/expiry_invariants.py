@@ -48,6 +48,8 @@ class Dead:
         if self._first.get(name, ("", 0.0))[0] != first:
             self._first[name] = (first, self._referee.now)
         self._note_ends(then.contenders[name], now.contenders[name])
+        gone = then.holders(name).keys() - now.holders(name).keys()
+        self.any = self.any or not gone <= self._referee.sessions()
 
     def _note_ends(self, before: tuple[Waiter, ...], after: tuple[Waiter, ...]) -> None:
         if before != after:

@@ -42,7 +42,10 @@ class Operation:
     """How much of each resource that takes."""
     token: int = 0
     limit: int | None = None
-    """The limit that the caller of a semaphore asks for, or that it changes to."""
+    """The limit that a semaphore is changed to."""
+    brings: frozenset[int] = frozenset()
+    """The limits that the caller of a semaphore may have asked for: those of the same object at the
+    call and at the return, as another thread may change it meanwhile."""
 
 
 class History:
@@ -69,7 +72,7 @@ class History:
         contender: Contender,
         hold: Hold,
         weights: Mapping[str, int],
-        limit: int | None,
+        limits: frozenset[int],
     ) -> None:
         """An acquire that was called at this place returns with a hold."""
         self.note_losses()
@@ -85,7 +88,7 @@ class History:
                 self._numbers[hold],
                 dict(weights),
                 hold.token,
-                limit,
+                brings=limits,
             )
         )
 

@@ -56,7 +56,7 @@ def after(state: State, operation: Operation, widest: int) -> Iterator[State]:
         for _, parts in held:
             used.update(dict(parts))
         # Who finds a semaphore empty brings its limit along.
-        for most in {limit} if held or operation.limit is None else {limit, operation.limit}:
+        for most in {limit} if held else {limit, *operation.brings}:
             fits = all(used[name] + weight <= most for name, weight in weights)
             if fits and _token_grows(tokens, weights, operation.token, widest):
                 now = frozenset((name, weight, operation.token) for name, weight in weights)
@@ -101,7 +101,8 @@ def check_linearizable(operations: Sequence[Operation], limit: int) -> int:
     """
     # By their return, so that the first order that is tried is mostly a right one.
     order = sorted(operations, key=lambda o: (o.returned or float("inf"), o.called))
-    widest = max([limit, *(o.limit for o in order if o.limit is not None)])
+    limits = [limit for o in order for limit in (o.limit, *o.brings) if limit is not None]
+    widest = max(limit, *limits) if limits else limit
     must = sum(1 << place for place, o in enumerate(order) if o.returned is not None)
     start = (0, State(frozenset(), limit, frozenset()))
     stack, tried, furthest = [start], {start}, 0

@@ -191,20 +191,24 @@ class Thread:
             if (yield from self._do("first", partial(wish.first, self))):
                 self.history.resized(self)
             wish = self.wishes(self, turn)
-        called = self.history.place()
+        called = self._call_of(wish)
         had = yield from self._acquire(wish, timeout)
         if had:
             yield from self._hold(wish, called)
         self.has.clear()
         return had
 
-    def _hold(self, wish: Wish, called: int) -> Generator[Any, Any, None]:
+    def _call_of(self, wish: Wish) -> tuple[int, frozenset[int]]:
+        """The place of a call of acquire, and the limit of its semaphore then."""
+        return self.history.place(), _limits_of(wish)
+
+    def _hold(self, wish: Wish, called: tuple[int, frozenset[int]]) -> Generator[Any, Any, None]:
         """Have it for a while, and perhaps more beside it, or less of it."""
         hold = wish.lock.current(self)
         assert hold is not None
         self.has[hold] = wish.weights
-        limit = getattr(wish.lock, "limit", None)
-        self.history.granted(called, self.host, hold, wish.weights, limit)
+        limits = called[1] | _limits_of(wish)
+        self.history.granted(called[0], self.host, hold, wish.weights, limits)
         self.host.granted(self, hold)
         yield self._moment()
         if wish.ask is not None:
@@ -227,7 +231,7 @@ class Thread:
             self.host.simulator.counts["released"] += 1
 
     def _have_too(self, wish: Wish) -> Generator[Any, Any, None]:
-        called = self.history.place()
+        called = self._call_of(wish)
         if (yield from self._acquire(wish, wish.patience)):
             self.host.simulator.counts["granted beside another"] += 1
             yield from self._hold(wish, called)
@@ -308,6 +312,11 @@ class Thread:
 
         self.host.start(undo, f"undo of {self.host.number}", undone, is_call=True)
         self.host.after(_CLEAN_UP, tell)
+
+
+def _limits_of(wish: Wish) -> frozenset[int]:
+    limit = getattr(wish.lock, "limit", None)
+    return frozenset() if limit is None else frozenset({limit})
 
 
 def _pause(effect: Any) -> Flow[None]:

@@ -22,7 +22,8 @@ WRITER = 10
 def acquire(
     hold: int, called: int, returned: int, token: int, n: int = 1, *, limit: int | None = None
 ) -> Operation:
-    return Operation(Action.ACQUIRE, called, returned, hold, {"x": n}, token, limit)
+    brings = frozenset() if limit is None else frozenset({limit})
+    return Operation(Action.ACQUIRE, called, returned, hold, {"x": n}, token, brings=brings)
 
 
 def release(hold: int, called: int, returned: int | None = None) -> Operation:
