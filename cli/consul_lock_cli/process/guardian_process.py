@@ -102,10 +102,16 @@ def main(
             os.write(news, f"{FAILED} {error.errno or errno.EIO}\n".encode())
             os._exit(1)
         os.write(news, f"{STARTED} {pid}\n".encode())
-        # No key at the terminal is meant for it, and no signal for the group of consul-lock.
-        os.setpgid(0, 0)
-        wake = _settle(launch, orders, news)
         tree = CommandTree(pid, DirectParent(pid), policy, caller)
+        # No key at the terminal is meant for it, and no signal for the group of consul-lock.
+        if policy.foreground:
+            # The command is in that group.  When a process ends whose parent is of another group
+            # of the session, and nobody else links the group to one, the kernel hangs up on all of
+            # the group if one of them is stopped: on the script that runs consul-lock.
+            os.setsid()
+        else:
+            os.setpgid(0, 0)
+        wake = _settle(launch, orders, news)
         _GuardianProcess(tree, pid, wrapper, policy, orders, news, wake, release).run()
         code = 0
     except BaseException:  # noqa: BLE001 - a forked child must not unwind into its parent's code

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import shlex
 import signal
+import subprocess
 import sys
 import time
 from collections.abc import Callable
@@ -334,6 +336,23 @@ def test_in_the_foreground_what_the_command_started_is_stopped_too(supervise: Su
     pids = [int(running.line()), int(running.line())]
     _kill(running)
     eventually(lambda: not any(map(alive, pids)))
+
+
+def test_in_the_foreground_its_end_hangs_up_on_nobody() -> None:
+    """The kernel does so if one of a group is stopped whose last link to another group goes."""
+    work = f"{shlex.join(PROGRAM)} --left 60 --foreground -- true 2>&1"
+    script = f"trap 'echo hup' HUP; sleep 60 & kill -STOP $!; {work}; echo end; kill -KILL $!"
+    done = subprocess.run(
+        ["sh", "-c", script],
+        env=environment("127.0.0.1:1"),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+        check=False,
+    )
+    assert "end" in done.stdout
+    assert "hup" not in done.stdout
 
 
 def test_a_command_that_was_never_started_never_is(supervise: Supervise) -> None:
