@@ -96,7 +96,7 @@ def test_eighty_waiting_threads_open_no_more_than_64_polls(
         Client(proxy.address) as client,
     ):
         held = _held(holder, 80)
-        locks = [Lock(lock.name, client=client) for lock in held]
+        locks = [Lock(lock.name, client=client, ttl=60, lock_delay=60) for lock in held]
         waiting = [pool.submit(lock.acquire) for lock in locks]
         eventually(lambda: polls.now == BUDGET)
         eventually(lambda: all(lock.waiters() for lock in held))
@@ -117,7 +117,7 @@ def test_eighty_waiting_tasks_open_no_more_than_64_polls(served: ServedWorld, pr
             held = [aio.Lock(f"drivers/many/{n}", client=holder) for n in range(80)]
             for lock in held:
                 assert await lock.acquire(timeout=0)
-            locks = [aio.Lock(lock.name, client=client) for lock in held]
+            locks = [aio.Lock(lock.name, client=client, ttl=60, lock_delay=60) for lock in held]
             waiting = [asyncio.create_task(lock.acquire()) for lock in locks]
             await eventually_async(lambda: polls.now == BUDGET)
             for lock in held:
