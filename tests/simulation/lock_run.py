@@ -36,12 +36,6 @@ class Run(Trial):
         self.referee = Referee(self.simulator, self.keys, self.plan)
         self.foreign = ForeignClient(self.world, self.simulator, self.referee, self.keys.key)
 
-    def enter(self) -> None:
-        for number, asked in enumerate(self.plan.clients):
-            contender = Contender(self.simulator, number, asked, self.referee.granted)
-            self.contenders.append(contender)
-            contender.begin(wishes, self.plan.rounds)
-
     def wishes(self, contender: Contender) -> Wishes:
         return wishes(contender)
 

@@ -105,13 +105,9 @@ class MixedRun(Trial):
         )
         self.foreign = ForeignClient(self.world, self.simulator, self.referee.lock, keys.key)
 
-    def enter(self) -> None:
-        for number, asked in enumerate(self.plan.clients):
-            contender = Contender(self.simulator, number, asked, self.referee.granted)
-            contender.tries = TRIES
-            contender.reduced = self.referee.reduced
-            self.contenders.append(contender)
-            contender.begin(self.wishes, self.plan.rounds)
+    def prepare(self, contender: Contender) -> None:
+        contender.tries = TRIES
+        contender.reduced = self.referee.reduced
 
     def wishes(self, contender: Contender) -> Wishes:
         """Another kind each time, and in turn the lock with a slot of the semaphore beside it."""

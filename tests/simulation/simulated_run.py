@@ -69,15 +69,22 @@ class Trial(ABC):
         self.contenders = self.referee.contenders
         self.enter()
 
+    def enter(self) -> None:
+        """Let the contenders begin."""
+        for number, asked in enumerate(self.plan.clients):
+            contender = Contender(self.simulator, number, asked, self.referee.granted)
+            self.prepare(contender)
+            self.contenders.append(contender)
+            contender.begin(self.wishes, self.plan.rounds)
+
     # -- what each of them does in its own way
 
     @abstractmethod
     def cast(self) -> None:
         """Make the checks and the stale reads, before anybody plays."""
 
-    @abstractmethod
-    def enter(self) -> None:
-        """Let the contenders begin."""
+    def prepare(self, contender: Contender) -> None:  # noqa: B027 - a plain lock needs nothing
+        """Set what a contender needs before it begins."""
 
     @abstractmethod
     def wishes(self, contender: Contender) -> Wishes:

@@ -40,13 +40,9 @@ class CrowdRun(Trial):
         )
         self.foreign = GoSemaphore(self.world, self.simulator, self.referee, self.limit)
 
-    def enter(self) -> None:
-        for number, asked in enumerate(self.plan.clients):
-            contender = Contender(self.simulator, number, asked, self.referee.granted)
-            contender.tries = TRIES
-            contender.reduced = self.referee.reduced
-            self.contenders.append(contender)
-            contender.begin(self.wishes, self.plan.rounds)
+    def prepare(self, contender: Contender) -> None:
+        contender.tries = TRIES
+        contender.reduced = self.referee.reduced
 
     def wishes(self, contender: Contender) -> Wishes:
         return self._menu(contender).wishes(self.plan.rounds)

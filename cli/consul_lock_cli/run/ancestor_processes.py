@@ -65,10 +65,10 @@ def _is_consul_lock(words: Sequence[bytes]) -> bool:
     for word in rest:
         if not word.startswith(b"-") or word == b"-":
             # A script, or the folder of the package.
-            *_, folder, script = b"/", *word.split(b"/")
-            return script in (_COMMAND, _PACKAGE) or (
-                script == b"__main__.py" and folder == _PACKAGE
-            )
+            folder, _, script = word.rstrip(b"/").rpartition(b"/")
+            if script == b"__main__.py":
+                script = folder.rpartition(b"/")[2]
+            return script in (_COMMAND, _PACKAGE)
         if word.startswith(b"--"):
             continue
         for at, option in enumerate(word[1:], 2):

@@ -91,7 +91,8 @@ class HookRunner:
             "CONSUL_LOCK_HOOK": event.replace("_", "-"),
         }
         try:
-            status = self._ended(
+            in_time, status = self._ended(
+                option,
                 ["/bin/sh", "-c", "--", getattr(self._hooks, event)],
                 {name: text for name, text in environment.items() if text is not None},
                 deadline,
@@ -99,10 +100,9 @@ class HookRunner:
         except OSError as error:
             self._console.warn(f"{option} could not be run: {error.strerror}", event="hook")
             return
-        except _NotKilled as error:
-            self._console.warn(f"{option} cannot be stopped: {error}; it goes on", event="hook")
-            return
         if status is None:
+            return
+        if not in_time:
             lost = deadline is not None and _lost(deadline)
             why = (
                 ", as the lock is lost" if lost else f" after {show_duration(self._hooks.timeout)}"
@@ -113,10 +113,14 @@ class HookRunner:
             self._console.warn(f"{option} {how}", event="hook", code=code)
 
     def _ended(
-        self, command: list[str], environment: Mapping[str, str], deadline: Deadline | None
-    ) -> int | None:
-        """Its status; None: it took too long, or the lock was lost meanwhile.  Raises `_NotKilled`
-        if it goes on then."""
+        self,
+        option: str,
+        command: list[str],
+        environment: Mapping[str, str],
+        deadline: Deadline | None,
+    ) -> tuple[bool, int | None]:
+        """Whether it has ended in time, and before the lock was lost; and its status.  None: it
+        goes on all the same, which has been said."""
         end = time.monotonic() + self._hooks.timeout
         # An interruption between the start of the process and the block that ends it would leave it
         # behind.
@@ -127,10 +131,14 @@ class HookRunner:
                 signal.pthread_sigmask(signal.SIG_SETMASK, before)
                 ended = _wait(pid, end, deadline)
             finally:
-                status = _end(pid)
+                # Nothing is raised here: an interruption may be on its way.
+                status, refusal = _end(pid)
+                if status is None:
+                    why = f"pid {pid}{refusal}; it goes on"
+                    self._console.warn(f"{option} cannot be stopped: {why}", event="hook")
         finally:
             signal.pthread_sigmask(signal.SIG_SETMASK, before)
-        return status if ended else None
+        return ended, status
 
     @staticmethod
     def _spawn(command: list[str], environment: Mapping[str, str]) -> int:
@@ -154,24 +162,19 @@ def _lost(deadline: Deadline) -> bool:
     return deadline.lost() or not deadline.remaining()
 
 
-class _NotKilled(Exception):
-    """It is not permitted, or SIGKILL does not end it."""
-
-
-def _end(pid: int) -> int:
-    """Kill what is left of it, and return its status."""
+def _end(pid: int) -> tuple[int | None, str]:
+    """Kill what is left of it.  Its status; None: SIGKILL does not end it, or is refused."""
     # Its number is its own until it is reaped.  What it has left behind goes with it.
     with suppress(ProcessLookupError, PermissionError):
         os.killpg(pid, signal.SIGKILL)
-    patience = _DYING
+    patience, refusal = _DYING, ""
     try:
         # It may have left its group.
         os.kill(pid, signal.SIGKILL)
     except PermissionError:
-        patience = 0.0  # as with sudo
-    if not _wait(pid, time.monotonic() + patience, None):
-        raise _NotKilled(f"pid {pid}" + ("" if patience else ", not permitted"))
-    return os.waitpid(pid, 0)[1]
+        patience, refusal = 0.0, ", not permitted"  # as with sudo
+    ended = _wait(pid, time.monotonic() + patience, None)
+    return (os.waitpid(pid, 0)[1] if ended else None), refusal
 
 
 def _wait(pid: int, end: float, deadline: Deadline | None) -> bool:

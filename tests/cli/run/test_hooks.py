@@ -194,6 +194,35 @@ def _to_the_main_thread() -> None:
     signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGUSR1)
 
 
+def test_a_signal_is_given_back_though_the_hook_may_not_be_killed(
+    capfd: Capture, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Else the command would be started after it."""
+    path, kill = tmp_path / "pid", os.kill
+
+    def refuse(pid: int, signum: int) -> None:
+        raise PermissionError
+
+    monkeypatch.setattr(os, "kill", refuse)
+    monkeypatch.setattr(os, "killpg", refuse)
+    act = cast("Any", _Signalled())
+    script = f"echo $$ >{path}; exec sleep 600"
+    runner = HookRunner(Hooks(acquire=script, timeout=60.0), act, Console())
+
+    def interrupt() -> None:
+        eventually(lambda: path.exists() and path.read_text().endswith("\n"))
+        _to_the_main_thread()
+
+    beside = threading.Thread(target=interrupt)
+    beside.start()
+    assert runner.before("acquire", {}, NoDeadline()) == signal.SIGTERM
+    beside.join()
+    assert "--on-acquire cannot be stopped" in capfd.readouterr().err
+    pid = int(path.read_text())
+    kill(pid, signal.SIGKILL)
+    os.waitpid(pid, 0)
+
+
 def test_a_signal_before_the_command_kills_it_and_is_given_back(tmp_path: Path) -> None:
     """Consul-lock then ends without having run the command."""
     pid, act = tmp_path / "pid", cast("Any", _Signalled())
