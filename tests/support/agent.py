@@ -47,6 +47,7 @@ class Agent(RawConsul):
     ``acl`` denies by default; `master_token` may do everything, `token_for` makes others.
     ``tls`` opens `https_address` besides, with `certificates`; ``verify_clients`` asks
     callers there for a certificate.  ``unix_socket`` opens `unix_address`, ``ipv6`` `ipv6_address`.
+    ``bind`` is where other agents reach it.
     `log` is what the agent has said, also after `stop`.  What is in it: see `RawConsul`.
     """
 
@@ -56,6 +57,7 @@ class Agent(RawConsul):
         *,
         config: dict[str, Any] | None = None,
         name: str = "node-1",
+        bind: str = "127.0.0.1",
         dev: bool = True,
         acl: bool = False,
         tls: bool = False,
@@ -65,6 +67,7 @@ class Agent(RawConsul):
     ) -> None:
         self.binary = binary
         self.name = name
+        self.bind = bind
         self.ports = Ports()
         super().__init__(MASTER_TOKEN if acl else None)
         # Short, because the path of a unix socket may have 107 bytes only.
@@ -157,6 +160,7 @@ class Agent(RawConsul):
             self.ports,
             self._doors,
             name=self.name,
+            bind=self.bind,
             data=self.folder / "data",
             acl=self.master_token is not None,
             version=version,

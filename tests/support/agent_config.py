@@ -37,9 +37,16 @@ class Doors:
 
 
 def build(
-    ports: Ports, doors: Doors, *, name: str, data: Path, acl: bool, version: tuple[int, ...]
+    ports: Ports,
+    doors: Doors,
+    *,
+    name: str,
+    bind: str,
+    data: Path,
+    acl: bool,
+    version: tuple[int, ...],
 ) -> dict[str, Any]:
-    """The configuration of one agent that talks to nothing but loopback."""
+    """The configuration of one agent: HTTP on loopback, other agents at ``bind``."""
     addresses = ["127.0.0.1"]
     if doors.ipv6:
         addresses.append("::1")
@@ -49,7 +56,7 @@ def build(
     config: dict[str, Any] = {
         "node_name": name,
         "data_dir": str(data),
-        "bind_addr": "127.0.0.1",
+        "bind_addr": bind,
         "addresses": {"http": " ".join(addresses), "https": https},
         "ports": _ports(ports, tls=doors.certificates is not None, version=version),
         # A client agent would take seconds to say goodbye to agents that end as well.

@@ -1,7 +1,8 @@
-"""Three real servers and a client agent, with the timing of production."""
+"""Three real servers and client agents, with the timing of production."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Self
@@ -12,31 +13,47 @@ from tests.support.waiting import eventually
 # Consul's default. -dev and most test set-ups make elections five times as fast as users see.
 _RAFT_MULTIPLIER = 5
 
+_NAMES = ("server-1", "server-2", "server-3", "client-1")
+
 
 class Cluster:
-    """`servers` are three agents with their data on disk, `client` is an agent beside them.
+    """`servers` are three agents with their data on disk, `clients` are agents beside them.
 
+    ``make`` makes an agent of a name, where agents are not to be on loopback.
     Use it as a context manager, or call `start` and `stop`.  Freeze, kill and ask the agents
     themselves; `restart` brings a killed one back on its old data.
     """
 
-    def __init__(self, binary: Path, *, config: dict[str, Any] | None = None) -> None:
-        names = ("server-1", "server-2", "server-3", "client-1")
-        agents = [Agent(binary, name=name, dev=False) for name in names]
+    def __init__(
+        self,
+        binary: Path,
+        *,
+        config: dict[str, Any] | None = None,
+        names: Sequence[str] = _NAMES,
+        raft_multiplier: int = _RAFT_MULTIPLIER,
+        make: Callable[[str], Agent] | None = None,
+    ) -> None:
+        make = make or (lambda name: Agent(binary, name=name, dev=False))
+        agents = [make(name) for name in names]
         self.servers = agents[:3]
-        self.client = agents[3]
-        seeds = [f"127.0.0.1:{agent.ports.serf}" for agent in self.servers]
+        self.clients = agents[3:]
+        seeds = [f"{agent.bind}:{agent.ports.serf}" for agent in self.servers]
         for agent in agents:
-            agent.configure(_common(seeds))
+            agent.configure(_common(seeds, raft_multiplier))
             agent.configure(_server() if agent in self.servers else {})
             agent.configure(config or {})
 
     @property
     def agents(self) -> list[Agent]:
-        return [*self.servers, self.client]
+        return [*self.servers, *self.clients]
+
+    @property
+    def client(self) -> Agent:
+        """The first of the client agents."""
+        return self.clients[0]
 
     def start(self) -> Self:
-        """Start all four and wait until each of them serves sessions."""
+        """Start them all and wait until each of them serves sessions."""
         for agent in self.agents:
             agent.launch()
         for agent in self.agents:
@@ -72,7 +89,7 @@ class Cluster:
         server.start()
 
     def heal(self) -> None:
-        """Thaw what is frozen, restart what is dead, wait until all four serve again."""
+        """Thaw what is frozen, restart what is dead, wait until all of them serve again."""
         for agent in self.agents:
             if agent.running:
                 agent.thaw()
@@ -100,7 +117,7 @@ class Cluster:
     def _agreed_leader(self) -> Agent | None:
         votes = [self._asked(server, "/v1/status/leader") for server in self.servers]
         for server in self.servers:
-            if server.running and votes.count(f"127.0.0.1:{server.ports.server}") >= 2:
+            if server.running and votes.count(f"{server.bind}:{server.ports.server}") >= 2:
                 return server
         return None
 
@@ -118,11 +135,11 @@ class Cluster:
         return answer.json() if answer.status == 200 else None
 
 
-def _common(seeds: list[str]) -> dict[str, Any]:
+def _common(seeds: list[str], raft_multiplier: int) -> dict[str, Any]:
     return {
         "retry_join": seeds,
         "retry_interval": "1s",
-        "performance": {"raft_multiplier": _RAFT_MULTIPLIER},
+        "performance": {"raft_multiplier": raft_multiplier},
     }
 
 

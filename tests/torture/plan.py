@@ -21,7 +21,7 @@ class Work:
     host: str
     """Name of the host that it runs on."""
     caller: str
-    """``thread``, ``task``, ``command`` (`consul-lock run`), ``cron``, or ``go`` (`consul lock`)."""
+    """``thread``, ``task``, ``command`` (`consul-lock run`), ``cron``; ``go`` is `consul lock`."""
     primitive: str
     """``lock``, ``semaphore``, ``read_write``, ``tree`` or ``multilock``."""
     name: str
@@ -38,7 +38,7 @@ class Fault:
 
     at: float
     kind: str
-    """A name in `tests.torture.faults.KINDS`."""
+    """The name of a kind, such as ``kill leader``."""
     target: str
     """A host, a role (``leader``, ``follower``) or ``""``, as the kind says."""
     seconds: float
