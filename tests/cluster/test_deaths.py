@@ -8,13 +8,16 @@ import pytest
 
 from tests.faults.deaths import Make, one, play, two
 from tests.support.cluster import Cluster
+from tests.support.effort import scaled
 
 log = logging.getLogger(__name__)
 
 pytestmark = [pytest.mark.cluster, pytest.mark.real, pytest.mark.slow]
 
-# Deaths in all, and with one holder: all of those within its lock-delay.
-_DEATHS, _AT_ONCE = 100, 20
+# Deaths with one holder, all of those within its lock-delay; and in all.  With sessions of the
+# behaviour "delete", newcomers get in at a third of the deaths.
+_AT_ONCE = 20
+_DEATHS = _AT_ONCE * scaled(2)
 
 
 @pytest.mark.parametrize("make", [one, two], ids=["lock", "multi"])

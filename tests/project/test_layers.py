@@ -6,6 +6,7 @@ import ast
 import re
 import tokenize
 from collections.abc import Callable, Iterable, Iterator
+from functools import cache
 from pathlib import Path
 
 _ROOT = Path(__file__).resolve().parents[2]
@@ -73,8 +74,13 @@ def _module(path: Path) -> str:
     return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
 
 
-def _imports(path: Path) -> Iterator[str]:
+@cache
+def _imports(path: Path) -> tuple[str, ...]:
     """Everything imported anywhere in the file: modules, and ``module.name`` for names."""
+    return tuple(_each_import(path))
+
+
+def _each_import(path: Path) -> Iterator[str]:
     package = _module(path) if path.name == "__init__.py" else _module(path).rpartition(".")[0]
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Import):
@@ -378,6 +384,8 @@ def test_every_ignore_says_what_and_why() -> None:
     """``# type: ignore[code] # reason``, ``# noqa: CODE - reason``."""
 
     def bare(path: Path) -> Iterator[str]:
+        if not _IGNORES.search(path.read_text()):
+            return  # to split all files into tokens takes seconds
         for comment in _comments(path):
             for found in _IGNORES.finditer(comment.string):
                 if not _WITH_REASON.match(comment.string, found.start()):
@@ -403,7 +411,8 @@ def test_tests_wait_for_a_condition_instead_of_sleeping() -> None:
     """Only tests/support/waiting.py sleeps, between two looks at a condition."""
 
     def naps(path: Path) -> Iterator[str]:
-        for node in ast.walk(ast.parse(path.read_text())):
+        text = path.read_text()
+        for node in ast.walk(ast.parse(text)) if "sleep(" in text else ():
             if isinstance(node, ast.Call) and _NAP.match(ast.unparse(node)):
                 yield f"line {node.lineno}: {ast.unparse(node)}"
 
