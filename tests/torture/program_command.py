@@ -1,0 +1,170 @@
+"""Starts commands under a lock, one after the other: `consul-lock run`, `leader`, `cron run`, or
+`consul lock`.
+
+`python -m tests.torture.program_command FOLDER JOB`; see `tests.torture.workload`.  The commands
+are `tests.torture.program_child`, which write their own history.  Some wrappers are killed, stopped
+by TERM, or lose their guardian, if the job says so.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterable
+from contextlib import suppress
+from pathlib import Path
+
+from tests.torture.history import start_of
+from tests.torture.pace import rest
+from tests.torture.workload import BEAT, PAUSES, Diary, Job, Turn, turn_of
+
+SLOT = 5.0
+"""Seconds of a cron slot."""
+
+OWN_CODES = (0, 3)
+"""What commands end with."""
+
+_COMMAND = (sys.executable, "-m", "consul_lock_cli")
+
+
+class Launcher:
+    """Starts one after the other."""
+
+    def __init__(self, diary: Diary) -> None:
+        self._diary = diary
+        self._job = diary.job
+        self._chance = random.Random(diary.job.seed)
+
+    def work(self) -> None:
+        """Until it is over."""
+        while not self._diary.over:
+            self._launch(turn_of(self._job, self._chance))
+            rest(self._chance.choice(PAUSES))
+
+    def _launch(self, turn: Turn) -> None:
+        hold = self._hold(turn)
+        environment = {
+            **os.environ,
+            "TORTURE_HOLD": hold,
+            "TORTURE_RETRIES": str(self._job.retry_crashed),
+        }
+        with tempfile.TemporaryFile() as errors:
+            process = subprocess.Popen(
+                [*self._wrapper(turn), *self._command(turn, hold)],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=errors,
+                env=environment,
+            )
+            child = process.pid, start_of(process.pid)
+            signals = self._wait(process)
+            errors.seek(0)
+            self._diary.writer.exits(
+                "go" if self._job.caller == "go" else self._job.caller,
+                child,
+                process.returncode,
+                errors.read().decode("utf-8", "replace"),
+                own=OWN_CODES,
+                signals=signals,
+                hold=hold,
+            )
+
+    def _hold(self, turn: Turn) -> str:
+        if self._job.caller == "cron":
+            return self._diary.writer.new_hold()  # a cron slot is claimed or skipped: no wait
+        if self._job.caller != "go":
+            return self._diary.asks(turn)
+        hold = self._diary.writer.new_hold()
+        self._diary.writer.write("asks", hold=hold, side="go", **self._diary.about(turn))
+        return hold
+
+    def _wait(self, process: subprocess.Popen[bytes]) -> list[int]:
+        """Wait for its end; what it may have died of."""
+        deed = self._chance.choice(("kill", "term", "guardian"))
+        due = None
+        if self._chance.random() < self._job.kills:
+            due = time.monotonic() + self._chance.uniform(0.5, 4.0)
+        signals: list[int] = []
+        while process.poll() is None:
+            if due is not None and time.monotonic() > due:
+                due = None
+                signals = self._disturb(process, deed)
+            elif self._diary.over and self._job.primitive == "election" and not signals:
+                signals = self._disturb(process, "term")
+            rest(BEAT)
+        return signals
+
+    def _disturb(self, process: subprocess.Popen[bytes], deed: str) -> list[int]:
+        if deed == "guardian":
+            guardian = _guardian_of(process.pid)
+            if guardian:
+                with suppress(ProcessLookupError):
+                    os.kill(guardian, signal.SIGKILL)
+            return [signal.SIGKILL, signal.SIGTERM]
+        number = signal.SIGKILL if deed == "kill" else signal.SIGTERM
+        process.send_signal(number)
+        return [number, signal.SIGKILL, signal.SIGTERM]
+
+    def _wrapper(self, turn: Turn) -> list[str]:
+        if self._job.caller == "go":
+            more = [f"-n={self._job.limit}"] if self._job.primitive == "semaphore" else []
+            return [os.environ["CONSUL_BIN"], "lock", "-shell=false", *more, self._job.name]
+        times = [f"--ttl={self._job.ttl:g}s", f"--lock-delay={self._job.lock_delay:g}s"]
+        times += [f"--kill-after={min(2.0, self._job.lock_delay / 3):g}s", "--daemons=stop"]
+        if self._job.heartbeat is not None:
+            times.append(f"--heartbeat={self._job.heartbeat:g}s")
+        if self._job.caller == "cron":
+            slot = [f"--name={self._job.name}", f"--every={SLOT:g}s"]
+            retry = (
+                [f"--retry-crashed={self._job.retry_crashed}"] if self._job.retry_crashed else []
+            )
+            return [*_COMMAND, "cron", "run", *slot, *retry, *times, "--"]
+        if self._job.primitive == "election":
+            return [*_COMMAND, "leader", f"--key={self._job.name}", *times, "--"]
+        return [*_COMMAND, "run", *self._what(turn), *times, "--"]
+
+    def _what(self, turn: Turn) -> Iterable[str]:
+        keys = [f"--key={name}" for name in turn.names]
+        match self._job.primitive:
+            case "semaphore":
+                return [*keys, f"--limit={self._job.limit}"]
+            case "read_write":
+                return [*keys, "--shared" if turn.mode == "read" else "--exclusive"]
+            case "tree":
+                return [*keys, "--tree"]
+        return keys
+
+    def _command(self, turn: Turn, hold: str) -> list[str]:
+        seconds = self._chance.choice(self._job.holds) + 0.2
+        grandchild = self._chance.choice(("none", "shorter", "longer", "session"))
+        obstinate = "obstinate" if self._chance.random() < 0.2 else "willing"
+        code = self._chance.choice(OWN_CODES)
+        words = [f"{seconds:g}", grandchild, obstinate, str(code), self._job.to_json()]
+        folder = str(self._diary.folder)
+        module = "tests.torture.program_child"
+        # The name of the hold is last: `consul lock` names its session after its command.
+        return [sys.executable, "-m", module, folder, *words, *turn.names, hold]
+
+
+def _guardian_of(pid: int) -> int:
+    """The child of a wrapper that guards its command; 0 if there is none yet."""
+    with suppress(OSError):
+        for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split():
+            if Path(f"/proc/{child}/comm").read_text().strip() == "lock-guardian":
+                return int(child)
+    return 0
+
+
+def main(folder: str, job: str) -> None:
+    """Work."""
+    diary = Diary(Path(folder), Job.from_json(job), long_lived=False)
+    Launcher(diary).work()
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
