@@ -8,28 +8,24 @@ equal.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import json
+import random
+from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Self
+
+from tests.torture.workload import Job
+
+PREFIX = "torture/"
+"""Of all names of locks."""
 
 
 @dataclass(frozen=True)
 class Work:
     """One process that takes and gives back one lock during the whole run."""
 
-    number: int
     host: str
-    """Name of the host that it runs on."""
-    caller: str
-    """``thread``, ``task``, ``command`` (`consul-lock run`), ``cron``; ``go`` is `consul lock`."""
-    primitive: str
-    """``lock``, ``semaphore``, ``read_write``, ``tree`` or ``multilock``."""
-    name: str
-    """Of the lock.  Those that have the same name compete."""
-    limit: int
-    """Of a semaphore; otherwise 1."""
-    seed: int
-    """Of its own random numbers."""
+    job: Job
 
 
 @dataclass(frozen=True)
@@ -38,7 +34,7 @@ class Fault:
 
     at: float
     kind: str
-    """The name of a kind, such as ``kill leader``."""
+    """The name of a `Kind`."""
     target: str
     """A host, a role (``leader``, ``follower``) or ``""``, as the kind says."""
     seconds: float
@@ -50,6 +46,7 @@ class Plan:
 
     seed: int
     seconds: float
+    raft_multiplier: int
     works: tuple[Work, ...]
     faults: tuple[Fault, ...]
 
@@ -63,9 +60,14 @@ class Plan:
         return cls(
             seed=data["seed"],
             seconds=data["seconds"],
-            works=tuple(Work(**work) for work in data["works"]),
+            raft_multiplier=data["raft_multiplier"],
+            works=tuple(Work(work["host"], _job(work["job"])) for work in data["works"]),
             faults=tuple(Fault(**fault) for fault in data["faults"]),
         )
+
+
+def _job(data: Mapping[str, Any]) -> Job:
+    return Job.from_json(json.dumps(data))
 
 
 @dataclass(frozen=True)
@@ -74,7 +76,7 @@ class Injected:
 
     fault: Fault
     target: str
-    """The host that it hit, where the plan names a role."""
+    """What it hit, where the plan names a role."""
     begun: float
     healed: float
     """When everything served again."""
@@ -82,3 +84,138 @@ class Injected:
     """The locks whose promise it breaks, ``*`` for all: a lock that was deleted by hand, or data
     that was set back.  From ``begun`` until those that held at ``healed`` are done, an overlap of
     them is counted apart."""
+    pids: tuple[int, ...] = ()
+    """The workers that it was done to."""
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of fault."""
+
+    name: str
+    targets: tuple[str, ...] = ("",)
+    seconds: tuple[float, float] = (0.0, 0.0)
+    """The shortest and the longest."""
+
+
+_SERVERS = ("leader", "follower")
+_CLIENTS = ("client-1", "client-2")
+_ANY = (*_SERVERS, *_CLIENTS)
+
+KINDS = (
+    Kind("kill", _ANY, (1.0, 20.0)),
+    Kind("stop", _ANY, (1.0, 40.0)),
+    Kind("leave", _ANY, (1.0, 10.0)),
+    Kind("rolling restart"),
+    Kind("full restart", seconds=(0.0, 10.0)),
+    Kind("no quorum", seconds=(45.0, 45.0)),
+    Kind("partition", _ANY, (2.0, 40.0)),
+    Kind("cannot send", _ANY, (2.0, 40.0)),
+    Kind("cannot receive", _ANY, (2.0, 40.0)),
+    Kind("delay", seconds=(5.0, 20.0)),
+    Kind("loss", seconds=(5.0, 20.0)),
+    Kind("429", seconds=(2.0, 30.0)),
+    Kind("disk full", _SERVERS, (5.0, 20.0)),
+    Kind("snapshot restore", seconds=(2.0, 20.0)),
+    Kind("maintenance", _CLIENTS, (2.0, 20.0)),
+    Kind("sessions destroyed", seconds=(1.0, 1.0)),
+    Kind("key deleted", seconds=(1.0, 5.0)),
+    Kind("key overwritten", seconds=(1.0, 5.0)),
+    Kind("clock step", seconds=(2.0, 10.0)),
+    Kind("worker stopped", seconds=(1.0, 40.0)),
+    Kind("worker killed", seconds=(1.0, 1.0)),
+)
+"""All kinds of faults, which `tests.torture.faults` performs."""
+
+NEEDS_NETWORK = frozenset(
+    ("partition", "cannot send", "cannot receive", "delay", "loss", "disk full")
+)
+"""What hosts on the loopback cannot have, or not all of it."""
+
+# Seconds between two faults: sometimes too few for all to be as before.
+_GAPS = (0.5, 3.0, 8.0)
+
+
+def draw_faults(
+    chance: random.Random,
+    seconds: float,
+    kinds: Collection[str] = (),
+    longest: float = float("inf"),
+) -> tuple[Fault, ...]:
+    """Faults for so many seconds, one after the other; of these ``kinds``, by default of all.
+
+    Each kind with each target has its turn before any comes again.  None lasts for more than
+    ``longest`` seconds; a kind that needs more is left out.
+    """
+    choices = [
+        (kind, target)
+        for kind in KINDS
+        for target in kind.targets
+        if (not kinds or kind.name in kinds) and kind.seconds[0] <= longest
+    ]
+    faults: list[Fault] = []
+    at = chance.choice(_GAPS)
+    left: list[tuple[Kind, str]] = []
+    while at < seconds:
+        if not left:
+            left = chance.sample(choices, len(choices))
+        kind, target = left.pop()
+        shortest, most = kind.seconds
+        lasts = round(chance.uniform(shortest, min(most, longest)), 1)
+        faults.append(Fault(round(at, 1), kind.name, target, lasts))
+        at += lasts + chance.choice(_GAPS)
+    return tuple(faults)
+
+
+_GROUPS: dict[str, tuple[str, ...]] = {
+    "lock": ("thread", "task", "command", "go"),
+    "semaphore": ("thread", "task", "command"),
+    "read_write": ("task", "thread", "command"),
+    "tree": ("task", "thread"),
+    "multilock": ("thread", "task"),
+    "election": ("task", "thread", "command"),
+    "cron": ("cron", "cron"),
+}
+"""By kind of lock, the callers that compete for one.  `consul lock` loses holds that are cut off
+without noticing, so its semaphore, where such a loss shows in others' counts, is not mixed in."""
+
+_GO_GROUPS: dict[str, tuple[str, ...]] = {"lock": ("go",) * 4, "semaphore": ("go",) * 4}
+
+_TIMES = (
+    {"ttl": 10.0, "lock_delay": 15.0},
+    {"ttl": 10.0, "lock_delay": 5.0, "heartbeat": 1.0},
+)
+"""Those of sessions: by default, and with faster turns."""
+
+
+def make_plan(
+    seed: int,
+    seconds: float,
+    *,
+    kinds: Collection[str] = (),
+    callers: Collection[str] = (),
+    groups: int = 4,
+    longest: float = float("inf"),
+) -> Plan:
+    """The plan of a seed: so many groups of workers, each of which competes for one lock."""
+    chance = random.Random(seed)
+    table = _GO_GROUPS if set(callers) == {"go"} else _GROUPS
+    works: list[Work] = []
+    for primitive in chance.sample(sorted(table), min(groups, len(table))):
+        times = chance.choice(_TIMES)
+        limit = chance.choice((2, 3)) if primitive == "semaphore" else 1
+        first = chance.randrange(len(_CLIENTS))
+        for number, caller in enumerate(table[primitive]):
+            job = Job(
+                caller=caller,
+                primitive="lock" if primitive == "cron" else primitive,
+                name=f"{PREFIX}{primitive}",
+                limit=limit,
+                seed=chance.getrandbits(32),
+                kills=0.1 if caller in ("command", "cron") else 0.0,
+                **times,
+            )
+            if not callers or caller in callers:
+                works.append(Work(_CLIENTS[(first + number) % len(_CLIENTS)], job))
+    faults = draw_faults(chance, seconds, kinds, longest)
+    return Plan(seed, seconds, chance.choice((1, 1, 5)), tuple(works), faults)

@@ -1,0 +1,73 @@
+"""A plan of a torture is data, made from its seed."""
+
+from __future__ import annotations
+
+import json
+import random
+from collections import Counter
+from itertools import pairwise
+
+from tests.torture.plan import KINDS, Plan, draw_faults, make_plan
+
+
+def test_a_seed_gives_the_same_plan_each_time() -> None:
+    """Workers, faults, their times and targets; another seed gives another one."""
+    assert make_plan(7, 600) == make_plan(7, 600)
+    assert make_plan(7, 600) != make_plan(8, 600)
+
+
+def test_a_plan_is_written_down_and_read_again() -> None:
+    """As JSON."""
+    plan = make_plan(1, 100)
+    assert Plan.from_json(json.loads(json.dumps(plan.to_json()))) == plan
+
+
+def test_each_kind_with_each_target_has_its_turn_before_any_comes_again() -> None:
+    """So that a long run has all of them about equally often."""
+    faults = draw_faults(random.Random(1), 5_000.0)
+    pairs = [(kind.name, target) for kind in KINDS for target in kind.targets]
+    first = [(fault.kind, fault.target) for fault in faults[: len(pairs)]]
+    assert sorted(first) == sorted(pairs)
+    counts = Counter((fault.kind, fault.target) for fault in faults)
+    assert max(counts.values()) - min(counts.values()) <= 1
+
+
+def test_faults_follow_one_another_and_keep_to_their_times() -> None:
+    """None begins before the one before it has had its time."""
+    faults = draw_faults(random.Random(2), 5_000.0)
+    limits = {kind.name: kind.seconds for kind in KINDS}
+    for before, after in pairwise(faults):
+        assert before.at + before.seconds <= after.at + 0.1
+    for fault in faults:
+        shortest, longest = limits[fault.kind]
+        assert shortest - 0.1 <= fault.seconds <= longest + 0.1
+
+
+def test_kinds_and_times_can_be_limited() -> None:
+    """A kind that needs more than that is left out."""
+    faults = draw_faults(random.Random(3), 500.0, ["kill", "no quorum", "stop"], longest=8.0)
+    assert {fault.kind for fault in faults} == {"kill", "stop"}
+    assert max(fault.seconds for fault in faults) <= 8.0
+
+
+def test_go_alone_works_in_groups_of_its_own() -> None:
+    """With semaphores, which are not mixed with those of the library."""
+    plan = make_plan(4, 60, callers=["go"])
+    assert {work.job.caller for work in plan.works} == {"go"}
+    assert {work.job.primitive for work in plan.works} == {"lock", "semaphore"}
+    for seed in range(50):
+        for work in make_plan(seed, 10).works:
+            assert (work.job.caller, work.job.primitive) != ("go", "semaphore")
+
+
+def test_those_that_compete_agree_on_the_lock() -> None:
+    """On its limit and its times, and they are on both hosts."""
+    for seed in range(20):
+        groups: dict[str, set[tuple[float, float, int]]] = {}
+        hosts: dict[str, set[str]] = {}
+        for work in make_plan(seed, 10).works:
+            about = work.job.ttl, work.job.lock_delay, work.job.limit
+            groups.setdefault(work.job.name, set()).add(about)
+            hosts.setdefault(work.job.name, set()).add(work.host)
+        assert all(len(about) == 1 for about in groups.values())
+        assert all(len(names) == 2 for names in hosts.values())

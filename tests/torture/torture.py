@@ -1,0 +1,212 @@
+"""Random faults over random kinds of locks, on a real cluster, and a check of what came of it.
+
+    python -m tests.torture.torture --seconds 600 --seed 1 --out RESULTS
+
+prints its seed first.  The same seed gives the same plan: the same workers, and the same faults at
+the same times.  ``--plan FILE`` plays one that was written down, ``--shrink RUNS`` plays a plan
+that failed again and again with parts of it left out, and ``--callers go`` lets `consul lock`
+alone work.  The exit code is 0 if all promises were kept, 1 if not.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import random
+import shutil
+import signal
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+from tests.support.agent import version_of
+from tests.support.binary import NONE, find_consul
+from tests.torture.checker import check
+from tests.torture.faults import Effect, Scene, fault_active, possible, set_clock
+from tests.torture.history import boottime
+from tests.torture.plan import PREFIX, Injected, Plan, Work, make_plan
+from tests.torture.report import Report
+from tests.torture.shrink import shrink
+from tests.torture.stage import CLIENTS, Stage
+from tests.torture.workforce import ROOT, Worker, Workforce
+
+_HERE = Path(__file__).resolve().parent
+
+
+class Run:
+    """One plan on one stage.  What it writes is in ``folder``."""
+
+    def __init__(self, plan: Plan, folder: Path, binary: Path, root: Path = ROOT) -> None:
+        self.plan = plan
+        self.folder = folder
+        self.binary = binary
+        self._root = root
+        self.injected: list[Injected] = []
+        self.not_possible: list[str] = []
+        """Kinds of faults that this machine does not allow."""
+        self._log = folder / "faults"
+        self._clock = folder / "clock"
+        self._workers: list[tuple[Work, Worker]] = []
+        self._began = 0.0
+
+    def play(self) -> Report:
+        """Play the plan and judge it."""
+        set_clock(self._clock, 0)
+        self._log.touch()
+        environment = _environment(self._clock, self.binary, self._root)
+        stage = Stage(self.binary, raft_multiplier=self.plan.raft_multiplier)
+        with stage, Workforce(self.folder, environment, root=self._root) as force:
+            observed_from = stage.hosts[CLIENTS[0]]
+            force.observe(PREFIX, stage.address(CLIENTS[0]), observed_from.popen)
+            for work in self.plan.works:
+                self._start(stage, force, work)
+            self._began = time.monotonic()
+            self._inject_all(stage, force)
+            _wait(self._began + self.plan.seconds - time.monotonic())
+            force.finish()
+            force.inventory(stage.cluster.client, PREFIX)
+            histories = force.histories
+        return check(histories, self._log)
+
+    def _start(self, stage: Stage, force: Workforce, work: Work) -> None:
+        host = stage.hosts[work.host]
+        worker = force.start(work.job, stage.address(work.host), host.popen)
+        self._workers.append((work, worker))
+
+    def _inject_all(self, stage: Stage, force: Workforce) -> None:
+        scene = Scene(stage, PREFIX, self._clock)
+        scene.stop_worker = self._stop_worker
+        scene.kill_worker = lambda chance: self._kill_worker(stage, force, chance)
+        for fault in self.plan.faults:
+            if not possible(stage, fault):
+                self.not_possible.append(fault.kind)
+                continue
+            if time.monotonic() - self._began >= self.plan.seconds:
+                break  # healing took longer than was planned
+            _wait(self._began + fault.at - time.monotonic())
+            begun = boottime()
+            with fault_active(scene, fault) as effect:
+                _wait(fault.seconds)
+            done = Injected(fault, effect.target, begun, boottime(), effect.names, effect.pids)
+            self.injected.append(done)
+            with self._log.open("a") as log:
+                log.write(json.dumps(asdict(done)) + "\n")
+            stage.proxy.reset()
+
+    def _stop_worker(self, chance: random.Random) -> Effect:
+        work, worker = chance.choice(self._workers)
+        worker.process.send_signal(signal.SIGSTOP)
+        pid = worker.process.pid
+        return Effect(_name_of(work), lambda: os.kill(pid, signal.SIGCONT), pids=(pid,))
+
+    def _kill_worker(self, stage: Stage, force: Workforce, chance: random.Random) -> Effect:
+        """End one that has no processes of its own, and start another in its place."""
+        able = [pair for pair in self._workers if pair[0].job.caller in ("thread", "task")]
+        if not able:
+            return Effect()
+        work, worker = chance.choice(able)
+        force.kill(worker)
+        self._workers.remove((work, worker))
+        self._start(stage, force, work)
+        return Effect(_name_of(work), pids=(worker.process.pid,))
+
+
+def _name_of(work: Work) -> str:
+    return f"{work.job.caller} of {work.job.primitive}"
+
+
+def _wait(seconds: float) -> None:
+    threading.Event().wait(max(0.0, seconds))
+
+
+def _environment(clock: Path, binary: Path, root: Path) -> dict[str, str]:
+    """Of the workers: nothing that says where Consul is, and a calendar clock that can be wrong."""
+    kept = {key: value for key, value in os.environ.items() if not key.startswith("CONSUL_")}
+    paths = [_HERE / "stepped_clock", root, root / "cli", os.environ.get("PYTHONPATH", "")]
+    return kept | {
+        "CONSUL_BIN": str(binary),
+        "PYTHONPATH": os.pathsep.join(str(path) for path in paths if str(path)),
+        "STEPPED_CLOCK": str(clock),
+    }
+
+
+def play(plan: Plan, binary: Path, out: Path | None = None, root: Path = ROOT) -> Report:
+    """Play a plan, and write the result and, if promises were broken, the histories to ``out``.
+
+    ``root`` has the packages that the workers import.
+    """
+    with tempfile.TemporaryDirectory(prefix="torture-") as name:
+        folder = Path(name)
+        started = time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime())
+        run = Run(plan, folder, binary, root)
+        report = run.play()
+        if out is not None:
+            out.mkdir(parents=True, exist_ok=True)
+            result = {
+                "started": started,
+                "consul": version_of(binary),
+                "plan": plan.to_json(),
+                "injected": [asdict(each) for each in run.injected],
+                "not_possible": sorted(set(run.not_possible)),
+                "report": json.loads(report.to_json()),
+            }
+            stem = f"{version_of(binary)}-{plan.seed}"
+            (out / f"{stem}.json").write_text(json.dumps(result, indent=1) + "\n")
+            if not report.ok:
+                shutil.copytree(folder, out / stem, dirs_exist_ok=True)
+    return report
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Play."""
+    parser = argparse.ArgumentParser(prog="python -m tests.torture.torture")
+    parser.add_argument("--seconds", type=float, default=600.0, help="of workload and faults")
+    parser.add_argument("--seed", type=int, help="of the plan; random by default")
+    parser.add_argument("--kinds", nargs="+", default=[], help="of faults; all by default")
+    parser.add_argument("--callers", nargs="+", default=[], help="thread task command cron go")
+    parser.add_argument("--groups", type=int, default=4, help="of workers that compete")
+    parser.add_argument("--longest", type=float, default=float("inf"), help="seconds of a fault")
+    parser.add_argument("--plan", type=Path, help="play the plan of this file")
+    parser.add_argument("--shrink", type=int, default=0, help="runs to shrink a plan that fails")
+    parser.add_argument("--out", type=Path, help="where results are written")
+    chosen = parser.parse_args(arguments)
+    binary = find_consul()
+    if binary is None:
+        sys.exit(NONE)
+    if chosen.plan is not None:
+        data: Mapping[str, Any] = json.loads(chosen.plan.read_text())
+        plan = Plan.from_json(data.get("plan", data))
+    else:
+        seed = random.SystemRandom().getrandbits(32) if chosen.seed is None else chosen.seed
+        plan = make_plan(
+            seed, chosen.seconds, kinds=chosen.kinds, callers=chosen.callers,
+            groups=chosen.groups, longest=chosen.longest,
+        )  # fmt: skip
+    _say(f"seed {plan.seed}: {len(plan.works)} workers, {len(plan.faults)} faults")
+    report = play(plan, binary, chosen.out)
+    _say(str(report))
+    if not report.ok and chosen.shrink:
+        smaller = shrink(plan, lambda part: not play(part, binary).ok, chosen.shrink)
+        _say("fails as well:\n" + json.dumps(smaller.to_json()))
+    return 0 if report.ok else 1
+
+
+def _say(text: str) -> None:
+    sys.stdout.write(text + "\n")
+    sys.stdout.flush()
+
+
+def _end(number: int, frame: FrameType | None) -> None:
+    raise KeyboardInterrupt  # so that the agents are stopped and not left behind
+
+
+if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, _end)
+    sys.exit(main())
