@@ -14,10 +14,14 @@ EFFORT ?= 10
 # How long `make search` searches.
 MINUTES ?= 30
 
+# How long `make torture` breaks a cluster, and the seed of its plan; without one, each run has another.
+SECONDS ?= 3600
+SEED ?=
+
 # The tests start the command a thousand times: it is compiled once, whatever the environment says.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help demo fast test test-long search lint generate man docs clean
+.PHONY: help demo fast test test-long search torture lint generate man docs clean
 
 help:
 	@echo "make demo      one job runs under a lock while a second one waits, then runs"
@@ -25,6 +29,7 @@ help:
 	@echo "make fast      ruff, mypy and the unit tests: no Consul, no network, less than a minute"
 	@echo "make test-long what has random seeds or counts rounds, EFFORT=$(EFFORT) times as much of it: hours"
 	@echo "make search    simulated runs that break a promise, on all cores for MINUTES=$(MINUTES); it says what it never reached"
+	@echo "make torture   random faults on a real cluster for SECONDS=$(SECONDS), and a check of all that was held; SEED=... plays one again"
 	@echo "make lint      ruff and mypy only"
 	@echo "make generate  the API for threads from that for asyncio, after a change to consul_lock/_async"
 	@echo "make man       the man page and the completion of shells, below build/share"
@@ -67,6 +72,9 @@ test-long: .venv/installed
 
 search: .venv/installed
 	@$(BIN)/python -m tests.simulation.search --minutes $(MINUTES)
+
+torture: .venv/installed
+	@$(REAL_CONSUL); $(BIN)/python -m tests.torture.torture --seconds $(SECONDS) $(if $(SEED),--seed $(SEED)) --out build/torture
 
 generate: .venv/installed
 	@$(BIN)/python -m scripts.unasync

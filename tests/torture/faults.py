@@ -19,7 +19,7 @@ from pathlib import Path
 from tests.support.actions import HOLD, Delay
 from tests.support.http_messages import Answer
 from tests.support.waiting import eventually
-from tests.torture.plan import NEEDS_NETWORK, Fault
+from tests.torture.plan import NEEDS_NETWORK, PREFIX, TREES, Fault
 from tests.torture.stage import PROXIED, SERVERS, Stage, StageAgent
 
 DELAY = 0.2
@@ -254,20 +254,20 @@ def _destroy_sessions(scene: Scene, fault: Fault) -> Effect:
 
 
 def _delete_key(scene: Scene, fault: Fault) -> Effect:
-    name, key = _held_key(scene, fault)
+    key = _held_key(scene, fault)
     if not key:
         return Effect()
     scene.ask("DELETE", f"/v1/kv/{key}")
-    return Effect(key, names=(name,))
+    return Effect(key, names=_names_at(key))
 
 
 def _overwrite_key(scene: Scene, fault: Fault) -> Effect:
-    name, key = _held_key(scene, fault)
+    key = _held_key(scene, fault)
     if not key:
         return Effect()
     scene.ask("PUT", f"/v1/kv/{key}", OVERWRITTEN)
 
-    return Effect(key, lambda: _delete_if_nobody_can(scene, key), names=(name,))
+    return Effect(key, lambda: _delete_if_nobody_can(scene, key), names=_names_at(key))
 
 
 def _delete_if_nobody_can(scene: Scene, key: str) -> None:
@@ -278,8 +278,8 @@ def _delete_if_nobody_can(scene: Scene, key: str) -> None:
         scene.ask("DELETE", f"/v1/kv/{key}?cas={entry['ModifyIndex']}")
 
 
-def _held_key(scene: Scene, fault: Fault) -> tuple[str, str]:
-    """The name of a lock, and its key: one with a session, or a document of holders."""
+def _held_key(scene: Scene, fault: Fault) -> str:
+    """The key of a lock: one with a session, or a document of holders."""
     answer = scene.ask("GET", f"/v1/kv/{scene.prefix}?recurse")
     entries = [] if answer.status == 404 else answer.json()
     keys = [
@@ -287,8 +287,13 @@ def _held_key(scene: Scene, fault: Fault) -> tuple[str, str]:
         for entry in entries
         if entry["Key"].endswith("/.lock") or (entry.get("Session") and "/." not in entry["Key"])
     ]
-    key = _chance(fault).choice(sorted(keys)) if keys else ""
-    return key.removesuffix("/.lock"), key
+    return _chance(fault).choice(sorted(keys)) if keys else ""
+
+
+def _names_at(key: str) -> tuple[str, ...]:
+    """The names of the locks that a key is about.  Trees have one document for all of them."""
+    name = key.removesuffix("/.lock")
+    return TREES if f"{name}/" == PREFIX else (name,)
 
 
 # Of the workers.

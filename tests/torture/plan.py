@@ -14,10 +14,13 @@ from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Self
 
-from tests.torture.workload import Job
+from tests.torture.workload import TREE, Job
 
 PREFIX = "torture/"
 """Of all names of locks."""
+
+TREES = tuple(f"{PREFIX}tree{below}" for below in TREE)
+"""The names of the trees."""
 
 
 @dataclass(frozen=True)
@@ -181,6 +184,9 @@ without noticing, so its semaphore, where such a loss shows in others' counts, i
 
 _GO_GROUPS: dict[str, tuple[str, ...]] = {"lock": ("go",) * 4, "semaphore": ("go",) * 4}
 
+RAFT_MULTIPLIERS = (1, 1, 5)
+"""1 makes elections as fast as they can be, 5 is Consul's default."""
+
 _TIMES = (
     {"ttl": 10.0, "lock_delay": 15.0},
     {"ttl": 10.0, "lock_delay": 5.0, "heartbeat": 1.0},
@@ -196,6 +202,7 @@ def make_plan(
     callers: Collection[str] = (),
     groups: int = 4,
     longest: float = float("inf"),
+    raft_multiplier: int | None = None,
 ) -> Plan:
     """The plan of a seed: so many groups of workers, each of which competes for one lock."""
     chance = random.Random(seed)
@@ -218,4 +225,5 @@ def make_plan(
             if not callers or caller in callers:
                 works.append(Work(_CLIENTS[(first + number) % len(_CLIENTS)], job))
     faults = draw_faults(chance, seconds, kinds, longest)
-    return Plan(seed, seconds, chance.choice((1, 1, 5)), tuple(works), faults)
+    multiplier = raft_multiplier or chance.choice(RAFT_MULTIPLIERS)
+    return Plan(seed, seconds, multiplier, tuple(works), faults)

@@ -173,6 +173,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--callers", nargs="+", default=[], help="thread task command cron go")
     parser.add_argument("--groups", type=int, default=4, help="of workers that compete")
     parser.add_argument("--longest", type=float, default=float("inf"), help="seconds of a fault")
+    parser.add_argument("--raft-multiplier", type=int, help="1 to 10; 1 or 5 by default")
     parser.add_argument("--plan", type=Path, help="play the plan of this file")
     parser.add_argument("--shrink", type=int, default=0, help="runs to shrink a plan that fails")
     parser.add_argument("--out", type=Path, help="where results are written")
@@ -187,7 +188,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         seed = random.SystemRandom().getrandbits(32) if chosen.seed is None else chosen.seed
         plan = make_plan(
             seed, chosen.seconds, kinds=chosen.kinds, callers=chosen.callers,
-            groups=chosen.groups, longest=chosen.longest,
+            groups=chosen.groups, longest=chosen.longest, raft_multiplier=chosen.raft_multiplier,
         )  # fmt: skip
     _say(f"seed {plan.seed}: {len(plan.works)} workers, {len(plan.faults)} faults")
     report = play(plan, binary, chosen.out)

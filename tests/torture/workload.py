@@ -30,6 +30,9 @@ PAUSES = (0.05, 0.5, 1.5)
 GAUGE = 3.0
 """Seconds between two looks at what a process uses."""
 
+TREE = ("", "/a", "/a/b", "/c")
+"""The names of trees, below that of the job."""
+
 PROGRAMS = {
     "thread": "program_thread",
     "task": "program_task",
@@ -107,7 +110,7 @@ def turn_of(job: Job, chance: random.Random) -> Turn:
         case "read_write":
             return Turn((job.name,), mode="read" if chance.random() < 0.6 else "write")
         case "tree":
-            return Turn((job.name + chance.choice(("", "/a", "/a/b", "/c")),), mode="write")
+            return Turn((job.name + chance.choice(TREE),), mode="write")
         case "multilock":
             parts = chance.sample(("a", "b", "c"), chance.choice((1, 2, 2, 3)))
             return Turn(tuple(f"{job.name}/{part}" for part in sorted(parts)))
