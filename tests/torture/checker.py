@@ -5,7 +5,8 @@ It imports nothing of the library, so it can share no mistake with it.  The rule
 | rule | what is wrong |
 |---|---|
 | overlap | more holders certainly believed than can hold, or believed without the key |
-| token | a token is not greater than one that it came after |
+| token | a token is not greater than one that it came after, or is another one's |
+| unnoticed | a release, or a command's exit code, says that a hold was good which had been lost |
 | forgotten | a waiter waited for longer than the bound though there was no fault |
 | cron | a cron slot was started twice |
 | left | keys, sessions, services or processes are left |
@@ -26,7 +27,13 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from tests.torture.exclusion import Overlap, overlaps, wrong_tokens
+from tests.torture.exclusion import (
+    Overlap,
+    foreign_tokens,
+    overlaps,
+    unnoticed,
+    wrong_tokens,
+)
 from tests.torture.history import Fault, Record, read_faults, read_history
 from tests.torture.holds import Hold, Holds
 from tests.torture.liveness import forgotten, outages, takeovers
@@ -70,6 +77,9 @@ class _Judge:
         self._count()
         self._overlaps()
         self._tokens()
+        for hold, name in unnoticed(self._holds, self._seen):
+            text = f"{hold} was not on {name} all the time, and was not told"
+            self._find_of("unnoticed", text, [hold], name)
         self._cron()
         waits = list(self._read.waits.values())
         for text in forgotten(waits, self._faults, wait_bound, self._end):
@@ -120,6 +130,8 @@ class _Judge:
             self._find("token", text)
         for text in strictly - without:
             self._report.not_promised.append(Finding("token", text))
+        for hold, name in foreign_tokens(self._holds, self._seen):
+            self._find_of("token", f"{name}: {hold} has the token of another", [hold], name)
 
     def _cron(self) -> None:
         starts: defaultdict[tuple[str, str], list[Hold]] = defaultdict(list)
@@ -135,11 +147,14 @@ class _Judge:
                 twice = holds if len(holds) > 1 else []
             if twice:
                 text = f"{name}: slot {slot} was started by {' and '.join(map(str, twice))}"
-                begin = min(hold.began for hold in twice)
-                end = max(hold.began for hold in twice)
-                finding = self._finding("cron", text, begin, end)
-                forgiven = self._forgiven(twice, end, [name])
-                (self._report.not_promised if forgiven else self._report.findings).append(finding)
+                self._find_of("cron", text, twice, name)
+
+    def _find_of(self, rule: str, text: str, holds: list[Hold], name: str) -> None:
+        """What is wrong with some holds of a name: a finding, or not promised."""
+        begin, end = min(hold.began for hold in holds), max(hold.last_seen for hold in holds)
+        forgiven = self._forgiven(holds, end, [name])
+        finding = self._finding(rule, text, begin, end)
+        (self._report.not_promised if forgiven else self._report.findings).append(finding)
 
     def _forgiven(self, holds: Iterable[Hold], end: float, names: Iterable[str]) -> bool:
         """Whether something had happened to one of these after which nothing is promised."""

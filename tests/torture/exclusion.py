@@ -16,7 +16,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from tests.torture.history import Fault
-from tests.torture.holds import Hold
+from tests.torture.holds import RELEASED, Hold
 from tests.torture.observation import Observation
 
 
@@ -177,3 +177,25 @@ def _wrong_tokens(
 def _apart(earlier: Hold, later: Hold, breaking: list[Fault]) -> bool:
     """Whether something lies between the two after which tokens may be lower."""
     return any(f.begin <= later.began and earlier.began <= f.end for f in breaking)
+
+
+def unnoticed(holds: Iterable[Hold], seen: Observation) -> Iterator[tuple[Hold, str]]:
+    """Holds whose caller was told that they were good to the end, and whose session the observer
+    saw off the key before that; with the name."""
+    for hold in holds:
+        if hold.outcome == RELEASED and hold.side == "library":
+            for claim in hold.claims:
+                on_key = seen.on_key(
+                    claim.name, hold.session, hold.token, hold.began, hold.last_seen
+                )
+                if hold.began < hold.last_seen and on_key is False:
+                    yield hold, claim.name
+
+
+def foreign_tokens(holds: Iterable[Hold], seen: Observation) -> Iterator[tuple[Hold, str]]:
+    """Holds whose token is the index of a state in which another session was on the key."""
+    for hold in holds:
+        for claim in hold.claims:
+            for state in seen.states.get(claim.name, ()):
+                if state.index == hold.token > 0 and hold.session not in state.holders:
+                    yield hold, claim.name

@@ -17,7 +17,7 @@ under a lock counts as a holder for as long as it lives, so each of its beats is
 | begins | after the first look that found it held | the same, session, token, before, after |
 | looks | each look | hold, before, after, held |
 | ends | the last look, directly before the release | hold, before, after, held |
-| released | after the release | hold, outcome: "released", "lost" or the error |
+| released | after the release | hold, outcome: "released", or the error |
 | quits | a wait that came to nothing | hold, why |
 | gauge | now and then | descriptors, threads, rss (bytes) |
 | exits | who has started a process | child, child_start, role, code, own, signals, stderr, hold |

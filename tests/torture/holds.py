@@ -16,6 +16,9 @@ READ, WRITE = "read", "write"
 """How a read/write lock is held."""
 
 
+RELEASED = "released"
+"""The outcome of a hold whose caller was told that it was good to its end."""
+
 _KILLED = {-signal.SIGKILL, 128 + signal.SIGKILL}
 
 
@@ -72,6 +75,8 @@ class Hold:
     """From then on it certainly did not believe: a look that found it lost, or its last one."""
     ended: str = ""
     """How: "ends", "lost" or "died"; "" if the history does not say."""
+    outcome: str = ""
+    """What its end was said to be: "released", "lost", an error; "" if nothing was said."""
     slot: str = ""
     attempt: int = 0
     retries: bool = False
@@ -156,19 +161,32 @@ class Holds:
                 self._begins(record)
             case "looks" | "ends":
                 self._looks(record)
+            case "released":
+                self._released(record)
             case "quits":
                 self._answer(record, str(record.fields["hold"]), "quits")
             case "exits" if record.fields["hold"]:
                 self._ended(record, record.fields["hold"])
+
+    def _released(self, record: Record) -> None:
+        hold = self.holds.get(record.fields["hold"])
+        if hold is None:
+            self.nonsense.append(f"released of {record.fields['hold']}, which has not begun")
+        else:
+            hold.outcome = record.fields["outcome"]
 
     def _ended(self, record: Record, launched: str) -> None:
         """A command under a lock has ended, and with it all that relied on that."""
         code = record.fields["code"]
         outcome = "died" if code in _KILLED else "quits"
         self._answer(record, launched, outcome)
-        for hold in self.holds.values():
-            if hold.asked_by == launched and not hold.ended:
+        of_it = [hold for hold in self.holds.values() if hold.asked_by == launched]
+        for hold in of_it:
+            if not hold.ended:
                 hold.over, hold.ended = record.when, "died" if code in _KILLED else "lost"
+        if of_it and code in record.fields["own"] and record.fields["role"] != "go":
+            # Its last hold: an election may have lost others before.
+            max(of_it, key=lambda hold: hold.began).outcome = RELEASED
 
     def _asks(self, record: Record) -> None:
         fields = record.fields

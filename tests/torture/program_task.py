@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from consul_lock import ConsulLockError, LockTimeout, aio
+from tests.torture.holds import RELEASED
 from tests.torture.pace import rest_async
 from tests.torture.program_thread import kind_of, make_lock
 from tests.torture.workload import BEAT, GAUGE, PAUSES, Diary, Job, Turn, turn_of
@@ -65,8 +66,13 @@ class _Caller:
         finally:
             if not begun:
                 self._diary.writer.write("quits", hold=hold, why="no slot")
-            with suppress(ConsulLockError):
+            outcome = RELEASED
+            try:
                 await lock.release()
+            except ConsulLockError as error:
+                outcome = kind_of(error)
+            if begun:
+                self._diary.writer.write("released", hold=hold, outcome=outcome)
 
     async def _acquire(self, lock: Any, turn: Turn) -> bool:
         timeout = self._chance.choice((None, None, None, 3.0))

@@ -15,6 +15,7 @@ from typing import Any
 
 import consul_lock
 from consul_lock import Client, ConsulLockError, LockTimeout
+from tests.torture.holds import RELEASED
 from tests.torture.pace import rest
 from tests.torture.workload import BEAT, PAUSES, Diary, Job, Turn, turn_of
 
@@ -97,7 +98,7 @@ class _Caller:
             if not self._diary.looks(hold, lock):
                 return _drop(lock)
         self._diary.looks(hold, lock, "ends")
-        outcome = "released"
+        outcome = RELEASED
         try:
             lock.release()
         except ConsulLockError as error:

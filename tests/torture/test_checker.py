@@ -220,7 +220,7 @@ def test_an_overlap_with_consul_lock_on_the_key_counts_for_the_library(forged: F
     forged.holds("x", 1, 5, side="go", token=0)
     forged.holds("y", 3, 9, token=2, pid=2)
     for when in (0.5, 8.5):
-        forged.seen(when, 2, "x")
+        forged.seen(when, 1, "x")
     report = forged.report()
     assert report.rules() == {"overlap"}
     assert report.kinds["lock"].overlaps["library"] > 0
@@ -281,6 +281,54 @@ def test_with_several_slots_tokens_grow_for_who_asks_later(
     forged.asks("y", asked, kind="semaphore", pid=2)
     forged.holds("y", 6, 9, token=6, kind="semaphore", limit=2, pid=2)
     assert forged.report().rules() == rules
+
+
+@pytest.mark.parametrize("session, rules", [("x", set()), ("z", {"token"})])
+def test_a_token_is_the_index_of_a_write_that_names_its_holder(
+    forged: Forged, session: str, rules: set[str]
+) -> None:
+    """The observer saw what was written with that index, before the hold was known."""
+    forged.holds("x", 4, 5, token=7)
+    forged.seen(3, 7, session)
+    assert forged.report().rules() == rules
+
+
+# Losses.
+
+
+@pytest.mark.parametrize("outcome, rules", [("released", {"unnoticed"}), ("expired", set())])
+def test_a_release_says_that_the_hold_was_lost(
+    forged: Forged, outcome: str, rules: set[str]
+) -> None:
+    """Nobody was on the key for a while."""
+    forged.holds("x", 1, 9)
+    forged.add("released", 9, hold="x", outcome=outcome)
+    forged.seen(2, 1, "x")
+    for when in (4, 5):
+        forged.seen(when, 2)
+    assert forged.report().rules() == rules
+
+
+@pytest.mark.parametrize("code, rules", [(3, {"unnoticed"}), (76, set())])
+def test_an_exit_code_says_that_the_hold_was_lost(
+    forged: Forged, code: int, rules: set[str]
+) -> None:
+    """3 is the command's own, and says that all was well with the lock."""
+    forged.holds("x", 1, 9, asked="run")
+    for when in (4, 5):
+        forged.seen(when, 2)
+    forged.exits(code, hold="run")
+    assert forged.report().rules() == rules
+
+
+def test_a_lock_that_was_kept_to_the_end_may_be_said_to_be(forged: Forged) -> None:
+    """It left the key after the last look."""
+    forged.holds("x", 1, 9)
+    forged.add("released", 9.5, hold="x", outcome="released")
+    for when in (0.9, 8.9):
+        forged.seen(when, 1, "x")
+    forged.seen(9.2, 2)
+    assert forged.report().findings == []
 
 
 # Waiters.

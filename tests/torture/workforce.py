@@ -79,7 +79,7 @@ class Workforce:
                 stdout=subprocess.DEVNULL,
                 stderr=file,
                 cwd=self._root,
-                env={**self.environment, "CONSUL_HTTP_ADDR": address},
+                env={**self.environment, "CONSUL_HTTP_ADDR": address, "PYTHONFAULTHANDLER": "1"},
             )
         return Worker(process, errors, role)
 
@@ -124,7 +124,12 @@ class Workforce:
         return {self._observer.process.pid} if self._observer else set()
 
     def _end(self, worker: Worker) -> None:
-        code = worker.process.wait(PATIENCE)
+        try:
+            code = worker.process.wait(PATIENCE)
+        except subprocess.TimeoutExpired:
+            # A worker that hangs is a finding, which its stacks explain.
+            worker.process.send_signal(signal.SIGABRT)
+            code = worker.process.wait()
         errors = worker.errors.read_text("utf-8", "replace")
         self._writer.exits(worker.role, worker.child, code, errors, signals=worker.signals)
 
@@ -152,10 +157,10 @@ def processes_of(folder: Path, known: set[int]) -> list[int]:
 
 def left_behind(agent: Agent, prefix: str, folder: Path, known: set[int]) -> dict[str, list[str]]:
     """What is left.  The records of cron jobs are to stay."""
-    services = agent.request("GET", "/v1/agent/services").json()
+    services = agent.request("GET", "/v1/catalog/services").json()
     return {
         "keys": [key for key in agent.keys(prefix) if not key.endswith("/.cron")],
         "sessions": [session["ID"] for session in agent.sessions()],
-        "services": list(services),
+        "services": [name for name in services if name != "consul"],
         "processes": [str(pid) for pid in processes_of(folder, known)],
     }
