@@ -78,7 +78,7 @@ class _Judge:
         self._overlaps()
         self._tokens()
         for hold, name in unnoticed(self._holds, self._seen):
-            text = f"{hold} was not on {name} all the time, and was not told"
+            text = f"{hold} was not on {name} all the time, and nothing said so"
             self._find_of("unnoticed", text, [hold], name)
         self._cron()
         waits = list(self._read.waits.values())

@@ -180,7 +180,7 @@ def _apart(earlier: Hold, later: Hold, breaking: list[Fault]) -> bool:
 
 
 def unnoticed(holds: Iterable[Hold], seen: Observation) -> Iterator[tuple[Hold, str]]:
-    """Holds whose caller was told that they were good to the end, and whose session the observer
+    """Holds of which nobody has said that they were lost, and whose session the observer
     saw off the key before that; with the name."""
     for hold in holds:
         if hold.outcome == RELEASED and hold.side == "library":

@@ -17,7 +17,7 @@ READ, WRITE = "read", "write"
 
 
 RELEASED = "released"
-"""The outcome of a hold whose caller was told that it was good to its end."""
+"""The outcome of a hold of which nobody has said that it was lost."""
 
 _KILLED = {-signal.SIGKILL, 128 + signal.SIGKILL}
 

@@ -71,7 +71,8 @@ def _add(seen: Observation, record: Record) -> None:
     for name in {*seen.states, *resources}:
         index, limit, holders = resources.get(name, [0, 0, {}])
         states = seen.states.setdefault(name, [])
-        if states and states[-1].index == index:
+        # Two reads without a key show nothing of the time between them: it may have been there.
+        if states and states[-1].index == index > 0:
             states[-1].last_before, states[-1].last_after = before, after
         else:
             states.append(State(index, limit, holders, before, after, before, after))

@@ -321,6 +321,15 @@ def test_an_exit_code_says_that_the_hold_was_lost(
     assert forged.report().rules() == rules
 
 
+def test_two_reads_without_a_key_show_nothing_of_the_time_between_them(forged: Forged) -> None:
+    """It was acquired and released between them."""
+    forged.holds("x", 1, 5)
+    forged.add("released", 5.1, hold="x", outcome="released")
+    for when in (0.5, 5.5):
+        forged.add("seen", when, 9, before=when, after=when, resources={})
+    assert forged.report().findings == []
+
+
 def test_a_lock_that_was_kept_to_the_end_may_be_said_to_be(forged: Forged) -> None:
     """It left the key after the last look."""
     forged.holds("x", 1, 9)
