@@ -34,16 +34,21 @@ class Observation:
     def on_key(self, name: str, session: str, token: int, begin: float, end: float) -> bool | None:
         """Whether a session was on it from the one time to the other; None if nobody can tell.
 
-        Between two reads that found different states, nothing was seen: there a holder is on the
-        key if its token is the index of a write between the two.
+        A read that may have been at that time, and found it there, is enough.  Between two reads
+        that found different states, nothing was seen: there a holder is on the key if its token is
+        the index of a write between the two.  What is absent has no index.
         """
         states = self.states.get(name, [])
         certain = [s for s in states if s.first_after <= end and begin <= s.last_before]
         if certain:
             return all(session in state.holders for state in certain)
-        before = [s for s in states if s.last_before < begin][-1:]
-        after = [s for s in states if s.first_after > end][:1]
-        if before and after and before[0].index < token <= after[0].index:
+        if any(
+            s.first_before <= end and begin <= s.last_after and session in s.holders for s in states
+        ):
+            return True
+        before = [s.index for s in states if s.index and s.last_before < begin][-1:]
+        after = [s.index for s in states if s.index and s.first_after > end][:1]
+        if after and sum(before) < token <= after[0]:
             return True
         return None
 
