@@ -141,7 +141,9 @@ class Launcher:
 
     def _command(self, turn: Turn, hold: str) -> list[str]:
         seconds = self._chance.choice(self._job.holds) + 0.2
-        grandchild = self._chance.choice(("none", "shorter", "longer", "session"))
+        # `consul lock` does not stop those that outlive its command, with and without faults.
+        longer = () if self._job.caller == "go" else ("longer", "session")
+        grandchild = self._chance.choice(("none", "shorter", *longer))
         obstinate = "obstinate" if self._chance.random() < 0.2 else "willing"
         code = self._chance.choice(OWN_CODES)
         words = [f"{seconds:g}", grandchild, obstinate, str(code), self._job.to_json()]

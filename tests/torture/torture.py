@@ -63,8 +63,8 @@ class Run:
         environment = _environment(self._clock, self.binary, self._root)
         stage = Stage(self.binary, raft_multiplier=self.plan.raft_multiplier)
         with stage, Workforce(self.folder, environment, root=self._root) as force:
-            observed_from = stage.hosts[CLIENTS[0]]
-            force.observe(PREFIX, stage.address(CLIENTS[0]), observed_from.popen)
+            for name in CLIENTS:  # two of them, as each is cut off now and then
+                force.observe(PREFIX, stage.agent(name).address, stage.hosts[name].popen)
             for work in self.plan.works:
                 self._start(stage, force, work)
             self._began = time.monotonic()

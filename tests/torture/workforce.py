@@ -49,7 +49,7 @@ class Workforce:
         self._root = root
         self.environment = dict(environment)
         self.workers: list[Worker] = []
-        self._observer: Worker | None = None
+        self._observers: list[Worker] = []
         self._writer = HistoryWriter(folder, "workforce")
         self._count = 0
 
@@ -65,9 +65,9 @@ class Workforce:
         return worker
 
     def observe(self, prefix: str, address: str, popen: Popen = subprocess.Popen) -> None:
-        """Start the observer."""
+        """Start an observer."""
         argv = observer_argv(self.folder, prefix)
-        self._observer = self._start(argv, address, popen, "worker")
+        self._observers.append(self._start(argv, address, popen, "worker"))
 
     def _start(self, argv: list[str], address: str, popen: Popen, role: str) -> Worker:
         self._count += 1
@@ -98,7 +98,7 @@ class Workforce:
         self.workers.clear()
 
     def inventory(self, agent: Agent, prefix: str) -> None:
-        """Write down what is left, when it had the time to go; then the observer ends, too."""
+        """Write down what is left, when it had the time to go; then the observers end, too."""
         found: dict[str, list[str]] = {}
 
         def gone() -> bool:
@@ -111,9 +111,9 @@ class Workforce:
             eventually(gone, PATIENCE)
         self._writer.write("left", **found)
         (self.folder / "stopped").touch()
-        if self._observer is not None:
-            self._end(self._observer)
-            self._observer = None
+        for observer in self._observers:
+            self._end(observer)
+        self._observers.clear()
 
     def _clean(self, agent: Agent, prefix: str) -> None:
         command = [sys.executable, "-m", "consul_lock_cli", "clean", "--yes", prefix]
@@ -121,7 +121,7 @@ class Workforce:
         subprocess.run(command, env=environment, capture_output=True, check=False, cwd=ROOT)
 
     def _known(self) -> set[int]:
-        return {self._observer.process.pid} if self._observer else set()
+        return {observer.process.pid for observer in self._observers}
 
     def _end(self, worker: Worker) -> None:
         try:
@@ -137,7 +137,7 @@ class Workforce:
         return self
 
     def __exit__(self, *exc: object) -> None:
-        for worker in [*self.workers, *([self._observer] if self._observer else [])]:
+        for worker in [*self.workers, *self._observers]:
             worker.process.kill()
             worker.process.wait()
         for pid in processes_of(self.folder, set()):
