@@ -20,17 +20,23 @@ Tokens: who asks after somebody had begun was granted later, so its token is gre
 who asked before: with several slots, of two that were granted one after the other the second may
 be the first to begin, and even end before the first has noticed.)  And one write of the document
 grants no more slots than there are.
+
+What is an overlap and what is a wrong token decides `tests.torture.exclusion`, for the histories of
+a torture run as well.  Those have clocks in place of one order of all events: nobody can wait there
+for a process that stands still with the log open.
 """
 
 from __future__ import annotations
 
-from bisect import bisect_left
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
-from itertools import accumulate
 
 from tests.support.event_log import Event
+from tests.torture.exclusion import overlaps, wrong_tokens
+from tests.torture.holds import Claim
+from tests.torture.holds import Hold as JudgedHold
+from tests.torture.observation import Observation
 
 
 @dataclass
@@ -113,36 +119,38 @@ class History:
             self.asked.pop(event.who, None)
 
     def overlaps(self, limit: int) -> list[str]:
-        """Each beginning at which more slots were held than there are."""
-        return [
-            " and ".join(str(hold) for hold in inside)
-            for slots, inside in self._together()
-            if slots > limit
-        ]
+        """The holds that were inside at a time, and took more slots than there are."""
+        return [str(overlap) for overlap in overlaps(self._judged(limit), Observation())]
 
     def most(self) -> int:
         """The most slots that were ever held at the same time."""
-        return max((slots for slots, _ in self._together()), default=0)
-
-    def _together(self) -> Iterator[tuple[int, list[Hold]]]:
-        """At each beginning: how many slots are held, and by whom."""
         inside: list[Hold] = []
+        most = 0
         for hold in self.holds:
             inside = [other for other in inside if other.proven >= hold.begun] + [hold]
-            yield sum(each.slots for each in inside), inside
+            most = max(most, sum(each.slots for each in inside))
+        return most
 
     def wrong_tokens(self, limit: int) -> list[str]:
         """Grants whose token is not greater than one they came after, or is given too often."""
-        found: list[str] = []
-        granted: Counter[int] = Counter()
-        begun = [hold.begun for hold in self.holds]
-        greatest = [0, *accumulate((hold.token for hold in self.holds), max)]
-        for hold in self.holds:
-            granted[hold.token] += hold.slots
-            known = greatest[bisect_left(begun, hold.asked)]
-            if hold.token <= known:
-                found.append(f"{hold} asked when token {known} was in use")
-        return found + [f"token {t} for {n} slots" for t, n in granted.items() if n > limit]
+        return wrong_tokens(self._judged(limit), [])
+
+    def _judged(self, limit: int) -> list[JudgedHold]:
+        """The holds as the checker of tests/torture has them: places are its times."""
+        return [
+            JudgedHold(
+                str(hold),
+                "semaphore" if limit > 1 else "lock",
+                "library",
+                (Claim("slots", hold.slots, limit),),
+                "",
+                hold.token,
+                asked=hold.asked,
+                asked_by="",
+                looks={(0, 0): [(hold.begun, hold.begun), (hold.proven, hold.proven)]},
+            )
+            for hold in self.holds
+        ]
 
 
 def one_at_a_time(events: Iterable[Event]) -> list[Hold]:

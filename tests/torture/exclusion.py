@@ -11,9 +11,12 @@ that other one was killed before it could write that it holds.
 
 from __future__ import annotations
 
+import math
+from bisect import bisect_left, bisect_right
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 
 from tests.torture.history import Fault
 from tests.torture.holds import RELEASED, Hold
@@ -156,27 +159,31 @@ def _wrong_tokens(
     name: str, holds: list[tuple[Hold, int, int]], breaking: list[Fault]
 ) -> Iterator[str]:
     ordered = sorted(holds, key=lambda each: each[0].began)
+    begun = [hold.began for hold, _, _ in ordered]
+    greatest = list(accumulate((hold for hold, _, _ in ordered), _of_greater_token))
     granted: defaultdict[int, int] = defaultdict(int)
-    for place, (hold, weight, limit) in enumerate(ordered):
+    for hold, weight, limit in ordered:
         granted[hold.token] += weight
         if hold.token < 1:
             yield f"{name}: {hold} has no token"
         elif granted[hold.token] > limit:
             yield f"{name}: {hold} has a token that was given already"
-        came = hold.began if weight == limit else hold.asked
-        earlier = (
-            other
-            for other, _, _ in ordered[:place]
-            if other.began < came and not _apart(other, hold, breaking)
-        )
-        greatest = max(earlier, key=lambda other: other.token, default=None)
-        if greatest is not None and hold.token < greatest.token:
-            yield f"{name}: {hold} came after {greatest}"
+            continue
+        earlier = bisect_left(begun, hold.began if weight == limit else hold.asked)
+        # After a fault that sets the data back, tokens may be lower than before it.
+        since = max((f.end for f in breaking if f.begin <= hold.began), default=-math.inf)
+        first = bisect_right(begun, since)
+        if first >= earlier:
+            continue
+        before = greatest[earlier - 1]
+        if before.began <= since:
+            before = max((each for each, _, _ in ordered[first:earlier]), key=lambda h: h.token)
+        if hold.token <= before.token:
+            yield f"{name}: {hold} came after {before}"
 
 
-def _apart(earlier: Hold, later: Hold, breaking: list[Fault]) -> bool:
-    """Whether something lies between the two after which tokens may be lower."""
-    return any(f.begin <= later.began and earlier.began <= f.end for f in breaking)
+def _of_greater_token(one: Hold, other: Hold) -> Hold:
+    return one if one.token >= other.token else other
 
 
 def unnoticed(holds: Iterable[Hold], seen: Observation) -> Iterator[tuple[Hold, str]]:

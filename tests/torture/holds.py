@@ -96,7 +96,8 @@ class Hold:
         found = [
             Span(looks[0][1], looks[-1][0], process)
             for process, looks in self.looks.items()
-            if looks[0][1] < looks[-1][0]
+            # One look whose moment is not known shows nothing: its end lies before its beginning.
+            if looks[0][1] <= looks[-1][0]
         ]
         return _joined(sorted(found, key=lambda span: span.begin))
 
