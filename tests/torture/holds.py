@@ -19,6 +19,9 @@ READ, WRITE = "read", "write"
 RELEASED = "released"
 """The outcome of a hold of which nobody has said that it was lost."""
 
+_NOT_RELEASED = "not released, Consul frees it later"
+"""What a wrapper warns of that could not ask Consul whether it still held."""
+
 _KILLED = {-signal.SIGKILL, 128 + signal.SIGKILL}
 
 
@@ -185,7 +188,13 @@ class Holds:
         for hold in of_it:
             if not hold.ended:
                 hold.over, hold.ended = record.when, "died" if code in _KILLED else "lost"
-        if of_it and code in record.fields["own"] and record.fields["role"] != "go":
+        in_doubt = _NOT_RELEASED in record.fields["stderr"]
+        if (
+            of_it
+            and not in_doubt
+            and code in record.fields["own"]
+            and record.fields["role"] != "go"
+        ):
             # Its last hold: an election may have lost others before.
             max(of_it, key=lambda hold: hold.began).outcome = RELEASED
 

@@ -321,6 +321,15 @@ def test_an_exit_code_says_that_the_hold_was_lost(
     assert forged.report().rules() == rules
 
 
+def test_a_wrapper_that_could_not_release_does_not_say_that_it_held(forged: Forged) -> None:
+    """It warns, and the exit code is the command's own: nobody could ask Consul."""
+    forged.holds("x", 1, 9, asked="run")
+    for when in (4, 5):
+        forged.seen(when, 2)
+    forged.exits(3, hold="run", stderr="warning: not released, Consul frees it later: no answer\n")
+    assert forged.report().rules() == set()
+
+
 def test_two_reads_without_a_key_show_nothing_of_the_time_between_them(forged: Forged) -> None:
     """It was acquired and released between them."""
     forged.holds("x", 1, 5)

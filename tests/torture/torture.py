@@ -30,7 +30,8 @@ from tests.support.agent import version_of
 from tests.support.binary import NONE, find_consul
 from tests.torture.checker import check
 from tests.torture.faults import Effect, Scene, fault_active, possible, set_clock
-from tests.torture.history import boottime
+from tests.torture.figures import held_during
+from tests.torture.history import boottime, read_history
 from tests.torture.plan import PREFIX, Injected, Plan, Work, make_plan
 from tests.torture.report import Report
 from tests.torture.shrink import shrink
@@ -51,6 +52,7 @@ class Run:
         self.injected: list[Injected] = []
         self.not_possible: list[str] = []
         """Kinds of faults that this machine does not allow."""
+        self.histories: list[Path] = []
         self._log = folder / "faults"
         self._clock = folder / "clock"
         self._workers: list[tuple[Work, Worker]] = []
@@ -72,8 +74,8 @@ class Run:
             _wait(self._began + self.plan.seconds - time.monotonic())
             force.finish()
             force.inventory(stage.cluster.client, PREFIX)
-            histories = force.histories
-        return check(histories, self._log)
+            self.histories = force.histories
+        return check(self.histories, self._log)
 
     def _start(self, stage: Stage, force: Workforce, work: Work) -> None:
         host = stage.hosts[work.host]
@@ -137,8 +139,11 @@ def _environment(clock: Path, binary: Path, root: Path) -> dict[str, str]:
     }
 
 
-def play(plan: Plan, binary: Path, out: Path | None = None, root: Path = ROOT) -> Report:
-    """Play a plan, and write the result and, if promises were broken, the histories to ``out``.
+def play(
+    plan: Plan, binary: Path, out: Path | None = None, root: Path = ROOT, keep: bool = False
+) -> Report:
+    """Play a plan, and write the result to ``out``; with ``keep`` the histories, too, as always
+    if promises were broken.
 
     ``root`` has the packages that the workers import.
     """
@@ -154,12 +159,13 @@ def play(plan: Plan, binary: Path, out: Path | None = None, root: Path = ROOT) -
                 "consul": version_of(binary),
                 "plan": plan.to_json(),
                 "injected": [asdict(each) for each in run.injected],
+                "held_during": held_during(read_history(run.histories), run.injected),
                 "not_possible": sorted(set(run.not_possible)),
                 "report": json.loads(report.to_json()),
             }
             stem = f"{version_of(binary)}-{plan.seed}"
             (out / f"{stem}.json").write_text(json.dumps(result, indent=1) + "\n")
-            if not report.ok:
+            if keep or not report.ok:
                 shutil.copytree(folder, out / stem, dirs_exist_ok=True)
     return report
 
@@ -177,6 +183,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--plan", type=Path, help="play the plan of this file")
     parser.add_argument("--shrink", type=int, default=0, help="runs to shrink a plan that fails")
     parser.add_argument("--out", type=Path, help="where results are written")
+    parser.add_argument("--keep", action="store_true", help="histories of runs without findings")
     chosen = parser.parse_args(arguments)
     binary = find_consul()
     if binary is None:
@@ -191,7 +198,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             groups=chosen.groups, longest=chosen.longest, raft_multiplier=chosen.raft_multiplier,
         )  # fmt: skip
     _say(f"seed {plan.seed}: {len(plan.works)} workers, {len(plan.faults)} faults")
-    report = play(plan, binary, chosen.out)
+    report = play(plan, binary, chosen.out, keep=chosen.keep)
     _say(str(report))
     if not report.ok and chosen.shrink:
         smaller = shrink(plan, lambda part: not play(part, binary).ok, chosen.shrink)
