@@ -13,7 +13,9 @@ def main() -> NoReturn:
         # Else Ctrl-C during an import is a traceback.
         signal.signal(signal.SIGINT, signal.SIG_DFL)
     import consul_lock_cli.main
+    from consul_lock_cli.process import libc
 
+    libc.keep_memory_private()
     if quiet:
         signal.signal(signal.SIGINT, signal.default_int_handler)
     consul_lock_cli.main.main()

@@ -11,6 +11,7 @@ import click
 from consul_lock_cli.base.console import Console
 from consul_lock_cli.base.headings import headed
 from consul_lock_cli.options.types import DURATION, FILE, FOLDER, POSITIVE
+from consul_lock_cli.process import libc
 from consul_lock_cli.settings.catalogue import CONFIG_VARIABLE
 from consul_lock_cli.settings.context import SettingsContext
 from consul_lock_cli.settings.sources import Origin
@@ -19,7 +20,7 @@ from consul_lock_cli.spec.connection import PARAMETERS, connection_of
 # Option, metavar and what --help says; those without a metavar are pairs of flags.
 _TEXTS = [
     ("--http-addr", "ADDR", "Where Consul is [CONSUL_HTTP_ADDR; 127.0.0.1:8500]."),
-    ("--token", "TOKEN", "ACL token; others can see it in ps [CONSUL_HTTP_TOKEN]."),
+    ("--token", "TOKEN", "ACL token; others can see it in ps at first [CONSUL_HTTP_TOKEN]."),
     ("--token-file", "FILE", "File with the token [CONSUL_HTTP_TOKEN_FILE]."),
     ("--http-auth", "USER:PASS", "Basic authentication [CONSUL_HTTP_AUTH]."),
     ("--ssl/--no-ssl", None, "Whether to use https:// [CONSUL_HTTP_SSL; as the address says]."),
@@ -58,8 +59,10 @@ def connection_options(command: Callable[..., Any]) -> Callable[..., Any]:
         connection = connection_of(ctx)
         for name, better in _BETTER.items():
             if connection.origins.get(name, Origin("default")).source == "flag":
+                libc.hide_in_command_line(str(connection.settings[PARAMETERS[name]]))
                 ctx.ensure_object(Console).warn(
-                    f"--{name} can be seen by every user of this machine; {better} cannot"
+                    f"--{name} was visible to every user of this machine until it was read;"
+                    f" {better} is not"
                 )
         others = {k: v for k, v in values.items() if k not in PARAMETERS.values()}
         return command(connection=connection, **others)

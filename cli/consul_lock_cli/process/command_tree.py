@@ -138,7 +138,7 @@ class CommandTree:
 
     def _is_daemon(self, process: Process) -> bool:
         # In the foreground the command itself can make one, as it leads no group: that is its own.
-        return not process.hidden and process.session not in (self._session, self._pid)
+        return process.session not in (0, self._session, self._pid)
 
     def _in_first(self, process: Process) -> bool:
         if self._policy.foreground:

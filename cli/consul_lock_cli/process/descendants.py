@@ -135,9 +135,9 @@ def descendants(root: int, without: Collection[int] = ()) -> list[Process]:
     below: dict[int, list[Process]] = {}
     for process in seen.values():
         below.setdefault(process.parent, []).append(process)
-    hidden = children_of(root) - set(seen) - set(without)
-    found = [Process(pid, "") for pid in hidden if _is_there(pid)]
-    ahead = [root]
+    unseen = children_of(root) - set(seen) - set(without)
+    found = [process for pid in unseen if (process := _hidden(pid)) is not None]
+    ahead = [root, *(process.pid for process in found)]
     while ahead:
         for process in below.pop(ahead.pop(), ()):
             if process.pid not in without:
@@ -156,15 +156,18 @@ def send(process: Process, signum: int) -> bool:
     return True
 
 
-def _is_there(pid: int) -> bool:
-    """Whether there is such a process, of somebody else: a process of this user is not hidden."""
+def _hidden(pid: int) -> Process | None:
+    """A child that /proc did not show: it is of somebody else, or keeps its memory private, as a
+    consul-lock does; None: it has ended, or had not begun."""
     try:
         os.kill(pid, 0)
+        if process_of(pid) is None:
+            return Process(pid, "", 0, os.getpgid(pid), os.getsid(pid))
     except PermissionError:
-        return True
+        return Process(pid, "")
     except ProcessLookupError:
         pass
-    return False
+    return None
 
 
 def _read(path: str) -> bytes:

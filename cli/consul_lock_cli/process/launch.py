@@ -15,7 +15,6 @@ import json
 import os
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from pathlib import Path
 from typing import NoReturn
 
 from consul_lock_cli.base.exit_codes import ExitCode
@@ -154,10 +153,7 @@ def inherited() -> dict[str, str]:
     """The environment, without the LC_CTYPE that Python adds where no locale is set, as under
     cron."""
     environ = dict(os.environ)
-    try:
-        before = b"\0" + Path("/proc/self/environ").read_bytes()
-    except OSError:
-        return environ
-    if b"\0LC_CTYPE=" not in before:
+    before = libc.initial_environment()
+    if before and b"\0LC_CTYPE=" not in b"\0" + before:
         environ.pop("LC_CTYPE", None)
     return environ

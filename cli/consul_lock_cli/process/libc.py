@@ -23,6 +23,9 @@ _SET_DUMPABLE = 4
 _SET_NAME = 15
 _SET_CHILD_SUBREAPER = 36
 
+# Fields of /proc/PID/stat: where something begins in memory.  The one behind it is where it ends.
+_ARGUMENTS, _ENVIRONMENT = 48, 50
+
 
 class _Timespec(ctypes.Structure):
     _fields_ = (("seconds", ctypes.c_long), ("nanoseconds", ctypes.c_long))
@@ -72,8 +75,15 @@ def die_with_parent(signum: int) -> None:
     _prctl(_SET_PDEATHSIG, signum)
 
 
-def no_core() -> None:
-    """Leave no core file, also where the kernel pipes it to a program whatever its size."""
+def keep_memory_private() -> None:
+    """Leave no core file, also where the kernel pipes it to a program whatever its size; and let no
+    other process of this user look into the memory, which may have a token in it.
+
+    A fork has this, too, and a program that is executed has not.  What else follows from it: the
+    files in /proc/self belong to root, so an ordinary user cannot open ``/proc/self/environ``, and
+    ``hidepid`` hides the process from its own user.  Signals, waits, and what can be read of
+    anybody in /proc (stat, status, cmdline, children) stay as they were.
+    """
     _prctl(_SET_DUMPABLE, 0)
 
 
@@ -90,18 +100,46 @@ def name_process(name: str) -> None:
 
 def set_command_line(text: str) -> None:
     """What ps shows, as far as there is room for it; nothing where it cannot be changed."""
+    start, size = _place(_ARGUMENTS)
+    if size:
+        # The last byte stays zero, or the kernel would go on beyond it.
+        ctypes.memset(start, 0, size)
+        shown = text.encode("utf-8", "surrogateescape")[: size - 1]
+        ctypes.memmove(start, shown, len(shown))
+
+
+def hide_in_command_line(secret: str) -> None:
+    """Let ps show as many ``x`` for an argument, or for what stands behind its equals sign.  Before
+    that it could be seen."""
+    at, size = _place(_ARGUMENTS)
+    wanted = secret.encode("utf-8", "surrogateescape")
+    for word in ctypes.string_at(at, size).split(b"\0") if size and wanted else ():
+        at += len(word)
+        if word == wanted or word.endswith(b"=" + wanted):
+            ctypes.memset(at - len(wanted), ord("x"), len(wanted))
+        at += 1
+
+
+def initial_environment() -> bytes:
+    """The environment as the process got it, each variable with a NUL behind it; empty: unknown.
+
+    It is what ``/proc/self/environ`` has, which a process that keeps its memory private may not
+    open.
+    """
+    start, size = _place(_ENVIRONMENT)
+    return ctypes.string_at(start, size) if size else b""
+
+
+def _place(field: int) -> tuple[int, int]:
+    """Where something is in memory that the kernel has put there, and its size; 0: unknown."""
     try:
-        # From the state letter on: 48 and 49 of all fields are where the arguments are in memory.
         with open("/proc/self/stat", "rb") as file:  # noqa: PTH123 - as light as possible
             fields = file.read().rpartition(b")")[2].split()
-        start, end = int(fields[45]), int(fields[46])
+        # They are counted from the state letter on, which is the third of all.
+        start, end = int(fields[field - 3]), int(fields[field - 2])
     except (OSError, IndexError, ValueError):
-        return
-    if 0 < start < end:
-        # The last byte stays zero, or the kernel would go on beyond it.
-        ctypes.memset(start, 0, end - start)
-        shown = text.encode("utf-8", "surrogateescape")[: end - start - 1]
-        ctypes.memmove(start, shown, len(shown))
+        return 0, 0
+    return (start, end - start) if 0 < start < end else (0, 0)
 
 
 def _prctl(option: int, argument: int) -> None:

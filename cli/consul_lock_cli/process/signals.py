@@ -103,7 +103,7 @@ def die_by(signum: int, group: bool = False) -> NoReturn:
     """
     with contextlib.suppress(OSError, ValueError):
         resource.setrlimit(resource.RLIMIT_CORE, (0, resource.getrlimit(resource.RLIMIT_CORE)[1]))
-    libc.no_core()
+    libc.keep_memory_private()
     if signum != signal.SIGKILL and threading.current_thread() is threading.main_thread():
         signal.signal(signum, signal.SIG_DFL)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signum})

@@ -75,7 +75,10 @@ def test_a_secret_on_the_command_line_is_warned_of(
     """`ps` shows it; from the environment it is not warned of."""
     connection_of(*words)
     said = capsys.readouterr().err
-    assert f"{words[0]} can be seen by every user of this machine; {better} cannot" in said
+    assert (
+        f"{words[0]} was visible to every user of this machine until it was read; {better} is not"
+        in said
+    )
     connection_of("--token-file", "f")
     assert capsys.readouterr().err == ""
 

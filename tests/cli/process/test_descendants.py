@@ -121,6 +121,28 @@ def test_a_child_that_proc_hides_is_known_by_its_pid(
     monkeypatch.undo()
 
 
+@pytest.mark.parametrize("new", [True, False])
+def test_a_child_of_this_user_that_proc_hides_is_known_by_its_pid(
+    family: tuple[int, list[int]], monkeypatch: pytest.MonkeyPatch, new: bool
+) -> None:
+    """A consul-lock keeps its memory private, and ``hidepid`` hides it from its own user; what is
+    below it is found all the same.  One that began after the look is for the next look."""
+    root, (beside, leader, below) = family
+    look, looks = process_of, list[int]()
+
+    def hide(pid: int) -> Process | None:
+        looks.append(pid)
+        return None if pid == leader and not (new and looks.count(leader) > 1) else look(pid)
+
+    monkeypatch.setattr(module, "process_of", hide)
+    found = {process.pid: process for process in descendants(root)}
+    assert sorted(found) == sorted([beside] if new else [beside, leader, below])
+    if new:
+        return
+    assert found[leader].hidden
+    assert (found[leader].group, found[leader].session) == (os.getpgid(leader), os.getsid(leader))
+
+
 def test_it_is_shown_by_its_arguments_and_its_owner(family: tuple[int, list[int]]) -> None:
     """For a message."""
     import pwd

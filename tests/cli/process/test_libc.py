@@ -78,7 +78,7 @@ def test_the_settings_of_a_process() -> None:
         libc.name_process("a name of twenty and more")
         say(open("/proc/self/comm").read().strip())
         libc.die_with_parent(signal.SIGTERM)
-        libc.no_core()
+        libc.keep_memory_private()
         libc.adopt_orphans()
         say(got(GET_PDEATHSIG), dumpable(), got(GET_CHILD_SUBREAPER))
         """
