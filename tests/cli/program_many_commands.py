@@ -1,22 +1,47 @@
 """A program: run many command lines of `consul-lock`, each in a fork of its own.
 
-`python walk.py FOLDER <COMMANDS`: stdin has a JSON object, from names to lists of arguments;
-stdout gets one from names to [exit code, stdout, stderr].  The imports, which are most of what a
-start costs, are made once.
+`python program_many_commands.py FOLDER [--terminal] <COMMANDS`: stdin has a JSON object, from names
+to lists of arguments; stdout gets one from names to [exit code, stdout, stderr].  The imports,
+which are most of what a start costs, are made once.  With --terminal each has a terminal of its
+own: what it shows is the stdout, and there is no stderr.
 """
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
+import pkgutil
+import pty
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import NoReturn
 
-import consul_lock  # noqa: F401 - so that it is there for all
+import consul_lock
+import consul_lock_cli
 from consul_lock_cli.main import main as consul_lock_main
 
 Outcome = tuple[int, str, str]
+
+
+def on_terminals(commands: dict[str, list[str]]) -> dict[str, Outcome]:
+    """Run them one after the other, each on a terminal."""
+    found = {}
+    for name, arguments in commands.items():
+        pid, master = pty.fork()
+        if pid == 0:
+            consul_lock_main(arguments)
+        # To whatever it asks.
+        os.write(master, b"n\n")
+        shown = b""
+        with suppress(OSError):  # the end
+            while part := os.read(master, 65536):
+                shown += part
+        os.close(master)
+        code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+        found[name] = (code, shown.decode(errors="replace"), "")
+    return found
 
 
 def walk(folder: Path, commands: dict[str, list[str]]) -> dict[str, Outcome]:
@@ -44,6 +69,18 @@ def _text(file: Path) -> str:
     return file.read_bytes().decode(errors="replace")
 
 
+def import_all() -> None:
+    """So that it is there for all of them."""
+    for name in consul_lock.__all__:
+        getattr(consul_lock, name)
+    for module in pkgutil.walk_packages(consul_lock_cli.__path__, "consul_lock_cli."):
+        if not module.name.endswith("__main__"):
+            importlib.import_module(module.name)
+
+
 if __name__ == "__main__":
+    import_all()
     given = json.load(sys.stdin)
-    sys.stdout.write(json.dumps(walk(Path(sys.argv[1]), given)))
+    terminal = "--terminal" in sys.argv
+    done = on_terminals(given) if terminal else walk(Path(sys.argv[1]), given)
+    sys.stdout.write(json.dumps(done))

@@ -14,6 +14,7 @@ import click
 
 from consul_lock_cli.base.clock import rfc3339
 from consul_lock_cli.base.errors import Misuse
+from consul_lock_cli.base.text import harmless
 
 # Characters: in any encoding they fit into the room that a pipe has if it has any.
 _PART = 1000
@@ -130,6 +131,9 @@ class Console:
     def _say(self, text: str) -> None:
         # stderr may be closed, or a pipe that nobody reads: no reason to fail.
         with contextlib.suppress(OSError, ValueError):
+            if not text.isprintable():
+                # Whatever it quotes: a terminal must obey nothing of it.
+                text = "\n".join(map(harmless, text.split("\n")))
             text += "\n"
             for start in range(0, len(text) if sys.stderr is not None else 0, _PART):
                 if self.hurried and not _taken(sys.stderr.fileno()):

@@ -33,7 +33,16 @@ def _width(character: str) -> int:
     return 2 if unicodedata.east_asian_width(character) in "WF" else 1
 
 
+def harmless(text: str) -> str:
+    """On one line, with escapes for what a terminal would obey, and what hides or turns text."""
+    return text if text.isprintable() else "".join(map(_escaped, text))
+
+
+def _escaped(character: str) -> str:
+    return character if character.isprintable() else ascii(character)[1:-1]
+
+
 def shown(text: str, length: int = 60) -> str:
     """Text of others made safe for a terminal: nothing that moves the cursor, not too long."""
-    safe = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
+    safe = harmless(text)
     return safe if len(safe) <= length else safe[: length - 3] + "..."

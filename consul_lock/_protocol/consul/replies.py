@@ -120,8 +120,11 @@ class TxnResult(NamedTuple):
 
 
 def excerpt(body: bytes) -> str:
-    """The beginning of a body, fit for an error message."""
+    """The beginning of a body, fit for an error message: on one line, and without anything that a
+    terminal would obey.  It may be that of a proxy, or of a server that is no Consul at all."""
     text = " ".join(body.decode("utf-8", "replace").split())
+    if not text.isprintable():
+        text = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text[: _EXCERPT + 1])
     return text if len(text) <= _EXCERPT else text[:_EXCERPT] + "..."
 
 

@@ -80,8 +80,10 @@ def _status(info: SessionInfo, node_checks: Mapping[str, str]) -> SessionStatus:
 
 def _node_checks(api: ConsulApi, node: str) -> Request:
     def parse(reply: Reply) -> Mapping[str, str]:
-        if reply.status in (401, 403, 404):
-            return {}  # the token may not see it: that is no reason to show nothing at all
+        if reply.status in (301, 400, 401, 403, 404):
+            # The token may not see it, or its name is nothing for the path of a URL, as ``..``:
+            # that is no reason to show nothing at all.
+            return {}
         entries = parse_checked(reply, f"reading the health of node {node!r}", f'node "{node}"')
         return interpreted(
             "reading the health of a node",
