@@ -5,13 +5,14 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from consul_lock._protocol.client.client import ClientCore
-from consul_lock._protocol.consul.models import ReadResult, key_rule
+from consul_lock._protocol.consul.models import Pair, ReadResult, key_rule
 from consul_lock._protocol.cron.record import CronProblem, CronRecord
 from consul_lock._protocol.cron.store import records_below
 from consul_lock._protocol.flow import Flow
 from consul_lock._protocol.keys import SEMAPHORE_FLAG
 from consul_lock._protocol.survey.break_note import break_folder
 from consul_lock._protocol.survey.status import Status, status_of_name, statuses_in
+from consul_lock.errors import PermissionDenied
 
 
 class Overview(NamedTuple):
@@ -67,6 +68,28 @@ def read_name(client: ClientCore, name: str) -> Flow[Status]:
         return status_of_name(name, found.pairs, found.filtered)
     if not status.index:
         # Nothing, or waiters only: it may be a lock on exactly this key.
-        found = yield from client.api.get(name, consistent=True)
-        return status_of_name(name, [*outcome.pairs, *found.pairs], outcome.filtered)
+        pairs = yield from _exactly(client, name)
+        return status_of_name(name, [*outcome.pairs, *pairs], outcome.filtered)
     return status
+
+
+def _exactly(client: ClientCore, name: str) -> Flow[tuple[Pair, ...]]:
+    """The key of this name, which locks of this library never use; none if the token may read only
+    what they do use.  Raises PermissionDenied if it may not even read that."""
+    refused = False
+    try:
+        found = yield from client.api.get(name, consistent=True)
+    except PermissionDenied as error:
+        if error.kind != "denied":
+            raise
+        refused = True
+    if not refused:
+        return found.pairs
+    # What was read before is filtered: that there was nothing does not show that it may be read.
+    try:
+        yield from client.api.get(f"{name}/.lock", consistent=True)
+    except PermissionDenied as error:
+        error.rule = key_rule(f"{name}/", "read")
+        error.hint = f"it needs the rule  {error.rule}"
+        raise
+    return ()
