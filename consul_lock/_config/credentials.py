@@ -15,7 +15,7 @@ TOKEN_LIMIT = 16 * 1024
 
 
 class TokenFileWarning(UserWarning):
-    """Everybody on this host can read the token file."""
+    """Everybody on this host can read or change the token file, or the client's key."""
 
 
 def find_token(
@@ -81,11 +81,8 @@ def read_token(path: FilePath, name: str, *, warn: bool = True) -> str:
             kind="credentials",
             settings=(name,),
         ) from error
-    if warn and stat.S_ISREG(mode) and mode & stat.S_IROTH:
-        warn_caller(
-            f"{name}: every user of this host can read {file}; run: chmod o-r {file}",
-            TokenFileWarning,
-        )
+    if warn:
+        _warn_of_others(name, file, mode)
     if len(content) > TOKEN_LIMIT:
         raise ConfigError(
             f"{name}: {file} is too long to be a token (over {TOKEN_LIMIT} bytes)",
@@ -102,6 +99,27 @@ def read_token(path: FilePath, name: str, *, warn: bool = True) -> str:
         )
     check_printable(f"{name}: {file}", "the token", text)
     return text
+
+
+def check_key_file(path: str) -> None:
+    """Warn of a client's key that others can read or change.  That it is not there, or no key, is
+    said when it is used."""
+    try:
+        mode = os.stat(path).st_mode  # noqa: PTH116 - pathlib would cost a start 2 ms
+    except (OSError, ValueError):
+        return
+    _warn_of_others("client_key", path, mode)
+
+
+def _warn_of_others(name: str, file: str, mode: int) -> None:
+    read, write = mode & stat.S_IROTH, mode & stat.S_IWOTH
+    if stat.S_ISREG(mode) and (read or write):
+        can = " and ".join(word for word, bit in (("read", read), ("change", write)) if bit)
+        letters = "r" * bool(read) + "w" * bool(write)
+        warn_caller(
+            f"{name}: every user of this host can {can} {file}; run: chmod o-{letters} {file}",
+            TokenFileWarning,
+        )
 
 
 def find_auth(

@@ -28,7 +28,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from consul_lock._config.credentials import read_token
+from consul_lock._config.credentials import check_key_file, read_token
 from consul_lock._drivers.http import Encoder
 from consul_lock.config import Config
 from consul_lock.errors import ConfigError, PermissionDenied
@@ -82,6 +82,8 @@ class Credentials:
         seen = self._stats()
         files = self._digests()
         context = config.ssl_context()
+        if self._tls and config.client_key:
+            check_key_file(config.client_key)
         loaded = LoadedCredentials(Encoder(config), context, hash(config.token), files)
         self._state = _State(seen, loaded)
         self._look_at = clock() + EVERY

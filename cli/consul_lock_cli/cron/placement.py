@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import shlex
-from contextlib import suppress
 from pathlib import Path
 
 from consul_lock_cli.base.console import Console
 from consul_lock_cli.base.errors import Misuse
+from consul_lock_cli.base.file_replacement import replace_file
 from consul_lock_cli.cron.files import InstalledJob, crontab, description, service, timer
 
 _CRON, _SYSTEMD = "etc/cron.d", "etc/systemd/system"
@@ -42,7 +42,8 @@ def put_in_place(job: InstalledJob, form: str | None, root: Path, console: Conso
             )
         _refuse_another(path, job)
     for path, text in files.items():
-        _write(path, text)
+        # At once, as cron must not read a half of it; it passes over names with a dot in them.
+        replace_file(path, f"{text.rstrip()}\n", 0o644)
         console.note(f"wrote {path}")
     if form == "systemd":
         console.note(
@@ -59,17 +60,3 @@ def _refuse_another(path: Path, job: InstalledJob) -> None:
     named = f"--name {shlex.quote(job.name)} ".replace("%", r"\%")
     if named not in found and f"Description={description(job)}\n" not in found:
         raise Misuse(f"--write: {path} is there, and is not of this job", "move it away first")
-
-
-def _write(path: Path, text: str) -> None:
-    """Replace it at once: cron must not read a half of it."""
-    # Cron passes over a name with a dot in it.
-    new = path.with_name(f".{path.name}.new")
-    try:
-        new.write_text(f"{text.rstrip()}\n")
-        new.chmod(0o644)
-        new.replace(path)
-    except BaseException:
-        with suppress(OSError):
-            new.unlink()
-        raise

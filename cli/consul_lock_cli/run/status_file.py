@@ -23,6 +23,7 @@ from consul_lock_cli.base.clock import now, rfc3339
 from consul_lock_cli.base.console import Console
 from consul_lock_cli.base.errors import Misuse
 from consul_lock_cli.base.exit_codes import ExitCode
+from consul_lock_cli.base.file_replacement import followed, replace_file
 from consul_lock_cli.base.headings import headed
 from consul_lock_cli.options.types import FILE, WholeNumber
 from consul_lock_cli.process.outcome import ProcessResult
@@ -172,6 +173,7 @@ def _is_file(path: Path) -> bool:
 
 def _put(path: Path, text: str) -> None:
     """Replace a file as a whole, following a link; a device or pipe is only written to."""
+    target = followed(path)
     stream = _stream(path)
     if stream is not None:
         os.write(stream, text.encode())
@@ -183,7 +185,7 @@ def _put(path: Path, text: str) -> None:
         finally:
             os.close(device)
     else:
-        _replace(_target(path), text)
+        replace_file(target, text)
 
 
 def _stream(path: Path) -> int | None:
@@ -193,29 +195,6 @@ def _stream(path: Path) -> int | None:
             if os.path.samestat(os.fstat(descriptor), path.stat()):
                 return descriptor
     return None
-
-
-def _target(path: Path) -> Path:
-    return path.resolve() if path.is_symlink() and path.exists() else path
-
-
-def _replace(path: Path, text: str) -> None:
-    """Write a file so that a reader sees the old one or the new one, and never a part."""
-    import tempfile
-
-    descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-    try:
-        with os.fdopen(descriptor, "w") as file:
-            file.write(text)
-            # mkstemp lets only this user read it; the file is for others, as any new file.
-            umask = os.umask(0)
-            os.umask(umask)
-            os.fchmod(file.fileno(), 0o666 & ~umask)
-        Path(name).replace(path)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            Path(name).unlink()
-        raise
 
 
 def status_file_options(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -244,7 +223,10 @@ def _checked(path: str | None, descriptor: int | None) -> StatusFile:
     """Refuse what could only fail when the command has run already."""
     if path is not None:
         file = Path(path)
-        folder = _target(file).parent
+        try:
+            folder = followed(file).parent
+        except PermissionError as error:
+            raise Misuse(f"--status-file: '{path}' is {error.strerror}") from None
         made = file.is_file() or not file.exists()
         if made and not (folder.is_dir() and os.access(folder, os.W_OK)):
             raise Misuse(f"--status-file: no file can be created in '{folder}'")

@@ -148,8 +148,12 @@ def _read(path: Path, source: str, warn: Callable[[str], None]) -> ConfigFile | 
     if len(text) > _BYTES_MAX:
         raise BadSetting(f"{path}: it is too long for a configuration file")
     file = ConfigFile(path, source, _parse(path, text))
-    if file.has_secret() and stat.S_ISREG(status.st_mode) and status.st_mode & stat.S_IROTH:
-        warn(f"every user of this host can read the secret in {path}; run: chmod o-r {path}")
+    if stat.S_ISREG(status.st_mode):
+        if file.has_secret() and status.st_mode & stat.S_IROTH:
+            warn(f"every user of this host can read the secret in {path}; run: chmod o-r {path}")
+        if status.st_mode & stat.S_IWOTH:
+            # Such as the address: the token would be sent to a server of somebody else's.
+            warn(f"every user of this host can change {path}; run: chmod o-w {path}")
     return file
 
 

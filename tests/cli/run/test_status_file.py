@@ -288,3 +288,21 @@ def test_docs_describe_each_field(tmp_path: Path, locked_run: LockedRun, address
     assert {kind.value for kind in EndKind} <= set(words)
     reasons = set(LossReason) - {LossReason.FORKED}  # consul-lock does not use a lock in a child
     assert {each.value for each in (*reasons, *CronOutcome, *LockKind)} <= set(words)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can make a link of another user")
+def test_a_link_that_another_user_has_put_there_is_refused_before_anything_starts(
+    tmp_path: Path, locked_run: LockedRun
+) -> None:
+    """In a folder such as /tmp: root would replace the file of that user's choice."""
+    victim, folder = tmp_path / "victim", tmp_path / "tmp"
+    victim.write_text("precious")
+    folder.mkdir()
+    folder.chmod(0o1777)
+    (folder / "status").symlink_to(victim)
+    os.chown(folder / "status", 65534, 65534, follow_symlinks=False)
+    result = locked_run("--status-file", str(folder / "status"), "--", "echo", "started")
+    assert (result.returncode, result.stdout) == (64, "")
+    assert "is another user's link in a folder that everybody can write" in result.stderr
+    StatusFile(str(folder / "status")).write(5, Console())
+    assert victim.read_text() == "precious"

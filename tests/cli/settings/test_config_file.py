@@ -11,6 +11,7 @@ from consul_lock_cli.settings import config_file
 from consul_lock_cli.settings.config_file import find_files
 from consul_lock_cli.settings.sources import Settings
 from tests.cli.isolated_home import NOWHERE, SECRET, Home
+from tests.support.certificates import Certificates
 
 
 def _raise(error: Exception) -> None:
@@ -136,8 +137,26 @@ def test_secrets_that_others_can_read_are_a_warning(home: Home, tmp_path: Path) 
     home.write("[defaults]\nttl = 20\n").chmod(0o644)
     assert home.ask("config").stderr == ""
     result = home.ask("config", "--token", SECRET, CONSUL_HTTP_AUTH=f"me:{SECRET}")
-    assert "--token can be seen" in result.stderr
+    assert "--token was visible to every user" in result.stderr
     assert SECRET not in result.stdout + result.stderr
+
+
+def test_what_others_can_change_is_a_warning_and_said_once(home: Home, tmp_path: Path) -> None:
+    """They could have the token sent to a server of their own; the key of a client, too."""
+    home.write("[defaults]\nttl = 20\n").chmod(0o646)
+    result = home.ask("ls", CONSUL_HTTP_ADDR="127.0.0.1:1", CONSULLOCK_RETRY_FOR="0")
+    assert result.stderr.count("warning") == 1
+    assert f"every user of this host can change {home.file}; run: chmod o-w" in result.stderr
+    home.file.chmod(0o664)
+    assert home.ask("config").stderr == ""
+    (folder := tmp_path / "certificates").mkdir()
+    made = Certificates(folder)
+    made.client_key.chmod(0o644)
+    made.client_cert.chmod(0o644)
+    own = ("--client-cert", str(made.client_cert), "--client-key", str(made.client_key))
+    result = home.ask("ls", *own, CONSUL_HTTP_ADDR="https://127.0.0.1:1", CONSULLOCK_RETRY_FOR="0")
+    assert result.stderr.count("warning") == 1
+    assert f"every user of this host can read {made.client_key}; run: chmod o-r" in result.stderr
 
 
 def test_a_home_of_somebody_else_is_no_error(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from consul_lock._config.credentials import check_key_file, read_token
 from consul_lock.config import Config, TokenFileWarning
 from tests.unit.config.helpers import SECRET, file_with, refusal, resolve
 
@@ -87,6 +88,34 @@ def test_a_token_file_that_everybody_can_read_is_warned_of(tmp_path: Path) -> No
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         assert resolve(token_file=file).token == SECRET
+
+
+@pytest.mark.parametrize(
+    "mode, said", [(0o644, "read"), (0o602, "change"), (0o606, "read and change"), (0o640, "")]
+)
+def test_a_file_that_everybody_can_change_is_warned_of_like_one_that_they_can_read(
+    tmp_path: Path, mode: int, said: str
+) -> None:
+    """A token file, and the key of a client; what to do is in the warning."""
+    file = file_with(tmp_path / "token", SECRET, mode)
+    letters = {"read": "r", "change": "w", "read and change": "rw"}.get(said)
+    for check in (lambda: read_token(file, "token_file"), lambda: check_key_file(str(file))):
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            check()
+        texts = [str(each.message) for each in caught]
+        assert len(texts) == (1 if said else 0)
+        for text in texts:
+            assert f"can {said} {file}; run: chmod o-{letters} {file}" in text
+
+
+def test_a_key_file_that_is_not_there_is_no_matter_of_permissions(tmp_path: Path) -> None:
+    """What uses it says so."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        check_key_file(str(tmp_path / "none"))
+        check_key_file("a\0b")
+        check_key_file("/dev/null")
 
 
 @pytest.mark.parametrize("token", ["a b", "a\nb", "tökén", "a\x7f", "\x00"])
