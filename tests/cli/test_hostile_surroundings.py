@@ -79,8 +79,8 @@ def test_no_program_but_command_is_looked_up_in_path(
 
 
 def test_pythonpath_is_obeyed_unless_python_is_started_isolated(tmp_path: Path) -> None:
-    """It is what SECURITY.md says of it: who sets the environment runs code of their own.  With -I, as
-    after sudo, which removes the variable, it is not looked at; nor is the folder of ``-m``."""
+    """As SECURITY.md says: what sets the environment decides what runs.  With -I, as after sudo,
+    which removes the variable, it is not looked at; nor is the folder of ``-m`` with -P."""
     folder = tmp_path / "planted"
     folder.mkdir()
     (folder / "click.py").write_text(_PLANTED)
