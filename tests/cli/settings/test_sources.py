@@ -113,4 +113,4 @@ def test_a_token_of_a_file_or_a_flag_does_not_reach_the_command(
         result = home.run("run", "-vv", "-k", key, *arguments, "--", "env", address=address)
         assert "CONSUL_LOCK_HELD=true" in result.stdout, result.stderr
         assert SECRET not in result.stdout + result.stderr
-    assert "--http-auth can be seen" in result.stderr
+    assert "--http-auth was visible" in result.stderr
