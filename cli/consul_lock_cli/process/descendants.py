@@ -136,7 +136,7 @@ def descendants(root: int, without: Collection[int] = ()) -> list[Process]:
     for process in seen.values():
         below.setdefault(process.parent, []).append(process)
     unseen = children_of(root) - set(seen) - set(without)
-    found = [process for pid in unseen if (process := _hidden(pid)) is not None]
+    found = [process for process in map(_hidden, unseen) if process is not None]
     ahead = [root, *(process.pid for process in found)]
     while ahead:
         for process in below.pop(ahead.pop(), ()):

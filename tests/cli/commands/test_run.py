@@ -112,7 +112,7 @@ def test_a_token_that_came_as_an_option_is_not_passed_on(
     assert "3d6f0e8c" not in result.stdout + result.stderr
     result = locked_run("-vv", "--token", "3d6f0e8c", "--", "env")
     assert "3d6f0e8c" not in result.stdout + result.stderr
-    assert "warning: --token can be seen" in result.stderr
+    assert "warning: --token was visible" in result.stderr
     assert "CONSUL_HTTP_TOKEN=t" in locked_run("--", "env", CONSUL_HTTP_TOKEN="t").stdout
 
 
