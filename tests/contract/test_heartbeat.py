@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import signal
 import subprocess
@@ -19,8 +20,11 @@ from tests.contract import program_crash
 from tests.contract.fixture import Room, Told
 from tests.contract.health import Health
 from tests.contract.lock_kinds import KINDS
+from tests.support.actions import PASS, Action
 from tests.support.agent import Agent
 from tests.support.apis import Sync
+from tests.support.http_messages import Answer
+from tests.support.proxy import Proxy
 from tests.support.waiting import eventually
 
 ROOT = Path(__file__).parents[2]
@@ -108,6 +112,28 @@ def test_everything_that_can_be_held_has_a_heartbeat(room: Room, health: Health)
     assert health.hearts() == {check: "passing"}  # it beats for the session that may be used again
     client.close()
     none_left(health)
+
+
+@pytest.mark.slow
+def test_an_agent_that_was_cut_off_from_its_servers_ends_no_wait(
+    room: Room, health: Health
+) -> None:
+    """For longer than news of a check take as a rule, the servers do not know of it."""
+    begun = time.monotonic()
+
+    def rule(method: str, path: str, body: bytes, n: int) -> Action:
+        if not path.startswith("/v1/session/create") or time.monotonic() > begun + 7.0:
+            return PASS
+        (check,) = json.loads(body)["ServiceChecks"]
+        return Answer(500, {}, f"rpc error: Missing check '{check['ID']}' registration".encode())
+
+    with Proxy(room.operator.address, rule) as proxy:
+        client = room.client(address=proxy.address, retry_for=120.0)
+        lock = room.lock(client, heartbeat=CALM)
+        assert lock.acquire() is True
+        assert time.monotonic() > begun + 5.0
+        lock.release()
+        client.close()
 
 
 def test_locks_of_one_client_share_a_heart(room: Room, health: Health) -> None:

@@ -6,6 +6,7 @@ It imports nothing of the library, so it can share no mistake with it.  The rule
 |---|---|
 | overlap | more holders certainly believed than can hold, or believed without the key |
 | token | a token is not greater than one that it came after, or is another one's |
+| late | a loss was not noticed within the lock-delay, though nobody else came in |
 | unnoticed | a release, or a command's exit code, says that a hold was good which had been lost |
 | forgotten | a waiter waited for longer than the bound though there was no fault |
 | cron | a cron slot was started twice |
@@ -30,6 +31,7 @@ from pathlib import Path
 from tests.torture.exclusion import (
     Overlap,
     foreign_tokens,
+    late,
     overlaps,
     unnoticed,
     wrong_tokens,
@@ -77,9 +79,7 @@ class _Judge:
         self._count()
         self._overlaps()
         self._tokens()
-        for hold, name in unnoticed(self._holds, self._seen):
-            text = f"{hold} was not on {name} all the time, and nothing said so"
-            self._find_of("unnoticed", text, [hold], name)
+        self._losses()
         self._cron()
         waits = list(self._read.waits.values())
         for text in forgotten(waits, self._faults, wait_bound, self._end):
@@ -132,6 +132,14 @@ class _Judge:
             self._report.not_promised.append(Finding("token", text))
         for hold, name in foreign_tokens(self._holds, self._seen):
             self._find_of("token", f"{name}: {hold} has the token of another", [hold], name)
+
+    def _losses(self) -> None:
+        for hold, name in unnoticed(self._holds, self._seen):
+            text = f"{hold} was not on {name} all the time, and nothing said so"
+            self._find_of("unnoticed", text, [hold], name)
+        for hold, name, seconds in late(self._holds, self._seen):
+            text = f"{hold} believed for {seconds:.1f} s longer than the lock-delay of {name}"
+            self._find_of("late", text, [hold], name)
 
     def _cron(self) -> None:
         starts: defaultdict[tuple[str, str], list[Hold]] = defaultdict(list)

@@ -102,7 +102,7 @@ def _overlaps(name: str, believed: list[Part], seen: Observation) -> Iterator[Ov
 
 
 def _occupants(name: str, seen: Observation) -> Iterator[Part]:
-    for state in seen.states.get(name, []):
+    for state in seen.states(name):
         if state.first_after < state.last_before:
             for session, weight in state.holders.items():
                 yield Part(state.first_after, state.last_before, weight, state.limit, None, session)
@@ -203,6 +203,18 @@ def foreign_tokens(holds: Iterable[Hold], seen: Observation) -> Iterator[tuple[H
     """Holds whose token is the index of a state in which another session was on the key."""
     for hold in holds:
         for claim in hold.claims:
-            for state in seen.states.get(claim.name, ()):
+            for state in seen.states(claim.name):
                 if state.index == hold.token > 0 and hold.session not in state.holders:
                     yield hold, claim.name
+
+
+def late(holds: Iterable[Hold], seen: Observation) -> Iterator[tuple[Hold, str, float]]:
+    """Holds that were believed in for longer than the lock-delay after their session had left the
+    key, with the name and by how many seconds: others could have come in, if there were any."""
+    for hold in holds:
+        if hold.side != "library":
+            continue
+        for claim in hold.claims:
+            off = seen.off_since(claim.name, hold.session, hold.began)
+            if hold.last_seen > off + hold.lock_delay:
+                yield hold, claim.name, hold.last_seen - off - hold.lock_delay

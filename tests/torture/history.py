@@ -13,7 +13,7 @@ under a lock counts as a holder for as long as it lives, so each of its beats is
 | what | written by | fields |
 |---|---|---|
 | process | each process, first | role, long_lived |
-| asks | before it waits | hold, kind, names, mode, weight, limit |
+| asks | before it waits | hold, kind, names, mode, weight, limit, lock_delay |
 | begins | after the first look that found it held | the same, session, token, before, after |
 | looks | each look | hold, before, after, held |
 | ends | the last look, directly before the release | hold, before, after, held |

@@ -78,6 +78,8 @@ class Hold:
     """From then on it certainly did not believe: a look that found it lost, or its last one."""
     ended: str = ""
     """How: "ends", "lost" or "died"; "" if the history does not say."""
+    lock_delay: float = math.inf
+    """Seconds for which Consul keeps others out when its session has ended."""
     outcome: str = ""
     """What its end was said to be: "released", "lost", an error; "" if nothing was said."""
     slot: str = ""
@@ -244,6 +246,7 @@ class Holds:
                 fields.get("token", 0),
                 wait.begin if wait else record.when,
                 asked,
+                lock_delay=fields.get("lock_delay", math.inf),
                 slot=fields.get("slot", ""),
                 attempt=fields.get("attempt", 0),
                 retries=fields.get("retries", False),

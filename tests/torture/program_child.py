@@ -42,6 +42,7 @@ def main(
         mode="read" if os.environ.get("CONSUL_LOCK_MODE") == "shared" else "write",
         weight=1,
         limit=of.limit,
+        lock_delay=of.lock_delay,
         session=os.environ.get("CONSUL_LOCK_SESSION", ""),
         token=token,
         side="go" if of.caller == "go" else "library",
@@ -52,6 +53,8 @@ def main(
         attempt=int(os.environ.get("CONSUL_LOCK_CRON_ATTEMPT") or 0),
         retries=of.retry_crashed > 0,
     )
+    if begun := os.environ.get("TORTURE_BEGUN"):
+        Path(begun).touch()
     if grandchild != "none":
         _start_grandchild(float(seconds), grandchild)
     end = time.monotonic() + float(seconds)

@@ -53,6 +53,8 @@ class Launcher:
             "TORTURE_HOLD": hold,
             "TORTURE_RETRIES": str(self._job.retry_crashed),
         }
+        begun = self._diary.folder / f"begun-{hold}"
+        environment["TORTURE_BEGUN"] = str(begun)
         with tempfile.TemporaryFile() as errors:
             process = subprocess.Popen(
                 [*self._wrapper(turn), *self._command(turn, hold)],
@@ -62,7 +64,8 @@ class Launcher:
                 env=environment,
             )
             child = process.pid, start_of(process.pid)
-            signals = self._wait(process)
+            signals = self._wait(process, begun)
+            begun.unlink(missing_ok=True)
             errors.seek(0)
             self._diary.writer.exits(
                 "go" if self._job.caller == "go" else self._job.caller,
@@ -83,16 +86,16 @@ class Launcher:
         self._diary.writer.write("asks", hold=hold, side="go", **self._diary.about(turn))
         return hold
 
-    def _wait(self, process: subprocess.Popen[bytes]) -> list[int]:
+    def _wait(self, process: subprocess.Popen[bytes], begun: Path) -> list[int]:
         """Wait for its end; what it may have died of."""
-        deed = self._chance.choice(("kill", "term", "guardian"))
-        due = None
-        if self._chance.random() < self._job.kills:
-            due = time.monotonic() + self._chance.uniform(0.5, 4.0)
+        deed = self._chance.choice(("kill", "kill", "term", "guardian"))
+        disturbed = self._chance.random() >= self._job.kills
+        if_held = self._chance.random() < 0.7
+        due = time.monotonic() + self._chance.uniform(0.5, 4.0)
         signals: list[int] = []
         while process.poll() is None:
-            if due is not None and time.monotonic() > due:
-                due = None
+            if not disturbed and (begun.exists() if if_held else time.monotonic() > due):
+                disturbed = True
                 signals = self._disturb(process, deed)
             elif self._diary.over and self._job.primitive == "election" and not signals:
                 signals = self._disturb(process, "term")

@@ -50,10 +50,13 @@ def ask(path: str) -> Any:
 Resources = dict[str, tuple[int, int, dict[str, int]]]
 
 
-def resources(entries: list[dict[str, Any]]) -> Resources:
-    """By name of what can be held: the index of its last change, its limit, and who has what."""
+def resources(entries: list[dict[str, Any]], leaders: dict[str, str]) -> Resources:
+    """By name of what can be held: the index of its last change, its limit, and who has what.
+
+    ``leaders`` are remembered from earlier reads: what a dead session takes is still of its group.
+    """
     found: Resources = {}
-    leaders = _leaders(entries)
+    leaders.update(_leaders(entries))
     for entry in entries:
         key, session = entry["Key"], entry.get("Session")
         name, _, last = key.rpartition("/")
@@ -101,6 +104,7 @@ class Observer:
         self._writer = writer
         self._prefix = quote(prefix)
         self._known: set[str] = set()
+        self._leaders: dict[str, str] = {}
 
     def look(self) -> None:
         """One read of everything, which Consul answers from one state of its store."""
@@ -109,7 +113,7 @@ class Observer:
             entries = ask(f"/v1/kv/{self._prefix}?recurse&consistent") or []
         except (OSError, ValueError):
             return
-        found = resources(entries)
+        found = resources(entries, self._leaders)
         self._writer.write("seen", before=before, after=boottime(), resources=found)
         for session in {session for _, _, holders in found.values() for session in holders}:
             self._name(session)

@@ -339,6 +339,17 @@ def test_two_reads_without_a_key_show_nothing_of_the_time_between_them(forged: F
     assert forged.report().findings == []
 
 
+@pytest.mark.parametrize("lock_delay, rules", [(5.0, set()), (3.0, {"late"})])
+def test_a_loss_is_noticed_within_the_lock_delay(
+    forged: Forged, lock_delay: float, rules: set[str]
+) -> None:
+    """It left the key at 4 at the latest, and was believed in until 8; nobody else was there."""
+    forged.holds("x", 1, 8, over="lost", lock_delay=lock_delay)
+    forged.seen(2, 1, "x")
+    forged.seen(4, 2)
+    assert forged.report().rules() == rules
+
+
 def test_a_lock_that_was_kept_to_the_end_may_be_said_to_be(forged: Forged) -> None:
     """It left the key after the last look."""
     forged.holds("x", 1, 9)

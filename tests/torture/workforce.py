@@ -50,6 +50,8 @@ class Workforce:
         self.environment = dict(environment)
         self.workers: list[Worker] = []
         self._observers: list[Worker] = []
+        self._reached: tuple[str, Popen] = "", subprocess.Popen
+        """Where Consul is for the observer, and how a process is started that finds it there."""
         self._writer = HistoryWriter(folder, "workforce")
         self._count = 0
 
@@ -66,6 +68,7 @@ class Workforce:
 
     def observe(self, prefix: str, address: str, popen: Popen = subprocess.Popen) -> None:
         """Start an observer."""
+        self._reached = address, popen
         argv = observer_argv(self.folder, prefix)
         self._observers.append(self._start(argv, address, popen, "worker"))
 
@@ -104,7 +107,7 @@ class Workforce:
         def gone() -> bool:
             found.update(left_behind(agent, prefix, self.folder, self._known()))
             if found["keys"] and not found["sessions"] and not found["processes"]:
-                self._clean(agent, prefix)  # what the dead have left is for an operator
+                self._clean(prefix)  # what the dead have left is for an operator
             return not any(found.values())
 
         with suppress(AssertionError):
@@ -115,10 +118,19 @@ class Workforce:
             self._end(observer)
         self._observers.clear()
 
-    def _clean(self, agent: Agent, prefix: str) -> None:
+    def _clean(self, prefix: str) -> None:
+        address, popen = self._reached
         command = [sys.executable, "-m", "consul_lock_cli", "clean", "--yes", prefix]
-        environment = {**self.environment, "CONSUL_HTTP_ADDR": agent.address}
-        subprocess.run(command, env=environment, capture_output=True, check=False, cwd=ROOT)
+        with (self.folder / "clean").open("ab") as log:
+            cleaner = popen(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                cwd=self._root,
+                env={**self.environment, "CONSUL_HTTP_ADDR": address},
+            )
+            cleaner.wait(PATIENCE)
 
     def _known(self) -> set[int]:
         return {observer.process.pid for observer in self._observers}

@@ -150,6 +150,7 @@ class Diary:
             "mode": turn.mode,
             "weight": turn.weight,
             "limit": self.job.limit,
+            "lock_delay": self.job.lock_delay,
         }
 
     def begins(self, hold: str, turn: Turn, lock: Any, more: Mapping[str, Any]) -> bool:

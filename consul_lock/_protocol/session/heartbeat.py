@@ -90,6 +90,9 @@ class Heartbeat:
                     f" servers in {_NEWS:g} s: is the address that of one agent (not of several"
                     " behind a load balancer), in the datacenter of the locks?",
                     kind="heartbeat",
+                    answer=refusal.answer,
+                    # An agent that is cut off from its servers sends it when it is not any more.
+                    temporary=True,
                 ) from refusal
             yield Sleep(pause, 2 * pause)
             pause = min(2 * pause, _LOOK_LAST)
