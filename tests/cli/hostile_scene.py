@@ -31,6 +31,9 @@ _DOCUMENT_FLAG = 4377101031871790599
 _SEMAPHORE_FLAG = 16210313421097356768
 _CRON_FLAG = 6231955483607814123
 
+_DEAD = "11111111-2222-3333-4444-555555555555"
+"""A session that is not there any more."""
+
 
 def harmful(text: str) -> list[str]:
     """The characters that a terminal would obey, or that hide or turn what stands beside them, and
@@ -108,11 +111,10 @@ class HostileScene:
                 f"{name}{below}{session}",
                 {"claim": claim, "in": True, **self._about()}, session, flags,
             )  # fmt: skip
-            dead = "11111111-2222-3333-4444-555555555555"
             holders: dict[str, Any] = {session: {"mode": mode}}
             document: dict[str, Any] = {"Holders": holders}
             if name == "sem":
-                document = {"Limit": 2, "Holders": {session: True, dead: True}}
+                document = {"Limit": 2, "Holders": {session: True, _DEAD: True}}
             self._put(f"{name}/.lock", document, flags=flags)
 
     def _jobs(self) -> None:
@@ -123,6 +125,9 @@ class HostileScene:
         session = self._lock("busy")
         running = {**self._record(), "state": "running", "session": session, "paused": None}
         self._put("busy/.cron", running, flags=_CRON_FLAG)
+        before = time.time() // 3600 * 3600 - 3600
+        lost = {**running, "session": _DEAD, "slot": before, "claimed_at": before}
+        self._put("lost/.cron", lost, flags=_CRON_FLAG)
         idle = {**self._record(), "paused": None, "slot": time.time() // 3600 * 3600 - 36000}
         self._put("idle/.cron", idle, flags=_CRON_FLAG)
 

@@ -87,6 +87,8 @@ def _runs(scene: HostileScene) -> dict[str, list[str]]:
         found[f"cron run {name}"] = ["cron", "run", "-v", "--name", job, *every, *_AGAIN]
     dry = ["cron", "run", "--name", scene.name("busy"), *every, "--dry-run", *_AGAIN]
     found["cron run busy --dry-run"] = dry
+    lost = ("--name", scene.name("lost"), *every)
+    found["cron run lost"] = ["cron", "run", *lost, "--on-lost-run", "env", *_AGAIN]
     found["cron run-now"] = ["cron", "run-now", scene.name("busy"), *_AGAIN]
     found["cron resume"] = ["cron", "resume", scene.name("job")]
     found["cron reset"] = ["cron", "reset", "--force", scene.name("none"), "--yes"]
@@ -165,6 +167,8 @@ def test_what_others_have_written_is_reported_and_not_obeyed_by_what_runs_in_a_p
     finally:
         own.close()
     _judge(found)
+    # What a hook gets is one line of its environment, whatever the host of the record is.
+    assert "\nCONSUL_LOCK_CRON_LOST_HOST=web\\x1b[2J" in found["cron run lost"][2]
     for name in ("run -n", "run --dry-run", "run -w"):
         assert r"web\x1b[2J" in found[name][1] + found[name][2], (name, found[name])
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from consul_lock_cli.base.clock import rfc3339
+from consul_lock_cli.base.text import harmless
 from consul_lock_cli.run.ancestors import CHAIN, chain_with
 from consul_lock_cli.spec.lock import LockSpec
 
@@ -60,11 +61,12 @@ def of_slot(name: str, slot: str, epoch: float | None, attempt: int) -> dict[str
 
 
 def of_lost_run(run: CronPast) -> dict[str, str | None]:
-    """The variables for a run that was lost, besides those."""
+    """The variables for a run that was lost, besides those.  Anybody who may write the record has
+    chosen the host: a NUL in it would keep the hook from being run."""
     return {
         "CONSUL_LOCK_CRON_LOST_SLOT": run.slot,
         "CONSUL_LOCK_CRON_LOST_ATTEMPT": str(run.attempt),
-        "CONSUL_LOCK_CRON_LOST_HOST": run.host,
+        "CONSUL_LOCK_CRON_LOST_HOST": harmless(run.host),
     }
 
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 import pytest
 
 from consul_lock._protocol.cron.record import CronProblem
+from consul_lock._protocol.flow import Request
 from consul_lock._protocol.keys import CRON_FLAG, CRON_SUFFIX, LOCK_FLAG, SEMAPHORE_FLAG
 from consul_lock._protocol.session.timing import session_options
 from consul_lock._protocol.survey.read import overview, read_name
+from consul_lock.errors import PermissionDenied
 from tests.simulation.foreign_lock_client import operator
 from tests.unit.protocol.fake_driver import NAME, FakeDriver
 from tests.unit.protocol.survey.survey_driver import KEY, survey
@@ -72,3 +74,38 @@ def test_an_overview_has_records_of_cron_jobs_apart_from_locks(flags: int) -> No
     (problem,) = found.crons
     assert isinstance(problem, CronProblem)
     assert problem.key == f"{NAME}{CRON_SUFFIX}"
+
+
+@pytest.mark.parametrize("allowed", [True, False])
+def test_a_token_for_what_is_below_a_name_is_enough_to_see_that_nothing_is_there(
+    allowed: bool,
+) -> None:
+    """The key of the name itself is none of a lock's; where it may read nothing at all, the rule
+    that is named is that for the lock."""
+    driver = FakeDriver()
+
+    def denies(request: Request) -> tuple[int, bytes] | None:
+        exactly = request.path == f"/v1/kv/{NAME}"
+        denied = exactly or (not allowed and request.path == f"/v1/kv/{NAME}/.lock")
+        return (403, b"Permission denied") if denied else None
+
+    driver.instead = denies
+    flow = read_name(driver.client("b"), NAME)
+    if allowed:
+        assert driver.run(flow).kind == "none"
+        return
+    with pytest.raises(PermissionDenied) as caught:
+        driver.run(flow)
+    assert caught.value.rule == f'key_prefix "{NAME}/" {{ policy = "read" }}'
+    assert caught.value.rule in caught.value.hint
+
+
+def test_a_token_that_nobody_knows_is_an_error_for_a_name_that_is_not_there() -> None:
+    """It is not taken for one that may see a part."""
+    driver = FakeDriver()
+    driver.instead = lambda request: (
+        (403, b"ACL not found") if request.path == f"/v1/kv/{NAME}" else None
+    )
+    with pytest.raises(PermissionDenied) as caught:
+        driver.run(read_name(driver.client("b"), NAME))
+    assert caught.value.kind == "unknown-token"
