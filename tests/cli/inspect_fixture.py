@@ -116,11 +116,21 @@ def polling(running: Running, address: str) -> bool:
     """Whether a command has begun to talk to the agent."""
     port = f":{int(address.rpartition(':')[2]):04X}"
     inodes = {f"socket:[{row[9]}]" for row in _connections() if row[2].endswith(port)}
+    if not os.access(f"/proc/{running.pid}/fd", os.R_OK):
+        # It keeps its memory private, and only root sees its files: then it is one that this
+        # process has not.
+        return bool(inodes - set(_own_files()))
     for descriptor in Path(f"/proc/{running.pid}/fd").glob("*"):
         with suppress(OSError):
             if str(descriptor.readlink()) in inodes:
                 return True
     return False
+
+
+def _own_files() -> Iterator[str]:
+    for descriptor in Path("/proc/self/fd").iterdir():
+        with suppress(OSError):  # it was that of the look itself
+            yield str(descriptor.readlink())
 
 
 def _connections() -> list[list[str]]:

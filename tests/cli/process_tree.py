@@ -19,13 +19,16 @@ class Helper(NamedTuple):
     """Shared pages count for each of those who share them in equal parts."""
 
 
-def helpers_of(mark: str, command: int) -> list[Helper]:
+def helpers_of(mark: str, command: int, wrapper: int = 0) -> list[Helper]:
     """All processes that have ``mark`` in their environment, and their children, but ``command``.
 
-    Not every helper keeps the environment of its parent.
+    Not every helper keeps the environment of its parent, and only root sees that of a process that
+    keeps its memory private: ``wrapper`` is one that is known.
     """
     everybody = [int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdigit()]
     marked = [pid for pid in everybody if mark.encode() in _bytes(Path(f"/proc/{pid}/environ"))]
+    if wrapper:
+        marked.append(wrapper)
     found = {*marked, *(child for pid in marked for child in children(pid))}
     return [
         Helper(
