@@ -78,15 +78,24 @@ class Scene:
         return self.stage.agent(target)
 
     def ask(self, method: str, path: str, body: object = None) -> Answer:
-        """Ask the first client agent, which is well when a fault begins."""
-        answer = self.stage.cluster.client.request(method, path, body)
-        assert answer.status in (200, 404), answer
-        return answer
+        """Ask the first client agent, which is well when a fault begins, but for an election."""
+
+        def asked() -> Answer:
+            try:
+                answer = self.stage.cluster.client.request(method, path, body)
+            except OSError as error:
+                raise AssertionError(path) from error
+            assert answer.status in (200, 404), answer
+            return answer
+
+        return eventually(asked, _PATIENCE, message=path)
 
 
 @contextmanager
 def fault_active(scene: Scene, fault: Fault) -> Iterator[Effect]:
     """The fault is there within the block; after it, all is healed and every agent serves."""
+    if not all(agent.running for agent in scene.stage.cluster.agents):
+        scene.stage.heal()  # one has given up after the fault before
     effect = _BEGIN[fault.kind](scene, fault)
     try:
         yield effect

@@ -29,6 +29,12 @@ PROXIED = "client-2"
 _DISK_MB = 256
 
 
+# Seconds: ends what has failed, and nothing else.
+_HEALED_WITHIN = 600.0
+
+_STARTS = 5
+
+
 class StageAgent(Agent):
     """An agent on a host."""
 
@@ -126,7 +132,23 @@ class Stage:
             self.network.heal()
         self.proxy.rule = None
         self.proxy.release()
-        self.cluster.heal()
+        for agent in self.cluster.agents:
+            self._bring_back(agent)
+        for agent in self.cluster.agents:
+            # Several elections, on a machine that has little time for them.  A server whose disk
+            # was full may give up later than that, and is started again, as systemd would.
+            for _ in range(_STARTS):
+                if agent.wait_ready(_HEALED_WITHIN):
+                    break
+                self._bring_back(agent)
+            assert agent.running, f"{agent.name} ends each time:\n{agent.log[-4000:]}"
+        self.cluster.leader(timeout=_HEALED_WITHIN)
+
+    def _bring_back(self, agent: Agent) -> None:
+        if agent.running:
+            agent.thaw()
+        else:
+            agent.launch()
 
     def stop(self) -> None:
         """End everything.  Workers have ended."""

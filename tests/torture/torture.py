@@ -151,7 +151,12 @@ def play(
         folder = Path(name)
         started = time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime())
         run = Run(plan, folder, binary, root)
-        report = run.play()
+        try:
+            report = run.play()
+        except BaseException:
+            if out is not None:  # what is known so far
+                shutil.copytree(folder, out / f"unfinished-{plan.seed}", dirs_exist_ok=True)
+            raise
         if out is not None:
             out.mkdir(parents=True, exist_ok=True)
             result = {
