@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from math import inf
 from typing import TYPE_CHECKING, NamedTuple
 
 from consul_lock._protocol.flow import Request
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
 
 # Seconds within which a loss is reported: what the threads of one process take for their turns.
 _PROMPT = 0.05
+
+_NOTHING: list[Hold] = []
 
 
 class Resource(NamedTuple):
@@ -42,6 +45,18 @@ class Inspector(ABC):
         self._server = simulator.world._server
         self._orderly = orderly
         self._owners: dict[str, int] = {}
+        self.believing: Sequence[Hold] = ()
+        """What somebody has by its own account: after the last event of each contender."""
+        self._stale = True
+        """Anybody may have changed."""
+        self._beliefs: dict[Contender, list[Hold]] = {}
+        self._losses_due: dict[Contender, float] = {}
+        self._next_loss = 0.0
+        """Before this time no loss has to be reported."""
+        self._seen_at = self._busy_at = (-1, -1)
+        self._busy = frozenset[str]()
+        self._met = -1
+        self._known_at, self._sessions = -1, frozenset[str]()
 
     # -- what each of them sees in its own way
 
@@ -67,13 +82,84 @@ class Inspector(ABC):
 
     @abstractmethod
     def check_kind(self) -> None:
-        """After each event: what this kind of lock promises."""
+        """After each event in which anything happened: what this kind of lock promises."""
+
+    @abstractmethod
+    def check_time(self) -> None:
+        """After each event: what this kind of lock promises to happen within some time."""
 
     def check(self) -> None:
-        """After each event: that, and what holds for all kinds."""
-        self.check_kind()
-        self.losses_are_reported()
-        self.idle_sessions_do_nothing()
+        """After each event: that, and what holds for all kinds.
+
+        Who has done nothing has got nothing: what it believed before it believes still, or not any
+        more.  So only what it was before that is looked at, and all anew if that seems wrong.
+        """
+        simulator, seen_at = self._simulator, self.seen_at()
+        if self._stale:
+            self._look_at(self.contenders)
+        elif simulator.acted is not None:
+            self._look_at((simulator.acted,))  # type: ignore[arg-type] # all hosts are contenders
+        elif seen_at == self._seen_at:
+            seen_at = None
+        if seen_at is not None:
+            self._check_all(seen_at)
+        self.check_time()
+        if simulator.now > self._next_loss:
+            self.losses_are_reported()
+            self._plan_losses(self.contenders)
+
+    def seen_at(self) -> tuple[int, int]:
+        """The indexes of what there is: another one whenever anything was written."""
+        return self._server.kv.index, self._server.sessions.index
+
+    def all_is_stale(self) -> None:
+        """Something was done to contenders from outside."""
+        self._stale = True
+
+    def _check_all(self, seen_at: tuple[int, int]) -> None:
+        whose = self.contenders
+        if self._seen_at == seen_at and not self._stale:
+            whose = [self._simulator.acted]  # type: ignore[list-item] # as above
+        self._seen_at = seen_at
+        try:
+            self.check_kind()
+        except Violation:
+            # Perhaps of those who have not done anything, and do not believe in it any more.
+            self._look_at(self.contenders)
+            self.check_kind()
+        self.idle_sessions_do_nothing(whose)
+        self._stale = False
+
+    def _look_at(self, contenders: Sequence[Contender]) -> None:
+        """See what these have by their own account."""
+        changed = False
+        for contender in contenders:
+            found: list[Hold] = []
+            if contender.core.holds._all and not contender.crashed:
+                clock = contender.clock()
+                found = [hold for hold in contender.core.holds._all if believed(hold, clock)]
+            if found != self._beliefs.get(contender, _NOTHING):
+                self._beliefs[contender] = found
+                changed = True
+        if changed:
+            self.believing = [hold for found in self._beliefs.values() for hold in found]
+        self._plan_losses(contenders)
+
+    def _plan_losses(self, contenders: Sequence[Contender]) -> None:
+        """See when losses of these have to be reported, if nothing happens.
+
+        Deadlines only move away, but for those of new holds.
+        """
+        for contender in contenders:
+            holds = contender.core.holds._all
+            if contender.crashed or not holds:
+                self._losses_due.pop(contender, None)
+                continue
+            first = min(inf if h.state is State.LOST else h.deadline() for h in holds)
+            due = self._simulator.now + (first - contender.clock()) / contender.rate
+            # A little earlier, for what is lost in these sums.
+            self._losses_due[contender] = max(due, contender.paused_until) + _PROMPT - 0.001
+        self._next_loss = min(self._losses_due.values(), default=inf)
 
     @abstractmethod
     def nothing_left(self) -> None:
@@ -89,16 +175,22 @@ class Inspector(ABC):
         """Number of the contender whose session it is."""
         return self._owners.get(session)
 
-    def sessions(self) -> set[str]:
+    def sessions(self) -> frozenset[str]:
         """All sessions there are."""
-        return {session.id for session in self._server.sessions.all()}
+        table = self._server.sessions
+        if self._known_at != table.index:
+            self._known_at = table.index
+            self._sessions = frozenset(session.id for session in table.all())
+        return self._sessions
 
     def meet(self, host: Host | None, request: Request | None) -> None:
         """See whose the new sessions are, and that nobody meddles with those of others."""
-        for session in self._server.sessions.all():
-            if session.id not in self._owners and session.name.startswith("c"):
-                # Contenders name their sessions after themselves.
-                self._owners[session.id] = int(session.name[1:].split()[0])
+        if self._met != self._server.sessions.index:
+            self._met = self._server.sessions.index
+            for session in self._server.sessions.all():
+                if session.id not in self._owners and session.name.startswith("c"):
+                    # Contenders name their sessions after themselves.
+                    self._owners[session.id] = int(session.name[1:].split()[0])
         if host is None or request is None:
             return
         what, _, asked = request.path.removeprefix("/v1/session/").partition("/")
@@ -110,9 +202,11 @@ class Inspector(ABC):
         loss was reported never counts again."""
         now = self._simulator.now
         for contender in self.contenders:
-            if contender.crashed or now < contender.paused_until + _PROMPT:
+            if not contender.core.holds._all or contender.crashed:
                 continue
-            for hold in contender.core.holds:
+            if now < contender.paused_until + _PROMPT:
+                continue
+            for hold in contender.core.holds._all:
                 if hold.state is State.LOST:
                     continue  # reported, and still being released by the end of its client
                 late = contender.clock() - hold.deadline()
@@ -124,16 +218,20 @@ class Inspector(ABC):
         threads = (thread for c in self.contenders if not c.crashed for thread in c.threads)
         return any(thread.wants and name in thread.weights for thread in threads)
 
-    def idle_sessions_do_nothing(self) -> None:
+    def idle_sessions_do_nothing(self, contenders: Sequence[Contender]) -> None:
         """A session that anybody may borrow next holds nothing and waits for nothing."""
-        idle = [s.id for c in self.contenders if not c.crashed for s in c.idle_sessions()]
-        if not idle:
+        if self._busy_at != self._seen_at:
+            # One that has died meanwhile does nothing any more, whatever is left of it.
+            self._busy_at = self._seen_at
+            self._busy = self.sessions().intersection((*self.holding(), *self.queued()))
+        if not self._busy:
             return
-        # One that has died meanwhile does nothing any more, whatever is left of it.
-        busy = {*self.holding(), *self.queued()} & self.sessions()
-        for session in idle:
-            if session in busy:
-                raise Violation(f"session {session} is idle, but holds the lock or waits")
+        for contender in contenders:
+            if contender.crashed or not contender.core.pool._idle:
+                continue
+            for session in contender.idle_sessions():
+                if session.id in self._busy:
+                    raise Violation(f"session {session.id} is idle, but holds the lock or waits")
 
     # -- at the end
 
@@ -162,3 +260,14 @@ class Inspector(ABC):
         if extra := self.sessions() - self.foreign_sessions:
             whose = json.dumps({s: self._owners.get(s) for s in extra})
             raise Violation(f"sessions left behind: {whose}")
+
+
+def believed(hold: Hold, now: float) -> bool:
+    """Whether its owner would be told, if it asked now, that it holds.
+
+    It has not asked: an answer is remembered by the hold, and this one is not.
+    """
+    expired = hold.expired
+    counts = hold.counts(now)
+    hold.expired = expired
+    return counts

@@ -8,7 +8,6 @@ of a hold; an event of the invariants, and how often it came, by powers of two.
 from __future__ import annotations
 
 import ast
-import json
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
@@ -21,6 +20,7 @@ from unittest.mock import patch
 import consul_lock
 from consul_lock._protocol.consul.models import ReadResult
 from consul_lock._protocol.consul.replies import TxnResult
+from consul_lock._protocol.cron.decision import CronOutcome
 from consul_lock._protocol.flow import Request
 from consul_lock._protocol.hold import hold as hold_module
 from consul_lock._protocol.hold.state import TRANSITIONS, Event, State, advance
@@ -34,8 +34,22 @@ from tests.simulation.simulator import Host, Simulator
 
 _NAMED = re.compile(r"\"[^\"]*\"|'[^']*'|[0-9a-f]{8}-[0-9a-f-]{27}|\d+(?:\.\d+)?")
 
+# The operations of a transaction: its values are base64.
+_VERB = re.compile(r'"Verb": ?"([^"]*)"')
+
 # The part of the library that the simulation runs.
-_FLOWS = ("client", "consul", "hold", "lock", "multilock", "primitive", "session", "weighted")
+_FLOWS = (
+    "client",
+    "consul",
+    "cron",
+    "election",
+    "hold",
+    "lock",
+    "multilock",
+    "primitive",
+    "session",
+    "weighted",
+)
 
 # What a transaction is refused for, by Consul's words, where flows decide by it.
 REFUSALS = (
@@ -103,12 +117,13 @@ class Coverage:
 def asked(request: Request) -> str:
     """What kind of request it is."""
     if request.path == "/v1/txn":
-        operations = json.loads(request.body or b"[]")
-        verbs = [str(each["KV"]["Verb"]) for each in operations if "KV" in each]
+        verbs = _VERB.findall((request.body or b"").decode())
         # How many dead waiters are deleted, or holders checked, makes no other request of it.
         short = [verb for place, verb in enumerate(verbs) if verbs[place - 1 : place] != [verb]]
         return f"txn {' '.join(short)}"
-    what = re.sub(r"/v1/(kv|session/\w+|\w+).*", r"\1", request.path)
+    # Endpoints of one word are those of keys, and what comes after that is the key.
+    endpoint, _, rest = request.path.removeprefix("/v1/").partition("/")
+    what = f"session/{rest.partition('/')[0]}" if endpoint == "session" else endpoint
     names = sorted({name for name, _ in request.params} & {"consistent", "index", "recurse", "cas"})
     return " ".join([request.method, what, *names])
 
@@ -146,6 +161,8 @@ def known_features() -> set[str]:
         *(f"hold: {s.value} + {e.value}" for s, e in TRANSITIONS if s is not State.WAITING),
         *(f"lock: {state.name.lower()}" for state in LockState),
         *(f"count: lost: {reason.value}" for reason in LossReason),
+        *(f"count: cron: {outcome.value}" for outcome in CronOutcome),
+        *(f"count: {what}" for what in ("starts", "proclaimed")),
         *(f"count: trouble: {trouble.value}" for trouble in Trouble),
         *(f"count: {fate.value}" for fate in Fate if fate is not Fate.WELL),
         *(f"count: error: {kind}" for kind in error_kinds()),

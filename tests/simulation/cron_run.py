@@ -9,12 +9,14 @@ from typing import NamedTuple
 from consul_lock._protocol.cron.decision import CronPlan
 from consul_lock._protocol.cron.slot import Every
 from consul_lock.testing import World
-from tests.simulation.cron_host import CronHost, Start
+from tests.simulation.cron_host import CronHost
+from tests.simulation.cron_invariants import CronReferee
+from tests.simulation.cron_jobs import Start
 from tests.simulation.flow_process import EPOCH
 from tests.simulation.foreign_lock_client import operator
 from tests.simulation.network_message import Fate
 from tests.simulation.scenario import release
-from tests.simulation.simulator import Host, Simulator, Violation
+from tests.simulation.simulator import Host, Simulator
 
 _TROUBLES = ("fate", "fate", "fate", "cut", "ghosts", "partition", "pause", "step", "cancel",
              "crash", "destroy", "leaderless", "error", "elect")  # fmt: skip
@@ -75,42 +77,30 @@ class Play:
         delays = [self.random.choice((0, 1, 2, 3, 4, 5)) for _ in range(40)]
         self.simulator = Simulator(self.world, day.seed, delays)
         self.simulator.at(0.0, lambda: None)
-        self.starts: dict[tuple[str, int], Start] = {}
+        self.referee = CronReferee(day.plan, self.counts)
         self.hosts = [self._host(number) for number in range(day.hosts)]
+        self.referee.jobs = [host.jobs for host in self.hosts]
 
     @property
     def counts(self) -> Counter[str]:
         return self.simulator.counts
 
+    @property
+    def starts(self) -> dict[tuple[str, int], Start]:
+        """What was begun, by slot and attempt."""
+        return self.referee.starts
+
     def _host(self, number: int) -> CronHost:
         rate = self.random.choice((1.0, 1.0, 1.0005, 0.9995))
         made = CronHost(self.simulator, number, self.day.plan, rate, self.day.work)
         made.skew = self.random.uniform(-self.day.skew, self.day.skew)
-        made.on_start = self._begun
+        made.jobs.on_start = self.referee.begun
         return made
-
-    def _begun(self, start: Start) -> None:
-        self.counts["starts"] += 1
-        if start.attempt > 1:
-            self.counts["attempts after the first"] += 1
-        what = start.slot, start.attempt
-        if what in self.starts:
-            raise Violation(f"{what} was begun twice: {start} and {self.starts[what]}")
-        self.starts[what] = start
-        if self.day.plan.overlap == "allow":
-            return
-        if start not in start.host.alive():
-            raise Violation(f"{start} was begun without the run lock")
-        if start.slot < max(slot for slot, _ in self.starts):
-            raise Violation(f"{start} was begun after a later slot")
-        others = [each for host in self.hosts for each in host.alive() if each != start]
-        if others:
-            raise Violation(f"{start} was begun while {others} may be alive")
 
     def play(self) -> Counter[str]:
         """The whole day."""
         for host in self.hosts:
-            host.start(host.daemon(self.day.slots), "daemon")
+            host.start(host.jobs.daemon(self.day.slots), "daemon")
         end = self.day.every * (self.day.slots + 1)
         for _ in range(self.day.troubles):
             when = self.random.uniform(0, end)
@@ -134,7 +124,7 @@ class Play:
 
     def done(self) -> set[str]:
         """What was run to its end."""
-        return {start.slot for host in self.hosts for start in host.ended}
+        return {start.slot for host in self.hosts for start in host.jobs.ended}
 
     # -- troubles --------------------------------------------------------------------------------
 
@@ -146,7 +136,7 @@ class Play:
 
     def _victim(self) -> CronHost:
         """Often one that has something to do."""
-        busy = [host for host in self.hosts if host.at_work and not host.crashed]
+        busy = [host for host in self.hosts if host.jobs.at_work and not host.crashed]
         return self.random.choice(busy if busy and self.random.random() < 0.7 else self.hosts)
 
     def _fate(self, host: Host) -> None:
@@ -168,7 +158,7 @@ class Play:
         host.skew += self.random.uniform(-1, 1) * self.day.steps
 
     def _cancel(self, host: CronHost) -> None:
-        host.cut_off()
+        host.jobs.cut_off()
 
     def _crash(self, host: CronHost) -> None:
         if sum(not each.crashed for each in self.hosts) > 1:

@@ -85,6 +85,7 @@ class Process:
     def _step(self, step: Callable[[Any], Any], value: Any) -> None:
         self._letters, self._waits = [], False
         self._turn += 1
+        self._host.simulator.acted = self._host
         while True:
             try:
                 effect = step(value)
@@ -131,30 +132,37 @@ class Process:
     def _takes_time(self, effect: Any) -> bool:
         """Begin an effect that ends later.  False: it can be performed at once."""
         host = self._host
-        match effect:
-            case Request(wait=wait) if wait and host.hung_up:
-                self._refuse()
-            case Sleep() if self._pauses and host.hung_up:
-                self._refuse()
-            case Request(wait=wait):
-                self._waits = wait > 0
-                self._letters = [host.post(effect, self._resumption())]
-            case Batch(requests):
-                self._post_all(requests)
-            case Sleep(low, high):
-                self._waits = self._pauses
-                resume = self._resumption()
-                seconds = host.simulator.random.uniform(low, high)
-                host.after(seconds, lambda: resume(None, None))
-            case Wait(signal, timeout) if not signal.is_set():
-                self._wait(signal, timeout)
-            case Now() if host.simulator.random.random() < 0.2:
-                # Other threads of the process may come in between.
-                resume = self._resumption()
-                host.after(0.0, lambda: resume(host.clock(), None))
-            case _:
+        kind = type(effect)  # compared first to last by how often each comes
+        if kind is Now:
+            if host.simulator.random.random() >= 0.2:
                 return False
+            # Other threads of the process may come in between.
+            resume = self._resumption()
+            host.after(0.0, lambda: resume(host.clock(), None))
+        elif kind is Request:
+            if effect.wait and host.hung_up:
+                self._refuse()
+            else:
+                self._waits = effect.wait > 0
+                self._letters = [host.post(effect, self._resumption())]
+        elif kind is Sleep:
+            if self._pauses and host.hung_up:
+                self._refuse()
+            else:
+                self._sleep(effect)
+        elif kind is Wait and not effect.signal.is_set():
+            self._wait(effect.signal, effect.timeout)
+        elif kind is Batch:
+            self._post_all(effect.requests)
+        else:
+            return False
         return True
+
+    def _sleep(self, effect: Sleep) -> None:
+        self._waits = self._pauses
+        resume = self._resumption()
+        seconds = self._host.simulator.random.uniform(effect.low, effect.high)
+        self._host.after(seconds, lambda: resume(None, None))
 
     def _post_all(self, requests: tuple[Request, ...]) -> None:
         """Send all; go on when each has been answered, or has failed."""
@@ -204,10 +212,11 @@ class Process:
         turn = self._turn
 
         def resume(value: Any, error: BaseException | None) -> None:
-            if turn == self._turn:
-                if error is None:
-                    self._step(self._flow.send, value)
-                else:
-                    self._step(self._flow.throw, error)
+            if turn != self._turn:
+                self._host.simulator.acted = None  # it waits for something else by now
+            elif error is None:
+                self._step(self._flow.send, value)
+            else:
+                self._step(self._flow.throw, error)
 
         return resume

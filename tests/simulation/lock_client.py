@@ -46,6 +46,8 @@ class Wish(NamedTuple):
     """How long to wait for that; None: for as long as it takes."""
     refused: Callable[[Conflict], bool] = lambda error: False
     """Whether a conflict was to be expected."""
+    campaign: Callable[[float | None, Any], Job] | None = None
+    """How to get it within so many seconds, for this owner, if it is an election."""
 
 
 Wishes = Callable[["Thread", int], Wish]
@@ -105,10 +107,6 @@ class Contender(Host):
     def idle_sessions(self) -> list[Session]:
         """Sessions that wait in the pool for somebody to use them."""
         return [session for idle in self.core.pool._idle.values() for session in idle]
-
-    def crash(self) -> None:
-        """Nothing of it ever moves again; what it has sent may still arrive."""
-        self.crashed = True
 
     def close(self) -> None:
         """Give everything back."""
@@ -245,7 +243,11 @@ class Thread:
         counts = self.host.simulator.counts
         self.wants, self.weights = timeout is None, wish.weights
         try:
-            had = yield wish.lock.acquire(timeout != 0, timeout or None, self, wish.n)
+            if wish.campaign is not None:
+                yield wish.campaign(timeout, self)
+                had = True
+            else:
+                had = yield wish.lock.acquire(timeout != 0, timeout or None, self, wish.n)
         except (ConsulLockError, Cancelled) as error:
             counts[f"acquire: {type(error).__name__}"] += 1
             counts[f"error: {getattr(error, 'kind', 'cancelled')}"] += 1

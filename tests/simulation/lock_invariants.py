@@ -37,7 +37,7 @@ _NOTICED_WITHIN, _NOTICED_WAYS = 1.5, 7
 _QUICK = 0.1
 
 
-class _Lock(NamedTuple):
+class LockSeen(NamedTuple):
     """The lock's key at one moment."""
 
     session: str
@@ -50,6 +50,8 @@ class _Lock(NamedTuple):
     """False: it was handed over, and its new holder has not said yet that it is there."""
     told: int | None = None
     """The fencing token by its value, which its ModifyIndex is not if it was confirmed."""
+    value: str = ""
+    """What its holder says."""
 
 
 class Referee(Inspector):
@@ -72,35 +74,36 @@ class Referee(Inspector):
         self._grants: dict[int, str] = {}
         self._token = 0
         self._free_since = 0.0
-        self._lock: _Lock | None = None
+        self._lock: LockSeen | None = None
         self._lock_at = -1
         self._before = self.lock()
 
     # -- what there is
 
-    def lock(self) -> _Lock:
+    def lock(self) -> LockSeen:
         """The lock and its queue."""
         index = self._server.kv.index
         if self._lock is None or index != self._lock_at:
             self._lock, self._lock_at = self._read(), index
         return self._lock
 
-    def _read(self) -> _Lock:
+    def _read(self) -> LockSeen:
         entries, base = self._server.kv.entries, self._keys.base + "/"
         found = entries.get(self._keys.key)
         queue = [e for key, e in entries.items() if key.startswith(base) and e.session]
         queue.sort(key=lambda entry: entry.create_index)
         sessions = tuple(entry.session for entry in queue)
         if found is None:
-            return _Lock("", 0, 0, sessions)
+            return LockSeen("", 0, 0, sessions)
         holder = parse_holder(found.session, found.value, found.modify_index)
-        return _Lock(
+        return LockSeen(
             found.session,
             found.flags,
             found.modify_index,
             sessions,
             holder.confirmed,
             holder.token,
+            holder.value,
         )
 
     def holding(self) -> list[str]:
@@ -126,8 +129,8 @@ class Referee(Inspector):
         if now.session != then.session:
             self._held_by_another(then, now, host, request)
         elif now.session and now.at != then.at:
-            if not then.confirmed and now.told == then.at:
-                self._simulator.counts["confirmed"] += 1
+            if same := self.rewritten(then, now):
+                self._simulator.counts[same] += 1
                 return
             if set(then.queue) - {then.session}:
                 raise Violation(f"the lock stayed in a client while {then.queue} waited")
@@ -136,8 +139,12 @@ class Referee(Inspector):
         if request is not None and then.at and not then.session and then.flags != now.flags:
             raise Violation("a key that is used for something else was overwritten")
 
+    def rewritten(self, then: LockSeen, now: LockSeen) -> str:
+        """What was done by a write of a holder that keeps the lock; "": it is another one."""
+        return "confirmed" if not then.confirmed and now.told == then.at else ""
+
     def _held_by_another(
-        self, then: _Lock, now: _Lock, host: Host | None, request: Request | None
+        self, then: LockSeen, now: LockSeen, host: Host | None, request: Request | None
     ) -> None:
         counts = self._simulator.counts
         taken_over = False
@@ -165,7 +172,7 @@ class Referee(Inspector):
         if self._orderly:
             self._in_order(then, now)
 
-    def _given_to_who_wants_it(self, then: _Lock, now: _Lock, host: Host) -> None:
+    def _given_to_who_wants_it(self, then: LockSeen, now: LockSeen, host: Host) -> None:
         if not now.session:
             # The holder itself is in the queue if the answer to its joining was lost.
             if set(then.queue) - {then.session}:
@@ -173,7 +180,7 @@ class Referee(Inspector):
         elif self._owners.get(now.session) != host.number and now.session not in then.queue:
             raise Violation(f"the lock was given to {now.session}, which did not wait for it")
 
-    def _in_order(self, then: _Lock, now: _Lock) -> None:
+    def _in_order(self, then: LockSeen, now: LockSeen) -> None:
         if now.session in then.queue:
             if then.queue[0] != now.session:
                 raise Violation(f"the lock went to {now.session}, but the queue was {then.queue}")
@@ -194,6 +201,8 @@ class Referee(Inspector):
 
     def check_kind(self) -> None:
         self._one_holder()
+
+    def check_time(self) -> None:
         if self.healed is not None:
             self._nobody_waits_for_nothing(self.healed)
         elif self._only_crashes:
@@ -204,12 +213,9 @@ class Referee(Inspector):
             self._nobody_loses_it()
 
     def _one_holder(self) -> None:
+        key = self._keys.key
         believing = [
-            (contender.number, hold.session.id)
-            for contender in self.contenders
-            if not contender.crashed
-            for hold in contender.core.holds
-            if hold.key == self._keys.key and hold.counts(contender.clock())
+            (hold.owner.host.number, hold.session.id) for hold in self.believing if hold.key == key
         ]
         if len(believing) > 1 and self.exclusive:
             raise Violation(f"more than one believe that they hold the lock: {believing}")
@@ -218,10 +224,12 @@ class Referee(Inspector):
 
     def _nobody_waits_for_nothing(self, healed: float) -> None:
         now, found = self._simulator.now, self.lock()
-        alive = [session for session in found.queue if self._lives(session)]
         idle = not found.session or (not found.confirmed and not self._lives(found.session))
-        wanted = alive if found.session else self.anybody_wants(self._keys.name)
-        if not idle or self._keys.key in self._server.delays or not wanted:
+        if not idle or self._keys.key in self._server.delays:
+            self._free_since = now
+            return
+        alive = [session for session in found.queue if self._lives(session)]
+        if not (alive if found.session else self.anybody_wants(self._keys.name)):
             self._free_since = now
             return
         dead_before = found.queue.index(alive[0]) if alive else 0

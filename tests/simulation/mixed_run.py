@@ -9,9 +9,12 @@ from consul_lock._protocol import keys as names
 from consul_lock._protocol.flow import Request
 from tests.simulation import lock_run
 from tests.simulation.common_invariants import Inspector, Resource
+from tests.simulation.cron_invariants import CronReferee, RunLockReferee
+from tests.simulation.election_invariants import ElectionReferee
 from tests.simulation.foreign_lock_client import ForeignClient
 from tests.simulation.lock_client import Contender, Thread, Wish, Wishes
 from tests.simulation.lock_invariants import Referee
+from tests.simulation.mixed_client import CRON, LEADER, CronDaemon, candidates, cron_plan
 from tests.simulation.simulated_run import Trial
 from tests.simulation.simulator import Host, Simulator
 from tests.simulation.weighted_invariants import CrowdReferee
@@ -30,9 +33,16 @@ _HASTE = 0.4
 class Everything(Inspector):
     """The invariants of each kind, among the same clients."""
 
-    def __init__(self, simulator: Simulator, lock: Referee, crowds: Sequence[CrowdReferee]) -> None:
-        self.lock, self.crowds = lock, crowds
-        self._parts: tuple[Inspector, ...] = (lock, *crowds)
+    def __init__(
+        self,
+        simulator: Simulator,
+        lock: Referee,
+        election: ElectionReferee,
+        run_lock: RunLockReferee,
+        crowds: Sequence[CrowdReferee],
+    ) -> None:
+        self.lock, self.election, self.crowds = lock, election, crowds
+        self._parts: tuple[Inspector, ...] = (lock, election, run_lock, *crowds)
         super().__init__(simulator, orderly=False)
         for part in self._parts:
             part.contenders, part.foreign_sessions = self.contenders, self.foreign_sessions
@@ -41,7 +51,8 @@ class Everything(Inspector):
     def part_of(self, thread: Thread, hold: Hold) -> Inspector:
         """The one that knows about a hold."""
         weights = thread.weights_of(hold)
-        return next((crowd for crowd in self.crowds if crowd.concerns(weights)), self.lock)
+        lock = self.election if hold.key == self.election.lock_key else self.lock
+        return next((crowd for crowd in self.crowds if crowd.concerns(weights)), lock)
 
     def holding(self) -> list[str]:
         return [session for part in self._parts for session in part.holding()]
@@ -68,8 +79,13 @@ class Everything(Inspector):
 
     def check_kind(self) -> None:
         for part in self._parts:
-            part.healed = self.healed
+            part.believing = self.believing
             part.check_kind()
+
+    def check_time(self) -> None:
+        for part in self._parts:
+            part.healed = self.healed
+            part.check_time()
 
     def nothing_left(self) -> None:
         for part in self._parts:
@@ -85,38 +101,49 @@ class MixedRun(Trial):
     referee: Everything
 
     def __init__(self, plan: CrowdPlan) -> None:
-        self.limit = plan.limit
+        self.limit, self.without = plan.limit, plan.without
         self._menus: dict[tuple[Contender, str], Menu] = {}
         super().__init__(plan.plan)
 
     def cast(self) -> None:
-        keys = names.keys_of_name(lock_run.NAME)
-        found = [(keys.key, False), (keys.base, True)]
+        lock, leader, cron = map(names.keys_of_name, (lock_run.NAME, LEADER, CRON))
+        found = list[tuple[str, bool]]()
+        for keys in (lock, leader, cron):
+            found += [(keys.key, False), (keys.base, True)]
         for kind in KINDS.values():
             found += watched_keys(kind)
         self.stale_reads = StaleReads(self.world, dict.fromkeys(found))
         self.referee = Everything(
             self.simulator,
-            Referee(self.simulator, keys, self.plan),
+            Referee(self.simulator, lock, self.plan),
+            ElectionReferee(self.simulator, leader, self.plan),
+            RunLockReferee(self.simulator, cron, self.plan),
             [
                 CrowdReferee(self.simulator, kind, self.plan, orderly=False, limit=self.limit)
                 for kind in KINDS.values()
             ],
         )
-        self.foreign = ForeignClient(self.world, self.simulator, self.referee.lock, keys.key)
+        self.foreign = ForeignClient(self.world, self.simulator, self.referee.lock, lock.key)
+        self.cron_plan = cron_plan(self.plan.seed)
+        self.cron = CronReferee(self.cron_plan, self.counts)
 
     def prepare(self, contender: Contender) -> None:
         contender.tries = TRIES
         contender.reduced = self.referee.reduced
+        if "cron" not in self.without:
+            contender.threads.append(CronDaemon(contender, self.cron, self.cron_plan))
 
     def wishes(self, contender: Contender) -> Wishes:
         """Another kind each time, and in turn the lock with a slot of the semaphore beside it."""
         of_lock = lock_run.wishes(contender)
         menus = {name: self._menu(contender, name) for name in KINDS}
-        each: tuple[Wishes, ...] = (
-            of_lock,
-            *(menu.wishes(self.plan.rounds) for menu in menus.values()),
-        )
+        wanted: dict[str, Wishes] = {
+            "lock": of_lock,
+            "election": candidates(contender, self.referee.election),
+            **{name: menu.wishes(self.plan.rounds) for name, menu in menus.items()},
+        }
+        # Somebody has to want something.
+        each = [wanted[name] for name in wanted if name not in self.without] or [of_lock]
 
         def wish(thread: Thread, turn: int) -> Wish:
             asked = contender.asked.wishes[turn % len(contender.asked.wishes)]

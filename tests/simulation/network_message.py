@@ -155,7 +155,9 @@ class Letter:
             self._finish(value, None)
 
     def _time_out(self) -> None:
-        if self._answer is not None:
+        if self._answer is None:
+            self._host.simulator.acted = None  # it was answered long ago
+        else:
             self._host.simulator.counts["timed out"] += 1
             self._fail("timed out")
 

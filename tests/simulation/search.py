@@ -71,6 +71,9 @@ def played(plan: CrowdPlan) -> Played:
                 run.play()
             finally:
                 counts = run.counts
+                counts["steps"] = run.simulator.events
+                counts[f"under the rules of Consul {run.world.consul}"] = 1
+                counts[f"about: {plan.kind}"] = 1
         except Exception as error:  # noqa: BLE001 - whatever it is, it is a failure of this plan
             failure = f"{type(error).__name__}: {error}"
     coverage.note_counts(counts)
@@ -158,6 +161,12 @@ def summary(result: Result) -> str:
     totals = result.totals
     lines = [
         f"{result.plans} plans, {totals['granted']} grants in {result.seconds:.0f} CPU seconds",
+        f"{totals['steps']} steps, {totals['requests']} requests, {totals['starts']} cron starts",
+        _listed("plans ", totals, "about: "),
+        _listed("plans under the rules of ", totals, "under the rules of "),
+        _listed("faults injected: ", totals, "trouble: "),
+        _listed("losses reported: ", totals, "lost: "),
+        "features: " + ", ".join(f"{n} {kind}" for kind, n in _kinds(result.seen).items()),
         f"{totals['histories judged']} histories were linearizable",
         f"{totals['histories that were not decided']} histories were not decided",
         f"{len(result.seen)} features reached; of those known beforehand, never:",
@@ -167,6 +176,17 @@ def summary(result: Result) -> str:
     for plan, what in result.failures:
         lines += [f"  {what.splitlines()[0]}", f"  {line_of(plan)}"]
     return "\n".join(lines)
+
+
+def _listed(title: str, totals: Counter[str], prefix: str) -> str:
+    found = {what.removeprefix(prefix): n for what, n in totals.items() if what.startswith(prefix)}
+    whole = f"{sum(found.values())}: " if found else "none"
+    return title + whole + ", ".join(f"{found[what]} {what}" for what in sorted(found))
+
+
+def _kinds(seen: frozenset[str]) -> Counter[str]:
+    """How many features of each kind: steps, steps after steps, transitions of holds, and so on."""
+    return Counter(sorted(feature.partition(":")[0] for feature in seen))
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from tests.simulation.scenario import Client, Fault, Plan, Trouble
-from tests.simulation.weighted_scenario import CrowdPlan
+from tests.simulation.weighted_scenario import ACTIVITIES, CrowdPlan
 
 Fails = Callable[[CrowdPlan], bool]
 
@@ -36,6 +36,9 @@ def shrunk(plan: CrowdPlan, fails: Fails, runs: int = RUNS_MAX) -> CrowdPlan:
 
 
 def _smaller(plan: CrowdPlan) -> Iterator[CrowdPlan]:
+    if plan.kind == "mixed":
+        for more in (each for each in ACTIVITIES if each not in plan.without):
+            yield plan._replace(without=(*plan.without, more))
     for each in _simpler(plan.plan):
         yield plan._replace(plan=each)
 
@@ -82,7 +85,7 @@ def _without(clients: tuple[Client, ...], place: int) -> tuple[Client, ...]:
 
 def _simpler_client(client: Client) -> Iterator[Client]:
     plain = Client(lock_delay=client.lock_delay)
-    for name in ("threads", "fair", "watch", "timeouts", "drift"):
+    for name in ("threads", "fair", "watch", "timeouts", "drift", "holds"):
         value = getattr(plain, name)
         if getattr(client, name) != value:
             yield client._replace(**{name: value})
@@ -95,10 +98,11 @@ def _simpler_client(client: Client) -> Iterator[Client]:
 
 def line_of(plan: CrowdPlan) -> str:
     """One line of JSON, which `plan_of` reads."""
-    kind, inner, limit = plan
+    kind, inner, limit, without = plan
     written = {
         "kind": kind,
         "limit": limit,
+        "without": without,
         **inner._asdict(),
         "clients": [client._asdict() for client in inner.clients],
         "faults": [[f.gap, f.trouble.value, f.who, f.amount] for f in inner.faults],
@@ -110,7 +114,7 @@ def plan_of(line: str) -> CrowdPlan:
     """The plan of a line; "why" it is kept may stand in it, too."""
     found: dict[str, Any] = json.loads(line)
     found.pop("why", "")
-    kind, limit = found.pop("kind"), found.pop("limit")
+    kind, limit, without = found.pop("kind"), found.pop("limit"), found.pop("without", ())
     clients = tuple(
         Client(**{name: tuple(v) if isinstance(v, list) else v for name, v in each.items()})
         for each in found.pop("clients")
@@ -120,4 +124,4 @@ def plan_of(line: str) -> CrowdPlan:
         for gap, trouble, who, amount in found.pop("faults")
     )
     rest = {name: tuple(v) if isinstance(v, list) else v for name, v in found.items()}
-    return CrowdPlan(kind, Plan(clients=clients, faults=faults, **rest), limit)
+    return CrowdPlan(kind, Plan(clients=clients, faults=faults, **rest), limit, tuple(without))

@@ -62,6 +62,7 @@ class Trial(ABC):
         takes = cycle(plan.raft)
         self.world.raft = lambda: next(takes)
         self.simulator = Simulator(self.world, plan.seed, plan.delays)
+        self._answers_old = any(fault.trouble is Trouble.OLD for fault in plan.faults)
         self.cast()
         self.simulator.stale_reads = self.stale_reads
         self.simulator.before_change = self.referee.before
@@ -100,13 +101,15 @@ class Trial(ABC):
 
     def _changed(self, host: Host | None, request: Request | None) -> None:
         self.referee.after(host, request)
-        self.stale_reads.take()
+        if self._answers_old:
+            self.stale_reads.take()
 
     def play(self) -> Counter[str]:
         """The whole run.  Raises `Violation`; returns how often what happened."""
         for fault in self.plan.faults:
             self.go(fault.gap, lambda: False)
             self._suffer(fault)
+            self.referee.all_is_stale()
             self.referee.check()
         self.go(10**9, self._idle)
         self.until(max(contender.paused_until for contender in self.contenders))
@@ -133,9 +136,11 @@ class Trial(ABC):
 
     def go(self, events: int, enough: Callable[[], bool]) -> None:
         """Let so many things happen, or as many as it takes."""
-        while events > 0 and not enough() and self.simulator.step():
+        step, check = self.simulator.step, self.referee.check
+        self.referee.all_is_stale()
+        while events > 0 and not enough() and step():
             events -= 1
-            self.referee.check()
+            check()
 
     def until(self, when: float) -> None:
         """Let happen what happens until then."""
@@ -144,16 +149,20 @@ class Trial(ABC):
         self.world.advance_to(when)
 
     def _idle(self) -> bool:
-        return (
-            all(
-                contender.crashed or all(thread.rested for thread in contender.threads)
-                for contender in self.contenders
-            )
-            or self.simulator.now > 150.0
-        )
+        if self.simulator.now > 150.0:
+            return True
+        for contender in self.contenders:
+            if not contender.crashed:
+                for thread in contender.threads:
+                    if not thread.rested:
+                        return False
+        return True
 
     def _done(self) -> bool:
-        return all(contender.done for contender in self.contenders)
+        for contender in self.contenders:  # noqa: SIM110 - asked after each event
+            if not contender.done:
+                return False
+        return True
 
     # -- troubles
 

@@ -46,6 +46,8 @@ class Simulator:
         self.coverage: Callable[[Host, Request, object], None] = lambda host, request, answer: None
         """Called with what comes of each request."""
         self.events = 0
+        self.acted: Host | None = None
+        """Who has done something in the last step.  None: nobody, but the world may be another."""
         self.on_change: Callable[[Host | None, Request | None], None] = lambda host, request: None
         self.stale_reads: Any = None
         self.trace: Callable[[str], None] | None = None
@@ -55,10 +57,12 @@ class Simulator:
         self._drawn = 0
         self._heap: list[tuple[float, int, Callable[[], None]]] = []
         self._order = count()
+        self.time = world._server.time
+        """Asked in each event: past the lock of the world, which nobody shares here."""
 
     @property
     def now(self) -> float:
-        return self.world.now
+        return self.time.now
 
     def tell(self, *what: Any) -> None:
         """Add something to the trace of this run, if there is one."""
@@ -80,20 +84,22 @@ class Simulator:
 
     def step(self) -> bool:
         """Let the next thing happen, in a process or in the world.  False: nothing will."""
-        due, of_world = self._heap[0][0] if self._heap else None, self.world.next_event()
-        if due is None and of_world is None:
+        heap, of_world = self._heap, self.time.next()
+        if not heap and of_world is None:
             return False
         self.events += 1
         if self.events > EVENTS_MAX:
             raise Violation("no end is in sight: something goes round in circles")
-        if due is None or (of_world is not None and of_world <= due):
+        self.acted = None
+        if not heap or (of_world is not None and of_world <= heap[0][0]):
             assert of_world is not None
             self.before_change()
-            self.world.advance_to(of_world)
+            self.time.advance_to(of_world)
             self.on_change(None, None)
         else:
-            self.world.advance_to(due)
-            heapq.heappop(self._heap)[2]()
+            due, _, act = heapq.heappop(heap)
+            self.time.advance_to(due)
+            act()
         return True
 
 
@@ -124,7 +130,7 @@ class Host:
     def __init__(self, simulator: Simulator, number: int, rate: float = 1.0) -> None:
         self.simulator = simulator
         self.number = number
-        self.crashed = False
+        self.crashed, self.crashed_at = False, 0.0
         self.skew = 0.0
         """Seconds that its calendar clock is ahead."""
         self.paused_until = 0.0
@@ -137,26 +143,33 @@ class Host:
         self.processes: dict[Process, None] = {}
         self.hung_up = False
         """The client closes: calls wait for nothing any more."""
-        self._rate, self._offset = rate, 1000.0 * (number + 1)
+        self.rate, self._offset = rate, 1000.0 * (number + 1)
+        self._time = simulator.time
 
     def clock(self) -> float:
         """Runs a little fast or slow, and began at another time than others."""
-        return self._offset + self._rate * self.simulator.now
+        return self._offset + self.rate * self._time.now
 
     def after(self, seconds: float, act: Callable[[], None]) -> None:
         """Do something after a time by this host's clock; later if it is paused then."""
-        self._at(self.simulator.now + seconds / self._rate, act)
+        self._at(self._time.now + seconds / self.rate, act)
 
     def _at(self, when: float, act: Callable[[], None]) -> None:
         def fire() -> None:
             if self.crashed:
                 return
-            if self.simulator.now < self.paused_until:
+            if self._time.now < self.paused_until:
                 self._at(self.paused_until, act)
             else:
+                self.simulator.acted = self
                 act()
 
         self.simulator.at(when, fire)
+
+    def crash(self) -> None:
+        """Nothing of it ever moves again; what it has sent may still arrive."""
+        if not self.crashed:
+            self.crashed, self.crashed_at = True, self._time.now
 
     def start(
         self,

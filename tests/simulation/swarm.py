@@ -29,7 +29,7 @@ from tests.simulation.scenario import (
 from tests.simulation.simulated_run import Trial
 from tests.simulation.simulator import DELAYS
 from tests.simulation.weighted_kinds import KINDS, MENU
-from tests.simulation.weighted_scenario import CrowdPlan
+from tests.simulation.weighted_scenario import ACTIVITIES, CrowdPlan
 
 SUBJECTS = ("lock", *KINDS, "mixed")
 """What a plan is about: one kind of lock, or all of them at once."""
@@ -51,6 +51,9 @@ _WHO = (0, 1, 2, 3, 4, HOLDER, FIRST)
 _SLOWEST = len(DELAYS) - 1
 
 _DRIFTS = (1.0, 0.98, 1.02)
+
+# Who releases at once hands over more often.
+_HOLDS = (None, 0.0, 0.0, 0.05)
 
 
 class Swarm(NamedTuple):
@@ -96,6 +99,7 @@ def fresh(seed: int, subject: str | None = None) -> CrowdPlan:
     drawn_from = swarm(random, allowed(subject, lock_delay))
     clients = tuple(_client(random, subject, lock_delay) for _ in range(random.choice((3, 4, 5))))
     faults = tuple(drawn_from.draw(random) for _ in range(random.choice((1, 3, 8, 15, 30))))
+    without = _turned_off(random) if subject == "mixed" else ()
     slowest = _SLOWEST + (subject == "lock")
     delays = tuple(random.randrange(slowest) for _ in range(random.choice((1, 3, 37))))
     return CrowdPlan(
@@ -110,7 +114,13 @@ def fresh(seed: int, subject: str | None = None) -> CrowdPlan:
             random.choice(RAFT),
         ),
         random.choice((1, 2, 2, 3)),
+        without,
     )
+
+
+def _turned_off(random: Random) -> tuple[str, ...]:
+    """As with faults, but in half of the plans only: half of what there is to do."""
+    return tuple(random.sample(ACTIVITIES, random.choice((0, len(ACTIVITIES) // 2))))
 
 
 def _client(random: Random, subject: str, lock_delay: float) -> Client:
@@ -122,6 +132,7 @@ def _client(random: Random, subject: str, lock_delay: float) -> Client:
         tuple(random.randrange(len(TIMEOUTS)) for _ in range(3)),
         random.choice(_DRIFTS),
         tuple(random.randrange(MENU) for _ in range(3)),
+        random.choice(_HOLDS),
     )
 
 

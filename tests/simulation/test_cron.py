@@ -25,9 +25,9 @@ HAPPENS = {
     "attempts after the first": 3,
     "recorded": 300,
     "not recorded": 1,
-    "taken": 500,
-    "passed": 20,
-    "overlap": 20,
+    "cron: taken": 500,
+    "cron: passed": 20,
+    "cron: overlap": 20,
     "Unavailable": 10,
     "LockLost": 5,
     "Cancelled": 15,
@@ -152,7 +152,7 @@ def test_a_job_longer_than_its_slot_never_overlaps_and_burns_no_slot() -> None:
     play = Play(Day(3, hosts=3, every=60.0, slots=6, work=80.0, plan=plan))
     counts = play.play()
     assert len(play.starts) == 3
-    assert counts["overlap"] > 3
+    assert counts["cron: overlap"] > 3
 
 
 def test_a_host_that_waited_for_an_earlier_run_begins_no_slot_that_is_over() -> None:

@@ -78,10 +78,15 @@ def test_the_summary_says_grants_time_failures_and_what_is_missing() -> None:
     """With the plan of each failure, to be pasted."""
     missing = "hold: held + lose"
     failures = ((fresh(5), "Violation: two hold it\nand more"),)
-    totals = Counter({"granted": 1234, "histories judged": 9})
+    totals = Counter(
+        {"granted": 1234, "histories judged": 9, "steps": 5, "trouble: pause": 2, "trouble: cut": 1}
+    )
     seen = frozenset(known_features() - {missing})
     text = summary(Result(17, totals, seen, failures, 61.4))
     assert "17 plans, 1234 grants in 61 CPU seconds" in text
+    assert "5 steps" in text
+    assert "faults injected: 3: 1 cut, 2 pause" in text
+    assert "losses reported: none" in text
     assert "9 histories were linearizable" in text
     assert f"never:\n  {missing}\n1 plans failed\n  Violation: two hold it\n  {{" in text
 

@@ -16,6 +16,8 @@ from tests.simulation.scenario import Trouble
 from tests.simulation.search import fails, played
 from tests.simulation.shrinking import line_of, plan_of, shrunk
 from tests.simulation.swarm import SUBJECTS, allowed, fresh, mutated, play, run_of, swarm
+from tests.simulation.weighted_kinds import KINDS
+from tests.simulation.weighted_scenario import ACTIVITIES
 from tests.support.effort import scaled
 
 REGRESSIONS = Path(__file__).with_name("regressions.jsonl")
@@ -91,10 +93,34 @@ def test_all_kinds_of_locks_are_held_in_one_world_and_both_judges_see_them() -> 
     """By the same clients; and each kind has a history of its own, which is linearizable."""
     total, names = Counter[str](), Counter[str]()
     for seed in range(2):
-        run = run_of(fresh(seed, "mixed"))
+        run = run_of(fresh(seed, "mixed")._replace(without=()))
         total += run.play()
         for operation in run.simulator.history.operations:
             names.update(operation.weights.keys())
-    assert total["histories judged"] == 2 * 5
-    assert {"jobs/nightly", "jobs/room", "jobs/page", "jobs", "jobs/x"} <= set(names)
+    assert total["histories judged"] == 2 * 6
+    assert {"jobs/nightly", "jobs/room", "jobs/page", "jobs", "jobs/x", "jobs/leader"} <= set(names)
     assert total["granted beside another"] > 0
+    for what in ("starts", "recorded", "proclaimed"):
+        assert total[what] > 0, what
+
+
+def test_half_of_what_there_is_to_do_is_turned_off_in_half_of_the_mixed_plans() -> None:
+    """So that rare combinations of a few come together more often."""
+    plans = [fresh(seed, "mixed") for seed in range(60)]
+    off = Counter(each for plan in plans for each in plan.without)
+    assert 15 < sum(not plan.without for plan in plans) < 45
+    assert set(off) == set(ACTIVITIES)
+    for plan in plans:
+        assert not set(plan.without) >= {"lock", "election", *KINDS}
+        assert plan_of(line_of(plan)) == plan
+
+
+def test_what_is_turned_off_is_not_done() -> None:
+    """Neither by the threads of clients, nor beside them."""
+    without = tuple(each for each in ACTIVITIES if each != "election")
+    run = run_of(fresh(3, "mixed")._replace(without=without))
+    total = run.play()
+    granted = {name for each in run.simulator.history.operations for name in each.weights}
+    assert "jobs/leader" in granted
+    assert not granted & {"jobs/nightly"}
+    assert not total["starts"]

@@ -37,7 +37,7 @@ class CrowdReferee(Inspector):
     ) -> None:
         super().__init__(simulator, orderly=orderly)
         self._first_limit = {SEMAPHORE: limit, LOCKS: 1}.get(kind.layout, WHOLE)
-        self.kind = kind
+        self.kind, self._names = kind, frozenset(kind.names)
         self.swept = False
         """Somebody has had everything after the last trouble, so the dead are gone, too."""
         self._at, self._now = -1, look(kind.layout, kind.names, {})
@@ -46,6 +46,9 @@ class CrowdReferee(Inspector):
         self.judge = Judge(self)
         self._told: dict[str, dict[int, int]] = defaultdict(dict)
         """By resource and weight, the highest token that was granted."""
+        self._found_right: object = None
+        """Who believed in what, beside what there was in Consul, when that was last compared."""
+        self._weights: list[Mapping[str, int]] = []
         self._room_since: dict[str, float] = {}
         self._in_since: dict[str, float] = {}
         slowest = max(DELAYS[each] for each in plan.delays) + max(plan.raft)
@@ -131,7 +134,7 @@ class CrowdReferee(Inspector):
 
     def concerns(self, weights: Mapping[str, int]) -> bool:
         """Whether this is of its kind."""
-        return any(name in self.kind.names for name in weights)
+        return not self._names.isdisjoint(weights)
 
     def reduced(self, thread: Thread, hold: Hold) -> None:
         """Somebody has less now than it was granted."""
@@ -142,23 +145,31 @@ class CrowdReferee(Inspector):
 
     def check_kind(self) -> None:
         self._no_more_than_the_limit()
+
+    def check_time(self) -> None:
         if self.healed is not None:
             self._nobody_waits_for_nothing(max(self.healed + _STRAGGLERS, 0.0))
         if self._orderly:
             self._everybody_is_told()
 
     def _no_more_than_the_limit(self) -> None:
-        believing = self._believing()
+        believing = [h for h in self.believing if self.concerns(h.owner.weights_of(h))]
         if not believing:
             return
         self.counts["moments of several holders"] += len(believing) > 1
         if not self.counts["trouble: delete"]:
             self._numbers_are_apart(believing)
-        if not self.exclusive:
-            return
+        weights = [hold.owner.weights_of(hold) for hold in believing]
+        what = (self.seen(), believing, list(map(id, weights)))
+        if self.exclusive and self._found_right != what:
+            self._there_is_room_for(believing, weights)
+            self._found_right, self._weights = what, weights
+
+    def _there_is_room_for(self, believing: list[Hold], weights: list[Mapping[str, int]]) -> None:
         totals = Counter[str]()
-        for hold in believing:
-            totals.update(hold.owner.weights_of(hold))
+        for each in weights:
+            for name, weight in each.items():
+                totals[name] += weight
         seen, since = self.seen(), min(hold.token for hold in believing)
         for name, total in totals.items():
             others = sum(1 for session in seen.holders(name) if session in self.foreign_sessions)
@@ -175,19 +186,6 @@ class CrowdReferee(Inspector):
         self.counts["moments of several numbers"] += len(numbers) > 1
         if len(set(numbers)) < len(numbers):
             raise Violation(f"two have the same number: {numbers} of {self._who(believing)}")
-
-    def _believing(self) -> list[Hold]:
-        """What somebody has by its own account, at this moment."""
-        believing = []
-        for contender in self.contenders:
-            if contender.core.holds and not contender.crashed:
-                clock = contender.clock()
-                believing += [
-                    hold
-                    for hold in contender.core.holds
-                    if hold.counts(clock) and self.concerns(hold.owner.weights_of(hold))
-                ]
-        return believing
 
     def _is_in(self, hold: Hold, seen: Seen) -> None:
         for name, weight in hold.owner.weights_of(hold).items():

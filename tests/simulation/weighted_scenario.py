@@ -19,6 +19,10 @@ _IMPATIENT, _SLOW = (3, 4, 4), (0, 0, 0, 7, 7, 0, 0, 0, 0, 0, 0)
 _SLOWEST = 6
 
 
+ACTIVITIES = ("lock", "election", *KINDS, "cron")
+"""What there is to do in a run of all kinds."""
+
+
 class CrowdPlan(NamedTuple):
     """One run."""
 
@@ -26,6 +30,8 @@ class CrowdPlan(NamedTuple):
     plan: Plan
     limit: int = 2
     """How many a semaphore lets in, in the beginning."""
+    without: tuple[str, ...] = ()
+    """What nobody does in a run of all kinds: names from `ACTIVITIES`."""
 
 
 def crowd(
