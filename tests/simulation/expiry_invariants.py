@@ -26,6 +26,10 @@ class Dead:
         """Who has been first in the queue, and since when, by name."""
         self.any = False
         """Somebody has died while it waited or was in."""
+        self.crossed = False
+        """A document became empty for the sake of a waiter that had left since it was read."""
+        self._left: set[str] = set()
+        """Names of which a waiter has left since their documents were written last."""
 
     @property
     def sessions(self) -> set[str]:
@@ -44,12 +48,25 @@ class Dead:
                 del self._since[key]
             for session in gone:
                 self._since.setdefault((name, session), self._referee.now)
+        self._note_crossing(name, then, now)
         first = next((waiter.leader for waiter in now.waiting(name)), "")
         if self._first.get(name, ("", 0.0))[0] != first:
             self._first[name] = (first, self._referee.now)
         self._note_ends(then.contenders[name], now.contenders[name])
         gone = then.holders(name).keys() - now.holders(name).keys()
         self.any = self.any or not gone <= self._referee.sessions()
+
+    def _note_crossing(self, name: str, then: Seen, now: Seen) -> None:
+        """The last holder leaves an empty document to those who wait, and the last waiter leaves it
+        to the holder: if both go at once, it stays until somebody comes."""
+        before, document = then.documents.get(name), now.documents.get(name)
+        if document is not None and not document.holders and name in self._left:
+            self.crossed = True
+        if document != before:
+            self._left.discard(name)
+        there = {waiter.session for waiter in now.contenders[name]}
+        if any(waiter.session not in there for waiter in then.waiting(name)):
+            self._left.add(name)
 
     def _note_ends(self, before: tuple[Waiter, ...], after: tuple[Waiter, ...]) -> None:
         if before != after:

@@ -248,7 +248,8 @@ class CrowdReferee(Inspector):
             document = seen.documents.get(name)
             if document is not None:
                 left += [s for s in document.holders if self.swept or s not in dead]
-                if not document.holders and (self.swept or not self.dead.any):
+                excused = self.dead.any or self.dead.crossed
+                if not document.holders and (self.swept or not excused):
                     # One that waited alone and died leaves it to the next client.
                     left.append("an empty document")
             if left:
