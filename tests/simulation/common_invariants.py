@@ -263,7 +263,7 @@ class Inspector(ABC):
 
 
 def believed(hold: Hold, now: float) -> bool:
-    """Whether its owner would be told, if it asked now, that it holds.
+    """What its owner would get to know, if it asked now whether it holds.
 
     It has not asked: an answer is remembered by the hold, and this one is not.
     """
