@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from functools import lru_cache
 
 SECOND = 1_000_000_000
 
@@ -20,6 +21,7 @@ _UNITS = {
 _PART = re.compile(r"(\d+\.?\d*|\.\d+)([^\d.]*)")
 
 
+@lru_cache(maxsize=256)
 def parse_duration(text: str) -> int:
     """The nanoseconds of ``text``; ValueError with the words of Go's ``time.ParseDuration``."""
     quoted = json.dumps(text, ensure_ascii=False)

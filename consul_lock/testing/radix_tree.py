@@ -57,14 +57,19 @@ class Tree:
         return start, bisect_left(self.keys, prefix + _LAST, start)
 
     def node(self, search: str) -> Node:
-        """The deepest node on the way to ``search``, which is no key and has no key below it."""
+        """The deepest node on the way to ``search``, below which there is no key."""
         keys = self.keys
         at = bisect_left(keys, search)
         neighbours = keys[max(at - 1, 0) : at + 1]
         matched = max((_shared(search, key + _END) for key in neighbours), default=0)
         if not matched:
             return ROOT
-        start, end = self._range(search[:matched])
+        if search[matched - 1] == _END:
+            # The key is there by now: its own leaf.
+            start = bisect_left(keys, search[: matched - 1])
+            end = start + 1
+        else:
+            start, end = self._range(search[:matched])
         first, last = keys[start] + _END, keys[end - 1] + _END
         before = _shared(first, keys[start - 1] + _END) if start else 0
         after = _shared(last, keys[end] + _END) if end < len(keys) else 0

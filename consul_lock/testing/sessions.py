@@ -33,6 +33,8 @@ class Session:
     checks: list[str] | None = field(default_factory=lambda: [SERF_HEALTH])
     """What clients of Consul before 1.7 send instead of ``node_checks``."""
     index: int = 0
+    _shown: tuple[int, str] = (-1, "")
+    """How it is written since it was added at this index: it does not change any more."""
 
     def check_ids(self) -> list[str]:
         """All checks that it is bound to."""
@@ -49,6 +51,8 @@ class Session:
 
     def json(self) -> str:
         """As Consul writes it."""
+        if self._shown[0] == self.index and self.index:
+            return self._shown[1]
         shown: dict[str, Any] = {
             "ID": self.id,
             "Name": self.name,
@@ -62,7 +66,8 @@ class Session:
         if self.checks:
             shown["Checks"] = self.checks
         shown["CreateIndex"] = shown["ModifyIndex"] = self.index
-        return json.dumps(shown, separators=(",", ":"))
+        self._shown = self.index, json.dumps(shown, separators=(",", ":"))
+        return self._shown[1]
 
 
 def read_session(body: bytes | None, node: str, alias: str) -> Session:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import json
 from base64 import b64encode
+from json.encoder import encode_basestring_ascii as quoted
 
 from consul_lock.testing.radix_tree import Tree
 from consul_lock.testing.tombstones import Graves
@@ -45,9 +45,9 @@ class Entry:
     def json(self, *, with_value: bool = True) -> str:
         """As Consul writes it; ``with_value`` is false for the writes of a transaction."""
         value = f'"{b64encode(self.value).decode()}"' if with_value and self.value else "null"
-        session = f'"Session":{json.dumps(self.session)},' if self.session else ""
+        session = f'"Session":{quoted(self.session)},' if self.session else ""
         return (
-            f'{{"LockIndex":{self.lock_index},"Key":{json.dumps(self.key)},"Flags":{self.flags},'
+            f'{{"LockIndex":{self.lock_index},"Key":{quoted(self.key)},"Flags":{self.flags},'
             f'"Value":{value},{session}"CreateIndex":{self.create_index},'
             f'"ModifyIndex":{self.modify_index}}}'
         )

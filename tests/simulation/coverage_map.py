@@ -157,12 +157,11 @@ def known_features() -> set[str]:
     """What a search should reach some time: tests or other runs have to prove what it cannot."""
     return {
         *(f"refusal: {text}" for text in REFUSALS),
-        # What waits is no hold yet.
-        *(f"hold: {s.value} + {e.value}" for s, e in TRANSITIONS if s is not State.WAITING),
+        *(f"hold: {state.value} + {event.value}" for state, event in TRANSITIONS),
         *(f"lock: {state.name.lower()}" for state in LockState),
         *(f"count: lost: {reason.value}" for reason in LossReason),
         *(f"count: cron: {outcome.value}" for outcome in CronOutcome),
-        *(f"count: {what}" for what in ("starts", "proclaimed")),
+        *(f"count: {what}" for what in ("starts", "proclaimed", "leaders observed")),
         *(f"count: trouble: {trouble.value}" for trouble in Trouble),
         *(f"count: {fate.value}" for fate in Fate if fate is not Fate.WELL),
         *(f"count: error: {kind}" for kind in error_kinds()),

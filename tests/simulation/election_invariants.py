@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from consul_lock._protocol.election.observer import Leader
 from consul_lock._protocol.flow import Request
 from tests.simulation.lock_invariants import Referee
 from tests.simulation.simulator import Host, Violation
@@ -36,3 +37,21 @@ class ElectionReferee(Referee):
         leads = hold.counts(thread.host.clock()) and now.session == hold.session.id
         if leads and now.value != value:
             raise Violation(f"{value!r} was proclaimed, and there is {now}")
+
+
+class Observed:
+    """What one observer has seen."""
+
+    def __init__(self) -> None:
+        self._last: Leader | None = None
+        self._token = 0
+        self.seen = 0
+
+    def note(self, leader: Leader | None) -> None:
+        """It was shown this."""
+        if self.seen and leader == self._last:
+            raise Violation(f"{leader} was shown twice")
+        if leader is not None and leader.token < self._token:
+            raise Violation(f"{leader} was shown after the token {self._token}")
+        self._last, self.seen = leader, self.seen + 1
+        self._token = leader.token if leader is not None else self._token

@@ -1,17 +1,22 @@
-"""What clients of a mixed run do beside their locks: they lead, and have a crontab."""
+"""What clients of a mixed run do beside their locks: they lead, observe, and have a crontab."""
 
 from __future__ import annotations
 
+from collections.abc import Generator
 from functools import partial
+from typing import Any
 
 from consul_lock._protocol import keys as names
 from consul_lock._protocol.cron.decision import CronPlan
 from consul_lock._protocol.cron.slot import Every
 from consul_lock._protocol.election.election import ElectionCore
+from consul_lock._protocol.election.observer import Observer
 from consul_lock._protocol.flow import Flow, Job
+from consul_lock.errors import ConsulLockError
 from tests.simulation.cron_invariants import CronReferee
 from tests.simulation.cron_jobs import CronJobs
-from tests.simulation.election_invariants import ElectionReferee
+from tests.simulation.election_invariants import ElectionReferee, Observed
+from tests.simulation.flow_process import Cancelled
 from tests.simulation.lock_client import Contender, Thread, Wish, Wishes
 
 LEADER, CRON = "jobs/leader", "jobs/cron"
@@ -64,6 +69,30 @@ def candidates(contender: Contender, referee: ElectionReferee) -> Wishes:
 
 def _nothing(thread: Thread, turn: int) -> Wish:
     raise AssertionError(f"{thread} wants nothing, not even in its turn {turn}")
+
+
+def _undo_nothing() -> Flow[None]:
+    yield from ()
+
+
+class Spectator(Thread):
+    """Observes the election for as long as its client lives."""
+
+    def __init__(self, host: Contender) -> None:
+        super().__init__(host, _nothing, 0, 0)
+        self.rested = self.done = True
+        self.observed = Observed()
+
+    def _life(self) -> Generator[Any, Any, None]:
+        observer = Observer(self.host.core, names.keys_of_name(LEADER).key)
+        while not self.host.closed:
+            try:
+                # As a call, so that it ends with its client.
+                leader = yield Job(observer.next().flow, _undo_nothing)
+            except (ConsulLockError, Cancelled):
+                continue
+            self.observed.note(leader)
+            self.host.simulator.counts["leaders observed"] += 1
 
 
 class CronDaemon(Thread):

@@ -14,7 +14,7 @@ from tests.simulation.election_invariants import ElectionReferee
 from tests.simulation.foreign_lock_client import ForeignClient
 from tests.simulation.lock_client import Contender, Thread, Wish, Wishes
 from tests.simulation.lock_invariants import Referee
-from tests.simulation.mixed_client import CRON, LEADER, CronDaemon, candidates, cron_plan
+from tests.simulation.mixed_client import CRON, LEADER, CronDaemon, Spectator, candidates, cron_plan
 from tests.simulation.simulated_run import Trial
 from tests.simulation.simulator import Host, Simulator
 from tests.simulation.weighted_invariants import CrowdReferee
@@ -130,6 +130,8 @@ class MixedRun(Trial):
     def prepare(self, contender: Contender) -> None:
         contender.tries = TRIES
         contender.reduced = self.referee.reduced
+        if contender.number % 2 and "observers" not in self.without:
+            contender.threads.append(Spectator(contender))
         if "cron" not in self.without:
             contender.threads.append(CronDaemon(contender, self.cron, self.cron_plan))
 

@@ -1,4 +1,4 @@
-"""Elections and cron jobs in runs of all kinds: their judges find wrong versions out."""
+"""Elections, observers and cron jobs in runs of all kinds: their judges find wrong versions out."""
 
 from __future__ import annotations
 
@@ -12,6 +12,12 @@ from tests.simulation.swarm import fresh, run_of
 from tests.simulation.weighted_scenario import ACTIVITIES, CrowdPlan
 
 MUTANTS = (
+    Mutant(
+        "an observer shows the same leader again and again",
+        "election.observer:Observer._next",
+        "if _mark(leader) != self._shown:",
+        "if leader is not None:",
+    ),
     Mutant(
         "a candidate says what others say",
         "election.election:ElectionCore.campaign",
@@ -41,7 +47,7 @@ def plan(seed: int, *kept: str) -> CrowdPlan:
 @pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.story)
 def test_a_wrong_version_is_found_out_in_a_mixed_run(mutant: Mutant) -> None:
     """By one of the runs, in which the right version does not fail."""
-    plans = [plan(seed, "election", "cron") for seed in range(40)]
+    plans = [plan(seed, "election", "observers", "cron") for seed in range(40)]
     with applied(mutant):
         failing = next((each for each in plans if played(each).failure), None)
     assert failing is not None
@@ -52,8 +58,9 @@ def test_a_cron_job_is_run_beside_locks_and_elections_in_bad_weather() -> None:
     """Slots are claimed, taken by others, begun, and recorded by the same clients."""
     total = Counter[str]()
     for seed in range(6):
-        total += run_of(plan(seed, "lock", "election", "cron")).play()
+        total += run_of(plan(seed, "lock", "election", "observers", "cron")).play()
     assert total["starts"] > 10
     assert total["claimed"] > 10
     assert total["cron: taken"] > 10
     assert total["recorded"] > 10
+    assert total["leaders observed"] > 20

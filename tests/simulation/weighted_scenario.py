@@ -19,7 +19,7 @@ _IMPATIENT, _SLOW = (3, 4, 4), (0, 0, 0, 7, 7, 0, 0, 0, 0, 0, 0)
 _SLOWEST = 6
 
 
-ACTIVITIES = ("lock", "election", *KINDS, "cron")
+ACTIVITIES = ("lock", "election", *KINDS, "observers", "cron")
 """What there is to do in a run of all kinds."""
 
 

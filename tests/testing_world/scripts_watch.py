@@ -120,6 +120,15 @@ def splitting_or_merging_a_node_may_wake(say: Talk) -> None:
         say("DELETE", "long/pure")
 
 
+def a_missing_key_that_splits_a_node_wakes_its_waiter(say: Talk) -> None:
+    """The waiter watches the node of another key, from which the new one branches off."""
+    say("PUT", "split/.cron", "1")
+    index = say("GET", "split/.lock").index
+    with say.while_asking(f"split/.lock?index={index}&wait=20s") as answer:
+        say("PUT", "split/.lock", "1")
+        answer()
+
+
 def a_list_wakes_for_what_is_below_it(say: Talk) -> None:
     """New, changed and deleted keys; not for others."""
     say("PUT", "l/a", "1")
@@ -216,6 +225,7 @@ SCRIPTS = [
     a_neighbour_may_wake_a_waiter_for_a_missing_key,
     another_node_does_not_wake_a_waiter_for_a_missing_key,
     splitting_or_merging_a_node_may_wake,
+    a_missing_key_that_splits_a_node_wakes_its_waiter,
     a_list_wakes_for_what_is_below_it,
     deleting_a_tree_from_above_wakes_no_list_with_tombstones,
     lists_of_keys_block_too,

@@ -300,3 +300,15 @@ def test_a_blocking_read_of_what_is_missing_ends_as_the_release_has_it(consul: s
     desk.send("PUT", "/v1/kv/new", b"1")
     assert waiting.reply is not None
     assert waiting.reply.status == 200
+
+
+@pytest.mark.parametrize("consul", ["1.8", "1.21"])
+def test_a_key_that_comes_where_another_branches_off_ends_the_read_of_it(consul: str) -> None:
+    """Its waiter watched the node of the other key; what is there now is the last leaf."""
+    desk = Desk(World(consul=consul))
+    desk.send("PUT", "/v1/kv/job/.cron", b"1")
+    index = desk.index("/v1/kv/job/.lock")
+    waiting = desk.send("GET", f"/v1/kv/job/.lock?index={index}&wait=60s")
+    desk.send("PUT", "/v1/kv/job/.lock", b"1")
+    assert waiting.reply is not None
+    assert waiting.reply.status == 200

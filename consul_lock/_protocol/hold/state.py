@@ -1,4 +1,4 @@
-"""The life of one acquisition, as a table.
+"""The life of one hold, from the grant to its end, as a table.
 
 Legality is presence in ``TRANSITIONS``: a missing entry *is* the illegal transition.  Nothing
 else in the package changes a state.  ``ARCHITECTURE.md`` shows the table, and a test compares.
@@ -10,29 +10,25 @@ import enum
 
 
 class State(enum.Enum):
-    """Where an acquisition is."""
+    """Where a hold is.  There is none before the grant: who waits has an `Attempt`."""
 
     __hash__ = object.__hash__  # faster than that by the name, and as good
 
-    WAITING = "waiting"
-    """Contending: in the local queue, or in the queue in Consul."""
     HELD = "held"
     """Consul granted it.  It counts as held only while the deadline has not passed, too."""
     RELEASING = "releasing"
     """It is being released; for its owner it is over already."""
     RELEASED = "released"
-    """Released, or given up before it was acquired."""
+    """Released."""
     LOST = "lost"
     """Taken away, or no longer certain to be held."""
 
 
 class Event(enum.Enum):
-    """What happens to an acquisition."""
+    """What happens to a hold."""
 
     __hash__ = object.__hash__
 
-    GRANT = "grant"
-    GIVE_UP = "give up"
     RELEASE = "release"
     CONFIRM = "confirm"
     LOSE = "lose"
@@ -42,8 +38,6 @@ class Event(enum.Enum):
 
 
 TRANSITIONS: dict[tuple[State, Event], State] = {
-    (State.WAITING, Event.GRANT): State.HELD,
-    (State.WAITING, Event.GIVE_UP): State.RELEASED,
     (State.HELD, Event.RELEASE): State.RELEASING,
     (State.HELD, Event.LOSE): State.LOST,
     (State.RELEASING, Event.CONFIRM): State.RELEASED,

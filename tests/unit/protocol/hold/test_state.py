@@ -1,4 +1,4 @@
-"""The life of an acquisition is a table, and the map of the architecture shows it."""
+"""The life of a hold is a table, and the map of the architecture shows it."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ ARCHITECTURE = Path(__file__).parents[4] / "ARCHITECTURE.md"
 
 
 def test_every_state_can_be_reached() -> None:
-    """Beginning with waiting, the table leads everywhere."""
-    reached = {State.WAITING}
+    """Beginning with the grant, the table leads everywhere."""
+    reached = {State.HELD}
     for _ in State:
         reached |= {after for (before, _), after in TRANSITIONS.items() if before in reached}
     assert reached == set(State)
