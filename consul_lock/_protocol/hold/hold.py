@@ -14,7 +14,7 @@ from consul_lock._protocol.consul.error_budget import ErrorBudget
 from consul_lock._protocol.consul.models import Pair, ReadResult, SessionOptions
 from consul_lock._protocol.consul.replies import TxnResult
 from consul_lock._protocol.flow import Call, Flow, Now, Request, Signal
-from consul_lock._protocol.hold.confirmation import Unconfirmed
+from consul_lock._protocol.hold.confirmation import Unconfirmed, ahead_in_a_crowd
 from consul_lock._protocol.hold.state import Event, State, advance
 from consul_lock._protocol.hold.waiter import WaiterQueue
 from consul_lock._protocol.holder import OwnerInfo
@@ -337,15 +337,20 @@ class Holds:
 
     def to_confirm(self, now: float) -> list[Hold]:
         """Those that are to be confirmed by now.  Each is returned once."""
-        found = [h for h in self.unconfirmed if h.unconfirmed and h.unconfirmed.due <= now]
+        due = self._confirmations()
+        by = now + ahead_in_a_crowd(len(due))
+        found = [hold for hold, at in due.items() if at <= by]
         for hold in found:
             del self.unconfirmed[hold]
         return found
 
     def next_confirmation(self) -> float:
         """Before this time nothing is to be confirmed."""
-        dues = (h.unconfirmed.due for h in self.unconfirmed if h.unconfirmed)
-        return min(dues, default=float("inf"))
+        due = self._confirmations()
+        return min(due.values(), default=float("inf")) - ahead_in_a_crowd(len(due))
+
+    def _confirmations(self) -> dict[Hold, float]:
+        return {hold: hold.unconfirmed.due for hold in self.unconfirmed if hold.unconfirmed}
 
 
 def may_wait(attempt: Attempt) -> Flow[bool]:

@@ -202,13 +202,26 @@ def test_a_hand_over_is_due_for_confirmation_once_in_its_time() -> None:
     ended, confirmed, there = (hold_with(session(), until=10.0) for _ in range(3))
     for hold in (ended, confirmed, there, hold_with(session())):
         holds.add(hold)
-    assert holds.next_confirmation() == due
     holds.drop(ended)
     confirmed.unconfirmed = None
+    assert holds.next_confirmation() == due
     assert holds.to_confirm(due - 0.1) == []
     assert holds.to_confirm(due) == [there]
     assert holds.to_confirm(due) == []
     assert holds.next_confirmation() == float("inf")
+
+
+def test_confirmations_of_a_crowd_begin_earlier() -> None:
+    """Eighty that are due in one moment have more time than one: a client that is starved of
+    processor time does not get them all through in that of one."""
+    holds, due = Holds(), 10.0 - COUNTS + CONFIRM_AFTER
+    crowd = [hold_with(session(), until=10.0) for _ in range(80)]
+    for hold in crowd:
+        holds.add(hold)
+    begin = holds.next_confirmation()
+    assert 10.0 - COUNTS < begin <= due - 1.5
+    assert holds.to_confirm(begin - 0.1) == []
+    assert holds.to_confirm(begin) == crowd
 
 
 @pytest.mark.parametrize(
