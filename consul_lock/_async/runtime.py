@@ -15,6 +15,7 @@ from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 
 from consul_lock._api.options import Options
 from consul_lock._drivers.asyncio import AsyncioDriver
+from consul_lock._drivers.fork import notice_fork
 from consul_lock._protocol.client.client import ClientCore
 from consul_lock._protocol.hold.hold import Hold
 from consul_lock.config import Config
@@ -36,6 +37,7 @@ def make_driver(config: Config) -> AsyncioDriver:
 
 def current_owner() -> Any:
     """The task that asks: a weak reference to it; None outside of the loop."""
+    notice_fork()  # each answer about a hold is one to somebody
     try:
         task = asyncio.current_task()
     except RuntimeError:

@@ -14,6 +14,7 @@ from consul_lock._blocking.client import Client, chosen
 from consul_lock._blocking.runtime import current_owner
 from consul_lock._blocking.session import Session
 from consul_lock._drivers.clock import clock
+from consul_lock._drivers.fork import notice_fork
 from consul_lock._protocol.client.shared_session import SharedSession
 from consul_lock._protocol.consul.models import Pair
 from consul_lock._protocol.consul.operations import Op
@@ -27,6 +28,7 @@ def begin(
     client: Client | None, session: Session | None, **options: Any
 ) -> tuple[Client, Settings]:
     """The client to use, and checked settings."""
+    notice_fork()  # what is made now says of which process it is
     shared = shared_by(client, session)
     client = session._client if client is None and session is not None else chosen(client)
     return client, settings(client._core, shared, **options)

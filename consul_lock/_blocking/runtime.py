@@ -13,7 +13,7 @@ from collections.abc import Callable
 from typing import Any, Generic, Protocol, TypeVar
 
 from consul_lock._api.options import Options
-from consul_lock._drivers.fork import forget_after_fork
+from consul_lock._drivers.fork import forget_after_fork, notice_fork
 from consul_lock._drivers.threads import ThreadDriver, close_all
 from consul_lock._protocol.client.client import ClientCore
 from consul_lock.config import Config
@@ -34,6 +34,7 @@ def make_driver(config: Config) -> ThreadDriver:
 
 def current_owner() -> Any:
     """The thread that asks: a weak reference to it."""
+    notice_fork()  # each answer about a hold is one to somebody
     return weakref.ref(threading.current_thread())
 
 

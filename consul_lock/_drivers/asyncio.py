@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 
 from consul_lock._drivers.clock import clock
 from consul_lock._drivers.connection_pool import NO_PLACE, POLLS, REQUESTS, SHORT, GivenUp
-from consul_lock._drivers.fork import forget_after_fork
+from consul_lock._drivers.fork import forget_after_fork, notice_fork
 from consul_lock._drivers.http import backlog, client_closed
 from consul_lock._drivers.jitter import between, fraction
 from consul_lock._drivers.loop_connection import LoopConnection
@@ -104,6 +104,7 @@ class AsyncioDriver:
 
     async def run(self, job: Job[T]) -> T:
         """Run a flow to its end; after any exception run its clean-up, and raise."""
+        notice_fork()
         self._see_loop()
         me = asyncio.current_task()
         self._http.forget(me)
@@ -356,6 +357,7 @@ class AsyncioDriver:
 
         In a task of its own: a caller that is cancelled leaves it at work.
         """
+        notice_fork()
         if self.closed:
             return
         self._see_loop()

@@ -184,6 +184,12 @@ class Connection:
         """Close it; can be repeated."""
         self._socket.close()
 
+    def __del__(self) -> None:
+        # The exception of a signal handler may strike when it has been taken out of the pool and
+        # is not in use yet.
+        if hasattr(self, "_socket"):
+            self.close()
+
 
 def _connected(config: Config, address: Address, seconds: float) -> socket.socket:
     if seconds <= 0:

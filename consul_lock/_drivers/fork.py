@@ -1,10 +1,17 @@
-"""Forked children: nothing is shared with them, least of all a lock."""
+"""Forked children: nothing is shared with them, least of all a lock.
+
+Python tells of a fork that it makes itself.  One that is made in C (uWSGI loads an application in
+its master, and forks its workers without a word) is noticed when the child first asks for
+something: until then it would take the locks of its parent for its own, and write on its
+connections.
+"""
 
 from __future__ import annotations
 
 import os
 import socket
 import sys
+import threading
 import warnings
 import weakref
 from typing import Protocol
@@ -31,10 +38,33 @@ def close_after_fork(found: socket.socket) -> None:
     _sockets.add(found)
 
 
+_here = os.getpid()
+"""The process that all this belongs to."""
+
+_mutex = threading.Lock()
+
+
+def notice_fork() -> None:
+    """Begin anew if this is a forked child that nobody has told so."""
+    if os.getpid() != _here:
+        with _mutex:
+            # Several threads of the child may ask at once, and one does it.
+            if os.getpid() != _here:
+                _begin_anew()
+
+
 def _after_fork() -> None:
+    global _mutex
+    _mutex = threading.Lock()
+    _begin_anew()
+
+
+def _begin_anew() -> None:
+    global _here
     _close_sockets()
     for thing in list(_all):
         thing.forked()
+    _here = os.getpid()
 
 
 def _close_sockets() -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import queue
 import threading
 import time
+import weakref
 from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -39,6 +40,8 @@ class ThreadTransport(TransportBase[Connection]):
         holding: Callable[[], bool] = lambda: False,
     ) -> None:
         super().__init__(config, clock, holding)
+        # Weak: one that an exception of a signal handler made everybody forget closes itself.
+        self._open: weakref.WeakKeyDictionary[Connection, None] = weakref.WeakKeyDictionary()
         # Not a semaphore: this one is in C, and no exception of a signal handler breaks it.
         self._places: queue.SimpleQueue[int] = queue.SimpleQueue()
         for place in range(REQUESTS):
@@ -233,6 +236,8 @@ class ThreadTransport(TransportBase[Connection]):
     def close(self) -> None:
         """End every request under way and close all connections."""
         self.closed = True
-        for connection in list(self._open):
-            connection.abort()
+        for reference in self._open.keyrefs():
+            connection = reference()
+            if connection is not None:
+                connection.abort()
         self.idle.drain()

@@ -21,7 +21,7 @@ from typing import Any, NamedTuple, TypeVar
 from consul_lock._drivers.clock import clock
 from consul_lock._drivers.connection import Connection
 from consul_lock._drivers.connection_pool import SHORT
-from consul_lock._drivers.fork import forget_after_fork
+from consul_lock._drivers.fork import forget_after_fork, notice_fork
 from consul_lock._drivers.http import client_closed
 from consul_lock._drivers.jitter import between, fraction
 from consul_lock._drivers.thread_event import ThreadEvent
@@ -124,6 +124,7 @@ class ThreadDriver:
 
     def run(self, job: Job[T]) -> T:
         """Run a flow to its end; after any exception its clean-up is run, wherever it struck."""
+        notice_fork()
         if job.undo is None:
             return self._ask(job.flow)
         calls, me, transport = self._calls, threading.get_ident(), self._transport
@@ -372,6 +373,7 @@ class ThreadDriver:
         On a thread of its own, where no signal handler's exception reaches it: a caller that is
         interrupted leaves it at work, and the end of the interpreter waits for it again.
         """
+        notice_fork()
         if self._ended.is_set():
             return
         caller = threading.current_thread()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, MutableMapping
 from typing import TYPE_CHECKING, Any, Generic, NamedTuple, Protocol, TypeVar
 
 from consul_lock._drivers.connection_pool import ConnectionPool, GivenUp, Kept
@@ -55,7 +55,7 @@ class TransportBase(Generic[C]):
         self._credentials = Credentials(config, clock)
         self._resolver = Resolver(config, clock)
         self.idle: ConnectionPool[C] = ConnectionPool(clock, self._discard, holding)
-        self._open: dict[C, None] = {}
+        self._open: MutableMapping[C, None] = {}
         self._polling: dict[C, None] = {}
         self.without_answer: dict[C, CutOff] = {}
         """Writes that were cut off before their answer came; see `finish` of the transports."""

@@ -106,6 +106,8 @@ class OwnerInfo:
         command: str | None,
         value: str | None = None,
     ) -> None:
+        self.identity = identity
+        self._terms, self._meta, self._command, self._value = terms, meta, command, value
         words = {str(k): str(v) for k, v in (meta or {}).items()}
         if meta is not None and words != dict(meta):
             raise ConfigError(
@@ -127,6 +129,12 @@ class OwnerInfo:
                 " with a lock, so store less there",
                 kind="value",
             )
+
+    def of(self, identity: Mapping[str, Any]) -> OwnerInfo:
+        """The same, of this process: in a forked child it is another one."""
+        if self.identity is identity:
+            return self
+        return OwnerInfo(identity, self._terms, self._meta, self._command, self._value)
 
     def value(self, since: float, token: int = 0) -> bytes:
         """The value of the lock, or of a waiter's entry; with a ``token`` other than its index."""

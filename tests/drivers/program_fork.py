@@ -1,11 +1,13 @@
 """A process that forks while it holds a lock; run with ``-m`` and an address.
 
 It prints what child and parent saw, as JSON.  With "default" in place of an address it forks
-while another thread makes the default client.
+while another thread makes the default client; with "unheard" after the address, the library does
+not hear of the fork, as of one that C makes.
 """
 
 from __future__ import annotations
 
+import atexit
 import json
 import os
 import signal
@@ -15,14 +17,18 @@ import time
 import warnings
 from typing import Any
 
+if sys.argv[2:] == ["unheard"]:
+    os.register_at_fork = lambda **_: None
+
 from consul_lock import Client, ConsulLockError, Lock
 from consul_lock._blocking.client import _default
 
 NAME = "drivers/fork"
 
 
-def seen_by_child(client: Client, lock: Lock) -> dict[str, Any]:
-    """What the lock of the parent is here, and whether a lock made here can be acquired."""
+def seen_by_child(client: Client, lock: Lock, before: Lock) -> dict[str, Any]:
+    """What the lock of the parent is here, and whether others can be acquired: one made here,
+    and one made before."""
     seen: dict[str, Any] = {
         "held": lock.held,
         "remaining": lock.remaining(),
@@ -38,28 +44,35 @@ def seen_by_child(client: Client, lock: Lock) -> dict[str, Any]:
         lock.ensure_held()
     except ConsulLockError as error:
         seen["ensure_held"] = type(error).__name__
-    other = Lock(f"{NAME}/other", client=client)
-    with other:
-        holder = other.holder()
-        seen["own"] = holder is not None and holder.pid == os.getpid()
+    seen["own"] = []
+    for own in (before, Lock(f"{NAME}/other", client=client)):
+        with own:
+            holder = own.holder()
+            seen["own"].append(holder is not None and holder.pid == os.getpid())
     seen["parents"] = Lock(NAME, client=client).acquire(timeout=0)
     client.close()
     return seen
 
 
 def main(address: str) -> None:
-    """Fork, wait for the child, and go on as if nothing had been."""
+    """Fork, wait for the children, and go on as if nothing had been."""
     reader, writer = os.pipe()
-    with Client(address) as client:
-        lock = Lock(NAME, client=client)
+    client = Client(address)
+    with client:
+        lock, before = Lock(NAME, client=client), Lock(f"{NAME}/before", client=client)
         lock.acquire()
         if os.fork() == 0:
             with os.fdopen(writer, "w") as out:
-                json.dump(seen_by_child(client, lock), out)
+                json.dump(seen_by_child(client, lock, before), out)
             os._exit(0)
         os.close(writer)
         with os.fdopen(reader) as said:
             child = json.loads(said.read())
+        os.wait()
+        if os.fork() == 0:
+            # Ends as a program does, with all that is called then, and has asked for nothing.
+            atexit._run_exitfuncs()
+            os._exit(0)
         os.wait()
         lock.ensure_held()
         parent = {"held": lock.held, "holder": lock.holder() is not None}

@@ -21,7 +21,6 @@ from consul_lock._protocol.hold.hold import Attempt, Hold
 from consul_lock._protocol.hold.state import State
 from consul_lock._protocol.holder import OwnerInfo, parse_holder
 from consul_lock._protocol.keys import LockKeys
-from consul_lock._protocol.lock.base import LockAttempt
 from consul_lock._protocol.lock.lock import LockCore
 from consul_lock._protocol.primitive.primitive import Settings
 from consul_lock.errors import AlreadyHeld, ConfigError, Conflict, LockLost, NotHeld
@@ -53,7 +52,7 @@ class ElectionCore(LockCore):
             )
         super().__init__(client, keys, settings)
         self._meta, self._command = settings.meta, settings.command
-        self.about = self._silent = self._saying("")
+        self.about = self._saying("")
         self._written: Written | None = None
 
     def _saying(self, value: str) -> OwnerInfo:
@@ -72,11 +71,6 @@ class ElectionCore(LockCore):
         return OwnerInfo(about, self.terms, self._meta, self._command, value)
 
     # -- campaigning ---------------------------------------------------------------------------
-
-    def attempt(self, owner: Any, blocking: bool, n: int = 1) -> LockAttempt:
-        made = super().attempt(owner, blocking, n)
-        made.about = self._silent
-        return made
 
     def campaign(self, value: str, timeout: float | None, owner: Any) -> Job[None]:
         """Lead, with this value, or raise `LockTimeout`."""

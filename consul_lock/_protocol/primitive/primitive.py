@@ -51,6 +51,16 @@ class Primitive(Held):
         self.on_lost = settings.on_lost
         self._no_hold = client.new_signal()
 
+    @property
+    def about(self) -> OwnerInfo:
+        """How this process describes itself."""
+        self._about = self._about.of(self.client.identity.about)
+        return self._about
+
+    @about.setter
+    def about(self, about: OwnerInfo) -> None:
+        self._about = about
+
     def new_signal(self) -> Signal:
         return self.client.new_signal()
 
