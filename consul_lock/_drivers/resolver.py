@@ -22,6 +22,7 @@ import threading
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+from consul_lock._drivers.end import is_at_end
 from consul_lock.config import Config
 from consul_lock.errors import Unavailable
 
@@ -52,7 +53,12 @@ class Lookup:
 
     def start(self) -> None:
         """Ask; raises RuntimeError if no thread can be started."""
-        self._thread.start()
+        try:
+            self._thread.start()
+        except RuntimeError as error:
+            if not is_at_end(error):
+                raise
+            self._run()
 
     @property
     def under_way(self) -> bool:

@@ -21,6 +21,7 @@ from typing import Any, NamedTuple, TypeVar
 from consul_lock._drivers.clock import clock
 from consul_lock._drivers.connection import Connection
 from consul_lock._drivers.connection_pool import SHORT
+from consul_lock._drivers.end import close_with_child, is_at_end
 from consul_lock._drivers.fork import forget_after_fork, notice_fork
 from consul_lock._drivers.http import client_closed
 from consul_lock._drivers.jitter import between, fraction
@@ -49,6 +50,9 @@ T = TypeVar("T")
 
 # Seconds that closing waits for clean-ups under way.
 _CLEAN_UP = 5.0
+
+# What a client can do without, when the interpreter ends.
+_UNTIL_THE_END = {"consul-lock-keeper", "consul-lock-watchdog"}
 
 # Every driver that may have something to close; see `close_all`.
 _open: weakref.WeakSet[ThreadDriver] = weakref.WeakSet()
@@ -187,7 +191,7 @@ class ThreadDriver:
                     self._transport.rest()
                 return signal.wait(timeout)  # type: ignore[attr-defined] # the driver's can wait
             case Spawn(flow, name):
-                self._start(lambda: self._drive(flow), name)
+                self._spawn(flow, name)
             case Call(function, args) if _in_helper():
                 self._call_beside(function, args)
             case Call(function, args):
@@ -220,6 +224,19 @@ class ThreadDriver:
 
     # -- what runs beside the callers -----------------------------------------------------
 
+    def _spawn(self, flow: Flow[Any], name: str) -> None:
+        """Let a flow run beside the callers.
+
+        From Python 3.12 on, no thread can be started any more once the main thread has ended: not
+        by a function for the end, nor by the threads and pools that are waited for there.  What
+        they acquire is not renewed, and counts until its first deadline.
+        """
+        try:
+            self._start(lambda: self._drive(flow), name)
+        except RuntimeError as error:
+            if name not in _UNTIL_THE_END or not is_at_end(error):
+                raise
+
     def _start(self, run: Callable[[], Any], name: str) -> None:
         """Start a thread.  Raises `RuntimeError` if none can be started, as at the very end of
         the interpreter.
@@ -228,6 +245,7 @@ class ThreadDriver:
         of a signal handler that strikes there can leave a lock taken that the new thread needs,
         which hangs for ever.  So a bare thread, which one C call starts, starts the real one.
         """
+        close_with_child(close_all)
         _thread.start_new_thread(self._start_here, (run, name))
 
     def _start_here(self, run: Callable[[], Any], name: str) -> None:
@@ -401,8 +419,9 @@ class ThreadDriver:
             self._transport.close()
             end = time.monotonic() + _CLEAN_UP
             for thread in list(self._helpers):
-                if thread is not me and thread is not caller:
-                    thread.join(max(0.0, end - time.monotonic()))
+                if thread is me or thread is caller or isinstance(thread, threading._DummyThread):
+                    continue  # the last kind cannot be joined: it began when none could be started
+                thread.join(max(0.0, end - time.monotonic()))
             self._ended.set()
         finally:
             # If it was cut off, where it had no thread of its own, it can be done again.

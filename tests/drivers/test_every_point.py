@@ -23,7 +23,7 @@ from tests.drivers.every_point import Signal, Struck, Waits
 from tests.support.effort import scaled
 from tests.support.waiting import eventually
 
-POINTS = scaled(8)
+POINTS = scaled(6)
 """Of each kind and scene: evenly over all that there are."""
 
 NAME = "drivers/every-point"

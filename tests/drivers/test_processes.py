@@ -19,7 +19,13 @@ import pytest
 from consul_lock import Client, Lock, Session
 from consul_lock.testing import ServedWorld, serve
 from tests.contract.operator import Operator
-from tests.drivers import program_drop, program_fork, program_forked_sockets, program_interrupt
+from tests.drivers import (
+    program_drop,
+    program_fork,
+    program_forked_sockets,
+    program_interrupt,
+    program_multiprocessing,
+)
 from tests.support.agent import Agent
 from tests.support.waiting import eventually
 
@@ -108,6 +114,27 @@ def test_a_forked_child_does_not_use_a_shared_session_of_its_parent() -> None:
         shared.open()
         client._core.forked(client._driver, client._core.identity)
         assert shared.id is None
+
+
+@pytest.mark.parametrize("method", ["fork", "forkserver", "spawn"])
+@each_api
+def test_children_of_multiprocessing_have_locks_of_their_own(
+    served: ServedWorld, operator: Operator, api: str, method: str
+) -> None:
+    """Processes and pools, however they begin: nothing of the parent's is held there or inherited,
+    and the parent holds its lock all the while; nothing is left, and nobody says a word."""
+    with _process(program_multiprocessing, api, method, served.address) as process:
+        out, err = process.communicate(timeout=120)
+    assert (process.returncode, err) == (0, "")
+    *children, last = json.loads(out)["children"]
+    assert last == {"code": 0}
+    for child in children:
+        assert (child["held"], child["own"], child["inherited"]) == (False, True, 0)
+    tokens = [child["token"] for child in children]
+    assert len(set(tokens)) == len(tokens) == 8
+    assert operator.keys(program_multiprocessing.NAME) == {}
+    left = operator.sessions()
+    assert left == set()
 
 
 def test_a_fork_while_another_thread_makes_the_default_client_does_not_hang_the_child() -> None:

@@ -1,7 +1,7 @@
 """A process that acquires and releases, again and again, and counts what it has.
 
 ``python -m tests.scale.cycles ADDRESS 1000000`` does so a million times, and says after each
-10,000 (``--window``) what there is, as lines of JSON; each tenth of these windows is traced by
+10,000 (``--window``) what there is, as lines of JSON; the second of each 25 windows is traced by
 tracemalloc.  Half of a window is done by each API, with all primitives: mostly plain locks, made
 anew or used again, alone and in contention; cut off by a timeout, by cancelling and by an
 exception; with clients that are made and closed, and threads that come and go.  ``--model``
@@ -107,7 +107,7 @@ class OnThreads:
             waiter = threading.Thread(target=self._wait)
             waiter.start()
             while not self.theirs.waiters():
-                time.sleep(0.001)
+                pass
         waiter.join()
 
     def _wait(self) -> None:
@@ -172,7 +172,7 @@ class OnLoop:
         async with self.theirs:
             waiter = asyncio.create_task(self._wait())
             while not await self.theirs.waiters():
-                await asyncio.sleep(0.001)
+                pass
         await waiter
 
     async def _wait(self) -> None:
@@ -223,7 +223,8 @@ def at_rest(operator: Operator, tasks: OnLoop) -> dict[str, int]:
     """Once what was cut off is cleaned up, and what is idle closed: a few times, to see."""
     best = dict[str, int]()
     for _ in range(4):
-        tasks.loop.run_until_complete(asyncio.sleep(0.05))
+        nothing = tasks.loop.create_future()
+        tasks.loop.run_until_complete(asyncio.wait({nothing}, timeout=0.05))
         seen = sample(operator, tasks)
         best = {what: min(best.get(what, number), number) for what, number in seen.items()}
     return best
@@ -281,7 +282,7 @@ def play(threads: OnThreads, tasks: OnLoop, first: int, window: int, *, leak: bo
     threads.run(first // 2, window // 2)
     tasks.run(first // 2, window // 2)
     if leak:
-        _kept.extend(object() for _ in range(window))
+        _kept.extend(object() for _ in range(20 * window))
 
 
 _SERVE = """
@@ -310,8 +311,10 @@ def main() -> None:
     parser.add_argument("address", nargs="?")
     parser.add_argument("count", type=int)
     parser.add_argument("--window", type=int, default=WINDOW)
-    parser.add_argument("--trace-each", type=int, default=10)
-    parser.add_argument("--leak", action="store_true", help="keep an object of each cycle")
+    parser.add_argument("--trace-each", type=int, default=25)
+    parser.add_argument(
+        "--leak", action="store_true", help="keep so much of each cycle as a hold has"
+    )
     parser.add_argument("--model", action="store_true")
     options = parser.parse_args()
     with model() if options.model else _given(options.address) as address:
