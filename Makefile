@@ -68,6 +68,7 @@ fast: lint
 test-long: .venv/installed
 	@$(REAL_CONSUL); TEST_EFFORT=$(EFFORT) $(BIN)/pytest -n $(WORKERS) --dist worksteal \
 		-o faulthandler_timeout=7200 tests/project/test_model.py tests/simulation tests/stress tests/testing_world/test_random.py tests/cluster/test_deaths.py \
+		tests/drivers/test_every_point.py tests/scale/test_cycles.py \
 		tests/faults/test_cancelled.py tests/faults/test_closing.py tests/faults/test_ctrl_c.py tests/faults/test_cut_points.py
 
 search: .venv/installed

@@ -45,7 +45,7 @@ _mutex = threading.Lock()
 
 
 def notice_fork() -> None:
-    """Begin anew if this is a forked child that nobody has told so."""
+    """Begin anew if this is a forked child, and nothing has said so."""
     if os.getpid() != _here:
         with _mutex:
             # Several threads of the child may ask at once, and one does it.

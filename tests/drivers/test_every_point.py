@@ -295,3 +295,54 @@ def test_a_task_that_is_cancelled_at_any_await_of_a_wait_leaves_nothing(
     _on(loops, main)
     assert operator.sessions() == set()
     assert operator.keys(NAME) == {}
+
+
+@each_loop
+def test_what_cancels_a_task_has_its_way(
+    served: ServedWorld, loops: Loops, operator: Operator
+) -> None:
+    """A `TaskGroup` whose other task fails, `asyncio.timeout`, and a cancel of what cancels: each
+    ends the call, and passes on what it is meant to."""
+
+    async def main() -> None:
+        async with aio.Client(served.address) as victim, aio.Client(served.address) as other:
+            lock, theirs = aio.Lock(NAME, client=victim), aio.Lock(NAME, client=other)
+            async with theirs:
+                with pytest.raises(ExceptionGroup) as caught:
+                    await _beside_one_that_fails(lock, theirs)
+                assert [str(error) for error in caught.value.exceptions] == ["a sibling"]
+                with pytest.raises(TimeoutError):
+                    await _with_timeout(lock, _SHORT)
+                outer = asyncio.create_task(_with_timeout(lock, 60))
+                while not await theirs.waiters():
+                    pass
+                outer.cancel()
+                await asyncio.sleep(0)
+                outer.cancel()
+                with pytest.raises(asyncio.CancelledError):
+                    await outer
+                assert not lock.held
+                assert await theirs.waiters() == []
+            async with lock:
+                lock.ensure_held()
+
+    _on(loops, main)
+    assert operator.sessions() == set()
+    assert operator.keys(NAME) == {}
+
+
+async def _fails(theirs: aio.Lock) -> None:
+    while not await theirs.waiters():
+        pass
+    raise ValueError("a sibling")
+
+
+async def _beside_one_that_fails(lock: aio.Lock, theirs: aio.Lock) -> None:
+    async with asyncio.TaskGroup() as group:
+        group.create_task(lock.acquire())
+        group.create_task(_fails(theirs))
+
+
+async def _with_timeout(lock: aio.Lock, seconds: float) -> None:
+    async with asyncio.timeout(seconds):
+        await lock.acquire()
