@@ -45,7 +45,7 @@ class Primitive(Held):
         self.name, self.key = name, key
         self.shared = settings.shared
         self.terms = settings.shared.terms if settings.shared else settings.terms
-        self.about = OwnerInfo(client.identity.about, self.terms, settings.meta, settings.command)
+        self._about = OwnerInfo(client.identity.about, self.terms, settings.meta, settings.command)
         self.owners = Owners()
         self.watched = settings.watch
         self.on_lost = settings.on_lost
