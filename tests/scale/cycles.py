@@ -37,6 +37,12 @@ WINDOW = 10_000
 KIND_NAMES = ["lock", "lock", "lock", "lock", "rlock", "semaphore", "write-lock", "multi"]
 """What is made anew, in turn; between two of them a plain lock is used again."""
 
+PATIENT = {"connect_timeout": 60.0, "request_timeout": 60.0}
+"""Of the clients; a machine that does other things for a minute is of no interest here."""
+
+LONG = {"ttl": 60.0, "lock_delay": 60.0}
+"""Of the locks: the same."""
+
 _MAKE = {kind.name: kind.make for kind in KINDS}
 
 CONTEND = 25
@@ -64,7 +70,7 @@ def _lock(api: Any, client: Any, number: int, again: Any) -> Any:
     if number % 2:
         return again
     kind = KIND_NAMES[number // 2 % len(KIND_NAMES)]
-    return _MAKE[kind](api, f"{NAME}/{kind}", client, {})
+    return _MAKE[kind](api, f"{NAME}/{kind}", client, LONG)
 
 
 class OnThreads:
@@ -72,9 +78,9 @@ class OnThreads:
 
     def __init__(self, address: str) -> None:
         self.address = address
-        self.client, self.other = consul_lock.Client(address), consul_lock.Client(address)
-        self.again = consul_lock.Lock(f"{NAME}/threads", client=self.client)
-        self.theirs = consul_lock.Lock(f"{NAME}/threads", client=self.other)
+        self.client, self.other = (consul_lock.Client(address, **PATIENT) for _ in range(2))
+        self.again = consul_lock.Lock(f"{NAME}/threads", client=self.client, **LONG)
+        self.theirs = consul_lock.Lock(f"{NAME}/threads", client=self.other, **LONG)
 
     def run(self, first: int, count: int) -> None:
         """So many of them, from this number on."""
@@ -90,7 +96,7 @@ class OnThreads:
             self.hand_over()
         if number % NEW_CLIENT == 4:
             with (
-                consul_lock.Client(self.address) as brief,
+                consul_lock.Client(self.address, **PATIENT) as brief,
                 consul_lock.Lock(f"{NAME}/brief", client=brief),
             ):
                 pass
@@ -129,9 +135,9 @@ class OnLoop:
         self.loop.run_until_complete(self._begin())
 
     async def _begin(self) -> None:
-        self.client, self.other = aio.Client(self.address), aio.Client(self.address)
-        self.again = aio.Lock(f"{NAME}/tasks", client=self.client)
-        self.theirs = aio.Lock(f"{NAME}/tasks", client=self.other)
+        self.client, self.other = (aio.Client(self.address, **PATIENT) for _ in range(2))
+        self.again = aio.Lock(f"{NAME}/tasks", client=self.client, **LONG)
+        self.theirs = aio.Lock(f"{NAME}/tasks", client=self.other, **LONG)
 
     def run(self, first: int, count: int) -> None:
         """So many of them, from this number on."""
@@ -150,7 +156,7 @@ class OnLoop:
             await self.hand_over()
         if number % NEW_CLIENT == 4:
             async with (
-                aio.Client(self.address) as brief,
+                aio.Client(self.address, **PATIENT) as brief,
                 aio.Lock(f"{NAME}/brief", client=brief),
             ):
                 pass

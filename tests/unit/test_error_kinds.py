@@ -147,6 +147,7 @@ def test_each_place_that_makes_an_error_gives_a_kind_of_its_class() -> None:
 # Texts of others, which have no field for it.
 _FOREIGN_TEXTS = {
     "cli/consul_lock_cli/base/error_table.py: _case",  # Python's, of a thread that cannot start
+    "consul_lock/_drivers/end.py: is_at_end",  # Python's, of the end of the interpreter
     "consul_lock/_drivers/http.py: handshake_failed",  # OpenSSL's
 }
 _TAKES_APART = {
