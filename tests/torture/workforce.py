@@ -105,7 +105,10 @@ class Workforce:
         found: dict[str, list[str]] = {}
 
         def gone() -> bool:
-            found.update(left_behind(agent, prefix, self.folder, self._known()))
+            try:
+                found.update(left_behind(agent, prefix, self.folder, self._known()))
+            except (OSError, ValueError) as error:
+                raise AssertionError("the servers elect a leader") from error
             if found["keys"] and not found["sessions"] and not found["processes"]:
                 self._clean(prefix)  # what the dead have left is for an operator
             return not any(found.values())
