@@ -81,13 +81,17 @@ class Observation:
 
         Between two reads that found different states, and within one, nothing is certain: there a
         holder is on the key if its token is the index of a write from the state before to the one
-        after.  What is absent has no index.
+        after, or if it was on the key in all that were read around that time.  What is absent has
+        no index.
         """
         timeline = self._timeline(name)
         possible = timeline.between(begin, end)
         certain = [s for s in possible if s.first_after <= end and begin <= s.last_before]
         if certain:
             return all(session in state.holders for state in certain)
+        around = [*islice(timeline.before(begin), 1), *possible, *islice(timeline.after(end), 1)]
+        if len(around) > 1 and all(session in state.holders for state in around):
+            return True
         before = next((s.index for s in timeline.before(begin) if s.index), 0)
         after = next((s.index for s in timeline.after(end) if s.index), 0)
         return True if before < token <= after else None

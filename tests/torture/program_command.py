@@ -29,6 +29,8 @@ SLOT = 5.0
 OWN_CODES = (0, 3)
 """What commands end with."""
 
+_GRANDCHILDREN = ("none", "shorter", "longer", "session")
+
 _COMMAND = (sys.executable, "-m", "consul_lock_cli")
 
 
@@ -145,8 +147,8 @@ class Launcher:
     def _command(self, turn: Turn, hold: str) -> list[str]:
         seconds = self._chance.choice(self._job.holds) + 0.2
         # `consul lock` does not stop those that outlive its command, with and without faults.
-        longer = () if self._job.caller == "go" else ("longer", "session")
-        grandchild = self._chance.choice(("none", "shorter", *longer))
+        kinds = ("none",) if self._job.caller == "go" else _GRANDCHILDREN
+        grandchild = self._chance.choice(kinds)
         obstinate = "obstinate" if self._chance.random() < 0.2 else "willing"
         code = self._chance.choice(OWN_CODES)
         words = [f"{seconds:g}", grandchild, obstinate, str(code), self._job.to_json()]

@@ -24,6 +24,9 @@ _READS = (
     (4.0, 8.0, 16, "two"),
     (10.0, 11.0, 0, ""),
     (12.0, 13.0, 20, "three"),
+    (20.0, 21.0, 30, "five"),
+    (22.0, 23.0, 31, "five"),
+    (24.0, 25.0, 33, "six"),
 )
 
 
@@ -38,8 +41,11 @@ _READS = (
         # Between two reads, of which one found nothing: it was granted between the two others.
         ("four", 18, 9.0, 9.5, True),
         ("one", 10, 9.0, 9.5, None),
+        # The reads around it found it there, but not both of those around the other time.
+        ("five", 30, 21.4, 21.6, True),
+        ("five", 30, 23.4, 23.6, None),
         # After all reads, and before them.
-        ("four", 22, 14.0, 15.0, None),
+        ("four", 40, 26.0, 27.0, None),
         ("zero", 5, -2.0, -1.0, True),
     ],
 )
