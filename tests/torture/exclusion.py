@@ -147,7 +147,9 @@ def wrong_tokens(holds: Iterable[Hold], faults: Sequence[Fault]) -> list[str]:
     for hold in holds:
         if hold.side == "library":
             for claim in hold.claims:
-                by_name[claim.name].append((hold, claim.weight, claim.limit))
+                # The index of a slot has no token of its own, but that of the semaphore.
+                if "/.slot/" not in claim.name:
+                    by_name[claim.name].append((hold, claim.weight, claim.limit))
     return [
         text
         for name, of_name in by_name.items()
@@ -161,17 +163,17 @@ def _wrong_tokens(
     ordered = sorted(holds, key=lambda each: each[0].began)
     begun = [hold.began for hold, _, _ in ordered]
     greatest = list(accumulate((hold for hold, _, _ in ordered), _of_greater_token))
-    granted: defaultdict[int, int] = defaultdict(int)
+    granted: defaultdict[tuple[int, float], int] = defaultdict(int)
     for hold, weight, limit in ordered:
-        granted[hold.token] += weight
+        # After a fault that sets the data back, tokens may be lower than before it, or the same.
+        since = max((f.end for f in breaking if f.begin <= hold.began), default=-math.inf)
+        granted[hold.token, since] += weight
         if hold.token < 1:
             yield f"{name}: {hold} has no token"
-        elif granted[hold.token] > limit:
+        elif granted[hold.token, since] > limit:
             yield f"{name}: {hold} has a token that was given already"
             continue
         earlier = bisect_left(begun, hold.began if weight == limit else hold.asked)
-        # After a fault that sets the data back, tokens may be lower than before it.
-        since = max((f.end for f in breaking if f.begin <= hold.began), default=-math.inf)
         first = bisect_right(begun, since)
         if first >= earlier:
             continue

@@ -28,6 +28,10 @@ DELAY = 0.2
 LOSS = 0.2
 """The share of all packets that is lost."""
 
+SETTLES = 30.0
+"""Seconds after a restored snapshot: holds and waits of before go on for as long as a session that
+nobody renews, and those that read what was restored follow them."""
+
 OVERWRITTEN = b"overwritten by hand"
 """The value of a key that was."""
 
@@ -55,6 +59,8 @@ class Effect:
     """The locks that nothing is promised of, ``*`` for all."""
     pids: tuple[int, ...] = ()
     """The workers that it was done to."""
+    settles: float = 0.0
+    """Seconds after it was healed for which it counts as active."""
 
 
 @dataclass
@@ -235,7 +241,7 @@ def _fill(ballast: Path) -> None:
 
 def _restore_snapshot(scene: Scene, fault: Fault) -> Effect:
     saved = scene.ask("GET", "/v1/snapshot").body
-    return Effect(undo=lambda: _restore(scene, saved), names=("*",))
+    return Effect(undo=lambda: _restore(scene, saved), names=("*",), settles=SETTLES)
 
 
 def _restore(scene: Scene, saved: bytes) -> None:
@@ -276,14 +282,14 @@ def _overwrite_key(scene: Scene, fault: Fault) -> Effect:
         return Effect()
     scene.ask("PUT", f"/v1/kv/{key}", OVERWRITTEN)
 
-    return Effect(key, lambda: _delete_if_nobody_can(scene, key), names=_names_at(key))
+    return Effect(key, lambda: _delete_overwritten(scene, key), names=_names_at(key))
 
 
-def _delete_if_nobody_can(scene: Scene, key: str) -> None:
-    """What is foreign and held by nobody is left alone by all, and is for an operator to delete."""
+def _delete_overwritten(scene: Scene, key: str) -> None:
+    """What is foreign is left alone by all when its holder is done, and is for an operator."""
     entry = scene.stage.cluster.client.entry(key)
     foreign = entry is not None and base64.b64decode(entry["Value"] or "") == OVERWRITTEN
-    if entry is not None and foreign and not entry.get("Session"):
+    if entry is not None and foreign:
         scene.ask("DELETE", f"/v1/kv/{key}?cas={entry['ModifyIndex']}")
 
 

@@ -330,6 +330,15 @@ def test_a_wrapper_that_could_not_release_does_not_say_that_it_held(forged: Forg
     assert forged.report().rules() == set()
 
 
+def test_the_index_of_a_slot_has_no_token_of_its_own(forged: Forged) -> None:
+    """Two that one write let in have one token; the second has the index after the first."""
+    for hold, begin, end in (("x", 1, 3), ("y", 5, 9)):
+        about = {"kind": "semaphore", "limit": 2, "slots": [0], "token": 7}
+        forged.add("asks", 0.5, hold=hold, names=["a"], kind="semaphore")
+        forged.holds(hold, begin, end, **about)
+    assert "token" not in forged.report().rules()
+
+
 def test_two_reads_without_a_key_show_nothing_of_the_time_between_them(forged: Forged) -> None:
     """It was acquired and released between them."""
     forged.holds("x", 1, 5)

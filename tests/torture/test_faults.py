@@ -211,7 +211,7 @@ def test_a_fault_bites_and_is_healed(scene: Scene, session: str, kind: str) -> N
         assert _value(scene) == b"before"
 
 
-def test_what_was_overwritten_and_is_held_by_nobody_is_deleted(scene: Scene) -> None:
+def test_what_was_overwritten_is_deleted(scene: Scene) -> None:
     """Nobody may overwrite it, so it would be in the way for ever."""
     scene.ask("PUT", f"/v1/kv/{_KEY}/.lock", b"{}")
     with fault_active(scene, Fault(0.0, "key overwritten", "", 0.0)) as effect:

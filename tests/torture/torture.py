@@ -96,6 +96,7 @@ class Run:
             begun = boottime()
             with fault_active(scene, fault) as effect:
                 _wait(fault.seconds)
+            _wait(effect.settles)
             done = Injected(fault, effect.target, begun, boottime(), effect.names, effect.pids)
             self.injected.append(done)
             with self._log.open("a") as log:
