@@ -167,7 +167,13 @@ class Connection:
 
     def stale(self) -> bool:
         """Whether the idle connection was closed by the other side, or is out of step."""
-        return bool(self._readable.poll(0))
+        return self.surplus or bool(self._readable.poll(0))
+
+    @property
+    def surplus(self) -> bool:
+        """Whether bytes came that belong to no answer of a request that was sent."""
+        decrypted = self._buffered() if self._buffered is not None else 0
+        return self._reader.buffered or decrypted > 0
 
     @property
     def closed(self) -> bool:

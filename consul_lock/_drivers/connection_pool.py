@@ -60,6 +60,10 @@ class Kept(Protocol):
     def stale(self) -> bool:
         """Whether the other side has closed it meanwhile."""
 
+    @property
+    def surplus(self) -> bool:
+        """Whether more came than the answers to what was asked: the next one would be wrong."""
+
 
 C = TypeVar("C", bound=Kept)
 
@@ -90,7 +94,12 @@ class ConnectionPool(Generic[C]):
                 connection, since, _ = self._all.pop()
             except IndexError:
                 return None
-            if not connection.closed and (now - since < _WARM or not connection.stale()):
+            warm = now - since < _WARM
+            if (
+                not connection.closed
+                and not connection.surplus
+                and (warm or not connection.stale())
+            ):
                 return connection
             self._discard(connection)
 
@@ -98,7 +107,7 @@ class ConnectionPool(Generic[C]):
         """It is used no more, for now."""
         now = self._clock()
         keep = now >= self._crowded_until or (self._holding() and not self._all)
-        if connection.closed or self._dropped or not keep:
+        if connection.closed or connection.surplus or self._dropped or not keep:
             self._discard(connection)
             return
         self._all.append((connection, now, user))

@@ -15,7 +15,7 @@ from consul_lock._drivers.resolver import Address
 from consul_lock._protocol.flow import Request
 from consul_lock._version import __version__
 from consul_lock.config import Config
-from consul_lock.errors import ConfigError, Unavailable
+from consul_lock.errors import ConfigError, ConsulLockError, Unavailable
 
 
 def held_for(wait: float) -> float:
@@ -198,6 +198,16 @@ class Encoder:
             f"Content-Length: {len(body)}\r\n\r\n"
         )
         return head.encode("latin-1") + body
+
+
+def fits_no_request(error: object) -> bool:
+    """Whether an answer made no sense as one to its request.
+
+    Most come from something in front of Consul.  But it can be the answer to another request,
+    which was sent twice: then every later answer on that connection is one too late, so it is
+    not used again.
+    """
+    return isinstance(error, ConsulLockError) and error.kind in ("proxy", "not-consul")
 
 
 def blame_plain_http(config: Config, body: bytes) -> None:

@@ -18,6 +18,9 @@ from consul_lock._drivers.http_reader import Answer, ClosedBeforeAnswer, Reader
 from consul_lock._drivers.resolver import Address
 from consul_lock.config import Config
 
+# Bytes that wait for a reader before no more are taken from the socket.
+_WAITING_MAX = 1024 * 1024
+
 
 class LoopConnection(asyncio.Protocol):
     """A transport and its reader.  The caller sets a limit of time (`asyncio.timeout`)."""
@@ -27,6 +30,8 @@ class LoopConnection(asyncio.Protocol):
         self._loop = asyncio.get_running_loop()
         self._reader = Reader()
         self._received: list[bytes] = []
+        self._waiting = 0
+        self._paused = False
         self._ended = False
         self._error: Exception | None = None
         self._waiter: asyncio.Future[None] | None = None
@@ -44,6 +49,11 @@ class LoopConnection(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         """These bytes came."""
         self._received.append(data)
+        self._waiting += len(data)
+        if self._waiting > _WAITING_MAX and not self._paused:
+            # Nobody reads: it is idle, and the other side sends what was not asked for.
+            self._paused = True
+            self._transport.pause_reading()
         self._wake()
 
     def eof_received(self) -> None:
@@ -116,12 +126,21 @@ class LoopConnection(asyncio.Protocol):
                 self._waiter = None
         data = b"".join(self._received)
         self._received.clear()
+        self._waiting = 0
+        if self._paused:
+            self._paused = False
+            self._transport.resume_reading()
         return data
 
     def stale(self) -> bool:
         """Whether the idle connection was closed by the other side, or is out of step."""
         # The loop may not have looked yet.
-        return self.closed or bool(self._received) or bool(self._poll.poll(0))
+        return self.closed or self.surplus or bool(self._poll.poll(0))
+
+    @property
+    def surplus(self) -> bool:
+        """Whether bytes came that belong to no answer of a request that was sent."""
+        return bool(self._received) or self._reader.buffered
 
     @property
     def closed(self) -> bool:

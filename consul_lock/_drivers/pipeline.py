@@ -16,7 +16,7 @@ from typing import Any, Generic, NamedTuple
 
 from consul_lock._drivers.connection_pool import C, ConnectionPool
 from consul_lock._drivers.credentials import LoadedCredentials, refuses_credentials
-from consul_lock._drivers.http import hung_up, silent
+from consul_lock._drivers.http import fits_no_request, hung_up, silent
 from consul_lock._drivers.http_reader import Answer, ClosedBeforeAnswer
 from consul_lock._protocol.flow import Request
 from consul_lock.config import Config
@@ -158,6 +158,7 @@ class Pipeline(Generic[C]):
     def _receive(self, lane: _Lane[C], sent: float) -> Steps:
         if not lane.places:
             return
+        in_step = True
         while lane.places:
             place = lane.places[0]
             try:
@@ -167,10 +168,14 @@ class Pipeline(Generic[C]):
                 return
             lane.places.pop(0)
             self.results[place] = self._result(self._requests[place], answer, sent)
+            in_step = in_step and not fits_no_request(self.results[place])
             if lane.connection.closed and lane.places:
                 self._fail(lane, ClosedBeforeAnswer("the connection ended with that answer"))
                 return
-        self._means.put(lane.connection)
+        if in_step:
+            self._means.put(lane.connection)
+        else:
+            self._means.discard(lane.connection)
 
     def _result(self, request: Request, answer: Answer, sent: float) -> Any:
         try:

@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Any, Generic, NamedTuple, Protocol, TypeVar
 from consul_lock._drivers.connection_pool import ConnectionPool, GivenUp, Kept
 from consul_lock._drivers.credentials import Credentials, LoadedCredentials
 from consul_lock._drivers.eventlet import refuse_eventlet
-from consul_lock._drivers.http import blame_plain_http, client_closed
+from consul_lock._drivers.http import blame_plain_http, client_closed, fits_no_request
 from consul_lock._drivers.http_reader import Answer
 from consul_lock._drivers.pipeline import Means
 from consul_lock._drivers.resolver import Resolver
 from consul_lock._protocol.flow import Reply, Request
 from consul_lock.config import Config
+from consul_lock.errors import ConsulLockError
 
 if TYPE_CHECKING:
     from ssl import SSLContext
@@ -113,7 +114,12 @@ class TransportBase(Generic[C]):
             blame_plain_http(self.config, answer.body)
         if answer.status == 429 and b"concurrent connections" in answer.body:
             self._refused()
-        return request.parse(Reply(answer.status, answer.headers, answer.body, sent))
+        try:
+            return request.parse(Reply(answer.status, answer.headers, answer.body, sent))
+        except ConsulLockError as error:
+            if fits_no_request(error):
+                self.idle.drain()
+            raise
 
     def _refused(self) -> None:
         """A connection was refused: make room, see `consul_lock._drivers.connection_pool`."""

@@ -17,6 +17,9 @@ VALUE_MAX = 4096
 _YEAR_9999 = 253370764800
 
 
+# Levels of what consul-lock writes: 3.
+_LEVELS_MAX = 32
+
 # What one waiter may say of itself: ten and more of them fit into a lock's value.
 _ABOUT_MAX = 2048
 
@@ -82,11 +85,28 @@ def _token(index: int | None, told: Any) -> int | None:
 
 
 def read_object(value: str | bytes) -> dict[str, Any]:
+    """The JSON object in a value; {}: there is none, or one that is nested too deeply.
+
+    Python writes and prints what it has read, but only if that is nested no deeper than its
+    stack has room for, which may be less there.
+    """
     try:
-        found = json.loads(value)
+        text = value if isinstance(value, str) else value.decode()
+        found = json.loads(text)
     except (ValueError, RecursionError):
         return {}
-    return found if isinstance(found, dict) else {}
+    if not isinstance(found, dict):
+        return {}
+    brackets = text.count("{") + text.count("[")
+    return {} if brackets > _LEVELS_MAX and _deeper(found, _LEVELS_MAX) else found
+
+
+def _deeper(found: dict[str, Any], levels: int) -> bool:
+    layer: list[Any] = [found]
+    for _ in range(levels):
+        below = [item for item in layer if isinstance(item, (dict, list))]
+        layer = [i for item in below for i in (item.values() if isinstance(item, dict) else item)]
+    return bool(layer)
 
 
 def moment(value: Any) -> float:

@@ -35,6 +35,9 @@ from consul_lock._protocol.consul.poll_rate import PollRate
 from consul_lock._protocol.consul.replies import TxnResult, check_reply, parse_transaction
 from consul_lock._protocol.flow import Flow, Reply, Request, Sleep
 
+# The operations whose key the answer to a transaction shows.
+_SHOWN = frozenset(("set", "cas", "lock"))
+
 
 class _Describe:
     """A transport that does not transport: it returns the request, with its decoder."""
@@ -148,9 +151,9 @@ class ConsulApi:
             recurse=recurse,
             consistency="consistent" if consistent else "default",
         )
-        doing, needs = f"reading {key!r}", key_rule(key, "read")
+        doing, needs, only = f"reading {key!r}", key_rule(key, "read"), None if recurse else key
         found: ReadResult = yield request._replace(
-            parse=self._heard(lambda reply: parse_read(reply, doing, needs)),
+            parse=self._heard(lambda reply: parse_read(reply, doing, needs, only)),
             timeout=timeout,
             wait=wait if index else 0.0,
         )
@@ -173,9 +176,16 @@ class ConsulApi:
         if all(op["Verb"].startswith(("check", "get")) for op in operations):
             # Served as a read: ask for one that a deposed leader cannot answer.
             params = (*params, ("consistent", ""))
+        written = tuple(
+            (op["Key"], op.get("Session") if op["Verb"] == "lock" else None)
+            for op in operations
+            if op["Verb"] in _SHOWN
+        )
         transaction: Request = request._replace(
             params=params,
-            parse=self._heard(lambda reply: parse_transaction(reply, doing, rule, parse_pair)),
+            parse=self._heard(
+                lambda reply: parse_transaction(reply, doing, rule, parse_pair, written)
+            ),
             timeout=timeout,
             urgent=urgent,
         )
@@ -230,14 +240,14 @@ class ConsulApi:
     def renewal(self, session: str, timeout: float | None = None) -> Request:
         """The request of `renew`."""
         request: Request = self._session.renew(session)
-        parse = self._heard(parse_renewal)
+        parse = self._heard(lambda reply: parse_renewal(reply, session))
         return request._replace(parse=parse, timeout=timeout, urgent=True)
 
     def proof_of_life(self, session: str, timeout: float | None = None) -> Request:
         """A read of a session that no deposed leader can answer: its sending if it shows that the
         session lives.  None: it is dead."""
         request: Request = self._session.info(session, consistency="consistent")
-        parse = self._heard(parse_proof_of_life)
+        parse = self._heard(lambda reply: parse_proof_of_life(reply, session))
         return request._replace(parse=parse, timeout=timeout, urgent=True)
 
     def destroy(self, session: str, timeout: float | None = None) -> Flow[None]:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import base64
+import binascii
 import re
 from collections.abc import Iterable
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeGuard
 
-from consul_lock._protocol.consul.replies import check_reply, interpreted, parse_json
+from consul_lock._protocol.consul.replies import check_reply, interpreted, not_of_consul, parse_json
 from consul_lock._protocol.flow import Reply
 
 SESSION_RULE = 'session_prefix "" { policy = "write" }'
@@ -40,6 +41,16 @@ SERVICE_RULE = f'service "{SERVICE}" {{ policy = "write" }}'
 # ACLs; 1.8 where there are none.
 _NO_SUCH_CHECK = (b"Unknown check", b"does not have associated TTL")
 
+
+_UINT64 = 2**64
+"""Indexes and flags are below."""
+
+# Seconds of a lock-delay: no duration of Go's has more.
+_DELAY_MAX = 1e10
+
+_SURROGATE = re.compile("[\ud800-\udfff]")
+
+_INDEX = re.compile(r"-?[0-9]{1,19}", re.ASCII)
 
 # As Consul makes the ids of sessions.
 _SESSION = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.ASCII)
@@ -123,63 +134,99 @@ def parse_checked(reply: Reply, doing: str, rule: str) -> Any:
 
 
 def parse_pair(entry: dict[str, Any]) -> Pair:
-    value = entry.get("Value")
-    return Pair(
-        entry["Key"],
-        base64.b64decode(value) if value else b"",
-        entry["Flags"],
-        entry.get("Session", ""),
-        entry["CreateIndex"],
-        entry["ModifyIndex"],
-    )
+    value, session = entry.get("Value"), entry.get("Session") or ""
+    key, flags = entry["Key"], entry["Flags"]
+    created, modified = entry["CreateIndex"], entry["ModifyIndex"]
+    if not (
+        _is_text(key)
+        and _is_text(session)
+        and type(flags) is int
+        and type(created) is int
+        and type(modified) is int
+        and 0 <= flags < _UINT64 > created >= 0 <= modified < _UINT64
+    ):
+        raise TypeError("a field has a type or a value that Consul never gives it")
+    decoded = binascii.a2b_base64(value, strict_mode=True) if value else b""
+    return Pair(key, decoded, flags, session, created, modified)
+
+
+def _is_text(value: Any) -> TypeGuard[str]:
+    """Whether it is text that can be sent and printed: no half of a pair of UTF-16."""
+    return type(value) is str and (value.isascii() or _SURROGATE.search(value) is None)
+
+
+def _index(text: str) -> int:
+    """A header with an index; Python takes more for a number than Consul sends."""
+    if not _INDEX.fullmatch(text):
+        raise ValueError("not an index")
+    return int(text)
 
 
 def _pairs(entries: list[dict[str, Any]]) -> tuple[Pair, ...]:
     return tuple(map(parse_pair, entries))
 
 
-def parse_read(reply: Reply, doing: str, rule: str) -> ReadResult:
+def parse_read(reply: Reply, doing: str, rule: str, key: str | None = None) -> ReadResult:
+    """The answer to a read; of one ``key`` alone, if it is given."""
     text = reply.headers.get("x-consul-index")
     # An index below 1 would make the next read return at once, for ever.
-    index = max(1, interpreted(doing, int, text or 1))
+    index = max(1, interpreted(doing, _index, text or "1"))
     filtered = reply.headers.get("x-consul-results-filtered-by-acls") == "true"
     if reply.status == 404 and text is not None:
         return ReadResult(reply.sent, index, (), filtered)
-    pairs = interpreted(doing, _pairs, parse_checked(reply, doing, rule))
+    document = parse_checked(reply, doing, rule)
+    pairs = interpreted(doing, _pairs, document)
+    if key is not None and any(pair.key != key for pair in pairs):
+        raise not_of_consul(doing, document)
     return ReadResult(reply.sent, index, pairs, filtered)
 
 
 def parse_session(entry: dict[str, Any], sent: float) -> SessionInfo:
     checks: Iterable[str] = entry.get("NodeChecks") or entry.get("Checks") or ()
     services = entry.get("ServiceChecks") or ()
+    delay = entry.get("LockDelay", 0) / 1e9
+    if not 0 <= delay < _DELAY_MAX:
+        raise ValueError("a lock-delay that no server has")
     return SessionInfo(
         sent,
-        entry["ID"],
-        entry.get("Name", ""),
-        entry.get("Node", ""),
-        entry.get("TTL", ""),
-        entry.get("LockDelay", 0) / 1e9,
-        entry.get("Behavior", ""),
-        tuple(checks),
-        tuple(check["ID"] for check in services),
+        _named(entry["ID"]),
+        _text_of(entry.get("Name") or ""),
+        _text_of(entry.get("Node") or ""),
+        _text_of(entry.get("TTL") or ""),
+        delay,
+        _text_of(entry.get("Behavior") or ""),
+        tuple(map(_text_of, checks)),
+        tuple(_text_of(check["ID"]) for check in services),
     )
 
 
-def parse_renewal(reply: Reply) -> SessionInfo | None:
+def _text_of(value: Any) -> str:
+    if not _is_text(value):
+        raise TypeError("not a text")
+    return value
+
+
+def parse_renewal(reply: Reply, session: str) -> SessionInfo | None:
     # A 404 of something in front of Consul is no proof of death; Consul's own names it.
-    if reply.status == 404 and b"not found" in reply.body and b"ession id" in reply.body:
+    named = b"ession id" in reply.body and session.encode() in reply.body
+    if reply.status == 404 and named and b"not found" in reply.body:
         return None
     doing = "renewing a session"
     entries = parse_checked(reply, doing, SESSION_RULE)
-    return interpreted(doing, lambda found: parse_session(found[0], reply.sent), entries)
+    info = interpreted(doing, lambda found: parse_session(found[0], reply.sent), entries)
+    if info.id != session:
+        raise not_of_consul(doing, entries)  # the answer to the renewal of another
+    return info
 
 
-def parse_proof_of_life(reply: Reply) -> float | None:
+def parse_proof_of_life(reply: Reply, session: str) -> float | None:
     """The sending of a read of one session, if that shows it; else None."""
     doing = "reading a session"
     entries = parse_checked(reply, doing, 'session_prefix "" { policy = "read" }')
-    alive = interpreted(doing, lambda found: bool([s["ID"] for s in found or ()]), entries)
-    return reply.sent if alive else None
+    shown = interpreted(doing, lambda found: [s["ID"] for s in found or ()], entries)
+    if shown and shown != [session]:
+        raise not_of_consul(doing, entries)
+    return reply.sent if shown else None
 
 
 def parse_sessions(reply: Reply) -> tuple[SessionInfo, ...]:
@@ -193,7 +240,14 @@ def parse_sessions(reply: Reply) -> tuple[SessionInfo, ...]:
 def parse_created(reply: Reply, doing: str) -> tuple[str, float]:
     """The id of a new session, and the time before sending."""
     document = parse_checked(reply, doing, SESSION_RULE)
-    return interpreted(doing, lambda found: str(found["ID"]), document), reply.sent
+    return interpreted(doing, lambda found: _named(found["ID"]), document), reply.sent
+
+
+def _named(session: Any) -> str:
+    """The id of a session, which becomes a part of paths."""
+    if not (_is_text(session) and session and session.isprintable() and "/" not in session):
+        raise ValueError("not the id of a session")
+    return session
 
 
 def parse_passed(reply: Reply) -> bool:

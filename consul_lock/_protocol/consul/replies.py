@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple, TypeVar
 
 from consul_lock._protocol.flow import Reply
@@ -74,7 +74,14 @@ _EXCERPT = 200
 
 
 # What reading a document raises that is not built as expected.
-_MISUNDERSTOOD = (AttributeError, LookupError, TypeError, ValueError)
+_MISUNDERSTOOD = (
+    ArithmeticError,
+    AttributeError,
+    LookupError,
+    RecursionError,
+    TypeError,
+    ValueError,
+)
 
 
 class NotConsul(ConfigError):
@@ -285,7 +292,7 @@ def parse_json(reply: Reply, doing: str) -> Any:
         text = str(reply.body, "utf-8")
         found, end = _raw_decode(text) if text[:1] in ("{", "[") else (None, -1)
         return json.loads(text) if end < 0 or text[end:].strip(" \t\r\n") else found
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise _not_json(excerpt(reply.body), doing) from error
 
 
@@ -294,26 +301,53 @@ def interpreted(doing: str, build: Callable[[Any], T], document: Any) -> T:
     try:
         return build(document)
     except _MISUNDERSTOOD as error:
-        raise _not_of_consul(doing, document) from error
+        raise not_of_consul(doing, document) from error
 
 
-def _not_of_consul(doing: str, document: Any) -> NotConsul:
+def not_of_consul(doing: str, document: Any) -> NotConsul:
+    """The error for JSON that no agent answers that request with."""
+    try:
+        text = excerpt(json.dumps(document).encode())
+    except RecursionError:
+        text = "it is nested too deeply"
     return NotConsul(
-        f"{doing}: the answer is JSON, but not that of a Consul agent"
-        f" ({excerpt(json.dumps(document).encode())})",
+        f"{doing}: the answer is JSON, but not that of a Consul agent ({text})",
         hint="does the address point to Consul?",
         kind="not-consul",
     )
 
 
+def _check_written(written: Sequence[tuple[str, str | None]], pairs: list[Any]) -> None:
+    shown = {pair.key: pair.session for pair in pairs}
+    for key, session in written:
+        # No entry at all is a LookupError.
+        if shown[key] != session and session is not None:
+            raise ValueError("locked by another session")
+
+
 def _refusals(document: dict[str, Any]) -> tuple[tuple[int, str], ...]:
-    return tuple((e["OpIndex"], e["What"]) for e in document.get("Errors") or ())
+    return tuple((_whole(e["OpIndex"]), str(e["What"])) for e in document.get("Errors") or ())
+
+
+def _whole(number: Any) -> int:
+    if type(number) is not int:
+        raise TypeError("not a whole number")
+    return number
 
 
 def parse_transaction(
-    reply: Reply, doing: str, rule: str, to_pair: Callable[[dict[str, Any]], Any]
+    reply: Reply,
+    doing: str,
+    rule: str,
+    to_pair: Callable[[dict[str, Any]], Any],
+    written: Sequence[tuple[str, str | None]] = (),
 ) -> TxnResult:
-    """The outcome of a transaction: carried out, or refused with reasons (status 409)."""
+    """The outcome of a transaction: carried out, or refused with reasons (status 409).
+
+    ``written``: the keys that it writes, each with the session that it locks it with (None: it
+    does not).  Consul shows them all once it has carried it out; an answer that does not is that
+    to another request, and proves nothing.
+    """
     if reply.status == 409:
         errors = interpreted(doing, _refusals, parse_json(reply, doing))
         denials = [(place, what) for place, what in errors if _is_denial(what)]
@@ -331,8 +365,12 @@ def parse_transaction(
                 found = to_pair(result["KV"])
                 pairs.append(found)
                 highest = max(highest, found.modify_index)
+        if document.get("Errors"):
+            raise ValueError("carried out, and refused")
+        if written:
+            _check_written(written, pairs)
     except _MISUNDERSTOOD as error:
-        raise _not_of_consul(doing, document) from error
+        raise not_of_consul(doing, document) from error
     # Of a transaction that only looks this is in the body, and in no header.
     filtered = document.get("ResultsFilteredByACLs") is True
     return TxnResult(reply.sent, highest, tuple(pairs), (), filtered)

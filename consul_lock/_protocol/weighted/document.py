@@ -13,11 +13,15 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple, NoReturn
 
 from consul_lock._protocol.consul.models import Pair
+from consul_lock._protocol.consul.replies import excerpt
 from consul_lock._protocol.keys import LOCK_FLAG, READ_WRITE_FLAG, SEMAPHORE_FLAG
 from consul_lock.errors import Conflict, ConflictKind
 
 ALL = 2**31 - 1
 """What a writer weighs, and the limit of what readers and writers share."""
+
+_INT64 = 2**63
+"""A limit is below: Go reads it into an int."""
 
 _MODES = {"read": 1, "write": ALL}
 """What the holders of a read/write lock weigh."""
@@ -102,7 +106,7 @@ def decode_document(kind: Kind, name: str, pair: Pair | None, limit: int) -> Doc
     try:
         fields = _object(pair.value)
         read = _semaphore(fields) if kind is SEMAPHORE else _read_write(fields)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         why = f"is marked as a {kind.name}, but lock decoding failed: {error}"
         raise _conflict(pair, why, "damaged") from None
     return read._replace(modify_index=pair.modify_index)
@@ -157,8 +161,9 @@ def _semaphore(found: _Fields) -> Document:
             limit = limit if value is None else value
         elif name == "holders":
             holders = {**holders, **_slots(value)} if value is not None else {}
-    if type(limit) is not int or limit < 1:
-        raise ValueError(f"its Limit is {json.dumps(limit)}, not a whole number from 1")
+    if type(limit) is not int or not 1 <= limit < _INT64:
+        shown = excerpt(json.dumps(limit).encode())
+        raise ValueError(f"its Limit is {shown}, not a whole number from 1")
     return Document(limit, holders, 0)
 
 

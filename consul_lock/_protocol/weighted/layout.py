@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any, NamedTuple, TypeGuard
 
 from consul_lock._protocol.consul.models import Pair
 from consul_lock._protocol.hold.hold import Claim
+from consul_lock._protocol.holder import read_object
 from consul_lock._protocol.weighted.document import READ_WRITE, Kind, weight_of
 
 
@@ -34,7 +34,7 @@ class Contender(NamedTuple):
 def parse_contender(kind: Kind, pair: Pair) -> Contender:
     """What a contender says of itself; whatever is in it, nothing is raised."""
     text = pair.value.decode("utf-8", "replace")
-    told = _object(text)
+    told = read_object(text)
     foreign = Contender(
         pair.session,
         pair.create_index,
@@ -53,14 +53,6 @@ def parse_contender(kind: Kind, pair: Pair) -> Contender:
     if not (weight and leader and isinstance(leader, str) and _count(n) and _count(places)):
         return foreign
     return foreign._replace(ours=True, leader=leader, n=n, weight=weight, places=places)
-
-
-def _object(text: str) -> dict[str, Any]:
-    try:
-        found = json.loads(text)
-    except (ValueError, RecursionError):
-        return {}
-    return found if isinstance(found, dict) else {}
 
 
 def _count(value: Any) -> TypeGuard[int]:

@@ -6,6 +6,7 @@ import json
 from typing import Any
 
 from consul_lock._protocol.consul.models import base64_text
+from consul_lock._protocol.holder import read_object
 from consul_lock._protocol.weighted.attempt import WeightedAttempt
 from consul_lock._protocol.weighted.document import Document
 from consul_lock._protocol.weighted.document import encode_document as written
@@ -30,10 +31,7 @@ def touch(target: Target, contender: Contender, since: float) -> list[dict[str, 
     Refused if it is not the one that was read: it may have left, and have come back with the
     same session for something else.
     """
-    try:
-        about = json.loads(contender.about)
-    except ValueError:
-        about = {}
+    about = read_object(contender.about)
     value = base64_text(json.dumps({**about, "in": True, "since": round(since, 3)}).encode())
     return [
         {

@@ -13,7 +13,7 @@ class FakeConnection:
 
     def __init__(self, name: str = "") -> None:
         self.name = name
-        self.closed = self.aborted = self.ended_by_server = False
+        self.closed = self.aborted = self.ended_by_server = self.surplus = False
 
     def __repr__(self) -> str:
         return f"connection {self.name}"

@@ -126,10 +126,10 @@ def test_a_session(more: dict[str, Any], nodes: Any, services: Any) -> None:
 
 def test_only_consul_itself_can_say_that_a_session_is_dead() -> None:
     """A 404 of something in front of it proves nothing, and the session goes on."""
-    assert parse_renewal(reply(404, f"Session id '{ID}' not found".encode())) is None
+    assert parse_renewal(reply(404, f"Session id '{ID}' not found".encode()), ID) is None
     with pytest.raises(NotConsul):
-        parse_renewal(reply(404, b"page not found"))
-    info = parse_renewal(reply(200, [SESSION]))
+        parse_renewal(reply(404, b"page not found"), ID)
+    info = parse_renewal(reply(200, [SESSION]), ID)
     assert info is not None
     assert (info.id, info.sent) == (ID, 4.0)
 
@@ -137,7 +137,32 @@ def test_only_consul_itself_can_say_that_a_session_is_dead() -> None:
 @pytest.mark.parametrize("body, alive", [([SESSION], 4.0), ([], None), (None, None)])
 def test_a_proof_of_life_is_the_time_of_its_sending(body: Any, alive: float | None) -> None:
     """An empty list is no proof."""
-    assert parse_proof_of_life(reply(200, body)) == alive
+    assert parse_proof_of_life(reply(200, body), ID) == alive
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        [{**SESSION, "ID": "other"}],
+        [SESSION, SESSION],
+        [{}],
+        {"a": 1},
+        [[]],
+        "x",
+        1,
+        [{"ID": None}],
+    ],
+    ids=str,
+)
+def test_what_is_said_of_another_session_proves_nothing(body: Any) -> None:
+    """The answer to another request may have been sent twice."""
+    with pytest.raises(NotConsul):
+        parse_proof_of_life(reply(200, body), ID)
+    if body != [SESSION, SESSION]:
+        with pytest.raises(NotConsul):
+            parse_renewal(reply(200, body), ID)
+    with pytest.raises(NotConsul):
+        parse_renewal(reply(404, b"Session id 'other' not found"), ID)
 
 
 def test_a_new_session_has_an_id() -> None:

@@ -197,11 +197,12 @@ def test_a_session_that_is_not_what_was_asked_for_is_refused_and_destroyed(
     """A proxy that drops bodies would make one that never expires."""
     driver = FakeDriver()
     pool = driver.client().pool
-    made = {"ID": "x", "TTL": "10s", "LockDelay": 30_000_000_000, "Behavior": "release"}
+    made = {"TTL": "10s", "LockDelay": 30_000_000_000, "Behavior": "release"}
 
     def altered(request: Request) -> tuple[int, bytes] | None:
-        renewing = "/session/renew/" in request.path
-        return (200, json.dumps([{**made, field: value}]).encode()) if renewing else None
+        verb, _, session = request.path.removeprefix("/v1/session/").partition("/")
+        body = json.dumps([{"ID": session, **made, field: value}]).encode()
+        return (200, body) if verb == "renew" else None
 
     driver.instead = altered
     with pytest.raises(Refused, match=re.escape(shown)):
