@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import ssl
+import struct
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -17,6 +18,10 @@ Script = Callable[[Message], Answer | Iterator[bytes] | None]
 closed."""
 
 
+class Reset(Exception):
+    """To be raised by a script: the connection is reset, and not ended in order."""
+
+
 class ScriptedServer:
     """Listens on loopback at ``address``, a host and a port; ``accepted`` counts connections, and
     ``requests`` are what came so far.  With a ``context`` it speaks TLS."""
@@ -25,7 +30,7 @@ class ScriptedServer:
         self._script = script
         self._context = context
         self.requests: list[Message] = []
-        self._listener = socket.create_server(("127.0.0.1", 0), backlog=64)
+        self._listener = socket.create_server(("127.0.0.1", 0), backlog=512)
         self.address = f"127.0.0.1:{self._listener.getsockname()[1]}"
         self._open: set[socket.socket] = set()
         self._threads: list[threading.Thread] = []
@@ -54,6 +59,8 @@ class ScriptedServer:
                 else:
                     with self._context.wrap_socket(client, server_side=True) as wrapped:
                         self._talk(wrapped)
+            except Reset:
+                client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
             except (Closed, OSError):
                 pass  # the client is gone, which ends its connection
             finally:

@@ -181,10 +181,11 @@ class ConsulApi:
             for op in operations
             if op["Verb"] in _SHOWN
         )
+        count = len(operations)
         transaction: Request = request._replace(
             params=params,
             parse=self._heard(
-                lambda reply: parse_transaction(reply, doing, rule, parse_pair, written)
+                lambda reply: parse_transaction(reply, doing, rule, parse_pair, count, written)
             ),
             timeout=timeout,
             urgent=urgent,

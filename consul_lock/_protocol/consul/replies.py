@@ -123,16 +123,23 @@ class TxnResult(NamedTuple):
 
     @property
     def reasons(self) -> str:
-        return "; ".join(what for _, what in self.errors)
+        return printable("; ".join(what for _, what in self.errors))
 
 
 def excerpt(body: bytes) -> str:
     """The beginning of a body, fit for an error message: on one line, and without anything that a
     terminal would obey.  It may be that of a proxy, or of a server that is no Consul at all."""
-    text = " ".join(body.decode("utf-8", "replace").split())
-    if not text.isprintable():
-        text = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text[: _EXCERPT + 1])
-    return text if len(text) <= _EXCERPT else text[:_EXCERPT] + "..."
+    text = " ".join(body[: 16 * _EXCERPT].decode("utf-8", "replace").split())
+    return printable(text if len(text) <= _EXCERPT else text[:_EXCERPT] + "...")
+
+
+def printable(text: str) -> str:
+    """The text, with what a terminal would obey or could not show written as Python escapes it."""
+    return (
+        text
+        if text.isprintable()
+        else "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
+    )
 
 
 def check_reply(reply: Reply, doing: str, rule: str) -> None:
@@ -325,14 +332,12 @@ def _check_written(written: Sequence[tuple[str, str | None]], pairs: list[Any]) 
             raise ValueError("locked by another session")
 
 
-def _refusals(document: dict[str, Any]) -> tuple[tuple[int, str], ...]:
-    return tuple((_whole(e["OpIndex"]), str(e["What"])) for e in document.get("Errors") or ())
-
-
-def _whole(number: Any) -> int:
-    if type(number) is not int:
-        raise TypeError("not a whole number")
-    return number
+def _refusals(document: dict[str, Any], count: int) -> tuple[tuple[int, str], ...]:
+    errors = tuple((e["OpIndex"], e["What"]) for e in document.get("Errors") or ())
+    for place, what in errors:
+        if type(place) is not int or not 0 <= place < count or type(what) is not str:
+            raise ValueError("not the refusal of one of the operations")
+    return errors
 
 
 def parse_transaction(
@@ -340,16 +345,18 @@ def parse_transaction(
     doing: str,
     rule: str,
     to_pair: Callable[[dict[str, Any]], Any],
+    count: int,
     written: Sequence[tuple[str, str | None]] = (),
 ) -> TxnResult:
-    """The outcome of a transaction: carried out, or refused with reasons (status 409).
+    """The outcome of a transaction of so many operations: carried out, or refused with reasons
+    (status 409).
 
     ``written``: the keys that it writes, each with the session that it locks it with (None: it
     does not).  Consul shows them all once it has carried it out; an answer that does not is that
     to another request, and proves nothing.
     """
     if reply.status == 409:
-        errors = interpreted(doing, _refusals, parse_json(reply, doing))
+        errors = interpreted(doing, lambda found: _refusals(found, count), parse_json(reply, doing))
         denials = [(place, what) for place, what in errors if _is_denial(what)]
         if denials:
             error = denied(denials[0][1], doing, rule)
