@@ -225,8 +225,10 @@ def once(world: World, at: int, case: str) -> Script:
 def forward(world: World, message: Message) -> Answered:
     """What the model of Consul answers."""
     path, _, query = message.path.partition("?")
-    params = tuple(parse_qsl(query, keep_blank_values=True)) if query else ()
+    asked = parse_qsl(query, keep_blank_values=True) if query else []
+    # Nothing waits here: a blocking read shows at once what there is.
+    params = tuple((name, value) for name, value in asked if name not in ("index", "wait"))
     request = Request(message.method, path, params, message.body or None, lambda reply: reply)
     reply: Reply | None = world.submit(request).reply
-    assert reply is not None, "nothing that waits is asked"
+    assert reply is not None
     return Answered(reply.status, reply.headers, reply.body)

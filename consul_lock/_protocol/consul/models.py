@@ -176,7 +176,7 @@ def parse_read(reply: Reply, doing: str, rule: str, key: str | None = None) -> R
         return ReadResult(reply.sent, index, (), filtered)
     document = parse_checked(reply, doing, rule)
     pairs = interpreted(doing, _pairs, document)
-    if key is not None and any(pair.key != key for pair in pairs):
+    if key is not None and [pair.key for pair in pairs] != [key]:
         raise not_of_consul(doing, document)
     return ReadResult(reply.sent, index, pairs, filtered)
 

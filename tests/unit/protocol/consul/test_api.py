@@ -108,7 +108,7 @@ def test_renewals_do_not_queue_behind_other_requests() -> None:
 @pytest.mark.parametrize(
     "ask, body",
     [
-        (lambda api: api.get("k"), b"[]"),
+        (lambda api: api.list_keys("k"), b"[]"),
         (lambda api: api.sessions(), b"[]"),
         (lambda api: api.destroy("s"), b"true"),
         (lambda api: api.pass_check("x", 4.0), b""),
@@ -126,7 +126,7 @@ def test_every_answer_is_a_sign_of_life(ask: Callable[[ConsulApi], Any], body: b
 
 def test_blocking_reads_that_show_nothing_new_pause_and_ask_for_less_time() -> None:
     """Something in front of Consul may cut them off at once; reads of another kind do not pause."""
-    consul, unchanged = api(), Reply(200, {"x-consul-index": "7"}, b"[]", 0.0)
+    consul, unchanged = api(), Reply(404, {"x-consul-index": "7"}, b"", 0.0)
 
     def read() -> tuple[Sleep | None, Request]:
         flow = consul.get("k", 7, 10.0)

@@ -18,6 +18,7 @@ from consul_lock._protocol.consul.models import (
     parse_read,
     parse_renewal,
     parse_session,
+    parse_sessions,
 )
 from consul_lock._protocol.consul.replies import NotConsul
 from consul_lock._protocol.flow import Reply
@@ -83,6 +84,31 @@ def test_a_key_that_is_not_there_is_no_error_if_consul_says_so() -> None:
     assert parse_read(reply(404, b"", x_consul_index="9"), "reading", "rule").pair is None
     with pytest.raises(NotConsul):
         parse_read(reply(404, b""), "reading", "rule")
+
+
+@pytest.mark.parametrize("body", [[], [{**ENTRY, "Key": "other"}], [ENTRY, ENTRY]], ids=len)
+def test_a_read_of_one_key_is_answered_with_that_key(body: Any) -> None:
+    """A key that is not there is a 404: an empty list would make a hold seem to be lost."""
+    with pytest.raises(NotConsul):
+        parse_read(reply(200, body), "reading", "rule", "k")
+    assert parse_read(reply(200, [ENTRY]), "reading", "rule", "k").pair == parse_pair(ENTRY)
+
+
+WRONG = [
+    ("Key", 5), ("Key", None), ("Key", "\ud800"), ("Flags", "3"), ("Flags", -1), ("Flags", 2**64),
+    ("Flags", 1.0), ("Flags", True), ("Session", 5), ("Session", ["x"]), ("Session", "\udfff"),
+    ("Value", "!"), ("Value", "eA"), ("Value", 5), ("Value", "eA==\n"), ("Value", "\u00e9"),
+    ("CreateIndex", None), ("CreateIndex", -1), ("ModifyIndex", "7"), ("ModifyIndex", 7.5),
+    ("ModifyIndex", 2**64), ("ModifyIndex", 10**400), ("ModifyIndex", float("nan")),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("field, value", WRONG, ids=lambda value: ascii(value)[:20])
+def test_a_key_with_a_field_of_another_type_is_not_from_consul(field: str, value: Any) -> None:
+    """It is refused where it is read, and not where it is used."""
+    with pytest.raises(NotConsul):
+        parse_read(reply(200, [{**ENTRY, field: value}]), "reading", "rule")
+    assert parse_pair({**ENTRY, "LockIndex": -1, "Session": None, "More": []}).session == ""
 
 
 @pytest.mark.parametrize("body", [b"[{}]", b'[{"Key": "k"}]', b"7", b"no JSON"])
@@ -168,8 +194,24 @@ def test_what_is_said_of_another_session_proves_nothing(body: Any) -> None:
 def test_a_new_session_has_an_id() -> None:
     """A server that answers without one is not Consul."""
     assert parse_created(reply(200, {"ID": ID}), "creating") == (ID, 4.0)
+    for odd in ({}, [], {"ID": None}, {"ID": 5}, {"ID": ""}, {"ID": "../x"}, {"ID": "\ud800"}):
+        with pytest.raises(NotConsul):
+            parse_created(reply(200, odd), "creating")
+
+
+@pytest.mark.parametrize(
+    "field, value",
+    [
+        ("LockDelay", 10**400), ("LockDelay", "15s"), ("LockDelay", -1), ("LockDelay", 1e300),
+        ("Name", 5), ("TTL", 10), ("Behavior", [1]), ("NodeChecks", [5]), ("NodeChecks", 5),
+        ("ServiceChecks", ["x"]), ("ServiceChecks", [{}]), ("ID", ""), ("ID", "a/b"),
+    ],
+    ids=lambda value: str(value)[:20],
+)  # fmt: skip
+def test_a_session_with_a_field_of_another_type_is_not_from_consul(field: str, value: Any) -> None:
+    """Such as a lock-delay that no number of Python's holds."""
     with pytest.raises(NotConsul):
-        parse_created(reply(200, {}), "creating")
+        parse_sessions(reply(200, [{**SESSION, field: value}]))
 
 
 @pytest.mark.parametrize(
