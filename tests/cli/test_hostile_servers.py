@@ -86,7 +86,7 @@ def test_no_answer_of_a_server_makes_a_command_fail_otherwise(tmp_path: Path) ->
     ]
     commands, where = {}, {}
     with ExitStack() as stack:
-        for number, (command, case, at) in enumerate(some(cases, 47)):
+        for number, (command, case, at) in enumerate(some(cases, 71)):
             world = World(consul="1.8" if number % 2 else "1.21")
             server = stack.enter_context(scripted_server(once(world, at, case)))
             name = f"{command[0]}: {case} to request {at}"
@@ -154,7 +154,7 @@ def test_whatever_is_in_consul_can_be_shown(
     world, names = crowded
     looks = [
         *LOOKS,
-        *([*words, name] for words, name in some(itertools.product(LOOKS_AT_ONE, names), 41)),
+        *([*words, name] for words, name in some(itertools.product(LOOKS_AT_ONE, names), 61)),
     ]
     with scripted_server(once(world, -1, "")) as server:
         for words in looks:
@@ -170,7 +170,7 @@ def test_nothing_is_started_beside_what_others_wrote(
     """`run` and `cron run` say what they found, and leave it there; or it was in nobody's way."""
     world, names = crowded
     commands = {}
-    for name in some(names, 131):
+    for name in some(names, 197):
         commands[f"run {name}"] = [name if word == "hostile" else word for word in RUN]
         commands[f"cron {name}"] = [name if word == "hostile" else word for word in CRON_RUN]
     with scripted_server(once(world, -1, "")) as server:

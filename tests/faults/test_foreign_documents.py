@@ -8,7 +8,6 @@ that is not marked as the library's keeps its value.
 from __future__ import annotations
 
 import base64
-import itertools
 import json
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
@@ -75,13 +74,10 @@ def client(served: ServedWorld) -> Iterator[consul_lock.Client]:
         yield made
 
 
-_TURN = itertools.count()
-
-
-def some(items: Iterable[T]) -> list[T]:
-    """A part of them, another one each time; with more effort, all."""
-    found, step = list(items), max(1, round(4 / EFFORT))
-    return found[next(_TURN) % step :: step]
+def some(items: Iterable[T], turn: int = 0) -> list[T]:
+    """A part of them, another one each turn; with more effort, all."""
+    step = max(1, round(6 / EFFORT))
+    return list(items)[turn % step :: step]
 
 
 class Place(NamedTuple):
@@ -198,8 +194,8 @@ def test_every_kind_of_lock_bears_what_others_wrote(
 ) -> None:
     """Read, acquired, released and handed over beside it."""
     make, places = KINDS[kind]
-    for place in places:
-        for what, value in some(VALUES.items()):
+    for turn, place in enumerate(places):
+        for what, value in some(VALUES.items(), turn):
             for flags in (place.flags, *FOREIGN[: scaled(1)]):
                 key = f"docs/{place.key.format(session=raw.session)}"
                 raw.put(key, value, flags, place.held)

@@ -52,7 +52,7 @@ REQUESTS = 8
 
 def some(items: Iterable[T], turn: int) -> list[T]:
     """A part of them, another one each turn; all of them, with more effort."""
-    step = max(1, round(12 / EFFORT))
+    step = max(1, round(24 / EFFORT))
     return list(itertools.islice(items, turn % step, None, step))
 
 

@@ -16,6 +16,9 @@ from consul_lock_cli.base.exit_codes import ExitCode
 from consul_lock_cli.base.text import shown
 from consul_lock_cli.doctor.finding import Trouble
 
+# Bytes of an answer that are read: the names of all keys are the most that is asked for.
+_BODY_MAX = 64 * 1024 * 1024
+
 
 class AgentAnswer(NamedTuple):
     """What the agent said."""
@@ -28,7 +31,7 @@ class AgentAnswer(NamedTuple):
         """The body as data; raises `Trouble` for what is none."""
         try:
             return json.loads(self.text)
-        except ValueError:
+        except (ValueError, RecursionError):
             raise Trouble(
                 f'this is not an answer of Consul (HTTP {self.status}): "{shown(self.text)}"',
                 "is there another program, or a proxy, at this address?",
@@ -98,7 +101,7 @@ class AgentClient:
             data = None if body is None else json.dumps(body).encode()
             connection.request(method, target, data, config.headers())
             answer = connection.getresponse()
-            text = answer.read().decode(errors="replace")
+            text = answer.read(_BODY_MAX).decode(errors="replace")
         except TimeoutError as error:
             raise Trouble(
                 f"{config.origin} gave no answer within {limit:g}s",
