@@ -59,8 +59,6 @@ class ScriptedServer:
                 else:
                     with self._context.wrap_socket(client, server_side=True) as wrapped:
                         self._talk(wrapped)
-            except Reset:
-                client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
             except (Closed, OSError):
                 pass  # the client is gone, which ends its connection
             finally:
@@ -74,8 +72,12 @@ class ScriptedServer:
             answer = self._script(message)
             if answer is None:
                 return
-            for part in [answer.encode()] if isinstance(answer, Answer) else answer:
-                client.sendall(part)
+            try:
+                for part in [answer.encode()] if isinstance(answer, Answer) else answer:
+                    client.sendall(part)
+            except Reset:
+                client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+                return
 
     def close(self) -> None:
         """Stop listening, and hang up."""

@@ -19,6 +19,7 @@ from consul_lock._protocol.session.timing import session_options
 from consul_lock._protocol.weighted.semaphore import SemaphoreCore
 from consul_lock.errors import ConsulLockError, LockLost, LossReason, PermissionDenied, Unavailable
 from tests.simulation.foreign_lock_client import operator
+from tests.support.hostile_answers import REFUSALS
 from tests.unit.protocol.fake_driver import NAME, NEVER, FakeDriver, Signal, hold_of, verbs
 
 BASE = f"{NAME}/.queue"
@@ -35,6 +36,21 @@ def keep(driver: FakeDriver, client: ClientCore) -> None:
         while driver.spawned:
             driver.run(driver.spawned.pop())
     raise AssertionError("the keeper does not end")
+
+
+@pytest.mark.parametrize("case", [name for name, said in REFUSALS.items() if said[:5] == b"HTTP/"])
+def test_no_odd_answer_keeps_a_hold_beyond_its_deadline(case: str) -> None:
+    """Nor does any end the keeper, which may yet be answered well."""
+    driver = FakeDriver()
+    client = driver.client()
+    lock = driver.lock(client)
+    driver.acquire(lock)
+    hold, begun = hold_of(lock), driver.world.now
+    head, _, body = REFUSALS[case].partition(b"\r\n\r\n")
+    driver.instead = lambda request: (int(head.split()[1]), body)
+    stopped, _ = driver._drive(client.keeper.run(), lambda _: driver.world.now > begun + 60)
+    assert hold.deadline() < driver.world.now
+    assert stopped is not None or hold.state is State.LOST
 
 
 def test_a_keeper_ends_with_the_last_session_and_the_next_one_has_its_own() -> None:
