@@ -11,7 +11,7 @@ WORKERS ?= 6
 # How much more of the same `make test-long` does: seeds, examples, rounds, seconds.
 EFFORT ?= 10
 
-# How long `make search` searches.
+# How long `make search` and `make fuzz` search.
 MINUTES ?= 30
 
 # How long `make torture` breaks a cluster, and the seed of its plan; without one, each run has another.
@@ -21,7 +21,7 @@ SEED ?=
 # The tests start the command a thousand times: it is compiled once, whatever the environment says.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help demo fast test test-long search torture lint generate man docs clean
+.PHONY: help demo fast test test-long search torture fuzz lint generate man docs clean
 
 help:
 	@echo "make demo      one job runs under a lock while a second one waits, then runs"
@@ -30,6 +30,7 @@ help:
 	@echo "make test-long what has random seeds or counts rounds, EFFORT=$(EFFORT) times as much of it: hours"
 	@echo "make search    simulated runs that break a promise, on all cores for MINUTES=$(MINUTES); it says what it never reached"
 	@echo "make torture   random faults on a real cluster for SECONDS=$(SECONDS), and a check of all that was held; SEED=... plays one again"
+	@echo "make fuzz      arbitrary bytes for the reader of answers and of documents, for MINUTES=$(MINUTES); the corpus grows"
 	@echo "make lint      ruff and mypy only"
 	@echo "make generate  the API for threads from that for asyncio, after a change to consul_lock/_async"
 	@echo "make man       the man page and the completion of shells, below build/share"
@@ -73,6 +74,10 @@ test-long: .venv/installed
 
 search: .venv/installed
 	@$(BIN)/python -m tests.simulation.search --minutes $(MINUTES)
+
+fuzz: .venv/installed
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[fuzz]'
+	@$(BIN)/python -m tests.fuzz.search --minutes $(MINUTES)
 
 torture: .venv/installed
 	@$(REAL_CONSUL); $(BIN)/python -m tests.torture.torture --seconds $(SECONDS) $(if $(SEED),--seed $(SEED)) --out build/torture

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -26,6 +27,7 @@ from tests.drivers.transport_requests import READ, WRITE, config_of
 from tests.support.effort import scaled
 from tests.support.http_messages import Closed, Message
 from tests.support.scripted_server import Reset, Script, scripted_server
+from tests.support.waiting import eventually_async
 
 # Seconds that an answer may take: as it never comes, the length of such a test.
 _SHORT = 0.4
@@ -93,7 +95,7 @@ def _reset(_: bytes) -> Iterator[bytes]:
 
 def _trickling(rest: bytes) -> Iterator[bytes]:
     for byte in rest:
-        time.sleep(_SHORT * 0.75)
+        threading.Event().wait(_SHORT * 0.75)
         yield bytes([byte])
 
 
@@ -272,12 +274,7 @@ def test_what_an_idle_connection_of_asyncio_is_sent_is_not_kept() -> None:
         assert await transport.exchange(READ) == b"answer 1"
         connection = next(iter(transport._open), None)
         if connection is not None:  # it is closed at once if more has come with the answer
-            for _ in range(200):
-                await asyncio.sleep(0)
-                await asyncio.sleep(0.001)
-                if connection._paused:
-                    break
-            assert connection._paused
+            await eventually_async(lambda: connection._paused)
             assert connection.stale()
         await transport.close()
 

@@ -36,7 +36,9 @@ from consul_lock._protocol.consul.replies import TxnResult, check_reply, parse_t
 from consul_lock._protocol.flow import Flow, Reply, Request, Sleep
 
 # The operations whose key the answer to a transaction shows.
-_SHOWN = frozenset(("set", "cas", "lock"))
+_SHOWN = frozenset(("set", "cas", "lock", "check-session", "check-index", "get"))
+# Those whose session it then shows as its holder.
+_OF_SESSION = frozenset(("lock", "check-session"))
 
 
 class _Describe:
@@ -176,8 +178,8 @@ class ConsulApi:
         if all(op["Verb"].startswith(("check", "get")) for op in operations):
             # Served as a read: ask for one that a deposed leader cannot answer.
             params = (*params, ("consistent", ""))
-        written = tuple(
-            (op["Key"], op.get("Session") if op["Verb"] == "lock" else None)
+        shown = tuple(
+            (op["Key"], op.get("Session") if op["Verb"] in _OF_SESSION else None)
             for op in operations
             if op["Verb"] in _SHOWN
         )
@@ -185,7 +187,7 @@ class ConsulApi:
         transaction: Request = request._replace(
             params=params,
             parse=self._heard(
-                lambda reply: parse_transaction(reply, doing, rule, parse_pair, count, written)
+                lambda reply: parse_transaction(reply, doing, rule, parse_pair, count, shown)
             ),
             timeout=timeout,
             urgent=urgent,

@@ -324,12 +324,11 @@ def not_of_consul(doing: str, document: Any) -> NotConsul:
     )
 
 
-def _check_written(written: Sequence[tuple[str, str | None]], pairs: list[Any]) -> None:
-    shown = {pair.key: pair.session for pair in pairs}
-    for key, session in written:
-        # No entry at all is a LookupError.
-        if shown[key] != session and session is not None:
-            raise ValueError("locked by another session")
+def _check_shown(expected: Sequence[tuple[str, str | None]], pairs: list[Any]) -> None:
+    # One is unlocked and locked anew in a hand-over: then its key is shown twice.
+    shown = {(pair.key, pair.session) for pair in pairs} | {(pair.key, None) for pair in pairs}
+    if not shown.issuperset(expected):
+        raise ValueError("the answer to another request")
 
 
 def _refusals(document: dict[str, Any], count: int) -> tuple[tuple[int, str], ...]:
@@ -346,14 +345,14 @@ def parse_transaction(
     rule: str,
     to_pair: Callable[[dict[str, Any]], Any],
     count: int,
-    written: Sequence[tuple[str, str | None]] = (),
+    shown: Sequence[tuple[str, str | None]] = (),
 ) -> TxnResult:
     """The outcome of a transaction of so many operations: carried out, or refused with reasons
     (status 409).
 
-    ``written``: the keys that it writes, each with the session that it locks it with (None: it
-    does not).  Consul shows them all once it has carried it out; an answer that does not is that
-    to another request, and proves nothing.
+    ``shown``: the keys that its operations write or check, each with the session that holds it
+    then (None: whichever).  Consul shows them all once it has carried it out; an answer that does
+    not is that to another request, and proves nothing.
     """
     if reply.status == 409:
         errors = interpreted(doing, lambda found: _refusals(found, count), parse_json(reply, doing))
@@ -374,8 +373,8 @@ def parse_transaction(
                 highest = max(highest, found.modify_index)
         if document.get("Errors"):
             raise ValueError("carried out, and refused")
-        if written:
-            _check_written(written, pairs)
+        if shown:
+            _check_shown(shown, pairs)
     except _MISUNDERSTOOD as error:
         raise not_of_consul(doing, document) from error
     # Of a transaction that only looks this is in the body, and in no header.
