@@ -172,7 +172,7 @@ async def connect(
     try:
         async with asyncio.timeout(max(0.0, seconds)):
             found = await _connected(config, address)
-            failed = handshake_failed
+            failed = handshake_failed if context is not None else unreachable
             await _opened(connection, found, config, context)
     except TimeoutError as error:
         raise failed(config, error) from error
