@@ -45,6 +45,14 @@ class AgentAnswer(NamedTuple):
         return self.status in (401, 403) or (self.status in (409, 500) and denial)
 
 
+def _body(answer: http.client.HTTPResponse) -> bytes:
+    found = answer.read(_BODY_MAX)
+    # Without a number it looks itself whether all has come.
+    if answer.length:
+        raise http.client.IncompleteRead(found, answer.length)
+    return found
+
+
 class AgentClient:
     """One agent.  ``config`` is a `Config` of the library."""
 
@@ -101,7 +109,7 @@ class AgentClient:
             data = None if body is None else json.dumps(body).encode()
             connection.request(method, target, data, config.headers())
             answer = connection.getresponse()
-            text = answer.read(_BODY_MAX).decode(errors="replace")
+            text = _body(answer).decode(errors="replace")
         except TimeoutError as error:
             raise Trouble(
                 f"{config.origin} gave no answer within {limit:g}s",
