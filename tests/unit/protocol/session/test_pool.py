@@ -216,7 +216,7 @@ def test_the_last_requests_before_the_end_of_a_session_are_sent_once() -> None:
     driver = FakeDriver()
     client = driver.client()
     session = borrowed(driver, client)
-    farewell = client.api.transaction([{"Verb": "get", "Key": "x"}], "x", "rule")
+    farewell = client.api.transaction([{"Verb": "get-tree", "Key": "x"}], "x", "rule")
     session.farewell = [farewell, farewell._replace(path="/v1/other")]
     client.pool.destroy_later(session)
     driver.requests()
