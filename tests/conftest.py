@@ -63,9 +63,9 @@ def pytest_report_header(config: pytest.Config) -> list[str]:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    # What takes minutes comes first: begun last, it would keep one of several processes busy
-    # while the others have nothing left to do.
-    long = ("stress", "test_crontab.py")
+    # What takes minutes, and mostly waits, comes first: begun last, it would keep one of several
+    # processes busy while the others have nothing left to do.
+    long = ("cluster", "faults", "stress", "torture", "test_crontab.py")
     items.sort(key=lambda item: not any(part in long for part in item.path.parts))
     # Who takes a real Consul is marked by that, so that -m "not real" needs no discipline.
     for item in items:

@@ -60,6 +60,9 @@ class _Background:
     def _run(self, line: HttpLine, method: str, target: str, body: bytes | None) -> None:
         connection = line.connect()
         try:
+            # The server has begun to serve this connection before what counts is sent on it.
+            connection.request("GET", "/v1/status/leader")
+            connection.getresponse().read()
             connection.request(method, target, body)
             self._sent.set()
             self._said = _said(connection.getresponse())

@@ -31,7 +31,7 @@ SCRIPTS: list[Script] = [
     *scripts_agent.SCRIPTS,
 ]
 
-_ATTEMPTS = 3
+_ATTEMPTS = 10
 # Never used before: a real agent that lives on remembers where keys were deleted.
 _prefixes = (f"{uuid4().hex[:8]}-{number}" for number in count(1))
 
