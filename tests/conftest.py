@@ -62,8 +62,11 @@ def pytest_report_header(config: pytest.Config) -> list[str]:
     return [f"consul: {version_of(binary)}, {binary}", seed]
 
 
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    _begin_with_what_waits(items, getattr(config, "workerinput", {}).get("workercount", 1))
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    # What takes minutes, and mostly waits, comes first: begun last, it would keep one of several
+    # processes busy while the others have nothing left to do.
+    long = ("cluster", "faults", "stress", "torture", "test_crontab.py")
+    items.sort(key=lambda item: not any(part in long for part in item.path.parts))
     # Who takes a real Consul is marked by that, so that -m "not real" needs no discipline.
     for item in items:
         names = getattr(item, "fixturenames", ())
@@ -74,34 +77,6 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             item.add_marker("slow")
         if "simulation" in item.path.parts:
             item.add_marker("slow")
-
-
-# What takes minutes, and mostly waits.
-_LONG = {"cluster", "faults", "stress", "torture", "test_crontab.py"}
-
-
-def _begin_with_what_waits(items: list[pytest.Item], processes: int) -> None:
-    """Half of the processes begin with the tests that mostly wait, the others with those that work.
-
-    Each gets an equal part of the list, and steals from the end of another one's when it has done
-    its own.  Begun last, what waits would keep one process busy while the others have nothing left
-    to do.  The tests of a file stay together, as they share servers.
-    """
-    files: dict[Path, list[pytest.Item]] = {}
-    works = list[pytest.Item]()
-    for item in items:
-        waits = not _LONG.isdisjoint(item.path.parts)
-        (files.setdefault(item.path, []) if waits else works).append(item)
-    begins: list[list[pytest.Item]] = [[] for _ in range(processes)]
-    for file in files.values():
-        min(begins[: max(1, processes // 2)], key=len).extend(file)
-    ordered = list[pytest.Item]()
-    for number, begin in enumerate(begins):
-        size = (len(items) - len(ordered)) // (processes - number)
-        more = max(0, size - len(begin))
-        ordered += begin + works[:more]
-        del works[:more]
-    items[:] = ordered + works
 
 
 @pytest.hookimpl(wrapper=True)
