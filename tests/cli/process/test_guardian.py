@@ -304,9 +304,10 @@ def test_ps_shows_whom_it_guards_and_no_option_of_consul_lock(supervise: Supervi
     """`pkill -f 'consul-lock run'` is not for it, and an option may be a token."""
     running = supervise(*_told(""), stop_signal="INT")
     running.line()
-    shown = Path(f"/proc/{_guardian(running)}/cmdline").read_bytes().rstrip(b"\0").decode()
-    assert shown.startswith("lock-guardian: sh -c")
-    assert "--stop-signal" not in shown
+    guardian = Path(f"/proc/{_guardian(running)}/cmdline")
+    # It takes its name after the command was started.
+    eventually(lambda: guardian.read_bytes().startswith(b"lock-guardian: sh -c"))
+    assert b"--stop-signal" not in guardian.read_bytes()
 
 
 def test_without_stdin_and_stdout_it_is_the_same() -> None:

@@ -213,9 +213,9 @@ def test_a_lease_does_not_stop_a_command_that_was_put_aside(start: Start) -> Non
     os.killpg(command, signal.SIGSTOP)
     scene.guardian.suspend()
     eventually(lambda: now() > moment + 4.5)
-    status = Path(f"/proc/{command}/status").read_text()
-    assert "\nState:\tT" in status
-    (pending,) = re.findall(r"^ShdPnd:\t(\w+)$", status, re.MULTILINE)
+    status = Path(f"/proc/{command}/status")
+    eventually(lambda: "\nState:\tT" in status.read_text())  # it may wait for a disk before
+    (pending,) = re.findall(r"^ShdPnd:\t(\w+)$", status.read_text(), re.MULTILINE)
     assert not int(pending, 16) & 1 << signal.SIGTERM - 1
     os.killpg(command, signal.SIGKILL)
 
