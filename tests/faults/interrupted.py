@@ -65,6 +65,14 @@ def use(lock: Lock, interrupts: Interrupts) -> None:
 def interrupted(lock: Lock, interrupts: Interrupts) -> None:
     """One round."""
     interrupts.came, interrupts.first = 0, 0.0
+    try:
+        _until_over(lock, interrupts)
+    except KeyboardInterrupt:
+        pass  # the last one struck between two tries
+    let_go(lock)
+
+
+def _until_over(lock: Lock, interrupts: Interrupts) -> None:
     said = False
     while not interrupts.over:
         try:
@@ -74,7 +82,6 @@ def interrupted(lock: Lock, interrupts: Interrupts) -> None:
             use(lock, interrupts)
         except KeyboardInterrupt:
             pass  # what this process is for
-    let_go(lock)
 
 
 def rounds(address: str, name: str, burst: int) -> None:

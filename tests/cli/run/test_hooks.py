@@ -118,17 +118,22 @@ def test_what_it_leaves_behind_is_killed(tmp_path: Path) -> None:
     eventually(lambda: not alive(int(pid.read_text())))
 
 
-def test_what_may_not_be_killed_is_named_and_not_waited_for(
-    capfd: Capture, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    """As a hook that becomes another user (sudo)."""
-    path, kill = tmp_path / "pid", os.kill
+def _refuse_kills(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As for a process of another user."""
 
     def refuse(pid: int, signum: int) -> None:
         raise PermissionError
 
     monkeypatch.setattr(os, "kill", refuse)
     monkeypatch.setattr(os, "killpg", refuse)
+
+
+def test_what_may_not_be_killed_is_named_and_not_waited_for(
+    capfd: Capture, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """As a hook that becomes another user (sudo)."""
+    path, kill = tmp_path / "pid", os.kill
+    _refuse_kills(monkeypatch)
     _runner(success=f"echo $$ >{path}; exec sleep 600", timeout=1.0).after("success")
     pid = int(path.read_text())
     said = f"--on-success cannot be stopped: pid {pid}, not permitted; it goes on\n"
@@ -199,12 +204,7 @@ def test_a_signal_is_given_back_though_the_hook_may_not_be_killed(
 ) -> None:
     """Else the command would be started after it."""
     path, kill = tmp_path / "pid", os.kill
-
-    def refuse(pid: int, signum: int) -> None:
-        raise PermissionError
-
-    monkeypatch.setattr(os, "kill", refuse)
-    monkeypatch.setattr(os, "killpg", refuse)
+    _refuse_kills(monkeypatch)
     act = cast("Any", _Signalled())
     script = f"echo $$ >{path}; exec sleep 600"
     runner = HookRunner(Hooks(acquire=script, timeout=60.0), act, Console())
