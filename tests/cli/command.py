@@ -108,8 +108,9 @@ class Running:
 
     def errors(self) -> str:
         """Its stderr up to now."""
-        self._errors.seek(0)
-        return self._errors.read().decode()
+        # The command writes at the offset that it shares with this file, so that is not moved.
+        file = self._errors.fileno()
+        return os.pread(file, os.fstat(file).st_size, 0).decode()
 
     def said(self) -> list[str]:
         """The lines of consul-lock on its stderr: the command writes there, too."""
