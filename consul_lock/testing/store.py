@@ -13,6 +13,7 @@ class Entry:
     """One key.  Never changed in place: a write puts another entry there."""
 
     __slots__ = (
+        "_shown",
         "create_index",
         "flags",
         "key",
@@ -32,6 +33,7 @@ class Entry:
         self.lock_index = lock_index
         self.create_index = create_index
         self.modify_index = 0
+        self._shown = ""
 
     def same(self, other: Entry) -> bool:
         """Whether writing ``other`` in its place would be no write at all."""
@@ -44,7 +46,14 @@ class Entry:
 
     def json(self, *, with_value: bool = True) -> str:
         """As Consul writes it; ``with_value`` is false for the writes of a transaction."""
-        value = f'"{b64encode(self.value).decode()}"' if with_value and self.value else "null"
+        if not with_value:
+            return self._json("null")
+        if not self._shown:
+            value = f'"{b64encode(self.value).decode()}"' if self.value else "null"
+            self._shown = self._json(value)
+        return self._shown
+
+    def _json(self, value: str) -> str:
         session = f'"Session":{quoted(self.session)},' if self.session else ""
         return (
             f'{{"LockIndex":{self.lock_index},"Key":{quoted(self.key)},"Flags":{self.flags},'

@@ -97,14 +97,14 @@ class Inspector(ABC):
         simulator, seen_at = self._simulator, self.seen_at()
         if self._stale:
             self._look_at(self.contenders)
+            self._check_all(seen_at)
         elif simulator.acted is not None:
             self._look_at((simulator.acted,))  # type: ignore[arg-type] # all hosts are contenders
-        elif seen_at == self._seen_at:
-            seen_at = None
-        if seen_at is not None:
+            self._check_all(seen_at)
+        elif seen_at != self._seen_at:
             self._check_all(seen_at)
         self.check_time()
-        if simulator.now > self._next_loss:
+        if simulator.time.now > self._next_loss:
             self.losses_are_reported()
             self._plan_losses(self.contenders)
 
@@ -150,16 +150,20 @@ class Inspector(ABC):
 
         Deadlines only move away, but for those of new holds.
         """
+        losses_due = self._losses_due
         for contender in contenders:
             holds = contender.core.holds._all
             if contender.crashed or not holds:
-                self._losses_due.pop(contender, None)
+                losses_due.pop(contender, None)
                 continue
-            first = min(inf if h.state is State.LOST else h.deadline() for h in holds)
-            due = self._simulator.now + (first - contender.clock()) / contender.rate
+            first = inf
+            for hold in holds:
+                if hold.state is not State.LOST and (deadline := hold.deadline()) < first:
+                    first = deadline
+            due = self._simulator.time.now + (first - contender.clock()) / contender.rate
             # A little earlier, for what is lost in these sums.
-            self._losses_due[contender] = max(due, contender.paused_until) + _PROMPT - 0.001
-        self._next_loss = min(self._losses_due.values(), default=inf)
+            losses_due[contender] = max(due, contender.paused_until) + _PROMPT - 0.001
+        self._next_loss = min(losses_due.values()) if losses_due else inf
 
     @abstractmethod
     def nothing_left(self) -> None:
@@ -191,7 +195,7 @@ class Inspector(ABC):
                 if session.id not in self._owners and session.name.startswith("c"):
                     # Contenders name their sessions after themselves.
                     self._owners[session.id] = int(session.name[1:].split()[0])
-        if host is None or request is None:
+        if host is None or request is None or not request.path.startswith("/v1/session/"):
             return
         what, _, asked = request.path.removeprefix("/v1/session/").partition("/")
         if what in ("destroy", "renew") and self._owners.get(asked, host.number) != host.number:
@@ -215,8 +219,12 @@ class Inspector(ABC):
 
     def anybody_wants(self, name: str) -> bool:
         """Whether anybody is willing to wait for this for as long as it takes."""
-        threads = (thread for c in self.contenders if not c.crashed for thread in c.threads)
-        return any(thread.wants and name in thread.weights for thread in threads)
+        for contender in self.contenders:
+            if not contender.crashed:
+                for thread in contender.threads:
+                    if thread.wants and name in thread.weights:
+                        return True
+        return False
 
     def idle_sessions_do_nothing(self, contenders: Sequence[Contender]) -> None:
         """A session that anybody may borrow next holds nothing and waits for nothing."""

@@ -12,7 +12,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
@@ -71,6 +71,8 @@ class Coverage:
     def __init__(self) -> None:
         self.seen: set[str] = set()
         self._last: dict[Host, str] = {}
+        self._steps: set[tuple[str, str, str]] = set()
+        """Steps that were noted, each with the state of the client and the step before."""
 
     def watch(self, simulator: Simulator) -> None:
         """See what comes of each request."""
@@ -79,8 +81,12 @@ class Coverage:
     def _answered(self, host: Host, request: Request, answer: object) -> None:
         step = f"{asked(request)} -> {outcome(answer)}"
         before, self._last[host] = self._last.get(host, ""), step
+        state = _state(host)
+        if (step, state, before) in self._steps:
+            return
+        self._steps.add((step, state, before))
         self.seen.add(f"step: {step}")
-        self.seen.add(f"in state: {_state(host)}: {step}")
+        self.seen.add(f"in state: {state}: {step}")
         self.seen.add(f"after: {before}: {step}")
         self.seen.update(f"refusal: {text}" for text in REFUSALS if text in step)
 
@@ -117,15 +123,24 @@ class Coverage:
 def asked(request: Request) -> str:
     """What kind of request it is."""
     if request.path == "/v1/txn":
-        verbs = _VERB.findall((request.body or b"").decode())
-        # How many dead waiters are deleted, or holders checked, makes no other request of it.
-        short = [verb for place, verb in enumerate(verbs) if verbs[place - 1 : place] != [verb]]
-        return f"txn {' '.join(short)}"
+        return _transaction(tuple(_VERB.findall((request.body or b"").decode())))
+    return _plain(request.method, request.path, request.params)
+
+
+@lru_cache(10_000)
+def _transaction(verbs: tuple[str, ...]) -> str:
+    # How many dead waiters are deleted, or holders checked, makes no other request of it.
+    short = [verb for place, verb in enumerate(verbs) if verbs[place - 1 : place] != (verb,)]
+    return f"txn {' '.join(short)}"
+
+
+@lru_cache(10_000)
+def _plain(method: str, path: str, params: tuple[tuple[str, str], ...]) -> str:
     # Endpoints of one word are those of keys, and what comes after that is the key.
-    endpoint, _, rest = request.path.removeprefix("/v1/").partition("/")
+    endpoint, _, rest = path.removeprefix("/v1/").partition("/")
     what = f"session/{rest.partition('/')[0]}" if endpoint == "session" else endpoint
-    names = sorted({name for name, _ in request.params} & {"consistent", "index", "recurse", "cas"})
-    return " ".join([request.method, what, *names])
+    names = sorted({name for name, _ in params} & {"consistent", "index", "recurse", "cas"})
+    return " ".join([method, what, *names])
 
 
 def outcome(answer: object) -> str:
@@ -146,11 +161,14 @@ def _state(host: Host) -> str:
     """How things stand with a client, roughly."""
     core = getattr(host, "core", None)
     holds = min(len(core.holds), 2) if core is not None else 0
-    undoing = any(process.name.startswith("undo") for process in host.processes)
-    words = [f"{holds} holds"]
-    words += ["undoing"] * undoing + ["closing"] * host.hung_up
-    words += ["cut off"] * (host.simulator.now < host.cut_off_until)
-    return " ".join(words)
+    words = f"{holds} holds"
+    for process in host.processes:
+        if process.name.startswith("undo"):
+            words += " undoing"
+            break
+    if host.hung_up:
+        words += " closing"
+    return words + " cut off" if host.simulator.now < host.cut_off_until else words
 
 
 def known_features() -> set[str]:

@@ -98,7 +98,11 @@ class Contender(Host):
 
     @property
     def done(self) -> bool:
-        return self.crashed or all(thread.done for thread in self.threads)
+        if not self.crashed:
+            for thread in self.threads:
+                if not thread.done:
+                    return False
+        return True
 
     def sessions(self) -> list[str]:
         """Ids of the sessions that the client knows of."""
@@ -273,7 +277,9 @@ class Thread:
     # -- how a driver runs it
 
     def _go_on(self, value: Any, error: BaseException | None) -> None:
-        self.host.simulator.tell(f"[{self.host.number}.{self.place}] goes on:", value, repr(error))
+        if self.host.simulator.trace is not None:
+            who = f"[{self.host.number}.{self.place}]"
+            self.host.simulator.tell(who, "goes on:", value, repr(error))
         try:
             step = self._script.send(value) if error is None else self._script.throw(error)
         except StopIteration:

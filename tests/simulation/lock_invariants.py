@@ -213,6 +213,8 @@ class Referee(Inspector):
             self._nobody_loses_it()
 
     def _one_holder(self) -> None:
+        if not self.believing:
+            return
         key = self._keys.key
         believing = [
             (hold.owner.host.number, hold.session.id) for hold in self.believing if hold.key == key

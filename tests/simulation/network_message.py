@@ -6,6 +6,7 @@ import enum
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from consul_lock._protocol.flow import Reply
 from consul_lock.errors import Unavailable
 
 if TYPE_CHECKING:
@@ -67,7 +68,8 @@ class Letter:
     def send(self) -> None:
         simulator, request = self._host.simulator, self.request
         simulator.counts["requests"] += 1
-        simulator.tell(self, "is sent:", self.fate.value)
+        if simulator.trace is not None:
+            simulator.tell(self, "is sent:", self.fate.value)
         if self.fate is not Fate.WELL:
             simulator.counts[self.fate.value] += 1
         timeout = REQUEST_TIMEOUT if request.timeout is None else request.timeout
@@ -82,7 +84,7 @@ class Letter:
             self._host.after(way, lambda: self._fail("connection reset"))
             way += simulator.random.choice((0.01, 0.3, 2.0, GHOST_MAX - 2))
         # Not an event of the host: it may be paused or dead while its request goes on.
-        simulator.at(simulator.now + way, self._arrive)
+        simulator.at(simulator.time.now + way, self._arrive)
 
     def stop_listening(self) -> None:
         """The sender was cancelled.  What is on its way stays on its way."""
@@ -113,7 +115,8 @@ class Letter:
         simulator.before_change()
         self._exchange = simulator.world.submit(self.request)
         self._exchange.applied = self._applied
-        simulator.tell(self, "is carried out:", self._exchange.reply)
+        if simulator.trace is not None:
+            simulator.tell(self, "is carried out:", self._exchange.reply)
         simulator.on_change(self._host, self.request)
         if self._answer is None:
             self._exchange.cancel()
@@ -143,7 +146,7 @@ class Letter:
             return
         if self.fate is Fate.LATE:
             way += simulator.random.choice((0.5, 4.0, 9.0, 12.0))
-        reply = reply._replace(sent=self._sent)
+        reply = Reply(reply.status, reply.headers, reply.body, self._sent)
         self._host.after(way, lambda: self._read(reply))
 
     def _read(self, reply: Any) -> None:
@@ -165,9 +168,10 @@ class Letter:
         self._finish(None, Unavailable(f"simulated: {why}", uncertain=uncertain))
 
     def _finish(self, value: Any, error: BaseException | None) -> None:
-        answer = self._answer
+        answer, simulator = self._answer, self._host.simulator
         if answer is not None:
-            self._host.simulator.tell(self, "ends:", error or "well")
+            if simulator.trace is not None:
+                simulator.tell(self, "ends:", error or "well")
             self.stop_listening()
-            self._host.simulator.coverage(self._host, self.request, error or value)
+            simulator.coverage(self._host, self.request, error or value)
             answer(value, error)

@@ -55,7 +55,8 @@ class Simulator:
         self.before_change: Callable[[], None] = lambda: None
         self._delays = tuple(delays) or (0,)
         self._drawn = 0
-        self._heap: list[tuple[float, int, Callable[[], None]]] = []
+        self._heap: list[tuple[float, int, Host | None, Callable[[], None]]] = []
+        """What is planned: when, in which order, by whom if it is a host's, and what."""
         self._order = count()
         self.time = world._server.time
         """Asked in each event: past the lock of the world, which nobody shares here."""
@@ -78,13 +79,14 @@ class Simulator:
         self._drawn += 1
         return DELAYS[self._delays[self._drawn % len(self._delays)]]
 
-    def at(self, when: float, act: Callable[[], None]) -> None:
-        """Plan something."""
-        heapq.heappush(self._heap, (when, next(self._order), act))
+    def at(self, when: float, act: Callable[[], None], host: Host | None = None) -> None:
+        """Plan something, which a host does not do while it is paused, nor when it has crashed."""
+        heapq.heappush(self._heap, (when, next(self._order), host, act))
 
     def step(self) -> bool:
         """Let the next thing happen, in a process or in the world.  False: nothing will."""
-        heap, of_world = self._heap, self.time.next()
+        heap, time = self._heap, self.time
+        of_world = time.next()
         if not heap and of_world is None:
             return False
         self.events += 1
@@ -94,12 +96,20 @@ class Simulator:
         if not heap or (of_world is not None and of_world <= heap[0][0]):
             assert of_world is not None
             self.before_change()
-            self.time.advance_to(of_world)
+            time.advance_to(of_world)
             self.on_change(None, None)
-        else:
-            due, _, act = heapq.heappop(heap)
-            self.time.advance_to(due)
-            act()
+            return True
+        due, _, host, act = heapq.heappop(heap)
+        if due > time.now:
+            time.now = due  # nothing of the world is due before
+        if host is not None:
+            if host.crashed:
+                return True
+            if time.now < host.paused_until:
+                self.at(host.paused_until, act, host)
+                return True
+            self.acted = host
+        act()
         return True
 
 
@@ -152,19 +162,7 @@ class Host:
 
     def after(self, seconds: float, act: Callable[[], None]) -> None:
         """Do something after a time by this host's clock; later if it is paused then."""
-        self._at(self._time.now + seconds / self.rate, act)
-
-    def _at(self, when: float, act: Callable[[], None]) -> None:
-        def fire() -> None:
-            if self.crashed:
-                return
-            if self._time.now < self.paused_until:
-                self._at(self.paused_until, act)
-            else:
-                self.simulator.acted = self
-                act()
-
-        self.simulator.at(when, fire)
+        self.simulator.at(self._time.now + seconds / self.rate, act, self)
 
     def crash(self) -> None:
         """Nothing of it ever moves again; what it has sent may still arrive."""
@@ -191,9 +189,10 @@ class Host:
         if fate is Fate.OLD and not (plain_read(request) or renewal(request)):
             self.fates.appendleft(fate)
             fate = Fate.WELL
-        if self.simulator.now < self.cut_off_until:
+        now = self._time.now
+        if now < self.cut_off_until:
             fate = Fate.LOST if self.cut_off_until < float("inf") else Fate.REFUSED
-        if self.deposed.until > self.simulator.now and fate is not Fate.REFUSED:
+        if self.deposed.until > now and fate is not Fate.REFUSED:
             fate = Fate.DEPOSED if self.deposed.answer(request) else Fate.LOST
         letter = Letter(self, request, fate, answer)
         self.letters[letter] = None

@@ -144,7 +144,8 @@ class CrowdReferee(Inspector):
                 raise Violation(f"{hold.session.id} has {found} of {name} still, not {weight}")
 
     def check_kind(self) -> None:
-        self._no_more_than_the_limit()
+        if self.believing:
+            self._no_more_than_the_limit()
 
     def check_time(self) -> None:
         if self.healed is not None:
@@ -153,13 +154,17 @@ class CrowdReferee(Inspector):
             self._everybody_is_told()
 
     def _no_more_than_the_limit(self) -> None:
-        believing = [h for h in self.believing if self.concerns(h.owner.weights_of(h))]
+        believing: list[Hold] = []
+        weights: list[Mapping[str, int]] = []
+        for hold in self.believing:
+            if self.concerns(weighs := hold.owner.weights_of(hold)):
+                believing.append(hold)
+                weights.append(weighs)
         if not believing:
             return
         self.counts["moments of several holders"] += len(believing) > 1
         if not self.counts["trouble: delete"]:
             self._numbers_are_apart(believing)
-        weights = [hold.owner.weights_of(hold) for hold in believing]
         what = (self.seen(), believing, list(map(id, weights)))
         if self.exclusive and self._found_right != what:
             self._there_is_room_for(believing, weights)
@@ -181,8 +186,12 @@ class CrowdReferee(Inspector):
 
     def _numbers_are_apart(self, believing: list[Hold]) -> None:
         """No two have a slot of the same number, also beside those of Go, who prune at once."""
-        bids = [hold.attempt for hold in believing if isinstance(hold.attempt, WeightedAttempt)]
-        numbers = [number for bid in bids for number in bid.slots.numbers]
+        numbers = list[int]()
+        for hold in believing:
+            if isinstance(hold.attempt, WeightedAttempt):
+                numbers += hold.attempt.slots.numbers
+        if not numbers:
+            return
         self.counts["moments of several numbers"] += len(numbers) > 1
         if len(set(numbers)) < len(numbers):
             raise Violation(f"two have the same number: {numbers} of {self._who(believing)}")
