@@ -61,13 +61,13 @@ lint: .venv/installed
 	$(BIN)/mypy
 
 test: lint
-	@$(REAL_CONSUL); $(BIN)/pytest -n $(WORKERS) --dist worksteal
+	@$(REAL_CONSUL); $(BIN)/pytest -n $(WORKERS)
 
 fast: lint
 	@TEST_EFFORT=0.2 $(BIN)/pytest -q -n 2 -m "not slow and not real" tests/unit
 
 test-long: .venv/installed
-	@$(REAL_CONSUL); TEST_EFFORT=$(EFFORT) $(BIN)/pytest -n $(WORKERS) --dist worksteal \
+	@$(REAL_CONSUL); TEST_EFFORT=$(EFFORT) $(BIN)/pytest -n $(WORKERS) \
 		-o faulthandler_timeout=7200 tests/project/test_model.py tests/simulation tests/stress tests/testing_world/test_random.py tests/cluster/test_deaths.py \
 		tests/drivers/test_every_point.py tests/scale/test_cycles.py \
 		tests/faults/test_cancelled.py tests/faults/test_closing.py tests/faults/test_ctrl_c.py tests/faults/test_cut_points.py

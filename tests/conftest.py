@@ -9,6 +9,7 @@ import uuid
 from collections.abc import Generator, Iterator
 from pathlib import Path
 from types import FrameType
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -42,6 +43,9 @@ def pytest_configure(config: pytest.Config) -> None:
     # Of the fresh plans of tests/simulation; processes that run tests for this one inherit it.
     os.environ.setdefault("SIMULATION_SEED", str(int.from_bytes(os.urandom(4))))
     config.stash[BINARY] = find_consul()
+    worker = getattr(config, "workerinput", None)
+    if worker is not None:
+        _yield_to_what_waits(int(worker["workerid"].removeprefix("gw")), worker["workercount"])
     main = os.getpid()
 
     def end(number: int, frame: FrameType | None) -> None:
@@ -62,11 +66,34 @@ def pytest_report_header(config: pytest.Config) -> list[str]:
     return [f"consul: {version_of(binary)}, {binary}", seed]
 
 
+def _yield_to_what_waits(number: int, processes: int) -> None:
+    from tests.support.scheduler import NICE, begins_in_front
+
+    if not begins_in_front(number, processes):
+        os.nice(NICE)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    if config.getoption("dist") != "load":
+        return None
+    from tests.support.scheduler import BothEnds
+
+    return BothEnds(config, log)
+
+
+# Folders and files of tests that wait for most of their time, with the longest ones first.
+_WAITS = ("torture", "test_crontab.py", "cluster", "stress", "faults", "interop")
+
+
+def _how_soon(item: pytest.Item) -> int:
+    """What mostly waits comes first: see the scheduler."""
+    parts = item.path.parts
+    return next((place for place, part in enumerate(_WAITS) if part in parts), len(_WAITS))
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    # What takes minutes, and mostly waits, comes first: begun last, it would keep one of several
-    # processes busy while the others have nothing left to do.
-    long = ("cluster", "faults", "stress", "torture", "test_crontab.py")
-    items.sort(key=lambda item: not any(part in long for part in item.path.parts))
+    items.sort(key=_how_soon)
     # Who takes a real Consul is marked by that, so that -m "not real" needs no discipline.
     for item in items:
         names = getattr(item, "fixturenames", ())
