@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from consul_lock._protocol.consul.models import Pair
     from consul_lock._protocol.consul.operations import Op
     from consul_lock._protocol.cron.decision import CronOutcome
+    from consul_lock._protocol.cron.health import CronHealth, cron_health
     from consul_lock._protocol.cron.record import (
         CronChange,
         CronPast,
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
         CronState,
     )
     from consul_lock._protocol.cron.run import CronRun
+    from consul_lock._protocol.cron.timeline import CronGap, cron_timeline
     from consul_lock._protocol.election.observer import Leader
     from consul_lock._protocol.holder import Holder
     from consul_lock._protocol.survey.break_note import Break
@@ -79,7 +81,9 @@ __all__ = [
     "Conflict",
     "ConsulLockError",
     "CronChange",
+    "CronGap",
     "CronGuard",
+    "CronHealth",
     "CronOutcome",
     "CronPast",
     "CronPause",
@@ -115,6 +119,8 @@ __all__ = [
     "Unavailable",
     "WriteLock",
     "__version__",
+    "cron_health",
+    "cron_timeline",
     "locked",
     "once_per",
 ]
@@ -145,6 +151,10 @@ _HOMES = {
     "CronRecord": "consul_lock._protocol.cron.record",
     "CronSkip": "consul_lock._protocol.cron.record",
     "CronState": "consul_lock._protocol.cron.record",
+    "CronHealth": "consul_lock._protocol.cron.health",
+    "cron_health": "consul_lock._protocol.cron.health",
+    "CronGap": "consul_lock._protocol.cron.timeline",
+    "cron_timeline": "consul_lock._protocol.cron.timeline",
     "CronRun": "consul_lock._protocol.cron.run",
     "CronOutcome": "consul_lock._protocol.cron.decision",
     "Overview": "consul_lock._protocol.survey.read",

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from consul_lock._protocol.consul.models import Pair
     from consul_lock._protocol.consul.operations import Op
     from consul_lock._protocol.cron.decision import CronOutcome
+    from consul_lock._protocol.cron.health import CronHealth, cron_health
     from consul_lock._protocol.cron.record import (
         CronChange,
         CronPast,
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
         CronState,
     )
     from consul_lock._protocol.cron.run import CronRun
+    from consul_lock._protocol.cron.timeline import CronGap, cron_timeline
     from consul_lock._protocol.election.observer import Leader
     from consul_lock._protocol.holder import Holder
     from consul_lock._protocol.survey.break_note import Break
@@ -72,7 +74,9 @@ __all__ = [
     "Conflict",
     "ConsulLockError",
     "CronChange",
+    "CronGap",
     "CronGuard",
+    "CronHealth",
     "CronOutcome",
     "CronPast",
     "CronPause",
@@ -108,6 +112,8 @@ __all__ = [
     "Unavailable",
     "WriteLock",
     "__version__",
+    "cron_health",
+    "cron_timeline",
     "locked",
     "once_per",
 ]

@@ -16,9 +16,11 @@ __all__ = [
     "HISTORY_MAX",
     "LOCK_DELAY_MAX",
     "LOCK_DELAY_MIN",
+    "OVERDUE_GRACE",
     "PAUSE_MAX",
     "REASON_MAX",
     "RETRIES_MAX",
+    "SCHEDULE_MAX",
     "SKEW_MIN",
     "SLOT_ID_MAX",
     "TTL_MAX",
@@ -80,6 +82,13 @@ SLOT_ID_MAX = 200
 
 HISTORY_MAX = 200
 """Runs: with as many the record is still far below the 512 KB of a value in Consul."""
+
+SCHEDULE_MAX = 500
+"""Bytes of a cron expression with its time zone: the history keeps one with each run."""
+
+OVERDUE_GRACE = 300.0
+"""How long after a job is due it is called overdue, where nobody asks for another time: hosts
+fire by clocks of their own, wait for each other, and retry while Consul elects a leader."""
 
 RETRIES_MAX = 100
 """Further attempts at one slot."""

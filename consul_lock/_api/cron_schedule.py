@@ -11,16 +11,20 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta, tzinfo
+from itertools import dropwhile, islice, takewhile
 from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
 from consul_lock._protocol.arguments import number
 from consul_lock._protocol.cron.slot import Rhythm, Slot, slot_at
 from consul_lock.errors import ConfigError
-from consul_lock.limits import EARLY_MAX, SKEW_MIN
+from consul_lock.limits import EARLY_MAX, SCHEDULE_MAX, SKEW_MIN
 
 # How far before now counting begins: no change of a clock is longer.
 _BACK = timedelta(hours=3)
+
+# Slots that are counted between two claims: with one a minute, those of most of a day.
+_BETWEEN_MAX = 1000
 
 
 class Instants(NamedTuple):
@@ -49,6 +53,12 @@ class Schedule(Rhythm):
         if self._early is not None and self._early < 0:
             raise ConfigError(f"early={early!r} is negative", kind="value", settings=("early",))
         self.schedule = f"{self._expression} {timezone}"
+        if len(self.schedule.encode("utf-8", "replace")) > SCHEDULE_MAX:
+            raise ConfigError(
+                f"schedule={self._expression[:40]!r}... is longer than {SCHEDULE_MAX} bytes",
+                kind="schedule",
+                settings=("schedule",),
+            )
         self._check()
 
     def _check(self) -> None:
@@ -79,8 +89,18 @@ class Schedule(Rhythm):
 
     def skew(self, slot: Slot) -> float:
         assert slot.epoch is not None
-        following = self.around(slot.epoch).next
+        following = self.following(slot.epoch)
         return max(SKEW_MIN, following - slot.epoch if following is not None else 0.0)
+
+    def following(self, epoch: float) -> float | None:
+        return self.around(epoch).next
+
+    def between(self, earlier: float, later: float) -> int:
+        start = datetime.fromtimestamp(earlier, UTC)
+        # As in `around`, counting begins before any change of the clocks.
+        instants = (instant.timestamp() for instant in self._from(start - _BACK))
+        after = dropwhile(lambda instant: instant <= earlier, instants)
+        return sum(1 for _ in islice(takewhile(lambda at: at < later, after), _BETWEEN_MAX))
 
     def _lead(self, around: Instants) -> float:
         if self._early is not None:

@@ -36,6 +36,13 @@ _ADDED: tuple[str, ...] = (
     r"consul_lock\.Status\(.* conflict: .*",
     r"consul_lock\.(aio\.)?CronSkip.*",
     r"consul_lock\.CronRecord(\.skipped: .*|\(.* skipped: .*|\.with_skip.*)",
+    # What a reader of a record needs to judge it, and the judgement.
+    r"consul_lock\.CronRecord(\.|\(.* )(next_slot|gap|last_success): .*",
+    r"consul_lock\.CronPast(\.|\(.* )(every|offset|schedule|next_slot|gap): .*",
+    r"consul_lock\.Cron(Record|Past)\.interval: property, float \| None",
+    r"consul_lock\.CronPast\.finished_at: property, float \| None",
+    r"consul_lock\.(aio\.)?Cron(Gap|Health).*",
+    r"consul_lock\.(aio\.)?cron_(health|timeline).*",
     r"consul_lock\.Overview(\.hidden: element 2, bool|\(3 hidden: bool = False\))",
     r"consul_lock\.(aio\.)?Survey\.overviews(: .*| -> .*|\(.*\))",
     r"consul_lock\.CronPast\.extra: property, bool",

@@ -11,8 +11,7 @@ from consul_lock_cli.base.text import shown
 from consul_lock_cli.spec.cron import short
 
 if TYPE_CHECKING:
-    from consul_lock import CronPast, CronRecord
-    from consul_lock_cli.output.cron_history import Gap
+    from consul_lock import CronGap, CronPast, CronRecord
 
 
 class PreviousRun:
@@ -36,25 +35,25 @@ class PreviousRun:
     def missed(self) -> tuple[str, float, int] | None:
         """The first slot since then that no host has run, its time, and how many there are.
 
-        It is known with --every only.  Nothing is missed by a pause or a reset, nor while the run
+        Nothing is missed by a pause or a reset, nor while the run
         before was still alive: it was said then that the slot was skipped.
         """
-        from consul_lock_cli.output.cron_history import Gap, timeline
+        from consul_lock import CronGap, cron_timeline
 
         run, record = self._run, self._record
-        if run is None or not run.claim or not record.every:
+        if run is None or not run.claim:
             return None
         if record.changed is not None and record.changed.at >= run.claimed_at:
             return None
         # The present run is the last in it; what may be missed after it is not known yet.
-        gaps: list[Gap] = []
-        for line in timeline(record, record.epoch or 0.0)[:-1]:
-            if isinstance(line, Gap):
+        gaps: list[CronGap] = []
+        for line in cron_timeline(record, record.epoch or 0.0)[:-1]:
+            if isinstance(line, CronGap):
                 gaps.append(line)
             elif not line.extra:
                 gaps = []
         busy = run.claimed_at + (run.runtime or 0.0)
-        left = [each for gap in gaps if (each := _after(gap, busy, record.every)).slots > 0]
+        left = [each for gap in gaps if (each := _after(gap, busy, record.interval)).slots > 0]
         if not left:
             return None
         return left[0].slot, left[0].epoch, sum(gap.slots for gap in left)
@@ -84,7 +83,10 @@ class PreviousRun:
             )
 
 
-def _after(gap: Gap, busy: float, every: float) -> Gap:
-    """The slots of it that were missed, and began when the run before was over."""
+def _after(gap: CronGap, busy: float, every: float | None) -> CronGap:
+    """The slots of it that were missed, and began when the run before was over; without an interval
+    nothing is known of those after the first one."""
+    if every is None:
+        return gap if gap.why == "missed" and gap.epoch >= busy else gap._replace(slots=0)
     skipped = max(0, math.ceil((busy - gap.epoch) / every)) if gap.why == "missed" else gap.slots
     return gap._replace(epoch=gap.epoch + skipped * every, slots=gap.slots - skipped)

@@ -8,14 +8,15 @@ from typing import TYPE_CHECKING, Any
 from consul_lock_cli.output.lock_json import STATUS, moment
 
 if TYPE_CHECKING:
-    from consul_lock import CronChange, CronPast, CronPause, CronProblem, CronRecord
-    from consul_lock_cli.output.cron_history import Gap
+    from consul_lock import CronChange, CronGap, CronPast, CronPause, CronProblem, CronRecord
 
 CRON = (
     "name", "key", "state", "slot", "slot_epoch", "every", "offset", "schedule", "attempt", "host",
     "pid", "exit", "runtime", "claimed_at", "claimed_at_epoch", "started_at", "started_at_epoch",
     "finished_at", "finished_at_epoch", "claim", "session", "token", "overlaps", "overlapped",
-    "paused", "changed", "index", "problem",
+    "paused", "changed", "index", "problem", "next_slot", "next_slot_epoch", "overdue", "missed",
+    "failures", "last_success", "last_success_epoch", "running_since", "running_since_epoch",
+    "disagree",
 )  # fmt: skip
 """Fields of a cron job."""
 
@@ -24,6 +25,9 @@ PAUSE = ("by", "at", "at_epoch", "until", "until_epoch", "reason")
 
 CHANGE = ("what", "by", "at", "at_epoch")
 """Fields of ``changed``."""
+
+DISAGREE = ("host", "every", "offset", "schedule", "claimed_at", "claimed_at_epoch")
+"""Fields of each of ``disagree``."""
 
 CRON_RUN = (
     "slot", "slot_epoch", "state", "slots", "attempt", "host", "exit", "runtime", "claimed_at",
@@ -37,11 +41,12 @@ LISTED = (*STATUS, "cron")
 
 def cron_item(record: CronRecord | CronProblem, now: float) -> dict[str, Any]:
     """A cron job, or what is in the place of its record."""
-    from consul_lock import CronProblem
+    from consul_lock import CronProblem, cron_health
 
     if isinstance(record, CronProblem):
         told = {"name": record.name, "key": record.key, "problem": record.problem}
         return {**dict.fromkeys(CRON), "state": "unreadable", **told}
+    health = cron_health(record, now)
     return {
         "name": record.name,
         "key": record.key,
@@ -68,6 +73,14 @@ def cron_item(record: CronRecord | CronProblem, now: float) -> dict[str, Any]:
         "changed": _change(record.changed),
         "index": record.index or None,
         "problem": None,
+        "next_slot": (moment(health.next_slot or 0.0) or "").replace(".000Z", "Z") or None,
+        "next_slot_epoch": health.next_slot,
+        "overdue": None if health.overdue is None else round(health.overdue, 3),
+        "missed": health.missed,
+        "failures": health.failures,
+        **_time("last_success", health.last_success),
+        **_time("running_since", health.running_since),
+        "disagree": [_schedule(run) for run in health.disagreeing],
     }
 
 
@@ -79,11 +92,11 @@ def listed_item(record: CronRecord | CronProblem, now: float) -> dict[str, Any]:
     return {**dict.fromkeys(STATUS), **same, **none, "kind": "cron", "cron": item}
 
 
-def run_item(run: CronPast | Gap) -> dict[str, Any]:
+def run_item(run: CronPast | CronGap) -> dict[str, Any]:
     """A run, or slots that nobody has run."""
-    from consul_lock_cli.output.cron_history import Gap
+    from consul_lock import CronGap
 
-    if isinstance(run, Gap):
+    if isinstance(run, CronGap):
         told = {"slot": run.slot, "slot_epoch": run.epoch, "state": run.why, "slots": run.slots}
         return {**dict.fromkeys(CRON_RUN), **told}
     return {
@@ -105,6 +118,16 @@ def run_item(run: CronPast | Gap) -> dict[str, Any]:
 def _time(name: str, epoch: float | None) -> dict[str, Any]:
     at = moment(epoch or 0.0)
     return {name: at, f"{name}_epoch": epoch if at else None}
+
+
+def _schedule(run: CronPast) -> dict[str, Any]:
+    return {
+        "host": run.host,
+        "every": run.every,
+        "offset": run.offset,
+        "schedule": run.schedule or None,
+        **_time("claimed_at", run.claimed_at),
+    }
 
 
 def _pause(pause: CronPause) -> dict[str, Any]:

@@ -37,13 +37,13 @@ def _row(record: CronRecord | CronProblem, now: float) -> Row:
 
     start = (shown(record.name, 512), cron_text.state(record, now), cron_text.rhythm(record))
     if isinstance(record, CronProblem):
-        return (*start, "-", "-", "-", cron_text.note(record, _NOTE_MAX))
+        return (*start, "-", "-", "-", cron_text.note(record, now, _NOTE_MAX))
     return (
         *start,
         cron_text.slot(record.slot, record.epoch, now),
         shown(record.host) or "-",
         cron_text.result(record, now),
-        cron_text.note(record, _NOTE_MAX),
+        cron_text.note(record, now, _NOTE_MAX),
     )
 
 
@@ -59,7 +59,7 @@ def overview_table(found: Overview, now: float, *, by_age: bool = False) -> str:
 
 
 def _among_locks(record: CronRecord | CronProblem, now: float) -> Row:
-    from consul_lock import CronProblem
+    from consul_lock import CronProblem, cron_health
 
     name, state, rhythm = (
         shown(record.name, 512),
@@ -67,8 +67,10 @@ def _among_locks(record: CronRecord | CronProblem, now: float) -> Row:
         cron_text.rhythm(record),
     )
     if isinstance(record, CronProblem):
-        return (name, state, rhythm, cron_text.note(record, _NOTE_MAX), "-", "-")
-    said = cron_text.note(record, 30) if state == "paused" else cron_text.result(record, now)
+        return (name, state, rhythm, cron_text.note(record, now, _NOTE_MAX), "-", "-")
+    late = cron_text.overdue(cron_health(record, now))
+    said = cron_text.note(record, now, 30) if state == "paused" else cron_text.result(record, now)
+    said += f", {late}" if late else ""
     ran = f"{shown(record.host)} " if record.host and state != "paused" else ""
     last = f"slot {cron_text.slot(record.slot, record.epoch, now)}" if record.slot else "-"
     return (name, state, rhythm, f"{ran}{said}", last, "-")
@@ -94,13 +96,7 @@ def _lines(record: CronRecord, now: float) -> Iterator[tuple[str, str]]:
     pause = record.paused
     if pause is not None and record.is_paused(now):
         yield "paused", f"{cron_text.ago(pause.at, now)} {cron_text.pause(pause, now, 500)}"
-    if record.every and record.epoch is not None and not record.is_paused(now):
-        following = record.epoch + record.every
-        begins = "begins" if following > now else "has begun"
-        yield (
-            "next slot",
-            f"{cron_text.slot('', following)}, {begins} {cron_text.ago(following, now)}",
-        )
+    yield from _health(record, now)
     if record.changed is not None:
         change = record.changed
         what = f"{shown(change.what, 20)} by {shown(change.by, 100)}"
@@ -109,6 +105,31 @@ def _lines(record: CronRecord, now: float) -> Iterator[tuple[str, str]]:
         states = Counter(past.state.value for past in record.history)
         counts = ", ".join(f"{count} {state}" for state, count in states.most_common())
         yield "earlier", f"{counts}; 'consul-lock cron history' shows them"
+
+
+def _health(record: CronRecord, now: float) -> Iterator[tuple[str, str]]:
+    from consul_lock import cron_health
+
+    health = cron_health(record, now)
+    following = health.next_slot
+    if following is not None and health.paused is None:
+        begins = "begins" if following > now else "has begun"
+        text = f"{cron_text.slot('', following)}, {begins} {cron_text.ago(following, now)}"
+        late = cron_text.overdue(health)
+        yield "next slot", f"{text}: {late}" if late else text
+    if health.failures > 1:
+        yield "failures", f"{health.failures} in a row"
+    if health.outcome is not None and health.outcome.value != "done":
+        well = health.last_success
+        yield "last well", "not known" if well is None else _when(well, now)
+    if health.missed:
+        yield "missed", f"{health.missed}; 'consul-lock cron history' shows them"
+    if health.disagreeing:
+        yield "disagree", cron_text.disagreement(health.disagreeing)
+
+
+def _when(epoch: float, now: float) -> str:
+    return f"{cron_text.clock(epoch)}, {cron_text.ago(epoch, now)}"
 
 
 def _run(record: CronRecord, now: float) -> Iterator[tuple[str, str]]:

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-import time
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from consul_lock.limits import OVERDUE_GRACE
 from consul_lock_cli.base.durations import exact_duration, show_duration
 from consul_lock_cli.base.text import shown
 
 if TYPE_CHECKING:
-    from consul_lock import CronPause, CronProblem, CronRecord
+    from consul_lock import CronHealth, CronPast, CronPause, CronProblem, CronRecord
+
+# Hosts that are named in one line.
+_HOSTS_MAX = 4
 
 UNDER_WAY = ("claimed", "running")
 
@@ -25,7 +29,20 @@ def state(record: CronRecord | CronProblem, now: float) -> str:
     return "paused" if word not in UNDER_WAY and record.is_paused(now) else word
 
 
-def rhythm(record: CronRecord | CronProblem) -> str:
+def overdue(health: CronHealth) -> str:
+    """ "OVERDUE by 2h05m", if it is so much overdue that a list says so."""
+    late = health.overdue or 0.0
+    return f"OVERDUE by {show_duration(late)}" if late > OVERDUE_GRACE else ""
+
+
+def disagreement(runs: Sequence[CronPast]) -> str:
+    """The hosts that count slots in different ways: "every 10m on web1, every 15m on web2"."""
+    told = [f"{rhythm(run)} on {shown(run.host, 40)}" for run in runs[:_HOSTS_MAX]]
+    more = len(runs) - len(told)
+    return ", ".join(told) + (f" and {more} more" if more else "")
+
+
+def rhythm(record: CronRecord | CronPast | CronProblem) -> str:
     """What its slots are: "every 1h"."""
     from consul_lock import CronProblem
 
@@ -87,13 +104,14 @@ def pause(paused: CronPause, now: float, length: int) -> str:
     return f"by {shown(paused.by, 40)}{until}{why}"
 
 
-def note(record: CronRecord | CronProblem, length: int) -> str:
+def note(record: CronRecord | CronProblem, now: float, length: int) -> str:
     """What is out of the ordinary."""
-    from consul_lock import CronProblem
+    from consul_lock import CronProblem, cron_health
 
     if isinstance(record, CronProblem):
         return shown(record.why, length)
-    now = time.time()
-    if record.paused is not None and record.is_paused(now):
-        return f"paused {pause(record.paused, now, length)}"
-    return ""
+    health = cron_health(record, now)
+    paused = "" if health.paused is None else f"paused {pause(health.paused, now, length)}"
+    row = f"{health.failures} failures in a row" if health.failures > 1 else ""
+    differ = "hosts disagree" if health.disagreeing else ""
+    return "; ".join(filter(None, (paused, overdue(health), row, differ)))

@@ -25,7 +25,7 @@ from consul_lock._protocol.cron.record import (
     kept,
 )
 from consul_lock._protocol.cron.run import check_end
-from consul_lock._protocol.cron.slot import Slot, parse_slot, slot_at, slot_of_id
+from consul_lock._protocol.cron.slot import Every, Slot, parse_slot, slot_at, slot_of_id
 from consul_lock._protocol.cron.store import (
     NotProved,
     RecordView,
@@ -155,7 +155,12 @@ class CronAdmin:
     ) -> Flow[CronRecord]:
         def alter(record: CronRecord) -> CronRecord:
             history = (past, *record.history)
-            return replace(record, history=kept(history, len(history)))
+            done = past.state is CronState.DONE
+            return replace(
+                record,
+                history=kept(history, len(history)),
+                last_success=past.finished_at if done else record.last_success,
+            )
 
         written = yield from self._change(name, alter, proofs=proofs)
         assert written is not None
@@ -311,7 +316,16 @@ def _reset(
         history=history,
         changed=changed,
         skipped=record.skipped,
+        # What was due stays due; of a slot that was set, only an interval says what follows.
+        next_slot=record.next_slot if last is None else _following(record, last),
+        last_success=record.last_success,
     )
+
+
+def _following(record: CronRecord, last: Slot) -> float | None:
+    if last.epoch is None or record.interval is None:
+        return None
+    return Every(record.interval, 0, None).following(last.epoch)
 
 
 def _checked(name: str) -> str:

@@ -16,6 +16,7 @@ from consul_lock._protocol.client.client import ClientCore
 from consul_lock._protocol.client.retry import QUICKER, TRIES_MAX
 from consul_lock._protocol.consul.error_budget import ErrorBudget
 from consul_lock._protocol.cron.decision import CronOutcome, CronPlan, SlotState, decide
+from consul_lock._protocol.cron.health import last_success
 from consul_lock._protocol.cron.record import CronRecord, CronSkip, CronState, kept
 from consul_lock._protocol.cron.run import CronRun
 from consul_lock._protocol.cron.run_lock import RunLock, RunLockAccess
@@ -208,7 +209,7 @@ class SlotClaim:
         session, token = self._session(), hold.token if hold else 0
         if old.claim == self.id:
             return replace(old, session=session, token=token)
-        rhythm = self.plan.rhythm
+        rhythm, epoch = self.plan.rhythm, self.slot.epoch
         again = old.slot == self.slot.label and old.claim != ""
         # This host has the run lock, so its earlier holder is dead.
         history = old.past(dead=hold is not None and old.session != "")
@@ -232,7 +233,23 @@ class SlotClaim:
             history=kept(history, self.plan.history),
             changed=old.changed,
             skipped=old.skipped,
+            next_slot=None if epoch is None else rhythm.following(epoch),
+            gap=0 if again else self._gap(old),
+            last_success=last_success(old),
         )
+
+    def _gap(self, old: CronRecord) -> int:
+        """How many slots lie between the last claim and this one: only a host that claims knows
+        the expression, and those that read it later need not."""
+        earlier, later = old.epoch, self.slot.epoch
+        if earlier is None or later is None or old.next_slot is None or old.next_slot >= later:
+            return 0
+        return self.plan.rhythm.between(earlier, later)
+
+    def _skipped(self, why: str) -> CronSkip:
+        epoch = self.slot.epoch
+        following = None if epoch is None else self.plan.rhythm.following(epoch)
+        return CronSkip(self.slot.label, epoch, why, following)
 
     def _won(self, record: CronRecord) -> Flow[CronRun[Any]]:
         """This host has it.  The start is recorded if possible: nothing depends on that."""
@@ -263,7 +280,7 @@ class SlotClaim:
         def alter(found: CronRecord) -> CronRecord | None:
             if found.overlapped == self.slot.label:
                 return None
-            skipped = found.with_skip(CronSkip(*self.slot, "overlap"))
+            skipped = found.with_skip(self._skipped("overlap"))
             return replace(
                 found, overlaps=found.overlaps + 1, overlapped=self.slot.label, skipped=skipped
             )
@@ -277,7 +294,7 @@ class SlotClaim:
             known = any(skip.slot == self.slot.label for skip in found.skipped)
             if known or found.paused is None or found.slot == self.slot.label:
                 return None
-            return replace(found, skipped=found.with_skip(CronSkip(*self.slot, "paused")))
+            return replace(found, skipped=found.with_skip(self._skipped("paused")))
 
         yield from self._note(record, alter)
 

@@ -34,6 +34,13 @@ _NUMBERS = ("offset",)
 _MAYBE = ("every", "claimed_at", "started_at", "finished_at", "runtime")
 
 
+# What was added later: older records have none of it.
+_ADDED: dict[str, Any] = {"next_slot": None, "gap": 0, "last_success": None}
+_ADDED_TO_PAST: dict[str, Any] = {
+    "every": None, "offset": 0.0, "schedule": "", "next_slot": None, "gap": 0,
+}  # fmt: skip
+
+
 def encode_record(record: CronRecord) -> bytes:
     """The record as it is stored."""
     plain = {what: getattr(record, what) for what in (*_PLAIN, *_NUMBERS, *_MAYBE)}
@@ -46,11 +53,11 @@ def encode_record(record: CronRecord) -> bytes:
         "paused": record.paused._asdict() if record.paused else None,
         "changed": record.changed._asdict() if record.changed else None,
         # In the order of their addition: later ones are further down.
-        "skipped": [
-            {"slot": _slot_out(skip.slot, skip.epoch), "why": skip.why}
-            for skip in reversed(record.skipped)
-        ],
+        "skipped": [_skip_out(skip) for skip in reversed(record.skipped)],
         "history": [_past_out(past) for past in reversed(record.history)],
+        "next_slot": _time_out(record.next_slot),
+        "gap": record.gap,
+        "last_success": record.last_success,
     }
     return json.dumps(document, separators=(",", ":")).encode()
 
@@ -58,7 +65,21 @@ def encode_record(record: CronRecord) -> bytes:
 def _past_out(past: CronPast) -> dict[str, Any]:
     rest = past._asdict()
     del rest["epoch"]
+    rest["next_slot"] = _time_out(past.next_slot)
+    # What a run does not have takes no room: a record may have hundreds.
+    for what, default in _ADDED_TO_PAST.items():
+        if rest[what] == default:
+            del rest[what]
     return {**rest, "slot": _slot_out(past.slot, past.epoch), "state": past.state.value}
+
+
+def _skip_out(skip: CronSkip) -> dict[str, Any]:
+    following = {} if skip.next_slot is None else {"next_slot": _time_out(skip.next_slot)}
+    return {"slot": _slot_out(skip.slot, skip.epoch), "why": skip.why, **following}
+
+
+def _time_out(value: float | None) -> float | None:
+    return value if value is None or value != int(value) else int(value)
 
 
 def _slot_out(slot: str, epoch: float | None) -> float | str | None:
@@ -111,6 +132,7 @@ def _record(document: dict[str, Any], name: str, index: int) -> CronRecord:
     plain: dict[str, Any] = {what: _typed(document, what, kind) for what, kind in _PLAIN.items()}
     plain |= {what: _number(document, what) for what in _NUMBERS}
     plain |= {what: _maybe(document, what, _number) for what in _MAYBE}
+    added = {**_ADDED, **document}
     return CronRecord(
         name=name,
         slot=slot.label,
@@ -126,6 +148,9 @@ def _record(document: dict[str, Any], name: str, index: int) -> CronRecord:
         skipped=tuple(
             _skip(skip) for skip in reversed(_typed({"skipped": [], **document}, "skipped", list))
         ),
+        next_slot=_maybe(added, "next_slot", _calendar),
+        gap=_whole(added, "gap"),
+        last_success=_maybe(added, "last_success", _number),
     )
 
 
@@ -146,11 +171,13 @@ def _change(document: dict[str, Any]) -> CronChange:
 
 def _skip(document: dict[str, Any]) -> CronSkip:
     slot = _slot_in(document["slot"])
-    return CronSkip(slot.label, slot.epoch, _typed(document, "why", str))
+    following = _maybe({"next_slot": None, **document}, "next_slot", _calendar)
+    return CronSkip(slot.label, slot.epoch, _typed(document, "why", str), following)
 
 
 def _past(document: dict[str, Any]) -> CronPast:
     slot = _slot_in(document["slot"])
+    added = {**_ADDED_TO_PAST, **document}
     return CronPast(
         slot.label,
         slot.epoch,
@@ -161,6 +188,11 @@ def _past(document: dict[str, Any]) -> CronPast:
         _number(document, "claimed_at"),
         _maybe(document, "runtime", _number),
         _maybe(document, "exit", _whole),
+        _maybe(added, "every", _number),
+        _number(added, "offset"),
+        _typed(added, "schedule", str),
+        _maybe(added, "next_slot", _calendar),
+        _whole(added, "gap"),
     )
 
 
@@ -188,6 +220,11 @@ def _number(document: dict[str, Any], what: str) -> float:
     if type(value) not in (int, float) or value != value or abs(value) == float("inf"):
         raise TypeError(f"{what} is {value!r}")
     return float(value)
+
+
+def _calendar(document: dict[str, Any], what: str) -> float:
+    """A time that a calendar has."""
+    return slot_at(_number(document, what)).epoch or 0.0
 
 
 def _maybe(

@@ -183,6 +183,8 @@ class RunEnd(NamedTuple):
     def alter(self, found: CronRecord) -> CronRecord | None:
         """The record with it.  Others may have followed already, where nothing keeps them apart:
         then it is in the history."""
+        if self.state is CronState.DONE:
+            found = replace(found, last_success=self.finished_at)
         if found.claim == self.claim:
             return replace(found, **self._asdict())
         past = tuple(

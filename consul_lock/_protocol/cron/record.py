@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import enum
 from dataclasses import dataclass
+from math import isfinite
 from typing import NamedTuple
 
 from consul_lock._protocol.keys import CRON_SUFFIX
+from consul_lock.limits import EVERY_MAX, EVERY_MIN
 
 
 class CronState(enum.Enum):
@@ -78,11 +80,34 @@ class CronPast(NamedTuple):
     claimed_at: float
     runtime: float | None
     exit: int | None
+    every: float | None = None
+    """How the host that ran it counted the slots, as in `CronRecord`; with neither this nor
+    ``schedule`` that is not known, or the slot was an ID."""
+    offset: float = 0.0
+    schedule: str = ""
+    next_slot: float | None = None
+    """As in `CronRecord`; so is ``gap``."""
+    gap: int = 0
 
     @property
     def extra(self) -> bool:
         """Whether an operator started it, and no slot."""
         return not self.slot
+
+    @property
+    def interval(self) -> float | None:
+        """``every``, if it is one that a job can have."""
+        return _interval(self.every)
+
+    @property
+    def finished_at(self) -> float | None:
+        """When it ended, by the clock of its host; None: that is not known."""
+        end = None if self.runtime is None else self.claimed_at + self.runtime
+        return end if end is not None and isfinite(end) else None
+
+
+def _interval(every: float | None) -> float | None:
+    return every if every is not None and EVERY_MIN <= every <= EVERY_MAX else None
 
 
 class CronSkip(NamedTuple):
@@ -92,6 +117,8 @@ class CronSkip(NamedTuple):
     epoch: float | None
     why: str
     """"overlap" or "paused"."""
+    next_slot: float | None = None
+    """The time of the slot after it, as in `CronRecord`."""
 
 
 def kept(history: tuple[CronPast, ...], runs: int) -> tuple[CronPast, ...]:
@@ -156,11 +183,26 @@ class CronRecord:
     that ran it is dead."""
     skipped: tuple[CronSkip, ...] = ()
     """Slots that were skipped for an overlap or a pause, the latest first."""
+    next_slot: float | None = None
+    """When the slot after this one begins, as the host that claimed this one counts: what is
+    overdue is known without a cron expression, and without time zones.  None: slots are IDs, or an
+    older version wrote it."""
+    gap: int = 0
+    """How many slots lie between the claim before and this one, skipped ones included; of a great
+    many, not all are counted."""
+    last_success: float | None = None
+    """When a run last ended well, also one that the history has forgotten; None: an older version
+    wrote it, or there was none.  `CronHealth` knows both."""
 
     @property
     def key(self) -> str:
         """The key that holds it."""
         return f"{self.name}{CRON_SUFFIX}"
+
+    @property
+    def interval(self) -> float | None:
+        """``every``, if it is one that a job can have: others may have written anything."""
+        return _interval(self.every)
 
     @property
     def shown(self) -> CronState:
@@ -195,6 +237,11 @@ class CronRecord:
             self.claimed_at or 0.0,
             self.runtime,
             self.exit,
+            self.every,
+            self.offset,
+            self.schedule,
+            self.next_slot,
+            self.gap,
         )
         return (this, *self.history)
 

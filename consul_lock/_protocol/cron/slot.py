@@ -16,8 +16,8 @@ from consul_lock._protocol.arguments import number
 from consul_lock.errors import ConfigError
 from consul_lock.limits import EARLY_MAX, EVERY_MAX, EVERY_MIN, SKEW_MIN, SLOT_ID_MAX
 
-# The calendar of Python ends after the year 9999.
-_YEAR_9999 = 253370764800
+YEAR_9999 = 253370764800
+"""The calendar of Python ends after the year 9999."""
 
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 _PART = re.compile(r"(\d+(?:\.\d+)?)(ms|[smhd])")
@@ -48,6 +48,15 @@ class Rhythm(ABC):
 
     @abstractmethod
     def _slot_of(self, now: float) -> Slot: ...
+
+    @abstractmethod
+    def following(self, epoch: float) -> float | None:
+        """The time of the slot after the one that begins then.  None: there is none."""
+
+    @abstractmethod
+    def between(self, earlier: float, later: float) -> int:
+        """How many slots lie between those that begin then; of a great many, not all are
+        counted."""
 
     @abstractmethod
     def skew(self, slot: Slot) -> float:
@@ -87,6 +96,15 @@ class Every(Rhythm):
         passed = floor((now + self.early) * 1000) - offset
         return slot_at((passed // every * every + offset) / 1000)
 
+    def following(self, epoch: float) -> float | None:
+        assert self.every is not None
+        following = round((epoch + self.every) * 1000) / 1000
+        return following if following < YEAR_9999 else None
+
+    def between(self, earlier: float, later: float) -> int:
+        assert self.every is not None
+        return max(0, round((later - earlier) / self.every) - 1)
+
     def skew(self, slot: Slot) -> float:
         assert self.every is not None
         return max(self.every, SKEW_MIN)
@@ -101,13 +119,19 @@ class Once(Rhythm):
     def _slot_of(self, now: float) -> Slot:
         return self._slot
 
+    def following(self, epoch: float) -> float | None:
+        return None
+
+    def between(self, earlier: float, later: float) -> int:
+        return 0
+
     def skew(self, slot: Slot) -> float:
         return float("inf")
 
 
 def slot_at(epoch: float) -> Slot:
     """The slot that begins at a time.  Raises `ConfigError` for one that no calendar has."""
-    if not 0 <= epoch < _YEAR_9999:
+    if not 0 <= epoch < YEAR_9999:
         problem, hint = f"a slot at {epoch!r} s since the epoch", "is the clock of this host set?"
         raise ConfigError(f"{problem}: {hint}", problem=problem, hint=hint, kind="clock")
     moment = datetime.fromtimestamp(epoch, UTC).replace(tzinfo=None)

@@ -15,7 +15,7 @@ from tests.cli.cron_fixture import (
     Job,
     job_fixture,  # noqa: F401 - a fixture, used by its name
 )
-from tests.cli.output.examples import record
+from tests.cli.output.examples import past, record
 
 _HERE = os.uname().nodename
 
@@ -34,6 +34,22 @@ def test_another_interval_of_another_host_is_named_with_both() -> None:
     assert said.startswith("hosts disagree on --offset of jobs/a: 1m here, 0 on web3: ")
     said = _said(CronSpec(schedule="0 2 * * *"), every=None, schedule="0 3 * * * UTC")
     assert said.startswith("hosts disagree on --schedule of jobs/a: 0 2 * * * here, ")
+    berlin = {"every": None, "schedule": "0 2 * * * Europe/Berlin"}
+    said = _said(CronSpec(schedule="0 2 * * *"), **berlin)
+    assert said.startswith(
+        "hosts disagree on --timezone of jobs/a: UTC here, Europe/Berlin on web3: "
+    )
+    assert _said(CronSpec(schedule="0 2 * * *", timezone="Europe/Berlin"), **berlin) == ""
+
+
+def test_a_host_that_differs_is_named_though_this_one_has_claimed_last() -> None:
+    """Its runs are between those of others; where a crontab was changed they are before them."""
+    spec, mine = CronSpec(every=600.0), {"host": _HERE, "every": 600.0}
+    other = past(1, host="web3", every=900.0)
+    said = _said(spec, **mine, history=(other, past(2, **mine)))
+    assert said.startswith("hosts disagree on --every of jobs/a: 10m here, 15m on web3: ")
+    assert _said(spec, **mine, history=(other, past(2, host="web3", every=900.0))) == ""
+    assert _said(CronSpec(every=900.0), **mine, history=(other, past(2, **mine))) == ""
 
 
 @pytest.mark.parametrize(

@@ -97,9 +97,21 @@ def test_nothing_is_missed_by_what_an_operator_has_done(
     assert (_told(capsys, _past(2), changed=changed) == "") is silent
 
 
-def test_without_an_interval_nothing_is_missed(capsys: pytest.CaptureFixture[str]) -> None:
-    """IDs have no time, and the slots of an expression are not counted."""
+def test_without_a_schedule_nothing_is_missed(capsys: pytest.CaptureFixture[str]) -> None:
+    """IDs have no time, and an older version does not say what follows a slot."""
     assert _told(capsys, _past(4), every=None) == ""
+    assert _told(capsys, _past(4), every=None, schedule="0 * * * * UTC") == ""
+
+
+def test_slots_of_a_cron_expression_that_were_missed_are_counted(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """By the claim that has just been made; what began while the run before was alive is not."""
+    nightly = {"schedule": "0 * * * * UTC", "next_slot": SLOT - 3 * HOUR}
+    said = _told(capsys, _past(4, **nightly), every=None, schedule="0 * * * * UTC", gap=3)
+    assert "3 slots were missed, from 14:00Z on: no host has run them" in said
+    busy = _past(4, **nightly, runtime=1.5 * HOUR)
+    assert _told(capsys, busy, every=None, schedule="0 * * * * UTC", gap=3) == ""
 
 
 def test_an_extra_run_is_not_the_run_before(capsys: pytest.CaptureFixture[str]) -> None:

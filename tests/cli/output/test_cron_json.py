@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from consul_lock import CronChange, CronPause, CronProblem, CronRecord, CronState
+from consul_lock import CronChange, CronGap, CronPause, CronProblem, CronRecord, CronState
 from consul_lock_cli.output import cron_json
-from consul_lock_cli.output.cron_history import Gap
 from tests.cli.output.examples import NOW, SLOT, past, record
 from tests.cli.output.json_page import FIELDS, LISTED
 
@@ -21,6 +20,7 @@ def test_templates_know_the_fields_of_the_page() -> None:
     assert set(cron_json.PAUSE) == FIELDS["pause"]
     assert set(cron_json.CHANGE) == FIELDS["change"]
     assert set(cron_json.CRON_RUN) == FIELDS["run"]
+    assert set(cron_json.DISAGREE) == FIELDS["schedule"]
 
 
 @pytest.mark.parametrize(
@@ -64,7 +64,7 @@ def test_unknown_fields_are_null() -> None:
     known = {name: value for name, value in item.items() if value is not None}
     assert known == {
         "name": "idle", "key": "idle/.cron", "state": "idle", "offset": 0.0, "attempt": 0,
-        "overlaps": 0,
+        "overlaps": 0, "missed": 0, "failures": 0, "disagree": [],
     }  # fmt: skip
     silent = record(paused=CronPause("", NOW, None, ""), changed=CronChange("reset", "", NOW))
     item = cron_json.cron_item(silent, NOW)
@@ -87,10 +87,31 @@ def test_a_pause_that_is_over_is_none() -> None:
     assert cron_json.cron_item(dead, NOW)["state"] == "lost"
 
 
+def test_the_health_of_a_job_is_in_it() -> None:
+    """As `cron_health` judges it at this moment."""
+    history = (past(1, CronState.LOST, host="web1", every=900.0), past(4))
+    item = cron_json.cron_item(
+        record(state=CronState.FAILED, history=history, next_slot=SLOT + 3600), SLOT + 2.5 * 3600
+    )
+    assert (item["next_slot"], item["next_slot_epoch"]) == ("2026-11-21T18:00:00Z", SLOT + 3600)
+    assert (item["overdue"], item["missed"], item["failures"]) == (5399.0, 2 + 3 + 1, 2)
+    assert item["last_success"] == "2026-11-21T13:00:07.000Z"
+    assert item["last_success_epoch"] == SLOT - 4 * 3600 + 7
+    assert (item["running_since"], item["disagree"]) == (None, [])
+    running = record(state=CronState.RUNNING, every=900.0, history=(
+        past(1, host="web1", every=3600.0), past(2, every=900.0)))  # fmt: skip
+    item = cron_json.cron_item(running, NOW)
+    assert (item["running_since_epoch"], item["overdue"]) == (SLOT + 2, 0.0)
+    assert [(each["host"], each["every"]) for each in item["disagree"]] == [
+        ("web3", 900.0), ("web1", 3600.0),
+    ]  # fmt: skip
+    assert all(set(each) == FIELDS["schedule"] for each in item["disagree"])
+
+
 def test_a_run_counts_for_one_slot_and_a_gap_for_many() -> None:
     """One that was reset is marked, as it does not count any more."""
     run = cron_json.run_item(past(1, CronState.FAILED, exit=3))
-    gap = cron_json.run_item(Gap(SLOT, 4))
+    gap = cron_json.run_item(CronGap(SLOT, 4))
     assert set(run) == set(gap) == FIELDS["run"]
     assert (run["state"], run["slots"], run["exit"], run["forgotten"]) == ("failed", 1, 3, False)
     assert {name: value for name, value in gap.items() if value is not None} == {

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from consul_lock import CronPause, CronProblem, CronRecord, CronState
+from consul_lock import CronPause, CronProblem, CronRecord, CronState, cron_health
 from consul_lock_cli.output import cron_text
-from tests.cli.output.examples import ESCAPES, NOW, SLOT, record
+from tests.cli.output.examples import ESCAPES, NOW, SLOT, past, record
 
 _PAUSE = CronPause("ann@adm", NOW - 60, None, "deploy")
 _BAD = CronProblem("bad", "bad/.cron", "'bad/.cron': it is no record")
@@ -123,10 +123,25 @@ def test_a_pause_has_who_until_when_and_why(more: dict[str, Any], text: str) -> 
     assert cron_text.pause(_PAUSE._replace(**more), NOW, 8) == text
 
 
-def test_a_note_is_for_what_is_out_of_the_ordinary(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_note_is_for_what_is_out_of_the_ordinary() -> None:
     """A pause that is not over, and a key that is no record."""
-    monkeypatch.setattr("time.time", lambda: NOW)
-    assert cron_text.note(record(), 60) == ""
-    assert cron_text.note(record(paused=_PAUSE), 60) == "paused by ann@adm: deploy"
-    assert cron_text.note(record(paused=_PAUSE._replace(until=NOW - 1)), 60) == ""
-    assert cron_text.note(_BAD, 60) == "it is no record"
+    assert cron_text.note(record(), NOW, 60) == ""
+    assert cron_text.note(record(paused=_PAUSE), NOW, 60) == "paused by ann@adm: deploy"
+    assert cron_text.note(record(paused=_PAUSE._replace(until=NOW - 1)), NOW, 60) == ""
+    assert cron_text.note(_BAD, NOW, 60) == "it is no record"
+
+
+def test_a_job_that_does_not_do_what_it_should_has_a_note() -> None:
+    """Overdue by more than the usual grace, failures in a row, hosts that count differently."""
+    assert cron_text.note(record(), SLOT + 3600 + 300, 60) == ""
+    assert cron_text.note(record(), SLOT + 3600 + 322, 60) == "OVERDUE by 5m21s"
+    bad = record(state=CronState.FAILED, history=(past(1, CronState.LOST), past(2)))
+    assert cron_text.note(bad, NOW, 60) == "2 failures in a row"
+    every = {"every": 600.0}
+    differ = record(
+        **every, history=(past(1, host="web1", every=900.0), past(2, **every))
+    )  # fmt: skip
+    assert cron_text.note(differ, NOW, 60) == "hosts disagree"
+    runs = cron_health(differ, NOW).disagreeing
+    assert cron_text.disagreement(runs) == "every 10m on web3, every 15m on web1"
+    assert cron_text.disagreement(runs * 3).endswith(" and 2 more")

@@ -245,3 +245,33 @@ def test_a_time_that_no_calendar_has_is_refused(expression: str, at: Any) -> Non
 def test_at_the_end_of_the_calendar_the_last_slot_is_found() -> None:
     """The next leap year is none of Python's."""
     assert schedule("0 0 29 2 *").slot(253370764799).label == "9996-02-29T00:00:00Z"
+
+
+def test_slots_between_two_claims_are_counted() -> None:
+    """On working days, over a weekend; not more than a thousand, as each has to be found."""
+    nightly = schedule("30 2 * * 1-5", "Europe/Berlin")
+    monday, friday = _epoch("2026-11-16T01:30:00Z"), _epoch("2026-11-20T01:30:00Z")
+    assert nightly.following(friday) == friday + 3 * 86400
+    assert nightly.between(monday, friday) == 3
+    assert nightly.between(friday, friday + 3 * 86400) == 0
+    assert nightly.between(friday, monday) == nightly.between(monday, monday) == 0
+    assert schedule("* * * * *").between(monday, friday) == 1000
+
+
+@pytest.mark.parametrize("zone", ["Europe/Berlin", "Australia/Lord_Howe"])
+def test_slots_are_counted_as_they_are_found(zone: str) -> None:
+    """Also where the clocks are changed: no slot that would be claimed is left out."""
+    hourly = schedule("0 * * * *", zone)
+    start = _epoch("2026-10-24T12:00:00Z")
+    at, found = start, 0
+    while (following := hourly.following(at)) is not None and following < start + 2 * 86400:
+        at, found = following, found + 1
+    assert hourly.between(start, start + 2 * 86400) == found > 40
+
+
+def test_an_expression_that_no_record_has_room_for_is_refused() -> None:
+    """The history keeps one with each run; all minutes one by one are shorter by far."""
+    every = ",".join(map(str, range(60)))
+    assert schedule(f"{every} * * * *").schedule.startswith("0,1,2")
+    with pytest.raises(ConfigError, match=r"schedule='0,0,0.*longer than 500 bytes"):
+        schedule(f"{'0,' * 300}0 * * * *")

@@ -245,3 +245,32 @@ def test_an_extra_run_is_recorded_under_its_lock_or_not_at_all(before: bool) -> 
         driver.release(lock)
         with pytest.raises(NotHeld):
             driver.run(driver.admin.add_run(NAME, CronState.DONE, 0, 9.0, 2.5, lock, "me"))
+
+
+def test_an_extra_run_that_went_well_is_the_last_success() -> None:
+    """One that failed leaves that alone."""
+    driver = AdminDriver(replace(BY_TIME, last_success=7.0))
+    driver.run(driver.admin.add_run(NAME, CronState.FAILED, 3, 9000.0, 2.5))
+    assert driver.record().last_success == 7.0
+    driver.run(driver.admin.add_run(NAME, CronState.DONE, 0, 9000.0, 2.5))
+    assert driver.record().last_success == 9002.5
+
+
+@pytest.mark.parametrize(
+    "slot, every, following",
+    [
+        (None, 3600.0, 99.0),
+        (TWO.label, 3600.0, 10800.0),
+        (TWO.label, None, None),
+        ("v1", 1.0, None),
+    ],
+)
+def test_a_reset_keeps_what_is_due_or_counts_it_anew(
+    slot: str | None, every: float | None, following: float | None
+) -> None:
+    """From a slot that was set an interval goes on; of an expression nothing is known then."""
+    by = BY_ID if slot == "v1" else BY_TIME
+    driver = AdminDriver(replace(by, every=every, next_slot=99.0, last_success=7.0))
+    driver.run(driver.admin.reset(NAME, slot, "me", False))
+    record = driver.record()
+    assert (record.next_slot, record.last_success, record.gap) == (following, 7.0, 0)

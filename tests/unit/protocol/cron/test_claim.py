@@ -213,3 +213,54 @@ def test_a_slot_that_is_skipped_is_remembered_once_with_its_reason() -> None:
     assert [skip.why for skip in found] == ["overlap", "paused"]
     assert run.before is not None
     assert run.before.skipped == found
+
+
+def test_a_claim_says_which_slot_follows_and_its_run_how_it_was_counted() -> None:
+    """So that a reader of the record knows what is overdue, and whether hosts agree."""
+    driver = CronDriver()
+    for slot in (1, 2, 5):
+        core, claim, run = driver.once(slot)
+        driver.run(core.leave(claim, run, None))
+    record = driver.run(CronAdmin(driver.client()).record(NAME))
+    assert (record.epoch, record.next_slot, record.gap) == (5 * HOUR, 6 * HOUR, 2)
+    assert [(past.every, past.next_slot, past.gap) for past in record.history] == [
+        (HOUR, 3 * HOUR, 0),
+        (HOUR, 2 * HOUR, 0),
+    ]
+
+
+def test_a_second_attempt_says_the_same_of_its_slot() -> None:
+    """Nothing lies between the two."""
+    driver = CronDriver()
+    core, claim, run = driver.once(1)
+    driver.run(core.leave(claim, run, None))
+    driver.once(4)
+    for session in driver.sessions():
+        operator(driver.world, f"/v1/session/destroy/{session}")
+    driver.world.advance(60.0)
+    record = driver.once(4, retry_crashed=1)[2].record
+    assert (record.attempt, record.next_slot, record.gap) == (2, 5 * HOUR, 0)
+    assert record.history[0].gap == 2
+
+
+def test_a_skipped_slot_says_which_one_follows() -> None:
+    """As a claim of it would."""
+    driver = CronDriver()
+    driver.run(CronAdmin(driver.client()).pause(NAME, None, "", "me"))
+    driver.once(2)
+    (skip,) = driver.run(CronAdmin(driver.client()).record(NAME)).skipped
+    assert (skip.epoch, skip.next_slot) == (2 * HOUR, 3 * HOUR)
+
+
+def test_a_claim_remembers_the_last_success_of_a_history_that_is_not_kept() -> None:
+    """Whatever becomes of later runs."""
+    driver = CronDriver()
+    core, claim, run = driver.once(1, history=0)
+    driver.run(core.leave(claim, run, None))
+    ended = driver.run(CronAdmin(driver.client()).record(NAME)).finished_at
+    for slot in (2, 3):
+        driver.world.advance(60.0)
+        core, claim, run = driver.once(slot, history=0)
+        driver.run(core.leave(claim, run, RuntimeError()))
+    record = driver.run(CronAdmin(driver.client()).record(NAME))
+    assert (record.history, record.last_success) == ((), ended)

@@ -153,6 +153,7 @@ def test_how_the_block_was_left_is_how_the_run_ended(
     driver.run(core.leave(claim, run, error))
     assert run.record is not None
     assert (run.recorded, run.record.state.value, run.record.exit) == (True, state, code)
+    assert (run.record.last_success == run.record.finished_at) is (state == "done")
 
 
 def test_a_run_that_others_have_followed_already_is_recorded_in_the_history() -> None:
@@ -165,5 +166,6 @@ def test_a_run_that_others_have_followed_already_is_recorded_in_the_history() ->
     driver.run(cores[0].leave(claims[0][0], runs[0], SystemExit(4)))
     record = runs[0].record
     assert record.slot == runs[1].slot
+    assert record.last_success is None
     assert record.state is CronState.RUNNING
     assert [(past.state, past.exit) for past in record.history] == [(CronState.FAILED, 4)]

@@ -93,3 +93,36 @@ def test_extra_runs_take_no_place_of_a_slot_in_the_history() -> None:
     assert kept(history, 0) == (extra,)
     assert len(kept((extra,) * (EXTRA_MAX + 5), 1)) == EXTRA_MAX
     assert [past.extra for past in history[:2]] == [True, False]
+
+
+def test_a_run_keeps_how_its_host_counted() -> None:
+    """When the next claim puts it into the history."""
+    record = CronRecord(
+        "job", "t", 5.0, "c", 1, every=60.0, offset=7.0, schedule="x", next_slot=65.0, gap=3
+    )
+    (run,) = record.past(dead=False)
+    assert (run.every, run.offset, run.schedule) == (60.0, 7.0, "x")
+    assert (run.next_slot, run.gap) == (65.0, 3)
+
+
+@pytest.mark.parametrize(
+    "every, interval",
+    [(None, None), (60.0, 60.0), (1.0, 1.0), (0.9, None), (-60.0, None), (1e300, None)],
+)
+def test_an_interval_is_one_that_a_job_can_have(
+    every: float | None, interval: float | None
+) -> None:
+    """Others may have written any number."""
+    assert CronRecord("job", every=every).interval == interval
+    assert OLD._replace(every=every).interval == interval
+
+
+@pytest.mark.parametrize(
+    "claimed, runtime, end",
+    [(5.0, 2.5, 7.5), (5.0, None, None), (1e308, 1e308, None)],
+)
+def test_a_run_ended_after_it_was_claimed(
+    claimed: float, runtime: float | None, end: float | None
+) -> None:
+    """As far as that is known, and a number."""
+    assert OLD._replace(claimed_at=claimed, runtime=runtime).finished_at == end

@@ -146,3 +146,26 @@ def test_a_clock_that_no_calendar_has_is_an_error(now: float) -> None:
     """And not a slot far away, nor a traceback."""
     with pytest.raises((ConfigError, ValueError)):
         Every(60, 0, None).slot(now)
+
+
+@given(st.integers(10**6, 4 * 10**9), LENGTHS, st.integers(1, 50))
+def test_the_slot_that_follows_is_the_one_that_is_claimed_next(
+    now: int, every: float, count: int
+) -> None:
+    """To the very number, as it is compared with the time of a claim."""
+    rhythm = Every(every, 0, 0.0)
+    first = at = epoch(rhythm, now)
+    for _ in range(count):
+        following = rhythm.following(at)
+        assert following == epoch(rhythm, at + every + 0.0005)
+        assert following is not None
+        at = following
+    assert rhythm.between(first, at) == count - 1
+    assert rhythm.between(at, first) == rhythm.between(at, at) == 0
+
+
+def test_nothing_follows_an_id_and_the_end_of_the_calendar() -> None:
+    """An ID has no time; a record could not hold a time that no calendar has."""
+    assert Once("a").following(0.0) is None
+    assert Once("a").between(0.0, 1e9) == 0
+    assert Every(3600.0, 0, None).following(slots.YEAR_9999 - 60.0) is None
