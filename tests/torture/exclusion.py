@@ -170,7 +170,7 @@ def _wrong_tokens(
         granted[hold.token, since] += weight
         if hold.token < 1:
             yield f"{name}: {hold} has no token"
-        elif granted[hold.token, since] > limit:
+        elif granted[hold.token, since] > limit and hold.began > since:
             yield f"{name}: {hold} has a token that was given already"
             continue
         earlier = bisect_left(begun, hold.began if weight == limit else hold.asked)

@@ -53,9 +53,11 @@ Resources = dict[str, tuple[int, int, dict[str, int]]]
 def resources(entries: list[dict[str, Any]], leaders: dict[str, str]) -> Resources:
     """By name of what can be held: the index of its last change, its limit, and who has what.
 
-    ``leaders`` are remembered from earlier reads: what a dead session takes is still of its group.
+    ``leaders`` are remembered from earlier reads: what a dead session takes is still of its group,
+    as long as it is in a document.  Afterwards it may contend alone, or with another group.
     """
     found: Resources = {}
+    inside: set[str] = set()
     leaders.update(_leaders(entries))
     for entry in entries:
         key, session = entry["Key"], entry.get("Session")
@@ -63,30 +65,39 @@ def resources(entries: list[dict[str, Any]], leaders: dict[str, str]) -> Resourc
         if "/.slot/" in key and session:
             found[key] = entry["ModifyIndex"], 1, {leaders.get(session, session): 1}
         elif last == ".lock" and entry["Flags"] in (SEMAPHORE, READ_WRITE):
-            limit, holders = _document(_value(entry), leaders)
-            found[name] = entry["ModifyIndex"], limit, holders
+            document = _value(entry)
+            document = document if isinstance(document, dict) else {}
+            inside.update(document.get("Holders") or {})
+            found[name] = (
+                entry["ModifyIndex"],
+                document.get("Limit") or ALL,
+                _taken(document, leaders),
+            )
         elif last == ".lock":
             found[name] = entry["ModifyIndex"], 1, {session: 1} if session else {}
+    for session in leaders.keys() - inside:
+        del leaders[session]
     return found
 
 
-def _document(document: Any, leaders: dict[str, str]) -> tuple[int, dict[str, int]]:
+def _taken(document: dict[str, Any], leaders: dict[str, str]) -> dict[str, int]:
+    """What each holder takes, in the name of its leader."""
     holders: dict[str, int] = {}
-    document = document if isinstance(document, dict) else {}
     for session, what in (document.get("Holders") or {}).items():
         mode = what.get("mode") if isinstance(what, dict) else "read"
         who = leaders.get(session, session)
         holders[who] = holders.get(who, 0) + (ALL if mode == "write" else 1)
-    return document.get("Limit") or ALL, holders
+    return holders
 
 
 def _leaders(entries: list[dict[str, Any]]) -> dict[str, str]:
-    """Sessions that take several slots together, and the one that speaks for each."""
+    """Who speaks for each contender: the first of sessions that take several slots together."""
     found = {}
     for entry in entries:
         session, value = entry.get("Session"), _value(entry)
-        if session and isinstance(value, dict) and isinstance(value.get("claim"), dict):
-            found[session] = value["claim"].get("of") or session
+        if session and entry["Key"].endswith(f"/{session}"):
+            claim = value.get("claim") if isinstance(value, dict) else None
+            found[session] = (claim.get("of") if isinstance(claim, dict) else None) or session
     return found
 
 

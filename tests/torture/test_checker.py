@@ -540,6 +540,17 @@ def test_tokens_may_be_lower_after_the_data_was_set_back(forged: Forged) -> None
     assert forged.report(restored).rules() == {"token"}
 
 
+@pytest.mark.parametrize("begin, rules", [(5, set()), (11, {"token"})])
+def test_a_token_may_come_again_while_the_data_is_set_back(
+    forged: Forged, begin: float, rules: set[str]
+) -> None:
+    """Nobody knows when in that time it happened: one may have begun before, the other after."""
+    restored = Fault("restore", 3, 10, ("*",))
+    forged.holds("x", begin, begin + 1, token=9)
+    forged.holds("y", begin + 2, begin + 3, token=9, pid=2)
+    assert forged.report(restored).rules() == rules
+
+
 # Figures.
 
 
