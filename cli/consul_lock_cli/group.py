@@ -106,7 +106,7 @@ class Commands(click.Group):
             return super().invoke(ctx)
         except click.UsageError as error:
             if isinstance(error.ctx, SettingsContext):
-                _blame(error, error.ctx)
+                blame(error, error.ctx)
             raise
 
     def main(self, *args: Any, **more: Any) -> Any:
@@ -125,8 +125,9 @@ def adopt(command: click.Command) -> None:
         command.context_class = SettingsContext
 
 
-def _blame(error: click.UsageError, ctx: SettingsContext) -> None:
-    """A value of a file or a variable that a check of the command refuses is no misuse of it."""
+def blame(error: click.UsageError, ctx: SettingsContext) -> None:
+    """A value of a file or a variable that a check of the command refuses is no misuse of it: raise
+    an error that says where it comes from."""
     message = error.format_message()
     named = set(re.findall(r"--([a-z][a-z-]*[a-z])", message)) & set(SETTINGS)
     param = error.param if isinstance(error, click.BadParameter) else None

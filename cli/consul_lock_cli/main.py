@@ -22,8 +22,8 @@ from consul_lock_cli.process.interrupt import Interrupted
 from consul_lock_cli.process.signals import die_by
 
 _COMMANDS = (
-    "run", "leader", "ls", "status", "holders", "watch", "wait", "break", "resize", "clean",
-    "doctor", "config", "completion", "cron", "dev", "version", "help",
+    "run", "leader", "ls", "status", "holders", "watch", "wait", "check", "break", "resize",
+    "clean", "doctor", "config", "completion", "cron", "dev", "version", "help",
 )  # fmt: skip
 
 

@@ -22,9 +22,11 @@ from tests.cli.command import PATIENCE, environment
 # answer of Consul to be correct.
 _EXAMPLES: dict[str, list[str]] = {
     "break": ["k", "--yes"],
+    "check": ["k"],
     "clean": ["k/", "--yes"],
     "completion": ["bash"],
     "config": [],
+    "cron check": ["k"],
     "cron history": ["k"],
     "cron forget": ["k", "--yes"],
     "cron install": ["--name", "k", "--every", "1h", "--", "true"],
@@ -53,6 +55,9 @@ _EXAMPLES: dict[str, list[str]] = {
 
 # These say nothing to the Consul of the environment, so they may well succeed.
 _AT_HOME = {"completion", "config", "cron install", "dev", "help", "version"}
+
+# Monitoring plugins: whatever is wrong is their code 3, on stdout.
+_PLUGINS = {"check", "cron check"}
 
 _DOCUMENTED = {0, 1} | {int(code) for code in ExitCode}
 
@@ -152,6 +157,9 @@ def _fault(name: str, code: int, out: str, said: str, expected: set[int]) -> str
     """What is wrong with how a command ended; empty if nothing is."""
     if "Traceback" in out + said:
         return "a traceback"
+    if name in _PLUGINS:
+        line = code == 3 and out.startswith("UNKNOWN - ") and out.count("\n") == 1
+        return "" if line else "no line of a monitoring plugin"
     if code not in _DOCUMENTED or code == ExitCode.SOFTWARE:
         return "no documented exit code"
     if name not in _AT_HOME and code not in expected:
@@ -177,3 +185,6 @@ def test_the_walk_finds_the_effects_it_looks_for() -> None:
     assert "lines" in _fault("run", 69, "", good[3] * 2, {69})
     assert "lines" in _fault("run", 69, "", "", {69})
     assert "form" in _fault("run", 69, "", "error\n", {69})
+    assert _fault("check", 3, "UNKNOWN - no\n", "", {69}) == ""
+    assert "plugin" in _fault("check", 69, "UNKNOWN - no\n", "", {69})
+    assert "plugin" in _fault("cron check", 3, "", good[3], {69})

@@ -53,6 +53,7 @@ def _reads(scene: HostileScene) -> dict[str, list[str]]:
         "clean": ["clean", "--dry-run", prefix],
         "watch": ["watch", prefix, "--initial", "--once"],
         "cron ls": ["cron", "ls", prefix],
+        "cron check": ["cron", "check", prefix],
         "cron ls --format": ["cron", "ls", prefix, "--format", "{name} {host} {paused.reason}"],
         "wait": ["wait", scene.name("lock"), "--free", "-w", "0.01"],
         "break": ["break", scene.name("lock")],
@@ -62,8 +63,10 @@ def _reads(scene: HostileScene) -> dict[str, list[str]]:
     for name in _LOCKS:
         found[f"status {name}"] = ["status", scene.name(name)]
         found[f"holders {name}"] = ["holders", scene.name(name)]
+        found[f"check {name}"] = ["check", scene.name(name), "--max-age", "0"]
     for name in _JOBS:
         found[f"cron show {name}"] = ["cron", "show", scene.name(name)]
+        found[f"cron check {name}"] = ["cron", "check", scene.name(name)]
         found[f"cron history {name}"] = ["cron", "history", scene.name(name)]
         found[f"cron pause {name}"] = ["cron", "pause", scene.name(name)]
     return found

@@ -10,7 +10,16 @@ from typing import Any
 
 import pytest
 
-from consul_lock import ClockSkew, ConfigError, Conflict, CronState, LockLost
+from consul_lock import (
+    ClockSkew,
+    ConfigError,
+    Conflict,
+    CronGap,
+    CronState,
+    LockLost,
+    cron_health,
+    cron_timeline,
+)
 from tests.contract.cron_fixture import HOUR, NINE, SHORT, CronRoom
 from tests.contract.fixture import Room
 from tests.support.apis import Asyncio, Sync, Threads
@@ -41,6 +50,32 @@ def test_a_slot_is_run_on_one_host_and_remembered(cron: CronRoom) -> None:
     assert (record.epoch, record.state, record.every) == (NINE + HOUR, CronState.DONE, HOUR)
     assert [(past.epoch, past.state) for past in record.history] == [(NINE, CronState.DONE)]
     assert cron.once(first) == "passed"
+
+
+def test_a_record_says_what_follows_and_how_each_host_has_counted(cron: CronRoom) -> None:
+    """So that a reader needs neither the expression nor the zone: of what was missed, too."""
+    berlin = {"schedule": "0 * * * 1-5", "timezone": "Europe/Berlin"}
+    saturday = NINE + 15 * HOUR  # midnight in Berlin is an hour before that of UTC
+    assert cron.once(cron.host(**berlin)) == "run"
+    record = cron.record()
+    assert (record.next_slot, record.gap, record.last_success) == (
+        NINE + HOUR, 0, record.finished_at,
+    )  # fmt: skip
+    assert cron.once(cron.host(**berlin), saturday - HOUR) == "run"
+    record = cron.record()
+    assert (record.next_slot, record.gap) == (saturday + 48 * HOUR, 13)
+    assert [(past.every, past.schedule, past.next_slot) for past in record.history] == [
+        (None, "0 * * * 1-5 Europe/Berlin", NINE + HOUR)
+    ]
+    assert cron_timeline(record, saturday)[1] == CronGap(NINE + HOUR, 13)
+    assert cron_health(record, saturday + 47 * HOUR).overdue == 0.0
+    assert cron_health(record, saturday + 49 * HOUR).overdue == HOUR
+    with pytest.raises(ZeroDivisionError), cron.claim(cron.host(), saturday + 48 * HOUR):
+        raise ZeroDivisionError
+    failed = cron.record()
+    assert (failed.every, failed.next_slot) == (HOUR, saturday + 49 * HOUR)
+    assert failed.last_success == record.finished_at
+    assert [past.gap for past in failed.history] == [13, 0]
 
 
 def test_the_lock_names_the_slot_and_the_host_that_runs_it(cron: CronRoom) -> None:

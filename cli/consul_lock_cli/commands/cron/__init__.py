@@ -7,7 +7,8 @@ import click
 from consul_lock_cli.group import Commands, LazyCommands
 
 _COMMANDS = (
-    "run", "run-now", "ls", "show", "history", "pause", "resume", "reset", "forget", "install",
+    "run", "run-now", "ls", "show", "history", "check", "pause", "resume", "reset", "forget",
+    "install",
 )  # fmt: skip
 
 
