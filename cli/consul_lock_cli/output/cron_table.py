@@ -121,7 +121,7 @@ def _health(record: CronRecord, now: float) -> Iterator[tuple[str, str]]:
         yield "failures", f"{health.failures} in a row"
     if health.outcome is not None and health.outcome.value != "done":
         well = health.last_success
-        yield "last well", "not known" if well is None else _when(well, now)
+        yield "succeeded", "not known" if well is None else _when(well, now)
     if health.missed:
         yield "missed", f"{health.missed}; 'consul-lock cron history' shows them"
     if health.disagreeing:

@@ -98,6 +98,35 @@ def test_a_description_counts_earlier_runs_and_says_if_a_slot_is_due() -> None:
     assert told["next slot"] == "2026-11-21 17:00Z, has begun 3m15s ago"
 
 
+def test_a_job_that_is_overdue_is_seen_in_each_table() -> None:
+    """Beside how it went last: in the notes, among locks, and in its description."""
+    late = SLOT + 3600 + 722
+    head, row = _rows(cron_table([record()], late))
+    assert (head[-1], row[1], row[-1]) == ("NOTE", "done", "OVERDUE by 12m01s")
+    _, row = _rows(overview_table(Overview([], [record()]), late))
+    assert row[3] == "web3 exit 0 in 12s, OVERDUE by 12m01s"
+    told = click.unstyle(describe(record(), late))
+    assert "next slot  2026-11-21 18:00Z, has begun 12m02s ago: OVERDUE by 12m01s" in told
+    assert "OVERDUE" not in describe(record(), SLOT + 3600 + 60)
+
+
+def test_a_description_says_what_is_wrong_with_a_job() -> None:
+    """How often it failed, when it last went well, what was missed, and who counts differently."""
+    failed = {"state": CronState.FAILED, "every": 600.0}
+    history = (
+        past(1, CronState.LOST, host="web1", every=900.0), past(2, CronState.FAILED, every=600.0),
+        past(3, every=600.0),
+    )  # fmt: skip
+    told = _described(record(**failed, history=history))
+    assert told["failures"] == "3 in a row"
+    assert told["succeeded"] == "2026-11-21 14:00:07Z, 3h03m ago"
+    assert told["missed"] == "13; 'consul-lock cron history' shows them"
+    assert told["disagree"] == "every 10m on web3, every 15m on web1"
+    once = _described(record(state=CronState.FAILED, finished_at=None))
+    assert once["succeeded"] == "not known"
+    assert "failures" not in once
+
+
 def test_a_run_that_cannot_be_alive_any_more_is_said_to_be_dead() -> None:
     """Whatever its record says; and one that needs no lock has none."""
     told = _described(record(state=CronState.RUNNING, crashed=True, finished_at=None))

@@ -17,6 +17,7 @@ from tests.cli.finished_cron_jobs import (
     Jobs,
     jobs_fixture,  # noqa: F401 - a fixture, used by its name
 )
+from tests.cli.hidden_keys import hiding
 from tests.cli.in_process import Result, in_process
 from tests.cli.output.json_page import FIELDS
 from tests.support.agent import Agent
@@ -128,6 +129,26 @@ def test_the_schedule_of_a_job_is_not_needed_to_know_what_is_overdue(
     jobs.forge("nightly", schedule="no expression Nowhere/Land")
     code, _, text, _ = check("nightly")
     assert (code, "overdue by" in text) == (2, True)
+
+
+def test_jobs_that_are_hidden_from_the_token_are_unknown(jobs: Jobs, address: str) -> None:
+    """Where the server says that there are more: they could be overdue.  What is seen to be wrong
+    is worse."""
+    jobs.run("seen")
+    jobs.run("secret")
+    with hiding(address, "secret") as server:
+        result = in_process("cron", "check", f"{jobs.below}/", env=environment(server))
+        assert result.returncode == 3
+        assert "done" in result.stdout
+        assert "; some keys are hidden from this token | " in result.stdout
+        words = ("cron", "check", f"{jobs.below}/", "--json")
+        assert json.loads(in_process(*words, env=environment(server)).stdout)["hidden"] is True
+        jobs.run("failed", end=CronState.FAILED, code=3)
+        result = in_process("cron", "check", f"{jobs.below}/", env=environment(server))
+        assert (result.returncode, result.stdout[:8]) == (2, "CRITICAL")
+        for words in (("cron", "check"), ("check",)):
+            result = in_process(*words, jobs.name("secret"), env=environment(server))
+            assert (result.returncode, result.stdout[:7]) == (3, "UNKNOWN")
 
 
 def test_a_token_that_may_not_read_is_unknown(consul_binary: Path) -> None:
