@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from consul_lock import config as config
     from consul_lock import errors as errors
+    from consul_lock import events as events
     from consul_lock import limits as limits
     from consul_lock import names as names
     from consul_lock._blocking.client import Client
@@ -184,7 +185,7 @@ _HOMES = {
 }
 
 # Attributes after a bare `import consul_lock`, as ever.
-_MODULES = ("config", "errors", "limits", "names")
+_MODULES = ("config", "errors", "events", "limits", "names")
 
 if not TYPE_CHECKING:  # a type checker would take any name from it
 
