@@ -24,8 +24,8 @@ thread or task that acquires, so that a tracer can put its ``traceparent`` there
 
 Listeners are called in order, by a thread of their own, some time after the event (``at`` says
 when it was): an ``async def`` one, in asyncio alone, by a task.  Up to 1000 events wait for them;
-after that the oldest are dropped, which ``Client.events_dropped`` counts.  What a listener raises is
-logged once and then counted by ``Client.listener_errors``; it changes nothing.
+after that the oldest are dropped, which ``Client.events_dropped`` counts.  What a listener raises
+changes nothing: it is logged once, and counted by ``Client.listener_errors``.
 
 No event has an ACL token in it; ``token`` is the fencing token.  This module loads nothing heavy.
 """
@@ -121,8 +121,7 @@ class Elected(Acquired):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GaveUp(Event):
-    """An acquire has ended without the lock; ``holder`` is who was in the way, as far as is known.
-    """
+    """An acquire has ended without the lock; ``holder`` is who was in the way, if it is known."""
 
     event = "gave-up"
     waited: float = 0.0
@@ -243,8 +242,8 @@ class SlotStarted(SlotEvent):
     """This host has the slot, and runs the job now."""
 
     event = "started"
-    try_number: int = 1
-    """The number of this try to run the slot, from 1 on."""
+    run: int = 1
+    """The number of this try to run the slot, from 1 on: `CronRun.attempt`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -252,7 +251,7 @@ class SlotEnded(SlotEvent):
     """The run of this host has ended."""
 
     event = "ended"
-    try_number: int = 1
+    run: int = 1
     """The number of the try, from 1 on."""
     state: str = ""
     """"done", "failed", "lost" or "timeout": the value of a `CronState`."""

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypedDict
 
+from consul_lock._api.listeners import OnEvent, listeners_of
 from consul_lock._protocol.client.client import ClientCore
 from consul_lock._protocol.client.shared_session import SharedSession
+from consul_lock._protocol.holder import Meta
 from consul_lock._protocol.primitive.primitive import Settings
 from consul_lock._protocol.session.timing import session_options
 from consul_lock.errors import ConfigError, LossReason
@@ -24,9 +26,10 @@ class Options(TypedDict, total=False):
     service_checks: Iterable[str]
     heartbeat: float | None
     watch: bool
-    meta: Mapping[str, str] | None
+    meta: Meta
     command: str | None
     on_lost: Callable[[LossReason], Any] | None
+    on_event: OnEvent
 
 
 def require(what: str, given: object, wanted: type) -> None:
@@ -101,9 +104,10 @@ def settings(
     *,
     fair: bool = False,
     watch: bool = False,
-    meta: Mapping[str, str] | None = None,
+    meta: Meta = None,
     command: str | None = None,
     on_lost: Callable[[LossReason], Any] | None = None,
+    on_event: OnEvent = None,
     **of_session: Any,
 ) -> Settings:
     """Checked settings; ``client`` None: it is not known yet.  Raises `ConfigError`."""
@@ -131,4 +135,17 @@ def settings(
         raise ConfigError(
             f"on_lost={on_lost!r} is not callable", kind="value", settings=("on_lost",)
         )
-    return Settings(asked, shared, fair, watch, meta, command, on_lost)
+    check_meta(meta)
+    in_tasks = client is None or client.reporter.in_tasks
+    listeners = listeners_of(on_event, in_tasks=in_tasks)
+    return Settings(asked, shared, fair, watch, meta, command, on_lost, listeners)
+
+
+def check_meta(meta: object) -> None:
+    """Raise `ConfigError` for what is neither strings by names nor a function."""
+    if meta is not None and not callable(meta) and not isinstance(meta, Mapping):
+        raise ConfigError(
+            f"meta={meta!r} must map strings to strings, or be a function that returns such",
+            kind="value",
+            settings=("meta",),
+        )

@@ -9,6 +9,7 @@ from typing import Any, ParamSpec, TypeVar, Unpack
 
 from consul_lock._api.cron_options import CronOptions, split
 from consul_lock._api.decorated import Kept, awaitable, awaits, decorates, makes_awaitable
+from consul_lock._api.listeners import listeners_of
 from consul_lock._api.options import require
 from consul_lock._async.client import Client, chosen
 from consul_lock._async.lock import Lock, check_options
@@ -63,7 +64,9 @@ class CronGuard:
     ) -> None:
         asked, self._options = split(options)
         self._client = chosen(client)
-        self._core = CronCore(self._client._core, name, asked)
+        core = self._client._core
+        on_event, in_tasks = self._options.get("on_event"), core.reporter.in_tasks
+        self._core = CronCore(core, name, asked, listeners_of(on_event, in_tasks=in_tasks))
         self._lock()  # to refuse bad options before anything is run
 
     def claim(self, at: float | None = None) -> Claiming:

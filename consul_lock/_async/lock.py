@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Self, Unpack
 
+from consul_lock._api.listeners import OnEvent
 from consul_lock._api.options import known, settings
 from consul_lock._async.client import Client
 from consul_lock._async.lockable import LockLike, shared_by
 from consul_lock._async.runtime import LossOptions
 from consul_lock._async.session import Session
-from consul_lock._protocol.holder import OwnerInfo
+from consul_lock._protocol.holder import Meta, OwnerInfo, merged_meta
 from consul_lock._protocol.keys import LockKeys, keys_of_key, keys_of_name
 from consul_lock._protocol.lock.lock import LockCore
 from consul_lock.errors import ConfigError, LossReason
@@ -46,6 +47,7 @@ class Lock(LockLike):
     ``on_lost(reason)`` is called once if it is lost, on the loop; an ``async`` one runs as a task.
     A function with a parameter ``error`` is given the `LockLost`, too, with what renewals failed
     with.
+    ``on_event`` and a function as ``meta`` are as for `Client`, for this lock alone.
     With ``cancel_on_loss=True`` the task in an ``async with`` block is cancelled when the lock is
     lost, and the block raises `LockLost`, as `asyncio.timeout` does at its time; without it the
     block runs to its end first.
@@ -70,9 +72,10 @@ class Lock(LockLike):
         fair: bool = False,
         tree: bool = False,
         watch: bool = False,
-        meta: Mapping[str, str] | None = None,
+        meta: Meta = None,
         command: str | None = None,
         on_lost: Callable[[LossReason], Any] | None = None,
+        on_event: OnEvent = None,
         cancel_on_loss: bool = False,  # asyncio only
     ) -> None:
         self._set_up(
@@ -90,6 +93,7 @@ class Lock(LockLike):
             meta=meta,
             command=command,
             on_lost=on_lost,
+            on_event=on_event,
             cancel_on_loss=cancel_on_loss,  # asyncio only
         )
 
@@ -136,4 +140,4 @@ def check_options(name: str, options: Mapping[str, Any]) -> None:
         path(name)
     rest.pop("cancel_on_loss", None)  # asyncio only
     asked = settings(None if client is None else client._core, shared, **rest)
-    OwnerInfo({}, asked.terms, asked.meta, asked.command)
+    OwnerInfo({}, asked.terms, merged_meta(asked.meta, asks=False), asked.command)

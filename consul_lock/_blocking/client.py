@@ -6,12 +6,14 @@ from __future__ import annotations
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
-from consul_lock._api.options import is_python_consul, require, require_address
+from consul_lock._api.listeners import OnEvent, listeners_of
+from consul_lock._api.options import check_meta, is_python_consul, require, require_address
 from consul_lock._blocking.runtime import DefaultClient, make_driver
 from consul_lock._drivers.identity import identity
 from consul_lock._protocol.client.client import ClientCore
 from consul_lock._protocol.client.close import close_client
 from consul_lock._protocol.flow import Job
+from consul_lock._protocol.holder import Meta
 from consul_lock._warnings import warn_caller
 from consul_lock.config import Config
 
@@ -30,6 +32,12 @@ class Client:
     keep trying while Consul gives errors (30: an election took 27.8 s), counted from the first
     request of this client without a good answer.  Once Consul has answered, a waiter in a queue
     goes on beyond that, within its timeout, and says so in the log.
+
+    ``on_event`` is a listener or several: functions that are called with each event of
+    `consul_lock.events`, in order, beside the callers.  Whatever they do changes nothing; up to
+    1000 events wait for them, then the oldest are dropped.  ``meta`` is what all locks of the
+    client say of themselves to others: strings by names, or a function that returns them, which
+    each acquire calls.
 
     Raises `ConfigError` for settings that cannot work.  Nothing is sent before the first use.
     """
@@ -54,6 +62,8 @@ class Client:
         connect_timeout: float = 3.0,
         request_timeout: float = 10.0,
         retry_for: float = 30.0,
+        on_event: OnEvent = None,
+        meta: Meta = None,
     ) -> None:
         require_address(address)
         self._set_up(
@@ -75,24 +85,28 @@ class Client:
                 connect_timeout=connect_timeout,
                 request_timeout=request_timeout,
                 retry_for=retry_for,
-            )
+            ),
+            on_event,
+            meta,
         )
 
     @classmethod
-    def from_consul(cls, consul: Any) -> Self:
-        """A client with the settings of a python-consul2 ``consul.Consul``.
+    def from_consul(cls, consul: Any, *, on_event: OnEvent = None, meta: Meta = None) -> Self:
+        """A client with the settings of a python-consul2 ``consul.Consul``; the rest as above.
 
         Raises `ConfigError` for one of py-consul, and for settings that cannot work.
         """
         if not is_python_consul(consul):
             raise TypeError(f"{consul!r} is no consul.Consul of python-consul2")
         client = cls.__new__(cls)
-        client._set_up(Config.from_consul(consul))
+        client._set_up(Config.from_consul(consul), on_event, meta)
         return client
 
-    def _set_up(self, config: Config) -> None:
+    def _set_up(self, config: Config, on_event: OnEvent, meta: Meta) -> None:
         self.config = config
+        check_meta(meta)
         driver = make_driver(config)
+        driver.reporter.listen(listeners_of(on_event, in_tasks=driver.reporter.in_tasks))
         core = ClientCore(
             driver,
             identity(),
@@ -100,6 +114,8 @@ class Client:
             retry_for=config.retry_for,
             connect_timeout=config.connect_timeout,
             request_timeout=config.request_timeout,
+            reporter=driver.reporter,
+            meta=meta,
         )
         # Now that nothing can fail any more: `__del__` needs both.
         self._driver, self._core = driver, core
@@ -119,8 +135,20 @@ class Client:
         """
         return self._core.contact.reached
 
+    @property
+    def events_dropped(self) -> int:
+        """Events that no listener has seen: more than 1000 waited, or the client was closed."""
+        return self._driver.reporter.dropped
+
+    @property
+    def listener_errors(self) -> int:
+        """Exceptions that listeners have raised, which change nothing."""
+        return self._driver.reporter.errors
+
     def close(self) -> None:
         """Release what is still held, destroy all sessions, close all connections.
+
+        Listeners have a second for the events that are left.
 
         New calls are refused; those under way in other threads end first, waits at once, with
         `Unavailable`.  A lock that is held is reported as lost (`LossReason.REVOKED`).  Can be

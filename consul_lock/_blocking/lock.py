@@ -6,12 +6,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Self, Unpack
 
+from consul_lock._api.listeners import OnEvent
 from consul_lock._api.options import known, settings
 from consul_lock._blocking.client import Client
 from consul_lock._blocking.lockable import LockLike, shared_by
 from consul_lock._blocking.runtime import Options
 from consul_lock._blocking.session import Session
-from consul_lock._protocol.holder import OwnerInfo
+from consul_lock._protocol.holder import Meta, OwnerInfo, merged_meta
 from consul_lock._protocol.keys import LockKeys, keys_of_key, keys_of_name
 from consul_lock._protocol.lock.lock import LockCore
 from consul_lock.errors import ConfigError, LossReason
@@ -45,7 +46,8 @@ class Lock(LockLike):
     it in the path ("user/42" those of "user" and "user/42/cart", not of "user/43"), and what
     `ReadWriteLock` does with its name.  Plain locks with such names are something else.
     ``on_lost(reason)`` is called once if it is lost, on a thread of its own.  A function with a
-    parameter ``error`` is given the `LockLost`, too, with what renewals failed with.
+    parameter ``error`` is given the `LockLost`, too, with what renewals failed with.  ``on_event``
+    and a function as ``meta`` are as for `Client`, for this lock alone.
 
     What is not promised: that a process which is paused stops in time.  Programs that write to a
     shared resource should pass the fencing `token` on and let the resource compare it.
@@ -67,9 +69,10 @@ class Lock(LockLike):
         fair: bool = False,
         tree: bool = False,
         watch: bool = False,
-        meta: Mapping[str, str] | None = None,
+        meta: Meta = None,
         command: str | None = None,
         on_lost: Callable[[LossReason], Any] | None = None,
+        on_event: OnEvent = None,
     ) -> None:
         self._set_up(
             keys_of_name(name),
@@ -86,6 +89,7 @@ class Lock(LockLike):
             meta=meta,
             command=command,
             on_lost=on_lost,
+            on_event=on_event,
         )
 
     @classmethod
@@ -130,4 +134,4 @@ def check_options(name: str, options: Mapping[str, Any]) -> None:
 
         path(name)
     asked = settings(None if client is None else client._core, shared, **rest)
-    OwnerInfo({}, asked.terms, asked.meta, asked.command)
+    OwnerInfo({}, asked.terms, merged_meta(asked.meta, asks=False), asked.command)

@@ -16,10 +16,12 @@ from typing import Any, TypeVar
 
 from consul_lock._drivers.clock import clock
 from consul_lock._drivers.connection_pool import NO_PLACE, POLLS, REQUESTS, SHORT, GivenUp
+from consul_lock._drivers.event_log import PREFIX
 from consul_lock._drivers.fork import forget_after_fork, notice_fork
 from consul_lock._drivers.http import backlog, client_closed
 from consul_lock._drivers.jitter import between, fraction
 from consul_lock._drivers.loop_connection import LoopConnection
+from consul_lock._drivers.loop_reporter import LoopReporter
 from consul_lock._drivers.loop_transport import LoopTransport
 from consul_lock._protocol.flow import (
     Batch,
@@ -65,6 +67,7 @@ class AsyncioDriver:
         self._config = config
         self.holding: Callable[[], bool] = lambda: False
         """Whether the client holds anything, for what is kept open."""
+        self.reporter = LoopReporter()
         self._on_end: Callable[[], Flow[None]] | None = None
         self._on_fork: Callable[[], None] = lambda: None
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -191,7 +194,8 @@ class AsyncioDriver:
             case Call(function, args):
                 self._call(function, args)
             case Warn(text, event, error):
-                log.warning(text, extra={"event": event}, exc_info=error)
+                more = {"event": event, f"{PREFIX}event": event}
+                log.warning(text, extra=more, exc_info=error)
             case _:
                 raise TypeError(f"{effect!r} is no effect")
         return None
@@ -397,7 +401,9 @@ class AsyncioDriver:
                 task.cancel()
             if others:
                 await asyncio.wait(others, timeout=_CLEAN_UP)
+            await self.reporter.drain(self._closing_for)
         finally:
+            self.reporter.end()
             await self._http.close()
 
     def drop(self, tell: Callable[[], None]) -> None:
@@ -405,6 +411,7 @@ class AsyncioDriver:
 
         Called from a ``__del__``, which any thread may run.
         """
+        self.reporter.end()
         loop = self._loop
         if loop is None or loop.is_closed():
             return
@@ -425,6 +432,7 @@ class AsyncioDriver:
     def forked(self) -> None:
         """In the child: the parent's connections must not be used."""
         self._http.forked()
+        self.reporter.forked()
         self._loop = None
         self._begin()
         self._on_fork()

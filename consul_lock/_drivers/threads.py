@@ -22,9 +22,11 @@ from consul_lock._drivers.clock import clock
 from consul_lock._drivers.connection import Connection
 from consul_lock._drivers.connection_pool import SHORT
 from consul_lock._drivers.end import close_with_child, is_at_end
+from consul_lock._drivers.event_log import PREFIX
 from consul_lock._drivers.fork import forget_after_fork, notice_fork
 from consul_lock._drivers.http import client_closed
 from consul_lock._drivers.jitter import between, fraction
+from consul_lock._drivers.reporter import ClientReporter
 from consul_lock._drivers.thread_event import ThreadEvent
 from consul_lock._drivers.thread_transport import ThreadTransport
 from consul_lock._protocol.flow import (
@@ -90,6 +92,7 @@ class ThreadDriver:
         self._config = config
         self.holding: Callable[[], bool] = lambda: False
         """Whether the client holds anything, for what is kept open."""
+        self.reporter = ClientReporter(self._write_beside)
         self._on_fork: Callable[[], None] = lambda: None
         self._on_end: Callable[[], Flow[None]] | None = None
         self._begin()
@@ -197,10 +200,22 @@ class ThreadDriver:
             case Call(function, args):
                 self._call(function, args)
             case Warn(text, event, error):
-                log.warning(text, extra={"event": event}, exc_info=error)
+                more = {"event": event, f"{PREFIX}event": event}
+                log.warning(text, extra=more, exc_info=error)
             case _:
                 raise TypeError(f"{effect!r} is no effect")
         return None
+
+    def _write_beside(self, write: Callable[[], None]) -> bool:
+        """Write a record beside the keeper or the watchdog, as a handler of the log may block;
+        False: this is neither, or no thread can be started."""
+        if not _in_helper():
+            return False
+        try:
+            self._start(write, "consul-lock-log")
+        except RuntimeError:
+            return False
+        return True
 
     def _call(self, function: Callable[..., Any], args: tuple[Any, ...]) -> None:
         try:
@@ -422,6 +437,7 @@ class ThreadDriver:
                 if thread is me or thread is caller or isinstance(thread, threading._DummyThread):
                     continue  # the last kind cannot be joined: it began when none could be started
                 thread.join(max(0.0, end - time.monotonic()))
+            self.reporter.close()
             self._ended.set()
         finally:
             # If it was cut off, where it had no thread of its own, it can be done again.
@@ -440,6 +456,7 @@ class ThreadDriver:
     def drop(self, tell: Callable[[], None]) -> None:
         """Nobody can use it any more: ``tell`` the keeper, whose last work needs no idle
         connections."""
+        self.reporter.end()
         tell()
         self._transport.drop()
 
@@ -449,6 +466,7 @@ class ThreadDriver:
 
     def forked(self) -> None:
         """In the child: the parent's connections are closed here, and must not be used."""
+        self.reporter.forked()
         self._begin()
         self._on_fork()
 

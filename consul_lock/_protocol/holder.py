@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeAlias
 
 from consul_lock._protocol.consul.models import SessionOptions
 from consul_lock.errors import ConfigError
@@ -115,6 +115,20 @@ def moment(value: Any) -> float:
     return seconds if 0 <= seconds < _YEAR_9999 else 0.0
 
 
+Meta: TypeAlias = Mapping[str, str] | Callable[[], Mapping[str, str]] | None
+"""What an owner says of itself: strings by names, or a function that returns them."""
+
+
+def merged_meta(*sources: Meta, asks: bool) -> dict[str, str] | None:
+    """All that they say; later ones count more.  ``asks``: functions are called, else left out."""
+    found: dict[str, str] | None = None
+    for source in sources:
+        given = source if not callable(source) else source() if asks else None
+        if given is not None:
+            found = {**(found or {}), **given}
+    return found
+
+
 class OwnerInfo:
     """How this process describes itself, serialised once."""
 
@@ -127,8 +141,8 @@ class OwnerInfo:
         value: str | None = None,
     ) -> None:
         self.identity = identity
-        self._terms, self._meta, self._command, self._value = terms, meta, command, value
-        words = {str(k): str(v) for k, v in (meta or {}).items()}
+        self._terms, self._command, self._value = terms, command, value
+        self.meta = words = {str(k): str(v) for k, v in (meta or {}).items()}
         if meta is not None and words != dict(meta):
             raise ConfigError(
                 f"meta={dict(meta)!r} must map strings to strings", kind="value", settings=("meta",)
@@ -154,7 +168,28 @@ class OwnerInfo:
         """The same, of this process: in a forked child it is another one."""
         if self.identity is identity:
             return self
-        return OwnerInfo(identity, self._terms, self._meta, self._command, self._value)
+        return OwnerInfo(identity, self._terms, self.meta, self._command, self._value)
+
+    def saying(self, meta: Mapping[str, str] | None) -> OwnerInfo:
+        """The same with other metadata.  Raises `ConfigError`."""
+        return OwnerInfo(self.identity, self._terms, meta, self._command, self._value)
+
+    def valued(self, value: str) -> OwnerInfo:
+        """The same with another value.  Raises `ConfigError`."""
+        return OwnerInfo(self.identity, self._terms, self.meta, self._command, value)
+
+    def holder(self, session: str) -> Holder:
+        """The same as others see it."""
+        about = self.identity
+        return Holder(
+            session,
+            str(about.get("host", "")),
+            int(about.get("pid", 0)),
+            str(about.get("user", "")),
+            str(about.get("command", "") if self._command is None else self._command),
+            meta=self.meta,
+            value=self._value or "",
+        )
 
     def value(self, since: float, token: int = 0) -> bytes:
         """The value of the lock, or of a waiter's entry; with a ``token`` other than its index."""

@@ -38,7 +38,7 @@ _SHARED = {
 # From the lowest level up.  A module imports only from its own level and from lower ones.
 _LEVELS = [
     {"errors", "limits", "names", "_version", "_warnings"},
-    {"_protocol", "_config"},
+    {"_protocol", "_config", "events"},
     {"config", "testing"},
     {"_drivers"},
     {"_api"},
@@ -49,7 +49,7 @@ _LEVELS = [
 # The same below _protocol, and stricter: one imports nothing of its own level, either.
 _PROTOCOL_LEVELS = [
     {"flow"},
-    {"arguments", "gather", "keys"},
+    {"arguments", "gather", "keys", "reporter"},
     {"consul"},
     {"holder", "session"},
     {"hold"},

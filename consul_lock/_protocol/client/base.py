@@ -15,7 +15,10 @@ from consul_lock._protocol.flow import Batch, Environment, Flow, Identity, Now, 
 from consul_lock._protocol.hold.cleanup import PendingCleanup, PendingCleanups
 from consul_lock._protocol.hold.hold import Hold, Holds
 from consul_lock._protocol.hold.local_queue import LocalQueues
+from consul_lock._protocol.hold.reports import report_lost
 from consul_lock._protocol.hold.state import Event
+from consul_lock._protocol.holder import Meta
+from consul_lock._protocol.reporter import Reporter
 from consul_lock._protocol.session.pool import SessionPool
 from consul_lock._protocol.session.session import Session
 from consul_lock._protocol.session.timing import renew_interval_of, validity_of
@@ -37,12 +40,17 @@ class ClientBase(ABC):
         retry_for: float = 30.0,
         connect_timeout: float = 3.0,
         request_timeout: float = 10.0,
+        reporter: Reporter | None = None,
+        meta: Meta = None,
     ) -> None:
         self.contact = Contact()
         self.api = ConsulApi(self.contact, query)
         self.retry_for = retry_for
         self.connect_timeout = connect_timeout
         self.request_timeout = request_timeout
+        self.reporter = Reporter() if reporter is None else reporter
+        self.meta = meta
+        """What all its locks say of themselves, beside their own."""
         self.holds = Holds()
         self._begin(surroundings, identity)
 
@@ -226,6 +234,7 @@ class ClientBase(ABC):
         self.local_queues.leave(hold.attempt)
         hold.lost.set()
         self.wake.set()
+        report_lost(hold, told_reason, cause, now)
         if (told := hold.telling(told_reason)) is not None:
             yield told
         for session in hold.sessions if ended else ():

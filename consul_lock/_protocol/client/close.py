@@ -7,6 +7,7 @@ from consul_lock._protocol.flow import Flow, Now, Wait
 from consul_lock._protocol.gather import gather
 from consul_lock._protocol.hold.cleanup import PendingCleanup
 from consul_lock._protocol.hold.hold import Hold
+from consul_lock._protocol.hold.reports import report_lost
 from consul_lock._protocol.hold.state import Event
 from consul_lock.errors import ConsulLockError, LossReason
 
@@ -102,7 +103,9 @@ def _revoke(client: ClientCore) -> Flow[None]:
                 revoked.append(hold)
     for hold in revoked:
         hold.lost.set()
+    now = yield Now()
     for hold in revoked:
+        report_lost(hold, LossReason.REVOKED, None, now)
         if (told := hold.telling(LossReason.REVOKED)) is not None:
             yield told
 

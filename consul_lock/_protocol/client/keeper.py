@@ -34,6 +34,7 @@ from consul_lock._protocol.consul.replies import TXN_OPERATIONS_MAX, TxnResult
 from consul_lock._protocol.consul.request_limit import is_limit
 from consul_lock._protocol.flow import Batch, Flow, Now, Request, Sleep, Spawn, Wait, Warn
 from consul_lock._protocol.hold.hold import Hold
+from consul_lock._protocol.hold.reports import about
 from consul_lock._protocol.hold.state import State
 from consul_lock._protocol.session.session import Session
 from consul_lock._protocol.session.timing import (
@@ -109,6 +110,8 @@ class Keeper:
         """Those whose last renewal or verification failed."""
         self._failing_since: float | None = None
         """When that was said in the log."""
+        self._told: list[Hold] = []
+        """What is held whose own listeners were told that."""
         self._refuted: dict[Hold, str] = {}
         """Holds whose proof was refused, with the refusal: find out why."""
         self._suspect: dict[Hold, None] = {}
@@ -418,9 +421,25 @@ class Keeper:
                 " and it is tried again until then"
             )
             yield Warn(text, "renewal-failing")
+            self._told = [
+                hold
+                for hold in self._core.holds
+                if hold.lock.listeners and any(s in self._failing for s in hold.sessions)
+            ]
+            self._publish("renewal-failing", {"error": error, "locks": held, "left": left})
         elif error is None and since is not None:
             self._failing_since = None
             yield Warn(f"renewing sessions works again, after {now - since:.0f} s", "renewal-works")
+            self._publish("renewal-works", {"failing": now - since})
+
+    def _publish(self, event: str, more: dict[str, Any]) -> None:
+        """For those who listen to the client, and those who listen to what is affected alone; the
+        log has it already."""
+        reporter = self._core.reporter
+        reporter.publish(event, {"kind": "client", **more})
+        for hold in self._told:
+            fields = {**about(hold.lock, hold.attempt, hold), "holder": None, **more}
+            reporter.publish(event, fields, hold.lock.listeners)
 
     # -- what can wait for renewals ------------------------------------------------------------
 

@@ -30,6 +30,8 @@ class Contact:
         good one; None: there was none."""
         self.told = False
         """It was said in the log that this trouble lasts."""
+        self.retrying = False
+        """A call has begun to try something again, since the last good answer."""
         self.error: Unavailable | None = None
         """What came of the last request that had no good answer."""
         self.limit = RequestLimit()
@@ -70,6 +72,7 @@ class Contact:
     def well(self, sent: float) -> None:
         """A request that was sent at this time was answered well."""
         self.reached, self.trouble, self.told, self.error = True, None, False, None
+        self.retrying = False
         if sent > self._good:
             self._good = sent
 

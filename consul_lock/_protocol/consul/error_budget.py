@@ -12,7 +12,7 @@ from typing import Any, Protocol, TypeVar
 
 from consul_lock._protocol.consul.contact import Contact
 from consul_lock._protocol.consul.request_limit import is_limit
-from consul_lock._protocol.flow import Batch, Effect, Flow, Now, Request, Sleep, Wall, Warn
+from consul_lock._protocol.flow import Batch, Effect, Flow, Now, Request, Sleep, Wait, Wall, Warn
 from consul_lock.errors import ConfigError, ConsulLockError, Refused, Unavailable
 
 T = TypeVar("T")
@@ -40,6 +40,9 @@ _SERIES = 20.0
 
 # What there are limits for, beside a request.
 _LIMITED = (Batch, Sleep)
+
+# What waits, beside a long poll.
+_WAITS = (Wait, Sleep)
 
 # Seconds after which the log says that a health check is waited for.
 _CHECK_TOLD = 2.0
@@ -76,6 +79,12 @@ class ErrorBudget:
     _told = False
     _late = 0.0
     """Seconds that requests took which were sent after the end of the call."""
+    on_wait: Callable[[float, float | None], float | None] | None = None
+    """Called with the time (driver's clock) when it is about to wait, and for how long; it returns
+    how long to wait before it wants to be called again."""
+    on_retry: Callable[[Unavailable | Refused, float, float, bool], None] | None = None
+    """Called before a pause with the error, the seconds of the pause and since the trouble began,
+    and whether it is the first one of the client since Consul answered well."""
 
     def __init__(
         self,
@@ -137,6 +146,8 @@ class ErrorBudget:
                         plain = effect.timeout is None and not effect.wait
                         asked = (effect,)
                         if not (plain and unlimited and self._is_well()):
+                            if effect.wait and self.on_wait is not None:
+                                self.on_wait(sent, effect.wait)
                             self._give_way(effect)
                             effect = self._cut(effect, sent)
                             asked = (effect,)
@@ -149,6 +160,10 @@ class ErrorBudget:
                         value = yield effect
                     else:
                         asked = ()
+                        if kind in _WAITS and self.on_wait is not None:
+                            if now is None:
+                                now = yield Now()
+                            effect = self._told(effect, now)
                         if kind in _LIMITED:
                             if now is None:
                                 now = yield Now()
@@ -211,7 +226,16 @@ class ErrorBudget:
         if end is not None:
             most = min(most, max(end - now, _PAUSE_MIN))
         self._times += 1
+        if self.on_retry is not None:
+            contact = self._client.contact
+            first, contact.retrying = not contact.retrying, True
+            self.on_retry(error, most, max(0.0, now - since), first)
         yield Sleep(most / 2, most)
+
+    @property
+    def begun(self) -> float:
+        """When the call began (driver's clock)."""
+        return 0.0 if self._begun is None else self._begun
 
     def well(self) -> None:
         """All is well: what failed was not missed."""
@@ -262,6 +286,17 @@ class ErrorBudget:
             raise limit.give_way()
 
     # -- requests ------------------------------------------------------------------------------
+
+    def _told(self, effect: Effect, now: float) -> Effect:
+        """The wait within the process, which may be shorter so that it is said in time that the
+        call waits; a pause is one anyway."""
+        assert self.on_wait is not None
+        match effect:
+            case Wait(signal, timeout):
+                return Wait(signal, self.on_wait(now, timeout))
+            case Sleep(_, high):
+                self.on_wait(now, high)
+        return effect
 
     def _limit(self, effect: Effect, now: float) -> tuple[Effect, tuple[Request, ...]]:
         """The effect within its limits, and what it asks of Consul."""

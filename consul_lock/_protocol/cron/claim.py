@@ -18,6 +18,7 @@ from consul_lock._protocol.consul.error_budget import ErrorBudget
 from consul_lock._protocol.cron.decision import CronOutcome, CronPlan, SlotState, decide
 from consul_lock._protocol.cron.health import last_success
 from consul_lock._protocol.cron.record import CronRecord, CronSkip, CronState, kept
+from consul_lock._protocol.cron.reports import report_claim
 from consul_lock._protocol.cron.run import CronRun
 from consul_lock._protocol.cron.run_lock import RunLock, RunLockAccess
 from consul_lock._protocol.cron.slot import Slot
@@ -32,6 +33,7 @@ from consul_lock._protocol.cron.store import (
     wait_for_news,
 )
 from consul_lock._protocol.flow import Flow, Now, Sleep, Wall
+from consul_lock._protocol.reporter import Listener
 from consul_lock.errors import ConsulLockError, Unavailable
 
 # Seconds for a note that decides nothing.
@@ -48,9 +50,16 @@ class SlotClaim:
     """One call of claim: what it has done so far, and all that its undo has to know."""
 
     def __init__(
-        self, client: ClientCore, name: str, plan: CronPlan, lock: RunLock | None, owner: Any
+        self,
+        client: ClientCore,
+        name: str,
+        plan: CronPlan,
+        lock: RunLock | None,
+        owner: Any,
+        listeners: tuple[Listener, ...] = (),
     ) -> None:
         self.client = client
+        self.listeners = listeners
         self.name = name
         self.plan = plan
         self.entry = RunLockAccess(plan, lock, owner)
@@ -86,7 +95,9 @@ class SlotClaim:
         yield from self._firing.begin(at)
         self.slot = self._firing.slot
         if (yield from self._firing.late()):
-            return CronRun(CronOutcome.LATE, self.name, self.slot, None)
+            late = CronRun[Any](CronOutcome.LATE, self.name, self.slot, None)
+            report_claim(self, late)
+            return late
         # Only now: the slot is that of the firing.
         if self.plan.splay:
             yield Sleep(0.0, self.plan.splay)
@@ -100,6 +111,7 @@ class SlotClaim:
                 self._patience.well()
                 if run is not None:
                     run.before = self._before
+                    report_claim(self, run)
                     return run
                 continue
             yield from self._ride_out(failed)

@@ -14,11 +14,13 @@ from consul_lock._protocol.consul.replies import TxnResult
 from consul_lock._protocol.cron.claim import SlotClaim
 from consul_lock._protocol.cron.decision import CronPlan
 from consul_lock._protocol.cron.record import CronRecord, CronState
+from consul_lock._protocol.cron.reports import report_end
 from consul_lock._protocol.cron.run import CronRun, is_exit_code
 from consul_lock._protocol.cron.run_lock import RunLock
 from consul_lock._protocol.cron.store import NotProved, change_record
 from consul_lock._protocol.flow import Flow, Job, Now, Wall
 from consul_lock._protocol.keys import CRON_SUFFIX, check_name
+from consul_lock._protocol.reporter import Listener
 from consul_lock.errors import ConfigError, ConsulLockError, LockLost
 
 # Seconds for recording the end of a run: it is over, and waiting for this serves nothing.
@@ -34,7 +36,13 @@ _ENDS_MAX = 2
 class CronCore:
     """A guard without its I/O.  One object may be shared by threads or tasks."""
 
-    def __init__(self, client: ClientCore, name: str, plan: CronPlan) -> None:
+    def __init__(
+        self,
+        client: ClientCore,
+        name: str,
+        plan: CronPlan,
+        listeners: tuple[Listener, ...] = (),
+    ) -> None:
         check_name(name)
         if name.endswith(CRON_SUFFIX):
             name, key = name.removesuffix(CRON_SUFFIX), name
@@ -45,12 +53,13 @@ class CronCore:
         self.client = client
         self.name = name
         self.plan = plan
+        self.listeners = listeners
 
     def claim(
         self, lock: RunLock | None, at: float | None, owner: Any
     ) -> tuple[SlotClaim, Job[CronRun[Any]]]:
         """Claim a slot.  The result is a `CronRun`."""
-        claim = SlotClaim(self.client, self.name, self.plan, lock, owner)
+        claim = SlotClaim(self.client, self.name, self.plan, lock, owner, self.listeners)
         return claim, Job(claim.flow(at), lambda: _undo(claim))
 
     def leave(self, claim: SlotClaim, run: CronRun[Any], error: BaseException | None) -> Job[None]:
@@ -91,6 +100,7 @@ class Ending:
         self._release: Job[None] | None = None
         self._proved = False
         """The end was written in a transaction that Consul refuses without the run lock."""
+        self._reported = False
 
     def flow(self) -> Flow[None]:
         """Record it, then let go; raises `LockLost` if the lock was lost and nothing else was
@@ -126,6 +136,7 @@ class Ending:
         moment = yield Wall()
         runtime = round(now - claim.started, 3)
         written: CronRecord | None = None
+        end = RunEnd(claim.id, CronState.LOST, moment, runtime, None)
         try:
             for _ in range(_ENDS_MAX):
                 now = yield Now()
@@ -139,6 +150,9 @@ class Ending:
             written = None
         run.recorded = written is not None
         run.record = written or run.record
+        if not self._reported:
+            self._reported = True
+            report_end(claim, run, end)
 
     def _write(
         self, end: RunEnd, within: float

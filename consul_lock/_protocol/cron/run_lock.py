@@ -17,13 +17,14 @@ from consul_lock._protocol.cron.slot import Slot
 from consul_lock._protocol.cron.store import RecordView
 from consul_lock._protocol.flow import Flow, Now, Sleep
 from consul_lock._protocol.hold.hold import Attempt, Grant
-from consul_lock._protocol.holder import OwnerInfo, parse_holder
+from consul_lock._protocol.holder import parse_holder
 from consul_lock._protocol.keys import LockKeys
 from consul_lock._protocol.lock.base import LockAttempt
 from consul_lock._protocol.lock.lock import LockCore
 from consul_lock._protocol.primitive.acquire import persist
 from consul_lock._protocol.primitive.primitive import Settings
 from consul_lock._protocol.primitive.release import suppress_lock_errors
+from consul_lock._protocol.reporter import DEBUG
 from consul_lock._protocol.session.timing import validity_of
 from consul_lock.errors import Unavailable
 
@@ -48,14 +49,13 @@ _DELAY_RETRY, _DELAY_MORE = (0.25, 1.0), 5.0
 class RunLock(LockCore):
     """A lock that is tried once, whatever goes wrong with Consul meanwhile."""
 
+    kind = "cron"
+    # Most hosts acquire it for a moment only, to look at the record.
+    level = DEBUG
+
     def __init__(self, client: ClientCore, keys: LockKeys, settings: Settings) -> None:
         super().__init__(client, keys, settings)
-        self._said = settings.meta, settings.command
-        self.about = self._saying(LOOKING)
-
-    def _saying(self, value: str) -> OwnerInfo:
-        meta, command = self._said
-        return OwnerInfo(self.client.identity.about, self.terms, meta, command, value)
+        self.about = self.about.valued(LOOKING)
 
     def contend(self, attempt: LockAttempt) -> Flow[Grant | None]:
         """Try once.  A lost answer must not cost the session, and all hosts a lock-delay:
@@ -69,7 +69,7 @@ class RunLock(LockCore):
         """Operations that are refused if the lock is not held, and say that a run is under way."""
         hold = self.hold
         assert hold is not None
-        about = self._saying(f"cron: running {slot.label}")
+        about = hold.attempt.about.valued(f"cron: running {slot.label}")
         value = base64_text(about.value(since, hold.token))
         session = hold.session.id
         return [check_session(self.key, session), lock_operation(self.key, session, value)]

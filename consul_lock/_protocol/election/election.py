@@ -42,6 +42,9 @@ class Written(NamedTuple):
 class ElectionCore(LockCore):
     """A lock that is always watched, with a value."""
 
+    kind = "election"
+    event_acquired, event_released = "elected", "resigned"
+
     def __init__(self, client: ClientCore, keys: LockKeys, settings: Settings) -> None:
         if not settings.watch:
             raise ConfigError(
@@ -51,12 +54,11 @@ class ElectionCore(LockCore):
                 settings=("watch",),
             )
         super().__init__(client, keys, settings)
-        self._meta, self._command = settings.meta, settings.command
-        self.about = self._saying("")
+        self.about = self._saying("", self.about)
         self._written: Written | None = None
 
-    def _saying(self, value: str) -> OwnerInfo:
-        """The description of this process, with this value.  Raises `ConfigError`."""
+    def _saying(self, value: str, about: OwnerInfo) -> OwnerInfo:
+        """A description of this process, with this value.  Raises `ConfigError`."""
         if not isinstance(value, str):
             raise ConfigError(f"value={value!r} is not a string", kind="value", settings=("value",))
         try:
@@ -67,8 +69,7 @@ class ElectionCore(LockCore):
                 kind="value",
                 settings=("value",),
             ) from error
-        about = self.client.identity.about
-        return OwnerInfo(about, self.terms, self._meta, self._command, value)
+        return about.valued(value)
 
     # -- campaigning ---------------------------------------------------------------------------
 
@@ -76,7 +77,7 @@ class ElectionCore(LockCore):
         """Lead, with this value, or raise `LockTimeout`."""
         wait = waiting_time(True, timeout)
         attempt = self.attempt(owner, wait != 0)
-        attempt.about = self._saying(value)
+        attempt.about = self._saying(value, attempt.about)
         job = self.acquiring(attempt, wait)
         return Job(self._campaign(self.had(job, timeout)), job.undo, job.limit)
 
@@ -103,8 +104,9 @@ class ElectionCore(LockCore):
 
     def proclaim(self, value: str, now: float, owner: Any) -> Job[None]:
         """Change the value.  Errors of the server are retried while it leads."""
-        about = self._saying(value)
+        self._saying(value, self.about)  # to refuse a bad one before all else
         hold = self.ensure(now, owner)
+        about = self._saying(value, hold.attempt.about)
         proclaiming = until_let_go(
             self.client, hold, lambda: self._proclaim(hold, about), patient=True
         )

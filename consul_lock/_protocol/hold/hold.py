@@ -16,8 +16,9 @@ from consul_lock._protocol.consul.replies import TxnResult
 from consul_lock._protocol.flow import Call, Flow, Now, Request, Signal
 from consul_lock._protocol.hold.confirmation import Unconfirmed, ahead_in_a_crowd
 from consul_lock._protocol.hold.state import Event, State, advance
-from consul_lock._protocol.hold.waiter import WaiterQueue
-from consul_lock._protocol.holder import OwnerInfo
+from consul_lock._protocol.hold.waiter import WaiterEntry, WaiterQueue
+from consul_lock._protocol.holder import Holder, OwnerInfo, parse_holder
+from consul_lock._protocol.reporter import INFO, Listener, Reporter
 from consul_lock._protocol.session.session import Session
 from consul_lock.errors import (
     ConsulLockError,
@@ -57,6 +58,20 @@ class Held(ABC):
     rule: str
     """The ACL rule that is needed to write its keys."""
     on_lost: Callable[[LossReason], Any] | None
+    reporter: Reporter
+    """Takes what is reported of it."""
+    listeners: Sequence[Listener] = ()
+    """Who listens to its events, beside those who listen to all of the client."""
+    kind = "lock"
+    """What it is, in events."""
+    event_acquired, event_released = "acquired", "released"
+    level = INFO
+    """Of the records of these two."""
+
+    def is_heard(self, level: int) -> bool:
+        """Whether anybody wants to hear of its events, or the log has records of this level."""
+        reporter = self.reporter
+        return reporter.listens or bool(self.listeners) or reporter.logs(level)
 
     @abstractmethod
     def new_signal(self) -> Signal:
@@ -116,6 +131,14 @@ class Held(ABC):
         """A blocking read that sees the loss."""
 
 
+class OwnerHere(NamedTuple):
+    """Another owner of this process, as far as others want to know: not its attempt, which would
+    keep those before it in memory, too."""
+
+    about: OwnerInfo
+    session: str
+
+
 class Hold:
     """One acquisition, from the grant to its end."""
 
@@ -145,6 +168,10 @@ class Hold:
         self.unanswered = False
         """A release of it was sent and not answered: it may have been carried out."""
         self.on_lost: Callable[[LossReason], Any] | None = lock.on_lost
+        self.since = 0.0
+        """When it began to count (driver's clock)."""
+        self.handed_to: WaiterEntry | OwnerHere | None = None
+        """Who got it from this hold: a waiter in Consul's queue, or the next of this process."""
 
     @property
     def lost(self) -> Signal:
@@ -375,6 +402,10 @@ class Claim(NamedTuple):
     limit: int = 1
 
 
+# The numbers of attempts, for those who listen.
+_numbers = count(1)
+
+
 class Attempt:
     """State of one call of acquire."""
 
@@ -414,6 +445,34 @@ class Attempt:
         """A warning was given that somebody has written over a lock that is waited for."""
         self.patience: ErrorBudget | None = None
         """How long it goes on while Consul fails; made when it begins."""
+
+    # What is reported of it, see `reports`; most have nobody who listens.
+    _number = 0
+    held_by: Pair | None = None
+    """The key of the lock as it was seen last while another session held it."""
+    held_here: OwnerHere | None = None
+    """The owner in this process who holds it, or has held it before; None: see ``held_by``."""
+    handed_over = False
+    """The holder before has handed it over."""
+    error: ConsulLockError | None = None
+    """The error that it ended in."""
+    waiting_told = gave_up_told = False
+
+    @property
+    def number(self) -> int:
+        """Unique in this process; given when it is first asked for."""
+        if not self._number:
+            self._number = next(_numbers)
+        return self._number
+
+    def in_the_way(self) -> Holder | None:
+        """Who holds what it wants, or was seen to do so before."""
+        if self.held_here is not None:
+            return self.held_here.about.holder(self.held_here.session)
+        pair = self.held_by
+        if pair is None:
+            return None
+        return parse_holder(pair.session, pair.value, pair.modify_index)
 
     @property
     def in_queue(self) -> bool:

@@ -11,7 +11,7 @@ from contextlib import AbstractContextManager
 from typing import Any
 
 from consul_lock._protocol.flow import Signal
-from consul_lock._protocol.hold.hold import Attempt, Claim, Grant
+from consul_lock._protocol.hold.hold import Attempt, Claim, Grant, OwnerHere
 
 
 class LocalQueue:
@@ -88,6 +88,16 @@ class LocalQueues:
                     queue.waiting.remove(attempt)
             self.call_in(attempt)
 
+    def owner_before(self, attempt: Attempt) -> OwnerHere | None:
+        """Who of this process has what an attempt waits for."""
+        with self._mutex:
+            for claim in attempt.queues:
+                queue = self._queues.get(claim.resource)
+                for each in queue.occupants if queue is not None else ():
+                    if each is not attempt and each.hold is not None:
+                        return OwnerHere(each.about, each.hold.session.id)
+        return None
+
     def call_in(self, attempt: Attempt) -> None:
         """Admit the waiters that can be admitted, now that this one needs less."""
         with self._mutex:
@@ -147,6 +157,8 @@ class LocalQueues:
             if queue is None or not queue.waiting or queue.waiting[0] is not next_waiter:
                 return False
             next_waiter.given = grant
+            next_waiter.handed_over = True
+            next_waiter.held_here = OwnerHere(attempt.about, grant.session.id)
             next_waiter.session = grant.session
             if not grant.session.shared:
                 grant.session.borrower = next_waiter

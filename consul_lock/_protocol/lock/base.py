@@ -31,7 +31,9 @@ class LockBase(Lockable):
         self._claims = (Claim(self.key),)
 
     def attempt(self, owner: Any, blocking: bool, n: int = 1) -> LockAttempt:
-        return LockAttempt(self._claims, self.about, (self.terms, self.shared), owner, blocking)
+        return LockAttempt(
+            self._claims, self.about_now(), (self.terms, self.shared), owner, blocking
+        )
 
     def farewell(self, session: Session) -> list[Request]:
         key, doing = self.key, f"releasing {self.key!r}"

@@ -71,6 +71,8 @@ def _saw(attempt: LockAttempt, found: ReadResult, *, certain: bool) -> Flow[None
     ours = pair is not None and session is not None and pair.session == session.id
     if certain and not ours and attempt.unseen is not None:
         attempt.unseen = max(attempt.unseen, found.sent)
+    if pair is not None and pair.session and not ours:
+        attempt.held_by, attempt.held_here = pair, None
     if pair is not None and pair.session and not is_unconfirmed(pair):
         attempt.idle = None
         return
@@ -124,6 +126,7 @@ def accept(lock: LockBase, attempt: LockAttempt) -> Flow[Grant | None]:
         # A deposed leader may show a hand-over that was taken over long ago.
         yield from look(lock, attempt, certain=True)
         return None
+    attempt.handed_over = not holder.confirmed
     if holder.confirmed:
         return grant if (yield from believe(lock.client, session)) else None
     if unseen is not None:

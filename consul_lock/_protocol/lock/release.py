@@ -27,7 +27,7 @@ from consul_lock._protocol.consul.models import base64_text
 from consul_lock._protocol.consul.operations import lock_operation, unlock_operation
 from consul_lock._protocol.consul.replies import TxnResult
 from consul_lock._protocol.flow import Flow, Now, Request, Wall
-from consul_lock._protocol.hold.hold import Attempt, Grant, Hold
+from consul_lock._protocol.hold.hold import Attempt, Grant, Hold, OwnerHere
 from consul_lock._protocol.hold.state import Event
 from consul_lock._protocol.hold.waiter import (
     WaiterEntry,
@@ -99,6 +99,8 @@ def _let_go(letting: ReleaseAttempt) -> Flow[LossReason | None]:
             letting.next_waiter = None if alone else client.local_queues.next_waiter(hold.attempt)
             outcome = yield from hold.leave(_plain(letting, queue))
         if outcome.done:
+            if queue is not None and queue.entries:
+                hold.handed_to = queue.entries[0]
             if letting.next_waiter is None or _pass_on(letting, outcome):
                 return None
         elif outcome.says("isn't held", 0) or outcome.says("doesn't exist", 0):
@@ -211,6 +213,7 @@ def _pass_on(letting: ReleaseAttempt, outcome: TxnResult) -> bool:
     assert next_waiter is not None
     grant = Grant(hold.session, outcome.raft_index, False, None)
     if letting.lock.client.local_queues.give(hold.attempt, next_waiter, grant):
+        hold.handed_to = OwnerHere(next_waiter.about, hold.session.id)
         return True
     hold.contended, hold.queue = False, None
     return False

@@ -99,7 +99,7 @@ def _may_take(lock: MultiLockBase, attempt: MultiLockAttempt) -> Flow[bool]:
 
 def _take(lock: MultiLockBase, attempt: MultiLockAttempt, session: Session) -> Flow[TxnResult]:
     since = yield Wall()
-    value = base64_text(lock.about.value(since))
+    value = base64_text(attempt.about.value(since))
     operations = locking(lock.keys, attempt.pairs or {}, session, value)
     request = lock.client.api.transaction(operations, f"locking {lock.named}", lock.rule)
     attempt.may_hold = True
@@ -147,6 +147,8 @@ def _wait(
 ) -> Flow[None]:
     """Wait until the lock that is in the way changes."""
     attempt.warned, attempt.refusals = True, 0
+    if pair is not None and pair.session:
+        attempt.held_by, attempt.held_here = pair, None
     if pair is None:
         yield from _pause(lock, attempt, _RETRY)
         return

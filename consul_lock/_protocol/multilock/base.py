@@ -39,9 +39,12 @@ class MultiLockBase(Lockable):
         self.rule = " ".join(key_rule(key.removesuffix(".lock")) for key in self.keys)
 
     ends_session = True
+    kind = "multilock"
 
     def attempt(self, owner: Any, blocking: bool, n: int = 1) -> MultiLockAttempt:
-        return MultiLockAttempt(self.keys, self.about, (self.terms, self.shared), owner, blocking)
+        return MultiLockAttempt(
+            self.keys, self.about_now(), (self.terms, self.shared), owner, blocking
+        )
 
     def farewell(self, session: Session) -> list[Request]:
         if not guarded(self.keys):

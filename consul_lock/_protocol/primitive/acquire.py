@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from copy import copy
 from typing import Any
 
 from consul_lock._protocol.client.client import ClientCore
 from consul_lock._protocol.consul.error_budget import ErrorBudget
 from consul_lock._protocol.flow import Flow, Now, Spawn, Wait
 from consul_lock._protocol.hold.hold import Attempt, Grant, Hold
+from consul_lock._protocol.hold.reports import report_acquire, report_acquired, report_gave_up
 from consul_lock._protocol.primitive.primitive import Primitive
 from consul_lock._protocol.primitive.release import end_all
 from consul_lock._protocol.primitive.watch import watch
-from consul_lock.errors import AlreadyHeld, Refused, Unavailable
+from consul_lock._protocol.reporter import DEBUG, INFO
+from consul_lock.errors import AlreadyHeld, ConsulLockError, Refused, Unavailable
 
 # Seconds after which the keeper reads a queue of which nothing is known: clients that have just
 # released have had time to join again, and a job that is shorter is not disturbed.
@@ -22,23 +25,37 @@ _LOOK_AFTER = 0.005
 def acquire(lock: Primitive, attempt: Attempt, wait: float | None) -> Flow[bool]:
     """Whether the lock was acquired within so many seconds; None: wait for ever."""
     patience = attempt.patience = lock.patience_of(attempt, wait)
+    report_acquire(lock, attempt, patience)
     return patience.bound(_acquire(lock, attempt, patience))
 
 
 def _acquire(lock: Primitive, attempt: Attempt, patience: ErrorBudget) -> Flow[bool]:
     if attempt.blocking:
         attempt.deadline = patience.end
-    if not (yield from _turn(lock, attempt)):
-        return False
-    while True:
-        if attempt.given is None or attempt.given.session.gone:
-            attempt.given = yield from persist(lock.contend, attempt)
-        if attempt.given is None:
-            yield from _abandon(lock, attempt)
+    try:
+        if not (yield from _turn(lock, attempt)):
+            yield from _give_up(lock, attempt)
             return False
-        if (yield from _begin(lock, attempt, attempt.given)):
-            return True
-        attempt.given = None
+        while True:
+            if attempt.given is None or attempt.given.session.gone:
+                attempt.given = yield from persist(lock.contend, attempt)
+            if attempt.given is None:
+                yield from _abandon(lock, attempt)
+                yield from _give_up(lock, attempt)
+                return False
+            if (yield from _begin(lock, attempt, attempt.given)):
+                return True
+            attempt.given = None
+    except ConsulLockError as error:
+        attempt.error = copy(error)  # without its traceback, which would keep the call's frames
+        raise
+
+
+def _give_up(lock: Primitive, attempt: Attempt) -> Flow[None]:
+    """It could not be acquired in time: say so, if anybody wants to know."""
+    if lock.is_heard(DEBUG):
+        now = yield Now()
+        report_gave_up(lock, attempt, now, "timeout")
 
 
 def _turn(lock: Primitive, attempt: Attempt) -> Flow[bool]:
@@ -52,6 +69,8 @@ def _turn(lock: Primitive, attempt: Attempt) -> Flow[bool]:
         yield from _see_that_it_is_held(lock, attempt)
         return False
     not_for_oneself(lock, attempt)
+    if lock.is_heard(INFO):
+        attempt.held_here = local_queues.owner_before(attempt)
     while not attempt.admitted:
         remaining = None
         if attempt.deadline is not None:
@@ -94,7 +113,7 @@ def _begin(lock: Primitive, attempt: Attempt, grant: Grant) -> Flow[bool]:
     """It is granted: the hold counts from now on.  False if its deadline is over already."""
     client = lock.client
     hold = Hold(lock, grant, attempt)
-    now = yield Now()
+    hold.since = now = yield Now()
     if grant.contended and grant.queue is None:
         hold.look_at = now + _LOOK_AFTER
     with client.mutex:
@@ -109,6 +128,7 @@ def _begin(lock: Primitive, attempt: Attempt, grant: Grant) -> Flow[bool]:
         yield from end_all(lock, attempt, hold.sessions, tidy=lock.leaves_traces)
         return False
     client.note(lock.key, contended=grant.contended)
+    report_acquired(hold)
     if hold.look_at is not None:
         client.to_look[hold] = None
         if hold.look_at < client.planned:

@@ -7,7 +7,7 @@ rest (the queue inside the process, deadlines, losses, clean-up) is the same for
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 from consul_lock._protocol.client.client import ClientCore
@@ -17,7 +17,8 @@ from consul_lock._protocol.consul.models import SessionOptions
 from consul_lock._protocol.flow import Flow, Signal
 from consul_lock._protocol.hold.hold import Attempt, Grant, Held, Hold
 from consul_lock._protocol.hold.owners import Owners
-from consul_lock._protocol.holder import Holder, OwnerInfo
+from consul_lock._protocol.holder import Holder, Meta, OwnerInfo, merged_meta
+from consul_lock._protocol.reporter import Listener
 from consul_lock._protocol.session.session import Session
 from consul_lock.errors import LockLost, LossReason, NotHeld
 
@@ -29,9 +30,10 @@ class Settings(NamedTuple):
     shared: SharedSession | None = None
     fair: bool = False
     watch: bool = False
-    meta: Mapping[str, str] | None = None
+    meta: Meta = None
     command: str | None = None
     on_lost: Callable[[LossReason], Any] | None = None
+    listeners: tuple[Listener, ...] = ()
 
 
 class Primitive(Held):
@@ -45,10 +47,14 @@ class Primitive(Held):
         self.name, self.key = name, key
         self.shared = settings.shared
         self.terms = settings.shared.terms if settings.shared else settings.terms
-        self._about = OwnerInfo(client.identity.about, self.terms, settings.meta, settings.command)
+        self._metas = client.meta, settings.meta
+        self._asks = any(callable(meta) for meta in self._metas)
+        meta = merged_meta(*self._metas, asks=False)
+        self._about = OwnerInfo(client.identity.about, self.terms, meta, settings.command)
         self.owners = Owners()
         self.watched = settings.watch
         self.on_lost = settings.on_lost
+        self.reporter, self.listeners = client.reporter, settings.listeners
         self._no_hold = client.new_signal()
 
     @property
@@ -56,6 +62,15 @@ class Primitive(Held):
         """How this process describes itself."""
         self._about = self._about.of(self.client.identity.about)
         return self._about
+
+    def about_now(self) -> OwnerInfo:
+        """The same for an acquire that begins now: what it says of itself may be asked for.
+
+        Raises `ConfigError`, and whatever a function raises that is asked.
+        """
+        if not self._asks:
+            return self.about
+        return self.about.saying(merged_meta(*self._metas, asks=True))
 
     @about.setter
     def about(self, about: OwnerInfo) -> None:

@@ -8,8 +8,10 @@ from typing import Any
 from consul_lock._protocol.flow import Flow, Job, Now
 from consul_lock._protocol.hold.cleanup import PendingCleanup
 from consul_lock._protocol.hold.hold import Attempt, Hold
+from consul_lock._protocol.hold.reports import report_released
 from consul_lock._protocol.hold.state import Event, State
 from consul_lock._protocol.primitive.primitive import Primitive
+from consul_lock._protocol.reporter import INFO
 from consul_lock._protocol.session.session import Session
 from consul_lock._warnings import warn_caller
 from consul_lock.errors import ConsulLockError, LockLost, LossReason, NotHeld
@@ -56,8 +58,11 @@ def release(lock: Primitive, call: Release) -> Flow[None]:
         yield from end_lost(lock, hold)
         raise lock.lost_error(hold)
     with lock.client.mutex:
-        hold.advance(Event.CONFIRM)
+        released = hold.advance(Event.CONFIRM)
         hold.told = True
+    if released and lock.is_heard(INFO):
+        ended = yield Now()
+        report_released(hold, ended)
     if hold.session.shared and hold.session.uncertain:
         yield from lock.client.end(hold.session)
     # Its session counts as unused since the release began, so it may be destroyed a little sooner.

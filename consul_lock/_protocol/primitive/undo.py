@@ -10,9 +10,11 @@ from __future__ import annotations
 
 from consul_lock._protocol.flow import Flow, Now
 from consul_lock._protocol.hold.hold import Attempt, Hold
+from consul_lock._protocol.hold.reports import report_gave_up, report_released
 from consul_lock._protocol.hold.state import Event, State
 from consul_lock._protocol.primitive.primitive import Primitive
 from consul_lock._protocol.primitive.release import end_all, end_lost, finish
+from consul_lock._protocol.reporter import DEBUG, INFO
 from consul_lock._protocol.session.session import Session
 from consul_lock.errors import ConsulLockError
 
@@ -29,6 +31,9 @@ def undo_acquire(lock: Primitive, attempt: Attempt) -> Flow[None]:
         if releasing:
             yield from undo_release(lock, hold)
         return
+    if lock.is_heard(DEBUG):
+        now = yield Now()
+        report_gave_up(lock, attempt, now, "error" if attempt.error else "cut-off")
     sessions = client.pool.borrowed_by(attempt)
     if attempt.session is not None and attempt.session.shared and attempt.admitted:
         # Without the turn it may be another thread's lock that the session holds by now.
@@ -62,7 +67,10 @@ def undo_release(lock: Primitive, hold: Hold | None) -> Flow[None]:
     if hold.state is State.RELEASING:
         yield from _let_go_or_destroy(lock, hold)
         with client.mutex:
-            hold.advance(Event.CONFIRM)
+            released = hold.advance(Event.CONFIRM)
+        if released and lock.is_heard(INFO):
+            ended = yield Now()
+            report_released(hold, ended)
     elif hold.state is State.LOST:
         yield from end_lost(lock, hold)
     # Also if all was said and done: it may have been cut off in these last steps.

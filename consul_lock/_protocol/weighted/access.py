@@ -125,6 +125,7 @@ def accept(
     for session in attempt.group:
         if not (yield from believe(core.client, session)):
             return None
+    attempt.handed_over = not attempt.asked or attempt.joined
     # The client that admitted it wrote its key anew, and nobody has since.
     token = max(c.modify_index for p in seen for c in p.contenders if c.session == attempt.leader)
     return grant(attempt, token, contended=True)

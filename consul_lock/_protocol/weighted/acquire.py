@@ -68,6 +68,7 @@ def contend(core: WeightedBase, attempt: WeightedAttempt) -> Flow[Grant | None]:
             return (yield from give_up(core, attempt))
         else:
             not_for_oneself(core, attempt)
+            attempt.behind = seen[-1]
             yield from wait_for_turn(core, attempt, seen)
         if grant is not None:
             return grant

@@ -8,7 +8,7 @@ from typing import Any
 from consul_lock._protocol.consul.models import SessionOptions, base64_text
 from consul_lock._protocol.flow import Signal
 from consul_lock._protocol.hold.hold import Attempt, Claim
-from consul_lock._protocol.holder import OwnerInfo
+from consul_lock._protocol.holder import Holder, OwnerInfo, parse_holder
 from consul_lock._protocol.session.session import Session
 from consul_lock._protocol.weighted.layout import Target
 from consul_lock._protocol.weighted.snapshot import Snapshot
@@ -49,6 +49,8 @@ class WeightedAttempt(Attempt):
         """The contender keys are there, as far as is known."""
         self.joined_at = 0
         """Raft index of their creation: a read with a lower one is stale."""
+        self.behind: Snapshot | None = None
+        """What was read when it had to wait."""
         self.snapshots: tuple[Snapshot, ...] | None = None
         """What was read last, a place for each spot; None: nothing that still counts."""
         self.certain = False
@@ -76,6 +78,14 @@ class WeightedAttempt(Attempt):
     @property
     def in_queue(self) -> bool:
         return self.joined
+
+    def in_the_way(self) -> Holder | None:
+        seen = self.behind
+        if seen is None:
+            return super().in_the_way()
+        inside = (each for each in seen.contenders if seen.holds(each.session))
+        first = next(inside, None)
+        return None if first is None else parse_holder(first.session, first.about)
 
     @property
     def sessions(self) -> list[Session]:

@@ -32,6 +32,7 @@ class WeightedBase(Lockable):
     """Something with a document of its holders.  One object can be held several times over."""
 
     operations_max = TXN_OPERATIONS_MAX
+    kind = "read-write"
 
     def __init__(self, client: ClientCore, name: str, settings: Settings) -> None:
         super().__init__(client, name, f"{name}/.lock", settings)
@@ -49,7 +50,7 @@ class WeightedBase(Lockable):
 
     def attempt(self, owner: Any, blocking: bool, n: int = 1) -> WeightedAttempt:
         return WeightedAttempt(
-            self.targets(), n, self.about, (self.terms, self.shared), owner, blocking
+            self.targets(), n, self.about_now(), (self.terms, self.shared), owner, blocking
         )
 
     def refresh(self, attempt: WeightedAttempt) -> None:

@@ -31,6 +31,7 @@ class SemaphoreCore(WeightedCore):
     """At most ``limit`` holders."""
 
     handed_on = True
+    kind = "semaphore"
 
     def __init__(self, client: ClientCore, name: str, limit: int, settings: Settings) -> None:
         super().__init__(client, name, settings)

@@ -1,0 +1,161 @@
+"""The queue between what happens and those who listen, and the thread that calls them.
+
+What happens must not wait for a listener, nor end because of one.  So an event goes into a queue,
+and one thread for each client takes it out and calls the listeners in order.  Time line of a
+listener that blocks:
+
+    0 s   an event; the thread begins, and calls the listener, which waits for a database
+    1 s   2000 more: the queue keeps the latest 1000, and counts those it has dropped
+    9 s   the database answers; the thread goes on with those 1000
+
+The thread begins with the first event, and ends when the client is closed, or collected: it has no
+reference to client or listeners while it waits.
+"""
+
+from __future__ import annotations
+
+import _thread
+import logging
+import queue
+import threading
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any
+
+log = logging.getLogger("consul_lock")
+
+EVENTS_MAX = 1000
+"""Events that wait for the listeners of one client."""
+
+NAME = "consul-lock-events"
+
+Listener = Callable[[Any], Any]
+
+
+class Failures:
+    """What listeners have raised: logged once for each of them, and then counted."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self._logged: set[int] = set()
+
+    def note(self, listener: Listener, error: BaseException) -> None:
+        """A listener has raised this."""
+        self.count += 1
+        if id(listener) not in self._logged:
+            self._logged.add(id(listener))
+            text = "the listener %r raised an exception, which changes nothing"
+            log.error(text, listener, exc_info=error)
+
+
+class EventQueue:
+    """The queue of one client, and its thread."""
+
+    def __init__(self) -> None:
+        self.dropped = 0
+        """Events that no listener has seen, as too many waited, or the client was closed."""
+        self.failures = Failures()
+        self._items: queue.SimpleQueue[tuple[Any, Sequence[Listener]] | None] = queue.SimpleQueue()
+        # Taken again by a signal handler that strikes while it is held.
+        self._mutex = threading.RLock()
+        self._begun = False
+        self._ended = False
+        self._stopped = False
+        self._at_work = threading.Lock()
+        """Held while the thread is at work."""
+        self._thread = 0
+
+    def put(self, event: Any, listeners: Sequence[Listener]) -> None:
+        """Let these listeners be called with an event; if too many wait, the oldest is dropped."""
+        with self._mutex:
+            if self._ended:
+                self.dropped += 1
+                return
+            if self._items.qsize() >= EVENTS_MAX:
+                self._drop_oldest()
+            self._items.put((event, listeners))
+            first, self._begun = not self._begun, True
+        if first:
+            self._begin()
+
+    def _drop_oldest(self) -> None:
+        try:
+            self._items.get_nowait()
+        except queue.Empty:
+            return  # the thread has taken the last one just now
+        self.dropped += 1
+
+    def _begin(self) -> None:
+        # A bare thread starts the real one, as in the driver: `Thread.start` waits in Python code,
+        # which an exception of a signal handler could break.
+        self._at_work.acquire(blocking=False)
+        try:
+            _thread.start_new_thread(_start, (self._serve,))
+        except RuntimeError:
+            # No thread can be started, as at the end of the interpreter: the next event tries it.
+            self._begun = False
+            self._at_work.release()
+
+    def _serve(self) -> None:
+        self._thread = threading.get_ident()
+        try:
+            while (item := self._items.get()) is not None and not self._stopped:
+                event, listeners = item
+                for listener in listeners:
+                    self._call(listener, event)
+                # While it waits it keeps nothing alive: a listener may well refer to its client.
+                item = event = listeners = listener = None  # type: ignore[assignment] # see above
+        finally:
+            self._at_work.release()
+
+    def _call(self, listener: Listener, event: Any) -> None:
+        try:
+            result = listener(event)
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - no listener changes anything
+            self.failures.note(listener, error)
+            return
+        if hasattr(result, "close") and hasattr(result, "send"):
+            result.close()
+            why = TypeError("it returned a coroutine, which nobody awaits: write async def")
+            self.failures.note(listener, why)
+
+    @property
+    def at_work(self) -> bool:
+        """Whether its thread runs still, and is another one than this."""
+        return self._at_work.locked() and threading.get_ident() != self._thread
+
+    def end(self) -> None:
+        """Nothing is taken any more; the thread ends once it has called the listeners with what is
+        in the queue."""
+        with self._mutex:
+            if not self._ended:
+                self._ended = True
+                self._items.put(None)
+
+    def wait(self, seconds: float) -> None:
+        """Wait for the thread to end, for so long."""
+        if self.at_work and self._at_work.acquire(timeout=seconds):
+            self._at_work.release()
+
+    def stop(self) -> None:
+        """The time is over: no listener is called any more, and what is left counts as dropped."""
+        self.end()
+        self._stopped = True
+        left = []
+        try:
+            while True:
+                left.append(self._items.get_nowait())
+        except queue.Empty:
+            pass
+        with self._mutex:
+            self.dropped += sum(item is not None for item in left)
+        self._items.put(None)  # for the thread, if it is at work still
+
+
+def _start(run: Callable[[], None]) -> None:
+    # A daemon: a listener that blocks must not keep a program alive that has ended.
+    thread = threading.Thread(target=partial(run), name=NAME, daemon=True)
+    try:
+        thread.start()
+    except RuntimeError:
+        run()  # without a name, which only people read

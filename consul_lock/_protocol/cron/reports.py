@@ -1,0 +1,112 @@
+"""What is reported of a slot: taken by another host, skipped, missed, started, ended."""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+from consul_lock._protocol.client.client import ClientCore
+from consul_lock._protocol.cron.decision import CronOutcome, CronPlan
+from consul_lock._protocol.cron.record import CronRecord, CronState
+from consul_lock._protocol.cron.run import CronRun
+from consul_lock._protocol.cron.run_lock import RunLock
+from consul_lock._protocol.cron.slot import Rhythm, Slot, slot_at
+from consul_lock._protocol.keys import CRON_SUFFIX
+from consul_lock._protocol.reporter import DEBUG, Listener
+
+# Slots that are counted at most, from one record to the next claim.
+_MISSED_MAX = 10_000
+
+
+class Claiming(Protocol):
+    """A claim of a slot."""
+
+    client: ClientCore
+    name: str
+    plan: CronPlan
+    lock: RunLock | None
+    slot: Slot
+    listeners: tuple[Listener, ...]
+
+
+class Ended(Protocol):
+    """How a run has ended."""
+
+    @property
+    def state(self) -> CronState: ...
+    @property
+    def exit(self) -> int | None: ...
+    @property
+    def runtime(self) -> float: ...
+
+
+def report_claim(claim: Claiming, run: CronRun[Any]) -> None:
+    """What came of a claim."""
+    if not _is_heard(claim):
+        return
+    if run:
+        before = missed(run.before, claim.slot, claim.plan.rhythm)
+        if before is not None:
+            first, slots = before
+            _report(claim, "missed", slot=first.label, epoch=first.epoch, slots=slots)
+        _report(claim, "started", run=run.attempt)
+    elif run.outcome is CronOutcome.TAKEN:
+        _report(claim, "taken", host=run.record.host if run.record else "")
+    else:
+        _report(claim, "skipped", why=run.outcome.value, first=run.first)
+
+
+def report_end(claim: Claiming, run: CronRun[Any], end: Ended) -> None:
+    """The run has ended."""
+    if _is_heard(claim):
+        _report(
+            claim,
+            "ended",
+            run=run.attempt,
+            state=end.state.value,
+            exit=end.exit,
+            runtime=end.runtime,
+            recorded=run.recorded,
+        )
+
+
+def missed(before: CronRecord | None, slot: Slot, rhythm: Rhythm) -> tuple[Slot, int] | None:
+    """The first slot that nobody has claimed between the record before and this slot, and how many
+    there were; None: there was none, or it cannot be known.
+
+    What hosts came to and skipped was not missed; nor what began while the run before was still
+    under way, nor anything after an operator has changed the record.
+    """
+    if before is None or before.epoch is None or slot.epoch is None or before.claimed_at is None:
+        return None
+    if before.changed is not None and before.changed.at >= before.claimed_at:
+        return None
+    every = rhythm.every
+    if every is None or (before.every, before.offset) != (every, rhythm.offset):
+        return None
+    skipped = {skip.epoch for skip in before.skipped}
+    busy = before.claimed_at + (before.runtime or 0.0)
+    slots = min(round((slot.epoch - before.epoch) / every) - 1, _MISSED_MAX)
+    times = [before.epoch + number * every for number in range(1, slots + 1)]
+    left = [time for time in times if time >= busy and time not in skipped]
+    return (slot_at(left[0]), len(left)) if left else None
+
+
+def _is_heard(claim: Claiming) -> bool:
+    reporter = claim.client.reporter
+    return reporter.listens or bool(claim.listeners) or reporter.logs(DEBUG)
+
+
+def _report(claim: Claiming, event: str, **more: Any) -> None:
+    hold = claim.lock.hold if claim.lock is not None else None
+    fields = {
+        "name": claim.name,
+        "kind": "cron",
+        "key": f"{claim.name}{CRON_SUFFIX}",
+        "session": "" if hold is None else hold.session.id,
+        "token": None if hold is None else hold.token,
+        "attempt": 0 if hold is None else hold.attempt.number,
+        "slot": claim.slot.label,
+        "epoch": claim.slot.epoch,
+        **more,
+    }
+    claim.client.reporter.report(event, DEBUG, fields, claim.listeners)
