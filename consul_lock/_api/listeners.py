@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, Any, TypeAlias, Union
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from consul_lock._drivers.reporter import is_async
 from consul_lock.errors import ConfigError
@@ -11,8 +11,11 @@ from consul_lock.errors import ConfigError
 if TYPE_CHECKING:
     from consul_lock.events import Event
 
-Listener: TypeAlias = "Callable[[Event], Any]"
-OnEvent: TypeAlias = Union[Listener, Iterable[Listener], None]  # noqa: UP007 - of a name in quotes
+    Listener: TypeAlias = Callable[[Event], Any]
+else:
+    Listener = Callable[[Any], Any]  # a program that does not listen need not load the events
+
+OnEvent: TypeAlias = Listener | Iterable[Listener] | None
 
 
 def listeners_of(on_event: OnEvent, *, in_tasks: bool) -> tuple[Listener, ...]:

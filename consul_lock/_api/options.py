@@ -26,7 +26,7 @@ class Options(TypedDict, total=False):
     service_checks: Iterable[str]
     heartbeat: float | None
     watch: bool
-    meta: Meta
+    meta: Mapping[str, str] | Callable[[], Mapping[str, str]] | None
     command: str | None
     on_lost: Callable[[LossReason], Any] | None
     on_event: OnEvent

@@ -28,6 +28,7 @@ MODULES = (
     "consul_lock",
     "consul_lock.aio",
     "consul_lock.errors",
+    "consul_lock.events",
     "consul_lock.config",
     "consul_lock.testing",
 )

@@ -52,6 +52,10 @@ _ADDED: tuple[str, ...] = (
     r"consul_lock\.config\.Config(\(20|\.)[ ]?token_file: .*",
     r"consul_lock\.LossReason\.REQUEST_LIMIT = 'request-limit'",
     r"consul_lock\.testing\.World(\(= consul: str = '1\.21'\)|\.consul: property, str)",
+    r"consul_lock\.(aio\.)?\w+(\.on_key|\.from_consul)?\(= on_event: .*\)",
+    r"consul_lock\.(aio\.)?Client(\.from_consul)?\(= meta: .*\)",
+    r"consul_lock\.(aio\.)?Client\.(events_dropped|listener_errors): property, int",
+    r"consul_lock\.events\..*",
     r"consul_lock\.Refused(\(= answer: str = ''\)|\.answer: attribute)",
 )
 

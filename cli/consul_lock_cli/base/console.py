@@ -94,6 +94,8 @@ class Console:
 
         class Log(logging.Handler):
             def emit(_, record: logging.LogRecord) -> None:  # noqa: N805 - `self` is the Console
+                if hasattr(record, "consul_lock_event") and not hasattr(record, "event"):
+                    return  # of a lock, such as its loss: the command says that in its own words
                 if record.levelno < logging.WARNING:
                     self.debug(record.getMessage())
                     return

@@ -111,7 +111,7 @@ class Keeper:
         self._failing_since: float | None = None
         """When that was said in the log."""
         self._told: list[Hold] = []
-        """What is held whose own listeners were told that."""
+        """Holds of locks that have listeners of their own, which have heard of that."""
         self._refuted: dict[Hold, str] = {}
         """Holds whose proof was refused, with the refusal: find out why."""
         self._suspect: dict[Hold, None] = {}

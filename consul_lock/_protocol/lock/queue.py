@@ -126,7 +126,7 @@ def accept(lock: LockBase, attempt: LockAttempt) -> Flow[Grant | None]:
         # A deposed leader may show a hand-over that was taken over long ago.
         yield from look(lock, attempt, certain=True)
         return None
-    attempt.handed_over = not holder.confirmed
+    attempt.handed_over = attempt.handed_over or not holder.confirmed
     if holder.confirmed:
         return grant if (yield from believe(lock.client, session)) else None
     if unseen is not None:

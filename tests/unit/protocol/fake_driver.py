@@ -114,8 +114,8 @@ class FakeDriver:
 
     # -- performing
 
-    def client(self, label: str = "a") -> ClientCore:
-        return ClientCore(self, Identity({"host": label, "pid": 1}, label))
+    def client(self, label: str = "a", **options: Any) -> ClientCore:
+        return ClientCore(self, Identity({"host": label, "pid": 1}, label), **options)
 
     def lock(self, client: ClientCore | None = None, name: str = NAME, **settings: Any) -> LockCore:
         asked = Settings(terms.session_options(), **settings)

@@ -21,6 +21,7 @@ from consul_lock.errors import ConsulLockError, LockLost, LossReason, Permission
 from tests.simulation.foreign_lock_client import operator
 from tests.support.hostile_answers import REFUSALS
 from tests.unit.protocol.fake_driver import NAME, NEVER, FakeDriver, Signal, hold_of, verbs
+from tests.unit.protocol.heard_reports import HeardReports
 
 BASE = f"{NAME}/.queue"
 
@@ -242,6 +243,27 @@ def test_one_warning_when_renewals_begin_to_fail_and_one_when_they_work_again() 
     renew(driver, flow, asking, None)
     assert [warning.event for warning in driver.warnings] == ["renewal-failing", "renewal-works"]
     assert "refused" in driver.warnings[0].text
+
+
+def test_who_listens_hears_when_renewals_begin_to_fail_and_when_they_work_again() -> None:
+    """Once for all locks of the client, and once for each that has listeners of its own; the log
+    has the warnings already."""
+    driver, heard = FakeDriver(), HeardReports(listens=True)
+    lock, flow, asking = kept(driver)
+    lock.client.reporter = heard
+    lock.listeners = (print,)
+    for error in (Unavailable("refused"), Unavailable("no"), None, None):
+        asking = renew(driver, flow, asking, error)
+    assert heard.events == ["renewal-failing"] * 2 + ["renewal-works"] * 2
+    of_client, of_lock, *over = heard.reports
+    assert (of_client.about["kind"], of_client.listeners) == ("client", ())
+    assert (of_lock.about["key"], of_lock.listeners) == (lock.key, (print,))
+    assert of_lock.about["attempt"] == hold_of(lock).attempt.number
+    for each in (of_client.about, of_lock.about):
+        assert (str(each["error"]), each["locks"]) == ("refused", 1)
+        assert each["left"] > 0
+    assert all(each.about["failing"] > 0 for each in over)
+    assert {each.level for each in heard.reports} == {None}
 
 
 def test_the_loss_says_what_renewals_failed_with() -> None:
