@@ -25,13 +25,10 @@ def listeners_of(on_event: OnEvent, *, in_tasks: bool) -> tuple[Listener, ...]:
     """
     if on_event is None:
         return ()
-    given: tuple[Any, ...]
-    if callable(on_event):
-        given = (on_event,)
-    elif isinstance(on_event, Iterable) and not isinstance(on_event, str | bytes):
-        given = tuple(on_event)
-    else:
-        given = (on_event,)
+    several = not callable(on_event) and hasattr(on_event, "__iter__")
+    given: tuple[Any, ...] = (on_event,)
+    if several and not isinstance(on_event, str):
+        given = tuple(on_event)  # type: ignore[arg-type] # it is iterable, as was seen
     for each in given:
         if not callable(each):
             raise ConfigError(

@@ -96,8 +96,8 @@ def _kinds() -> dict[str, type[Event]]:
     """The events by their names; loaded when somebody listens, as most programs do not."""
     from consul_lock import events
 
-    found = [getattr(events, name) for name in events.__all__]
-    return {each.event: each for each in found if isinstance(each, type) and each.event}
+    found: list[type[Event]] = [getattr(events, name) for name in events.__all__]
+    return {each.event: each for each in found if each.event}
 
 
 def is_async(listener: Any) -> bool:

@@ -27,11 +27,28 @@ from consul_lock.events import (
 from tests.contract.cron_fixture import CronRoom
 from tests.contract.fixture import Room
 from tests.contract.lock_kinds import each_kind
+from tests.contract.operator import Operator
 from tests.support.actions import DROP_BEFORE
 from tests.support.proxy import Proxy
 from tests.support.waiting import eventually
 
 HUNG = 60.0
+
+
+@pytest.fixture(params=["world"])
+def operator(request: pytest.FixtureRequest) -> Operator:
+    """The model of Consul: what is reported does not depend on who answers, and one test sees that
+    with a real agent, too."""
+    if request.param == "agent":
+        agent: Any = request.getfixturevalue("agent")
+        return Operator(agent.address)
+    found: Operator = request.getfixturevalue("world_operator")
+    return found
+
+
+on_a_real_agent = pytest.mark.parametrize(
+    "operator", ["world", pytest.param("agent", marks=pytest.mark.real)], indirect=True
+)
 
 
 class Ear:
@@ -103,6 +120,7 @@ def _warnings(caplog: pytest.LogCaptureFixture, key: str, event: str) -> list[lo
     return [each for each in records if about.items() <= each.__dict__.items()]
 
 
+@on_a_real_agent
 def test_a_waiter_hears_who_holds_it_and_who_has_handed_it_over(room: Room) -> None:
     """With the metadata of that one, by which a tracer links what it does to the wait."""
     first, second = Ear(), Ear()
@@ -257,7 +275,8 @@ def test_closing_has_the_last_events_and_waits_for_no_listener(room: Room) -> No
             go.wait(HUNG)
 
     client = room.client(on_event=blocks)
-    assert room.lock(client).acquire()
+    lock = room.lock(client)
+    assert lock.acquire()
     client.close()
     assert ear.names == ["acquired", "lost"]
     assert ear.events[-1].reason is LossReason.REVOKED

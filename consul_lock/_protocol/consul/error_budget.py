@@ -163,7 +163,7 @@ class ErrorBudget:
                         if kind in _WAITS and self.on_wait is not None:
                             if now is None:
                                 now = yield Now()
-                            effect = self._told(effect, now)
+                            effect = self._about_to_wait(effect, now)
                         if kind in _LIMITED:
                             if now is None:
                                 now = yield Now()
@@ -287,7 +287,7 @@ class ErrorBudget:
 
     # -- requests ------------------------------------------------------------------------------
 
-    def _told(self, effect: Effect, now: float) -> Effect:
+    def _about_to_wait(self, effect: Effect, now: float) -> Effect:
         """The wait within the process, which may be shorter so that it is said in time that the
         call waits; a pause is one anyway."""
         assert self.on_wait is not None

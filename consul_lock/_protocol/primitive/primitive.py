@@ -63,6 +63,10 @@ class Primitive(Held):
         self._about = self._about.of(self.client.identity.about)
         return self._about
 
+    @about.setter
+    def about(self, about: OwnerInfo) -> None:
+        self._about = about
+
     def about_now(self) -> OwnerInfo:
         """The same for an acquire that begins now: what it says of itself may be asked for.
 
@@ -71,10 +75,6 @@ class Primitive(Held):
         if not self._asks:
             return self.about
         return self.about.saying(merged_meta(*self._metas, asks=True))
-
-    @about.setter
-    def about(self, about: OwnerInfo) -> None:
-        self._about = about
 
     def new_signal(self) -> Signal:
         return self.client.new_signal()
