@@ -9,6 +9,7 @@ from consul_lock._protocol.hold.cleanup import PendingCleanup
 from consul_lock._protocol.hold.hold import Hold
 from consul_lock._protocol.hold.reports import report_lost
 from consul_lock._protocol.hold.state import Event
+from consul_lock._protocol.reporter import INFO
 from consul_lock.errors import ConsulLockError, LossReason
 
 # Seconds from the first failure, after which closing begins nothing more: with a frozen agent
@@ -105,7 +106,8 @@ def _revoke(client: ClientCore) -> Flow[None]:
         hold.lost.set()
     now = yield Now()
     for hold in revoked:
-        report_lost(hold, LossReason.REVOKED, None, now)
+        # No warning: a program that ends is what most often closes a client that holds something.
+        report_lost(hold, LossReason.REVOKED, None, now, INFO)
         if (told := hold.telling(LossReason.REVOKED)) is not None:
             yield told
 

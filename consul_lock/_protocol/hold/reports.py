@@ -108,13 +108,19 @@ def report_released(hold: Hold, now: float) -> None:
     lock.reporter.report(lock.event_released, lock.level, fields, lock.listeners)
 
 
-def report_lost(hold: Hold, reason: LossReason, error: ConsulLockError | None, now: float) -> None:
+def report_lost(
+    hold: Hold,
+    reason: LossReason,
+    error: ConsulLockError | None,
+    now: float,
+    level: int = WARNING,
+) -> None:
     """It was lost."""
     lock = hold.lock
-    if lock.is_heard(WARNING):
+    if lock.is_heard(level):
         more = {"holder": None, "reason": reason, "error": error, "held": now - hold.since}
         fields = {**about(lock, hold.attempt, hold), **more}
-        lock.reporter.report("lost", WARNING, fields, lock.listeners)
+        lock.reporter.report("lost", level, fields, lock.listeners)
 
 
 def about(lock: Held, attempt: Attempt, hold: Hold | None = None) -> dict[str, Any]:
