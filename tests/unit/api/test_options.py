@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, cast
+from typing import Any
 
 import consul
 import pytest
@@ -10,10 +10,10 @@ import pytest
 import consul_lock
 from consul_lock import aio
 from consul_lock._api.options import known, require, require_address, settings
-from consul_lock._protocol.client.client import ClientCore
 from consul_lock._protocol.client.shared_session import SharedSession
 from consul_lock._protocol.session.timing import session_options
 from consul_lock.errors import ConfigError
+from tests.unit.protocol.fake_driver import FakeDriver
 
 ADDRESS = "http://127.0.0.1:9"
 """Nothing is sent there."""
@@ -106,21 +106,35 @@ def test_settings_that_are_not_given_have_their_defaults() -> None:
     """Those of a lock, and those of its session."""
     made = settings(None, None)
     assert made.terms == session_options()
-    assert made[1:] == (None, False, False, None, None, None)
+    assert made[1:] == (None, False, False, None, None, None, ())
 
 
 def test_settings_that_are_given_are_kept() -> None:
     """Each at its place."""
     made = settings(
-        None, None, fair=True, watch=True, meta={"a": "b"}, command="c", on_lost=print, ttl=20
+        None,
+        None,
+        fair=True,
+        watch=True,
+        meta={"a": "b"},
+        command="c",
+        on_lost=print,
+        on_event=repr,
+        ttl=20,
     )
     assert made.terms == session_options(ttl=20)
-    assert made[2:] == (True, True, {"a": "b"}, "c", print)
+    assert made[2:] == (True, True, {"a": "b"}, "c", print, (repr,))
 
 
 @pytest.mark.parametrize(
     "options, error",
-    [({"on_lost": 7}, ConfigError), ({"ttl": 1}, ConfigError), ({"tll": 10}, TypeError)],
+    [
+        ({"on_lost": 7}, ConfigError),
+        ({"on_event": 7}, ConfigError),
+        ({"meta": 7}, ConfigError),
+        ({"ttl": 1}, ConfigError),
+        ({"tll": 10}, TypeError),
+    ],
     ids=str,
 )
 def test_settings_that_are_wrong_are_refused(options: Any, error: type[Exception]) -> None:
@@ -131,7 +145,7 @@ def test_settings_that_are_wrong_are_refused(options: Any, error: type[Exception
 
 def test_a_session_is_of_the_same_client_and_has_its_own_terms() -> None:
     """Settings of the session are given to it, and not to each of its locks."""
-    own, other = cast("ClientCore", object()), cast("ClientCore", object())
+    own, other = FakeDriver().client(), FakeDriver().client()
     shared = SharedSession(own, session_options(ttl=20))
     for client in (own, None):
         assert settings(client, shared, watch=True).shared is shared
