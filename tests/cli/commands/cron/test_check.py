@@ -146,6 +146,7 @@ def test_jobs_that_are_hidden_from_the_token_are_unknown(jobs: Jobs, address: st
         jobs.run("failed", end=CronState.FAILED, code=3)
         result = in_process("cron", "check", f"{jobs.below}/", env=environment(server))
         assert (result.returncode, result.stdout[:8]) == (2, "CRITICAL")
+        jobs.put("secret/.lock", "x")
         for words in (("cron", "check"), ("check",)):
             result = in_process(*words, jobs.name("secret"), env=environment(server))
             assert (result.returncode, result.stdout[:7]) == (3, "UNKNOWN")
