@@ -15,6 +15,7 @@ from consul_lock_cli.base.console import Console
 from consul_lock_cli.base.error_table import complaint, failure
 from consul_lock_cli.base.errors import BadSetting, Misuse
 from consul_lock_cli.base.headings import HeadedCommand, headed
+from consul_lock_cli.base.text import harmless
 from consul_lock_cli.check.plugin_line import Metric, one_line, plugin_line
 from consul_lock_cli.check.state import Problem, State, Verdict
 from consul_lock_cli.group import blame
@@ -139,7 +140,7 @@ def _unknown(error: Exception, console: Console, *, as_json: bool) -> NoReturn:
         else:
             Output(False, None, color=False).text(plugin_line(State.UNKNOWN, text))
     if hint and not console.quiet:
-        click.echo(f"hint: {hint}", err=True)
+        click.echo(f"hint: {harmless(hint)}", err=True)
     console.trace(error)
     raise click.exceptions.Exit(int(State.UNKNOWN))
 

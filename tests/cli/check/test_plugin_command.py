@@ -20,6 +20,7 @@ from consul_lock.errors import (
     Refused,
     Unavailable,
 )
+from consul_lock_cli.base.errors import Misuse
 from consul_lock_cli.base.exit_codes import ExitCode
 from consul_lock_cli.check import plugin_command
 from consul_lock_cli.check.plugin_command import (
@@ -79,6 +80,12 @@ def test_each_error_is_unknown_with_one_line(error: Exception) -> None:
     assert (status, numbers) == ("UNKNOWN", [])
     assert text
     assert "Traceback" not in result.output
+
+
+def test_a_hint_is_on_stderr_and_harmless() -> None:
+    """It may quote what somebody has written."""
+    result = _run(_raise(Misuse("wrong", "write \x1b[2J")))
+    assert (result.stdout, result.stderr) == ("UNKNOWN - wrong\n", "hint: write \\x1b[2J\n")
 
 
 def test_with_json_an_error_is_json() -> None:
