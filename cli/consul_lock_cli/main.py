@@ -23,7 +23,7 @@ from consul_lock_cli.process.signals import die_by
 
 _COMMANDS = (
     "run", "leader", "ls", "status", "holders", "watch", "wait", "check", "break", "resize",
-    "clean", "doctor", "config", "completion", "cron", "dev", "version", "help",
+    "clean", "exporter", "doctor", "config", "completion", "cron", "dev", "version", "help",
 )  # fmt: skip
 
 

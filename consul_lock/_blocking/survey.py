@@ -78,14 +78,15 @@ class Survey:
                 yield change
 
     def overviews(
-        self, prefix: str = "", timeout: float | None = None
+        self, prefix: str = "", timeout: float | None = None, *, repeat: bool = False
     ) -> Generator[Overview, None, None]:
         """Yield what `overview` finds, and then again after each change, for ``timeout`` seconds.
 
         Consul is read once a second at most, so of changes within a second the last one is seen.
-        Otherwise as `watch`.
+        ``repeat``: also after a read that shows no change, of which there is one every ten seconds;
+        so the caller knows that Consul still answers.  Otherwise as `watch`.
         """
-        lookout = self._core.lookout_over(prefix, timeout)
+        lookout = self._core.lookout_over(prefix, timeout, repeat)
         while (seen := self._client._run(lookout.next())) is not None:
             yield seen
 

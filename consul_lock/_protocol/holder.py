@@ -46,6 +46,8 @@ class Holder:
     confirmed: bool = True
     """False for the few seconds after a hand-over in which the new holder has not shown that it
     is still there; what is not confirmed in time, the next waiter takes over."""
+    candidate: bool = False
+    """True if it is, or wants to be, the leader of an election."""
 
     def __str__(self) -> str:
         if self.foreign:
@@ -74,6 +76,7 @@ def parse_holder(session: str, value: str | bytes, token: int | None = None) -> 
             _token(token, about.get("token")),
             value=str(about.get("value", "")),
             confirmed=about.get("handed") is not True,
+            candidate="value" in about,  # which an election always writes, and a lock never
         )
     except (KeyError, TypeError, ValueError, OverflowError):
         text = value if isinstance(value, str) else value.decode("utf-8", "replace")

@@ -77,6 +77,7 @@ _CASES = {
     "cron forget": _Case(("cron", "forget", "--yes", "NAME"), _READS, code=1, hides=True),
     "cron ls": _Case(("cron", "ls", "NAME/"), _READS, hides=True),
     "ls": _Case(("ls", "NAME/"), _READS, hides=True),
+    "exporter": _Case(("exporter", "--once", "NAME/"), _READS, hides=True),
     "status": _Case(("status", "NAME"), _READS, policy="read"),
     "holders": _Case(("holders", "NAME"), _READS, policy="read"),
     "wait": _Case(("wait", "NAME", "--free", "-w", "60"), _READS, policy="read"),

@@ -39,6 +39,7 @@ _EXAMPLES: dict[str, list[str]] = {
     "cron show": ["k"],
     "dev": ["--", "true"],
     "doctor": [],
+    "exporter": ["--once"],
     "force-release": ["k", "--yes"],
     "help": ["run"],
     "holders": ["k"],

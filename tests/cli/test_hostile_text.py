@@ -54,6 +54,7 @@ def _reads(scene: HostileScene) -> dict[str, list[str]]:
         "watch": ["watch", prefix, "--initial", "--once"],
         "cron ls": ["cron", "ls", prefix],
         "cron check": ["cron", "check", prefix],
+        "exporter": ["exporter", "--once", prefix],
         "cron ls --format": ["cron", "ls", prefix, "--format", "{name} {host} {paused.reason}"],
         "wait": ["wait", scene.name("lock"), "--free", "-w", "0.01"],
         "break": ["break", scene.name("lock")],
@@ -137,12 +138,13 @@ def test_what_others_have_written_is_shown_and_not_obeyed_in_a_pipe(
     for name, words in reads.items():
         result = in_process(*words, env=environment(agent.address))
         found[name] = (result.returncode, result.stdout, result.stderr)
-        if "--format" in words or words[0] in ("doctor", "watch"):
+        if "--format" in words or words[0] in ("doctor", "exporter", "watch"):
             continue
         result = in_process(*words, "--json", env=environment(agent.address))
         found[f"{name} --json"] = (result.returncode, result.stdout, result.stderr)
         assert result.stdout.isascii()
     _judge(found)
+    assert "consul_lock_holders{" in found["exporter"][1]
     # It is there, escaped.
     for name in ("ls", "status lock", "holders lock", "cron show job", "cron ls --format"):
         assert r"web\x1b[2J" in found[name][1], name

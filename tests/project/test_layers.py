@@ -237,7 +237,7 @@ def test_the_command_uses_public_names_only() -> None:
 _COMMAND_LEVELS = {
     "": 0, "base": 1, "settings": 2, "spec": 3, "completion": 4, "process": 4,
     "doctor": 5, "options": 5, "output": 5, "group": 5, "main": 6, "entry": 7, "__main__": 8,
-    "check": 6, "run": 6, "cron": 7, "commands": 7, "commands.cron": 8,
+    "check": 6, "exporter": 6, "run": 6, "cron": 7, "commands": 7, "commands.cron": 8,
 }  # fmt: skip
 _PROCESS = "consul_lock_cli.process."
 

@@ -45,6 +45,7 @@ _ADDED: tuple[str, ...] = (
     r"consul_lock\.(aio\.)?cron_(health|timeline).*",
     r"consul_lock\.Overview(\.hidden: element 2, bool|\(3 hidden: bool = False\))",
     r"consul_lock\.(aio\.)?Survey\.overviews(: .*| -> .*|\(.*\))",
+    r"consul_lock\.Holder(\.candidate: .*|\(.* candidate: .*)",
     r"consul_lock\.CronPast\.extra: property, bool",
     r"consul_lock\.CronRun\.before: attribute",
     r"consul_lock\.(aio\.)?CronRecords\.add_run(: .*| -> CronRecord|\(.*\))",

@@ -23,10 +23,14 @@ _EVERY = 1.0
 class OverviewWatcher:
     """Sees all below a prefix, again and again.  It needs no session."""
 
-    def __init__(self, client: ClientCore, prefix: str, timeout: float | None) -> None:
+    def __init__(
+        self, client: ClientCore, prefix: str, timeout: float | None, repeat: bool = False
+    ) -> None:
         self._client = client
         self._prefix = prefix
         self._timeout = timeout
+        self._repeat = repeat
+        """Whether each read is shown, also one without news."""
         self._deadline: float | None = None
         self._read_at: float | None = None
         self._index = 0
@@ -36,7 +40,8 @@ class OverviewWatcher:
         self._shown: Overview | None = None
 
     def next(self) -> Job[Overview | None]:
-        """The overview, once it is another than shown last; None: time is over."""
+        """The overview, once it is another than shown last, or has been read anew; None: time is
+        over."""
         return Job(self._next())
 
     def _next(self) -> Flow[Overview | None]:
@@ -63,7 +68,7 @@ class OverviewWatcher:
             if failed is not None:
                 self._index = 0
                 yield from patience.ride_out(failed, self._deadline)
-            elif seen != self._shown:
+            elif self._repeat or seen != self._shown:
                 self._shown = seen
                 return seen
 

@@ -55,9 +55,12 @@ class SurveyCore:
             return self.lookout(prefix, timeout)
         return Watcher(self._client, checked_prefix(prefix), waiting_time(True, timeout))
 
-    def lookout_over(self, prefix: str, timeout: float | None) -> OverviewWatcher:
+    def lookout_over(
+        self, prefix: str, timeout: float | None, repeat: bool = False
+    ) -> OverviewWatcher:
         """Somebody who watches all names that begin with a prefix, and the cron records there."""
-        return OverviewWatcher(self._client, checked_prefix(prefix), waiting_time(True, timeout))
+        wait = waiting_time(True, timeout)
+        return OverviewWatcher(self._client, checked_prefix(prefix), wait, repeat)
 
     def sessions(self, ids: Iterable[str]) -> Job[dict[str, SessionStatus]]:
         """What Consul says of sessions."""

@@ -47,3 +47,10 @@ def test_whatever_others_write_is_no_error(value: bytes) -> None:
     """Other tools write what they like; then only the session is known."""
     assert parse_holder("s", value).session == "s"
     assert told_waiters(Pair("k", value, 0, "s", 1, 2)).sign == 0
+
+
+def test_one_who_leads_or_wants_to_is_a_candidate() -> None:
+    """An election always writes a value, an empty one as well; a lock never does."""
+    leader = OwnerInfo({"host": "h", "pid": 7}, terms.session_options(), None, None, "")
+    assert parse_holder("s", leader.value(12.5), 9).candidate
+    assert not parse_holder("s", about(value="job").value(12.5), 9).candidate

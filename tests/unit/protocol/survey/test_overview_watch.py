@@ -57,6 +57,18 @@ def test_consul_is_read_once_a_second_at_most() -> None:
     assert 2 <= len(driver.sent) <= 22
 
 
+def test_each_read_is_shown_to_one_who_asks_for_that() -> None:
+    """Also one without news, so that it is known that Consul answers; not more often for that."""
+    driver = FakeDriver()
+    lookout = survey(driver).lookout_over("jobs", 20, repeat=True)
+    driver.instead = lambda request: (200, b"[]")
+    begun, shown = driver.world.now, 0
+    while driver.run(lookout.next()) is not None:
+        shown += 1
+    assert shown == len(driver.sent)
+    assert 2 <= shown <= driver.world.now - begun + 1
+
+
 def test_an_overview_that_is_stale_is_not_believed() -> None:
     """A deposed leader of the servers may show one: its index is below what was seen."""
     driver = FakeDriver()
