@@ -36,13 +36,13 @@ _DEFAULT = Listen("127.0.0.1", 9852)
 @click.option("--once", is_flag=True, help="Print them once, and serve nothing.")
 @console_options
 @connection_options
-@click.argument("prefixes", nargs=-1, type=PREFIX, metavar="[PREFIX]...")
+@click.argument("prefix", nargs=-1, type=PREFIX)
 def exporter(
     connection: Connection,
     console: Console,
     listen: Listen,
     once: bool,
-    prefixes: tuple[str, ...],
+    prefix: tuple[str, ...],
 ) -> int:
     """Serve metrics of the locks below each PREFIX to Prometheus.
 
@@ -56,7 +56,7 @@ def exporter(
 
     Example: consul-lock exporter --listen 10.0.0.7:9852 jobs/ deploy/
     """
-    wanted = _checked(prefixes or ("",))
+    wanted = _checked(prefix or ("",))
     try:
         from consul_lock_cli.exporter.server import serve, text
     except ModuleNotFoundError as error:
