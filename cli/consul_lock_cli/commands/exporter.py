@@ -50,9 +50,9 @@ def exporter(
     others are counted.  docs/monitoring.md has the metrics.
 
     One instance is enough for a datacenter.  It needs a token that may read the keys, and one
-    blocking query for each PREFIX, at most once a second.  While Consul cannot be read,
-    consul_lock_up is 0, the rest is as old as consul_lock_last_read_age_seconds says, and it tries
-    on, whatever --retry-for says.  TERM and INT end it, with exit code 0.
+    blocking query for each PREFIX, at most once a second.  When Consul could not be read for
+    --retry-for, consul_lock_up is 0, and the rest is as old as consul_lock_last_read_age_seconds
+    says; it tries on for ever.  TERM and INT end it, with exit code 0.
 
     Example: consul-lock exporter --listen 10.0.0.7:9852 jobs/ deploy/
     """
@@ -126,8 +126,7 @@ def _follow(
     from consul_lock import Survey
     from consul_lock_cli.exporter.prefix_reader import PrefixReader
 
-    # The exporter says at once that a read has failed, and tries on by itself.
-    survey = Survey(connection.client(console, retry_for=0.0))
+    survey = Survey(connection.client(console))
     readers = [
         PrefixReader(prefix, partial(survey.overviews, prefix, repeat=True), console)
         for prefix in prefixes

@@ -25,13 +25,17 @@ _PREFIX, _KIND, _LOCK, _JOB = ("name",), ("kind",), ("name", "kind"), ("name",)
 # all names.
 _OF_A_PREFIX = {
     "up": Metric(
-        "gauge", _PREFIX, "1 if the last read of Consul succeeded, else 0; all else is older then."
+        "gauge",
+        _PREFIX,
+        "1 if Consul could be read last, 0 if not, for --retry-for: all else is older then.",
     ),
     "last_read_age_seconds": Metric(
         "gauge", _PREFIX, "Seconds since the last read that succeeded; none before the first."
     ),
     "reads_total": Metric("counter", _PREFIX, "Reads of Consul that succeeded."),
-    "read_errors_total": Metric("counter", _PREFIX, "Reads of Consul that failed."),
+    "read_errors_total": Metric(
+        "counter", _PREFIX, "Reads of Consul that failed, with all tries within --retry-for."
+    ),
     "results_filtered": Metric(
         "gauge",
         _PREFIX,

@@ -119,7 +119,7 @@ def test_while_consul_is_away_it_says_so_and_what_it_knew(
     hand.hold(f"{key}/job", about("web1", 60))
     away = threading.Event()
     with Proxy(address, lambda *_: DROP_BEFORE if away.is_set() else PASS) as proxy:
-        running = export(f"{key}/", at=proxy.address)
+        running = export(f"{key}/", "--retry-for", "1", at=proxy.address)
         served, up = address_of(running), f'consul_lock_up{{name="{key}/"}}'
         eventually(lambda: scrape(served)[up] == 1)
         away.set()
