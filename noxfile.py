@@ -14,7 +14,7 @@ PYTHONS = ["3.11", "3.12", "3.13"]
 
 # What tests read, apart from the packages themselves.
 WITH_TESTS = [
-    "tests", "benchmarks", "examples", "docs", "scripts", "pyproject.toml",
+    "tests", "benchmarks", "contrib", "examples", "docs", "scripts", "pyproject.toml",
     "README.md", "ARCHITECTURE.md", "CHANGELOG.md", "CONTRIBUTING.md", "Makefile", "LICENSE",
 ]  # fmt: skip
 # These look at the source tree, which the wheel session hides on purpose.
