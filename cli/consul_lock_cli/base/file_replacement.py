@@ -9,8 +9,11 @@ import stat
 from pathlib import Path
 
 
-def replace_file(path: Path, text: str, mode: int | None = None) -> None:
-    """Write it; ``mode``: its permissions, else those of any new file of this process.
+def replace_file(
+    path: Path, text: str, mode: int | None = None, encoding: str | None = None
+) -> None:
+    """Write it; ``mode``: its permissions, else those of any new file of this process;
+    ``encoding``: None is that of the locale.
 
     The new one is made beside it under a name that nobody can foresee, and by this process
     (O_EXCL), so no link that somebody has put there leads elsewhere.
@@ -19,7 +22,7 @@ def replace_file(path: Path, text: str, mode: int | None = None) -> None:
 
     descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
     try:
-        with os.fdopen(descriptor, "w") as file:
+        with os.fdopen(descriptor, "w", encoding=encoding) as file:
             file.write(text)
             # mkstemp lets only this user read it.
             os.fchmod(file.fileno(), _usual() if mode is None else mode)

@@ -10,7 +10,7 @@ import click
 
 from consul_lock_cli.base.console import Console
 from consul_lock_cli.base.errors import Misuse
-from consul_lock_cli.base.exit_codes import EPILOG
+from consul_lock_cli.base.exit_codes import EPILOG, ExitCode
 from consul_lock_cli.options.connection import connection_options
 from consul_lock_cli.options.console import console_options
 from consul_lock_cli.options.hooks import OF_A_LOCK, hook_options
@@ -90,14 +90,14 @@ def leader(
     done = hold_while_running(run_spec, command, connection, console, status_file)
     if not done.asked and done.ended is not None and done.ended.stopped is StopReason.LOST:
         console.note(f"campaigning for {spec.title} again", event="campaigning")
-        _once_more(status_file)
+        _once_more(status_file, console)
     return conclude(done, command, console, status_file)
 
 
-def _once_more(status_file: StatusFile) -> None:
+def _once_more(status_file: StatusFile, console: Console) -> None:
     """Begin anew, as the same process: the library has started threads by now, and what has
     threads cannot fork a command safely."""
-    status_file.survive()
+    status_file.survive(ExitCode.LOST, console)
     # Signals stay blocked, so none is lost.  Nothing is open but what Python opened,
     # which closes itself.
     os.execve(sys.executable, sys.orig_argv, {**inherited(), AGAIN: "1"})

@@ -32,6 +32,7 @@ class ExtraRun(LockedCommand):
         self._name = name
         self._new = new
         self._records: CronRecords | None = None
+        self._status_file.know(name=name)
 
     def _lock(self, client: Client, deadline: LockDeadline) -> Lockable:
         """The run lock, of a job that there is: that of a misspelt name would keep nobody out."""

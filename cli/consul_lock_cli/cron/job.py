@@ -134,6 +134,7 @@ class CronJob:
                 return RunResult(self._skip(run))
             return self._run_slot(run, claim, deadline, child, client)
         finally:
+            self._status_file.hold_ends()
             # It ends while the session does.
             child.dismiss()
             self._act.close(client)
@@ -227,6 +228,7 @@ class CronJob:
         about: dict[str, object] = {"attempt": run.attempt}
         told, held, loss = dict(unlocked(self._spec)), None, None
         if lock is not None:
+            self._status_file.hold_begins()
             deadline.watch(lock)
             loss, held = LossReport(client, self._spec, lock, self._status_file), deadline
             RenewalReport(lock, self._spec.title, self._policy, self._console).begin()

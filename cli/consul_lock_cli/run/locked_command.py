@@ -114,6 +114,7 @@ class LockedCommand:
             try:
                 if not self._acquire(lock):
                     return self._not_run(lock)
+                self._status_file.hold_begins()
                 slot = self._number(lock)
             except OutOfTime:
                 return self._not_run(lock)
@@ -132,6 +133,7 @@ class LockedCommand:
             RenewalReport(lock, self._spec.title, policy, self._console).begin()
             return self._under(lock, slot, deadline, child, loss)
         finally:
+            self._status_file.hold_ends()
             if child is not None:
                 # It ends while the session does.
                 child.dismiss()

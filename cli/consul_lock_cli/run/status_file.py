@@ -8,14 +8,13 @@ the run before would be taken for its outcome.  A descriptor or pipe gets one ob
 from __future__ import annotations
 
 import contextlib
-import enum
 import functools
 import json
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -27,32 +26,10 @@ from consul_lock_cli.base.file_replacement import followed, replace_file
 from consul_lock_cli.base.headings import headed
 from consul_lock_cli.options.types import FILE, WholeNumber
 from consul_lock_cli.process.outcome import ProcessResult
+from consul_lock_cli.run.end_kind import EndKind
 
-
-class EndKind(enum.StrEnum):
-    """How it ended."""
-
-    RUNNING = "running"
-    """It has not: it waits, or the command runs; or it was killed."""
-
-    EXIT = "exit"
-    """The command ended by itself."""
-    SIGNAL = "signal"
-    """The command died of a signal."""
-    LOST = "lost"
-    """The lock was lost while the command ran."""
-    TIMEOUT = "timeout"
-    """The command ran for longer than --max-runtime."""
-    CONFLICT = "conflict"
-    """Somebody else holds the lock, so the command was not started."""
-    UNAVAILABLE = "unavailable"
-    """Consul could not be reached, so the command was not started."""
-    SKIP = "skip"
-    """Another host has the cron slot, or it is not to be run now; the command was not started."""
-    INTERRUPTED = "interrupted"
-    """A signal ended consul-lock while no command ran; with --hold, that is a success."""
-    FAILED = "failed"
-    """Something else; the command was not started."""
+if TYPE_CHECKING:
+    from consul_lock_cli.run.metrics_file import MetricsFile
 
 
 # What an exit code of consul-lock means if no command has run.
@@ -67,18 +44,28 @@ _OF_CODES = {
 class StatusFile:
     """What is known of this run, and where it is to be written in the end, if anywhere."""
 
-    def __init__(self, path: str | None = None, descriptor: int | None = None) -> None:
+    def __init__(
+        self,
+        path: str | None = None,
+        descriptor: int | None = None,
+        metrics: MetricsFile | None = None,
+    ) -> None:
         self._path = None if path is None else Path(path)
         self._descriptor = descriptor
+        self._metrics = metrics
+        self._began: float | None = None
+        self._held_since: float | None = None
         self._known: dict[str, Any] = {
             "v": 1, "acquired": False, "waited_s": None, "exit": None, "exit_code": None,
             "key": None, "keys": [], "mode": None, "session": None, "token": None,
             "lost": False, "loss": None, "pid": os.getpid(), "started": None, "runtime_s": None,
+            "held_s": None,
         }  # fmt: skip
 
     def begin(self, console: Console) -> None:
         """Say in the file that this run is under way.  Trouble is reported, and ignored."""
-        self.know(started=rfc3339(time.time()))
+        self._began = time.time()
+        self.know(started=rfc3339(self._began))
         path = self._path
         if path is None or not _is_file(path):
             return
@@ -94,8 +81,21 @@ class StatusFile:
         finally:
             self.know(runtime_s=round(now() - begun, 3))
 
-    def survive(self) -> None:
-        """The process is about to become another program, which will report."""
+    def hold_begins(self) -> None:
+        """The lock is held from now on."""
+        self._held_since = now()
+
+    def hold_ends(self) -> None:
+        """It was released, or its loss was dealt with; once that is said, it stays."""
+        if self._held_since is not None:
+            self.know(held_s=round(now() - self._held_since, 3))
+            self._held_since = None
+
+    def survive(self, code: int, console: Console) -> None:
+        """The process is about to become another program, which will report; the metrics are of
+        what is over, as if it had ended with ``code``."""
+        self.know(exit_code=int(code))
+        self._write_metrics(console)
         if self._descriptor is not None:
             os.set_inheritable(self._descriptor, True)
 
@@ -145,6 +145,7 @@ class StatusFile:
         self.know(exit={"kind": kind, "code": code, "signal": signum})
 
     def _finish(self, code: int, console: Console) -> None:
+        self.hold_ends()
         self.know(exit_code=int(code))
         text = _line(self._known)
         if self._descriptor is not None:
@@ -153,17 +154,23 @@ class StatusFile:
         if self._path is not None:
             path = self._path
             _reported(console, lambda: _put(path, text))
+        self._write_metrics(console)
+
+    def _write_metrics(self, console: Console) -> None:
+        metrics, known, began = self._metrics, self._known, self._began
+        if metrics is not None:
+            _reported(console, lambda: metrics.write(known, began, time.time()), "metrics")
 
 
 def _line(known: Mapping[str, Any]) -> str:
     return json.dumps(known) + "\n"
 
 
-def _reported(console: Console, write: Callable[[], object]) -> None:
+def _reported(console: Console, write: Callable[[], object], what: str = "status") -> None:
     try:
         write()
     except OSError as error:
-        console.warn(f"the status could not be written: {error}")
+        console.warn(f"the {what} could not be written: {error}")
 
 
 def _is_file(path: Path) -> bool:
@@ -198,11 +205,15 @@ def _stream(path: Path) -> int | None:
 
 
 def status_file_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Add --status-file and --status-fd; the command gets its `StatusFile` as ``status_file``."""
+    """Add --status-file, --status-fd and --metrics-file; the command gets its `StatusFile` as
+    ``status_file``."""
 
     @functools.wraps(command)
-    def with_status_file(status_file: str | None, status_fd: int | None, **values: Any) -> Any:
-        return command(status_file=_checked(status_file, status_fd), **values)
+    def with_status_file(
+        status_file: str | None, status_fd: int | None, metrics_file: str | None, **values: Any
+    ) -> Any:
+        outcome = _checked(status_file, status_fd, metrics_file)
+        return command(status_file=outcome, **values)
 
     file = click.option(
         "--status-file",
@@ -216,22 +227,19 @@ def status_file_options(command: Callable[..., Any]) -> Callable[..., Any]:
         metavar="N",
         help="Write the outcome to this file descriptor.",
     )
-    return headed("Outcome", [file, descriptor])(with_status_file)
+    metrics = click.option(
+        "--metrics-file",
+        type=FILE,
+        metavar="FILE.prom",
+        help="Write gauges of the outcome to this file, for node_exporter's textfile collector.",
+    )
+    return headed("Outcome", [file, descriptor, metrics])(with_status_file)
 
 
-def _checked(path: str | None, descriptor: int | None) -> StatusFile:
+def _checked(path: str | None, descriptor: int | None, metrics: str | None) -> StatusFile:
     """Refuse what could only fail when the command has run already."""
     if path is not None:
-        file = Path(path)
-        try:
-            folder = followed(file).parent
-        except PermissionError as error:
-            raise Misuse(f"--status-file: '{path}' is {error.strerror}") from None
-        made = file.is_file() or not file.exists()
-        if made and not (folder.is_dir() and os.access(folder, os.W_OK)):
-            raise Misuse(f"--status-file: no file can be created in '{folder}'")
-        if file.is_dir():
-            raise Misuse(f"--status-file: '{path}' is a folder")
+        _check_file("--status-file", path)
     if descriptor is not None:
         try:
             os.fstat(descriptor)
@@ -241,4 +249,23 @@ def _checked(path: str | None, descriptor: int | None) -> StatusFile:
         # too.  The three streams are the command's all the same.
         if descriptor > 2:
             os.set_inheritable(descriptor, False)
-    return StatusFile(path, descriptor)
+    if metrics is None:
+        return StatusFile(path, descriptor)
+    from consul_lock_cli.run.metrics_file import MetricsFile  # every start would pay for it
+
+    _check_file("--metrics-file", metrics)
+    return StatusFile(path, descriptor, MetricsFile(Path(metrics)))
+
+
+def _check_file(option: str, path: str) -> None:
+    """Raise `Misuse` if it cannot be written, or should not be."""
+    file = Path(path)
+    try:
+        folder = followed(file).parent
+    except PermissionError as error:
+        raise Misuse(f"{option}: '{path}' is {error.strerror}") from None
+    made = file.is_file() or not file.exists()
+    if made and not (folder.is_dir() and os.access(folder, os.W_OK)):
+        raise Misuse(f"{option}: no file can be created in '{folder}'")
+    if file.is_dir():
+        raise Misuse(f"{option}: '{path}' is a folder")

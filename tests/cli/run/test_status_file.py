@@ -18,10 +18,11 @@ from consul_lock.errors import ConsulLockError
 from consul_lock_cli.base.console import Console
 from consul_lock_cli.base.exit_codes import ExitCode
 from consul_lock_cli.process.outcome import ProcessResult, StopReason
+from consul_lock_cli.run.end_kind import EndKind
 from consul_lock_cli.run.execution import conclude
 from consul_lock_cli.run.loss import loss_fields
 from consul_lock_cli.run.result import RunResult
-from consul_lock_cli.run.status_file import EndKind, StatusFile
+from consul_lock_cli.run.status_file import StatusFile
 from consul_lock_cli.spec.lock import LockKind
 from tests.cli.command import COMMAND, Running, consul, environment
 from tests.cli.conftest import Result
