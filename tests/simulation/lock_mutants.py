@@ -24,18 +24,21 @@ MUTANTS = (
         "lock.release:_hand_over_operations",
         '{"Verb": "check-index", "Key": entry, "Index": next_waiter.modify_index},',
         '{"Verb": "get-tree", "Key": entry},',
+        seed=5,
     ),
     Mutant(
         "a waiter that gave up and came back is handed the lock for its old place",
         "lock.release:_hand_over_operations",
         '{"Verb": "check-index", "Key": entry, "Index": next_waiter.modify_index},',
         '{"Verb": "check-session", "Key": entry, "Session": next_waiter.session},',
+        seed=11,
     ),
     Mutant(
         "a waiter that leaves the queue does not look whether it was handed the lock",
         "lock.queue:leave",
         "    yield from look(lock, attempt, certain=True)\n",
         "    return False\n    yield from look(lock, attempt, certain=True)\n",
+        seed=7,
     ),
     Mutant(
         "the plain release does not check that nobody has come to wait",
@@ -83,6 +86,7 @@ MUTANTS = (
         "client.watchdog:Watchdog._tell_losses",
         "        for hold in late:\n",
         "        for hold in late[:0]:\n",
+        seed=8,
     ),
     Mutant(
         "a new hold with an earlier deadline does not wake the watchdog",
@@ -170,6 +174,7 @@ MUTANTS = (
         "lock.decision:decide",
         "LockState.FREE if pair.flags == LOCK_FLAG else LockState.FOREIGN",
         "LockState.FREE",
+        seed=23,
     ),
     Mutant(
         "a session that was made in vain is kept for ever",
@@ -204,12 +209,14 @@ MUTANTS = (
         "lock.release:_let_go_of_all",
         "if grant is None and is_ours(attempt):",
         "if False:",
+        seed=10,
     ),
     Mutant(
         "sessions whose creation was not answered are not looked for",
         "session.pool:SessionPool._create",
         "self.orphans[name] = now",
         "pass",
+        seed=20,
     ),
     Mutant(
         "a lock in doubt is passed on inside the process",
@@ -223,6 +230,7 @@ MUTANTS = (
         "consul.operations:unchanged_operation",
         '{"Verb": "check-not-exists", "Key": key}',
         '{"Verb": "get-tree", "Key": key}',
+        seed=23,
     ),
     Mutant(
         "a waiter that left and came back is taken for the one it was before",
@@ -250,6 +258,7 @@ MUTANTS = (
         "lock.queue:accept",
         "attempt.session, attempt.seen, attempt.unseen",
         "attempt.session, attempt.seen, attempt.seen.sent",
+        seed=3,
     ),
     Mutant(
         "what was handed over counts from a read that a deposed leader may have answered",

@@ -23,6 +23,8 @@ class Mutant(NamedTuple):
     found_by: str = ""
     """``module:test`` below ``tests`` that is played by hand and finds it out; else simulations
     have to."""
+    seed: int = 0
+    """Of the run that is tried first, as it found it out when this was written."""
 
 
 @contextmanager

@@ -14,44 +14,44 @@ from tests.simulation.lock_run import play
 from tests.simulation.scenario import Plan, Trouble, from_seed, hesitant, plans
 from tests.support.effort import scaled
 
-SEEDS = range(scaled(180))
+SEEDS = range(scaled(90))
 
 # What has to happen in these runs, and how often at least: else they would prove nothing.
 HAPPENS = {
-    "granted": 1200,
-    "handed over": 600,
-    "passed on inside a client": 80,
-    "taken by a newcomer": 200,
-    "taken by the first in the queue": 40,
-    "taken by a foreign client": 20,
-    "gave up": 200,
-    "cancelled": 40,
-    "answer lost": 20,
-    "cut after": 20,
-    "refused": 40,
-    "late": 20,
-    "timed out": 200,
-    "ghosts carried out": 40,
-    "stale reads": 12,
+    "granted": 600,
+    "handed over": 300,
+    "passed on inside a client": 40,
+    "taken by a newcomer": 100,
+    "taken by the first in the queue": 20,
+    "taken by a foreign client": 10,
+    "gave up": 100,
+    "cancelled": 20,
+    "answer lost": 10,
+    "cut after": 10,
+    "refused": 20,
+    "late": 10,
+    "timed out": 100,
+    "ghosts carried out": 20,
+    "stale reads": 6,
     "lost: deadline": 1,
-    "lost: session-invalid": 2,
+    "lost: session-invalid": 1,
     "lost: revoked": 1,
-    "release: LockLost": 12,
-    "acquire: Unavailable": 40,
-    "trouble: crash": 12,
-    "trouble: pause": 40,
-    "trouble: freeze": 12,
-    "trouble: leaderless": 12,
-    "trouble: elect": 12,
-    "trouble: leave": 12,
-    "trouble: close": 12,
-    "trouble: partition": 12,
+    "release: LockLost": 6,
+    "acquire: Unavailable": 20,
+    "trouble: crash": 3,
+    "trouble: pause": 20,
+    "trouble: freeze": 6,
+    "trouble: leaderless": 6,
+    "trouble: elect": 6,
+    "trouble: leave": 6,
+    "trouble: close": 6,
+    "trouble: partition": 6,
 }
 
 
 @pytest.mark.slow
 @given(plans())
-@settings(max_examples=scaled(108))
+@settings(max_examples=scaled(40))
 def test_the_lock_keeps_its_promises(plan: Plan) -> None:
     """Whatever happens: one holder, growing tokens, everybody served, nothing left behind."""
     play(plan)
@@ -73,7 +73,7 @@ def test_many_troubles_really_happen_and_none_breaks_a_promise() -> None:
     assert not rare
 
 
-@pytest.mark.parametrize("seed", range(0, scaled(100), 10))
+@pytest.mark.parametrize("seed", range(0, scaled(60), 10))
 def test_in_good_weather_the_order_is_first_come_first_served(seed: int) -> None:
     """Without faults and timeouts, every grant goes to the first in the queue."""
     total: Counter[str] = Counter()
@@ -82,7 +82,7 @@ def test_in_good_weather_the_order_is_first_come_first_served(seed: int) -> None
     assert total["handed over"] > 10
 
 
-@pytest.mark.parametrize("seed", range(0, scaled(100), 20))
+@pytest.mark.parametrize("seed", range(0, scaled(60), 20))
 def test_in_good_weather_a_new_holder_notices_at_once(seed: int) -> None:
     """Also among those who give up and ask again, with the same session and so the same key."""
     total: Counter[str] = Counter()
@@ -96,11 +96,11 @@ def test_in_good_weather_a_new_holder_notices_at_once(seed: int) -> None:
 def test_an_unconfirmed_hand_over_is_taken_over_and_held_by_one_only() -> None:
     """Pauses, partitions and lost messages between a hand-over and its confirmation."""
     total: Counter[str] = Counter()
-    for seed in range(scaled(100)):
+    for seed in range(scaled(60)):
         total += play(hesitant(seed))
-    assert total["handed over"] > 500
-    assert total["confirmed"] > 250
-    assert total["taken over"] > 5
+    assert total["handed over"] > 300
+    assert total["confirmed"] > 150
+    assert total["taken over"] > 3
     assert total["lost: deadline"] > 0
 
 
@@ -117,8 +117,8 @@ def test_waiters_behind_dead_ones_are_served_in_seconds(seed: int) -> None:
 def test_a_deleted_key_is_not_released_by_its_holder_and_everybody_is_served() -> None:
     """A key deleted by hand costs exclusion, as Consul imposes no lock-delay; nothing else."""
     total: Counter[str] = Counter()
-    for seed in range(scaled(100)):
+    for seed in range(scaled(50)):
         total += play(from_seed(seed, more=(Trouble.DELETE,)))
     assert total["lost: key-deleted"] > 0
     assert total["lost: stolen"] > 0
-    assert total["trouble: delete"] > 50
+    assert total["trouble: delete"] > 25

@@ -23,7 +23,7 @@ from tests.support.effort import scaled
 REGRESSIONS = Path(__file__).with_name("regressions.jsonl")
 
 # Fresh plans of each subject.
-PLANS = scaled(3)
+PLANS = scaled(5)
 
 # Runs to shrink a plan with, so that a failing test ends soon.
 _SHRINKING_RUNS = 100

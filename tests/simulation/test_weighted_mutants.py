@@ -35,7 +35,7 @@ SIMULATED = [wrong for wrong in MUTANTS if not wrong.mutant.found_by]
 
 def finds_out(wrong: CrowdMutant) -> CrowdPlan | None:
     """The first plan that fails with the wrong version."""
-    for seed in SEEDS:
+    for seed in (wrong.mutant.seed, *SEEDS):
         plan = crowd(wrong.kind, seed, **WEATHER[wrong.weather])
         try:
             play(plan)
