@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import Any
 
 from consul_lock._protocol.consul.operations import check_session
+from consul_lock._protocol.consul.replies import TxnResult
 from consul_lock._protocol.flow import Flow, Wall
 from consul_lock._protocol.hold.hold import Grant, may_wait
 from consul_lock._protocol.primitive.acquire import has_part, not_for_oneself
@@ -117,6 +118,23 @@ def _take(
     core: WeightedBase, attempt: WeightedAttempt, seen: tuple[Snapshot, ...]
 ) -> Flow[Grant | None]:
     """Enter, and admit in the same write the later waiters for which there are slots, too."""
+    if not core.begin_to_enter(seen[-1].document):
+        attempt.targets, attempt.snapshots = core.targets(), None
+        return None
+    try:
+        outcome, contended = yield from _enter(core, attempt, seen)
+    finally:
+        core.end_of_entering()
+    if outcome.done:
+        return grant(attempt, outcome.raft_index, contended=contended)
+    yield from refused(core, attempt, outcome)
+    return None
+
+
+def _enter(
+    core: WeightedBase, attempt: WeightedAttempt, seen: tuple[Snapshot, ...]
+) -> Flow[tuple[TxnResult, bool]]:
+    """What came of it, and whether others hold or wait, too."""
     since = yield Wall()
     operations, contended = list[dict[str, Any]](), attempt.joined
     for target, snapshot in zip(attempt.targets, seen, strict=True):
@@ -134,10 +152,7 @@ def _take(
         contended = contended or len(document.holders) > attempt.n or bool(others)
     operations += litter(attempt.targets, seen, core.operations_max - len(operations))
     outcome = yield from write(core, attempt, operations, f"entering {core.key!r}")
-    if outcome.done:
-        return grant(attempt, outcome.raft_index, contended=contended)
-    yield from refused(core, attempt, outcome)
-    return None
+    return outcome, contended
 
 
 def _own(attempt: WeightedAttempt, target: Target, since: float) -> list[dict[str, Any]]:

@@ -22,7 +22,7 @@ from consul_lock._protocol.keys import slot_key
 from consul_lock._protocol.primitive.lockable import Lockable
 from consul_lock._protocol.primitive.primitive import Settings
 from consul_lock._protocol.weighted.attempt import WeightedAttempt
-from consul_lock._protocol.weighted.document import decode_document
+from consul_lock._protocol.weighted.document import Document, decode_document
 from consul_lock._protocol.weighted.layout import Target
 from consul_lock._protocol.weighted.snapshot import Snapshot, snapshot_of
 from consul_lock.errors import Conflict, ConsulLockError, LossReason
@@ -45,6 +45,13 @@ class WeightedBase(Lockable):
 
     def adopt(self, limit: int) -> None:
         """Others have changed the limit."""
+
+    def begin_to_enter(self, document: Document) -> bool:
+        """A write begins that enters this document.  False: it would bring an old limit along."""
+        return True
+
+    def end_of_entering(self) -> None:
+        """That write was answered, or failed."""
 
     # -- getting and letting go ------------------------------------------------------------------
 

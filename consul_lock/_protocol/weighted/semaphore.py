@@ -11,7 +11,7 @@ from consul_lock._protocol.flow import Flow, Job, Sleep, Wall
 from consul_lock._protocol.primitive.primitive import Settings
 from consul_lock._protocol.weighted.attempt import WeightedAttempt
 from consul_lock._protocol.weighted.base import read_targets
-from consul_lock._protocol.weighted.document import SEMAPHORE
+from consul_lock._protocol.weighted.document import SEMAPHORE, Document
 from consul_lock._protocol.weighted.engine import WeightedCore
 from consul_lock._protocol.weighted.layout import Target
 from consul_lock._protocol.weighted.operations import touch, write_document
@@ -36,6 +36,8 @@ class SemaphoreCore(WeightedCore):
     def __init__(self, client: ClientCore, name: str, limit: int, settings: Settings) -> None:
         super().__init__(client, name, settings)
         self.limit = checked("limit", limit, LIMIT_MAX)
+        self._entering = self._entered = 0
+        """Writes of this object that enter: under way, and in all."""
 
     def targets(self) -> tuple[Target, ...]:
         return (Target(SEMAPHORE, self.name, "slot", self.limit),)
@@ -67,10 +69,17 @@ class SemaphoreCore(WeightedCore):
     def _resize(self, limit: int) -> Flow[None]:
         (target,) = self.targets()
         for _ in range(TRIES_MAX):
+            before = self._entered
             found = yield from read_targets(self, (target,), certain=True)
             snapshot = snapshot_of(target, found)
-            if not snapshot.document.modify_index or snapshot.document.limit == limit:
-                break  # a semaphore that nobody uses has no limit yet
+            if not snapshot.document.modify_index:
+                if self._change_unused(limit, before):
+                    return
+                while self._entering:
+                    yield Sleep(*QUICKER)
+                continue
+            if snapshot.document.limit == limit:
+                break
             since = yield Wall()
             document = snapshot.document._replace(limit=limit)
             document, entering = admit_waiters(snapshot, document, frozenset(), AT_ONCE_MAX)
@@ -85,8 +94,37 @@ class SemaphoreCore(WeightedCore):
             raise too_busy(self.key, "resizing")
         self.adopt(limit)
 
+    def _change_unused(self, limit: int, before: int) -> bool:
+        """Change the limit of a semaphore that has none in Consul, as nobody uses it.
+
+        Who uses it first brings its limit along.  That may be another call of this object, which is
+        writing the old one just now, or has done so since ``before``: then there is one in Consul.
+        """
+        with self.client.mutex:
+            unused = not self._entering and self._entered == before
+            if unused:
+                self.limit = limit
+        if unused:
+            self._relimit()
+        return unused
+
     def adopt(self, limit: int) -> None:
         if limit != self.limit:
             self.limit = limit
-            (target,) = self.targets()
-            self.client.local_queues.relimit(target.claim(1).resource, limit)
+            self._relimit()
+
+    def _relimit(self) -> None:
+        (target,) = self.targets()
+        self.client.local_queues.relimit(target.claim(1).resource, self.limit)
+
+    def begin_to_enter(self, document: Document) -> bool:
+        with self.client.mutex:
+            if not document.modify_index and document.limit != self.limit:
+                return False
+            self._entering += 1
+            self._entered += 1
+        return True
+
+    def end_of_entering(self) -> None:
+        with self.client.mutex:
+            self._entering -= 1

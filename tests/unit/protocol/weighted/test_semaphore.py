@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
 
 from consul_lock._protocol.client.shared_session import SharedSession
-from consul_lock._protocol.flow import Wait
+from consul_lock._protocol.flow import Job, Wait
 from consul_lock._protocol.primitive.primitive import Settings
 from consul_lock._protocol.session import timing as terms
 from consul_lock._protocol.weighted.semaphore import AT_ONCE_MAX, LIMIT_MAX, SemaphoreCore
 from consul_lock.errors import ConfigError
+from consul_lock.testing import World
+from tests.simulation.lock_client import Contender
+from tests.simulation.scenario import Client
+from tests.simulation.simulator import Simulator
 from tests.unit.protocol.fake_driver import FakeDriver
 from tests.unit.protocol.weighted_driver import WeightedDriver
 
@@ -90,3 +95,30 @@ def test_the_local_queue_follows_the_limit() -> None:
     assert isinstance(waiting, Wait)
     driver.run(lock.resize(3))
     assert driver.run_after(flow, waiting)
+
+
+@pytest.mark.parametrize("after", [0.0, 0.005, 0.01, 0.015, 0.02, 0.025, 0.03])
+def test_a_limit_changed_while_a_call_of_the_same_object_brings_the_old_one_is_in_force(
+    after: float,
+) -> None:
+    """Nobody used the semaphore when the change looked, and the write was on its way."""
+    simulator = Simulator(World(seed=1), 1, (3,))
+    contender = Contender(simulator, 0, Client(), lambda thread, hold: None)
+    lock = SemaphoreCore(contender.core, "jobs/room", 2, contender.settings)
+    ends = dict[str, Any]()
+
+    def start(who: str, job: Job[Any]) -> None:
+        contender.start(
+            job.flow, who, lambda value, error: ends.update({who: error or value}), is_call=True
+        )
+
+    start("first", lock.acquire(True, None, "first"))
+    contender.after(after, lambda: start("resize", lock.resize(5)))
+    while len(ends) < 2 and simulator.step():
+        pass
+    start("second", lock.acquire(True, None, "second"))
+    while len(ends) < 3 and simulator.step():
+        pass
+    assert ends == {"first": True, "resize": None, "second": True}
+    entry = simulator.world._server.kv.entries["jobs/room/.lock"]
+    assert (json.loads(entry.value)["Limit"], lock.limit) == (5, 5)
