@@ -88,7 +88,10 @@ class Server:
 
 
 @contextmanager
-def _server(address: str, *command: str, vassal: str | None = None) -> Iterator[Server]:
+def prefork_server(
+    address: str, *command: str, vassal: str | None = None, **more: str
+) -> Iterator[Server]:
+    """A server, ended with the block; ``more`` is for its environment."""
     # A short path, as it is that of a socket.
     with TemporaryDirectory(prefix="prefork-") as name:
         folder = Path(name)
@@ -108,6 +111,7 @@ def _server(address: str, *command: str, vassal: str | None = None) -> Iterator[
                     "WSGI_FOLDER": name,
                     "HOME": name,
                     "PRELOAD": "1",
+                    **more,
                 },
                 start_new_session=True,
             )
@@ -144,7 +148,7 @@ def test_the_workers_of_gunicorn_have_nothing_of_what_was_preloaded(
     """Each has locks of its own, one at a time; a worker that is killed is replaced, and the
     master keeps its lock all the while.  In the end nothing is left."""
     command = (*GUNICORN, "--preload", "-k", worker, "--threads", "4", APPLICATION)
-    with _server(served.address, *command) as server:
+    with prefork_server(served.address, *command) as server:
         eventually(server.serves)
         session = operator.owner(f"{PRELOADED}/.lock")
         said = server.all_workers()
@@ -169,7 +173,7 @@ def test_a_master_of_gunicorn_that_replaces_itself_hands_its_lock_on(
     """The new one, a program that the old one has started, has none of its connections; it waits
     for what it preloads, and has it when the old one ends."""
     command = (*GUNICORN, "--preload", "--pid", "FOLDER/pid", APPLICATION)
-    with _server(served.address, *command) as server:
+    with prefork_server(served.address, *command) as server:
         eventually(server.serves)
         old = server.process.pid
         session = operator.owner(f"{PRELOADED}/.lock")
@@ -217,7 +221,7 @@ def test_the_workers_of_a_vassal_of_uwsgi_have_nothing_of_what_was_preloaded(
     lock; it ends without a word to Python, so that lock is freed as after a crash."""
     assert UWSGI is not None, "pyuwsgi, one of the tools of the project, is not installed"
     command = (UWSGI, "--emperor", "FOLDER", "--emperor-wrapper", UWSGI)
-    with _server(served.address, *command, vassal=VASSAL) as server:
+    with prefork_server(served.address, *command, vassal=VASSAL) as server:
         master = eventually(server.serves)["importer"]  # type: ignore[index] # it is true
         session = operator.owner(f"{PRELOADED}/.lock")
         said = server.all_workers()

@@ -43,7 +43,7 @@ _LEVELS = [
     {"_drivers"},
     {"_api"},
     {"_async", "_blocking"},
-    {"aio", ""},
+    {"aio", "", "otel", "prometheus"},
 ]
 
 # The same below _protocol, and stricter: one imports nothing of its own level, either.

@@ -1,4 +1,4 @@
-"""The blocks of README.md and two pages of docs/ are run; what they say of files is true."""
+"""The blocks of README.md and three pages of docs/ are run; what they say of files is true."""
 
 from __future__ import annotations
 
@@ -16,11 +16,14 @@ ROOT = pathlib.Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()
 GUIDE = (ROOT / "docs" / "guide.md").read_text()
 CRON = (ROOT / "docs" / "cron.md").read_text()
+MONITORING = (ROOT / "docs" / "monitoring.md").read_text()
 BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```$", README + GUIDE + CRON, re.MULTILINE | re.DOTALL)
+# Its other blocks are for Prometheus.
+BLOCKS += re.findall(r"^```(python)\n(.*?)^```$", MONITORING, re.MULTILINE | re.DOTALL)
 
 
 def blocks(language: str) -> list[str]:
-    """The blocks of the README, the guide and docs/cron.md in one language."""
+    """The blocks of the README, the guide, docs/cron.md and docs/monitoring.md in one language."""
     return [text for found, text in BLOCKS if found == language]
 
 
