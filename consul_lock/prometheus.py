@@ -7,8 +7,8 @@
     client = Client(on_event=metrics)
     metrics.watch(client)
 
-One `Metrics` for all clients of a process; those of `consul_lock.aio` as well.  It only counts what
-it is told by events (see `consul_lock.events`), so it costs the locks nothing but the events.
+One `Metrics` for all clients of a process; those of `consul_lock.aio` as well.  It only counts the
+events (see `consul_lock.events`), so it costs the locks nothing but the events.
 
 ``name`` is the name of the lock, and each combination of labels is a series that Prometheus keeps:
 the first ``names_max`` names have series of their own, and all others are counted together under an

@@ -94,10 +94,10 @@ def test_a_loss_is_counted_by_its_reason_and_ends_the_hold(scrape: Scrape) -> No
 
 def test_an_election_is_counted_like_any_lock(scrape: Scrape) -> None:
     """Its events are those of locks, with names of their own."""
-    about = {"name": "scheduler", "kind": "election", "attempt": 5}
-    scrape.tell(events.Elected(**about))  # type: ignore[arg-type]
+    about: dict[str, Any] = {"name": "scheduler", "kind": "election", "attempt": 5}
+    scrape.tell(events.Elected(**about))
     assert scrape.value("held", name="scheduler", kind="election") == 1
-    scrape.tell(events.Resigned(**about))  # type: ignore[arg-type]
+    scrape.tell(events.Resigned(**about))
     assert scrape.value("held", name="scheduler", kind="election") == 0
 
 
@@ -121,7 +121,7 @@ def test_what_goes_wrong_has_counters(scrape: Scrape) -> None:
 
 def test_cron_slots_are_counted_by_what_became_of_them(scrape: Scrape) -> None:
     """A slot that starts is counted at its end; those that were missed are as many as they are."""
-    about = {"name": "sync", "kind": "cron"}
+    about: dict[str, Any] = {"name": "sync", "kind": "cron"}
     scrape.tell(
         events.SlotTaken(**about),
         events.SlotSkipped(**about, why="paused"),
@@ -140,7 +140,7 @@ def test_cron_slots_are_counted_by_what_became_of_them(scrape: Scrape) -> None:
 def test_an_end_whose_beginning_was_dropped_does_not_make_the_gauge_negative(
     scrape: Scrape,
 ) -> None:
-    """And one that is told twice does not, either."""
+    """And one that comes twice does not, either."""
     scrape.tell(released(9), acquired(1), released(1), lost(1))
     assert scrape.value("held", **_BACKUP) == 0
 
