@@ -18,6 +18,7 @@ import _thread
 import logging
 import queue
 import threading
+import time
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
@@ -28,6 +29,10 @@ EVENTS_MAX = 1000
 """Events that wait for the listeners of one client."""
 
 NAME = "consul-lock-events"
+
+# Seconds that the thread pauses when it has nothing to do: a program that acquires and releases in
+# a loop would wake it each time, which costs it more than the listeners.
+_PAUSE = 0.005
 
 Listener = Callable[[Any], Any]
 
@@ -105,6 +110,8 @@ class EventQueue:
                     self._call(listener, event)
                 # While it waits it keeps nothing alive: a listener may well refer to its client.
                 item = event = listeners = listener = None  # type: ignore[assignment] # see above
+                if self._items.empty() and not self._ended:
+                    time.sleep(_PAUSE)
         finally:
             self._at_work.release()
 

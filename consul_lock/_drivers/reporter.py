@@ -31,6 +31,8 @@ class ClientReporter(Reporter):
         """Lets a record be written beside the caller, where it must not wait for the log; whether
         it does."""
         self._queue = EventQueue()
+        # Each acquire and release asks, so without a function in between.
+        self.logs = log.isEnabledFor  # type: ignore[method-assign] # see above
 
     def listen(self, listeners: Sequence[Listener]) -> None:
         """These want all events of the client."""
@@ -47,9 +49,6 @@ class ClientReporter(Reporter):
         return self._queue.failures.count
 
     # -- reports -----------------------------------------------------------------------------
-
-    def logs(self, level: int) -> bool:
-        return log.isEnabledFor(level)
 
     def report(
         self, event: str, level: int, about: Mapping[str, Any], listeners: Sequence[Listener] = ()

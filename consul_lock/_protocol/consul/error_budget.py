@@ -82,9 +82,11 @@ class ErrorBudget:
     on_wait: Callable[[float, float | None], float | None] | None = None
     """Called with the time (driver's clock) when it is about to wait, and for how long; it returns
     how long to wait before it wants to be called again."""
-    on_retry: Callable[[Unavailable | Refused, float, float, bool], None] | None = None
-    """Called before a pause with the error, the seconds of the pause and since the trouble began,
-    and whether it is the first one of the client since Consul answered well."""
+    on_retry: Callable[..., None] | None = None
+    """Called before a pause with the ``subject``, the error, the seconds of the pause and since the
+    trouble began, and whether it is the first one of the client since Consul answered well."""
+    subject: tuple[Any, ...] = ()
+    """What the call is about."""
 
     def __init__(
         self,
@@ -229,7 +231,7 @@ class ErrorBudget:
         if self.on_retry is not None:
             contact = self._client.contact
             first, contact.retrying = not contact.retrying, True
-            self.on_retry(error, most, max(0.0, now - since), first)
+            self.on_retry(*self.subject, error, most, max(0.0, now - since), first)
         yield Sleep(most / 2, most)
 
     @property

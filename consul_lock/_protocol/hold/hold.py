@@ -456,6 +456,8 @@ class Attempt:
     """The holder before has handed it over."""
     error: ConsulLockError | None = None
     """The error that it ended in."""
+    heard = False
+    """Somebody wants to hear that it acquires; asked when it begins."""
     waiting_told = gave_up_told = False
 
     @property

@@ -7,7 +7,6 @@ on it; what nobody wants to hear is not made.
 
 from __future__ import annotations
 
-from functools import partial
 from typing import Any
 
 from consul_lock._protocol.consul.error_budget import ErrorBudget
@@ -23,14 +22,15 @@ _LONG = 1.0
 
 def report_acquire(lock: Held, attempt: Attempt, patience: ErrorBudget) -> None:
     """An acquire begins: let the limits of the call report its waiting, and its retries."""
-    patience.on_retry = partial(_retries, lock, attempt)
+    patience.on_retry, patience.subject = _retries, (lock, attempt)
     if lock.is_heard(INFO):
+        attempt.heard = True
         patience.on_wait = WaitReport(lock, attempt, patience).waits
 
 
 def report_release(hold: Hold, patience: ErrorBudget) -> None:
     """Something held is given back, or changed: let the limits of the call report its retries."""
-    patience.on_retry = partial(_retries, hold.lock, hold.attempt)
+    patience.on_retry, patience.subject = _retries, (hold.lock, hold.attempt)
 
 
 class WaitReport:
@@ -77,7 +77,7 @@ def _retries(
 def report_acquired(hold: Hold) -> None:
     """It is held, and the hold counts."""
     lock, attempt = hold.lock, hold.attempt
-    if lock.is_heard(INFO):
+    if attempt.heard:
         begun = hold.since if attempt.patience is None else attempt.patience.begun
         more = {"waited": max(0.0, hold.since - begun), "handed_over": attempt.handed_over}
         fields = {**about(lock, attempt, hold), **more}
