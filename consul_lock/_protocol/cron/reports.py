@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any, Protocol
 
 from consul_lock._protocol.client.client import ClientCore
@@ -14,7 +15,7 @@ from consul_lock._protocol.keys import CRON_SUFFIX
 from consul_lock._protocol.reporter import DEBUG, Listener
 
 # Slots that are counted at most, from one record to the next claim.
-_MISSED_MAX = 10_000
+_MISSED_MAX = 1000
 
 
 class Claiming(Protocol):
@@ -80,15 +81,27 @@ def missed(before: CronRecord | None, slot: Slot, rhythm: Rhythm) -> tuple[Slot,
         return None
     if before.changed is not None and before.changed.at >= before.claimed_at:
         return None
-    every = rhythm.every
-    if every is None or (before.every, before.offset) != (every, rhythm.offset):
+    counted = (rhythm.every, rhythm.offset, rhythm.schedule)
+    if (before.every, before.offset, before.schedule) != counted:
         return None
-    skipped = {skip.epoch for skip in before.skipped}
+    passed = {skip.epoch for skip in before.skipped}
     busy = before.claimed_at + (before.runtime or 0.0)
-    slots = min(round((slot.epoch - before.epoch) / every) - 1, _MISSED_MAX)
-    times = [before.epoch + number * every for number in range(1, slots + 1)]
-    left = [time for time in times if time >= busy and time not in skipped]
-    return (slot_at(left[0]), len(left)) if left else None
+    found = [
+        time
+        for time in _between(rhythm, before.epoch, slot.epoch)
+        if time >= busy and time not in passed
+    ]
+    return (slot_at(found[0]), len(found)) if found else None
+
+
+def _between(rhythm: Rhythm, earlier: float, later: float) -> Iterator[float]:
+    """The times of the slots between two, the first ones if there are a great many."""
+    for _ in range(_MISSED_MAX):
+        following = rhythm.following(earlier)
+        if following is None or following >= later:
+            return
+        yield following
+        earlier = following
 
 
 def _is_heard(claim: Claiming) -> bool:

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from consul_lock._api.cron_schedule import Schedule
 from consul_lock._protocol.cron.record import CronChange, CronRecord, CronSkip
 from consul_lock._protocol.cron.reports import missed
 from consul_lock._protocol.cron.slot import Every, Once, Rhythm, slot_at, slot_of_id
@@ -110,6 +111,13 @@ _RECORD = CronRecord(NAME, epoch=HOUR, every=HOUR, claimed_at=HOUR + 1, runtime=
         (_RECORD, slot_at(9 * HOUR), Every(2 * HOUR, 0, None), None),
         (replace(_RECORD, offset=60.0), slot_at(9 * HOUR), Every(HOUR, 0, None), None),
         (replace(_RECORD, epoch=None), slot_of_id("a"), Once("a"), None),
+        # As a cron expression counts them.
+        (
+            replace(_RECORD, every=None, schedule="0 * * * * UTC"),
+            slot_at(4 * HOUR),
+            Schedule("0 * * * *", "UTC", None),
+            (2 * HOUR, 2),
+        ),
         # Skipped on purpose, or begun while the run before was at it.
         (
             replace(_RECORD, skipped=(CronSkip("", 2 * HOUR, "paused"),)),
