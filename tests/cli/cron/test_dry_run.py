@@ -35,7 +35,7 @@ def client(address: str) -> Iterator[Client]:
     """Another host; what it has recorded is gone with the test."""
     with Client(address) as made:
         yield made
-        CronRecords(made).reset(_NAME, force=True)
+    consul(address, "DELETE", "/v1/kv/?recurse")
 
 
 @pytest.fixture
