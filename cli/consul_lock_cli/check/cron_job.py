@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, NamedTuple
 
-from consul_lock.limits import OVERDUE_GRACE, SKEW_MIN
+from consul_lock.limits import OVERDUE_GRACE
 from consul_lock_cli.base.durations import show_duration
 from consul_lock_cli.base.text import shown
 from consul_lock_cli.check.plugin_line import Metric
@@ -61,7 +61,7 @@ def _problems(
         if health.next_slot is not None:
             text += f": slot {cron_text.slot('', health.next_slot, now)} was not run"
         yield Problem(State.CRITICAL, text)
-    if health.ahead > max(SKEW_MIN, record.interval or _length(record)):
+    if health.clock_wrong:
         yield Problem(
             State.CRITICAL,
             f"its last slot is {show_duration(health.ahead)} ahead: a clock was wrong, and no host"
@@ -95,12 +95,6 @@ def _where(record: CronRecord, outcome: str) -> str:
         return ""
     code = f" with exit {record.exit}" if record.exit is not None else ""
     return f"{code} on {shown(record.host, 40)}" if record.host else code
-
-
-def _length(record: CronRecord) -> float:
-    if record.epoch is None or record.next_slot is None:
-        return 0.0
-    return record.next_slot - record.epoch
 
 
 def _pause(health: CronHealth, now: float) -> str:

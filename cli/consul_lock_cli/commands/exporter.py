@@ -44,10 +44,10 @@ def exporter(
     once: bool,
     prefix: tuple[str, ...],
 ) -> int:
-    """Serve metrics of the locks below each PREFIX to Prometheus.
+    """Serve metrics of the locks and cron jobs below each PREFIX to Prometheus.
 
     Without PREFIX those of all.  Of each PREFIX at most 1000 names have series of their own; the
-    others are counted.  docs/monitoring.md has the metrics.
+    others are counted.  docs/monitoring.md has the metrics, with alerts and a dashboard.
 
     One instance is enough for a datacenter.  It needs a token that may read the keys, and one
     blocking query for each PREFIX, at most once a second.  When Consul could not be read for

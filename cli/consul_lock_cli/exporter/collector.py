@@ -5,9 +5,11 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import chain
+from math import inf
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 
+from consul_lock import CronProblem, CronRecord, cron_health
 from consul_lock_cli.base.clock import now
 from consul_lock_cli.exporter.figures import Figures, LockFigures
 from consul_lock_cli.exporter.metrics import METRICS
@@ -54,6 +56,8 @@ class Collector:
         wall = self._wall()
         for lock in chain.from_iterable(each.locks for each in found):
             yield from _of_lock(lock, wall)
+        for name, record in chain.from_iterable(each.crons.items() for each in found):
+            yield from _of_cron(name, record, wall)
 
 
 def _families() -> dict[str, Family]:
@@ -95,3 +99,27 @@ def _of_lock(lock: LockFigures, wall: float) -> Iterator[Sample]:
         yield "semaphore_slots_used", (lock.name,), lock.holders + lock.dead
     if lock.limit is not None:
         yield "semaphore_slots_limit", (lock.name,), lock.limit
+
+
+def _of_cron(name: str, record: CronRecord | CronProblem, wall: float) -> Iterator[Sample]:
+    label = (name,)
+    yield "cron_unreadable", label, isinstance(record, CronProblem)
+    if isinstance(record, CronProblem):
+        return
+    health = cron_health(record, wall)
+    yield "cron_failures", label, health.failures
+    yield "cron_missed_slots", label, health.missed
+    yield "cron_schedules_differ", label, bool(health.disagreeing)
+    yield "cron_clock_wrong", label, health.clock_wrong
+    until = None
+    if health.paused is not None:
+        until = inf if health.paused.until is None else health.paused.until
+    for what, value in (
+        ("last_success_timestamp_seconds", health.last_success),
+        ("next_due_timestamp_seconds", health.due),
+        ("overdue_seconds", health.overdue),
+        ("running_since_timestamp_seconds", health.running_since),
+        ("paused_until_timestamp_seconds", until),
+    ):
+        if value is not None:
+            yield f"cron_{what}", label, value

@@ -1,7 +1,7 @@
 """What one read of a prefix comes to, in figures: counts, and the times from which ages follow.
 
 An age is not among them: it is computed when it is asked for, so that it grows while Consul is
-silent.
+silent.  For the same reason a cron job is here as its record, of which much is a matter of time.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from consul_lock_cli.base.text import harmless
 
 if TYPE_CHECKING:
-    from consul_lock import Holder, Overview, Status
+    from consul_lock import CronProblem, CronRecord, Holder, Overview, Status
 
 NAMES_MAX = 1000
 """How many names of a prefix have series of their own: a prefix that holds a lock for each user or
@@ -54,6 +54,8 @@ class Figures(NamedTuple):
 
     locks: tuple[LockFigures, ...]
     """By name and kind, each pair of which occurs once."""
+    crons: Mapping[str, CronRecord | CronProblem]
+    """By name."""
     kinds: Mapping[str, int]
     """How many names there are of each kind, also of those that are left out."""
     left_out: int
@@ -76,10 +78,12 @@ def figures_of(found: Overview) -> Figures:
         each = _figures(status, kind)
         known = merged.get((each.name, kind))
         merged[each.name, kind] = each if known is None else known.with_other(each)
-    names = sorted({name for name, _ in merged} | {harmless(each.name) for each in found.crons})
+    crons = {harmless(each.name): each for each in found.crons}
+    names = sorted({name for name, _ in merged} | crons.keys())
     kept = frozenset(names[:NAMES_MAX])
     locks = tuple(each for _, each in sorted(merged.items()) if each.name in kept)
-    return Figures(locks, kinds, len(names) - len(kept), found.hidden)
+    jobs = {name: crons[name] for name in names[:NAMES_MAX] if name in crons}
+    return Figures(locks, jobs, kinds, len(names) - len(kept), found.hidden)
 
 
 def _kind(status: Status) -> str:

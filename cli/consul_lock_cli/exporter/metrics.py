@@ -73,5 +73,49 @@ _OF_LOCKS = {
     "semaphore_slots_limit": Metric("gauge", ("name",), "Slots that there are."),
 }
 
-METRICS = {f"consul_lock_{name}": metric for name, metric in {**_OF_A_PREFIX, **_OF_LOCKS}.items()}
+_OF_CRON = {
+    "cron_last_success_timestamp_seconds": Metric(
+        "gauge", _JOB, "When a run last ended well, by the clock of its host; none if not known."
+    ),
+    "cron_next_due_timestamp_seconds": Metric(
+        "gauge", _JOB, "When the next run is expected; none for jobs with --slot."
+    ),
+    "cron_overdue_seconds": Metric(
+        "gauge",
+        _JOB,
+        "Seconds since the next run was due, 0 if it is not; none while the job is paused, and for"
+        " jobs with --slot.",
+    ),
+    "cron_running_since_timestamp_seconds": Metric(
+        "gauge", _JOB, "Since when a run is under way, by the clock of its host; else none."
+    ),
+    "cron_missed_slots": Metric(
+        "gauge", _JOB, "Slots that no host has run, as far as the history goes back."
+    ),
+    "cron_failures": Metric(
+        "gauge",
+        _JOB,
+        "How many slots in a row, up to the last one, failed, were lost or timed out.",
+    ),
+    "cron_paused_until_timestamp_seconds": Metric(
+        "gauge", _JOB, "Until when the job is paused, +Inf without an end; none if it is not."
+    ),
+    "cron_schedules_differ": Metric(
+        "gauge", _JOB, "1 if the hosts of the job count its slots in different ways, else 0."
+    ),
+    "cron_clock_wrong": Metric(
+        "gauge",
+        _JOB,
+        "1 if the last slot is ahead of this host's clock by more than clocks may differ, else 0:"
+        " no host runs the job until its record is reset.",
+    ),
+    "cron_unreadable": Metric(
+        "gauge", _JOB, "1 if what is there is no record, or one of a newer version, else 0."
+    ),
+}
+
+METRICS = {
+    f"consul_lock_{name}": metric
+    for name, metric in {**_OF_A_PREFIX, **_OF_LOCKS, **_OF_CRON}.items()
+}
 """By name, in the order in which they are served."""

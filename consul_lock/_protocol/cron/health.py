@@ -10,6 +10,7 @@ from typing import NamedTuple
 from consul_lock._protocol.cron.record import UNDER_WAY, CronPast, CronPause, CronRecord, CronState
 from consul_lock._protocol.cron.slot import YEAR_9999
 from consul_lock._protocol.cron.timeline import CronGap, cron_timeline
+from consul_lock.limits import SKEW_MIN
 
 # First attempts, the latest ones, that show how long after the beginning of a slot a job is fired.
 _FIRINGS = 3
@@ -53,9 +54,10 @@ class CronHealth(NamedTuple):
     """The hosts of the job count its slots in different ways: the last run of each of those, the
     latest first.  Empty: they agree, as far as is known."""
     ahead: float
-    """By how many seconds the last slot is ahead of this moment; 0.0: it is not.  If that is more
-    than clocks may differ, a clock was wrong, and no host claims a slot until the record is
-    reset."""
+    """By how many seconds the last slot is ahead of this moment; 0.0: it is not."""
+    clock_wrong: bool = False
+    """Whether that is more than clocks may differ: one was wrong, and no host claims a slot until
+    the record is reset."""
 
 
 def cron_health(record: CronRecord, now: float) -> CronHealth:
@@ -67,6 +69,7 @@ def cron_health(record: CronRecord, now: float) -> CronHealth:
     outcome, failures = _row(record, past)
     running_since = _running_since(record)
     overdue = None if due is None or paused is not None else max(0.0, now - due)
+    ahead = max(0.0, (record.epoch or 0.0) - now)
     if overdue and running_since is not None and record.session:
         overdue = 0.0  # the next slot waits for this run
     return CronHealth(
@@ -84,8 +87,16 @@ def cron_health(record: CronRecord, now: float) -> CronHealth:
         running_since=running_since,
         paused=paused,
         disagreeing=disagreeing(past),
-        ahead=max(0.0, (record.epoch or 0.0) - now),
+        ahead=ahead,
+        clock_wrong=ahead > max(SKEW_MIN, record.interval or _length(record)),
     )
+
+
+def _length(record: CronRecord) -> float:
+    """Of the last slot of a cron expression, in seconds; 0.0: that is not known."""
+    if record.epoch is None or record.next_slot is None:
+        return 0.0
+    return record.next_slot - record.epoch
 
 
 # -- when it is due ------------------------------------------------------------------------------

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 
+from consul_lock import CronPause, CronProblem, CronState
 from consul_lock_cli.exporter.figures import Figures, LockFigures
 from consul_lock_cli.exporter.metrics import METRICS
 from consul_lock_cli.exporter.prefix_reader import Reading
 from tests.cli.exporter.series import series_of
+from tests.cli.output.examples import HOUR, NOW, SLOT, past, record
 
 WALL, CLOCK = 1000000.0, 500.0
 
@@ -15,8 +18,8 @@ LOCK = LockFigures("deploy", "lock", 1, 2, 0, WALL - 60, WALL - 5, None)
 SEMAPHORE = LockFigures("db", "semaphore", 2, 0, 1, None, None, 3)
 
 
-def reading(*locks: LockFigures, **more: object) -> Reading:
-    figures = Figures(locks, {"lock": len(locks)}, 0, False)._replace(**more)  # type: ignore[arg-type] # its own fields
+def reading(*locks: LockFigures, **more: Any) -> Reading:
+    figures = Figures(locks, {}, {"lock": len(locks)}, 0, False)._replace(**more)
     return Reading(True, figures, CLOCK - 3, 7, 1)
 
 
@@ -92,3 +95,67 @@ def test_a_name_with_quotes_is_one_label() -> None:
     """The format escapes what it needs for itself."""
     text = served({"": reading(LOCK._replace(name='a"b\\c'))})
     assert 'consul_lock_holders{kind="lock",name="a\\"b\\\\c"} 1.0' in text
+
+
+def of_job(job: Any, later: float = 0.0) -> dict[str, float]:
+    """The series of one cron job at `NOW`, by the ends of their names."""
+    found = series_of(served({"": reading(crons={"backup": job})}, NOW - WALL + later))
+    cron = {name: value for name, value in found.items() if "_cron_" in name}
+    ends = {name: name.removeprefix("consul_lock_cron_").partition("{") for name in cron}
+    assert {rest for _, _, rest in ends.values()} == {'name="backup"}'}
+    return {end: cron[name] for name, (end, _, _) in ends.items()}
+
+
+def test_a_cron_job_that_is_well_says_when_it_was_and_will_be_run() -> None:
+    """In times, from which Prometheus computes ages."""
+    found = of_job(record())
+    assert found.pop("next_due_timestamp_seconds") >= SLOT + HOUR
+    assert found == {
+        "unreadable": 0,
+        "failures": 0,
+        "missed_slots": 0,
+        "schedules_differ": 0,
+        "clock_wrong": 0,
+        "overdue_seconds": 0,
+        "last_success_timestamp_seconds": SLOT + 14,
+    }
+
+
+def test_it_is_overdue_at_the_moment_of_the_scrape() -> None:
+    """Nothing of it changes in Consul when that happens."""
+    due = of_job(record())["next_due_timestamp_seconds"]
+    late = due - NOW + 700
+    found = of_job(record(), late)
+    assert (found["overdue_seconds"], found["missed_slots"]) == (700, 0)
+    assert of_job(record(), late + HOUR)["missed_slots"] == 1
+
+
+def test_failures_in_a_row_a_run_and_hosts_that_disagree() -> None:
+    """A run that is under way is not the end of the row."""
+    history = (past(1, CronState.FAILED), past(2, CronState.TIMEOUT), past(3))
+    running = record(state=CronState.RUNNING, finished_at=None, exit=None, history=history)
+    found = of_job(running)
+    assert found["failures"] == 2
+    assert found["running_since_timestamp_seconds"] == SLOT + 2
+    others = (past(1, every=600.0, host="a"), past(2, every=HOUR, host="b"))
+    assert of_job(record(history=others))["schedules_differ"] == 1
+
+
+def test_a_pause_has_its_end_and_nothing_is_due_meanwhile() -> None:
+    """Without an end it is infinite."""
+    for until, shown in ((None, float("inf")), (NOW + 60, NOW + 60)):
+        found = of_job(record(paused=CronPause("ann", NOW - 5, until, "")))
+        assert found["paused_until_timestamp_seconds"] == shown
+        assert "overdue_seconds" not in found
+    over = of_job(record(paused=CronPause("ann", NOW - 5, NOW - 1, "")))
+    assert "paused_until_timestamp_seconds" not in over
+
+
+def test_what_is_no_record_is_said_and_no_more() -> None:
+    """`cron run` refuses it."""
+    assert of_job(CronProblem("backup", "backup/.cron", "no record")) == {"unreadable": 1}
+
+
+def test_a_slot_that_is_far_ahead_shows_a_wrong_clock() -> None:
+    """By the same judgement as that of `cron check`."""
+    assert of_job(record(), -2 * HOUR)["clock_wrong"] == 1

@@ -88,6 +88,7 @@ def test_so_many_names_have_series_and_the_rest_is_counted() -> None:
     found = figures_of(Overview(locks[::-1], list(jobs)))
     assert [each.name for each in found.locks] == names[:NAMES_MAX]
     assert (found.left_out, found.kinds["lock"], found.kinds["cron"]) == (5, NAMES_MAX + 4, 2)
+    assert list(found.crons) == ["n00000"]
 
 
 def test_a_name_is_harmless() -> None:

@@ -257,6 +257,8 @@ def test_a_slot_that_is_ahead_is_measured() -> None:
     """Hosts claim nothing while a record is further ahead than clocks may differ."""
     assert cron_health(record(), SLOT - 5 * HOUR).ahead == 5 * HOUR
     assert cron_health(record(), NOW).ahead == 0.0
+    for early, wrong in ((0.9, False), (1.1, True)):
+        assert cron_health(record(), SLOT - early * HOUR).clock_wrong is wrong
 
 
 _ODD = st.floats(allow_nan=False, allow_infinity=False)
