@@ -5,8 +5,8 @@ BIN := .venv/bin
 REAL_CONSUL = CONSUL_BIN="$$(scripts/get-consul || true)"; \
 	if [ -n "$$CONSUL_BIN" ]; then export CONSUL_BIN; else unset CONSUL_BIN; fi
 
-# The tests mostly wait, for timeouts and expiries: more processes than cores, an agent for each.
-WORKERS ?= 6
+# Many tests mostly wait, for timeouts and expiries: more processes than cores, an agent for each.
+WORKERS ?= 8
 
 # How much more of the same `make test-long` does: seeds, examples, rounds, seconds.
 EFFORT ?= 10

@@ -2,13 +2,15 @@
 
 Most tests compute, and some wait for most of their time: for TTLs, lock-delays, servers that start.
 Processes that all compute keep each other from the cores, and processes that all wait leave the
-cores idle.  So the tests are one list with what waits at its beginning (see ``conftest.py``); half
-of the processes take their tests from its beginning and the others from its end, until they meet.
-Those that compute are a little nice, as the others have servers whose elections must be in time.
+cores idle.  So the tests are one list with what waits at its beginning (see ``conftest.py``); one
+process for each core takes its tests from the end, half of them at most, and the others take theirs
+from the beginning, until they meet.  Those that compute are a little nice, as the others have
+servers whose elections must be in time.
 """
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
 from itertools import groupby
 from typing import TYPE_CHECKING
@@ -29,9 +31,10 @@ _AHEAD = 2
 _FEW, _SHARE = 10, 4
 
 
-def begins_in_front(number: int, processes: int) -> bool:
+def begins_in_front(number: int, processes: int, cores: int | None = None) -> bool:
     """Whether a process begins with what waits."""
-    return 2 * number < processes
+    cores = os.cpu_count() or 1 if cores is None else cores
+    return number < processes - min(cores, processes // 2)
 
 
 class BothEnds(LoadScheduling):  # type: ignore[misc] # it has no types

@@ -66,14 +66,23 @@ def test_each_test_is_run_once_and_all_processes_end(processes: int, tests: list
     assert all(node.shutting_down for node in nodes)
 
 
-def test_half_of_the_processes_begin_with_what_waits_and_the_others_with_what_computes() -> None:
+def test_some_processes_begin_with_what_waits_and_the_others_with_what_computes(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     """Until there is nothing left of one of them."""
+    monkeypatch.setattr("os.cpu_count", lambda: 2)
     scheduler, nodes = begun(4, TESTS)
     first = [{place < len(WAITING) for place in node.given} for node in nodes]
     assert first == [{True}, {True}, {False}, {False}]
-    assert [begins_in_front(number, 4) for number in range(4)] == [True, True, False, False]
     run_all(scheduler, nodes)
     assert {place < len(WAITING) for place in nodes[0].given} == {True, False}
+
+
+def test_one_process_for_each_core_begins_with_what_computes_and_half_of_them_at_most() -> None:
+    """The cores are busy with these, while all others wait."""
+    for processes, cores, in_front in ((1, 2, 1), (2, 2, 1), (6, 2, 4), (8, 2, 6), (8, 16, 4)):
+        which = [begins_in_front(number, processes, cores) for number in range(processes)]
+        assert which == [True] * in_front + [False] * (processes - in_front)
 
 
 def test_tests_of_a_file_that_are_given_together_keep_their_order() -> None:
