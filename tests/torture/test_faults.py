@@ -170,7 +170,7 @@ def _has_another_value(scene: Scene, effect: Effect) -> bool:
 def _clock_is_wrong(scene: Scene, effect: Effect) -> bool:
     """By 30 s at least, in a process of the workers' environment; its monotonic clock is right."""
     program = "import time; print(time.time() - time.monotonic())"
-    folder = Path(__file__).with_name("stepped_clock")
+    folder = Path(__file__).parents[1] / "support" / "stepped_clock"
     env = {**os.environ, "PYTHONPATH": str(folder), "STEPPED_CLOCK": str(scene.clock)}
     shown = float(subprocess.check_output([sys.executable, "-c", program], env=env))
     return abs(shown - (time.time() - time.monotonic())) > 29

@@ -132,7 +132,12 @@ def _wait(seconds: float) -> None:
 def _environment(clock: Path, binary: Path, root: Path) -> dict[str, str]:
     """Of the workers: nothing that says where Consul is, and a calendar clock that can be wrong."""
     kept = {key: value for key, value in os.environ.items() if not key.startswith("CONSUL_")}
-    paths = [_HERE / "stepped_clock", root, root / "cli", os.environ.get("PYTHONPATH", "")]
+    paths = [
+        _HERE.parent / "support" / "stepped_clock",
+        root,
+        root / "cli",
+        os.environ.get("PYTHONPATH", ""),
+    ]
     return kept | {
         "CONSUL_BIN": str(binary),
         "PYTHONPATH": os.pathsep.join(str(path) for path in paths if str(path)),

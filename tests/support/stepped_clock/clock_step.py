@@ -1,13 +1,11 @@
-"""Python's calendar clock is wrong by the seconds in the file that STEPPED_CLOCK names.
+"""Python's calendar clock is wrong by the seconds in a file; the monotonic clocks are left alone.
 
-Every Python whose PYTHONPATH begins with this folder imports it first, also one that a worker
-starts.  The monotonic clocks are left alone.  A preloaded libfaketime would reach other programs,
-too, but version 0.9.10 breaks sleeps by the monotonic clock.
+A preloaded libfaketime would reach other programs, too, but version 0.9.10 breaks sleeps by the
+monotonic clock.
 """
 
 from __future__ import annotations
 
-import os
 import time
 from pathlib import Path
 
@@ -30,7 +28,3 @@ def step(file: Path) -> None:
     time.time = lambda: _RIGHT["time"]() + wrong()
     time.time_ns = lambda: _RIGHT["time_ns"]() + int(wrong() * 1e9)
     time.clock_gettime = of_clock
-
-
-if "STEPPED_CLOCK" in os.environ:
-    step(Path(os.environ["STEPPED_CLOCK"]))
