@@ -95,7 +95,7 @@ _FULL = (errno.ENOSPC, errno.EDQUOT)
 def _of_system(error: OSError) -> str:
     if error.errno in _FULL:
         return "free some room where the output goes"
-    return _LIMITS if error.errno is None or error.errno in _OF_LIMITS else ""
+    return _LIMITS if error.errno in _OF_LIMITS else ""
 
 
 def _refused(error: Refused) -> str:

@@ -147,7 +147,7 @@ def _refusal() -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise OSError(f"cannot start a process: {error.strerror}") from error
+        raise OSError(error.errno, f"cannot start a process: {error.strerror}") from error
 
 
 def _keep_to_ourselves() -> None:

@@ -79,5 +79,6 @@ def test_the_advice_fits_what_failed(error: Exception, hint: str) -> None:
 
 
 def test_there_is_no_advice_about_a_system_call_that_nobody_foresaw() -> None:
-    """A wrong one would send people astray."""
+    """A wrong one would send people astray; nor about a guardian that something has killed."""
     assert failure(_BAD).hint == ""
+    assert failure(OSError("the guardian of the command was killed")).hint == ""
