@@ -10,6 +10,7 @@ import json
 import os
 import re
 import signal
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -73,24 +74,27 @@ def scene(agent: Agent, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sc
 
 def _play(jobs: Jobs, address: str, stack: ExitStack) -> None:
     """What became of the cron jobs: of each hour one host has run it, or none."""
+    # The hour of the jobs has begun ten minutes ago, so it does not end meanwhile.
+    offset = int(time.time() - 600) % 3600
+    every = ("--every", "1h", "--offset", f"{offset}s")
     for ago in (3, 2, 1):
-        jobs.run("well", ago)
-        jobs.run("failing", ago, CronState.FAILED, 1)
-    jobs.run("overdue", 4)
+        jobs.run("well", ago, offset=offset)
+        jobs.run("failing", ago, CronState.FAILED, 1, offset=offset)
+    jobs.run("overdue", 4, offset=offset)
     for name in ("paused", "suspended", "dead"):
-        jobs.run(name, 1)
+        jobs.run(name, 1, offset=offset)
     jobs.records.pause(jobs.name("paused"), reason="deploy")
     jobs.records.pause(jobs.name("suspended"), 7200, reason="deploy")
     # In this hour the first of three hosts runs each, and the others find it done.
     for host in range(3):
         for name in ("well", "failing", "paused", "suspended"):
             command = "false" if name == "failing" else "true"
-            words = ["cron", "run", "--name", jobs.name(name), "--every", "1h", "--report", "never"]
+            words = ["cron", "run", "--name", jobs.name(name), *every, "--report", "never"]
             fired = ask(address, *words, "--", command)
             assert fired.returncode == (1 if (name, host) == ("failing", 0) else 0), fired.stderr
     # One host has begun another job, and dies; one is in the middle of a third.
     for name in ("dead", "long"):
-        words = ["cron", "run", "--name", jobs.name(name), "--every", "1h", "--", "sleep", "600"]
+        words = ["cron", "run", "--name", jobs.name(name), *every, "--", "sleep", "600"]
         running = stack.enter_context(Running(words, environment(address)))
         eventually(lambda name=name: _state(jobs, name) is CronState.RUNNING)
         if name == "dead":

@@ -37,7 +37,7 @@ def test_one_metric_can_be_asked_for() -> None:
 
 
 def test_nonsense_is_answered_and_reported_nowhere(capsys: pytest.CaptureFixture[str]) -> None:
-    """Who scans the port gets an error, and the log no traceback."""
+    """A port scanner gets an error, and no traceback is written."""
     address = serving(Listen("127.0.0.1", 0))
     host, port = address.removeprefix("http://").removesuffix("/metrics").split(":")
     for nonsense in (b"\x16\x03\x01\0\xa5\x01\0\0\xa1\r\n\r\n", b"GET\r\n\r\n", b"\r\n"):
