@@ -122,5 +122,6 @@ def test_the_project_file_agrees_with_the_design() -> None:
     project = tomllib.loads((_ROOT / "pyproject.toml").read_text())["project"]
     assert project["requires-python"] == ">=3.11"
     assert project["dependencies"] == ["python-consul2>=0.1.5", "click>=8.1"]
-    assert set(project["optional-dependencies"]) == {"cron", "dev", "fuzz"}
+    extras = {"cron", "dev", "fuzz", "otel", "prometheus"}
+    assert set(project["optional-dependencies"]) == extras
     assert project["scripts"] == {"consul-lock": "consul_lock_cli.entry:main"}
