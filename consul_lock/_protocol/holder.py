@@ -192,6 +192,7 @@ class OwnerInfo:
             str(about.get("command", "") if self._command is None else self._command),
             meta=self.meta,
             value=self._value or "",
+            candidate=self._value is not None,
         )
 
     def value(self, since: float, token: int = 0) -> bytes:

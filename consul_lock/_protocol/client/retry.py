@@ -9,7 +9,7 @@ from consul_lock._protocol.client.client import ClientCore
 from consul_lock._protocol.consul.error_budget import ErrorBudget
 from consul_lock._protocol.flow import Flow
 from consul_lock._protocol.hold.hold import Hold
-from consul_lock._protocol.hold.reports import report_release
+from consul_lock._protocol.hold.reports import report_retry
 from consul_lock.errors import Unavailable
 
 T = TypeVar("T")
@@ -46,7 +46,7 @@ def until_let_go(
     """Give something back.  Errors of the server are retried while it counts as held
     (``patient``), then raised."""
     patience = ErrorBudget(client, retries=patient, gives_back=True)
-    report_release(hold, patience)
+    patience.on_retry, patience.subject = report_retry, (hold.lock, hold.attempt)
     return patience.bound(_again(patience, once, hold.deadline))
 
 

@@ -62,6 +62,8 @@ class Held(ABC):
     """Takes what is reported of it."""
     listeners: Sequence[Listener] = ()
     """Who listens to its events, beside those who listen to all of the client."""
+    listened = False
+    """Whether any of the two do."""
     kind = "lock"
     """What it is, in events."""
     event_acquired, event_released = "acquired", "released"
@@ -70,8 +72,7 @@ class Held(ABC):
 
     def is_heard(self, level: int) -> bool:
         """Whether anybody wants to hear of its events, or the log has records of this level."""
-        reporter = self.reporter
-        return reporter.listens or bool(self.listeners) or reporter.logs(level)
+        return self.listened or self.reporter.logs(level)
 
     @abstractmethod
     def new_signal(self) -> Signal:
@@ -168,10 +169,11 @@ class Hold:
         self.unanswered = False
         """A release of it was sent and not answered: it may have been carried out."""
         self.on_lost: Callable[[LossReason], Any] | None = lock.on_lost
-        self.since = 0.0
-        """When it began to count (driver's clock)."""
-        self.handed_to: WaiterEntry | OwnerHere | None = None
-        """Who got it from this hold: a waiter in Consul's queue, or the next of this process."""
+
+    since = 0.0
+    """When it began to count (driver's clock)."""
+    handed_to: WaiterEntry | OwnerHere | None = None
+    """Who got it from this hold: a waiter in Consul's queue, or the next of this process."""
 
     @property
     def lost(self) -> Signal:

@@ -20,17 +20,11 @@ from consul_lock.errors import ConsulLockError, LossReason, Refused, Unavailable
 _LONG = 1.0
 
 
-def report_acquire(lock: Held, attempt: Attempt, patience: ErrorBudget) -> None:
-    """An acquire begins: let the limits of the call report its waiting, and its retries."""
-    patience.on_retry, patience.subject = _retries, (lock, attempt)
-    if lock.is_heard(INFO):
-        attempt.heard = True
-        patience.on_wait = WaitReport(lock, attempt, patience).waits
-
-
-def report_release(hold: Hold, patience: ErrorBudget) -> None:
-    """Something held is given back, or changed: let the limits of the call report its retries."""
-    patience.on_retry, patience.subject = _retries, (hold.lock, hold.attempt)
+def report_waiting(lock: Held, attempt: Attempt, patience: ErrorBudget) -> None:
+    """An acquire begins of which somebody wants to hear: let the limits of the call report that it
+    waits."""
+    attempt.heard = True
+    patience.on_wait = WaitReport(lock, attempt, patience).waits
 
 
 class WaitReport:
@@ -59,7 +53,7 @@ class WaitReport:
         return most
 
 
-def _retries(
+def report_retry(
     lock: Held,
     attempt: Attempt,
     error: Unavailable | Refused,
@@ -77,11 +71,10 @@ def _retries(
 def report_acquired(hold: Hold) -> None:
     """It is held, and the hold counts."""
     lock, attempt = hold.lock, hold.attempt
-    if attempt.heard:
-        begun = hold.since if attempt.patience is None else attempt.patience.begun
-        more = {"waited": max(0.0, hold.since - begun), "handed_over": attempt.handed_over}
-        fields = {**about(lock, attempt, hold), **more}
-        lock.reporter.report(lock.event_acquired, lock.level, fields, lock.listeners)
+    begun = hold.since if attempt.patience is None else attempt.patience.begun
+    more = {"waited": max(0.0, hold.since - begun), "handed_over": attempt.handed_over}
+    fields = {**about(lock, attempt, hold), **more}
+    lock.reporter.report(lock.event_acquired, lock.level, fields, lock.listeners)
 
 
 def report_gave_up(lock: Held, attempt: Attempt, now: float, why: str) -> None:
@@ -98,8 +91,6 @@ def report_gave_up(lock: Held, attempt: Attempt, now: float, why: str) -> None:
 def report_released(hold: Hold, now: float) -> None:
     """It was released, perhaps to the next in the queue."""
     lock = hold.lock
-    if not lock.is_heard(INFO):
-        return
     fields = {**about(lock, hold.attempt, hold), "holder": None, "held": now - hold.since}
     following = hold.handed_to
     if following is not None:

@@ -10,7 +10,12 @@ from consul_lock._protocol.client.client import ClientCore
 from consul_lock._protocol.consul.error_budget import ErrorBudget
 from consul_lock._protocol.flow import Flow, Now, Spawn, Wait
 from consul_lock._protocol.hold.hold import Attempt, Grant, Hold
-from consul_lock._protocol.hold.reports import report_acquire, report_acquired, report_gave_up
+from consul_lock._protocol.hold.reports import (
+    report_acquired,
+    report_gave_up,
+    report_retry,
+    report_waiting,
+)
 from consul_lock._protocol.primitive.primitive import Primitive
 from consul_lock._protocol.primitive.release import end_all
 from consul_lock._protocol.primitive.watch import watch
@@ -25,7 +30,9 @@ _LOOK_AFTER = 0.005
 def acquire(lock: Primitive, attempt: Attempt, wait: float | None) -> Flow[bool]:
     """Whether the lock was acquired within so many seconds; None: wait for ever."""
     patience = attempt.patience = lock.patience_of(attempt, wait)
-    report_acquire(lock, attempt, patience)
+    patience.on_retry, patience.subject = report_retry, (lock, attempt)
+    if lock.is_heard(INFO):
+        report_waiting(lock, attempt, patience)
     return patience.bound(_acquire(lock, attempt, patience))
 
 
@@ -128,7 +135,8 @@ def _begin(lock: Primitive, attempt: Attempt, grant: Grant) -> Flow[bool]:
         yield from end_all(lock, attempt, hold.sessions, tidy=lock.leaves_traces)
         return False
     client.note(lock.key, contended=grant.contended)
-    report_acquired(hold)
+    if attempt.heard:
+        report_acquired(hold)
     if hold.look_at is not None:
         client.to_look[hold] = None
         if hold.look_at < client.planned:

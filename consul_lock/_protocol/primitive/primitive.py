@@ -55,13 +55,16 @@ class Primitive(Held):
         self.watched = settings.watch
         self.on_lost = settings.on_lost
         self.reporter, self.listeners = client.reporter, settings.listeners
+        self.listened = self.reporter.listens or bool(self.listeners)
         self._no_hold = client.new_signal()
 
     @property
     def about(self) -> OwnerInfo:
         """How this process describes itself."""
-        self._about = self._about.of(self.client.identity.about)
-        return self._about
+        found, identity = self._about, self.client.identity.about
+        if found.identity is not identity:
+            found = self._about = found.of(identity)
+        return found
 
     @about.setter
     def about(self, about: OwnerInfo) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -10,7 +12,7 @@ from consul_lock._protocol.consul.models import Pair
 from consul_lock._protocol.hold.waiter import (
     told_waiters,
 )
-from consul_lock._protocol.holder import OwnerInfo, parse_holder
+from consul_lock._protocol.holder import OwnerInfo, merged_meta, parse_holder
 from consul_lock._protocol.session import timing as terms
 from consul_lock.errors import ConfigError
 
@@ -54,3 +56,31 @@ def test_one_who_leads_or_wants_to_is_a_candidate() -> None:
     leader = OwnerInfo({"host": "h", "pid": 7}, terms.session_options(), None, None, "")
     assert parse_holder("s", leader.value(12.5), 9).candidate
     assert not parse_holder("s", about(value="job").value(12.5), 9).candidate
+
+
+def test_a_description_with_something_else_in_it_is_a_new_one() -> None:
+    """Other metadata, or another value; what others see of it is the holder that they read."""
+    first = about(job="backup")
+    other = first.saying({"job": "restore"}).valued("v1")
+    assert (first.meta, other.meta) == ({"job": "backup"}, {"job": "restore"})
+    assert other.holder("s") == replace(parse_holder("s", other.value(0.0)), since=0.0)
+    with pytest.raises(ConfigError):
+        first.saying({"job": "x" * 3000})
+
+
+def test_metadata_of_several_sources_is_merged() -> None:
+    """The last one counts most; functions are asked only when it is wanted now."""
+    asked: list[int] = []
+
+    def ask() -> dict[str, str]:
+        asked.append(1)
+        return {"b": "asked", "c": "asked"}
+
+    assert merged_meta(None, None, asks=True) is None
+    assert merged_meta({"a": "1", "b": "1"}, ask, asks=False) == {"a": "1", "b": "1"}
+    assert asked == []
+    assert merged_meta({"a": "1", "b": "1"}, ask, {"c": "own"}, asks=True) == {
+        "a": "1",
+        "b": "asked",
+        "c": "own",
+    }

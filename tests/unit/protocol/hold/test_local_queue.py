@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from contextlib import nullcontext
+from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
 
-from consul_lock._protocol.hold.hold import Attempt, Claim, Grant, Hold
+from consul_lock._protocol.hold.hold import Attempt, Claim, Grant, Hold, OwnerHere
 from consul_lock._protocol.hold.local_queue import LocalQueues
 from consul_lock._protocol.holder import OwnerInfo
 from consul_lock._protocol.session.session import Session
@@ -188,3 +189,21 @@ def test_all_who_wait_are_woken_when_the_client_closes(queues: LocalQueues) -> N
     queues.end()
     assert [is_woken(each) for each in (second, third)] == [True, True]
     assert admitted(second, third) == [False, False]
+
+
+def test_who_waits_can_learn_who_of_this_process_has_it(queues: LocalQueues) -> None:
+    """Only a holder: one that contends for it itself has nothing yet.  And who got it from whom is
+    known without the attempt, which would keep those before it in memory."""
+    first, second = wants(), wants()
+    first.about = second.about = OwnerInfo({"host": "h", "pid": 7}, TERMS, {"n": "1"}, None)
+    queues.enter(first)
+    queues.enter(second)
+    assert queues.owner_before(second) is None
+    session = Session("s1", TERMS, 0.0)
+    first.hold = cast("Hold", SimpleNamespace(session=session))
+    assert queues.owner_before(second) == OwnerHere(first.about, "s1")
+    assert queues.owner_before(first) is None
+    assert queues.give(first, second, Grant(session, 5, False, None))
+    assert second.handed_over
+    assert second.held_here == OwnerHere(first.about, "s1")
+    assert second.in_the_way() == first.about.holder("s1")
