@@ -250,6 +250,15 @@ def test_overviews_show_each_change_below_a_prefix(room: Room) -> None:
     steps.close()
 
 
+def test_overviews_show_each_read_to_one_who_asks_for_that(room: Room) -> None:
+    """Also one without news: here that with which its time ends."""
+    steps = Steps(survey(room), "overviews", f"{room.name}/", timeout=2, repeat=True)
+    assert steps.next() == ([], [], False)
+    assert steps.next() == ([], [], False)
+    while not steps.ended():
+        pass
+
+
 def test_a_watch_ends_with_its_time(room: Room) -> None:
     """Not before it, and after one look at least."""
     steps = Steps(survey(room), "watch", room.name, timeout=0.5)

@@ -149,9 +149,11 @@ def test_without_consul_from_the_start_it_serves_that(export: Export) -> None:
 
 @pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_ends_it_at_once_with_success(
-    export: Export, address: str, key: str, signum: signal.Signals
+    export: Export, hand: Hand, address: str, key: str, signum: signal.Signals
 ) -> None:
     """In the middle of its blocking query, which would take ten seconds more."""
+    # Where there are no keys, what happens elsewhere may end the query.
+    hand.put(f"{key}/plain", "x")
     with Proxy(address) as proxy:
         running = export(f"{key}/", at=proxy.address)
         address_of(running)
