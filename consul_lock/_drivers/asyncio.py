@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 
 from consul_lock._drivers.clock import clock
 from consul_lock._drivers.connection_pool import NO_PLACE, POLLS, REQUESTS, SHORT, GivenUp
-from consul_lock._drivers.event_log import PREFIX
+from consul_lock._drivers.event_log import PREFIX, put_record
 from consul_lock._drivers.fork import forget_after_fork, notice_fork
 from consul_lock._drivers.http import backlog, client_closed
 from consul_lock._drivers.jitter import between, fraction
@@ -195,7 +195,7 @@ class AsyncioDriver:
                 self._call(function, args)
             case Warn(text, event, error):
                 more = {"event": event, f"{PREFIX}event": event}
-                log.warning(text, extra=more, exc_info=error)
+                put_record(logging.WARNING, text, extra=more, exc_info=error)
             case _:
                 raise TypeError(f"{effect!r} is no effect")
         return None
@@ -256,8 +256,9 @@ class AsyncioDriver:
         """Call the user's function; one that is ``async`` becomes a task."""
         try:
             result = function(*args)
-        except Exception:
-            log.exception("%r raised an exception, which changes nothing", function)
+        except Exception:  # noqa: BLE001 - it changes nothing
+            text = "%r raised an exception, which changes nothing"
+            put_record(logging.ERROR, text, function, exc_info=True)
             return
         if inspect.iscoroutine(result):
             self._track(asyncio.get_running_loop().create_task(result))

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import enum
 import logging
+import sys
+import traceback
 from collections.abc import Mapping
 from typing import Any
 
@@ -23,7 +25,20 @@ _LEFT_OUT = frozenset({"meta"})
 def write(event: str, level: int, about: Mapping[str, Any]) -> None:
     """Write a record at this level, if the log has it."""
     if log.isEnabledFor(level):
-        log.log(level, "%s", sentence(event, about), extra=fields(event, about))
+        put_record(level, "%s", sentence(event, about), extra=fields(event, about))
+
+
+def put_record(level: int, text: str, *args: Any, **more: Any) -> None:
+    """Let the log have a record.
+
+    A handler, or a filter, may raise: an acquire must not fail for it, nor a keeper end, which
+    would lose what it keeps.  It is printed, as `logging` prints errors of its own handlers.
+    """
+    try:
+        log.log(level, text, *args, **more)
+    except Exception:  # noqa: BLE001 - whatever it is
+        if logging.raiseExceptions and sys.stderr is not None:
+            traceback.print_exc()
 
 
 def fields(event: str, about: Mapping[str, Any]) -> dict[str, Any]:

@@ -15,6 +15,7 @@ reference to client or listeners while it waits.
 from __future__ import annotations
 
 import _thread
+import inspect
 import logging
 import queue
 import threading
@@ -23,7 +24,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
-log = logging.getLogger("consul_lock")
+from consul_lock._drivers.event_log import put_record
 
 EVENTS_MAX = 1000
 """Events that wait for the listeners of one client."""
@@ -50,7 +51,7 @@ class Failures:
         if id(listener) not in self._logged:
             self._logged.add(id(listener))
             text = "the listener %r raised an exception, which changes nothing"
-            log.error(text, listener, exc_info=error)
+            put_record(logging.ERROR, text, listener, exc_info=error)
 
 
 class EventQueue:
@@ -64,10 +65,14 @@ class EventQueue:
         # Taken again by a signal handler that strikes while it is held.
         self._mutex = threading.RLock()
         self._begun = False
+        """A thread was started, as far as is known."""
         self._ended = False
         self._stopped = False
-        self._at_work = threading.Lock()
-        """Held while the thread is at work."""
+        self._serving = threading.Lock()
+        """Taken by the thread that calls the listeners, for good."""
+        self._over = threading.Lock()
+        """Free once that thread has ended."""
+        self._over.acquire()
         self._thread = 0
 
     def put(self, event: Any, listeners: Sequence[Listener]) -> None:
@@ -79,8 +84,7 @@ class EventQueue:
             if self._items.qsize() >= EVENTS_MAX:
                 self._drop_oldest()
             self._items.put((event, listeners))
-            first, self._begun = not self._begun, True
-        if first:
+        if not self._begun:
             self._begin()
 
     def _drop_oldest(self) -> None:
@@ -92,19 +96,20 @@ class EventQueue:
 
     def _begin(self) -> None:
         # A bare thread starts the real one, as in the driver: `Thread.start` waits in Python code,
-        # which an exception of a signal handler could break.
-        self._at_work.acquire(blocking=False)
+        # which an exception of a signal handler could break.  One that strikes between these two
+        # lines lets the next event start another thread, which finds the first one at work.
         try:
             _thread.start_new_thread(_start, (self._serve,))
         except RuntimeError:
-            # No thread can be started, as at the end of the interpreter: the next event tries it.
-            self._begun = False
-            self._at_work.release()
+            return  # none can be started, as at the end of the interpreter: the next event tries it
+        self._begun = True
 
     def _serve(self) -> None:
+        if not self._serving.acquire(blocking=False):
+            return
         self._thread = threading.get_ident()
         try:
-            while (item := self._items.get()) is not None and not self._stopped:
+            while not self._stopped and (item := self._take()) is not None:
                 event, listeners = item
                 for listener in listeners:
                     self._call(listener, event)
@@ -113,23 +118,25 @@ class EventQueue:
                 if self._items.empty() and not self._ended:
                     time.sleep(_PAUSE)
         finally:
-            self._at_work.release()
+            self._over.release()
+
+    def _take(self) -> tuple[Any, Sequence[Listener]] | None:
+        item = self._items.get()
+        return None if self._stopped else item
 
     def _call(self, listener: Listener, event: Any) -> None:
         try:
             result = listener(event)
-        except (Exception, SystemExit) as error:  # noqa: BLE001 - no listener changes anything
+            if inspect.iscoroutine(result):
+                result.close()
+                raise TypeError("it returned a coroutine, which nobody awaits: write async def")
+        except BaseException as error:  # noqa: BLE001 - no listener changes anything
             self.failures.note(listener, error)
-            return
-        if hasattr(result, "close") and hasattr(result, "send"):
-            result.close()
-            why = TypeError("it returned a coroutine, which nobody awaits: write async def")
-            self.failures.note(listener, why)
 
     @property
     def at_work(self) -> bool:
         """Whether its thread runs still, and is another one than this."""
-        return self._at_work.locked() and threading.get_ident() != self._thread
+        return self._begun and self._over.locked() and threading.get_ident() != self._thread
 
     def end(self) -> None:
         """Nothing is taken any more; the thread ends once it has called the listeners with what is
@@ -141,8 +148,8 @@ class EventQueue:
 
     def wait(self, seconds: float) -> None:
         """Wait for the thread to end, for so long."""
-        if self.at_work and self._at_work.acquire(timeout=seconds):
-            self._at_work.release()
+        if self.at_work and self._over.acquire(timeout=seconds):
+            self._over.release()
 
     def stop(self) -> None:
         """The time is over: no listener is called any more, and what is left counts as dropped."""
@@ -157,6 +164,12 @@ class EventQueue:
         with self._mutex:
             self.dropped += sum(item is not None for item in left)
         self._items.put(None)  # for the thread, if it is at work still
+
+    def forget(self) -> None:
+        """In a forked child: a listener that has forked, and goes on here, is the last one that is
+        called.  The queue itself is left alone, as another thread of the parent may have used it.
+        """
+        self._ended = self._stopped = True
 
 
 def _start(run: Callable[[], None]) -> None:

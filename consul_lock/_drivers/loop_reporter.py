@@ -57,9 +57,13 @@ class LoopReporter(ClientReporter):
             self._dropped += 1
         self._waiting.append((event, listeners))
         if self._task is None or self._task.done():
-            # In a context of its own, not in that of the task to which it happened.
-            self._task = asyncio.get_running_loop().create_task(
-                self._serve(), name=NAME, context=contextvars.Context()
+            # In a context of its own, not in that of the task to which it happened; and not by
+            # the program's task factory, as an eager one would call the listener here and now.
+            self._task = asyncio.Task(
+                self._serve(),
+                loop=asyncio.get_running_loop(),
+                name=NAME,
+                context=contextvars.Context(),
             )
 
     async def _serve(self) -> None:
@@ -68,7 +72,11 @@ class LoopReporter(ClientReporter):
             for listener in listeners:
                 try:
                     await listener(event)
-                except Exception as error:  # noqa: BLE001 - no listener changes anything
+                except (KeyboardInterrupt, GeneratorExit):
+                    raise  # it strikes here, but is the program's, or the end of the loop
+                except BaseException as error:
+                    if _is_cancelled():
+                        raise
                     self._queue.failures.note(listener, error)
 
     def end(self) -> None:
@@ -97,3 +105,9 @@ class LoopReporter(ClientReporter):
     def forked(self) -> None:
         super().forked()
         self._begin()
+
+
+def _is_cancelled() -> bool:
+    """Whether this task was cancelled: what a listener awaits may have been, too."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0

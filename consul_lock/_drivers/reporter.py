@@ -87,6 +87,7 @@ class ClientReporter(Reporter):
 
     def forked(self) -> None:
         """In a forked child: the thread of the parent is not here, nor are its events its own."""
+        self._queue.forget()
         self._queue = EventQueue()
 
 

@@ -22,7 +22,7 @@ from consul_lock._drivers.clock import clock
 from consul_lock._drivers.connection import Connection
 from consul_lock._drivers.connection_pool import SHORT
 from consul_lock._drivers.end import close_with_child, is_at_end
-from consul_lock._drivers.event_log import PREFIX
+from consul_lock._drivers.event_log import PREFIX, put_record
 from consul_lock._drivers.fork import forget_after_fork, notice_fork
 from consul_lock._drivers.http import client_closed
 from consul_lock._drivers.jitter import between, fraction
@@ -201,7 +201,7 @@ class ThreadDriver:
                 self._call(function, args)
             case Warn(text, event, error):
                 more = {"event": event, f"{PREFIX}event": event}
-                log.warning(text, extra=more, exc_info=error)
+                put_record(logging.WARNING, text, extra=more, exc_info=error)
             case _:
                 raise TypeError(f"{effect!r} is no effect")
         return None
@@ -220,8 +220,9 @@ class ThreadDriver:
     def _call(self, function: Callable[..., Any], args: tuple[Any, ...]) -> None:
         try:
             function(*args)
-        except (Exception, SystemExit):
-            log.exception("%r raised an exception, which changes nothing", function)
+        except (Exception, SystemExit):  # noqa: BLE001 - it changes nothing
+            text = "%r raised an exception, which changes nothing"
+            put_record(logging.ERROR, text, function, exc_info=True)
 
     def _call_beside(self, function: Callable[..., Any], args: tuple[Any, ...]) -> None:
         """One that takes its time must not keep the keeper from renewing, nor the watchdog from

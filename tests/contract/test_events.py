@@ -30,6 +30,7 @@ from tests.contract.lock_kinds import each_kind
 from tests.contract.operator import Operator
 from tests.support.actions import DROP_BEFORE
 from tests.support.proxy import Proxy
+from tests.support.raising_log import raising_log
 from tests.support.waiting import eventually
 
 HUNG = 60.0
@@ -263,6 +264,22 @@ def test_a_listener_that_blocks_or_raises_harms_nobody(room: Room) -> None:
     assert client.listener_errors == 1001
     numbers = [event.attempt for event in ear.events]
     assert numbers == sorted(numbers)
+
+
+def test_a_log_that_raises_fails_no_acquire_and_hides_no_loss(room: Room) -> None:
+    """Its handlers are the program's, and may be at the end of their disk."""
+    reasons: list[LossReason] = []
+    lock = room.lock(room.client(), on_lost=reasons.append, watch=True)
+    with raising_log():
+        with lock:
+            assert lock.held
+        assert lock.acquire()
+        room.operator.destroy(lock.session_id)
+        eventually(lambda: reasons == [LossReason.SESSION_INVALID])
+        with pytest.raises(LockLost):
+            lock.release()
+        with room.lock(room.client()) as again:
+            assert again.held
 
 
 def test_closing_has_the_last_events_and_waits_for_no_listener(room: Room) -> None:

@@ -431,6 +431,7 @@ class Keeper:
             self._failing_since = None
             yield Warn(f"renewing sessions works again, after {now - since:.0f} s", "renewal-works")
             self._publish("renewal-works", {"failing": now - since})
+            self._told = []
 
     def _publish(self, event: str, more: dict[str, Any]) -> None:
         """For those who listen to the client, and those who listen to what is affected alone; the

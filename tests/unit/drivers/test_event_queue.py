@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 import functools
 import gc
 import logging
+import socket
 import threading
 import weakref
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 
 from consul_lock._drivers import event_queue
 from consul_lock._drivers.event_queue import EVENTS_MAX, NAME, EventQueue
+from tests.support.raising_log import raising_log
 from tests.support.waiting import eventually
 
 HUNG = 60.0
@@ -78,6 +82,95 @@ def test_the_oldest_are_dropped_and_counted_while_a_listener_blocks(queue: Event
     queue.end()
     queue.wait(HUNG)
     assert blocked.seen == ["first", *range(7, EVENTS_MAX + 7)]
+
+
+@pytest.mark.parametrize(
+    "error", [KeyboardInterrupt, GeneratorExit, asyncio.CancelledError, BaseException]
+)
+def test_no_exception_of_a_listener_ends_the_thread(
+    queue: EventQueue, error: type[BaseException]
+) -> None:
+    """What is no `Exception` is none of the thread's business either."""
+    seen: list[object] = []
+
+    def fails(event: object) -> None:
+        raise error
+
+    for number in range(3):
+        queue.put(number, (fails, seen.append))
+    queue.end()
+    queue.wait(HUNG)
+    assert seen == [0, 1, 2]
+    assert queue.failures.count == 3
+
+
+def test_a_log_that_raises_does_not_end_the_thread(
+    queue: EventQueue, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Neither does what the listener raised, nor that."""
+    seen: list[object] = []
+
+    def fails(event: object) -> None:
+        raise ZeroDivisionError
+
+    with raising_log():
+        for number in range(3):
+            queue.put(number, (fails, seen.append))
+        queue.end()
+        queue.wait(HUNG)
+    assert seen == [0, 1, 2]
+    assert "the disk is full" in capsys.readouterr().err
+
+
+def test_what_a_listener_returns_is_left_alone(queue: EventQueue) -> None:
+    """A socket can send and be closed, as a coroutine can, but it is the program's."""
+    mine, other = socket.socketpair()
+    with mine, other:
+        queue.put(1, (lambda event: mine,))
+        queue.end()
+        queue.wait(HUNG)
+        assert mine.fileno() >= 0
+    assert queue.failures.count == 0
+
+
+def test_an_interrupt_while_the_thread_is_started_stops_no_events(
+    queue: EventQueue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Just before it or just after it: the next event is followed by all that wait, each once."""
+    seen: list[object] = []
+    start = event_queue._thread.start_new_thread
+
+    def before(*_: Any) -> int:
+        raise KeyboardInterrupt
+
+    def after(*given: Any) -> int:
+        start(*given)
+        raise KeyboardInterrupt
+
+    for number, interrupted in enumerate((before, after)):
+        with monkeypatch.context() as patched:
+            patched.setattr(event_queue._thread, "start_new_thread", interrupted)
+            with pytest.raises(KeyboardInterrupt):
+                queue.put(number, (seen.append,))
+    queue.put(2, (seen.append,))
+    eventually(lambda: len(seen) == 3)
+    queue.end()
+    queue.wait(HUNG)
+    assert seen == [0, 1, 2]
+
+
+def test_a_forked_child_calls_no_more_of_the_listeners_of_its_parent(queue: EventQueue) -> None:
+    """Where a listener forks, its thread is the only one of the child, and ends."""
+    seen: list[object] = []
+
+    def forks(event: object) -> None:
+        seen.append(event)
+        queue.forget()
+
+    for number in range(3):
+        queue.put(number, (forks, seen.append))
+    eventually(lambda: not queue.at_work)
+    assert seen == [0, 0]
 
 
 def test_one_that_raises_is_logged_once_and_then_counted(

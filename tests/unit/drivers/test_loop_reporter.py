@@ -111,6 +111,52 @@ async def test_one_that_raises_changes_nothing(caplog: pytest.LogCaptureFixture)
 
 
 @on_a_loop
+async def test_no_exception_of_a_listener_ends_the_loop_or_the_task() -> None:
+    """Such as the end of the program, or that what it awaited was cancelled."""
+    reporter = LoopReporter()
+    seen: list[Event] = []
+
+    async def fails(event: Event) -> None:
+        seen.append(event)
+        if len(seen) == 1:
+            raise SystemExit(3)
+        cancelled = asyncio.get_running_loop().create_future()
+        cancelled.cancel()
+        await cancelled
+
+    reporter.listen([fails])
+    for _ in range(3):
+        reporter.report("waiting", DEBUG, _ABOUT)
+    await reporter.drain(None)
+    assert (len(seen), reporter.errors, reporter.dropped) == (3, 3, 0)
+
+
+@on_a_loop
+async def test_the_task_is_not_made_by_the_factory_of_the_program() -> None:
+    """An eager one would call the listener at once, within the acquire."""
+    reporter = LoopReporter()
+    seen: list[Event] = []
+
+    async def listen(event: Event) -> None:
+        seen.append(event)
+
+    def factory(loop: Any, coroutine: Any, **more: Any) -> Any:
+        coroutine.close()
+        raise AssertionError("it was asked for a task")
+
+    reporter.listen([listen])
+    loop = asyncio.get_running_loop()
+    loop.set_task_factory(factory)
+    try:
+        reporter.report("waiting", DEBUG, _ABOUT)
+        assert seen == []
+        await reporter.drain(None)
+    finally:
+        loop.set_task_factory(None)
+    assert len(seen) == 1
+
+
+@on_a_loop
 async def test_a_listener_that_closes_does_not_wait_for_itself() -> None:
     """It is the task that closes, and may go on after it."""
     reporter = LoopReporter()

@@ -119,14 +119,16 @@ def test_closing_waits_for_a_second_and_counts_what_is_left(reporter: ClientRepo
 def test_a_forked_child_has_a_queue_and_counts_of_its_own(reporter: ClientReporter) -> None:
     """What happened to the parent is no event of the child's."""
     seen: list[Event] = []
-    go = threading.Event()
+    entered, go = threading.Event(), threading.Event()
 
     def fails(event: Event) -> None:
+        entered.set()
         go.wait(60)
         raise ZeroDivisionError
 
     reporter.listen([fails])
     reporter.report("waiting", DEBUG, _ABOUT)
+    assert entered.wait(60)
     parents = reporter._queue
     reporter.forked()
     reporter.listen([seen.append])
