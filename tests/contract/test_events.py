@@ -29,6 +29,7 @@ from tests.contract.fixture import Room
 from tests.contract.lock_kinds import each_kind
 from tests.contract.operator import Operator
 from tests.support.actions import DROP_BEFORE
+from tests.support.apis import Sync
 from tests.support.proxy import Proxy
 from tests.support.raising_log import raising_log
 from tests.support.waiting import eventually
@@ -196,6 +197,30 @@ def test_a_semaphore_says_who_has_its_slots(room: Room) -> None:
     assert waiting.kind == gave_up.kind == "semaphore"
     assert waiting.holder.session == semaphore.session_id
     make(semaphore.release)
+
+
+def test_a_slot_is_handed_over_by_one_that_has_waited_itself(room: Room) -> None:
+    """It knows of those behind it; one that has never met another leaves a free slot."""
+    ear = Ear()
+
+    def semaphore(**options: Any) -> Sync:
+        client = room.client(room.actor(), **options)
+        made = client.actor.do(room.api.Semaphore, room.name, 1, client=client.thing)
+        return Sync(made, client.actor)
+
+    first, second, third = semaphore(), semaphore(on_event=ear), semaphore(meta={"number": "3"})
+    assert first.acquire()
+    waits = []
+    for place, waiter in enumerate((second, third), 1):
+        waits.append(waiter.start("acquire"))
+        eventually(lambda place=place: len(first.waiters()) == place)
+    for holder, wait in zip((first, second), waits, strict=True):
+        holder.release()
+        assert wait.result(HUNG)
+    *_, handed, released = ear.heard("waiting", "acquired", "handed-over", "released")
+    assert handed.holder.meta == {"number": "3"}
+    assert handed.attempt == released.attempt
+    third.release()
 
 
 def test_a_retry_is_heard_and_warned_of_once(room: Room, caplog: pytest.LogCaptureFixture) -> None:

@@ -308,8 +308,8 @@ MUTANTS = (
         Mutant(
             "of several slots only one is given back",
             "weighted.release:_let_go",
-            "_depart(core, attempt.targets, hold.sessions, seen)",
-            "_depart(core, attempt.targets, hold.sessions[:1], seen)",
+            "_depart(core, attempt.targets, hold.sessions, seen, let_in)",
+            "_depart(core, attempt.targets, hold.sessions[:1], seen, let_in)",
         ),
         "semaphore",
         "good",

@@ -50,6 +50,7 @@ def close_client(client: ClientCore) -> Flow[None]:
     limit = _Limit((yield from _settle(client)))
     yield from _revoke(client)
     yield from _let_go_of_all(client, limit)
+    client.watchdog.wake.set()  # nothing is held any more: else it looks in 2 s
     limit.at_most((yield from _settle(client)))
     yield from _destroy_all(client, limit)
     end = limit.until

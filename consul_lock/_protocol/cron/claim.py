@@ -18,7 +18,7 @@ from consul_lock._protocol.consul.error_budget import ErrorBudget
 from consul_lock._protocol.cron.decision import CronOutcome, CronPlan, SlotState, decide
 from consul_lock._protocol.cron.health import last_success
 from consul_lock._protocol.cron.record import CronRecord, CronSkip, CronState, kept
-from consul_lock._protocol.cron.reports import report_claim
+from consul_lock._protocol.cron.reports import report_claim, report_retry_of_claim
 from consul_lock._protocol.cron.run import CronRun
 from consul_lock._protocol.cron.run_lock import RunLock, RunLockAccess
 from consul_lock._protocol.cron.slot import Slot
@@ -73,6 +73,7 @@ class SlotClaim:
         self.started = 0.0
         """When the slot was won (driver's clock)."""
         self._patience = ErrorBudget(client)
+        self._patience.on_retry, self._patience.subject = report_retry_of_claim, (self,)
         self._unsure = False
         """A claim was sent, and its outcome is unknown."""
         self._refused = 0

@@ -12,7 +12,8 @@ from consul_lock._protocol.cron.run import CronRun
 from consul_lock._protocol.cron.run_lock import RunLock
 from consul_lock._protocol.cron.slot import Rhythm, Slot, slot_at
 from consul_lock._protocol.keys import CRON_SUFFIX
-from consul_lock._protocol.reporter import DEBUG, Listener
+from consul_lock._protocol.reporter import DEBUG, WARNING, Listener
+from consul_lock.errors import Refused, Unavailable
 
 # Slots that are counted at most, from one record to the next claim.
 _MISSED_MAX = 1000
@@ -54,6 +55,17 @@ def report_claim(claim: Claiming, run: CronRun[Any]) -> None:
         _report(claim, "taken", host=run.record.host if run.record else "")
     else:
         _report(claim, "skipped", why=run.outcome.value, first=run.first)
+
+
+def report_retry_of_claim(
+    claim: Claiming, error: Unavailable | Refused, pause: float, failing: float, first: bool
+) -> None:
+    """A request for the claim has failed, and is tried again."""
+    level = WARNING if first else DEBUG
+    if _is_heard(claim, level):
+        more = {"error": error, "pause": pause, "failing": failing}
+        reporter = claim.client.reporter
+        reporter.report("retrying", level, {**_about(claim), **more}, claim.listeners)
 
 
 def report_end(claim: Claiming, run: CronRun[Any], end: Ended) -> None:
@@ -104,22 +116,25 @@ def _between(rhythm: Rhythm, earlier: float, later: float) -> Iterator[float]:
         earlier = following
 
 
-def _is_heard(claim: Claiming) -> bool:
+def _is_heard(claim: Claiming, level: int = DEBUG) -> bool:
     reporter = claim.client.reporter
-    return reporter.listens or bool(claim.listeners) or reporter.logs(DEBUG)
+    return reporter.listens or bool(claim.listeners) or reporter.logs(level)
 
 
 def _report(claim: Claiming, event: str, **more: Any) -> None:
+    slot = {"slot": claim.slot.label, "epoch": claim.slot.epoch}
+    fields = {**_about(claim), **slot, **more}
+    claim.client.reporter.report(event, DEBUG, fields, claim.listeners)
+
+
+def _about(claim: Claiming) -> dict[str, Any]:
+    """What all events of a claim have."""
     hold = claim.lock.hold if claim.lock is not None else None
-    fields = {
+    return {
         "name": claim.name,
         "kind": "cron",
         "key": f"{claim.name}{CRON_SUFFIX}",
         "session": "" if hold is None else hold.session.id,
         "token": None if hold is None else hold.token,
         "attempt": 0 if hold is None else hold.attempt.number,
-        "slot": claim.slot.label,
-        "epoch": claim.slot.epoch,
-        **more,
     }
-    claim.client.reporter.report(event, DEBUG, fields, claim.listeners)

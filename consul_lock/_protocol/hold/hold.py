@@ -172,8 +172,8 @@ class Hold:
 
     since = 0.0
     """When it began to count (driver's clock)."""
-    handed_to: WaiterEntry | OwnerHere | None = None
-    """Who got it from this hold: a waiter in Consul's queue, or the next of this process."""
+    handed_to: Sequence[WaiterEntry | OwnerHere] = ()
+    """Who got it from this hold: waiters in Consul's queue, or the next of this process."""
 
     @property
     def lost(self) -> Signal:

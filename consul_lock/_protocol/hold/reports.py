@@ -92,8 +92,7 @@ def report_released(hold: Hold, now: float) -> None:
     """It was released, perhaps to the next in the queue."""
     lock = hold.lock
     fields = {**about(lock, hold.attempt, hold), "holder": None, "held": now - hold.since}
-    following = hold.handed_to
-    if following is not None:
+    for following in hold.handed_to:
         handed = {**fields, "holder": _next(following)}
         lock.reporter.report("handed-over", DEBUG, handed, lock.listeners)
     lock.reporter.report(lock.event_released, lock.level, fields, lock.listeners)

@@ -100,7 +100,7 @@ def _let_go(letting: ReleaseAttempt) -> Flow[LossReason | None]:
             outcome = yield from hold.leave(_plain(letting, queue))
         if outcome.done:
             if queue is not None and queue.entries:
-                hold.handed_to = queue.entries[0]
+                hold.handed_to = queue.entries[:1]
             if letting.next_waiter is None or _pass_on(letting, outcome):
                 return None
         elif outcome.says("isn't held", 0) or outcome.says("doesn't exist", 0):
@@ -213,7 +213,7 @@ def _pass_on(letting: ReleaseAttempt, outcome: TxnResult) -> bool:
     assert next_waiter is not None
     grant = Grant(hold.session, outcome.raft_index, False, None)
     if letting.lock.client.local_queues.give(hold.attempt, next_waiter, grant):
-        hold.handed_to = OwnerHere(next_waiter.about, hold.session.id)
+        hold.handed_to = (OwnerHere(next_waiter.about, hold.session.id),)
         return True
     hold.contended, hold.queue = False, None
     return False

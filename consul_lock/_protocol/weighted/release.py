@@ -13,6 +13,7 @@ from consul_lock._protocol.client.retry import QUICKER, TRIES_MAX, too_busy, unt
 from consul_lock._protocol.consul.operations import check_session
 from consul_lock._protocol.flow import Flow, Sleep, Wall
 from consul_lock._protocol.hold.hold import Grant, Hold
+from consul_lock._protocol.hold.waiter import WaiterEntry
 from consul_lock._protocol.keys import slot_key
 from consul_lock._protocol.primitive.release import end_all
 from consul_lock._protocol.session.session import Session
@@ -47,6 +48,7 @@ def _let_go(core: WeightedBase, hold: Hold) -> Flow[LossReason | None]:
     attempt = hold.attempt
     assert isinstance(attempt, WeightedAttempt)
     ids, refusals = [session.id for session in hold.sessions], 0
+    let_in = list[Contender]()
     while True:
         in_doubt = any(session.in_doubt for session in hold.sessions)
         if not (hold.contended or in_doubt or refusals):
@@ -63,8 +65,14 @@ def _let_go(core: WeightedBase, hold: Hold) -> Flow[LossReason | None]:
             if hold.unanswered and not any(p.holds(s) for p in seen for s in ids):
                 return None  # an earlier try succeeded, and its answer was lost
             return (yield from core.why(hold, seen))
-        outcome = yield from hold.leave(_depart(core, attempt.targets, hold.sessions, seen))
+        outcome = yield from hold.leave(_depart(core, attempt.targets, hold.sessions, seen, let_in))
         if outcome.done:
+            # The sessions of a group enter together: one speaks for them.
+            hold.handed_to = tuple(
+                WaiterEntry(each.session, each.about, 0, 0)
+                for each in let_in
+                if each.session == each.leader
+            )
             return None
         refusals += 1
         if refusals >= TRIES_MAX:
@@ -108,8 +116,10 @@ def _depart(
     targets: tuple[Target, ...],
     sessions: Sequence[Session],
     seen: tuple[Snapshot, ...],
+    let_in: list[Contender] | None = None,
 ) -> Flow[Any]:
-    """Take sessions out of the documents and out of the queue, and let in the next waiters."""
+    """Take sessions out of the documents and out of the queue, and let in the next waiters, who
+    are in ``let_in`` then."""
     since = yield Wall()
     leaving = frozenset(session.id for session in sessions)
     operations = list[dict[str, Any]]()
@@ -123,6 +133,8 @@ def _depart(
             document, entering = admit_waiters(snapshot, document, leaving, room // 2)
             for each in entering:
                 operations += touch(target, each, since)
+            if let_in is not None:
+                let_in[:] = entering
         operations += _rewrite(target, snapshot, document, leaving)
     operations += litter(targets, seen, core.operations_max - len(operations), leaving)
     request = core.client.api.transaction(operations, f"leaving {core.key!r}", core.rule)

@@ -197,6 +197,21 @@ def test_the_log_of_the_library_is_printed_by_its_level(heard: Console, capsys: 
     ]  # fmt: skip
 
 
+def test_what_the_library_says_of_a_lock_is_left_to_the_command(
+    heard: Console, capsys: Capture
+) -> None:
+    """It reports a loss in its own words, with what it does about it; the warnings that it has
+    always printed have the fields of the others by now, and are printed as ever."""
+    log = logging.getLogger("consul_lock")
+    about = {"consul_lock_key": "jobs/a/.lock"}
+    log.warning("'jobs/a' was lost", extra={"consul_lock_event": "lost", **about})
+    log.warning("a request failed", extra={"consul_lock_event": "retrying", **about})
+    assert capsys.readouterr().err == ""
+    both = {"event": "renewal-failing", "consul_lock_event": "renewal-failing"}
+    log.warning("renewing sessions fails", extra=both)
+    assert capsys.readouterr().err == "consul-lock: warning: renewing sessions fails\n"
+
+
 @pytest.mark.parametrize("stdin", [None, io.StringIO("y\n")], ids=["closed", "a pipe"])
 def test_without_a_terminal_nothing_is_confirmed(
     stdin: io.StringIO | None, monkeypatch: pytest.MonkeyPatch

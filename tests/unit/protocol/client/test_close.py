@@ -52,6 +52,17 @@ def test_closing_with_an_agent_that_is_only_slow_releases_everything() -> None:
     assert driver.sessions() == set()
 
 
+def test_the_watchdog_is_woken_when_nothing_is_held_any_more() -> None:
+    """It has looked when the holders heard of the end, and would look again after 2 s, for which
+    the closing of a client waited."""
+    driver = FakeDriver()
+    client = driver.client()
+    wake = client.watchdog.wake
+    driver.acquire(driver.lock(client, on_lost=lambda reason: wake.clear()))
+    driver.run(closing.close_client(client))
+    assert wake.is_set()
+
+
 def many_held(driver: FakeDriver, most: int) -> tuple[ClientCore, list[LossReason]]:
     """A client that holds many locks, and the reasons that their holders get."""
     client, told = driver.client(), list[LossReason]()

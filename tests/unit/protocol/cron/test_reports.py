@@ -11,6 +11,8 @@ from consul_lock._api.cron_schedule import Schedule
 from consul_lock._protocol.cron.record import CronChange, CronRecord, CronSkip
 from consul_lock._protocol.cron.reports import missed
 from consul_lock._protocol.cron.slot import Every, Once, Rhythm, slot_at, slot_of_id
+from consul_lock._protocol.reporter import DEBUG, WARNING
+from consul_lock.errors import Unavailable
 from tests.unit.protocol.cron.cron_driver import HOUR, CronDriver
 from tests.unit.protocol.fake_driver import NAME
 from tests.unit.protocol.heard_reports import HeardReports
@@ -87,6 +89,17 @@ def test_slots_that_nobody_has_claimed_are_missed_and_said_before_the_start() ->
     assert driver.slots == ["started", "ended", "missed", "started"]
     gap = driver.heard.only("missed")
     assert (gap["slots"], gap["epoch"]) == (2, (_LATER + 1) * HOUR)
+
+
+def test_a_claim_that_is_tried_again_says_so() -> None:
+    """Once as a warning; it is about no slot, but about the job."""
+    driver = HeardDriver()
+    driver.failures.extend([Unavailable("away", uncertain=False)] * 2)
+    driver.once()
+    retries = [each for each in driver.heard.reports if each.event == "retrying"]
+    assert [each.level for each in retries] == [WARNING, DEBUG]
+    assert (retries[0].about["name"], retries[0].about["kind"]) == (NAME, "cron")
+    assert str(retries[0].about["error"]) == "away"
 
 
 def test_nothing_is_made_if_nobody_wants_to_hear() -> None:
