@@ -342,6 +342,32 @@ def test_a_coroutine_function_listens_on_the_loop(room: Room) -> None:
     ear.heard("acquired", "released")
 
 
+def test_no_event_and_no_record_has_a_credential(
+    room: Room, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Whatever happens: ``token`` is the fencing token."""
+    caplog.set_level(logging.DEBUG)
+    ear, secret = Ear(), "3c1d5a0f-5bb5-4bb6-9a5c-a1b2c3d4e5f6"
+    with Proxy(room.operator.address) as proxy:
+        client = room.client(
+            address=proxy.address, token=secret, http_auth=("user", "hunter2"), on_event=ear
+        )
+        lock = room.lock(client)
+        assert lock.acquire()
+        assert not room.lock(client).acquire(timeout=0.1)
+        lock.release()
+        proxy.rule = lambda *_: DROP_BEFORE
+        trying = lock.start("acquire")
+        eventually(lambda: "retrying" in ear.names)
+        proxy.rule = None
+        assert trying.result(HUNG)
+        client.close()
+    assert {"acquired", "gave-up", "released", "retrying", "lost"} <= {*ear.names}
+    seen = f"{ear.events} {[record.__dict__ for record in caplog.records]} {caplog.text}"
+    assert secret not in seen
+    assert "hunter2" not in seen
+
+
 def test_the_log_has_sentences_at_its_levels(room: Room, caplog: pytest.LogCaptureFixture) -> None:
     """With fields for programs; with nobody who listens."""
     lock = room.lock()

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import json
+import logging
 import subprocess
 import sys
 
+import pytest
+
+from consul_lock._drivers.event_log import write
 from consul_lock.testing import World, serve
 from tests.drivers import program_events
 from tests.drivers.program_events import NAME
@@ -40,3 +44,29 @@ def test_a_client_that_is_dropped_is_collected_and_its_thread_ends() -> None:
 def test_a_listener_that_blocks_does_not_keep_a_program_alive() -> None:
     """It has a second, when the clients are closed at the end of the interpreter."""
     assert _run("end") == "over\n"
+
+
+def test_structlog_shows_the_fields_as_the_guide_says(capsys: pytest.CaptureFixture[str]) -> None:
+    """With its formatter for records of others: one JSON object a line."""
+    import structlog  # here, as it is needed for nothing else
+
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=[structlog.stdlib.add_log_level, structlog.stdlib.ExtraAdder()],
+            processors=[
+                structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+                structlog.processors.JSONRenderer(),
+            ],
+        )
+    )
+    log = logging.getLogger("consul_lock")
+    log.addHandler(handler)
+    try:
+        write("released", logging.WARNING, {"name": "deploy", "token": 17, "held": 1.0})
+    finally:
+        log.removeHandler(handler)
+    found = json.loads(capsys.readouterr().err)
+    assert found["event"] == "released 'deploy', which was held for 1.000 s"
+    assert (found["level"], found["consul_lock_event"]) == ("warning", "released")
+    assert (found["consul_lock_held"], found["consul_lock_token"]) == (1.0, 17)

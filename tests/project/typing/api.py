@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 from typing import assert_type
 
 import consul_lock
-from consul_lock import aio
+from consul_lock import aio, events
 from consul_lock.config import Config
 from consul_lock.errors import ConsulLockError, ErrorKind, LossReason, UnavailableKind
 
@@ -38,6 +38,31 @@ def clients() -> None:
         assert_type(opened, consul_lock.Client)
     assert_type(consul_lock.Client.from_consul(object()), consul_lock.Client)
     client.close()
+
+
+def listeners(client: consul_lock.Client) -> None:
+    """A function, several, or in asyncio a coroutine function; and what a listener sees."""
+
+    def listen(event: events.Event) -> None:
+        assert_type(event.token, int | None)
+        assert_type(event.holder, consul_lock.Holder | None)
+        if isinstance(event, events.Lost):
+            assert_type(event.reason, LossReason)
+
+    async def wait(event: events.Event) -> None:
+        """A coroutine function."""
+
+    def trace() -> dict[str, str]:
+        return {"traceparent": "00"}
+
+    consul_lock.Client(on_event=listen, meta=trace)
+    aio.Client(on_event=[listen, wait], meta={"team": "web"})
+    consul_lock.Lock("a", client=client, on_event=[listen], meta=trace)
+    consul_lock.CronGuard("a", client=client, every="1h", on_event=listen)
+    assert_type(client.events_dropped, int)
+    assert_type(client.listener_errors, int)
+    consul_lock.Client(on_event=print)
+    consul_lock.Client(on_event="print")  # type: ignore[arg-type] # the test: no function
 
 
 def lazy_names() -> None:
