@@ -47,6 +47,4 @@ def test_the_workers_of_gunicorn_and_their_master_have_their_figures_summed(
         server.all_workers(but=killed)
         eventually(lambda: values(server)["acquired_total"] == everybody + 1)
         assert values(server)["held"] == everybody
-        server.process.terminate()
-        assert server.process.wait(120) == 0, server.log
         assert "Traceback" not in server.log
