@@ -39,7 +39,7 @@ from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapProp
 
 from consul_lock._drivers.fork import forget_after_fork
 from consul_lock._version import __version__
-from consul_lock.errors import ConsulLockError, LockLost
+from consul_lock.errors import ConsulLockError, LockLost, LossReason
 from consul_lock.events import (
     Acquired,
     Event,
@@ -130,7 +130,9 @@ class Tracing:
                 _end(span, "released", at)
             case Lost():
                 span.set_attribute("consul_lock.lost.reason", event.reason.value)
-                _end(span, "lost", at, LockLost.__name__)
+                # Closing a client with what it holds is no error.
+                revoked = event.reason is LossReason.REVOKED
+                _end(span, "lost", at, None if revoked else LockLost.__name__)
             case Retrying():
                 about: _Attributes = {"consul_lock.pause": event.pause, **_error(event.error)}
                 span.add_event("consul_lock.retrying", about, at)

@@ -167,6 +167,16 @@ def test_a_loss_is_the_error_of_the_hold(traced: Traced) -> None:
     assert wait.events == ()
 
 
+def test_what_a_client_held_when_it_was_closed_is_no_error(traced: Traced) -> None:
+    """It is lost all the same."""
+    lost = events.Lost(**_ABOUT, reason=LossReason.REVOKED, meta=traced.taken(), at=_LATER)
+    traced.tell(lost)
+    _, hold = traced.spans
+    assert hold.attributes["consul_lock.outcome"] == "lost"
+    assert "error.type" not in hold.attributes
+    assert hold.status.is_unset
+
+
 def test_without_a_provider_nothing_is_said() -> None:
     """And nothing is kept: OpenTelemetry's API alone makes no spans."""
     from opentelemetry.trace import NoOpTracerProvider
