@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
-from http.client import HTTPConnection
+import socket
 from typing import Any
 from urllib.parse import quote, urlsplit
 
@@ -16,22 +16,28 @@ class Operator:
 
     def __init__(self, address: str) -> None:
         self.address = address
-        self._place = urlsplit(address).netloc
+        place = urlsplit(address)
+        self._place = place.hostname, place.port
 
     def ask(self, method: str, path: str, body: Any = None) -> Any:
         """The decoded answer; None if there is nothing there."""
-        data = body if isinstance(body, bytes | None) else json.dumps(body).encode()
-        connection = HTTPConnection(self._place, timeout=30)
-        try:
-            connection.request(method, path, data)
-            answer = connection.getresponse()
-            text = answer.read()
-        finally:
-            connection.close()
-        if answer.status == 404:
+        if not isinstance(body, bytes):
+            body = b"" if body is None else json.dumps(body).encode()
+        status, text = self._exchange(method, path, body)
+        if status == 404:
             return None
-        assert answer.status == 200, (method, path, answer.status, text)
+        assert status == 200, (method, path, status, text)
         return json.loads(text)
+
+    def _exchange(self, method: str, path: str, data: bytes) -> tuple[int, bytes]:
+        """In HTTP/1.0, whose answer ends with the connection: thousands of tests ask some times
+        each, and `http.client` takes three times as long."""
+        head = f"{method} {path} HTTP/1.0\r\nContent-Length: {len(data)}\r\n\r\n"
+        with socket.create_connection(self._place, 30) as connection:
+            connection.sendall(head.encode() + data)
+            answer = b"".join(iter(lambda: connection.recv(65536), b""))
+        first, _, text = answer.partition(b"\r\n\r\n")
+        return int(first.split(b" ", 2)[1]), text
 
     # -- keys
 
