@@ -15,14 +15,17 @@ _MAX = 150
 _ENDLESS_MAX = 60
 
 
-def cuts(build: Callable[[], S], *, endless: bool = False) -> Iterator[tuple[S, Any]]:
+def cuts(
+    build: Callable[[], S], *, endless: bool = False, clocks: bool = True
+) -> Iterator[tuple[S, Any]]:
     """The scene (a ``driver`` and a ``job``) at its first effect, at its second, ... each in a new
-    world.  One that is ``endless`` is seen for a while.
+    world.  One that is ``endless`` is seen for a while.  Looks at the clock count if ``clocks``
+    says so: what becomes of a request makes no difference to a flow that is cut off at one.
     """
     for place in range(_ENDLESS_MAX if endless else _MAX):
         scene = build()
         try:
-            effect, _ = scene.driver.drive(scene.job.flow, place, clocks=True)
+            effect, _ = scene.driver.drive(scene.job.flow, place, clocks=clocks)
         except LockLost:
             effect = None
         if effect is None:

@@ -126,7 +126,7 @@ def test_a_flow_that_is_cut_off_yields_nothing_more(
 @pytest.mark.parametrize("fate", FATES)
 def test_the_undo_leaves_nothing_behind(build: Any, kind: Any, n: int, fate: str) -> None:
     """No session in a document or a line; somebody else gets it all, and no ghost shakes that."""
-    for scene, effect in cuts(lambda: build(kind, n)):
+    for scene, effect in cuts(lambda: build(kind, n), clocks=fate == FATES[0]):
         driver, lock, client = scene.driver, scene.lock, scene.lock.client
         mine = driver.sessions_of(client)
         cut_off(scene, effect, fate)
@@ -178,7 +178,7 @@ def downgrading() -> Scene:
 @pytest.mark.parametrize("build", [resizing, downgrading])
 def test_it_can_be_done_again(build: Callable[[], Scene], fate: str) -> None:
     """Whatever became of the first time: those who wait are in, and a ghost changes nothing."""
-    for scene, effect in cuts(build):
+    for scene, effect in cuts(build, clocks=fate == FATES[0]):
         driver, lock = scene.driver, scene.lock
         cut_off(scene, effect, fate)
         if isinstance(lock, SemaphoreCore):
