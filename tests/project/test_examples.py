@@ -26,6 +26,13 @@ EXPECTED = {
     "lock.py": ["mine, with the token", "others see:"],
     "asyncio_lock.py": [f"task {number} has the lock" for number in range(10)],
     "guarded_write.py": ["the counter is 2"],
+    "events.py": [
+        "waiting, as it is held by the first",
+        "handed over to the second",
+        "handed over after a wait: True",
+        "released after it was held: True",
+        "events that nobody has seen: 0",
+    ],
     "loss.py": ["lost: session-invalid", "held: False", "ended with: session-invalid"],
     "semaphore.py": [
         *(f"download {number} ran" for number in range(3)),
