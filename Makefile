@@ -70,7 +70,8 @@ test-long: .venv/installed
 	@$(REAL_CONSUL); TEST_EFFORT=$(EFFORT) $(BIN)/pytest -n $(WORKERS) \
 		-o faulthandler_timeout=7200 tests/project/test_model.py tests/simulation tests/stress tests/testing_world/test_random.py tests/cluster/test_deaths.py \
 		tests/drivers/test_every_point.py tests/scale/test_cycles.py \
-		tests/faults/test_cancelled.py tests/faults/test_closing.py tests/faults/test_ctrl_c.py tests/faults/test_cut_points.py
+		tests/faults/test_cancelled.py tests/faults/test_closing.py tests/faults/test_ctrl_c.py tests/faults/test_cut_points.py \
+		tests/faults/test_deaths.py
 
 search: .venv/installed
 	@$(BIN)/python -m tests.simulation.search --minutes $(MINUTES)

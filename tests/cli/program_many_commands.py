@@ -3,7 +3,8 @@
 `python program_many_commands.py FOLDER [--terminal] <COMMANDS`: stdin has a JSON object, from names
 to lists of arguments; stdout gets one from names to [exit code, stdout, stderr].  The imports,
 which are most of what a start costs, are made once.  With --terminal each has a terminal of its
-own: what it shows is the stdout, and there is no stderr.
+own: what it shows is the stdout, and there is no stderr.  Arguments VARIABLE=VALUE before the name
+of the command are of its environment.
 """
 
 from __future__ import annotations
@@ -13,8 +14,10 @@ import json
 import os
 import pkgutil
 import pty
+import re
 import sys
 from contextlib import suppress
+from itertools import takewhile
 from pathlib import Path
 from typing import NoReturn
 
@@ -23,6 +26,8 @@ import consul_lock_cli
 from consul_lock_cli.main import main as consul_lock_main
 
 Outcome = tuple[int, str, str]
+
+_VARIABLE = re.compile(r"[A-Z_]+=", re.DOTALL)
 
 
 def on_terminals(commands: dict[str, list[str]]) -> dict[str, Outcome]:
@@ -62,7 +67,9 @@ def _become(folder: Path, arguments: list[str]) -> NoReturn:
         os.dup2(os.open(folder / name, flags, 0o600), descriptor)
     null = os.open(os.devnull, os.O_RDONLY)
     os.dup2(null, 0)
-    consul_lock_main(arguments)
+    variables = list(takewhile(_VARIABLE.match, arguments))
+    os.environ.update(variable.split("=", 1) for variable in variables)
+    consul_lock_main(arguments[len(variables) :])
 
 
 def _text(file: Path) -> str:

@@ -17,7 +17,7 @@ pytestmark = [pytest.mark.cluster, pytest.mark.real, pytest.mark.slow]
 # Deaths with one holder, all of those within its lock-delay; and in all.  With sessions of the
 # behaviour "delete", newcomers get in at a third of the deaths.
 _AT_ONCE = 20
-_DEATHS = _AT_ONCE * scaled(2)
+_DEATHS = _AT_ONCE * scaled(1)
 
 
 @pytest.mark.parametrize("make", [one, two], ids=["lock", "multi"])

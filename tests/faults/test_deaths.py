@@ -8,13 +8,15 @@ import pytest
 
 from tests.faults.deaths import Make, one, play, two
 from tests.support.agent import Agent
+from tests.support.effort import scaled
 
 log = logging.getLogger(__name__)
 
 pytestmark = [pytest.mark.real, pytest.mark.slow]
 
-# Deaths in all, and with one holder: all of those within its lock-delay.
-_DEATHS, _AT_ONCE = 100, 25
+# Deaths with one holder, all of those within its lock-delay; and in all.
+_AT_ONCE = 25
+_DEATHS = _AT_ONCE * scaled(2)
 
 
 @pytest.mark.parametrize("make", [one, two], ids=["lock", "multi"])
