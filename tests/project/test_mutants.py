@@ -6,13 +6,21 @@ import importlib
 
 import pytest
 
-from tests.simulation import lock_mutants, test_cron, weighted_mutants
+from tests.simulation import (
+    lock_mutants,
+    test_cron,
+    test_election_and_cron,
+    test_request_limit,
+    weighted_mutants,
+)
 from tests.simulation.mutation import Mutant, applied
 
 _MUTANTS = [
     *lock_mutants.MUTANTS,
     *(each.mutant for each in weighted_mutants.MUTANTS),
     *test_cron.MUTANTS,
+    *test_election_and_cron.MUTANTS,
+    *test_request_limit.MUTANTS,
 ]
 
 

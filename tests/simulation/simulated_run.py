@@ -303,7 +303,8 @@ class Trial(ABC):
             raise Violation(f"still running after the close: {running}")
 
     def sweep(self) -> None:
-        """Let the keepers take away what is left of troubles."""
+        """Let the keepers, and clean-ups that wait for an answer still, take away what is left of
+        troubles."""
         settled = self.simulator.now + SETTLED
         self.go(10**9, lambda: self._swept() or self.simulator.now > settled)
 
@@ -311,5 +312,8 @@ class Trial(ABC):
         return [contender for contender in self.contenders if not contender.crashed]
 
     def _swept(self) -> bool:
-        pools = [contender.core.pool for contender in self._alive()]
-        return not any(pool.to_destroy or pool.orphans for pool in pools)
+        for contender in self._alive():
+            pool = contender.core.pool
+            if pool.to_destroy or pool.orphans or contender.busy():
+                return False
+        return True

@@ -21,14 +21,14 @@ MUTANTS = (
     Mutant(
         "a candidate says what others say",
         "election.election:ElectionCore.campaign",
-        "self._saying(value)",
-        'self._saying("somebody")',
+        "self._saying(value, attempt.about)",
+        'self._saying("somebody", attempt.about)',
     ),
     Mutant(
         "what was proclaimed is not written",
         "election.election:ElectionCore._proclaim",
         "about.value(there.since, hold.token)",
-        'self._saying(f"{about.value(0.0)[:0]}" + self.name).value(there.since, hold.token)',
+        "self._saying(self.name, about).value(there.since, hold.token)",
     ),
     Mutant(
         "a slot that was run is run again",
