@@ -174,6 +174,8 @@ class Hold:
     """When it began to count (driver's clock)."""
     handed_to: Sequence[WaiterEntry | OwnerHere] = ()
     """Who got it from this hold: waiters in Consul's queue, or the next of this process."""
+    release_reported = False
+    """Its release was reported, if anybody wants to know."""
 
     @property
     def lost(self) -> Signal:

@@ -96,6 +96,7 @@ def report_released(hold: Hold, now: float) -> None:
         handed = {**fields, "holder": _next(following)}
         lock.reporter.report("handed-over", DEBUG, handed, lock.listeners)
     lock.reporter.report(lock.event_released, lock.level, fields, lock.listeners)
+    hold.release_reported = True
 
 
 def report_lost(

@@ -67,14 +67,13 @@ def undo_release(lock: Primitive, hold: Hold | None) -> Flow[None]:
     if hold.state is State.RELEASING:
         yield from _let_go_or_destroy(lock, hold)
         with client.mutex:
-            released = hold.advance(Event.CONFIRM)
-        if released and lock.is_heard(INFO):
-            ended = yield Now()
-            report_released(hold, ended)
+            hold.advance(Event.CONFIRM)
     elif hold.state is State.LOST:
         yield from end_lost(lock, hold)
     # Also if all was said and done: it may have been cut off in these last steps.
     now = yield Now()
+    if hold.state is State.RELEASED and not hold.release_reported and lock.is_heard(INFO):
+        report_released(hold, now)
     finish(lock, hold, now)
     yield from client.cleanups.clear(hold.attempt)
 

@@ -147,6 +147,31 @@ def test_one_that_is_cut_off_says_so() -> None:
     assert heard.only("gave-up")["why"] == "cut-off"
 
 
+def test_a_release_that_is_cut_off_anywhere_is_reported_once() -> None:
+    """Also after Consul has confirmed it, before it was reported: whatever was acquired has an end.
+
+    As a driver does it, the flow takes in the answer to what it has sent, and ends there.
+    """
+    counts: list[int] = []
+    for effects in range(50):
+        driver, heard, lock = scene()
+        driver.acquire(lock)
+        job: Job[None] = lock.release("me")
+        try:
+            effect = next(job.flow)
+            for _ in range(effects):
+                effect = job.flow.send(driver.perform(effect))
+        except StopIteration:
+            break  # the release is over
+        job.flow.close()
+        assert job.undo is not None
+        driver.run(job.undo())
+        counts.append(heard.events.count("released"))
+        assert driver.held() == {}
+    assert len(counts) > 2
+    assert set(counts) == {1}
+
+
 def test_what_was_acquired_by_a_call_that_is_cut_off_is_released() -> None:
     """Each `Acquired` has one end."""
     driver, heard, lock = scene()
