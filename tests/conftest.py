@@ -93,6 +93,7 @@ _WAITS = (
     "stress",
     "faults",
     "interop",
+    "drivers",
 )
 
 
