@@ -34,7 +34,7 @@ from consul_lock._protocol.consul.replies import TXN_OPERATIONS_MAX, TxnResult
 from consul_lock._protocol.consul.request_limit import is_limit
 from consul_lock._protocol.flow import Batch, Flow, Now, Request, Sleep, Spawn, Wait, Warn
 from consul_lock._protocol.hold.hold import Hold
-from consul_lock._protocol.hold.reports import about
+from consul_lock._protocol.hold.reports import about, without_frames
 from consul_lock._protocol.hold.state import State
 from consul_lock._protocol.session.session import Session
 from consul_lock._protocol.session.timing import (
@@ -426,7 +426,8 @@ class Keeper:
                 for hold in self._core.holds
                 if hold.lock.listeners and any(s in self._failing for s in hold.sessions)
             ]
-            self._publish("renewal-failing", {"error": error, "locks": held, "left": left})
+            told = without_frames(error)
+            self._publish("renewal-failing", {"error": told, "locks": held, "left": left})
         elif error is None and since is not None:
             self._failing_since = None
             yield Warn(f"renewing sessions works again, after {now - since:.0f} s", "renewal-works")

@@ -7,6 +7,7 @@ on it; what nobody wants to hear is not made.
 
 from __future__ import annotations
 
+from copy import copy
 from typing import Any
 
 from consul_lock._protocol.consul.error_budget import ErrorBudget
@@ -64,7 +65,7 @@ def report_retry(
     """A request has failed, and is tried again; one warning is enough for all calls of a client."""
     level = WARNING if first else DEBUG
     if lock.is_heard(level):
-        more = {"error": error, "pause": pause, "failing": failing}
+        more = {"error": without_frames(error), "pause": pause, "failing": failing}
         lock.reporter.report("retrying", level, {**about(lock, attempt), **more}, lock.listeners)
 
 
@@ -109,9 +110,16 @@ def report_lost(
     """It was lost."""
     lock = hold.lock
     if lock.is_heard(level):
-        more = {"holder": None, "reason": reason, "error": error, "held": now - hold.since}
+        told = without_frames(error)
+        more = {"holder": None, "reason": reason, "error": told, "held": now - hold.since}
         fields = {**about(lock, hold.attempt, hold), **more}
         lock.reporter.report("lost", level, fields, lock.listeners)
+
+
+def without_frames(error: ConsulLockError | None) -> ConsulLockError | None:
+    """The same error without its traceback: a listener may keep an event for long, and the frames
+    of the call would keep the client."""
+    return None if error is None else copy(error)
 
 
 def about(lock: Held, attempt: Attempt, hold: Hold | None = None) -> dict[str, Any]:

@@ -221,6 +221,7 @@ def test_a_retry_is_a_warning_the_first_time_of_a_trouble() -> None:
     assert [each.level for each in retries] == [WARNING, DEBUG, WARNING]
     about = retries[0].about
     assert str(about["error"]) == "connection refused"
+    assert about["error"].__traceback__ is None  # whose frames would keep the client alive
     assert about["pause"] > 0
     assert retries[1].about["failing"] > 0
 
