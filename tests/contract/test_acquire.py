@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import math
 from concurrent.futures import ThreadPoolExecutor
+from time import monotonic
 from typing import Any
 
 import pytest
 
-from consul_lock import ConfigError, LockTimeout
+from consul_lock import ConfigError, LockLost, LockTimeout
 from tests.contract.fixture import Room
 from tests.contract.lock_kinds import each_kind
 from tests.support.apis import Sync
+from tests.support.waiting import eventually
+
+SHORT = 2.0
+"""Seconds: the lock-delay of a holder that dies."""
 
 pytestmark = each_kind
 
@@ -57,6 +62,25 @@ def test_one_attempt_returns_false_at_once(room: Room, options: dict[str, Any]) 
     assert not other.held
     assert other.waiters() == []
     holder.release()
+
+
+def test_the_first_try_of_a_client_gets_what_a_dead_holder_had(room: Room) -> None:
+    """As jobs in a crontab do, with a new process each time: its key is left, and it is free."""
+    holder = room.holding(lock_delay=SHORT)
+    room.operator.destroy(holder.session_id)
+    over = monotonic() + SHORT
+    eventually(lambda: monotonic() > over)
+
+    def first_try() -> bool:
+        newcomer = room.others_lock()
+        got: bool = newcomer.acquire(timeout=0)
+        if got:
+            newcomer.release()
+        return got
+
+    eventually(first_try, message="the lock")
+    with pytest.raises(LockLost):
+        holder.release()
 
 
 def test_a_timeout_returns_false_and_leaves_the_queue(room: Room) -> None:

@@ -113,10 +113,11 @@ def _taking(lock: LockBase, attempt: LockAttempt, session: Session, since: float
 
 def _refused(lock: LockBase, attempt: LockAttempt, outcome: TxnResult) -> Flow[None]:
     """The lock could not be taken: find out the state of this attempt."""
-    attempt.refused = True
+    overtaking = lock.fair and not attempt.queued and outcome.says("exists", 1)
+    # One that had not looked may have found the key of a dead holder, which is free, and looks now.
+    attempt.refused |= attempt.seen is not None or outcome.delayed or overtaking
     attempt.seen = None
     lock.client.note(lock.key, contended=True)
-    overtaking = lock.fair and not attempt.queued and outcome.says("exists", 1)
     if outcome.says("invalid session") or not (outcome.delayed or overtaking):
         return
     # Free, but in lock-delay, or there is a queue and this attempt is fair: join the queue.

@@ -125,7 +125,7 @@ class LockAttempt(Attempt):
         self.certain = False
         """That read cannot have been stale."""
         self.refused = False
-        """Consul has refused the lock at least once."""
+        """Consul has refused the lock at least once, though it looked free."""
 
     @property
     def in_queue(self) -> bool:

@@ -116,7 +116,9 @@ def _refused(lock: MultiLockBase, attempt: MultiLockAttempt, outcome: TxnResult)
     for key in why:
         lock.client.note(key, contended=True)
     attempt.known = frozenset() if outcome.delayed else frozenset(why)
-    attempt.warned = attempt.refused = True
+    # One that had not looked may have found keys of dead holders, which are free, and looks now.
+    attempt.refused |= attempt.warned or outcome.delayed
+    attempt.warned = True
     attempt.refusals += 1
     if outcome.delayed:
         yield from _pause(lock, attempt, _RETRY)

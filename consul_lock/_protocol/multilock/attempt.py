@@ -54,7 +54,7 @@ class MultiLockAttempt(Attempt):
         """They did not look free, or were not: look before writing, as a refused write is a Raft
         entry, too."""
         self.refused = False
-        """Consul has refused the locks at least once."""
+        """Consul has refused the locks at least once, though they looked free."""
         self.refusals = 0
         """The same, times in a row, without having seen which lock was taken."""
 
