@@ -16,7 +16,7 @@ from consul_lock._protocol.consul.operations import (
 from consul_lock._protocol.consul.replies import TxnResult
 from consul_lock._protocol.flow import Flow, Request, Sleep, Wall
 from consul_lock._protocol.hold.hold import Grant, may_wait
-from consul_lock._protocol.hold.waiter import DeadWaiter, delete_dead
+from consul_lock._protocol.hold.waiter import DeadWaiter, clear_queue, delete_dead, parse_queue
 from consul_lock._protocol.keys import entry_key
 from consul_lock._protocol.lock.base import LockAttempt, LockBase, complain
 from consul_lock._protocol.lock.decision import LockState, decide, foreign
@@ -98,7 +98,11 @@ def _taking(lock: LockBase, attempt: LockAttempt, session: Session, since: float
         # It was handed over to somebody who has not confirmed it.
         operations.append(unlock_operation(lock.key, pair.session))
     if lock.fair and not attempt.queued:
-        operations.append({"Verb": "check-not-exists", "Key": lock.base})
+        deserted = attempt.deserted
+        if deserted is not None and deserted.sign:
+            operations += clear_queue(lock.base, deserted)
+        else:
+            operations.append({"Verb": "check-not-exists", "Key": lock.base})
     value = base64_text(attempt.about.value(since))
     operations.append(lock_operation(lock.key, session.id, value))
     if attempt.joined:
@@ -122,14 +126,24 @@ def _refused(lock: LockBase, attempt: LockAttempt, outcome: TxnResult) -> Flow[N
         return
     # Free, but in lock-delay, or there is a queue and this attempt is fair: join the queue.
     if not (yield from may_wait(attempt)):
-        return
-    if not attempt.queued:
+        if overtaking:
+            yield from _look_whether_anybody_waits(lock, attempt)
+    elif not attempt.queued:
         yield from join(lock, attempt)
     elif attempt.first:
         yield Sleep(*_DELAY_RETRY)
     elif attempt.idle is not None:
         # Its end is for the first waiter, which tries again and again.
         attempt.barred = attempt.idle[0]
+
+
+def _look_whether_anybody_waits(lock: LockBase, attempt: LockAttempt) -> Flow[None]:
+    """All in a queue may have died: then there is nobody to overtake, and nobody else would clear
+    it for those who never wait."""
+    found = yield from lock.client.api.list_keys(lock.base)
+    queue = parse_queue(lock.base, found.pairs)
+    if not queue.entries:
+        attempt.deserted, attempt.refused = queue, False
 
 
 def _may_take(lock: LockBase, attempt: LockAttempt) -> Flow[bool]:

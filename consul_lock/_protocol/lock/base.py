@@ -10,7 +10,7 @@ from consul_lock._protocol.consul.operations import check_session, unlock_operat
 from consul_lock._protocol.flow import Flow, Request, Warn
 from consul_lock._protocol.hold.hold import Attempt, Claim, Hold
 from consul_lock._protocol.hold.state import State
-from consul_lock._protocol.hold.waiter import DeadWaiter, WaiterEntry, parse_queue
+from consul_lock._protocol.hold.waiter import DeadWaiter, WaiterEntry, WaiterQueue, parse_queue
 from consul_lock._protocol.holder import Holder, OwnerInfo, parse_holder
 from consul_lock._protocol.keys import LOCK_FLAG, LockKeys, entry_key
 from consul_lock._protocol.lock.decision import as_refused, written_over
@@ -120,6 +120,8 @@ class LockAttempt(Attempt):
         """The same ModifyIndex, if the lock was in lock-delay at the attempt to take it."""
         self.dead: tuple[DeadWaiter, ...] = ()
         """Entries of dead waiters in that queue, to be deleted by the next write to it."""
+        self.deserted: WaiterQueue | None = None
+        """A queue in which nobody is alive, which is cleared by the write that takes the lock."""
         self.seen: ReadResult | None = None
         """The last read of the lock's key; None: not looked yet, or too long ago."""
         self.certain = False

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from consul_lock._protocol.keys import LOCK_FLAG
 from consul_lock.errors import AlreadyHeld, Conflict, Unavailable
 from tests.simulation.foreign_lock_client import operator
 from tests.unit.protocol.fake_driver import NAME, FakeDriver, verbs
@@ -132,3 +133,22 @@ def test_one_who_may_not_wait_tries_a_lock_in_lock_delay_once() -> None:
     other = driver.lock(driver.client("b"))
     assert driver.acquire(other, timeout=0.0) is False
     assert sum("lock" in verbs(request) for request in driver.sent if request.body) == 2
+
+
+@pytest.mark.parametrize("alive", [False, True])
+def test_one_who_may_not_wait_does_not_overtake_the_living(alive: bool) -> None:
+    """A fair one is behind a waiter; where all that waited have died, it takes the lock, and the
+    queue is gone with the same write."""
+    driver = FakeDriver()
+    other = driver.lock(driver.client("b"), "elsewhere")
+    driver.acquire(other)
+    assert other.hold is not None
+    session = other.hold.session.id
+    entry = f"{BASE}/{session}"
+    for key in (KEY, BASE, entry):
+        acquired = f"&acquire={session}" if alive and key == entry else ""
+        operator(driver.world, f"/v1/kv/{key}?flags={LOCK_FLAG}{acquired}", body=b"{}")
+    lock = driver.lock(fair=True)
+    assert driver.acquire(lock, timeout=0.0) is not alive
+    left = {key for key in driver.world._server.kv.entries if key.startswith(BASE)}
+    assert left == ({BASE, entry} if alive else set())
