@@ -130,6 +130,16 @@ def test_the_services_of_the_examples_have_options_that_there_are(name):
     assert words == (f"/usr/local/bin/{options[-1].rpartition('/')[2]}",)
 
 
+def test_the_service_of_the_exporter_has_options_that_there_are():
+    """It watches the prefixes that docs/monitoring.md has, where that page says."""
+    unit = (EXAMPLES / "systemd" / "exporter.service").read_text()
+    program, command, *options = shlex.split(re.findall(r"(?m)^ExecStart=(.*)$", unit)[0])
+    assert (program, command) == ("/usr/local/bin/consul-lock", "exporter")
+    found = cli.commands[command].make_context(command, options).params
+    assert found["prefix"] == ("jobs/", "deploy/")
+    assert str(found["listen"]) == "127.0.0.1:9852"
+
+
 def _pid_namespace() -> bool:
     asked = ["unshare", "--pid", "--fork", "--mount-proc", "true"]
     return shutil.which("unshare") is not None and not subprocess.run(asked, check=False).returncode

@@ -47,7 +47,7 @@ _MAYBE_MORE = (
     "--reason",
     metavar="TEXT",
     default="",
-    help="Reason; reported with your name to the holder and shown with KEY.",
+    help="Reason; 'status', 'ls' and a 'run' that lost the lock show it with your name.",
 )
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @click.option("--delete", is_flag=True, help="Then delete its key as well, if it is not held.")
@@ -72,7 +72,8 @@ def break_(
     Everything else that the session holds is lost, too, and is listed.  The old holder is
     notified, and the lock-delay of its session gives it the time to stop.  A session belongs to
     one holder only, so a new holder is not affected.  'status', 'ls' and the 'run' that lost the
-    lock show who did it and why; Consul forgets it after one to two hours.
+    lock show who did it and why; Consul forgets it after one to two hours.  A program that uses the
+    library learns only that its session has ended; Survey.break_of has the rest.
 
     Exit codes: 0 done, 1 it is not held (or, with --delete, there is no key), 75 it is held by
     a session other than --session, or has changed meanwhile.

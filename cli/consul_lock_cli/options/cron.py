@@ -22,7 +22,9 @@ _SLOT = [
         "-k", "--key", "--name", "name", type=CRON_NAME,
         help="Name of the job; its record is NAME/.cron.",
     ),
-    click.option("--every", type=DURATION, help="A slot each DUR, counted from 1970 in UTC."),
+    click.option(
+        "--every", type=DURATION, help="A slot each DUR, counted from 1970 in UTC; 10 is 10s."
+    ),
     click.option("--offset", type=DURATION, help="Shift the beginning of the slots by DUR [0]."),
     click.option("--slot", metavar="ID", help="The slot is this text: run once for each ID."),
     click.option(
