@@ -109,8 +109,6 @@ class _Asked(NamedTuple):
                 "--force needs --delete, and applies to all holders",
                 "without it, the sessions of the holders are destroyed, which is safer",
             )
-        if not self.yes:
-            require_terminal("--yes breaks it without asking")
 
 
 class _Breaking:
@@ -148,6 +146,8 @@ class _Breaking:
             more = ", as far as the token may see it" if seen.hidden else ""
             self._console.note(f"nothing to break: {self._key} is {seen.state}{more}")
             return NOT_SO
+        if not self._asked.yes:
+            require_terminal("--yes breaks it without asking")
         if force and _alive(seen):
             self._console.warn(
                 "--force: the old holder's session stays valid; the next holder gets it at once"

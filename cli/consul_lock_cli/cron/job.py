@@ -146,9 +146,9 @@ class CronJob:
         period = self._cron_spec.outage_quiet
         # That a slot may be lost, as its claim is in doubt, is no matter of the host.
         if not period or error.uncertain:
-            return self._acquisition.unavailable(error)
+            return self._acquisition.unavailable(error, self._spec.title)
         if OutageNotice(self._connection.place(), period).due():
-            return self._acquisition.unavailable(error)
+            return self._acquisition.unavailable(error, self._spec.title)
         code = self._wait_policy.unavailable_code
         self._console.debug(f"{complaint(error)}: not started ({code})", event="unavailable")
         self._status_file.refused(ExitCode.UNAVAILABLE, code)

@@ -203,11 +203,13 @@ class Acquisition:
         self._status_file.refused(code, code)
         return code
 
-    def unavailable(self, error: Unavailable) -> int:
-        """Report that Consul is out of reach and nothing was started.  Returns the exit code."""
+    def unavailable(self, error: Unavailable, job: str = "") -> int:
+        """Report that Consul is out of reach and nothing was started, that is not this cron
+        ``job``.  Returns the exit code."""
         code = self._wait_policy.unavailable_code
         hint = never_answered(error) if self._tried_once else failure(error).hint
-        self._console.error(f"{self._tried(error)}: not started ({code})", hint, code=code)
+        what = f"job {job} not started" if job else "not started"
+        self._console.error(f"{self._tried(error)}: {what} ({code})", hint, code=code)
         self._console.trace(error)
         self._status_file.refused(ExitCode.UNAVAILABLE, code)
         return code

@@ -6,7 +6,8 @@ each gauge is true of one run.
 
 What was not started because another process had the lock or the cron slot is no run.  On the hosts
 that share a job that is the usual end, and it must not hide how the last run on this host went: it
-has gauges of its own in the same file.  So each end reads what the file has of the other kind, and
+has gauges of its own in the same file.  The same holds where Consul could not be reached: another
+host may have run the job well.  So each end reads what the file has of the other kind, and
 two that come at the same moment, as a slot is skipped while the run before comes to its end, take
 turns.
 """
@@ -49,7 +50,8 @@ _RUN = {
 
 _SKIP = {
     "consul_lock_last_skip_timestamp_seconds": (
-        "When the command was last not started, as another process had the lock or cron slot."
+        "When the command was last not started, as another process had the lock or cron slot, or"
+        " Consul could not be reached."
     ),
     "consul_lock_last_skip_exit_code": "Exit code of consul-lock then.",
     "consul_lock_last_skip_reason": "1, with the reason as the label.",
@@ -63,6 +65,8 @@ _KINDS = {
     LockKind.MULTI: "multilock",
     LockKind.LEADER: "election",
 }
+
+_SKIPS = (EndKind.SKIP, EndKind.CONFLICT, EndKind.UNAVAILABLE)
 
 _MODE = 0o644
 """node_exporter is another user, whatever the umask of this one."""
@@ -98,7 +102,7 @@ class MetricsFile:
             name=str(known["key"] or "").replace("\n", ", "),
             kind=_kind(known),
         )
-        skipped = known["exit"]["kind"] in (EndKind.SKIP, EndKind.CONFLICT)
+        skipped = known["exit"]["kind"] in _SKIPS
         if skipped:
             samples = _of_a_skip(known, ended, labels)
         else:
@@ -142,8 +146,11 @@ def _of_a_run(known: Mapping[str, Any], began: float | None, ended: float, label
 
 
 def _of_a_skip(known: Mapping[str, Any], ended: float, labels: str) -> Samples:
-    held = known["exit"]["kind"] == EndKind.CONFLICT
-    reason = "held" if held else str(known.get("outcome", ""))
+    kind = known["exit"]["kind"]
+    if kind == EndKind.SKIP:
+        reason = str(known.get("outcome", ""))
+    else:
+        reason = "held" if kind == EndKind.CONFLICT else "unavailable"
     values = (ended, known["exit_code"], (1, _labels(reason=reason)))
     return _samples(_SKIP, values, labels)
 

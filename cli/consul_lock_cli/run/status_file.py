@@ -253,7 +253,8 @@ def _checked(path: str | None, descriptor: int | None, metrics: str | None) -> S
         return StatusFile(path, descriptor)
     from consul_lock_cli.run.metrics_file import MetricsFile  # every start would pay for it
 
-    _check_file("--metrics-file", metrics)
+    # Whether it can be written is not checked: a host without node_exporter has no such folder,
+    # and runs the job all the same.
     return StatusFile(path, descriptor, MetricsFile(Path(metrics)))
 
 

@@ -121,13 +121,20 @@ def test_a_token_that_may_not_write_the_note_breaks_with_a_warning(consul_binary
 
 
 def test_no_hold_is_broken_without_a_message(hand: Hand, address: str, key: str) -> None:
-    """Without a terminal, --yes is wanted; nothing is even read."""
+    """Without a terminal, --yes is wanted; of what makes no sense, nothing is even read."""
     session = hand.hold(key)
     result = ask(address, "break", key)
     assert (result.returncode, "--yes" in result.stderr) == (64, True)
     assert hand.alive(session)
     for more in (["--force"], ["--session", ""], ["--reason", "x" * 513]):
         assert ask("127.0.0.1:1", "break", key, "--yes", *more).returncode == 64
+
+
+def test_what_nobody_holds_needs_no_confirmation(address: str, key: str) -> None:
+    """Without a terminal, too: there is nothing to break."""
+    result = ask(address, "break", key)
+    assert result.returncode == 1
+    assert f"nothing to break: {key} is free" in result.stderr
 
 
 def test_a_terminal_is_asked(hand: Hand, address: str, key: str) -> None:

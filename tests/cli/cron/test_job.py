@@ -338,6 +338,12 @@ def test_an_outage_is_said_once_on_a_host(
     assert "not started (69)" in capfd.readouterr().err
 
 
+def test_an_outage_names_the_job_that_was_not_started(host: Host, capfd: Capture) -> None:
+    """Cron's mail is all that its reader has."""
+    assert host.fire(address="127.0.0.1:1").code == 69
+    assert f": job {_NAME} not started (69)" in capfd.readouterr().err
+
+
 def test_a_claim_in_doubt_is_said_in_any_case(
     host: Host, capfd: Capture, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

@@ -114,7 +114,6 @@ _MISSING = _ENDED._replace(code=127, failure=FileNotFoundError(2, "no"))
         (_OVERTIME, 124, "timeout", 0),
         (_MISSING, 127, "failed", 0),
         (None, 0, "interrupted", 1),  # --hold, at its signal
-        (None, 69, "unavailable", 0),
         (None, 70, "failed", 0),
     ],
 )
@@ -136,14 +135,19 @@ def test_each_end_of_a_run_has_its_gauges(
     assert {name for name in found if name.startswith("skip_")} == set()
 
 
-def test_a_command_that_cannot_be_reached_under_a_chosen_exit_code_is_no_success(
-    file: Path,
-) -> None:
-    """With --unavailable-exit-code 0, nothing was run all the same."""
+@pytest.mark.parametrize("code", [69, 0])
+def test_a_start_that_fails_without_consul_is_no_run(file: Path, code: int) -> None:
+    """Another host may have run the job well; so it is with --unavailable-exit-code 0, too."""
+    end(file, _ENDED._replace(code=3), 3)
+    before = {name: each for name, each in values(file).items() if name.startswith("run_")}
     status = StatusFile(metrics=MetricsFile(file))
-    status.refused(ExitCode.UNAVAILABLE, 0)
-    status.write(0, Console())
-    assert (values(file)["run_exit_code"], values(file)["run_success"]) == (0, 0)
+    status.know(key="backup", mode="lock")
+    status.refused(ExitCode.UNAVAILABLE, code)
+    status.write(code, Console())
+    found = gauges(file.read_text())
+    assert found["skip_reason"] == ({**_LABELS, "reason": "unavailable"}, 1)
+    assert found["skip_exit_code"] == (_LABELS, code)
+    assert before.items() <= values(file).items()
 
 
 @pytest.mark.parametrize("mode", LockKind)
@@ -297,24 +301,24 @@ def test_a_name_is_escaped_and_in_utf_8_whatever_the_locale(file: Path) -> None:
     assert r'{name="say \"no\"\\n",kind="lock"}' in texts[0]
 
 
-@pytest.mark.parametrize(
-    "path, words",
-    [
-        ("metrics.txt", "does not end in .prom"),
-        ("gone/metrics.prom", "no file can be created in"),
-        ("folder.prom", "is a folder"),
-    ],
-)
-def test_a_file_that_would_not_be_read_or_written_is_misuse(
-    tmp_path: Path, path: str, words: str
-) -> None:
+def test_a_file_that_would_not_be_read_is_misuse(tmp_path: Path) -> None:
     """Before anything starts."""
-    (tmp_path / "folder.prom").mkdir()
-    file = str(tmp_path / path)
+    file = str(tmp_path / "metrics.txt")
     result = in_process("run", "-k", "k", "--metrics-file", file, "--", "true", env={})
     assert result.returncode == 64
     assert "--metrics-file: " in result.stderr
-    assert words in result.stderr
+    assert "does not end in .prom" in result.stderr
+
+
+@pytest.mark.parametrize("path", ["gone/metrics.prom", "folder.prom"])
+def test_a_file_that_cannot_be_written_does_not_keep_the_command_from_its_run(
+    locked_run: LockedRun, tmp_path: Path, path: str
+) -> None:
+    """A crontab for all hosts has it, and one of them has no node_exporter."""
+    (tmp_path / "folder.prom").mkdir()
+    result = locked_run("--metrics-file", str(tmp_path / path), "--", "echo", "ran")
+    assert (result.returncode, result.stdout) == (0, "ran\n")
+    assert "warning: the metrics could not be written: " in result.stderr
 
 
 def test_a_name_that_does_not_end_in_prom_has_a_hint() -> None:
@@ -362,7 +366,7 @@ def test_a_run_that_cannot_be_read_is_not_overwritten_by_a_skip(
 def test_a_link_that_another_user_has_put_there_is_not_followed(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """In a folder such as /tmp: neither at the start, nor if it is put there later."""
+    """In a folder such as /tmp."""
     victim, folder = tmp_path / "victim.prom", tmp_path / "tmp"
     victim.write_text("precious")
     folder.mkdir()
@@ -370,11 +374,10 @@ def test_a_link_that_another_user_has_put_there_is_not_followed(
     link = folder / "backup.prom"
     link.symlink_to(victim)
     os.chown(link, 65534, 65534, follow_symlinks=False)
-    result = in_process("run", "-k", "k", "--metrics-file", str(link), "--", "true", env={})
-    assert result.returncode == 64
-    assert "is another user's link in a folder that everybody can write" in result.stderr
     end(link, _ENDED)
-    assert "the metrics could not be written: " in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert "the metrics could not be written: " in said
+    assert "another user's link in a folder that everybody can write" in said
     assert victim.read_text() == "precious"
 
 
