@@ -25,17 +25,26 @@ from __future__ import annotations
 import threading
 from typing import TypeAlias
 
-from opentelemetry.context import Context
-from opentelemetry.trace import (
-    Span,
-    SpanKind,
-    StatusCode,
-    TracerProvider,
-    get_current_span,
-    get_tracer,
-    set_span_in_context,
-)
-from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
+try:
+    from opentelemetry.context import Context
+    from opentelemetry.trace import (
+        Span,
+        SpanKind,
+        StatusCode,
+        TracerProvider,
+        get_current_span,
+        get_tracer,
+        set_span_in_context,
+    )
+    from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
+except ModuleNotFoundError as error:
+    if (error.name or "").partition(".")[0] != "opentelemetry":
+        raise
+    raise ModuleNotFoundError(
+        "consul_lock.otel needs opentelemetry-api: "
+        "pip install '.[otel]' in a checkout of consul-lock has it",
+        name=error.name,
+    ) from error
 
 from consul_lock._drivers.fork import forget_after_fork
 from consul_lock._version import __version__

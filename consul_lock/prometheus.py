@@ -26,7 +26,16 @@ import weakref
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Protocol
 
-from prometheus_client import REGISTRY, CollectorRegistry, Counter, Gauge, Histogram
+try:
+    from prometheus_client import REGISTRY, CollectorRegistry, Counter, Gauge, Histogram
+except ModuleNotFoundError as error:
+    if (error.name or "").partition(".")[0] != "prometheus_client":
+        raise
+    raise ModuleNotFoundError(
+        "consul_lock.prometheus needs prometheus-client: "
+        "pip install '.[prometheus]' in a checkout of consul-lock has it",
+        name=error.name,
+    ) from error
 
 from consul_lock._drivers.fork import forget_after_fork
 from consul_lock.events import (

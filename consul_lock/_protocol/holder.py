@@ -20,6 +20,9 @@ _YEAR_9999 = 253370764800
 # Levels of what consul-lock writes: 3.
 _LEVELS_MAX = 32
 
+CRON_VALUE = "cron: "
+"""How the value of a cron job's run lock begins: no leader wrote it."""
+
 # What one waiter may say of itself: ten and more of them fit into a lock's value.
 _ABOUT_MAX = 2048
 
@@ -76,11 +79,16 @@ def parse_holder(session: str, value: str | bytes, token: int | None = None) -> 
             _token(token, about.get("token")),
             value=str(about.get("value", "")),
             confirmed=about.get("handed") is not True,
-            candidate="value" in about,  # which an election always writes, and a lock never
+            candidate=_of_an_election(about),
         )
     except (KeyError, TypeError, ValueError, OverflowError):
         text = value if isinstance(value, str) else value.decode("utf-8", "replace")
         return Holder(session, token=token, foreign=True, value=text)
+
+
+def _of_an_election(about: Mapping[str, Any]) -> bool:
+    """An election always writes a value, and of the locks only the run lock of a cron job does."""
+    return "value" in about and not str(about["value"]).startswith(CRON_VALUE)
 
 
 def _token(index: int | None, told: Any) -> int | None:
@@ -192,7 +200,7 @@ class OwnerInfo:
             str(about.get("command", "") if self._command is None else self._command),
             meta=self.meta,
             value=self._value or "",
-            candidate=self._value is not None,
+            candidate=self._value is not None and not self._value.startswith(CRON_VALUE),
         )
 
     def value(self, since: float, token: int = 0) -> bytes:

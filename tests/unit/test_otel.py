@@ -6,6 +6,8 @@ What real locks make of them, in threads and in asyncio, is in drivers/test_trac
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from typing import Any
 
 import pytest
@@ -219,3 +221,17 @@ def test_a_forked_child_does_not_end_the_spans_of_its_parent(traced: Traced) -> 
     assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
     traced.tell(events.Released(**_ABOUT, meta=meta, at=_LATER))
     assert len(traced.spans) == 1
+
+
+def test_without_the_extra_the_error_says_what_to_install() -> None:
+    """As README installs it: from a checkout."""
+    program = (
+        "import sys; sys.modules['opentelemetry'] = None\n"
+        "try: import consul_lock.otel\n"
+        "except ImportError as error: print(error)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=True
+    )
+    assert done.stdout.startswith("consul_lock.otel needs opentelemetry-api: ")
+    assert "pip install '.[otel]'" in done.stdout

@@ -8,6 +8,8 @@ from __future__ import annotations
 import gc
 import os
 import signal
+import subprocess
+import sys
 import threading
 from typing import Any
 
@@ -235,3 +237,17 @@ def test_a_forked_child_holds_nothing_and_is_not_blocked(scrape: Scrape) -> None
     done.set()
     thread.join()
     assert scrape.value("held", **_BACKUP) == 2
+
+
+def test_without_the_extra_the_error_says_what_to_install() -> None:
+    """As README installs it: from a checkout."""
+    program = (
+        "import sys; sys.modules['prometheus_client'] = None\n"
+        "try: import consul_lock.prometheus\n"
+        "except ImportError as error: print(error)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=True
+    )
+    assert done.stdout.startswith("consul_lock.prometheus needs prometheus-client: ")
+    assert "pip install '.[prometheus]'" in done.stdout

@@ -64,7 +64,7 @@ def exporter(
             raise
         console.error(
             "the exporter needs prometheus-client",
-            "pip install 'consul-lock-toolkit[prometheus]' has it",
+            "pip install '.[prometheus]' in a checkout of consul-lock has it",
             code=ExitCode.CONFIG,
         )
         return ExitCode.CONFIG

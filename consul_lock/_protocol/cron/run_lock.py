@@ -17,7 +17,7 @@ from consul_lock._protocol.cron.slot import Slot
 from consul_lock._protocol.cron.store import RecordView
 from consul_lock._protocol.flow import Flow, Now, Sleep
 from consul_lock._protocol.hold.hold import Attempt, Grant
-from consul_lock._protocol.holder import parse_holder
+from consul_lock._protocol.holder import CRON_VALUE, parse_holder
 from consul_lock._protocol.keys import LockKeys
 from consul_lock._protocol.lock.base import LockAttempt
 from consul_lock._protocol.lock.lock import LockCore
@@ -28,7 +28,7 @@ from consul_lock._protocol.reporter import DEBUG
 from consul_lock._protocol.session.timing import validity_of
 from consul_lock.errors import Unavailable
 
-LOOKING = "cron: looking"
+LOOKING = f"{CRON_VALUE}looking"
 """The value of a holder that has the lock only to look at the record."""
 
 
@@ -69,7 +69,7 @@ class RunLock(LockCore):
         """Operations that are refused if the lock is not held, and say that a run is under way."""
         hold = self.hold
         assert hold is not None
-        about = hold.attempt.about.valued(f"cron: running {slot.label}")
+        about = hold.attempt.about.valued(f"{CRON_VALUE}running {slot.label}")
         value = base64_text(about.value(since, hold.token))
         session = hold.session.id
         return [check_session(self.key, session), lock_operation(self.key, session, value)]

@@ -208,5 +208,5 @@ def test_without_prometheus_client_it_says_what_to_install(address: str, tmp_pat
     assert (result.returncode, result.stdout) == (78, "")
     assert result.stderr.splitlines() == [
         "consul-lock: the exporter needs prometheus-client",
-        "hint: pip install 'consul-lock-toolkit[prometheus]' has it",
+        "hint: pip install '.[prometheus]' in a checkout of consul-lock has it",
     ]

@@ -58,6 +58,14 @@ def test_one_who_leads_or_wants_to_is_a_candidate() -> None:
     assert not parse_holder("s", about(value="job").value(12.5), 9).candidate
 
 
+@pytest.mark.parametrize("value", ["cron: looking", "cron: running 2026-01-01T00:00:00Z"])
+def test_the_holder_of_a_run_lock_is_no_candidate(value: str) -> None:
+    """The run lock of a cron job has a value, too: its alerts are those of a lock."""
+    run_lock = about(job="backup").valued(value)
+    assert not parse_holder("s", run_lock.value(12.5), 9).candidate
+    assert not run_lock.holder("s").candidate
+
+
 def test_a_description_with_something_else_in_it_is_a_new_one() -> None:
     """Other metadata, or another value; what others see of it is the holder that they read."""
     first = about(job="backup")
