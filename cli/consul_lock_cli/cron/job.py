@@ -131,7 +131,7 @@ class CronJob:
             if differing := disagreement(self._cron_spec, run):
                 self._console.warn(differing, event="disagreement")
             if not run:
-                return RunResult(self._skip(run))
+                return RunResult(self._skip(run, client))
             return self._run_slot(run, claim, deadline, child, client)
         finally:
             self._status_file.hold_ends()
@@ -166,13 +166,16 @@ class CronJob:
 
     # -- not claimed ----------------------------------------------------------------------
 
-    def _skip(self, run: CronRun[Lock]) -> int:
+    def _skip(self, run: CronRun[Lock], client: Client) -> int:
         """Say why nothing is run here, if that is worth a word.  Returns the exit code."""
         from consul_lock import CronOutcome
 
         overlap = run.outcome is CronOutcome.OVERLAP
         code = self._cron_spec.overlap_code if overlap else self._cron_spec.skip_code
         why = shown(run.reason.removeprefix(f"slot {run.slot} of {run.name!r}: "), 300)
+        if self._console.verbosity and run.outcome is CronOutcome.TAKEN and self._died(run, client):
+            again = "" if self._cron_spec.retry_crashed else " without --retry-crashed"
+            why = f"the run was lost, and is not repeated{again}"
         text = f"slot {short(run.slot, run.epoch, FIRED_AT)} of {self._spec.title}: {why}"
         # One warning of all hosts is enough.
         say = self._console.warn if overlap and run.first else self._console.debug
@@ -180,6 +183,16 @@ class CronJob:
         self._status_file.skipped(code)
         self._skipped = "busy" if overlap else "skip"
         return code
+
+    def _died(self, run: CronRun[Lock], client: Client) -> bool:
+        """Whether the run that has the slot died, which the record alone does not say."""
+        from consul_lock import ConsulLockError, CronRecords
+
+        try:
+            record = CronRecords(client).record(self._name)
+        except ConsulLockError:
+            return False  # only a word would be better
+        return record is not None and record.slot == run.slot and record.crashed
 
     def _everywhere(self, guard: CronGuard, child: Child) -> RunResult:
         """Consul is away, and the user has said that the job may run all the same."""

@@ -5,13 +5,24 @@ from __future__ import annotations
 import json
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, nullcontext, suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from consul_lock import Client, CronRecord, CronRecords, CronState, Lock, Unavailable
+from consul_lock import (
+    Client,
+    CronGuard,
+    CronRecord,
+    CronRecords,
+    CronState,
+    Lock,
+    LockLost,
+    NotHeld,
+    Survey,
+    Unavailable,
+)
 from consul_lock.testing import serve
 from consul_lock_cli.base.console import Console
 from consul_lock_cli.cron import claim, job
@@ -320,6 +331,24 @@ def test_hosts_whose_clocks_differ_run_each_slot_once(host: Host) -> None:
             assert host.fire(at=EIGHT + hour * HOUR + ahead).code in (None, 0)
     slots = [told["CONSUL_LOCK_CRON_SLOT"] for told in host.ran]
     assert len(slots) == len(set(slots)) == 3
+
+
+def test_a_run_that_died_is_said_to_be_lost(host: Host, capfd: Capture) -> None:
+    """As `cron ls` has it; while it is under way, it is running."""
+    with (
+        Client(host.address) as client,
+        suppress(LockLost, NotHeld),
+        CronGuard(_NAME, every="1h", client=client).claim(EIGHT) as run,
+    ):
+        assert run.lock is not None
+        host.fire(verbosity=1)
+        assert "already running by" in capfd.readouterr().err
+        Survey(client).break_hold(_NAME, run.lock.session_id, "")
+        host.fire(verbosity=1)
+        said = capfd.readouterr().err
+        run.ended(CronState.LOST)
+    assert "the run was lost, and is not repeated without --retry-crashed" in said
+    assert "already running" not in said
 
 
 def test_an_outage_is_said_once_on_a_host(
