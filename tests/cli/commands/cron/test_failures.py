@@ -60,7 +60,7 @@ def test_when_the_answer_is_lost_and_then_the_server_nothing_is_run(job: Job, ad
     assert (done.returncode, done.stdout) == (69, "")
     what, hint = done.stderr.splitlines()
     assert "the claim was sent, and Consul never said what became of it" in what
-    assert what.endswith(": not started (69)")
+    assert what.endswith(f": job {job.name} not started (69)")
     assert "the slot may be lost" in hint
     assert job.record().state is CronState.CLAIMED
     assert job.fire(*_HOURLY, "--", "echo", "started", at=EIGHT + 1).stdout == ""
