@@ -6,7 +6,7 @@ REAL_CONSUL = CONSUL_BIN="$$(scripts/get-consul || true)"; \
 	if [ -n "$$CONSUL_BIN" ]; then export CONSUL_BIN; else unset CONSUL_BIN; fi
 
 # Many tests mostly wait, for timeouts and expiries: more processes than cores, an agent for each.
-WORKERS ?= 8
+WORKERS ?= 6
 
 # How much more of the same `make test-long` does: seeds, examples, rounds, seconds.
 EFFORT ?= 10
