@@ -74,7 +74,7 @@ class ClientBase(ABC):
         """Nobody can use it any more, though it was not closed."""
         self.closed = False
         """Nothing begins any more."""
-        self.cleanups = PendingCleanups(self.wake.set)
+        self.cleanups = PendingCleanups(self.wake.set, self.pool.to_destroy)
         self._crowded: dict[str, None] = {}
         self._signs = 0
 

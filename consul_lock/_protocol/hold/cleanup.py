@@ -5,7 +5,7 @@ A slot in a document does not go with its session, as the key of a lock does.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Sequence
 from typing import NamedTuple
 
 from consul_lock._protocol.flow import Flow, Now
@@ -14,7 +14,7 @@ from consul_lock._protocol.session.session import Session
 from consul_lock.errors import ConsulLockError, Unavailable
 
 PAUSE = 2.0
-"""Seconds between tries, while Consul cannot be reached."""
+"""Seconds between tries, while Consul cannot be reached or sessions in doubt have not ended yet."""
 
 
 class PendingCleanup(NamedTuple):
@@ -29,8 +29,10 @@ class PendingCleanup(NamedTuple):
 class PendingCleanups:
     """The remainders of one client."""
 
-    def __init__(self, wake: Callable[[], None]) -> None:
+    def __init__(self, wake: Callable[[], None], to_destroy: Container[str]) -> None:
         self._wake = wake
+        self._to_destroy = to_destroy
+        """Ids of the sessions of this client that are condemned, and have not ended yet."""
         self._left: dict[Attempt, PendingCleanup] = {}
 
     def leave(self, attempt: Attempt, remainder: PendingCleanup, *, wake: bool = True) -> None:
@@ -56,17 +58,25 @@ class PendingCleanups:
         left = self._left.get(attempt)
         if left is None:
             return
+        # A late write of theirs can leave something once more.  Looked at first, as they may end
+        # while it is taken away.
+        again = any(map(self._may_write, left.sessions))
         try:
             yield from left.lock.tidy(attempt, left.sessions)
         except Unavailable:
+            again = True
+        except ConsulLockError:
+            again = False  # a later client prunes it, when the lock-delay is over
+        if again:
             now = yield Now()
             self.put_off(attempt, now + PAUSE)
             self._wake()
-            return
-        except ConsulLockError:
-            pass  # a later client prunes it, when the lock-delay is over
-        if self._same(attempt, left):
+        elif self._same(attempt, left):
             self._left.pop(attempt, None)
+
+    def _may_write(self, session: Session) -> bool:
+        ended = session.gone and session.id not in self._to_destroy
+        return session.in_doubt and not ended
 
     def _same(self, attempt: Attempt, left: PendingCleanup) -> bool:
         now = self._left.get(attempt)

@@ -58,7 +58,7 @@ def left(lock: Leaving, *names: str, when: float = 0.0) -> PendingCleanup:
 def test_leftovers_are_deleted_once_when_their_time_has_come() -> None:
     """Until then only its time is known."""
     wakings, lock = Wakings(), Leaving()
-    cleanups = PendingCleanups(wakings)
+    cleanups = PendingCleanups(wakings, ())
     cleanups.leave(ATTEMPT, left(lock, "s", when=7.0))
     assert (cleanups.times(), len(wakings)) == ([7.0], 1)
     assert (cleanups.due(6.9), cleanups.due(7.0)) == ([], [ATTEMPT])
@@ -70,7 +70,7 @@ def test_leftovers_are_deleted_once_when_their_time_has_come() -> None:
 def test_later_leftovers_are_added_to_the_note() -> None:
     """With its own time, and each session once; one that does the work itself wakes nobody."""
     wakings, lock = Wakings(), Leaving()
-    cleanups, first, second = PendingCleanups(wakings), session("a"), session("b")
+    cleanups, first, second = PendingCleanups(wakings, ()), session("a"), session("b")
     for sessions, when in (([first], 7.0), ([second, first], 9.0)):
         cleanups.leave(ATTEMPT, PendingCleanup(when, cast("Held", lock), sessions), wake=False)
     assert (cleanups.times(), len(wakings)) == ([9.0], 0)
@@ -85,7 +85,7 @@ def test_while_consul_is_away_it_is_tried_again_after_a_pause() -> None:
         raise Unavailable("away")
 
     wakings = Wakings()
-    cleanups = PendingCleanups(wakings)
+    cleanups = PendingCleanups(wakings, ())
     cleanups.leave(ATTEMPT, left(Leaving(fails), "s"), wake=False)
     run(cleanups.clear(ATTEMPT), 100.0)
     assert (cleanups.times(), len(wakings)) == ([100.0 + PAUSE], 1)
@@ -97,7 +97,7 @@ def test_leftovers_that_may_not_be_deleted_are_left_to_others() -> None:
     def denied() -> None:
         raise PermissionDenied("no")
 
-    cleanups = PendingCleanups(Wakings())
+    cleanups = PendingCleanups(Wakings(), ())
     cleanups.leave(ATTEMPT, left(Leaving(denied), "s"))
     run(cleanups.clear(ATTEMPT))
     assert cleanups.times() == []
@@ -105,17 +105,52 @@ def test_leftovers_that_may_not_be_deleted_are_left_to_others() -> None:
 
 def test_leftovers_added_during_the_deletion_are_not_forgotten() -> None:
     """A session whose end was found in the meantime."""
-    cleanups = PendingCleanups(Wakings())
+    cleanups = PendingCleanups(Wakings(), ())
     lock = Leaving(lambda: cleanups.leave(ATTEMPT, left(lock, "late", when=5.0)))
     cleanups.leave(ATTEMPT, left(lock, "s"))
     run(cleanups.clear(ATTEMPT))
     assert cleanups.times() == [5.0]
 
 
+@pytest.mark.parametrize("condemned", [False, True])
+def test_leftovers_are_noted_until_a_session_in_doubt_has_ended(condemned: bool) -> None:
+    """Also if it ends during the deletion: the late write may have come before that."""
+    wakings, to_destroy = Wakings(), set[str]()
+    cleanups = PendingCleanups(wakings, to_destroy)
+
+    def ends() -> None:
+        late.gone = True
+        to_destroy.clear()
+
+    lock, late = Leaving(ends), session("late")
+    late.uncertain, late.gone = True, condemned
+    to_destroy.update({late.id} if condemned else ())
+    note = PendingCleanup(0.0, cast("Held", lock), [session("s"), late])
+    cleanups.leave(ATTEMPT, note, wake=False)
+    run(cleanups.clear(ATTEMPT), 100.0)
+    assert (cleanups.times(), len(wakings)) == ([100.0 + PAUSE], 1)
+    run(cleanups.clear(ATTEMPT), 100.0 + PAUSE)
+    assert (lock.tidied, cleanups.times(), len(wakings)) == ([["s", "late"]] * 2, [], 1)
+
+
+def test_leftovers_that_may_not_be_deleted_are_not_noted_for_a_session_in_doubt() -> None:
+    """One that cannot be destroyed would have it tried for ever."""
+
+    def denied() -> None:
+        raise PermissionDenied("no")
+
+    cleanups = PendingCleanups(Wakings(), {"s"})
+    note = left(Leaving(denied), "s")
+    note.sessions[0].uncertain = note.sessions[0].gone = True
+    cleanups.leave(ATTEMPT, note)
+    run(cleanups.clear(ATTEMPT))
+    assert cleanups.times() == []
+
+
 @pytest.mark.parametrize("there", [False, True])
 def test_putting_off_says_whether_there_is_anything_left(there: bool) -> None:
     """Somebody else may have taken it away meanwhile."""
-    cleanups = PendingCleanups(Wakings())
+    cleanups = PendingCleanups(Wakings(), ())
     if there:
         cleanups.leave(ATTEMPT, left(Leaving(), "s"))
     assert cleanups.put_off(ATTEMPT, 30.0) is there

@@ -181,6 +181,26 @@ def test_a_try_without_an_answer_costs_the_session() -> None:
     assert driver.held() == {}
 
 
+def test_a_late_entry_into_the_queue_leaves_no_sign_though_the_keeper_has_cleaned_up() -> None:
+    """The keeper may take its turn while the undo ends the session, which can still write."""
+    driver = FakeDriver()
+    mine, other = driver.lock(), driver.lock(driver.client("b"))
+    driver.acquire(other)
+    job = mine.acquire(True, None, "me")
+    joining = driver.until(job.flow, lambda request: "get-tree" in verbs(request))
+    job.flow.close()
+    assert job.undo is not None
+    undoing = job.undo()
+    leaving = driver.until(undoing, lambda request: verbs(request) == ["delete"])
+    cleanups = mine.client.cleanups
+    for attempt in cleanups.due(driver.world.now):
+        driver.run(cleanups.clear(attempt))
+    driver.world.submit(joining)
+    assert len(driver.held()) == 3  # the lock, the entry, and the sign
+    driver.run_after(undoing, leaving)
+    assert (list(driver.held()), cleanups.times()) == ([f"{NAME}/.lock"], [])
+
+
 def test_a_lock_that_was_passed_on_inside_the_process_is_not_taken_from_the_next() -> None:
     """The release was interrupted after it, before it could say that it was done."""
     driver = FakeDriver()
