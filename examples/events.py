@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 
 from consul_lock import Client, Lock
 from consul_lock.events import Acquired, Event, HandedOver, Released, Waiting
@@ -33,6 +34,8 @@ with (
     thread = threading.Thread(target=second.acquire)
     thread.start()
     waits.wait(timeout=30)
+    while not first.waiters():  # it has begun to wait, and is about to enter the queue
+        time.sleep(0.01)
     first.release()
     thread.join()
     second.release()

@@ -208,8 +208,8 @@ MUTANTS = (
         Mutant(
             "the token is the index of the write that joined the queue",
             "weighted.access:accept",
-            "max(c.modify_index for",
-            "max(c.create_index for",
+            "[c.modify_index for",
+            "[c.create_index for",
         ),
         "read/write",
         "good",

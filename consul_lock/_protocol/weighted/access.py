@@ -125,10 +125,16 @@ def accept(
     for session in attempt.group:
         if not (yield from believe(core.client, session)):
             return None
-    attempt.handed_over = not attempt.asked or attempt.joined
     # The client that admitted it wrote its key anew, and nobody has since.
-    token = max(c.modify_index for p in seen for c in p.contenders if c.session == attempt.leader)
-    return grant(attempt, token, contended=True)
+    own = [c.modify_index for p in seen for c in p.contenders if c.session == attempt.leader]
+    if not own:
+        # Its session has died since it was renewed, or somebody has deleted the key: a document
+        # alone proves nothing.
+        for session in attempt.group:
+            yield from core.client.end(session)
+        return None
+    attempt.handed_over = not attempt.asked or attempt.joined
+    return grant(attempt, max(own), contended=True)
 
 
 def grant(attempt: WeightedAttempt, token: int, *, contended: bool) -> Grant:

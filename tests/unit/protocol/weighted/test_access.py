@@ -157,3 +157,18 @@ def test_an_admission_counts_with_sessions_that_were_seen_alive_of_late(
     assert (grant is not None) is certain
     if grant is not None:
         assert grant.token == mine.snapshots[0].contenders[0].modify_index
+
+
+def test_a_document_that_lists_a_session_whose_key_is_gone_admits_nobody() -> None:
+    """The key went with the session, or somebody has deleted it, though it was renewed of late."""
+    driver = WeightedDriver()
+    lock = driver.semaphore()
+    mine = lock.attempt("me", True)
+    assert driver.run(lock.contend(mine)) is not None
+    session = mine.group[0]
+    operator(driver.world, f"/v1/kv/{lock.name}/{session.id}", method="DELETE")
+    see(lock, mine, driver.run(read_targets(lock, mine.targets, certain=True)), certain=True)
+    assert mine.snapshots is not None
+    assert mine.snapshots[0].holds(session.id)
+    assert driver.run(accept(lock, mine, mine.snapshots)) is None
+    assert session.gone
