@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 import time
 
@@ -15,14 +16,19 @@ def listen(event: Event) -> None:
     """Called by a thread of the client: the program does not wait for it."""
     match event:
         case Waiting():
-            print("waiting, as it is held by", event.holder and event.holder.meta["name"])
+            say(f"waiting, as it is held by {event.holder and event.holder.meta['name']}")
             waits.set()
         case Acquired(handed_over=True, waited=waited):
-            print("handed over after a wait:", waited > 0)
+            say(f"handed over after a wait: {waited > 0}")
         case HandedOver():
-            print("handed over to", event.holder and event.holder.meta["name"])
+            say(f"handed over to {event.holder and event.holder.meta['name']}")
         case Released(held=held):
-            print("released after it was held:", held > 0)
+            say(f"released after it was held: {held > 0}")
+
+
+def say(line: str) -> None:
+    """Print a line whole: each of the two clients has a thread that calls."""
+    sys.stdout.write(line + "\n")
 
 
 with (
@@ -39,4 +45,4 @@ with (
     first.release()
     thread.join()
     second.release()
-    print("events that nobody has seen:", one.events_dropped + two.events_dropped)
+    say(f"events that nobody has seen: {one.events_dropped + two.events_dropped}")
