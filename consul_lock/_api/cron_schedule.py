@@ -155,7 +155,7 @@ def _cronsim() -> Any:
         import cronsim
     except ImportError as error:
         problem = "schedule= needs cronsim"
-        hint = "pip install 'consul-lock-toolkit[cron]'; every= needs nothing more"
+        hint = "pip install '.[cron]' in a checkout of consul-lock has it; every= needs nothing"
         raise ConfigError(
             f"{problem}: {hint}",
             problem=problem,

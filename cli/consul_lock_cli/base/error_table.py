@@ -219,7 +219,7 @@ CASES: dict[tuple[type[BaseException], ErrorKind | None], _Case] = {
     (ConfigError, "no-python-consul2"): _Case(ExitCode.CONFIG, attrgetter("hint"), _problem),
     (ConfigError, "no-cronsim"): _Case(
         ExitCode.CONFIG,
-        "pip install 'consul-lock-toolkit[cron]' has it; --every and --slot need nothing more",
+        "pip install '.[cron]' in a checkout of consul-lock has it; --every needs nothing more",
         lambda _: "--schedule needs cronsim",
     ),
     (ConfigError, "schedule"): _Case(

@@ -4,8 +4,6 @@ goes wrong."""
 from __future__ import annotations
 
 import contextlib
-import os
-import signal
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -20,8 +18,7 @@ from consul_lock_cli.check.plugin_line import Metric, one_line, plugin_line
 from consul_lock_cli.check.state import Problem, State, Verdict
 from consul_lock_cli.group import blame
 from consul_lock_cli.output import lock_json
-from consul_lock_cli.output.data_command import Output
-from consul_lock_cli.process.signals import die_by
+from consul_lock_cli.output.data_command import Output, ended_by_signals
 from consul_lock_cli.settings.context import SettingsContext
 from consul_lock_cli.settings.sources import Origin
 
@@ -59,13 +56,8 @@ class PluginCommand(HeadedCommand):
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command."""
         try:
-            return super().invoke(ctx)
-        except BrokenPipeError:
-            # As any other program would; Python would complain when it flushes.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-            die_by(signal.SIGPIPE)
-        except KeyboardInterrupt:
-            die_by(signal.SIGINT)
+            with ended_by_signals():
+                return super().invoke(ctx)
         except (click.Abort, click.exceptions.Exit):
             raise
         except Exception as error:  # noqa: BLE001 - whatever it is, it is said in one line

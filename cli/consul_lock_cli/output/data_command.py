@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import os
 import signal
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -64,6 +65,20 @@ class Output:
         click.echo(text.encode(encoding, "backslashreplace").decode(encoding), color=self.color)
 
 
+@contextlib.contextmanager
+def ended_by_signals() -> Iterator[None]:
+    """A pipe that its reader has closed, and Ctrl-C, end this process as any other program."""
+    try:
+        yield
+    except BrokenPipeError:
+        # Python would complain when it flushes.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        die_by(signal.SIGPIPE)
+    except KeyboardInterrupt:
+        # Click would write an empty line for it, even where nobody types.
+        die_by(signal.SIGINT)
+
+
 class DataCommand(HeadedCommand):
     """With --json, what goes wrong is JSON on stdout, too; stderr and exit code are as always."""
 
@@ -82,14 +97,8 @@ class DataCommand(HeadedCommand):
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command.  The reader of its output may close the pipe."""
         try:
-            return super().invoke(ctx)
-        except BrokenPipeError:
-            # As any other program would; Python would complain when it flushes.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-            die_by(signal.SIGPIPE)
-        except KeyboardInterrupt:
-            # Click would write an empty line for it, even where nobody types.
-            die_by(signal.SIGINT)
+            with ended_by_signals():
+                return super().invoke(ctx)
         except (click.Abort, click.exceptions.Exit):
             raise  # nothing has gone wrong
         except Exception as error:

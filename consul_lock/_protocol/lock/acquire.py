@@ -126,7 +126,7 @@ def _refused(lock: LockBase, attempt: LockAttempt, outcome: TxnResult) -> Flow[N
         return
     # Free, but in lock-delay, or there is a queue and this attempt is fair: join the queue.
     if not (yield from may_wait(attempt)):
-        if overtaking:
+        if overtaking and attempt.deserted is None:  # once: others may come and go for ever
             yield from _look_whether_anybody_waits(lock, attempt)
     elif not attempt.queued:
         yield from join(lock, attempt)

@@ -22,7 +22,6 @@ from consul_lock.errors import (
 )
 from consul_lock_cli.base.errors import Misuse
 from consul_lock_cli.base.exit_codes import ExitCode
-from consul_lock_cli.check import plugin_command
 from consul_lock_cli.check.plugin_command import (
     PluginCommand,
     checked_item,
@@ -32,6 +31,7 @@ from consul_lock_cli.check.plugin_command import (
 )
 from consul_lock_cli.check.plugin_line import Metric
 from consul_lock_cli.check.state import Problem, State, Verdict
+from consul_lock_cli.output import data_command
 from consul_lock_cli.settings.sources import Origin
 from consul_lock_cli.spec.connection import Connection
 from tests.cli.check.test_plugin_line import read
@@ -196,7 +196,7 @@ def test_a_signal_and_a_closed_pipe_end_it_as_any_program(
         seen.append(number)
         raise SystemExit(1)
 
-    monkeypatch.setattr(plugin_command, "die_by", die)
+    monkeypatch.setattr(data_command, "die_by", die)
     monkeypatch.setattr(os, "dup2", lambda *_: None)
     _run(_raise(error))
     assert seen == [signum]
@@ -239,5 +239,5 @@ def test_output_that_cannot_be_written_is_unknown_too(monkeypatch: pytest.Monkey
     def full(*_: Any, **__: Any) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr(plugin_command.Output, "text", full)
+    monkeypatch.setattr(data_command.Output, "text", full)
     assert _run(_raise(Refused("no"))).return_value == 3

@@ -211,7 +211,7 @@ def test_without_the_extra_the_error_says_what_to_install() -> None:
     done = subprocess.run(
         [sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=True
     )
-    assert "pip install 'consul-lock-toolkit[cron]'" in done.stdout
+    assert "pip install '.[cron]'" in done.stdout
 
 
 @pytest.mark.parametrize(
