@@ -48,9 +48,25 @@ class Whole:
         return {session: frozenset(found) for session, found in keys.items()}
 
     def _wanted(self, session: str) -> frozenset[str] | None:
-        """What the thread wants that uses this session; None: nobody does any more."""
-        thread = self._referee.thread_of(session)
-        return frozenset(thread.weights) if thread is not None else None
+        """What the attempt wants that uses this session; None: nobody uses it any more.
+
+        Its thread may want something else by now: a write whose answer was lost takes what was
+        wanted by the attempt that has been given up.  That an attempt wants what its caller
+        asked for is checked when it is granted.
+        """
+        attempt = self._referee.attempt_of(session)
+        if attempt is None:
+            return None
+        keys = {claim.resource for claim in attempt.claims}
+        return frozenset(name for name in self._referee.kind.names if f"{name}/.lock" in keys)
+
+    def granted(self, wanted: frozenset[str], session: str) -> None:
+        """The library reports to a caller who asked for these that this session has them."""
+        if self._referee.kind.documents or not self._referee.exclusive:
+            return
+        if self._bundles.get(session, wanted) != wanted:
+            has = sorted(self._bundles[session])
+            raise Violation(f"{session} was granted {sorted(wanted)}, and has {has}")
 
 
 def _groups_are_whole(now: Seen) -> None:

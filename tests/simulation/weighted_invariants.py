@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from consul_lock._protocol.flow import Request
+from consul_lock._protocol.hold.hold import Attempt
 from consul_lock._protocol.weighted.attempt import WeightedAttempt
 from tests.simulation.common_invariants import Inspector, Resource
 from tests.simulation.consul_state import LOCKS, SEMAPHORE, WHOLE, Seen, look
@@ -94,13 +95,19 @@ class CrowdReferee(Inspector):
         below = tuple(f"{name}/{part}" for name in self.kind.names for part in (".", layout.folder))
         return [key for key in self._server.kv.entries if key.startswith(below)]
 
-    def thread_of(self, session: str) -> Thread | None:
-        """Who uses a session just now."""
+    def attempt_of(self, session: str) -> Attempt | None:
+        """The call of acquire that uses a session; it may have been given up."""
         number = self.owner(session)
         if number is None:
             return None
         known = self.contenders[number].core.pool.live.get(session)
-        thread: Thread | None = getattr(known.borrower, "owner", None) if known else None
+        borrower = known.borrower if known is not None else None
+        return borrower if isinstance(borrower, Attempt) else None
+
+    def thread_of(self, session: str) -> Thread | None:
+        """Who uses a session just now."""
+        attempt = self.attempt_of(session)
+        thread: Thread | None = attempt.owner if attempt is not None else None
         return thread
 
     # -- before and after a change
@@ -124,7 +131,9 @@ class CrowdReferee(Inspector):
             self.counts["granted, and lost at once"] += 1
         if not self.judge.is_token(hold.token, hold.session.id):
             raise Violation(f"the token {hold.token} is not the index of the write that let it in")
-        for name, weight in thread.weights_of(hold).items():
+        wanted = thread.weights_of(hold)
+        self.judge.whole.granted(frozenset(wanted), hold.session.id)
+        for name, weight in wanted.items():
             told = self._told[name]
             for other, token in told.items():
                 beside = other + weight <= self.judge.most(name)

@@ -28,7 +28,7 @@ class Judge:
         """From which index on a limit was in force, by name."""
         self._came: dict[int, float] = {}
         """When a contender key was made, by its CreateIndex."""
-        self._whole = Whole(referee)
+        self.whole = Whole(referee)
 
     def is_token(self, token: int, session: str) -> bool:
         """Whether it is the index of the write that let a session in.
@@ -78,7 +78,7 @@ class Judge:
             self._referee.dead.note(name, then, now)
             for waiter in now.contenders[name]:
                 self._came.setdefault(waiter.create_index, self._referee.now)
-        self._whole.check(then, now)
+        self.whole.check(then, now)
 
     def _note_limit(self, name: str, document: Document) -> None:
         limits = self._limits[name]
