@@ -1,6 +1,6 @@
 """What a torture does to a stage, and how it is undone.
 
-`fault_active` injects a fault and heals it: afterwards every agent serves again.  The kinds with
+`faults_active` injects faults and heals them: afterwards every agent serves again.  The kinds with
 their targets and times are data, in `tests.torture.plan`.
 """
 
@@ -98,15 +98,17 @@ class Scene:
 
 
 @contextmanager
-def fault_active(scene: Scene, fault: Fault) -> Iterator[Effect]:
-    """The fault is there within the block; after it, all is healed and every agent serves."""
+def faults_active(scene: Scene, *faults: Fault) -> Iterator[list[Effect]]:
+    """They are there within the block; after it, all is healed and every agent serves."""
     if not all(agent.running for agent in scene.stage.cluster.agents):
         scene.stage.heal()  # one has given up after the fault before
-    effect = _BEGIN[fault.kind](scene, fault)
+    effects: list[Effect] = []
     try:
-        yield effect
+        effects.extend(_BEGIN[fault.kind](scene, fault) for fault in faults)
+        yield effects
     finally:
-        effect.undo()
+        for effect in reversed(effects):
+            effect.undo()
         scene.stage.heal()
 
 

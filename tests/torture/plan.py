@@ -33,7 +33,10 @@ class Work:
 
 @dataclass(frozen=True)
 class Fault:
-    """One fault, from ``at`` seconds after the start for ``seconds``, after which it is healed."""
+    """One fault, from ``at`` seconds after the start for ``seconds``, after which it is healed.
+
+    Those of the same ``at`` are there together, and are healed when the last of them is over.
+    """
 
     at: float
     kind: str
@@ -138,6 +141,15 @@ NEEDS_NETWORK = frozenset(
 # Seconds between two faults: sometimes too few for all to be as before.
 _GAPS = (0.5, 3.0, 8.0)
 
+# The share of faults that another one is injected together with.
+_TOGETHER = 0.3
+
+# What is injected beside another fault: it needs no answer of a server, which may have none now.
+_BESIDE = (
+    "delay", "loss", "429", "clock step", "worker stopped", "worker killed",
+    "kill", "stop", "partition", "cannot send", "cannot receive",
+)  # fmt: skip
+
 
 def draw_faults(
     chance: random.Random,
@@ -145,10 +157,12 @@ def draw_faults(
     kinds: Collection[str] = (),
     longest: float = float("inf"),
 ) -> tuple[Fault, ...]:
-    """Faults for so many seconds, one after the other; of these ``kinds``, by default of all.
+    """Faults for so many seconds, one after the other, or two together; of these ``kinds``, by
+    default of all.
 
-    Each kind with each target has its turn before any comes again.  None lasts for more than
-    ``longest`` seconds; a kind that needs more is left out.
+    Each kind with each target has its turn before any comes again, not counting those that are
+    injected beside another.  None lasts for more than ``longest`` seconds; a kind that needs more
+    is left out.
     """
     choices = [
         (kind, target)
@@ -162,12 +176,29 @@ def draw_faults(
     while at < seconds:
         if not left:
             left = chance.sample(choices, len(choices))
-        kind, target = left.pop()
-        shortest, most = kind.seconds
-        lasts = round(chance.uniform(shortest, min(most, longest)), 1)
-        faults.append(Fault(round(at, 1), kind.name, target, lasts))
-        at += lasts + chance.choice(_GAPS)
+        both = [left.pop()]
+        beside = [choice for choice in choices if _fits_beside(both[0], choice)]
+        if beside and chance.random() < _TOGETHER:
+            both.append(chance.choice(beside))
+        begun = [_drawn(chance, at, *choice, longest) for choice in both]
+        faults += begun
+        at += max(fault.seconds for fault in begun) + chance.choice(_GAPS)
     return tuple(faults)
+
+
+def _drawn(chance: random.Random, at: float, kind: Kind, target: str, longest: float) -> Fault:
+    shortest, most = kind.seconds
+    lasts = round(chance.uniform(shortest, min(most, longest)), 1)
+    return Fault(round(at, 1), kind.name, target, lasts)
+
+
+def _fits_beside(first: tuple[Kind, str], second: tuple[Kind, str]) -> bool:
+    """Whether a fault can be injected, and both be undone, while the first one is there."""
+    (kind, target), (other, other_target) = first, second
+    # The first fault may need the first client agent until its end, and its own target.
+    able = other_target == "" or other_target == _CLIENTS[1] != target
+    of_workers = kind.name.startswith("worker") and other.name.startswith("worker")
+    return other.name in _BESIDE and other.name != kind.name and able and not of_workers
 
 
 _GROUPS: dict[str, tuple[str, ...]] = {

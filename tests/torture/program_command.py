@@ -2,8 +2,8 @@
 `consul lock`.
 
 `python -m tests.torture.program_command FOLDER JOB`; see `tests.torture.workload`.  The commands
-are `tests.torture.program_child`, which write their own history.  Some wrappers are killed, stopped
-by TERM, or lose their guardian, if the job says so.
+are `tests.torture.program_child`, which write their own history.  Some wrappers are killed, ended
+by TERM, stopped by SIGSTOP for a while, or lose their guardian, if the job says so.
 """
 
 from __future__ import annotations
@@ -28,6 +28,9 @@ SLOT = 5.0
 
 OWN_CODES = (0, 3)
 """What commands end with."""
+
+_STOPPED = (1.0, 40.0)
+"""Seconds for which a wrapper is stopped by SIGSTOP, at least and at most."""
 
 _GRANDCHILDREN = ("none", "shorter", "longer", "session")
 
@@ -90,7 +93,7 @@ class Launcher:
 
     def _wait(self, process: subprocess.Popen[bytes], begun: Path) -> list[int]:
         """Wait for its end; what it may have died of."""
-        deed = self._chance.choice(("kill", "kill", "term", "guardian"))
+        deed = self._chance.choice(("kill", "kill", "term", "guardian", "stop", "stop"))
         disturbed = self._chance.random() >= self._job.kills
         if_held = self._chance.random() < 0.7
         due = time.monotonic() + self._chance.uniform(0.5, 4.0)
@@ -111,6 +114,11 @@ class Launcher:
                 with suppress(ProcessLookupError):
                     os.kill(guardian, signal.SIGKILL)
             return [signal.SIGKILL, signal.SIGTERM]
+        if deed == "stop":
+            process.send_signal(signal.SIGSTOP)
+            rest(self._chance.uniform(*_STOPPED))
+            process.send_signal(signal.SIGCONT)
+            return []
         number = signal.SIGKILL if deed == "kill" else signal.SIGTERM
         process.send_signal(number)
         return [number, signal.SIGKILL, signal.SIGTERM]

@@ -20,7 +20,7 @@ from tests.torture.faults import (
     OVERWRITTEN,
     Effect,
     Scene,
-    fault_active,
+    faults_active,
     possible,
     set_clock,
 )
@@ -202,7 +202,7 @@ _SHOWN: dict[str, Callable[[Scene, Effect], bool]] = {
 def test_a_fault_bites_and_is_healed(scene: Scene, session: str, kind: str) -> None:
     """What it does is seen within the block, and after it all serve; kept data is still there."""
     stage = scene.stage
-    with fault_active(scene, Fault(0.0, kind, _TARGETS.get(kind, ""), 0.0)) as effect:
+    with faults_active(scene, Fault(0.0, kind, _TARGETS.get(kind, ""), 0.0)) as [effect]:
         eventually(lambda: _SHOWN[kind](scene, effect), message=kind)
     assert all(agent.running for agent in stage.cluster.agents)
     assert all(_reached(scene, host) for host in CLIENTS)
@@ -214,7 +214,7 @@ def test_a_fault_bites_and_is_healed(scene: Scene, session: str, kind: str) -> N
 def test_what_was_overwritten_is_deleted(scene: Scene) -> None:
     """Nobody may overwrite it, so it would be in the way for ever."""
     scene.ask("PUT", f"/v1/kv/{_KEY}/.lock", b"{}")
-    with fault_active(scene, Fault(0.0, "key overwritten", "", 0.0)) as effect:
+    with faults_active(scene, Fault(0.0, "key overwritten", "", 0.0)) as [effect]:
         assert scene.ask("GET", f"/v1/kv/{_KEY}/.lock?raw").body == OVERWRITTEN
     assert effect.names == (_KEY,)
     assert scene.stage.cluster.client.entry(f"{_KEY}/.lock") is None
@@ -223,9 +223,22 @@ def test_what_was_overwritten_is_deleted(scene: Scene) -> None:
 def test_a_rolling_restart_replaces_each_server(scene: Scene) -> None:
     """One after the other; each is a new process."""
     before = {name: scene.stage.agent(name).pid for name in SERVERS}
-    with fault_active(scene, Fault(0.0, "rolling restart", "", 0.0)):
+    with faults_active(scene, Fault(0.0, "rolling restart", "", 0.0)):
         after = {name: scene.stage.agent(name).pid for name in SERVERS}
     assert all(before[name] != after[name] for name in SERVERS)
+
+
+def test_two_faults_are_there_together_and_are_healed_together(scene: Scene) -> None:
+    """The second begins while the first one is there, and neither is healed before the end."""
+    killed, cut = Fault(0.0, "kill", "leader", 0.0), Fault(0.0, "partition", CLIENTS[1], 0.0)
+    with faults_active(scene, killed, cut) as [first, second]:
+        assert _is_dead(scene, first)
+        assert not _reached(scene, second.target)
+        eventually(lambda: _reached(scene, CLIENTS[0]), 120, message="the others elect a leader")
+        assert _is_dead(scene, first)
+        assert not _reached(scene, second.target)
+    assert not _is_dead(scene, first)
+    assert _reached(scene, second.target)
 
 
 def test_workers_are_stopped_and_killed_by_their_own_part_of_the_run(scene: Scene) -> None:
@@ -233,10 +246,10 @@ def test_workers_are_stopped_and_killed_by_their_own_part_of_the_run(scene: Scen
     asked: list[str] = []
     scene.stop_worker = lambda chance: Effect("stopped", lambda: asked.append("continued"))
     scene.kill_worker = lambda chance: Effect("killed")
-    with fault_active(scene, Fault(0.0, "worker stopped", "", 0.0)) as effect:
+    with faults_active(scene, Fault(0.0, "worker stopped", "", 0.0)) as [effect]:
         assert (effect.target, asked) == ("stopped", [])
     assert asked == ["continued"]
-    with fault_active(scene, Fault(0.0, "worker killed", "", 0.0)) as effect:
+    with faults_active(scene, Fault(0.0, "worker killed", "", 0.0)) as [effect]:
         assert effect.target == "killed"
 
 

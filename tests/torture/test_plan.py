@@ -5,9 +5,17 @@ from __future__ import annotations
 import json
 import random
 from collections import Counter
-from itertools import pairwise
+from collections.abc import Iterable
+from itertools import groupby, pairwise
+from operator import attrgetter
 
-from tests.torture.plan import KINDS, Plan, draw_faults, make_plan
+from tests.torture.plan import KINDS, Fault, Plan, draw_faults, make_plan
+from tests.torture.stage import CLIENTS
+
+_NEED_NO_SERVER = {
+    "delay", "loss", "429", "clock step", "worker stopped", "worker killed",
+    "kill", "stop", "partition", "cannot send", "cannot receive",
+}  # fmt: skip
 
 
 def test_a_seed_gives_the_same_plan_each_time() -> None:
@@ -24,7 +32,7 @@ def test_a_plan_is_written_down_and_read_again() -> None:
 
 def test_each_kind_with_each_target_has_its_turn_before_any_comes_again() -> None:
     """So that a long run has all of them about equally often."""
-    faults = draw_faults(random.Random(1), 5_000.0)
+    faults = _first_of_each(draw_faults(random.Random(1), 5_000.0))
     pairs = [(kind.name, target) for kind in KINDS for target in kind.targets]
     first = [(fault.kind, fault.target) for fault in faults[: len(pairs)]]
     assert sorted(first) == sorted(pairs)
@@ -33,14 +41,36 @@ def test_each_kind_with_each_target_has_its_turn_before_any_comes_again() -> Non
 
 
 def test_faults_follow_one_another_and_keep_to_their_times() -> None:
-    """None begins before the one before it has had its time."""
+    """None begins before the one before it has had its time, but for those that come together."""
     faults = draw_faults(random.Random(2), 5_000.0)
     limits = {kind.name: kind.seconds for kind in KINDS}
     for before, after in pairwise(faults):
-        assert before.at + before.seconds <= after.at + 0.1
+        assert before.at == after.at or before.at + before.seconds <= after.at + 0.1
     for fault in faults:
         shortest, longest = limits[fault.kind]
         assert shortest - 0.1 <= fault.seconds <= longest + 0.1
+
+
+def test_some_faults_come_together() -> None:
+    """Two of different kinds, of which the second needs no server, nor the target of the first."""
+    faults = draw_faults(random.Random(5), 20_000.0)
+    moments = [list(group) for _, group in groupby(faults, attrgetter("at"))]
+    pairs = [moment for moment in moments if len(moment) > 1]
+    assert 0.2 < len(pairs) / len(moments) < 0.4
+    for first, second in pairs:
+        assert second.kind in _NEED_NO_SERVER
+        assert first.kind != second.kind
+        assert first.kind[:6] != "worker" or second.kind[:6] != "worker"
+        assert second.target in ("", CLIENTS[1])
+        assert second.target == "" or first.target != second.target
+    firsts = {first.kind for first, _ in pairs}
+    assert firsts == {kind.name for kind in KINDS}
+    assert {second.kind for _, second in pairs} == _NEED_NO_SERVER
+
+
+def _first_of_each(faults: Iterable[Fault]) -> list[Fault]:
+    """Without those that were injected beside another."""
+    return [next(group) for _, group in groupby(faults, attrgetter("at"))]
 
 
 def test_kinds_and_times_can_be_limited() -> None:

@@ -22,6 +22,8 @@ import threading
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
+from itertools import groupby
+from operator import attrgetter
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -29,10 +31,10 @@ from typing import Any
 from tests.support.agent import version_of
 from tests.support.binary import NONE, find_consul
 from tests.torture.checker import check
-from tests.torture.faults import Effect, Scene, fault_active, possible, set_clock
+from tests.torture.faults import Effect, Scene, faults_active, possible, set_clock
 from tests.torture.figures import held_during
 from tests.torture.history import boottime, read_history
-from tests.torture.plan import PREFIX, Injected, Plan, Work, make_plan
+from tests.torture.plan import PREFIX, Fault, Injected, Plan, Work, make_plan
 from tests.torture.report import Report
 from tests.torture.shrink import shrink
 from tests.torture.stage import CLIENTS, Stage
@@ -86,22 +88,33 @@ class Run:
         scene = Scene(stage, PREFIX, self._clock)
         scene.stop_worker = self._stop_worker
         scene.kill_worker = lambda chance: self._kill_worker(stage, force, chance)
-        for fault in self.plan.faults:
-            if not possible(stage, fault):
-                self.not_possible.append(fault.kind)
+        for at, together in groupby(self.plan.faults, attrgetter("at")):
+            faults = [fault for fault in together if self._is_possible(stage, fault)]
+            if not faults:
                 continue
             if time.monotonic() - self._began >= self.plan.seconds:
                 break  # healing took longer than was planned
-            _wait(self._began + fault.at - time.monotonic())
+            _wait(self._began + at - time.monotonic())
             begun = boottime()
-            with fault_active(scene, fault) as effect:
-                _wait(fault.seconds)
-            _wait(effect.settles)
-            done = Injected(fault, effect.target, begun, boottime(), effect.names, effect.pids)
-            self.injected.append(done)
-            with self._log.open("a") as log:
-                log.write(json.dumps(asdict(done)) + "\n")
+            with faults_active(scene, *faults) as effects:
+                _wait(max(fault.seconds for fault in faults))
+            _wait(max(effect.settles for effect in effects))
+            for fault, effect in zip(faults, effects, strict=True):
+                self._note(
+                    Injected(fault, effect.target, begun, boottime(), effect.names, effect.pids)
+                )
             stage.proxy.reset()
+
+    def _is_possible(self, stage: Stage, fault: Fault) -> bool:
+        able = possible(stage, fault)
+        if not able:
+            self.not_possible.append(fault.kind)
+        return able
+
+    def _note(self, done: Injected) -> None:
+        self.injected.append(done)
+        with self._log.open("a") as log:
+            log.write(json.dumps(asdict(done)) + "\n")
 
     def _stop_worker(self, chance: random.Random) -> Effect:
         work, worker = chance.choice(self._workers)
