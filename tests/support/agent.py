@@ -9,6 +9,7 @@ import shutil
 import signal
 import subprocess
 import tempfile
+import uuid
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Self
@@ -67,6 +68,7 @@ class Agent(RawConsul):
     ) -> None:
         self.binary = binary
         self.name = name
+        self._node_id = str(uuid.uuid4())
         self.bind = bind
         self.ports = Ports()
         super().__init__(MASTER_TOKEN if acl else None)
@@ -160,6 +162,7 @@ class Agent(RawConsul):
             self.ports,
             self._doors,
             name=self.name,
+            node_id=self._node_id,
             bind=self.bind,
             data=self.folder / "data",
             acl=self.master_token is not None,
@@ -210,6 +213,10 @@ class Agent(RawConsul):
         if not self.running:
             return True
         try:
+            # Another agent may have this port, and answer until this process has noticed it.
+            about = self.request("GET", "/v1/agent/self", timeout=5.0)
+            if about.status != 200 or about.json()["Config"]["NodeID"] != self._node_id:
+                return False
             made = self.request("PUT", "/v1/session/create", {"TTL": "10s"}, timeout=5.0)
             if made.status != 200:
                 return False

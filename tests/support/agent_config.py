@@ -41,6 +41,7 @@ def build(
     doors: Doors,
     *,
     name: str,
+    node_id: str,
     bind: str,
     data: Path,
     acl: bool,
@@ -55,6 +56,7 @@ def build(
         addresses.append(f"unix://{doors.unix_socket}")
     config: dict[str, Any] = {
         "node_name": name,
+        "node_id": node_id,
         "data_dir": str(data),
         "bind_addr": bind,
         "addresses": {"http": " ".join(addresses), "https": https},
@@ -62,7 +64,6 @@ def build(
         # A client agent would take seconds to say goodbye to agents that end as well.
         "leave_on_terminate": False,
         "disable_update_check": True,
-        "disable_host_node_id": True,
         "log_level": "INFO",
     }
     if acl:

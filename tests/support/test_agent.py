@@ -27,6 +27,17 @@ def test_an_agent_starts_serves_and_leaves_nothing(consul_binary: Path) -> None:
     assert "agent" in agent.log
 
 
+def test_an_agent_whose_port_another_one_has_takes_another_port(consul_binary: Path) -> None:
+    """The other one's answers are not taken for its own while it does not know it yet."""
+    with Agent(consul_binary) as first:
+        second = Agent(consul_binary)
+        second.ports.http = first.ports.http
+        with second:
+            assert second.ports.http != first.ports.http
+            second.request("PUT", "/v1/kv/a", "1")
+            assert (first.keys(), second.keys()) == ([], ["a"])
+
+
 def test_a_frozen_agent_answers_nothing_until_it_is_thawed(consul_binary: Path) -> None:
     """It accepts the connection and leaves the request alone."""
     with Agent(consul_binary) as agent:

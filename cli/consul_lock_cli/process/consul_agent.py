@@ -67,8 +67,12 @@ class ConsulAgent:
     """
 
     def __init__(self, binary: str, signals: Signals) -> None:
+        # Dear, and no part of `dev --help`.
+        from uuid import uuid4
+
         self._binary = binary
         self._signals = signals
+        self._node_id = str(uuid4())
         self._folder = Path(tempfile.mkdtemp(prefix="consul-lock-dev-"))
         self._log = self._folder / "log"
         self._ended = False
@@ -119,7 +123,8 @@ class ConsulAgent:
         self.address = f"http://127.0.0.1:{self._port}"
         command = [
             self._binary, "agent", "-dev", "-bind=127.0.0.1", "-client=127.0.0.1", "-node=dev",
-            "-dns-port=-1", "-log-level=warn", f"-data-dir={self._folder / 'data'}",
+            f"-node-id={self._node_id}", "-dns-port=-1", "-log-level=warn",
+            f"-data-dir={self._folder / 'data'}",
             f"-hcl=ports {{ {self._off} }}", "-hcl=disable_update_check = true",
             *(f"-{name}-port={port}" for name, port in zip(_PORTS, ports, strict=True)),
         ]  # fmt: skip
@@ -143,7 +148,10 @@ class ConsulAgent:
                 raise Interrupted(asked)
 
     def _ready(self) -> bool:
-        """It has a leader and has entered itself: without that there are no sessions."""
+        """It has a leader and has entered itself: without that there are no sessions.
+
+        Another agent may have this port, and answer until this one has noticed it.
+        """
         # Dear, and no part of `dev --help`; when it is wanted first, the agent starts anyway.
         import http.client
 
@@ -151,8 +159,9 @@ class ConsulAgent:
         try:
             connection.request("GET", "/v1/catalog/nodes")
             answer = connection.getresponse()
-            return answer.status == 200 and bool(json.loads(answer.read()))
-        except (OSError, ValueError, http.client.HTTPException):
+            nodes = json.loads(answer.read()) if answer.status == 200 else []
+            return any(node["ID"] == self._node_id for node in nodes)
+        except (OSError, ValueError, LookupError, TypeError, http.client.HTTPException):
             return False
         finally:
             connection.close()

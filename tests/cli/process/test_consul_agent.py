@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from consul_lock_cli.process import consul_agent
 from consul_lock_cli.process.consul_agent import AgentFailed, ConsulAgent, find_consul
 from consul_lock_cli.process.signals import Signals
 from tests.cli.command import alive
@@ -28,7 +29,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
     def do_GET(self):
         Handler.asked += 1
-        body = json.dumps([{{}}] if Handler.asked > 1 else []).encode()
+        body = json.dumps([{{"ID": node_id}}] if Handler.asked > 1 else []).encode()
         self.send_response(200)
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
@@ -38,6 +39,7 @@ if {stubborn}:
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
 print("address", os.environ.get("CONSUL_HTTP_ADDR"), flush=True)
 port = next(a for a in sys.argv if a.startswith("-http-port=")).partition("=")[2]
+node_id = next(a for a in sys.argv if a.startswith("-node-id=")).partition("=")[2]
 http.server.HTTPServer(("127.0.0.1", int(port)), Handler).serve_forever()
 """
 
@@ -140,6 +142,37 @@ print("address"
     ):
         pytest.fail("it is ready")
     assert len(seen.read_text().splitlines()) == 1
+
+
+def test_the_answer_of_another_agent_at_its_port_is_not_its_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One that takes the port before it, and that it has not noticed yet, is not used."""
+    text = _AGENT.format(python=sys.executable, stubborn=False, version="1.21.4")
+    late = """
+import time
+from urllib.request import urlopen
+port = next(a for a in sys.argv if a.startswith("-http-port=")).partition("=")[2]
+if port == "{port}":
+    for _ in range(3):  # the other one's second answer would have been believed
+        urlopen("http://127.0.0.1:{port}").read()
+    time.sleep(0.5)
+    sys.exit("listen tcp 127.0.0.1:{port}: bind: address already in use")
+print("address"
+"""
+    with ConsulAgent(_program(tmp_path / "first", text), _NO_SIGNALS) as first:
+        port = int(first.address.rpartition(":")[2])
+        real, taken = consul_agent._free_ports, [port]
+
+        def ports_of_which_one_was_taken(count: int) -> list[int]:
+            first_of_all = [taken.pop()] if taken else []
+            return [*first_of_all, *real(count)][:count]
+
+        monkeypatch.setattr(consul_agent, "_free_ports", ports_of_which_one_was_taken)
+        text = text.replace('print("address"', late.format(port=port).strip("\n"), 1)
+        with ConsulAgent(_program(tmp_path / "consul", text), _NO_SIGNALS) as agent:
+            assert agent.address != first.address
+            assert agent.alive()
 
 
 def test_a_program_that_is_no_consul_is_reported_with_the_end_of_its_output(
