@@ -22,6 +22,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from functools import partial
+from types import CodeType
 from typing import Any
 
 from consul_lock._drivers.event_log import put_record
@@ -39,19 +40,35 @@ Listener = Callable[[Any], Any]
 
 
 class Failures:
-    """What listeners have raised: logged once for each of them, and then counted."""
+    """What listeners have raised: logged once for each of them, and then counted.
+
+    A function that is made anew for each lock, as a lambda is, is the same listener: what is known
+    of listeners is their code.  Else each one would be logged, and remembered for good.
+    """
 
     def __init__(self) -> None:
         self.count = 0
-        self._logged: set[int] = set()
+        self._logged: set[object] = set()
 
     def note(self, listener: Listener, error: BaseException) -> None:
         """A listener has raised this."""
         self.count += 1
-        if id(listener) not in self._logged:
-            self._logged.add(id(listener))
+        if (code := _code_of(listener)) not in self._logged:
+            self._logged.add(code)
             text = "the listener %r raised an exception, which changes nothing"
             put_record(logging.ERROR, text, listener, exc_info=error)
+
+
+def _code_of(listener: Listener) -> object:
+    """That of a function or method, also within a `functools.partial`; else the object's type."""
+    function: Any = listener
+    while isinstance(function, partial):
+        function = function.func
+    try:
+        code = getattr(inspect.unwrap(function), "__code__", None)
+    except Exception:  # noqa: BLE001 - attributes of others may do anything
+        code = None
+    return code if isinstance(code, CodeType) else type(function)
 
 
 class EventQueue:

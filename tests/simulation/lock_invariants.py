@@ -71,6 +71,8 @@ class Referee(Inspector):
         self._unnoticed = (0, 0.0)
         """The write that gave the lock to a waiter who does not know it yet, and since when."""
         self._keys = keys
+        self._ended_on_it = False
+        """The session of a holder has ended, and so set the lock free."""
         self._grants: dict[int, str] = {}
         self._token = 0
         self._free_since = 0.0
@@ -159,6 +161,8 @@ class Referee(Inspector):
                 self._given_to_who_wants_it(then, now, host)
         if not now.session:
             counts["freed"] += 1
+            alive = self._server.sessions.get(then.session) is not None
+            self._ended_on_it = self._ended_on_it or not alive
             return
         self._grants[now.at] = now.session
         if now.session not in then.queue:
@@ -285,8 +289,9 @@ class Referee(Inspector):
         # The entry of a waiter who died stays until somebody meets it.
         queued = f"{self._keys.base}/"
         keys = [k for k in self.keys() if entries[k].session or not k.startswith(queued)]
-        lost = any(what.startswith("lost: ") for what in self._simulator.counts)
-        if lost or any(contender.crashed or contender.closed for contender in self.contenders):
+        # One whose session ends while it releases has nothing to lose any more.
+        died = self._ended_on_it or any(what[:6] == "lost: " for what in self._simulator.counts)
+        if died or any(contender.crashed or contender.closed for contender in self.contenders):
             # A waiter that dies leaves the sign behind, and a holder that dies the lock's key;
             # the next release takes them away.
             keys = [key for key in keys if entries[key].session]

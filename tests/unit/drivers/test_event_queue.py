@@ -104,6 +104,50 @@ def test_no_exception_of_a_listener_ends_the_thread(
     assert queue.failures.count == 3
 
 
+class Failing:
+    """A listener that raises, and has attributes that do."""
+
+    def __call__(self, event: object) -> None:
+        raise ValueError(event)
+
+    def method(self, event: object) -> None:
+        raise ValueError(event)
+
+    @property
+    def __wrapped__(self) -> object:
+        raise ValueError
+
+
+def _made_anew() -> list[Callable[[Any], object]]:
+    """The same four listeners, as another lock would be given them; one in three ways."""
+
+    def fails(event: object) -> None:
+        raise ValueError(event)
+
+    @functools.wraps(fails)
+    def decorated(event: object) -> None:
+        fails(event)
+
+    partial = functools.partial(functools.partial(fails))
+    return [fails, partial, decorated, Failing(), Failing().method, lambda event: 1 / 0]
+
+
+def test_a_listener_made_anew_for_each_lock_is_logged_once(
+    queue: EventQueue, caplog: pytest.LogCaptureFixture
+) -> None:
+    """And is not remembered for each of them; another one that raises is logged, too."""
+    for number in range(10):
+        queue.put(number, _made_anew())
+    queue.end()
+    queue.wait(HUNG)
+    assert queue.failures.count == 60
+    shown = [record.getMessage() for record in caplog.records]
+    names = (".fails at ", "listener <tests.", "listener <bound method Failing.", ".<lambda> at ")
+    assert len(shown) == 4
+    assert all(name in text for name, text in zip(names, shown, strict=True))
+    assert len(queue.failures._logged) == 4
+
+
 def test_a_log_that_raises_does_not_end_the_thread(
     queue: EventQueue, capsys: pytest.CaptureFixture[str]
 ) -> None:
