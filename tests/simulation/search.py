@@ -13,7 +13,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
 from random import Random
 from typing import NamedTuple
 
@@ -109,6 +109,10 @@ class Corpus:
         place = max(self._random.randrange(len(self.kept)) for _ in range(2))
         return mutated(self.kept[place], self._random)
 
+    def next_plans(self) -> list[CrowdPlan]:
+        """A batch of them."""
+        return [self.next_plan() for _ in range(_BATCH)]
+
     def note(self, one: Played) -> int:
         """Keep a plan if it reached something new; returns how much."""
         new = one.seen - self.seen
@@ -120,17 +124,16 @@ class Corpus:
 
 
 def search(seed: int, seconds: float, processes: int, say: Report) -> Result:
-    """Play plans for so long, in so many processes."""
+    """Play plans for so long, in so many processes; one batch at least."""
     end = time.monotonic() + seconds
     corpus, totals, failures = Corpus(seed), Counter[str](), list[tuple[CrowdPlan, str]]()
     plans, spent = 0, 0.0
     next_word = time.monotonic() + 60.0
     with ProcessPoolExecutor(processes) as pool:
-        running: set[Future[list[Played]]] = set()
+        running = {pool.submit(_play_all, corpus.next_plans())}
         while running or time.monotonic() < end:
             while len(running) < 2 * processes and time.monotonic() < end:
-                batch = [corpus.next_plan() for _ in range(_BATCH)]
-                running.add(pool.submit(_play_all, batch))
+                running.add(pool.submit(_play_all, corpus.next_plans()))
             done, running = wait(running, return_when=FIRST_COMPLETED)
             for each in (one for future in done for one in future.result()):
                 corpus.note(each)
