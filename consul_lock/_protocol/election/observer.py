@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from consul_lock._protocol.client.client import ClientCore
 from consul_lock._protocol.consul.error_budget import ErrorBudget
-from consul_lock._protocol.consul.models import Pair, ReadResult
+from consul_lock._protocol.consul.models import Pair
+from consul_lock._protocol.consul.monotonic_reads import MonotonicReads
 from consul_lock._protocol.flow import Flow, Job, Now, Sleep
 from consul_lock._protocol.holder import Holder, parse_holder
 from consul_lock.errors import Unavailable
@@ -46,11 +48,8 @@ class Observer:
 
     def __init__(self, client: ClientCore, key: str) -> None:
         self._client = client
-        self._key = key
-        self._newest = 0
-        """The highest index that was seen: a read with a lower one is stale."""
-        self._index = 0
-        """What to wait from; 0: do not wait."""
+        self._read = partial(client.api.get, key)
+        self._reads = MonotonicReads()
         self._shown: Any = ...
         """What distinguishes the leader that was shown last; at first it equals none."""
 
@@ -62,13 +61,13 @@ class Observer:
     def _next(self, patience: ErrorBudget) -> Flow[Leader | None]:
         while True:
             try:
-                found = yield from self._look()
+                found = yield from self._reads.next(self._read, _POLL)
             except Unavailable as error:
                 failed: Unavailable | None = error
             else:
                 failed = None
             if failed is not None:
-                self._index = 0
+                self._reads.index = 0
                 yield from patience.ride_out(failed)
                 continue
             leader = leader_in(found.pair)
@@ -78,15 +77,6 @@ class Observer:
             now = yield Now()
             if now - found.sent < _PAUSE:
                 yield Sleep(_PAUSE / 2, _PAUSE)
-
-    def _look(self) -> Flow[ReadResult]:
-        found = yield from self._client.api.get(self._key, self._index, _POLL)
-        if found.raft_index < self._newest:
-            # A leader of the servers that was deposed answers, or a snapshot was restored.
-            # What it shows is true only if a read says so that no deposed one can answer.
-            found = yield from self._client.api.get(self._key, consistent=True)
-        self._newest = self._index = found.raft_index
-        return found
 
 
 def _mark(leader: Leader | None) -> Any:

@@ -7,8 +7,11 @@ does there is one read a second at most: what people look at needs no more.
 
 from __future__ import annotations
 
+from functools import partial
+
 from consul_lock._protocol.client.client import ClientCore
 from consul_lock._protocol.consul.error_budget import ErrorBudget
+from consul_lock._protocol.consul.monotonic_reads import MonotonicReads
 from consul_lock._protocol.flow import Flow, Job, Now, Sleep
 from consul_lock._protocol.survey.read import Overview, overview_of
 from consul_lock.errors import Unavailable
@@ -33,10 +36,7 @@ class OverviewWatcher:
         """Whether each read is shown, also one without news."""
         self._deadline: float | None = None
         self._read_at: float | None = None
-        self._index = 0
-        """What to wait from; 0: do not wait."""
-        self._newest = 0
-        """The highest index that was seen: a read with a lower one is stale."""
+        self._reads = MonotonicReads()
         self._shown: Overview | None = None
 
     def next(self) -> Job[Overview | None]:
@@ -66,7 +66,7 @@ class OverviewWatcher:
             else:
                 failed = None
             if failed is not None:
-                self._index = 0
+                self._reads.index = 0
                 yield from patience.ride_out(failed, self._deadline)
             elif self._repeat or seen != self._shown:
                 self._shown = seen
@@ -81,11 +81,6 @@ class OverviewWatcher:
         return self._deadline - now
 
     def _look(self, wait: float) -> Flow[Overview]:
-        api = self._client.api
-        found = yield from api.list_keys(self._prefix, index=self._index, wait=wait)
-        if found.raft_index < self._newest:
-            # A deposed leader of the servers answers, or a snapshot was restored.  What it shows
-            # is true only if a read says so that no deposed one can answer.
-            found = yield from api.list_keys(self._prefix, consistent=True)
-        self._newest = self._index = found.raft_index
+        read = partial(self._client.api.list_keys, self._prefix)
+        found = yield from self._reads.next(read, wait)
         return overview_of(self._prefix, found)

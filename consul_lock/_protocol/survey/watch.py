@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 from consul_lock._protocol.client.client import ClientCore
 from consul_lock._protocol.consul.error_budget import ErrorBudget
-from consul_lock._protocol.consul.models import ReadResult
+from consul_lock._protocol.consul.monotonic_reads import MonotonicReads, Read
 from consul_lock._protocol.flow import Flow, Job, Now, Sleep
 from consul_lock._protocol.holder import Holder
 from consul_lock._protocol.keys import SEMAPHORE_FLAG
@@ -49,10 +50,7 @@ class Watcher:
         self._deadline: float | None = None
         self._scope = _scope(Status(name, "", "none", "free")) if self._alone else (name, True)
         """What is waited on: a key or prefix, and whether it is a prefix."""
-        self._index = 0
-        """What to wait from; 0: do not wait."""
-        self._newest = 0
-        """The highest index that was seen: a read with a lower one is stale."""
+        self._reads = MonotonicReads()
         self._shown: list[Status] | None = None
 
     def next(self) -> Job[Status | None]:
@@ -100,7 +98,7 @@ class Watcher:
             else:
                 failed = None
             if failed is not None:
-                self._index = 0
+                self._reads.index = 0
                 yield from patience.ride_out(failed, self._deadline)
                 continue
             if seen != self._shown:
@@ -119,25 +117,18 @@ class Watcher:
         return min(_POLL, self._deadline - now)
 
     def _look(self, wait: float) -> Flow[list[Status]]:
-        found = yield from self._read(*self._scope, self._index, wait)
-        if found.raft_index < self._newest:
-            # A deposed leader of the servers answers, or a snapshot was restored.  What it shows
-            # is true only if a read says so that no deposed one can answer.
-            found = yield from self._read(*self._scope, consistent=True)
-        self._newest = self._index = found.raft_index
+        found = yield from self._reads.next(self._read_of(*self._scope), wait)
         if not self._alone:
             return whole(self._name, found)
         # Read after the index, so that no change is missed between the two.
         status = yield from read_name(self._client, self._name)
         if _scope(status) != self._scope:
-            self._scope, self._index, self._newest = _scope(status), 0, 0
+            self._scope, self._reads = _scope(status), MonotonicReads()
         return [status]
 
-    def _read(
-        self, key: str, recurse: bool, index: int = 0, wait: float = 0.0, consistent: bool = False
-    ) -> Flow[ReadResult]:
-        read = self._client.api.list_keys if recurse else self._client.api.get
-        return read(key, index=index, wait=wait, consistent=consistent)
+    def _read_of(self, key: str, recurse: bool) -> Read:
+        api = self._client.api
+        return partial(api.list_keys if recurse else api.get, key)
 
     # -- what has happened ---------------------------------------------------------------------
 
@@ -165,7 +156,7 @@ class Watcher:
             alive, index = yield from liveness(self._client.api, holder.session)
             if alive:
                 return "released"
-            found = yield from self._read(*_scope(status))
+            found = yield from self._read_of(*_scope(status))()
         except ConsulLockError:
             return "released"  # not known
         return "lost" if found.raft_index == index else "released"
