@@ -11,7 +11,7 @@ from typing import Any
 
 from consul_lock._protocol.arguments import number
 from consul_lock._protocol.client.client import ClientCore
-from consul_lock._protocol.client.retry import QUICKER, TRIES_MAX, retry
+from consul_lock._protocol.client.retry import QUICKER, TRIES_MAX, retry, too_busy
 from consul_lock._protocol.consul.error_budget import ErrorBudget
 from consul_lock._protocol.consul.operations import unchanged_operation
 from consul_lock._protocol.cron.record import (
@@ -33,7 +33,6 @@ from consul_lock._protocol.cron.store import (
     read_record,
     record_rule,
     records_below,
-    too_many_changes,
 )
 from consul_lock._protocol.flow import Flow, Job, Now, Sleep, Wall
 from consul_lock._protocol.keys import CRON_SUFFIX, check_name, checked_prefix
@@ -216,7 +215,7 @@ class CronAdmin:
                 yield Sleep(*QUICKER)
             else:
                 yield from patience.ride_out(failed)
-        raise too_many_changes(CronRecord(name))
+        raise too_busy(CronRecord(name).key, "writing")
 
     def _delete(self, seen: RecordView, record: CronRecord) -> Flow[bool]:
         operations = [

@@ -13,7 +13,7 @@ from dataclasses import replace
 from typing import Any
 
 from consul_lock._protocol.client.client import ClientCore
-from consul_lock._protocol.client.retry import QUICKER, TRIES_MAX
+from consul_lock._protocol.client.retry import QUICKER, TRIES_MAX, too_busy
 from consul_lock._protocol.consul.error_budget import ErrorBudget
 from consul_lock._protocol.cron.decision import CronOutcome, CronPlan, SlotState, decide
 from consul_lock._protocol.cron.health import last_success
@@ -29,7 +29,6 @@ from consul_lock._protocol.cron.store import (
     read_record,
     record_rule,
     record_write,
-    too_many_changes,
     wait_for_news,
 )
 from consul_lock._protocol.flow import Flow, Now, Sleep, Wall
@@ -212,7 +211,7 @@ class SlotClaim:
         self._refused += 1
         if self._refused > TRIES_MAX:
             self.entry.exhausted = True
-            raise too_many_changes(old)
+            raise too_busy(old.key, "writing")
         yield from self.entry.disproved(outcome)
         yield Sleep(*QUICKER)
         return None

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any, NamedTuple
 
 from consul_lock._protocol.client.client import ClientCore
-from consul_lock._protocol.client.retry import QUICKER, TRIES_MAX
+from consul_lock._protocol.client.retry import QUICKER, TRIES_MAX, too_busy
 from consul_lock._protocol.consul.error_budget import ErrorBudget
 from consul_lock._protocol.consul.models import Pair, base64_text, key_rule
 from consul_lock._protocol.consul.replies import TxnResult
@@ -165,22 +165,11 @@ def _change(
         if failed is not None:
             unanswered = True
             yield from patience.ride_out(failed)
-    raise too_many_changes(known)
+    raise too_busy(known.key, "writing")
 
 
 def _same(altered: CronRecord, record: CronRecord) -> bool:
     return replace(altered, index=record.index, crashed=record.crashed) == record
-
-
-def too_many_changes(record: CronRecord) -> Unavailable:
-    """The error for a record that changes before each attempt to write it."""
-    return Unavailable(
-        f"writing {record.key!r}: {TRIES_MAX} tries were refused, as it changed each time",
-        hint="is something else writing there?",
-        kind="contended",
-        uncertain=False,
-        key=record.key,
-    )
 
 
 def _write(
