@@ -10,7 +10,7 @@ from urllib.parse import urlencode
 from consul_lock.testing.blocking_queries import Query, Reading
 from consul_lock.testing.query_options import Options, read_options, read_uint
 from consul_lock.testing.radix_tree import LeafWatch, NodeWatch, PrefixWatch, Watch
-from consul_lock.testing.responses import FALSE, JSON, TRUE, Answer, Refusal, Write, refusal
+from consul_lock.testing.responses import FALSE, JSON, TRUE, Answer, Refusal, Write, quoted, refusal
 from consul_lock.testing.server import Server
 from consul_lock.testing.sessions import Session
 from consul_lock.testing.store import Entry
@@ -159,8 +159,7 @@ def _acquire(server: Server, key: str, body: bytes, flags: int, session: str) ->
     if not session:
         raise _write_refused(server, "missing session")
     if _session(server, session) is None:
-        shown = json.dumps(session, ensure_ascii=False)
-        raise _write_refused(server, f"invalid session {shown}")
+        raise _write_refused(server, f"invalid session {quoted(session)}")
     written = server.kv.lock(key, body, flags, session, index)
     server.settle()
     return FALSE if written is None else TRUE

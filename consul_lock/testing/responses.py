@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
@@ -57,6 +58,11 @@ FALSE = Answer(200, JSON, b"false")
 def document(text: str) -> Answer:
     """A JSON answer.  Compact, as agents outside of development mode write it."""
     return Answer(200, JSON, text.encode("utf-8", "surrogateescape"))
+
+
+def quoted(text: str) -> str:
+    """A name in a message, as Go quotes it."""
+    return json.dumps(text, ensure_ascii=False)
 
 
 def refusal(status: int, text: str) -> Refusal:

@@ -9,7 +9,7 @@ from functools import partial
 from consul_lock.testing.blocking_queries import Query, Reading
 from consul_lock.testing.query_options import check_place, read_options
 from consul_lock.testing.radix_tree import LeafWatch
-from consul_lock.testing.responses import JSON, Answer, Refusal, Write, document
+from consul_lock.testing.responses import JSON, Answer, Refusal, Write, document, quoted
 from consul_lock.testing.server import Server
 from consul_lock.testing.store import Entry
 from consul_lock.testing.txn_operations import Op, read_ops
@@ -83,7 +83,7 @@ def _vet(server: Server, ops: list[Op]) -> list[tuple[int, str]]:
         elif server.release.verbs_first and op.verb not in _known(server):
             errors.append((at, f"unknown KV operation: {op.verb}"))
         elif op.verb == "lock" and server.in_delay(op.key):
-            errors.append((at, f"failed to lock key {_quote(op.key)} due to lock delay"))
+            errors.append((at, f"failed to lock key {quoted(op.key)} due to lock delay"))
     return errors
 
 
@@ -98,15 +98,11 @@ def _dispatch(server: Server, ops: list[Op], index: int) -> tuple[list[str], lis
         try:
             perform = _VERBS.get(op.verb)
             if perform is None or op.verb not in _known(server):
-                raise Refused(f"unknown KV verb {_quote(op.verb)}")
+                raise Refused(f"unknown KV verb {quoted(op.verb)}")
             results += perform(server, op, index)
         except Refused as refused:
             errors.append((at, str(refused)))
     return results, errors
-
-
-def _quote(text: str) -> str:
-    return json.dumps(text, ensure_ascii=False)
 
 
 def _written(entry: Entry) -> list[str]:
@@ -127,7 +123,7 @@ def _set(server: Server, op: Op, index: int) -> list[str]:
 def _cas(server: Server, op: Op, index: int) -> list[str]:
     entry = server.kv.cas(op.key, op.value, op.flags, op.at, index)
     if entry is None:
-        raise Refused(f"failed to set key {_quote(op.key)}, index is stale")
+        raise Refused(f"failed to set key {quoted(op.key)}, index is stale")
     return _written(entry)
 
 
@@ -139,10 +135,10 @@ def _lock(server: Server, op: Op, index: int) -> list[str]:
     except Refusal as bad_id:
         raise Refused(bad_id.answer.body.decode()) from bad_id
     if session is None:
-        raise Refused(f"invalid session {_quote(op.session)}")
+        raise Refused(f"invalid session {quoted(op.session)}")
     entry = server.kv.lock(op.key, op.value, op.flags, op.session, index)
     if entry is None:
-        raise Refused(f"failed to lock key {_quote(op.key)}, lock is already held")
+        raise Refused(f"failed to lock key {quoted(op.key)}, lock is already held")
     return _written(entry)
 
 
@@ -152,7 +148,7 @@ def _unlock(server: Server, op: Op, index: int) -> list[str]:
     entry = server.kv.unlock(op.key, op.value, op.flags, op.session, index)
     if entry is None:
         raise Refused(
-            f"failed to unlock key {_quote(op.key)}, lock isn't held, or is held by another session"
+            f"failed to unlock key {quoted(op.key)}, lock isn't held, or is held by another session"
         )
     return _written(entry)
 
@@ -160,7 +156,7 @@ def _unlock(server: Server, op: Op, index: int) -> list[str]:
 def _get(server: Server, op: Op, _index: int) -> list[str]:
     entry = server.kv.entries.get(op.key)
     if entry is None:
-        raise Refused(f"key {_quote(op.key)} doesn't exist")
+        raise Refused(f"key {quoted(op.key)} doesn't exist")
     return [_shown(entry)]
 
 
@@ -176,10 +172,10 @@ def _get_tree(server: Server, op: Op, _index: int) -> list[str]:
 def _check_index(server: Server, op: Op, _index: int) -> list[str]:
     entry = server.kv.entries.get(op.key)
     if entry is None:
-        raise Refused(f"failed to check index, key {_quote(op.key)} doesn't exist")
+        raise Refused(f"failed to check index, key {quoted(op.key)} doesn't exist")
     if entry.modify_index != op.at:
         raise Refused(
-            f"failed index check for key {_quote(op.key)}, "
+            f"failed index check for key {quoted(op.key)}, "
             f"current modify index {entry.modify_index} != {op.at}"
         )
     return _written(entry)
@@ -188,18 +184,18 @@ def _check_index(server: Server, op: Op, _index: int) -> list[str]:
 def _check_session(server: Server, op: Op, _index: int) -> list[str]:
     entry = server.kv.entries.get(op.key)
     if entry is None:
-        raise Refused(f"failed to check session, key {_quote(op.key)} doesn't exist")
+        raise Refused(f"failed to check session, key {quoted(op.key)} doesn't exist")
     if entry.session != op.session:
         raise Refused(
-            f"failed session check for key {_quote(op.key)}, "
-            f"current session {_quote(entry.session)} != {_quote(op.session)}"
+            f"failed session check for key {quoted(op.key)}, "
+            f"current session {quoted(entry.session)} != {quoted(op.session)}"
         )
     return _written(entry)
 
 
 def _check_not_exists(server: Server, op: Op, _index: int) -> list[str]:
     if op.key in server.kv.entries:
-        raise Refused(f"key {_quote(op.key)} exists")
+        raise Refused(f"key {quoted(op.key)} exists")
     return []
 
 
@@ -215,7 +211,7 @@ def _delete_tree(server: Server, op: Op, index: int) -> list[str]:
 
 def _delete_cas(server: Server, op: Op, index: int) -> list[str]:
     if not server.kv.delete_cas(op.key, op.at, index):
-        raise Refused(f"failed to delete key {_quote(op.key)}, index is stale")
+        raise Refused(f"failed to delete key {quoted(op.key)}, index is stale")
     return []
 
 

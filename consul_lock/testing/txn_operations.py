@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from consul_lock.testing.kv_api import VALUE_MAX, too_large
 from consul_lock.testing.query_options import UINT64
-from consul_lock.testing.responses import refusal
+from consul_lock.testing.responses import quoted, refusal
 from consul_lock.testing.server import Server
 from consul_lock.testing.sessions import kind
 
@@ -53,7 +53,7 @@ def read_ops(server: Server, body: bytes) -> list[Op]:
         raise refusal(400, f"Failed to parse body: {error}") from error
     for op in ops:
         if len(op.value) > VALUE_MAX:
-            text = f"Value for key {_quote(op.key)} is too large"
+            text = f"Value for key {quoted(op.key)} is too large"
             raise refusal(413, f"{text} ({len(op.value)} > {VALUE_MAX} bytes)")
     return ops
 
@@ -84,7 +84,7 @@ def _folded_kv(item: Any) -> Any:
         if name.lower() == "kv":
             return document
         if name.lower() not in ("node", "service", "check"):
-            raise ValueError(f"json: unknown field {_quote(name)}")
+            raise ValueError(f"json: unknown field {quoted(name)}")
         raise ValueError(f"transactions on {name} are not part of the model")
     return None
 
@@ -112,7 +112,7 @@ def _folded(document: dict[str, Any]) -> dict[str, Any]:
     folded = {}
     for name, value in document.items():
         if name.lower() not in _FIELDS:
-            raise ValueError(f"json: unknown field {_quote(name)}")
+            raise ValueError(f"json: unknown field {quoted(name)}")
         folded[_FIELDS[name.lower()][0]] = value
     return folded
 
@@ -138,7 +138,3 @@ def _decoded(value: str) -> bytes:
         # Go names the wrong character, or the beginning of the group of four that is cut off.
         at = wrong.start() if wrong else len(value) // 4 * 4
         raise ValueError(f"illegal base64 data at input byte {at}") from error
-
-
-def _quote(text: str) -> str:
-    return json.dumps(text, ensure_ascii=False)

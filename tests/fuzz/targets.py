@@ -132,11 +132,11 @@ def values(data: bytes) -> None:
 def _document(kind: Any, pair: Pair) -> None:
     pair = pair._replace(flags=kind.flags, session="")
     try:
-        document = decode_document(kind, "k", pair, 2)
+        document = decode_document(kind, pair, 2)
     except Conflict:
         return
     written = pair._replace(value=encode_document(kind, document))
-    assert decode_document(kind, "k", written, 2) == document
+    assert decode_document(kind, written, 2) == document
 
 
 def _record(pair: Pair) -> None:

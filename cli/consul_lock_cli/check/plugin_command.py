@@ -15,7 +15,7 @@ from consul_lock_cli.base.errors import BadSetting, Misuse
 from consul_lock_cli.base.headings import HeadedCommand, headed
 from consul_lock_cli.base.text import harmless
 from consul_lock_cli.check.plugin_line import Metric, one_line, plugin_line
-from consul_lock_cli.check.state import Problem, State, Verdict
+from consul_lock_cli.check.state import State, Verdict
 from consul_lock_cli.group import blame
 from consul_lock_cli.output import lock_json
 from consul_lock_cli.output.data_command import Output, ended_by_signals
@@ -28,9 +28,6 @@ if TYPE_CHECKING:
 
 # Seconds: Nagios gives a plugin 60 s, and NRPE 10 s.
 _RETRY_FOR = 5.0
-
-CHECKED = ("status", "code", "problems")
-"""Fields of what was checked, besides its own; ``problems`` are of the same two, and a text."""
 
 
 class PluginCommand(HeadedCommand):
@@ -94,8 +91,7 @@ def conclude(
     """Print what was found.  Exit code."""
     output = Output(as_json, None, color=False)
     if as_json:
-        told: dict[str, Any] = {"status": state.name, "code": int(state), "text": one_line(text)}
-        output.text(lock_json.document(items, hidden=hidden, **told))
+        output.text(lock_json.document(items, hidden=hidden, **_said(state, one_line(text))))
     else:
         output.text(plugin_line(state, text, metrics))
     return int(state)
@@ -107,12 +103,12 @@ def checked_item(item: Mapping[str, Any], verdict: Verdict) -> dict[str, Any]:
         **item,
         "status": verdict.state.name,
         "code": int(verdict.state),
-        "problems": [_problem(problem) for problem in verdict.problems],
+        "problems": [_said(problem.state, problem.text) for problem in verdict.problems],
     }
 
 
-def _problem(problem: Problem) -> dict[str, Any]:
-    return {"status": problem.state.name, "code": int(problem.state), "text": problem.text}
+def _said(state: State, text: str) -> dict[str, Any]:
+    return {"status": state.name, "code": int(state), "text": text}
 
 
 def _unknown(error: Exception, console: Console, *, as_json: bool) -> NoReturn:
@@ -125,10 +121,8 @@ def _unknown(error: Exception, console: Console, *, as_json: bool) -> NoReturn:
     text = one_line(text)
     with contextlib.suppress(OSError):
         if as_json:
-            code = int(State.UNKNOWN)
-            told: dict[str, Any] = {"status": State.UNKNOWN.name, "code": code, "text": text}
-            fault = {"code": code, "message": text}
-            click.echo(lock_json.document((), error=fault, **told))
+            fault = {"code": int(State.UNKNOWN), "message": text}
+            click.echo(lock_json.document((), error=fault, **_said(State.UNKNOWN, text)))
         else:
             Output(False, None, color=False).text(plugin_line(State.UNKNOWN, text))
     if hint and not console.quiet:

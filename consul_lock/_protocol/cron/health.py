@@ -66,7 +66,7 @@ def cron_health(record: CronRecord, now: float) -> CronHealth:
     next_slot = _next_slot(record, now)
     due = None if next_slot is None else next_slot + _lateness(record, past)
     paused = record.paused if record.is_paused(now) else None
-    outcome, failures = _row(record, past)
+    outcome, failures = _row(past)
     running_since = _running_since(record)
     overdue = None if due is None or paused is not None else max(0.0, now - due)
     ahead = max(0.0, (record.epoch or 0.0) - now)
@@ -167,7 +167,7 @@ def _time(epoch: float | None) -> float | None:
 # -- how it went ---------------------------------------------------------------------------------
 
 
-def _row(record: CronRecord, past: tuple[CronPast, ...]) -> tuple[CronState | None, int]:
+def _row(past: tuple[CronPast, ...]) -> tuple[CronState | None, int]:
     """The outcome of the last slot that has ended, and how many in a row went wrong."""
     extras = [run.claimed_at for run in past if run.extra and run.state is CronState.DONE]
     mended = max(extras, default=float("-inf"))

@@ -34,12 +34,10 @@ class Position(enum.Enum):
 def look(core: WeightedBase, attempt: WeightedAttempt, *, certain: bool = False) -> Flow[None]:
     """Read the present state of the attempt."""
     found = yield from read_targets(core, attempt.targets, certain=certain)
-    see(core, attempt, found, certain=certain or len(attempt.targets) > 1)
+    see(attempt, found, certain=certain or len(attempt.targets) > 1)
 
 
-def see(
-    core: WeightedBase, attempt: WeightedAttempt, found: ReadResult, *, certain: bool = False
-) -> None:
+def see(attempt: WeightedAttempt, found: ReadResult, *, certain: bool = False) -> None:
     """Take in what was read of all names."""
     attempt.snapshots = tuple(snapshot_of(target, found) for target in attempt.targets)
     attempt.certain = certain

@@ -74,7 +74,7 @@ class WeightedBase(Lockable):
         for target in _targets(hold):
             pair = next((p for p in reversed(pairs) if p.key == target.document_key), None)
             try:
-                document = decode_document(target.kind, target.name, pair, target.limit)
+                document = decode_document(target.kind, pair, target.limit)
             except Conflict:
                 return True
             if any(session.id not in document.holders for session in hold.sessions):

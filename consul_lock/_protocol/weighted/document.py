@@ -83,7 +83,7 @@ def empty(kind: Kind, limit: int) -> Document:
     return Document(ALL if kind is READ_WRITE else limit, {}, 0)
 
 
-def decode_document(kind: Kind, name: str, pair: Pair | None, limit: int) -> Document:
+def decode_document(kind: Kind, pair: Pair | None, limit: int) -> Document:
     """The document in what was read; `Conflict` if it is none, or somebody else's.
 
     A limit that is found may be another than ``limit``: to compare is up to the caller.

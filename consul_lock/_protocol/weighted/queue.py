@@ -59,7 +59,7 @@ def _join(core: WeightedBase, attempt: WeightedAttempt) -> Flow[None]:
         yield from refused(core, attempt, outcome)
         return
     attempt.joined, attempt.joined_at, attempt.refusals = True, outcome.raft_index, 0
-    see(core, attempt, ReadResult(outcome.sent, outcome.raft_index, outcome.pairs), certain=True)
+    see(attempt, ReadResult(outcome.sent, outcome.raft_index, outcome.pairs), certain=True)
 
 
 def _watch_ahead(
@@ -98,7 +98,7 @@ def _watch_all(
     # The index of a prefix is higher than that of all its keys once one was deleted.
     attempt.waited[target.prefix] = found.raft_index if found.raft_index >= index else 0
     if len(attempt.targets) == 1:
-        see(core, attempt, found)
+        see(attempt, found)
     else:
         attempt.snapshots = None
 

@@ -110,7 +110,7 @@ def parse_snapshot(
     return Snapshot(
         kind,
         name,
-        decode_document(kind, name, found.get(kind.document_key(name)), limit),
+        decode_document(kind, found.get(kind.document_key(name)), limit),
         tuple(sorted(contenders, key=lambda c: (c.create_index, c.session))),
         raft_index,
         filtered,

@@ -110,12 +110,12 @@ def test_an_unanswered_joining_is_found_by_a_read_that_cannot_be_stale() -> None
     driver.world.submit(joining)
     mine.group[0].uncertain = True
     found = driver.run(read_targets(lock, mine.targets))
-    see(lock, mine, found)
+    see(mine, found)
     assert (mine.asked, mine.joined) == (True, False)
-    see(lock, mine, found, certain=True)
+    see(mine, found, certain=True)
     assert mine.joined
     operator(driver.world, f"/v1/kv/slots/{mine.leader}", "DELETE")
-    see(lock, mine, driver.run(read_targets(lock, mine.targets)), certain=True)
+    see(mine, driver.run(read_targets(lock, mine.targets)), certain=True)
     assert (mine.asked, mine.joined) == (False, False)
 
 
@@ -149,7 +149,7 @@ def test_an_admission_counts_with_sessions_that_were_seen_alive_of_late(
     mine = lock.attempt("me", True)
     assert driver.run(lock.contend(mine)) is not None
     found = driver.run(read_targets(lock, mine.targets, certain=True))
-    see(lock, mine, found, certain=True)
+    see(mine, found, certain=True)
     operator(driver.world, f"/v1/session/destroy/{mine.leader}")
     driver.world.advance(seconds)
     assert mine.snapshots is not None
@@ -167,7 +167,7 @@ def test_a_document_that_lists_a_session_whose_key_is_gone_admits_nobody() -> No
     assert driver.run(lock.contend(mine)) is not None
     session = mine.group[0]
     operator(driver.world, f"/v1/kv/{lock.name}/{session.id}", method="DELETE")
-    see(lock, mine, driver.run(read_targets(lock, mine.targets, certain=True)), certain=True)
+    see(mine, driver.run(read_targets(lock, mine.targets, certain=True)), certain=True)
     assert mine.snapshots is not None
     assert mine.snapshots[0].holds(session.id)
     assert driver.run(accept(lock, mine, mine.snapshots)) is None

@@ -39,7 +39,7 @@ def pair(kind: Kind, value: bytes | str, flags: int | None = None, session: str 
 
 
 def read(kind: Kind, value: bytes | str, limit: int = 3) -> Document:
-    return decode_document(kind, NAME, pair(kind, value), limit)
+    return decode_document(kind, pair(kind, value), limit)
 
 
 def conflict(kind: Kind, value: bytes | str) -> str:
@@ -98,7 +98,7 @@ def test_a_written_value_is_read_back(kind: Kind, data: st.DataObject) -> None:
     holders = data.draw(st.dictionaries(st.text() | st.uuids().map(str), weights[kind]))
     document = Document(limit, holders, 17)
     value = encode_document(kind, document)
-    assert decode_document(kind, NAME, pair(kind, value), 5) == document
+    assert decode_document(kind, pair(kind, value), 5) == document
     assert value.isascii()
     assert json.loads(value).keys() == ({"Limit", "Holders"} if kind is SEMAPHORE else {"Holders"})
 
@@ -107,7 +107,7 @@ def test_a_written_value_is_read_back(kind: Kind, data: st.DataObject) -> None:
 def test_no_key_and_an_empty_key_are_a_document_without_holders(kind: Kind) -> None:
     """Then the caller's limit counts; a read/write lock has only one; the index is the key's."""
     limit = ALL if kind is READ_WRITE else 3
-    assert decode_document(kind, NAME, None, 3) == empty(kind, 3) == Document(limit, {}, 0)
+    assert decode_document(kind, None, 3) == empty(kind, 3) == Document(limit, {}, 0)
     assert read(kind, b"", 3) == Document(limit, {}, 17)
     assert empty(kind, 3).used == 0
 
@@ -239,7 +239,7 @@ def test_a_key_of_another_use_is_a_conflict(
 ) -> None:
     """Also when it is empty, or reads like a valid one: the flags say whose it is."""
     with pytest.raises(Conflict, match=found) as caught:
-        decode_document(kind, NAME, pair(kind, value, flags), 3)
+        decode_document(kind, pair(kind, value, flags), 3)
     assert caught.value.flags == flags
     assert caught.value.key == KEY
     assert f"not a {kind.name} (flags {flags}, {len(value)} bytes)" in str(caught.value)
@@ -250,7 +250,7 @@ def test_a_key_of_another_use_is_a_conflict(
 def test_a_document_that_a_session_holds_is_a_conflict(kind: Kind) -> None:
     """Neither consul-lock nor Go locks it: with that session the document would be deleted."""
     with pytest.raises(Conflict, match=f"locked by session {A}") as caught:
-        decode_document(kind, NAME, pair(kind, encode_document(kind, empty(kind, 3)), session=A), 3)
+        decode_document(kind, pair(kind, encode_document(kind, empty(kind, 3)), session=A), 3)
     assert (caught.value.key, caught.value.flags) == (KEY, kind.flags)
     assert caught.value.session == A
 
