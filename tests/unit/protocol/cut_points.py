@@ -1,11 +1,17 @@
-"""A flow that is cut off at each of its effects."""
+"""A flow that is cut off at each of its effects, and what it leaves to its undo."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
+from consul_lock._protocol.flow import Flow, Job, Request
+from consul_lock._protocol.lock.lock import LockCore
 from consul_lock.errors import LockLost
+from tests.unit.protocol.fake_driver import FakeDriver
+
+FATES = ("never arrives", "is carried out", "comes as a ghost")
+"""What becomes of the request at which a flow is cut off."""
 
 S = TypeVar("S", bound=Any)
 
@@ -13,6 +19,14 @@ S = TypeVar("S", bound=Any)
 _MAX = 150
 # Of one that is endless: it has long begun to do the same again.
 _ENDLESS_MAX = 60
+
+
+class Scene(NamedTuple):
+    """A driver, and a flow about to be performed by it."""
+
+    driver: FakeDriver
+    lock: LockCore
+    job: Job
 
 
 def cuts(
@@ -33,3 +47,29 @@ def cuts(
             return
         yield scene, effect
     assert endless, "it goes on and on"
+
+
+def cut_off(scene: Any, effect: Any, fate: str = FATES[0]) -> None:
+    """End the flow at this effect, and clean up."""
+    world = scene.driver.world
+    if isinstance(effect, Request) and fate == "is carried out":
+        world.submit(effect)
+    scene.job.flow.close()
+    assert scene.job.undo is not None
+    scene.driver.run(scene.job.undo())
+    if isinstance(effect, Request) and fate == "comes as a ghost":
+        world.submit(effect)
+
+
+def resumed(flow: Flow[Any], effect: Any) -> Flow[Any]:
+    """The rest of a flow that has yielded this effect already."""
+    while True:
+        try:
+            result = yield effect
+        except BaseException as error:
+            flow.throw(error)
+            raise
+        try:
+            effect = flow.send(result)
+        except StopIteration as end:
+            return end.value

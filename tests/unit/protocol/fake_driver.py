@@ -27,6 +27,7 @@ from consul_lock._protocol.flow import (
 )
 from consul_lock._protocol.hold.hold import Hold
 from consul_lock._protocol.lock.lock import LockCore
+from consul_lock._protocol.primitive.lockable import Lockable
 from consul_lock._protocol.primitive.primitive import Primitive, Settings
 from consul_lock._protocol.session import timing as terms
 from consul_lock.errors import ConsulLockError, Unavailable
@@ -43,6 +44,11 @@ def verbs(request: Request) -> list[str]:
     if request.path != "/v1/txn":
         return []
     return [operation["KV"]["Verb"] for operation in json.loads(request.body or b"[]")]
+
+
+def waits(request: Request) -> bool:
+    """Whether it is a blocking read."""
+    return request.wait > 0
 
 
 def hold_of(lock: Primitive) -> Hold:
@@ -171,10 +177,10 @@ class FakeDriver:
         assert isinstance(effect, Request | Batch), "it has ended before"
         return effect
 
-    def queue_up(self, lock: LockCore) -> tuple[Flow[Any], Request]:
+    def queue_up(self, lock: Lockable) -> tuple[Flow[Any], Request]:
         """Enter the queue, up to the first blocking read, which is not sent yet."""
         flow = lock.acquire(True, None, "me").flow
-        return flow, self.until(flow, lambda request: request.wait > 0)
+        return flow, self.until(flow, waits)
 
     def go_on(self, flow: Flow[Any], effect: Any) -> Any:
         """Perform an effect, and return the next one that is not only a look at the clock."""

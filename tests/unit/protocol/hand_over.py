@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from consul_lock._protocol.holder import Holder, parse_holder
 from consul_lock._protocol.lock.lock import LockCore
-from tests.unit.protocol.fake_driver import NAME, FakeDriver
+from tests.unit.protocol.fake_driver import NAME, FakeDriver, waits
 
 KEY = f"{NAME}/.lock"
 
@@ -16,7 +16,7 @@ def handed_over(driver: FakeDriver, **settings: object) -> tuple[LockCore, float
     driver.acquire(holder)
     flow, watching = driver.queue_up(waiter)
     asked = driver.world.now
-    watching = driver.until(flow, lambda request: request.wait > 0, after=watching)
+    watching = driver.until(flow, waits, after=watching)
     assert driver.world.now > asked
 
     def release() -> None:

@@ -11,7 +11,6 @@ import pytest
 from consul_lock._protocol.client.client import ClientCore
 from consul_lock._protocol.client.shared_session import SharedSession
 from consul_lock._protocol.flow import Flow, Request
-from consul_lock._protocol.hold.hold import Hold
 from consul_lock._protocol.keys import LOCK_FLAG
 from consul_lock._protocol.multilock.attempt import MultiLockAttempt
 from consul_lock._protocol.multilock.base import keys_of_names
@@ -22,7 +21,7 @@ from consul_lock._protocol.session import timing as terms
 from consul_lock._protocol.session.session import Session
 from consul_lock.errors import ConsulLockError, LossReason, Unavailable
 from tests.simulation.foreign_lock_client import operator
-from tests.unit.protocol.fake_driver import FakeDriver, verbs
+from tests.unit.protocol.fake_driver import FakeDriver, hold_of, verbs
 
 A, B, C = "stock/apples", "stock/pears", "other"
 KEYS = {A: f"{A}/.lock", B: f"{B}/.lock", C: f"{C}/.lock"}
@@ -69,10 +68,6 @@ class MultiLockDriver(FakeDriver):
 
     def release(self, lock: Lockable, owner: str = "me") -> None:
         self.run(lock.release(owner))
-
-    def queue_up(self, lock: Lockable) -> tuple[Flow[Any], Request]:
-        flow = lock.acquire(True, None, "me").flow
-        return flow, self.until(flow, lambda request: request.wait > 0)
 
     def perform(self, effect: Any) -> Any:
         try:
@@ -138,12 +133,6 @@ def locking(request: Request) -> bool:
 def releasing(request: Request) -> bool:
     """Whether it is the transaction that gives them back."""
     return bool({"delete", "delete-cas"} & set(verbs(request)))
-
-
-def hold_of(lock: Lockable) -> Hold:
-    """The latest hold."""
-    assert lock.hold is not None
-    return lock.hold
 
 
 def lose(driver: MultiLockDriver, lock: MultiLockCore, key: str, reason: LossReason) -> str | None:

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from consul_lock._protocol import keys as names
 from consul_lock._protocol.client.client import ClientCore
 from consul_lock._protocol.client.shared_session import SharedSession
-from consul_lock._protocol.flow import Flow, Job, Request
+from consul_lock._protocol.flow import Job, Request
 from consul_lock._protocol.primitive.primitive import Settings
 from consul_lock._protocol.session import timing as terms
 from consul_lock._protocol.weighted.engine import WeightedCore
@@ -18,7 +18,8 @@ from consul_lock._protocol.weighted.semaphore import SemaphoreCore
 from consul_lock._protocol.weighted.tree import TreeCore
 from consul_lock.errors import LockLost, LossReason, Unavailable
 from tests.simulation.foreign_lock_client import operator
-from tests.unit.protocol.fake_driver import FakeDriver, verbs
+from tests.unit.protocol.cut_points import resumed
+from tests.unit.protocol.fake_driver import FakeDriver, verbs, waits
 
 BESIDE = "beside/.lock"
 """A lock that is held with a shared session."""
@@ -96,7 +97,7 @@ class WeightedDriver(FakeDriver):
     def wait_in_queue(self, lock: WeightedCore) -> None:
         """Wait behind those who are there."""
         job = lock.acquire(True, None, "other", everything(lock))
-        self.until(job.flow, lambda request: request.wait > 0)
+        self.until(job.flow, waits)
         self.waiters.append(job)
 
     def documents(self) -> dict[str, bytes]:
@@ -113,6 +114,11 @@ class WeightedDriver(FakeDriver):
         """All sessions that a client has made and may use, but those that are shared."""
         sessions = [*client.pool.live.values(), *client.pool.to_destroy.values()]
         return {session.id for session in sessions if not session.shared}
+
+    def in_queue(self, lock: WeightedCore) -> dict[str, Any]:
+        """The contender keys of one that waits, and what Consul knows of each."""
+        mine, entries = self.sessions_of(lock.client), self.world._server.kv.entries
+        return {key: entry for key, entry in entries.items() if entry.session in mine}
 
     def traces(self) -> set[str]:
         """All sessions that are in a document, or in a line."""
@@ -181,22 +187,7 @@ def acquire_after_no_answer(kind: Callable[[WeightedDriver], WeightedCore], n: i
     scene = acquire(kind, n)
     flow = scene.job.flow
     scene.driver.world.submit(scene.driver.until(flow, changing))
-    first = flow.throw(NO_ANSWER)
-
-    def rest() -> Flow[Any]:
-        effect = first
-        while True:
-            try:
-                answer = yield effect
-            except BaseException as error:
-                flow.throw(error)
-                raise
-            try:
-                effect = flow.send(answer)
-            except StopIteration as end:
-                return end.value
-
-    return scene._replace(job=Job(rest(), scene.job.undo))
+    return scene._replace(job=Job(resumed(flow, flow.throw(NO_ANSWER)), scene.job.undo))
 
 
 def release(kind: Callable[[WeightedDriver], WeightedCore], n: int = 1) -> Scene:
@@ -233,6 +224,11 @@ def release_of_what_was_lost(kind: Callable[[WeightedDriver], WeightedCore], n: 
 def changing(request: Request) -> bool:
     """Whether it is a transaction that changes something."""
     return bool(CHANGING & set(verbs(request)))
+
+
+def leaves(request: Request) -> bool:
+    """Whether it takes somebody out of a queue, or out of a document."""
+    return bool({"delete", "delete-cas"} & set(verbs(request)))
 
 
 def shared(driver: WeightedDriver) -> WeightedCore:

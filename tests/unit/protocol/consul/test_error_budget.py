@@ -27,7 +27,7 @@ from consul_lock.errors import (
     Unavailable,
 )
 from tests.simulation.foreign_lock_client import operator
-from tests.unit.protocol.fake_driver import NAME, NEVER, FakeDriver, took, verbs
+from tests.unit.protocol.fake_driver import NAME, NEVER, FakeDriver, took, verbs, waits
 from tests.unit.protocol.lock_kinds import LASTING, REQUESTS_MAX, each_kind, settings
 
 KEY, BASE = f"{NAME}/.lock", f"{NAME}/.queue"
@@ -139,7 +139,7 @@ def test_a_wait_without_a_place_in_a_queue_ends() -> None:
     driver.acquire(driver.lock(driver.client("b")))
     lock = MultiLockCore(driver.client(), keys_of_names([NAME, "other"]), settings())
     flow = lock.acquire(True, None, "me").flow
-    driver.until(flow, lambda request: request.wait > 0)
+    driver.until(flow, waits)
     driver.answers_left = 0
     begun = driver.world.now
     with pytest.raises(Unavailable):
@@ -164,7 +164,7 @@ def waiting(
     holder, lock = make(driver), make(driver)
     assert driver.run(holder.acquire(True, None, "other"))
     flow = lock.acquire(True, timeout, "me").flow
-    driver.until(flow, lambda request: request.wait > 0)
+    driver.until(flow, waits)
 
     def leave() -> None:
         with suppress(LockLost):

@@ -13,7 +13,7 @@ from consul_lock._protocol.flow import Request, Wall
 from consul_lock.errors import LockLost, Unavailable
 from tests.simulation.foreign_lock_client import operator
 from tests.unit.protocol.cron.cron_driver import HOUR, CronDriver
-from tests.unit.protocol.fake_driver import NAME, verbs
+from tests.unit.protocol.fake_driver import NAME, verbs, waits
 
 
 def claiming(request: Request) -> bool:
@@ -65,7 +65,7 @@ def test_a_clock_that_is_put_back_while_one_waits_costs_no_slot() -> None:
     driver = CronDriver()
     core, claim, run = driver.once()
     _, _, job = driver.claim(slot=2, overlap="wait")
-    waiting = driver.until(job.flow, lambda request: request.wait > 0)
+    waiting = driver.until(job.flow, waits)
     driver.run(core.leave(claim, run, None))
     assert driver.run_after(job.flow, waiting).outcome is CronOutcome.RUN
 

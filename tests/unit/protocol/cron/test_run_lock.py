@@ -17,7 +17,7 @@ from consul_lock._protocol.session import timing as terms
 from consul_lock.errors import Unavailable
 from tests.simulation.foreign_lock_client import operator
 from tests.unit.protocol.cron.cron_driver import HOUR, CronDriver
-from tests.unit.protocol.fake_driver import NAME, FakeDriver, verbs
+from tests.unit.protocol.fake_driver import NAME, FakeDriver, verbs, waits
 
 
 def test_a_host_that_is_stuck_while_looking_is_waited_for_five_seconds() -> None:
@@ -53,7 +53,7 @@ def test_a_standby_beside_an_earlier_run_retries_a_failure_of_its_own_slot() -> 
     driver.once()
     dead = driver.sessions()
     _, _, job = driver.claim(slot=2, retry_failed=1, standby=500.0)
-    waiting = driver.until(job.flow, lambda request: request.wait > 0)
+    waiting = driver.until(job.flow, waits)
     for session in dead:
         operator(driver.world, f"/v1/session/destroy/{session}")
     driver.world.advance(20.0)
@@ -137,7 +137,7 @@ def test_an_earlier_run_is_waited_for_as_long_as_was_asked_for(
     driver = CronDriver()
     core, claim, run = driver.once()
     _, _, job = driver.claim(slot=2, overlap="wait", wait=wait)
-    begun, waiting = driver.world.now, driver.until(job.flow, lambda request: request.wait > 0)
+    begun, waiting = driver.world.now, driver.until(job.flow, waits)
     if outcome is CronOutcome.RUN:
         driver.world.advance(100.0)
         driver.when_blocked = lambda: driver.run(core.leave(claim, run, None))

@@ -23,7 +23,7 @@ from consul_lock._protocol.flow import Request
 from consul_lock._protocol.keys import CRON_FLAG, LOCK_FLAG
 from consul_lock.errors import Conflict, Unavailable
 from tests.simulation.foreign_lock_client import operator
-from tests.unit.protocol.fake_driver import NAME, FakeDriver, verbs
+from tests.unit.protocol.fake_driver import NAME, FakeDriver, verbs, waits
 
 KEY = f"{NAME}/.cron"
 RECORD = CronRecord(NAME, "v1", None, "c", 1, CronState.RUNNING, "h", 7, "alive")
@@ -160,7 +160,7 @@ def test_news_are_waited_for_where_they_show_first(locked: bool) -> None:
     if locked:
         driver.acquire(driver.lock(driver.client("b")))
     seen = driver.run(read_record(client, NAME))
-    waiting = driver.until(wait_for_news(client, NAME, seen, 3.0), lambda request: request.wait > 0)
+    waiting = driver.until(wait_for_news(client, NAME, seen, 3.0), waits)
     assert waiting.path == f"/v1/kv/{NAME}/{'.lock' if locked else '.cron'}"
     assert waiting.wait == 3.0
 

@@ -26,8 +26,8 @@ from consul_lock.errors import (
 )
 from tests.simulation.flow_process import Cancelled
 from tests.simulation.foreign_lock_client import operator
-from tests.unit.protocol.fake_driver import NAME, FakeDriver, verbs
-from tests.unit.protocol.primitive.test_undo import Scene, cuts
+from tests.unit.protocol.cut_points import FATES, Scene, cut_off, cuts
+from tests.unit.protocol.fake_driver import NAME, FakeDriver, verbs, waits
 
 KEY, BASE = f"{NAME}/.lock", f"{NAME}/.queue"
 
@@ -88,7 +88,7 @@ def test_a_leader_by_hand_over_has_its_own_value_from_the_first_moment() -> None
     driver, core = leading()
     other = election(driver, driver.client("b"))
     flow = other.campaign("second", None, "me").flow
-    watching = driver.until(flow, lambda request: request.wait > 0)
+    watching = driver.until(flow, waits)
     assert [(c.host, c.value) for c in driver.run(core.waiters())] == [("b", "second")]
     driver.release(core)
     assert leader(driver, core).value == "second"
@@ -422,19 +422,13 @@ def test_a_flow_that_is_cut_off_yields_nothing_more(
 
 
 @pytest.mark.parametrize("build", UNDONE, ids=lambda b: b.__name__)
-@pytest.mark.parametrize("carried_out", [False, True])
-def test_a_candidate_that_is_cut_off_does_not_lead(
-    build: Callable[[], Scene], carried_out: bool
-) -> None:
+@pytest.mark.parametrize("fate", FATES[:2])
+def test_a_candidate_that_is_cut_off_does_not_lead(build: Callable[[], Scene], fate: str) -> None:
     """After the undo it holds nothing, and waits for nothing."""
     for scene, effect in cuts(build):
-        if isinstance(effect, Request) and carried_out:
-            scene.driver.world.submit(effect)
-        scene.job.flow.close()
         client = scene.lock.client
         mine = set(client.pool.live)
-        assert scene.job.undo is not None
-        scene.driver.run(scene.job.undo())
+        cut_off(scene, effect, fate)
         assert not mine & set(scene.driver.held().values()), f"cut off at {effect}"
         assert not client.local_queues._queues, f"cut off at {effect}"
 

@@ -13,7 +13,7 @@ from consul_lock._protocol.lock.lock import LockCore
 from consul_lock._protocol.lock.queue import accept, look
 from consul_lock._protocol.session import timing as terms
 from consul_lock.errors import LockLost, LossReason, Unavailable
-from tests.unit.protocol.fake_driver import FakeDriver, hold_of, verbs
+from tests.unit.protocol.fake_driver import FakeDriver, hold_of, verbs, waits
 from tests.unit.protocol.hand_over import KEY, handed_over, said
 
 
@@ -49,7 +49,7 @@ def test_a_hand_over_costs_one_write_however_long_its_waiter_has_waited() -> Non
     driver.acquire(holder)
     flow, watching = driver.queue_up(waiter)
     for _ in range(12):
-        watching = driver.until(flow, lambda request: request.wait > 0, after=watching)
+        watching = driver.until(flow, waits, after=watching)
     driver.when_blocked = lambda: driver.release(holder)
     driver.sent.clear()
     assert driver.run_after(flow, watching) is True
@@ -92,7 +92,7 @@ def test_a_waiter_that_was_passed_over_joins_the_queue_again() -> None:
     driver.release(holder)
     assert driver.run_after(flow, watching) is True
     joined = driver.until(asleep, lambda request: "get-tree" in verbs(request), after=watching_lock)
-    again = driver.until(asleep, lambda request: request.wait > 0, after=joined)
+    again = driver.until(asleep, waits, after=joined)
     assert [waiter.host for waiter in driver.run(next_one.waiters())] == ["b"]
     driver.release(next_one)
     assert driver.run_after(asleep, again) is True
@@ -148,7 +148,7 @@ def test_a_waiter_in_doubt_releases_what_it_may_have_been_handed() -> None:
     holder, waiter = driver.lock(), driver.lock(driver.client("b"))
     driver.acquire(holder)
     job = waiter.acquire(True, None, "me")
-    driver.until(job.flow, lambda request: request.wait > 0)
+    driver.until(job.flow, waits)
     driver.release(holder)
     job.flow.close()
     assert job.undo is not None
@@ -228,7 +228,7 @@ def two_of_one_session(driver: FakeDriver) -> list[LockCore]:
         holder, waiter = driver.lock(name=name), driver.lock(client, name, shared=shared)
         driver.acquire(holder)
         flow, watching = driver.queue_up(waiter)
-        watching = driver.until(flow, lambda request: request.wait > 0, after=watching)
+        watching = driver.until(flow, waits, after=watching)
         driver.release(holder)
         assert driver.run_after(flow, watching) is True
         assert hold_of(waiter).unconfirmed is not None

@@ -14,7 +14,7 @@ from consul_lock._protocol.lock.base import complain
 from consul_lock._protocol.lock.lock import LockCore
 from consul_lock.errors import LossReason
 from tests.simulation.foreign_lock_client import operator
-from tests.unit.protocol.fake_driver import NAME, FakeDriver, verbs
+from tests.unit.protocol.fake_driver import NAME, FakeDriver, verbs, waits
 
 KEY, BASE = f"{NAME}/.lock", f"{NAME}/.queue"
 
@@ -120,7 +120,7 @@ def test_what_was_known_of_a_place_in_the_queue_is_forgotten_as_a_whole() -> Non
     waiters = [driver.lock(driver.client(label)) for label in "bc"]
     attempts = [LockCore.attempt(waiter, "me", True) for waiter in waiters]
     for waiter, attempt in zip(waiters, attempts, strict=True):
-        driver.until(waiter.contend(attempt), lambda request: request.wait > 0)
+        driver.until(waiter.contend(attempt), waits)
     first, second = attempts
     assert (first.first, second.first) == (True, False)
     assert (first.ahead, second.ahead) == (None, second.before[0])

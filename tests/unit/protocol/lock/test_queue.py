@@ -9,7 +9,7 @@ from consul_lock._protocol.hold import waiter as queues
 from consul_lock._protocol.keys import LOCK_FLAG
 from consul_lock.errors import Unavailable
 from tests.simulation.foreign_lock_client import operator
-from tests.unit.protocol.fake_driver import NAME, FakeDriver, verbs
+from tests.unit.protocol.fake_driver import NAME, FakeDriver, verbs, waits
 
 KEY, BASE = f"{NAME}/.lock", f"{NAME}/.queue"
 
@@ -126,7 +126,7 @@ def test_an_entry_that_is_written_anew_is_watched_from_there() -> None:
     flow, watching = driver.queue_up(second)
     (session,) = first.client.pool.live
     operator(driver.world, f"{watching.path}?acquire={session}", body=b"anew")
-    again = driver.until(flow, lambda request: request.wait > 0, after=watching)
+    again = driver.until(flow, waits, after=watching)
     index = driver.world._server.kv.entries[f"{BASE}/{session}"].modify_index
     assert again.path == watching.path
     assert dict(again.params)["index"] == str(index)

@@ -10,6 +10,7 @@ from consul_lock.errors import (
     Conflict,
     LockTimeout,
 )
+from tests.unit.protocol.fake_driver import hold_of
 from tests.unit.protocol.multilock_driver import (
     KEYS,
     MANY,
@@ -18,7 +19,6 @@ from tests.unit.protocol.multilock_driver import (
     C,
     MultiLockDriver,
     each_size,
-    hold_of,
     locking,
     unanswered,
 )

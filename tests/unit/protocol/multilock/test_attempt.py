@@ -24,6 +24,7 @@ from consul_lock._protocol.session.timing import session_options
 from consul_lock.errors import (
     Unavailable,
 )
+from tests.unit.protocol.fake_driver import waits
 from tests.unit.protocol.multilock_driver import (
     KEYS,
     A,
@@ -90,7 +91,7 @@ def test_a_waiter_with_a_shared_session_keeps_nobody_from_a_single_lock() -> Non
     flow, watching = driver.queue_up(shared.several)
     assert driver.acquire(shared.single, timeout=0, owner="one")
     driver.when_blocked = lambda: driver.release(other)
-    again = driver.until(flow, lambda request: request.wait > 0, after=watching)
+    again = driver.until(flow, waits, after=watching)
     assert again.path == f"/v1/kv/{KEYS[B]}"
     driver.when_blocked = lambda: driver.release(shared.single, owner="one")
     assert driver.run_after(flow, again)
@@ -122,7 +123,7 @@ def test_after_an_unanswered_try_it_keeps_the_others_of_its_session_out() -> Non
     other = driver.lock(driver.client("b"), C)
     driver.acquire(other)
     effect = flow.throw(Unavailable("no answer came"))
-    watching = driver.until(flow, lambda request: request.wait > 0, after=effect)
+    watching = driver.until(flow, waits, after=effect)
     assert not driver.acquire(shared.single, timeout=0, owner="one")
     driver.release(other)
     driver.world.submit(ghost)

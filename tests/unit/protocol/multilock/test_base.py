@@ -13,6 +13,7 @@ from consul_lock.errors import (
     LockTimeout,
     LossReason,
 )
+from tests.unit.protocol.fake_driver import hold_of
 from tests.unit.protocol.multilock_driver import (
     KEYS,
     MANY,
@@ -22,7 +23,6 @@ from tests.unit.protocol.multilock_driver import (
     MultiLockDriver,
     each_reason,
     each_size,
-    hold_of,
     lose,
 )
 

@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import pytest
 
 from consul_lock._protocol.client.shared_session import SharedSession
-from consul_lock._protocol.flow import Flow, Job, Request
+from consul_lock._protocol.flow import Job, Request
 from consul_lock._protocol.multilock.multilock import MultiLockCore
 from consul_lock._protocol.primitive.undo import undo_acquire
 from consul_lock._protocol.session import timing as terms
-from consul_lock.errors import (
-    LossReason,
-)
+from consul_lock.errors import LossReason
 from tests.simulation.flow_process import Cancelled
-from tests.unit.protocol.cut_points import cuts
+from tests.unit.protocol.cut_points import FATES, cut_off, cuts, resumed
 from tests.unit.protocol.multilock_driver import (
     KEYS,
     MANY,
@@ -78,20 +76,20 @@ def acquire_with_a_shared_session() -> Scene:
     return Scene(driver, lock, lock.acquire(True, None, "me"))
 
 
-def acquire_with_a_shared_session_after_waiting() -> Scene:
-    scene = acquire_with_a_shared_session()
+def after_waiting(scene: Scene) -> Scene:
+    """Somebody else has one of them, until this one waits."""
     other = scene.driver.lock(scene.driver.client("b"), B)
     scene.driver.acquire(other)
     scene.driver.when_blocked = lambda: scene.driver.release(other)
     return scene
+
+
+def acquire_with_a_shared_session_after_waiting() -> Scene:
+    return after_waiting(acquire_with_a_shared_session())
 
 
 def acquire_after_waiting() -> Scene:
-    scene = acquire()
-    other = scene.driver.lock(scene.driver.client("b"), B)
-    scene.driver.acquire(other)
-    scene.driver.when_blocked = lambda: scene.driver.release(other)
-    return scene
+    return after_waiting(acquire())
 
 
 def acquire_that_gives_up() -> Scene:
@@ -104,22 +102,7 @@ def acquire_after_no_answer() -> Scene:
     scene = acquire()
     driver, flow = scene.driver, scene.job.flow
     driver.world.submit(driver.until(flow, locking))
-    first = flow.throw(NO_ANSWER)
-
-    def rest() -> Flow[Any]:
-        answer = yield first
-        while True:
-            try:
-                effect = flow.send(answer)
-            except StopIteration as end:
-                return end.value
-            try:
-                answer = yield effect
-            except BaseException as error:
-                flow.throw(error)
-                raise
-
-    return scene._replace(job=Job(rest(), scene.job.undo))
+    return scene._replace(job=Job(resumed(flow, flow.throw(NO_ANSWER)), scene.job.undo))
 
 
 def release(*names: str) -> Scene:
@@ -173,19 +156,13 @@ def test_a_flow_that_is_cut_off_yields_nothing_more(
 
 
 @each_scene
-@pytest.mark.parametrize("fate", ["never arrives", "is carried out", "comes as a ghost"])
+@pytest.mark.parametrize("fate", FATES)
 def test_the_undo_leaves_nothing_behind(build: Callable[[], Scene], fate: str) -> None:
     """It has no key, and somebody else gets all at once, or after a lock-delay."""
     for scene, effect in cuts(build):
         driver, lock = scene.driver, scene.lock
-        if isinstance(effect, Request) and fate == "is carried out":
-            driver.world.submit(effect)
-        scene.job.flow.close()
-        mine = {session.id for session in lock.client.pool.live.values()}
-        assert scene.job.undo is not None
-        driver.run(scene.job.undo())
-        if isinstance(effect, Request) and fate == "comes as a ghost":
-            driver.world.submit(effect)
+        mine = set(lock.client.pool.live)
+        cut_off(scene, effect, fate)
         held = {key for key, owner in driver.held().items() if owner in mine}
         assert held <= {"beside/.lock"}, f"cut off at {effect}"
         assert not driver.borrowed(), f"cut off at {effect}"
@@ -205,9 +182,7 @@ def test_nobody_sits_out_a_lock_delay_where_it_is_known_how_things_stand(
         if isinstance(effect, Request) and (locking(effect) or releasing(effect)):
             continue  # of which nobody knows what became
         driver, lock = scene.driver, scene.lock
-        scene.job.flow.close()
-        assert scene.job.undo is not None
-        driver.run(scene.job.undo())
+        cut_off(scene, effect)
         for key in (KEYS[B], KEYS[C]):
             driver.delete(key)  # of the holder that was in the way
         if build in (acquire_after_no_answer, release_of_lost_locks):

@@ -8,6 +8,7 @@ from consul_lock._protocol.flow import Wait
 from consul_lock.errors import (
     AlreadyHeld,
 )
+from tests.unit.protocol.fake_driver import hold_of
 from tests.unit.protocol.multilock_driver import (
     FEW,
     MANY,
@@ -15,7 +16,6 @@ from tests.unit.protocol.multilock_driver import (
     B,
     C,
     MultiLockDriver,
-    hold_of,
 )
 
 

@@ -11,6 +11,7 @@ from consul_lock.errors import (
     LossReason,
     Refused,
 )
+from tests.unit.protocol.fake_driver import hold_of
 from tests.unit.protocol.multilock_driver import (
     FEW,
     KEYS,
@@ -22,7 +23,6 @@ from tests.unit.protocol.multilock_driver import (
     Sharing,
     each_reason,
     each_size,
-    hold_of,
     lose,
     releasing,
 )

@@ -9,13 +9,13 @@ from consul_lock.errors import (
     LockLost,
     LossReason,
 )
+from tests.unit.protocol.fake_driver import hold_of, waits
 from tests.unit.protocol.multilock_driver import (
     KEYS,
     B,
     C,
     Sharing,
     each_reason,
-    hold_of,
     lose,
 )
 
@@ -63,11 +63,11 @@ def test_a_call_that_is_cut_off_takes_nothing_from_others_of_its_session() -> No
     other = driver.lock(driver.client("b"), C)
     driver.acquire(other)
     job = shared.several.acquire(True, None, "me")
-    watching = driver.until(job.flow, lambda request: request.wait > 0)
+    watching = driver.until(job.flow, waits)
     driver.release(other)
     same = driver.multilock(client=shared.client, shared=shared.session)
     assert driver.acquire(same, timeout=0, owner="another")
-    again = driver.until(job.flow, lambda request: request.wait > 0, after=watching)
+    again = driver.until(job.flow, waits, after=watching)
     assert again.path == f"/v1/kv/{KEYS[C]}"
     job.flow.close()
     assert job.undo is not None

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from consul_lock._protocol.primitive.lockable import Lockable
 from consul_lock.errors import Unavailable
-from tests.unit.protocol.fake_driver import FakeDriver
+from tests.unit.protocol.fake_driver import FakeDriver, waits
 from tests.unit.protocol.lock_kinds import each_kind
 
 Make = Callable[[FakeDriver], Lockable]
@@ -67,7 +67,7 @@ def test_the_release_is_a_hand_over() -> None:
     driver = FakeDriver()
     dead, survivor, waiter = (driver.lock(driver.client(each)) for each in "abc")
     driver.acquire(dead)
-    driver.until(waiter.acquire(True, None, "me").flow, lambda request: request.wait > 0)
+    driver.until(waiter.acquire(True, None, "me").flow, waits)
     driver.run(survivor.release_abandoned(sessions_of(dead)))
     assert driver.held()[waiter.key] == sessions_of(waiter)[0]
 
@@ -77,7 +77,7 @@ def test_a_lock_that_was_handed_over_to_a_dead_waiter_goes_on_to_the_next() -> N
     driver = FakeDriver()
     holder, dead, survivor, behind = (driver.lock(driver.client(each)) for each in "abcd")
     driver.acquire(holder)
-    driver.until(dead.acquire(True, None, "me").flow, lambda request: request.wait > 0)
+    driver.until(dead.acquire(True, None, "me").flow, waits)
     # It is killed here: it sends nothing more.
     found = sessions_of(dead)
     driver.release(holder)

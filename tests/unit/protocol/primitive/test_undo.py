@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple
 
 import pytest
 
@@ -14,22 +13,13 @@ from consul_lock._protocol.consul.operations import Op
 from consul_lock._protocol.flow import Job, Now, Request
 from consul_lock._protocol.hold.hold import Hold
 from consul_lock._protocol.hold.state import Event
-from consul_lock._protocol.lock.lock import LockCore
 from consul_lock._protocol.primitive.watch import watch
 from consul_lock._protocol.session.timing import session_options
 from consul_lock.errors import LossReason, NotHeld, Unavailable
 from tests.simulation.flow_process import Cancelled
 from tests.simulation.foreign_lock_client import operator
-from tests.unit.protocol.cut_points import cuts
+from tests.unit.protocol.cut_points import FATES, Scene, cut_off, cuts
 from tests.unit.protocol.fake_driver import NAME, FakeDriver, hold_of, verbs
-
-
-class Scene(NamedTuple):
-    """A driver, and a flow about to be performed by it."""
-
-    driver: FakeDriver
-    lock: LockCore
-    job: Job
 
 
 def first_acquire() -> Scene:
@@ -136,20 +126,13 @@ def test_a_flow_that_is_cut_off_yields_nothing_more(
 
 
 @pytest.mark.parametrize("build", UNDONE)
-@pytest.mark.parametrize("fate", ["never arrives", "is carried out", "comes as a ghost"])
+@pytest.mark.parametrize("fate", FATES)
 def test_the_undo_leaves_nothing_behind(build: Callable[[], Scene], fate: str) -> None:
     """Wherever it was cut off: no lock, no entry in the queue, no session for a ghost to use."""
     for scene, effect in cuts(build):
-        driver, lock = scene.driver, scene.lock
-        if isinstance(effect, Request) and fate == "is carried out":
-            driver.world.submit(effect)
-        scene.job.flow.close()
-        mine = {session.id for session in lock.client.pool.live.values()}
-        assert scene.job.undo is not None
-        driver.run(scene.job.undo())
-        if isinstance(effect, Request) and fate == "comes as a ghost":
-            driver.world.submit(effect)
-        held_by_me = mine & set(driver.held().values())
+        mine = set(scene.lock.client.pool.live)
+        cut_off(scene, effect, fate)
+        held_by_me = mine & set(scene.driver.held().values())
         assert not held_by_me, f"cut off at {effect}"
 
 
@@ -157,9 +140,7 @@ def test_the_undo_leaves_nothing_behind(build: Callable[[], Scene], fate: str) -
 def test_after_the_undo_the_lock_can_be_acquired_again_at_once(build: Callable[[], Scene]) -> None:
     """Another client needs no patience, unless an answer is missing: then a lock-delay."""
     for scene, effect in cuts(build):
-        scene.job.flow.close()
-        assert scene.job.undo is not None
-        scene.driver.run(scene.job.undo())
+        cut_off(scene, effect)
         sessions = {s.id for s in scene.lock.client.pool.live.values() if s.borrower is not None}
         assert not sessions, f"cut off at {effect}"
         assert not scene.lock.client.local_queues._queues, f"cut off at {effect}"

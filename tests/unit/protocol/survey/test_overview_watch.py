@@ -11,7 +11,7 @@ from consul_lock._protocol.flow import Request
 from consul_lock._protocol.survey.read import Overview
 from consul_lock.errors import PermissionDenied, Unavailable
 from tests.simulation.foreign_lock_client import operator
-from tests.unit.protocol.fake_driver import NAME, FakeDriver
+from tests.unit.protocol.fake_driver import NAME, FakeDriver, waits
 from tests.unit.protocol.survey.survey_driver import survey
 
 
@@ -76,7 +76,7 @@ def test_an_overview_that_is_stale_is_not_believed() -> None:
     lookout = survey(driver).lookout_over("", None)
     driver.run(lookout.next())
     flow = lookout._next()
-    driver.until(flow, lambda request: request.wait > 0)
+    driver.until(flow, waits)
     again = driver.next_of(flow, ReadResult(driver.world.now, 1, ()))
     while not isinstance(again, Request):
         again = driver.next_of(flow, driver.world.now)

@@ -13,7 +13,7 @@ from consul_lock._protocol.keys import SEMAPHORE_FLAG
 from consul_lock._protocol.survey.status import Status
 from consul_lock.errors import PermissionDenied, Unavailable
 from tests.simulation.foreign_lock_client import operator
-from tests.unit.protocol.fake_driver import NAME, FakeDriver
+from tests.unit.protocol.fake_driver import NAME, FakeDriver, waits
 from tests.unit.protocol.survey.survey_driver import KEY, survey
 
 
@@ -137,7 +137,7 @@ def test_an_old_picture_is_not_believed() -> None:
     lookout = survey(driver).lookout_below("jobs/", None)
     driver.run(lookout.news())
     flow = lookout._following()
-    blocked = driver.until(flow, lambda request: request.wait > 0)
+    blocked = driver.until(flow, waits)
     assert ("consistent", "1") not in blocked.params
     again = driver.next_of(flow, ReadResult(driver.world.now, 1, ()))
     assert isinstance(again, Request)

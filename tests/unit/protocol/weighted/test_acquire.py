@@ -4,21 +4,17 @@ from __future__ import annotations
 
 import pytest
 
-from consul_lock._protocol.flow import Request, Wait
+from consul_lock._protocol.flow import Wait
 from consul_lock._protocol.primitive.primitive import Settings
 from consul_lock._protocol.session import timing as terms
 from consul_lock._protocol.weighted.semaphore import SemaphoreCore
 from consul_lock.errors import AlreadyHeld, Conflict
 from tests.simulation.foreign_lock_client import operator
-from tests.unit.protocol.fake_driver import verbs
+from tests.unit.protocol.fake_driver import verbs, waits
 from tests.unit.protocol.weighted_driver import WeightedDriver, changing
 
 DEAD = "0b1d3c1e-55c1-7a39-3e12-5a4a5e0f7f11"
 each_kind = pytest.mark.parametrize("kind", ["semaphore", "writer", "reader", "tree"])
-
-
-def waits(request: Request) -> bool:
-    return request.wait > 0
 
 
 @each_kind

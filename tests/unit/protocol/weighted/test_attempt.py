@@ -13,7 +13,7 @@ from consul_lock._protocol.session import timing as terms
 from consul_lock._protocol.session.session import Session
 from consul_lock._protocol.weighted.attempt import WeightedAttempt
 from consul_lock._protocol.weighted.layout import Contender, parse_contender
-from tests.unit.protocol.fake_driver import NAME
+from tests.unit.protocol.fake_driver import NAME, waits
 from tests.unit.protocol.weighted_driver import WeightedDriver
 
 
@@ -73,7 +73,7 @@ def test_without_its_sessions_nothing_it_knew_counts() -> None:
     driver.acquire_all(driver.semaphore())
     lock = driver.semaphore()
     attempt = lock.attempt("me", True)
-    driver.until(lock.contend(attempt), lambda request: request.wait > 0)
+    driver.until(lock.contend(attempt), waits)
     assert (attempt.in_queue, attempt.asked) == (True, True)
     assert attempt.ids() == [session.id for session in attempt.sessions] == [attempt.leader]
     attempt.forget_what_was_seen()

@@ -12,6 +12,7 @@ from consul_lock._protocol.weighted.base import read_targets
 from consul_lock._protocol.weighted.engine import WeightedCore
 from consul_lock.errors import LossReason
 from tests.simulation.foreign_lock_client import operator
+from tests.unit.protocol.fake_driver import waits
 from tests.unit.protocol.weighted_driver import WeightedDriver
 
 KINDS = ["semaphore", "writer", "tree"]
@@ -117,7 +118,7 @@ def test_who_is_in_and_who_waits_are_shown_in_order() -> None:
     driver.acquire(second)
     waiting = driver.semaphore(driver.client("w"))
     flow = waiting.acquire(True, None, "me", 2).flow
-    driver.until(flow, lambda request: request.wait > 0)
+    driver.until(flow, waits)
     assert [holder.host for holder in driver.run(first.everybody())] == ["a", "b"]
     assert [waiter.host for waiter in driver.run(first.waiters())] == ["w"]
     assert first.hold is not None

@@ -13,7 +13,8 @@ from consul_lock._protocol.weighted.rwlock import SideCore
 from consul_lock._protocol.weighted.semaphore import SemaphoreCore
 from tests.simulation.flow_process import Cancelled
 from tests.simulation.foreign_lock_client import operator
-from tests.unit.protocol.cut_points import cuts
+from tests.unit.protocol.cut_points import FATES, cuts
+from tests.unit.protocol.fake_driver import waits
 from tests.unit.protocol.weighted_driver import (
     BESIDE,
     Scene,
@@ -30,9 +31,6 @@ from tests.unit.protocol.weighted_driver import (
     release_to_the_next,
     shared,
 )
-
-FATES = ["never arrives", "is carried out", "comes as a ghost"]
-"""What becomes of the request at which a flow is cut off."""
 
 
 def acquire_as_its_session_dies(
@@ -159,7 +157,7 @@ def resizing() -> Scene:
     lock = driver.semaphore()
     driver.acquire_all(driver.rival(lock))
     waiting = driver.semaphore(driver.client("waiter"))
-    driver.until(waiting.acquire(True, None, "me").flow, lambda request: request.wait > 0)
+    driver.until(waiting.acquire(True, None, "me").flow, waits)
     return Scene(driver, lock, lock.resize(3))
 
 
@@ -170,7 +168,7 @@ def downgrading() -> Scene:
     driver.run(lock.acquire(True, None, "me"))
     for label in ("one", "another"):
         waiting = driver.reader(driver.client(label))
-        driver.until(waiting.acquire(True, None, "me").flow, lambda request: request.wait > 0)
+        driver.until(waiting.acquire(True, None, "me").flow, waits)
     return Scene(driver, lock, lock.downgrade(driver.world.now, "me"))
 
 

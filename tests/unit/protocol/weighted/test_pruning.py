@@ -21,6 +21,7 @@ from consul_lock._protocol.weighted.tree import TreeCore
 from consul_lock.errors import LockLost
 from tests.simulation.foreign_lock_client import operator
 from tests.simulation.mutation import Mutant, applied
+from tests.unit.protocol.fake_driver import waits
 from tests.unit.protocol.weighted_driver import WeightedDriver
 
 NAME = "a/b"
@@ -241,13 +242,13 @@ def test_a_waiter_that_dies_holds_up_nobody(driver: WeightedDriver, kind: Kind) 
     dying, behind = make(driver, kind), make(driver, kind)
     driver.wait_in_queue(dying)
     flow = behind.acquire(True, None, "me", 2 if kind is KINDS["semaphore"] else 1).flow
-    watching = driver.until(flow, lambda request: request.wait > 0)
+    watching = driver.until(flow, waits)
     before = driver.held()
     for session in dying.client.pool.live:
         operator(driver.world, f"/v1/session/destroy/{session}")
     assert set(driver.held()) == set(before)  # the keys stay
     # It watches the one before it, and then everything.
-    again = driver.until(flow, lambda request: request.wait > 0, after=watching)
+    again = driver.until(flow, waits, after=watching)
     assert again.path != watching.path
     driver.when_blocked = lambda: driver.run(holder.release("other"))
     driver.run_after(flow, again)
@@ -266,13 +267,13 @@ def test_a_waiter_behind_others_leaves_pruning_to_the_first(driver: WeightedDriv
     driver.wait_in_queue(between := make(driver, KINDS["writer"]))
     last = make(driver, KINDS["writer"])
     flow = last.acquire(True, None, "me").flow
-    request = driver.until(flow, lambda request: request.wait > 0)
+    request = driver.until(flow, waits)
     die(driver, holder)
     for session in between.client.pool.live:
         operator(driver.world, f"/v1/session/destroy/{session}")
     driver.requests()
     for _ in range(3):
-        request = driver.until(flow, lambda request: request.wait > 0, after=request)
+        request = driver.until(flow, waits, after=request)
     sent = driver.requests()
     assert "GET kv/a/b/.lock" in sent  # it has seen that the holder is dead
     assert "PUT txn" not in sent

@@ -2,33 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 
 from consul_lock._protocol.flow import Request
-from consul_lock._protocol.weighted.engine import WeightedCore
 from consul_lock.errors import Conflict
 from tests.simulation.foreign_lock_client import operator
-from tests.unit.protocol.fake_driver import verbs
-from tests.unit.protocol.weighted_driver import WeightedDriver
-
-
-def waits(request: Request) -> bool:
-    """Whether it is a blocking read."""
-    return request.wait > 0
-
-
-def leaves(request: Request) -> bool:
-    """Whether it takes somebody out of a queue, or out of a document."""
-    return bool({"delete", "delete-cas"} & set(verbs(request)))
-
-
-def in_queue(driver: WeightedDriver, lock: WeightedCore) -> dict[str, Any]:
-    """The contender keys of one that waits, and what Consul knows of each."""
-    mine = driver.sessions_of(lock.client)
-    entries = driver.world._server.kv.entries
-    return {key: entry for key, entry in entries.items() if entry.session in mine}
+from tests.unit.protocol.fake_driver import waits
+from tests.unit.protocol.weighted_driver import WeightedDriver, leaves
 
 
 def test_a_waiter_whose_key_was_deleted_has_one_place_in_all_queues() -> None:
@@ -39,11 +19,11 @@ def test_a_waiter_whose_key_was_deleted_has_one_place_in_all_queues() -> None:
     lock = driver.tree()
     flow = lock.acquire(True, None, "me").flow
     waiting = driver.until(flow, waits)
-    first = in_queue(driver, lock)
+    first = driver.in_queue(lock)
     assert len(first) == 3
     operator(driver.world, f"/v1/kv/{min(first)}", "DELETE")
     driver.until(flow, waits, after=waiting)
-    again = in_queue(driver, lock)
+    again = driver.in_queue(lock)
     assert again.keys() == first.keys()
     assert len({entry.create_index for entry in again.values()}) == 1
 
@@ -68,12 +48,12 @@ def test_a_waiter_for_more_than_there_is_now_gets_an_error() -> None:
     lock = driver.semaphore()
     flow = lock.acquire(True, None, "me", 2).flow
     waiting = driver.until(flow, waits)
-    assert in_queue(driver, lock)
+    assert driver.in_queue(lock)
     driver.run(rival.resize(1))
     with pytest.raises(Conflict) as raised:
         driver.until(flow, waits, after=waiting)
     assert raised.value.limit == 1
-    assert not in_queue(driver, lock)
+    assert not driver.in_queue(lock)
 
 
 def test_only_the_first_waiter_watches_the_document() -> None:
@@ -101,7 +81,7 @@ def test_a_waiter_that_gives_up_waits_no_longer_than_it_may() -> None:
     assert watching.wait == 3.0
     assert driver.run_after(flow, watching) is False
     assert driver.world.now - begun == pytest.approx(3.0, abs=0.3)
-    assert not in_queue(driver, lock)
+    assert not driver.in_queue(lock)
 
 
 def test_an_index_that_went_backwards_is_not_waited_for() -> None:

@@ -16,9 +16,8 @@ from consul_lock._protocol.weighted.release import litter, settle
 from consul_lock._protocol.weighted.snapshot import Snapshot, parse_snapshot
 from consul_lock.errors import Unavailable
 from tests.simulation.foreign_lock_client import operator
-from tests.unit.protocol.fake_driver import verbs
-from tests.unit.protocol.weighted.test_queue import in_queue, leaves, waits
-from tests.unit.protocol.weighted_driver import WeightedDriver
+from tests.unit.protocol.fake_driver import verbs, waits
+from tests.unit.protocol.weighted_driver import WeightedDriver, leaves
 
 KEY = "slots/.lock"
 
@@ -74,13 +73,13 @@ def test_a_waiter_that_left_and_came_back_is_not_let_in_before_those_who_stayed(
     lock, other = driver.semaphore(), driver.semaphore(driver.client("b"))
     first = lock.acquire(True, 3.0, "me", 2).flow
     waiting = driver.until(first, waits)
-    before = in_queue(driver, lock)
+    before = driver.in_queue(lock)
     driver.until(other.acquire(True, None, "me", 2).flow, waits)
     release = rival.release("other").flow
     releasing = driver.until(release, leaves)
     assert not driver.run_after(first, waiting)
     driver.until(lock.acquire(True, None, "me", 2).flow, waits)
-    assert in_queue(driver, lock).keys() == before.keys()
+    assert driver.in_queue(lock).keys() == before.keys()
     driver.run_after(release, releasing)
     assert set().union(*driver.holders_in_documents().values()) == driver.sessions_of(other.client)
 

@@ -9,6 +9,7 @@ from consul_lock._protocol.session import timing as terms
 from consul_lock._protocol.weighted.rwlock import ReadWriteCore
 from consul_lock.errors import LockLost, LossReason, NotHeld
 from tests.simulation.foreign_lock_client import operator
+from tests.unit.protocol.fake_driver import waits
 from tests.unit.protocol.weighted_driver import WeightedDriver
 
 
@@ -41,7 +42,7 @@ def test_a_downgrade_admits_the_readers_that_wait_and_no_writer() -> None:
     lock, reader, writer = driver.writer(), driver.reader(), driver.writer()
     driver.acquire(lock)
     for waiter in (reader, writer):
-        driver.until(waiter.acquire(True, None, "me").flow, lambda request: request.wait > 0)
+        driver.until(waiter.acquire(True, None, "me").flow, waits)
     assert lock.hold is not None
     driver.requests()
     driver.run(lock.downgrade(0.0, "me"))

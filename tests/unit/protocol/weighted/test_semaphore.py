@@ -17,7 +17,7 @@ from consul_lock.testing import World
 from tests.simulation.lock_client import Contender
 from tests.simulation.scenario import Client
 from tests.simulation.simulator import Simulator
-from tests.unit.protocol.fake_driver import FakeDriver
+from tests.unit.protocol.fake_driver import FakeDriver, waits
 from tests.unit.protocol.weighted_driver import WeightedDriver
 
 
@@ -75,7 +75,7 @@ def test_a_higher_limit_admits_the_waiters_that_fit_in() -> None:
     driver.acquire_all(holder)
     waiters = [driver.semaphore(driver.client(label)) for label in "abc"]
     for waiter in waiters:
-        driver.until(waiter.acquire(True, None, "me").flow, lambda request: request.wait > 0)
+        driver.until(waiter.acquire(True, None, "me").flow, waits)
     driver.requests()
     driver.run(holder.resize(4))
     assert driver.requests() == ["GET kv/slots/", "PUT txn"]
