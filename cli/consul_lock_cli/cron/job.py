@@ -20,7 +20,6 @@ from consul_lock_cli.cron.previous_run import PreviousRun
 from consul_lock_cli.cron.report import RunReport
 from consul_lock_cli.process.child import Child
 from consul_lock_cli.process.interrupt import Interrupted
-from consul_lock_cli.process.outcome import exit_code
 from consul_lock_cli.process.signals import Signals
 from consul_lock_cli.process.supervisor import Deadline
 from consul_lock_cli.run.acquire import Acquisition
@@ -95,10 +94,7 @@ class CronJob:
         if self._skipped:
             self._hooks.after(self._skipped)
         elif done.ended is not None or done.code == ExitCode.LOST:
-            code = done.code
-            if code is None and done.ended is not None:
-                code = exit_code(done.ended)
-            self._hooks.finished(code or 0, self._report.runtime)
+            self._hooks.finished(done.exit_code, self._report.runtime)
         if self._lost_run is not None:
             self._hooks.know(of_lost_run(self._lost_run))
             self._hooks.after("lost_run")
@@ -222,8 +218,7 @@ class CronJob:
         """Nothing is held any more, so what follows may take its time."""
         assert done.ended is not None
         self._console.hurried = False
-        code = exit_code(done.ended) if done.code is None else done.code
-        self._report.finish(slot, epoch, attempt, done.ended, code, self._act)
+        self._report.finish(slot, epoch, attempt, done.ended, done.exit_code, self._act)
         return done
 
     # -- claimed --------------------------------------------------------------------------

@@ -14,7 +14,7 @@ from consul_lock_cli.base.error_table import complaint, failure
 from consul_lock_cli.base.exit_codes import ExitCode
 from consul_lock_cli.process.child import Child
 from consul_lock_cli.process.interrupt import Interrupted, OutOfTime
-from consul_lock_cli.process.outcome import ProcessResult, exit_code
+from consul_lock_cli.process.outcome import ProcessResult
 from consul_lock_cli.process.signals import Signals
 from consul_lock_cli.process.supervisor import Deadline
 from consul_lock_cli.run.acquire import Acquisition
@@ -91,10 +91,7 @@ class LockedCommand:
         if self._busy:
             self._hooks.after("busy")
         elif done.ended is not None or done.code == ExitCode.LOST:
-            code = done.code
-            if code is None and done.ended is not None:
-                code = exit_code(done.ended)
-            self._hooks.finished(code or 0, self._runtime)
+            self._hooks.finished(done.exit_code, self._runtime)
         return done
 
     def _around(self, child: Child | None) -> RunResult:

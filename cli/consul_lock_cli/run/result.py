@@ -19,6 +19,13 @@ class RunResult(NamedTuple):
     asked: bool = False
     """A signal asked consul-lock to end, while the command ran or afterwards."""
 
+    @property
+    def exit_code(self) -> int:
+        """The exit code, as a shell has it: 128+n for a death of signal n."""
+        if self.code is None and self.ended is not None:
+            return exit_code(self.ended)
+        return self.code or 0
+
 
 def pass_on(ended: ProcessResult, program: str, console: Console) -> int:
     """The exit code.  Dies of the signal that killed the command, so clean up before."""

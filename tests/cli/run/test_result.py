@@ -42,6 +42,21 @@ def test_a_code_is_passed_on_in_silence(
     assert capsys.readouterr().err == ""
 
 
+@pytest.mark.parametrize(
+    "done, code",
+    [
+        (result.RunResult(None), 0),
+        (result.RunResult(75), 75),
+        (result.RunResult(76, _ENDED), 76),
+        (result.RunResult(None, _ENDED._replace(code=5)), 5),
+        (result.RunResult(None, _ENDED._replace(code=-2)), 130),
+    ],
+)
+def test_hooks_and_reports_get_the_exit_code(done: result.RunResult, code: int) -> None:
+    """That of consul-lock, if it has one of its own, else that of the command."""
+    assert done.exit_code == code
+
+
 @pytest.mark.parametrize("typed", [False, True])
 def test_a_death_by_a_signal_is_passed_on_as_one(typed: bool) -> None:
     """What was typed at the terminal was meant for the whole group."""
