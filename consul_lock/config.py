@@ -80,15 +80,10 @@ class Config:
         check_printable("token", "the token", self.token or "")
         if bool(self.client_cert) != bool(self.client_key):
             given, missing = ("certificate", "key") if self.client_cert else ("key", "certificate")
-            problem = f"there is a TLS client {given} but no client {missing}"
-            hint = (
-                "give both (client_cert and client_key, CONSUL_CLIENT_CERT and CONSUL_CLIENT_KEY)"
-                " or neither"
-            )
             raise ConfigError(
-                f"{problem}: {hint}",
-                problem=problem,
-                hint=hint,
+                problem=f"there is a TLS client {given} but no client {missing}",
+                hint="give both (client_cert and client_key, CONSUL_CLIENT_CERT and"
+                " CONSUL_CLIENT_KEY) or neither",
                 kind="contradiction",
                 settings=("client_cert", "client_key"),
             )

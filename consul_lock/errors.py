@@ -166,10 +166,13 @@ class ConsulLockError(Exception):
         session: str | None = None,
         holder: Any = None,
     ) -> None:
-        # With a problem of its own the message is the whole sentence, else it is the problem.
+        # With a problem of its own the message is the whole sentence, else it is the problem; a
+        # problem and a hint without a message make the sentence themselves.
         if problem is None:
             problem = message
             message = f"{message}; {hint}" if hint else message
+        elif not message:
+            message = f"{problem}: {hint}" if hint else problem
         super().__init__(message)
         self.problem = problem
         self.hint = hint

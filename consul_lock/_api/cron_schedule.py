@@ -139,12 +139,9 @@ def _zone(name: str) -> tzinfo:
     try:
         return ZoneInfo(name)
     except (KeyError, OSError, ValueError, TypeError, AttributeError) as error:
-        problem = f"timezone={name!r} is unknown on this host"
-        hint = "names are as in 'Europe/Berlin'; if that is one, install tzdata"
         raise ConfigError(
-            f"{problem}: {hint}",
-            problem=problem,
-            hint=hint,
+            problem=f"timezone={name!r} is unknown on this host",
+            hint="names are as in 'Europe/Berlin'; if that is one, install tzdata",
             kind="timezone",
             settings=("timezone",),
         ) from error
@@ -154,12 +151,9 @@ def _cronsim() -> Any:
     try:
         import cronsim
     except ImportError as error:
-        problem = "schedule= needs cronsim"
-        hint = "pip install '.[cron]' in a checkout of consul-lock has it; every= needs nothing"
         raise ConfigError(
-            f"{problem}: {hint}",
-            problem=problem,
-            hint=hint,
+            problem="schedule= needs cronsim",
+            hint="pip install '.[cron]' in a checkout of consul-lock has it; every= needs nothing",
             kind="no-cronsim",
             settings=("schedule",),
         ) from error

@@ -122,12 +122,9 @@ def settings(
                 settings=("session", "client"),
             )
         if asked != session_options():
-            problem = "session= and ttl, lock_delay or checks contradict each other"
-            hint = "those belong to the session, so give them to Session(...)"
             raise ConfigError(
-                f"{problem}: {hint}",
-                problem=problem,
-                hint=hint,
+                problem="session= and ttl, lock_delay or checks contradict each other",
+                hint="those belong to the session, so give them to Session(...)",
                 kind="contradiction",
                 settings=("session",),
             )

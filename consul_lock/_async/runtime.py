@@ -71,14 +71,11 @@ class DefaultClient(Generic[C]):
         try:
             loop = asyncio.get_running_loop()
         except RuntimeError as error:
-            problem = (
-                "a lock without client= belongs to the running event loop, and none is running"
-            )
-            hint = "make the lock inside a coroutine, or give it a Client"
             raise ConfigError(
-                f"{problem}: {hint}",
-                problem=problem,
-                hint=hint,
+                problem=(
+                    "a lock without client= belongs to the running event loop, and none is running"
+                ),
+                hint="make the lock inside a coroutine, or give it a Client",
                 kind="event-loop",
                 settings=("client",),
             ) from error

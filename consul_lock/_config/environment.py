@@ -55,11 +55,9 @@ class Environment:
         if given is not None:
             found = parse(given, "address")
             if found.scheme == "https" and ssl is False:
-                problem, hint = f"address {given!r} is https but ssl is False", "leave one out"
                 raise ConfigError(
-                    f"{problem}: {hint}",
-                    problem=problem,
-                    hint=hint,
+                    problem=f"address {given!r} is https but ssl is False",
+                    hint="leave one out",
                     kind="contradiction",
                     settings=("address", "ssl"),
                 )

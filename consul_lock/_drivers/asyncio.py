@@ -139,12 +139,13 @@ class AsyncioDriver:
             self._loop = loop
         elif self._loop is not loop:
             ended = ", which has ended" if self._loop.is_closed() else ""
-            problem = f"this client was first used on another event loop{ended}, and belongs to it"
-            hint = (
-                "make one client for each loop, inside the coroutine that asyncio.run() is given;"
-                " a lock without client= has the one of its loop"
+            raise ConfigError(
+                problem=f"this client was first used on another event loop{ended}, and belongs to"
+                " it",
+                hint="make one client for each loop, inside the coroutine that asyncio.run() is"
+                " given; a lock without client= has the one of its loop",
+                kind="event-loop",
             )
-            raise ConfigError(f"{problem}: {hint}", problem=problem, hint=hint, kind="event-loop")
 
     async def _drive(self, flow: Flow[T]) -> T:
         step, value = flow.send, None

@@ -17,6 +17,9 @@ def refuse_eventlet() -> None:
     if patcher is None:
         return
     if any(patcher.is_monkey_patched(what) for what in ("socket", "select", "thread")):
-        problem = "eventlet has monkey-patched this process, with which consul-lock does not work"
-        hint = "use gevent, threads or asyncio"
-        raise ConfigError(f"{problem}: {hint}", problem=problem, hint=hint, kind="eventlet")
+        raise ConfigError(
+            problem="eventlet has monkey-patched this process, with which consul-lock does not"
+            " work",
+            hint="use gevent, threads or asyncio",
+            kind="eventlet",
+        )

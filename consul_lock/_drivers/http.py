@@ -102,23 +102,19 @@ def handshake_failed(config: Config, error: Exception) -> Unavailable | ConfigEr
             kind="certificate",
         )
     if isinstance(error, ssl.SSLError) and error.reason in ("WRONG_VERSION_NUMBER", "HTTP_REQUEST"):
-        problem, hint = f"{config.origin} does not speak TLS", "use http:// instead of https://"
         return ConfigError(
-            f"{problem}: {hint}",
-            problem=problem,
-            hint=hint,
+            problem=f"{config.origin} does not speak TLS",
+            hint="use http:// instead of https://",
             kind="no-tls",
             settings=("address",),
         )
     if isinstance(error, ssl.SSLError) and "alert" in str(error).lower():
         refused = "the client certificate" if config.client_cert else "the connection"
-        problem = f"TLS: {config.origin} refused {refused} ({error.reason})"
         hint = "client_cert= needed?"
         if config.client_cert:
             hint = "has it expired, and is it of a CA that the agent trusts?"
         return ConfigError(
-            f"{problem}: {hint}",
-            problem=problem,
+            problem=f"TLS: {config.origin} refused {refused} ({error.reason})",
             hint=hint,
             kind="client-certificate",
             settings=("client_cert", "client_key") if config.client_cert else ("client_cert",),
@@ -213,11 +209,9 @@ def fits_no_request(error: object) -> bool:
 def blame_plain_http(config: Config, body: bytes) -> None:
     """Raise `ConfigError` if an answer says that plain HTTP was sent to a TLS port."""
     if b"HTTP request to an HTTPS server" in body:
-        problem, hint = f"{config.origin} speaks TLS", "use https:// or CONSUL_HTTP_SSL=true"
         raise ConfigError(
-            f"{problem}: {hint}",
-            problem=problem,
-            hint=hint,
+            problem=f"{config.origin} speaks TLS",
+            hint="use https:// or CONSUL_HTTP_SSL=true",
             kind="needs-tls",
             settings=("address",),
         )

@@ -92,13 +92,16 @@ def test_the_kind_of_a_loss_is_its_reason() -> None:
 
 
 def test_problem_and_hint_make_the_sentence() -> None:
-    """The message is the problem; with a problem of its own it is the whole sentence."""
+    """The message is the problem; with a problem of its own it is the whole sentence, which need
+    not be given."""
     plain = errors.Unavailable("no answer")
     assert (str(plain), plain.problem, plain.hint) == ("no answer", "no answer", "")
     error = errors.Unavailable("no answer", hint="is it there?", kind="no-answer")
     assert (str(error), error.problem) == ("no answer; is it there?", "no answer")
     whole = errors.ConfigError("it is so: do this", problem="it is so", hint="do this")
     assert (str(whole), whole.problem, whole.hint) == ("it is so: do this", "it is so", "do this")
+    made = errors.ConfigError(problem="it is so", hint="do this")
+    assert (str(made), made.problem, made.hint) == (str(whole), whole.problem, whole.hint)
 
 
 def _made() -> Iterator[tuple[str, str, ast.Call, ast.Module]]:

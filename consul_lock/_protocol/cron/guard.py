@@ -46,9 +46,11 @@ class CronCore:
         check_name(name)
         if name.endswith(CRON_SUFFIX):
             name, key = name.removesuffix(CRON_SUFFIX), name
-            problem, hint = f"name={key!r} is the key of a record", f"give {name!r}"
             raise ConfigError(
-                f"{problem}: {hint}", problem=problem, hint=hint, kind="name", settings=("name",)
+                problem=f"name={key!r} is the key of a record",
+                hint=f"give {name!r}",
+                kind="name",
+                settings=("name",),
             )
         self.client = client
         self.name = name

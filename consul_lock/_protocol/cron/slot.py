@@ -132,8 +132,11 @@ class Once(Rhythm):
 def slot_at(epoch: float) -> Slot:
     """The slot that begins at a time.  Raises `ConfigError` for one that no calendar has."""
     if not 0 <= epoch < YEAR_9999:
-        problem, hint = f"a slot at {epoch!r} s since the epoch", "is the clock of this host set?"
-        raise ConfigError(f"{problem}: {hint}", problem=problem, hint=hint, kind="clock")
+        raise ConfigError(
+            problem=f"a slot at {epoch!r} s since the epoch",
+            hint="is the clock of this host set?",
+            kind="clock",
+        )
     moment = datetime.fromtimestamp(epoch, UTC).replace(tzinfo=None)
     fraction = "milliseconds" if moment.microsecond else "seconds"
     return Slot(f"{moment.isoformat(timespec=fraction)}Z", float(epoch))

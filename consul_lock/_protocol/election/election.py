@@ -91,12 +91,12 @@ class ElectionCore(LockCore):
     def _campaign(self, entering: Flow[None]) -> Flow[None]:
         now = yield Now()
         if self.hold is not None and self.hold.counts(now):
-            problem = f"this object leads {self.name!r} already"
-            hint = (
-                "resign first, or proclaim a new value; a second candidate is an object of its own"
-            )
             raise AlreadyHeld(
-                f"{problem}: {hint}", problem=problem, hint=hint, kind="leading", key=self.key
+                problem=f"this object leads {self.name!r} already",
+                hint="resign first, or proclaim a new value; a second candidate is an object of its"
+                " own",
+                kind="leading",
+                key=self.key,
             )
         yield from entering
 

@@ -102,15 +102,10 @@ class SurveyCore:
                 flags=seen.flags,
             )
         if seen.state != "free" and not force:
-            problem = f"{seen.name!r} is {seen.state}"
-            hint = (
-                "destroy the sessions of its holders instead; to delete its key lets the next in"
-                " at once, and the old ones may still be at work"
-            )
             raise Conflict(
-                f"{problem}: {hint}",
-                problem=problem,
-                hint=hint,
+                problem=f"{seen.name!r} is {seen.state}",
+                hint="destroy the sessions of its holders instead; to delete its key lets the next"
+                " in at once, and the old ones may still be at work",
                 kind="in-use",
                 key=seen.key,
                 flags=seen.flags,
