@@ -12,18 +12,31 @@ import json
 import subprocess
 import sys
 from contextlib import ExitStack
+from functools import cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 from urllib.parse import quote
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from consul_lock.testing import World
 from tests.cli.command import PATIENCE, environment
 from tests.cli.in_process import in_process
 from tests.faults.foreign_values import VALUES, damaged
-from tests.support.effort import EFFORT
-from tests.support.hostile_answers import ALTERED, REFUSALS, forward, once
+from tests.support.effort import scaled, some
+from tests.support.hostile_answers import (
+    ALTERED,
+    REFUSALS,
+    Answered,
+    answers,
+    changed,
+    forward,
+    once,
+    recorded,
+)
 from tests.support.http_messages import Message
 from tests.support.scripted_server import scripted_server
 
@@ -72,11 +85,6 @@ def ask(world: World, method: str, path: str, body: bytes = b"") -> Any:
     return forward(world, Message(f"{method} {path} HTTP/1.1", {}, body, b""))
 
 
-def some(items: Any, step: int) -> list[Any]:
-    """Each of so many; all of them, with more effort."""
-    return list(itertools.islice(items, 0, None, max(1, round(step / EFFORT))))
-
-
 def test_no_answer_of_a_server_makes_a_command_fail_otherwise(tmp_path: Path) -> None:
     """One answer that no agent gives, to one of the first requests of a command, or to all."""
     cases = [
@@ -86,11 +94,11 @@ def test_no_answer_of_a_server_makes_a_command_fail_otherwise(tmp_path: Path) ->
     ]
     commands, where = {}, {}
     with ExitStack() as stack:
-        for number, (command, case, at) in enumerate(some(cases, 71)):
+        for number, (command, case, at) in enumerate(some(cases, 71, "commands")):
             world = World(consul="1.8" if number % 2 else "1.21")
             server = stack.enter_context(scripted_server(once(world, at, case)))
             name = f"{command[0]}: {case} to request {at}"
-            commands[name] = [*command[:WORDS], "--http-addr", server.address, *command[WORDS:]]
+            commands[name] = _to(command, server.address)
             where[name] = command
         for name, outcome in outcomes(commands, "127.0.0.1:1", tmp_path).items():
             seemly(outcome, name)
@@ -98,6 +106,71 @@ def test_no_answer_of_a_server_makes_a_command_fail_otherwise(tmp_path: Path) ->
             # What cannot be said of the lock after a good end of COMMAND is a warning.
             assert not started or outcome[0] == 0, (name, outcome)
             assert started or outcome[0] != 0 or where[name] is not RUN, (name, outcome)
+
+
+_MADE = settings(
+    max_examples=scaled(2), deadline=None, database=None, suppress_health_check=list(HealthCheck)
+)
+
+# Commands that one process runs, each with an answer of its own.
+_TOGETHER = 4
+
+
+@pytest.mark.parametrize("command", [RUN, CRON_RUN], ids=["run", "cron run"])
+@given(data=st.data())
+@_MADE
+def test_no_answer_that_hypothesis_makes_starts_a_command_without_its_lock(
+    command: list[str], data: st.DataObject
+) -> None:
+    """Nor ends the command otherwise than with its exit codes, and a word about it."""
+    good = _good_answers(tuple(command))
+    commands = {}
+    with ExitStack() as stack, TemporaryDirectory() as folder:
+        for number in range(_TOGETHER):
+            at = data.draw(st.integers(0, len(good) - 1))
+            made = data.draw(answers(good[at]))
+            server = stack.enter_context(scripted_server(changed(World(), at, made)))
+            commands[f"{number}: {made!r} to request {at}"] = _to(command, server.address)
+        for name, outcome in outcomes(commands, "127.0.0.1:1", Path(folder)).items():
+            seemly(outcome, name)
+            started = outcome[1] == "started\n"
+            assert not started or outcome[0] == 0, (name, outcome)
+            assert started or outcome[0] != 0 or command is not RUN, (name, outcome)
+
+
+@cache
+def _good_answers(command: tuple[str, ...]) -> list[Answered]:
+    """Those to a command that runs, while nothing goes wrong."""
+    found = list[Answered]()
+    with scripted_server(recorded(World(), found)) as server, TemporaryDirectory() as folder:
+        good = {"good": _to(list(command), server.address)}
+        done = outcomes(good, server.address, Path(folder))
+    assert done["good"] == [0, "started\n", ""]
+    return found
+
+
+def _to(command: list[str], address: str) -> list[str]:
+    return [*command[:WORDS], "--http-addr", address, *command[WORDS:]]
+
+
+@given(data=st.data())
+@settings(_MADE, max_examples=scaled(25))
+def test_no_answer_that_hypothesis_makes_breaks_a_command_that_looks(
+    crowded: tuple[World, list[str]], data: st.DataObject
+) -> None:
+    """At everything, or at one name; as text and as JSON."""
+    world, _ = crowded
+    words = data.draw(st.sampled_from([*LOOKS, *LOOKS_AT_ONE]))
+    words = [*words, "crowd/job"] if words in LOOKS_AT_ONE else words
+    below = "crowd/" if words in LOOKS else "crowd/job"
+    good = forward(world, Message(f"GET /v1/kv/{below}?recurse HTTP/1.1", {}, b"", b""))
+    few = json.dumps(json.loads(good.body)[-6:]).encode()
+    made = data.draw(answers(good._replace(body=few)))
+    with scripted_server(lambda _: iter([made])) as server:
+        done = in_process(*words, "--retry-for", "0", env=environment(server.address))
+    seemly((done.returncode, done.stdout, done.stderr), f"{words}: {made!r}")
+    if "--json" in words and done.returncode == 0:
+        json.loads(done.stdout)
 
 
 @pytest.fixture(scope="module")
@@ -154,7 +227,10 @@ def test_whatever_is_in_consul_can_be_shown(
     world, names = crowded
     looks = [
         *LOOKS,
-        *([*words, name] for words, name in some(itertools.product(LOOKS_AT_ONE, names), 61)),
+        *(
+            [*words, name]
+            for words, name in some(itertools.product(LOOKS_AT_ONE, names), 61, "looks")
+        ),
     ]
     with scripted_server(once(world, -1, "")) as server:
         for words in looks:
@@ -170,7 +246,7 @@ def test_nothing_is_started_beside_what_others_wrote(
     """`run` and `cron run` say what they found, and leave it there; or it was in nobody's way."""
     world, names = crowded
     commands = {}
-    for name in some(names, 197):
+    for name in some(names, 197, "runs"):
         commands[f"run {name}"] = [name if word == "hostile" else word for word in RUN]
         commands[f"cron {name}"] = [name if word == "hostile" else word for word in CRON_RUN]
     with scripted_server(once(world, -1, "")) as server:

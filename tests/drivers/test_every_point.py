@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+import os
 import random
 from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
@@ -41,11 +42,12 @@ each_kind = pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.name)
 
 
 def chosen(total: int) -> list[int]:
-    """Points 1 to ``total``, or as many of them as are to be tried, evenly."""
+    """Points 1 to ``total``, or as many of them as are to be tried, evenly: each run of the tests
+    has others, which its SIMULATION_SEED repeats."""
     if total <= POINTS:
         return list(range(1, total + 1))
     step = total / POINTS
-    start = random.Random(total).random() * step
+    start = random.Random(f"{os.environ['SIMULATION_SEED']} {total}").random() * step
     return sorted({1 + int(start + number * step) % total for number in range(POINTS)})
 
 
@@ -171,7 +173,7 @@ def test_a_second_signal_in_what_the_first_began_leaves_nothing(
 ) -> None:
     """Soon after the first, so that it strikes where the clean-up of that is about to begin."""
     total = _points_of(scene.free)
-    generator = random.Random(total)
+    generator = random.Random(f"{os.environ['SIMULATION_SEED']} again {total}")
     for point in chosen(total):
         _strike(scene.free, Signal(point, again=generator.randint(1, 12)))
         scene.see_free()

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple
 from urllib.parse import quote
 
 import pytest
@@ -20,14 +20,15 @@ import consul_lock
 from consul_lock import ConsulLockError, CronState
 from consul_lock.testing import ServedWorld, World, serve
 from tests.faults.foreign_values import VALUES, damaged
-from tests.support.effort import EFFORT, scaled
+from tests.support.effort import scaled, some
 from tests.support.raw_http import exchange
-
-T = TypeVar("T")
 
 LOCK, SEMAPHORE, READ_WRITE = 3304740253564472344, 16210313421097356768, 4377101031871790599
 CRON = 6231955483607814123
 FOREIGN = (0, 2**64 - 1)
+
+# Of the values in each place, one of so many.
+_ONE_OF = 6
 
 
 class Raw:
@@ -72,12 +73,6 @@ def raw(served: ServedWorld) -> Raw:
 def client(served: ServedWorld) -> Iterator[consul_lock.Client]:
     with consul_lock.Client(served.address, retry_for=0) as made:
         yield made
-
-
-def some(items: Iterable[T], turn: int = 0) -> list[T]:
-    """A part of them, another one each turn; with more effort, all."""
-    step = max(1, round(6 / EFFORT))
-    return list(items)[turn % step :: step]
 
 
 class Place(NamedTuple):
@@ -194,8 +189,8 @@ def test_every_kind_of_lock_bears_what_others_wrote(
 ) -> None:
     """Read, acquired, released and handed over beside it."""
     make, places = KINDS[kind]
-    for turn, place in enumerate(places):
-        for what, value in some(VALUES.items(), turn):
+    for place in places:
+        for what, value in some(VALUES.items(), _ONE_OF, place):
             for flags in (place.flags, *FOREIGN[: scaled(1)]):
                 key = f"docs/{place.key.format(session=raw.session)}"
                 raw.put(key, value, flags, place.held)
@@ -211,7 +206,7 @@ def test_a_lock_is_handed_to_a_waiter_that_says_anything_of_itself(
     raw: Raw, client: consul_lock.Client
 ) -> None:
     """What the waiter says is passed on, or left out; the release does not fail."""
-    for what, value in some(VALUES.items()):
+    for what, value in some(VALUES.items(), _ONE_OF, "handed"):
         lock = consul_lock.Lock("handed", client=client)
         assert lock.acquire(timeout=0), what
         raw.put(f"handed/.queue/{raw.session}", value, LOCK, held=True)
@@ -230,7 +225,7 @@ def test_a_reader_beside_one_that_says_anything_of_itself(
 ) -> None:
     """It shares the lock with it, whatever is in the key of the other."""
     document = json.dumps({"Holders": {raw.session: {"mode": "read"}}}).encode()
-    for what, value in some(VALUES.items()):
+    for what, value in some(VALUES.items(), _ONE_OF, "shared"):
         raw.put(f"shared/.lock/{raw.session}", value, READ_WRITE, held=True)
         raw.put("shared/.lock", document, READ_WRITE)
         both = consul_lock.ReadWriteLock("shared", client=client)
@@ -275,8 +270,7 @@ def test_cron_bears_what_others_wrote(raw: Raw, client: consul_lock.Client) -> N
     record = json.loads(raw.get("job/.cron")[0])
     raw.forget()
     variants = [*VALUES.items(), *damaged(record)]
-    step = max(1, len(variants) // scaled(60))
-    for what, value in variants[::step]:
+    for what, value in some(variants, len(variants) // 60, "records"):
         for flags in (CRON, *(FOREIGN[:1] if what in VALUES else ())):
             raw.put("job/.cron", value, flags)
             before = raw.get("job/.cron")

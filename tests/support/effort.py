@@ -5,7 +5,13 @@ It is 1 in `make test`, less in `make fast` and more in `make test-long`.
 
 from __future__ import annotations
 
+import itertools
 import os
+import random
+from collections.abc import Iterable
+from typing import TypeVar
+
+T = TypeVar("T")
 
 EFFORT = float(os.environ.get("TEST_EFFORT") or "1")
 
@@ -13,3 +19,14 @@ EFFORT = float(os.environ.get("TEST_EFFORT") or "1")
 def scaled(number: int) -> int:
     """So many times the effort, and once at least."""
     return max(1, round(number * EFFORT))
+
+
+def some(items: Iterable[T], one_of: int, about: object) -> list[T]:
+    """One of so many; with more effort more, up to all.
+
+    Each run of the tests takes other ones: its SIMULATION_SEED, which stands in the first lines of
+    its output, repeats them.  ``about``: lists that are not the same get different parts.
+    """
+    step = max(1, round(one_of / EFFORT))
+    chance = random.Random(f"{os.environ.get('SIMULATION_SEED', '')} {about}")
+    return list(itertools.islice(items, chance.randrange(step), None, step))

@@ -7,13 +7,17 @@ Consul's own answers to what it has carried out, changed on their way.
 from __future__ import annotations
 
 import gzip
+import itertools
 import json
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 from urllib.parse import parse_qsl
 
+from hypothesis import strategies as st
+
 from consul_lock._protocol.flow import Reply, Request
 from consul_lock.testing import World
+from tests.support.altered_documents import altered
 from tests.support.http_messages import Closed, Message
 from tests.support.scripted_server import Reset, Script
 
@@ -220,6 +224,46 @@ def once(world: World, at: int, case: str) -> Script:
             yield whole
 
     return script
+
+
+def changed(world: World, at: int, made: bytes) -> Script:
+    """Consul, but for the answer to the request number ``at``, which is carried out."""
+    count = itertools.count()
+
+    def script(message: Message) -> Iterator[bytes]:
+        number, answer = next(count), forward(world, message)
+        yield made if number == at else wire(*answer)
+
+    return script
+
+
+def recorded(world: World, found: list[Answered]) -> Script:
+    """Consul, whose answers are added to ``found``."""
+
+    def script(message: Message) -> Iterator[bytes]:
+        found.append(forward(world, message))
+        yield wire(*found[-1])
+
+    return script
+
+
+_STATUSES = (200, 200, 200, 200, 409, 404, 500, 403, 429)
+_INDEXES = ("7", "1", "0", "-7", "99999999999", "x", "")
+
+
+@st.composite
+def answers(draw: Any, good: Answered) -> bytes:
+    """A good answer with another document, and perhaps another status and index."""
+    try:
+        document = json.loads(good.body)
+    except ValueError:
+        document = None
+    body = json.dumps(draw(altered(document))).encode()
+    if draw(st.booleans()):
+        return wire(good.status, good.headers, body)
+    index = draw(st.sampled_from(_INDEXES))
+    headers = {"X-Consul-Index": index} if index else {}
+    return wire(draw(st.sampled_from(_STATUSES)), headers, body)
 
 
 def forward(world: World, message: Message) -> Answered:
