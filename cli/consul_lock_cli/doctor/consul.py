@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import statistics
 import time
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
@@ -14,9 +15,22 @@ from consul_lock_cli.base.text import shown
 from consul_lock_cli.doctor.certificate import SOON
 from consul_lock_cli.doctor.context import DoctorContext
 from consul_lock_cli.doctor.finding import Finding, Trouble, ok, skip, warn
+from consul_lock_cli.doctor.http import AgentAnswer
 
-_TESTED_MIN, _TESTED_MAX = (1, 8), (1, 21)
-"""The oldest and the newest Consul that this was tested with: see docs/support.md."""
+_TESTED = {
+    (1, 8, 7): "tested by each run of the tests",
+    (1, 15, 4): "some rules compared by hand on 29 November 2026",
+    (1, 18, 2): "some rules compared by hand on 29 November 2026",
+    (1, 21, 4): "tested by hand on 30 November 2026",
+}
+"""What was tried with which release of Consul: see docs/support.md."""
+
+_OLDEST, _NEWEST = (".".join(map(str, end(_TESTED))) for end in (min, max))
+
+_WORKS_SINCE = (1, 8)
+
+# Not tested: the names of keys that it refuses are known from its sources.
+_NAMES_SINCE = (1, 21, 5)
 
 # Seconds for what the agent answers by itself.  A healthy one needs milliseconds.
 _LOCAL = 4.0
@@ -38,10 +52,9 @@ def agent(context: DoctorContext) -> Finding:
             'locks do not need it; agent_prefix "" { policy = "read" } would allow it,'
             " and 'consul lock' needs it",
         )
-    known = answer.json()
-    config = known.get("Config", {}) if isinstance(known, dict) else {}
+    config = _config(answer)
     version, node = str(config.get("Version", "")), str(config.get("NodeName", ""))
-    found = re.match(r"(\d+)\.(\d+)", version)
+    found = re.match(r"(\d{1,9})\.(\d{1,9})(?:\.(\d{1,9}))?", version)
     if not found:
         raise Trouble(
             f'this is not a Consul agent: it answers "{shown(answer.text)}"',
@@ -49,15 +62,33 @@ def agent(context: DoctorContext) -> Finding:
             ExitCode.CONFIG,
         )
     context.node = node
-    release = (int(found[1]), int(found[2]))
-    if release < _TESTED_MIN:
-        return warn(f"Consul {version} is older than the oldest tested version", "use 1.8 or later")
-    where = f"node {shown(node)}, datacenter {config.get('Datacenter')}"
-    if release > _TESTED_MAX:
-        # Nothing is known to be wrong with it, so it is no warning.
-        newest = ".".join(map(str, _TESTED_MAX))
-        return ok(f"Consul {version}, newer than the newest tested version ({newest}), {where}")
-    return ok(f"Consul {version}, {where}")
+    release = (int(found[1]), int(found[2]), int(found[3] or 0))
+    if release < _WORKS_SINCE:
+        return warn(
+            f"Consul {shown(version)} is older than the oldest tested version ({_OLDEST})",
+            "use 1.8 or later",
+        )
+    where = f"node {shown(node)}, datacenter {shown(str(config.get('Datacenter')))}"
+    # Nothing is known to be wrong with one that was not tested, so it is no warning.
+    what = "Enterprise was not tested" if "+ent" in version else tested(release)
+    return ok(f"Consul {shown(version)}, {what}, {where}")
+
+
+def tested(release: tuple[int, int, int]) -> str:
+    """What was tried with a release of Consul, or between which others it is."""
+    if release in _TESTED:
+        return _TESTED[release]
+    if release < min(_TESTED):
+        return f"older than the oldest tested version ({_OLDEST})"
+    if release < max(_TESTED):
+        return f"between the tested versions {_OLDEST} and {_NEWEST}"
+    names = "; some names of keys are refused" if release >= _NAMES_SINCE else ""
+    return f"newer than the newest tested version ({_NEWEST}){names}"
+
+
+def _config(answer: AgentAnswer) -> Mapping[str, Any]:
+    """Of what an agent says of itself."""
+    return answer.read(lambda known: dict(known["Config"] or {}))
 
 
 def client_agent(context: DoctorContext) -> Finding:
@@ -65,7 +96,7 @@ def client_agent(context: DoctorContext) -> Finding:
     answer = context.agent.ask("GET", "/v1/agent/self")
     if answer.denied:
         return skip("the token may not ask")
-    if not answer.json().get("Config", {}).get("Server"):
+    if not _config(answer).get("Server"):
         return ok("it is a client agent")
     return warn(
         "this agent is a server: its sessions end when it is replaced",
@@ -78,7 +109,7 @@ def leader(context: DoctorContext) -> Finding:
     found = context.agent.ask("GET", "/v1/status/leader", timeout=_LOCAL).json()
     if not found:
         raise Trouble("Consul has no cluster leader", "'consul operator raft list-peers'")
-    return ok(f"the leader is {found}")
+    return ok(f"the leader is {shown(str(found))}")
 
 
 def latency(context: DoctorContext) -> Finding:
@@ -107,11 +138,7 @@ def token(context: DoctorContext) -> Finding:
         return skip("Consul does not show the token")
     if answer.denied:
         raise _unknown_token()
-    found = answer.json()
-    named = [str(each.get("Name")) for each in (found.get("Policies") or ()) if each]
-    policies = f"policies {', '.join(named)}" if named else "no policies of its own"
-    about = f"accessor {found.get('AccessorID')}, {shown(policies, 120)}"
-    left = _seconds_until(found.get("ExpirationTime"))
+    about, left = answer.read(_of_token)
     if left is None:
         return ok(about)
     text = f"the token expires in {show_duration(left)} ({about})"
@@ -121,6 +148,14 @@ def token(context: DoctorContext) -> Finding:
         text,
         "write another one to the file of --token-file before that: what runs reads it again",
     )
+
+
+def _of_token(found: dict[str, Any]) -> tuple[str, float | None]:
+    """What it is, and for how many seconds more; None: for ever."""
+    named = [str(each.get("Name")) for each in (found.get("Policies") or ()) if each]
+    policies = f"policies {', '.join(named)}" if named else "no policies of its own"
+    about = f"accessor {shown(str(found.get('AccessorID')))}, {shown(policies, 120)}"
+    return about, _seconds_until(found.get("ExpirationTime"))
 
 
 def _seconds_until(told: object) -> float | None:
@@ -143,8 +178,7 @@ def node_health(context: DoctorContext) -> Finding:
     if not context.node:
         return skip("the node's name is unknown")
     answer = context.agent.ask("GET", f"/v1/health/node/{context.node}")
-    found: list[Any] = [] if answer.denied else answer.json() or []
-    states = {each.get("CheckID"): each.get("Status") for each in found}
+    states = {} if answer.denied else answer.read(_states)
     bad = sorted(f"{check} is {state}" for check, state in states.items() if state == "critical")
     if bad:
         return warn(
@@ -152,4 +186,9 @@ def node_health(context: DoctorContext) -> Finding:
         )
     if "serfHealth" not in states:
         return skip(f"serfHealth of {shown(context.node)} cannot be seen; locks do not need it")
-    return ok(f"serfHealth of {shown(context.node)} is {states['serfHealth']}")
+    return ok(f"serfHealth of {shown(context.node)} is {shown(states['serfHealth'])}")
+
+
+def _states(found: list[dict[str, Any]] | None) -> dict[str, str]:
+    """Of the checks of a node, by their names."""
+    return {str(each.get("CheckID")): str(each.get("Status")) for each in found or ()}

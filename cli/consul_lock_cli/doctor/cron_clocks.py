@@ -22,6 +22,9 @@ _RECORD = "/.cron"
 # Records that are read: enough to see a clock that is wrong, and soon done.
 _RECORDS_MAX = 50
 
+# Seconds since the epoch: more is no time of a run.
+_EVER = 1e11
+
 # Seconds that nobody is asked to explain: clocks that are kept right differ by less.
 _OFF = 2.0
 
@@ -39,8 +42,7 @@ def cron_clocks(context: DoctorContext) -> Finding:
     Consul knows the order of a record's claims, and the hosts' clocks have dated them.
     """
     answer = context.agent.ask("GET", "/v1/kv/", keys="")
-    names = answer.json() if answer.status == 200 else []
-    records = [name for name in names if name.endswith(_RECORD)][:_RECORDS_MAX]
+    records = answer.read(_records) if answer.status == 200 else []
     if not records:
         return skip("there are no records of cron jobs, or the token may not see them")
     for name in records:
@@ -51,6 +53,10 @@ def cron_clocks(context: DoctorContext) -> Finding:
                 "'timedatectl' on these hosts shows which clock is wrong",
             )
     return ok(f"the clocks of all hosts that ran jobs agree ({len(records)} records checked)")
+
+
+def _records(names: list[str]) -> list[str]:
+    return [name for name in names if name.endswith(_RECORD)][:_RECORDS_MAX]
 
 
 def _fault(claims: list[_Claim]) -> str:
@@ -72,7 +78,7 @@ def _read(context: DoctorContext, name: str) -> dict[str, Any]:
     answer = context.agent.ask("GET", f"/v1/kv/{quote(name)}")
     try:
         found = json.loads(base64.b64decode(answer.json()[0]["Value"] or ""))
-    except (ValueError, LookupError, TypeError, binascii.Error):
+    except (ValueError, LookupError, TypeError, RecursionError, binascii.Error):
         # `cron run` refuses it when its time comes; it has nothing for this check.
         return {}
     return found if isinstance(found, dict) else {}
@@ -91,10 +97,10 @@ def _claims(record: dict[str, Any]) -> Iterator[_Claim]:
 
 
 def _seconds(written: Any) -> float | None:
-    """Since the epoch, from a number or a text of RFC 3339."""
-    if isinstance(written, int | float):
-        return float(written)
+    """Since the epoch, from a number or a text of RFC 3339; None for what is no time."""
     try:
+        if isinstance(written, int | float):
+            return float(written) if abs(written) < _EVER else None
         return datetime.fromisoformat(written).timestamp()
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return None

@@ -7,14 +7,18 @@ import json
 import os
 import socket
 import ssl
-from collections.abc import Mapping
-from typing import Any, NamedTuple
+import threading
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from typing import Any, NamedTuple, TypeVar
 from urllib.parse import quote, urlencode
 
 from consul_lock_cli.base.error_table import OWN_REFUSED, RENEW
 from consul_lock_cli.base.exit_codes import ExitCode
 from consul_lock_cli.base.text import shown
 from consul_lock_cli.doctor.finding import Trouble
+
+T = TypeVar("T")
 
 # Bytes of an answer that are read: the names of all keys are the most that is asked for.
 _BODY_MAX = 64 * 1024 * 1024
@@ -32,11 +36,22 @@ class AgentAnswer(NamedTuple):
         try:
             return json.loads(self.text)
         except (ValueError, RecursionError):
-            raise Trouble(
-                f'this is not an answer of Consul (HTTP {self.status}): "{shown(self.text)}"',
-                "is there another program, or a proxy, at this address?",
-                ExitCode.CONFIG,
-            ) from None
+            raise self._foreign() from None
+
+    def read(self, read: Callable[[Any], T]) -> T:
+        """What ``read`` makes of the data; raises `Trouble` if they are not of that form."""
+        document = self.json()
+        try:
+            return read(document)
+        except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError):
+            raise self._foreign() from None
+
+    def _foreign(self) -> Trouble:
+        return Trouble(
+            f'this is not an answer of Consul (HTTP {self.status}): "{shown(self.text)}"',
+            "is there another program, or a proxy, at this address?",
+            ExitCode.CONFIG,
+        )
 
     @property
     def denied(self) -> bool:
@@ -51,6 +66,34 @@ def _body(answer: http.client.HTTPResponse) -> bytes:
     if answer.length:
         raise http.client.IncompleteRead(found, answer.length)
     return found
+
+
+class _End:
+    """Ends a connection after some seconds: the limit of a socket begins anew with each byte, and
+    http.client reads interim answers for ever."""
+
+    def __init__(self, connection: socket.socket, seconds: float) -> None:
+        self.came = False
+        # The connection may be given to TLS, which takes its descriptor: this one stays.
+        self._own = connection.dup()
+        self._mutex = threading.Lock()
+        self._timer = threading.Timer(seconds, self._ends)
+        self._timer.daemon = True
+        self._timer.start()
+
+    def _ends(self) -> None:
+        with self._mutex:
+            if self._own.fileno() < 0:
+                return  # the answer was a moment quicker
+            self.came = True
+            with suppress(OSError):
+                self._own.shutdown(socket.SHUT_RDWR)
+
+    def cancel(self) -> None:
+        """There is an answer, or an error."""
+        self._timer.cancel()
+        with self._mutex:
+            self._own.close()
 
 
 class AgentClient:
@@ -101,8 +144,10 @@ class AgentClient:
         asked = urlencode([*query.items(), *config.query()])
         target = f"{config.base_path}{quote(path)}" + (f"?{asked}" if asked else "")
         connection = http.client.HTTPConnection(config.host, config.port)
+        end = None
         try:
             plain = self.connect()
+            end = _End(plain, limit)
             # http.client is given a connection that is there already: it may be a unix socket.
             connection.sock = self.secure(plain) if self._context else plain
             connection.sock.settimeout(limit)
@@ -110,18 +155,27 @@ class AgentClient:
             connection.request(method, target, data, config.headers())
             answer = connection.getresponse()
             text = _body(answer).decode(errors="replace")
-        except TimeoutError as error:
-            raise Trouble(
-                f"{config.origin} gave no answer within {limit:g}s",
-                "it may be overloaded, frozen or disconnected: see the agent's log",
-            ) from error
-        except ssl.SSLError as error:
-            raise self._tls(error) from error
-        except (OSError, http.client.HTTPException) as error:
-            raise self.unreachable(error) from error
+            if end.came:
+                raise TimeoutError  # what was read is not the whole of it
+        except (OSError, http.client.HTTPException, Trouble) as error:
+            late = isinstance(error, TimeoutError) or (end is not None and end.came)
+            raise self._unanswered(error, limit if late else None) from error
         finally:
+            if end is not None:
+                end.cancel()
             connection.close()
         return self._judged(AgentAnswer(answer.status, dict(answer.headers), text))
+
+    def _unanswered(self, error: Exception, limit: float | None) -> Trouble:
+        """No answer came; ``limit``: within so many seconds."""
+        if limit is not None:
+            return Trouble(
+                f"{self.config.origin} gave no answer within {limit:g}s",
+                "it may be overloaded, frozen or disconnected: see the agent's log",
+            )
+        if isinstance(error, Trouble):
+            return error
+        return self._tls(error) if isinstance(error, ssl.SSLError) else self.unreachable(error)
 
     def _judged(self, answer: AgentAnswer) -> AgentAnswer:
         if answer.status == 400 and "HTTP request to an HTTPS server" in answer.text:

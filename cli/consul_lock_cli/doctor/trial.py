@@ -67,11 +67,13 @@ class Trial:
             "ServiceChecks": [],
         }
         answer = self._good(self._ask("PUT", "/v1/session/create", body), self._made)
-        self._session = str(answer.json()["ID"])
+        self._session = answer.read(lambda made: str(made["ID"]))
         if self._patient.node is None:
             found = self._ask("GET", f"/v1/session/info/{self._session}")
-            known = found.json() if found.status == 200 else None
-            self._patient.node = str(known[0].get("Node")) if known else None
+            if found.status == 200:
+                self._patient.node = found.read(
+                    lambda known: str(known[0].get("Node")) if known else None
+                )
 
     def lock(self) -> None:
         """Lock the key, if there is none: one transaction."""
@@ -112,7 +114,7 @@ class Trial:
                 f"the token may not read it: {self._read.rule}",
                 ExitCode.PERMISSION,
             )
-        return int(found.json()[0]["ModifyIndex"])
+        return found.read(lambda pairs: int(pairs[0]["ModifyIndex"]))
 
     def poll(self, seconds: float) -> float:
         """Wait for a change that does not come; how long that took."""

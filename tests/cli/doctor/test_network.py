@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
+from consul_lock_cli.doctor.consul import _TESTED
 from tests.cli.doctor.doctor_fixture import doctor
 from tests.support.http_messages import Answer
 from tests.support.ports import free_port
@@ -34,13 +37,18 @@ def test_an_unknown_host_name() -> None:
 @pytest.mark.parametrize(
     "version, said",
     [
-        ("1.7.9", "older than the oldest tested version"),
-        ("1.21.9+ent", "Consul 1.21.9+ent, node"),
-        ("1.22.0", "newer than the newest tested version (1.21), node"),
-        ("2.0.0-rc1", "newer than the newest tested version (1.21), node"),
+        ("1.7.9", "is older than the oldest tested version (1.8.7)"),
+        ("1.8.0", ", older than the oldest tested version (1.8.7), node"),
+        ("1.8.7", ", tested by each run of the tests, node"),
+        ("1.12", ", between the tested versions 1.8.7 and 1.21.4, node"),
+        ("1.15.4", ", some rules compared by hand on 29 November 2026, node"),
+        ("1.21.4", ", tested by hand on 30 November 2026, node"),
+        ("1.21.4+ent", ", Enterprise was not tested, node"),
+        ("1.21.5", ", newer than the newest tested version (1.21.4); some names of keys are"),
+        ("2.0.0-rc1", ", newer than the newest tested version (1.21.4); some names of keys are"),
     ],
 )
-def test_a_server_that_was_not_tested_is_named(
+def test_it_says_what_was_tested_with_a_release_and_what_was_not(
     altered: Callable[[str, Answer], str], version: str, said: str
 ) -> None:
     """An older one is a warning; of a newer one nothing bad is known."""
@@ -48,6 +56,17 @@ def test_a_server_that_was_not_tested_is_named(
     status_file = doctor(altered("agent/self", Answer(200, {}, about)))
     assert said in status_file.items["agent"]["text"]
     assert (status_file.items["agent"]["verdict"] == "warn") is version.startswith("1.7")
+
+
+def test_what_it_says_was_tested_is_what_the_document_says() -> None:
+    """By every change, or by hand, and then at the same date."""
+    page = (Path(__file__).parents[3] / "docs" / "support.md").read_text()
+    rows = [line for line in page.splitlines() if line.startswith("| 1.")]
+    for release, how in _TESTED.items():
+        name = ".".join(map(str, release))
+        (row,) = (row for row in rows if re.search(rf"^\| [^|]*\b{re.escape(name)}\b", row))
+        by_hand, _, date = how.partition(" by hand on ")
+        assert (f"| {date} |" if date else "every change") in row, (by_hand, row)
 
 
 @pytest.mark.parametrize(
