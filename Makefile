@@ -69,9 +69,11 @@ fast: lint
 test-long: .venv/installed
 	@$(REAL_CONSUL); TEST_EFFORT=$(EFFORT) $(BIN)/pytest -n $(WORKERS) \
 		-o faulthandler_timeout=7200 tests/project/test_model.py tests/simulation tests/stress tests/testing_world/test_random.py tests/cluster/test_deaths.py \
-		tests/drivers/test_every_point.py tests/scale/test_cycles.py \
+		tests/drivers/test_every_point.py tests/drivers/test_hostile_bytes.py tests/scale/test_cycles.py \
 		tests/faults/test_cancelled.py tests/faults/test_closing.py tests/faults/test_ctrl_c.py tests/faults/test_cut_points.py \
-		tests/faults/test_deaths.py
+		tests/faults/test_deaths.py tests/faults/test_foreign_documents.py tests/faults/test_hostile_answers.py tests/fuzz \
+		tests/cli/test_hostile_servers.py tests/cli/test_secrets.py tests/cli/check/test_plugin_line.py tests/cli/doctor/test_hostile.py \
+		tests/torture/test_torture.py tests/torture/test_workload.py tests/unit
 
 search: .venv/installed
 	@$(BIN)/python -m tests.simulation.search --minutes $(MINUTES)

@@ -84,9 +84,10 @@ def test_a_secret_comes_out_nowhere_while_a_command_runs_and_waits(
     until it was read."""
     secret = f"secret-{uuid4().hex}"
     given = _WAYS[way](secret, tmp_path)
-    status = tmp_path / "status"
+    status, metrics = tmp_path / "status", tmp_path / "run.prom"
     hook = f"env >{shlex.quote(str(tmp_path / 'hook'))}"
-    options = ["-vv", "--status-file", str(status), "--log-format", "json", "--publish-command",
+    files = ["--status-file", str(status), "--metrics-file", str(metrics)]
+    options = ["-vv", *files, "--log-format", "json", "--publish-command",
                "--meta", "a=b", "--on-acquire", hook, *given.options]  # fmt: skip
     script = "env; echo ready; read line"
     words = ["run", "--key", key, *options, "--", "sh", "-c", f"{script} </dev/null; sleep 60"]
@@ -114,7 +115,8 @@ def test_a_secret_comes_out_nowhere_while_a_command_runs_and_waits(
     assert bool(_leaks(secret, child=child)) is inherited
     assert bool(_leaks(secret, hook=hooks)) is inherited
     assert _leaks(
-        secret, cmdline=shown, stderr=errors, status=status.read_text(), keys=stored,
+        secret, cmdline=shown, stderr=errors, status=status.read_text(),
+        metrics=metrics.read_text(), keys=stored,
         values=values, sessions=sessions,
     ) == []  # fmt: skip
     assert "acquired" in errors
@@ -144,6 +146,7 @@ def test_a_secret_is_in_no_error_whatever_goes_wrong(way: str, tmp_path: Path) -
     commands = (
         ["ls"], ["status", "k", "--log-format", "json"], ["run", "--dry-run", "-k", "k", "true"],
         ["cron", "show", "k"], ["doctor"], ["doctor", "--json"], ["config"], ["config", "--json"],
+        ["exporter", "--once"], ["check", "k"], ["cron", "check", "k"],
     )  # fmt: skip
     answers = (Answer(200, {}, b"<html>"), Answer(403, {}, b"Permission denied"))
     for answer in answers:

@@ -75,7 +75,8 @@ EXCEPTIONS: dict[str, str] = {}
 
 FOLDERS = ("consul_lock", "cli", "examples", "scripts", "benchmarks", "tests")
 PAGES = [
-    *(ROOT / name for name in ("README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "CHANGELOG.md")),
+    *(ROOT / name for name in ("README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "SECURITY.md")),
+    ROOT / "CHANGELOG.md",
     ROOT / "benchmarks/README.md",
     *sorted((ROOT / "docs").glob("*.md")),
 ]

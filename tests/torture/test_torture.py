@@ -53,9 +53,8 @@ def test_promises_are_kept_under_faults(
     assert result["not_possible"] == []
     assert len(result["injected"]) >= 2
     kinds = result["report"]["kinds"]
-    assert set(kinds) == {work["job"]["primitive"] for work in result["plan"]["works"]} or (
-        "cron" in kinds
-    )
+    works = Plan.from_json(result["plan"]).works
+    assert set(kinds) == {work.job.kind for work in works}
     assert all(kind["holders"] > 0 for kind in kinds.values())
 
 
