@@ -141,8 +141,8 @@ NEEDS_NETWORK = frozenset(
 # Seconds between two faults: sometimes too few for all to be as before.
 _GAPS = (0.5, 3.0, 8.0)
 
-# The share of faults that another one is injected together with.
-_TOGETHER = 0.3
+TOGETHER = 0.3
+"""The share of faults that another one is injected together with."""
 
 # What is injected beside another fault: it needs no answer of a server, which may have none now.
 _BESIDE = (
@@ -156,13 +156,14 @@ def draw_faults(
     seconds: float,
     kinds: Collection[str] = (),
     longest: float = float("inf"),
+    together: float = TOGETHER,
 ) -> tuple[Fault, ...]:
     """Faults for so many seconds, one after the other, or two together; of these ``kinds``, by
     default of all.
 
     Each kind with each target has its turn before any comes again, not counting those that are
-    injected beside another.  None lasts for more than ``longest`` seconds; a kind that needs more
-    is left out.
+    injected beside another: a share of ``together`` of all has one.  None lasts for more than
+    ``longest`` seconds; a kind that needs more is left out.
     """
     choices = [
         (kind, target)
@@ -178,7 +179,7 @@ def draw_faults(
             left = chance.sample(choices, len(choices))
         both = [left.pop()]
         beside = [choice for choice in choices if _fits_beside(both[0], choice)]
-        if beside and chance.random() < _TOGETHER:
+        if beside and together and chance.random() < together:
             both.append(chance.choice(beside))
         begun = [_drawn(chance, at, *choice, longest) for choice in both]
         faults += begun
@@ -234,6 +235,7 @@ def make_plan(
     groups: int = 4,
     longest: float = float("inf"),
     raft_multiplier: int | None = None,
+    together: float = TOGETHER,
 ) -> Plan:
     """The plan of a seed: so many groups of workers, each of which competes for one lock."""
     chance = random.Random(seed)
@@ -255,6 +257,6 @@ def make_plan(
             )
             if not callers or caller in callers:
                 works.append(Work(_CLIENTS[(first + number) % len(_CLIENTS)], job))
-    faults = draw_faults(chance, seconds, kinds, longest)
+    faults = draw_faults(chance, seconds, kinds, longest, together)
     multiplier = raft_multiplier or chance.choice(RAFT_MULTIPLIERS)
     return Plan(seed, seconds, multiplier, tuple(works), faults)

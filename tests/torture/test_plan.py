@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import random
+import re
 from collections import Counter
 from collections.abc import Iterable
 from itertools import groupby, pairwise
 from operator import attrgetter
+from pathlib import Path
+
+import pytest
 
 from tests.torture.plan import KINDS, Fault, Plan, draw_faults, make_plan
 from tests.torture.stage import CLIENTS
@@ -71,6 +76,27 @@ def test_some_faults_come_together() -> None:
 def _first_of_each(faults: Iterable[Fault]) -> list[Fault]:
     """Without those that were injected beside another."""
     return [next(group) for _, group in groupby(faults, attrgetter("at"))]
+
+
+_OF_THE_FIGURES = {
+    (1001, 1): "67a0eb97f687",
+    (1002, 5): "dc032e602e2c",
+    (1053, 5): "c57899b4a9a7",
+    (1026, 1): "7b5a79f6d9fe",
+}
+"""By seed and raft_multiplier: the beginning of the SHA-256 of a plan."""
+
+
+@pytest.mark.parametrize("run", _OF_THE_FIGURES)
+def test_the_runs_of_the_figures_can_be_played_again(run: tuple[int, int]) -> None:
+    """Those of docs/reliability.md, whose faults came one at a time: it says with which options."""
+    seed, multiplier = run
+    plan = make_plan(seed, 900.0, raft_multiplier=multiplier, together=0.0)
+    written = json.dumps(plan.to_json(), sort_keys=True)
+    assert hashlib.sha256(written.encode()).hexdigest()[:12] == _OF_THE_FIGURES[run]
+    assert all(before.at < after.at for before, after in pairwise(plan.faults))
+    page = (Path(__file__).parents[2] / "docs" / "reliability.md").read_text()
+    assert re.search(rf"^\| .* \| {seed} \| 900 \| {multiplier} \|", page, re.MULTILINE)
 
 
 def test_kinds_and_times_can_be_limited() -> None:

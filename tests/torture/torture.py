@@ -34,7 +34,7 @@ from tests.torture.checker import check
 from tests.torture.faults import Effect, Scene, faults_active, possible, set_clock
 from tests.torture.figures import held_during
 from tests.torture.history import boottime, read_history
-from tests.torture.plan import PREFIX, Fault, Injected, Plan, Work, make_plan
+from tests.torture.plan import PREFIX, TOGETHER, Fault, Injected, Plan, Work, make_plan
 from tests.torture.report import Report
 from tests.torture.shrink import shrink
 from tests.torture.stage import CLIENTS, Stage
@@ -203,6 +203,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--callers", nargs="+", default=[], help="thread task command cron go")
     parser.add_argument("--groups", type=int, default=4, help="of workers that compete")
     parser.add_argument("--longest", type=float, default=float("inf"), help="seconds of a fault")
+    parser.add_argument("--alone", action="store_true", help="no two faults at a time")
     parser.add_argument("--raft-multiplier", type=int, help="1 to 10; 1 or 5 by default")
     parser.add_argument("--plan", type=Path, help="play the plan of this file")
     parser.add_argument("--shrink", type=int, default=0, help="runs to shrink a plan that fails")
@@ -220,6 +221,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         plan = make_plan(
             seed, chosen.seconds, kinds=chosen.kinds, callers=chosen.callers,
             groups=chosen.groups, longest=chosen.longest, raft_multiplier=chosen.raft_multiplier,
+            together=0.0 if chosen.alone else TOGETHER,
         )  # fmt: skip
     _say(f"seed {plan.seed}: {len(plan.works)} workers, {len(plan.faults)} faults")
     report = play(plan, binary, chosen.out, keep=chosen.keep)
