@@ -20,6 +20,7 @@ import pytest
 from tests.support.effort import scaled
 from tests.torture.history import Fault as Logged
 from tests.torture.history import read_faults
+from tests.torture.host import why_no_namespaces
 from tests.torture.plan import PREFIX, Fault, Injected, Plan, Work
 from tests.torture.torture import play
 from tests.torture.workforce import ROOT
@@ -34,10 +35,11 @@ _SECONDS = scaled(50)
 _PATIENCE = 1_500.0 + 10 * _SECONDS
 
 
-def test_promises_are_kept_under_faults(
-    namespaces: None, consul_binary: Path, tmp_path: Path
-) -> None:
-    """Each time with another seed, unless TORTURE_SEED says which."""
+def test_promises_are_kept_under_faults(consul_binary: Path, tmp_path: Path) -> None:
+    """Each time with another seed, unless TORTURE_SEED says which.  Without root there are fewer
+    kinds of faults, which must not be where CI=true."""
+    missing = why_no_namespaces()
+    assert missing is None or os.environ.get("CI") != "true", missing
     seed = os.environ.get("TORTURE_SEED") or str(random.SystemRandom().getrandbits(32))
     options = [f"--seconds={_SECONDS}", f"--seed={seed}", "--longest=6", "--groups=3"]
     argv = [sys.executable, "-m", "tests.torture.torture", *options, "--raft-multiplier=1"]
@@ -50,7 +52,7 @@ def test_promises_are_kept_under_faults(
     assert done.returncode == 0, f"{' '.join(argv)}\n{done.stdout}{done.stderr}"
     (result,) = (json.loads(path.read_text()) for path in tmp_path.glob("*.json"))
     assert result["plan"]["seed"] == int(seed)
-    assert result["not_possible"] == []
+    assert missing is not None or result["not_possible"] == []
     assert len(result["injected"]) >= 2
     kinds = result["report"]["kinds"]
     works = Plan.from_json(result["plan"]).works

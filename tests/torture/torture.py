@@ -46,11 +46,14 @@ _HERE = Path(__file__).resolve().parent
 class Run:
     """One plan on one stage.  What it writes is in ``folder``."""
 
-    def __init__(self, plan: Plan, folder: Path, binary: Path, root: Path = ROOT) -> None:
+    def __init__(
+        self, plan: Plan, folder: Path, binary: Path, root: Path = ROOT, *, namespaces: bool = True
+    ) -> None:
         self.plan = plan
         self.folder = folder
         self.binary = binary
         self._root = root
+        self._namespaces = namespaces
         self.injected: list[Injected] = []
         self.not_possible: list[str] = []
         """Kinds of faults that this machine does not allow."""
@@ -65,7 +68,8 @@ class Run:
         set_clock(self._clock, 0)
         self._log.touch()
         environment = _environment(self._clock, self.binary, self._root)
-        stage = Stage(self.binary, raft_multiplier=self.plan.raft_multiplier)
+        multiplier = self.plan.raft_multiplier
+        stage = Stage(self.binary, raft_multiplier=multiplier, namespaces=self._namespaces)
         with stage, Workforce(self.folder, environment, root=self._root) as force:
             for name in CLIENTS:  # two of them, as each is cut off now and then
                 force.observe(PREFIX, stage.agent(name).address, stage.hosts[name].popen)
@@ -159,23 +163,32 @@ def _environment(clock: Path, binary: Path, root: Path) -> dict[str, str]:
 
 
 def play(
-    plan: Plan, binary: Path, out: Path | None = None, root: Path = ROOT, keep: bool = False
+    plan: Plan,
+    binary: Path,
+    out: Path | None = None,
+    root: Path = ROOT,
+    keep: bool = False,
+    *,
+    namespaces: bool = True,
 ) -> Report:
     """Play a plan, and write the result to ``out``; with ``keep`` the histories, too, as always
     if promises were broken.
 
-    ``root`` has the packages that the workers import.
+    ``root`` has the packages that the workers import.  Without ``namespaces`` hosts share the
+    loopback, and so they do where there is no root.
     """
     with tempfile.TemporaryDirectory(prefix="torture-") as name:
         folder = Path(name)
         started = time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime())
-        run = Run(plan, folder, binary, root)
+        run = Run(plan, folder, binary, root, namespaces=namespaces)
         try:
             report = run.play()
         except BaseException:
             if out is not None:  # what is known so far
                 shutil.copytree(folder, out / f"unfinished-{plan.seed}", dirs_exist_ok=True)
             raise
+        if run.not_possible:
+            _say(f"not possible here: {', '.join(sorted(set(run.not_possible)))}")
         if out is not None:
             out.mkdir(parents=True, exist_ok=True)
             result = {
@@ -203,6 +216,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--callers", nargs="+", default=[], help="thread task command cron go")
     parser.add_argument("--groups", type=int, default=4, help="of workers that compete")
     parser.add_argument("--longest", type=float, default=float("inf"), help="seconds of a fault")
+    parser.add_argument(
+        "--loopback", action="store_true", help="no networks of hosts, as without root"
+    )
     parser.add_argument("--alone", action="store_true", help="no two faults at a time")
     parser.add_argument("--raft-multiplier", type=int, help="1 to 10; 1 or 5 by default")
     parser.add_argument("--plan", type=Path, help="play the plan of this file")
@@ -224,10 +240,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
             together=0.0 if chosen.alone else TOGETHER,
         )  # fmt: skip
     _say(f"seed {plan.seed}: {len(plan.works)} workers, {len(plan.faults)} faults")
-    report = play(plan, binary, chosen.out, keep=chosen.keep)
+    report = play(plan, binary, chosen.out, keep=chosen.keep, namespaces=not chosen.loopback)
     _say(str(report))
     if not report.ok and chosen.shrink:
-        smaller = shrink(plan, lambda part: not play(part, binary).ok, chosen.shrink)
+        smaller = shrink(
+            plan,
+            lambda part: not play(part, binary, namespaces=not chosen.loopback).ok,
+            chosen.shrink,
+        )
         _say("fails as well:\n" + json.dumps(smaller.to_json()))
     return 0 if report.ok else 1
 

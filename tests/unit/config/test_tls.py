@@ -48,6 +48,8 @@ def test_tls_is_for_https_only_and_verifies_by_default(pem: Path) -> None:
     assert len(checked.get_ca_certs()) == 1
     unchecked = tls(verify=False)
     assert (unchecked.check_hostname, unchecked.verify_mode) == (False, ssl.CERT_NONE)
+    for context in (checked, unchecked):
+        assert context.minimum_version is ssl.TLSVersion.TLSv1_2, "older ones can be broken"
 
 
 def test_every_file_of_the_ca_folder_is_trusted(pem: Path, tmp_path: Path) -> None:
