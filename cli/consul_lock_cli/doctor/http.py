@@ -159,6 +159,8 @@ class AgentClient:
                 raise TimeoutError  # what was read is not the whole of it
         except (OSError, http.client.HTTPException, Trouble) as error:
             late = isinstance(error, TimeoutError) or (end is not None and end.came)
+            if isinstance(error, Trouble) and not late:
+                raise
             raise self._unanswered(error, limit if late else None) from error
         finally:
             if end is not None:
@@ -173,8 +175,6 @@ class AgentClient:
                 f"{self.config.origin} gave no answer within {limit:g}s",
                 "it may be overloaded, frozen or disconnected: see the agent's log",
             )
-        if isinstance(error, Trouble):
-            return error
         return self._tls(error) if isinstance(error, ssl.SSLError) else self.unreachable(error)
 
     def _judged(self, answer: AgentAnswer) -> AgentAnswer:
