@@ -5,7 +5,6 @@ It is 1 in `make test`, less in `make fast` and more in `make test-long`.
 
 from __future__ import annotations
 
-import itertools
 import os
 import random
 from collections.abc import Iterable
@@ -22,11 +21,12 @@ def scaled(number: int) -> int:
 
 
 def some(items: Iterable[T], one_of: int, about: object) -> list[T]:
-    """One of so many; with more effort more, up to all.
+    """One of so many, and one at least; with more effort more, up to all.
 
     Each run of the tests takes other ones: its SIMULATION_SEED, which stands in the first lines of
     its output, repeats them.  ``about``: lists that are not the same get different parts.
     """
-    step = max(1, round(one_of / EFFORT))
+    whole = list(items)
+    step = max(1, min(round(one_of / EFFORT), len(whole)))
     chance = random.Random(f"{os.environ.get('SIMULATION_SEED', '')} {about}")
-    return list(itertools.islice(items, chance.randrange(step), None, step))
+    return whole[chance.randrange(step) :: step]
