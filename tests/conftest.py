@@ -21,6 +21,7 @@ from tests.support.binary import BINARY, NONE, find_consul
 from tests.support.callers import Callers, Tasks, Threads
 from tests.support.cluster import Cluster
 from tests.support.effort import scaled
+from tests.support.promised import missing, promised
 from tests.support.waiting import eventually
 
 # The same examples every time, or new ones.  Time passes only inside the simulation, so a slow
@@ -62,7 +63,7 @@ def pytest_report_header(config: pytest.Config) -> list[str]:
     seed = f"simulation: SIMULATION_SEED={os.environ['SIMULATION_SEED']}"
     binary = config.stash[BINARY]
     if binary is None:
-        what = "fail (CI=true)" if _promised() else "are skipped"
+        what = "fail (CI=true)" if promised() else "are skipped"
         return [f"consul: none, tests marked real {what}; {NONE}", seed]
     return [f"consul: {version_of(binary)}, {binary}", seed]
 
@@ -143,19 +144,13 @@ def _agents(value: object) -> list[Agent]:
     return value.agents if isinstance(value, Cluster) else []
 
 
-def _promised() -> bool:
-    return os.environ.get("CI") == "true"
-
-
 @pytest.fixture(scope="session")
 def consul_binary(pytestconfig: pytest.Config) -> Path:
     """A real consul.  Without one, the test is skipped on a desk and fails where CI=true."""
     binary = pytestconfig.stash[BINARY]
-    if binary is not None:
-        return binary
-    if _promised():
-        pytest.fail(NONE, pytrace=False)
-    pytest.skip(NONE)
+    if binary is None:
+        missing(NONE)
+    return binary
 
 
 @pytest.fixture(scope="session")
@@ -183,15 +178,19 @@ def face(request: pytest.FixtureRequest) -> Iterator[Face]:
         yield opened
 
 
-@pytest.fixture(params=["threads", "asyncio"])
-def callers(request: pytest.FixtureRequest) -> Iterator[Callers]:
-    """Callers with a thread each, then with a task each."""
-    if request.param == "threads":
-        yield Threads()
-        return
+@pytest.fixture
+def tasks() -> Iterator[Tasks]:
+    """Callers with a task each."""
     made = Tasks()
     yield made
     made.close()
+
+
+@pytest.fixture(params=["threads", "asyncio"])
+def callers(request: pytest.FixtureRequest) -> Callers:
+    """Callers with a thread each, then with a task each."""
+    made: Callers = Threads() if request.param == "threads" else request.getfixturevalue("tasks")
+    return made
 
 
 @pytest.fixture

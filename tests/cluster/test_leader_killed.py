@@ -29,14 +29,6 @@ Start = Callable[..., Running]
 
 
 @pytest.fixture
-def tasks() -> Iterator[Tasks]:
-    """Callers of the asyncio face."""
-    made = Tasks()
-    yield made
-    made.close()
-
-
-@pytest.fixture
 def events(tmp_path: Path) -> SharedEventLog:
     """For all processes of the test."""
     return SharedEventLog(tmp_path / "events")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import shutil
 import subprocess
@@ -14,6 +13,8 @@ from pathlib import Path
 import pytest
 
 from tests.support.agent import Agent
+from tests.support.debian import debian_file
+from tests.support.promised import missing
 from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.slow
@@ -33,18 +34,10 @@ exec cat >"$(mktemp {mails}/XXXXXX)"
 @pytest.fixture(scope="session")
 def cron_daemon() -> Path:
     """Debian's cron, installed or fetched; a mount namespace shows it folders of its own."""
-    fetch = [str(_ROOT / "scripts" / "get-debian"), "cron", "usr/sbin/cron"]
-    fetched = subprocess.run(fetch, capture_output=True, text=True, check=False)
     separate = subprocess.run(["unshare", "--mount", "true"], capture_output=True, check=False)
-    missing = [
-        fetched.returncode != 0 and "Debian's cron: " + fetched.stderr,
-        separate.returncode != 0 and "the right to make a mount namespace (root)",
-    ]
-    for each in filter(None, missing):
-        if os.environ.get("CI") == "true":
-            pytest.fail(f"there is no {each}", pytrace=False)
-        pytest.skip(f"there is no {each}")
-    return Path(fetched.stdout.strip())
+    if separate.returncode:
+        missing("there is no right to make a mount namespace (root)")
+    return debian_file("cron", "usr/sbin/cron")
 
 
 @contextmanager

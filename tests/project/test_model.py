@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import subprocess
 from collections.abc import Iterable
@@ -11,6 +10,7 @@ from typing import NamedTuple
 
 import pytest
 
+from tests.support.debian import debian_file
 from tests.support.effort import scaled
 
 _ROOT = Path(__file__).parents[2]
@@ -148,14 +148,7 @@ class Checker(NamedTuple):
 
 def _from_debian(package: str, file: str) -> Path:
     """Where the root of a package's files is: that of the system, or where it is unpacked."""
-    fetch = [str(_ROOT / "scripts" / "get-debian"), package, file]
-    fetched = subprocess.run(fetch, capture_output=True, text=True, check=False)
-    if fetched.returncode != 0:
-        missing = f"there is no {package} of Debian: {fetched.stderr}"
-        if os.environ.get("CI") == "true":
-            pytest.fail(missing, pytrace=False)
-        pytest.skip(missing)
-    return Path(fetched.stdout.strip().removesuffix(file))
+    return Path(str(debian_file(package, file)).removesuffix(file))
 
 
 @pytest.fixture(scope="session")

@@ -9,7 +9,7 @@ import pytest
 
 from tests.scale.counter import Requests
 from tests.support.agent import Agent
-from tests.support.callers import Tasks, Threads
+from tests.support.callers import Threads
 from tests.support.waiting import eventually
 
 
@@ -39,11 +39,3 @@ def requests(monkeypatch: pytest.MonkeyPatch) -> Requests:
 def threads() -> Threads:
     """Callers with a thread each."""
     return Threads()
-
-
-@pytest.fixture
-def tasks() -> Iterator[Tasks]:
-    """Callers with a task each."""
-    made = Tasks()
-    yield made
-    made.close()

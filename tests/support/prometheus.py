@@ -14,10 +14,9 @@ from typing import Any, Self
 
 import pytest
 
+from tests.support.debian import debian_file
 from tests.support.ports import free_port
 from tests.support.waiting import eventually
-
-_ROOT = Path(__file__).parents[2]
 
 # Seconds: ends a test that has failed.
 _PATIENCE = 60.0
@@ -37,15 +36,8 @@ scrape_configs:
 
 
 def debian_program(name: str) -> Path:
-    """`prometheus` or `promtool`: installed, or fetched; skips the test where neither can be."""
-    fetch = [str(_ROOT / "scripts" / "get-debian"), "prometheus", f"usr/bin/{name}"]
-    fetched = subprocess.run(fetch, capture_output=True, text=True, check=False)
-    if fetched.returncode:
-        missing = f"there is no {name} of Debian: {fetched.stderr}"
-        if os.environ.get("CI") == "true":
-            pytest.fail(missing, pytrace=False)
-        pytest.skip(missing)
-    return Path(fetched.stdout.strip())
+    """`prometheus` or `promtool`: installed, or fetched; ends the test where neither can be."""
+    return debian_file("prometheus", f"usr/bin/{name}")
 
 
 class Prometheus:

@@ -37,6 +37,7 @@ from tests.cli.cron_fixture import (
     job_fixture,  # noqa: F401 - a fixture, used by its name
 )
 from tests.cli.in_process import in_process
+from tests.support.debian import debian_file
 from tests.support.ports import free_port
 from tests.support.waiting import eventually
 
@@ -448,18 +449,7 @@ def test_a_cron_slot_that_another_host_has_run_keeps_this_hosts_last_run(
 @pytest.fixture(scope="module")
 def node_exporter() -> Path:
     """Debian's node_exporter, installed or fetched."""
-    fetch = [
-        str(_ROOT / "scripts" / "get-debian"),
-        "prometheus-node-exporter",
-        "usr/bin/prometheus-node-exporter",
-    ]
-    fetched = subprocess.run(fetch, capture_output=True, text=True, check=False)
-    if fetched.returncode:
-        missing = f"there is no prometheus-node-exporter of Debian: {fetched.stderr}"
-        if os.environ.get("CI") == "true":
-            pytest.fail(missing, pytrace=False)
-        pytest.skip(missing)
-    return Path(fetched.stdout.strip())
+    return debian_file("prometheus-node-exporter", "usr/bin/prometheus-node-exporter")
 
 
 @pytest.fixture
