@@ -17,6 +17,8 @@ from types import TracebackType
 from typing import Any, Self
 from urllib.parse import urlsplit
 
+from tests.support.waiting import eventually
+
 COMMAND = (sys.executable, "-m", "consul_lock_cli")
 
 # Seconds: ends a test that has failed, and nothing else.
@@ -80,6 +82,11 @@ class Running:
     def children(self) -> list[int]:
         """The pids of its children."""
         return children(self.pid)
+
+    def guardian(self) -> int:
+        """The pid of its guardian."""
+        (found,) = eventually(lambda: [pid for pid in self.children() if is_guardian(pid)])
+        return found
 
     def send(self, signum: int) -> None:
         """Send it a signal."""

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from consul_lock_cli.base.exit_codes import ExitCode
-from tests.cli.command import Running, alive, children, environment, is_guardian
+from tests.cli.command import Running, alive, children, environment
 from tests.cli.escapes import OWN_GROUP, OWN_SESSION, PLAIN, ROOT
 from tests.cli.frozen import frozen
 from tests.cli.program_supervisor import PROGRAM
@@ -38,11 +38,6 @@ def escape(request: pytest.FixtureRequest) -> list[str]:
         pytest.skip(f"there is no {program[0]} here")
     # The shell has gone at the first signal; who was started has not.
     return ["sh", "-c", '"$@"; :', "sh", *program]
-
-
-def _guardian(running: Running) -> int:
-    (found,) = eventually(lambda: [pid for pid in running.children() if is_guardian(pid)])
-    return found
 
 
 @pytest.mark.parametrize("end", ["loss", "TERM", "second TERM"])
@@ -71,7 +66,7 @@ def test_no_stop_leaves_anything(
 
 def _echo_possible(running: Running) -> bool:
     """Until the first one has been acted upon: the shell has gone."""
-    guardian = _guardian(running)
+    guardian = running.guardian()
     shell = Path(f"/proc/{guardian}/task/{guardian}/children").read_text().split()
     return any("; :" in Path(f"/proc/{pid}/cmdline").read_text() for pid in shell)
 
@@ -83,7 +78,7 @@ def test_a_kill_of_consul_lock_leaves_nothing(
     released = tmp_path / "released"
     running = supervise(*escape, kill_after="0.6", release_to=str(released))
     escaped = int(running.line())
-    guardian = _guardian(running)
+    guardian = running.guardian()
     running.send(signal.SIGKILL)
     running.wait()
     eventually(released.exists)
@@ -96,22 +91,10 @@ def test_a_kill_of_the_guardian_leaves_nothing(supervise: Supervise, escape: lis
     """consul-lock is the parent then."""
     running = supervise(*escape, kill_after="0.6")
     escaped = int(running.line())
-    os.kill(_guardian(running), signal.SIGKILL)
+    os.kill(running.guardian(), signal.SIGKILL)
     running.wait()
     assert not alive(escaped)
     assert "the guardian of sh was killed" in running.errors()
-
-
-def test_a_kill_of_both_at_once_reaches_the_first_process(supervise: Supervise) -> None:
-    """As documented: nobody is left who could do more."""
-    running = supervise("sh", "-c", "echo $$; exec sleep 60")
-    command = int(running.line())
-    guardian = _guardian(running)
-    running.send(signal.SIGSTOP)
-    os.kill(guardian, signal.SIGKILL)
-    running.send(signal.SIGKILL)
-    running.wait()
-    eventually(lambda: not alive(command))
 
 
 def test_without_a_guardian_a_stop_leaves_nothing(supervise: Supervise, escape: list[str]) -> None:
@@ -192,7 +175,7 @@ def test_daemons_are_kept_after_a_stop_if_that_is_wanted(
         if end == "loss":
             lost.touch()
         elif end == "KILL of the guardian":
-            os.kill(_guardian(running), signal.SIGKILL)
+            os.kill(running.guardian(), signal.SIGKILL)
         elif end != "max-runtime":
             running.send(signal.SIGKILL if end == "KILL" else signal.SIGTERM)
         code = running.wait()
@@ -277,7 +260,7 @@ def test_a_process_of_another_user_is_named_and_waited_for(sudo: Path, end: str,
         elif end == "own end":
             go.touch()
         elif end == "KILL of the guardian":
-            os.kill(_guardian(running), signal.SIGKILL)
+            os.kill(running.guardian(), signal.SIGKILL)
         eventually(lambda: "cannot stop" in running.errors())
         running.send(signal.SIGTERM)
         *_, line = running.said()
@@ -296,7 +279,7 @@ def test_the_guardian_waits_for_a_process_of_another_user(sudo: Path) -> None:
     options = _with_roots_child(sudo, "--release-to", str(released))
     with Running(options, environment(), prefix=_AS_SOMEBODY) as running:
         root = _roots_child(running)
-        guardian = _guardian(running)
+        guardian = running.guardian()
         command = next(pid for pid in children(guardian))
         running.send(signal.SIGKILL)
         eventually(lambda: not alive(command))
@@ -330,7 +313,7 @@ def test_the_guardian_waits_for_what_does_not_die_of_kill(
     script = "sleep 120 & echo $!; wait"
     running = supervise("sh", "-c", script, kill_after="0.3", release_to=str(released))
     pid = int(running.line())
-    guardian = _guardian(running)
+    guardian = running.guardian()
     (command,) = children(guardian)
     with frozen(pid):
         running.send(signal.SIGKILL)

@@ -14,25 +14,12 @@ from pathlib import Path
 import pytest
 
 from consul_lock_cli.base.exit_codes import ExitCode
-from tests.cli.command import Running, alive, children, environment, is_guardian
+from tests.cli.command import Running, alive, children, environment
 from tests.cli.program_supervisor import PROGRAM
+from tests.cli.working_script import WORK, working
 from tests.support.waiting import eventually
 
 Supervise = Callable[..., Running]
-
-# Not for ever: if a test fails, nobody may be left to end it.
-_WORK = "i=0; while [ $((i += 1)) -lt 600 ]; do sleep 0.05; done"
-
-
-def _told(before: str) -> list[str]:
-    """A script that says its pid when it is ready, and then works."""
-    return ["sh", "-c", f"{before}\necho $$; {_WORK}"]
-
-
-def _guardian(running: Running) -> int:
-    """The pid of the only helper beside the command."""
-    (found,) = eventually(lambda: [pid for pid in running.children() if is_guardian(pid)])
-    return found
 
 
 def _kill(running: Running) -> None:
@@ -60,7 +47,7 @@ def test_if_consul_lock_is_killed_the_whole_group_gets_one_term(supervise: Super
     """To many a program a second TERM means: at once."""
     running = supervise(sys.executable, "-c", _COUNTING, "command", "grandchild", kill_after="2s")
     pids = [int(running.line()), int(running.line())]
-    guardian = _guardian(running)
+    guardian = running.guardian()
     _kill(running)
     assert {running.line(), running.line()} == {"command term", "grandchild term"}
     # The end of the pipe: nothing was said twice, and the guardian does not hold it open.
@@ -90,10 +77,10 @@ def test_a_command_that_ignores_the_first_signal_is_killed_after_the_grace(
     supervise: Supervise,
 ) -> None:
     """The command and what it started."""
-    script = f"trap '' TERM; sh -c 'echo $$; {_WORK}' &"
-    running = supervise(*_told(script), kill_after="1s")
+    script = f"trap '' TERM; sh -c 'echo $$; {WORK}' &"
+    running = supervise(*working(script), kill_after="1s")
     pids = [int(running.line()), int(running.line())]
-    guardian = _guardian(running)
+    guardian = running.guardian()
     killed = time.monotonic()
     _kill(running)
     eventually(lambda: not any(alive(pid) for pid in pids))
@@ -103,7 +90,7 @@ def test_a_command_that_ignores_the_first_signal_is_killed_after_the_grace(
 
 def test_the_stop_signal_is_the_first_one_here_too(supervise: Supervise) -> None:
     """A program that tidies up on INT gets INT."""
-    running = supervise(*_told("trap 'echo int; exit' INT"), stop_signal="INT")
+    running = supervise(*working("trap 'echo int; exit' INT"), stop_signal="INT")
     running.line()
     _kill(running)
     _expect("int", running)
@@ -112,7 +99,7 @@ def test_the_stop_signal_is_the_first_one_here_too(supervise: Supervise) -> None
 def test_a_stopped_command_sees_the_signal(supervise: Supervise) -> None:
     """It is stopped, and so is consul-lock, when that is killed."""
     # The kernel hangs up on a stopped group that nobody can wake any more.
-    running = supervise(*_told("trap '' HUP; trap 'echo term; exit' TERM"))
+    running = supervise(*working("trap '' HUP; trap 'echo term; exit' TERM"))
     command = int(running.line())
     os.kill(command, signal.SIGTSTP)
     eventually(lambda: _stopped(running.pid))
@@ -128,8 +115,8 @@ def test_while_consul_lock_is_stopped_the_command_does_not_outlive_the_lease(
     supervise: Supervise,
 ) -> None:
     """Nothing is renewed then, and nobody but the guardian sees the end of the lease."""
-    stubborn = f"sh -c 'trap \"\" TERM; echo $$; {_WORK}' &"
-    running = supervise(*_told(f"{stubborn} trap 'echo term' TERM"), left="5", kill_after="2s")
+    stubborn = f"sh -c 'trap \"\" TERM; echo $$; {WORK}' &"
+    running = supervise(*working(f"{stubborn} trap 'echo term' TERM"), left="5", kill_after="2s")
     pids = [int(running.line()), int(running.line())]
     running.send(signal.SIGSTOP)
     assert running.line() == "term"
@@ -145,7 +132,7 @@ def test_a_command_that_is_stopped_with_consul_lock_is_left_alone(supervise: Sup
     lease = 3.0
     script = "trap '' HUP; trap 'echo term; exit' TERM"
     # So little for the end of the command that the guardian does not act before it is put aside.
-    running = supervise(*_told(script), left=str(lease), kill_after="300ms")
+    running = supervise(*working(script), left=str(lease), kill_after="300ms")
     command = int(running.line())
     begun = time.monotonic()
     os.kill(command, signal.SIGTSTP)
@@ -164,7 +151,7 @@ def test_what_is_continued_alone_does_not_outlive_the_lease(
     supervise: Supervise, continued: str
 ) -> None:
     """Consul-lock was put aside with the command, and another process may have the lock by now."""
-    script = f"trap '' HUP; sh -c 'echo member $$; {_WORK}' & echo command $$; {_WORK}"
+    script = f"trap '' HUP; sh -c 'echo member $$; {WORK}' & echo command $$; {WORK}"
     running = supervise("sh", "-c", script, left="4", kill_after="300ms")
     pids = dict(line.split() for line in (running.line(), running.line()))
     begun = time.monotonic()
@@ -180,7 +167,7 @@ def test_a_command_that_is_continued_alone_in_time_brings_consul_lock_back(
     supervise: Supervise,
 ) -> None:
     """So the lock is renewed again."""
-    running = supervise(*_told("trap '' HUP; trap 'echo usr1' USR1"), left="600")
+    running = supervise(*working("trap '' HUP; trap 'echo usr1' USR1"), left="600")
     command = int(running.line())
     os.kill(command, signal.SIGTSTP)
     eventually(lambda: _stopped(running.pid))
@@ -195,8 +182,8 @@ def test_a_command_that_is_continued_alone_in_time_brings_consul_lock_back(
 def test_a_grace_that_has_begun_does_not_begin_again(supervise: Supervise) -> None:
     """If the lock is lost, somebody else may have it when that time is over."""
     grace = 4.0
-    grandchild = f"sh -c 'trap \"echo term\" TERM; echo ready; {_WORK}' &"
-    running = supervise(*_told(f"{grandchild} trap '' TERM"), kill_after=f"{grace:g}s")
+    grandchild = f"sh -c 'trap \"echo term\" TERM; echo ready; {WORK}' &"
+    running = supervise(*working(f"{grandchild} trap '' TERM"), kill_after=f"{grace:g}s")
     pids = {running.line(), running.line()}
     command = int((pids - {"ready"}).pop())
     sent = time.monotonic()
@@ -214,7 +201,7 @@ def test_a_grace_that_has_begun_does_not_begin_again(supervise: Supervise) -> No
 
 def test_the_command_is_killed_in_time_though_consul_lock_hangs(supervise: Supervise) -> None:
     """Whatever it is that holds consul-lock up, such as a stderr that nobody reads."""
-    running = supervise(*_told("trap 'echo term' TERM"), kill_after="1s")
+    running = supervise(*working("trap 'echo term' TERM"), kill_after="1s")
     command = int(running.line())
     running.send(signal.SIGTERM)
     assert running.line() == "term"
@@ -228,7 +215,7 @@ def test_the_command_dies_though_the_guardian_is_killed_too(supervise: Supervise
     """By the kernel: the last line of defence."""
     running = supervise("sh", "-c", "echo $$; exec sleep 100")
     command = int(running.line())
-    guardian = _guardian(running)
+    guardian = running.guardian()
     running.send(signal.SIGSTOP)
     os.kill(guardian, signal.SIGKILL)
     _kill(running)
@@ -238,10 +225,10 @@ def test_the_command_dies_though_the_guardian_is_killed_too(supervise: Supervise
 
 def test_without_its_guardian_the_command_is_stopped(supervise: Supervise) -> None:
     """The kernel tells the command itself; consul-lock is the parent then, and sees to the rest."""
-    stubborn = f"setsid sh -c 'trap \"\" TERM; echo $$; {_WORK}' &"
-    running = supervise(*_told(f"{stubborn} trap 'echo term; exit 7' TERM"), kill_after="0.5")
+    stubborn = f"setsid sh -c 'trap \"\" TERM; echo $$; {WORK}' &"
+    running = supervise(*working(f"{stubborn} trap 'echo term; exit 7' TERM"), kill_after="0.5")
     pids = [int(running.line()), int(running.line())]
-    os.kill(_guardian(running), signal.SIGKILL)
+    os.kill(running.guardian(), signal.SIGKILL)
     assert running.line() == "term"
     assert running.wait() == 7
     assert running.line() == ""  # no second term
@@ -251,9 +238,9 @@ def test_without_its_guardian_the_command_is_stopped(supervise: Supervise) -> No
 
 def test_a_normal_end_leaves_no_guardian(supervise: Supervise) -> None:
     """Nor a zombie of it, where nobody reaps orphans."""
-    running = supervise(*_told("trap 'exit 0' USR1"))
+    running = supervise(*working("trap 'exit 0' USR1"))
     running.line()
-    guardian = _guardian(running)
+    guardian = running.guardian()
     running.send(signal.SIGUSR1)
     assert running.wait() == 0
     assert not Path(f"/proc/{guardian}").exists()
@@ -261,9 +248,9 @@ def test_a_normal_end_leaves_no_guardian(supervise: Supervise) -> None:
 
 def test_the_guardian_is_the_only_helper_and_costs_nothing(supervise: Supervise) -> None:
     """It sleeps at its pipes, has nothing else open, and no signal of others ends it."""
-    running = supervise(*_told("trap 'echo usr1' USR1"))
+    running = supervise(*working("trap 'echo usr1' USR1"))
     command = int(running.line())
-    guardian = _guardian(running)
+    guardian = running.guardian()
     assert running.children() == [guardian]
     assert children(guardian) == [command]
     assert os.getpgid(guardian) == guardian
@@ -290,9 +277,9 @@ _SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGTSTP)
 
 def test_signals_of_others_do_not_keep_it_from_its_work(supervise: Supervise) -> None:
     """Such as of a service manager, which sends its signal to all processes."""
-    running = supervise(*_told("trap '' TERM"), kill_after="0.2")
+    running = supervise(*working("trap '' TERM"), kill_after="0.2")
     command = int(running.line())
-    guardian = _guardian(running)
+    guardian = running.guardian()
     for signum in _SIGNALS:
         os.kill(guardian, signum)
     _kill(running)
@@ -302,9 +289,9 @@ def test_signals_of_others_do_not_keep_it_from_its_work(supervise: Supervise) ->
 
 def test_ps_shows_whom_it_guards_and_no_option_of_consul_lock(supervise: Supervise) -> None:
     """`pkill -f 'consul-lock run'` is not for it, and an option may be a token."""
-    running = supervise(*_told(""), stop_signal="INT")
+    running = supervise(*working(""), stop_signal="INT")
     running.line()
-    guardian = Path(f"/proc/{_guardian(running)}/cmdline")
+    guardian = Path(f"/proc/{running.guardian()}/cmdline")
     # It takes its name after the command was started.
     eventually(lambda: guardian.read_bytes().startswith(b"lock-guardian: sh -c"))
     assert b"--stop-signal" not in guardian.read_bytes()
@@ -313,17 +300,17 @@ def test_ps_shows_whom_it_guards_and_no_option_of_consul_lock(supervise: Supervi
 def test_without_stdin_and_stdout_it_is_the_same() -> None:
     """The pipes of consul-lock have their numbers then."""
     prefix = ("sh", "-c", 'exec "$@" 3>&1 <&- >&-', "sh", *PROGRAM, "--")
-    command = _told("trap 'exit 7' USR1; exec >&3")
+    command = working("trap 'exit 7' USR1; exec >&3")
     with Running(command, environment(), prefix=prefix) as running:
         running.line()
-        assert alive(_guardian(running))
+        assert alive(running.guardian())
         running.send(signal.SIGUSR1)
         assert running.wait() == 7
 
 
 def test_no_guardian_is_none(supervise: Supervise) -> None:
     """The kernel still tells the command itself."""
-    running = supervise(*_told("trap 'echo term; exit' TERM"), no_guardian=True)
+    running = supervise(*working("trap 'echo term; exit' TERM"), no_guardian=True)
     command = int(running.line())
     assert running.children() == [command]
     _kill(running)
@@ -332,8 +319,8 @@ def test_no_guardian_is_none(supervise: Supervise) -> None:
 
 def test_in_the_foreground_what_the_command_started_is_stopped_too(supervise: Supervise) -> None:
     """Its group is that of the caller, who is not."""
-    grandchild = f"sh -c 'echo $$; {_WORK}' &"
-    running = supervise(*_told(f"trap '' TERM; {grandchild}"), foreground=True, kill_after="0.5")
+    grandchild = f"sh -c 'echo $$; {WORK}' &"
+    running = supervise(*working(f"trap '' TERM; {grandchild}"), foreground=True, kill_after="0.5")
     pids = [int(running.line()), int(running.line())]
     _kill(running)
     eventually(lambda: not any(map(alive, pids)))
@@ -360,7 +347,7 @@ def test_a_command_that_was_never_started_never_is(supervise: Supervise) -> None
     """consul-lock is killed while it waits for the lock: nothing of it is left."""
     running = supervise("echo", "started", never_go=True)
     assert running.line() == "held back"
-    guardian = _guardian(running)
+    guardian = running.guardian()
     helpers = [guardian, *children(guardian)]
     assert len(helpers) == 2
     _kill(running)

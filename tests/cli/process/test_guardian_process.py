@@ -19,12 +19,10 @@ from consul_lock_cli.process.parent import Ended
 from consul_lock_cli.process.signals import Signals
 from consul_lock_cli.spec.process import ProcessPolicy
 from tests.cli.command import alive
+from tests.cli.working_script import WORK
 from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")
-
-# Not for ever: if a test fails, nobody may be left to end it.  It says its pid when it is ready.
-_WORK = "i=0; while [ $((i += 1)) -lt 600 ]; do sleep 0.05; done"
 
 
 class _Scene:
@@ -120,7 +118,7 @@ def test_nothing_is_released_while_a_hook_may_still_run(start: Start) -> None:
 
 def test_the_end_of_the_pipe_stops_the_command_and_then_releases(start: Start) -> None:
     """With the first signal first."""
-    scene = start(f"trap 'echo term' TERM; echo $$; {_WORK}", kill_after=0.5)
+    scene = start(f"trap 'echo term' TERM; echo $$; {WORK}", kill_after=0.5)
     scene.child.go({})
     command = int(scene.line())
     scene.hang_up()
@@ -144,7 +142,7 @@ def test_a_goodbye_after_the_end_releases_nothing(start: Start) -> None:
 
 def test_a_goodbye_before_the_end_stops_the_command(start: Start) -> None:
     """consul-lock has failed, and does not watch it any more; it releases itself."""
-    scene = start(f"trap 'echo term; exit' TERM; echo $$; {_WORK}")
+    scene = start(f"trap 'echo term; exit' TERM; echo $$; {WORK}")
     scene.child.go({})
     scene.line()
     scene.guardian.dismiss()
@@ -153,11 +151,13 @@ def test_a_goodbye_before_the_end_stops_the_command(start: Start) -> None:
     assert not scene.released.exists()
 
 
-def test_what_is_to_go_on_goes_on(start: Start) -> None:
+def test_what_is_to_go_on_goes_on(start: Start, tmp_path: Path) -> None:
     """The command is over, and consul-lock is killed while it releases: only that is left to do."""
-    scene = start(f"setsid sh -c 'echo $$; {_WORK}' & sleep 0.1")
+    seen = tmp_path / "seen"
+    scene = start(f"setsid sh -c 'echo $$; {WORK}' & until [ -e {seen} ]; do sleep 0.05; done")
     scene.child.go({})
     left = int(scene.line())
+    seen.touch()
     try:
         eventually(lambda: Ended(0) in list(scene.child.poll()))
         scene.guardian.over()
@@ -171,7 +171,7 @@ def test_what_is_to_go_on_goes_on(start: Start) -> None:
 
 def test_a_lease_that_ends_stops_the_command_and_releases_nothing(start: Start) -> None:
     """consul-lock hangs: what it holds may be another's by then."""
-    scene = start(f"trap 'echo term' TERM; echo $$; {_WORK}")
+    scene = start(f"trap 'echo term' TERM; echo $$; {WORK}")
     scene.child.go({})
     command = int(scene.line())
     moment = now()
@@ -188,7 +188,7 @@ def test_a_lease_that_ends_stops_the_command_and_releases_nothing(start: Start) 
 @pytest.mark.parametrize("news", ["later lease", "over"])
 def test_news_call_off_a_lease(start: Start, news: str) -> None:
     """The lease before would have acted by then."""
-    scene = start(f"trap 'echo term' TERM; trap 'echo usr1' USR1; echo $$; {_WORK}")
+    scene = start(f"trap 'echo term' TERM; trap 'echo usr1' USR1; echo $$; {WORK}")
     scene.child.go({})
     command = int(scene.line())
     moment = now()
@@ -205,7 +205,7 @@ def test_news_call_off_a_lease(start: Start, news: str) -> None:
 
 def test_a_lease_does_not_stop_a_command_that_was_put_aside(start: Start) -> None:
     """It does nothing meanwhile; a signal would wait for it."""
-    scene = start(f"trap 'echo term' TERM; echo $$; {_WORK}")
+    scene = start(f"trap 'echo term' TERM; echo $$; {WORK}")
     scene.child.go({})
     command = int(scene.line())
     moment = now()
@@ -223,7 +223,7 @@ def test_a_lease_does_not_stop_a_command_that_was_put_aside(start: Start) -> Non
 
 def test_when_a_plan_is_overdue_it_kills_though_consul_lock_lives(start: Start) -> None:
     """It hangs after the first signal, such as on a stderr that nobody reads."""
-    scene = start(f"trap 'echo term' TERM; echo $$; {_WORK}")
+    scene = start(f"trap 'echo term' TERM; echo $$; {WORK}")
     scene.child.go({})
     command = int(scene.line())
     scene.guardian.expect(now() + 0.2, stopped=True)
@@ -233,7 +233,7 @@ def test_when_a_plan_is_overdue_it_kills_though_consul_lock_lives(start: Start) 
 
 def test_after_a_plan_the_end_of_the_pipe_gives_no_second_signal(start: Start) -> None:
     """And no more time."""
-    scene = start(f"trap 'echo term' TERM; echo $$; {_WORK}", kill_after=60.0)
+    scene = start(f"trap 'echo term' TERM; echo $$; {WORK}", kill_after=60.0)
     scene.child.go({})
     command = int(scene.line())
     planned = now() + 0.5
@@ -246,14 +246,17 @@ def test_after_a_plan_the_end_of_the_pipe_gives_no_second_signal(start: Start) -
 
 
 def test_after_the_own_end_of_the_command_leftovers_are_stopped_and_daemons_are_not(
-    start: Start,
+    start: Start, tmp_path: Path
 ) -> None:
     """As consul-lock would have done, had it not been killed at that moment."""
+    seen = tmp_path / "seen"
     scene = start(
-        f"sh -c 'echo left $$; {_WORK}' & setsid sh -c 'echo daemon $$; {_WORK}' & sleep 0.2"
+        f"sh -c 'echo left $$; {WORK}' & setsid sh -c 'echo daemon $$; {WORK}' &"
+        f" until [ -e {seen} ]; do sleep 0.05; done"
     )
     scene.child.go({})
     pids = dict(line.split() for line in (scene.line(), scene.line()))
+    seen.touch()
     left, daemon = int(pids["left"]), int(pids["daemon"])
     try:
         eventually(lambda: Ended(0) in list(scene.child.poll()))

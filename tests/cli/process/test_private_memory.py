@@ -72,21 +72,14 @@ def test_no_other_process_of_its_user_looks_into_consul_lock_or_its_guardian(
     env = environment(address, HOME="/", CONSUL_HTTP_TOKEN="secret-of-the-environment")
     with Running(arguments, env, prefix=prefix) as holder:
         assert holder.line() == "ready"
-        guardian = _guardian(holder)
+        guardian = holder.guardian()
         (command,) = children(guardian)
         assert _seen(holder.pid, guardian) == ["", ""]
         assert _seen(command) == ["mem environ ptrace"]
         with Running(arguments, env, prefix=prefix) as waiter:
-            guardian = _guardian(waiter)
+            guardian = waiter.guardian()
             (waiting,) = eventually(lambda: children(guardian))
             assert _seen(waiter.pid, guardian, waiting) == ["", "", ""]
-
-
-def _guardian(running: Running) -> int:
-    def found() -> int | None:
-        return next((pid for pid in children(running.pid) if is_guardian(pid)), None)
-
-    return eventually(found)
 
 
 def test_an_ordinary_user_runs_a_command_under_a_lock(address: str, key: str) -> None:

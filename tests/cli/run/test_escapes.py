@@ -20,7 +20,7 @@ from typing import NamedTuple
 import pytest
 
 from consul_lock_cli.process.descendants import Process, process_of, send
-from tests.cli.command import COMMAND, Running, consul, environment, is_guardian
+from tests.cli.command import COMMAND, Running, consul, environment
 from tests.cli.conftest import Result
 from tests.cli.escapes import OWN_GROUP, OWN_SESSION, PLAIN, ROOT, WORK
 from tests.cli.frozen import frozen
@@ -52,11 +52,6 @@ class Tree(NamedTuple):
     processes: dict[str, Process]
     """The workers, and the command's own first process."""
     fifo: Path
-
-    @property
-    def guardian(self) -> int:
-        (found,) = [pid for pid in self.holder.children() if is_guardian(pid)]
-        return found
 
     def end(self) -> None:
         """The command ends by itself."""
@@ -160,11 +155,11 @@ def _kill_consul_lock(tree: Tree, address: str, key: str) -> None:
 
 
 def _kill_guardian(tree: Tree, address: str, key: str) -> None:
-    os.kill(tree.guardian, signal.SIGKILL)
+    os.kill(tree.holder.guardian(), signal.SIGKILL)
 
 
 def _kill_both(tree: Tree, address: str, key: str) -> None:
-    guardian = tree.guardian
+    guardian = tree.holder.guardian()
     # It does not see the death of the other.
     tree.holder.send(signal.SIGSTOP)
     os.kill(guardian, signal.SIGKILL)

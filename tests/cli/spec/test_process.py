@@ -18,14 +18,12 @@ from consul_lock_cli.spec.process import WARN, OnLost, ProcessPolicy
 from tests.cli.command import COMMAND, PATIENCE, Running, alive, children, consul, environment
 from tests.cli.conftest import Result
 from tests.cli.program_supervisor import PROGRAM
+from tests.cli.working_script import WORK, working
 from tests.support.waiting import eventually
 
 LockedRun = Callable[..., Result]
 Start = Callable[..., Running]
 Supervise = Callable[..., Running]
-
-# Not for ever: if a test fails, nobody may be left to end it.
-_WORK = "i=0; while [ $((i += 1)) -lt 600 ]; do sleep 0.05; done"
 
 
 @pytest.fixture
@@ -88,14 +86,9 @@ def test_a_command_can_be_given_nothing_to_read(tmp_path: Path, closed: str) -> 
 # -- how it is stopped ----------------------------------------------------------------------
 
 
-def _told(before: str) -> list[str]:
-    """A script that says its pid when it is ready, and then works."""
-    return ["sh", "-c", f"{before}\necho $$; {_WORK}"]
-
-
 def test_a_command_that_runs_too_long_is_124(supervise: Supervise) -> None:
     """Whatever its own code is: it was not done."""
-    running = supervise(*_told("trap 'echo term; exit 0' TERM"), max_runtime="2s")
+    running = supervise(*working("trap 'echo term; exit 0' TERM"), max_runtime="2s")
     started = time.monotonic()
     command = running.line()
     assert running.line() == "term"
@@ -106,8 +99,8 @@ def test_a_command_that_runs_too_long_is_124(supervise: Supervise) -> None:
 
 def test_a_command_that_must_be_killed_for_it_is_124_too(supervise: Supervise) -> None:
     """Where timeout(1) says 137.  The rest of its group dies with it."""
-    script = f"trap '' TERM; sh -c 'echo $$; {_WORK}' &"
-    running = supervise(*_told(script), max_runtime="2s", kill_after="500ms", keep_leftovers=True)
+    script = f"trap '' TERM; sh -c 'echo $$; {WORK}' &"
+    running = supervise(*working(script), max_runtime="2s", kill_after="500ms", keep_leftovers=True)
     pids = [int(running.line()), int(running.line())]
     assert running.wait() == 124
     assert not any(alive(pid) for pid in pids)
@@ -116,14 +109,14 @@ def test_a_command_that_must_be_killed_for_it_is_124_too(supervise: Supervise) -
 
 def test_a_command_that_ends_in_time_has_its_own_code(supervise: Supervise) -> None:
     """Stopping its leftovers may take longer than it was allowed to run."""
-    script = f"(trap '' TERM; {_WORK}) & exit 3"
+    script = f"(trap '' TERM; {WORK}) & exit 3"
     assert supervise("sh", "-c", script, max_runtime="2s", kill_after="2500ms").wait() == 3
 
 
 def test_term_comes_first_and_then_the_code_is_the_commands(supervise: Supervise) -> None:
     """The end was asked for: that its time runs out meanwhile is not reported."""
     running = supervise(
-        *_told("trap 'echo term' TERM; trap 'exit 9' USR1"), max_runtime="2s", kill_after="20s"
+        *working("trap 'echo term' TERM; trap 'exit 9' USR1"), max_runtime="2s", kill_after="20s"
     )
     running.line()
     running.send(signal.SIGTERM)
@@ -141,7 +134,7 @@ def test_the_first_signal_can_be_chosen(
 ) -> None:
     """For a loss and for overtime."""
     script = "trap 'echo int; exit' INT; trap 'echo term' TERM"
-    running = supervise(*_told(script), stop_signal="INT", lost_when=str(lost), **why)
+    running = supervise(*working(script), stop_signal="INT", lost_when=str(lost), **why)
     running.line()
     if not why:
         lost.touch()
@@ -152,7 +145,7 @@ def test_the_first_signal_can_be_chosen(
 
 def test_a_chosen_signal_does_not_replace_one_that_is_sent(supervise: Supervise) -> None:
     """A TERM that is sent to consul-lock means TERM."""
-    running = supervise(*_told("trap 'echo term; exit 4' TERM"), stop_signal="INT")
+    running = supervise(*working("trap 'echo term; exit 4' TERM"), stop_signal="INT")
     running.line()
     running.send(signal.SIGTERM)
     assert running.line() == "term"
@@ -165,7 +158,7 @@ def test_a_chosen_signal_does_not_replace_one_that_is_sent(supervise: Supervise)
 def test_a_loss_can_be_no_more_than_a_warning(supervise: Supervise, lost: Path) -> None:
     """The command gets no signal, and its code counts."""
     script = "trap 'echo term' TERM; trap 'exit 5' USR1"
-    running = supervise(*_told(script), on_lost="warn", lost_when=str(lost))
+    running = supervise(*working(script), on_lost="warn", lost_when=str(lost))
     running.line()
     lost.touch()
     eventually(lambda: "lost: the command goes on" in running.errors())
@@ -178,7 +171,7 @@ def test_a_loss_can_be_no_more_than_a_warning(supervise: Supervise, lost: Path) 
 def test_unsafe_times_give_the_command_all_its_grace(supervise: Supervise) -> None:
     """And it is not stopped as long as there may be a renewal."""
     script = "trap 'echo term' TERM; trap 'exit 5' USR1"
-    running = supervise(*_told(script), unsafe_timing=True, left="2.4", kill_after="20s")
+    running = supervise(*working(script), unsafe_timing=True, left="2.4", kill_after="20s")
     started = time.monotonic()
     running.line()
     eventually(lambda: time.monotonic() > started + 0.5)
@@ -194,7 +187,7 @@ def test_unsafe_times_give_the_command_all_its_grace(supervise: Supervise) -> No
 def test_a_warning_comes_when_the_lock_is_lost_and_not_before(supervise: Supervise) -> None:
     """There is nothing for which time must be left."""
     started = time.monotonic()
-    running = supervise(*_told(""), on_lost="warn", kill_after="20s", left="2")
+    running = supervise(*working(""), on_lost="warn", kill_after="20s", left="2")
     running.line()
     eventually(lambda: "lost:" in running.errors())
     assert time.monotonic() - started >= 2
@@ -205,7 +198,7 @@ def test_a_warning_comes_when_the_lock_is_lost_and_not_before(supervise: Supervi
 def test_a_loss_can_be_left_to_the_command(supervise: Supervise) -> None:
     """It gets the signal once, early enough, and may end when it likes: no KILL."""
     script = "trap 'echo hup' HUP; trap 'echo term' TERM; trap 'exit 6' USR1"
-    running = supervise(*_told(script), on_lost="signal:HUP", kill_after="500ms", left="2.5")
+    running = supervise(*working(script), on_lost="signal:HUP", kill_after="500ms", left="2.5")
     running.line()
     assert running.line() == "hup"
     told = time.monotonic()
@@ -219,7 +212,7 @@ def test_a_loss_can_be_left_to_the_command(supervise: Supervise) -> None:
 def test_after_a_warning_the_time_may_still_be_over(supervise: Supervise, lost: Path) -> None:
     """Another reason to stop it, with its own code."""
     lost.touch()
-    running = supervise(*_told(""), on_lost="warn", lost_when=str(lost), max_runtime="500ms")
+    running = supervise(*working(""), on_lost="warn", lost_when=str(lost), max_runtime="500ms")
     assert running.wait() == 124
     assert "-15 lost=True" in running.errors()
 
@@ -227,13 +220,15 @@ def test_after_a_warning_the_time_may_still_be_over(supervise: Supervise, lost: 
 # -- its group ------------------------------------------------------------------------------
 
 
-def test_leftovers_can_be_kept(supervise: Supervise) -> None:
+def test_leftovers_can_be_kept(supervise: Supervise, tmp_path: Path) -> None:
     """consul-lock ends with the command, and they go on."""
-    script = f"sh -c 'trap \"echo term\" TERM; echo $$; {_WORK}' & sleep 0.3; exit 3"
-    running = supervise("sh", "-c", f"echo; {script}", keep_leftovers=True)
-    assert running.line() == ""
-    helpers = running.children()
+    seen = tmp_path / "seen"
+    script = f"sh -c 'trap \"echo term\" TERM; echo $$; {WORK}' &"
+    until = f"until [ -e {seen} ]; do sleep 0.05; done; exit 3"
+    running = supervise("sh", "-c", f"{script} {until}", keep_leftovers=True)
     left = int(running.line())
+    helpers = running.children()
+    seen.touch()
     try:
         assert running.wait() == 3
         eventually(lambda: not any(map(alive, helpers)))
@@ -245,9 +240,9 @@ def test_leftovers_can_be_kept(supervise: Supervise) -> None:
 
 def test_leftovers_of_a_lost_lock_are_not_kept(supervise: Supervise, lost: Path) -> None:
     """They would work without it."""
-    script = f"sh -c 'trap \"\" TERM; echo $$; {_WORK}' &"
+    script = f"sh -c 'trap \"\" TERM; echo $$; {WORK}' &"
     running = supervise(
-        *_told(script), keep_leftovers=True, lost_when=str(lost), kill_after="300ms"
+        *working(script), keep_leftovers=True, lost_when=str(lost), kill_after="300ms"
     )
     pids = [int(running.line()), int(running.line())]
     lost.touch()
@@ -257,8 +252,8 @@ def test_leftovers_of_a_lost_lock_are_not_kept(supervise: Supervise, lost: Path)
 
 def test_in_the_foreground_it_is_in_the_group_of_consul_lock(supervise: Supervise) -> None:
     """It alone gets the first signal; what it started gets it when it has gone."""
-    grandchild = f"sh -c 'trap \"echo term; exit\" TERM; echo $$; {_WORK}' &"
-    running = supervise(*_told(f"{grandchild} trap 'echo mine; exit 8' TERM"), foreground=True)
+    grandchild = f"sh -c 'trap \"echo term; exit\" TERM; echo $$; {WORK}' &"
+    running = supervise(*working(f"{grandchild} trap 'echo mine; exit 8' TERM"), foreground=True)
     pids = [int(running.line()), int(running.line())]
     assert {os.getpgid(pid) for pid in pids} == {os.getpgid(running.pid)}
     running.send(signal.SIGTERM)
@@ -270,7 +265,7 @@ def test_in_the_foreground_it_is_in_the_group_of_consul_lock(supervise: Supervis
 def test_in_the_foreground_it_can_be_killed_too(supervise: Supervise, lost: Path) -> None:
     """By its own pid."""
     running = supervise(
-        *_told("trap '' TERM"), foreground=True, lost_when=str(lost), kill_after="300ms"
+        *working("trap '' TERM"), foreground=True, lost_when=str(lost), kill_after="300ms"
     )
     command = int(running.line())
     lost.touch()
@@ -323,7 +318,7 @@ def test_nobody_waits_for_a_reader_of_stderr(
             pass
     os.set_blocking(full, True)
     command = [*COMMAND, "run", "-v", "-k", key, "--max-runtime", "200ms", "--kill-after", "200ms"]
-    stubborn = ["-c", f"trap '' TERM; echo begun; {_WORK}"]
+    stubborn = ["-c", f"trap '' TERM; echo begun; {WORK}"]
     process = subprocess.Popen(
         [*command, *guard, *stubborn],
         env=environment(address),
@@ -343,7 +338,7 @@ def test_nobody_waits_for_a_reader_of_stderr(
 
 def test_a_lost_lock_can_be_only_warned_of(start: Start, address: str, key: str) -> None:
     """And the code is the command's."""
-    running = start("--on-lost", "warn", "--", *_told("trap 'exit 5' USR1"))
+    running = start("--on-lost", "warn", "--", *working("trap 'exit 5' USR1"))
     running.line()
     session = consul(address, "GET", f"/v1/kv/{key}/.lock")[0]["Session"]
     assert consul(address, "PUT", f"/v1/session/destroy/{session}")
@@ -356,7 +351,7 @@ def test_a_lost_lock_can_be_only_warned_of(start: Start, address: str, key: str)
 
 def test_the_lock_is_free_although_leftovers_are_kept(start: Start, locked_run: LockedRun) -> None:
     """They are none of its business."""
-    running = start("--keep-leftovers", "-c", f"sh -c 'echo $$; {_WORK}' & read x < /dev/null")
+    running = start("--keep-leftovers", "-c", f"sh -c 'echo $$; {WORK}' & read x < /dev/null")
     left = int(running.line())
     try:
         assert running.wait() == 1  # of read, which read nothing
@@ -370,7 +365,7 @@ def test_a_kill_of_consul_lock_kills_the_command_and_then_frees_the_lock(
     start: Start, locked_run: LockedRun
 ) -> None:
     """Nothing is left within moments; then the guardian releases the lock, without lock-delay."""
-    running = start("--kill-after", "300ms", "--", *_told(f"sh -c 'echo $$; {_WORK}' &"))
+    running = start("--kill-after", "300ms", "--", *working(f"sh -c 'echo $$; {WORK}' &"))
     pids = [int(running.line()), int(running.line())]
     (guardian,) = running.children()
     helpers = [guardian, *children(guardian)]
