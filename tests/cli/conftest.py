@@ -10,7 +10,9 @@ from uuid import uuid4
 
 import pytest
 
+from consul_lock_cli.settings.catalogue import SETTINGS
 from tests.cli.command import COMMAND, PATIENCE, Running, consul, environment
+from tests.cli.in_process import own_messages
 from tests.cli.isolated_home import Home
 from tests.cli.program_supervisor import PROGRAM
 from tests.support.agent import Agent
@@ -65,6 +67,15 @@ def holder(start: Callable[..., Running], key: str) -> Running:
     running = start("--", "sh", "-c", "echo ready; exec sleep 60")
     assert running.line() == "ready"
     return running
+
+
+@pytest.fixture
+def nothing_is_set(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """No variable of Consul; and the messages of this process are its own again afterwards."""
+    for setting in SETTINGS.values():
+        monkeypatch.delenv(setting.variable or "", raising=False)
+    with own_messages():
+        yield
 
 
 @pytest.fixture

@@ -15,6 +15,9 @@ from tests.cli.command import consul
 
 HOUR = 3600.0
 
+ESCAPES = "web\x1b[2J\x9b1;1H\u202e3"
+"""Words that move the cursor, and turn the direction of writing."""
+
 
 class Jobs:
     """Runs jobs below a name with the library, and puts their records away."""

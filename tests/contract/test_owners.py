@@ -22,11 +22,6 @@ each_kind_that_is_handed_on = pytest.mark.parametrize(
 """All but the re-entrant lock, which belongs to a thread or task."""
 
 
-def ask(lock: Sync, name: str) -> Any:
-    """A property, as the thread or task sees it that uses the lock."""
-    return lock.actor.do(getattr, lock.thing, name)
-
-
 def semaphore(room: Room, limit: int) -> Sync:
     client = room.client()
     made = client.actor.do(room.api.Semaphore, room.name, limit, client=client.thing)
@@ -46,31 +41,31 @@ def waits_in_the_process(lock: Sync) -> bool:
 def test_after_a_loss_the_owner_never_sees_the_hold_of_the_next_one(room: Room) -> None:
     """Not `held`, not its token, no `guard` and no `ensure_held`, until it acquires again."""
     lock = room.holding(lock_delay=2)
-    token = ask(lock, "token")
+    token = lock.ask("token")
     other = lock.by(room.actor())
     waiting = other.start("acquire", timeout=60)
-    room.operator.destroy(ask(lock, "session_id"))
+    room.operator.destroy(lock.ask("session_id"))
     assert waiting.result(120) is True
-    assert (ask(other, "held"), ask(other, "token") > token) == (True, True)
-    assert (ask(lock, "held"), ask(lock, "token")) == (False, token)
-    assert (ask(lock, "session_id"), lock.remaining()) == (None, 0.0)
-    assert ask(lock, "lost_reason") is LossReason.SESSION_INVALID
-    assert ask(lock, "lost").is_set()
-    assert not ask(other, "lost").is_set()
+    assert (other.ask("held"), other.ask("token") > token) == (True, True)
+    assert (lock.ask("held"), lock.ask("token")) == (False, token)
+    assert (lock.ask("session_id"), lock.remaining()) == (None, 0.0)
+    assert lock.ask("lost_reason") is LossReason.SESSION_INVALID
+    assert lock.ask("lost").is_set()
+    assert not other.ask("lost").is_set()
     with pytest.raises(LockLost):
         lock.ensure_held()
     with pytest.raises(LockLost):
         lock.guard([Op.set(f"{room.name}/data", "without the lock")])
     with pytest.raises(LockLost):
         lock.release()
-    assert (ask(lock, "held"), ask(lock, "token"), ask(other, "held")) == (False, token, True)
+    assert (lock.ask("held"), lock.ask("token"), other.ask("held")) == (False, token, True)
     with pytest.raises(NotHeld):
         lock.guard([Op.set(f"{room.name}/data", "without the lock")])
     assert room.operator.value(f"{room.name}/data") is None
     other.ensure_held()
     other.release()
     assert lock.acquire(timeout=30)
-    assert (ask(lock, "held"), ask(lock, "token") > token) == (True, True)
+    assert (lock.ask("held"), lock.ask("token") > token) == (True, True)
     lock.release()
 
 
@@ -78,11 +73,11 @@ def test_after_a_loss_the_owner_never_sees_the_hold_of_the_next_one(room: Room) 
 def test_a_user_that_released_does_not_hold_what_another_one_acquires(room: Room) -> None:
     """Its answers are about its own last hold."""
     lock = room.holding()
-    token = ask(lock, "token")
+    token = lock.ask("token")
     lock.release()
     other = lock.by(room.actor())
     assert other.acquire(timeout=30)
-    assert (ask(lock, "held"), ask(lock, "token")) == (False, token)
+    assert (lock.ask("held"), lock.ask("token")) == (False, token)
     with pytest.raises(NotHeld):
         lock.ensure_held()
     other.release()
@@ -93,11 +88,11 @@ def test_a_user_that_never_held_it_gets_answers_about_the_present_hold(room: Roo
     """A thread that monitors, or that was handed the lock to work with."""
     lock = room.holding()
     monitor = lock.by(room.actor())
-    assert (ask(monitor, "held"), ask(monitor, "token")) == (True, ask(lock, "token"))
+    assert (monitor.ask("held"), monitor.ask("token")) == (True, lock.ask("token"))
     monitor.ensure_held()
     room.operator.delete(room.key)
-    eventually(lambda: ask(monitor, "lost").is_set())
-    assert ask(monitor, "lost_reason") is LossReason.KEY_DELETED
+    eventually(lambda: monitor.ask("lost").is_set())
+    assert monitor.ask("lost_reason") is LossReason.KEY_DELETED
 
 
 # -- blocks
@@ -115,8 +110,8 @@ def test_a_block_that_released_early_does_not_release_what_another_one_holds(roo
 
     with pytest.raises(NotHeld), lock:
         body()
-    assert ask(other, "held")
-    assert room.owner() == ask(other, "session_id")
+    assert other.ask("held")
+    assert room.owner() == other.ask("session_id")
     other.release()
 
 
@@ -158,7 +153,7 @@ def test_an_exception_of_the_body_says_that_the_lock_was_lost_too(room: Room) ->
         body()
     (note,) = caught.value.__notes__
     assert "was lost while it was held" in note
-    assert str(ask(lock, "token")) in note
+    assert str(lock.ask("token")) in note
     with pytest.raises(ZeroDivisionError) as caught, lock:
         raise ZeroDivisionError
     assert not hasattr(caught.value, "__notes__")
@@ -195,12 +190,12 @@ def test_with_a_timeout_its_holder_waits_for_another_thread_or_task_to_release_i
 ) -> None:
     """Such as a timer that ends a hold: what it waits for does come."""
     lock = room.holding()
-    token = ask(lock, "token")
+    token = lock.ask("token")
     waiting = lock.start("acquire", timeout=60)
     eventually(lambda: waits_in_the_process(lock), message="its holder waits")
     lock.by(room.actor()).release()
     assert waiting.result(120) is True
-    assert ask(lock, "token") > token
+    assert lock.ask("token") > token
     lock.release()
     assert not lock.locked()
 
@@ -231,9 +226,9 @@ def test_the_release_of_one_that_holds_nothing_gives_back_the_oldest_hold(room: 
         assert first.acquire()
         assert second.acquire()
         worker.release()
-        assert [ask(each, "held") for each in (inside, first, second)] == [True, False, True]
+        assert [each.ask("held") for each in (inside, first, second)] == [True, False, True]
         worker.release()
-        assert [ask(each, "held") for each in (inside, first, second)] == [True, False, False]
+        assert [each.ask("held") for each in (inside, first, second)] == [True, False, False]
     assert lock.holders() == []
 
 

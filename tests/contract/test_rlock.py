@@ -23,11 +23,6 @@ def _make(api: ModuleType, name: str, client: Any, options: Options) -> Any:
 pytestmark = pytest.mark.parametrize("kind", [Kind("rlock", _make)], indirect=True, ids=["rlock"])
 
 
-def ask(lock: Sync, name: str) -> Any:
-    """A property, as the thread or task sees it that uses the lock."""
-    return lock.actor.do(getattr, lock.thing, name)
-
-
 def test_its_owner_acquires_it_again_at_once(room: Room) -> None:
     """In Consul nothing happens, and nobody else has it before the last release."""
     lock, other = room.lock(), room.others_lock()
@@ -37,13 +32,13 @@ def test_its_owner_acquires_it_again_at_once(room: Room) -> None:
         with lock as again, lock(timeout=0):
             assert again.thing is lock.thing
             assert lock.acquire(blocking=False) is True
-            assert ask(lock, "count") == 4
-            assert ask(lock, "token") == token
+            assert lock.ask("count") == 4
+            assert lock.ask("token") == token
             lock.release()
             assert room.operator.keys(room.name) == there
-        assert ask(lock, "count") == 1
+        assert lock.ask("count") == 1
         assert not other.acquire(timeout=0)
-    assert ask(lock, "count") == 0
+    assert lock.ask("count") == 0
     assert other.acquire(timeout=0)
     other.release()
 
@@ -54,9 +49,9 @@ def test_only_its_owner_releases_it(room: Room) -> None:
     other = lock.by(room.actor())
     with pytest.raises(NotHeld, match="actor"):
         other.release()
-    assert ask(lock, "held")
+    assert lock.ask("held")
     assert lock.locked()
-    assert (ask(other, "count"), ask(lock, "count")) == (0, 1)
+    assert (other.ask("count"), lock.ask("count")) == (0, 1)
     lock.release()
     with pytest.raises(NotHeld):
         lock.release()
@@ -72,11 +67,11 @@ def test_other_users_of_the_object_wait_for_the_last_release(room: Room) -> None
     assert not other.by(room.actor()).acquire(timeout=0.2)
     lock.release()
     assert not waiting.done()
-    assert ask(lock, "count") == 1
+    assert lock.ask("count") == 1
     lock.release()
     assert waiting.result(120) is True
     other.acquire()
-    assert (ask(other, "count"), ask(lock, "count")) == (2, 0)
+    assert (other.ask("count"), lock.ask("count")) == (2, 0)
     assert not lock.acquire(timeout=0)
     other.release()
     other.release()
@@ -118,10 +113,10 @@ def test_the_next_waiter_gets_it_with_the_last_release(room: Room) -> None:
     waiting = other.start("acquire")
     room.in_line(1)
     lock.release()
-    assert room.operator.owner(room.key) == ask(lock, "session_id")
+    assert room.operator.owner(room.key) == lock.ask("session_id")
     lock.release()
     assert waiting.result(120) is True
-    assert room.operator.owner(room.key) == ask(other, "session_id")
+    assert room.operator.owner(room.key) == other.ask("session_id")
     other.release()
 
 
@@ -147,9 +142,9 @@ def test_a_loss_is_raised_by_the_innermost_block_and_goes_through_the_others(roo
     assert caught.value.reason is LossReason.KEY_DELETED
     assert caught.value.__context__ is None
     assert told.reasons == [LossReason.KEY_DELETED]
-    assert ask(lock, "count") == 0
+    assert lock.ask("count") == 0
     with lock:
-        assert (ask(lock, "count"), ask(lock, "held")) == (1, True)
+        assert (lock.ask("count"), lock.ask("held")) == (1, True)
 
 
 def test_the_blocks_own_error_comes_before_the_loss(room: Room) -> None:
@@ -157,7 +152,7 @@ def test_the_blocks_own_error_comes_before_the_loss(room: Room) -> None:
     lock, stack = _lost_within(room, 2, Told())
     with pytest.raises(ZeroDivisionError), stack:
         raise ZeroDivisionError
-    assert (ask(lock, "count"), ask(lock, "lost_reason")) == (0, LossReason.KEY_DELETED)
+    assert (lock.ask("count"), lock.ask("lost_reason")) == (0, LossReason.KEY_DELETED)
 
 
 def test_a_block_around_the_one_that_raised_the_loss_raises_it_too(room: Room) -> None:
@@ -169,7 +164,7 @@ def test_a_block_around_the_one_that_raised_the_loss_raises_it_too(room: Room) -
             raise AssertionError("the block was entered")
     with pytest.raises(LockLost):
         lock.ensure_held()
-    assert ask(lock, "count") == 1
+    assert lock.ask("count") == 1
     with pytest.raises(LockLost):
         stack.close()
     assert told.reasons == [LossReason.KEY_DELETED]
@@ -185,13 +180,13 @@ def test_the_loss_of_one_user_is_not_the_next_ones(room: Room) -> None:
     waiting = other.start("acquire", timeout=60)
     room.operator.delete(room.key)
     assert waiting.result(120) is True
-    assert (ask(lock, "held"), ask(other, "held")) == (False, True)
-    assert ask(lock, "lost_reason") is LossReason.KEY_DELETED
+    assert (lock.ask("held"), other.ask("held")) == (False, True)
+    assert lock.ask("lost_reason") is LossReason.KEY_DELETED
     for count in (1, 0):
         with pytest.raises(LockLost):
             lock.release()
-        assert ask(lock, "count") == count
+        assert lock.ask("count") == count
     with pytest.raises(NotHeld):
         lock.release()
-    assert ask(other, "held")
+    assert other.ask("held")
     other.release()

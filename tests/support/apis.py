@@ -38,6 +38,10 @@ class Sync:
             return value
         return lambda *args, **options: self.actor.do(value, *args, **options)
 
+    def ask(self, name: str) -> Any:
+        """A property, as the thread or task sees it that uses the thing."""
+        return self.actor.do(getattr, self.thing, name)
+
     def by(self, actor: Actor) -> Self:
         """The same thing, used by another thread or task."""
         return type(self)(self.thing, actor)

@@ -10,7 +10,7 @@ from consul_lock import CronPause, CronProblem, CronRecord, CronState
 from consul_lock_cli.check.cron_job import CronLimits, cron_metrics, judge_cron_job
 from consul_lock_cli.check.plugin_line import plugin_line
 from consul_lock_cli.check.state import State
-from tests.cli.check.test_plugin_line import read
+from tests.cli.check.plugin_line_reader import read
 from tests.cli.output.examples import ESCAPES, HOUR, NOW, SLOT, past, record
 
 _PAUSE = CronPause("ann@adm", NOW - 60, None, "deploy")

@@ -10,7 +10,7 @@ from consul_lock import Status
 from consul_lock_cli.check.lock import LockLimits, judge_lock, lock_metrics
 from consul_lock_cli.check.plugin_line import plugin_line
 from consul_lock_cli.check.state import State
-from tests.cli.check.test_plugin_line import read
+from tests.cli.check.plugin_line_reader import read
 from tests.cli.output.examples import (
     ESCAPES,
     NOW,

@@ -34,7 +34,7 @@ from consul_lock_cli.check.state import Problem, State, Verdict
 from consul_lock_cli.output import data_command
 from consul_lock_cli.settings.sources import Origin
 from consul_lock_cli.spec.connection import Connection
-from tests.cli.check.test_plugin_line import read
+from tests.cli.check.plugin_line_reader import read
 from tests.cli.isolated_home import NOWHERE, Home
 
 _COMMANDS = (("check", "jobs/a"), ("cron", "check", "jobs/a"), ("cron", "check"))

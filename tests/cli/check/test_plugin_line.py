@@ -10,24 +10,9 @@ from hypothesis import strategies as st
 
 from consul_lock_cli.check.plugin_line import Metric, one_line, plugin_line, summary
 from consul_lock_cli.check.state import Problem, State, Verdict
+from tests.cli.check.plugin_line_reader import read
 from tests.cli.output.examples import ESCAPES
 from tests.support.effort import scaled
-
-_RANGE = r"(?:-?\d+(?:\.\d+)?)?"
-_NUMBER = re.compile(
-    rf"'(?:[^'=|]|'')+'=(?:U|-?\d+(?:\.\d+)?)(?:s|%|B|c)?(?:;{_RANGE}){{0,4}}"
-)  # fmt: skip
-
-
-def read(line: str) -> tuple[str, str, list[str]]:
-    """Its status, its text and its numbers, if it is such a line."""
-    assert line.isprintable()
-    text, pipe, numbers = line.partition(" | ")
-    assert "|" not in text + numbers
-    status, _, text = text.partition(" - ")
-    found = numbers.split(" ") if pipe else []
-    assert all(map(_NUMBER.fullmatch, found)), found
-    return status, text, found
 
 
 def test_a_line_has_a_status_a_text_and_numbers_with_their_limits() -> None:

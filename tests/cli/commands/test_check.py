@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.cli.check.test_plugin_line import read
+from tests.cli.check.plugin_line_reader import read
 from tests.cli.command import consul, environment
 from tests.cli.in_process import in_process
 from tests.cli.inspect_fixture import (

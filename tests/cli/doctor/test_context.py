@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -10,18 +9,9 @@ import pytest
 
 from consul_lock import ConfigError
 from consul_lock_cli.doctor.context import DoctorContext
-from consul_lock_cli.settings.catalogue import SETTINGS
 from consul_lock_cli.spec.connection import Connection
-from tests.cli.in_process import own_messages
 
-
-@pytest.fixture(autouse=True)
-def _nothing_is_set(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """No variable of Consul; and the messages of this process are its own again afterwards."""
-    for setting in SETTINGS.values():
-        monkeypatch.delenv(setting.variable or "", raising=False)
-    with own_messages():
-        yield
+pytestmark = pytest.mark.usefixtures("nothing_is_set")
 
 
 def _context(**settings: Any) -> DoctorContext:

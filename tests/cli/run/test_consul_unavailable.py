@@ -29,6 +29,10 @@ _NOWHERE = ("--http-addr", "127.0.0.1:1", "--retry-for")
 _STAY = ("--", "sh", "-c", "echo ready; exec sleep 60")
 
 
+def _leaderless(method: str, path: str, body: bytes, n: int) -> Action:
+    return Answer(500, {}, b"No cluster leader")
+
+
 def run(address: str, *arguments: str, **more: str) -> Result:
     """`consul-lock run` with an agent that is not everybody's."""
     return subprocess.run(
@@ -95,33 +99,23 @@ def test_a_name_that_cannot_be_resolved_is_reported(locked_run: LockedRun) -> No
 
 def test_errors_are_retried_while_waiting(address: str, key: str) -> None:
     """500s for some seconds, and it still acquires."""
-    failing = True
-
-    def rule(method: str, path: str, body: bytes, n: int) -> Action:
-        return Answer(500, {}, b"rpc error: No cluster leader") if failing else PASS
-
-    with Proxy(address, rule) as proxy:
+    with Proxy(address, _leaderless) as proxy:
         waiter = Running(["run", "-v", "-k", key, "--", "echo", "mine"], environment(proxy.address))
         with waiter:
             eventually(lambda: proxy.count() >= 4)
             assert "consul-lock: trying again: " in waiter.errors()
-            failing = False
+            proxy.rule = None
             assert waiter.line() == "mine"
             assert waiter.wait() == 0
 
 
 def test_without_waiting_consul_is_asked_again_while_it_fails(address: str, key: str) -> None:
     """-n does not wait for a lock; while Consul fails nobody can say whether it is held."""
-    failing = True
-
-    def rule(method: str, path: str, body: bytes, n: int) -> Action:
-        return Answer(500, {}, b"rpc error: No cluster leader") if failing else PASS
-
-    with Proxy(address, rule) as proxy:
+    with Proxy(address, _leaderless) as proxy:
         arguments = ["run", "-n", "-k", key, "--", "echo", "mine"]
         with Running(arguments, environment(proxy.address)) as running:
             eventually(lambda: proxy.count() >= 3)
-            failing = False
+            proxy.rule = None
             assert running.line() == "mine"
             assert running.wait() == 0
 
@@ -132,12 +126,11 @@ def test_without_waiting_a_consul_that_fails_for_too_long_is_69(
 ) -> None:
     """And not 75, as nobody knows whether it is held.  It has answered before, or answers with
     errors: so the address is right."""
-    no_leader = Answer(500, {}, b"No cluster leader")
 
     def dies(method: str, path: str, body: bytes, n: int) -> Action:
         return PASS if path.startswith("/v1/session") else DROP_BEFORE
 
-    for rule in (dies, lambda *_: no_leader):
+    for rule in (dies, _leaderless):
         with Proxy(address, rule) as proxy:
             arguments = ["run", "--key", key, option, "--retry-for", "1s", "--", "echo", "started"]
             result = ask(proxy.address, *arguments)
@@ -182,21 +175,16 @@ def test_a_place_in_the_queue_is_kept_beyond_the_time_for_retries(
 ) -> None:
     """The lock is had when it is free and Consul is back.  That Consul is away is said at once with
     -v, and else after five minutes, as cron mails it."""
-    failing = False
-
-    def rule(method: str, path: str, body: bytes, n: int) -> Action:
-        return Answer(500, {}, b"rpc error: No cluster leader") if failing else PASS
-
-    with Proxy(address, rule) as proxy:
+    with Proxy(address) as proxy:
         arguments = ["run", *options, "--retry-for", "0", "-k", key, "--", "echo", "mine"]
         with Running(arguments, environment(proxy.address)) as running:
             eventually(lambda: proxy.count("GET", "kv?wait"))
-            failing = True
+            proxy.rule = _leaderless
             proxy.cut()
             eventually(lambda: running.errors().count("goes on") == lines)
             proxy.reset()
             eventually(lambda: proxy.count() >= 4)
-            failing = False
+            proxy.rule = None
             holder.send(15)
             assert running.line() == "mine"
             assert running.wait() == 0
@@ -206,8 +194,7 @@ def test_a_place_in_the_queue_is_kept_beyond_the_time_for_retries(
 
 def test_no_leader_for_too_long_is_69_with_advice(address: str) -> None:
     """As the operator's next step is known."""
-    no_leader = Answer(500, {}, b"No cluster leader")
-    with Proxy(address, lambda *_: no_leader) as proxy:
+    with Proxy(address, _leaderless) as proxy:
         result = run(proxy.address, "--retry-for", "300ms", "--", "true")
     assert result.returncode == 69
     assert "Consul answered 500: No cluster leader (tried for " in result.stderr
@@ -226,20 +213,15 @@ def test_an_agent_that_limits_requests_is_69_with_advice(address: str) -> None:
 
 def test_errors_under_the_lock_are_no_loss(address: str, key: str) -> None:
     """No leader for eight seconds costs no job: the lock-delay is longer."""
-    failing = False
-
-    def rule(method: str, path: str, body: bytes, n: int) -> Action:
-        return Answer(500, {}, b"No cluster leader") if failing else PASS
-
     script = "trap 'exit 5' USR1; echo ready; while :; do sleep 0.05; done"
-    with Proxy(address, rule) as proxy:
+    with Proxy(address) as proxy:
         arguments = ["run", "-k", key, "--", "sh", "-c", script]
         with Running(arguments, environment(proxy.address)) as running:
             assert running.line() == "ready"
-            failing = True
+            proxy.rule = _leaderless
             # Renewals come every 3.3 s: two fail at least.
             eventually(lambda: proxy.count("PUT", "session/renew") >= 3)
-            failing = False
+            proxy.rule = None
             running.send(10)
             assert running.wait() == 5
             # One warning when renewals begin to fail, and one when they work again.

@@ -3,27 +3,17 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
 from consul_lock import ConfigError
 from consul_lock_cli.base.console import Console
-from consul_lock_cli.settings.catalogue import SETTINGS
 from consul_lock_cli.settings.sources import Origin
 from consul_lock_cli.spec.connection import Connection
-from tests.cli.in_process import own_messages
 from tests.cli.isolated_home import SECRET, Home
 
-
-@pytest.fixture(autouse=True)
-def _nothing_is_set(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """No variable of Consul; and the messages of this process are its own again afterwards."""
-    for setting in SETTINGS.values():
-        monkeypatch.delenv(setting.variable or "", raising=False)
-    with own_messages():
-        yield
+pytestmark = pytest.mark.usefixtures("nothing_is_set")
 
 
 def test_a_client_has_what_was_said_and_the_defaults_else() -> None:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from consul_lock import CronState
-from tests.cli.check.test_plugin_line import read
+from tests.cli.check.plugin_line_reader import read
 from tests.cli.command import environment
 from tests.cli.finished_cron_jobs import (
     HOUR,

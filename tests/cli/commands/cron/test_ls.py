@@ -8,8 +8,8 @@ import pytest
 
 from consul_lock import CronState, LockLost
 from tests.cli.command import consul
-from tests.cli.commands.cron.test_no_record import _ESCAPES
 from tests.cli.finished_cron_jobs import (
+    ESCAPES,
     Jobs,
     jobs_fixture,  # noqa: F401 - a fixture, used by its name
 )
@@ -22,7 +22,7 @@ def test_ls_shows_the_state_of_each(jobs: Jobs, address: str) -> None:
     jobs.run("failed", end=CronState.FAILED, code=3)
     jobs.run("ids", slot="2026-11-21")
     jobs.run("paused")
-    jobs.records.pause(jobs.name("paused"), 7200, reason=f"deploy {_ESCAPES}", by="me@web1")
+    jobs.records.pause(jobs.name("paused"), 7200, reason=f"deploy {ESCAPES}", by="me@web1")
     jobs.put("bad/.cron", "hello")
     with jobs.guard("alive").claim():
         result = ask(address, "cron", "ls", f"{jobs.below}/")

@@ -12,12 +12,11 @@ from consul_lock_cli.base.console import Console
 from consul_lock_cli.main import cli
 from tests.cli.command import consul
 from tests.cli.finished_cron_jobs import (
+    ESCAPES,
     Jobs,
     jobs_fixture,  # noqa: F401 - a fixture, used by its name
 )
 from tests.cli.inspect_fixture import ask
-
-_ESCAPES = "web\x1b[2J\x9b1;1H\u202e3"
 
 
 @pytest.mark.parametrize(
@@ -77,9 +76,9 @@ def test_escape_sequences_of_others_are_escaped(jobs: Jobs, address: str) -> Non
     """In hosts, reasons, IDs, and who did it."""
     jobs.run("job", slot="an ID")
     name = jobs.name("job")
-    jobs.records.pause(name, reason=_ESCAPES, by=_ESCAPES)
+    jobs.records.pause(name, reason=ESCAPES, by=ESCAPES)
     theirs = ("host", "session", "claim", "schedule", "overlapped")
-    jobs.forge("job", overlaps=1, **dict.fromkeys(theirs, _ESCAPES))
+    jobs.forge("job", overlaps=1, **dict.fromkeys(theirs, ESCAPES))
     text = ask(address, "cron", "show", name).stdout
     assert text.replace("\n", "").isprintable()
     assert text.count("\\x1b[2J") >= len(theirs)

@@ -7,8 +7,8 @@ import time
 
 import pytest
 
-from tests.cli.commands.cron.test_no_record import _ESCAPES
 from tests.cli.finished_cron_jobs import (
+    ESCAPES,
     Jobs,
     jobs_fixture,  # noqa: F401 - a fixture, used by its name
 )
@@ -20,7 +20,7 @@ def test_pause_and_resume(jobs: Jobs, address: str) -> None:
     """With who did it and why; what is not paused cannot be resumed."""
     name = jobs.name("job")
     jobs.run("job")
-    result = ask(address, "cron", "pause", name, "--for", "2h", "--reason", f"deploy {_ESCAPES}")
+    result = ask(address, "cron", "pause", name, "--for", "2h", "--reason", f"deploy {ESCAPES}")
     assert (result.returncode, result.stdout) == (0, "")
     assert re.match(
         rf"consul-lock: paused {name} by \S+@\S+ until .*Z: deploy web\\x1b\[2J", result.stderr
