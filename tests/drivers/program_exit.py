@@ -16,7 +16,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 
-def last(address: str) -> None:
+def last() -> None:
     """Called after everything that the library does at the end, as it was registered before."""
     try:
         consul_lock.Lock(f"{NAME}/last", client=CLIENTS[0]).acquire()
@@ -24,7 +24,7 @@ def last(address: str) -> None:
         say("closed")
 
 
-atexit.register(lambda: CLIENTS and last(sys.argv[2]))
+atexit.register(lambda: CLIENTS and last())
 
 import consul_lock  # noqa: E402 - after what is called after it
 from consul_lock import aio  # noqa: E402 - the same

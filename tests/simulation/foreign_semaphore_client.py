@@ -3,43 +3,30 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 
 from consul_lock.testing import World
 from tests.simulation.consul_state import SEMAPHORE_FLAG
-from tests.simulation.foreign_lock_client import operator
+from tests.simulation.foreign_lock_client import GoClient, operator
 from tests.simulation.simulator import Simulator
 from tests.simulation.weighted_invariants import CrowdReferee
-
-# Seconds between two looks at the semaphore of somebody who wants a slot.
-_LOOK = 0.05
 
 # Flags of a key that is used for something else.
 _OTHER_FLAGS = 42
 
 
-class GoSemaphore:
+class GoSemaphore(GoClient):
     """Enters when a slot is free, without regard to the queue; prunes at once."""
+
+    behavior = "delete"
 
     def __init__(
         self, world: World, simulator: Simulator, referee: CrowdReferee, limit: int
     ) -> None:
-        self._world = world
-        self._simulator = simulator
-        self._referee = referee
+        super().__init__(world, simulator, referee)
         self._limit = limit
         self._name = referee.kind.names[0]
         self._document = f"{self._name}/.lock"
-        self._session = ""
-        self._hold_for = 0.0
-        self._wants = False
         self._put: set[str] = set()
-
-    def wants_it(self, hold_for: float) -> None:
-        """From now on it tries, until it has held a slot for so many seconds."""
-        if not self._wants:
-            self._wants, self._hold_for = True, hold_for
-            self._try()
 
     def puts_a_key(self, key: str) -> None:
         """Use a key for something else, if there is none."""
@@ -48,8 +35,7 @@ class GoSemaphore:
 
     def leaves(self) -> None:
         """Release, and take away what is used for something else."""
-        self._wants = False
-        self._let_go()
+        self._gives_up()
         for key in self._put:
             found = self._world._server.kv.entries.get(key)
             if found is not None and found.flags == _OTHER_FLAGS:
@@ -57,22 +43,15 @@ class GoSemaphore:
 
     # -- as Go does it
 
-    def _try(self) -> None:
-        if not self._wants:
-            return
-        if not self._session:
-            self._session = self._new_session()
-        if self._session and not self._world.leaderless:
-            self._change(self._contend)
-            if self._change(self._enter):
-                self._simulator.at(self._simulator.now + self._hold_for, self._finished)
-                return
-        self._simulator.at(self._simulator.now + _LOOK, self._try)
+    def _take(self) -> bool:
+        if not self._session or self._world.leaderless:
+            return False
+        self._change(self._contend)
+        return self._change(self._enter)
 
-    def _contend(self) -> bool:
+    def _contend(self) -> None:
         path = f"/v1/kv/{self._name}/{self._session}"
         operator(self._world, f"{path}?acquire={self._session}&flags={SEMAPHORE_FLAG}", body=b"Go")
-        return True
 
     def _enter(self) -> bool:
         limit, holders, index = self._read()
@@ -87,15 +66,11 @@ class GoSemaphore:
             self._referee.exclusive = False
         return self._write(limit, kept | {self._session}, index)
 
-    def _finished(self) -> None:
-        self._wants = False
-        self._let_go()
-
     def _let_go(self) -> None:
         if self._session:
             self._change(self._leave)
 
-    def _leave(self) -> bool:
+    def _leave(self) -> None:
         limit, holders, index = self._read()
         if self._session in holders:
             self._write(limit, holders - {self._session}, index)
@@ -104,7 +79,6 @@ class GoSemaphore:
         if index and not holders:
             # As `consul lock` does it at the end.
             operator(self._world, f"/v1/kv/{self._document}?cas={index}", "DELETE")
-        return True
 
     def _read(self) -> tuple[int, set[str], int]:
         found = self._world._server.kv.entries.get(self._document)
@@ -120,18 +94,3 @@ class GoSemaphore:
         path = f"/v1/kv/{self._document}?cas={index}&flags={SEMAPHORE_FLAG}"
         body = json.dumps(document, separators=(",", ":")).encode()
         return operator(self._world, path, body=body) == b"true"
-
-    def _change(self, act: Callable[[], bool]) -> bool:
-        self._referee.before()
-        done = act()
-        self._simulator.on_change(None, None)
-        return done
-
-    def _new_session(self) -> str:
-        body = json.dumps({"Name": "Go", "TTL": "86400s", "Behavior": "delete"}).encode()
-        made = operator(self._world, "/v1/session/create", body=body)
-        if not made.startswith(b"{"):
-            return ""
-        session = str(json.loads(made)["ID"])
-        self._referee.foreign_sessions.add(session)
-        return session

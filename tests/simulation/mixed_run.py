@@ -102,7 +102,6 @@ class MixedRun(Trial):
 
     def __init__(self, plan: CrowdPlan) -> None:
         self.limit, self.without = plan.limit, plan.without
-        self._menus: dict[tuple[Contender, str], Menu] = {}
         super().__init__(plan.plan)
 
     def cast(self) -> None:

@@ -97,7 +97,7 @@ def fresh(seed: int, subject: str | None = None) -> CrowdPlan:
     subject = subject or random.choice(SUBJECTS)
     lock_delay = random.choice((30.0, 30.0, 30.0, 5.0, 60.0, 0.0))
     drawn_from = swarm(random, allowed(subject, lock_delay))
-    clients = tuple(_client(random, subject, lock_delay) for _ in range(random.choice((3, 4, 5))))
+    clients = tuple(_client(random, lock_delay) for _ in range(random.choice((3, 4, 5))))
     faults = tuple(drawn_from.draw(random) for _ in range(random.choice((1, 3, 8, 15, 30))))
     without = _turned_off(random) if subject == "mixed" else ()
     slowest = _SLOWEST + (subject == "lock")
@@ -123,7 +123,7 @@ def _turned_off(random: Random) -> tuple[str, ...]:
     return tuple(random.sample(ACTIVITIES, random.choice((0, len(ACTIVITIES) // 2))))
 
 
-def _client(random: Random, subject: str, lock_delay: float) -> Client:
+def _client(random: Random, lock_delay: float) -> Client:
     return Client(
         random.choice((1, 2)),
         random.random() < 0.3,
@@ -195,7 +195,7 @@ def _another_fault(plan: CrowdPlan, random: Random) -> CrowdPlan:
 def _another_client(plan: CrowdPlan, random: Random) -> CrowdPlan:
     clients = list(plan.plan.clients)
     place = random.randrange(len(clients))
-    clients[place] = _client(random, plan.kind, clients[place].lock_delay)
+    clients[place] = _client(random, clients[place].lock_delay)
     return plan._replace(plan=plan.plan._replace(clients=tuple(clients)))
 
 

@@ -50,6 +50,7 @@ class CrowdReferee(Inspector):
         self._found_right: object = None
         """Who believed in what, beside what there was in Consul, when that was last compared."""
         self._weights: list[Mapping[str, int]] = []
+        """What they weighed, kept so that no new mapping has the ``id`` of one of them."""
         self._room_since: dict[str, float] = {}
         self._in_since: dict[str, float] = {}
         slowest = max(DELAYS[each] for each in plan.delays) + max(plan.raft)

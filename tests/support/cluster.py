@@ -78,12 +78,6 @@ class Cluster:
         leader.kill()
         return leader
 
-    def freeze_leader(self) -> Agent:
-        """Stop the leader where it stands, and return it (for `Agent.thaw`)."""
-        leader = self.leader()
-        leader.freeze()
-        return leader
-
     def restart(self, server: Agent) -> None:
         """Start a killed agent again, on its ports and data, and wait until it serves."""
         server.start()
