@@ -78,11 +78,11 @@ def _take(lock: LockBase, attempt: LockAttempt) -> Flow[TxnResult]:
     session, pair = attempt.session, attempt.seen.pair if attempt.seen else None
     assert session is not None
     since = yield Wall()
-    if pair is None and not attempt.joined:
+    if pair is None and not attempt.joined and attempt.deserted is None:
         # Whole seconds will do for people, and let the same request be sent again.
         since = float(int(since))
         request = session.prepared(
-            (attempt.about, since), lambda: _taking(lock, attempt, session, since)
+            ("lock", attempt.about, since), lambda: _taking(lock, attempt, session, since)
         )
     else:
         request = _taking(lock, attempt, session, since)
@@ -118,11 +118,13 @@ def _taking(lock: LockBase, attempt: LockAttempt, session: Session, since: float
 def _refused(lock: LockBase, attempt: LockAttempt, outcome: TxnResult) -> Flow[None]:
     """The lock could not be taken: find out the state of this attempt."""
     overtaking = lock.fair and not attempt.queued and outcome.says("exists", 1)
-    # One that had not looked may have found the key of a dead holder, which is free, and looks now.
-    attempt.refused |= attempt.seen is not None or outcome.delayed or overtaking
-    attempt.seen = None
+    looked, attempt.seen = attempt.seen is not None, None
     lock.client.note(lock.key, contended=True)
-    if outcome.says("invalid session") or not (outcome.delayed or overtaking):
+    if outcome.says("invalid session"):
+        return  # which says nothing of the lock
+    # One that had not looked may have found the key of a dead holder, which is free, and looks now.
+    attempt.refused |= looked or outcome.delayed or overtaking
+    if not (outcome.delayed or overtaking):
         return
     # Free, but in lock-delay, or there is a queue and this attempt is fair: join the queue.
     if not (yield from may_wait(attempt)):

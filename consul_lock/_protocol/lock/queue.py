@@ -89,8 +89,9 @@ def overdue(lock: LockBase, attempt: LockAttempt) -> Flow[bool]:
         return False
     if attempt.first:
         return True
-    # Some may have left, and their keys are deleted with the same write.
-    found = yield from lock.client.api.list_keys(lock.base)
+    # Some may have left, and their keys are deleted with the same write.  Not as a deposed leader
+    # remembers them: this waiter would take its own entry for gone, and leave it behind.
+    found = yield from lock.client.api.list_keys(lock.base, consistent=True)
     _place(attempt, parse_queue(lock.base, found.pairs))
     return attempt.queued and (yield from _is_overdue(attempt))
 

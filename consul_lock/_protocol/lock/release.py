@@ -185,7 +185,9 @@ def _plain(letting: ReleaseAttempt, queue: WaiterQueue | None) -> Flow[TxnResult
     if letting.next_waiter is not None:
         since = yield Wall()
     elif not letting.blind and (queue is None or not queue.sign):
-        request = hold.session.prepared((hold.key,), lambda: _releasing(letting, queue, since))
+        request = hold.session.prepared(
+            ("release", hold.key), lambda: _releasing(letting, queue, since)
+        )
         return (yield from letting.lock.client.write(hold.session, request))
     request = _releasing(letting, queue, since)
     return (yield from letting.lock.client.write(hold.session, request))

@@ -73,7 +73,10 @@ class Session:
         older than what is known: no proof that anything is held now."""
 
     def prepared(self, what: tuple[Any, ...], build: Callable[[], Request]) -> Request:
-        """A request that is the same again and again while nobody else wants a lock."""
+        """A request that is the same again and again while nobody else wants a lock.
+
+        ``what`` begins with a word for its purpose: a lock may have any key.
+        """
         found = self._prepared.get(what)
         if found is None:
             if len(self._prepared) >= _PREPARED_MAX:

@@ -47,13 +47,9 @@ def contend(core: WeightedBase, attempt: WeightedAttempt) -> Flow[Grant | None]:
     """Get in.  None: it could not be acquired in time."""
     while True:
         yield from _gather(core, attempt)
-        if not attempt.joined:
-            attempt.targets = core.targets()  # of a semaphore, the limit may be another one by now
-        if attempt.snapshots is None:
-            yield from look(core, attempt, certain=any(s.in_doubt for s in attempt.group))
-        seen = attempt.snapshots
-        assert seen is not None
-        yield from _agree(core, attempt, seen)
+        seen = yield from _read(core, attempt)
+        if not (yield from _agree(core, attempt, seen)):
+            continue
         attempt.overtaking = has_part(core, attempt)
         where = position(attempt, seen)
         grant = None
@@ -95,18 +91,36 @@ def _gather(core: WeightedBase, attempt: WeightedAttempt) -> Flow[None]:
         attempt.session = attempt.group[0]
 
 
-def _agree(core: WeightedBase, attempt: WeightedAttempt, seen: tuple[Snapshot, ...]) -> Flow[None]:
-    """Check the limit.  A waiter that is in the queue already follows a change of it."""
+def _read(core: WeightedBase, attempt: WeightedAttempt) -> Flow[tuple[Snapshot, ...]]:
+    """What is known of the documents, or a look at them."""
+    if not attempt.joined:
+        attempt.targets = core.targets()  # of a semaphore, the limit may be another one by now
+    if attempt.snapshots is None:
+        attempt.limit_changes = core.limit_changes
+        yield from look(core, attempt, certain=any(s.in_doubt for s in attempt.group))
+    assert attempt.snapshots is not None
+    return attempt.snapshots
+
+
+def _agree(core: WeightedBase, attempt: WeightedAttempt, seen: tuple[Snapshot, ...]) -> Flow[bool]:
+    """Check the limit.  A waiter that is in the queue already follows a change of it.
+
+    False: look again, as this object has got another limit meanwhile.
+    """
     check_visible(attempt, seen, core.rule)
     found = seen[-1].document
     if attempt.targets[-1].kind is not SEMAPHORE:
-        return
+        return True
     limit = found.limit if found.modify_index else core.limit
-    if attempt.n > limit or (limit != core.limit and not attempt.joined):
+    if attempt.n > limit or not (core.agrees(limit) or attempt.joined):
+        if core.limit_changes != attempt.limit_changes:
+            attempt.snapshots = None
+            return False
         local = core.limit
         yield from give_up(core, attempt)
         raise limit_conflict(core.name, limit, local)
     core.adopt(limit)
+    return True
 
 
 def _may_take(attempt: WeightedAttempt) -> Flow[bool]:

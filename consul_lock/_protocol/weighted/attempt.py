@@ -43,6 +43,8 @@ class WeightedAttempt(Attempt):
         self.want(targets)
         self.group: list[Session] = []
         """The sessions, as a document has one slot for each; the first speaks for all."""
+        self.limit_changes = 0
+        """How many times this object had changed the limit when the attempt looked last."""
         self.asked = False
         """It was requested to contend with these sessions, whatever the outcome."""
         self.joined = False

@@ -43,6 +43,13 @@ class WeightedBase(Lockable):
     def targets(self) -> tuple[Target, ...]:
         """The documents to enter."""
 
+    limit_changes = 0
+    """How many times the limit was changed, by others or through this object."""
+
+    def agrees(self, limit: int) -> bool:
+        """Whether a limit that was found in Consul is that of this object."""
+        return limit == self.limit
+
     def adopt(self, limit: int) -> None:
         """Others have changed the limit."""
 

@@ -38,6 +38,8 @@ class SemaphoreCore(WeightedCore):
         self.limit = checked("limit", limit, LIMIT_MAX)
         self._entering = self._entered = 0
         """Writes of this object that enter: under way, and in all."""
+        self._coming: list[int] = []
+        """Limits that changes under way are about to write, or have written already."""
 
     def targets(self) -> tuple[Target, ...]:
         return (Target(SEMAPHORE, self.name, "slot", self.limit),)
@@ -64,7 +66,16 @@ class SemaphoreCore(WeightedCore):
 
     def resize(self, limit: int) -> Job[None]:
         """Change the limit, and admit the waiters for which there are slots then.  Holders stay."""
-        return Job(self._resize(checked("limit", limit, LIMIT_MAX)))
+        return Job(self._resizing(checked("limit", limit, LIMIT_MAX)))
+
+    def _resizing(self, limit: int) -> Flow[None]:
+        with self.client.mutex:
+            self._coming.append(limit)
+        try:
+            yield from self._resize(limit)
+        finally:
+            with self.client.mutex:
+                self._coming.remove(limit)
 
     def _resize(self, limit: int) -> Flow[None]:
         (target,) = self.targets()
@@ -103,15 +114,25 @@ class SemaphoreCore(WeightedCore):
         with self.client.mutex:
             unused = not self._entering and self._entered == before
             if unused:
-                self.limit = limit
+                self._set_limit(limit)
         if unused:
             self._relimit()
         return unused
 
+    def agrees(self, limit: int) -> bool:
+        """One that a change of this object has written is its own, before the answer has come."""
+        return limit == self.limit or limit in self._coming
+
     def adopt(self, limit: int) -> None:
         if limit != self.limit:
-            self.limit = limit
+            with self.client.mutex:
+                self._set_limit(limit)
             self._relimit()
+
+    def _set_limit(self, limit: int) -> None:
+        # In this order: who sees the new limit sees that it was changed.
+        self.limit_changes += 1
+        self.limit = limit
 
     def _relimit(self) -> None:
         (target,) = self.targets()

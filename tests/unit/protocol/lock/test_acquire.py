@@ -135,20 +135,33 @@ def test_one_who_may_not_wait_tries_a_lock_in_lock_delay_once() -> None:
     assert sum("lock" in verbs(request) for request in driver.sent if request.body) == 2
 
 
+@pytest.mark.parametrize("released", [False, True])
 @pytest.mark.parametrize("alive", [False, True])
-def test_one_who_may_not_wait_does_not_overtake_the_living(alive: bool) -> None:
+def test_one_who_may_not_wait_does_not_overtake_the_living(alive: bool, released: bool) -> None:
     """A fair one is behind a waiter; where all that waited have died, it takes the lock, and the
-    queue is gone with the same write."""
+    queue is gone with the same write, whether its last holder has died or has released it."""
     driver = FakeDriver()
     other = driver.lock(driver.client("b"), "elsewhere")
     driver.acquire(other)
     assert other.hold is not None
     session = other.hold.session.id
     entry = f"{BASE}/{session}"
-    for key in (KEY, BASE, entry):
+    for key in (BASE, entry) if released else (KEY, BASE, entry):
         acquired = f"&acquire={session}" if alive and key == entry else ""
         operator(driver.world, f"/v1/kv/{key}?flags={LOCK_FLAG}{acquired}", body=b"{}")
     lock = driver.lock(fair=True)
     assert driver.acquire(lock, timeout=0.0) is not alive
     left = {key for key in driver.world._server.kv.entries if key.startswith(BASE)}
     assert left == ({BASE, entry} if alive else set())
+
+
+def test_one_who_may_not_wait_gets_a_free_lock_though_its_idle_session_has_died() -> None:
+    """The refusal is about the session, not about the lock: it tries with another one."""
+    driver = FakeDriver()
+    lock = driver.lock()
+    driver.acquire(lock)
+    assert lock.hold is not None
+    driver.release(lock)
+    operator(driver.world, f"/v1/session/destroy/{lock.hold.session.id}")
+    lock.client.note(KEY, contended=True)  # as after waiting for it
+    assert driver.acquire(lock, timeout=0.0) is True

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from consul_lock._protocol.consul.models import Pair
+from consul_lock._protocol.flow import Request
 from consul_lock._protocol.hold import waiter as queues
 from consul_lock._protocol.keys import LOCK_FLAG
 from consul_lock.errors import Unavailable
@@ -167,3 +168,29 @@ def test_a_waiter_that_wakes_up_as_the_holder_confirms_before_it_counts() -> Non
     made = driver.until(flow, lambda request: "/session/create" in request.path, after=confirming)
     assert made
     assert mine.hold is None
+
+
+def test_a_waiter_that_gives_up_leaves_the_queue_whatever_a_deposed_leader_has_shown() -> None:
+    """A list from before it joined does not show its entry, which is there all the same: left
+    behind, it would be handed the lock."""
+    driver = FakeDriver()
+    holder, waiter = driver.lock(), driver.lock(driver.client("d"))
+    driver.acquire(holder)
+    for label in ("b", "c"):
+        driver.queue_up(driver.lock(driver.client(label)))  # these two are never heard of again
+
+    def old_list(request: Request) -> tuple[int, bytes] | None:
+        params = dict(request.params)
+        if "recurse" not in params or "consistent" in params:
+            return None
+        driver.world.advance(10.0)  # it takes until the waiter has waited for long enough
+        return 200, b"[]"
+
+    def release() -> None:
+        driver.release(holder)
+        driver.instead = old_list
+
+    driver.when_blocked = release
+    driver.acquire(waiter, timeout=12.0)
+    sessions = {session.id for session in waiter.client.pool.live.values()}
+    assert not sessions & {key.rpartition("/")[2] for key in below(driver)}

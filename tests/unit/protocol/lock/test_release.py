@@ -6,7 +6,11 @@ import json
 
 import pytest
 
+from consul_lock._protocol import keys as names
 from consul_lock._protocol.keys import LOCK_FLAG
+from consul_lock._protocol.lock.lock import LockCore
+from consul_lock._protocol.primitive.primitive import Settings
+from consul_lock._protocol.session import timing as terms
 from consul_lock.errors import LockLost, LossReason, NotHeld, Refused
 from tests.simulation.foreign_lock_client import operator
 from tests.unit.protocol.fake_driver import NAME, FakeDriver, verbs
@@ -175,3 +179,17 @@ def test_the_holder_does_not_hand_the_lock_over_to_itself() -> None:
     operator(driver.world, f"/v1/kv/{BASE}/{session}?acquire={session}&flags={LOCK_FLAG}")
     driver.release(lock)
     assert KEY not in driver.held()
+
+
+def test_a_lock_may_have_any_word_for_its_key() -> None:
+    """What a session keeps ready is told apart by its purpose: a renewal is no release."""
+    driver = FakeDriver()
+    asked = Settings(terms.session_options())
+    lock = LockCore(driver.client(), names.keys_of_key("renewal"), asked)
+    driver.acquire(lock)
+    driver.release(lock)
+    driver.acquire(lock)
+    assert lock.hold is not None
+    renewals = driver.until(driver.spawned[0], lambda request: request.urgent)
+    driver.perform(renewals)
+    assert driver.held() == {"renewal": lock.hold.session.id}

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from consul_lock._protocol.client.shared_session import SharedSession
-from consul_lock._protocol.flow import Job, Wait
+from consul_lock._protocol.flow import Job, Request, Wait
 from consul_lock._protocol.primitive.primitive import Settings
 from consul_lock._protocol.session import timing as terms
 from consul_lock._protocol.weighted.semaphore import AT_ONCE_MAX, LIMIT_MAX, SemaphoreCore
@@ -17,7 +17,7 @@ from consul_lock.testing import World
 from tests.simulation.lock_client import Contender
 from tests.simulation.scenario import Client
 from tests.simulation.simulator import Simulator
-from tests.unit.protocol.fake_driver import FakeDriver, waits
+from tests.unit.protocol.fake_driver import FakeDriver, verbs, waits
 from tests.unit.protocol.weighted_driver import WeightedDriver
 
 
@@ -122,3 +122,32 @@ def test_a_limit_changed_while_a_call_of_the_same_object_brings_the_old_one_is_i
     assert ends == {"first": True, "resize": None, "second": True}
     entry = simulator.world._server.kv.entries["jobs/room/.lock"]
     assert (json.loads(entry.value)["Limit"], lock.limit) == (5, 5)
+
+
+def _lists(request: Request) -> bool:
+    return "recurse" in dict(request.params)
+
+
+def test_what_was_read_before_the_same_object_changed_the_limit_is_no_conflict() -> None:
+    """It is read once more."""
+    driver = WeightedDriver()
+    lock = driver.semaphore()
+    driver.run(lock.acquire(True, None, "me"))
+    flow = lock.acquire(True, None, "me").flow
+    before = driver.perform(driver.until(flow, _lists))
+    driver.run(lock.resize(5))
+    assert driver.run_after(flow, driver.next_of(flow, before)) is True
+    assert lock.limit == 5
+
+
+def test_a_limit_that_the_same_object_has_just_written_is_no_conflict() -> None:
+    """Its write was carried out, and the answer has not come yet."""
+    driver = WeightedDriver()
+    lock = driver.semaphore()
+    driver.run(lock.acquire(True, None, "me"))
+    resizing = lock.resize(5).flow
+    written = driver.perform(driver.until(resizing, lambda request: "cas" in verbs(request)))
+    assert driver.run(lock.acquire(True, None, "me")) is True
+    with pytest.raises(StopIteration):
+        driver.next_of(resizing, written)
+    assert lock.limit == 5
