@@ -182,7 +182,7 @@ def test_the_holder_does_not_hand_the_lock_over_to_itself() -> None:
 
 
 def test_a_lock_may_have_any_word_for_its_key() -> None:
-    """What a session keeps ready is told apart by its purpose: a renewal is no release."""
+    """What a session keeps ready is distinguished by its purpose: a renewal is no release."""
     driver = FakeDriver()
     asked = Settings(terms.session_options())
     lock = LockCore(driver.client(), names.keys_of_key("renewal"), asked)
