@@ -54,7 +54,9 @@ class Effect:
     target: str = ""
     """The host that it hit."""
     undo: Callable[[], None] = lambda: None
-    """What `Stage.heal` does not do."""
+    """What `Stage.heal` does not do, and needs no agent that serves."""
+    finish: Callable[[], None] = lambda: None
+    """What is asked of the agents in the end, when they serve again."""
     names: tuple[str, ...] = ()
     """The locks that nothing is promised of, ``*`` for all."""
     pids: tuple[int, ...] = ()
@@ -110,6 +112,8 @@ def faults_active(scene: Scene, *faults: Fault) -> Iterator[list[Effect]]:
         for effect in reversed(effects):
             effect.undo()
         scene.stage.heal()
+        for effect in reversed(effects):
+            effect.finish()
 
 
 def possible(stage: Stage, fault: Fault) -> bool:
@@ -243,7 +247,7 @@ def _fill(ballast: Path) -> None:
 
 def _restore_snapshot(scene: Scene, fault: Fault) -> Effect:
     saved = scene.ask("GET", "/v1/snapshot").body
-    return Effect(undo=lambda: _restore(scene, saved), names=("*",), settles=SETTLES)
+    return Effect(finish=lambda: _restore(scene, saved), names=("*",), settles=SETTLES)
 
 
 def _restore(scene: Scene, saved: bytes) -> None:
@@ -255,10 +259,10 @@ def _maintain(scene: Scene, fault: Fault) -> Effect:
     path = "/v1/agent/maintenance?reason=torture&enable="
     assert agent.request("PUT", path + "true").status == 200
 
-    def undo() -> None:
+    def finish() -> None:
         assert agent.request("PUT", path + "false").status == 200
 
-    return Effect(agent.name, undo)
+    return Effect(agent.name, finish=finish)
 
 
 def _destroy_sessions(scene: Scene, fault: Fault) -> Effect:
@@ -284,7 +288,7 @@ def _overwrite_key(scene: Scene, fault: Fault) -> Effect:
         return Effect()
     scene.ask("PUT", f"/v1/kv/{key}", OVERWRITTEN)
 
-    return Effect(key, lambda: _delete_overwritten(scene, key), names=_names_at(key))
+    return Effect(key, finish=lambda: _delete_overwritten(scene, key), names=_names_at(key))
 
 
 def _delete_overwritten(scene: Scene, key: str) -> None:
