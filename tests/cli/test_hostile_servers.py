@@ -20,7 +20,7 @@ from typing import Any
 from urllib.parse import quote
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from consul_lock.testing import World
@@ -112,8 +112,13 @@ def test_no_answer_of_a_server_makes_a_command_fail_otherwise(tmp_path: Path) ->
             assert started or outcome[0] != 0 or where[name] is not RUN, (name, outcome)
 
 
+# Not made smaller: an answer is small, and each try takes seconds.
 _MADE = settings(
-    max_examples=scaled(2), deadline=None, database=None, suppress_health_check=list(HealthCheck)
+    max_examples=scaled(2),
+    deadline=None,
+    database=None,
+    phases=[Phase.generate],
+    suppress_health_check=list(HealthCheck),
 )
 
 # Commands that one process runs, each with an answer of its own.
@@ -136,9 +141,9 @@ def test_no_answer_that_hypothesis_makes_starts_a_command_without_its_lock(
             server = stack.enter_context(scripted_server(changed(World(), at, made)))
             commands[f"{number}: {made!r} to request {at}"] = _to(command, server.address)
         for name, outcome in outcomes(commands, "127.0.0.1:1", Path(folder)).items():
-            seemly(outcome, name)
             started = outcome[1] == "started\n"
-            assert not started or outcome[0] == 0, (name, outcome)
+            # A release that was carried out and answered with a refusal looks like a loss (76).
+            seemly(outcome, name, {0, 76} if started else FORESEEN)
             assert started or outcome[0] != 0 or command is not RUN, (name, outcome)
 
 
