@@ -82,6 +82,8 @@ class Pair(NamedTuple):
     """Id of the session that holds it, or an empty string."""
     create_index: int
     modify_index: int
+    lock_index: int = 0
+    """How often it was acquired by a session that did not have it, since it was made."""
 
 
 class ReadResult(NamedTuple):
@@ -137,17 +139,20 @@ def parse_pair(entry: dict[str, Any]) -> Pair:
     value, session = entry.get("Value"), entry.get("Session") or ""
     key, flags = entry["Key"], entry["Flags"]
     created, modified = entry["CreateIndex"], entry["ModifyIndex"]
+    locked = entry.get("LockIndex", 0)
     if not (
         _is_text(key)
         and _is_text(session)
         and type(flags) is int
         and type(created) is int
         and type(modified) is int
+        and type(locked) is int
+        and 0 <= locked < _UINT64
         and 0 <= flags < _UINT64 > created >= 0 <= modified < _UINT64
     ):
         raise TypeError("a field has a type or a value that Consul never gives it")
     decoded = binascii.a2b_base64(value, strict_mode=True) if value else b""
-    return Pair(key, decoded, flags, session, created, modified)
+    return Pair(key, decoded, flags, session, created, modified, locked)
 
 
 def _is_text(value: Any) -> TypeGuard[str]:

@@ -8,6 +8,8 @@ handed over within its queue, and so is never free, makes this one wait for the 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from consul_lock._protocol.client.base import believe
 from consul_lock._protocol.consul.models import Pair, base64_text
 from consul_lock._protocol.consul.replies import TxnResult
@@ -25,8 +27,10 @@ from consul_lock._protocol.multilock.attempt import (
     stand,
     step_in,
     step_out,
+    undisturbed,
 )
 from consul_lock._protocol.multilock.base import MultiLockBase
+from consul_lock._protocol.multilock.release import withdraw
 from consul_lock._protocol.primitive.acquire import not_for_oneself
 from consul_lock._protocol.session.session import Session
 
@@ -54,9 +58,10 @@ def contend(lock: MultiLockBase, attempt: MultiLockAttempt) -> Flow[Grant | None
                 return grant
         elif where.verdict is LockState.FREE and (yield from _may_take(lock, attempt)):
             outcome = yield from _take(lock, attempt, session)
-            if outcome.done:
+            if not outcome.done:
+                yield from _refused(lock, attempt, outcome)
+            elif (yield from _is_right(lock, attempt, session, outcome.pairs)):
                 return _grant(lock, session, outcome.raft_index)
-            yield from _refused(lock, attempt, outcome)
         elif not (yield from may_wait(attempt)):
             return None
         else:
@@ -103,8 +108,26 @@ def _take(lock: MultiLockBase, attempt: MultiLockAttempt, session: Session) -> F
     operations = locking(lock.keys, attempt.pairs or {}, session, value)
     request = lock.client.api.transaction(operations, f"locking {lock.named}", lock.rule)
     attempt.may_hold = True
+    in_doubt = attempt.unanswered is session
+    if not in_doubt:  # else that earlier write may be the one that comes through
+        attempt.locked = {key: pair.lock_index for key, pair in (attempt.pairs or {}).items()}
+    attempt.unanswered = session
     outcome = yield from lock.client.write(session, request)
+    attempt.unanswered = session if in_doubt else None
     return outcome
+
+
+def _is_right(
+    lock: MultiLockBase, attempt: MultiLockAttempt, session: Session, pairs: Sequence[Pair]
+) -> Flow[bool]:
+    """Whether they were taken when they were free; if not, they are given back at once."""
+    if guarded(lock.keys) or undisturbed(attempt, pairs):
+        return True
+    attempt.pairs, attempt.refused, attempt.warned = None, True, True
+    for left in (yield from withdraw(lock, attempt, [session])):
+        yield from lock.client.end(left)
+    yield from _pause(lock, attempt, _RETRY)
+    return False
 
 
 def _refused(lock: MultiLockBase, attempt: MultiLockAttempt, outcome: TxnResult) -> Flow[None]:
@@ -174,6 +197,8 @@ def _accept(lock: MultiLockBase, attempt: MultiLockAttempt, session: Session) ->
         # They were locked together, so somebody has taken one away by hand: the others are
         # useless, and nobody would ever release them.
         yield from lock.client.end(session)
+        return None
+    if not (yield from _is_right(lock, attempt, session, pairs)):
         return None
     if not (yield from believe(lock.client, session)):
         return None

@@ -50,6 +50,11 @@ class MultiLockAttempt(Attempt):
         None: not looked yet, or too long ago."""
         self.known: frozenset[str] = frozenset()
         """Which keys there were at the last answer about them: it saves a request of a read."""
+        self.locked: Mapping[str, int] = {}
+        """The LockIndex of each key that there was when they were read before the write, or the
+        first one of which no answer came."""
+        self.unanswered: Session | None = None
+        """The session of that write, if no answer came."""
         self.warned = False
         """They did not look free, or were not: look before writing, as a refused write is a Raft
         entry, too."""
@@ -154,8 +159,9 @@ def locking(
 
     Of more than half as many keys as Consul takes operations, nothing is checked in there: they
     were read just before, and in between somebody could make one of them for something else,
-    which would be overwritten.  Newer servers take 128 operations, but one that takes fewer
-    says so only by an error.
+    which would be overwritten.  (That somebody had a lock in between is seen afterwards, by
+    `undisturbed`.)  Newer servers take 128 operations, but one that takes fewer says so only by
+    an error.
     """
     operations = []
     for key in keys:
@@ -163,6 +169,16 @@ def locking(
             operations.append(unchanged_operation(key, pairs.get(key)))
         operations.append(lock_operation(key, session.id, value))
     return operations
+
+
+def undisturbed(attempt: MultiLockAttempt, pairs: Sequence[Pair]) -> bool:
+    """Whether no other session has had one of these keys between the read and the write.
+
+    It matters where that write had no room for checks.  The lock-delay of a session that has ended
+    in between is known to the leader that admits a write, and not where it is carried out: the
+    holder may believe still.
+    """
+    return all(pair.lock_index == attempt.locked.get(pair.key, 0) + 1 for pair in pairs)
 
 
 def refused_keys(keys: Sequence[str], outcome: TxnResult) -> dict[str, str]:

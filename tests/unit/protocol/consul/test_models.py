@@ -100,6 +100,7 @@ WRONG = [
     ("Value", "!"), ("Value", "eA"), ("Value", 5), ("Value", "eA==\n"), ("Value", "\u00e9"),
     ("CreateIndex", None), ("CreateIndex", -1), ("ModifyIndex", "7"), ("ModifyIndex", 7.5),
     ("ModifyIndex", 2**64), ("ModifyIndex", 10**400), ("ModifyIndex", float("nan")),
+    ("LockIndex", "1"), ("LockIndex", -1), ("LockIndex", 2**64), ("LockIndex", True),
 ]  # fmt: skip
 
 
@@ -108,7 +109,7 @@ def test_a_key_with_a_field_of_another_type_is_not_from_consul(field: str, value
     """It is refused where it is read, and not where it is used."""
     with pytest.raises(NotConsul):
         parse_read(reply(200, [{**ENTRY, field: value}]), "reading", "rule")
-    assert parse_pair({**ENTRY, "LockIndex": -1, "Session": None, "More": []}).session == ""
+    assert parse_pair({**ENTRY, "Session": None, "More": []}).session == ""
 
 
 @pytest.mark.parametrize("body", [b"[{}]", b'[{"Key": "k"}]', b"7", b"no JSON"])

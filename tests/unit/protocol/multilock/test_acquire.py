@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from consul_lock._protocol.flow import Batch
+from consul_lock._protocol.flow import Batch, Request
 from consul_lock._protocol.keys import LOCK_FLAG
 from consul_lock.errors import (
     Conflict,
@@ -166,6 +166,36 @@ def test_a_waiter_that_is_outrun_again_and_again_makes_pauses() -> None:
         effect = driver.until(flow, locking, after=effect)
         assert (driver.world.now > before) is (place > 0)
     assert driver.run_after(flow, effect)
+
+
+@each_size
+@pytest.mark.parametrize("answered", [True, False])
+def test_one_whose_holder_dies_between_the_read_and_the_write_is_in_lock_delay(
+    names: tuple[str, ...], answered: bool
+) -> None:
+    """Consul asks for the lock-delay when it admits a write, and carries it out later: many locks
+    leave no room to check that none was acquired since, so that is seen afterwards."""
+    driver = MultiLockDriver()
+    lock = driver.multilock(*names)
+    driver.acquire(lock)
+    driver.release(lock)
+    other = driver.lock(driver.client("b"), names[1])
+    flow = lock.acquire(True, None, "me").flow
+    effect = driver.until(flow, locking)
+    driver.acquire(other)
+    driver.tampered = True
+    driver.world.raft = 0.5
+    session = other.hold.session.id if other.hold else ""
+    driver.world.submit(Request("PUT", f"/v1/session/destroy/{session}", {}, None, lambda r: r))
+    if answered:
+        effect = driver.go_on(flow, effect)
+    else:
+        driver.world.submit(effect)
+        effect = flow.throw(NO_ANSWER)
+    driver.world.raft = 0.0
+    assert driver.run_after(flow, effect)
+    assert driver.world.now >= 15.0
+    assert driver.owned(lock)
 
 
 @each_size
