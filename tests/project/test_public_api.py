@@ -30,6 +30,7 @@ _ADDED: tuple[str, ...] = (
     r"consul_lock\.PermissionDenied\.(rule|access|action): attribute",
     r"consul_lock\.(aio\.)?Client\.reached: property, bool",
     r"consul_lock\.CronProblem\.why: property, str",
+    r"consul_lock\.Pair(\(7 lock_index: int = 0\)|\.lock_index: element 6, int)",
     r"consul_lock\.Status\.conflict: .*",
     r"consul_lock\.Status\.hidden: .*",
     r"consul_lock\.Status\(.* hidden: .*",
