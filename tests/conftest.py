@@ -86,7 +86,6 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
 
 # Files and folders of tests that wait for most of their time: the longest first, and then one file
 # of each folder in turn, as three clusters of servers at once are more than the cores can serve.
-# After them comes what needs a real Consul and waits now and then, and in the end what computes.
 _WAITS = (
     "test_torture.py",
     "test_crontab.py",
@@ -109,16 +108,12 @@ def _put_first_what_waits(items: list[pytest.Item]) -> None:
         if place is not None and item.path not in order:
             order[item.path] = files[place], place
             files[place] += 1
-    last = len(items)
-
-    def place_of(item: pytest.Item) -> tuple[int, int]:
-        computes = item.get_closest_marker("real") is None
-        return order.get(item.path, (last, computes))
-
-    items.sort(key=place_of)
+    last = len(items), 0
+    items.sort(key=lambda item: order.get(item.path, last))
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    _put_first_what_waits(items)
     # Who takes a real Consul is marked by that, so that -m "not real" needs no discipline.
     for item in items:
         names = getattr(item, "fixturenames", ())
@@ -129,7 +124,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker("slow")
         if "simulation" in item.path.parts:
             item.add_marker("slow")
-    _put_first_what_waits(items)
 
 
 @pytest.hookimpl(wrapper=True)

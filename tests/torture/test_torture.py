@@ -86,8 +86,10 @@ def test_a_broken_library_is_found(namespaces: None, consul_binary: Path, tmp_pa
         )
         for number in (1, 2)
     ]
-    # Whichever of them holds, one of the two faults hits it.
-    faults = tuple(Fault(5.0, "partition", work.host, 30.0) for work in jobs)
+    # Whichever of them holds, one of the two faults hits it, while the other one can be served.
+    faults = tuple(
+        Fault(5.0 + 32.0 * place, "partition", work.host, 30.0) for place, work in enumerate(jobs)
+    )
     plan = Plan(1, 70.0, 1, tuple(jobs), faults)
     report = play(plan, consul_binary, root=root)
     assert "overlap" in report.rules()
