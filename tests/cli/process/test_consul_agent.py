@@ -32,6 +32,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         body = json.dumps([{{"ID": node_id}}] if Handler.asked > 1 else []).encode()
         self.send_response(200)
         self.send_header("Content-Length", str(len(body)))
+        self.send_header("X-Asked", str(Handler.asked))
         self.end_headers()
         self.wfile.write(body)
 
@@ -150,13 +151,13 @@ def test_the_answer_of_another_agent_at_its_port_is_not_its_own(
     """One that takes the port before it, and that it has not noticed yet, is not used."""
     text = _AGENT.format(python=sys.executable, stubborn=False, version="1.21.4")
     late = """
-import time
 from urllib.request import urlopen
+asked = lambda: int(urlopen("http://127.0.0.1:{port}").headers["X-Asked"])
 port = next(a for a in sys.argv if a.startswith("-http-port=")).partition("=")[2]
 if port == "{port}":
-    for _ in range(3):  # the other one's second answer would have been believed
-        urlopen("http://127.0.0.1:{port}").read()
-    time.sleep(0.5)
+    last = asked()
+    while (now := asked()) == last + 1:  # until consul-lock has asked the other one, too
+        last = now
     sys.exit("listen tcp 127.0.0.1:{port}: bind: address already in use")
 print("address"
 """
