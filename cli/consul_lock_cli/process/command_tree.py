@@ -119,8 +119,7 @@ class CommandTree:
         """Whether something goes on of what `put_aside` has stopped."""
         keeps = self._policy.daemons is Daemons.KEEP
         there = [p for p in self._all() if not (keeps and self._is_daemon(p))]
-        # Uninterruptible, it may be about to stop.
-        return any(process.state in ("R", "S") for process in there)
+        return any(process.works() for process in there)
 
     def signal_first(self, signum: int) -> None:
         """Signal the command's group, or the command alone, if that is not to go on."""

@@ -25,13 +25,22 @@ LINUX = sys.platform == "linux"
 # Dead but for the name: they cannot do anything.
 _DEAD = frozenset("ZX")
 
+# Runs, or waits for something that a signal can interrupt.
+_ACTIVE = frozenset("RS")
+
+# The signals that stop a process, as /proc shows those that are pending.
+_STOPPING = sum(
+    1 << (signum - 1) for signum in (signal.SIGSTOP, signal.SIGTSTP, signal.SIGTTIN, signal.SIGTTOU)
+)
+
 
 class Process(NamedTuple):
     """One process, as it was when it was looked at."""
 
     pid: int
     state: str
-    """The letter of /proc: R, S, D, T, Z ...; empty: it is hidden from this user."""
+    """The letter of /proc: R, S, D, T, Z ...; empty: it is hidden from this user.  It is that of
+    the first thread, or of another one if that has ended."""
     parent: int = 0
     group: int = 0
     session: int = 0
@@ -48,6 +57,16 @@ class Process(NamedTuple):
     def hidden(self) -> bool:
         """It is there, and nothing else is known of it."""
         return not self.state
+
+    def works(self) -> bool:
+        """Whether it does something now, or waits for something: it has not been stopped.
+
+        Uninterruptible (D), it may be about to stop: then the signal is pending.  If it is not,
+        the process was continued, such as a shell between fork and exec: it waits there as long
+        as its child has not begun.
+        """
+        states = _states_of_threads(self.pid) - _DEAD
+        return bool(states & _ACTIVE) or (states == {"D"} and not _is_about_to_stop(self.pid))
 
     def send(self, signum: int) -> None:
         """Send it a signal, unless it has ended.  Raises PermissionError if that is not allowed."""
@@ -96,9 +115,33 @@ def process_of(pid: int) -> Process | None:
         # "pid (name) state parent group session ...", and the name may hold anything.
         fields = _read(f"/proc/{pid}/stat").rpartition(b")")[2].decode().split()
         state, parent, group, session = fields[0], *map(int, fields[1:4])
+        if state in _DEAD and int(fields[17]) > 1:
+            # The first thread has ended, and others work on.
+            state = min(_states_of_threads(pid) - _DEAD, default=state)
         return Process(pid, state, parent, group, session, fields[19])
     except (OSError, IndexError, ValueError):
         return None
+
+
+def _states_of_threads(pid: int) -> frozenset[str]:
+    """The letters of all of them; none if the process is not there, or hidden."""
+    found: set[str] = set()
+    with suppress(OSError):
+        for task in os.listdir(f"/proc/{pid}/task"):  # noqa: PTH208 - names are all
+            with suppress(OSError):
+                stat = _read(f"/proc/{pid}/task/{task}/stat")
+                found.add(stat.rpartition(b")")[2].split()[0].decode())
+    return frozenset(found)
+
+
+def _is_about_to_stop(pid: int) -> bool:
+    """Whether a signal is pending that stops it."""
+    pending = 0
+    with suppress(OSError, ValueError):
+        for line in _read(f"/proc/{pid}/status").splitlines():
+            if line.startswith((b"SigPnd:", b"ShdPnd:")):
+                pending |= int(line.split()[1], 16)
+    return bool(pending & _STOPPING)
 
 
 def start_of(pid: int) -> str | None:

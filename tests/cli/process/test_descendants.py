@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
+import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -17,6 +19,7 @@ from consul_lock_cli.process.descendants import (
     process_of,
     start_of,
 )
+from tests.cli.between_fork_and_exec import BETWEEN_FORK_AND_EXEC
 from tests.support.waiting import eventually
 
 # A shell with a child in its group, and one in a session of its own, which has a child itself.
@@ -50,6 +53,57 @@ def test_everybody_below_is_found_in_whatever_group_or_session(
     assert (beside.parent, beside.group, beside.session) == (root, root, os.getsid(0))
     assert (leader.group, leader.session) == (leader.pid, leader.pid)
     assert (below.parent, below.session) == (leader.pid, leader.pid)
+
+
+def test_between_fork_and_exec_it_works_unless_it_is_about_to_stop(tmp_path: Path) -> None:
+    """It is uninterruptible there, so a signal that stops it is pending until another one, which
+    continues it, takes that back.  Its child does not begin as long as it is stopped itself."""
+    os.mkfifo(fifo := tmp_path / "fifo")
+    with subprocess.Popen(
+        [sys.executable, "-c", BETWEEN_FORK_AND_EXEC, fifo],
+        stdout=subprocess.DEVNULL,
+        process_group=0,
+    ) as parent:
+        try:
+            process = _uninterruptible(parent.pid)
+            (child,) = eventually(lambda: descendants(parent.pid))
+            assert process.works()
+            os.killpg(parent.pid, signal.SIGSTOP)
+            eventually(lambda: not child.works())
+            assert (_uninterruptible(parent.pid), process.works()) == (process, False)
+            os.kill(parent.pid, signal.SIGCONT)
+            assert process.works()
+            assert not child.works()
+        finally:
+            os.killpg(parent.pid, signal.SIGKILL)
+
+
+def _uninterruptible(pid: int) -> Process:
+    return eventually(lambda: (found := process_of(pid)) and found.state == "D" and found)
+
+
+# Its first thread ends, and the other one works on: pthread_exit(3) in main does that.
+_FIRST_THREAD_ENDS = (
+    "import ctypes, threading, time\n"
+    "threading.Thread(target=time.sleep, args=(60,)).start()\n"
+    "ctypes.CDLL(None).syscall({'x86_64': 60}.get(__import__('os').uname().machine, 93), 0)\n"
+)
+
+
+def test_whose_first_thread_has_ended_is_not_dead() -> None:
+    """/proc shows it like a zombie, and it does all it did before."""
+    with subprocess.Popen([sys.executable, "-c", _FIRST_THREAD_ENDS]) as process:
+        try:
+            stat = Path(f"/proc/{process.pid}/stat")
+            eventually(lambda: stat.read_text().rpartition(")")[2].split()[0] == "Z")
+            found = process_of(process.pid)
+            assert found is not None
+            assert (found.state, found.dead, found.works()) == ("S", False, True)
+            assert process.pid in [each.pid for each in descendants(os.getpid())]
+            os.kill(process.pid, signal.SIGSTOP)
+            eventually(lambda: not found.works())
+        finally:
+            process.kill()
 
 
 def test_some_can_be_left_out_with_all_below_them(family: tuple[int, list[int]]) -> None:

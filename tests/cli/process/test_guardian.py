@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from consul_lock_cli.base.exit_codes import ExitCode
+from tests.cli.between_fork_and_exec import BETWEEN_FORK_AND_EXEC
 from tests.cli.command import Running, alive, children, environment
 from tests.cli.program_supervisor import PROGRAM
 from tests.cli.working_script import WORK, working
@@ -108,7 +109,11 @@ def test_a_stopped_command_sees_the_signal(supervise: Supervise) -> None:
 
 
 def _stopped(pid: int) -> bool:
-    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "T"
+    return _state(pid) == "T"
+
+
+def _state(pid: int) -> str:
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
 
 
 def test_while_consul_lock_is_stopped_the_command_does_not_outlive_the_lease(
@@ -151,10 +156,27 @@ def test_what_is_continued_alone_does_not_outlive_the_lease(
     supervise: Supervise, continued: str
 ) -> None:
     """Consul-lock was put aside with the command, and another process may have the lock by now."""
-    script = f"trap '' HUP; sh -c 'echo member $$; {WORK}' & echo command $$; {WORK}"
+    _is_stopped_if_continued(supervise, f"sh -c 'echo member $$; {WORK}'", continued)
+
+
+def test_nor_does_what_is_continued_between_fork_and_exec(
+    supervise: Supervise, tmp_path: Path
+) -> None:
+    """A shell that was stopped at that moment is uninterruptible, before and after."""
+    os.mkfifo(fifo := tmp_path / "fifo")
+    member = shlex.join([sys.executable, "-c", BETWEEN_FORK_AND_EXEC, str(fifo)])
+    _is_stopped_if_continued(supervise, member, "member", state="D")
+
+
+def _is_stopped_if_continued(
+    supervise: Supervise, member: str, continued: str, state: str = ""
+) -> None:
+    script = f"trap '' HUP; {member} & echo command $$; {WORK}"
     running = supervise("sh", "-c", script, left="4", kill_after="300ms")
     pids = dict(line.split() for line in (running.line(), running.line()))
     begun = time.monotonic()
+    if state:
+        eventually(lambda: _state(int(pids["member"])) == state)
     os.kill(int(pids["command"]), signal.SIGTSTP)
     eventually(lambda: _stopped(running.pid))
     eventually(lambda: time.monotonic() > begun + 4)
