@@ -47,6 +47,9 @@ class Ended(Event):
 # For a change of the status, which stays there.
 _LOOK = os.WEXITED | os.WSTOPPED | os.WCONTINUED | os.WNOHANG | os.WNOWAIT
 
+# To give up a status that was used, and no other one: a command may go on, and end, meanwhile.
+_GIVE_UP = {os.CLD_STOPPED: os.WSTOPPED, os.CLD_CONTINUED: os.WCONTINUED}
+
 
 class Parent(Protocol):
     """The process that the kernel informs."""
@@ -94,7 +97,9 @@ class DirectParent:
                 else:
                     killed = seen.si_code != os.CLD_EXITED
                     yield Ended(-seen.si_status if killed else seen.si_status)
-            os.waitpid(seen.si_pid, os.WNOHANG | os.WUNTRACED | os.WCONTINUED)
+            used = _GIVE_UP.get(seen.si_code, os.WEXITED)
+            with suppress(ChildProcessError):  # the kernel's word if it has ended since
+                os.waitid(os.P_PID, seen.si_pid, used | os.WNOHANG)
 
     def _look(self) -> os.waitid_result | None:
         """A child whose status has changed.  Raises ChildProcessError if there is none at all."""

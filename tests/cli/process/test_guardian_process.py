@@ -14,6 +14,7 @@ import pytest
 
 from consul_lock_cli.base.clock import now
 from consul_lock_cli.process.child import Child
+from consul_lock_cli.process.descendants import process_of
 from consul_lock_cli.process.guardian import Guardian
 from consul_lock_cli.process.parent import Ended
 from consul_lock_cli.process.signals import Signals
@@ -214,8 +215,11 @@ def test_a_lease_does_not_stop_a_command_that_was_put_aside(start: Start) -> Non
     os.killpg(command, signal.SIGSTOP)
     scene.guardian.suspend()
     eventually(lambda: now() > moment + 11)
+    process = process_of(command)
+    assert process is not None
+    # Between fork and exec it stops only when its child has begun, which is stopped, too.
+    eventually(lambda: not process.works())
     status = Path(f"/proc/{command}/status")
-    eventually(lambda: "\nState:\tT" in status.read_text())  # it may wait for a disk before
     (pending,) = re.findall(r"^ShdPnd:\t(\w+)$", status.read_text(), re.MULTILINE)
     assert not int(pending, 16) & 1 << signal.SIGTERM - 1
     os.killpg(command, signal.SIGKILL)

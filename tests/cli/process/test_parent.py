@@ -84,6 +84,22 @@ def test_the_status_is_there_until_the_event_was_used(fork: Fork) -> None:
         os.waitpid(pid, os.WNOHANG)
 
 
+def test_what_happens_while_an_event_is_used_is_seen_next(fork: Fork) -> None:
+    """A command that is stopped, continued, and ends: quicker than its parent can look."""
+    before = children_of(os.getpid())
+    pid = fork(signal.pause)
+    os.kill(pid, signal.SIGSTOP)
+    os.waitid(os.P_PID, pid, os.WSTOPPED | os.WNOWAIT)
+    events = DirectParent(pid, before).poll()
+    assert next(events) == Stopped(signal.SIGSTOP)
+    os.kill(pid, signal.SIGCONT)
+    os.waitid(os.P_PID, pid, os.WCONTINUED | os.WNOWAIT)
+    assert next(events) == Continued(signal.SIGCONT)
+    os.kill(pid, signal.SIGKILL)
+    os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
+    assert list(events) == [Ended(-signal.SIGKILL)]
+
+
 def test_another_child_counts_and_its_end_is_no_event(fork: Fork) -> None:
     """What the command has started, when its own parent has ended."""
     before = children_of(os.getpid())
