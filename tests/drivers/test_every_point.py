@@ -21,7 +21,7 @@ from consul_lock.testing import ServedWorld
 from tests.contract.lock_kinds import KINDS, Kind
 from tests.contract.operator import Operator
 from tests.drivers.every_point import Signal, Struck, Waits
-from tests.support.effort import scaled
+from tests.support.effort import chosen, scaled
 from tests.support.waiting import eventually
 
 POINTS = scaled(6)
@@ -39,16 +39,6 @@ pytestmark = pytest.mark.filterwarnings(
 )
 
 each_kind = pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.name)
-
-
-def chosen(total: int) -> list[int]:
-    """Points 1 to ``total``, or as many of them as are to be tried, evenly: each run of the tests
-    has others, which its SIMULATION_SEED repeats."""
-    if total <= POINTS:
-        return list(range(1, total + 1))
-    step = total / POINTS
-    start = random.Random(f"{os.environ['SIMULATION_SEED']} {total}").random() * step
-    return sorted({1 + int(start + number * step) % total for number in range(POINTS)})
 
 
 def _sockets() -> int:
@@ -138,7 +128,7 @@ def test_a_signal_at_any_point_leaves_nothing(scene: Scene, way: str, operator: 
     """Of acquire and of release: the lock is free at once, the client is as good as new, and no
     connection is forgotten."""
     call = getattr(scene, way)
-    points = chosen(_points_of(call))
+    points = chosen(_points_of(call), POINTS)
     before = _sockets()
     struck = 0
     for point in points:
@@ -156,7 +146,7 @@ def test_a_signal_at_any_point_leaves_nothing(scene: Scene, way: str, operator: 
 def test_a_signal_at_any_point_of_a_wait_leaves_nothing(scene: Scene, operator: Operator) -> None:
     """In the queue, and when it has left it: who has the lock keeps it, and nobody queues."""
     with scene.theirs:
-        points = chosen(_points_of(scene.taken))
+        points = chosen(_points_of(scene.taken), POINTS)
         for point in points:
             _strike(scene.taken, Signal(point))
             assert not scene.lock.held
@@ -174,7 +164,7 @@ def test_a_second_signal_in_what_the_first_began_leaves_nothing(
     """Soon after the first, so that it strikes where the clean-up of that is about to begin."""
     total = _points_of(scene.free)
     generator = random.Random(f"{os.environ['SIMULATION_SEED']} again {total}")
-    for point in chosen(total):
+    for point in chosen(total, POINTS):
         _strike(scene.free, Signal(point, again=generator.randint(1, 12)))
         scene.see_free()
     scene.close()
@@ -264,7 +254,7 @@ def test_a_task_that_is_cancelled_at_any_await_leaves_nothing(
         total = (await _cut(scene.free, Waits(10**9))).waits
         assert total > 1
         for late in (False, True):
-            for wait in chosen(total):
+            for wait in chosen(total, POINTS):
                 assert (await _cut(scene.free, Waits(wait, late=late))).struck == 1
                 await scene.see_free()
         await scene.close()
@@ -286,7 +276,7 @@ def test_a_task_that_is_cancelled_at_any_await_of_a_wait_leaves_nothing(
         await scene.theirs.acquire()
         total = (await _cut(scene.taken, Waits(10**9))).waits
         for times in (1, 3):
-            for wait in chosen(total):
+            for wait in chosen(total, POINTS):
                 await _cut(scene.taken, Waits(wait, times=times))
                 assert not scene.lock.held
         scene.theirs.ensure_held()

@@ -166,7 +166,7 @@ MUTANTS = (
     Mutant(
         "a condemned session is still renewed, and never destroyed",
         "session.pool:SessionPool._condemn",
-        "if self.live.pop(session.id, None) is not None:",
+        "if session.id in self.live:",
         "if False:",
     ),
     Mutant(
@@ -199,7 +199,7 @@ MUTANTS = (
     ),
     Mutant(
         "a caller that waits for its own clean-up gets AlreadyHeld",
-        "primitive.undo:undo_acquire",
+        "primitive.undo:undo_release",
         "            client.holds.drop(hold)\n",
         "            pass\n",
         "unit.protocol.lock.test_acquire:test_a_caller_waits_for_its_own_clean_up",

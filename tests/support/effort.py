@@ -30,3 +30,13 @@ def some(items: Iterable[T], one_of: int, about: object) -> list[T]:
     step = max(1, min(round(one_of / EFFORT), len(whole)))
     chance = random.Random(f"{os.environ.get('SIMULATION_SEED', '')} {about}")
     return whole[chance.randrange(step) :: step]
+
+
+def chosen(total: int, count: int) -> list[int]:
+    """Points 1 to ``total``, or ``count`` of them, evenly: each run of the tests has others, which
+    its SIMULATION_SEED repeats."""
+    if total <= count:
+        return list(range(1, total + 1))
+    step = total / count
+    start = random.Random(f"{os.environ['SIMULATION_SEED']} {total}").random() * step
+    return sorted({1 + int(start + number * step) % total for number in range(count)})

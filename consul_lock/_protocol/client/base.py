@@ -16,7 +16,7 @@ from consul_lock._protocol.hold.cleanup import PendingCleanup, PendingCleanups
 from consul_lock._protocol.hold.hold import Hold, Holds
 from consul_lock._protocol.hold.local_queue import LocalQueues
 from consul_lock._protocol.hold.reports import report_lost
-from consul_lock._protocol.hold.state import Event
+from consul_lock._protocol.hold.state import Event, advance
 from consul_lock._protocol.holder import Meta
 from consul_lock._protocol.reporter import Reporter
 from consul_lock._protocol.session.pool import SessionPool
@@ -182,7 +182,7 @@ class ClientBase(ABC):
 
         Other locks of a shared one are lost, and reported as lost: the price of sharing.
         """
-        ended = session.gone and session.id not in self.pool.to_destroy
+        ended = self.pool.ended(session)
         if not ended:
             self.pool.destroy_later(session)
         # Reported first: destroying waits for Consul, which may be away.
@@ -214,10 +214,12 @@ class ClientBase(ABC):
         cause = hold.renewal_error
         now = yield Now()
         with self.mutex:
-            if not hold.advance(event):
+            if advance(hold.state, event) is None:
                 return
             told_reason = _reason_told(hold, reason, now)
+            # Before its state: what is lost has a reason, also if this call is cut off.
             hold.reason, hold.cause = told_reason, cause
+            hold.advance(event)
             if hold.lock.leaves_traces:
                 # Not at once: the work under it needs time to stop, as after any loss.
                 later = now + validity_of(hold.session.terms)

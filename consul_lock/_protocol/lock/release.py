@@ -237,7 +237,9 @@ def _let_go_of_all(lock: LockBase, attempt: LockAttempt, session: Session) -> Fl
     """Leave the queue, and release the lock if held.  False: the session must be destroyed."""
     grant = attempt.given
     try:
-        if attempt.queued:
+        if attempt.joined:
+            # It may have been cut off before it had noted that it is in the queue.
+            attempt.queued = True
             yield from leave(lock, attempt)
         elif grant is None:
             yield from look(lock, attempt, certain=True)

@@ -16,7 +16,7 @@ from consul_lock._protocol.primitive.primitive import Primitive
 from consul_lock._protocol.primitive.release import end_all, end_lost, finish
 from consul_lock._protocol.reporter import DEBUG, INFO
 from consul_lock._protocol.session.session import Session
-from consul_lock.errors import ConsulLockError
+from consul_lock.errors import ConsulLockError, LossReason
 
 
 def undo_acquire(lock: Primitive, attempt: Attempt) -> Flow[None]:
@@ -27,7 +27,6 @@ def undo_acquire(lock: Primitive, attempt: Attempt) -> Flow[None]:
         lock.owners.never_entered(hold)
         with client.mutex:
             releasing = hold.advance(Event.RELEASE)
-            client.holds.drop(hold)
         if releasing:
             yield from undo_release(lock, hold)
         return
@@ -48,6 +47,9 @@ def _withdraw(lock: Primitive, attempt: Attempt, sessions: list[Session]) -> Flo
     client, in_doubt = lock.client, list[Session]()
     if attempt.may_hold or attempt.given or any(session.in_doubt for session in sessions):
         in_doubt = yield from lock.withdraw(attempt, sessions)
+    if attempt.may_hold:
+        # It was found dead, and the call was cut off before it had taken away what that leaves.
+        in_doubt += [each for each in attempt.sessions if each.gone and each not in in_doubt]
     if in_doubt:
         yield from end_all(lock, attempt, in_doubt, tidy=True)
     now = yield Now()
@@ -62,13 +64,16 @@ def undo_release(lock: Primitive, hold: Hold | None) -> Flow[None]:
         return
     client = lock.client
     with client.mutex:
-        if hold.advance(Event.RELEASE):
+        hold.advance(Event.RELEASE)
+        if hold.reason is not LossReason.REVOKED:
+            # Again: it may have been cut off between the two.  What `close` revokes it lets go.
             client.holds.drop(hold)
     if hold.state is State.RELEASING:
         yield from _let_go_or_destroy(lock, hold)
         with client.mutex:
             hold.advance(Event.CONFIRM)
     elif hold.state is State.LOST:
+        hold.lost.set()
         yield from end_lost(lock, hold)
     # Also if all was said and done: it may have been cut off in these last steps.
     now = yield Now()

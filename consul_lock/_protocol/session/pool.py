@@ -109,10 +109,17 @@ class SessionPool:
             self._condemn(session)
 
     def _condemn(self, session: Session) -> None:
+        # Cut off between any two of these, it is in one of the two, and can be condemned again.
         session.gone = True
-        if self.live.pop(session.id, None) is not None:
+        if session.id in self.live:
             self.to_destroy[session.id] = session
+            self.live.pop(session.id, None)
         self._forget_idle(session)
+
+    def ended(self, session: Session) -> bool:
+        """Whether it is dead, and nothing is left to do for it."""
+        known = session.id in self.live or session.id in self.to_destroy
+        return session.gone and not known
 
     def mark_gone(self, session: Session) -> None:
         """Consul says that it is dead: nothing is left to destroy."""

@@ -1,17 +1,23 @@
-"""A flow that is cut off at each of its effects, and what it leaves to its undo."""
+"""A flow that is cut off at each of its effects, or between two, and what it leaves to its undo."""
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator
+from contextlib import suppress
+from types import FrameType
 from typing import Any, NamedTuple, TypeVar
 
 from consul_lock._protocol.flow import Flow, Job, Request
 from consul_lock._protocol.lock.lock import LockCore
 from consul_lock.errors import LockLost
+from tests.support.effort import chosen
 from tests.unit.protocol.fake_driver import FakeDriver
 
 FATES = ("never arrives", "is carried out", "comes as a ghost")
 """What becomes of the request at which a flow is cut off."""
+
+_PROTOCOL = "/consul_lock/_protocol/"
 
 S = TypeVar("S", bound=Any)
 
@@ -47,6 +53,65 @@ def cuts(
             return
         yield scene, effect
     assert endless, "it goes on and on"
+
+
+class Struck(BaseException):
+    """What the handler of a signal raises; like KeyboardInterrupt, no `Exception`."""
+
+
+class _Signal:
+    """Strikes before the ``at``-th line of the protocol's code, in a ``with`` block: 0, never.
+
+    CPython runs the handlers of signals at fewer points: where a function begins, after the call
+    of one that is written in C, and where a loop jumps back.
+    """
+
+    def __init__(self, at: int) -> None:
+        self.at = at
+        self.lines = 0
+
+    def __enter__(self) -> None:
+        sys.settrace(self.trace)
+
+    def __exit__(self, *_: object) -> None:
+        sys.settrace(None)
+
+    @property
+    def struck(self) -> bool:
+        return 0 < self.at <= self.lines
+
+    def trace(self, frame: FrameType, event: str, _: object) -> Any:
+        if _PROTOCOL not in frame.f_code.co_filename:
+            return None
+        if event == "line":
+            self.lines += 1
+            if self.lines == self.at:
+                raise Struck
+        return self.trace
+
+
+def strikes(build: Callable[[], S], count: int) -> Iterator[tuple[S, str]]:
+    """The scene, after its flow was cut off by the exception of a signal handler between two
+    lines: at ``count`` of all the places where that can be, each in a new world."""
+    total = _struck(build(), 0).lines
+    for line in chosen(total, count):
+        scene = build()
+        if _struck(scene, line).struck:
+            yield scene, f"struck at line {line} of {total}"
+
+
+def _struck(scene: Any, at: int) -> _Signal:
+    signal, others = _Signal(at), scene.driver.when_blocked
+
+    def when_blocked() -> None:
+        sys.settrace(None)  # what others do is not struck
+        others()
+        sys.settrace(signal.trace)
+
+    scene.driver.when_blocked = when_blocked
+    with suppress(Struck, LockLost), signal:
+        scene.driver.run(scene.job.flow)
+    return signal
 
 
 def cut_off(scene: Any, effect: Any, fate: str = FATES[0]) -> None:

@@ -3,18 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from typing import NamedTuple
 
 import pytest
 
 from consul_lock._protocol.client.shared_session import SharedSession
 from consul_lock._protocol.flow import Job, Request
+from consul_lock._protocol.hold.state import State
 from consul_lock._protocol.multilock.multilock import MultiLockCore
 from consul_lock._protocol.primitive.undo import undo_acquire
 from consul_lock._protocol.session import timing as terms
-from consul_lock.errors import LossReason
+from consul_lock.errors import LockLost, LossReason
 from tests.simulation.flow_process import Cancelled
-from tests.unit.protocol.cut_points import FATES, cut_off, cuts, resumed
+from tests.support.effort import scaled
+from tests.unit.protocol.cut_points import (
+    FATES,
+    cut_off,
+    cuts,
+    resumed,
+    strikes,
+)
 from tests.unit.protocol.multilock_driver import (
     KEYS,
     MANY,
@@ -160,17 +169,34 @@ def test_a_flow_that_is_cut_off_yields_nothing_more(
 def test_the_undo_leaves_nothing_behind(build: Callable[[], Scene], fate: str) -> None:
     """It has no key, and somebody else gets all at once, or after a lock-delay."""
     for scene, effect in cuts(build):
-        driver, lock = scene.driver, scene.lock
-        mine = set(lock.client.pool.live)
+        mine = set(scene.lock.client.pool.live)
         cut_off(scene, effect, fate)
-        held = {key for key, owner in driver.held().items() if owner in mine}
-        assert held <= {"beside/.lock"}, f"cut off at {effect}"
-        assert not driver.borrowed(), f"cut off at {effect}"
-        assert not {key for key in lock.client.local_queues._queues if key != "beside/.lock"}
-        others = driver.multilock(*lock.names, client=driver.client("c"))
-        if build is acquire_that_gives_up:
-            driver.delete(KEYS[C])
-        assert driver.acquire(others, timeout=31.5), f"cut off at {effect}"
+        _see_nothing_left(scene, mine, f"cut off at {effect}", build is acquire_that_gives_up)
+
+
+@each_scene
+def test_a_signal_between_two_effects_leaves_nothing_behind(build: Callable[[], Scene]) -> None:
+    """Nor does the client take a hold that is over for one that its owner has."""
+    for scene, where in strikes(build, scaled(12)):
+        mine = set(scene.lock.client.pool.live)
+        cut_off(scene, None)
+        if (hold := scene.lock.current("me")) is not None and hold.state is State.HELD:
+            with suppress(LockLost):
+                scene.driver.release(scene.lock)  # it was cut off before it had begun
+        assert {hold.key for hold in scene.lock.client.holds} <= {"beside/.lock"}, where
+        _see_nothing_left(scene, mine, where, build is acquire_that_gives_up)
+
+
+def _see_nothing_left(scene: Scene, mine: set[str], where: str, gave_up: bool) -> None:
+    driver, lock = scene.driver, scene.lock
+    held = {key for key, owner in driver.held().items() if owner in mine}
+    assert held <= {"beside/.lock"}, where
+    assert not driver.borrowed(), where
+    assert not {key for key in lock.client.local_queues._queues if key != "beside/.lock"}
+    others = driver.multilock(*lock.names, client=driver.client("c"))
+    if gave_up:
+        driver.delete(KEYS[C])
+    assert driver.acquire(others, timeout=31.5), where
 
 
 @each_scene

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 
 import pytest
 
@@ -12,13 +13,20 @@ from consul_lock._protocol.client.shared_session import SharedSession
 from consul_lock._protocol.consul.operations import Op
 from consul_lock._protocol.flow import Job, Now, Request
 from consul_lock._protocol.hold.hold import Hold
-from consul_lock._protocol.hold.state import Event
+from consul_lock._protocol.hold.state import Event, State
 from consul_lock._protocol.primitive.watch import watch
 from consul_lock._protocol.session.timing import session_options
-from consul_lock.errors import LossReason, NotHeld, Unavailable
+from consul_lock.errors import LockLost, LossReason, NotHeld, Unavailable
 from tests.simulation.flow_process import Cancelled
 from tests.simulation.foreign_lock_client import operator
-from tests.unit.protocol.cut_points import FATES, Scene, cut_off, cuts
+from tests.support.effort import scaled
+from tests.unit.protocol.cut_points import (
+    FATES,
+    Scene,
+    cut_off,
+    cuts,
+    strikes,
+)
 from tests.unit.protocol.fake_driver import NAME, FakeDriver, hold_of, verbs
 
 
@@ -75,6 +83,7 @@ def release_to_the_next_in_line() -> Scene:
 
 def release_of_a_lost_lock() -> Scene:
     scene = release()
+    assert not hold_of(scene.lock).lost.is_set()  # somebody waits for it
     for session in scene.driver.sessions():
         path = f"/v1/session/destroy/{session}"
         scene.driver.world.submit(Request("PUT", path, (), None, lambda reply: reply))
@@ -144,6 +153,21 @@ def test_after_the_undo_the_lock_can_be_acquired_again_at_once(build: Callable[[
         sessions = {s.id for s in scene.lock.client.pool.live.values() if s.borrower is not None}
         assert not sessions, f"cut off at {effect}"
         assert not scene.lock.client.local_queues._queues, f"cut off at {effect}"
+
+
+@pytest.mark.parametrize("build", UNDONE)
+def test_a_signal_between_two_effects_leaves_nothing_behind(build: Callable[[], Scene]) -> None:
+    """Nor does the client take a hold that is over for one that its owner has."""
+    for scene, where in strikes(build, scaled(150)):
+        driver, lock, client = scene.driver, scene.lock, scene.lock.client
+        cut_off(scene, None)
+        if (hold := lock.current("me")) is not None and hold.state is State.HELD:
+            with suppress(LockLost):
+                driver.release(lock)  # the release was cut off before it had begun
+        assert hold is None or hold.state is not State.LOST or hold.lost.is_set(), where
+        assert (len(client.holds), client.local_queues._queues) == (0, {}), where
+        assert not [s for s in client.pool.live.values() if s.borrower is not None], where
+        assert set(driver.held().values()).isdisjoint(client.pool.live), where
 
 
 def test_a_try_without_an_answer_costs_the_session() -> None:

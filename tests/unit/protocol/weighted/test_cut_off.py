@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 import pytest
 
 from consul_lock._protocol.flow import Request
+from consul_lock._protocol.hold.state import State
 from consul_lock._protocol.weighted.engine import WeightedCore
 from consul_lock._protocol.weighted.rwlock import SideCore
 from consul_lock._protocol.weighted.semaphore import SemaphoreCore
+from consul_lock.errors import LockLost
 from tests.simulation.flow_process import Cancelled
 from tests.simulation.foreign_lock_client import operator
-from tests.unit.protocol.cut_points import FATES, cuts
+from tests.support.effort import scaled
+from tests.unit.protocol.cut_points import FATES, cuts, strikes
 from tests.unit.protocol.fake_driver import waits
 from tests.unit.protocol.weighted_driver import (
     BESIDE,
@@ -125,27 +129,44 @@ def test_a_flow_that_is_cut_off_yields_nothing_more(
 def test_the_undo_leaves_nothing_behind(build: Any, kind: Any, n: int, fate: str) -> None:
     """No session in a document or a line; somebody else gets it all, and no ghost shakes that."""
     for scene, effect in cuts(lambda: build(kind, n), clocks=fate == FATES[0]):
-        driver, lock, client = scene.driver, scene.lock, scene.lock.client
-        mine = driver.sessions_of(client)
+        mine = scene.driver.sessions_of(scene.lock.client)
         cut_off(scene, effect, fate)
-        if scene.lost:
-            driver.keep(client)  # it may be left to the keeper
-        where = f"cut off at {effect}"
-        assert not mine & driver.traces(), where
-        assert not [s for s in client.pool.live.values() if s.borrower and not s.shared], where
-        assert set(client.local_queues._queues) <= {BESIDE}, where
-        assert {hold.key for hold in client.holds} <= {BESIDE}, where
-        assert not client.cleanups.times(), where
-        driver.rivals_leave()
-        rival = driver.rival(lock)
-        assert driver.acquire_all(rival, timeout=0), where
-        if isinstance(effect, Request) and fate == "comes as a ghost":
-            driver.world.submit(effect)
-        assert rival.hold is not None
-        holders = {session.id for session in rival.hold.sessions}
-        assert set().union(*driver.holders_in_documents().values()) == holders, where
-        driver.rivals_leave()
-        assert set(driver.held()) <= {BESIDE}, where
+        ghost = effect if isinstance(effect, Request) and fate == "comes as a ghost" else None
+        _see_nothing_left(scene, mine, ghost, f"cut off at {effect}")
+
+
+@each_kind
+@each_scene
+def test_a_signal_between_two_effects_leaves_nothing_behind(build: Any, kind: Any, n: int) -> None:
+    """Nor does the client take a hold that is over for one that its owner has."""
+    for scene, where in strikes(lambda: build(kind, n), scaled(6)):
+        mine = scene.driver.sessions_of(scene.lock.client)
+        cut_off(scene, None, FATES[0])
+        if (hold := scene.lock.current("me")) is not None and hold.state is State.HELD:
+            with suppress(LockLost):
+                scene.driver.run(scene.lock.release("me"))  # it was cut off before it had begun
+        _see_nothing_left(scene, mine, None, where)
+
+
+def _see_nothing_left(scene: Scene, mine: set[str], ghost: Request | None, where: str) -> None:
+    driver, lock, client = scene.driver, scene.lock, scene.lock.client
+    if scene.lost:
+        driver.keep(client)  # it may be left to the keeper
+    assert not mine & driver.traces(), where
+    assert not [s for s in client.pool.live.values() if s.borrower and not s.shared], where
+    assert set(client.local_queues._queues) <= {BESIDE}, where
+    assert {hold.key for hold in client.holds} <= {BESIDE}, where
+    assert not client.cleanups.times(), where
+    driver.rivals_leave()
+    rival = driver.rival(lock)
+    assert driver.acquire_all(rival, timeout=0), where
+    if ghost is not None:
+        driver.world.submit(ghost)
+    assert rival.hold is not None
+    holders = {session.id for session in rival.hold.sessions}
+    assert set().union(*driver.holders_in_documents().values()) == holders, where
+    driver.rivals_leave()
+    assert set(driver.held()) <= {BESIDE}, where
 
 
 # -- what has no undo, as it can be done again
