@@ -64,7 +64,7 @@ def start(address: str, key: str) -> Iterator[Callable[..., Running]]:
 @pytest.fixture
 def holder(start: Callable[..., Running], key: str) -> Running:
     """Somebody who holds this test's key until TERM."""
-    running = start("--", "sh", "-c", "echo ready; exec sleep 60")
+    running = start("--", "sh", "-c", "echo ready; exec sleep 600")
     assert running.line() == "ready"
     return running
 

@@ -133,7 +133,7 @@ def outcomes(guarded: Agent, tmp_path_factory: pytest.TempPathFactory) -> dict[s
     return found
 
 
-_STAY = "trap '' USR1; echo ready; exec sleep 60"
+_STAY = "trap '' USR1; echo ready; exec sleep 600"
 
 
 @pytest.mark.parametrize("name", _CASES)

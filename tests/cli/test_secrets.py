@@ -90,7 +90,7 @@ def test_a_secret_comes_out_nowhere_while_a_command_runs_and_waits(
     options = ["-vv", *files, "--log-format", "json", "--publish-command",
                "--meta", "a=b", "--on-acquire", hook, *given.options]  # fmt: skip
     script = "env; echo ready; read line"
-    words = ["run", "--key", key, *options, "--", "sh", "-c", f"{script} </dev/null; sleep 60"]
+    words = ["run", "--key", key, *options, "--", "sh", "-c", f"{script} </dev/null; sleep 600"]
     env = environment(address, HOME=str(tmp_path), **dict(given.variables))
     with Running(words, env) as running:
         child = "\n".join(iter(running.line, "ready"))
@@ -224,7 +224,7 @@ def test_a_token_on_the_command_line_is_hidden_and_the_rest_is_shown(
     """What looks for a consul-lock among the processes finds it as before; a word of COMMAND that
     has the token in it is its own affair."""
     token = f"secret-{uuid4().hex}"
-    command = ["sh", "-c", f": not-{token}-but; echo ready; exec sleep 60"]
+    command = ["sh", "-c", f": not-{token}-but; echo ready; exec sleep 600"]
     with Running(["run", "--token", token, "-k", key, "--", *command], environment(address)) as run:
         assert run.line() == "ready"
         words = Path(f"/proc/{run.pid}/cmdline").read_bytes().decode().split("\0")[:-1]

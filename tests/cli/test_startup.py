@@ -60,7 +60,7 @@ def test_a_running_command_costs_two_processes_and_little_memory(
 ) -> None:
     """The wrapper, and one that guards it: counted by a variable that the wrapper has."""
     mark = uuid4().hex
-    script = f"echo $$ >{tmp_path}/pid; exec sleep 60"
+    script = f"echo $$ >{tmp_path}/pid; exec sleep 600"
     env = environment(address, CONSUL_LOCK_TEST=mark)
     with Running(["run", "--key", key, "--", "sh", "-c", script], env) as running:
         pid = int(eventually(lambda: text_of(tmp_path / "pid").strip()))

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-# Not for ever: if a test fails, nobody may be left to end it.
-WORK = "i=0; while [ $((i += 1)) -lt 600 ]; do sleep 0.05; done"
+# Not for ever: if a test fails, nobody may be left to end it.  But longer than any test waits for
+# its end, or one that nobody stops would pass for one that was stopped.
+WORK = "i=0; while [ $((i += 1)) -lt 6000 ]; do sleep 0.05; done"
 
 
 def working(before: str) -> list[str]:

@@ -59,7 +59,7 @@ def test_term_ends_a_waiter_for_slots_at_once(agent: Agent, go: Go, face: str) -
 
 def test_term_to_a_waiter_of_go_is_success(agent: Agent, go: Go, command: Command) -> None:
     """It sees the signal when its read ends, never starts its command, and says 0 all the same."""
-    holder = command("-k", "term/go", "--", "sh", "-c", "echo mine; exec sleep 60")
+    holder = command("-k", "term/go", "--", "sh", "-c", "echo mine; exec sleep 600")
     assert holder.line() == "mine"
     peer = go("term/go")
     peer.waits()

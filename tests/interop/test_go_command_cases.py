@@ -79,7 +79,7 @@ def test_c6_the_command_runs_without_a_shell(agent: Agent, tmp_path: Path) -> No
 
 def test_c7_try_lock_gets_it_in_time(agent: Agent, go: Go, command: Command) -> None:
     """Each side waits for the other, and runs when that ends."""
-    holder = command("-k", "c7", "--", "sh", "-c", "echo mine; exec sleep 60")
+    holder = command("-k", "c7", "--", "sh", "-c", "echo mine; exec sleep 600")
     assert holder.line() == "mine"
     peer = go("c7", "-try=20s")
     peer.waits()
@@ -95,7 +95,7 @@ def test_c7_try_lock_gets_it_in_time(agent: Agent, go: Go, command: Command) -> 
 
 def test_c7_try_lock_gives_up(agent: Agent, go: Go, command: Command) -> None:
     """Go ends with 1, here too; consul-lock has a code for it, 75."""
-    holder = command("-k", "c7-late", "--", "sh", "-c", "echo mine; exec sleep 60")
+    holder = command("-k", "c7-late", "--", "sh", "-c", "echo mine; exec sleep 600")
     assert holder.line() == "mine"
     begin = monotonic()
     late = go("c7-late", "-timeout=1s")

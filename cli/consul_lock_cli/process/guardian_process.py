@@ -20,6 +20,7 @@ from typing import NoReturn
 from consul_lock_cli.base.clock import now
 from consul_lock_cli.process import libc
 from consul_lock_cli.process.command_tree import CommandTree
+from consul_lock_cli.process.descendants import send
 from consul_lock_cli.process.launch import Launch
 from consul_lock_cli.process.parent import Continued, DirectParent, Ended, Stopped
 from consul_lock_cli.process.termination import Termination
@@ -92,7 +93,7 @@ def main(
     release: Callable[[Sequence[str]], None] | None,
 ) -> NoReturn:
     """Start the command's process, guard it, and end.  To be called right after the fork."""
-    code = 1
+    code, guardian = 1, None
     try:
         wrapper, caller = os.getppid(), os.getpgrp()
         libc.adopt_orphans()
@@ -102,6 +103,9 @@ def main(
             os.write(news, f"{FAILED} {error.errno or errno.EIO}\n".encode())
             os._exit(1)
         os.write(news, f"{STARTED} {pid}\n".encode())
+        launch.close()
+        _close_all_but(orders, news)
+        # In the session of the command, and with the descriptor that it opens for it.
         tree = CommandTree(pid, DirectParent(pid), policy, caller)
         # No key at the terminal is meant for it, and no signal for the group of consul-lock.
         if policy.foreground:
@@ -112,20 +116,33 @@ def main(
         else:
             os.setpgid(0, 0)
         wake = _settle(launch, orders, news)
-        _GuardianProcess(tree, pid, wrapper, policy, orders, news, wake, release).run()
+        guardian = _GuardianProcess(tree, pid, wrapper, policy, orders, news, wake, release)
+        guardian.run()
         code = 0
     except BaseException:  # noqa: BLE001 - a forked child must not unwind into its parent's code
-        pass
+        # As long as consul-lock lives, it sees that its guardian dies, and stops the command.
+        if guardian is not None and guardian.gone:
+            with suppress(BaseException):
+                _kill_all(tree)
     os._exit(code)
 
 
+def _kill_all(tree: CommandTree) -> None:
+    """A fault of the guardian: nobody else would stop the command, and nobody keeps its lock."""
+    tree.stopped = True
+    while not tree.gone():
+        for process in tree.left():
+            send(process, signal.SIGKILL)
+        select.select([], [], [], _POLL)
+        for _ in tree.parent.poll():
+            pass
+
+
 def _settle(launch: Launch, orders: int, news: int) -> int:
-    """Keep nothing of consul-lock but two pipes; return one that is readable after SIGCHLD."""
+    """Hear of nothing but two pipes; return one that is readable after SIGCHLD."""
     for signum in _IGNORED:
         signal.signal(signum, signal.SIG_IGN)
     signal.signal(signal.SIGCHLD, lambda *_: None)
-    launch.close()
-    _close_all_but(orders, news)
     wake, waking = os.pipe()
     for end in (wake, waking, orders, news):
         os.set_blocking(end, False)
@@ -185,7 +202,8 @@ class _GuardianProcess:
         self._heard = b""
         self._sessions: list[str] = []
         self._hook = False
-        self._gone = False  # consul-lock has
+        self.gone = False
+        """Consul-lock has ended, or has let go of its pipe."""
         self._begun = False
         self._over = False
         self._ended = False
@@ -207,7 +225,7 @@ class _GuardianProcess:
             if self._goodbye and self._over:
                 return
             self._act()
-            if self._gone and (self._over or self._tree.gone()):
+            if self.gone and (self._over or self._tree.gone()):
                 break
         if self._release is not None and not self._goodbye and not self._hook:
             gc.enable()
@@ -217,7 +235,7 @@ class _GuardianProcess:
         """Until something comes, or is due; and listen."""
         asleep = select.poll()
         asleep.register(self._wake, select.POLLIN)
-        if not self._gone:
+        if not self.gone:
             asleep.register(self._orders, select.POLLIN)
         left = min(self._due() - now(), _LONG)
         for descriptor, _ in asleep.poll(max(0.0, 1000 * left)):
@@ -234,7 +252,7 @@ class _GuardianProcess:
         """When there is something to do, whatever comes."""
         if self._parent.childless:
             return math.inf
-        if self._gone:
+        if self.gone:
             polled = now() + _POLL if self._ended and self._tree.spared else math.inf
             return min(self._stopping.due, polled)
         aside = min(self._look_at, self._call_at)
@@ -248,7 +266,7 @@ class _GuardianProcess:
             part = os.read(self._orders, _ALL)
         except BlockingIOError:
             return
-        self._gone = not part
+        self.gone = not part
         *lines, self._heard = (self._heard + part).split(b"\n")
         for line in lines:
             self._obey(*line.decode().split(" "))
@@ -277,13 +295,13 @@ class _GuardianProcess:
             self._act_at = self._planned_at = math.inf
         elif kind == GOODBYE:
             # If the command is not over, consul-lock has failed, and cannot stop it.
-            self._goodbye = self._gone = True
+            self._goodbye = self.gone = True
 
     def _report(self, line: str) -> None:
         self._unsent += f"{line}\n".encode()
 
     def _deliver(self) -> None:
-        if self._gone or not self._unsent:
+        if self.gone or not self._unsent:
             return
         with suppress(BlockingIOError, BrokenPipeError):
             self._unsent = self._unsent[os.write(self._news, self._unsent) :]
@@ -339,10 +357,10 @@ class _GuardianProcess:
                     os.kill(self._wrapper, signal.SIGCONT)
 
     def _act(self) -> None:
-        if not self._gone:
+        if not self.gone:
             self._look_aside()
         moment = now()
-        if self._gone and not self._over:
+        if self.gone and not self._over:
             self._take_over()
         elif moment >= self._act_at:
             self._act_at = math.inf

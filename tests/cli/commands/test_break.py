@@ -51,7 +51,7 @@ def test_the_author_and_reason_of_a_break_are_shown(
 ) -> None:
     """By the wrapper that lost it, by `status`, by `ls` and to the next holder's onlookers."""
     options = [f"{key}-more" if option == "MORE" else option for option in options]
-    broken = start(*options, "--", "sh", "-c", "echo ready; exec sleep 60")
+    broken = start(*options, "--", "sh", "-c", "echo ready; exec sleep 600")
     assert broken.line() == "ready"
     (was,) = items(ask(address, "holders", key, "--json"))
     escape = "disk full \x1b[2J"
@@ -89,7 +89,7 @@ def test_every_holder_gets_the_reason_of_its_own_break(
         "--",
         "sh",
         "-c",
-        "echo ready; exec sleep 60",
+        "echo ready; exec sleep 600",
     ]
     both = [start(*options) for _ in range(2)]
     assert [running.line() for running in both] == ["ready"] * 2
@@ -108,7 +108,7 @@ def test_a_token_that_may_not_write_the_note_breaks_with_a_warning(consul_binary
         hold, end = (
             {"CONSUL_HTTP_TOKEN": agent.token_for(rules.format(p))} for p in ("write", "read")
         )
-        arguments = ["run", "-k", "k/a", "--", "sh", "-c", "echo ready; exec sleep 60"]
+        arguments = ["run", "-k", "k/a", "--", "sh", "-c", "echo ready; exec sleep 600"]
         with Running(arguments, environment(agent.address, **hold)) as running:
             assert running.line() == "ready"
             result = ask(agent.address, "break", "k/a", "--yes", "--reason", "x", **end)
@@ -273,7 +273,7 @@ def test_all_rules_that_a_break_needs_are_named_at_once(consul_binary: Path) -> 
         hold = {
             "CONSUL_HTTP_TOKEN": agent.token_for(f'{session} key_prefix "k/" {{policy="write"}}')
         }
-        arguments = ["run", "-k", "k/a", "--", "sh", "-c", "echo ready; exec sleep 60"]
+        arguments = ["run", "-k", "k/a", "--", "sh", "-c", "echo ready; exec sleep 600"]
         with Running(arguments, environment(agent.address, **hold)) as running:
             assert running.line() == "ready"
             token = agent.token_for('key_prefix "k/" { policy = "read" }')

@@ -91,7 +91,7 @@ def test_a_signal_ends_the_command_and_then_the_agent(
     surroundings: dict[str, str], tmp_path: Path, signum: int
 ) -> None:
     """The command gets it first; `dev` dies as it does."""
-    with Running(["dev", "--", "sh", "-c", "echo ready; exec sleep 60"], surroundings) as dev:
+    with Running(["dev", "--", "sh", "-c", "echo ready; exec sleep 600"], surroundings) as dev:
         assert dev.line() == "ready"
         real = "CONSUL_BIN" in surroundings
         workers, guardians = _told_apart(dev, 1 + real)
@@ -133,7 +133,7 @@ def test_if_consul_lock_is_killed_nothing_is_left(
     pids.touch()
     if "CONSUL_BIN" in surroundings:
         surroundings["CONSUL_BIN"] = _behind_a_script(surroundings["CONSUL_BIN"], pids)
-    with Running(["dev", "--", "sh", "-c", "sleep 60 & echo $!; wait"], surroundings) as dev:
+    with Running(["dev", "--", "sh", "-c", "sleep 600 & echo $!; wait"], surroundings) as dev:
         workers, guardians = _told_apart(dev, 1 + ("CONSUL_BIN" in surroundings))
         everybody = [int(dev.line()), *map(int, pids.read_text().split()), *workers, *guardians]
         assert len(everybody) == (6 if "CONSUL_BIN" in surroundings else 3)

@@ -19,7 +19,7 @@ def test_a_higher_limit_admits_the_next_waiter_at_once(address: str, key: str) -
         holder = Semaphore(key, 2, client=client)
         assert holder.acquire()
         assert holder.acquire()
-        waiter = ["run", "--key", key, "--limit", "2", "--", "sh", "-c", "echo in; exec sleep 60"]
+        waiter = ["run", "--key", key, "--limit", "2", "--", "sh", "-c", "echo in; exec sleep 600"]
         with Running(waiter, environment(address)) as waiting:
             eventually(lambda: items(ask(address, "status", key, "--json"))[0]["waiters"])
             result = ask(address, "resize", key, "3")

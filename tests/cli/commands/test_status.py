@@ -121,7 +121,7 @@ def test_a_session_that_may_not_be_seen_is_not_gone(consul_binary: Path) -> None
         rules = 'key_prefix "k/" {{ policy = "{}" }} session_prefix "" {{ policy = "{}" }}'
         worker = {"CONSUL_HTTP_TOKEN": agent.token_for(rules.format("write", "write"))}
         reader = {"CONSUL_HTTP_TOKEN": agent.token_for(rules.format("read", "deny"))}
-        arguments = ["run", "-k", "k/a", "--", "sh", "-c", "echo ready; exec sleep 60"]
+        arguments = ["run", "-k", "k/a", "--", "sh", "-c", "echo ready; exec sleep 600"]
         with Running(arguments, environment(agent.address, **worker)) as running:
             assert running.line() == "ready"
             (item,) = items(ask(agent.address, "holders", "k/a", "--json", **reader))

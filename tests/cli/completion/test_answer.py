@@ -48,7 +48,7 @@ def hold(home: Home, address: str) -> Iterator[Callable[[str], None]]:
     with ExitStack() as stack:
 
         def run(name: str) -> None:
-            command = ["run", "--key", name, "--", "sh", "-c", "echo ready; exec sleep 60"]
+            command = ["run", "--key", name, "--", "sh", "-c", "echo ready; exec sleep 600"]
             running = stack.enter_context(Running(command, home.environment(address)))
             assert running.line() == "ready"
 

@@ -23,7 +23,7 @@ from tests.cli.between_fork_and_exec import BETWEEN_FORK_AND_EXEC
 from tests.support.waiting import eventually
 
 # A shell with a child in its group, and one in a session of its own, which has a child itself.
-_FAMILY = "sleep 60 & echo $!; setsid sh -c 'sleep 60 & echo $$ $!; wait' & wait"
+_FAMILY = "sleep 600 & echo $!; setsid sh -c 'sleep 600 & echo $$ $!; wait' & wait"
 
 
 @pytest.fixture
@@ -203,7 +203,7 @@ def test_it_is_shown_by_its_arguments_and_its_owner(family: tuple[int, list[int]
 
     process = process_of(family[1][0])
     assert process is not None
-    eventually(lambda: process.command_line() == "sleep 60")
+    eventually(lambda: process.command_line() == "sleep 600")
     assert process.user() == pwd.getpwuid(os.getuid()).pw_name
     nobody = Process(2**22 + 1, "")
     assert (nobody.command_line(), nobody.user()) == ("?", "another user")

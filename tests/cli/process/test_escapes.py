@@ -127,7 +127,7 @@ def test_what_is_left_at_the_own_end_of_the_command(
     """A session of its own goes on, unless that is not wanted; anything else is stopped."""
     prefix, own_session = _LEFT[name]
     pid = tmp_path / "pid"
-    worker = f"sh -c 'echo $$ >{pid}.new; mv {pid}.new {pid}; exec sleep 60'"
+    worker = f"sh -c 'echo $$ >{pid}.new; mv {pid}.new {pid}; exec sleep 600'"
     script = f"{prefix} {worker} >/dev/null & until [ -e {pid} ]; do sleep 0.05; done; exit 3"
     running = supervise("sh", "-c", script, daemons=daemons, kill_after="0.6")
     assert running.wait() == 3
@@ -138,7 +138,7 @@ def test_what_is_left_at_the_own_end_of_the_command(
     finally:
         if goes_on:
             os.kill(left, signal.SIGKILL)
-    warned = f"sh has left pid {left} (sleep 60) in a session of its own" in running.errors()
+    warned = f"sh has left pid {left} (sleep 600) in a session of its own" in running.errors()
     assert warned == (goes_on and daemons == "warn")
 
 
@@ -149,7 +149,7 @@ def test_kept_leftovers_are_those_of_the_group(
     """What has left it, without a session of its own, is stopped all the same."""
     prefix, own_session = _LEFT[name]
     pid = tmp_path / "pid"
-    worker = f"sh -c 'echo $$ >{pid}.new; mv {pid}.new {pid}; exec sleep 60'"
+    worker = f"sh -c 'echo $$ >{pid}.new; mv {pid}.new {pid}; exec sleep 600'"
     script = f"{prefix} {worker} >/dev/null & until [ -e {pid} ]; do sleep 0.05; done"
     running = supervise("sh", "-c", script, keep_leftovers=True, kill_after="0.6")
     assert running.wait() == 0
@@ -168,7 +168,7 @@ def test_daemons_are_kept_after_a_stop_if_that_is_wanted(
 ) -> None:
     """And everything else is stopped."""
     pid, lost, released = (tmp_path / name for name in ("pid", "lost", "released"))
-    script = f"setsid sh -c 'echo $$ >{pid}; exec sleep 60' & {_STUBBORN}"
+    script = f"setsid sh -c 'echo $$ >{pid}; exec sleep 600' & {_STUBBORN}"
     options = {"max_runtime": "2"} if end == "max-runtime" else {}
     lock = {"lost_when": str(lost), "release_to": str(released)}
     running = supervise("sh", "-c", script, daemons="keep", kill_after="0.6", **lock, **options)
@@ -195,7 +195,7 @@ def test_daemons_are_kept_after_a_stop_if_that_is_wanted(
 def test_each_who_left_the_group_gets_one_first_signal(supervise: Supervise) -> None:
     """When the command has gone."""
     script = "trap 'echo term; exit' TERM; echo ready; while :; do sleep 0.05; done"
-    running = supervise("sh", "-c", 'setsid sh -c "$0" & echo started; exec sleep 60', script)
+    running = supervise("sh", "-c", 'setsid sh -c "$0" & echo started; exec sleep 600', script)
     assert {running.line(), running.line()} == {"started", "ready"}
     running.send(signal.SIGTERM)
     assert running.line() == "term"
@@ -226,7 +226,7 @@ _AS_SOMEBODY = ("setpriv", "--reuid", "65534", "--regid", "65534", "--clear-grou
 
 def _with_roots_child(sudo: Path, *options: str, then: str = "wait") -> list[str]:
     """A command with a child of root's, whose pid it says."""
-    sleeper = f"{sudo} --reuid 0 --regid 0 --clear-groups sleep 60"
+    sleeper = f"{sudo} --reuid 0 --regid 0 --clear-groups sleep 600"
     return ["--kill-after", "0.3", *options, "--", "sh", "-c", f"{sleeper} & echo $!; {then}"]
 
 
@@ -268,7 +268,7 @@ def test_a_process_of_another_user_is_named_and_waited_for(sudo: Path, end: str,
         running.send(signal.SIGTERM)
         *_, line = running.said()
         assert line == (
-            f"consul-lock: cannot stop pid {root} (sleep 60, root): not permitted; run"
+            f"consul-lock: cannot stop pid {root} (sleep 600, root): not permitted; run"
             " consul-lock itself with sudo"
         )
         assert running.running()

@@ -23,7 +23,7 @@ def start() -> Iterator[Start]:
     """``start(script)``: a shell that leads a group of its own, which ends with the test."""
     with ExitStack() as stack:
 
-        def run(script: str = "exec sleep 60") -> Process:
+        def run(script: str = "exec sleep 600") -> Process:
             process = subprocess.Popen(
                 ["sh", "-c", script], stdout=subprocess.PIPE, text=True, process_group=0
             )
@@ -41,7 +41,7 @@ def _line(process: Process) -> int:
 
 def test_a_group_is_all_that_did_not_leave_it(start: Start) -> None:
     """A signal reaches each; it is empty when all are dead, reaped or not."""
-    leader = start("sleep 60 & echo $!; wait")
+    leader = start("sleep 600 & echo $!; wait")
     child = _line(leader)
     group = target(leader.pid, foreground=False)
     assert isinstance(group, Group)
@@ -57,7 +57,7 @@ def test_a_group_is_all_that_did_not_leave_it(start: Start) -> None:
 
 def test_a_group_outlives_its_leader(start: Start) -> None:
     """What the leader left behind still counts, and can be stopped."""
-    leader = start("sleep 60 & echo $!")
+    leader = start("sleep 600 & echo $!")
     group = Group(leader.pid)
     child = _line(leader)
     assert leader.wait() == 0
@@ -101,7 +101,7 @@ def test_a_process_that_came_later_is_no_target(
 
 def test_alone_is_one_process_and_not_its_group(start: Start) -> None:
     """It counts until it is reaped; what it started goes on."""
-    leader = start("sleep 60 & echo $!; wait")
+    leader = start("sleep 600 & echo $!; wait")
     child = _line(leader)
     alone = target(leader.pid, foreground=True)
     assert isinstance(alone, Alone)

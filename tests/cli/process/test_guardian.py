@@ -40,7 +40,7 @@ _COUNTING = (
     "signal.signal(signal.SIGTERM, lambda *_: os.write(1, f'{name} term\\n'.encode()))\n"
     "if others and not os.fork(): name = others[0]\n"
     "os.write(1, f'{os.getpid()}\\n'.encode())\n"
-    "for _ in range(600): time.sleep(0.05)\n"
+    "for _ in range(6000): time.sleep(0.05)\n"
 )
 
 
@@ -64,7 +64,7 @@ def test_a_command_with_other_rights_gets_the_signal_too(supervise: Supervise) -
         "os.setgid(65534); os.setuid(65534)\n"
         "signal.signal(signal.SIGTERM, lambda *_: print('term', flush=True))\n"
         "print(os.getpid(), flush=True)\n"
-        "for _ in range(600): time.sleep(0.05)\n"
+        "for _ in range(6000): time.sleep(0.05)\n"
     )
     running = supervise(sys.executable, "-c", program, kill_after="2")
     command = int(running.line())
@@ -235,7 +235,7 @@ def test_the_command_is_killed_in_time_though_consul_lock_hangs(supervise: Super
 
 def test_the_command_dies_though_the_guardian_is_killed_too(supervise: Supervise) -> None:
     """By the kernel: the last line of defence."""
-    running = supervise("sh", "-c", "echo $$; exec sleep 100")
+    running = supervise("sh", "-c", "echo $$; exec sleep 600")
     command = int(running.line())
     guardian = running.guardian()
     running.send(signal.SIGSTOP)
@@ -351,7 +351,7 @@ def test_in_the_foreground_what_the_command_started_is_stopped_too(supervise: Su
 def test_in_the_foreground_its_end_hangs_up_on_nobody() -> None:
     """The kernel does so if one of a group is stopped whose last link to another group goes."""
     work = f"{shlex.join(PROGRAM)} --left 60 --foreground -- true 2>&1"
-    script = f"trap 'echo hup' HUP; sleep 60 & kill -STOP $!; {work}; echo end; kill -KILL $!"
+    script = f"trap 'echo hup' HUP; sleep 600 & kill -STOP $!; {work}; echo end; kill -KILL $!"
     done = subprocess.run(
         ["sh", "-c", script],
         env=environment("127.0.0.1:1"),

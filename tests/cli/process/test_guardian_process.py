@@ -18,6 +18,7 @@ from consul_lock_cli.process.descendants import process_of
 from consul_lock_cli.process.guardian import Guardian
 from consul_lock_cli.process.parent import Ended
 from consul_lock_cli.process.signals import Signals
+from consul_lock_cli.process.termination import Termination
 from consul_lock_cli.spec.process import ProcessPolicy
 from tests.cli.command import alive
 from tests.cli.working_script import WORK
@@ -128,6 +129,26 @@ def test_the_end_of_the_pipe_stops_the_command_and_then_releases(start: Start) -
     eventually(scene.released.exists)
     assert not alive(command)
     eventually(scene.gone)
+
+
+def test_a_fault_of_its_own_stops_the_command_at_once(
+    start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Consul-lock has ended, so nobody else would; nothing is released, as nobody knows what is
+    left."""
+
+    def begin(*_: object) -> None:
+        raise RuntimeError
+
+    monkeypatch.setattr(Termination, "begin", begin)
+    scene = start(f"trap '' TERM; setsid sh -c 'echo $$; {WORK}' & echo $$; {WORK}")
+    scene.child.go({})
+    pids = [int(scene.line()), int(scene.line())]
+    scene.hang_up()
+    assert scene.line() == ""
+    assert not any(map(alive, pids))
+    eventually(scene.gone)
+    assert not scene.released.exists()
 
 
 def test_a_goodbye_after_the_end_releases_nothing(start: Start) -> None:

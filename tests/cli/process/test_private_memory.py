@@ -67,7 +67,7 @@ def test_no_other_process_of_its_user_looks_into_consul_lock_or_its_guardian(
 ) -> None:
     """While it waits, with the process that will be COMMAND, and while that runs; COMMAND itself is
     no secret, or its own debugger could not be used."""
-    arguments = ["run", "--key", key, "--", "sh", "-c", "echo ready; exec sleep 60"]
+    arguments = ["run", "--key", key, "--", "sh", "-c", "echo ready; exec sleep 600"]
     prefix = (*_AS_SOMEBODY, *COMMAND)
     env = environment(address, HOME="/", CONSUL_HTTP_TOKEN="secret-of-the-environment")
     with Running(arguments, env, prefix=prefix) as holder:
@@ -109,7 +109,7 @@ def test_an_abort_leaves_no_core_of_consul_lock_but_one_of_the_command(
     limit = unlimited if hard == resource.RLIM_INFINITY else (hard, hard)
     where = shlex.quote(str(tmp_path / "pid"))
     limits = tmp_path / "limits"
-    script = f"ulimit -c >{shlex.quote(str(limits))}; echo $PPID >{where}; exec sleep 60"
+    script = f"ulimit -c >{shlex.quote(str(limits))}; echo $PPID >{where}; exec sleep 600"
 
     def status(*words: str) -> int:
         pid = os.fork()

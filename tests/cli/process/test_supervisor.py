@@ -158,7 +158,7 @@ def test_a_daemon_that_left_the_group_goes_on(supervise: Supervise) -> None:
 
 def test_a_child_from_before_is_reaped_and_not_waited_for() -> None:
     """Of the program that became consul-lock; so are orphans, if it is the first of a container."""
-    script = 'sleep 0.5 & echo $!; sleep 60 & echo $!; exec "$@"'
+    script = 'sleep 0.5 & echo $!; sleep 600 & echo $!; exec "$@"'
     prefix = ("sh", "-c", script, "sh", *PROGRAM, "--")
     command = ["sh", "-c", "trap 'exit 3' USR1; echo ready; while :; do sleep 0.05; done"]
     with Running(command, environment(), prefix=prefix) as running:
@@ -245,7 +245,7 @@ def test_a_lease_that_ended_during_a_freeze_leaves_no_grace(supervise: Supervise
 
 def test_if_consul_lock_is_killed_the_command_gets_term(supervise: Supervise) -> None:
     """The kernel sends it, as nobody else is left to."""
-    running = supervise("sh", "-c", "echo $$; exec sleep 60")
+    running = supervise("sh", "-c", "echo $$; exec sleep 600")
     pid = int(running.line())
     running.send(signal.SIGKILL)
     running.wait()

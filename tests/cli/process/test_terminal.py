@@ -120,7 +120,7 @@ def test_a_typed_interrupt_ends_the_command_and_consul_lock(
     terminals: list[AtTerminal], key: str, name: str
 ) -> None:
     """So that the loop of a shell around consul-lock ends, too."""
-    terminal = _open(terminals, "ulimit -c 0; echo ready; exec sleep 60")
+    terminal = _open(terminals, "ulimit -c 0; echo ready; exec sleep 600")
     terminal.type(key)
     assert terminal.wait() == -signal.Signals[name]
 
@@ -292,7 +292,7 @@ def test_one_that_works_in_the_background_can_be_fetched_before_it_reads(
 def test_a_typed_interrupt_ends_a_loop_of_the_shell(shell: AtTerminal) -> None:
     """Whether the command has the terminal or not."""
     for more in ("", " > /dev/null"):
-        script = "echo ru''ns-$0 >&2; exec sleep 30"
+        script = "echo ru''ns-$0 >&2; exec sleep 600"
         shell.type(f"for i in 1 2; do $u -- sh -c '{script}' $i{more}; done\n")
         shell.read_until("runs-1")
         shell.type("\x03")

@@ -139,7 +139,7 @@ def test_a_waiter_is_handed_the_lock(holder: Running, address: str, key: str) ->
     """It starts after one write of its own, which says that it is there, and hardly a read: so
     within moments."""
     with Proxy(address) as proxy:
-        arguments = ["run", "-k", key, "--", "sh", "-c", "echo mine; exec sleep 60"]
+        arguments = ["run", "-k", key, "--", "sh", "-c", "echo mine; exec sleep 600"]
         with Running(arguments, environment(proxy.address)) as waiter:
             _in_line(address, key)
             eventually(lambda: any("index=" in seen.path for seen in proxy.log))
@@ -191,7 +191,7 @@ def test_a_waiter_dies_in_time_even_if_consul_is_frozen(own_agent: Agent, tmp_pa
     env = environment(own_agent.address)
     status, go, done = tmp_path / "status", tmp_path / "go", tmp_path / "done"
     work = f"until [ -e {go} ]; do sleep 0.05; done"
-    script = "echo ready; exec sleep 60"
+    script = "echo ready; exec sleep 600"
     with ExitStack() as stack:
         holder = stack.enter_context(Running(["run", "-k", "k", "sh", "-c", script], env))
         assert holder.line() == "ready"

@@ -26,7 +26,7 @@ LockedRun = Callable[..., Result]
 Start = Callable[..., Running]
 
 _NOWHERE = ("--http-addr", "127.0.0.1:1", "--retry-for")
-_STAY = ("--", "sh", "-c", "echo ready; exec sleep 60")
+_STAY = ("--", "sh", "-c", "echo ready; exec sleep 600")
 
 
 def _leaderless(method: str, path: str, body: bytes, n: int) -> Action:

@@ -11,7 +11,7 @@ from tests.support.proxy import Proxy
 LockedRun = Callable[..., Result]
 Start = Callable[..., Running]
 
-_STAY = ("--", "sh", "-c", "echo ready; exec sleep 60")
+_STAY = ("--", "sh", "-c", "echo ready; exec sleep 600")
 
 
 def test_a_free_lock_would_be_acquired_and_nothing_is_made(address: str, key: str) -> None:

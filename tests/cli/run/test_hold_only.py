@@ -115,7 +115,7 @@ def test_a_signal_that_ends_the_command_ends_the_min_hold_too(
     start: Start, locked_run: LockedRun
 ) -> None:
     """The sender of TERM wants consul-lock to end, and would send KILL next."""
-    running = start("--min-hold", "60s", "--", "sh", "-c", "echo ready; exec sleep 60")
+    running = start("--min-hold", "60s", "--", "sh", "-c", "echo ready; exec sleep 600")
     assert running.line() == "ready"
     running.send(signal.SIGTERM)
     assert running.wait() == -signal.SIGTERM

@@ -94,7 +94,7 @@ def test_a_person_sees_the_holder_and_how_many_are_ahead(
     holder: Running, start: Start, screens: list[Screen], address: str, key: str
 ) -> None:
     """Kept up to date, and gone without a trace when it is had."""
-    before = start("--", "sh", "-c", "exec sleep 60")
+    before = start("--", "sh", "-c", "exec sleep 600")
     eventually(lambda: consul(address, "GET", f"/v1/kv/{key}/.queue/?keys"))
     screen = Screen(["-k", key, "--", "true"], environment(address, TERM="xterm"))
     screens.append(screen)
@@ -150,7 +150,7 @@ def test_no_live_line_if_it_is_not_wanted(
 
 def test_the_lines_report_a_lock_delay(start: Start, address: str, key: str) -> None:
     """Its holder's session was destroyed: it looks free, and is had only when that is over."""
-    holder = start("--lock-delay", "6s", "--kill-after", "1s", "--", "sh", "-c", "echo; sleep 60")
+    holder = start("--lock-delay", "6s", "--kill-after", "1s", "--", "sh", "-c", "echo; sleep 600")
     holder.line()
     waiter = start("-v", "--", "echo", "mine")
     eventually(lambda: f"pid {holder.pid}" in waiter.errors())

@@ -20,7 +20,7 @@ from tests.support.waiting import eventually
 LockedRun = Callable[..., Result]
 Start = Callable[..., Running]
 
-_STAY = ("--", "sh", "-c", "echo ready; exec sleep 60")
+_STAY = ("--", "sh", "-c", "echo ready; exec sleep 600")
 
 
 def told(result: Result) -> dict[str, str]:
@@ -76,7 +76,7 @@ def test_a_semaphore_has_so_many_slots(start: Start, locked_run: LockedRun, addr
 
 def test_each_slot_has_a_number(start: Start, address: str) -> None:
     """Of those who hold at the same time no two have the same, and a free one is used again."""
-    show = ("--limit", "3", "--", "sh", "-c", "echo $CONSUL_LOCK_SLOT_INDEX; exec sleep 60")
+    show = ("--limit", "3", "--", "sh", "-c", "echo $CONSUL_LOCK_SLOT_INDEX; exec sleep 600")
     holders = [start(*show) for _ in range(3)]
     numbers = [int(holder.line()) for holder in holders]
     assert sorted(numbers) == [0, 1, 2]

@@ -63,7 +63,7 @@ def test_a_signal_lets_a_release_come_to_its_end() -> None:
 
 @pytest.mark.parametrize(
     "script",
-    ["kill -s TERM $PPID; exec sleep 60", "trap '' TERM; kill -s TERM $PPID; exit 0"],
+    ["kill -s TERM $PPID; exec sleep 600", "trap '' TERM; kill -s TERM $PPID; exit 0"],
     ids=["stopped by it", "ends at that moment"],
 )
 def test_a_term_that_was_passed_on_to_the_command_shortens_the_release(script: str) -> None:

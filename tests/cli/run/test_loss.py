@@ -203,7 +203,7 @@ def test_a_foreign_value_under_the_same_session_is_no_loss(
 
 def test_a_foreign_value_is_an_event(start: Start, address: str, key: str) -> None:
     """Of its own, for those who read logs; a holder that writes its own value is none."""
-    running = start("--log-format", "json", "--", "sh", "-c", "echo ready; exec sleep 60")
+    running = start("--log-format", "json", "--", "sh", "-c", "echo ready; exec sleep 600")
     assert running.line() == "ready"
     assert consul(address, "PUT", f"/v1/kv/{key}/.lock", "graffiti")
     eventually(lambda: "graffiti" in running.errors())
@@ -220,7 +220,7 @@ def test_a_loss_names_the_last_error_of_the_renewals(
     denied = Answer(403, {}, b"ACL not found")
     with Proxy(address) as proxy:
         quick = ("--log-format", "json", "--status-file", str(status), *_QUICK)
-        arguments = ["run", "-k", key, *quick, "--", "sh", "-c", "echo ready; exec sleep 60"]
+        arguments = ["run", "-k", key, *quick, "--", "sh", "-c", "echo ready; exec sleep 600"]
         with Running(arguments, environment(proxy.address)) as running:
             assert running.line() == "ready"
             proxy.rule = lambda method, path, body, n: denied

@@ -400,7 +400,7 @@ def test_a_run_that_is_killed_leaves_the_gauges_of_the_run_before(
     """They are as true as before, and get older: that is what to alert on."""
     locked_run("--metrics-file", str(file), "--", "true")
     before = file.read_text()
-    running = start("--metrics-file", str(file), "--", "sh", "-c", "echo ready; exec sleep 60")
+    running = start("--metrics-file", str(file), "--", "sh", "-c", "echo ready; exec sleep 600")
     assert running.line() == "ready"
     assert file.read_text() == before
     running.send(signal.SIGKILL)

@@ -114,7 +114,7 @@ def test_a_run_that_is_killed_leaves_running_and_not_the_outcome_before(
     locked_run("--status-file", str(status), "--", "true")
     ended = json.loads(status.read_text())
     assert (ended["exit_code"], ended["runtime_s"] >= 0) == (0, True)
-    running = start("--status-file", str(status), "--", "sh", "-c", "echo ready; exec sleep 60")
+    running = start("--status-file", str(status), "--", "sh", "-c", "echo ready; exec sleep 600")
     assert running.line() == "ready"
     running.send(signal.SIGKILL)
     assert running.wait() == -signal.SIGKILL

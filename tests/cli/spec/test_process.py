@@ -298,7 +298,7 @@ def test_a_stopped_command_is_woken_for_the_first_signal(supervise: Supervise, l
 
 def test_overtime_frees_the_lock_at_once(locked_run: LockedRun, key: str) -> None:
     """One line says why: 124 can be a code of the command, too."""
-    result = locked_run("--max-runtime", "500ms", "-c", "trap 'exit 0' TERM; sleep 60 & wait")
+    result = locked_run("--max-runtime", "500ms", "-c", "trap 'exit 0' TERM; sleep 600 & wait")
     assert result.returncode == 124
     (line,) = result.stderr.splitlines()
     assert "--max-runtime; sent TERM to group " in line

@@ -27,7 +27,7 @@ from tests.support.waiting import eventually
 
 _HOURLY = ("--every", "1h")
 _TELL = ("--", "sh", "-c", "echo $CONSUL_LOCK_CRON_SLOT $CONSUL_LOCK_CRON_ATTEMPT")
-_STAY = ("--", "sh", "-c", "echo ready; exec sleep 60")
+_STAY = ("--", "sh", "-c", "echo ready; exec sleep 600")
 _NOWHERE = ("--http-addr", "127.0.0.1:1", "--retry-for", "0")
 
 
