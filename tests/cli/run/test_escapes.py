@@ -186,6 +186,12 @@ _ENDS: dict[str, tuple[tuple[str, ...], Callable[[Tree, str, str], None], int, l
     "KILL of the guardian, daemons kept": (
         ("--daemons", "keep"), _kill_guardian, -signal.SIGTERM, _DAEMONS,
     ),
+    "loss, in the foreground": (("--foreground",), _loss, 76, []),
+    "TERM, in the foreground": (("--foreground",), _term, -signal.SIGTERM, []),
+    "KILL, in the foreground": (("--foreground",), _kill_consul_lock, -signal.SIGKILL, []),
+    "KILL of the guardian, in the foreground": (
+        ("--foreground",), _kill_guardian, -signal.SIGTERM, [],
+    ),
     # The command's first process alone is reached; nobody is left who could release.
     "KILL of both": (("--heartbeat", "1s"), _kill_both, -signal.SIGKILL, _ALL),
 }  # fmt: skip
