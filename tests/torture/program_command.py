@@ -131,6 +131,8 @@ class Launcher:
         times += [f"--kill-after={min(2.0, self._job.lock_delay / 3):g}s", "--daemons=stop"]
         if self._job.heartbeat is not None:
             times.append(f"--heartbeat={self._job.heartbeat:g}s")
+        if self._chance.random() < 0.3:
+            times.append("--foreground")
         if self._job.caller == "cron":
             slot = [f"--name={self._job.name}", f"--every={SLOT:g}s"]
             retry = (
