@@ -69,7 +69,9 @@ def fork(look: Callable[[], set[str]]) -> dict[str, Any]:
     return {"left": left, "status": os.waitpid(child, 0)[1]}
 
 
-def threads(options: list[dict[str, Any]], before: set[str]) -> dict[str, Any]:
+def threads(
+    options: list[dict[str, Any]], before: set[str], hang_up: Callable[[], None]
+) -> dict[str, Any]:
     """With the API of threads."""
 
     def look() -> set[str]:
@@ -99,12 +101,15 @@ def threads(options: list[dict[str, Any]], before: set[str]) -> dict[str, Any]:
     for lock in holds:
         lock.release()
     calls[0].join()
+    hang_up()
     for client in clients:
         client.close()
     return seen
 
 
-def on_a_loop(options: list[dict[str, Any]], before: set[str]) -> dict[str, Any]:
+def on_a_loop(
+    options: list[dict[str, Any]], before: set[str], hang_up: Callable[[], None]
+) -> dict[str, Any]:
     """With the API of asyncio; the loop does not run while its process forks."""
 
     def look() -> set[str]:
@@ -134,6 +139,7 @@ def on_a_loop(options: list[dict[str, Any]], before: set[str]) -> dict[str, Any]
         for lock in holds:
             await lock.release()
         await calls[0]
+        hang_up()
         for client in clients:
             await client.close()
         await asyncio.gather(*calls)
@@ -160,7 +166,8 @@ def main(api: str, address: str, ca: str | None = None) -> None:
             for each in (address, address, *deaf_ones)
         ]
         play = threads if api == "threads" else on_a_loop
-        json.dump(play(options, sockets()), sys.stdout)
+        # Those that do not answer are gone before the end, which would wait for them.
+        json.dump(play(options, sockets(), stack.close), sys.stdout)
 
 
 if __name__ == "__main__":

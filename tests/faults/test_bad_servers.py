@@ -194,7 +194,7 @@ def serves(agent: Agent, ttl: str) -> bool:
 
 def see_limits(face: Face, strict: Agent) -> None:
     """What it refuses, and what it takes."""
-    client = face.client(strict.address)
+    client = face.client(strict.address, retry_for=1)
     with pytest.raises(Refused, match=r"creating a session.*Invalid Session TTL.*20s"):
         face.lock("web", client).acquire()
     assert strict.sessions() == []
