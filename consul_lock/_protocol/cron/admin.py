@@ -215,7 +215,7 @@ class CronAdmin:
                 yield Sleep(*QUICKER)
             else:
                 yield from patience.ride_out(failed)
-        raise too_busy(CronRecord(name).key, "writing")
+        raise too_busy(CronRecord(name).key, "deleting")
 
     def _delete(self, seen: RecordView, record: CronRecord) -> Flow[bool]:
         operations = [
