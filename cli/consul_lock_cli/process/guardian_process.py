@@ -203,7 +203,7 @@ class _GuardianProcess:
         self._sessions: list[str] = []
         self._hook = False
         self.gone = False
-        """Consul-lock has ended, or has let go of its pipe."""
+        """Consul-lock has ended, or has closed its pipe."""
         self._begun = False
         self._over = False
         self._ended = False

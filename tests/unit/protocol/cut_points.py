@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -71,10 +72,12 @@ class _Signal:
         self.lines = 0
 
     def __enter__(self) -> None:
+        gc.disable()  # what earlier scenes have left is not struck
         sys.settrace(self.trace)
 
     def __exit__(self, *_: object) -> None:
         sys.settrace(None)
+        gc.enable()
 
     @property
     def struck(self) -> bool:
