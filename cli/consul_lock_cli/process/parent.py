@@ -47,8 +47,8 @@ class Ended(Event):
 # For a change of the status, which stays there.
 _LOOK = os.WEXITED | os.WSTOPPED | os.WCONTINUED | os.WNOHANG | os.WNOWAIT
 
-# To give up a status that was used, and no other one: a command may go on, and end, meanwhile.
-_GIVE_UP = {os.CLD_STOPPED: os.WSTOPPED, os.CLD_CONTINUED: os.WCONTINUED}
+# To take a status that was seen, and no other one: a command may go on, and end, meanwhile.
+_TAKE = {os.CLD_STOPPED: os.WSTOPPED, os.CLD_CONTINUED: os.WCONTINUED}
 
 
 class Parent(Protocol):
@@ -80,7 +80,7 @@ class DirectParent:
         self._command = command
 
     def poll(self) -> Iterator[Event]:
-        """What has happened to the command; an event is used before its status is given up."""
+        """What has happened to the command; its end is used before its status is given up."""
         while True:
             try:
                 seen = self._look()
@@ -89,17 +89,17 @@ class DirectParent:
                 return
             if seen is None:
                 return
+            if seen.si_code in _TAKE:
+                # It may be another stop by now.  Who uses it may take long: consul-lock stops, too.
+                taken = _take(seen.si_pid, _TAKE[seen.si_code])
+                if taken is not None and taken.si_pid == self._command:
+                    stopped = taken.si_code == os.CLD_STOPPED
+                    yield (Stopped if stopped else Continued)(taken.si_status)
+                continue
             if seen.si_pid == self._command:
-                if seen.si_code == os.CLD_STOPPED:
-                    yield Stopped(seen.si_status)
-                elif seen.si_code == os.CLD_CONTINUED:
-                    yield Continued(seen.si_status)
-                else:
-                    killed = seen.si_code != os.CLD_EXITED
-                    yield Ended(-seen.si_status if killed else seen.si_status)
-            used = _GIVE_UP.get(seen.si_code, os.WEXITED)
-            with suppress(ChildProcessError):  # the kernel's word if it has ended since
-                os.waitid(os.P_PID, seen.si_pid, used | os.WNOHANG)
+                killed = seen.si_code != os.CLD_EXITED
+                yield Ended(-seen.si_status if killed else seen.si_status)
+            _take(seen.si_pid, os.WEXITED)
 
     def _look(self) -> os.waitid_result | None:
         """A child whose status has changed.  Raises ChildProcessError if there is none at all."""
@@ -114,3 +114,10 @@ class DirectParent:
                 if (seen := os.waitid(os.P_PID, pid, _LOOK)) is not None:
                     return seen
         return None
+
+
+def _take(pid: int, status: int) -> os.waitid_result | None:
+    """A status of this kind, which is given up; None: there is none any more."""
+    with suppress(ChildProcessError):  # the kernel's word if it has ended since
+        return os.waitid(os.P_PID, pid, status | os.WNOHANG)
+    return None

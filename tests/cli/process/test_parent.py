@@ -100,6 +100,21 @@ def test_what_happens_while_an_event_is_used_is_seen_next(fork: Fork) -> None:
     assert list(events) == [Ended(-signal.SIGKILL)]
 
 
+def test_a_second_stop_while_the_first_is_used_is_seen_next(fork: Fork) -> None:
+    """Without a guardian, consul-lock stops too, and lets the command go on when it does."""
+    before = children_of(os.getpid())
+    pid = fork(signal.pause)
+    os.kill(pid, signal.SIGSTOP)
+    os.waitid(os.P_PID, pid, os.WSTOPPED | os.WNOWAIT)
+    events = DirectParent(pid, before).poll()
+    assert next(events) == Stopped(signal.SIGSTOP)
+    os.kill(pid, signal.SIGCONT)
+    os.waitid(os.P_PID, pid, os.WCONTINUED)
+    os.kill(pid, signal.SIGSTOP)
+    os.waitid(os.P_PID, pid, os.WSTOPPED | os.WNOWAIT)
+    assert list(events) == [Stopped(signal.SIGSTOP)]
+
+
 def test_another_child_counts_and_its_end_is_no_event(fork: Fork) -> None:
     """What the command has started, when its own parent has ended."""
     before = children_of(os.getpid())
