@@ -256,8 +256,8 @@ class CronJob:
             self._lost_run = previous.lost
             if self._cron_spec.report != "never":
                 previous.tell(self._spec.title, self._console)
-        with child.hook():
-            stop = self._hooks.before("acquire", told, held or NoDeadline())
+        with child.hook() as hooked:
+            stop = self._hooks.before("acquire", told, held or NoDeadline(), hooked)
         stop = stop or self._act.asked_to_end()
         if stop is not None:
             claim.never_run(stop)

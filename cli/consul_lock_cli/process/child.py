@@ -93,15 +93,15 @@ class Child:
             self.guardian.session(session)
 
     @contextlib.contextmanager
-    def hook(self) -> Iterator[None]:
-        """Consul-lock runs something else under what it holds, which the guardian cannot stop."""
-        if self.guardian is not None:
-            self.guardian.hook(True)
+    def hook(self) -> Iterator[Callable[[int], None]]:
+        """Consul-lock runs something else under what it holds: to be called with its pid, which
+        leads a group."""
+        tell = (lambda number: None) if self.guardian is None else self.guardian.hook
+        tell(1)
         try:
-            yield
+            yield tell
         finally:
-            if self.guardian is not None:
-                self.guardian.hook(False)
+            tell(0)
 
     def go(self, changes: Mapping[str, str | None]) -> None:
         """Run the command, with these changes of the environment; None removes a variable.

@@ -41,6 +41,8 @@ class CommandTree:
         self.parent = parent
         self.stopped = False
         """It does not end by itself: all of it has to be gone."""
+        self.alone = policy.foreground
+        """The first signal is for the command's first process, and not for its group."""
         self.first: Target = target(pid, foreground=policy.foreground)
         """What the first signal goes to."""
         self._pid = pid
@@ -140,6 +142,6 @@ class CommandTree:
         return process.session not in (0, self._session, self._pid)
 
     def _in_first(self, process: Process) -> bool:
-        if self._policy.foreground:
+        if self.alone:
             return process.pid == self._pid
         return process.group == self._pid

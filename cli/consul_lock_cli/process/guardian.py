@@ -179,9 +179,10 @@ class Guardian:
         """A session of consul-lock, which is to be ended in order if consul-lock is killed."""
         self._say(f"{SESSION} {session}")
 
-    def hook(self, runs: bool) -> None:
-        """A hook begins, or has ended, that consul-lock runs under what it holds."""
-        self._say(f"{HOOK} {int(runs)}")
+    def hook(self, number: int) -> None:
+        """A hook that consul-lock runs under what it holds: 1, it is about to begin; its pid; 0, it
+        has ended."""
+        self._say(f"{HOOK} {number}")
 
     def watch(self, act_at: float, kill_at: float) -> None:
         """Send it until when the command may run, and when it has to be dead: without further news

@@ -21,6 +21,7 @@ from consul_lock_cli.base.clock import now
 from consul_lock_cli.process import libc
 from consul_lock_cli.process.command_tree import CommandTree
 from consul_lock_cli.process.descendants import send
+from consul_lock_cli.process.group import Group
 from consul_lock_cli.process.launch import Launch
 from consul_lock_cli.process.parent import Continued, DirectParent, Ended, Stopped
 from consul_lock_cli.process.termination import Termination
@@ -33,8 +34,9 @@ GO = "go"
 SESSION = "session"
 """The ID of a session follows, which is to be ended in order if consul-lock is killed."""
 HOOK = "hook"
-"""Whether consul-lock runs a hook under the lock: "1", or "0" when that has ended.  Nobody could
-stop it in place of consul-lock, so what is held is left to the end of the session then."""
+"""Whether consul-lock runs a hook under the lock: "1" when it is about to, the pid of its process
+and group when it does, "0" when that has ended.  If consul-lock is killed, the group is; but what
+has left it is not known, so what is held is left to the end of the session then."""
 LEASE = "lease"
 """Two moments follow: up to the first the command may run unless more news come, and at the
 second it must be dead.  Then consul-lock hangs, or was stopped."""
@@ -96,6 +98,8 @@ def main(
     code, guardian = 1, None
     try:
         wrapper, caller = os.getppid(), os.getpgrp()
+        # Stopped itself, it would never see the end of consul-lock.
+        libc.die_with_parent(signal.SIGCONT)
         libc.adopt_orphans()
         try:
             pid = launch.fork(orders, news)
@@ -198,10 +202,12 @@ class _GuardianProcess:
         self._parent = tree.parent
         self._stopping = Termination(tree)
         self._unsent = b""
+        self._written = False
         self._said_nobody = False
         self._heard = b""
         self._sessions: list[str] = []
         self._hook = False
+        self._hook_group: Group | None = None
         self.gone = False
         """Consul-lock has ended, or has closed its pipe."""
         self._begun = False
@@ -237,11 +243,13 @@ class _GuardianProcess:
         asleep.register(self._wake, select.POLLIN)
         if not self.gone:
             asleep.register(self._orders, select.POLLIN)
+            if self._unsent:
+                asleep.register(self._news, select.POLLOUT)
         left = min(self._due() - now(), _LONG)
         for descriptor, _ in asleep.poll(max(0.0, 1000 * left)):
             if descriptor == self._wake:
                 self._drain()
-            else:
+            elif descriptor == self._orders:
                 self._listen()
 
     def _drain(self) -> None:
@@ -251,7 +259,7 @@ class _GuardianProcess:
     def _due(self) -> float:
         """When there is something to do, whatever comes."""
         if self._parent.childless:
-            return math.inf
+            return self._call_at
         if self.gone:
             polled = now() + _POLL if self._ended and self._tree.spared else math.inf
             return min(self._stopping.due, polled)
@@ -270,6 +278,8 @@ class _GuardianProcess:
         *lines, self._heard = (self._heard + part).split(b"\n")
         for line in lines:
             self._obey(*line.decode().split(" "))
+        if self.gone and self._hook_group is not None:
+            self._hook_group.signal(signal.SIGKILL)
 
     def _obey(self, kind: str, *more: str) -> None:
         if kind == GO:
@@ -277,13 +287,12 @@ class _GuardianProcess:
         elif kind == SESSION:
             self._sessions.append(more[0])
         elif kind == HOOK:
-            self._hook = more[0] == "1"
+            self._hear_of_hook(int(more[0]))
         elif kind == LEASE:
             self._act_at, self._kill_at = float(more[0]), float(more[1])
             self._lease = self._act_at
         elif kind == SUSPENDED:
-            self._suspended = True
-            self._act_at, self._look_at = math.inf, self._lease
+            self._be_put_aside()
         elif kind == RESUMED:
             self._suspended = False
             self._look_at = self._call_at = math.inf
@@ -297,16 +306,26 @@ class _GuardianProcess:
             # If the command is not over, consul-lock has failed, and cannot stop it.
             self._goodbye = self.gone = True
 
+    def _hear_of_hook(self, number: int) -> None:
+        self._hook = number > 0
+        self._hook_group = Group(number) if number > 1 else None
+
     def _report(self, line: str) -> None:
         self._unsent += f"{line}\n".encode()
 
+    def _write(self) -> None:
+        if self._unsent:
+            with suppress(BlockingIOError, BrokenPipeError):
+                self._unsent = self._unsent[os.write(self._news, self._unsent) :]
+                self._written = True
+
     def _deliver(self) -> None:
-        if self.gone or not self._unsent:
+        if self.gone:
             return
-        with suppress(BlockingIOError, BrokenPipeError):
-            self._unsent = self._unsent[os.write(self._news, self._unsent) :]
+        self._write()
         # It waits for signals; and its pid may be another's when it has ended.
-        if os.getppid() == self._wrapper:
+        told, self._written = self._written, False
+        if told and os.getppid() == self._wrapper:
             with suppress(ProcessLookupError):
                 os.kill(self._wrapper, signal.SIGCHLD)
 
@@ -322,15 +341,23 @@ class _GuardianProcess:
                 self._ended = True
                 self._report(f"{ENDED} {event.number}")
                 # Its status must not be lost with this process.
-                with suppress(BlockingIOError, BrokenPipeError):
-                    self._unsent = self._unsent[os.write(self._news, self._unsent) :]
+                self._write()
+                self._call_back()
         if self._parent.childless and not self._said_nobody:
             self._said_nobody = True
             self._report(NOBODY)
         self._deliver()
 
+    def _be_put_aside(self) -> None:
+        self._suspended = True
+        self._act_at, self._look_at = math.inf, self._lease
+        if self._ended:
+            # Consul-lock had not heard of it yet.
+            self._call_back()
+
     def _call_back(self) -> None:
-        """Something of the command goes on, so consul-lock, which was put aside with it, has to.
+        """Something of the command goes on, or the command has ended, so consul-lock, which was put
+        aside with it, has to go on.
 
         Nothing was renewed meanwhile, and somebody else may have the lock.  A `kill -CONT` for
         the command alone is easily sent, and does not reach consul-lock.
@@ -389,7 +416,13 @@ class _GuardianProcess:
                 self._stopping.others_have_it()
         elif not self._stopping.begun:
             self._tree.stopped = self._tree.stopped or not self._ended
-            self._stopping.begin(self._policy.kill_after, self._policy.stop_signal)
+            self._stopping.begin(self._grace(), self._policy.stop_signal)
+
+    def _grace(self) -> float:
+        """Nothing is renewed any more, and consul-lock may have been stopped before its end."""
+        # Unsafe times were asked for.
+        left = math.inf if self._policy.unsafe_timing else self._kill_at - now()
+        return max(0.0, min(self._policy.kill_after, left))
 
     def _leave_unstarted(self) -> None:
         """Goodbye: a command that does not run yet never will."""

@@ -167,8 +167,9 @@ class Supervisor:
                 self._put_aside(event.number)
         self._reap_orphans()
         if guarded and self._child.orphaned:
-            # The kernel has sent the first signal to the command: its parent has died.
+            # The kernel has sent the first signal to the command alone: its parent has died.
             self._tree.stopped = True
+            self._tree.alone = self._tree.alone or not self._stopping.begun
             self._observer.unguarded()
             self._stopping.begin(self._policy.kill_after, self._policy.stop_signal, first=False)
 

@@ -3,8 +3,8 @@
 Each is a shell command in a process group of its own, and for some seconds at most.  All but
 --on-acquire are run when COMMAND has ended and the lock is released, so none of them keeps others
 waiting; --on-acquire is run under the lock, before COMMAND starts, and is killed if the lock is
-lost.  What they print goes to stderr, as stdout belongs to COMMAND, and how they end changes
-nothing.
+lost, and by the guardian if consul-lock is killed.  What they print goes to stderr, as stdout
+belongs to COMMAND, and how they end changes nothing.
 
 It is posix_spawn, as the process has threads by now, and all signals blocked: a fork would run
 Python code in a copy without those threads, and `subprocess` hands on what is blocked.
@@ -15,7 +15,7 @@ from __future__ import annotations
 import os
 import signal
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from types import MappingProxyType
 
@@ -50,14 +50,19 @@ class HookRunner:
         self._known.update(changes)
 
     def before(
-        self, event: str, changes: Mapping[str, str | None], deadline: Deadline
+        self,
+        event: str,
+        changes: Mapping[str, str | None],
+        deadline: Deadline,
+        begun: Callable[[int], None] = lambda pid: None,
     ) -> int | None:
-        """Run one under the lock, with this environment, too, for as long as the lock is held.  The
-        signal that has ended it and is to end consul-lock, if one has."""
+        """Run one under the lock, with this environment, too, for as long as the lock is held;
+        ``begun`` is called with its pid.  The signal that has ended it and is to end consul-lock,
+        if one has."""
         if getattr(self._hooks, event) is None:
             return None
         try:
-            self._act.interruptibly(lambda: self._run(event, changes, deadline))
+            self._act.interruptibly(lambda: self._run(event, changes, deadline, begun))
         except Interrupted as stop:
             return stop.signum
         return None
@@ -82,6 +87,7 @@ class HookRunner:
         event: str,
         changes: Mapping[str, str | None] = MappingProxyType({}),
         deadline: Deadline | None = None,
+        begun: Callable[[int], None] = lambda pid: None,
     ) -> None:
         option = f"--on-{event.replace('_', '-')}"
         environment = {
@@ -96,6 +102,7 @@ class HookRunner:
                 ["/bin/sh", "-c", "--", getattr(self._hooks, event)],
                 {name: text for name, text in environment.items() if text is not None},
                 deadline,
+                begun,
             )
         except OSError as error:
             self._console.warn(f"{option} could not be run: {error.strerror}", event="hook")
@@ -118,6 +125,7 @@ class HookRunner:
         command: list[str],
         environment: Mapping[str, str],
         deadline: Deadline | None,
+        begun: Callable[[int], None],
     ) -> tuple[bool, int | None]:
         """Whether it has ended in time, and before the lock was lost; and its status.  None: it
         goes on all the same, which has been said."""
@@ -128,6 +136,7 @@ class HookRunner:
         try:
             pid = self._spawn(command, environment)
             try:
+                begun(pid)
                 signal.pthread_sigmask(signal.SIG_SETMASK, before)
                 ended = _wait(pid, end, deadline)
             finally:

@@ -208,8 +208,8 @@ class LockedCommand:
             token=token,
         )
         told = self._told(lock, slot, acquired)
-        with contextlib.nullcontext() if child is None else child.hook():
-            stop = self._hooks.before("acquire", told, deadline)
+        with contextlib.nullcontext(lambda pid: None) if child is None else child.hook() as hooked:
+            stop = self._hooks.before("acquire", told, deadline, hooked)
         stop = stop or self._act.asked_to_end()
         if stop is not None:
             # It came between the acquire and here: the command is never started.

@@ -14,6 +14,7 @@ import pytest
 
 from tests.cli.command import COMMAND, Running, alive, consul, environment
 from tests.cli.conftest import Result
+from tests.support.waiting import eventually
 
 LockedRun = Callable[..., Result]
 Start = Callable[..., Running]
@@ -44,6 +45,17 @@ def test_hooks_are_run_around_the_command_and_after_the_lock(
     )  # fmt: skip
     assert (done.returncode, done.stdout) == (3, "")
     assert done.stderr == "true\nworks\nfree\n"
+
+
+def test_a_hook_under_the_lock_is_killed_with_consul_lock(start: Start, tmp_path: Path) -> None:
+    """By its guardian: nobody else would end it."""
+    told = tmp_path / "pid"
+    hook = f"echo $$ >{told}.new; mv {told}.new {told}; exec sleep 600"
+    running = start("--on-acquire", hook, "--hook-timeout", "10m", "--", "echo", "ran")
+    eventually(told.exists)
+    running.send(signal.SIGKILL)
+    eventually(lambda: not alive(int(told.read_text())))
+    assert running.line() == ""
 
 
 def test_a_hook_says_that_the_lock_is_busy(holder: Running, locked_run: LockedRun) -> None:

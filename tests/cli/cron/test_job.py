@@ -65,9 +65,9 @@ class _Nobody:
     def holds(self, session: str | None) -> None:
         """Nobody has to know."""
 
-    def hook(self) -> AbstractContextManager[None]:
+    def hook(self) -> AbstractContextManager[Callable[[int], None]]:
         """The same."""
-        return nullcontext()
+        return nullcontext(lambda pid: None)
 
     def dismiss(self) -> None:
         """Nobody is there."""

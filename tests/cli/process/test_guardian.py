@@ -201,6 +201,20 @@ def test_a_command_that_is_continued_alone_in_time_brings_consul_lock_back(
     assert running.wait() == -signal.SIGTERM
 
 
+def test_the_end_of_a_command_that_was_put_aside_brings_consul_lock_back(
+    supervise: Supervise,
+) -> None:
+    """Somebody kills it, as it does not react: consul-lock ends, too, with what was beside it."""
+    script = f"trap '' HUP; sh -c 'echo member $$; {WORK}' & echo command $$; {WORK}"
+    running = supervise("sh", "-c", script, left="600", kill_after="0.3s")
+    pids = dict(line.split() for line in (running.line(), running.line()))
+    os.kill(int(pids["command"]), signal.SIGTSTP)
+    eventually(lambda: _stopped(running.pid))
+    os.kill(int(pids["command"]), signal.SIGKILL)
+    assert running.wait() == -signal.SIGKILL
+    assert not alive(int(pids["member"]))
+
+
 def test_a_grace_that_has_begun_does_not_begin_again(supervise: Supervise) -> None:
     """If the lock is lost, somebody else may have it when that time is over."""
     grace = 4.0
@@ -243,6 +257,37 @@ def test_the_command_dies_though_the_guardian_is_killed_too(supervise: Supervise
     _kill(running)
     eventually(lambda: not alive(command))
     eventually(lambda: not alive(guardian))
+
+
+@pytest.mark.parametrize("foreground", [False, True])
+def test_a_guardian_that_was_stopped_sees_the_end_of_consul_lock(
+    supervise: Supervise, foreground: bool
+) -> None:
+    """Both were stopped, such as by a signal for all that is around, and one was killed then."""
+    options = {"foreground": True} if foreground else {}
+    running = supervise(*working("trap '' TERM HUP"), kill_after="0.3s", **options)
+    command = int(running.line())
+    guardian = running.guardian()
+    running.send(signal.SIGSTOP)
+    os.kill(guardian, signal.SIGSTOP)
+    eventually(lambda: _stopped(guardian))
+    _kill(running)
+    eventually(lambda: not alive(command))
+    eventually(lambda: not alive(guardian))
+
+
+def test_without_its_guardian_the_rest_of_the_group_gets_the_first_signal_too(
+    supervise: Supervise,
+) -> None:
+    """The kernel tells the command alone, and each is told once."""
+    running = supervise(sys.executable, "-c", _COUNTING, "command", "grandchild", kill_after="1s")
+    pids = [int(running.line()), int(running.line())]
+    os.kill(running.guardian(), signal.SIGKILL)
+    assert running.line() == "command term"
+    assert running.line() == "grandchild term"
+    assert running.line() == ""
+    assert running.wait() == -signal.SIGKILL
+    assert not any(map(alive, pids))
 
 
 def test_without_its_guardian_the_command_is_stopped(supervise: Supervise) -> None:

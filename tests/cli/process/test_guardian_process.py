@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 import re
 import signal
+import subprocess
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
 
@@ -100,8 +101,25 @@ def test_while_the_command_is_held_back_the_end_of_the_pipe_releases_at_once(sta
     assert scene.released.read_text() == "one two"
 
 
+def test_a_hook_is_killed_with_its_group(start: Start) -> None:
+    """Its time limit was that of consul-lock, which has been killed."""
+    scene = start("echo ran")
+    reader, writer = os.pipe()
+    script = f"sh -c '{WORK}' & echo begun; {WORK}"
+    hook = subprocess.Popen(["sh", "-c", script], stdout=writer, process_group=0)
+    os.close(writer)
+    with scene.child.hook() as begun, os.fdopen(reader) as output:
+        begun(hook.pid)
+        assert output.readline() == "begun\n"
+        scene.hang_up()
+        assert output.readline() == ""
+        eventually(scene.gone)
+    assert hook.wait() == -signal.SIGKILL
+
+
 def test_nothing_is_released_while_a_hook_may_still_run(start: Start) -> None:
-    """Nobody stops it when consul-lock has been killed; when it has ended, all is as before."""
+    """What has left its group goes on when consul-lock has been killed; when it has ended, all is
+    as before."""
     scene = start("echo ran")
     scene.child.holds("one")
     with scene.child.hook():
@@ -244,6 +262,93 @@ def test_a_lease_does_not_stop_a_command_that_was_put_aside(start: Start) -> Non
     (pending,) = re.findall(r"^ShdPnd:\t(\w+)$", status.read_text(), re.MULTILINE)
     assert not int(pending, 16) & 1 << signal.SIGTERM - 1
     os.killpg(command, signal.SIGKILL)
+
+
+def test_the_end_of_the_pipe_leaves_no_more_time_than_the_lease(start: Start) -> None:
+    """Consul-lock was stopped or hung for a while before it was killed, and renewed nothing."""
+    scene = start(f"trap '' TERM; echo $$; {WORK}", kill_after=600)
+    scene.child.go({})
+    command = int(scene.line())
+    scene.guardian.watch(now() + 600, now() + 0.5)
+    scene.hang_up()
+    eventually(lambda: not alive(command))
+
+
+def test_what_was_put_aside_does_not_go_on_when_the_lease_is_over(start: Start) -> None:
+    """Consul-lock is killed: a first signal would let the command run, under a lock of others."""
+    scene = start(f"trap 'echo term' TERM; echo $$; {WORK}", kill_after=600)
+    scene.child.go({})
+    command = int(scene.line())
+    os.kill(command, signal.SIGSTOP)
+    eventually(lambda: (process := process_of(command)) is None or process.state == "T")
+    scene.guardian.watch(now(), now())
+    scene.guardian.suspend()
+    scene.hang_up()
+    assert scene.line() == ""
+    eventually(lambda: not alive(command))
+
+
+def test_unsafe_times_are_what_was_asked_for(start: Start) -> None:
+    """Also when others have the lock."""
+    scene = start(f"trap 'echo term; exit' TERM; echo $$; {WORK}", unsafe_timing=True)
+    scene.child.go({})
+    scene.line()
+    scene.guardian.watch(now() + 600, now())
+    scene.hang_up()
+    assert scene.line() == "term"
+
+
+def test_who_is_put_aside_after_the_end_of_the_command_is_called_back(start: Start) -> None:
+    """It ended when consul-lock had heard that it was stopped, and did not know more."""
+    scene = start(f"echo $$; {WORK}")
+    scene.child.go({})
+    calls: list[int] = []
+    before = signal.signal(signal.SIGCONT, lambda signum, _: calls.append(signum))
+    try:
+        os.kill(int(scene.line()), signal.SIGKILL)
+        eventually(lambda: list(scene.guardian.poll()))
+        assert not calls
+        scene.guardian.suspend()
+        eventually(lambda: calls)
+        scene.guardian.resume()
+    finally:
+        signal.signal(signal.SIGCONT, before)
+
+
+def test_consul_lock_is_woken_by_the_end_of_the_command_though_not_all_is_over(
+    start: Start,
+) -> None:
+    """It is about to stop what is left, and would else look for itself a second later."""
+    scene = start(f"sh -c '{WORK}' &")
+    woken: list[int] = []
+    before = signal.signal(signal.SIGCHLD, lambda signum, _: woken.append(signum))
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGCHLD})
+    try:
+        scene.child.go({})
+        eventually(lambda: woken)
+        assert list(scene.guardian.poll()) == [Ended(0)]
+        assert not scene.guardian.childless
+    finally:
+        signal.signal(signal.SIGCHLD, before)
+
+
+def test_what_did_not_fit_into_the_pipe_is_said_when_it_does(start: Start) -> None:
+    """Consul-lock hung, and the command was stopped and continued again and again."""
+    scene = start(f"echo $$; {WORK}")
+    scene.child.go({})
+    command = int(scene.line())
+    # Its other end, filled with lines that say nothing.
+    full = os.open(f"/proc/self/fd/{scene.guardian._news}", os.O_WRONLY | os.O_NONBLOCK)
+    with suppress(BlockingIOError):
+        while True:
+            os.write(full, b"\n")
+    os.close(full)
+    os.kill(command, signal.SIGKILL)
+    eventually(lambda: not Path(f"/proc/{command}").exists())
+    # It has tried, and sleeps again.
+    eventually(lambda: (process := process_of(scene.guardian.pid)) and process.state == "S")
+    assert eventually(lambda: list(scene.guardian.poll())) == [Ended(-signal.SIGKILL)]
+    eventually(lambda: list(scene.guardian.poll()) or scene.guardian.childless)
 
 
 def test_when_a_plan_is_overdue_it_kills_though_consul_lock_lives(start: Start) -> None:
