@@ -77,8 +77,9 @@ _POLL = 0.05
 # How often it is checked whether something of a command that was put aside goes on all the same,
 # when the lease is over; and how often consul-lock is continued until it says so.
 _ASIDE, _CALL = 1.0, 0.2
-# A wait without end; poll(2) has no such number.
-_LONG = 1e6
+# A wait without end; poll(2) has no such number.  Once the command is being stopped the clock is
+# looked at more often: it counts the time a machine sleeps, poll(2) does not.
+_LONG, _AWAKE = 1e6, 1.0
 
 # Neither a key at the terminal nor a signal for all that is around ends it; only SIGKILL does.
 _IGNORED = (
@@ -245,7 +246,7 @@ class _GuardianProcess:
             asleep.register(self._orders, select.POLLIN)
             if self._unsent:
                 asleep.register(self._news, select.POLLOUT)
-        left = min(self._due() - now(), _LONG)
+        left = min(self._due() - now(), _AWAKE if self._stopping.begun else _LONG)
         for descriptor, _ in asleep.poll(max(0.0, 1000 * left)):
             if descriptor == self._wake:
                 self._drain()

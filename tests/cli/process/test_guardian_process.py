@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from consul_lock_cli.base.clock import now
+from consul_lock_cli.process import guardian_process, termination
 from consul_lock_cli.process.child import Child
 from consul_lock_cli.process.descendants import process_of
 from consul_lock_cli.process.guardian import Guardian
@@ -271,6 +272,23 @@ def test_the_end_of_the_pipe_leaves_no_more_time_than_the_lease(start: Start) ->
     command = int(scene.line())
     scene.guardian.watch(now() + 600, now() + 0.5)
     scene.hang_up()
+    eventually(lambda: not alive(command))
+
+
+def test_the_time_in_which_the_machine_sleeps_counts(
+    start: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The clock of leases goes on then, and that of poll(2) does not."""
+    slept = tmp_path / "slept"
+    for module in (guardian_process, termination):
+        monkeypatch.setattr(module, "now", lambda: now() + 1000 * slept.exists())
+    scene = start(f"trap 'echo term' TERM; echo $$; {WORK}", kill_after=600)
+    scene.child.go({})
+    command = int(scene.line())
+    scene.hang_up()
+    assert scene.line() == "term"
+    eventually(lambda: (process := process_of(scene.guardian.pid)) and process.state == "S")
+    slept.touch()
     eventually(lambda: not alive(command))
 
 
