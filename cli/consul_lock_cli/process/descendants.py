@@ -150,6 +150,17 @@ def start_of(pid: int) -> str | None:
     return found.start if found is not None else None
 
 
+def has_our_rights(pid: int) -> bool:
+    """Whether its effective user and group are those of this process, as far as it is known."""
+    ours = {b"Uid:": os.geteuid(), b"Gid:": os.getegid()}
+    with suppress(OSError, IndexError, ValueError):
+        lines = [line.split() for line in _read(f"/proc/{pid}/status").splitlines()]
+        return ours == {
+            words[0]: int(words[2]) for words in lines if words[:1] and words[0] in ours
+        }
+    return True
+
+
 def everybody() -> Iterator[Process]:
     """All processes that can be seen; none where there is no /proc."""
     try:

@@ -15,7 +15,7 @@ from typing import Protocol
 from consul_lock_cli.base.clock import now
 from consul_lock_cli.process import libc
 from consul_lock_cli.process.child import Child
-from consul_lock_cli.process.descendants import LINUX, Process, send
+from consul_lock_cli.process.descendants import LINUX, Process, has_our_rights, send
 from consul_lock_cli.process.outcome import ProcessResult, StopReason
 from consul_lock_cli.process.parent import Ended, Stopped
 from consul_lock_cli.process.signals import ENDING, STOPPING, WAKE, Signals, stop_by, swallow_echo
@@ -167,11 +167,13 @@ class Supervisor:
                 self._put_aside(event.number)
         self._reap_orphans()
         if guarded and self._child.orphaned:
-            # The kernel has sent the first signal to the command alone: its parent has died.
+            # The kernel has sent the first signal to the command alone: its parent has died.  It
+            # forgets that it should when a process changes its user.
+            told = has_our_rights(self._child.pid)
             self._tree.stopped = True
-            self._tree.alone = self._tree.alone or not self._stopping.begun
+            self._tree.alone = self._tree.alone or (told and not self._stopping.begun)
             self._observer.unguarded()
-            self._stopping.begin(self._policy.kill_after, self._policy.stop_signal, first=False)
+            self._stopping.begin(self._policy.kill_after, self._policy.stop_signal, first=not told)
 
     def _reap_orphans(self) -> None:
         """Those of others: this process may be the first of a container, or have had children

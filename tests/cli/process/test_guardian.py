@@ -57,7 +57,8 @@ def test_if_consul_lock_is_killed_the_whole_group_gets_one_term(supervise: Super
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
-def test_a_command_with_other_rights_gets_the_signal_too(supervise: Supervise) -> None:
+@pytest.mark.parametrize("killed", ["consul-lock", "guardian"])
+def test_a_command_with_other_rights_gets_the_signal_too(supervise: Supervise, killed: str) -> None:
     """As with runuser: the kernel has forgotten then that it should tell it."""
     program = (
         "import os, signal, time\n"
@@ -68,10 +69,11 @@ def test_a_command_with_other_rights_gets_the_signal_too(supervise: Supervise) -
     )
     running = supervise(sys.executable, "-c", program, kill_after="2")
     command = int(running.line())
-    _kill(running)
+    os.kill(running.pid if killed == "consul-lock" else running.guardian(), signal.SIGKILL)
     assert running.line() == "term"
     assert running.line() == ""
     eventually(lambda: not alive(command))
+    assert running.wait() == -signal.SIGKILL
 
 
 def test_a_command_that_ignores_the_first_signal_is_killed_after_the_grace(
