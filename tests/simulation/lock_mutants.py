@@ -159,8 +159,8 @@ MUTANTS = (
     Mutant(
         "a session in doubt goes back to the pool",
         "session.pool:SessionPool.give_back",
-        "if session.in_doubt:",
-        "if False:",
+        "if session.in_doubt or session.new:",
+        "if session.new:",
         "unit.protocol.primitive.test_release:test_a_release_without_an_answer_is_repeated_and_costs_the_session",
     ),
     Mutant(

@@ -13,10 +13,10 @@ from consul_lock._protocol.consul.replies import TxnResult
 from consul_lock._protocol.consul.request_limit import is_limit
 from consul_lock._protocol.flow import Batch, Environment, Flow, Identity, Now, Request, Spawn
 from consul_lock._protocol.hold.cleanup import PendingCleanup, PendingCleanups
-from consul_lock._protocol.hold.hold import Hold, Holds
+from consul_lock._protocol.hold.hold import Hold, Holds, Loss
 from consul_lock._protocol.hold.local_queue import LocalQueues
 from consul_lock._protocol.hold.reports import report_lost
-from consul_lock._protocol.hold.state import Event, advance
+from consul_lock._protocol.hold.state import Event, State, advance
 from consul_lock._protocol.holder import Meta
 from consul_lock._protocol.reporter import Reporter
 from consul_lock._protocol.session.pool import SessionPool
@@ -75,6 +75,8 @@ class ClientBase(ABC):
         self.closed = False
         """Nothing begins any more."""
         self.cleanups = PendingCleanups(self.wake.set, self.pool.to_destroy)
+        self.losing: dict[Hold, Loss] = {}
+        """Losses that not everybody has heard of yet."""
         self._crowded: dict[str, None] = {}
         self._signs = 0
 
@@ -116,27 +118,29 @@ class ClientBase(ABC):
         return session
 
     @abstractmethod
-    def new_keeper(self) -> Flow[None]:
-        """The flow of a new keeper, which is in ``keeper`` from now on."""
+    def new_keeper(self) -> Any:
+        """A new keeper, which is in ``keeper`` from now on."""
 
     def _start_keeper(self) -> Flow[None]:
-        with self.mutex:
-            if self.keeper is not None:
-                return
-            keeper = self.new_keeper()
         try:
-            yield Spawn(keeper, "consul-lock-keeper")
+            with self.mutex:
+                if self.keeper is not None:
+                    return
+                keeper = self.new_keeper()
+            yield Spawn(keeper.run(), "consul-lock-keeper")
         except BaseException:
             # No thread could be started, or this was cut off: the next session tries again.  Should
-            # this one have begun after all, it sees that it is not the keeper.
-            self.keeper = None
+            # this one begin after all, it sees whether there is another one.
+            if self.keeper is not None and not self.keeper.begun:
+                self.keeper = None
             raise
 
     def idle(self) -> bool:
         """Whether there is nothing to keep.  Ask under the mutex."""
         pool = self.pool
         of_sessions = pool.live or pool.to_destroy or pool.orphans or pool.pulses
-        kept = of_sessions or self.holds or self.cleanups.times()
+        of_losses = self.losing or pool.bereft
+        kept = of_sessions or self.holds or of_losses or self.cleanups.times()
         return not kept and not self.surroundings.busy()
 
     def write(
@@ -193,6 +197,7 @@ class ClientBase(ABC):
     def _lose_all_of(self, session: Session) -> Flow[None]:
         for hold in list[Hold](session.holds):
             yield from self.lose(hold, LossReason.SESSION_INVALID)
+        self.pool.bereft.pop(session, None)
 
     def clean_up(self, borrower: Any) -> Flow[None]:
         """Destroy a session that was borrowed by a call that was cut off."""
@@ -217,12 +222,32 @@ class ClientBase(ABC):
             if advance(hold.state, event) is None:
                 return
             told_reason = _reason_told(hold, reason, now)
-            # Before its state: what is lost has a reason, also if this call is cut off.
+            # Before its state: what is lost has a reason, and is reported, also if this call is cut
+            # off.
             hold.reason, hold.cause = told_reason, cause
+            self.losing[hold] = loss = Loss(hold, reason, now)
             hold.advance(event)
+        yield from self._finish_loss(hold, loss)
+
+    def finish_losses(self, since: float) -> Flow[None]:
+        """Finish what calls have left that were cut off while they reported a loss: those that have
+        been at it since this time, or longer."""
+        for session in list(self.pool.bereft):
+            yield from self._lose_all_of(session)
+        for hold, loss in list(self.losing.items()):
+            if loss.since <= since:
+                yield from self._finish_loss(hold, loss)
+
+    def _finish_loss(self, hold: Hold, loss: Loss) -> Flow[None]:
+        """Can be repeated: of all that it does, only what is reported would be done twice."""
+        reason = loss.reason
+        with self.mutex:
+            if hold.state is not State.LOST:
+                self.losing.pop(hold, None)  # it was cut off before it had begun
+                return
             if hold.lock.leaves_traces:
                 # Not at once: the work under it needs time to stop, as after any loss.
-                later = now + validity_of(hold.session.terms)
+                later = loss.since + validity_of(hold.session.terms)
                 self.cleanups.leave(hold.attempt, PendingCleanup(later, hold.lock, hold.sessions))
             self.holds.drop(hold)
             if hold.unconfirmed is not None and reason is LossReason.DEADLINE:
@@ -236,11 +261,14 @@ class ClientBase(ABC):
         self.local_queues.leave(hold.attempt)
         hold.lost.set()
         self.wake.set()
-        report_lost(hold, told_reason, cause, now)
-        if (told := hold.telling(told_reason)) is not None:
-            yield told
+        if not loss.reported:
+            report_lost(hold, hold.reason or reason, hold.cause, loss.since)
+            loss.reported = True
+        if loss.told is not None:
+            yield loss.told
         for session in hold.sessions if ended else ():
             yield from self._lose_all_of(session)
+        self.losing.pop(hold, None)
 
     def diagnose(
         self, hold: Hold, pair: Pair | None, timeout: float | None = None

@@ -5,7 +5,7 @@ from __future__ import annotations
 from consul_lock._protocol.client.base import ClientBase
 from consul_lock._protocol.client.keeper import Keeper
 from consul_lock._protocol.client.watchdog import Watchdog
-from consul_lock._protocol.flow import Environment, Flow, Identity
+from consul_lock._protocol.flow import Environment, Identity
 
 
 class ClientCore(ClientBase):
@@ -19,5 +19,5 @@ class ClientCore(ClientBase):
         super().begin_to_close()
         self.watchdog.wake.set()
 
-    def new_keeper(self) -> Flow[None]:
-        return Keeper(self).run()
+    def new_keeper(self) -> Keeper:
+        return Keeper(self)

@@ -79,6 +79,9 @@ _TURN_MAX = 256
 # then verified by 64 in one request, and not one by one.
 _AHEAD = 0.15
 
+# Seconds that the report of a loss takes at most: after that it was cut off, and is made here.
+_LOSS_MAX = 1.0
+
 # Seconds between two reports of the same error that nobody foresaw.
 _REPORT = 60.0
 
@@ -93,6 +96,8 @@ class Probe(NamedTuple):
 
 class Keeper:
     """The flow behind the keeper thread or task."""
+
+    begun = False
 
     def __init__(self, core: ClientBase) -> None:
         self._core = core
@@ -124,7 +129,10 @@ class Keeper:
 
     def run(self) -> Flow[None]:
         """Until the client is closed, or there is nothing left to keep."""
-        core = self._core
+        core, self.begun = self._core, True
+        with core.mutex:
+            if core.keeper is None:
+                core.keeper = self  # who had it begin was cut off, and took it for one that has not
         try:
             while not core.closed and core.keeper is self:
                 try:
@@ -156,6 +164,8 @@ class Keeper:
         self._let_others_go_on()
         yield from self._follow_up()
         yield from self._read_lines()
+        now = yield Now()
+        yield from core.finish_losses(now - _LOSS_MAX)
         yield from self._clean()
         now = yield Now()
         core.planned = self._next_event()
@@ -186,6 +196,9 @@ class Keeper:
         core, pool = self._core, self._core.pool
         renewal = max(pool.next_renewal(), self._resume_at)
         times = [renewal, *core.cleanups.times()]
+        times += [loss.since + _LOSS_MAX for loss in list(core.losing.values())]
+        if pool.bereft:
+            times.append(0.0)
         first = next(iter(list(core.to_look)), None)
         if first is not None and first.look_at is not None and not self._limit.renewals_wait:
             times.append(first.look_at)

@@ -35,12 +35,17 @@ class SharedSession:
 
     def close(self) -> Job[None]:
         """Destroy it.  Locks still held with it are lost."""
-        return Job(self._close())
+        return Job(self._close(), self._close)
 
     def _close(self) -> Flow[None]:
-        session, self.current = self.current, None
-        if session is not None and not session.gone:
-            yield from self.client.end(session)
+        session = self.current
+        if session is None:
+            return
+        yield from self.client.end(session)
+        # Only now: who is cut off can close it again.
+        with self.client.mutex:
+            if self.current is session:
+                self.current = None
 
     def opened(self) -> Job[Session]:
         """Create the session now, so that errors surface here."""

@@ -55,15 +55,18 @@ class Watchdog:
             self.wake.set()
 
     def _start(self) -> Flow[None]:
-        with self._core.mutex:
-            first, self._running = not self._running, True
-        if first:
-            try:
+        first = False
+        try:
+            with self._core.mutex:
+                first = not self._running
+                self._running = True
+            if first:
                 yield Spawn(self.run(), NAME)
-            except BaseException:
-                # No thread could be started: the caller's acquire fails, and is undone.
+        except BaseException:
+            # No thread could be started, or this was cut off: the caller's acquire is undone.
+            if first:
                 self._running = False
-                raise
+            raise
 
     def run(self) -> Flow[None]:
         """Until nothing has been held for a while, or the client is closed and holds nothing."""

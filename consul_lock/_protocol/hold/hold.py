@@ -287,6 +287,41 @@ class Hold:
         return max(0.0, self.deadline() - now) if self.counts(now) else 0.0
 
 
+class Loss:
+    """The loss of a hold, until everybody has heard of it.
+
+    The exception of a signal handler may strike while a call reports it, also one that has lost the
+    lock of another thread; then the keeper does the rest.
+    """
+
+    def __init__(self, hold: Hold, reason: LossReason, since: float) -> None:
+        self.reason = reason
+        """As it was found, see `Hold.reason`."""
+        self.since = since
+        """Since when it is being reported (driver's clock)."""
+        self.reported = False
+        call = hold.telling(hold.reason or reason)
+        self.told = None if call is None else Call(_Once(call.function), call.args)
+        """How it is reported to the user; None: not at all."""
+
+
+class _Once:
+    """A function of the user that is not called a second time."""
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        self._function = function
+        self._called = False
+
+    def __call__(self, *args: Any) -> Any:
+        if self._called:
+            return None
+        self._called = True
+        return self._function(*args)  # no signal strikes before this line
+
+    def __repr__(self) -> str:
+        return repr(self._function)
+
+
 def _takes_error(function: Callable[..., Any]) -> bool:
     """Whether it has a parameter of that name; a callable without a signature has none."""
     try:

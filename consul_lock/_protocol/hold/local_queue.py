@@ -84,7 +84,7 @@ class LocalQueues:
                     continue
                 if attempt in queue.occupants:
                     queue.occupants.remove(attempt)
-                elif attempt in queue.waiting:
+                if attempt in queue.waiting:
                     queue.waiting.remove(attempt)
             self.call_in(attempt)
 
@@ -104,6 +104,7 @@ class LocalQueues:
             for claim in attempt.queues:
                 queue = self._queues.get(claim.resource)
                 if queue is not None:
+                    self._finish_admitting(queue)
                     if queue.waiting:
                         self._fill(queue, claim.resource)
                     if not queue.occupants and not queue.waiting:
@@ -191,14 +192,22 @@ class LocalQueues:
                 return False
         return True
 
+    def _finish_admitting(self, queue: LocalQueue) -> None:
+        """Who gave up the turn may have been cut off while it admitted the next one."""
+        for each in list(queue.occupants):
+            if each.signal is not None and not each.signal.is_set():
+                self._admit(each)
+
     def _admit(self, attempt: Attempt) -> None:
-        attempt.admitted = True
+        # Can be repeated until the signal is set; and it is always in one of the two lists.
         for claim in attempt.queues:
             queue = self._queues.get(claim.resource)
             if queue is None:
                 queue = self._queues[claim.resource] = LocalQueue()
-            elif attempt in queue.waiting:
+            if attempt not in queue.occupants:
+                queue.occupants.append(attempt)
+            if attempt in queue.waiting:
                 queue.waiting.remove(attempt)
-            queue.occupants.append(attempt)
+        attempt.admitted = True
         if attempt.signal is not None:
             attempt.signal.set()

@@ -17,7 +17,7 @@ from consul_lock._protocol.primitive.acquire import acquire
 from consul_lock._protocol.primitive.guard import guard
 from consul_lock._protocol.primitive.primitive import Primitive
 from consul_lock._protocol.primitive.release import Release, release, suppress_lock_errors
-from consul_lock._protocol.primitive.undo import undo_acquire, undo_release
+from consul_lock._protocol.primitive.undo import finish_release, undo_acquire
 from consul_lock._protocol.session.session import Session
 from consul_lock.errors import ConsulLockError, LockTimeout
 
@@ -111,7 +111,7 @@ class Lockable(Primitive):
 
     def give_back(self, call: Release) -> Job[None]:
         """Release what the call finds."""
-        return Job(release(self, call), lambda: undo_release(self, call.hold))
+        return Job(release(self, call), lambda: finish_release(self, call))
 
     def leave(self, owner: Any, error: BaseException | None) -> Job[None]:
         """The end of a ``with`` block; if an exception ended it, that is the story."""

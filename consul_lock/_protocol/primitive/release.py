@@ -28,6 +28,8 @@ class Release:
         """Which hold it is about; asked once, under the client's mutex."""
         self.ends_block = ends_block
         self.hold: Hold | None = None
+        self.answered = False
+        """There was nothing to release, and nothing is to be released later."""
         self.until = 0.0
         """Until when the hold counts (driver's clock)."""
 
@@ -38,7 +40,7 @@ class Release:
 
 def release(lock: Primitive, call: Release) -> Flow[None]:
     """Release what the caller holds."""
-    lost = _claim(lock, call)
+    lost = claim(lock, call)
     if lost is not None:
         yield from lock.client.cleanups.clear(lost.attempt)
         raise lock.lost_error(lost)
@@ -69,17 +71,19 @@ def release(lock: Primitive, call: Release) -> Flow[None]:
     finish(lock, hold, now)
 
 
-def _claim(lock: Primitive, call: Release) -> Hold | None:
+def claim(lock: Primitive, call: Release) -> Hold | None:
     """Find the hold that is to be released.  Returns it if it was lost."""
     with lock.client.mutex:
         hold = call.find()
         if hold is None or hold.over:
+            call.answered = True
             raise NotHeld(
                 f"{lock.name!r} is not held, so it cannot be released",
                 kind="not-held",
                 key=lock.key,
             )
         if hold.reason is LossReason.FORKED:
+            call.answered = True
             warn_caller(
                 f"{lock.name!r} is held by the parent of this process; releasing it here does"
                 " nothing",
@@ -87,6 +91,7 @@ def _claim(lock: Primitive, call: Release) -> Hold | None:
             )
             return None
         if hold.state is State.LOST:
+            call.answered = True
             hold.told = call.tells(hold)
             return hold
         # From here on this call has to undo it: not before, as another thread may be doing so.

@@ -8,15 +8,17 @@ destroyed.
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 from consul_lock._protocol.flow import Flow, Now
 from consul_lock._protocol.hold.hold import Attempt, Hold
 from consul_lock._protocol.hold.reports import report_gave_up, report_released
 from consul_lock._protocol.hold.state import Event, State
 from consul_lock._protocol.primitive.primitive import Primitive
-from consul_lock._protocol.primitive.release import end_all, end_lost, finish
+from consul_lock._protocol.primitive.release import Release, claim, end_all, end_lost, finish
 from consul_lock._protocol.reporter import DEBUG, INFO
 from consul_lock._protocol.session.session import Session
-from consul_lock.errors import ConsulLockError, LossReason
+from consul_lock.errors import ConsulLockError, LossReason, NotHeld
 
 
 def undo_acquire(lock: Primitive, attempt: Attempt) -> Flow[None]:
@@ -58,10 +60,18 @@ def _withdraw(lock: Primitive, attempt: Attempt, sessions: list[Session]) -> Flo
             client.pool.give_back(session, now)
 
 
-def undo_release(lock: Primitive, hold: Hold | None) -> Flow[None]:
-    """Finish a release that was cut off."""
-    if hold is None:
-        return
+def finish_release(lock: Primitive, call: Release) -> Flow[None]:
+    """Finish a release that was cut off, perhaps before it had found what it is about: a block that
+    has ended, or a ``finally``, is not run once more."""
+    if call.hold is None and not call.answered:
+        with suppress(NotHeld):
+            claim(lock, call)
+    if call.hold is not None:
+        yield from undo_release(lock, call.hold)
+
+
+def undo_release(lock: Primitive, hold: Hold) -> Flow[None]:
+    """Finish the release of a hold."""
     client = lock.client
     with client.mutex:
         hold.advance(Event.RELEASE)

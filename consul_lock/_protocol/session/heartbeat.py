@@ -183,15 +183,18 @@ class Heartbeats:
             return pulse
 
     def _start(self, pulse: Heartbeat) -> Flow[None]:
-        with self._mutex:
-            first, pulse.beating = not pulse.beating, True
-        if first:
-            pulse.ended.clear()
-            try:
+        first = False
+        try:
+            with self._mutex:
+                first = not pulse.beating
+                pulse.beating = True
+            if first:
+                pulse.ended.clear()
                 yield Spawn(self._live(pulse), "consul-lock-pulse")
-            except BaseException:
+        except BaseException:
+            if first:
                 pulse.beating = False
-                raise
+            raise
 
     def _live(self, pulse: Heartbeat) -> Flow[None]:
         """Beat until the client is closed, or nobody has needed it for a while."""

@@ -62,6 +62,8 @@ class SessionPool:
         self._order = count()
         self._idle: dict[SessionOptions, dict[Session, None]] = {}
         """By terms; the one used last is at the end, and is used first."""
+        self.bereft: dict[Session, None] = {}
+        """Those that have ended, and with which something was held: its loss is to be reported."""
         self.to_destroy: dict[str, Session] = {}
         """Those to be destroyed, as soon as Consul can be reached."""
         self.orphans: dict[str, float] = {}
@@ -96,7 +98,7 @@ class SessionPool:
         with self._mutex:
             if session.shared or session.gone:
                 return
-            if session.in_doubt:
+            if session.in_doubt or session.new:
                 self._condemn(session)
                 return
             session.idle_since = now
@@ -110,6 +112,8 @@ class SessionPool:
 
     def _condemn(self, session: Session) -> None:
         # Cut off between any two of these, it is in one of the two, and can be condemned again.
+        if session.holds:
+            self.bereft[session] = None
         session.gone = True
         if session.id in self.live:
             self.to_destroy[session.id] = session
@@ -124,6 +128,8 @@ class SessionPool:
     def mark_gone(self, session: Session) -> None:
         """Consul says that it is dead: nothing is left to destroy."""
         with self._mutex:
+            if session.holds:
+                self.bereft[session] = None
             session.gone = True
             self.live.pop(session.id, None)
             self.to_destroy.pop(session.id, None)
@@ -195,6 +201,7 @@ class SessionPool:
         try:
             made, sent = yield from (pulse or self._wire).create_session(asked, name)
             session = Session(made, terms, borrower)
+            session.new = True
             session.mark_alive(sent)
             session.renewed = sent
             with self._mutex:
@@ -213,6 +220,7 @@ class SessionPool:
             # The call that asked for it will ask for another one: nobody would give this one back.
             self.destroy_later(session)
             raise
+        session.new = False
         return session
 
     def _verify_patiently(self, session: Session, asked: SessionOptions) -> Flow[None]:

@@ -38,6 +38,8 @@ class Session:
         self._lasts = validity_of(terms) - safety_margin_of(terms)
         self.borrower = borrower
         """Who uses it; None while it is in the pool."""
+        self.new = False
+        """It was not verified yet, or its renewal is not planned: nobody else gets it."""
         self.shared = False
         """Several locks live and die with it."""
         self.holds: dict[Any, None] = {}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import suppress
 
 import pytest
 
@@ -16,7 +15,7 @@ from consul_lock._protocol.hold.hold import Hold
 from consul_lock._protocol.hold.state import Event, State
 from consul_lock._protocol.primitive.watch import watch
 from consul_lock._protocol.session.timing import session_options
-from consul_lock.errors import LockLost, LossReason, NotHeld, Unavailable
+from consul_lock.errors import LossReason, NotHeld, Unavailable
 from tests.simulation.flow_process import Cancelled
 from tests.simulation.foreign_lock_client import operator
 from tests.support.effort import scaled
@@ -161,9 +160,7 @@ def test_a_signal_between_two_effects_leaves_nothing_behind(build: Callable[[], 
     for scene, where in strikes(build, scaled(150)):
         driver, lock, client = scene.driver, scene.lock, scene.lock.client
         cut_off(scene, None)
-        if (hold := lock.current("me")) is not None and hold.state is State.HELD:
-            with suppress(LockLost):
-                driver.release(lock)  # the release was cut off before it had begun
+        hold = lock.current("me")
         assert hold is None or hold.state is not State.LOST or hold.lost.is_set(), where
         assert (len(client.holds), client.local_queues._queues) == (0, {}), where
         assert not [s for s in client.pool.live.values() if s.borrower is not None], where
