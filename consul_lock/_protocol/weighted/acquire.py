@@ -132,13 +132,13 @@ def _take(
     core: WeightedBase, attempt: WeightedAttempt, seen: tuple[Snapshot, ...]
 ) -> Flow[Grant | None]:
     """Enter, and admit in the same write the later waiters for which there are slots, too."""
-    if not core.begin_to_enter(seen[-1].document):
+    if not core.begin_to_enter(attempt, seen[-1].document):
         attempt.targets, attempt.snapshots = core.targets(), None
         return None
     try:
         outcome, contended = yield from _enter(core, attempt, seen)
     finally:
-        core.end_of_entering()
+        core.end_of_entering(attempt)
     if outcome.done:
         return grant(attempt, outcome.raft_index, contended=contended)
     yield from refused(core, attempt, outcome)

@@ -53,11 +53,12 @@ class WeightedBase(Lockable):
     def adopt(self, limit: int) -> None:
         """Others have changed the limit."""
 
-    def begin_to_enter(self, document: Document) -> bool:
-        """A write begins that enters this document.  False: it would bring an old limit along."""
+    def begin_to_enter(self, attempt: WeightedAttempt, document: Document) -> bool:
+        """A write of this attempt begins that enters this document.  False: it would bring an old
+        limit along."""
         return True
 
-    def end_of_entering(self) -> None:
+    def end_of_entering(self, attempt: WeightedAttempt) -> None:
         """That write was answered, or failed."""
 
     # -- getting and letting go ------------------------------------------------------------------

@@ -48,12 +48,13 @@ class SideCore(WeightedCore):
         )
         if not demoted:
             raise self.lost_error(hold)
-        attempt.downgraded = True
         with self.client.mutex:
             attempt.claims = attempt.queues = tuple(
                 claim._replace(weight=1) for claim in attempt.claims
             )
         self.client.local_queues.call_in(attempt)
+        # The last of all: who is cut off can do it again.
+        attempt.downgraded = True
 
     def _demote(self, hold: Hold, attempt: WeightedAttempt) -> Flow[bool]:
         """False: it is lost."""

@@ -36,9 +36,11 @@ class SemaphoreCore(WeightedCore):
     def __init__(self, client: ClientCore, name: str, limit: int, settings: Settings) -> None:
         super().__init__(client, name, settings)
         self.limit = checked("limit", limit, LIMIT_MAX)
-        self._entering = self._entered = 0
-        """Writes of this object that enter: under way, and in all."""
-        self._coming: list[int] = []
+        self._entering: dict[WeightedAttempt, None] = {}
+        """Attempts of this object with a write under way that enters."""
+        self._entered = 0
+        """How many such writes there were in all."""
+        self._coming: dict[object, int] = {}
         """Limits that changes under way are about to write, or have written already."""
 
     def targets(self) -> tuple[Target, ...]:
@@ -66,16 +68,18 @@ class SemaphoreCore(WeightedCore):
 
     def resize(self, limit: int) -> Job[None]:
         """Change the limit, and admit the waiters for which there are slots then.  Holders stay."""
-        return Job(self._resizing(checked("limit", limit, LIMIT_MAX)))
+        limit, change = checked("limit", limit, LIMIT_MAX), object()
+        return Job(self._resizing(limit, change), lambda: self._forget(change))
 
-    def _resizing(self, limit: int) -> Flow[None]:
-        with self.client.mutex:
-            self._coming.append(limit)
-        try:
-            yield from self._resize(limit)
-        finally:
-            with self.client.mutex:
-                self._coming.remove(limit)
+    def _resizing(self, limit: int, change: object) -> Flow[None]:
+        self._coming[change] = limit
+        yield from self._resize(limit)
+        self._coming.pop(change, None)
+
+    def _forget(self, change: object) -> Flow[None]:
+        """A change of the limit has failed, or was cut off."""
+        yield from ()
+        self._coming.pop(change, None)
 
     def _resize(self, limit: int) -> Flow[None]:
         (target,) = self.targets()
@@ -86,7 +90,7 @@ class SemaphoreCore(WeightedCore):
             if not snapshot.document.modify_index:
                 if self._change_unused(limit, before):
                     return
-                while self._entering:
+                while self._is_entered():
                     yield Sleep(*QUICKER)
                 continue
             if snapshot.document.limit == limit:
@@ -112,7 +116,7 @@ class SemaphoreCore(WeightedCore):
         writing the old one just now, or has done so since ``before``: then there is one in Consul.
         """
         with self.client.mutex:
-            unused = not self._entering and self._entered == before
+            unused = not self._is_entered() and self._entered == before
             if unused:
                 self._set_limit(limit)
         if unused:
@@ -121,7 +125,7 @@ class SemaphoreCore(WeightedCore):
 
     def agrees(self, limit: int) -> bool:
         """One that a change of this object has written is its own, before the answer has come."""
-        return limit == self.limit or limit in self._coming
+        return limit == self.limit or limit in list(self._coming.values())
 
     def adopt(self, limit: int) -> None:
         if limit != self.limit:
@@ -138,14 +142,22 @@ class SemaphoreCore(WeightedCore):
         (target,) = self.targets()
         self.client.local_queues.relimit(target.claim(1).resource, self.limit)
 
-    def begin_to_enter(self, document: Document) -> bool:
+    def _is_entered(self) -> bool:
+        """Whether a write is under way that enters."""
+        with self.client.mutex:
+            for attempt in list(self._entering):
+                if not attempt.admitted:
+                    self._entering.pop(attempt, None)  # it was cut off, and is undone
+            return bool(self._entering)
+
+    def begin_to_enter(self, attempt: WeightedAttempt, document: Document) -> bool:
         with self.client.mutex:
             if not document.modify_index and document.limit != self.limit:
                 return False
-            self._entering += 1
+            self._entering[attempt] = None
             self._entered += 1
         return True
 
-    def end_of_entering(self) -> None:
+    def end_of_entering(self, attempt: WeightedAttempt) -> None:
         with self.client.mutex:
-            self._entering -= 1
+            self._entering.pop(attempt, None)

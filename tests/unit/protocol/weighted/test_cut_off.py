@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import suppress
 from typing import Any
 
 import pytest
 
 from consul_lock._protocol.flow import Request
-from consul_lock._protocol.hold.state import State
 from consul_lock._protocol.weighted.engine import WeightedCore
 from consul_lock._protocol.weighted.rwlock import SideCore
 from consul_lock._protocol.weighted.semaphore import SemaphoreCore
-from consul_lock.errors import LockLost
 from tests.simulation.flow_process import Cancelled
 from tests.simulation.foreign_lock_client import operator
 from tests.support.effort import scaled
@@ -142,10 +139,51 @@ def test_a_signal_between_two_effects_leaves_nothing_behind(build: Any, kind: An
     for scene, where in strikes(lambda: build(kind, n), scaled(6)):
         mine = scene.driver.sessions_of(scene.lock.client)
         cut_off(scene, None, FATES[0])
-        if (hold := scene.lock.current("me")) is not None and hold.state is State.HELD:
-            with suppress(LockLost):
-                scene.driver.run(scene.lock.release("me"))  # it was cut off before it had begun
         _see_nothing_left(scene, mine, None, where)
+        if isinstance(scene.lock, SemaphoreCore):
+            scene.driver.run(scene.lock.resize(3))  # which waits for the calls that enter it
+
+
+def downgrade() -> Scene:
+    scene = release(WeightedDriver.writer)
+    assert isinstance(scene.lock, SideCore)
+    return scene._replace(job=scene.lock.downgrade(scene.driver.world.now, "me"))
+
+
+def test_a_downgrade_that_was_struck_can_be_done_again() -> None:
+    """Another reader of the process gets in then, and nothing is left at the end."""
+    for scene, where in strikes(downgrade, scaled(50)):
+        driver, lock, client = scene.driver, scene.lock, scene.lock.client
+        scene.job.flow.close()
+        assert isinstance(lock, SideCore)
+        driver.run(lock.downgrade(driver.world.now, "me"))
+        reader = driver.reader(client)
+        assert driver.run(reader.acquire(False, None, "you")), where
+        driver.run(reader.release("you"))
+        mine = driver.sessions_of(client)
+        driver.run(lock.release("me"))
+        driver.run(client.pool.sweep(driver.world.now))
+        _see_nothing_left(scene, mine, None, where)
+
+
+def resize() -> Scene:
+    scene = release(WeightedDriver.semaphore)
+    assert isinstance(scene.lock, SemaphoreCore)
+    return scene._replace(job=scene.lock.resize(3))
+
+
+def test_a_resize_that_was_struck_can_be_done_again() -> None:
+    """Also with another limit, which all others see."""
+    for scene, where in strikes(resize, scaled(50)):
+        driver, lock = scene.driver, scene.lock
+        scene.job.flow.close()
+        assert scene.job.undo is not None
+        driver.run(scene.job.undo())
+        assert isinstance(lock, SemaphoreCore)
+        driver.run(lock.resize(1))
+        assert not lock.agrees(3), where
+        driver.run(lock.release("me"))
+        assert not driver.traces(), where
 
 
 def _see_nothing_left(scene: Scene, mine: set[str], ghost: Request | None, where: str) -> None:
