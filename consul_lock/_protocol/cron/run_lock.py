@@ -206,7 +206,9 @@ class RunLockAccess:
     def let_go(self) -> Flow[None]:
         """Release the run lock, if it is held; errors change nothing any more."""
         if self.lock is not None and self.undo is not None:
-            yield from suppress_lock_errors(self.lock.release(self.owner))
+            job = self.lock.release(self.owner)
+            self.undo = job.undo
+            yield from suppress_lock_errors(job)
             self.undo = None
 
     def disproved(self, outcome: TxnResult) -> Flow[None]:
