@@ -16,9 +16,11 @@ It imports nothing of the library, so it can share no mistake with it.  The rule
 | exit-code | not a documented one, nor the command's own |
 | nonsense | records that no right caller writes |
 
-After a fault that breaks exclusion (a restored snapshot, a key deleted by hand, a wrapper killed
-together with its guardian), overlaps, tokens and cron starts are listed as not promised: those of
-holders that began before it was healed.
+After a fault that breaks exclusion (a restored snapshot, a key deleted by hand), overlaps, tokens
+and cron starts are listed as not promised: those of holders that began before it was healed.  So
+are overlaps with what lives on after its wrapper was killed together with its guardian, and with
+nothing else: its session excludes others as long as it is on the key.  With retries, each attempt
+at a cron slot is started once.
 """
 
 from __future__ import annotations
@@ -113,7 +115,14 @@ class _Judge:
                 self._report.exit_codes[code] += 1
 
     def _overlaps(self) -> None:
-        for overlap in overlaps(self._holds, self._seen):
+        found = overlaps(self._holds, self._seen)
+        of_the_living = {overlap.who for overlap in found}
+        self._report.not_promised += (
+            self._finding("overlap", str(overlap), overlap.begin, overlap.end)
+            for overlap in overlaps(self._holds, self._seen, abandoned=True)
+            if overlap.who not in of_the_living
+        )
+        for overlap in found:
             finding = self._finding("overlap", str(overlap), overlap.begin, overlap.end)
             if self._forgiven(overlap.holds, overlap.end, [overlap.name]):
                 self._report.not_promised.append(finding)

@@ -49,6 +49,11 @@ class Overlap:
     """Sessions that the observer saw there, and of which no hold tells."""
 
     @property
+    def who(self) -> tuple[str, frozenset[str]]:
+        """The thing, and all that are in it."""
+        return self.name, frozenset([*(hold.id for hold in self.holds), *self.occupants])
+
+    @property
     def sessions(self) -> frozenset[str]:
         """Of all that are in it."""
         return frozenset([*(hold.session or hold.id for hold in self.holds), *self.occupants])
@@ -65,19 +70,19 @@ class Overlap:
         return f"{self.name} for {self.end - self.begin:.3f} s: {who}{others}; not on it: {blame}"
 
 
-def overlaps(holds: Iterable[Hold], seen: Observation) -> list[Overlap]:
-    """All of them, each once for a thing and the holds that meet."""
+def overlaps(holds: Iterable[Hold], seen: Observation, *, abandoned: bool = False) -> list[Overlap]:
+    """All of them, each once for a thing and the holds that meet; ``abandoned``: also those with
+    what lives on after its wrapper and its guardian were killed together."""
     parts: defaultdict[str, list[Part]] = defaultdict(list)
     for hold in holds:
         for claim in hold.claims:
-            for span in hold.spans():
+            for span in hold.spans(abandoned=abandoned):
                 part = Part(span.begin, span.end, claim.weight, claim.limit, hold, hold.session)
                 parts[claim.name].append(part)
     found: dict[tuple[str, frozenset[str]], Overlap] = {}
     for name, believed in parts.items():
         for overlap in _overlaps(name, believed, seen):
-            who = frozenset([*(hold.id for hold in overlap.holds), *overlap.occupants])
-            found.setdefault((name, who), overlap)
+            found.setdefault(overlap.who, overlap)
     # What holders have said themselves need not be said by the observer again.
     said = {(each.name, each.sessions) for each in found.values() if not each.occupants}
     return sorted(

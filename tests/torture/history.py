@@ -22,6 +22,7 @@ under a lock counts as a holder for as long as it lives, so each of its beats is
 | gauge | now and then | descriptors, threads, rss (bytes) |
 | exits | who has started a process | child, child_start, role, code, own, signals, stderr, hold |
 | died | who has killed a process | child, child_start |
+| abandons | who kills a wrapper and its guardian, before that | hold, wrapper, guardian |
 | seen | the observer | before, after, resources: {name: [index, limit, {session: weight}]} |
 | session | the observer | session, name |
 | left | at the end | keys, sessions, services, processes |
@@ -29,8 +30,9 @@ under a lock counts as a holder for as long as it lives, so each of its beats is
 ``kind`` is lock, election, cron, multilock, semaphore, read_write or tree; ``side`` is "library",
 or "go" for `consul lock`.  Records of a cron start have slot, attempt and ``retries`` besides,
 those of a semaphore ``slots``, the indexes that it has.  ``own`` are the exit codes of a command,
-``signals`` what a process may have died of.  ``asked`` names the hold of the ``asks``, where one
-wait leads to several holds: in an election.
+``signals`` what a process may have died of.  ``hold`` of an ``abandons`` is that of the ``asks``:
+from then on nothing is promised of what holds by it, which may live on.  ``asked`` names the hold
+of the ``asks``, where one wait leads to several holds: in an election.
 """
 
 from __future__ import annotations

@@ -85,6 +85,9 @@ class Hold:
     slot: str = ""
     attempt: int = 0
     retries: bool = False
+    abandoned: float = math.inf
+    """From then on nobody stops what relies on it, and nothing is promised of that: its wrapper and
+    its guardian were killed together."""
 
     @property
     def began(self) -> float:
@@ -93,16 +96,19 @@ class Hold:
 
     @property
     def last_seen(self) -> float:
-        """When the last of its looks began: until then it certainly believed."""
-        return max(looks[-1][0] for looks in self.looks.values())
+        """When the last of its looks began: until then it certainly believed.  What is seen of it
+        after it was abandoned does not count."""
+        return min(self.abandoned, max(looks[-1][0] for looks in self.looks.values()))
 
-    def spans(self) -> list[Span]:
-        """The times in which it certainly believed, of all its processes together."""
+    def spans(self, *, abandoned: bool = False) -> list[Span]:
+        """The times in which it certainly believed, of all its processes together; ``abandoned``:
+        and those in which they lived on after nothing was promised of it any more."""
+        until = math.inf if abandoned else self.abandoned
         found = [
-            Span(looks[0][1], looks[-1][0], process)
+            Span(looks[0][1], min(looks[-1][0], until), process)
             for process, looks in self.looks.items()
             # One look whose moment is not known shows nothing: its end lies before its beginning.
-            if looks[0][1] <= looks[-1][0]
+            if looks[0][1] <= min(looks[-1][0], until)
         ]
         return _joined(sorted(found, key=lambda span: span.begin))
 
@@ -149,12 +155,15 @@ class Holds:
         self.waits: dict[str, Wait] = {}
         self.nonsense: list[str] = []
         """Records that no right caller writes."""
+        self._abandoned: dict[str, float] = {}
+        """By the wait that led to a hold: when nothing was promised of that any more."""
         for record in records:
             self._read(record)
         for wait in self.waits.values():
             if not wait.outcome and wait.process in died:
                 wait.end, wait.outcome = died[wait.process], "died"
         for hold in self.holds.values():
+            hold.abandoned = self._abandoned.get(hold.asked_by, math.inf)
             deaths = [died[process] for process in hold.looks if process in died]
             if not hold.ended and deaths:
                 hold.over, hold.ended = max(deaths), "died"
@@ -171,6 +180,8 @@ class Holds:
                 self._released(record)
             case "quits":
                 self._answer(record, str(record.fields["hold"]), "quits")
+            case "abandons":
+                self._abandoned[record.fields["hold"]] = record.when
             case "exits" if record.fields["hold"]:
                 self._ended(record, record.fields["hold"])
 

@@ -14,7 +14,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Self
 
-from tests.torture.workload import TREE, Job
+from tests.torture.workload import DEEDS, TREE, Job
 
 PREFIX = "torture/"
 """Of all names of locks."""
@@ -138,6 +138,9 @@ NEEDS_NETWORK = frozenset(
 )
 """What hosts on the loopback cannot have, or not all of it."""
 
+CUTS_OFF_NOBODY = frozenset(("delay", "maintenance", "clock step"))
+"""Kinds under which every holder reaches Consul, and its session lives."""
+
 # Seconds between two faults: sometimes too few for all to be as before.
 _GAPS = (0.5, 3.0, 8.0)
 
@@ -212,7 +215,8 @@ _GROUPS: dict[str, tuple[str, ...]] = {
     "cron": ("cron", "cron"),
 }
 """By kind of lock, the callers that compete for one.  `consul lock` loses holds that are cut off
-without noticing, so its semaphore, where such a loss shows in others' counts, is not mixed in."""
+without noticing, and takes the slot of any dead holder at once: its semaphore is mixed in only
+where no holder is cut off."""
 
 _GO_GROUPS: dict[str, tuple[str, ...]] = {"lock": ("go",) * 4, "semaphore": ("go",) * 4}
 
@@ -225,6 +229,12 @@ _TIMES = (
 )
 """Those of sessions: by default, and with faster turns."""
 
+KILLS = 0.1
+"""The share of commands whose wrapper, or guardian, something is done to."""
+
+_RETRIES = ({}, {"retry_crashed": 1}, {"retry_failed": 1}, {"retry_crashed": 2, "retry_failed": 1})
+"""Those of a cron job."""
+
 
 def make_plan(
     seed: int,
@@ -236,24 +246,39 @@ def make_plan(
     longest: float = float("inf"),
     raft_multiplier: int | None = None,
     together: float = TOGETHER,
+    kills: float = KILLS,
+    exemptions: bool = True,
 ) -> Plan:
-    """The plan of a seed: so many groups of workers, each of which competes for one lock."""
+    """The plan of a seed: so many groups of workers, each of which competes for one lock.
+
+    Without ``exemptions`` no cron slot is tried again, and no wrapper is killed together with its
+    guardian.
+    """
     chance = random.Random(seed)
     table = _GO_GROUPS if set(callers) == {"go"} else _GROUPS
+    with_go = table is _GROUPS and bool(kinds) and CUTS_OFF_NOBODY.issuperset(kinds)
+    if with_go:
+        table = {**table, "semaphore": (*table["semaphore"], "go")}
+    # Not of the seed's own chance: without exemptions the plan is otherwise the same.
+    retries = random.Random(f"retries of {seed}").choice(_RETRIES) if exemptions else {}
     works: list[Work] = []
     for primitive in chance.sample(sorted(table), min(groups, len(table))):
         times = chance.choice(_TIMES)
         limit = chance.choice((2, 3)) if primitive == "semaphore" else 1
         first = chance.randrange(len(_CLIENTS))
         for number, caller in enumerate(table[primitive]):
+            # A wrapper that is killed, or stopped, is a holder that is cut off.
+            calm = with_go and primitive == "semaphore"
             job = Job(
                 caller=caller,
                 primitive="lock" if primitive == "cron" else primitive,
                 name=f"{PREFIX}{primitive}",
                 limit=limit,
                 seed=chance.getrandbits(32),
-                kills=0.1 if caller in ("command", "cron") else 0.0,
+                kills=kills if caller in ("command", "cron") and not calm else 0.0,
+                deeds=DEEDS if exemptions else tuple(deed for deed in DEEDS if deed != "both"),
                 **times,
+                **(retries if caller == "cron" else {}),
             )
             if not callers or caller in callers:
                 works.append(Work(_CLIENTS[(first + number) % len(_CLIENTS)], job))

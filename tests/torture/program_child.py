@@ -51,7 +51,7 @@ def main(
         slots=[int(index)] if index and of.primitive == "semaphore" else [],
         slot=os.environ.get("CONSUL_LOCK_CRON_SLOT", ""),
         attempt=int(os.environ.get("CONSUL_LOCK_CRON_ATTEMPT") or 0),
-        retries=of.retry_crashed > 0,
+        retries=of.retries,
     )
     if begun := os.environ.get("TORTURE_BEGUN"):
         Path(begun).touch()

@@ -3,7 +3,8 @@
 
 `python -m tests.torture.program_command FOLDER JOB`; see `tests.torture.workload`.  The commands
 are `tests.torture.program_child`, which write their own history.  Some wrappers are killed, ended
-by TERM, stopped by SIGSTOP for a while, or lose their guardian, if the job says so.
+by TERM, stopped by SIGSTOP for a while, lose their guardian, or are killed together with it, if the
+job says so.
 """
 
 from __future__ import annotations
@@ -25,6 +26,14 @@ from tests.torture.workload import BEAT, PAUSES, Diary, Job, Turn, turn_of
 
 SLOT = 5.0
 """Seconds of a cron slot."""
+
+RETRIED_SLOT = 20.0
+"""Seconds of one that may be tried again: enough for the lock of a dead attempt to be free, if
+heartbeats are fast."""
+
+OUTLIVES = 45.0
+"""Seconds of a command whose wrapper is killed together with its guardian: the session has expired
+by then, and the lock-delay is over."""
 
 OWN_CODES = (0, 3)
 """What commands end with."""
@@ -53,23 +62,21 @@ class Launcher:
 
     def _launch(self, turn: Turn) -> None:
         hold = self._hold(turn)
-        environment = {
-            **os.environ,
-            "TORTURE_HOLD": hold,
-            "TORTURE_RETRIES": str(self._job.retry_crashed),
-        }
+        environment = {**os.environ, "TORTURE_HOLD": hold}
+        disturbed = self._chance.random() < self._job.kills
+        deed = self._chance.choice(self._job.deeds) if disturbed else ""
         begun = self._diary.folder / f"begun-{hold}"
         environment["TORTURE_BEGUN"] = str(begun)
         with tempfile.TemporaryFile() as errors:
             process = subprocess.Popen(
-                [*self._wrapper(turn), *self._command(turn, hold)],
+                [*self._wrapper(turn), *self._command(turn, hold, deed)],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 stderr=errors,
                 env=environment,
             )
             child = process.pid, start_of(process.pid)
-            signals = self._wait(process, begun)
+            signals = self._wait(process, begun, hold, deed)
             begun.unlink(missing_ok=True)
             errors.seek(0)
             self._diary.writer.exits(
@@ -91,23 +98,26 @@ class Launcher:
         self._diary.writer.write("asks", hold=hold, side="go", **self._diary.about(turn))
         return hold
 
-    def _wait(self, process: subprocess.Popen[bytes], begun: Path) -> list[int]:
+    def _wait(
+        self, process: subprocess.Popen[bytes], begun: Path, hold: str, deed: str
+    ) -> list[int]:
         """Wait for its end; what it may have died of."""
-        deed = self._chance.choice(("kill", "kill", "term", "guardian", "stop", "stop"))
-        disturbed = self._chance.random() >= self._job.kills
-        if_held = self._chance.random() < 0.7
+        if_held = deed == "both" or self._chance.random() < 0.7
         due = time.monotonic() + self._chance.uniform(0.5, 4.0)
         signals: list[int] = []
         while process.poll() is None:
-            if not disturbed and (begun.exists() if if_held else time.monotonic() > due):
-                disturbed = True
-                signals = self._disturb(process, deed)
+            if deed and (begun.exists() if if_held else time.monotonic() > due):
+                signals = self._disturb(process, deed, hold)
+                deed = ""
             elif self._diary.over and self._job.primitive == "election" and not signals:
-                signals = self._disturb(process, "term")
+                signals = self._disturb(process, "term", hold)
             rest(BEAT)
         return signals
 
-    def _disturb(self, process: subprocess.Popen[bytes], deed: str) -> list[int]:
+    def _disturb(self, process: subprocess.Popen[bytes], deed: str, hold: str) -> list[int]:
+        if deed == "both":
+            self._kill_both(process, hold)
+            return [signal.SIGKILL]
         if deed == "guardian":
             guardian = _guardian_of(process.pid)
             if guardian:
@@ -123,6 +133,19 @@ class Launcher:
         process.send_signal(number)
         return [number, signal.SIGKILL, signal.SIGTERM]
 
+    def _kill_both(self, process: subprocess.Popen[bytes], hold: str) -> None:
+        """Neither sees the death of the other: the wrapper is stopped when its guardian dies."""
+        process.send_signal(signal.SIGSTOP)
+        while _state_of(process.pid) not in ("T", "Z"):
+            rest(0.01)
+        if guardian := _guardian_of(process.pid):
+            # Written before that: this process, too, may be stopped at any moment.
+            about = {"hold": hold, "wrapper": process.pid, "guardian": guardian}
+            self._diary.writer.write("abandons", **about)
+            with suppress(ProcessLookupError):
+                os.kill(guardian, signal.SIGKILL)
+        process.kill()
+
     def _wrapper(self, turn: Turn) -> list[str]:
         if self._job.caller == "go":
             more = [f"-n={self._job.limit}"] if self._job.primitive == "semaphore" else []
@@ -134,11 +157,13 @@ class Launcher:
         if self._chance.random() < 0.3:
             times.append("--foreground")
         if self._job.caller == "cron":
-            slot = [f"--name={self._job.name}", f"--every={SLOT:g}s"]
-            retry = (
-                [f"--retry-crashed={self._job.retry_crashed}"] if self._job.retry_crashed else []
-            )
-            return [*_COMMAND, "cron", "run", *slot, *retry, *times, "--"]
+            every = RETRIED_SLOT if self._job.retries else SLOT
+            slot = [f"--name={self._job.name}", f"--every={every:g}s"]
+            slot += [
+                f"--retry-crashed={self._job.retry_crashed}",
+                f"--retry-failed={self._job.retry_failed}",
+            ]
+            return [*_COMMAND, "cron", "run", *slot, *times, "--"]
         if self._job.primitive == "election":
             return [*_COMMAND, "leader", f"--key={self._job.name}", *times, "--"]
         return [*_COMMAND, "run", *self._what(turn), *times, "--"]
@@ -154,12 +179,15 @@ class Launcher:
                 return [*keys, "--tree"]
         return keys
 
-    def _command(self, turn: Turn, hold: str) -> list[str]:
+    def _command(self, turn: Turn, hold: str, deed: str) -> list[str]:
         seconds = self._chance.choice(self._job.holds) + 0.2
         # `consul lock` does not stop those that outlive its command, with and without faults.
         kinds = ("none",) if self._job.caller == "go" else _GRANDCHILDREN
         grandchild = self._chance.choice(kinds)
         obstinate = "obstinate" if self._chance.random() < 0.2 else "willing"
+        if deed == "both":
+            # The kernel sends TERM to the command, and to none of its children.
+            seconds, grandchild = OUTLIVES, self._chance.choice(("longer", "session"))
         code = self._chance.choice(OWN_CODES)
         words = [f"{seconds:g}", grandchild, obstinate, str(code), self._job.to_json()]
         folder = str(self._diary.folder)
@@ -175,6 +203,11 @@ def _guardian_of(pid: int) -> int:
             if Path(f"/proc/{child}/comm").read_text().strip() == "lock-guardian":
                 return int(child)
     return 0
+
+
+def _state_of(pid: int) -> str:
+    """What a child that nobody has waited for does: T if it is stopped, Z if it has ended."""
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
 
 
 def main(folder: str, job: str) -> None:

@@ -188,6 +188,64 @@ def test_a_grandchild_alive_counts_as_holding(
     assert forged.report().rules() == rules
 
 
+# A wrapper and a guardian that were killed together.
+
+
+def _abandoned(forged: Forged, at: float, **more: Any) -> None:
+    """A command of hold x: from then on nobody stops it, and it lives until 9."""
+    forged.asks("run", 0.5)
+    forged.holds("x", 1, 9, asked="run", **more)
+    forged.add("abandons", at, 2, hold="run", wrapper=5, guardian=6)
+    forged.exits(-9, when=at, signals=[signal.SIGKILL], hold="run")
+
+
+@pytest.mark.parametrize("at, rules", [(3, set()), (7, {"overlap"})])
+def test_what_lives_on_after_both_is_listed(forged: Forged, at: float, rules: set[str]) -> None:
+    """The next holder comes in at 6: after that, or before."""
+    _abandoned(forged, at)
+    forged.holds("y", 6, 8, token=2, pid=2)
+    report = forged.report()
+    assert report.rules() == rules
+    assert [each.rule for each in report.not_promised] == [] if rules else ["overlap"]
+
+
+def test_its_children_are_listed_with_it(forged: Forged) -> None:
+    """Its command has ended, a child of that lives on."""
+    _grandchild(forged, 8)
+    forged.add("abandons", 2, 2, hold="x", wrapper=5, guardian=6)
+    forged.holds("y", 6, 7, token=2, pid=2)
+    report = forged.report()
+    assert (report.findings, len(report.not_promised)) == ([], 1)
+
+
+def test_two_others_beside_it_are_an_overlap(forged: Forged) -> None:
+    """Of the same lock, at the same time: only x is excepted."""
+    _abandoned(forged, 3)
+    forged.holds("y", 5, 8, token=2, pid=2)
+    forged.holds("z", 6, 7, token=3, pid=3)
+    report = forged.report()
+    assert [each.rule for each in report.findings] == ["overlap"]
+    assert "x (" not in report.findings[0].text
+    assert len(report.not_promised) == 2
+
+
+def test_the_session_of_the_dead_keeps_others_out(forged: Forged) -> None:
+    """It is on the key until it expires: who comes in before that is wrong."""
+    _abandoned(forged, 3)
+    forged.holds("y", 5, 8, token=2, pid=2)
+    for when in (4, 6):
+        forged.seen(when, 1, "x")
+    assert forged.report().rules() == {"overlap"}
+
+
+def test_a_loss_of_what_lives_on_is_noticed_by_nobody(forged: Forged) -> None:
+    """It was on the key as long as its wrapper lived."""
+    _abandoned(forged, 3, lock_delay=1.0)
+    forged.seen(2, 1, "x")
+    forged.seen(5, 2)
+    assert forged.report().findings == []
+
+
 # Whose fault it is.
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.torture.plan import KINDS, Fault, Plan, draw_faults, make_plan
+from tests.torture.plan import CUTS_OFF_NOBODY, KINDS, Fault, Plan, draw_faults, make_plan
 from tests.torture.stage import CLIENTS
 
 _NEED_NO_SERVER = {
@@ -79,10 +79,10 @@ def _first_of_each(faults: Iterable[Fault]) -> list[Fault]:
 
 
 _OF_THE_FIGURES = {
-    (1001, 1): "67a0eb97f687",
-    (1002, 5): "dc032e602e2c",
-    (1053, 5): "c57899b4a9a7",
-    (1026, 1): "7b5a79f6d9fe",
+    (1001, 1): "becba7f3ac5a",
+    (1002, 5): "5090df11b26b",
+    (1053, 5): "9ad4f724a30e",
+    (1026, 1): "b1d46c7c951e",
 }
 """By seed and raft_multiplier: the beginning of the SHA-256 of a plan."""
 
@@ -91,7 +91,7 @@ _OF_THE_FIGURES = {
 def test_the_runs_of_the_figures_can_be_played_again(run: tuple[int, int]) -> None:
     """Those of docs/reliability.md, whose faults came one at a time: it says with which options."""
     seed, multiplier = run
-    plan = make_plan(seed, 900.0, raft_multiplier=multiplier, together=0.0)
+    plan = make_plan(seed, 900.0, raft_multiplier=multiplier, together=0.0, exemptions=False)
     written = json.dumps(plan.to_json(), sort_keys=True)
     assert hashlib.sha256(written.encode()).hexdigest()[:12] == _OF_THE_FIGURES[run]
     assert all(before.at < after.at for before, after in pairwise(plan.faults))
@@ -114,6 +114,34 @@ def test_go_alone_works_in_groups_of_its_own() -> None:
     for seed in range(50):
         for work in make_plan(seed, 10).works:
             assert (work.job.caller, work.job.primitive) != ("go", "semaphore")
+
+
+def test_semaphores_of_go_are_mixed_in_where_no_holder_is_cut_off() -> None:
+    """By no fault, and by nobody who kills wrappers: with one limit, and only there."""
+    for kinds in (["delay"], ["clock step", "maintenance"]):
+        plan = make_plan(4, 60, kinds=kinds, groups=7)
+        jobs = [work.job for work in plan.works if work.job.primitive == "semaphore"]
+        assert {job.caller for job in jobs} == {"thread", "task", "command", "go"}
+        assert {(job.limit > 1, job.kills) for job in jobs} == {(True, 0.0)}
+        assert len({job.limit for job in jobs}) == 1
+    for kind in {kind.name for kind in KINDS} - CUTS_OFF_NOBODY:
+        plan = make_plan(4, 60, kinds=["delay", kind], groups=7)
+        jobs = [work.job for work in plan.works if work.job.primitive == "semaphore"]
+        assert "go" not in {job.caller for job in jobs}
+
+
+def test_cron_slots_are_tried_again_in_some_plans() -> None:
+    """All hosts of a job agree on it; without exemptions nobody does, nor kills both."""
+    seen: set[tuple[bool, bool]] = set()
+    for seed in range(30):
+        jobs = [work.job for work in make_plan(seed, 10, groups=7).works]
+        (again,) = {(job.retry_crashed, job.retry_failed) for job in jobs if job.caller == "cron"}
+        seen.add((again[0] > 0, again[1] > 0))
+        assert all("both" in job.deeds for job in jobs)
+        assert not any(job.retries for job in jobs if job.caller != "cron")
+        plain = [work.job for work in make_plan(seed, 10, groups=7, exemptions=False).works]
+        assert not any(job.retries or "both" in job.deeds for job in plain)
+    assert len(seen) == 4
 
 
 def test_those_that_compete_agree_on_the_lock() -> None:

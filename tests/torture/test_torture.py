@@ -71,7 +71,8 @@ _BROKEN = (
 
 def test_a_broken_library_is_found(namespaces: None, consul_binary: Path, tmp_path: Path) -> None:
     """The client agent of a holder is cut off for longer than its session lives: somebody else
-    gets the lock, and the holder goes on."""
+    gets the lock, and the holder goes on.  Of another lock, whose wrappers are killed together with
+    their guardians, nothing is promised, and that is listed apart."""
     root = tmp_path / "root"
     shutil.copytree(ROOT / "consul_lock", root / "consul_lock")
     shutil.copytree(ROOT / "cli", root / "cli")
@@ -87,14 +88,20 @@ def test_a_broken_library_is_found(namespaces: None, consul_binary: Path, tmp_pa
         )
         for number in (1, 2)
     ]
+    abandoned = Job(
+        "command", "lock", f"{PREFIX}abandoned", lock_delay=3.0, kills=1.0, deeds=("both",)
+    )
+    jobs += [Work("client-2", abandoned)]
     # Whichever of them holds, one of the two faults hits it, while the other one can be served.
     faults = tuple(
-        Fault(5.0 + 32.0 * place, "partition", work.host, 30.0) for place, work in enumerate(jobs)
+        Fault(5.0 + 32.0 * place, "partition", f"client-{place + 1}", 30.0) for place in range(2)
     )
     plan = Plan(1, 70.0, 1, tuple(jobs), faults)
     report = play(plan, consul_binary, root=root)
     assert "overlap" in report.rules()
     assert report.kinds["lock"].overlaps["library"] > 0
+    assert not [each for each in report.findings if f"{PREFIX}abandoned" in each.text]
+    assert [each for each in report.not_promised if f"{PREFIX}abandoned" in each.text]
 
 
 def test_the_log_of_faults_is_what_the_checker_reads(tmp_path: Path) -> None:

@@ -26,11 +26,13 @@ _JOBS = (
     Job("command", "lock", "t/lock", kills=0.4),
     Job("task", "semaphore", "t/semaphore", 2),
     Job("command", "semaphore", "t/semaphore", 2, heartbeat=1.0),
+    Job("go", "semaphore", "t/semaphore", 2),
     Job("thread", "read_write", "t/read-write"),
     Job("task", "tree", "t/tree"),
     Job("task", "multilock", "t/several"),
     Job("thread", "election", "t/election"),
     Job("cron", "lock", "t/cron"),
+    Job("cron", "lock", "t/again", kills=0.4, retry_crashed=1, retry_failed=1),
 )
 """Each kind of caller, each kind of lock."""
 

@@ -34,7 +34,7 @@ from tests.torture.checker import check
 from tests.torture.faults import Effect, Scene, faults_active, possible, set_clock
 from tests.torture.figures import held_during
 from tests.torture.history import boottime, read_history
-from tests.torture.plan import PREFIX, TOGETHER, Fault, Injected, Plan, Work, make_plan
+from tests.torture.plan import KILLS, PREFIX, TOGETHER, Fault, Injected, Plan, Work, make_plan
 from tests.torture.report import Report
 from tests.torture.shrink import shrink
 from tests.torture.stage import CLIENTS, Stage
@@ -220,6 +220,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "--loopback", action="store_true", help="no networks of hosts, as without root"
     )
     parser.add_argument("--alone", action="store_true", help="no two faults at a time")
+    parser.add_argument(
+        "--no-exemptions", action="store_true",
+        help="no retries of cron jobs, and no wrapper that is killed together with its guardian",
+    )  # fmt: skip
+    parser.add_argument(
+        "--kills", type=float, default=KILLS, help="share of wrappers that something is done to"
+    )
     parser.add_argument("--raft-multiplier", type=int, help="1 to 10; 1 or 5 by default")
     parser.add_argument("--plan", type=Path, help="play the plan of this file")
     parser.add_argument("--shrink", type=int, default=0, help="runs to shrink a plan that fails")
@@ -237,7 +244,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         plan = make_plan(
             seed, chosen.seconds, kinds=chosen.kinds, callers=chosen.callers,
             groups=chosen.groups, longest=chosen.longest, raft_multiplier=chosen.raft_multiplier,
-            together=0.0 if chosen.alone else TOGETHER,
+            together=0.0 if chosen.alone else TOGETHER, kills=chosen.kills,
+            exemptions=not chosen.no_exemptions,
         )  # fmt: skip
     _say(f"seed {plan.seed}: {len(plan.works)} workers, {len(plan.faults)} faults")
     report = play(plan, binary, chosen.out, keep=chosen.keep, namespaces=not chosen.loopback)

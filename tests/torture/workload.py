@@ -27,6 +27,10 @@ HOLDS = (0.0, 0.3, 1.0, 2.5)
 PAUSES = (0.05, 0.5, 1.5)
 """Seconds between two turns."""
 
+DEEDS = ("kill", "kill", "term", "guardian", "stop", "stop", "both")
+"""What is done to a wrapper, or to its guardian; ``both`` are killed so that neither sees the death
+of the other, and nothing is promised of their command then."""
+
 GAUGE = 3.0
 """Seconds between two looks at what a process uses."""
 
@@ -59,19 +63,26 @@ class Job:
     holds: tuple[float, ...] = HOLDS
     """Seconds that a hold may take."""
     kills: float = 0.0
-    """The share of its commands whose wrapper is killed, stopped by a signal, or loses its
-    guardian."""
+    """The share of its commands whose wrapper is disturbed, by one of the deeds."""
+    deeds: tuple[str, ...] = DEEDS
     retry_crashed: int = 0
+    retry_failed: int = 0
 
     @classmethod
     def from_json(cls, text: str) -> Self:
         """What `to_json` has written."""
         found = json.loads(text)
-        return cls(**{**found, "holds": tuple(found["holds"])})
+        lists = {each: tuple(found[each]) for each in ("holds", "deeds") if each in found}
+        return cls(**{**found, **lists})
 
     def to_json(self) -> str:
         """The same as one argument of a process."""
         return json.dumps(asdict(self))
+
+    @property
+    def retries(self) -> bool:
+        """Whether a cron slot may be tried again."""
+        return self.retry_crashed > 0 or self.retry_failed > 0
 
     @property
     def kind(self) -> str:
