@@ -19,7 +19,7 @@ from pathlib import Path
 from tests.support.actions import HOLD, Delay
 from tests.support.http_messages import Answer
 from tests.support.waiting import eventually
-from tests.torture.plan import NEEDS_NETWORK, PREFIX, TREES, Fault
+from tests.torture.plan import PREFIX, TREES, Fault, needs_network
 from tests.torture.stage import PROXIED, SERVERS, Stage, StageAgent
 
 DELAY = 0.2
@@ -118,9 +118,7 @@ def faults_active(scene: Scene, *faults: Fault) -> Iterator[list[Effect]]:
 
 def possible(stage: Stage, fault: Fault) -> bool:
     """Whether this stage can do that."""
-    if stage.network is not None or fault.kind not in NEEDS_NETWORK:
-        return True
-    return fault.kind in ("partition", "delay") and fault.target in ("", PROXIED)
+    return stage.network is not None or not needs_network(fault.kind, fault.target)
 
 
 # Of processes.

@@ -14,7 +14,15 @@ from pathlib import Path
 
 import pytest
 
-from tests.torture.plan import CUTS_OFF_NOBODY, KINDS, Fault, Plan, draw_faults, make_plan
+from tests.torture.plan import (
+    CUTS_OFF_NOBODY,
+    KINDS,
+    Fault,
+    Plan,
+    draw_faults,
+    make_plan,
+    needs_network,
+)
 from tests.torture.stage import CLIENTS
 
 _NEED_NO_SERVER = {
@@ -104,6 +112,17 @@ def test_kinds_and_times_can_be_limited() -> None:
     faults = draw_faults(random.Random(3), 500.0, ["kill", "no quorum", "stop"], longest=8.0)
     assert {fault.kind for fault in faults} == {"kill", "stop"}
     assert max(fault.seconds for fault in faults) <= 8.0
+
+
+def test_without_networks_only_what_can_be_is_drawn() -> None:
+    """So that no time passes without a fault: what the proxy can do is among them."""
+    faults = draw_faults(random.Random(6), 3_000.0, network=False)
+    drawn = {(fault.kind, fault.target) for fault in faults}
+    assert not any(needs_network(kind, target) for kind, target in drawn)
+    assert {("partition", "client-2"), ("delay", "")} <= drawn
+    for before, after in pairwise(_first_of_each(faults)):
+        assert after.at - before.at <= 60.0
+    assert draw_faults(random.Random(6), 100.0, ["loss"], network=False) == ()
 
 
 def test_go_alone_works_in_groups_of_its_own() -> None:

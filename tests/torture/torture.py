@@ -34,7 +34,19 @@ from tests.torture.checker import check
 from tests.torture.faults import Effect, Scene, faults_active, possible, set_clock
 from tests.torture.figures import held_during
 from tests.torture.history import boottime, read_history
-from tests.torture.plan import KILLS, PREFIX, TOGETHER, Fault, Injected, Plan, Work, make_plan
+from tests.torture.host import why_no_namespaces
+from tests.torture.plan import (
+    KILLS,
+    KINDS,
+    PREFIX,
+    TOGETHER,
+    Injected,
+    Kind,
+    Plan,
+    Work,
+    make_plan,
+    needs_network,
+)
 from tests.torture.report import Report
 from tests.torture.shrink import shrink
 from tests.torture.stage import CLIENTS, Stage
@@ -56,7 +68,7 @@ class Run:
         self._namespaces = namespaces
         self.injected: list[Injected] = []
         self.not_possible: list[str] = []
-        """Kinds of faults that this machine does not allow."""
+        """Kinds of faults that this stage does not have, or not with all targets."""
         self.histories: list[Path] = []
         self._log = folder / "faults"
         self._clock = folder / "clock"
@@ -75,6 +87,8 @@ class Run:
                 force.observe(PREFIX, stage.agent(name).address, stage.hosts[name].popen)
             for work in self.plan.works:
                 self._start(stage, force, work)
+            if stage.network is None:
+                self.not_possible = sorted({k.name for k in KINDS if _is_missing(k)})
             self._began = time.monotonic()
             self._inject_all(stage, force)
             _wait(self._began + self.plan.seconds - time.monotonic())
@@ -93,7 +107,8 @@ class Run:
         scene.stop_worker = self._stop_worker
         scene.kill_worker = lambda chance: self._kill_worker(stage, force, chance)
         for at, together in groupby(self.plan.faults, attrgetter("at")):
-            faults = [fault for fault in together if self._is_possible(stage, fault)]
+            # A plan that is played again may have been made for another stage.
+            faults = [fault for fault in together if possible(stage, fault)]
             if not faults:
                 continue
             if time.monotonic() - self._began >= self.plan.seconds:
@@ -108,12 +123,6 @@ class Run:
                     Injected(fault, effect.target, begun, boottime(), effect.names, effect.pids)
                 )
             stage.proxy.reset()
-
-    def _is_possible(self, stage: Stage, fault: Fault) -> bool:
-        able = possible(stage, fault)
-        if not able:
-            self.not_possible.append(fault.kind)
-        return able
 
     def _note(self, done: Injected) -> None:
         self.injected.append(done)
@@ -136,6 +145,10 @@ class Run:
         self._workers.remove((work, worker))
         self._start(stage, force, work)
         return Effect(_name_of(work), pids=(worker.process.pid,))
+
+
+def _is_missing(kind: Kind) -> bool:
+    return any(needs_network(kind.name, target) for target in kind.targets)
 
 
 def _name_of(work: Work) -> str:
@@ -188,7 +201,7 @@ def play(
                 shutil.copytree(folder, out / f"unfinished-{plan.seed}", dirs_exist_ok=True)
             raise
         if run.not_possible:
-            _say(f"not possible here: {', '.join(sorted(set(run.not_possible)))}")
+            _say(f"not possible here: {', '.join(run.not_possible)}")
         if out is not None:
             out.mkdir(parents=True, exist_ok=True)
             result = {
@@ -197,7 +210,7 @@ def play(
                 "plan": plan.to_json(),
                 "injected": [asdict(each) for each in run.injected],
                 "held_during": held_during(read_history(run.histories), run.injected),
-                "not_possible": sorted(set(run.not_possible)),
+                "not_possible": run.not_possible,
                 "report": json.loads(report.to_json()),
             }
             stem = f"{version_of(binary)}-{plan.seed}"
@@ -246,6 +259,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             groups=chosen.groups, longest=chosen.longest, raft_multiplier=chosen.raft_multiplier,
             together=0.0 if chosen.alone else TOGETHER, kills=chosen.kills,
             exemptions=not chosen.no_exemptions,
+            network=not chosen.loopback and why_no_namespaces() is None,
         )  # fmt: skip
     _say(f"seed {plan.seed}: {len(plan.works)} workers, {len(plan.faults)} faults")
     report = play(plan, binary, chosen.out, keep=chosen.keep, namespaces=not chosen.loopback)
