@@ -116,12 +116,15 @@ class _Judge:
 
     def _overlaps(self) -> None:
         found = overlaps(self._holds, self._seen)
-        of_the_living = {overlap.who for overlap in found}
-        self._report.not_promised += (
-            self._finding("overlap", str(overlap), overlap.begin, overlap.end)
-            for overlap in overlaps(self._holds, self._seen, abandoned=True)
-            if overlap.who not in of_the_living
-        )
+        known, listed = {overlap.who for overlap in found}, set[tuple[str, ...]]()
+        for overlap in overlaps(self._holds, self._seen, abandoned=True):
+            dead = (hold.id for hold in overlap.holds if hold.abandoned < overlap.end)
+            what = overlap.name, *dead
+            # Of what lives on, the first overlap on each thing is listed: it has many.
+            if overlap.who not in known and what not in listed:
+                listed.add(what)
+                finding = self._finding("overlap", str(overlap), overlap.begin, overlap.end)
+                self._report.not_promised.append(finding)
         for overlap in found:
             finding = self._finding("overlap", str(overlap), overlap.begin, overlap.end)
             if self._forgiven(overlap.holds, overlap.end, [overlap.name]):

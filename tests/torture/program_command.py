@@ -106,7 +106,11 @@ class Launcher:
         due = time.monotonic() + self._chance.uniform(0.5, 4.0)
         signals: list[int] = []
         while process.poll() is None:
-            if deed and (begun.exists() if if_held else time.monotonic() > due):
+            if (
+                deed
+                and not self._diary.over
+                and (begun.exists() if if_held else time.monotonic() > due)
+            ):
                 signals = self._disturb(process, deed, hold)
                 deed = ""
             elif self._diary.over and self._job.primitive == "election" and not signals:

@@ -226,7 +226,7 @@ def test_two_others_beside_it_are_an_overlap(forged: Forged) -> None:
     report = forged.report()
     assert [each.rule for each in report.findings] == ["overlap"]
     assert "x (" not in report.findings[0].text
-    assert len(report.not_promised) == 2
+    assert ["x (" in each.text for each in report.not_promised] == [True]
 
 
 def test_the_session_of_the_dead_keeps_others_out(forged: Forged) -> None:
