@@ -49,12 +49,12 @@ def test_hooks_are_run_around_the_command_and_after_the_lock(
 
 def test_a_hook_under_the_lock_is_killed_with_consul_lock(start: Start, tmp_path: Path) -> None:
     """By its guardian: nobody else would end it."""
-    told = tmp_path / "pid"
-    hook = f"echo $$ >{told}.new; mv {told}.new {told}; exec sleep 600"
+    written = tmp_path / "pid"
+    hook = f"echo $$ >{written}.new; mv {written}.new {written}; exec sleep 600"
     running = start("--on-acquire", hook, "--hook-timeout", "10m", "--", "echo", "ran")
-    eventually(told.exists)
+    eventually(written.exists)
     running.send(signal.SIGKILL)
-    eventually(lambda: not alive(int(told.read_text())))
+    eventually(lambda: not alive(int(written.read_text())))
     assert running.line() == ""
 
 

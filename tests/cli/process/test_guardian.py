@@ -281,7 +281,7 @@ def test_a_guardian_that_was_stopped_sees_the_end_of_consul_lock(
 def test_without_its_guardian_the_rest_of_the_group_gets_the_first_signal_too(
     supervise: Supervise,
 ) -> None:
-    """The kernel tells the command alone, and each is told once."""
+    """The kernel sends it to the command alone, and each gets it once."""
     running = supervise(sys.executable, "-c", _COUNTING, "command", "grandchild", kill_after="1s")
     pids = [int(running.line()), int(running.line())]
     os.kill(running.guardian(), signal.SIGKILL)
