@@ -67,7 +67,7 @@ def sentence(event: str, about: Mapping[str, Any]) -> str:
 def _waiting(about: Mapping[str, Any]) -> str:
     text = f"waiting for {about['name']!r}"
     if "waited" in about:
-        text += f" since {_seconds(about['waited'])}"
+        text += f" for {_seconds(about['waited'])}"
     return text + _held_by(about)
 
 

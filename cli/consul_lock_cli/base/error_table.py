@@ -104,6 +104,8 @@ def _refused(error: Refused) -> str:
             "this Consul has no namespaces and partitions: leave out --namespace and --partition,"
             " and unset CONSUL_NAMESPACE and CONSUL_PARTITION"
         )
+    if error.kind == "health-check":
+        return "register the check at the agent first; 'consul-lock doctor' shows what it knows"
     return "the servers may be configured for other limits; see their log"
 
 

@@ -91,10 +91,15 @@ def who(holder: Holder, now: float) -> str:
     return f"{_with_user(holder)}{when}"
 
 
-def held_by(holders: Sequence[Holder]) -> str:
-    """ "held by web3 pid 4242 (root, since 2026-11-21 17:00:03Z, 3m12s)"."""
+# A tree lock whose own node nobody holds.
+_ABOVE = "below a tree lock that is held, or in lock-delay"
+
+
+def held_by(holders: Sequence[Holder], *, tree: bool = False) -> str:
+    """ "held by web3 pid 4242 (root, since 2026-11-21 17:00:03Z, 3m12s)"; ``tree``: of a tree lock,
+    whose holders are not those of the nodes above it."""
     if not holders:
-        return "free, but in lock-delay or freed just now"
+        return _ABOVE if tree else "free, but in lock-delay or freed just now"
     if len(holders) == 1:
         return f"held by {_among_others(holders[0])}"
     named = ", ".join(_among_others(holder) for holder in holders[:_NAMED_MAX])
@@ -103,10 +108,10 @@ def held_by(holders: Sequence[Holder]) -> str:
     return f"held by {len(holders)}: {named}{rest}"
 
 
-def briefly(holders: Sequence[Holder]) -> str:
+def briefly(holders: Sequence[Holder], *, tree: bool = False) -> str:
     """For a line that is short: "held by web3 pid 4242 (root) for 3m12s"."""
     if not holders:
-        return "free, but in lock-delay"
+        return _ABOVE if tree else "free, but in lock-delay"
     first = holders[0]
     since = f" for {age(first, time.time())}" if _since(first) else ""
     more = f" and {len(holders) - 1} more" if len(holders) > 1 else ""

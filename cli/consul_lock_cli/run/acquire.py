@@ -160,13 +160,13 @@ class Acquisition:
         holders: list[Holder] | None
         try:
             holders = who_holds(lock)
-            who = held_by(holders)
+            who = held_by(holders, tree=self._spec.tree)
         except ConsulLockError:
             holders, who = None, "held by somebody"
         if code or not self._console.quiet:  # with -E 0 it is a success, which -q keeps silent
             self._console.error(
-                f"{self._spec.title} is {who}: not started ({code})",
-                _IN_LOCK_DELAY if holders == [] else self._way_out(),
+                f"{self._spec.one_of_it} is {who}: not started ({code})",
+                self._way_out() if holders or self._spec.tree else _IN_LOCK_DELAY,
                 event="skipped",
                 code=code,
             )
@@ -177,8 +177,9 @@ class Acquisition:
         keys = self._spec.keys
         key = shlex.quote(shown(keys[0])) if len(keys) == 1 else "KEY"
         frees = show_duration(self._spec.frees_after)
+        waits = "a longer -w" if self._wait_policy.wait else "-w 10m"
         return (
-            f"-w 10m waits; 'consul-lock holders {key}' shows more; if that host is dead, it frees"
+            f"{waits} waits; 'consul-lock holders {key}' shows more; if that host is dead, it frees"
             f" itself in about {frees}"
         )
 

@@ -49,7 +49,9 @@ class WaitReport:
             ahead, place = waiters_ahead(waiters), ""
             if ahead is not None:
                 place = f"; {ahead} ahead in the queue" if ahead else "; next in the queue"
-            text = f"waiting for {self._spec.title}, {briefly(holders)}{place}"
+            text = (
+                f"waiting for {self._spec.title}, {briefly(holders, tree=self._spec.tree)}{place}"
+            )
             # The user who typed the command knows for which lock.
             short = f"waiting: {shortly(holders)}{'' if ahead is None else f' +{ahead}'}"
             return lambda: line.show(f"consul-lock: {text}", text, short)
@@ -89,7 +91,8 @@ class WaitReport:
     def held(self, holders: Sequence[Holder]) -> None:
         """These hold it: report that, unless it has just been reported."""
         sessions = tuple(holder.session for holder in holders)
-        self._report(sessions, f"waiting for {self._spec.title}, {held_by(holders)}", "waiting")
+        who = held_by(holders, tree=self._spec.tree)
+        self._report(sessions, f"waiting for {self._spec.title}, {who}", "waiting")
 
     def _report(self, what: object, text: str, event: str) -> None:
         """Print it if it is news, or if the last line is so long ago."""

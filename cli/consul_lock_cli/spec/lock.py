@@ -76,6 +76,16 @@ class LockSpec(NamedTuple):
         return ", ".join(shown(key) for key in self.keys)
 
     @property
+    def one_of_it(self) -> str:
+        """The same, where one of its names is meant."""
+        return self.title if len(self.keys) == 1 else f"one of {self.title}"
+
+    @property
+    def tree(self) -> bool:
+        """Whether nodes above its own are held with it."""
+        return self.mode is LockKind.TREE
+
+    @property
     def frees_after(self) -> float:
         """Seconds after which Consul gives away what a dead host held."""
         dead = 2 * (self.ttl if self.heartbeat is None else self.heartbeat)

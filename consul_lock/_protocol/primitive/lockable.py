@@ -25,6 +25,9 @@ from consul_lock.errors import ConsulLockError, LockTimeout
 class Lockable(Primitive):
     """Something that can be held, with all that a caller can do: each as a `Job`."""
 
+    unheld = "it is free just now, or in lock-delay"
+    """How it stands if nobody is shown as its holder."""
+
     # -- acquiring -----------------------------------------------------------------------
 
     def acquire(self, blocking: bool, timeout: float | None, owner: Any, n: int = 1) -> Job[bool]:
@@ -70,7 +73,7 @@ class Lockable(Primitive):
     def not_had(self, timeout: float | None) -> Flow[LockTimeout]:
         """The error for what could not be acquired in time."""
         found = yield from self.who()
-        held = f"it is held by {found}" if found else "it is free just now, or in lock-delay"
+        held = f"it is held by {found}" if found else self.unheld
         return LockTimeout(
             f"{self.name!r} could not be acquired within {timeout:g} s: {held}",
             hint="wait longer, or see who waits with waiters()",

@@ -21,6 +21,8 @@ DEPTH_MAX = 16
 class TreeCore(WeightedCore):
     """A lock on a node of a path."""
 
+    unheld = "a tree lock above it is held, or it is in lock-delay"
+
     def __init__(self, client: ClientCore, keys: LockKeys, settings: Settings) -> None:
         super().__init__(client, keys.name, settings)
         name = keys.name

@@ -56,6 +56,7 @@ _ENTERPRISE = 'Invalid query parameter: "ns" - Namespaces are a Consul Enterpris
         (_FILES, "ulimit -a"),
         (errors.Refused("x", answer=_ENTERPRISE), "unset CONSUL_NAMESPACE"),
         (errors.Refused("x", answer="too large"), "other limits"),
+        (errors.Refused("x", kind="health-check"), "register the check"),
         (errors.ConfigError("x", kind="certificate-expired"), "renew the cert"),
         (errors.ConfigError("x (self-signed)", kind="certificate"), "--ca-file"),
         (

@@ -182,3 +182,11 @@ def test_nothing_that_others_write_moves_the_cursor() -> None:
     for text in said:
         assert text.isprintable(), text
         assert r"\x1b" in text
+
+
+def test_of_a_tree_lock_without_a_holder_one_above_it_may_be_held() -> None:
+    """Its holder is not shown at the node below."""
+    wanted = "below a tree lock that is held, or in lock-delay"
+    assert holder_text.held_by([], tree=True) == wanted
+    assert holder_text.briefly([], tree=True) == wanted
+    assert holder_text.held_by([holder()], tree=True) == holder_text.held_by([holder()])

@@ -30,9 +30,12 @@ LockedRun = Callable[..., Result]
 Start = Callable[..., Running]
 
 
-@pytest.mark.parametrize("option", [["-n"], ["-w", "0"], ["-w", "300ms"]])
+@pytest.mark.parametrize(
+    "option, waits",
+    [(["-n"], "-w 10m"), (["-w", "0"], "-w 10m"), (["-w", "300ms"], "a longer -w")],
+)
 def test_a_held_lock_is_75_and_names_the_holder(
-    holder: Running, locked_run: LockedRun, key: str, option: list[str]
+    holder: Running, locked_run: LockedRun, key: str, option: list[str], waits: str
 ) -> None:
     """Host, pid and since when, in one line; the command is not started."""
     result = locked_run(*option, "--", "echo", "started")
@@ -42,7 +45,7 @@ def test_a_held_lock_is_75_and_names_the_holder(
     who = rf"consul-lock: {key} is held by \S+ pid {holder.pid} \(\S+, since \S+ \S+Z, \S+s\)"
     assert re.match(who + r": not started \(75\)$", line)
     assert hint == (
-        f"hint: -w 10m waits; 'consul-lock holders {key}' shows more; if that host is dead, it"
+        f"hint: {waits} waits; 'consul-lock holders {key}' shows more; if that host is dead, it"
         " frees itself in about 50s"
     )
 

@@ -159,12 +159,18 @@ def test_several_keys_are_all_or_none(address: str, key: str) -> None:
 
 
 def test_a_tree_lock_excludes_what_is_above_and_below(start: Start, address: str, key: str) -> None:
-    """But not its neighbour."""
+    """But not its neighbour.  Who is below is not said to wait for a lock that is free."""
     holder = start("--tree", *_STAY)
     assert holder.line() == "ready"
-    for name, code in ((f"{key}/below", 75), ("cli", 75), (f"{key}-beside", 0)):
+    above = "is below a tree lock that is held, or in lock-delay: not started (75)"
+    for name, code, why in (
+        (f"{key}/below", 75, above),
+        ("cli", 75, "cli is held by "),
+        (f"{key}-beside", 0, ""),
+    ):
         with Running(["run", "-k", name, "--tree", "-n", "true"], environment(address)) as other:
             assert other.wait() == code
+            assert why in other.errors()
 
 
 def test_another_kind_of_lock_is_65_and_leaves_nothing(

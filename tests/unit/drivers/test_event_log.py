@@ -29,7 +29,7 @@ _SENTENCES = [
     (
         "waiting",
         {"holder": _HOLDER, "waited": 1.04},
-        "waiting for 'deploy' since 1.040 s, held by web3 pid 4242 (root)",
+        "waiting for 'deploy' for 1.040 s, held by web3 pid 4242 (root)",
     ),
     (
         "acquired",

@@ -8,7 +8,7 @@ from consul_lock._protocol import keys as names
 from consul_lock._protocol.primitive.primitive import Settings
 from consul_lock._protocol.session import timing as terms
 from consul_lock._protocol.weighted.tree import DEPTH_MAX, TreeCore, path
-from consul_lock.errors import ConfigError
+from consul_lock.errors import ConfigError, LockTimeout
 from tests.unit.protocol.weighted_driver import WeightedDriver
 
 
@@ -52,6 +52,15 @@ def test_a_node_excludes_what_is_above_and_below_it(held: str, wanted: str, free
     assert driver.acquire(tree(driver, wanted), timeout=0, owner="other") is free
     driver.release(holder)
     assert driver.acquire(tree(driver, wanted), timeout=0, owner="third") is not free
+
+
+def test_who_is_below_a_node_that_is_held_is_not_said_to_wait_for_a_free_lock() -> None:
+    """Its own node has no holder."""
+    driver = WeightedDriver()
+    assert driver.acquire(tree(driver, "a"))
+    with pytest.raises(LockTimeout, match="within 1 s: a tree lock above it is held, or") as caught:
+        driver.run(tree(driver, "a/b").enter(1.0, "other"))
+    assert caught.value.holder is None
 
 
 @pytest.mark.parametrize("depth", [DEPTH_MAX, DEPTH_MAX + 1])
