@@ -1,4 +1,7 @@
-"""The leader's task is cancelled when the lead is lost; then it campaigns again."""
+"""The leader's task is cancelled when the lead is lost; then it campaigns again.
+
+It needs aiohttp, for the work of its leader.
+"""
 
 from __future__ import annotations
 

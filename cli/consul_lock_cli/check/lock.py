@@ -47,7 +47,7 @@ def _problems(status: Status, now: float, limits: LockLimits) -> Iterator[Proble
         yield Problem(State.WARNING, f"{text}, and keeps its slot until another takes it")
     if not status.holders and status.last_holder is not None:
         who = short_identity(status.last_holder)
-        yield Problem(State.WARNING, f"free, and its last holder died: {who}")
+        yield Problem(State.WARNING, f"free, and its last holder died or lost it: {who}")
 
 
 def _ages(status: Status, now: float, most: float | None) -> Iterator[Problem]:

@@ -98,7 +98,7 @@ def _holders(status: Status) -> str:
     if not named and status.last_break is not None:
         return f"(broken {broken_by(status.last_break, time.time(), 30)})"
     if not named and status.last_holder is not None:
-        return f"(its last holder {identity(status.last_holder)} died)"
+        return f"(its last holder {identity(status.last_holder)} died or lost it)"
     return " ".join([*named, *([f"and {more} more"] if more > 0 else [])]) or "-"
 
 
@@ -111,10 +111,11 @@ def describe(status: Status, now: float) -> str:
     elif status.mode in ("read", "write"):
         what = f"{what}, {status.mode}"
     last = status.last_holder
-    died_of = "" if last is None else f"; its last holder {identity(last)} died"
-    lines = [f"{shown(status.name, 512)}: {word(state(status))} ({what}){died_of}"]
+    # By break, or by the end of its session alone, which the keys do not show.
+    ended = "" if last is None else f"; its last holder {identity(last)} died or lost it"
+    lines = [f"{shown(status.name, 512)}: {word(state(status))} ({what}){ended}"]
     if last is not None:
-        lines.append(f"  died       {who(last, now)}")
+        lines.append(f"  last       {who(last, now)}")
         lines.append("             its lock-delay may still run: 'watch' shows when a holder dies")
     if status.problem:
         lines.append(f"  value      {foreign(status, 256).removeprefix('value ')}")

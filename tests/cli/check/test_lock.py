@@ -76,7 +76,7 @@ def test_dead_holders_are_a_warning() -> None:
     found, text = judged(both, max_age=1.0)
     assert (found, text.startswith("2 holders are dead")) == ("WARNING", True)
     died = status(last_holder=holder())
-    assert judged(died) == ("WARNING", "free, and its last holder died: web3:4242")
+    assert judged(died) == ("WARNING", "free, and its last holder died or lost it: web3:4242")
 
 
 def test_what_is_no_lock_or_hidden_is_unknown() -> None:

@@ -36,9 +36,9 @@ def keys(address: str, prefix: str) -> list[str]:
 def test_a_dead_holder_is_named(address: str, dead: str) -> None:
     """By `status` and `ls`, for people and as JSON."""
     shown = ask(address, "status", dead).stdout
-    assert f"{dead}: free (lock); its last holder web3 pid 811 died\n" in shown
+    assert f"{dead}: free (lock); its last holder web3 pid 811 died or lost it\n" in shown
     assert "lock-delay may still run" in shown
-    assert "(its last holder web3 pid 811 died)" in ask(address, "ls", dead).stdout
+    assert "(its last holder web3 pid 811 died or lost it)" in ask(address, "ls", dead).stdout
     (item,) = items(ask(address, "status", dead, "--json"))
     assert (item["state"], item["holders"]) == ("free", [])
     last = item["last_holder"]

@@ -112,7 +112,7 @@ def test_a_state_has_its_colour_by_its_first_word(cell: str, color: str | None) 
         ),
         (status(), "-", "-"),
         (status(last_break=note()), "(broken by ann@adm 41s ago: stuck)", "-"),
-        (status(last_holder=holder()), "(its last holder web3 pid 4242 died)", "-"),
+        (status(last_holder=holder()), "(its last holder web3 pid 4242 died or lost it)", "-"),
         (foreign_value(b"hello"), 'value "hello", flags 5', "-"),
     ],
 )
@@ -138,7 +138,7 @@ def _described(seen: Status) -> list[str]:
         (foreign_value(b""), "foreign (no lock)"),
         (
             status(last_holder=holder()),
-            "free (lock); its last holder web3 pid 4242 died",
+            "free (lock); its last holder web3 pid 4242 died or lost it",
         ),
     ],
 )
@@ -178,7 +178,7 @@ def test_a_description_has_all_that_is_known() -> None:
 def test_a_description_says_what_is_known_of_the_dead_and_of_the_foreign() -> None:
     """The last holder of a free lock; a value that is none; a client that says nothing."""
     _, died, delay = _described(status(last_holder=holder()))
-    assert died == f"  died       {_WHO}"
+    assert died == f"  last       {_WHO}"
     assert "its lock-delay may still run" in delay
     _, value, problem = _described(foreign_value(b"hello"))
     assert (value, problem) == ('  value      "hello", flags 5', "  problem    not a lock")
