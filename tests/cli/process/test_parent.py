@@ -84,34 +84,37 @@ def test_the_status_is_there_until_the_event_was_used(fork: Fork) -> None:
         os.waitpid(pid, os.WNOHANG)
 
 
-def test_what_happens_while_an_event_is_used_is_seen_next(fork: Fork) -> None:
-    """A command that is stopped, continued, and ends: quicker than its parent can look."""
+def _stopped(fork: Fork) -> tuple[int, Iterator[Event]]:
+    """A command whose stop has just been seen, and the rest of that look."""
     before = children_of(os.getpid())
     pid = fork(signal.pause)
-    os.kill(pid, signal.SIGSTOP)
-    os.waitid(os.P_PID, pid, os.WSTOPPED | os.WNOWAIT)
+    _send(pid, signal.SIGSTOP, os.WSTOPPED)
     events = DirectParent(pid, before).poll()
     assert next(events) == Stopped(signal.SIGSTOP)
-    os.kill(pid, signal.SIGCONT)
-    os.waitid(os.P_PID, pid, os.WCONTINUED | os.WNOWAIT)
+    return pid, events
+
+
+def _send(pid: int, signum: int, status: int) -> None:
+    """And wait for what it does, which its parent can still see."""
+    os.kill(pid, signum)
+    os.waitid(os.P_PID, pid, status | os.WNOWAIT)
+
+
+def test_what_happens_while_an_event_is_used_is_seen_next(fork: Fork) -> None:
+    """A command that is stopped, continued, and ends: quicker than its parent can look."""
+    pid, events = _stopped(fork)
+    _send(pid, signal.SIGCONT, os.WCONTINUED)
     assert next(events) == Continued(signal.SIGCONT)
-    os.kill(pid, signal.SIGKILL)
-    os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
+    _send(pid, signal.SIGKILL, os.WEXITED)
     assert list(events) == [Ended(-signal.SIGKILL)]
 
 
 def test_a_second_stop_while_the_first_is_used_is_seen_next(fork: Fork) -> None:
     """Without a guardian, consul-lock stops too, and lets the command go on when it does."""
-    before = children_of(os.getpid())
-    pid = fork(signal.pause)
-    os.kill(pid, signal.SIGSTOP)
-    os.waitid(os.P_PID, pid, os.WSTOPPED | os.WNOWAIT)
-    events = DirectParent(pid, before).poll()
-    assert next(events) == Stopped(signal.SIGSTOP)
+    pid, events = _stopped(fork)
     os.kill(pid, signal.SIGCONT)
     os.waitid(os.P_PID, pid, os.WCONTINUED)
-    os.kill(pid, signal.SIGSTOP)
-    os.waitid(os.P_PID, pid, os.WSTOPPED | os.WNOWAIT)
+    _send(pid, signal.SIGSTOP, os.WSTOPPED)
     assert list(events) == [Stopped(signal.SIGSTOP)]
 
 
