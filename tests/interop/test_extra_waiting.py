@@ -78,7 +78,7 @@ def test_go_starts_when_the_whole_command_of_consul_lock_is_dead(
         "ready, go = os.pipe()\n"
         "if os.fork(): os.close(go); os.read(ready, 1); os._exit(3)\n"
         "signal.signal(signal.SIGTERM, signal.SIG_IGN); print(os.getpid(), flush=True)\n"
-        "os.close(go); time.sleep(60)\n"
+        "os.close(go); time.sleep(600)\n"
     )
     holder = command("-k", "tree", "--kill-after", "3s", "--", sys.executable, "-c", program)
     grandchild = int(holder.line())

@@ -43,7 +43,7 @@ _TIMES = [
     ("--connect-timeout", 3.0, POSITIVE, "How long connecting may take [3s]."),
     ("--request-timeout", 10.0, POSITIVE, "How long one request may take [10s]."),
     ("--retry-for", 30.0, DURATION,
-     "How long to try on while Consul fails [30s], as in an election; a wait goes on."),
+     "How long to try on while Consul fails [30s], as in an election; a waiter keeps waiting."),
 ]  # fmt: skip
 
 # Options that `ps` shows, and what to use instead.

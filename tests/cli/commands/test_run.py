@@ -235,7 +235,7 @@ def test_the_lock_is_released_only_when_the_group_is_gone(
         "ready, go = os.pipe()\n"
         "if os.fork(): os.close(go); os.read(ready, 1); os._exit(3)\n"
         "signal.signal(signal.SIGTERM, signal.SIG_IGN); print(os.getpid(), flush=True)\n"
-        "os.close(go); time.sleep(60)\n"
+        "os.close(go); time.sleep(600)\n"
     )
     running = start("--kill-after", "2", "--", sys.executable, "-c", program)
     grandchild = int(running.line())

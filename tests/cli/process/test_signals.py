@@ -77,7 +77,7 @@ def test_a_death_by_a_signal_is_a_real_one(name: str, thread: bool) -> None:
     """Also of one that was blocked, and from another thread."""
     die = f"lambda: (die_by(signal.{name}))"
     act = f"threading.Thread(target={die}).start()" if thread else f"({die})()"
-    code, lines = fresh(f"{_TAKE}{act}\ntime.sleep(60)\nsay('alive')")
+    code, lines = fresh(f"{_TAKE}{act}\ntime.sleep(600)\nsay('alive')")
     assert (code, lines) == (-signal.Signals[name], [])
 
 

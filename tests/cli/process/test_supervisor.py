@@ -143,7 +143,7 @@ def test_a_daemon_that_left_the_group_goes_on(supervise: Supervise) -> None:
         "ready, go = os.pipe()\n"
         "if os.fork(): os.close(go); os.read(ready, 1); os._exit(0)\n"
         "os.setsid(); os.close(ready); print(os.getpid(), flush=True); os.close(go)\n"
-        "time.sleep(60)\n"
+        "time.sleep(600)\n"
     )
     running = supervise(sys.executable, "-c", program)
     pid = int(running.line())
@@ -179,7 +179,7 @@ def test_a_zombie_that_nobody_reaps_does_not_hold_consul_lock_up(supervise: Supe
         "if os.fork(): os.close(go); os.read(ready, 1); os._exit(0)\n"  # the leader ends
         "if os.fork() == 0: os._exit(0)\n"  # stays in the group, as a zombie
         "os.setsid(); print(os.getpid(), flush=True); os.close(go)\n"  # its parent left
-        "time.sleep(60)\n"
+        "time.sleep(600)\n"
     )
     running = supervise(sys.executable, "-c", program, kill_after="0.3")
     pid = int(running.line())
@@ -216,7 +216,7 @@ def test_without_renewals_the_command_is_dead_by_the_deadline(supervise: Supervi
 _CLOCK = (
     "import os, signal, time; "
     "signal.signal(signal.SIGTERM, lambda *_: os.write(1, b\"term\\n\")); "
-    "os.write(1, b\"ready\\n\"); time.sleep(60)"
+    "os.write(1, b\"ready\\n\"); time.sleep(600)"
 )  # fmt: skip
 
 

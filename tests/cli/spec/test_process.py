@@ -280,7 +280,7 @@ def test_a_stopped_command_is_woken_for_the_first_signal(supervise: Supervise, l
         "import os, signal, time\n"
         "signal.signal(signal.SIGTERM, lambda *_: os.write(1, b'term\\n'))\n"
         "os.write(1, b'ready\\n')\n"
-        "time.sleep(60)\n"
+        "time.sleep(600)\n"
     )
     running = supervise(
         sys.executable, "-c", program, lost_when=str(lost), kill_after="2s", no_guardian=True

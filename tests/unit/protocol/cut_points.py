@@ -103,10 +103,14 @@ def strikes(build: Callable[[], S], count: int) -> Iterator[tuple[S, str]]:
     """The scene, after its flow was cut off by the exception of a signal handler between two
     lines: at ``count`` of all the places where that can be, each in a new world."""
     total = _struck(build(), 0).lines
-    for line in chosen(total, count):
+    lines = chosen(total, count)
+    struck = 0
+    for line in lines:
         scene = build()
         if _struck(scene, line).struck:
+            struck += 1
             yield scene, f"struck at line {line} of {total}"
+    assert struck > len(lines) // 2, f"{struck} of {len(lines)} strikes at {total} lines"
 
 
 def _struck(scene: Any, at: int) -> _Signal:
