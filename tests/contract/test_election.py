@@ -197,6 +197,7 @@ def test_a_deposed_leader_proclaims_nothing(room: Room, noticed: bool) -> None:
     assert other.leader().value == "other"
     with pytest.raises(LockLost):
         election.resign()
+    eventually(lambda: told.reasons)
     assert len(told.reasons) == 1
     other.resign()
 

@@ -129,7 +129,7 @@ def _lost_within(room: Room, blocks: int, told: Told) -> tuple[Sync, ExitStack]:
     for _ in range(blocks):
         stack.enter_context(lock)
     room.operator.delete(room.key)
-    eventually(lock.lost.is_set)
+    eventually(lambda: told.reasons)
     return lock, stack
 
 

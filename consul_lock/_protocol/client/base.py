@@ -229,14 +229,27 @@ class ClientBase(ABC):
             hold.advance(event)
         yield from self._finish_loss(hold, loss)
 
-    def finish_losses(self, since: float) -> Flow[None]:
+    def finish_losses(self, least: float = 0.0) -> Flow[None]:
         """Finish what calls have left that were cut off while they reported a loss: those that have
-        been at it since this time, or longer."""
-        for session in list(self.pool.bereft):
-            yield from self._lose_all_of(session)
+        been at it for so many seconds.  Not at once beside one that is at it: it would return
+        before its losses are reported."""
+        now, bereft = (yield Now()), self.pool.bereft
+        for session, since in list(bereft.items()):
+            if now - (now if since is None else since) >= least:
+                yield from self._lose_all_of(session)
+            elif since is None:
+                with self.mutex:
+                    if session in bereft:
+                        bereft[session] = now
         for hold, loss in list(self.losing.items()):
-            if loss.since <= since:
+            if now - loss.since >= least:
                 yield from self._finish_loss(hold, loss)
+
+    def losing_since(self) -> list[float]:
+        """Since when losses are being reported (driver's clock); long ago, if that is not known."""
+        losses = [loss.since for loss in list(self.losing.values())]
+        ends = list(self.pool.bereft.values())
+        return losses + [float("-inf") if since is None else since for since in ends]
 
     def _finish_loss(self, hold: Hold, loss: Loss) -> Flow[None]:
         """Can be repeated: of all that it does, only what is reported would be done twice."""

@@ -48,7 +48,7 @@ def close_client(client: ClientCore) -> Flow[None]:
     client.local_queues.end()
     client.surroundings.hang_up()
     limit = _Limit((yield from _settle(client)))
-    yield from client.finish_losses(float("inf"))
+    yield from client.finish_losses()
     yield from _revoke(client)
     yield from _let_go_of_all(client, limit)
     client.watchdog.wake.set()  # nothing is held any more: else it looks in 2 s

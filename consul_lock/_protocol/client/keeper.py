@@ -164,8 +164,7 @@ class Keeper:
         self._let_others_go_on()
         yield from self._follow_up()
         yield from self._read_lines()
-        now = yield Now()
-        yield from core.finish_losses(now - _LOSS_MAX)
+        yield from core.finish_losses(_LOSS_MAX)
         yield from self._clean()
         now = yield Now()
         core.planned = self._next_event()
@@ -196,9 +195,7 @@ class Keeper:
         core, pool = self._core, self._core.pool
         renewal = max(pool.next_renewal(), self._resume_at)
         times = [renewal, *core.cleanups.times()]
-        times += [loss.since + _LOSS_MAX for loss in list(core.losing.values())]
-        if pool.bereft:
-            times.append(0.0)
+        times += [since + _LOSS_MAX for since in core.losing_since()]
         first = next(iter(list(core.to_look)), None)
         if first is not None and first.look_at is not None and not self._limit.renewals_wait:
             times.append(first.look_at)

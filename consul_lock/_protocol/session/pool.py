@@ -62,8 +62,9 @@ class SessionPool:
         self._order = count()
         self._idle: dict[SessionOptions, dict[Session, None]] = {}
         """By terms; the one used last is at the end, and is used first."""
-        self.bereft: dict[Session, None] = {}
-        """Those that have ended, and with which something was held: its loss is to be reported."""
+        self.bereft: dict[Session, float | None] = {}
+        """Those that have ended, and with which something was held: its loss is being reported.
+        With the time when the keeper first saw that (driver's clock)."""
         self.to_destroy: dict[str, Session] = {}
         """Those to be destroyed, as soon as Consul can be reached."""
         self.orphans: dict[str, float] = {}
@@ -113,7 +114,7 @@ class SessionPool:
     def _condemn(self, session: Session) -> None:
         # Cut off between any two of these, it is in one of the two, and can be condemned again.
         if session.holds:
-            self.bereft[session] = None
+            self.bereft.setdefault(session)
         session.gone = True
         if session.id in self.live:
             self.to_destroy[session.id] = session
@@ -129,7 +130,7 @@ class SessionPool:
         """Consul says that it is dead: nothing is left to destroy."""
         with self._mutex:
             if session.holds:
-                self.bereft[session] = None
+                self.bereft.setdefault(session)
             session.gone = True
             self.live.pop(session.id, None)
             self.to_destroy.pop(session.id, None)

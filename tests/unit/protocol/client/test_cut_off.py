@@ -113,7 +113,7 @@ def end_of_the_session() -> Scene:
     ],
 )
 def test_a_loss_that_a_call_was_about_to_report_is_reported(build: Callable[[], Scene]) -> None:
-    """To the holders of other locks of a shared session: at once, by the keeper."""
+    """To the holders of other locks of a shared session: by the keeper, a second later."""
     for scene, where in strikes(build, scaled(150)):
         _undo(scene)
         _keep(scene)

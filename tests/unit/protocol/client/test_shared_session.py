@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 
 from consul_lock._protocol.client.client import ClientCore
+from consul_lock._protocol.client.keeper import Keeper
 from consul_lock._protocol.client.shared_session import SharedSession
-from consul_lock._protocol.flow import Request
+from consul_lock._protocol.flow import Request, Wait
 from consul_lock._protocol.session import timing as terms
 from consul_lock.errors import LossReason, Unavailable
 from tests.unit.protocol.fake_driver import FakeDriver
@@ -98,6 +99,29 @@ def test_the_close_of_a_shared_session_loses_its_locks() -> None:
     driver.run(shared.close())
     assert driver.requests() == []
     assert driver.run(shared.opened()) is shared.current
+
+
+def test_a_close_that_returns_has_reported_the_losses() -> None:
+    """The keeper, which finishes what was cut off, lets one alone that is at it."""
+    driver, by_keeper = FakeDriver(), list[bool]()
+    client = driver.client()
+    shared = shared_by(client)
+    keeping = False
+
+    def lost(_: LossReason) -> None:
+        nonlocal keeping
+        by_keeper.append(keeping)
+        if len(by_keeper) > 1:
+            return
+        keeping, flow = True, Keeper(client).run()
+        driver._drive(flow, lambda effect: isinstance(effect, Wait))
+        keeping = False
+        flow.close()
+
+    for name in ("a", "b"):
+        driver.acquire(driver.lock(client, name, shared=shared, on_lost=lost))
+    driver.run(shared.close())
+    assert by_keeper == [False, False]
 
 
 @pytest.mark.parametrize("place", range(3))
