@@ -13,10 +13,10 @@ from tests.simulation.cron_host import CronHost
 from tests.simulation.cron_invariants import CronReferee
 from tests.simulation.cron_jobs import Start
 from tests.simulation.flow_process import EPOCH
-from tests.simulation.foreign_lock_client import operator
 from tests.simulation.network_message import Fate
 from tests.simulation.scenario import release
 from tests.simulation.simulator import Host, Simulator
+from tests.support.world_operator import operator
 
 _TROUBLES = ("fate", "fate", "fate", "cut", "ghosts", "partition", "pause", "step", "cancel",
              "crash", "destroy", "leaderless", "error", "elect")  # fmt: skip

@@ -1,5 +1,5 @@
-"""Clients that are not of the library: one like Go's ``api.Lock``, what it shares with the one like
-``api.Semaphore``, and an operator."""
+"""Clients that are not of the library: one like Go's ``api.Lock``, and what it shares with the one
+like ``api.Semaphore``."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import TypeVar
 
-from consul_lock._protocol.flow import Request
 from consul_lock._protocol.keys import LOCK_FLAG
 from consul_lock.testing import World
 from tests.simulation.common_invariants import Inspector
 from tests.simulation.lock_invariants import Referee
 from tests.simulation.simulator import Simulator
+from tests.support.world_operator import operator
 
 # Seconds between two looks of somebody who wants something.
 _LOOK = 0.05
@@ -22,19 +22,6 @@ _LOOK = 0.05
 _OTHER_FLAGS = 16210313421097356768
 
 T = TypeVar("T")
-
-
-def operator(world: World, path: str, method: str = "PUT", body: bytes | None = None) -> bytes:
-    """Do something at once, by hand; nothing comes of it while there is no leader."""
-    target, _, query = path.partition("?")
-    params = tuple((n, v) for n, _, v in (p.partition("=") for p in query.split("&") if p))
-    if world.leaderless:
-        return b""
-    # Past what is on its way: whatever was admitted before is applied after it.
-    raft, world.raft = world.raft, 0.0
-    exchange = world.submit(Request(method, target, params, body, lambda reply: reply))
-    world.raft = raft
-    return exchange.reply.body if exchange.reply is not None else b""
 
 
 class GoClient(ABC):

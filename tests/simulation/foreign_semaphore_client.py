@@ -6,9 +6,10 @@ import json
 
 from consul_lock.testing import World
 from tests.simulation.consul_state import SEMAPHORE_FLAG
-from tests.simulation.foreign_lock_client import GoClient, operator
+from tests.simulation.foreign_lock_client import GoClient
 from tests.simulation.simulator import Simulator
 from tests.simulation.weighted_invariants import CrowdReferee
+from tests.support.world_operator import operator
 
 # Flags of a key that is used for something else.
 _OTHER_FLAGS = 42

@@ -7,11 +7,12 @@ from collections import Counter
 from consul_lock._protocol import keys as names
 from consul_lock._protocol.keys import LOCK_FLAG
 from consul_lock._protocol.lock.lock import LockCore
-from tests.simulation.foreign_lock_client import ForeignClient, operator
+from tests.simulation.foreign_lock_client import ForeignClient
 from tests.simulation.lock_client import Contender, Wish, Wishes
 from tests.simulation.lock_invariants import Referee
 from tests.simulation.scenario import Plan
 from tests.simulation.simulated_run import Trial
+from tests.support.world_operator import operator
 from tests.unit.protocol.stale_reads import StaleReads
 
 NAME = "jobs/nightly"

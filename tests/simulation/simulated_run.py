@@ -11,7 +11,6 @@ from typing import ClassVar
 from consul_lock._protocol.flow import Request
 from consul_lock.testing import World
 from tests.simulation.common_invariants import Inspector
-from tests.simulation.foreign_lock_client import operator
 from tests.simulation.linearizability import Undecided, check_linearizable, concerning
 from tests.simulation.lock_client import Contender, Wishes
 from tests.simulation.network_message import GHOST_MAX, Fate
@@ -27,6 +26,7 @@ from tests.simulation.scenario import (
     release,
 )
 from tests.simulation.simulator import Host, Simulator, Violation
+from tests.support.world_operator import operator
 from tests.unit.protocol.stale_reads import StaleReads
 
 # Seconds of good weather in which everybody must have been served: a dead holder's session

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable
 
-from tests.simulation.foreign_lock_client import operator
 from tests.simulation.foreign_semaphore_client import GoSemaphore
 from tests.simulation.lock_client import Contender, Thread, Wish, Wishes
 from tests.simulation.scenario import SECONDS, Client
@@ -14,6 +13,7 @@ from tests.simulation.simulator import Violation
 from tests.simulation.weighted_invariants import CrowdReferee
 from tests.simulation.weighted_kinds import KINDS, Kind, Menu
 from tests.simulation.weighted_scenario import CrowdPlan
+from tests.support.world_operator import operator
 from tests.unit.protocol.stale_reads import StaleReads
 
 # Tries to get it once all is well again: others may have changed the limit meanwhile.

@@ -20,7 +20,7 @@ from consul_lock._protocol.primitive.primitive import Settings
 from consul_lock._protocol.session import timing as terms
 from consul_lock._protocol.session.session import Session
 from consul_lock.errors import ConsulLockError, LossReason, Unavailable
-from tests.simulation.foreign_lock_client import operator
+from tests.support.world_operator import operator
 from tests.unit.protocol.fake_driver import FakeDriver, hold_of, verbs
 
 A, B, C = "stock/apples", "stock/pears", "other"

@@ -17,7 +17,7 @@ from consul_lock._protocol.weighted.rwlock import ReadWriteCore, SideCore
 from consul_lock._protocol.weighted.semaphore import SemaphoreCore
 from consul_lock._protocol.weighted.tree import TreeCore
 from consul_lock.errors import LockLost, LossReason, Unavailable
-from tests.simulation.foreign_lock_client import operator
+from tests.support.world_operator import operator
 from tests.unit.protocol.cut_points import resumed
 from tests.unit.protocol.fake_driver import FakeDriver, verbs, waits
 

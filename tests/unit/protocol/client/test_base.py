@@ -16,7 +16,7 @@ from consul_lock._protocol.session.session import Session
 from consul_lock._protocol.session.timing import session_options
 from consul_lock.errors import LossReason, PermissionDenied, Refused, Unavailable
 from tests.simulation.flow_process import Cancelled
-from tests.simulation.foreign_lock_client import operator
+from tests.support.world_operator import operator
 from tests.unit.protocol.fake_driver import FakeDriver, hold_of
 
 TERMS = session_options()

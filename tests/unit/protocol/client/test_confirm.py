@@ -10,7 +10,7 @@ from consul_lock._protocol.hold.confirmation import COUNTS
 from consul_lock._protocol.keys import LOCK_FLAG
 from consul_lock._protocol.lock.lock import LockCore
 from consul_lock.errors import LossReason, PermissionDenied, Unavailable
-from tests.simulation.foreign_lock_client import operator
+from tests.support.world_operator import operator
 from tests.unit.protocol.fake_driver import FakeDriver, hold_of, verbs
 from tests.unit.protocol.hand_over import KEY, handed_over, said
 

@@ -20,8 +20,8 @@ from consul_lock._protocol.lock.rlock import RLockCore
 from consul_lock._protocol.primitive.primitive import Settings
 from consul_lock._protocol.session.timing import session_options
 from consul_lock.errors import LockLost, LossReason, NotHeld
-from tests.simulation.foreign_lock_client import operator
 from tests.support.effort import scaled
+from tests.support.world_operator import operator
 from tests.unit.protocol.cut_points import strikes
 from tests.unit.protocol.fake_driver import NAME, FakeDriver, hold_of
 

@@ -18,8 +18,8 @@ from consul_lock._protocol.primitive.primitive import Settings
 from consul_lock._protocol.session.timing import session_options
 from consul_lock._protocol.weighted.semaphore import SemaphoreCore
 from consul_lock.errors import ConsulLockError, LockLost, LossReason, PermissionDenied, Unavailable
-from tests.simulation.foreign_lock_client import operator
 from tests.support.hostile_answers import REFUSALS
+from tests.support.world_operator import operator
 from tests.unit.protocol.fake_driver import NAME, NEVER, FakeDriver, Signal, hold_of, verbs
 from tests.unit.protocol.heard_reports import HeardReports
 

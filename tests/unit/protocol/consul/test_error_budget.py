@@ -26,7 +26,7 @@ from consul_lock.errors import (
     Refused,
     Unavailable,
 )
-from tests.simulation.foreign_lock_client import operator
+from tests.support.world_operator import operator
 from tests.unit.protocol.fake_driver import NAME, NEVER, FakeDriver, took, verbs, waits
 from tests.unit.protocol.lock_kinds import LASTING, REQUESTS_MAX, each_kind, settings
 

@@ -15,7 +15,7 @@ from consul_lock._protocol.flow import Wall
 from consul_lock._protocol.keys import CRON_FLAG
 from consul_lock.errors import ConfigError, Conflict, LockLost, NotHeld
 from consul_lock.limits import CRON_TEXT_MAX, PAUSE_MAX
-from tests.simulation.foreign_lock_client import operator
+from tests.support.world_operator import operator
 from tests.unit.protocol.fake_driver import NAME, FakeDriver, hold_of
 
 KEY = f"{NAME}/.cron"

@@ -11,7 +11,7 @@ from consul_lock._protocol.cron.guard import CronCore
 from consul_lock._protocol.cron.slot import Every
 from consul_lock._protocol.flow import Request, Wall
 from consul_lock.errors import LockLost, Unavailable
-from tests.simulation.foreign_lock_client import operator
+from tests.support.world_operator import operator
 from tests.unit.protocol.cron.cron_driver import HOUR, CronDriver
 from tests.unit.protocol.fake_driver import NAME, verbs, waits
 

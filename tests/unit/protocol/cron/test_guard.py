@@ -12,7 +12,7 @@ from consul_lock._protocol.cron.record import CronState
 from consul_lock._protocol.cron.slot import Every
 from consul_lock._protocol.flow import Identity, Request
 from consul_lock.errors import ConfigError, LockLost, Unavailable
-from tests.simulation.foreign_lock_client import operator
+from tests.support.world_operator import operator
 from tests.unit.protocol.cron.cron_driver import HOUR, CronDriver
 from tests.unit.protocol.fake_driver import NAME, verbs
 

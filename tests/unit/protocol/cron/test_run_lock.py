@@ -15,7 +15,7 @@ from consul_lock._protocol.keys import LOCK_FLAG
 from consul_lock._protocol.primitive.primitive import Settings
 from consul_lock._protocol.session import timing as terms
 from consul_lock.errors import Unavailable
-from tests.simulation.foreign_lock_client import operator
+from tests.support.world_operator import operator
 from tests.unit.protocol.cron.cron_driver import HOUR, CronDriver
 from tests.unit.protocol.fake_driver import NAME, FakeDriver, verbs, waits
 

@@ -22,7 +22,7 @@ from consul_lock._protocol.cron.store import (
 from consul_lock._protocol.flow import Request
 from consul_lock._protocol.keys import CRON_FLAG, LOCK_FLAG
 from consul_lock.errors import Conflict, Unavailable
-from tests.simulation.foreign_lock_client import operator
+from tests.support.world_operator import operator
 from tests.unit.protocol.fake_driver import NAME, FakeDriver, verbs, waits
 
 KEY = f"{NAME}/.cron"

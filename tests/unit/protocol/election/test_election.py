@@ -25,7 +25,7 @@ from consul_lock.errors import (
     Unavailable,
 )
 from tests.simulation.flow_process import Cancelled
-from tests.simulation.foreign_lock_client import operator
+from tests.support.world_operator import operator
 from tests.unit.protocol.cut_points import FATES, Scene, cut_off, cuts
 from tests.unit.protocol.fake_driver import NAME, FakeDriver, verbs, waits
 

@@ -14,7 +14,7 @@ from consul_lock._protocol.holder import OwnerInfo
 from consul_lock._protocol.keys import LOCK_FLAG
 from consul_lock._protocol.session.timing import session_options
 from consul_lock.errors import PermissionDenied, Unavailable
-from tests.simulation.foreign_lock_client import operator
+from tests.support.world_operator import operator
 from tests.unit.protocol.election.test_election import KEY, campaign, election, leading, proclaim
 from tests.unit.protocol.fake_driver import FakeDriver
 

@@ -12,7 +12,7 @@ from consul_lock._protocol.hold.hold import Hold
 from consul_lock._protocol.hold.owners import Owners
 from consul_lock._protocol.hold.state import State
 from consul_lock.errors import LockLost, LossReason, NotHeld
-from tests.simulation.foreign_lock_client import operator
+from tests.support.world_operator import operator
 from tests.unit.protocol.fake_driver import FakeDriver
 from tests.unit.protocol.weighted_driver import WeightedDriver
 

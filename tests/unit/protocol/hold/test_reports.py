@@ -11,7 +11,7 @@ from consul_lock._protocol.flow import Job
 from consul_lock._protocol.primitive.undo import undo_acquire
 from consul_lock._protocol.reporter import DEBUG, INFO, WARNING
 from consul_lock.errors import AlreadyHeld, LockLost, LossReason, Unavailable
-from tests.simulation.foreign_lock_client import operator
+from tests.support.world_operator import operator
 from tests.unit.protocol.fake_driver import NAME, FakeDriver, hold_of
 from tests.unit.protocol.heard_reports import HeardReports
 

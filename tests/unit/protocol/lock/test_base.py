@@ -13,7 +13,7 @@ from consul_lock._protocol.keys import LOCK_FLAG
 from consul_lock._protocol.lock.base import complain
 from consul_lock._protocol.lock.lock import LockCore
 from consul_lock.errors import LossReason
-from tests.simulation.foreign_lock_client import operator
+from tests.support.world_operator import operator
 from tests.unit.protocol.fake_driver import NAME, FakeDriver, verbs, waits
 
 KEY, BASE = f"{NAME}/.lock", f"{NAME}/.queue"

@@ -9,7 +9,7 @@ from consul_lock._protocol.flow import Request
 from consul_lock._protocol.hold import waiter as queues
 from consul_lock._protocol.keys import LOCK_FLAG
 from consul_lock.errors import Unavailable
-from tests.simulation.foreign_lock_client import operator
+from tests.support.world_operator import operator
 from tests.unit.protocol.fake_driver import NAME, FakeDriver, verbs, waits
 
 KEY, BASE = f"{NAME}/.lock", f"{NAME}/.queue"

@@ -12,7 +12,7 @@ from consul_lock._protocol.lock.lock import LockCore
 from consul_lock._protocol.primitive.primitive import Settings
 from consul_lock._protocol.session import timing as terms
 from consul_lock.errors import LockLost, LossReason, NotHeld, Refused
-from tests.simulation.foreign_lock_client import operator
+from tests.support.world_operator import operator
 from tests.unit.protocol.fake_driver import NAME, FakeDriver, verbs
 
 KEY, BASE = f"{NAME}/.lock", f"{NAME}/.queue"

@@ -13,7 +13,7 @@ from consul_lock._protocol.lock.rlock import RLockCore
 from consul_lock._protocol.primitive.primitive import Settings
 from consul_lock._protocol.session import timing as terms
 from consul_lock.errors import AlreadyHeld, ConfigError, LockLost, LossReason, NotHeld
-from tests.simulation.foreign_lock_client import operator
+from tests.support.world_operator import operator
 from tests.unit.protocol.fake_driver import NAME, FakeDriver
 
 KEY = f"{NAME}/.lock"

@@ -13,7 +13,7 @@ from consul_lock._protocol.flow import Request
 from consul_lock._protocol.lock.lock import LockCore
 from consul_lock._protocol.primitive.lockable import Lockable
 from consul_lock.errors import ConfigError, Conflict, LockLost, LossReason, Unavailable
-from tests.simulation.foreign_lock_client import operator
+from tests.support.world_operator import operator
 from tests.unit.protocol.fake_driver import NAME, FakeDriver, hold_of, verbs
 from tests.unit.protocol.lock_kinds import each_kind
 

@@ -14,7 +14,7 @@ from consul_lock.errors import (
     NotHeld,
     Unavailable,
 )
-from tests.simulation.foreign_lock_client import operator
+from tests.support.world_operator import operator
 from tests.unit.protocol.fake_driver import NAME, FakeDriver, hold_of, verbs
 
 KEY = f"{NAME}/.lock"

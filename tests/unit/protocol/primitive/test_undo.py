@@ -17,8 +17,8 @@ from consul_lock._protocol.primitive.watch import watch
 from consul_lock._protocol.session.timing import session_options
 from consul_lock.errors import LossReason, NotHeld, Unavailable
 from tests.simulation.flow_process import Cancelled
-from tests.simulation.foreign_lock_client import operator
 from tests.support.effort import scaled
+from tests.support.world_operator import operator
 from tests.unit.protocol.cut_points import (
     FATES,
     Scene,

@@ -7,7 +7,7 @@ from typing import Any
 from consul_lock._protocol.flow import Flow, Request
 from consul_lock._protocol.primitive import watch
 from consul_lock.errors import LossReason
-from tests.simulation.foreign_lock_client import operator
+from tests.support.world_operator import operator
 from tests.unit.protocol.fake_driver import NAME, FakeDriver
 from tests.unit.protocol.heartbeat_driver import BEATING, beat_for, borrow, passes, status
 

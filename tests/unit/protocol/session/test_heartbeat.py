@@ -11,7 +11,7 @@ import pytest
 from consul_lock._protocol.flow import Request
 from consul_lock._protocol.session.timing import session_options
 from consul_lock.errors import ConfigError, PermissionDenied, Refused, Unavailable
-from tests.simulation.foreign_lock_client import operator
+from tests.support.world_operator import operator
 from tests.unit.protocol.fake_driver import FakeDriver
 from tests.unit.protocol.heartbeat_driver import (
     BEATING,

@@ -6,7 +6,7 @@ import pytest
 
 from consul_lock._protocol.keys import LOCK_FLAG
 from consul_lock.errors import Conflict, PermissionDenied, Unavailable
-from tests.simulation.foreign_lock_client import operator
+from tests.support.world_operator import operator
 from tests.unit.protocol.fake_driver import NAME, FakeDriver
 from tests.unit.protocol.survey.survey_driver import KEY, survey, survey_of
 

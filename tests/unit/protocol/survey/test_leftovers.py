@@ -8,7 +8,7 @@ import pytest
 
 from consul_lock._protocol.survey.leftovers import Cleaned, Leftover
 from consul_lock._protocol.survey.survey import SurveyCore
-from tests.simulation.foreign_lock_client import operator
+from tests.support.world_operator import operator
 from tests.unit.protocol.weighted_driver import WeightedDriver
 
 NAME = "jobs/nightly"

@@ -10,7 +10,7 @@ from consul_lock._protocol.consul.models import ReadResult
 from consul_lock._protocol.flow import Request
 from consul_lock._protocol.survey.read import Overview
 from consul_lock.errors import PermissionDenied, Unavailable
-from tests.simulation.foreign_lock_client import operator
+from tests.support.world_operator import operator
 from tests.unit.protocol.fake_driver import NAME, FakeDriver, waits
 from tests.unit.protocol.survey.survey_driver import survey
 

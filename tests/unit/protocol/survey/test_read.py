@@ -10,7 +10,7 @@ from consul_lock._protocol.keys import CRON_FLAG, CRON_SUFFIX, LOCK_FLAG, SEMAPH
 from consul_lock._protocol.session.timing import session_options
 from consul_lock._protocol.survey.read import overview, read_name
 from consul_lock.errors import PermissionDenied
-from tests.simulation.foreign_lock_client import operator
+from tests.support.world_operator import operator
 from tests.unit.protocol.fake_driver import NAME, FakeDriver
 from tests.unit.protocol.survey.survey_driver import KEY, survey
 from tests.unit.protocol.weighted_driver import WeightedDriver

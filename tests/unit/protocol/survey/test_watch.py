@@ -12,7 +12,7 @@ from consul_lock._protocol.flow import Request
 from consul_lock._protocol.keys import SEMAPHORE_FLAG
 from consul_lock._protocol.survey.status import Status
 from consul_lock.errors import PermissionDenied, Unavailable
-from tests.simulation.foreign_lock_client import operator
+from tests.support.world_operator import operator
 from tests.unit.protocol.fake_driver import NAME, FakeDriver, waits
 from tests.unit.protocol.survey.survey_driver import KEY, survey
 

@@ -23,7 +23,7 @@ from consul_lock._protocol.weighted.base import read_targets
 from consul_lock._protocol.weighted.document import SEMAPHORE, Document, encode_document
 from consul_lock._protocol.weighted.snapshot import Snapshot, parse_snapshot
 from consul_lock.errors import PermissionDenied
-from tests.simulation.foreign_lock_client import operator
+from tests.support.world_operator import operator
 from tests.unit.protocol.weighted_driver import WeightedDriver
 
 

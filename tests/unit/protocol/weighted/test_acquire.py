@@ -9,7 +9,7 @@ from consul_lock._protocol.primitive.primitive import Settings
 from consul_lock._protocol.session import timing as terms
 from consul_lock._protocol.weighted.semaphore import SemaphoreCore
 from consul_lock.errors import AlreadyHeld, Conflict
-from tests.simulation.foreign_lock_client import operator
+from tests.support.world_operator import operator
 from tests.unit.protocol.fake_driver import verbs, waits
 from tests.unit.protocol.weighted_driver import WeightedDriver, changing
 

@@ -11,7 +11,7 @@ from consul_lock._protocol.hold.hold import Hold
 from consul_lock._protocol.weighted.base import read_targets
 from consul_lock._protocol.weighted.engine import WeightedCore
 from consul_lock.errors import LossReason
-from tests.simulation.foreign_lock_client import operator
+from tests.support.world_operator import operator
 from tests.unit.protocol.fake_driver import waits
 from tests.unit.protocol.weighted_driver import WeightedDriver
 

@@ -12,8 +12,8 @@ from consul_lock._protocol.weighted.engine import WeightedCore
 from consul_lock._protocol.weighted.rwlock import SideCore
 from consul_lock._protocol.weighted.semaphore import SemaphoreCore
 from tests.simulation.flow_process import Cancelled
-from tests.simulation.foreign_lock_client import operator
 from tests.support.effort import scaled
+from tests.support.world_operator import operator
 from tests.unit.protocol.cut_points import FATES, cuts, strikes
 from tests.unit.protocol.fake_driver import waits
 from tests.unit.protocol.weighted_driver import (

@@ -18,7 +18,7 @@ from consul_lock._protocol.weighted.operations import (
     write_document,
 )
 from consul_lock._protocol.weighted.snapshot import Snapshot, snapshot_of
-from tests.simulation.foreign_lock_client import operator
+from tests.support.world_operator import operator
 from tests.unit.protocol.fake_driver import FakeDriver
 
 TARGET = Target(SEMAPHORE, "slots", "slot", 2)

@@ -19,8 +19,8 @@ from consul_lock._protocol.weighted.rwlock import ReadWriteCore
 from consul_lock._protocol.weighted.semaphore import SemaphoreCore
 from consul_lock._protocol.weighted.tree import TreeCore
 from consul_lock.errors import LockLost
-from tests.simulation.foreign_lock_client import operator
 from tests.simulation.mutation import Mutant, applied
+from tests.support.world_operator import operator
 from tests.unit.protocol.fake_driver import waits
 from tests.unit.protocol.weighted_driver import WeightedDriver
 

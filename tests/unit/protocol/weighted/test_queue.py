@@ -6,7 +6,7 @@ import pytest
 
 from consul_lock._protocol.flow import Request
 from consul_lock.errors import Conflict
-from tests.simulation.foreign_lock_client import operator
+from tests.support.world_operator import operator
 from tests.unit.protocol.fake_driver import waits
 from tests.unit.protocol.weighted_driver import WeightedDriver, leaves
 

@@ -15,7 +15,7 @@ from consul_lock._protocol.weighted.layout import Target
 from consul_lock._protocol.weighted.release import litter, settle
 from consul_lock._protocol.weighted.snapshot import Snapshot, parse_snapshot
 from consul_lock.errors import Unavailable
-from tests.simulation.foreign_lock_client import operator
+from tests.support.world_operator import operator
 from tests.unit.protocol.fake_driver import verbs, waits
 from tests.unit.protocol.weighted_driver import WeightedDriver, leaves
 

@@ -8,7 +8,7 @@ from consul_lock._protocol.primitive.primitive import Settings
 from consul_lock._protocol.session import timing as terms
 from consul_lock._protocol.weighted.rwlock import ReadWriteCore
 from consul_lock.errors import LockLost, LossReason, NotHeld
-from tests.simulation.foreign_lock_client import operator
+from tests.support.world_operator import operator
 from tests.unit.protocol.fake_driver import waits
 from tests.unit.protocol.weighted_driver import WeightedDriver
 

@@ -15,7 +15,7 @@ from consul_lock._protocol.weighted.slot_numbers import AT_ONCE_MAX, choose
 from consul_lock._protocol.weighted.snapshot import Snapshot, parse_snapshot
 from consul_lock.errors import ConfigError, Conflict, NotHeld, Unavailable
 from consul_lock.limits import LOCK_DELAY_MAX
-from tests.simulation.foreign_lock_client import operator
+from tests.support.world_operator import operator
 from tests.unit.protocol.fake_driver import verbs
 from tests.unit.protocol.weighted_driver import WeightedDriver
 
