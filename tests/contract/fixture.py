@@ -106,6 +106,10 @@ class Room:
         found = self.face.helpers().items()
         return {name for helper, name in found if helper not in self._helpers_before}
 
+    def _has_no_helpers(self) -> bool:
+        assert self.helpers() == set()
+        return True
+
     def close(self) -> None:
         """Close all clients, and see that nothing is left of them."""
         for client in self._clients:
@@ -114,7 +118,7 @@ class Room:
             actor.close()
         for undo in self._ends:
             undo()
-        eventually(lambda: not self.helpers(), message=f"left: {self.helpers()}")
+        eventually(self._has_no_helpers)
         keys = self.operator.keys(self.name)
         dead = {key for key, entry in keys.items() if of_a_dead_one(entry)} - self.left
         assert keys.keys() - dead == self.left

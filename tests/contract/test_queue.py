@@ -38,7 +38,7 @@ def test_five_waiters_are_served_in_the_order_they_came(room: Room) -> None:
 def test_a_waiter_that_gives_up_does_not_hold_up_those_behind(room: Room) -> None:
     """The waiters behind it move up."""
     holder, gone, last = room.holding(), room.others_lock(), room.others_lock()
-    giving_up = gone.start("acquire", timeout=0.7)
+    giving_up = gone.start("acquire", timeout=2.5)
     room.in_line(1)
     waiting = last.start("acquire")
     assert giving_up.result(120) is False

@@ -95,7 +95,7 @@ def test_a_writer_that_gives_up_lets_the_readers_behind_it_in(side: Make) -> Non
     """They waited for nobody else."""
     reader, writer, late = side("read"), side("write"), side("read")
     assert reader.acquire()
-    writing = writer.start("acquire", timeout=0.7)
+    writing = writer.start("acquire", timeout=2.5)
     until_queued(reader, 1)
     reading = late.start("acquire")
     assert writing.result(120) is False

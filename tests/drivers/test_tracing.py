@@ -126,7 +126,7 @@ def test_an_acquire_that_times_out_is_a_wait_without_a_hold(
     """With the link to the one who was in the way."""
     with Client(served.address, **traced.options) as holder, Lock("backup", client=holder):
         with Client(served.address, **traced.options) as client, traced.caller("caller"):
-            assert not Lock("backup", client=client).acquire(timeout=0.1)
+            assert not Lock("backup", client=client).acquire(timeout=4)
         spans = traced._exporter.get_finished_spans()
         (above,) = [span for span in spans if span.name == "caller"]
         (wait,) = [span for span in spans if span.parent == above.get_span_context()]
