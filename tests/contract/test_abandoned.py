@@ -30,4 +30,4 @@ def test_a_waiter_gets_what_a_dead_process_held(room: Room) -> None:
     survivor._release_abandoned([dead.session_id])
     assert waiting.result(120) is True
     waiter.release()
-    eventually(lambda: not dead.held)
+    eventually(dead.lost.is_set)

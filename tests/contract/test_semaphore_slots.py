@@ -86,7 +86,8 @@ def test_a_slot_number_costs_one_request_and_only_if_asked_for(room: Room, semap
     """The first call of a hold; the release takes it back in its own request."""
     with Proxy(room.operator.address) as proxy:
         client = room.actor().do(room.api.Client, proxy.address)
-        mine = semaphore(3, Sync(client, room.actor()))
+        # The keeper looks after ten seconds, which would be another request.
+        mine = semaphore(3, Sync(client, room.actor()), lock_delay=60.0)
         assert mine.acquire(timeout=20)
         before = proxy.count("PUT", "txn")
         mine.release()
