@@ -12,7 +12,7 @@ from typing import Any, NamedTuple, TypeVar
 
 from consul_lock._protocol.flow import Flow, Job, Request
 from consul_lock._protocol.lock.lock import LockCore
-from consul_lock.errors import LockLost
+from consul_lock.errors import LockLost, LockTimeout
 from tests.support.effort import chosen
 from tests.unit.protocol.fake_driver import FakeDriver
 
@@ -122,7 +122,7 @@ def _struck(scene: Any, at: int) -> _Signal:
         sys.settrace(signal.trace)
 
     scene.driver.when_blocked = when_blocked
-    with suppress(Struck, LockLost), signal:
+    with suppress(Struck, LockLost, LockTimeout), signal:
         scene.driver.run(scene.job.flow)
     return signal
 
