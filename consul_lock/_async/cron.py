@@ -15,6 +15,7 @@ from consul_lock._async.client import Client, chosen
 from consul_lock._async.lock import Lock, check_options
 from consul_lock._async.runtime import current_owner, run_while_held
 from consul_lock._protocol.cron.claim import SlotClaim
+from consul_lock._protocol.cron.decision import CronOutcome
 from consul_lock._protocol.cron.guard import CronCore
 from consul_lock._protocol.cron.run import CronRun
 from consul_lock._protocol.cron.run_lock import RunLock
@@ -92,17 +93,23 @@ class CronGuard:
         cancelled when the lock is lost.
         """
         makes_awaitable(fn, "CronGuard.run")
-        kept = Kept[R]()
-        with kept:
-            async with self.claim() as run:
-                if not run:
-                    return None
-                work = awaitable(fn(run), fn, "CronGuard.run")
-                # -- asyncio only
-                if run.lock is not None:
-                    work = run_while_held(run.lock.lost, work, run.lock.ensure_held)
-                # -- both
-                return kept(await work)
+        claiming, kept = self.claim(), Kept[R]()
+        try:
+            with kept:
+                async with claiming as run:
+                    if not run:
+                        return None
+                    work = awaitable(fn(run), fn, "CronGuard.run")
+                    # -- asyncio only
+                    if run.lock is not None:
+                        work = run_while_held(run.lock.lost, work, run.lock.ensure_held)
+                    # -- both
+                    return kept(await work)
+        except BaseException as error:
+            if claiming._open:
+                # A signal has struck before the end of the block had begun.
+                await claiming.__aexit__(type(error), error, error.__traceback__)
+            raise
 
     def slot(self, at: float) -> str:
         """The slot of a time (seconds since the epoch), as a claim at that time has it.  No I/O."""
@@ -134,11 +141,13 @@ class Claiming:
 
     async def __aenter__(self) -> CronRun[Lock]:
         guard, lock = self._guard, self._guard._lock()
+        self._run = None
         core: Any = None if lock is None else lock._core
         self._claim, job = guard._core.claim(core, self._at, current_owner())
-        run = await guard._client._run(job)
-        run.lock = lock if run else None
+        # No signal strikes from here on: without its run, nobody could end the block.
+        run: CronRun[Lock] = await guard._client._run(job)
         self._run = run
+        run.lock = lock if run.outcome is CronOutcome.RUN else None
         return run
 
     async def __aexit__(
@@ -150,6 +159,11 @@ class Claiming:
         assert self._claim is not None
         assert self._run is not None
         await self._guard._client._run(self._guard._core.leave(self._claim, self._run, error))
+
+    @property
+    def _open(self) -> bool:
+        """The block was entered, and its end has not begun."""
+        return self._claim is not None and self._run is not None and not self._claim.ending
 
 
 def once_per(

@@ -71,9 +71,12 @@ def locked(
                     async with lock(timeout=wait):
                         began = True
                         return kept(await awaitable(function(*args, **kwargs), function, where))
-            except LockTimeout:
+            except BaseException as error:
+                if lock.held:
+                    # A signal has struck before the end of the block had begun.
+                    await lock.__aexit__(type(error), error, error.__traceback__)
                 # The function's own timeouts are its caller's business.
-                if began or on_busy != "skip":
+                if began or on_busy != "skip" or not isinstance(error, LockTimeout):
                     raise
                 return None
 

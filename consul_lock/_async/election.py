@@ -106,12 +106,14 @@ class Election(LockLike):
                 work = awaitable(fn(self), fn, "Election.run")
                 work = self._while_leading(work)  # asyncio only
                 result = await work
+                # In here, as a signal may strike before it has begun.
+                kept = await self._client._run(self._core.conclude(self._me()))
             except BaseException as error:
                 await self._client._run(self._core.abandon(self._me(), error))
                 if not self._core.lost_by(error):
                     raise
             else:
-                if await self._client._run(self._core.conclude(self._me())):
+                if kept:
                     return result
 
     # -- asyncio only

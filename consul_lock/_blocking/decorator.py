@@ -70,9 +70,12 @@ def locked(
                     with lock(timeout=wait):
                         began = True
                         return kept(finished(function(*args, **kwargs), function, where))
-            except LockTimeout:
+            except BaseException as error:
+                if lock.held:
+                    # A signal has struck before the end of the block had begun.
+                    lock.__exit__(type(error), error, error.__traceback__)
                 # The function's own timeouts are its caller's business.
-                if began or on_busy != "skip":
+                if began or on_busy != "skip" or not isinstance(error, LockTimeout):
                     raise
                 return None
 

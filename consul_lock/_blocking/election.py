@@ -106,10 +106,12 @@ class Election(LockLike):
             try:
                 work = finished(fn(self), fn, "Election.run")
                 result = work
+                # In here, as a signal may strike before it has begun.
+                kept = self._client._run(self._core.conclude(self._me()))
             except BaseException as error:
                 self._client._run(self._core.abandon(self._me(), error))
                 if not self._core.lost_by(error):
                     raise
             else:
-                if self._client._run(self._core.conclude(self._me())):
+                if kept:
                     return result

@@ -7,6 +7,7 @@ all of them are tried with much effort (see `tests.support.effort`), and otherwi
 from __future__ import annotations
 
 import asyncio
+import itertools
 import math
 import os
 import random
@@ -170,6 +171,45 @@ def test_a_second_signal_in_what_the_first_began_leaves_nothing(
     scene.close()
     assert operator.sessions() == set()
     assert operator.keys(NAME) == {}
+
+
+# -- functions that run under a lock ---------------------------------------------------------------
+
+
+def locked(client: Client) -> Callable[[], object]:
+    return consul_lock.locked(NAME, client=client)(lambda: None)
+
+
+def leading(client: Client) -> Callable[[], object]:
+    election = consul_lock.Election(NAME, client=client)
+    return lambda: election.run(lambda own: None)
+
+
+def once(client: Client) -> Callable[[], object]:
+    """Each time for another slot."""
+    slots = map(str, itertools.count())
+    return lambda: consul_lock.CronGuard(NAME, client=client, slot=next(slots)).run(
+        lambda run: None
+    )
+
+
+@pytest.mark.parametrize("way", [locked, leading, once])
+def test_a_function_that_is_struck_under_its_lock_leaves_nothing(
+    served: ServedWorld, way: Callable[[Client], Callable[[], object]], operator: Operator
+) -> None:
+    """Nobody else knows of the lock, and can release it: there is no gap between the end of the
+    function and the release."""
+    with Client(served.address) as victim, Client(served.address) as other:
+        theirs, call = consul_lock.Lock(NAME, client=other), way(victim)
+        call()
+        with Signal(0) as signal:
+            call()
+        struck = 0
+        for point in chosen(signal.points, scaled(40)):
+            struck += _strike(call, Signal(point))
+            assert theirs.acquire(timeout=10), point
+            theirs.release()
+        assert struck
 
 
 # -- tasks -----------------------------------------------------------------------------------------

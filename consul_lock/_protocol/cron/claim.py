@@ -71,6 +71,8 @@ class SlotClaim:
         self.slot = self._firing.slot
         self.started = 0.0
         """When the slot was won (driver's clock)."""
+        self.ending = False
+        """The end of its run has begun."""
         self._patience = ErrorBudget(client)
         self._patience.on_retry, self._patience.subject = report_retry_of_claim, (self,)
         self._unsure = False

@@ -107,6 +107,7 @@ class Ending:
     def flow(self) -> Flow[None]:
         """Record it, then let go; raises `LockLost` if the lock was lost and nothing else was
         raised."""
+        self._claim.ending = True
         if not self._run:
             return
         lock = self._claim.lock
@@ -121,6 +122,7 @@ class Ending:
 
     def undo(self) -> Flow[None]:
         """It was cut off: do what is left of it."""
+        self._claim.ending = True
         if not self._run:
             return
         if not self._run.recorded:
