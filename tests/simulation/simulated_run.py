@@ -59,10 +59,12 @@ class Trial(ABC):
         self.plan = plan
         self.world = World(seed=plan.seed, consul=release(plan.seed))
         self.world.expiry_factor = plan.expiry
+        self._answers_old = any(fault.trouble is Trouble.OLD for fault in plan.faults)
+        if self._answers_old and not all(client.lock_delay for client in plan.clients):
+            self.world.expiry_factor = 2.0  # it is relied on, see the keeper
         takes = cycle(plan.raft)
         self.world.raft = lambda: next(takes)
         self.simulator = Simulator(self.world, plan.seed, plan.delays)
-        self._answers_old = any(fault.trouble is Trouble.OLD for fault in plan.faults)
         self.cast()
         self.simulator.stale_reads = self.stale_reads
         self.simulator.before_change = self.referee.before

@@ -7,7 +7,9 @@ from collections import Counter
 import pytest
 
 from tests.simulation.lock_run import Run, play
+from tests.simulation.network_message import Fate
 from tests.simulation.scenario import HOLDER, Client, Fault, Plan, Trouble, from_seed
+from tests.simulation.simulator import Violation
 from tests.support.effort import scaled
 
 
@@ -29,6 +31,38 @@ def test_a_holder_whose_renewals_a_deposed_leader_answers_stops_in_time() -> Non
         assert run.counts["granted"] == 2
         (now_held_by,) = run.referee.holding()
         assert now_held_by != session
+
+
+def _without_lock_delay(expiry: float, renewals: int) -> Counter[str]:
+    """So many renewals in a row have no effect, while the new leader answers the verifications;
+    then the holder reaches nobody any more."""
+    client = Client(lock_delay=0.0, holds=120.0)
+    run = Run(Plan(1, (client, client), faults=(Fault(0, Trouble.OLD, HOLDER),), rounds=1))
+    run.world.expiry_factor = expiry
+    run.until(4.0)
+    (session,) = run.referee.holding()
+    holder = run.contenders[run.referee.owner(session) or 0]
+    holder.fates.extend([Fate.OLD] * renewals)
+    run.go(10**9, lambda: not holder.fates)
+    run.until(run.simulator.now + 1.0)
+    assert run.counts["stale reads"] == renewals
+    holder.cut_off_until = float("inf")
+    run.until(60.0)
+    return run.counts
+
+
+@pytest.mark.parametrize("renewals", [1, 2, 3])
+def test_without_a_lock_delay_the_second_ttl_covers_renewals_without_effect(renewals: int) -> None:
+    """A verification shows that the session is alive, and not that its TTL began anew: what it is
+    taken for is less than what Consul gives."""
+    counts = _without_lock_delay(2.0, renewals)
+    assert (counts["lost: deadline"], counts["granted"]) == (1, 2)
+
+
+def test_a_consul_that_kept_sessions_for_their_ttl_alone_would_not_cover_them() -> None:
+    """As docs/guarantees.md says."""
+    with pytest.raises(Violation, match="more than one believe"):
+        _without_lock_delay(1.0, 1)
 
 
 @pytest.mark.parametrize("seed", range(0, scaled(50), 25))

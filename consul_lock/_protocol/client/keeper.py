@@ -19,7 +19,15 @@ machine was paused, and does not know it yet:
 So a renewal keeps a session alive if it is alive, and a verification shows that it is.  The only
 other proof is a write that needs the session, such as an acquire.  Without a lock-delay the TTL is
 the only limit, and only renewals restart it: then the deadline is built on the last renewal that
-was followed by a good verification or write.
+was followed by a good verification or write.  If the old leader answered that renewal and the new
+one the verification, the TTL did not begin anew:
+
+    0 s    a new leader is elected, which restarts the TTL of all sessions
+    2.4 s  the old leader, which has not noticed it, answers a renewal
+    2.5 s  the new leader answers a verification: the holder believes until 2.4 s + TTL
+    20 s   the session ends after twice the TTL, so this is not too long
+
+An old leader would have to go on answering for as long as the TTL to make it too long.
 """
 
 from __future__ import annotations
