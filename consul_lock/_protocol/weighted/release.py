@@ -212,14 +212,37 @@ def settle(
     """Take sessions that have lost what they held out of the documents."""
     for _ in range(TRIES_MAX):
         seen = yield from _seen(core, targets, 0, certain=True)
-        ids = [session.id for session in sessions]
-        if not any(p.holds(s) or p.contends(s) or s in p.left for p in seen for s in ids):
+        there = [
+            s
+            for s in sessions
+            if any(p.holds(s.id) or p.contends(s.id) or s.id in p.left for p in seen)
+        ]
+        if not there:
             return
-        outcome = yield from _depart(core, targets, sessions, seen)
-        if outcome.done:
+        leaving = _at_once(core, targets, seen, there)
+        outcome = yield from _depart(core, targets, leaving, seen)
+        if not outcome.done:
+            yield Sleep(*QUICKER)
+        elif len(leaving) == len(there):
             return
-        yield Sleep(*QUICKER)
     raise too_busy(core.key, "leaving")
+
+
+def _at_once(
+    core: WeightedBase,
+    targets: tuple[Target, ...],
+    seen: tuple[Snapshot, ...],
+    sessions: Sequence[Session],
+) -> Sequence[Session]:
+    """As many of these as one transaction has room for: one attempt may have lost several groups,
+    one after the other."""
+    room = core.operations_max - 2 * len(targets)  # to delete the documents
+    for number, session in enumerate(sessions):
+        pairs = zip(targets, seen, strict=True)
+        room -= sum(len(_withdrawn(target, snapshot, session.id)) for target, snapshot in pairs)
+        if number and room < 0:
+            return sessions[:number]
+    return sessions
 
 
 def give_up(core: WeightedBase, attempt: WeightedAttempt) -> Flow[Grant | None]:

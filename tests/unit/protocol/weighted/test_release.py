@@ -9,15 +9,20 @@ import pytest
 from consul_lock._protocol.client.retry import TRIES_MAX
 from consul_lock._protocol.consul.models import Pair
 from consul_lock._protocol.flow import Job, Request
+from consul_lock._protocol.hold.cleanup import PAUSE
 from consul_lock._protocol.keys import SEMAPHORE_FLAG
+from consul_lock._protocol.primitive.primitive import Settings
+from consul_lock._protocol.session.timing import session_options
 from consul_lock._protocol.weighted.document import SEMAPHORE, Document, encode_document
 from consul_lock._protocol.weighted.layout import Target
 from consul_lock._protocol.weighted.release import litter, settle
+from consul_lock._protocol.weighted.semaphore import SemaphoreCore
 from consul_lock._protocol.weighted.snapshot import Snapshot, parse_snapshot
 from consul_lock.errors import Unavailable
+from consul_lock.testing import World
 from tests.support.world_operator import operator
 from tests.unit.protocol.fake_driver import verbs, waits
-from tests.unit.protocol.weighted_driver import WeightedDriver, leaves
+from tests.unit.protocol.weighted_driver import NO_ANSWER, WeightedDriver, leaves
 
 KEY = "slots/.lock"
 
@@ -125,6 +130,37 @@ def test_waiters_are_admitted_with_the_write_that_leaves() -> None:
     assert driver.requests() == ["GET kv/slots/", "PUT txn"]
     inside = set().union(*driver.holders_in_documents().values())
     assert [bool(each & inside) for each in order] == [True, False]
+
+
+def test_groups_that_were_lost_one_after_the_other_are_taken_out_in_several_writes() -> None:
+    """Consul cannot be reached as the first two are given up, and 1.8 carries out 64 operations
+    together: two for each of 58 sessions that live still."""
+    driver = WeightedDriver()
+    driver.world = World(seed=3, consul="1.8")
+    lock = SemaphoreCore(driver.client(), "slots", 90, Settings(session_options()))
+    flow = lock.acquire(True, None, "me", 30).flow
+    entering = driver.until(flow, _enters)
+    for _ in range(2):
+        driver.world.submit(entering)
+        first = min(driver.traces() & set(lock.client.pool.live))
+        operator(driver.world, f"/v1/session/destroy/{first}")
+        driver.world.advance(6.0)  # its last renewal is too long ago to believe in
+        driver.instead = lambda request: None if _is_answered(request) else (500, b"EOF")
+        entering = driver.until(flow, _enters, after=flow.throw(NO_ANSWER))
+        driver.instead = lambda request: None
+    driver.run_after(flow, entering)
+    assert lock.hold is not None
+    (attempt,) = lock.client.cleanups.due(driver.world.now + PAUSE)
+    driver.run(lock.client.cleanups.clear(attempt))
+    assert driver.holders_in_documents() == {KEY: {s.id for s in lock.hold.sessions}}
+
+
+def _enters(request: Request) -> bool:
+    return "lock" in verbs(request)
+
+
+def _is_answered(request: Request) -> bool:
+    return not leaves(request) and "/destroy/" not in request.path
 
 
 DEAD = "0b1d3c1e-55c1-7a39-3e12-5a4a5e0f7f11"
