@@ -149,10 +149,10 @@ def _begin(lock: Primitive, attempt: Attempt, grant: Grant) -> Flow[bool]:
 
 def _abandon(lock: Primitive, attempt: Attempt) -> Flow[None]:
     """It could not be acquired: return what was borrowed for it."""
-    for session in list(attempt.sessions):
-        # Another thread may be writing with a shared one just now: that is not this call's doubt.
-        if session.uncertain or (session.in_doubt and not session.shared):
-            yield from lock.client.end(session)
+    # Another thread may be writing with a shared one just now: that is not this call's doubt.
+    in_doubt = [s for s in attempt.sessions if s.uncertain or (s.in_doubt and not s.shared)]
+    if in_doubt:
+        yield from end_all(lock, attempt, in_doubt, tidy=True)
     now = yield Now()
     for session in attempt.sessions:
         lock.client.pool.give_back(session, now)

@@ -66,7 +66,7 @@ def release(lock: Primitive, call: Release) -> Flow[None]:
         ended = yield Now()
         report_released(hold, ended)
     if hold.session.shared and hold.session.uncertain:
-        yield from lock.client.end(hold.session)
+        yield from end_all(lock, hold.attempt, [hold.session], tidy=True)
     # Its session counts as unused since the release began, so it may be destroyed a little sooner.
     finish(lock, hold, now)
 
@@ -132,6 +132,13 @@ def end_all(
 
 def finish(lock: Primitive, hold: Hold, now: float) -> None:
     """The server said yes: session and turn go to the next attempt that wants them."""
+    borrowed = [s for s in hold.sessions if s.borrower is hold.attempt]
+    in_doubt = [s for s in borrowed if s.in_doubt and not s.gone]
+    if in_doubt:
+        # A late write of theirs may still acquire what was released: the keeper sees to that.
+        for session in in_doubt:
+            session.farewell = lock.farewell(session)
+        lock.client.cleanups.leave(hold.attempt, PendingCleanup(0.0, lock, in_doubt))
     for session in hold.sessions:
         if session.borrower is hold.attempt:
             lock.client.pool.give_back(session, now)
