@@ -296,8 +296,8 @@ MUTANTS = (
     Mutant(
         "a waiter behind others never takes what they do not take",
         "lock.queue:_overdue_at",
-        "    if attempt.idle is None or",
-        "    if attempt.idle is None or not attempt.first or",
+        "    if attempt.idle is None:",
+        "    if attempt.idle is None or not attempt.first:",
         "unit.protocol.hold.test_confirmation:test_waiters_behind_several_dead_ones_delete_their_entries",
     ),
     Mutant(

@@ -14,7 +14,7 @@ from consul_lock._protocol.consul.operations import (
     unlock_operation,
 )
 from consul_lock._protocol.consul.replies import TxnResult
-from consul_lock._protocol.flow import Flow, Request, Sleep, Wall
+from consul_lock._protocol.flow import Flow, Now, Request, Sleep, Wall
 from consul_lock._protocol.hold.hold import Grant, may_wait
 from consul_lock._protocol.hold.waiter import DeadWaiter, clear_queue, delete_dead, parse_queue
 from consul_lock._protocol.keys import entry_key
@@ -134,9 +134,10 @@ def _refused(lock: LockBase, attempt: LockAttempt, outcome: TxnResult) -> Flow[N
         yield from join(lock, attempt)
     elif attempt.first:
         yield Sleep(*_DELAY_RETRY)
-    elif attempt.idle is not None:
-        # Its end is for the first waiter, which tries again and again.
-        attempt.barred = attempt.idle[0]
+    elif attempt.idle is not None and attempt.session is not None:
+        # Its end is for the first waiter, which tries again and again, unless that is stuck.
+        now, (index, since) = (yield Now()), attempt.idle
+        attempt.idle = index, max(now, since + attempt.session.terms.lock_delay)
 
 
 def _look_whether_anybody_waits(lock: LockBase, attempt: LockAttempt) -> Flow[None]:

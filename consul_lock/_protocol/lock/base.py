@@ -115,9 +115,8 @@ class LockAttempt(Attempt):
         has not joined the queue yet with this session.  See `confirmation`."""
         self.idle: tuple[int, float] | None = None
         """The lock is free, or was handed to a waiter that has not confirmed it: the ModifyIndex
-        of its key (0: there is none) and when this was first seen (driver's clock)."""
-        self.barred = -1
-        """The same ModifyIndex, if the lock was in lock-delay at the attempt to take it."""
+        of its key (0: there is none) and when this was first seen (driver's clock); if it is in
+        lock-delay, when that may end."""
         self.dead: tuple[DeadWaiter, ...] = ()
         """Entries of dead waiters in that queue, to be deleted by the next write to it."""
         self.deserted: WaiterQueue | None = None

@@ -103,7 +103,7 @@ def _is_overdue(attempt: LockAttempt) -> Flow[bool]:
 
 def _overdue_at(attempt: LockAttempt) -> float:
     """When a lock that is free, or was not confirmed, may be taken."""
-    if attempt.idle is None or (attempt.idle[0] == attempt.barred and not attempt.first):
+    if attempt.idle is None:
         return float("inf")
     before = 0 if attempt.first else max(1, len(attempt.before))
     return attempt.idle[1] + TAKE_OVER_AFTER + before * _EACH_BEFORE

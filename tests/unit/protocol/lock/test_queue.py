@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from consul_lock._protocol.consul.models import Pair
@@ -10,7 +12,7 @@ from consul_lock._protocol.hold import waiter as queues
 from consul_lock._protocol.keys import LOCK_FLAG
 from consul_lock.errors import Unavailable
 from tests.support.world_operator import operator
-from tests.unit.protocol.fake_driver import NAME, FakeDriver, verbs, waits
+from tests.unit.protocol.fake_driver import NAME, FakeDriver, hold_of, verbs, waits
 
 KEY, BASE = f"{NAME}/.lock", f"{NAME}/.queue"
 
@@ -194,3 +196,32 @@ def test_a_waiter_that_gives_up_leaves_the_queue_whatever_a_deposed_leader_has_s
     driver.acquire(waiter, timeout=12.0)
     sessions = {session.id for session in waiter.client.pool.live.values()}
     assert not sessions & {key.rpartition("/")[2] for key in below(driver)}
+
+
+class KeepingDriver(FakeDriver):
+    """No session ends by its TTL."""
+
+    def perform(self, effect: Any) -> Any:
+        for session in self.sessions():
+            operator(self.world, f"/v1/session/renew/{session}")
+        return super().perform(effect)
+
+
+@pytest.mark.parametrize("deleted", [False, True], ids=["free", "no-key"])
+def test_a_waiter_behind_a_stuck_one_takes_a_lock_whose_lock_delay_is_over(deleted: bool) -> None:
+    """The keeper of the stuck one lives, so its session does not end.  The lock-delay is left to
+    it: the other has tried once before, and tries again 5 s later."""
+    driver = KeepingDriver()
+    holder, stuck, waiter = (driver.lock(driver.client(label)) for label in "abc")
+    driver.acquire(holder)
+    driver.queue_up(stuck)
+    flow, effect = driver.queue_up(waiter)
+    begun = driver.world.now
+    operator(driver.world, f"/v1/session/destroy/{hold_of(holder).session.id}")
+    if deleted:
+        operator(driver.world, f"/v1/kv/{KEY}", "DELETE")
+    driver.sent.clear()
+    driver.run_after(flow, effect)
+    assert [verbs(request)[-2:] for request in driver.sent].count(["delete", "delete-cas"]) == 2
+    assert driver.world.now < begun + 30.0 + 5.0 + 5.5
+    assert driver.held() == {KEY: hold_of(waiter).session.id, BASE: ""}
