@@ -15,6 +15,8 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, settings
 
+from consul_lock._protocol.consul import error_budget
+from consul_lock._protocol.primitive import lockable
 from tests.support.agent import Agent, version_of
 from tests.support.apis import Face, open_face
 from tests.support.binary import BINARY, NONE, find_consul
@@ -142,6 +144,14 @@ def _agents(value: object) -> list[Agent]:
     if isinstance(value, Agent):
         return [value]
     return value.agents if isinstance(value, Cluster) else []
+
+
+@pytest.fixture
+def busy_servers_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Calls with a short timeout wait for the answer of a busy server: they grant it a second after
+    their deadline, which may not be enough for it."""
+    for module in (error_budget, lockable):
+        monkeypatch.setattr(module, "GRACE", 30.0)
 
 
 @pytest.fixture(scope="session")

@@ -45,6 +45,11 @@ def _chosen(item: pytest.Item) -> bool:
     return random.Random(f"{seed} {item.nodeid}").random() < EFFORT * _PART
 
 
+@pytest.fixture(autouse=True)
+def _short_timeouts(busy_servers_answer: None) -> None:
+    """They are about locks that others hold, not about servers that do not answer."""
+
+
 @pytest.fixture(scope="session", params=[Threads, Asyncio], ids=["threads", "asyncio"])
 def face(request: pytest.FixtureRequest) -> Iterator[Face]:
     """Each of the two faces in turn."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from concurrent.futures import Future
 from typing import Any
 
 from consul_lock import LossReason
@@ -13,8 +14,14 @@ from tests.support.apis import Face, Sync
 from tests.support.session_remains import of_a_dead_one
 from tests.support.waiting import eventually
 
-LOCK_DELAY = 3.6
-"""Seconds, of all locks here unless they say otherwise: each lock is verified every 0.6 s."""
+LOCK_DELAY = 30.0
+"""Seconds, of all locks here unless they say otherwise: no busy machine loses one."""
+
+QUICK = {"lock_delay": 3.6}
+"""Of one that is to be lost, or whose lock-delay has to pass: it is verified every 0.6 s."""
+
+SELDOM = {"ttl": 600, "lock_delay": 0}
+"""Of one that the keeper looks at every three minutes, and no test waits for that."""
 
 
 class Room:
@@ -74,12 +81,12 @@ class Room:
 
     def in_line(self, count: int) -> None:
         """Wait until the queue, if there is one, has so many waiters."""
-        layout = self.kind.layout
-        if not layout.has_line:
-            return
-        eventually(
-            lambda: layout.waiting(self.operator, self.name) == count, message=f"{count} queued"
-        )
+        if self.kind.layout.has_line:
+            eventually(lambda: self.waiting() == count, message=f"{count} queued")
+
+    def waiting(self) -> int:
+        """How many are in the queue now."""
+        return self.kind.layout.waiting(self.operator, self.name)
 
     def owner(self) -> str | None:
         """The session that holds the test's own lock, by Consul's word."""
@@ -130,6 +137,25 @@ class Room:
 def until_queued(asking: Sync, count: int) -> None:
     """Wait until so many wait for the lock, as one of its objects sees it."""
     eventually(lambda: len(asking.waiters()) == count, message=f"{count} wait")
+
+
+def seen_to_wait(begin: Callable[[], Future[bool]], queued: Callable[[], bool]) -> Future[bool]:
+    """Begin a wait that will be given up, and see it queued.
+
+    Again, if it was over before this thread looked: no time is long enough on a busy machine.
+    """
+    while True:
+        waiting = begin()
+        if eventually(lambda w=waiting: "queued" if queued() else w.done() and "over") == "queued":
+            return waiting
+        assert waiting.result() is False
+
+
+def waiting_in_the_process(lock: Sync) -> int:
+    """How many wait for this lock behind another thread or task of the same client."""
+    queues = lock.thing._core.client.local_queues._queues
+    # Who waits for several locks at once is in the queue of each.
+    return len({id(each) for queue in list(queues.values()) for each in list(queue.waiting)})
 
 
 class Told:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from consul_lock import LockLost
-from tests.contract.fixture import Room
+from tests.contract.fixture import QUICK, Room
 from tests.contract.lock_kinds import each_kind
 from tests.support.waiting import eventually
 
@@ -24,7 +24,7 @@ def test_what_a_dead_process_held_is_free_at_once(room: Room) -> None:
 
 def test_a_waiter_gets_what_a_dead_process_held(room: Room) -> None:
     """Long before the session would have expired."""
-    dead, survivor, waiter = room.holding(), room.others_lock(), room.others_lock()
+    dead, survivor, waiter = room.holding(**QUICK), room.others_lock(), room.others_lock()
     waiting = waiter.start("acquire", timeout=60)
     room.in_line(1)
     survivor._release_abandoned([dead.session_id])

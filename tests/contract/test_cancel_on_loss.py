@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from consul_lock import LockLost, LossReason, NotHeld
-from tests.contract.fixture import Room
+from tests.contract.fixture import QUICK, Room
 from tests.contract.lock_kinds import each_kind
 from tests.support.apis import Asyncio
 from tests.support.waiting import eventually
@@ -52,7 +52,7 @@ async def _run(scenario: Callable[[], Awaitable[Any]]) -> Any:
 @each_kind
 def test_the_task_is_cancelled_where_it_waits_and_the_block_raises_the_loss(room: Room) -> None:
     """And the lock can be used again."""
-    lock = room.lock(cancel_on_loss=True).thing
+    lock = room.lock(cancel_on_loss=True, **QUICK).thing
     story: list[str] = []
 
     async def scenario() -> None:
@@ -83,7 +83,7 @@ def test_the_task_is_cancelled_where_it_waits_and_the_block_raises_the_loss(room
 
 def test_without_it_the_block_runs_to_its_end_first(room: Room) -> None:
     """As in threads."""
-    lock = room.lock().thing
+    lock = room.lock(**QUICK).thing
 
     async def scenario() -> None:
         async def block() -> None:
@@ -104,7 +104,7 @@ def test_without_it_the_block_runs_to_its_end_first(room: Room) -> None:
 @each_kind
 def test_a_block_that_is_well_leaves_nothing(room: Room) -> None:
     """With and without a moment in which it waits."""
-    lock = room.lock(cancel_on_loss=True).thing
+    lock = room.lock(cancel_on_loss=True, **QUICK).thing
 
     async def scenario() -> None:
         for pauses in (0, 1, 3):
@@ -140,7 +140,7 @@ def test_a_loss_that_the_end_of_the_block_finds_is_raised_by_it(room: Room) -> N
 
 def test_an_error_of_the_clean_up_comes_before_the_loss(room: Room) -> None:
     """It is what the body raised in the end; the loss is a note of it."""
-    lock = room.lock(cancel_on_loss=True).thing
+    lock = room.lock(cancel_on_loss=True, **QUICK).thing
 
     async def scenario() -> None:
         async def block() -> None:
@@ -160,7 +160,7 @@ def test_an_error_of_the_clean_up_comes_before_the_loss(room: Room) -> None:
 
 def test_a_body_that_swallows_the_cancellation_gets_the_loss_at_its_end(room: Room) -> None:
     """And the task is not cancelled once more."""
-    lock = room.lock(cancel_on_loss=True).thing
+    lock = room.lock(cancel_on_loss=True, **QUICK).thing
 
     async def scenario() -> None:
         async def block() -> None:
@@ -180,7 +180,7 @@ def test_a_body_that_swallows_the_cancellation_gets_the_loss_at_its_end(room: Ro
 @pytest.mark.parametrize("outside", [True, False], ids=["around the lock", "inside the lock"])
 def test_a_timeout_that_is_not_up_changes_nothing(room: Room, outside: bool) -> None:
     """It lets the cancellation through."""
-    lock = room.lock(cancel_on_loss=True).thing
+    lock = room.lock(cancel_on_loss=True, **QUICK).thing
 
     async def body() -> None:
         await in_thread(lose(room, lock))
@@ -204,7 +204,7 @@ def test_a_timeout_that_is_not_up_changes_nothing(room: Room, outside: bool) -> 
 @pytest.mark.parametrize("outside", [True, False], ids=["around the lock", "inside the lock"])
 def test_a_timeout_that_is_up_is_a_timeout(room: Room, outside: bool) -> None:
     """It is not taken for a loss."""
-    lock = room.lock(cancel_on_loss=True).thing
+    lock = room.lock(cancel_on_loss=True, **QUICK).thing
 
     async def scenario() -> None:
         async def block() -> None:
@@ -225,7 +225,7 @@ def test_a_timeout_that_is_up_is_a_timeout(room: Room, outside: bool) -> None:
 @pytest.mark.parametrize("outside", [True, False], ids=["around the lock", "inside the lock"])
 def test_a_timeout_and_a_loss_at_once_end_in_the_outer_one(room: Room, outside: bool) -> None:
     """Each takes back what it has asked for, and nobody's cancellation is swallowed."""
-    lock = room.lock(cancel_on_loss=True).thing
+    lock = room.lock(cancel_on_loss=True, **QUICK).thing
 
     async def both(timeout: asyncio.Timeout) -> None:
         core = lock._core
@@ -252,7 +252,7 @@ def test_a_timeout_and_a_loss_at_once_end_in_the_outer_one(room: Room, outside: 
 
 def test_a_cancellation_from_outside_as_well_is_obeyed(room: Room) -> None:
     """A cancellation from outside is not turned into a loss."""
-    lock = room.lock(cancel_on_loss=True).thing
+    lock = room.lock(cancel_on_loss=True, **QUICK).thing
 
     async def work(ready: asyncio.Event) -> None:
         async with lock:
@@ -276,7 +276,7 @@ def test_a_cancellation_from_outside_as_well_is_obeyed(room: Room) -> None:
 
 def test_a_task_group_inside_the_block_ends_with_it(room: Room) -> None:
     """Its tasks are cancelled, and the block raises one LockLost, no group of errors."""
-    lock = room.lock(cancel_on_loss=True).thing
+    lock = room.lock(cancel_on_loss=True, **QUICK).thing
     story: list[str] = []
 
     async def child() -> None:
@@ -303,7 +303,7 @@ def test_a_task_group_inside_the_block_ends_with_it(room: Room) -> None:
 
 def test_a_block_in_a_task_of_a_group_fails_the_group(room: Room) -> None:
     """As any error of a task does; the others are cancelled."""
-    lock = room.lock(cancel_on_loss=True).thing
+    lock = room.lock(cancel_on_loss=True, **QUICK).thing
     story: list[str] = []
 
     async def holder() -> None:
@@ -377,7 +377,7 @@ def test_nested_blocks_of_a_re_entrant_lock_raise_one_loss(room: Room) -> None:
 def test_tasks_that_share_an_object_are_cancelled_each_for_its_own_hold(room: Room) -> None:
     """The slots of a semaphore: one session ends, one task."""
     client = room.client()
-    made = {"client": client.thing, "cancel_on_loss": True, "lock_delay": 2}
+    made = {"client": client.thing, "cancel_on_loss": True, "lock_delay": 6}
     slots = client.actor.do(room.api.Semaphore, room.name, 2, **made)
     sessions: asyncio.Queue[str] = asyncio.Queue()
 

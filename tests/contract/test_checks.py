@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import pytest
 
 from consul_lock import LockLost, LossReason, Refused
-from tests.contract.fixture import Room, Told
+from tests.contract.fixture import QUICK, Room, Told
 from tests.contract.health import Health
 from tests.contract.lock_kinds import KINDS
 from tests.support.waiting import eventually
@@ -54,7 +54,7 @@ each_private_kind = pytest.mark.parametrize(
 def test_everything_that_is_held_is_lost_with_its_check(room: Room, check: Check) -> None:
     """Each kind looks at its session in its own way."""
     told = Told()
-    lock = room.holding(on_lost=told, **check.binding)
+    lock = room.holding(on_lost=told, **QUICK, **check.binding)
     check.tell("fail")
     eventually(lambda: told.reasons)
     assert (told.reasons, lock.held) == ([LossReason.SESSION_INVALID], False)
@@ -64,7 +64,7 @@ def test_everything_that_is_held_is_lost_with_its_check(room: Room, check: Check
 def test_a_lock_whose_check_turns_critical_is_lost(room: Room, check: Check, verb: str) -> None:
     """At the next look, not at the deadline: its session is dead by then."""
     told = Told()
-    lock = room.holding(on_lost=told, **check.binding)
+    lock = room.holding(on_lost=told, **QUICK, **check.binding)
     session = lock.session_id
     assert lock.held
     check.tell(verb)
@@ -107,7 +107,7 @@ def test_the_session_is_bound_to_all_that_was_asked_for(room: Room, check: Check
 def test_a_check_of_the_user_and_a_heartbeat_both_end_the_session(room: Room, check: Check) -> None:
     """The heart beats, and the lock is lost all the same."""
     told = Told()
-    lock = room.holding(on_lost=told, heartbeat=10.0, **check.binding)
+    lock = room.holding(on_lost=told, heartbeat=10.0, **QUICK, **check.binding)
     [heart] = check.health.hearts()
     assert heart in check.health.bound(lock.session_id)["ServiceChecks"]
     check.tell("fail")

@@ -354,6 +354,7 @@ def test_a_lost_run_lock_is_reported_to_the_job_and_recorded(cron: CronRoom) -> 
     eventually(run.lock.lost.is_set, message="the loss is noticed")
     with pytest.raises(LockLost):
         claim.leave()
+    eventually(lambda: told)
     assert (cron.record().state, len(told)) == (CronState.LOST, 1)
 
 

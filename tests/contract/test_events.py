@@ -25,7 +25,7 @@ from consul_lock.events import (
     Waiting,
 )
 from tests.contract.cron_fixture import CronRoom
-from tests.contract.fixture import Room
+from tests.contract.fixture import QUICK, Room
 from tests.contract.lock_kinds import each_kind
 from tests.contract.operator import Operator
 from tests.support.actions import DROP_BEFORE
@@ -286,8 +286,9 @@ def test_a_listener_that_blocks_or_raises_harms_nobody(room: Room) -> None:
     lock = room.lock(client)
     for _ in range(505):
         assert lock.acquire()
+        # It has the first one, before the next thousand.
+        assert entered.wait(HUNG)
         lock.release()
-    assert entered.wait(HUNG)
     eventually(lambda: client.events_dropped == 9)
     assert ear.events == []
     go.set()
@@ -300,7 +301,7 @@ def test_a_listener_that_blocks_or_raises_harms_nobody(room: Room) -> None:
 def test_a_log_that_raises_fails_no_acquire_and_hides_no_loss(room: Room) -> None:
     """Its handlers are the program's, and may be at the end of their disk."""
     reasons: list[LossReason] = []
-    lock = room.lock(room.client(), on_lost=reasons.append, watch=True)
+    lock = room.lock(room.client(), on_lost=reasons.append, watch=True, **QUICK)
     with raising_log():
         with lock:
             assert lock.held
@@ -326,8 +327,8 @@ def test_closing_has_the_last_events_and_waits_for_no_listener(room: Room) -> No
     lock = room.lock(client)
     assert lock.acquire()
     client.close()
-    assert ear.names == ["acquired", "lost"]
-    assert ear.events[-1].reason is LossReason.REVOKED
+    _, lost = ear.heard("acquired", "lost")
+    assert lost.reason is LossReason.REVOKED
     go.set()
 
 
@@ -368,7 +369,8 @@ def test_no_event_and_no_record_has_a_credential(
         proxy.rule = None
         assert trying.result(HUNG)
         client.close()
-    assert {"acquired", "gave-up", "released", "retrying", "lost"} <= {*ear.names}
+    wanted = {"acquired", "gave-up", "released", "retrying", "lost"}
+    eventually(lambda: wanted <= {*ear.names}, message=f"{wanted}, not {ear.names}")
     seen = f"{ear.events} {[record.__dict__ for record in caplog.records]} {caplog.text}"
     assert secret not in seen
     assert "hunter2" not in seen

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from consul_lock import LockLost, LossReason
-from tests.contract.fixture import Room, Told
+from tests.contract.fixture import QUICK, SELDOM, Room, Told
 from tests.contract.lock_kinds import each_kind
 from tests.support.apis import Sync
 from tests.support.waiting import eventually
@@ -47,7 +47,7 @@ Cause = Callable[[Room, Sync], None]
 def test_a_loss_is_noticed_and_reported_once(room: Room, reason: LossReason, cause: Cause) -> None:
     """By the next look at the latest: long before the deadline, which is another reason."""
     told = Told()
-    lock = room.holding(on_lost=told)
+    lock = room.holding(on_lost=told, **QUICK)
     session = lock.session_id
     assert lock.remaining() > 0
     cause(room, lock)
@@ -72,11 +72,11 @@ def test_a_loss_is_noticed_and_reported_once(room: Room, reason: LossReason, cau
 def test_with_watch_a_loss_is_noticed_before_the_next_look(
     room: Room, reason: LossReason, cause: Cause
 ) -> None:
-    """The keeper looks again in 9 s or later; the long poll tells at once."""
+    """The keeper looks again in three minutes or later; the long poll tells at once."""
     told = Told()
-    lock = room.holding(watch=True, on_lost=told, ttl=60, lock_delay=60)
+    lock = room.holding(watch=True, on_lost=told, **SELDOM)
     cause(room, lock)
-    eventually(lambda: told.reasons == [reason], timeout=6)
+    eventually(lambda: told.reasons == [reason])
     assert lock.lost_reason is reason
 
 
@@ -99,7 +99,7 @@ def test_the_blocks_own_error_comes_before_the_loss(
     room: Room, reason: LossReason, cause: Cause
 ) -> None:
     """The exception of the body is not replaced; the reason can be asked for."""
-    lock = room.lock()
+    lock = room.lock(**QUICK)
 
     def body() -> None:
         cause(room, lock)
@@ -129,7 +129,7 @@ def test_a_stolen_key_is_not_released_by_the_loser(room: Room) -> None:
 @each_kind
 def test_a_lost_lock_can_be_used_again(room: Room) -> None:
     """After the loss was raised, a new acquire is a new hold with a higher token."""
-    lock = room.holding()
+    lock = room.holding(**QUICK)
     token = lock.token
     room.operator.delete(room.key)
     eventually(lock.lost.is_set)
@@ -144,7 +144,7 @@ def test_a_lost_lock_can_be_used_again(room: Room) -> None:
 @each_kind
 def test_a_lost_lock_is_not_reacquired_in_silence(room: Room) -> None:
     """A loss stays a loss, though the key would be free again."""
-    lock = room.holding()
+    lock = room.holding(**QUICK)
     room.operator.delete(room.key)
     eventually(lock.lost.is_set)
     # What is left of it goes with its session, which is destroyed meanwhile.
@@ -156,15 +156,15 @@ def test_a_lost_lock_is_not_reacquired_in_silence(room: Room) -> None:
 def test_a_session_with_shorter_terms_is_looked_after_in_its_own_time(
     room: Room, held: bool
 ) -> None:
-    """The keeper had planned its next look for in 9 s, for another session of the client."""
+    """The keeper had planned its next look for in three minutes, for another session."""
     told = Told()
-    first = room.lock(name=f"{room.name}/first", ttl=60, lock_delay=60)
+    first = room.lock(name=f"{room.name}/first", **SELDOM)
     assert first.acquire()
     if not held:
         first.release()
-    lock = room.holding(on_lost=told)
+    lock = room.holding(on_lost=told, **QUICK)
     room.operator.delete(room.key)
-    eventually(lambda: told.reasons == [LossReason.KEY_DELETED], timeout=6)
+    eventually(lambda: told.reasons == [LossReason.KEY_DELETED])
     assert (first.held, lock.held) == (held, False)
     if held:
         first.release()
@@ -172,7 +172,7 @@ def test_a_session_with_shorter_terms_is_looked_after_in_its_own_time(
 
 def test_waiting_on_while_another_user_lost_it(room: Room) -> None:
     """The loss goes to the former holder; the waiter behind it gets a lock that is whole."""
-    lock = room.holding()
+    lock = room.holding(**QUICK)
     other = lock.by(room.actor())
     waiting = other.start("acquire", timeout=60)
     room.operator.delete(room.key)
@@ -191,7 +191,7 @@ def test_an_on_lost_that_fails_changes_nothing(
     def fail(reason: LossReason) -> None:
         raise ZeroDivisionError
 
-    lock = room.holding(on_lost=fail)
+    lock = room.holding(on_lost=fail, **QUICK)
     room.operator.delete(room.key)
     eventually(lock.lost.is_set)
     eventually(lambda: "ZeroDivisionError" in caplog.text)

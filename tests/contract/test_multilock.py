@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from consul_lock import AlreadyHeld, ConfigError, Conflict, LockLost, LockTimeout, LossReason, Op
-from tests.contract.fixture import LOCK_DELAY, Room, Told
+from tests.contract.fixture import LOCK_DELAY, QUICK, SELDOM, Room, Told, waiting_in_the_process
 from tests.support.apis import Sync
 from tests.support.waiting import eventually
 
@@ -149,7 +149,7 @@ def test_the_loss_of_one_is_the_loss_of_all(room: Room) -> None:
     """It is reported once, and the others are free after a lock-delay."""
     name = NAMES[-1]
     told = Told()
-    lock = several(room, on_lost=told)
+    lock = several(room, on_lost=told, **QUICK)
     assert lock.acquire()
     room.operator.delete(key_of(room, name))
     eventually(lambda: told.reasons)
@@ -157,7 +157,7 @@ def test_the_loss_of_one_is_the_loss_of_all(room: Room) -> None:
     with pytest.raises(LockLost):
         lock.release()
     assert told.reasons == [LossReason.KEY_DELETED]
-    other = several(room)
+    other = several(room, **QUICK)
     assert other.acquire(timeout=60)
     other.release()
 
@@ -241,7 +241,10 @@ def test_users_of_one_client_take_turns(room: Room) -> None:
     lock, other = several(room, client=client), several(room, *reversed(NAMES), client=client)
     users = [lock, lock.by(room.actor()), other.by(room.actor())]
     assert users[0].acquire()
-    waiting = [user.start("acquire", timeout=60) for user in users[1:]]
+    waiting = []
+    for number, user in enumerate(users[1:], 1):
+        waiting.append(user.start("acquire", timeout=60))
+        eventually(lambda number=number: waiting_in_the_process(lock) == number)
     assert not any(each.done() for each in waiting)
     users[0].release()
     assert waiting[0].result(120) is True
@@ -254,7 +257,7 @@ def test_users_of_one_client_take_turns(room: Room) -> None:
 def test_a_session_can_be_shared_with_a_single_lock(room: Room) -> None:
     """They exclude each other, though they are one to Consul, and end together."""
     client = room.client()
-    session = client.actor.do(room.api.Session, client.thing, lock_delay=LOCK_DELAY)
+    session = client.actor.do(room.api.Session, client.thing, **QUICK)
     options = {"client": None, "session": session}
     lock = Sync(client.actor.do(room.api.MultiLock, names_of(room), **options), client.actor)
     plain = Sync(client.actor.do(room.api.Lock, f"{room.name}/pears", **options), room.actor())
@@ -277,12 +280,12 @@ def test_a_session_can_be_shared_with_a_single_lock(room: Room) -> None:
 
 
 def test_with_watch_the_loss_of_the_first_is_noticed_at_once(room: Room) -> None:
-    """The keeper looks again in 9 s or later."""
+    """The keeper looks again in three minutes or later."""
     told = Told()
-    lock = several(room, watch=True, on_lost=told, ttl=60, lock_delay=60)
+    lock = several(room, watch=True, on_lost=told, **SELDOM)
     assert lock.acquire()
     room.operator.delete(lock.key)
-    eventually(lambda: told.reasons == [LossReason.KEY_DELETED], timeout=6)
+    eventually(lambda: told.reasons == [LossReason.KEY_DELETED])
     with pytest.raises(LockLost):
         lock.release()
 

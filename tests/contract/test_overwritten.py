@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.contract.fixture import Room
+from tests.contract.fixture import SELDOM, Room
 from tests.contract.lock_kinds import KINDS
 from tests.support.apis import Sync
 from tests.support.proxy import Proxy
@@ -98,7 +98,7 @@ def test_the_warning_costs_no_request(room: Room, caplog: pytest.LogCaptureFixtu
     """The long poll that is there anyhow sees it; nothing is written back."""
     with Proxy(room.operator.address) as proxy:
         client = Sync(room.main.do(room.api.Client, proxy.address), room.main)
-        lock = room.lock(client, watch=True, ttl=60.0, lock_delay=60.0)
+        lock = room.lock(client, watch=True, **SELDOM)
         assert lock.acquire()
         eventually(lambda: any("index=" in seen.path for seen in proxy.log))  # it waits now
         before = len(proxy.log)

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from consul_lock import AlreadyHeld, LockLost, LossReason, NotHeld, Op
-from tests.contract.fixture import Room, Told
+from tests.contract.fixture import QUICK, Room, Told, waiting_in_the_process
 from tests.contract.lock_kinds import KINDS, each_kind
 from tests.support.apis import Sync
 from tests.support.waiting import eventually
@@ -28,19 +28,13 @@ def semaphore(room: Room, limit: int) -> Sync:
     return Sync(made, client.actor)
 
 
-def waits_in_the_process(lock: Sync) -> bool:
-    """Whether somebody waits for this lock behind another one of the same client."""
-    rooms = lock.thing._core.client.local_queues._queues
-    return any(each.waiting for each in list(rooms.values()))
-
-
 # -- answers
 
 
 @each_kind
 def test_after_a_loss_the_owner_never_sees_the_hold_of_the_next_one(room: Room) -> None:
     """Not `held`, not its token, no `guard` and no `ensure_held`, until it acquires again."""
-    lock = room.holding(lock_delay=2)
+    lock = room.holding(lock_delay=4)
     token = lock.ask("token")
     other = lock.by(room.actor())
     waiting = other.start("acquire", timeout=60)
@@ -86,7 +80,7 @@ def test_a_user_that_released_does_not_hold_what_another_one_acquires(room: Room
 @each_kind
 def test_a_user_that_never_held_it_gets_answers_about_the_present_hold(room: Room) -> None:
     """A thread that monitors, or that was handed the lock to work with."""
-    lock = room.holding()
+    lock = room.holding(**QUICK)
     monitor = lock.by(room.actor())
     assert (monitor.ask("held"), monitor.ask("token")) == (True, lock.ask("token"))
     monitor.ensure_held()
@@ -143,7 +137,7 @@ def test_a_block_may_end_in_another_thread_or_task(room: Room) -> None:
 @each_kind
 def test_an_exception_of_the_body_says_that_the_lock_was_lost_too(room: Room) -> None:
     """The body's own error is the story; the loss is a note of it."""
-    lock = room.lock()
+    lock = room.lock(**QUICK)
 
     def body() -> None:
         room.operator.delete(room.key)
@@ -173,7 +167,7 @@ def test_one_acquires_the_slots_of_a_semaphore_and_its_workers_release_them(
     assert dispatcher.acquire()
     for worker in workers[:3]:
         waiting = dispatcher.start("acquire", timeout=timeout)
-        eventually(lambda: waits_in_the_process(dispatcher), message="the dispatcher waits")
+        eventually(lambda: waiting_in_the_process(dispatcher), message="the dispatcher waits")
         assert len(worker.holders()) == 2
         worker.release()
         assert waiting.result(120) is True
@@ -192,7 +186,7 @@ def test_with_a_timeout_its_holder_waits_for_another_thread_or_task_to_release_i
     lock = room.holding()
     token = lock.ask("token")
     waiting = lock.start("acquire", timeout=60)
-    eventually(lambda: waits_in_the_process(lock), message="its holder waits")
+    eventually(lambda: waiting_in_the_process(lock), message="its holder waits")
     lock.by(room.actor()).release()
     assert waiting.result(120) is True
     assert lock.ask("token") > token
@@ -237,7 +231,7 @@ def test_a_timer_that_releases_a_lost_lock_hears_of_the_loss_and_so_does_its_own
     room: Room,
 ) -> None:
     """The release that finds it raises, and the owner's own release is not silent for that."""
-    lock = room.holding()
+    lock = room.holding(**QUICK)
     room.operator.delete(room.key)
     eventually(lock.lost.is_set)
     with pytest.raises(LockLost):

@@ -6,9 +6,10 @@ import os
 import time
 from concurrent.futures import Future, ThreadPoolExecutor
 
-from tests.contract.fixture import LOCK_DELAY, Room
+from tests.contract.fixture import QUICK, Room, seen_to_wait
 from tests.contract.lock_kinds import each_kind_with_a_line
 from tests.support.apis import Sync
+from tests.support.waiting import eventually
 
 pytestmark = each_kind_with_a_line
 
@@ -38,8 +39,9 @@ def test_five_waiters_are_served_in_the_order_they_came(room: Room) -> None:
 def test_a_waiter_that_gives_up_does_not_hold_up_those_behind(room: Room) -> None:
     """The waiters behind it move up."""
     holder, gone, last = room.holding(), room.others_lock(), room.others_lock()
-    giving_up = gone.start("acquire", timeout=2.5)
-    room.in_line(1)
+    giving_up = seen_to_wait(
+        lambda: gone.start("acquire", timeout=0.7), lambda: room.waiting() == 1
+    )
     waiting = last.start("acquire")
     assert giving_up.result(120) is False
     room.in_line(1)
@@ -53,12 +55,15 @@ def test_a_waiter_that_gives_up_and_asks_again_is_behind_those_that_came_meanwhi
 ) -> None:
     """It uses its session again, so its second entry has the key of the first: the lock goes to
     the one before it at once, instead of to somebody who does not expect it yet."""
-    holder, hasty, patient = room.holding(), room.others_lock(), room.others_lock()
+    holder, hasty, patient = room.holding(**QUICK), room.others_lock(), room.others_lock()
     # Long enough for the holder to have looked at the queue, and to remember what it saw.
-    giving_up = hasty.start("acquire", timeout=4 * LOCK_DELAY / 6)
-    room.in_line(1)
+    giving_up = seen_to_wait(
+        lambda: hasty.start("acquire", timeout=4 * QUICK["lock_delay"] / 6),
+        lambda: room.waiting() == 1,
+    )
     waiting = patient.start("acquire")
-    room.in_line(2)
+    # On a busy machine the first one may have given up by then.
+    eventually(lambda: room.waiting() == (1 if giving_up.done() else 2))
     assert giving_up.result(120) is False
     again = hasty.start("acquire")
     room.in_line(2)

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from consul_lock import AlreadyHeld, ConfigError, NotHeld
-from tests.contract.fixture import LOCK_DELAY, Room, until_queued
+from tests.contract.fixture import LOCK_DELAY, Room, seen_to_wait, until_queued
 from tests.support.apis import Sync
 from tests.support.waiting import eventually
 
@@ -95,8 +95,9 @@ def test_a_writer_that_gives_up_lets_the_readers_behind_it_in(side: Make) -> Non
     """They waited for nobody else."""
     reader, writer, late = side("read"), side("write"), side("read")
     assert reader.acquire()
-    writing = writer.start("acquire", timeout=2.5)
-    until_queued(reader, 1)
+    writing = seen_to_wait(
+        lambda: writer.start("acquire", timeout=0.7), lambda: len(reader.waiters()) == 1
+    )
     reading = late.start("acquire")
     assert writing.result(120) is False
     assert reading.result(120) is True

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from consul_lock import ConfigError, LockLost, LossReason, NotHeld
-from tests.contract.fixture import LOCK_DELAY, Room
+from tests.contract.fixture import LOCK_DELAY, SELDOM, Room
 from tests.contract.key_layouts import SEMAPHORE_FLAG
 from tests.support.apis import Sync
 from tests.support.proxy import Proxy
@@ -86,8 +86,8 @@ def test_a_slot_number_costs_one_request_and_only_if_asked_for(room: Room, semap
     """The first call of a hold; the release takes it back in its own request."""
     with Proxy(room.operator.address) as proxy:
         client = room.actor().do(room.api.Client, proxy.address)
-        # The keeper looks after ten seconds, which would be another request.
-        mine = semaphore(3, Sync(client, room.actor()), lock_delay=60.0)
+        # So long that the keeper does not look meanwhile.
+        mine = semaphore(3, Sync(client, room.actor()), **SELDOM)
         assert mine.acquire(timeout=20)
         before = proxy.count("PUT", "txn")
         mine.release()

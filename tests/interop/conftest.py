@@ -17,6 +17,11 @@ from tests.support.agent import Agent
 from tests.support.apis import Face
 
 
+@pytest.fixture(autouse=True)
+def _short_timeouts(busy_servers_answer: None) -> None:
+    """They are about locks that others hold, not about servers that do not answer."""
+
+
 @pytest.fixture
 def client(face: Face, agent: Agent) -> Iterator[Any]:
     """A client of this face."""
