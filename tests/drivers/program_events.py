@@ -57,6 +57,7 @@ def fork(address: str) -> None:
     with os.fdopen(reader) as said:
         child = json.loads(said.read())
     parents.release()
+    wait_for(ear, 2)
     ear.client.close()
     json.dump({"child": child, "parent": ear.heard}, sys.stdout)
 

@@ -62,9 +62,10 @@ def frozen(address: str) -> dict[str, Any]:
     """A hold, and a request, while the agent does not answer: it is frozen between two lines."""
     told: list[float] = []
     with Client(address) as holder, Client(address, retry_for=0, request_timeout=1.0) as asker:
-        lock = Lock(NAME, client=holder, lock_delay=3, on_lost=lambda _: told.append(clock()))
+        lock = Lock(NAME, client=holder, lock_delay=6, on_lost=lambda _: told.append(clock()))
         lock.acquire()
         say("freeze")
+        deadline = clock() + lock.remaining()
         ticker, begun = Ticker(), clock()
         try:
             Lock("other", client=asker).locked()
@@ -73,7 +74,6 @@ def frozen(address: str) -> dict[str, Any]:
             error = str(caught)
         took, turns = clock() - begun, ticker.turns
         ticker.stop()
-        deadline = clock() + lock.remaining()
         lock.lost.wait(120)
         while not told and clock() < deadline + 20:
             gevent.sleep(0.01)

@@ -13,7 +13,7 @@ from consul_lock.testing import ServedWorld
 
 def test_threads_give_up_when_no_place_gets_free(served: ServedWorld) -> None:
     """With the timeout of a request; nothing was sent, so nothing is uncertain."""
-    with Client(served.address, request_timeout=1.5, retry_for=0) as client:
+    with Client(served.address, request_timeout=4, retry_for=0) as client:
         places = client._driver._transport._places
         taken = [places.get(timeout=5) for _ in range(REQUESTS)]
         with pytest.raises(Unavailable, match="no further one was sent") as told:
@@ -29,7 +29,7 @@ def test_tasks_give_up_when_no_place_gets_free(served: ServedWorld) -> None:
     """As threads do."""
 
     async def main() -> None:
-        async with aio.Client(served.address, request_timeout=1.5, retry_for=0) as client:
+        async with aio.Client(served.address, request_timeout=4, retry_for=0) as client:
             client._driver._places = asyncio.Semaphore(0)
             with pytest.raises(Unavailable, match="no further one was sent") as told:
                 await aio.Lock("places", client=client).acquire()

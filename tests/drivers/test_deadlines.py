@@ -186,7 +186,7 @@ def test_a_request_that_is_sent_again_has_no_new_time(api: Any) -> None:
     assert took < 1.7 * _LONG
 
 
-_LONG = 4.0
+_LONG = 10.0
 
 
 def _again_in_threads(address: str, **options: Any) -> float:
@@ -197,7 +197,7 @@ def _again_in_threads(address: str, **options: Any) -> float:
             asking = [threads.submit(lock.locked) for _ in range(2)]
         assert [each.result() for each in asking] == [False, False]
         begun = time.monotonic()
-        with pytest.raises(Unavailable, match=r"no answer within 4\.0 s"):
+        with pytest.raises(Unavailable, match=r"no answer within 10\.0 s"):
             lock.locked()
         return time.monotonic() - begun
 
@@ -207,6 +207,6 @@ async def _again_in_tasks(address: str, **options: Any) -> float:
         lock = aio.Lock("drivers/again", client=client)
         assert await asyncio.gather(lock.locked(), lock.locked()) == [False, False]
         begun = time.monotonic()
-        with pytest.raises(Unavailable, match=r"no answer within 4\.0 s"):
+        with pytest.raises(Unavailable, match=r"no answer within 10\.0 s"):
             await lock.locked()
         return time.monotonic() - begun

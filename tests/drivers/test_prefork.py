@@ -16,7 +16,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -192,7 +192,10 @@ def test_a_master_of_gunicorn_that_replaces_itself_hands_its_lock_on(
 
 
 def _sockets(pid: int) -> set[str]:
-    found = {str(descriptor.readlink()) for descriptor in Path(f"/proc/{pid}/fd").iterdir()}
+    found = set[str]()
+    for descriptor in Path(f"/proc/{pid}/fd").iterdir():
+        with suppress(FileNotFoundError):  # it is closed just now
+            found.add(str(descriptor.readlink()))
     return {target for target in found if target.startswith("socket:")}
 
 

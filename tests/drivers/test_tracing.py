@@ -39,9 +39,18 @@ class Traced:
     def waits(self) -> bool:
         return any(isinstance(event, events.Waiting) for event in self.events)
 
+    def finished(self, count: int) -> Any:
+        """So many spans: the last events of a client come while it is closed, or soon after."""
+
+        def there() -> Any:
+            spans = self._exporter.get_finished_spans()
+            return len(spans) >= count and spans
+
+        return eventually(there)
+
     def of(self, caller: str) -> tuple[Any, Any]:
         """The spans of the wait and of the hold below the span of this caller."""
-        spans = self._exporter.get_finished_spans()
+        spans = self.finished(6)  # there are two callers
         (above,) = [span for span in spans if span.name == caller]
         (wait,) = [span for span in spans if span.parent == above.get_span_context()]
         (hold,) = [span for span in spans if span.parent == wait.get_span_context()]
@@ -120,6 +129,7 @@ def test_tasks_of_one_loop_have_their_spans_each_under_its_own(
     follow_each_other(traced)
 
 
+@pytest.mark.usefixtures("busy_servers_answer")
 def test_an_acquire_that_times_out_is_a_wait_without_a_hold(
     served: ServedWorld, traced: Traced
 ) -> None:
@@ -127,7 +137,7 @@ def test_an_acquire_that_times_out_is_a_wait_without_a_hold(
     with Client(served.address, **traced.options) as holder, Lock("backup", client=holder):
         with Client(served.address, **traced.options) as client, traced.caller("caller"):
             assert not Lock("backup", client=client).acquire(timeout=4)
-        spans = traced._exporter.get_finished_spans()
+        spans = traced.finished(2)
         (above,) = [span for span in spans if span.name == "caller"]
         (wait,) = [span for span in spans if span.parent == above.get_span_context()]
         assert wait.attributes["consul_lock.outcome"] == "timeout"
