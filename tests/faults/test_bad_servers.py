@@ -233,6 +233,7 @@ def rule_in(message: str) -> str:
     return message.partition("it needs the rule ")[2].strip()
 
 
+@pytest.mark.usefixtures("busy_servers_answer")
 def test_a_denial_names_the_rules_and_with_them_it_works(face: Face, guarded: Agent) -> None:
     """Each denial names one more rule; a token with exactly those has the lock."""
     rules: list[str] = []

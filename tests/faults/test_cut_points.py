@@ -55,9 +55,9 @@ class Scene:
         holder.acquire()
         with ThreadPoolExecutor(1) as threads:
             acquiring = threads.submit(victim.acquire, 5.0)
-            eventually(lambda: acquiring.done() or self._queued(victim.name), 10.0)
+            eventually(lambda: acquiring.done() or self._queued(victim.name))
             holder.release()
-            if acquiring.result(20):
+            if acquiring.result(120):
                 victim.let_go()
 
     def released(self, victim: CutClient) -> None:
@@ -70,10 +70,10 @@ class Scene:
         victim.get()
         waiter = Lock(victim.name, client=self.other)
         with ThreadPoolExecutor(1) as threads:
-            waiting = threads.submit(waiter.acquire, timeout=20)
+            waiting = threads.submit(waiter.acquire, timeout=60)
             eventually(lambda: self._queued(victim.name))
             victim.release()
-            assert waiting.result(30), f"the waiter never got {victim.name}: {victim.cut!r}"
+            assert waiting.result(120), f"the waiter never got {victim.name}: {victim.cut!r}"
         waiter.release()
 
     def _queued(self, name: str) -> list[str]:

@@ -19,10 +19,10 @@ from tests.support.proxy import Proxy
 from tests.support.scripted_server import Script, scripted_server, through
 from tests.support.waiting import eventually
 
-LOCK_DELAY = 3.0
+LOCK_DELAY = 5.0
 
 # Seconds by which a busy machine may be late: what hangs here does so for far longer.
-LATE = 5.0
+LATE = 12.0
 
 
 class Told:
@@ -101,7 +101,7 @@ def test_a_loss_is_reported_in_time_behind_an_answer_that_trickles(
 ODD_BODIES = 5
 
 # Seconds: so long that a busy machine renews in time, and less than the odd answers go on.
-ENDURES, ODD_FOR = 6.0, 9.0
+ENDURES, ODD_FOR = 12.0, 15.0
 
 
 def test_odd_answers_end_no_renewals(

@@ -14,7 +14,7 @@ from typing import Any
 import consul_lock
 from consul_lock import aio
 
-TTL, LOCK_DELAY = 10.0, 1.0
+TTL, LOCK_DELAY = 10.0, 6.0
 
 ENDED = 128 + signal.SIGTERM
 

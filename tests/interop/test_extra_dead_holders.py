@@ -83,7 +83,7 @@ def test_go_prunes_at_once(agent: Agent) -> None:
     """It does not ask for the lock-delay: a lock-delay does not keep Go clients out."""
     slots = Slots(agent, "pruned")
     slots.write(document(2, [NOBODY, NOBODY[::-1]]))
-    assert run_go(agent, "-n=2", "-timeout=1s", slots.name, "true").returncode == 0
+    assert run_go(agent, "-n=2", "-timeout=30s", slots.name, "true").returncode == 0
     slots.clear()
 
 

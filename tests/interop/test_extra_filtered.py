@@ -50,7 +50,7 @@ def test_go_takes_a_slot_of_holders_it_cannot_see(agent: Agent) -> None:
     living = [slots.other_contender(), slots.other_contender()]
     slots.write(document(2, living))
     token = hiding(slots)
-    run = run_go(agent, f"-token={token}", "-n=2", "-timeout=1s", slots.name, "true")
+    run = run_go(agent, f"-token={token}", "-n=2", "-timeout=30s", slots.name, "true")
     assert run.returncode == 0
     assert slots.contenders == set(living)
     assert slots.document is None

@@ -28,9 +28,9 @@ _ROOT = Path(__file__).resolve().parents[2]
 # Seconds: ends a test that has failed, and nothing else.
 PATIENCE = 150.0
 
-# Short, so that what died is replaced in some eight seconds, not in a minute; and so long that a
+# Short, so that what died is replaced in some ten seconds, not in a minute; and so long that a
 # host of a busy machine is not taken for dead.
-LOCK_DELAY, HEARTBEAT = 4.0, 2.0
+LOCK_DELAY, HEARTBEAT = 6.0, 3.0
 
 
 class Run(NamedTuple):

@@ -94,7 +94,7 @@ def test_an_isolated_host_reaches_itself_alone(network: Network, boxes: list[Mai
 def test_a_delay_keeps_packets_and_their_order(network: Network, boxes: list[Mailbox]) -> None:
     """What is sent after the delay has ended overtakes what is still on its way."""
     a, b, _ = boxes
-    network.delay(1.0)
+    network.delay(4.0)
     for text in ("1", "2", "3"):
         a.send(b, text)
     network.heal()

@@ -18,8 +18,6 @@ from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.real
 
-_TIMES = {"ttl": 10.0, "lock_delay": 3.0, "heartbeat": 1.0}
-
 
 def test_a_restored_snapshot_lets_a_second_holder_in(own_agent: Agent, fresh_name: str) -> None:
     """Consul forgets the lock with all that was written since, and there is no lock-delay.  The
@@ -57,7 +55,7 @@ import sys
 from pathlib import Path
 from consul_lock import Lock
 file, checks = Path(sys.argv[2]), sys.argv[3] == "checks"
-lock = Lock(sys.argv[1], ttl=10.0, lock_delay=3.0, heartbeat=1.0)
+lock = Lock(sys.argv[1], ttl=60.0, lock_delay=5.0)
 lock.acquire()
 assert lock.held
 print("looked", flush=True)
@@ -84,10 +82,10 @@ def test_a_paused_process_writes_when_another_has_the_lock(
         assert paused.stdin is not None
         assert paused.stdout is not None
         assert paused.stdout.readline() == "looked\n"
-        paused.send_signal(signal.SIGSTOP)
         (session,) = own_agent.sessions_of(paused.pid)
+        paused.send_signal(signal.SIGSTOP)
         own_agent.request("PUT", f"/v1/session/destroy/{session}")
-        with Lock(fresh_name, client=client, **_TIMES) as lock:
+        with Lock(fresh_name, client=client) as lock:
             assert lock.token is not None
             file.write_text(str(lock.token))
             paused.send_signal(signal.SIGCONT)
