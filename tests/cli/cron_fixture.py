@@ -28,8 +28,8 @@ HOUR = 3600.0
 EIGHT = 500_000 * HOUR
 """2027-01-15 08:00:00Z, the beginning of a slot, with --every 1h."""
 
-QUICK = ("--heartbeat", "2s", "--lock-delay", "4s", "--kill-after", "1s")
-"""A host that dies is replaced in some six seconds, and a busy one is not taken for dead."""
+QUICK = ("--heartbeat", "3s", "--lock-delay", "7s", "--kill-after", "3s")
+"""A host that dies is replaced in some ten seconds, and a busy one is not taken for dead."""
 
 _STEPPED = str(Path(__file__).with_name("program_stepped_clock.py"))
 

@@ -19,7 +19,7 @@ from tests.support.waiting import eventually
 Lead = Callable[..., Running]
 
 # So that a lead that is lost with its session is acquired again soon.
-_QUICK = ("--lock-delay", "4s", "--kill-after", "1s")
+_QUICK = ("--lock-delay", "8s", "--kill-after", "3s")
 _WORK = "trap 'echo stopped; exit 0' TERM; echo $$; while :; do sleep 0.05; done"
 
 
@@ -151,7 +151,7 @@ def test_a_candidate_can_give_up(lead: Lead) -> None:
     """75, as with a lock, and the leader is named."""
     leader = lead("--", "sh", "-c", _WORK)
     leader.line()
-    candidate = lead("-w", "200ms", "--", "echo", "started")
+    candidate = lead("-w", "3s", "--", "echo", "started")
     assert candidate.wait() == 75
     assert f"pid {leader.pid}" in candidate.errors()
 
@@ -210,7 +210,7 @@ def test_a_signal_ends_it_while_the_command_is_stopped(
 ) -> None:
     """The sender then means consul-lock, and not the command alone."""
     script = "trap 'echo stopping' TERM; trap '' INT HUP; echo ready; while :; do sleep 0.05; done"
-    leader = lead("--kill-after", "2s", "--lock-delay", "20s", "--", "sh", "-c", script)
+    leader = lead("--kill-after", "4s", "--lock-delay", "20s", "--", "sh", "-c", script)
     assert leader.line() == "ready"
     leader.send(signal.SIGHUP)  # to a command that goes on: reload
     (session,) = sessions(leader.pid)

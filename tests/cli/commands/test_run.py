@@ -237,7 +237,7 @@ def test_the_lock_is_released_only_when_the_group_is_gone(
         "signal.signal(signal.SIGTERM, signal.SIG_IGN); print(os.getpid(), flush=True)\n"
         "os.close(go); time.sleep(600)\n"
     )
-    running = start("--kill-after", "2", "--", sys.executable, "-c", program)
+    running = start("--kill-after", "5", "--", sys.executable, "-c", program)
     grandchild = int(running.line())
     # To start a command for this takes longer than the grandchild has, on a busy machine.
     (entry,) = consul(address, "GET", f"/v1/kv/{key}/.lock")

@@ -69,7 +69,7 @@ def _echo_possible(running: Running) -> bool:
     """Until the first one has been acted upon: the shell has gone."""
     guardian = running.guardian()
     shell = Path(f"/proc/{guardian}/task/{guardian}/children").read_text().split()
-    with suppress(FileNotFoundError):  # it ends just now
+    with suppress(FileNotFoundError, ProcessLookupError):  # it ends just now
         return any("; :" in Path(f"/proc/{pid}/cmdline").read_text() for pid in shell)
     return False
 
@@ -128,7 +128,9 @@ def test_what_is_left_at_the_own_end_of_the_command(
     prefix, own_session = _LEFT[name]
     pid = tmp_path / "pid"
     worker = f"sh -c 'echo $$ >{pid}.new; mv {pid}.new {pid}; exec sleep 600'"
-    script = f"{prefix} {worker} >/dev/null & until [ -e {pid} ]; do sleep 0.05; done; exit 3"
+    # It is named by what it has become.
+    begun = f"grep -qs ^sleep /proc/$(cat {pid} 2>/dev/null)/cmdline"
+    script = f"{prefix} {worker} >/dev/null & until {begun}; do sleep 0.05; done; exit 3"
     running = supervise("sh", "-c", script, daemons=daemons, kill_after="0.6")
     assert running.wait() == 3
     left = int(pid.read_text())
@@ -169,7 +171,8 @@ def test_daemons_are_kept_after_a_stop_if_that_is_wanted(
     """And everything else is stopped."""
     pid, lost, released = (tmp_path / name for name in ("pid", "lost", "released"))
     script = f"setsid sh -c 'echo $$ >{pid}; exec sleep 600' & {_STUBBORN}"
-    options = {"max_runtime": "2"} if end == "max-runtime" else {}
+    # Long enough for the daemon to become one.
+    options = {"max_runtime": "6"} if end == "max-runtime" else {}
     lock = {"lost_when": str(lost), "release_to": str(released)}
     running = supervise("sh", "-c", script, daemons="keep", kill_after="0.6", **lock, **options)
     command = int(running.line())

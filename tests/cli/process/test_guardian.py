@@ -46,7 +46,7 @@ _COUNTING = (
 
 def test_if_consul_lock_is_killed_the_whole_group_gets_one_term(supervise: Supervise) -> None:
     """To many a program a second TERM means: at once."""
-    running = supervise(sys.executable, "-c", _COUNTING, "command", "grandchild", kill_after="2s")
+    running = supervise(sys.executable, "-c", _COUNTING, "command", "grandchild", kill_after="5s")
     pids = [int(running.line()), int(running.line())]
     guardian = running.guardian()
     _kill(running)
@@ -67,7 +67,7 @@ def test_a_command_with_other_rights_gets_the_signal_too(supervise: Supervise, k
         "print(os.getpid(), flush=True)\n"
         "for _ in range(6000): time.sleep(0.05)\n"
     )
-    running = supervise(sys.executable, "-c", program, kill_after="2")
+    running = supervise(sys.executable, "-c", program, kill_after="5")
     command = int(running.line())
     os.kill(running.pid if killed == "consul-lock" else running.guardian(), signal.SIGKILL)
     assert running.line() == "term"
@@ -123,7 +123,7 @@ def test_while_consul_lock_is_stopped_the_command_does_not_outlive_the_lease(
 ) -> None:
     """Nothing is renewed then, and nobody but the guardian sees the end of the lease."""
     stubborn = f"sh -c 'trap \"\" TERM; echo $$; {WORK}' &"
-    running = supervise(*working(f"{stubborn} trap 'echo term' TERM"), left="5", kill_after="2s")
+    running = supervise(*working(f"{stubborn} trap 'echo term' TERM"), left="10", kill_after="5s")
     pids = [int(running.line()), int(running.line())]
     running.send(signal.SIGSTOP)
     assert running.line() == "term"
@@ -136,7 +136,7 @@ def test_while_consul_lock_is_stopped_the_command_does_not_outlive_the_lease(
 
 def test_a_command_that_is_stopped_with_consul_lock_is_left_alone(supervise: Supervise) -> None:
     """It can do no harm before consul-lock goes on, which then looks at the lease first."""
-    lease = 3.0
+    lease = 6.0
     script = "trap '' HUP; trap 'echo term; exit' TERM"
     # So little for the end of the command that the guardian does not act before it is put aside.
     running = supervise(*working(script), left=str(lease), kill_after="300ms")
@@ -174,14 +174,15 @@ def _is_stopped_if_continued(
     supervise: Supervise, member: str, continued: str, state: str = ""
 ) -> None:
     script = f"trap '' HUP; {member} & echo command $$; {WORK}"
-    running = supervise("sh", "-c", script, left="4", kill_after="300ms")
+    lease = 8.0
+    running = supervise("sh", "-c", script, left=str(lease), kill_after="300ms")
     pids = dict(line.split() for line in (running.line(), running.line()))
     begun = time.monotonic()
     if state:
         eventually(lambda: _state(int(pids["member"])) == state)
     os.kill(int(pids["command"]), signal.SIGTSTP)
     eventually(lambda: _stopped(running.pid))
-    eventually(lambda: time.monotonic() > begun + 4)
+    eventually(lambda: time.monotonic() > begun + lease)
     os.kill(int(pids[continued]), signal.SIGCONT)
     assert running.line() == ""
     assert running.wait() == ExitCode.LOST
@@ -219,7 +220,7 @@ def test_the_end_of_a_command_that_was_put_aside_brings_consul_lock_back(
 
 def test_a_grace_that_has_begun_does_not_begin_again(supervise: Supervise) -> None:
     """If the lock is lost, somebody else may have it when that time is over."""
-    grace = 4.0
+    grace = 8.0
     grandchild = f"sh -c 'trap \"echo term\" TERM; echo ready; {WORK}' &"
     running = supervise(*working(f"{grandchild} trap '' TERM"), kill_after=f"{grace:g}s")
     pids = {running.line(), running.line()}
@@ -239,7 +240,7 @@ def test_a_grace_that_has_begun_does_not_begin_again(supervise: Supervise) -> No
 
 def test_the_command_is_killed_in_time_though_consul_lock_hangs(supervise: Supervise) -> None:
     """Whatever it is that holds consul-lock up, such as a stderr that nobody reads."""
-    running = supervise(*working("trap 'echo term' TERM"), kill_after="1s")
+    running = supervise(*working("trap 'echo term' TERM"), kill_after="4s")
     command = int(running.line())
     running.send(signal.SIGTERM)
     assert running.line() == "term"
@@ -282,7 +283,7 @@ def test_without_its_guardian_the_rest_of_the_group_gets_the_first_signal_too(
     supervise: Supervise,
 ) -> None:
     """The kernel sends it to the command alone, and each gets it once."""
-    running = supervise(sys.executable, "-c", _COUNTING, "command", "grandchild", kill_after="1s")
+    running = supervise(sys.executable, "-c", _COUNTING, "command", "grandchild", kill_after="4s")
     pids = [int(running.line()), int(running.line())]
     os.kill(running.guardian(), signal.SIGKILL)
     assert running.line() == "command term"
@@ -295,7 +296,7 @@ def test_without_its_guardian_the_rest_of_the_group_gets_the_first_signal_too(
 def test_without_its_guardian_the_command_is_stopped(supervise: Supervise) -> None:
     """The kernel tells the command itself; consul-lock is the parent then, and sees to the rest."""
     stubborn = f"setsid sh -c 'trap \"\" TERM; echo $$; {WORK}' &"
-    running = supervise(*working(f"{stubborn} trap 'echo term; exit 7' TERM"), kill_after="0.5")
+    running = supervise(*working(f"{stubborn} trap 'echo term; exit 7' TERM"), kill_after="4")
     pids = [int(running.line()), int(running.line())]
     os.kill(running.guardian(), signal.SIGKILL)
     assert running.line() == "term"

@@ -139,7 +139,8 @@ def test_nothing_is_released_while_a_hook_may_still_run(start: Start) -> None:
 
 def test_the_end_of_the_pipe_stops_the_command_and_then_releases(start: Start) -> None:
     """With the first signal first."""
-    scene = start(f"trap 'echo term' TERM; echo $$; {WORK}", kill_after=0.5)
+    # Long enough for a busy shell to say so.
+    scene = start(f"trap 'echo term' TERM; echo $$; {WORK}", kill_after=3.0)
     scene.child.go({})
     command = int(scene.line())
     scene.hang_up()
@@ -216,10 +217,10 @@ def test_a_lease_that_ends_stops_the_command_and_releases_nothing(start: Start) 
     scene.child.go({})
     command = int(scene.line())
     moment = now()
-    scene.guardian.watch(moment + 0.1, moment + 0.6)
+    scene.guardian.watch(moment + 0.1, moment + 3)
     assert scene.line() == "term"
     eventually(lambda: not alive(command))
-    assert now() >= moment + 0.6
+    assert now() >= moment + 3
     assert not scene.released.exists()
     assert not scene.gone()
     scene.hang_up()
@@ -233,12 +234,12 @@ def test_news_call_off_a_lease(start: Start, news: str) -> None:
     scene.child.go({})
     command = int(scene.line())
     moment = now()
-    scene.guardian.watch(moment + 3, moment + 60)
+    scene.guardian.watch(moment + 6, moment + 60)
     if news == "over":
         scene.guardian.over()
     else:
         scene.guardian.watch(moment + 60, moment + 120)
-    eventually(lambda: now() > moment + 3.2)
+    eventually(lambda: now() > moment + 6.2)
     os.kill(command, signal.SIGUSR1)
     assert scene.line() == "usr1"
     os.kill(command, signal.SIGKILL)

@@ -204,12 +204,12 @@ def test_without_renewals_the_command_is_dead_by_the_deadline(supervise: Supervi
     """TERM comes `kill_after` before the end of the lease, and KILL not later than that end."""
     script = f"exec {sys.executable} -c '{_CLOCK}'"
     started = time.monotonic()
-    running = supervise("sh", "-c", script, left="4", kill_after="1.5")
+    running = supervise("sh", "-c", script, left="9", kill_after="4")
     assert running.line() == "ready"
     assert running.line() == "term"
-    assert time.monotonic() - started >= 2.5
+    assert time.monotonic() - started >= 5
     assert running.wait() == 76
-    assert time.monotonic() - started < 30
+    assert time.monotonic() - started < 60
     assert "-9 lost=True" in running.errors()
 
 
@@ -232,11 +232,11 @@ def test_a_lease_that_ended_during_a_freeze_leaves_no_grace(supervise: Supervise
     would have been stopped before.
     """
     script = _told("trap 'echo term' TERM")
-    running = supervise(*script, left="2.5", kill_after="0.2", no_guardian=True)
+    running = supervise(*script, left="6", kill_after="0.2", no_guardian=True)
     assert running.line() == "ready"
     running.send(signal.SIGSTOP)
     frozen = time.monotonic()
-    eventually(lambda: time.monotonic() > frozen + 2.5)
+    eventually(lambda: time.monotonic() > frozen + 6)
     running.send(signal.SIGCONT)
     assert running.wait() == 76
     assert "-9 lost=True" in running.errors()

@@ -30,7 +30,7 @@ Start = Callable[..., Running]
 LockedRun = Callable[..., Result]
 
 # KILL comes before Consul gives a lost lock away.
-_QUICK = ("--lock-delay", "4s", "--kill-after", "1s")
+_QUICK = ("--lock-delay", "9s", "--kill-after", "1s")
 
 # Prints the pids that are alive, of arguments "PID:START": builtins alone, so at once.
 _WHO_IS_ALIVE = r"""

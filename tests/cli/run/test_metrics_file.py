@@ -411,7 +411,7 @@ def test_a_run_that_is_killed_leaves_the_gauges_of_the_run_before(
 def test_a_term_of_a_leader_that_was_lost_is_a_run(address: str, key: str, file: Path) -> None:
     """While it campaigns again its file says so, and how the next term ended replaces that."""
     work = "trap 'exit 0' TERM; echo ready; while :; do sleep 0.05; done"
-    quick = ("--ttl", "10s", "--lock-delay", "1s", "--kill-after", "1s", "--unsafe-timing")
+    quick = ("--ttl", "10s", "--lock-delay", "5s", "--kill-after", "1s")
     options = ["leader", "--key", key, *quick, "--metrics-file", str(file), "--", "sh", "-c", work]
     with Running(options, environment(address)) as leader:
         assert leader.line() == "ready"

@@ -116,7 +116,7 @@ def test_with_overlap_wait_the_next_slot_is_run_when_the_run_has_ended(job: Job)
     wait = ("--overlap", "wait")
     long = job.start(*_HOURLY, *_STAY, at=EIGHT)
     assert long.line() == "ready"
-    short = job.fire(*_HOURLY, *wait, "-w", "200ms", "--overlap-exit-code", "7", *_TELL,
+    short = job.fire(*_HOURLY, *wait, "-w", "3s", "--overlap-exit-code", "7", *_TELL,
                      at=EIGHT + HOUR)  # fmt: skip
     assert (short.returncode, short.stdout) == (7, "")
     waiter = job.start_waiting(*_HOURLY, *wait, *_TELL, at=EIGHT + HOUR)
