@@ -132,6 +132,7 @@ def test_while_consul_is_away_it_says_so_and_what_it_knew(
         assert older[age] > down[age]
         away.clear()
         eventually(lambda: scrape(served)[up] == 1)
+        eventually(lambda: "again" in running.errors())
     first, lost, back = running.errors().splitlines()
     assert "metrics are at" in first
     assert lost.startswith("consul-lock: warning: cannot read what is below")

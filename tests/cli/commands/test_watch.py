@@ -72,10 +72,15 @@ def test_a_run_is_acquired_and_released(watch: Watch, address: str, key: str, ha
     marker = hand.hold(f"{key}/marker")
     running = watch(f"{key}/", "--initial")
     assert event(running)[0] == "held"
-    said = ask(address, "run", "--key", f"{key}/job", "--", "sh", "-c", "echo $CONSUL_LOCK_SESSION")
-    session = said.stdout.strip()
-    seen = [event(running), event(running)]
-    assert seen == [("acquired", f"{key}/job", session), ("released", f"{key}/job", session)]
+    script = "trap 'exit 0' TERM; echo $CONSUL_LOCK_SESSION; while :; do sleep 0.05; done"
+    job = ["run", "--key", f"{key}/job", "--", "sh", "-c", script]
+    with Running(job, environment(address)) as working:
+        session = working.line()
+        # Of what is over before the next look nothing is seen.
+        assert event(running) == ("acquired", f"{key}/job", session)
+        working.send(signal.SIGTERM)
+        assert working.wait() == 0
+    assert event(running) == ("released", f"{key}/job", session)
     hand.let_go(f"{key}/marker", marker)
     assert event(running) == ("released", f"{key}/marker", marker)
 
