@@ -15,7 +15,7 @@ from tests.contract.lock_kinds import each_kind
 from tests.support.apis import Sync
 from tests.support.waiting import eventually
 
-SHORT = 2.0
+SHORT = 3.0
 """Seconds: the lock-delay of a holder that dies."""
 
 pytestmark = each_kind

@@ -14,7 +14,7 @@ from tests.contract.key_layouts import SEMAPHORE_FLAG
 from tests.support.apis import Sync
 from tests.support.waiting import eventually
 
-LONG, SHORT = 3.0, 2.0
+LONG, SHORT = 7.0, 5.0
 """Seconds: the lock-delays of a holder and of those who come after it."""
 
 Make = Callable[..., Sync]

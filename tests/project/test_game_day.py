@@ -109,6 +109,8 @@ def _state(jobs: Jobs, name: str) -> CronState | None:
 def _die(running: Running, jobs: Jobs) -> None:
     """A host without power: nothing of it says goodbye, and its session ends."""
     session = jobs.record("dead").session
+    # It does not see how its command ends, and record that.
+    running.send(signal.SIGSTOP)
     for pid in (*running.children(), *(p for c in running.children() for p in children(c))):
         os.kill(pid, signal.SIGKILL)
     running.send(signal.SIGKILL)
