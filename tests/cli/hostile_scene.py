@@ -50,7 +50,8 @@ class HostileScene:
         self._consul = consul
         self.prefix = prefix
         self._sessions: list[str] = []
-        self.node = f"node {NAME}"
+        # Of this scene alone: with its node the sessions of the other one would end.
+        self.node = f"node {prefix} {NAME}"
         answer = consul.request(
             "PUT",
             "/v1/catalog/register",

@@ -79,7 +79,7 @@ def _runs(scene: HostileScene) -> dict[str, list[str]]:
     found: dict[str, list[str]] = {
         "run -n": ["run", "-v", "-k", lock, "-n", *_AGAIN],
         "run --dry-run": ["run", "-k", lock, "--dry-run", *_AGAIN],
-        "run -w": ["run", "-v", "-k", lock, "-w", "0.3", *_AGAIN],
+        "run -w": ["run", "-v", "-k", lock, "-w", "3", *_AGAIN],
         "run of a foreign key": ["run", "-k", scene.name("foreign"), "-w", "0.3", *_AGAIN],
         "run -x": ["run", "-v", "-k", scene.name("rw"), "-x", "-w", "0.3", *_AGAIN],
         "run --limit": ["run", "-k", scene.name("sem"), "--limit", "3", "-w", "0.3", *_AGAIN],
