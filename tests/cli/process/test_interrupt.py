@@ -132,7 +132,12 @@ def test_cleaning_up_that_is_not_waited_for_ends_with_the_process(lines: str) ->
         ),
         (
             """
-            interrupt.CLEAN_UP = 0.01
+            class FirstShort:
+                # Not the time in which the exception has to arrive.
+                times = iter([0.01, 600.0])
+                def __radd__(self, now):
+                    return now + next(self.times)
+            interrupt.CLEAN_UP = FirstShort()
             def release():
                 send()
                 wait()
