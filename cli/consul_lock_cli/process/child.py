@@ -93,10 +93,13 @@ class Child:
             self.guardian.session(session)
 
     @contextlib.contextmanager
-    def hook(self) -> Iterator[Callable[[int], None]]:
+    def hook(self) -> Iterator[Callable[[int, float], None]]:
         """Consul-lock runs something else under what it holds: to be called with its pid, which
-        leads a group."""
-        tell = (lambda number: None) if self.guardian is None else self.guardian.hook
+        leads a group, and with the moment at which it must be dead, again when that is later."""
+        if self.guardian is None:
+            yield lambda pid, until: None
+            return
+        tell = self.guardian.hook
         tell(1)
         try:
             yield tell

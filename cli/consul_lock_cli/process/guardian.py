@@ -14,7 +14,7 @@ the last process has died it releases what consul-lock held, in order.
 If consul-lock has sent the first signal itself, the guardian makes sure that SIGKILL comes in time,
 whether consul-lock has ended or hangs, such as on a stderr that nobody reads.  If it hangs or is
 stopped before that, so that nothing is renewed, the guardian stops the command while no other
-process can have the lock.
+process can have the lock, and kills the hook that runs under the lock before the command.
 
 Time line of a consul-lock that is stopped with SIGSTOP, with the defaults; the deadline is 28.5 s
 after the last verification, and nobody else can have the lock for 1.5 s after it:
@@ -37,6 +37,7 @@ from __future__ import annotations
 
 import errno
 import gc
+import math
 import os
 import signal
 import time
@@ -118,6 +119,7 @@ class Guardian:
         os.set_blocking(self._orders, False)
         self._heard = b""
         self._lease = 0.0
+        self._hook = 0, math.inf
         self._planned = False
         self.command = self._started()
         """The pid of the command's process."""
@@ -179,10 +181,13 @@ class Guardian:
         """A session of consul-lock, which is to be ended in order if consul-lock is killed."""
         self._say(f"{SESSION} {session}")
 
-    def hook(self, number: int) -> None:
+    def hook(self, number: int, until: float = math.inf) -> None:
         """A hook that consul-lock runs under what it holds: 1, it is about to begin; its pid; 0, it
-        has ended."""
-        self._say(f"{HOOK} {number}")
+        has ended.  Without further news before ``until`` it is killed."""
+        before, lease = self._hook
+        if number != before or abs(until - lease) > _SAME:
+            self._hook = number, until
+            self._say(f"{HOOK} {number} {until!r}")
 
     def watch(self, act_at: float, kill_at: float) -> None:
         """Send it until when the command may run, and when it has to be dead: without further news

@@ -35,8 +35,10 @@ SESSION = "session"
 """The ID of a session follows, which is to be ended in order if consul-lock is killed."""
 HOOK = "hook"
 """Whether consul-lock runs a hook under the lock: "1" when it is about to, the pid of its process
-and group when it does, "0" when that has ended.  If consul-lock is killed, the group is; but what
-has left it is not known, so what is held is left to the end of the session then."""
+and group when it does, "0" when that has ended; and the moment at which the hook must be dead.  If
+consul-lock is killed, the group is; but what has left it is not known, so what is held is left to
+the end of the session then.  If no later moment comes in time, consul-lock hangs, or was stopped:
+the group is killed, too."""
 LEASE = "lease"
 """Two moments follow: up to the first the command may run unless more news come, and at the
 second it must be dead.  Then consul-lock hangs, or was stopped."""
@@ -209,6 +211,7 @@ class _GuardianProcess:
         self._sessions: list[str] = []
         self._hook = False
         self._hook_group: Group | None = None
+        self._hook_until = math.inf
         self.gone = False
         """Consul-lock has ended, or has closed its pipe."""
         self._begun = False
@@ -259,6 +262,9 @@ class _GuardianProcess:
 
     def _due(self) -> float:
         """When there is something to do, whatever comes."""
+        return min(self._hook_until + _THEIRS, self._due_of_command())
+
+    def _due_of_command(self) -> float:
         if self._parent.childless:
             return self._call_at
         if self.gone:
@@ -279,8 +285,8 @@ class _GuardianProcess:
         *lines, self._heard = (self._heard + part).split(b"\n")
         for line in lines:
             self._obey(*line.decode().split(" "))
-        if self.gone and self._hook_group is not None:
-            self._hook_group.signal(signal.SIGKILL)
+        if self.gone:
+            self._kill_hook()
 
     def _obey(self, kind: str, *more: str) -> None:
         if kind == GO:
@@ -288,7 +294,7 @@ class _GuardianProcess:
         elif kind == SESSION:
             self._sessions.append(more[0])
         elif kind == HOOK:
-            self._hear_of_hook(int(more[0]))
+            self._hear_of_hook(int(more[0]), float(more[1]))
         elif kind == LEASE:
             self._act_at, self._kill_at = float(more[0]), float(more[1])
             self._lease = self._act_at
@@ -307,9 +313,15 @@ class _GuardianProcess:
             # If the command is not over, consul-lock has failed, and cannot stop it.
             self._goodbye = self.gone = True
 
-    def _hear_of_hook(self, number: int) -> None:
+    def _hear_of_hook(self, number: int, until: float) -> None:
         self._hook = number > 0
         self._hook_group = Group(number) if number > 1 else None
+        self._hook_until = until
+
+    def _kill_hook(self) -> None:
+        self._hook_until = math.inf
+        if self._hook_group is not None:
+            self._hook_group.signal(signal.SIGKILL)
 
     def _report(self, line: str) -> None:
         self._unsent += f"{line}\n".encode()
@@ -388,6 +400,8 @@ class _GuardianProcess:
         if not self.gone:
             self._look_aside()
         moment = now()
+        if moment >= self._hook_until + _THEIRS:
+            self._kill_hook()
         if self.gone and not self._over:
             self._take_over()
         elif moment >= self._act_at:

@@ -3,8 +3,8 @@
 Each is a shell command in a process group of its own, and for some seconds at most.  All but
 --on-acquire are run when COMMAND has ended and the lock is released, so none of them keeps others
 waiting; --on-acquire is run under the lock, before COMMAND starts, and is killed if the lock is
-lost, and by the guardian if consul-lock is killed.  What they print goes to stderr, as stdout
-belongs to COMMAND, and how they end changes nothing.
+lost, and by the guardian if consul-lock is killed, or stopped until the lock counts no more.  What
+they print goes to stderr, as stdout belongs to COMMAND, and how they end changes nothing.
 
 It is posix_spawn, as the process has threads by now, and all signals blocked: a fork would run
 Python code in a copy without those threads, and `subprocess` hands on what is blocked.
@@ -19,6 +19,7 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from types import MappingProxyType
 
+from consul_lock_cli.base.clock import now
 from consul_lock_cli.base.console import Console
 from consul_lock_cli.base.durations import show_duration
 from consul_lock_cli.process.interrupt import Interrupted
@@ -34,6 +35,10 @@ _SOON, _LATER = 0.002, 0.05
 
 # Seconds for the end of what was killed: to wait for it, and to be interrupted.
 _DYING, _MARGIN = 3.0, 5.0
+
+
+def no_guardian(pid: int, until: float) -> None:
+    """Nobody else has to know of the hook."""
 
 
 class HookRunner:
@@ -54,15 +59,15 @@ class HookRunner:
         event: str,
         changes: Mapping[str, str | None],
         deadline: Deadline,
-        begun: Callable[[int], None] = lambda pid: None,
+        tell: Callable[[int, float], None] = no_guardian,
     ) -> int | None:
         """Run one under the lock, with this environment, too, for as long as the lock is held;
-        ``begun`` is called with its pid.  The signal that has ended it and is to end consul-lock,
-        if one has."""
+        ``tell`` is called with its pid and the moment at which it must be dead, again and again.
+        The signal that has ended it and is to end consul-lock, if one has."""
         if getattr(self._hooks, event) is None:
             return None
         try:
-            self._act.interruptibly(lambda: self._run(event, changes, deadline, begun))
+            self._act.interruptibly(lambda: self._run(event, changes, deadline, tell))
         except Interrupted as stop:
             return stop.signum
         return None
@@ -87,7 +92,7 @@ class HookRunner:
         event: str,
         changes: Mapping[str, str | None] = MappingProxyType({}),
         deadline: Deadline | None = None,
-        begun: Callable[[int], None] = lambda pid: None,
+        tell: Callable[[int, float], None] = no_guardian,
     ) -> None:
         option = f"--on-{event.replace('_', '-')}"
         environment = {
@@ -102,7 +107,7 @@ class HookRunner:
                 ["/bin/sh", "-c", "--", getattr(self._hooks, event)],
                 {name: text for name, text in environment.items() if text is not None},
                 deadline,
-                begun,
+                tell,
             )
         except OSError as error:
             self._console.warn(f"{option} could not be run: {error.strerror}", event="hook")
@@ -125,20 +130,27 @@ class HookRunner:
         command: list[str],
         environment: Mapping[str, str],
         deadline: Deadline | None,
-        begun: Callable[[int], None],
+        tell: Callable[[int, float], None],
     ) -> tuple[bool, int | None]:
         """Whether it has ended in time, and before the lock was lost; and its status.  None: it
         goes on all the same, which has been said."""
         end = time.monotonic() + self._hooks.timeout
+
+        def held() -> bool:
+            if deadline is None:
+                return True
+            tell(pid, now() + deadline.remaining())
+            return not _lost(deadline)
+
         # An interruption between the start of the process and the block that ends it would leave it
         # behind.
         before = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
         try:
             pid = self._spawn(command, environment)
             try:
-                begun(pid)
+                held()
                 signal.pthread_sigmask(signal.SIG_SETMASK, before)
-                ended = _wait(pid, end, deadline)
+                ended = _wait(pid, end, held)
             finally:
                 # Nothing is raised here: an interruption may be on its way.
                 status, refusal = _end(pid)
@@ -182,16 +194,16 @@ def _end(pid: int) -> tuple[int | None, str]:
         os.kill(pid, signal.SIGKILL)
     except PermissionError:
         patience, refusal = 0.0, ", not permitted"  # as with sudo
-    ended = _wait(pid, time.monotonic() + patience, None)
+    ended = _wait(pid, time.monotonic() + patience)
     return (os.waitpid(pid, 0)[1] if ended else None), refusal
 
 
-def _wait(pid: int, end: float, deadline: Deadline | None) -> bool:
+def _wait(pid: int, end: float, held: Callable[[], bool] = lambda: True) -> bool:
     """Whether it has ended by then (`time.monotonic`), and while the lock was held."""
     pause = _SOON
     while not os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT):
         left = end - time.monotonic()
-        if left <= 0 or (deadline is not None and _lost(deadline)):
+        if left <= 0 or not held():
             return False
         time.sleep(min(pause, left))
         pause = min(2 * pause, _LATER)

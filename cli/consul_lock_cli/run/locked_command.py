@@ -25,7 +25,7 @@ from consul_lock_cli.run.environment import all_keys, locked, unlocked
 from consul_lock_cli.run.execution import GOODBYE, LEAVING, Execution, conclude, undertake
 from consul_lock_cli.run.guardian_release import releasing, report_sessions
 from consul_lock_cli.run.hold_only import keep
-from consul_lock_cli.run.hooks import HookRunner
+from consul_lock_cli.run.hooks import HookRunner, no_guardian
 from consul_lock_cli.run.loss import AFTERWARDS, LossReport, loss_fields, loss_hint
 from consul_lock_cli.run.permission import naming_rule
 from consul_lock_cli.run.renewals import RenewalReport
@@ -208,8 +208,8 @@ class LockedCommand:
             token=token,
         )
         told = self._told(lock, slot, acquired)
-        with contextlib.nullcontext(lambda pid: None) if child is None else child.hook() as hooked:
-            stop = self._hooks.before("acquire", told, deadline, hooked)
+        with contextlib.nullcontext(no_guardian) if child is None else child.hook() as tell:
+            stop = self._hooks.before("acquire", told, deadline, tell)
         stop = stop or self._act.asked_to_end()
         if stop is not None:
             # It came between the acquire and here: the command is never started.

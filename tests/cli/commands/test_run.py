@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from consul_lock_cli.base.exit_codes import ExitCode
+from consul_lock_cli.process.descendants import process_of
 from tests.cli.command import COMMAND, Running, alive, consul, environment
 from tests.cli.conftest import Result
 from tests.support.waiting import eventually
@@ -56,6 +58,28 @@ def test_a_hook_under_the_lock_is_killed_with_consul_lock(start: Start, tmp_path
     running.send(signal.SIGKILL)
     eventually(lambda: not alive(int(written.read_text())))
     assert running.line() == ""
+
+
+def test_a_hook_under_the_lock_does_not_outlive_the_lease_of_a_stopped_consul_lock(
+    start: Start, address: str, key: str, tmp_path: Path
+) -> None:
+    """Nothing is renewed then.  Its guardian ends the hook while nobody else can have the lock."""
+    written = tmp_path / "pid"
+    hook = f"echo $$ >{written}.new; mv {written}.new {written}; exec sleep 600"
+    times = ("--lock-delay", "2s", "--kill-after", "1s", "--hook-timeout", "10m")
+    running = start("--on-acquire", hook, *times, "--", "echo", "ran")
+    eventually(written.exists)
+    running.send(signal.SIGSTOP)
+    eventually(lambda: not alive(int(written.read_text())))
+    process = process_of(running.pid)
+    assert process is not None
+    assert process.state == "T"
+    (entry,) = consul(address, "GET", f"/v1/kv/{key}/.lock")
+    assert entry["Session"]
+    running.send(signal.SIGCONT)
+    assert running.wait() == ExitCode.LOST
+    assert running.line() == ""
+    assert "--on-acquire died of KILL" in running.errors()
 
 
 def test_a_hook_says_that_the_lock_is_busy(holder: Running, locked_run: LockedRun) -> None:

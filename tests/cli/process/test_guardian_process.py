@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import re
 import signal
@@ -110,12 +111,35 @@ def test_a_hook_is_killed_with_its_group(start: Start) -> None:
     hook = subprocess.Popen(["sh", "-c", script], stdout=writer, process_group=0)
     os.close(writer)
     with scene.child.hook() as begun, os.fdopen(reader) as output:
-        begun(hook.pid)
+        begun(hook.pid, math.inf)
         assert output.readline() == "begun\n"
         scene.hang_up()
         assert output.readline() == ""
         eventually(scene.gone)
     assert hook.wait() == -signal.SIGKILL
+
+
+def test_a_hook_is_killed_when_the_lease_is_over(start: Start) -> None:
+    """consul-lock hangs, or is stopped: what it holds may be another's soon.  A later lease calls
+    off the earlier one, and the command, which is held back, may still be started."""
+    scene = start("echo ran")
+    script = f"sh -c '{WORK}' & trap 'echo usr1' USR1; echo begun; {WORK}"
+    reader, writer = os.pipe()
+    hook = subprocess.Popen(["sh", "-c", script], stdout=writer, process_group=0)
+    os.close(writer)
+    with scene.child.hook() as tell, os.fdopen(reader) as output:
+        moment = now()
+        tell(hook.pid, moment + 3)
+        tell(hook.pid, moment + 600)
+        assert output.readline() == "begun\n"
+        eventually(lambda: now() > moment + 3.2)
+        hook.send_signal(signal.SIGUSR1)
+        assert output.readline() == "usr1\n"
+        tell(hook.pid, now())
+        assert output.readline() == ""
+        assert hook.wait() == -signal.SIGKILL
+    scene.child.go({})
+    assert scene.line() == "ran"
 
 
 def test_nothing_is_released_while_a_hook_may_still_run(start: Start) -> None:
