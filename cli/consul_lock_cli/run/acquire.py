@@ -88,11 +88,13 @@ class Acquisition:
         def unavailable(text: str) -> None:
             # The report of the wait says it, and when: cron mails each line.
             # The library warns when errors were retried for --retry-for.
-            report.trouble(self._wait_policy.retry_for)
-            self._console.debug(text, event="unavailable")
+            report.trouble(text, self._wait_policy.retry_for)
 
         with self._console.taking("unavailable", unavailable):
-            return self._contend(lock, report)
+            acquired = self._contend(lock, report)
+        if acquired:
+            report.over()
+        return acquired
 
     def _contend(self, lock: Lockable, report: WaitReport) -> bool:
         wait = self._wait_policy.wait
@@ -145,7 +147,7 @@ class Acquisition:
             report.held(who_holds(lock))
         except Unavailable as error:
             # One failed try means nothing yet: the next acquire retries errors.
-            self._console.debug(f"trying again: {complaint(error)}", event="retrying")
+            report.failed(error)
         return False
 
     def _reporting(self, poll: BackgroundPoll, lock: Lockable, wait: float | None) -> bool:

@@ -1,4 +1,4 @@
-"""What `run` reports while it waits: who holds the lock, or that Consul does not answer."""
+"""What `run` reports while it waits: who holds the lock, or why Consul cannot be asked."""
 
 from __future__ import annotations
 
@@ -8,12 +8,13 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from consul_lock_cli.base.console import Console
+from consul_lock_cli.base.error_table import complaint
 from consul_lock_cli.output.holder_text import briefly, held_by, shortly
 from consul_lock_cli.run.live_line import APPEARS, EVERY, BackgroundPoll, LiveLine
 from consul_lock_cli.spec.lock import LockSpec, who_holds
 
 if TYPE_CHECKING:
-    from consul_lock import Client, Holder
+    from consul_lock import Client, Holder, Unavailable
     from consul_lock_cli.spec.lock import Lockable
 
 LOG_EVERY = 300.0
@@ -35,6 +36,10 @@ class WaitReport:
         self._lock: Lockable | None = None
         self._away: float | None = None
         """Since when Consul does not answer; None: it does, as far as is known."""
+        self._why = ""
+        """What failed then, and at which address."""
+        self._told_away = False
+        """The outage is in the log."""
         self._reported: tuple[object, float] | None = None
 
     def on_terminal(self, line: LiveLine) -> BackgroundPoll:
@@ -43,8 +48,9 @@ class WaitReport:
         def look() -> Callable[[], None]:
             found = self._look()
             if found is None:
-                text = self._outage()
-                return lambda: line.show(f"consul-lock: {text}", text)
+                text, why, seconds = self._outage(), self._why, self._seconds()
+                short = f"retrying{seconds and f' {seconds}'}: {why}"
+                return lambda: line.show(f"consul-lock: {text}", text, short)
             holders, waiters = found
             ahead, place = waiters_ahead(waiters), ""
             if ahead is not None:
@@ -68,25 +74,50 @@ class WaitReport:
             last = begun if self._reported is None else self._reported[1]
             if time.monotonic() - last >= LOG_EVERY:
                 return self._look_for_log()
-            if self._away is not None:
-                self._look()
+            if self._away is not None and self._look() is not None:
+                return self.over
             return lambda: None
 
         return BackgroundPoll(look, OUTAGE_EVERY, OUTAGE_EVERY, self._close)
 
-    def trouble(self, before: float) -> None:
+    def trouble(self, text: str, before: float) -> None:
         """The wait has met errors of Consul for so many seconds, and goes on: the outage began
         then, and not with the next look."""
         if self._away is None:
             self._away = time.monotonic() - before
+        if self._console.verbosity:
+            self._log_outage(text)
+
+    def failed(self, error: Unavailable) -> None:
+        """An error of Consul before the first look."""
+        self._begin_outage(error, time.monotonic())
+        self._log_outage(self._outage())
+
+    def over(self) -> None:
+        """Consul answers; that is a line if the outage has been one."""
+        if self._told_away:
+            self._told_away = False
+            self._console.note("Consul answers again", event="available")
 
     def _look_for_log(self) -> Callable[[], None]:
         found = self._look()
         if found is None:
             text = self._outage()
-            return lambda: self._report("outage", text, "unavailable")
+            return lambda: self._log_outage(text)
         holders, _ = found
-        return lambda: self.held(holders)
+
+        def report() -> None:
+            self.over()
+            self.held(holders)
+
+        return report
+
+    def _log_outage(self, text: str) -> None:
+        """Once for each."""
+        self._reported = "outage", time.monotonic()
+        if not self._told_away:
+            self._told_away = True
+            self._console.note(text, event="unavailable")
 
     def held(self, holders: Sequence[Holder]) -> None:
         """These hold it: report that, unless it has just been reported."""
@@ -111,24 +142,40 @@ class WaitReport:
         begun = time.monotonic()
         try:
             if self._lock is None:
-                self._client = self._connect()
-                self._lock = self._spec.make(self._client, program="")
+                self._lock = self._spec.make(self._probe(), program="")
             waiters = self._lock.waiters()
             found = who_holds(self._lock), waiters
-        except Unavailable:
-            self._away = begun if self._away is None else self._away
+        except Unavailable as error:
+            self._begin_outage(error, begun)
             return None
         if self._away is not None and self._away <= begun:
             self._away = None  # what began during this look may go on
         return found
+
+    def _begin_outage(self, error: Unavailable, begun: float) -> None:
+        """Or go on with it."""
+        self._away = begun if self._away is None else self._away
+        origin, self._why = self._probe().config.origin, complaint(error)
+        if origin not in self._why:
+            self._why = f"{self._why} ({origin})"
+
+    def _probe(self) -> Client:
+        if self._client is None:
+            self._client = self._connect()
+        return self._client
 
     def _close(self) -> None:
         if self._client is not None:
             self._client.close()
 
     def _outage(self) -> str:
+        seconds = self._seconds()
+        return f"{self._why}; trying again{seconds and f' ({seconds})'}"
+
+    def _seconds(self) -> str:
+        """For how long Consul has not answered; empty: for less than one."""
         seconds = 0 if self._away is None else int(time.monotonic() - self._away)
-        return f"Consul does not answer, trying again{f' ({seconds} s)' if seconds else ''}"
+        return f"{seconds} s" if seconds else ""
 
 
 def waiters_ahead(waiters: Sequence[Holder]) -> int | None:

@@ -123,7 +123,7 @@ def test_an_outage_begins_with_the_first_error_that_the_wait_meets(
     """The report of the wait counts its seconds from there."""
     console, begun = Console(), list[float]()
     console.quiet = True
-    monkeypatch.setattr(WaitReport, "trouble", lambda _, before: begun.append(before))
+    monkeypatch.setattr(WaitReport, "trouble", lambda _, text, before: begun.append(before))
 
     def acquire(spec: LockSpec, lock: object, wait: float | None) -> bool:
         console.takers["unavailable"]("Consul is away")

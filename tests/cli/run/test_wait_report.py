@@ -17,6 +17,10 @@ from tests.cli.output.examples import holder
 
 Capture = pytest.CaptureFixture[str]
 
+_ORIGIN = "http://127.0.0.1:8500"
+_AWAY = f"cannot reach Consul at {_ORIGIN}: Connection refused"
+_BACK = "Consul answers again"
+
 
 class Watched:
     """A lock that others hold, or a Consul that does not answer."""
@@ -30,7 +34,7 @@ class Watched:
     def holder(self) -> Any:
         self.asked += 1
         if not self.answers:
-            raise Unavailable("refused")
+            raise Unavailable(f"cannot reach Consul at {_ORIGIN}: Connection refused")
         return holder(session=self.sessions[0]) if self.sessions else None
 
     def waiters(self) -> list[Any]:
@@ -73,7 +77,8 @@ def report(watched: Watched, monkeypatch: pytest.MonkeyPatch) -> WaitReport:
     monkeypatch.setattr(wait_report, "time", SimpleNamespace(monotonic=lambda: watched.now))
     monkeypatch.setattr(LockSpec, "make", lambda spec, client, program: watched)
     spec = LockSpec(("backup",), LockKind.LOCK, None)
-    client: Any = SimpleNamespace(close=lambda: None)
+    config = SimpleNamespace(origin=_ORIGIN)
+    client: Any = SimpleNamespace(close=lambda: None, config=config)
     return WaitReport(spec, lambda: client, Console())
 
 
@@ -91,23 +96,26 @@ def test_each_line_of_a_terminal_has_the_verb(report: WaitReport) -> None:
     assert all(text.removeprefix("consul-lock: ").startswith("waiting") for text in line.texts)
 
 
-def test_a_terminal_shows_for_how_long_consul_does_not_answer(
+def test_a_terminal_shows_why_and_for_how_long_consul_cannot_be_asked(
     report: WaitReport, watched: Watched
 ) -> None:
-    """From the first look that failed, until one succeeds."""
+    """From the first look that failed, until one succeeds; 80 columns have all of it."""
     line: Any = Line()
     poll = report.on_terminal(line)
     watched.answers = False
     _look(poll)
     watched.now += 12
     _look(poll)
-    assert line.texts[0] == "consul-lock: Consul does not answer, trying again (12 s)"
+    assert line.texts[0] == f"consul-lock: {_AWAY}; trying again (12 s)"
+    assert line.texts[-1] == f"retrying 12 s: {_AWAY}"
+    assert len(line.texts[-1]) < 80
     watched.answers = True
     _look(poll)
     assert "waiting for backup" in line.texts[0]
     watched.answers = False
     _look(poll)
-    assert line.texts[0] == "consul-lock: Consul does not answer, trying again"
+    assert line.texts[0] == f"consul-lock: {_AWAY}; trying again"
+    assert line.texts[-1] == f"retrying: {_AWAY}"
 
 
 def _lines_after(poll: Any, watched: Watched, capsys: Capture, looks: int) -> dict[int, str]:
@@ -141,16 +149,34 @@ def test_a_log_has_the_seconds_since_an_outage_began(
     one begins anew."""
     poll: Any = report.in_log()
     watched.answers = False
-    report.trouble(30.0)
+    report.trouble("it is tried on", 30.0)
     assert _lines_after(poll, watched, capsys, 8) == {}
     watched.answers = True
     assert _lines_after(poll, watched, capsys, 1) == {}
     watched.answers = False
     watched.now += 1.0
-    report.trouble(30.0)
+    report.trouble("it is tried on", 30.0)
     assert list(_lines_after(poll, watched, capsys, 1).values()) == [
-        "consul-lock: Consul does not answer, trying again (60 s)\n"
+        f"consul-lock: {_AWAY}; trying again (60 s)\n"
     ]
+
+
+def test_a_log_has_an_outage_once_and_its_end(
+    report: WaitReport, watched: Watched, capsys: Capture
+) -> None:
+    """However long it is: cron mails each line.  The end is seen at a look, or by the acquire."""
+    poll: Any = report.in_log()
+    watched.answers = False
+    assert list(_lines_after(poll, watched, capsys, 28).values()) == [
+        f"consul-lock: {_AWAY}; trying again\n"
+    ]
+    watched.answers = True
+    assert _lines_after(poll, watched, capsys, 1) == {1: f"consul-lock: {_BACK}\n"}
+    watched.answers = False
+    assert len(_lines_after(poll, watched, capsys, 10)) == 1
+    report.over()
+    report.over()
+    assert capsys.readouterr().err == f"consul-lock: {_BACK}\n"
 
 
 def test_with_v_each_change_is_a_line_and_nothing_else_is(
@@ -170,10 +196,32 @@ def test_with_v_each_change_is_a_line_and_nothing_else_is(
     watched.answers = False
     _look(poll)
     _look(poll)
+    watched.now += LOG_EVERY
+    _look(poll)
+    report.trouble("it is tried on", 30.0)
+    watched.answers = True
+    _look(poll)
     lines = capsys.readouterr().err.splitlines()
     assert [line.split(",")[0] for line in lines] == [
-        "consul-lock: waiting for backup", "consul-lock: Consul does not answer",
-    ]  # fmt: skip
+        "consul-lock: waiting for backup",
+        f"consul-lock: {_AWAY}; trying again",
+        f"consul-lock: {_BACK}",
+        "consul-lock: waiting for backup",
+    ]
+
+
+def test_with_v_an_error_before_the_first_look_is_the_line_of_its_outage(
+    report: WaitReport, watched: Watched, capsys: Capture
+) -> None:
+    """With the address, which an answer of Consul does not name."""
+    report._console.verbosity = 1
+    poll: Any = report.in_log()
+    report.failed(Unavailable("reading 'backup': No cluster leader"))
+    watched.answers = False
+    _look(poll)
+    assert capsys.readouterr().err == (
+        f"consul-lock: reading 'backup': No cluster leader ({_ORIGIN}); trying again\n"
+    )
 
 
 def test_who_is_ahead_is_counted_up_to_this_process() -> None:
