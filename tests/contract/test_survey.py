@@ -66,7 +66,8 @@ def test_waiters_are_seen_in_order(room: Room) -> None:
 
 
 def test_slots_and_readers_are_counted(room: Room) -> None:
-    """A semaphore with its limit; readers beside each other; a tree lock reads what is above."""
+    """A semaphore with its limit; readers beside each other; a tree lock reads what is above, and
+    is distinguished from a reader and a writer."""
     onlooker, client = survey(room), room.client()
     make, api = client.actor.do, room.api
     semaphore = Sync(make(api.Semaphore, f"{room.name}/s", 3, client=client.thing), client.actor)
@@ -78,7 +79,13 @@ def test_slots_and_readers_are_counted(room: Room) -> None:
     assert (slots.kind, slots.mode, slots.limit, len(slots.holders)) == ("semaphore", "slot", 3, 2)
     assert (above.kind, above.mode, node.mode) == ("read-write", "read", "write")
     assert above.holders[0].session == node.holders[0].session == tree.session_id
+    assert above.tree is node.tree is True
     tree.release()
+    both = make(api.ReadWriteLock, f"{room.name}/t/u", client=client.thing)
+    for side in (Sync(both.read(), client.actor), Sync(both.write(), client.actor)):
+        assert side.acquire()
+        assert onlooker.status(f"{room.name}/t/u").tree is False
+        side.release()
     semaphore.release()
 
 

@@ -22,6 +22,11 @@ COLORS = {
 }  # fmt: skip
 """Of states, by their first words."""
 
+_KINDS = {"none": "nothing is there", "foreign": "no lock"}
+
+# By what is known of it.
+_TREE = {True: "tree lock", False: "read/write lock", None: "tree or read/write lock"}
+
 # Of a semaphore with many slots, the first few are enough to ask.
 _NAMED_MAX = 3
 
@@ -36,11 +41,20 @@ def state(status: Status) -> str:
     return "foreign" if status.kind == "foreign" else status.state
 
 
+def kind(status: Status) -> str:
+    """What it is, in words."""
+    if status.kind == "read-write":
+        return _TREE[status.tree]
+    return _KINDS.get(status.kind, status.kind)
+
+
 def mode(status: Status) -> str:
     """How it is held, in one or two words."""
     if status.kind == "semaphore":
         limit = "?" if status.limit is None else status.limit
         return f"sem {len(status.holders)}/{limit}"
+    if status.tree:
+        return "tree"
     if status.kind == "read-write":
         readers = len(status.holders)
         return f"read {readers}" if status.mode == "read" and readers > 1 else status.mode or "rw"

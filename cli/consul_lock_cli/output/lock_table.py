@@ -18,6 +18,7 @@ from consul_lock_cli.output.holder_text import (
     broken_by,
     foreign,
     identity,
+    kind,
     mode,
     short_identity,
     state,
@@ -32,7 +33,6 @@ if TYPE_CHECKING:
 _NAMED_MAX = 4
 
 _HEALTH = {"passing": "green", "warning": "yellow", "critical": "red"}
-_KINDS = {"none": "nothing is there", "read-write": "read/write lock", "foreign": "no lock"}
 
 Row = Sequence[str]
 
@@ -104,10 +104,12 @@ def _holders(status: Status) -> str:
 
 def describe(status: Status, now: float) -> str:
     """All that is known of one, on several lines."""
-    what = _KINDS.get(status.kind, status.kind)
+    what = kind(status)
     if status.kind == "semaphore":
         limit = "no limit yet" if status.limit is None else f"{status.limit}"
         what = f"semaphore, {len(status.holders)} of {limit}"
+    elif status.tree:
+        what = "tree lock" if status.mode == "write" else "tree lock on a name below it"
     elif status.mode in ("read", "write"):
         what = f"{what}, {status.mode}"
     last = status.last_holder

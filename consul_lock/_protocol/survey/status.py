@@ -23,6 +23,7 @@ from consul_lock._protocol.keys import (
 )
 from consul_lock._protocol.survey.break_note import Break, latest_break, name_of_break
 from consul_lock._protocol.weighted.document import ALL, READ_WRITE, SEMAPHORE, Kind
+from consul_lock._protocol.weighted.layout import Contender
 from consul_lock._protocol.weighted.snapshot import Snapshot, parse_snapshot
 from consul_lock.errors import Conflict
 
@@ -75,6 +76,9 @@ class Status:
     hidden: bool = field(default=False, compare=False)
     """Whether Consul says that it has left out keys of what was read for this: holders and waiters
     may be missing.  Up to 1.10 it does not say so."""
+    tree: bool | None = None
+    """Of "read-write": whether a tree lock holds it, on this name or on one below it.  None: it is
+    not known, as of a name that is free, and of one without a slash that is held for writing."""
 
     @property
     def held(self) -> bool:
@@ -260,6 +264,7 @@ def _document(key: str, place: Snapshot, flags: int) -> Status:
         tuple(parse_holder(c.session, c.about) for c in waiting),
         tuple(gone),
         flags=flags,
+        tree=None if semaphore else _tree(place),
         index=document.modify_index,
     )
 
@@ -268,3 +273,19 @@ def _mode(place: Snapshot) -> str:
     if place.kind is SEMAPHORE:
         return "slot"
     return "write" if ALL in place.document.holders.values() else "read"
+
+
+def _tree(place: Snapshot) -> bool | None:
+    """Whether a tree lock is among the holders.  It is in several documents; on a name without a
+    slash it is in one, as a writer is."""
+    known = {**place.left, **{c.session: c for c in place.contenders}}
+    found = {_of_tree(place.name, known.get(session)) for session in place.document.holders}
+    return True if True in found else None if None in found or not found else False
+
+
+def _of_tree(name: str, holder: Contender | None) -> bool | None:
+    if holder is None or not holder.ours:
+        return None
+    if holder.places == 1 and holder.weight == ALL and "/" not in name:
+        return None
+    return holder.places > 1

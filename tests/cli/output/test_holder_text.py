@@ -38,6 +38,7 @@ _TWO = (holder(), holder("web4"))
         (status(holder(), kind="read-write", mode="write"), "write"),
         (status(holder(), kind="read-write", mode="read"), "read"),
         (status(*_TWO, kind="read-write", mode="read"), "read 2"),
+        (status(holder(), kind="read-write", mode="read", tree=True), "tree"),
         (status(kind="none"), "-"),
         (foreign_value(b"x"), "-"),
     ],

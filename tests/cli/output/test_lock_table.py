@@ -133,8 +133,20 @@ def _described(seen: Status) -> list[str]:
         (status(kind="none"), "free (nothing is there)"),
         (status(holder(), kind="semaphore", limit=3), "held (semaphore, 1 of 3)"),
         (status(kind="semaphore", limit=None), "free (semaphore, 0 of no limit yet)"),
-        (status(holder(), kind="read-write", mode="read"), "held (read/write lock, read)"),
-        (status(kind="read-write"), "free (read/write lock)"),
+        (
+            status(holder(), kind="read-write", mode="read", tree=False),
+            "held (read/write lock, read)",
+        ),
+        (status(holder(), kind="read-write", mode="write", tree=True), "held (tree lock)"),
+        (
+            status(holder(), kind="read-write", mode="read", tree=True),
+            "held (tree lock on a name below it)",
+        ),
+        (
+            status(holder(), kind="read-write", mode="write"),
+            "held (tree or read/write lock, write)",
+        ),
+        (status(kind="read-write"), "free (tree or read/write lock)"),
         (foreign_value(b""), "foreign (no lock)"),
         (
             status(last_holder=holder()),

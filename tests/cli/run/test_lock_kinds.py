@@ -14,6 +14,7 @@ import pytest
 from consul_lock_cli.run.environment import of_slot
 from tests.cli.command import COMMAND, Running, consul, environment
 from tests.cli.conftest import Result
+from tests.cli.inspect_fixture import ask
 from tests.support.proxy import Proxy
 from tests.support.waiting import eventually
 
@@ -171,6 +172,8 @@ def test_a_tree_lock_excludes_what_is_above_and_below(start: Start, address: str
         with Running(["run", "-k", name, "--tree", "-n", "true"], environment(address)) as other:
             assert other.wait() == code
             assert why in other.errors()
+    for name, what in ((key, "tree lock"), ("cli", "tree lock on a name below it")):
+        assert ask(address, "status", name).stdout.startswith(f"{name}: held ({what})\n")
 
 
 def test_another_kind_of_lock_is_65_and_leaves_nothing(

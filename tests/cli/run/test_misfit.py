@@ -16,7 +16,17 @@ _LOCK = LockSpec(("deploy",))
     "seen, what, way",
     [
         (status(holder(), kind="semaphore", limit=2), "a semaphore with limit 2", "--limit 2"),
-        (status(holder(), kind="read-write"), "a read/write lock", "--shared or --exclusive"),
+        (
+            status(holder(), kind="read-write", tree=False),
+            "a read/write lock",
+            "--shared or --exclusive",
+        ),
+        (
+            status(holder(), kind="read-write"),
+            "a tree or read/write lock",
+            "--shared, --exclusive or --tree",
+        ),
+        (status(holder(), kind="read-write", tree=True), "a tree lock", "--tree"),
     ],
 )
 def test_a_plain_lock_on_another_kind_names_it_and_who_holds_it(
@@ -34,7 +44,7 @@ def test_a_plain_lock_on_another_kind_names_it_and_who_holds_it(
     [
         (LockKind.SEMAPHORE, "a semaphore"),
         (LockKind.SHARED, "a read/write lock"),
-        (LockKind.TREE, "a read/write lock"),
+        (LockKind.TREE, "a tree lock"),
     ],
 )
 def test_other_kinds_on_a_lock_name_it_as_well(mode: LockKind, wanted: str) -> None:

@@ -16,8 +16,8 @@ from tests.unit.protocol.survey.survey_driver import about, pair
 DEAD = "00000000-0000-0000-0000-00000000dead"
 
 
-def claim(session: str, mode: str = "slot", n: int = 1) -> dict[str, Any]:
-    return {"claim": {"mode": mode, "places": 1, "of": session, "n": n}}
+def claim(session: str, mode: str = "slot", n: int = 1, places: int = 1) -> dict[str, Any]:
+    return {"claim": {"mode": mode, "places": places, "of": session, "n": n}}
 
 
 def hosts(holders: Any) -> list[str]:
@@ -165,6 +165,41 @@ def test_a_read_write_lock(mode: str) -> None:
     assert hosts(status.holders) == ids
     assert hosts(status.waiters) == ["w"]
     assert (below.name, below.kind) == ("a/b", "foreign")
+
+
+@pytest.mark.parametrize(
+    "name, holders, tree",
+    [
+        ("a", {"s1": ("read", 2)}, True),
+        ("a", {"s1": ("read", 1), "s2": ("read", 3)}, True),
+        ("a/b", {"s1": ("write", 2)}, True),
+        ("a", {"s1": ("read", 1)}, False),
+        ("a/b", {"s1": ("write", 1)}, False),
+        # A tree lock on one element is in one document, as a writer is.
+        ("a", {"s1": ("write", 1)}, None),
+        ("a", {}, None),
+        # Its key is hidden, or gone.
+        ("a/b", {"s1": ("read", 0)}, None),
+        (f"a/{DEAD}/b", {DEAD: ("write", 2)}, True),
+    ],
+)
+def test_a_tree_lock_is_known_by_its_places(
+    name: str, holders: dict[str, tuple[str, int]], tree: bool | None
+) -> None:
+    """It is in the documents of all nodes of its path, and a read/write lock in one."""
+    document = {"Holders": {s: {"mode": mode} for s, (mode, _) in holders.items()}}
+    keys = [
+        pair(
+            f"{name}/.lock/{s}",
+            {**about(s), **claim(s, mode, places=places)},
+            READ_WRITE_FLAG,
+            "" if s == DEAD else s,
+        )
+        for s, (mode, places) in holders.items()
+        if places
+    ]
+    status = status_of_name(name, [pair(f"{name}/.lock", document, READ_WRITE_FLAG), *keys])
+    assert (status.kind, status.tree) == ("read-write", tree)
 
 
 def test_a_group_that_waits_is_one_waiter() -> None:
