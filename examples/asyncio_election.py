@@ -1,14 +1,10 @@
-"""The leader's task is cancelled when the lead is lost; then it campaigns again.
-
-It needs aiohttp, for the work of its leader.
-"""
+"""The leader's task is cancelled when the lead is lost; then it campaigns again."""
 
 from __future__ import annotations
 
 import asyncio
+import urllib.request
 from itertools import count
-
-import aiohttp
 
 from consul_lock.aio import Client, Election
 
@@ -26,7 +22,7 @@ async def main() -> None:
         leader = await election.leader()
         print("others see:", leader.value if leader else "nobody")
         try:
-            await lose(client, election)
+            await asyncio.to_thread(lose, client, election)
             await asyncio.sleep(3600)
         finally:
             print("the lead is lost, so the task is cancelled")
@@ -36,10 +32,10 @@ async def main() -> None:
         print(await Election("examples/asyncio-election", client=client).run(lead, value="node-1"))
 
 
-async def lose(client: Client, election: Election) -> None:
+def lose(client: Client, election: Election) -> None:
     """Delete the key, as an operator might."""
-    async with aiohttp.ClientSession() as http:
-        (await http.delete(f"{client.config.origin}/v1/kv/{election.key}")).close()
+    url = f"{client.config.origin}/v1/kv/{election.key}"
+    urllib.request.urlopen(urllib.request.Request(url, method="DELETE"), timeout=10).close()
 
 
 asyncio.run(main())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import os
 import pathlib
@@ -83,6 +84,21 @@ def test_every_example_has_a_test():
     """An example that is not run is a claim that nobody checks."""
     found = {path.name for path in EXAMPLES.iterdir() if path.suffix in (".py", ".sh")}
     assert found == set(EXPECTED)
+
+
+def test_a_program_needs_nothing_but_the_library():
+    """It runs wherever that is installed, without a package that a newcomer would have to find."""
+    for path in EXAMPLES.glob("*.py"):
+        modules = [
+            name
+            for node in ast.walk(ast.parse(path.read_text()))
+            if isinstance(node, ast.Import | ast.ImportFrom)
+            for name in (
+                [node.module] if isinstance(node, ast.ImportFrom) else [a.name for a in node.names]
+            )
+        ]
+        roots = {name.partition(".")[0] for name in modules}
+        assert roots - sys.stdlib_module_names <= {"consul_lock"}, path.name
 
 
 def _command_lines() -> list[list[str]]:
