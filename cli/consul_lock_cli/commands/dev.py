@@ -38,10 +38,10 @@ _ELSEWHERE = (
 def dev(console: Console, command: tuple[str, ...]) -> int:
     """Run COMMAND with a private Consul agent, which ends with it.
 
-    CONSUL_HTTP_ADDR is set for COMMAND.  Without COMMAND, the line that sets it is printed,
-    and Consul runs until a signal comes.  It is a real agent if a consul binary is found
-    ($CONSUL_BIN, PATH, or the one that scripts/get-consul fetched), otherwise a model of one;
-    stderr shows which.  No data is kept.
+    CONSUL_HTTP_ADDR is set for COMMAND; the line that sets it in other shells is printed.
+    Without COMMAND, Consul runs until a signal comes (Ctrl-C).  It is a real agent if a consul
+    binary is found ($CONSUL_BIN, PATH, or the one that scripts/get-consul fetched), otherwise a
+    model of one; stderr shows which.  No data is kept.
 
     Example: consul-lock dev -- consul-lock run --key demo -- echo hello
     """
@@ -50,8 +50,11 @@ def dev(console: Console, command: tuple[str, ...]) -> int:
     child = Child(command, signals, policy=_POLICY) if command else None
     try:
         with _consul(signals, console) as address:
+            export = f"export CONSUL_HTTP_ADDR={address}"
             if child is None:
-                return _until_a_signal(signals, address)
+                console.note("until Ctrl-C, other shells reach it after this line:")
+                return _until_a_signal(signals, export)
+            console.note(f"other shells reach it after: {export}")
             ended = _run(child, signals, address)
         return pass_on(ended, command[0], console)
     except AgentFailed as error:
@@ -79,8 +82,8 @@ def _consul(signals: Signals, console: Console) -> Iterator[str]:
             console.warn(f"the agent ended before its time:\n{agent.log()}")
 
 
-def _until_a_signal(signals: Signals, address: str) -> int:
-    click.echo(f"export CONSUL_HTTP_ADDR={address}")
+def _until_a_signal(signals: Signals, export: str) -> int:
+    click.echo(export)
     # Ending it by a signal is how it is meant to end.
     signal.sigwaitinfo(ENDING & signals.caught)
     return 0

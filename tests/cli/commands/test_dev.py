@@ -51,18 +51,20 @@ def test_the_command_has_a_consul_of_its_own(surroundings: dict[str, str], tmp_p
         assert dev.wait() == 5
         assert dev.line() == ""
         kind = "a real Consul agent" if "CONSUL_BIN" in surroundings else "a model of Consul"
-        (said,) = dev.said()
+        said, shells = dev.said()
         assert kind in said
         assert said.endswith(f"runs at {address}")
+        assert shells.endswith(f"other shells reach it after: export CONSUL_HTTP_ADDR={address}")
     assert list(tmp_path.iterdir()) == []
 
 
 def test_without_a_command_it_runs_until_a_signal(
     surroundings: dict[str, str], tmp_path: Path
 ) -> None:
-    """And prints the line for a shell."""
+    """And prints the line for other shells, and how it is ended."""
     with Running(["dev"], surroundings) as dev:
         address = dev.line().removeprefix("export CONSUL_HTTP_ADDR=")
+        assert dev.said()[-1].endswith("until Ctrl-C, other shells reach it after this line:")
         assert consul(address, "GET", "/v1/status/leader")
         real = "CONSUL_BIN" in surroundings
         agents, guardians = _told_apart(dev, real)
