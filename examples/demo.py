@@ -47,7 +47,8 @@ def main() -> int:
     if sys.argv[1:] == ["inside"]:
         return inside()
     command = [*CONSUL_LOCK, "dev", "--", sys.executable, __file__, "inside"]
-    print("$", shlex.join(["consul-lock", "dev", "--", "python", "examples/demo.py", "inside"]))
+    said = ["consul-lock", "dev", "--", "python", "examples/demo.py", "inside"]
+    print("$", shlex.join(said), flush=True)
     return subprocess.call(command)
 
 
