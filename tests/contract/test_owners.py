@@ -34,7 +34,7 @@ def semaphore(room: Room, limit: int) -> Sync:
 @each_kind
 def test_after_a_loss_the_owner_never_sees_the_hold_of_the_next_one(room: Room) -> None:
     """Not `held`, not its token, no `guard` and no `ensure_held`, until it acquires again."""
-    lock = room.holding(lock_delay=4)
+    lock = room.holding(**QUICK)
     token = lock.ask("token")
     other = lock.by(room.actor())
     waiting = other.start("acquire", timeout=60)

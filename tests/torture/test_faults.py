@@ -210,7 +210,7 @@ def test_a_fault_bites_and_is_healed(scene: Scene, session: str, kind: str) -> N
     with faults_active(scene, Fault(0.0, kind, _TARGETS.get(kind, ""), 0.0)) as [effect]:
         eventually(lambda: _SHOWN[kind](scene, effect), message=kind)
     assert all(agent.running for agent in stage.cluster.agents)
-    assert all(_reached(scene, host) for host in CLIENTS)
+    eventually(lambda: all(_reached(scene, host) for host in CLIENTS))
     assert _status_of_proxy(scene) == 200
     if kind not in ("key deleted", "key overwritten"):
         assert _value(scene) == b"before"
@@ -245,7 +245,7 @@ def test_two_faults_are_there_together_and_are_healed_together(scene: Scene) -> 
         assert _is_dead(scene, first)
         assert not _reached(scene, second.target)
     assert not _is_dead(scene, first)
-    assert _reached(scene, second.target)
+    eventually(lambda: _reached(scene, second.target))
 
 
 def test_workers_are_stopped_and_killed_by_their_own_part_of_the_run(scene: Scene) -> None:

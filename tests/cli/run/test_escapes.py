@@ -193,7 +193,7 @@ _ENDS: dict[str, tuple[tuple[str, ...], Callable[[Tree, str, str], None], int, l
         ("--foreground",), _kill_guardian, -signal.SIGTERM, [],
     ),
     # The command's first process alone is reached; nobody is left who could release.
-    "KILL of both": (("--heartbeat", "1s"), _kill_both, -signal.SIGKILL, _ALL),
+    "KILL of both": (("--heartbeat", "4s"), _kill_both, -signal.SIGKILL, _ALL),
 }  # fmt: skip
 
 

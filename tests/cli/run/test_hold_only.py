@@ -44,7 +44,7 @@ def test_nothing_releases_what_a_killed_hold_has_held(start: Start) -> None:
     """Nobody can stop what relies on it: its time to stop is that of Consul's own rules, and it can
     see the end of the pipe.
     """
-    holder = start("--heartbeat", "1s", "--lock-delay", "2s", "--hold")
+    holder = start("--heartbeat", "3s", "--lock-delay", "5s", "--hold")
     assert json.loads(holder.line())["event"] == "acquired"
     assert holder.children() == []
     holder.send(signal.SIGKILL)

@@ -304,7 +304,7 @@ def test_while_consul_lock_is_stopped_nobody_else_begins_beside_the_command(
     start: Start, address: str, key: str
 ) -> None:
     """SIGSTOP, or a host too busy for consul-lock: the command has to end before the session."""
-    holder = start(*_QUICK, "--heartbeat", "1s", "--", "sh", "-c", _STUBBORN)
+    holder = start(*_QUICK, "--heartbeat", "3s", "--", "sh", "-c", _STUBBORN)
     command = int(holder.line())
     holder.send(signal.SIGSTOP)
     script = f"grep -qs '^State:.[^Z]' /proc/{command}/status && echo alive || echo dead"

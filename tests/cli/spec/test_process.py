@@ -88,7 +88,7 @@ def test_a_command_can_be_given_nothing_to_read(tmp_path: Path, closed: str) -> 
 
 def test_a_command_that_runs_too_long_is_124(supervise: Supervise) -> None:
     """Whatever its own code is: it was not done."""
-    running = supervise(*working("trap 'echo term; exit 0' TERM"), max_runtime="2s")
+    running = supervise(*working("trap 'echo term; exit 0' TERM"), max_runtime="4s")
     started = time.monotonic()
     command = running.line()
     assert running.line() == "term"
@@ -100,7 +100,7 @@ def test_a_command_that_runs_too_long_is_124(supervise: Supervise) -> None:
 def test_a_command_that_must_be_killed_for_it_is_124_too(supervise: Supervise) -> None:
     """Where timeout(1) says 137.  The rest of its group dies with it."""
     script = f"trap '' TERM; sh -c 'echo $$; {WORK}' &"
-    running = supervise(*working(script), max_runtime="2s", kill_after="500ms", keep_leftovers=True)
+    running = supervise(*working(script), max_runtime="4s", kill_after="500ms", keep_leftovers=True)
     pids = [int(running.line()), int(running.line())]
     assert running.wait() == 124
     assert not any(alive(pid) for pid in pids)
@@ -110,25 +110,25 @@ def test_a_command_that_must_be_killed_for_it_is_124_too(supervise: Supervise) -
 def test_a_command_that_ends_in_time_has_its_own_code(supervise: Supervise) -> None:
     """Stopping its leftovers may take longer than it was allowed to run."""
     script = f"(trap '' TERM; {WORK}) & exit 3"
-    assert supervise("sh", "-c", script, max_runtime="2s", kill_after="2500ms").wait() == 3
+    assert supervise("sh", "-c", script, max_runtime="4s", kill_after="4500ms").wait() == 3
 
 
 def test_term_comes_first_and_then_the_code_is_the_commands(supervise: Supervise) -> None:
     """The end was asked for: that its time runs out meanwhile is not reported."""
     running = supervise(
-        *working("trap 'echo term' TERM; trap 'exit 9' USR1"), max_runtime="2s", kill_after="20s"
+        *working("trap 'echo term' TERM; trap 'exit 9' USR1"), max_runtime="5s", kill_after="20s"
     )
     running.line()
     running.send(signal.SIGTERM)
     assert running.line() == "term"
     sent = time.monotonic()
-    eventually(lambda: time.monotonic() > sent + 2.2)
+    eventually(lambda: time.monotonic() > sent + 5.2)
     running.send(signal.SIGUSR1)
     assert running.wait() == 9
     assert "overtime" not in running.errors()
 
 
-@pytest.mark.parametrize("why, code", [({}, 76), ({"max_runtime": "2s"}, 124)])
+@pytest.mark.parametrize("why, code", [({}, 76), ({"max_runtime": "4s"}, 124)])
 def test_the_first_signal_can_be_chosen(
     supervise: Supervise, lost: Path, why: dict[str, str], code: int
 ) -> None:
@@ -171,14 +171,14 @@ def test_a_loss_can_be_no_more_than_a_warning(supervise: Supervise, lost: Path) 
 def test_unsafe_times_give_the_command_all_its_grace(supervise: Supervise) -> None:
     """And it is not stopped as long as there may be a renewal."""
     script = "trap 'echo term' TERM; trap 'exit 5' USR1"
-    running = supervise(*working(script), unsafe_timing=True, left="2.4", kill_after="20s")
+    running = supervise(*working(script), unsafe_timing=True, left="6", kill_after="20s")
     started = time.monotonic()
     running.line()
     eventually(lambda: time.monotonic() > started + 0.5)
     assert "lost" not in running.errors()
     assert running.line() == "term"
     eventually(lambda: "KILL in 20s" in running.errors())
-    eventually(lambda: time.monotonic() > started + 2.6)
+    eventually(lambda: time.monotonic() > started + 6.2)
     running.send(signal.SIGUSR1)
     assert running.wait() == 76
     assert "5 lost=True" in running.errors()
@@ -198,7 +198,7 @@ def test_a_warning_comes_when_the_lock_is_lost_and_not_before(supervise: Supervi
 def test_a_loss_can_be_left_to_the_command(supervise: Supervise) -> None:
     """It gets the signal once, early enough, and may end when it likes: no KILL."""
     script = "trap 'echo hup' HUP; trap 'echo term' TERM; trap 'exit 6' USR1"
-    running = supervise(*working(script), on_lost="signal:HUP", kill_after="500ms", left="2.5")
+    running = supervise(*working(script), on_lost="signal:HUP", kill_after="500ms", left="5")
     running.line()
     assert running.line() == "hup"
     told = time.monotonic()
@@ -283,7 +283,7 @@ def test_a_stopped_command_is_woken_for_the_first_signal(supervise: Supervise, l
         "time.sleep(600)\n"
     )
     running = supervise(
-        sys.executable, "-c", program, lost_when=str(lost), kill_after="2s", no_guardian=True
+        sys.executable, "-c", program, lost_when=str(lost), kill_after="5s", no_guardian=True
     )
     assert running.line() == "ready"
     (command,) = running.children()
