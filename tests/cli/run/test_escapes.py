@@ -29,8 +29,9 @@ from tests.support.waiting import eventually
 Start = Callable[..., Running]
 LockedRun = Callable[..., Result]
 
-# KILL comes before Consul gives a lost lock away.
-_QUICK = ("--lock-delay", "9s", "--kill-after", "1s")
+# KILL comes before Consul gives a lost lock away; and before su, which gets the first signal, too,
+# kills its shell two seconds later.
+_QUICK = ("--lock-delay", "9s", "--kill-after", "200ms")
 
 # Prints the pids that are alive, of arguments "PID:START": builtins alone, so at once.
 _WHO_IS_ALIVE = r"""
