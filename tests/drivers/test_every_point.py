@@ -35,9 +35,12 @@ _SHORT = 0.03
 
 # What strikes while Python collects an object is printed and goes no further; and a socket that is
 # struck between its making and its first guard is closed as it is collected.
-pytestmark = pytest.mark.filterwarnings(
-    "ignore:Exception ignored in:pytest.PytestUnraisableExceptionWarning"
-)
+pytestmark = [
+    pytest.mark.filterwarnings(
+        "ignore:Exception ignored in:pytest.PytestUnraisableExceptionWarning"
+    ),
+    pytest.mark.usefixtures("busy_servers_answer"),
+]
 
 each_kind = pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.name)
 

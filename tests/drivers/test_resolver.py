@@ -37,7 +37,7 @@ def test_threads_know_an_address_while_the_name_servers_are_silent(
     with name_servers(monkeypatch) as servers:
         servers.there.set()
         port = proxy.address.rpartition(":")[2]
-        with Client(f"{HOST}:{port}", retry_for=0) as client:
+        with Client(f"{HOST}:{port}", retry_for=0, connect_timeout=60) as client:
             lock = Lock("drivers/resolver", client=client)
             assert not lock.locked()
             servers.there.clear()
@@ -55,7 +55,7 @@ def test_tasks_know_an_address_while_the_name_servers_are_silent(
         with name_servers(monkeypatch) as servers:
             servers.there.set()
             port = proxy.address.rpartition(":")[2]
-            async with aio.Client(f"{HOST}:{port}", retry_for=0) as client:
+            async with aio.Client(f"{HOST}:{port}", retry_for=0, connect_timeout=60) as client:
                 lock = aio.Lock("drivers/resolver", client=client)
                 assert not await lock.locked()
                 servers.there.clear()

@@ -12,6 +12,8 @@ from tests.support.effort import scaled
 
 CLOSES = scaled(15)
 
+pytestmark = pytest.mark.usefixtures("busy_servers_answer")
+
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("face", FACES)

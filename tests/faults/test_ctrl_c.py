@@ -162,6 +162,7 @@ def after_scripts(address: str, count: int, random: Random) -> Counter[str]:
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("busy_servers_answer")
 def test_a_script_that_ends_by_two_interrupts_leaves_no_lock_delay(agent: Agent) -> None:
     """The first ends the program, and the second strikes in its last steps."""
     assert after_scripts(agent.address, SCRIPTS, Random("scripts")) == {"free": SCRIPTS}

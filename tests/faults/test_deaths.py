@@ -12,7 +12,9 @@ from tests.support.effort import scaled
 
 log = logging.getLogger(__name__)
 
-pytestmark = [pytest.mark.real, pytest.mark.slow]
+pytestmark = [
+    pytest.mark.real, pytest.mark.slow, pytest.mark.usefixtures("busy_servers_answer"),
+]  # fmt: skip
 
 # Deaths with one holder, all of those within its lock-delay; and in all.
 _AT_ONCE = 25

@@ -22,6 +22,8 @@ from tests.support.waiting import eventually
 SECONDS = 4.0
 """Of a wait that is counted."""
 
+pytestmark = pytest.mark.usefixtures("busy_servers_answer")
+
 
 class Strips:
     """A proxy that strips X-Consul-Index, while ``odd``."""
