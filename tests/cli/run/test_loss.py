@@ -275,7 +275,8 @@ def test_a_frozen_agent_costs_the_lock_in_time(own_agent: Agent, tmp_path: Path)
     not wait for answers that are of no use any more, neither then nor when another is released.
     """
     patient = ["--request-timeout", "100s"]
-    arguments = ["run", "-k", "k", *_QUICK, *patient, "--", "sh", "-c", _STUBBORN]
+    slow = ["--lock-delay", "18s", "--kill-after", "3s"]  # time for a renewal to fail
+    arguments = ["run", "-k", "k", *slow, *patient, "--", "sh", "-c", _STUBBORN]
     go = tmp_path / "go"
     work = f"echo ready; until [ -e {go} ]; do sleep 0.05; done"
     other = Running(
