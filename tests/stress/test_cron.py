@@ -77,7 +77,7 @@ class Hosts:
 
     def go(self) -> None:
         """Let all begin, at the same time; slots that have a time begin in two seconds."""
-        first = int(time.time()) + 3
+        first = int(time.time()) // 2 * 2 + 4
         for host in self._hosts:
             assert host.stdin is not None
             host.stdin.write(f"{first}\n")
@@ -123,17 +123,17 @@ def record(agent: Agent, name: str) -> CronRecord:
     return found
 
 
-def test_ten_hosts_whose_clocks_differ_by_two_seconds_run_each_of_twenty_slots_once(
+def test_ten_hosts_whose_clocks_differ_by_four_seconds_run_each_of_twelve_slots_once(
     own_agent: Agent, hosts: Hosts
 ) -> None:
-    """The slots are a second long, so a fast host is two slots ahead of a slow one; and each clock
-    is stepped back by a fifth of a second in the middle.  A run that a busy machine ends late is
-    waited for."""
-    count, slots = 10, 20
-    options = {"every": 1, "overlap": "wait", "slots": list(range(slots))}
+    """The slots are two seconds long, so a fast host is two slots ahead of a slow one; and each
+    clock is stepped back by two fifths of a second in the middle.  A run that a busy machine ends
+    late is waited for; a slot would be missed if it did nothing for six seconds."""
+    count, slots = 10, 12
+    options = {"every": 2, "overlap": "wait", "slots": list(range(0, 2 * slots, 2))}
     for place in range(count):
-        skew = 2.0 * place / (count - 1) - 1.0
-        hosts.add(own_agent.address, **options, skew=skew, step=-0.2)
+        skew = 4.0 * place / (count - 1) - 2.0
+        hosts.add(own_agent.address, **options, skew=skew, step=-0.4)
     hosts.ready()
     hosts.go()
     outcomes = hosts.finish()
