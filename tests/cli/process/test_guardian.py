@@ -324,15 +324,27 @@ def test_the_guardian_is_the_only_helper_and_costs_nothing(supervise: Supervise)
     assert running.children() == [guardian]
     assert children(guardian) == [command]
     assert os.getpgid(guardian) == guardian
-    opened = [str(each.readlink()) for each in Path(f"/proc/{guardian}/fd").iterdir()]
-    kinds = sorted(each.partition("[")[0] for each in opened)
-    assert kinds == [os.devnull] * 3 + ["pipe:"] * 4
+
+    def opened() -> list[str]:
+        try:
+            found = [str(each.readlink()) for each in Path(f"/proc/{guardian}/fd").iterdir()]
+        except FileNotFoundError:
+            return []  # it has looked at its command just now
+        return sorted(each.partition("[")[0] for each in found)
+
+    eventually(lambda: opened() == [os.devnull] * 3 + ["pipe:"] * 4)
     status = Path(f"/proc/{guardian}/status")
 
     def woken() -> list[str]:
         return [line for line in status.read_text().splitlines() if "ctxt_switches" in line]
 
-    asleep = eventually(lambda: "S (sleeping)" in status.read_text() and woken())
+    def at_rest() -> list[str]:
+        """When it has had its first news of consul-lock, too."""
+        before, end = woken(), time.monotonic() + 0.5
+        eventually(lambda: time.monotonic() > end)
+        return before if woken() == before else []
+
+    asleep = eventually(at_rest)
     for _ in range(5):
         running.send(signal.SIGUSR1)
         assert running.line() == "usr1"
