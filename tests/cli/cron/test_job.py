@@ -65,9 +65,9 @@ class _Nobody:
     def holds(self, session: str | None) -> None:
         """Nobody has to know."""
 
-    def hook(self) -> AbstractContextManager[Callable[[int], None]]:
+    def hook(self) -> AbstractContextManager[Callable[[int, float], None]]:
         """The same."""
-        return nullcontext(lambda pid: None)
+        return nullcontext(lambda pid, until: None)
 
     def dismiss(self) -> None:
         """Nobody is there."""
