@@ -19,35 +19,29 @@ from tests.support.apis import Asyncio, Face, Threads
 from tests.support.binary import BINARY
 from tests.support.effort import EFFORT
 
-# Of the tests of tasks and the model.
-_PART = 0.25
+# Of the tests that meet the model: the part of each face.
+_PARTS = {Threads: 0.5, Asyncio: 0.25}
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Where there is a real agent, tasks meet that, and threads meet both: of the tests of tasks
-    and the model each run has a part, another one each time, which its SIMULATION_SEED repeats."""
+    """Where there is a real agent, all tests meet that.  Of those that meet the model each run has
+    a part, another one each time, which its SIMULATION_SEED repeats."""
     if config.stash[BINARY] is None:
         return
-    left_out = [item for item in items if _is_of_tasks_and_the_model(item) and not _chosen(item)]
+    left_out = [item for item in items if not _chosen(item)]
     if left_out:
         config.hook.pytest_deselected(items=left_out)
         gone = set(left_out)
         items[:] = [item for item in items if item not in gone]
 
 
-def _is_of_tasks_and_the_model(item: pytest.Item) -> bool:
-    parameters = getattr(getattr(item, "callspec", None), "params", {})
-    return parameters.get("face") is Asyncio and parameters.get("operator") == "world"
-
-
 def _chosen(item: pytest.Item) -> bool:
+    parameters = getattr(getattr(item, "callspec", None), "params", {})
+    part = _PARTS.get(parameters.get("face"))
+    if part is None or parameters.get("operator") != "world":
+        return True
     seed = os.environ["SIMULATION_SEED"]
-    return random.Random(f"{seed} {item.nodeid}").random() < EFFORT * _PART
-
-
-@pytest.fixture(autouse=True)
-def _short_timeouts(busy_servers_answer: None) -> None:
-    """They are about locks that others hold, not about servers that do not answer."""
+    return random.Random(f"{seed} {item.nodeid}").random() < EFFORT * part
 
 
 @pytest.fixture(scope="session", params=[Threads, Asyncio], ids=["threads", "asyncio"])

@@ -17,8 +17,8 @@ from tests.support.waiting import eventually
 LOCK_DELAY = 30.0
 """Seconds, of all locks here unless they say otherwise: no busy machine loses one."""
 
-QUICK = {"lock_delay": 6.0}
-"""Of one that is to be lost, or whose lock-delay has to pass: it is verified every second."""
+QUICK = {"lock_delay": 4.8}
+"""Of one that is to be lost, or whose lock-delay has to pass: it is verified every 0.8 s."""
 
 SELDOM = {"ttl": 600, "lock_delay": 0}
 """Of one that the keeper looks at every three minutes, and no test waits for that."""
