@@ -144,11 +144,12 @@ def seen_to_wait(begin: Callable[[], Future[bool]], queued: Callable[[], bool]) 
 
     Again, if it was over before this thread looked: no time is long enough on a busy machine.
     """
-    while True:
+    for _ in range(20):
         waiting = begin()
         if eventually(lambda w=waiting: "queued" if queued() else w.done() and "over") == "queued":
             return waiting
         assert waiting.result() is False
+    raise AssertionError("it was never seen in the queue")
 
 
 def waiting_in_the_process(lock: Sync) -> int:

@@ -113,7 +113,7 @@ def describe(status: Status, now: float) -> str:
     elif status.mode in ("read", "write"):
         what = f"{what}, {status.mode}"
     last = status.last_holder
-    # By break, or by the end of its session alone, which the keys do not show.
+    # The keys do not show whether it died, or was broken, or only its session ended.
     ended = "" if last is None else f"; its last holder {identity(last)} died or lost it"
     lines = [f"{shown(status.name, 512)}: {word(state(status))} ({what}){ended}"]
     if last is not None:

@@ -29,6 +29,10 @@ from consul_lock_cli.process.signals import Signals
 from consul_lock_cli.spec.process import ProcessPolicy
 
 
+def no_guardian(pid: int, until: float) -> None:
+    """Nobody else has to know of a hook."""
+
+
 class Child:
     """A process that will become ``command``, as the leader of a group of its own.
 
@@ -97,7 +101,7 @@ class Child:
         """Consul-lock runs something else under what it holds: to be called with its pid, which
         leads a group, and with the moment at which it must be dead, again when that is later."""
         if self.guardian is None:
-            yield lambda pid, until: None
+            yield no_guardian
             return
         tell = self.guardian.hook
         tell(1)

@@ -22,6 +22,7 @@ from types import MappingProxyType
 from consul_lock_cli.base.clock import now
 from consul_lock_cli.base.console import Console
 from consul_lock_cli.base.durations import show_duration
+from consul_lock_cli.process.child import no_guardian
 from consul_lock_cli.process.interrupt import Interrupted
 from consul_lock_cli.process.supervisor import Deadline
 from consul_lock_cli.run.execution import Execution
@@ -35,10 +36,6 @@ _SOON, _LATER = 0.002, 0.05
 
 # Seconds for the end of what was killed: to wait for it, and to be interrupted.
 _DYING, _MARGIN = 3.0, 5.0
-
-
-def no_guardian(pid: int, until: float) -> None:
-    """Nobody else has to know of the hook."""
 
 
 class HookRunner:

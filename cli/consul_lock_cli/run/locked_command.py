@@ -12,7 +12,7 @@ from consul_lock_cli.base.console import Console
 from consul_lock_cli.base.durations import show_duration
 from consul_lock_cli.base.error_table import complaint, failure
 from consul_lock_cli.base.exit_codes import ExitCode
-from consul_lock_cli.process.child import Child
+from consul_lock_cli.process.child import Child, no_guardian
 from consul_lock_cli.process.interrupt import Interrupted, OutOfTime
 from consul_lock_cli.process.outcome import ProcessResult
 from consul_lock_cli.process.signals import Signals
@@ -25,7 +25,7 @@ from consul_lock_cli.run.environment import all_keys, locked, unlocked
 from consul_lock_cli.run.execution import GOODBYE, LEAVING, Execution, conclude, undertake
 from consul_lock_cli.run.guardian_release import releasing, report_sessions
 from consul_lock_cli.run.hold_only import keep
-from consul_lock_cli.run.hooks import HookRunner, no_guardian
+from consul_lock_cli.run.hooks import HookRunner
 from consul_lock_cli.run.loss import AFTERWARDS, LossReport, loss_fields, loss_hint
 from consul_lock_cli.run.permission import naming_rule
 from consul_lock_cli.run.renewals import RenewalReport

@@ -235,7 +235,8 @@ class ClientBase(ABC):
         before its losses are reported."""
         now, bereft = (yield Now()), self.pool.bereft
         for session, since in list(bereft.items()):
-            if now - (now if since is None else since) >= least:
+            age = 0.0 if since is None else now - since
+            if age >= least:
                 yield from self._lose_all_of(session)
             elif since is None:
                 with self.mutex:

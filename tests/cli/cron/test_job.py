@@ -27,6 +27,7 @@ from consul_lock.testing import serve
 from consul_lock_cli.base.console import Console
 from consul_lock_cli.cron import claim, job
 from consul_lock_cli.cron.job import CronJob
+from consul_lock_cli.process.child import no_guardian
 from consul_lock_cli.process.interrupt import Interrupted
 from consul_lock_cli.process.outcome import ProcessResult, StopReason
 from consul_lock_cli.run import execution
@@ -67,7 +68,7 @@ class _Nobody:
 
     def hook(self) -> AbstractContextManager[Callable[[int, float], None]]:
         """The same."""
-        return nullcontext(lambda pid, until: None)
+        return nullcontext(no_guardian)
 
     def dismiss(self) -> None:
         """Nobody is there."""
